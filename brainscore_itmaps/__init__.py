@@ -1,0 +1,38 @@
+"""Score vision networks on spatially resolved maps of macaque IT activity, as a Brain-Score plugin.
+
+The straight line, one public name a step: :func:`load_recording`, :func:`load_model`, :func:`record`,
+:func:`to_grid`, :func:`predict_left_out`; and :func:`score`, which walks it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from brainscore_itmaps.bridge.score import score
+    from brainscore_itmaps.data.load import load_recording
+    from brainscore_itmaps.features.grid import to_grid
+    from brainscore_itmaps.features.record import record
+    from brainscore_itmaps.metrics.pls import predict_left_out
+    from brainscore_itmaps.models.load import load_model
+
+__all__ = ["load_model", "load_recording", "predict_left_out", "record", "score", "to_grid"]
+
+_ROOMS = {
+    "load_model": "models.load",
+    "load_recording": "data.load",
+    "predict_left_out": "metrics.pls",
+    "record": "features.record",
+    "score": "bridge.score",
+    "to_grid": "features.grid",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: importing the package itself costs nothing."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

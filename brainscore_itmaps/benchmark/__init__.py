@@ -1,0 +1,1 @@
+"""The evaluation itself, and its result."""

@@ -1,0 +1,164 @@
+"""The straight line: record, to_grid, predict_left_out, Result."""
+
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.benchmark.progress import Report, silent
+from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.errors import DataError, ModelError
+from brainscore_itmaps.features.grid import to_grid
+from brainscore_itmaps.features.record import record
+from brainscore_itmaps.metrics.alignment import feature_alignment, neural_predictivity, site_correlation
+from brainscore_itmaps.metrics.ceiling import split_half_ceiling
+from brainscore_itmaps.metrics.inference import bootstrap_over_images
+from brainscore_itmaps.metrics.pls import predict_left_out
+from brainscore_itmaps.models.load import Network
+
+def evaluate(
+    network: Network,
+    recording: Recording,
+    benchmark: str,
+    layer: str | None = None,
+    seed: int = 0,
+    progress: Report = silent,
+) -> Result:
+    """Score how well one layer of a network predicts the recorded maps, image by image.
+
+    Parameters
+    ----------
+    network : Network
+        From :func:`brainscore_itmaps.load_model`.
+    recording : Recording
+        From :func:`brainscore_itmaps.load_recording`.
+    benchmark : str
+        Name under which the result is kept.
+    layer : str, optional
+        The layer committed to IT by default.
+    seed : int
+        Of the bootstrap over images.
+    progress : callable
+        Told (what is being done, steps done, steps in all).
+
+    Raises
+    ------
+    ModelError
+        When no layer is committed or the layer gives no usable map.
+    DataError
+        When the recording has no repeats to take a ceiling from.
+    """
+    layer = layer or network.spec.layers.get("IT")
+    if layer is None:
+        raise ModelError(
+            f"No layer of {network.name} is committed to IT, and none could be chosen from its description.",
+            "Name one with --layer.",
+        )
+    features = record(
+        network, recording.images, [layer], progress=lambda done, total: progress("recording features", done, total)
+    )
+    return evaluate_features(
+        features[layer],
+        recording,
+        benchmark=benchmark,
+        model=network.name,
+        weights=network.weights,
+        weights_sha256=network.sha256,
+        layer=layer,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def evaluate_features(
+    features: NDArray[np.floating],
+    recording: Recording,
+    *,
+    benchmark: str,
+    model: str,
+    weights: str,
+    weights_sha256: str,
+    layer: str,
+    seed: int = 0,
+    progress: Report = silent,
+) -> Result:
+    """Score feature maps that were already recorded, from whichever entrance.
+
+    Parameters
+    ----------
+    features : array, shape (image, channel, height, width)
+        In the order of ``recording.images``.
+    recording, benchmark, layer, seed, progress
+        As in :func:`evaluate`.
+    model, weights, weights_sha256 : str
+        Kept in the result.
+    """
+    started = time.monotonic()
+    if recording.repeats is None:
+        raise DataError(
+            f"{recording.identifier} keeps no repeats, so its noise ceiling cannot be taken by splitting them.",
+            "Use a recording with repeats.",
+        )
+    field = to_grid(features, recording.grid)
+    left_out = predict_left_out(
+        field, recording.maps, progress=lambda done, total: progress("predicting left-out images", done, total)
+    )
+    site_r = site_correlation(left_out.predicted, recording.maps)
+    image_r = neural_predictivity(site_r)
+    site_ceiling = split_half_ceiling(recording.repeats)
+    image_ceiling = neural_predictivity(site_ceiling)
+    _refuse_undefined(image_r, recording, model, layer)
+    map_rho = feature_alignment(left_out.predicted, recording.maps)
+    low, high, error = bootstrap_over_images(_ceiled, image_r, image_ceiling, rng=np.random.default_rng(seed))
+    return Result(
+        model=model,
+        weights=weights,
+        weights_sha256=weights_sha256,
+        benchmark=benchmark,
+        recording=recording.identifier,
+        recording_sha256=recording.sha256,
+        simulated=recording.simulated,
+        layer=layer,
+        score=float(_ceiled(image_r, image_ceiling)),
+        interval=(low, high),
+        error=error,
+        raw=float(image_r.mean()),
+        ceiling=float(image_ceiling.mean()),
+        alignment=float(map_rho.mean()),
+        image_r=image_r,
+        image_ceiling=image_ceiling,
+        map_rho=map_rho,
+        site_r=site_r,
+        site_ceiling=site_ceiling,
+        components=left_out.components,
+        predicted=left_out.predicted,
+        neural=recording.maps,
+        degrees=np.stack([recording.grid.y, recording.grid.x]),
+        images=recording.names,
+        window=recording.window,
+        field_of_view="each picture fills the network's whole input",
+        ceiling_kind="split-half over repeats, Spearman-Brown corrected, square root",
+        citation=recording.citation,
+        seed=seed,
+        times={
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - started, 1),
+        },
+    )
+
+
+def _ceiled(raw: NDArray[np.float64], ceiling: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    ratio: NDArray[np.float64] = raw.mean(axis=axis) / ceiling.mean(axis=axis)
+    return ratio
+
+
+def _refuse_undefined(image_r: NDArray[np.float64], recording: Recording, model: str, layer: str) -> None:
+    undefined = [name for name, r in zip(recording.names, image_r, strict=True) if np.isnan(r)]
+    if undefined:
+        raise ModelError(
+            f"The layer {layer!r} of {model} predicts a constant map on {', '.join(undefined)}: "
+            "a correlation with it is undefined.",
+            "Choose a layer whose activation varies over the picture.",
+        )

@@ -1,0 +1,10 @@
+"""How a computation tells its caller where it stands."""
+
+from collections.abc import Callable
+
+Report = Callable[[str, int, int], None]
+"""Told (what is being done, steps done, steps in all)."""
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Report nothing."""

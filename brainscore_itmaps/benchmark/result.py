@@ -1,0 +1,141 @@
+"""What came out: every number, what it was made from, and how."""
+
+import json
+import platform
+from dataclasses import dataclass, field, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.files import replacing
+
+FORMULA = "mean over images of (median over sites of Pearson r over positions), divided by the same of the ceiling"
+PACKAGES = ("brainscore_itmaps", "brainscore_vision", "numpy", "scikit-learn", "scipy", "timm", "torch")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Score of one layer of one network on one recording.
+
+    Attributes
+    ----------
+    model, weights, weights_sha256 : str
+        The network; ``weights`` says where they come from, or that they are random.
+    benchmark, recording, recording_sha256 : str
+        What it was scored on.
+    simulated : bool
+        True when no animal was recorded.
+    layer : str
+        The layer that was read out.
+    score : float
+        Ceiled neural predictivity, see ``formula``.
+    interval : (float, float)
+        95 % bootstrap interval of ``score`` over images.
+    error : float
+        Bootstrap standard error of ``score``.
+    raw, ceiling : float
+        Numerator and denominator of ``score``.
+    alignment : float
+        Mean over images of ``map_rho``.
+    image_r, image_ceiling, map_rho : array, shape (image,)
+        Median site correlation, ceiling, and Spearman correlation of the two maps averaged over sites.
+    site_r, site_ceiling : array, shape (image, site)
+        Pearson correlation over positions, and its ceiling; NaN where a map is constant.
+    components : array, shape (image,)
+        PLS components used when that image was left out.
+    predicted, neural : array, shape (image, y, x, site)
+        The maps, spikes per second.
+    degrees : array, shape (2, position)
+        Degrees of the grid down and across.
+    images : tuple of str
+        Names of the pictures.
+    window : (int, int)
+        Milliseconds after stimulus onset.
+    field_of_view, ceiling_kind, formula, citation : str
+        How to read the numbers, and what to cite.
+    seed : int
+        Of the bootstrap.
+    versions : dict
+        Of the packages that made the numbers.
+    times : dict
+        When it was made, and how many seconds it took. All else repeats exactly.
+    """
+
+    model: str
+    weights: str
+    weights_sha256: str
+    benchmark: str
+    recording: str
+    recording_sha256: str
+    simulated: bool
+    layer: str
+    score: float
+    interval: tuple[float, float]
+    error: float
+    raw: float
+    ceiling: float
+    alignment: float
+    image_r: NDArray[np.float64]
+    image_ceiling: NDArray[np.float64]
+    map_rho: NDArray[np.float64]
+    site_r: NDArray[np.float64]
+    site_ceiling: NDArray[np.float64]
+    components: NDArray[np.int64]
+    predicted: NDArray[np.float64]
+    neural: NDArray[np.float64]
+    degrees: NDArray[np.float64]
+    images: tuple[str, ...]
+    window: tuple[int, int]
+    field_of_view: str
+    ceiling_kind: str
+    citation: str
+    seed: int
+    formula: str = FORMULA
+    versions: dict[str, str] = field(default_factory=lambda: {"python": platform.python_version()} | _versions())
+    times: dict[str, str | float] = field(default_factory=dict)
+
+    @property
+    def undefined_sites(self) -> int:
+        """How many site correlations are undefined because a map is constant, over all images."""
+        return int(np.isnan(self.site_r).sum())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the arrays over sites and positions, ready for JSON."""
+        small = {
+            f.name: _plain(getattr(self, f.name)) for f in fields(self) if np.ndim(getattr(self, f.name)) < 2
+        }
+        return small | {"undefined_sites": self.undefined_sites}
+
+    def save(self, folder: Path) -> tuple[Path, Path]:
+        """Write ``<model>--<benchmark>.json`` and, with all arrays, the ``.npz`` beside it; each appears complete.
+
+        Returns
+        -------
+        the two paths
+        """
+        stem = "--".join(part for part in (self.model, self.layer, self.benchmark) if part)
+        if self.weights.startswith("random"):
+            stem = stem.replace(self.model, f"{self.model}-{self.weights}", 1)
+        stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if np.ndim(getattr(self, f.name)) > 0}
+        with replacing(folder / f"{stem}.npz") as beside:
+            np.savez_compressed(beside, simulated=self.simulated, **arrays)
+        with replacing(folder / f"{stem}.json") as beside:
+            beside.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        return folder / f"{stem}.json", folder / f"{stem}.npz"
+
+
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in PACKAGES}
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as JSON knows them: lists for arrays, null for what is undefined."""
+    if isinstance(value, np.ndarray | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and np.isnan(value) else value

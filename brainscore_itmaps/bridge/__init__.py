@@ -1,0 +1,1 @@
+"""Brain-Score's side: its models, its benchmarks, its way of finding plugins."""

@@ -1,0 +1,173 @@
+"""Our benchmarks as Brain-Score benchmarks."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from brainscore_core.metrics import Score
+from brainscore_core.supported_data_standards.brainio.assemblies import DataAssembly
+from brainscore_vision.benchmarks import BenchmarkBase
+from brainscore_vision.model_interface import BrainModel
+from numpy.typing import NDArray
+
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
+from brainscore_itmaps.benchmark.evaluate import evaluate_features
+from brainscore_itmaps.benchmark.progress import Report, silent
+from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.data.assembly import assembly, stimulus_set
+from brainscore_itmaps.data.load import load_recording
+from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.features.layout import spatial_maps
+from brainscore_itmaps.features.record import refuse_not_finite
+from brainscore_itmaps.metrics.alignment import neural_predictivity
+from brainscore_itmaps.metrics.ceiling import split_half_ceiling
+
+
+def get_benchmark(identifier: str) -> "ItMapsBenchmark":
+    """Give Brain-Score a benchmark of the catalogue."""
+    return ItMapsBenchmark(CATALOGUE[identifier])
+
+
+def get_assembly(recording: str) -> DataAssembly:
+    """Give Brain-Score a recording."""
+    return assembly(load_recording(recording))
+
+
+def get_stimulus_set(recording: str) -> Any:
+    """Give Brain-Score the pictures of a recording."""
+    return stimulus_set(load_recording(recording))
+
+
+class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
+    """Predict the maps of a recording from the IT layer of any Brain-Score model.
+
+    Every picture is shown whole, at the model's full field of view, as published; it is not cut to the 8 degrees that
+    most models are registered with. The score says so in ``attrs['field_of_view']``.
+    """
+
+    def __init__(self, spec: BenchmarkSpec) -> None:
+        super().__init__(
+            identifier=spec.identifier,
+            ceiling_func=self._split_half,
+            version=spec.version,
+            parent="IT",
+            bibtex=spec.citation,
+        )
+        self.spec = spec
+        self.region = "IT"
+
+    @cached_property
+    def recording(self) -> Recording:
+        """The recording, loaded when it is first needed."""
+        return load_recording(self.spec.recording)
+
+    @property
+    def ceiling(self) -> Score:
+        """Split-half ceiling; computed anew, where Brain-Score would keep one on disk whatever changed."""
+        return self._split_half()
+
+    def __call__(self, candidate: BrainModel) -> Score:
+        """Score a model: ceiled neural predictivity, with what it was made from in ``attrs``."""
+        return to_score(self.evaluate(candidate))
+
+    def evaluate(self, candidate: BrainModel, progress: Report = silent) -> Result:
+        """Score a model and give the whole result.
+
+        Raises
+        ------
+        ModelError
+            When the model's IT layer gives no usable map.
+        """
+        stimuli = stimulus_set(self.recording)
+        stimuli.identifier = None  # not cached: Brain-Score's cache knows names, not weights or preprocessing
+        candidate.start_recording("IT", time_bins=[self.recording.window])
+        looked = candidate.look_at(stimuli, number_of_trials=1)
+        order = {image: number for number, image in enumerate(looked["stimulus_id"].values)}
+        looked = looked.isel(presentation=[order[name] for name in self.recording.names])
+        layers = np.unique(looked["layer"].values) if hasattr(looked, "layer") else ["unknown"]
+        layer = ", ".join(str(name) for name in layers)
+        if len(layers) > 1:
+            raise ModelError(
+                f"{candidate.identifier} commits {len(layers)} layers to IT ({layer}).",
+                "Commit one layer: units of several layers do not share a map.",
+            )
+        activation = activation_from_assembly(looked)
+        refuse_not_finite(activation, layer, self.recording.names)
+        weights, sha256 = getattr(candidate, "itmaps_weights", ("as Brain-Score loads it", ""))
+        return evaluate_features(
+            spatial_maps(activation, layer),
+            self.recording,
+            benchmark=self.identifier,
+            model=candidate.identifier,
+            weights=weights,
+            weights_sha256=sha256,
+            layer=layer,
+            progress=progress,
+        )
+
+    def _split_half(self) -> Score:
+        assert self.recording.repeats is not None
+        site_ceiling = split_half_ceiling(self.recording.repeats)
+        score = Score(neural_predictivity(site_ceiling).mean())
+        score.attrs["raw"] = _per_site(site_ceiling, self.recording.names, self.recording.sites)
+        return score
+
+
+def activation_from_assembly(looked: DataAssembly) -> NDArray[np.floating]:
+    """Rebuild a layer's activation from the coordinates of what a model looked at.
+
+    Brain-Score flattens each activation and names the places of every unit: ``channel``, ``channel_x`` (which counts
+    rows) and ``channel_y`` (columns) for layers of four axes, ``channel`` (which counts tokens) and ``embedding`` for
+    three, and only ``channel`` for two.
+
+    Returns
+    -------
+    array, shape (image, ...) as the layer gave it
+    """
+    looked = looked.transpose("presentation", "neuroid")
+    names = ("channel", "embedding") if _counted(looked, "embedding") else ("channel", "channel_x", "channel_y")
+    places = [_counted(looked, name) for name in names]
+    sizes = [place.max() + 1 for place in places if place is not None]
+    if not sizes or np.prod(sizes) != looked.sizes["neuroid"]:
+        sizes = [looked.sizes["neuroid"]]
+    values: NDArray[np.floating] = looked.values.reshape(looked.sizes["presentation"], *sizes)
+    return values
+
+
+def _counted(looked: DataAssembly, name: str) -> NDArray[np.int64] | None:
+    try:
+        values = looked[name].values
+    except KeyError:
+        return None
+    if values.dtype.kind == "f" and np.isnan(values).all():
+        return None
+    return values.astype(np.int64)  # type: ignore[no-any-return]
+
+
+def to_score(result: Result) -> Score:
+    """Turn a result into Brain-Score's score: ceiled, with ``raw``, ``ceiling`` and ``error`` beside it."""
+    raw = Score(result.raw)
+    raw.attrs["raw"] = _per_site(result.site_r, result.images, tuple(map(str, range(result.site_r.shape[1]))))
+    score = Score(result.score)
+    score.attrs |= {
+        "raw": raw,
+        "ceiling": Score(result.ceiling),
+        "error": result.error,
+        "error_over": ["image"],
+        "interval": result.interval,
+        "alignment": result.alignment,
+        "layer": result.layer,
+        "simulated": result.simulated,
+        "field_of_view": result.field_of_view,
+        "formula": result.formula,
+    }
+    return score
+
+
+def _per_site(values: NDArray[np.float64], images: tuple[str, ...], sites: tuple[str, ...]) -> Score:
+    return Score(
+        values,
+        coords={"image_id": ("image", list(images)), "neuroid_id": ("neuroid", list(sites))},
+        dims=["image", "neuroid"],
+    )

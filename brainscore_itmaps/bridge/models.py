@@ -1,0 +1,81 @@
+"""Our networks as Brain-Score models."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper
+from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
+from numpy.typing import NDArray
+
+from brainscore_itmaps.models.load import Network, load_model
+from brainscore_itmaps.models.zoo import ZOO
+
+BATCH_SIZE = 14
+"""Brain-Score fills every batch up to its size; ours fits the 14 pictures of a recording."""
+
+
+def get_model(identifier: str) -> ModelCommitment:
+    """Give Brain-Score a network of the zoo."""
+    return brain_model(load_model(identifier))
+
+
+def get_layers(identifier: str) -> list[str]:
+    """Layers that Brain-Score may choose from."""
+    return list(ZOO[identifier].layers.values())
+
+
+def get_bibtex(identifier: str) -> str:
+    """What to cite for a network."""
+    return ZOO[identifier].citation
+
+
+def get_model_list() -> list[str]:
+    """Names of all networks of the zoo."""
+    return list(ZOO)
+
+
+def brain_model(network: Network) -> ModelCommitment:
+    """Wrap a loaded network.
+
+    The wrapper's identifier carries a hash of the weights, because Brain-Score keeps activations by that name.
+    """
+    wrapper = CopyingWrapper(
+        model=network.module,
+        preprocessing=functools.partial(_inputs, network),
+        identifier=f"{network.spec.identifier}-{network.sha256[:8]}",
+        batch_size=BATCH_SIZE,
+    )
+    wrapper.image_size = network.spec.size
+    model = ModelCommitment(
+        identifier=network.spec.identifier,
+        activations_model=wrapper,
+        layers=list(network.spec.layers.values()),
+        behavioral_readout_layer=network.spec.readout,
+        region_layer_map=dict(network.spec.layers),
+        visual_degrees=network.spec.visual_degrees,
+    )
+    model.itmaps_weights = (network.weights, network.sha256)
+    return model
+
+
+class CopyingWrapper(PytorchWrapper):  # type: ignore[misc]
+    """Brain-Score's wrapper, but activations are copied when a layer gives them.
+
+    The original keeps a view on the CPU, which a later operation in place overwrites.
+    """
+
+    def register_hook(self, layer: torch.nn.Module, layer_name: str, target_dict: dict[str, Any]) -> Any:
+        """Keep a copy of what the layer gives."""
+
+        def keep(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
+            target_dict[layer_name] = output.detach().to("cpu", copy=True).numpy()
+
+        return layer.register_forward_hook(keep)
+
+
+def _inputs(network: Network, image_filepaths: list[str]) -> NDArray[np.float32]:
+    inputs: NDArray[np.float32] = network.preprocess([Path(path) for path in image_filepaths]).numpy()
+    return inputs

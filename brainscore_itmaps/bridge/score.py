@@ -1,0 +1,126 @@
+"""Score any network on any of our benchmarks."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.evaluate import evaluate
+from brainscore_itmaps.benchmark.progress import Report, silent
+from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.bridge.plugins import attach, identifiers
+from brainscore_itmaps.data.load import load_recording
+from brainscore_itmaps.errors import ModelError, UsageError, nearest
+from brainscore_itmaps.models.load import Network, Weights, load_model, refuse_unknown_model
+from brainscore_itmaps.models.zoo import ZOO
+
+
+def score(
+    model: str | Network,
+    benchmark: str = "it_maps_simulated",
+    layer: str | None = None,
+    weights: Weights = "pretrained",
+    seed: int = 0,
+    progress: Report = silent,
+) -> Result:
+    """Score a network on a benchmark.
+
+    A network of ours, or of timm, is read by our own hooks. A model of Brain-Score's is asked to look at the pictures
+    through Brain-Score's interface. Both ways meet at the recording's grid and give the same number for the same
+    network.
+
+    Parameters
+    ----------
+    model : str or Network
+        A name from the zoo, ``timm:<name>``, any model identifier of Brain-Score, or a loaded network.
+    benchmark : str
+        A name from our catalogue.
+    layer : str, optional
+        Layer to read out, by default the one committed to IT; not for Brain-Score's models, which commit their own.
+    weights : "pretrained" or "random"
+        Random weights must be asked for, and the result says so.
+    seed : int
+        Of random weights.
+    progress : callable
+        Told (what is being done, steps done, steps in all).
+
+    Raises
+    ------
+    UsageError, ModelError
+        When a name is not known, with the names that look most like it.
+    """
+    refuse_unknown(model if isinstance(model, str) else None, benchmark)
+    if isinstance(model, str) and not _ours(model):
+        return _score_through_brain_score(model, benchmark, layer, weights, progress)
+    recording = load_recording(CATALOGUE[benchmark].recording)
+    progress("loading the network", 0, 1)
+    network = load_model(model, weights, seed) if isinstance(model, str) else model
+    return evaluate(network, recording, benchmark, layer=layer, progress=progress)
+
+
+def refuse_unknown(model: str | None, benchmark: str) -> None:
+    """Refuse names that nothing has, in well under a second: no network library is imported.
+
+    Raises
+    ------
+    UsageError
+        For the benchmark.
+    ModelError
+        For the model.
+    """
+    if benchmark not in CATALOGUE:
+        if benchmark in identifiers("benchmarks"):
+            raise UsageError(
+                f"{benchmark} is a benchmark of Brain-Score's own, not one of spatial maps.",
+                "Score it through Brain-Score: python -m brainscore_vision score "
+                f"--model_identifier={model} --benchmark_identifier={benchmark}.",
+            )
+        raise UsageError(f"There is no benchmark named {benchmark!r}.", nearest(benchmark, CATALOGUE))
+    if model is None:
+        return
+    if model.startswith("timm:"):
+        refuse_unknown_model(model)
+    elif model not in ZOO and model not in (known := identifiers("models")):
+        raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *known]))
+
+
+def _ours(model: str) -> bool:
+    return model in ZOO or model.startswith("timm:")
+
+
+def _score_through_brain_score(
+    model: str, benchmark: str, layer: str | None, weights: Weights, progress: Report
+) -> Result:
+    if layer is not None or weights == "random":
+        raise UsageError(
+            f"{model} is a model of Brain-Score's: it brings its own layer and its own weights.",
+            "Leave out --layer and --weights, or name a network of timm (timm:<name>).",
+        )
+    with _as_a_guest():
+        attach()
+        from brainscore_vision import load_benchmark, load_model
+
+        progress("loading the network", 0, 1)
+        candidate = load_model(model)
+        progress("recording features", 0, 1)
+        result: Result = load_benchmark(benchmark).evaluate(candidate, progress=progress)
+        return result
+
+
+@contextmanager
+def _as_a_guest() -> Iterator[None]:
+    """Brain-Score without its pip runs, its progress bars and its FutureWarning; the environment is given back."""
+    ours = {"BS_INSTALL_DEPENDENCIES": "no", "TQDM_DISABLE": "1"}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="xarray subclass Score should explicitly define __slots__")
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,1 @@
+"""The command line: it parses, calls the Python function of the same name, and prints."""

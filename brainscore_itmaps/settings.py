@@ -1,0 +1,31 @@
+"""Where things are kept on this machine, read from the environment once per call."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says.
+
+    Attributes
+    ----------
+    home : Path
+        Our own folder, for results: ``ITMAPS_HOME``, else the platform's place for a user's data.
+    brainio_home : Path
+        Brain-Score's folder of pictures: ``BRAINIO_HOME``, else ``~/.brainio``. Pictures go there because Brain-Score
+        compares paths under it without regard to where the folder lies.
+    """
+
+    home: Path
+    brainio_home: Path
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read the environment; makes no folder."""
+        home = os.environ.get("ITMAPS_HOME") or platformdirs.user_data_path("brainscore_itmaps")
+        brainio_home = os.environ.get("BRAINIO_HOME") or Path("~/.brainio")
+        return cls(home=Path(home).expanduser(), brainio_home=Path(brainio_home).expanduser())

@@ -1,0 +1,60 @@
+"""Puts our plugin folders where Brain-Score's own search finds them, unless that would break the host.
+
+Brain-Score searches only inside the installed ``brainscore_vision`` package. Beside a released wheel our folders go
+in there. Beside an editable clone they must not: ``site-packages/brainscore_vision`` would then hide the clone as a
+package without ``__init__.py``. The same files always travel as ``brainscore_itmaps.plugins`` too, for the bridge.
+"""
+
+import json
+import os
+import site
+import sys
+import sysconfig
+import tempfile
+from importlib.metadata import distributions
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+HOST = "brainscore_vision"
+
+
+def host_is_editable():
+    """Is the Brain-Score of the environment we are being installed into an editable clone?"""
+    folders = [sysconfig.get_path("purelib"), site.getusersitepackages()]
+    for found in distributions(path=folders):
+        if (found.metadata["Name"] or "").lower().replace("-", "_") == HOST:
+            origin = json.loads(found.read_text("direct_url.json") or "{}")
+            if origin.get("dir_info", {}).get("editable"):
+                return True
+    return any(any(Path(folder).glob(f"__editable__*{HOST}*")) for folder in folders)
+
+
+def native():
+    """Map the plugins into Brain-Score? ``ITMAPS_NATIVE_PLUGINS=0`` or ``1`` overrides what is detected."""
+    if {"editable_wheel", "develop"} & set(sys.argv):
+        return False
+    return {"0": False, "1": True}.get(os.environ.get("ITMAPS_NATIVE_PLUGINS", ""), not host_is_editable())
+
+
+packages = find_packages(include=["brainscore_itmaps", "brainscore_itmaps.*"])
+package_dir = {}
+package_data = {"brainscore_itmaps": ["py.typed", "data/*.json", "data/*.npz"]}
+homes = ["brainscore_itmaps.plugins"] + ([HOST] if native() else [])
+for init in sorted(HERE.glob("plugins/*/*/__init__.py")):
+    kind, name = init.parent.parts[-2:]
+    for home in homes:
+        package = f"{home}.{kind}.{name}"
+        packages.append(package)
+        package_dir[package] = f"plugins/{kind}/{name}"
+        package_data[package] = ["**/*"]
+
+setup(
+    packages=packages,
+    package_dir=package_dir,
+    package_data=package_data,
+    exclude_package_data={"": ["*.pyc", "__pycache__/*", "*/__pycache__/*"]},
+    # pip builds inside the checkout: files left in build/ by an earlier build would be packed into the next wheel
+    options={"build": {"build_base": tempfile.mkdtemp(prefix="itmaps-build-")}},
+)
