@@ -9,10 +9,11 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.evaluate import evaluate
 from brainscore_itmaps.benchmark.progress import Report, silent
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.bridge.plugins import attach, identifiers
+from brainscore_itmaps.bridge.names import refuse_unknown
+from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.data.load import load_recording
-from brainscore_itmaps.errors import ModelError, UsageError, nearest
-from brainscore_itmaps.models.load import Network, Weights, load_model, refuse_unknown_model
+from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.models.load import Network, Weights, load_model
 from brainscore_itmaps.models.zoo import ZOO
 
 
@@ -57,32 +58,6 @@ def score(
     progress("loading the network", 0, 1)
     network = load_model(model, weights, seed) if isinstance(model, str) else model
     return evaluate(network, recording, benchmark, layer=layer, progress=progress)
-
-
-def refuse_unknown(model: str | None, benchmark: str) -> None:
-    """Refuse names that nothing has, in well under a second: no network library is imported.
-
-    Raises
-    ------
-    UsageError
-        For the benchmark.
-    ModelError
-        For the model.
-    """
-    if benchmark not in CATALOGUE:
-        if benchmark in identifiers("benchmarks"):
-            raise UsageError(
-                f"{benchmark} is a benchmark of Brain-Score's own, not one of spatial maps.",
-                "Score it through Brain-Score: python -m brainscore_vision score "
-                f"--model_identifier={model} --benchmark_identifier={benchmark}.",
-            )
-        raise UsageError(f"There is no benchmark named {benchmark!r}.", nearest(benchmark, CATALOGUE))
-    if model is None:
-        return
-    if model.startswith("timm:"):
-        refuse_unknown_model(model)
-    elif model not in ZOO and model not in (known := identifiers("models")):
-        raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *known]))
 
 
 def _ours(model: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
+from brainscore_itmaps.bridge.names import refuse_unknown
 from brainscore_itmaps.cli.terminal import output, progress_bar
 from brainscore_itmaps.settings import Settings
 
@@ -27,15 +28,13 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the score alone.")] = False,
 ) -> None:
     """Score a network: ceiled neural predictivity of its IT layer, as a table, a JSON and an NPZ file."""
-    from brainscore_itmaps.bridge.score import refuse_unknown
-
     refuse_unknown(model, benchmark)
     with progress_bar(shown=not quiet) as progress:
         progress("starting torch", 0, 1)
         from brainscore_itmaps.bridge.score import score as score_in_python
 
         result = score_in_python(model, benchmark, layer=layer, weights=weights, seed=seed, progress=progress)
-    json_file, npz_file = result.save(out or Settings.from_environment().home / "results")
+    files = result.save(out or Settings.from_environment().home / "results")
     if quiet:
         print(result.score)
         return
@@ -64,7 +63,6 @@ def score(
         "alignment": "mean over images of Spearman rho between predicted and recorded map, averaged over sites",
         "view": result.field_of_view,
         "cite": result.citation,
-        "written": f"{json_file}\n{npz_file}",
     }
     if result.undefined_sites:
         lines["undefined"] = f"{result.undefined_sites} constant maps, left out of their image's median"
@@ -72,3 +70,5 @@ def score(
     for name, text in lines.items():
         about.add_row(name, text.replace("[", r"\["))
     console.print(about)
+    for file in files:
+        console.print(f"written    {file}", soft_wrap=True)

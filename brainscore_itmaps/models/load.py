@@ -2,20 +2,19 @@
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import pickle
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal, cast
 
 import torch
 from PIL import Image
 
-from brainscore_itmaps.errors import ModelError, nearest
+from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.files import sha256
+from brainscore_itmaps.models.names import refuse_unknown_model
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
 from brainscore_itmaps.models.zoo import ZOO
 
@@ -109,35 +108,6 @@ def load_model(name: str, weights: Weights = "pretrained", seed: int = 0) -> Net
         origin = f"{spec.weights.package} {spec.weights.version}"
     module.eval()
     return Network(name=name, spec=spec, module=module, weights=origin, sha256=_hash(module))
-
-
-def refuse_unknown_model(name: str) -> None:
-    """Refuse a name that no network has, without importing timm.
-
-    Raises
-    ------
-    ModelError
-        With the names that look most like it.
-    """
-    if name.startswith("timm:"):
-        architecture = name.removeprefix("timm:").split(".")[0]
-        if architecture not in timm_architectures():
-            raise ModelError(
-                f"timm has no architecture named {architecture!r}.", nearest(architecture, timm_architectures())
-            )
-    elif name not in ZOO:
-        raise ModelError(f"There is no network named {name!r}.", nearest(name, ZOO))
-
-
-@cache
-def timm_architectures() -> frozenset[str]:
-    """Names of timm's architectures, read from its source text: importing timm takes seconds, this does not."""
-    found = importlib.util.find_spec("timm")
-    if found is None or found.origin is None:
-        return frozenset()
-    decorated = re.compile(r"^@register_model\s+def (\w+)\(", re.MULTILINE)
-    models = Path(found.origin).parent / "models"
-    return frozenset(name for file in models.glob("*.py") for name in decorated.findall(file.read_text("utf-8")))
 
 
 def _build(architecture: str, seed: int) -> torch.nn.Module:
