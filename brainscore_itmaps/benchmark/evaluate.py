@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from brainscore_itmaps.metrics.ceiling import split_half_ceiling
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
 from brainscore_itmaps.metrics.pls import predict_left_out
 from brainscore_itmaps.models.load import Network
+
 
 def evaluate(
     network: Network,
@@ -73,7 +75,7 @@ def evaluate(
 
 
 def evaluate_features(
-    features: NDArray[np.floating],
+    features: NDArray[np.floating[Any]],
     recording: Recording,
     *,
     benchmark: str,

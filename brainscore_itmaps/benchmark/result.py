@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -104,22 +105,18 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the arrays over sites and positions, ready for JSON."""
-        small = {
-            f.name: _plain(getattr(self, f.name)) for f in fields(self) if np.ndim(getattr(self, f.name)) < 2
-        }
+        small = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if np.ndim(getattr(self, f.name)) < 2}
         return small | {"undefined_sites": self.undefined_sites}
 
     def save(self, folder: Path) -> tuple[Path, Path]:
-        """Write ``<model>--<benchmark>.json`` and, with all arrays, the ``.npz`` beside it; each appears complete.
+        """Write ``<model>--<layer>--<benchmark>.json`` and, with all arrays, the ``.npz`` beside it; each appears complete.
 
         Returns
         -------
         the two paths
         """
-        stem = "--".join(part for part in (self.model, self.layer, self.benchmark) if part)
-        if self.weights.startswith("random"):
-            stem = stem.replace(self.model, f"{self.model}-{self.weights}", 1)
-        stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)
+        weights = f"-{self.weights}" if self.weights.startswith("random") else ""
+        stem = re.sub(r"[^\w.-]+", "-", f"{self.model}{weights}--{self.layer}--{self.benchmark}").strip("-")
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if np.ndim(getattr(self, f.name)) > 0}
         with replacing(folder / f"{stem}.npz") as beside:
             np.savez_compressed(beside, simulated=self.simulated, **arrays)

@@ -114,7 +114,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         return score
 
 
-def activation_from_assembly(looked: DataAssembly) -> NDArray[np.floating]:
+def activation_from_assembly(looked: DataAssembly) -> NDArray[np.floating[Any]]:
     """Rebuild a layer's activation from the coordinates of what a model looked at.
 
     Brain-Score flattens each activation and names the places of every unit: ``channel``, ``channel_x`` (which counts
@@ -131,7 +131,7 @@ def activation_from_assembly(looked: DataAssembly) -> NDArray[np.floating]:
     sizes = [place.max() + 1 for place in places if place is not None]
     if not sizes or np.prod(sizes) != looked.sizes["neuroid"]:
         sizes = [looked.sizes["neuroid"]]
-    values: NDArray[np.floating] = looked.values.reshape(looked.sizes["presentation"], *sizes)
+    values: NDArray[np.floating[Any]] = looked.values.reshape(looked.sizes["presentation"], *sizes)
     return values
 
 

@@ -54,8 +54,7 @@ def examine() -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    if sys.version_info < (3, 11):
-        return Finding("Python", platform.python_version(), "trouble", "Use Python 3.11 or newer.")
+    return Finding("Python", platform.python_version(), "trouble", "Use Python 3.11 or newer.")
     return Finding("Python", f"{platform.python_version()} at {sys.executable}")
 
 
@@ -76,7 +75,9 @@ def _host() -> Finding:
         return Finding(HOST, f"{folder}, found on the path but not installed", "note")
     what = f"{version}, {'editable clone' if _editable(HOST) else 'released wheel'}, {folder}"
     if not version.startswith("2.") or tuple(map(int, version.split(".")[:2])) < (2, 4):
-        return Finding(HOST, what, "trouble", "Install a version that is supported: pip install 'brainscore-vision>=2.4,<3'.")
+        return Finding(
+            HOST, what, "trouble", "Install a version that is supported: pip install 'brainscore-vision>=2.4,<3'."
+        )
     return Finding(HOST, what)
 
 

@@ -12,8 +12,9 @@ from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.names import refuse_unknown
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.data.load import load_recording
-from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.models.load import Network, Weights, load_model
+from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError
+from brainscore_itmaps.models.load import Network, Weights
+from brainscore_itmaps.models.load import load_model as load_network
 from brainscore_itmaps.models.zoo import ZOO
 
 
@@ -56,7 +57,7 @@ def score(
         return _score_through_brain_score(model, benchmark, layer, weights, progress)
     recording = load_recording(CATALOGUE[benchmark].recording)
     progress("loading the network", 0, 1)
-    network = load_model(model, weights, seed) if isinstance(model, str) else model
+    network = load_network(model, weights, seed) if isinstance(model, str) else model
     return evaluate(network, recording, benchmark, layer=layer, progress=progress)
 
 
@@ -77,9 +78,18 @@ def _score_through_brain_score(
         from brainscore_vision import load_benchmark, load_model
 
         progress("loading the network", 0, 1)
-        candidate = load_model(model)
-        progress("recording features", 0, 1)
-        result: Result = load_benchmark(benchmark).evaluate(candidate, progress=progress)
+        try:
+            candidate = load_model(model)
+            progress("recording features", 0, 1)
+            result: Result = load_benchmark(benchmark).evaluate(candidate, progress=progress)
+        except ItMapsError:
+            raise
+        except Exception as error:  # somebody else's model may fail in any way
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            raise ModelError(
+                f"Brain-Score's model {model} could not be scored: {reason}.",
+                "It may need a download or a package; `brainscore --debug score ...` shows where it failed.",
+            ) from error
         return result
 
 

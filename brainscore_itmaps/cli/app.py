@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    errors().print("interrupted: nothing was written; the same command starts again.")
+    errors().print("interrupted; the same command starts again.")
     sys.exit(130)
 
 

@@ -8,7 +8,11 @@ from rich.table import Table
 
 from brainscore_itmaps.bridge.names import refuse_unknown
 from brainscore_itmaps.cli.terminal import output, progress_bar
+from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.files import replacing
 from brainscore_itmaps.settings import Settings
+
+DRAWABLE = (".png", ".svg", ".pdf")
 
 
 def score(
@@ -25,16 +29,28 @@ def score(
     ] = "pretrained",
     seed: Annotated[int, typer.Option(help="Seed of random weights.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the JSON and NPZ files.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Also draw pictures with their maps into this file (png, svg or pdf).")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the score alone.")] = False,
 ) -> None:
     """Score a network: ceiled neural predictivity of its IT layer, as a table, a JSON and an NPZ file."""
     refuse_unknown(model, benchmark)
+    if figure is not None and figure.suffix not in DRAWABLE:
+        raise UsageError(f"Cannot draw a {figure.suffix or 'file without ending'}.", f"Use {' or '.join(DRAWABLE)}.")
     with progress_bar(shown=not quiet) as progress:
         progress("starting torch", 0, 1)
         from brainscore_itmaps.bridge.score import score as score_in_python
 
         result = score_in_python(model, benchmark, layer=layer, weights=weights, seed=seed, progress=progress)
-    files = result.save(out or Settings.from_environment().home / "results")
+    files = list(result.save(out or Settings.from_environment().home / "results"))
+    if figure is not None:
+        from brainscore_itmaps.data.load import load_recording
+        from brainscore_itmaps.reporting.figures import maps_figure
+
+        with replacing(figure) as beside:
+            maps_figure(result, load_recording(result.recording).images).savefig(beside, dpi=150)
+        files.append(figure)
     if quiet:
         print(result.score)
         return

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,7 @@ class Simulation:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 fields: dict[str, Any] = {name: stored[name] for name in cls.__dataclass_fields__}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(
                 f"{path} does not hold a simulated recording: {error}.",
                 "Make one with `brainscore data simulate`, or install the package again.",
@@ -181,7 +182,8 @@ def drives(weights: NDArray[np.float64], receptive_field: NDArray[np.float64]) -
         field = np.exp(-0.5 * ((GRID.y[:, None] - centres) / sigma) ** 2)  # (y, pixel); the grid is the same in x
         field /= field.sum(axis=1, keepdims=True)  # what lies outside the picture neither drives nor counts
         drive[..., site] = np.einsum("yp,ipqc,xq,c->iyx", field, shown, field, weights[site], optimize=True)
-    return drive / drive.max(axis=(0, 1, 2))
+    drive /= drive.max(axis=(0, 1, 2))
+    return drive
 
 
 @cache

@@ -1,12 +1,14 @@
 """From a layer's own resolution to the grid of a recording."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.data.recording import Grid
 
 
-def to_grid(maps: NDArray[np.floating], grid: Grid) -> NDArray[np.float64]:
+def to_grid(maps: NDArray[np.floating[Any]], grid: Grid) -> NDArray[np.float64]:
     """Sample feature maps at the positions of a recording's grid, by linear interpolation.
 
     The grid's positions are points of the picture, its edges included (17 points 1 degree apart over 16 degrees), not

@@ -1,6 +1,7 @@
 """Which axis of a layer's activation is which."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from brainscore_itmaps.errors import ModelError
 MOST_PREFIX_TOKENS = 16
 
 
-def spatial_maps(activation: NDArray[np.floating], layer: str) -> NDArray[np.floating]:
+def spatial_maps(activation: NDArray[np.floating[Any]], layer: str) -> NDArray[np.floating[Any]]:
     """Arrange a layer's activation as maps.
 
     Parameters

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ def record(
     layers: Sequence[str],
     batch_size: int = 14,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, NDArray[np.floating]]:
+) -> dict[str, NDArray[np.floating[Any]]]:
     """Show pictures to a network and keep what its layers answer.
 
     The network is left as it was: in its own mode, without hooks. Activations are copied when a layer gives them, so
@@ -50,7 +51,7 @@ def record(
     for layer in layers:
         if layer not in modules:
             raise ModelError(f"{network.name} has no layer {layer!r}.", nearest(layer, filter(None, modules)))
-    batches: dict[str, list[NDArray[np.floating]]] = {layer: [] for layer in layers}
+    batches: dict[str, list[NDArray[np.floating[Any]]]] = {layer: [] for layer in layers}
 
     def keep(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
         def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
@@ -83,7 +84,7 @@ def record(
     return {layer: spatial_maps(activation, layer) for layer, activation in activations.items()}
 
 
-def refuse_not_finite(activation: NDArray[np.floating], layer: str, images: Sequence[str]) -> None:
+def refuse_not_finite(activation: NDArray[np.floating[Any]], layer: str, images: Sequence[str]) -> None:
     """Refuse activations with a NaN or an infinity.
 
     Raises

@@ -68,4 +68,5 @@ def _correlate(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
         rounding = np.finfo(float).eps * values.shape[1] * np.abs(values).max(axis=1)
         sizes.append((centred, np.where(size > rounding, size, np.nan)))
     (a, size_a), (b, size_b) = sizes
-    return np.einsum("ips,ips->is", a, b) / (size_a * size_b)
+    correlation: NDArray[np.float64] = np.einsum("ips,ips->is", a, b) / (size_a * size_b)
+    return correlation

@@ -12,7 +12,7 @@ from typing import Literal, cast
 import torch
 from PIL import Image
 
-from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.errors import ModelError, nearest
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.names import refuse_unknown_model
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
@@ -121,13 +121,18 @@ def _build(architecture: str, seed: int) -> torch.nn.Module:
 def _timm_pretrained(name: str) -> torch.nn.Module:
     import timm
 
+    timm_name = name.removeprefix("timm:")
+    architecture, _, tag = timm_name.partition(".")
+    tagged = timm.list_pretrained(f"{architecture}.*")
+    if tag and timm_name not in tagged:
+        raise ModelError(f"timm has no weights tagged {tag!r} for {architecture}.", nearest(timm_name, tagged))
     try:
-        return cast(torch.nn.Module, timm.create_model(name.removeprefix("timm:"), pretrained=True))
-    except Exception as error:  # timm and its hub raise many kinds: no connection, unknown tag, no weights
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return cast(torch.nn.Module, timm.create_model(timm_name, pretrained=True))
+    except Exception as error:  # timm and its hub raise many kinds: no connection, no such file, no weights
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise ModelError(
             f"The pretrained weights of {name} could not be had: {reason}.",
-            "Connect to the network once (they are kept by timm's hub cache), or ask for --weights random.",
+            "Connect to the network once (timm's hub keeps them), or ask for --weights random.",
         ) from error
 
 
@@ -189,7 +194,9 @@ def _packaged_file(weights: PackagedWeights) -> Path:
     try:
         path = Path(str(importlib.metadata.distribution(weights.package).locate_file(weights.file)))
     except importlib.metadata.PackageNotFoundError as error:
-        raise ModelError(f"The weights come inside {weights.package}, which is not installed.", _install(weights)) from error
+        raise ModelError(
+            f"The weights come inside {weights.package}, which is not installed.", _install(weights)
+        ) from error
     if not path.exists() or sha256(path) != weights.sha256:
         raise ModelError(
             f"{weights.file} is missing, or is not the file that is known (sha256 {weights.sha256[:12]}...).",

@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.features.layout import spatial_maps
+
+
+def test_channels_first_stays(rng):
+    activation = rng.normal(size=(2, 5, 7, 6))
+    np.testing.assert_array_equal(spatial_maps(activation, "layer"), activation)
+
+
+def test_channels_last_is_turned(rng):
+    activation = rng.normal(size=(2, 7, 7, 12))
+    np.testing.assert_array_equal(spatial_maps(activation, "layer"), activation.transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("prefix", [0, 1, 2, 5])
+def test_leading_tokens_are_set_aside_and_the_rest_is_read_row_by_row(rng, prefix):
+    square = rng.normal(size=(2, 3, 14, 14))
+    tokens = square.reshape(2, 3, -1).transpose(0, 2, 1)
+    activation = np.concatenate([rng.normal(size=(2, prefix, 3)), tokens], axis=1)
+    np.testing.assert_array_equal(spatial_maps(activation, "layer"), square)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (2, 3, 4), (2, 14 * 14 + 17 + 3, 8), (2, 3, 4, 5, 6)])
+def test_a_layer_without_a_map_is_refused_by_name(shape):
+    with pytest.raises(ModelError, match="'head' gives no map"):
+        spatial_maps(np.zeros(shape), "head")

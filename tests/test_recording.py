@@ -1,0 +1,53 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from brainscore_itmaps import load_recording
+from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.errors import DataError, UsageError
+
+
+@pytest.fixture
+def recording(pictures, rng):
+    repeats = rng.uniform(0, 50, (6, 2, 4, 5, 3))
+    return Recording(
+        identifier="small_simulated",
+        maps=repeats.mean(axis=1),
+        images=pictures,
+        grid=Grid(y=np.linspace(-8, 8, 4), x=np.linspace(-8, 8, 5), extent=16.0),
+        window=(100, 250),
+        subject="nobody",
+        area="none",
+        sites=("a", "b", "c"),
+        sha256="0" * 64,
+        citation="none",
+        simulated=True,
+        repeats=repeats,
+    )
+
+
+@pytest.mark.parametrize("axis", range(4))
+def test_maps_that_do_not_fit_are_refused_with_both_shapes(recording, axis):
+    with pytest.raises(DataError, match=r"maps have shape .* ask for \(6, 4, 5, 3\)"):
+        replace(recording, maps=np.delete(recording.maps, 0, axis=axis))
+
+
+def test_swapped_axes_are_refused(recording):
+    with pytest.raises(DataError, match="maps have shape"):
+        replace(recording, maps=recording.maps.transpose(0, 2, 1, 3))
+    with pytest.raises(DataError, match="repeats have shape"):
+        replace(recording, repeats=recording.repeats.transpose(0, 1, 3, 2, 4))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused_by_site_and_image(recording, value):
+    maps = recording.maps.copy()
+    maps[4, 1, 1, 2] = value
+    with pytest.raises(DataError, match=r"1 site\(s\).*\(c\), on images \[4\]"):
+        replace(recording, maps=maps)
+
+
+def test_an_unknown_recording_is_answered_with_the_nearest():
+    with pytest.raises(UsageError, match="Did you mean it_maps_simulated"):
+        load_recording("it_map_simulated")

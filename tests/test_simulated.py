@@ -1,0 +1,155 @@
+import importlib.metadata
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brainscore_itmaps import load_recording, predict_left_out
+from brainscore_itmaps.data import simulated
+from brainscore_itmaps.data.simulated import EDGES, EMBEDDED, Simulation, drives, simulate, time_course
+from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.metrics.alignment import neural_predictivity, site_correlation
+from brainscore_itmaps.metrics.ceiling import split_half_ceiling
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return load_recording("it_maps_simulated")
+
+
+def test_the_embedded_recording_is_what_the_seeded_function_makes():
+    made, embedded = simulate(seed=0), Simulation.load(EMBEDDED)
+    for name in Simulation.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(made, name), getattr(embedded, name), err_msg=name)
+    assert not np.array_equal(simulate(seed=1).counts, embedded.counts)
+
+
+def test_says_that_it_is_simulated_wherever_it_can(recording, tmp_path):
+    assert recording.simulated
+    for text in (recording.identifier, recording.subject, recording.area, recording.citation, *recording.sites):
+        assert "simulated" in text.lower()
+    with np.load(simulate().save(tmp_path / "again.npz"), allow_pickle=False) as stored:
+        assert stored["SIMULATED"]
+
+
+def test_maps_are_the_mean_rate_over_window_and_repeats(recording):
+    counts = Simulation.load(EMBEDDED).counts
+    expected = counts[..., 2:5].astype(float).sum(axis=-1).mean(axis=1) / 0.150
+    np.testing.assert_allclose(recording.maps, expected)
+    np.testing.assert_allclose(recording.repeats.mean(axis=1), recording.maps)
+    early = load_recording("it_maps_simulated", window=(0, 50))
+    np.testing.assert_allclose(early.maps, counts[..., 0].mean(axis=1) / 0.050)
+
+
+@pytest.mark.parametrize("window", [(100, 400), (-50, 100), (100, 100), (200, 100), (90, 130)])
+def test_a_window_that_is_not_recorded_is_refused(window):
+    with pytest.raises(DataError, match=r"from 0 to 300 ms in bins of 50 ms"):
+        load_recording("it_maps_simulated", window=window)
+
+
+def test_sites_are_like_the_published_ones(recording):
+    """eLife 9:e53798: fields of 1.9-2.6 degrees, a site against the mean of the others r = .73 +- .10 to .26."""
+    simulation = Simulation.load(EMBEDDED)
+    assert ((simulation.receptive_field > 1.9) & (simulation.receptive_field < 2.6)).all()
+    sites = recording.maps.reshape(-1, 32).T
+    pairs = np.corrcoef(sites)[np.triu_indices(32, 1)]
+    assert 0.55 < np.median(pairs) < 0.75
+    against_rest = [np.corrcoef(sites[s], np.delete(sites, s, axis=0).mean(axis=0))[0, 1] for s in range(32)]
+    assert 0.65 < np.mean(against_rest) < 0.8
+
+
+def test_the_time_course_passes_through_the_measured_points():
+    fine = time_course(np.arange(0, 301), np.zeros(1))[0]
+    assert fine.argmax() in (156, 157)
+    assert fine[114] == pytest.approx(0.5, abs=0.02)
+    assert fine[252] == pytest.approx(0.5, abs=0.02)
+    late = time_course(np.arange(0, 301), np.array([10.0]))[0]
+    np.testing.assert_allclose(late[60:], fine[50:-10], atol=0.01)
+
+
+def test_rates_follow_baseline_gain_and_drive():
+    simulation = Simulation.load(EMBEDDED)
+    drive = drives(simulation.weights, simulation.receptive_field)
+    course = time_course(EDGES, simulation.latency)
+    rate = simulation.baseline[:, None] + (simulation.gain * drive)[..., None] * course
+    measured = simulation.counts.mean(axis=1) / 0.050
+    assert drive.max() == 1
+    # over all positions of all pictures the counts pin the rate to well under a percent
+    ratio = measured.mean(axis=(0, 1, 2)) / rate.mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(ratio, np.exp(0.1**2 / 2), atol=0.03)
+
+
+def test_the_truth_reaches_the_ceiling(recording):
+    """Regressing on the noise-free drives predicts as well as the split-half ceiling says is possible."""
+    simulation = Simulation.load(EMBEDDED)
+    truth = drives(simulation.weights, simulation.receptive_field)
+    predicted = predict_left_out(truth, recording.maps, components=8).predicted
+    reached = neural_predictivity(site_correlation(predicted, recording.maps)).mean()
+    ceiling = neural_predictivity(split_half_ceiling(recording.repeats)).mean()
+    assert reached == pytest.approx(ceiling, abs=0.01)
+
+
+def test_position_alone_predicts_nothing(recording):
+    """The pictures are cut so that where something lies in the others says nothing about where it lies in this one."""
+    others = np.stack([np.delete(recording.maps, i, axis=0).mean(axis=0) for i in range(14)])
+    assert abs(neural_predictivity(site_correlation(others, recording.maps)).mean()) < 0.1
+
+
+def test_pictures_are_the_marked_photographs(recording):
+    assert len(set(recording.names)) == 14
+    scenes = json.loads(simulated.SCENES.read_text())["scenes"]
+    for file, scene in zip(recording.images, scenes, strict=True):
+        package = importlib.metadata.distribution(scene["package"])
+        with Image.open(package.locate_file(scene["file"])) as photograph, Image.open(file) as picture:
+            assert picture.size[0] == picture.size[1]
+            np.testing.assert_array_equal(picture, photograph.convert("RGB").crop(scene["box"]))
+
+
+def test_a_photograph_of_another_package_version_is_refused(tmp_path, monkeypatch):
+    scenes = json.loads(simulated.SCENES.read_text())
+    scenes["scenes"][3]["sha256"] = "0" * 64
+    changed = tmp_path / "scenes.json"
+    changed.write_text(json.dumps(scenes))
+    monkeypatch.setattr(simulated, "SCENES", changed)
+    simulated._scenes.cache_clear()
+    try:
+        with pytest.raises(DataError, match="missing or not the one marked"):
+            simulated.picture_files()
+    finally:
+        simulated._scenes.cache_clear()
+
+
+def test_missing_photographs_name_the_extra_to_install(monkeypatch, tmp_path):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setenv("BRAINIO_HOME", str(tmp_path))
+    monkeypatch.setattr(importlib.metadata, "distribution", absent)
+    with pytest.raises(DataError, match=r"pip install 'brainscore_itmaps\[embedded\]'"):
+        simulated.picture_files()
+
+
+def test_pictures_are_made_once_and_survive_an_interruption(monkeypatch, tmp_path):
+    monkeypatch.setenv("BRAINIO_HOME", str(tmp_path))
+    with monkeypatch.context() as failing:
+        failing.setattr(Image.Image, "save", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            simulated.picture_files()
+    assert list(tmp_path.rglob("*.png")) == []
+    files = simulated.picture_files()
+    times = [file.stat().st_mtime_ns for file in files]
+    assert [file.stat().st_mtime_ns for file in simulated.picture_files()] == times
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing", "text"])
+def test_a_damaged_file_is_refused(tmp_path, damage):
+    file = tmp_path / "damaged.npz"
+    if damage == "cut":
+        shutil.copy(EMBEDDED, file)
+        file.write_bytes(file.read_bytes()[:5000])
+    elif damage == "text":
+        file.write_text("not an archive")
+    with pytest.raises(DataError, match="does not hold a simulated recording"):
+        simulated.load_simulated(source=file)
