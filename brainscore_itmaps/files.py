@@ -16,6 +16,25 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """Make a folder if need be, and refuse one that cannot be written to: before the work, not after it.
+
+    Raises
+    ------
+    InstallationError
+        Naming the folder, and how to name another.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InstallationError(
+            f"Cannot write in {folder}: {error.strerror}.",
+            "Name a folder that you may write to: --out for one run, ITMAPS_HOME (results) or BRAINIO_HOME (pictures).",
+        ) from error
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path to write to; when the block ends well, it takes the place of ``path`` in one step.
@@ -27,14 +46,8 @@ def replacing(path: Path) -> Iterator[Path]:
     InstallationError
         When the folder cannot be made or written to.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise InstallationError(
-            f"Cannot write in {path.parent}: {error.strerror}.",
-            "Name a folder that you may write to: --out for one run, ITMAPS_HOME (results) or BRAINIO_HOME (pictures).",
-        ) from error
+    refuse_unwritable(path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     beside = Path(name)
     try:

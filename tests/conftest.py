@@ -19,7 +19,6 @@ def own_homes(tmp_path_factory):
         RESULTCACHING_HOME=str(home / "result_caching"),
         BRAINSCORE_HOME=str(home / "brain-score"),
         BS_INSTALL_DEPENDENCIES="no",
-        TQDM_DISABLE="1",
         COLUMNS="200",
     )
     yield home

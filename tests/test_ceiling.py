@@ -16,7 +16,7 @@ def test_is_what_a_noise_free_prediction_reaches(repeats, noise):
     reached = site_correlation(truth, recorded.mean(axis=1)).mean()
     analytic = 1 / np.sqrt(1 + noise**2 / repeats)
     assert reached == pytest.approx(analytic, abs=0.01)
-    assert ceiling.mean() == pytest.approx(analytic, abs=0.01)
+    assert ceiling.mean() == pytest.approx(analytic, abs=0.005 if analytic > 0.7 else 0.02)
 
 
 def test_repeats_without_noise_have_a_ceiling_of_one(rng):

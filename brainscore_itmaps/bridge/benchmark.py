@@ -126,7 +126,8 @@ def activation_from_assembly(looked: DataAssembly) -> NDArray[np.floating[Any]]:
     array, shape (image, ...) as the layer gave it
     """
     looked = looked.transpose("presentation", "neuroid")
-    names = ("channel", "embedding") if _counted(looked, "embedding") else ("channel", "channel_x", "channel_y")
+    tokens = _counted(looked, "embedding") is not None
+    names = ("channel", "embedding") if tokens else ("channel", "channel_x", "channel_y")
     places = [_counted(looked, name) for name in names]
     sizes = [place.max() + 1 for place in places if place is not None]
     if not sizes or np.prod(sizes) != looked.sizes["neuroid"]:

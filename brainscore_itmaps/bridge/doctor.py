@@ -54,7 +54,6 @@ def examine() -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    return Finding("Python", platform.python_version(), "trouble", "Use Python 3.11 or newer.")
     return Finding("Python", f"{platform.python_version()} at {sys.executable}")
 
 

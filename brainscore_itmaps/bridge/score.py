@@ -95,17 +95,15 @@ def _score_through_brain_score(
 
 @contextmanager
 def _as_a_guest() -> Iterator[None]:
-    """Brain-Score without its pip runs, its progress bars and its FutureWarning; the environment is given back."""
-    ours = {"BS_INSTALL_DEPENDENCIES": "no", "TQDM_DISABLE": "1"}
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
+    """Brain-Score without its pip runs and its FutureWarning; the environment is given back."""
+    before = os.environ.get("BS_INSTALL_DEPENDENCIES")
+    os.environ["BS_INSTALL_DEPENDENCIES"] = "no"
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="xarray subclass Score should explicitly define __slots__")
             yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        if before is None:
+            del os.environ["BS_INSTALL_DEPENDENCIES"]
+        else:
+            os.environ["BS_INSTALL_DEPENDENCIES"] = before

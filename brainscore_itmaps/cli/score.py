@@ -9,7 +9,7 @@ from rich.table import Table
 from brainscore_itmaps.bridge.names import refuse_unknown
 from brainscore_itmaps.cli.terminal import output, progress_bar
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.files import replacing
+from brainscore_itmaps.files import refuse_unwritable, replacing
 from brainscore_itmaps.settings import Settings
 
 DRAWABLE = (".png", ".svg", ".pdf")
@@ -38,12 +38,16 @@ def score(
     refuse_unknown(model, benchmark)
     if figure is not None and figure.suffix not in DRAWABLE:
         raise UsageError(f"Cannot draw a {figure.suffix or 'file without ending'}.", f"Use {' or '.join(DRAWABLE)}.")
+    folder = out or Settings.from_environment().home / "results"
+    refuse_unwritable(folder)
+    if figure is not None:
+        refuse_unwritable(figure.parent)
     with progress_bar(shown=not quiet) as progress:
         progress("starting torch", 0, 1)
         from brainscore_itmaps.bridge.score import score as score_in_python
 
         result = score_in_python(model, benchmark, layer=layer, weights=weights, seed=seed, progress=progress)
-    files = list(result.save(out or Settings.from_environment().home / "results"))
+    files = list(result.save(folder))
     if figure is not None:
         from brainscore_itmaps.data.load import load_recording
         from brainscore_itmaps.reporting.figures import maps_figure

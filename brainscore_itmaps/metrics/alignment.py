@@ -64,9 +64,9 @@ def _correlate(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
     sizes = []
     for values in (a, b):
         centred = values - values.mean(axis=1, keepdims=True)
-        size = np.linalg.norm(centred, axis=1)
         rounding = np.finfo(float).eps * values.shape[1] * np.abs(values).max(axis=1)
-        sizes.append((centred, np.where(size > rounding, size, np.nan)))
+        size = np.where(np.ptp(values, axis=1) > rounding, np.linalg.norm(centred, axis=1), np.nan)
+        sizes.append((centred, size))
     (a, size_a), (b, size_b) = sizes
     correlation: NDArray[np.float64] = np.einsum("ips,ips->is", a, b) / (size_a * size_b)
     return correlation

@@ -76,7 +76,8 @@ def _fit_predict(
     targets = maps.reshape(-1, maps.shape[-1])  # (image * y * x, site)
     mean = samples.mean(axis=0)
     _, size, directions = np.linalg.svd(samples - mean, full_matrices=False)
-    rank = int((size > size[0] * max(samples.shape) * np.finfo(float).eps).sum())
+    largest = max(size[0], np.sqrt(len(samples)) * np.linalg.norm(mean))  # what rounding is relative to
+    rank = int((size > largest * max(samples.shape) * np.finfo(float).eps).sum())
     components = min(components, rank)
     varying = np.ptp(targets, axis=0) > 0
     shape = (*unseen.shape[:2], maps.shape[-1])

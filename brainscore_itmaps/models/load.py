@@ -178,10 +178,13 @@ def _committed(module: torch.nn.Module) -> dict[str, str]:
 def _fill_from_package(module: torch.nn.Module, weights: PackagedWeights) -> None:
     path = _packaged_file(weights)
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ModelError(f"{path.name} cannot be read as weights: {error}.", _install(weights)) from error
-    missing, unexpected = module.load_state_dict(_timm_names(tensors, module), strict=False)
+        tensors = _timm_names(torch.load(path, map_location="cpu", weights_only=True), module)
+        missing, unexpected = module.load_state_dict(tensors, strict=False)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise ModelError(
+            f"{path.name} cannot be read as weights of this architecture: {reason}.", _install(weights)
+        ) from error
     if missing or unexpected:
         raise ModelError(
             f"{path.name} does not fit: {len(missing)} parameters stay empty ({', '.join(missing[:4])}), "

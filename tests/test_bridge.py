@@ -1,0 +1,161 @@
+"""Brain-Score's entrance: the same numbers, and what Brain-Score asks of a benchmark, a model and data."""
+
+import functools
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from brainscore_itmaps import load_model, load_recording, score
+
+ARCHITECTURES = {
+    "test_efficientnet": "convolutional",
+    "deit_tiny_distilled_patch16_224": "tokens, two of them leading",
+    "swin_tiny_patch4_window7_224": "channels last",
+    "test_vit": "tokens, one of them leading",
+}
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    from brainscore_itmaps.bridge.benchmark import get_benchmark
+
+    return get_benchmark("it_maps_simulated")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_both_entrances_give_the_same_score(benchmark, architecture):
+    from brainscore_itmaps.bridge.models import brain_model
+
+    network = load_model(f"timm:{architecture}", weights="random", seed=1)
+    direct = score(network)
+    through = benchmark.evaluate(brain_model(network))
+    assert through.score == pytest.approx(direct.score, abs=1e-6)
+    assert (through.layer, through.weights, through.weights_sha256) == (
+        direct.layer,
+        direct.weights,
+        direct.weights_sha256,
+    )
+    np.testing.assert_allclose(through.predicted, direct.predicted, rtol=0, atol=1e-3)
+
+
+def test_the_score_is_what_brain_score_wants(benchmark):
+    from brainscore_vision.benchmark_helpers.validate_error import validate_score_uncertainty
+
+    from brainscore_itmaps.bridge.models import brain_model
+
+    network = load_model("timm:test_vit", weights="random")
+    result, given = score(network), benchmark(brain_model(network))
+    assert float(given) == pytest.approx(result.score, abs=1e-6)
+    assert float(given.attrs["raw"]) == pytest.approx(result.raw, abs=1e-6)
+    assert float(given.attrs["ceiling"]) == pytest.approx(float(benchmark.ceiling))
+    assert float(given.attrs["raw"]) / float(given.attrs["ceiling"]) == pytest.approx(float(given))
+    assert given.attrs["raw"].attrs["raw"].shape == (14, 32)
+    assert given.attrs["simulated"]
+    assert given.attrs["field_of_view"]
+    validated = validate_score_uncertainty(given)
+    assert (validated.problems, validated.warnings) == ([], [])
+    assert float(pickle.loads(pickle.dumps(given))) == float(given)
+
+
+def test_the_benchmark_says_what_it_is(benchmark):
+    assert (benchmark.identifier, benchmark.version, benchmark.parent) == ("it_maps_simulated", 1, "IT")
+    assert "@article{arcaro2020" in benchmark.bibtex
+    assert "url=" in benchmark.bibtex
+
+
+def test_pictures_in_another_order_give_the_same_score(benchmark):
+    from brainscore_itmaps.bridge.models import brain_model
+
+    class Reversing:
+        def __init__(self, model):
+            self.model = model
+
+        def __getattr__(self, name):
+            return getattr(self.model, name)
+
+        def look_at(self, stimuli, number_of_trials):
+            return self.model.look_at(stimuli, number_of_trials)[::-1]
+
+    model = brain_model(load_model("timm:test_efficientnet", weights="random"))
+    assert benchmark.evaluate(Reversing(model)).score == benchmark.evaluate(model).score
+
+
+def test_a_pooled_layer_and_two_layers_are_refused(benchmark):
+    from brainscore_itmaps.bridge.models import brain_model
+    from brainscore_itmaps.errors import ModelError
+
+    network = load_model("timm:test_efficientnet", weights="random")
+    network.spec.layers["IT"] = "global_pool"
+    with pytest.raises(ModelError, match="'global_pool' gives no map"):
+        benchmark.evaluate(brain_model(network))
+    network.spec.layers["IT"] = ["blocks.3", "blocks.4"]
+    model = brain_model_of_two(network)
+    with pytest.raises(ModelError, match="commits 2 layers to IT"):
+        benchmark.evaluate(model)
+
+
+def brain_model_of_two(network):
+    from brainscore_itmaps.bridge import models
+
+    wrapper = models.CopyingWrapper(
+        model=network.module, preprocessing=functools.partial(models._inputs, network), identifier="two", batch_size=14
+    )
+    return models.ModelCommitment(
+        identifier="two",
+        activations_model=wrapper,
+        layers=network.spec.layers["IT"],
+        region_layer_map=dict(network.spec.layers),
+    )
+
+
+def test_the_wrapper_copies_what_a_layer_gives():
+    from brainscore_itmaps.bridge.models import CopyingWrapper
+
+    class OverwritesItsLayer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            return self.layer(x).zero_()
+
+    wrapper = CopyingWrapper(model=OverwritesItsLayer(), preprocessing=None, identifier="overwrites")
+    activations = wrapper.get_activations([torch.ones(3, 8, 8)], ["layer"])["layer"]
+    assert np.abs(activations).min() > 0
+
+
+def test_a_recording_survives_brain_score_s_container():
+    from brainscore_vision.benchmark_helpers import check_standard_format
+
+    from brainscore_itmaps.data.assembly import assembly, stimulus_set
+
+    recording = load_recording("it_maps_simulated")
+    data = assembly(recording)
+    check_standard_format(data)
+    flat = data.squeeze("time_bin")
+    np.testing.assert_array_equal(flat.values.reshape(recording.maps.shape), recording.maps)
+    assert len(set(flat["stimulus_id"].values)) == 14 * 17 * 17
+    at = flat.sel(presentation=(flat["row"] == 3) & (flat["col"] == 12))
+    np.testing.assert_array_equal(at.values, recording.maps[:, 3, 12])
+    assert set(at["y_deg"].values) == {recording.grid.y[3]}
+    assert set(at["x_deg"].values) == {recording.grid.x[12]}
+    assert set(flat["region"].values) == {"IT"}
+    stimuli = stimulus_set(recording)
+    assert [stimuli.get_stimulus(name) for name in stimuli["stimulus_id"]] == list(recording.images)
+    assert data.attrs["stimulus_set_identifier"] == stimuli.identifier
+
+
+def test_a_model_of_brain_score_s_own_tree_is_scored_as_it_is(tmp_path):
+    result = score("pixels", "it_maps_simulated")
+    assert result.layer == "pixels"
+    assert result.weights == "as Brain-Score loads it"
+    assert abs(result.score) < 0.2
+
+
+def test_another_s_model_that_fails_is_a_sentence():
+    from brainscore_itmaps.errors import ModelError
+
+    with pytest.raises(ModelError, match=r"model resnet18_random could not be scored.*--debug"):
+        score("resnet18_random")

@@ -1,0 +1,133 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from brainscore_itmaps import score
+
+
+def brainscore(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "brainscore_itmaps", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "Score vision networks on spatially resolved maps"),
+        (["score", "--help"], 0, "--model"),
+        (["--version"], 0, "brainscore_itmaps 0.1.0"),
+        (["score", "--model", "efficientnet_light0"], 4, "Did you mean efficientnet_lite"),
+        (["score", "--model", "alexnett"], 4, "Did you mean alexnet"),
+        (["score", "--model", "timm:resnet81"], 4, "Did you mean resnet18"),
+        (["score", "--model", "efficientnet_lite0", "--benchmark", "it_maps"], 2, "Did you mean it_maps_simulated"),
+        (["score", "--model", "pixels", "--benchmark", "Kar2019-ost"], 2, "python -m brainscore_vision score"),
+        (["score", "--model", "efficientnet_lite0", "--figure", "maps.docx"], 2, "Use .png or .svg or .pdf"),
+        (["score"], 2, "Missing option '--model'"),
+        (["scor"], 2, "No such command"),
+    ],
+)
+def test_is_answered_without_torch_or_brain_score_and_without_a_traceback(arguments, code, said):
+    watched = (
+        "import sys, atexit\n"
+        "heavy = ('torch', 'timm', 'xarray', 'brainscore_vision', 'brainscore_core', 'sklearn', 'matplotlib')\n"
+        "atexit.register(lambda: print('imported:', *[name for name in heavy if name in sys.modules]))\n"
+        f"sys.argv = ['brainscore', *{arguments!r}]\n"
+        "from brainscore_itmaps.cli.app import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", watched], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout.splitlines()[-1].strip() == "imported:"
+
+
+def test_the_table_says_what_was_run_and_the_files_hold_it(tmp_path):
+    figure = tmp_path / "maps.png"
+    done = brainscore("score", "--model", "efficientnet_lite0", "--out", tmp_path, "--figure", figure)
+    assert done.returncode == 0, done.stderr
+    assert "SIMULATED, no animal was recorded: 14 pictures, 17 x 17 positions, 32 sites, 100-250 ms" in done.stdout
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+    written = json.loads((tmp_path / "efficientnet_lite0--blocks.4--it_maps_simulated.json").read_text())
+    expected = score("efficientnet_lite0")
+    assert written["score"] == pytest.approx(expected.score, abs=1e-9)
+    assert f"{expected.score:.3f}" in done.stdout
+    for file in (figure, *tmp_path.glob("efficientnet*")):
+        assert f"written    {file}" in done.stdout
+    with Image.open(figure) as picture:
+        assert min(picture.size) > 500
+
+
+def test_quiet_prints_the_number_alone_and_python_gives_the_same(tmp_path):
+    done = brainscore("score", "-m", "timm:test_vit", "--weights", "random", "--seed", 5, "-q", "--out", tmp_path)
+    assert re.fullmatch(r"-?\d\.\d+\n", done.stdout)
+    assert float(done.stdout) == pytest.approx(score("timm:test_vit", weights="random", seed=5).score, abs=1e-9)
+
+
+def test_a_narrow_terminal_without_colour_stays_readable(tmp_path):
+    arguments = ("score", "-m", "timm:test_vit", "--weights", "random", "--out", tmp_path)
+    done = brainscore(*arguments, COLUMNS="40", NO_COLOR="1")
+    assert done.returncode == 0
+    assert "SIMULATED" in done.stdout
+    assert str(tmp_path) in done.stdout
+
+
+def test_an_error_is_one_sentence_and_debug_shows_where(tmp_path):
+    done = brainscore("score", "-m", "timm:test_vit", "--weights", "random", "--layer", "head")
+    assert done.returncode == 4
+    assert "gives no map" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Traceback" in brainscore("--debug", "score", "-m", "timm:test_vit", "-b", "nothing").stderr
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_way_out(tmp_path):
+    (tmp_path / "file").touch()
+    done = brainscore("score", "-m", "timm:test_vit", "--weights", "random", "--out", tmp_path / "file")
+    assert done.returncode == 5
+    assert "Cannot write in" in done.stderr
+    assert "--out" in done.stderr
+
+
+def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path):
+    running = subprocess.Popen(
+        [sys.executable, "-m", "brainscore_itmaps", "score", "-m", "efficientnet_lite0", "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(2.5)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert errors.strip() == "interrupted; the same command starts again."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_simulate_makes_the_embedded_recording_again(tmp_path):
+    done = brainscore("data", "simulate", "--out", tmp_path / "again.npz")
+    assert done.returncode == 0
+    assert "SIMULATED" in done.stdout
+    assert "\nthe same as the recording inside the package" in done.stdout
+    assert "not the same as" in brainscore("data", "simulate", "--seed", 1, "--out", tmp_path / "other.npz").stdout
+
+
+def test_pip_is_never_run(tmp_path):
+    """Brain-Score hands plugin requirements to the first pip on the PATH; here that pip would leave a trace."""
+    pip = tmp_path / "pip"
+    pip.write_text(f"#!/bin/sh\ntouch {tmp_path}/pip-was-run\n")
+    pip.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    assert brainscore("score", "-m", "pixels", "-q", "--out", tmp_path, PATH=path).returncode == 0
+    assert not (tmp_path / "pip-was-run").exists()

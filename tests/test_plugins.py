@@ -1,0 +1,142 @@
+"""The plugin folders: what Brain-Score's parsers read in them, and the ways to make them findable."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.bridge import plugins
+from brainscore_itmaps.errors import InstallationError
+from brainscore_itmaps.models.zoo import ZOO
+
+OURS = {
+    "models": set(ZOO),
+    "benchmarks": set(CATALOGUE),
+    "data": {"it_maps_simulated"},
+}
+
+
+def registered(kind):
+    """What the strictest of Brain-Score's four parsers would read, line by line."""
+    line = re.compile(rf"{plugins.KINDS[kind]}_registry\['([^'\]]+)'\] = lambda: get_\w+\('[^'\]]+'\)")
+    lines = [
+        text
+        for folder in plugins.plugin_folders()[kind]
+        for text in (folder / "__init__.py").read_text().splitlines()
+        if f"{plugins.KINDS[kind]}_registry[" in text
+    ]
+    matches = [line.fullmatch(text) for text in lines]
+    assert all(matches), lines
+    return [match[1] for match in matches]
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_every_name_is_registered_once_by_a_literal_line(kind):
+    assert sorted(registered(kind)) == sorted(OURS[kind])
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_no_name_and_no_folder_is_taken_upstream(kind):
+    upstream = [path for path in (plugins.host_folder() / kind).iterdir() if not path.name.startswith("itmaps_")]
+    assert not {folder.name for folder in plugins.plugin_folders()[kind]} & {path.name for path in upstream}
+    for name, folders in plugins.identifiers(kind).items():
+        if name in OURS[kind]:
+            assert [folder.name.startswith("itmaps_") for folder in folders] == [True], name
+
+
+def test_folders_hold_a_test_and_nothing_that_brain_score_would_hand_to_pip():
+    for folders in plugins.plugin_folders().values():
+        for folder in folders:
+            assert list(folder.glob("test*.py")), folder
+            assert not (folder / "requirements.txt").exists()
+            assert not (folder / "setup.py").exists()
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A Brain-Score of empty folders and one model of its own."""
+    folder = tmp_path / "brainscore_vision"
+    for kind in plugins.KINDS:
+        (folder / kind).mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    (folder / "models" / "alexnet").mkdir()
+    (folder / "models" / "alexnet" / "__init__.py").write_text(
+        "model_registry[\"alexnet\"] = lambda: 1\n# model_registry['commented'] = lambda: 2\n"
+    )
+    monkeypatch.setattr(plugins, "host_folder", lambda: folder)
+    return folder
+
+
+def test_links_are_real_folders_of_links_and_are_removed_without_a_trace(host):
+    before = sorted(host.rglob("*"))
+    made = plugins.link()
+    assert {folder.name for folder in made} == {"itmaps_simulated", "itmaps_embedded"}
+    for folder in made:
+        assert folder.is_dir()
+        assert not folder.is_symlink()
+        for file in folder.rglob("*.py"):
+            assert file.is_symlink()
+            assert file.resolve().is_file()
+    assert plugins.link() == made
+    assert plugins.unlink() == [host / kind / folder.name for kind in plugins.KINDS for folder in made
+                                if folder.parent.name == kind]  # fmt: skip
+    assert sorted(host.rglob("*")) == before
+    assert all((folder / "__init__.py").exists() for folders in plugins.plugin_folders().values() for folder in folders)
+
+
+def test_a_folder_that_is_not_ours_is_never_touched(host):
+    foreign = host / "models" / "itmaps_embedded"
+    foreign.mkdir()
+    (foreign / "__init__.py").write_text("theirs")
+    with pytest.raises(InstallationError, match="is there already"):
+        plugins.link()
+    assert (foreign / "__init__.py").read_text() == "theirs"
+    plugins.unlink()
+    assert foreign.exists()
+
+
+def test_identifiers_are_read_as_text_and_comments_are_not(host):
+    assert set(plugins.identifiers("models")) == {"alexnet", *ZOO}
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_a_hidden_brain_score_is_found_out(tmp_path):
+    (tmp_path / "brainscore_vision" / "models").mkdir(parents=True)
+    done = run(
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.path_importer_cache.clear()\n"
+        "from pathlib import Path\n"
+        "sys.path = [p for p in sys.path if not (Path(p) / 'brainscore_vision' / '__init__.py').exists()]\n"
+        "from importlib.machinery import PathFinder\n"
+        "sys.meta_path = [f for f in sys.meta_path if f is PathFinder or 'frozen' in str(f).lower()]\n"
+        f"sys.path.append({str(Path(plugins.__file__).parents[2])!r})\n"
+        "from brainscore_itmaps.bridge.plugins import host_folder\n"
+        "try: host_folder()\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    assert "InstallationError A folder without __init__.py hides Brain-Score" in done.stdout, done.stderr
+    assert "rm -r" in done.stdout
+
+
+def test_attaching_finds_ours_and_upstream_s_and_says_what_neither_has():
+    done = run(
+        "from brainscore_itmaps.bridge.plugins import attach; attach(); attach()\n"
+        "from brainscore_vision import load_benchmark\n"
+        "from brainscore_core.plugin_management.import_plugin import ImportPlugin\n"
+        "print(load_benchmark('it_maps_simulated').identifier)\n"
+        "print(ImportPlugin('brainscore_vision', 'models', 'alexnet').locate_plugin())\n"
+        "print(ImportPlugin('brainscore_vision', 'models', 'efficientnet_lite0').locate_plugin())\n"
+        "try: ImportPlugin('brainscore_vision', 'models', 'nothing_has_this')\n"
+        "except AssertionError as error: print(error)"
+    )
+    assert done.stdout.splitlines() == [
+        "it_maps_simulated",
+        "alexnet",
+        "itmaps_embedded",
+        "No registrations found for nothing_has_this",
+    ], done.stderr

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+
+from brainscore_itmaps import load_model, record
+from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.models.zoo import ZOO
+
+
+def network_of(module):
+    """A network that takes 224-pixel pictures, around any module."""
+    return Network(name="small", spec=ZOO["efficientnet_lite0"], module=module, weights="random", sha256="")
+
+
+class OverwritesItsLayer(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 4, 8, stride=8)
+        self.norm = torch.nn.BatchNorm2d(4)
+
+    def forward(self, x):
+        return torch.relu_(self.layer(x)).zero_()
+
+
+class Answers(torch.nn.Module):
+    """A layer whose answer is made by a function of its input."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+        self.layer = torch.nn.Identity()
+        self.layer.forward = answer
+
+    def forward(self, x):
+        self.layer(x * self.scale)
+        return x
+
+
+def test_activations_survive_operations_in_place(pictures):
+    network = network_of(OverwritesItsLayer().eval())
+    recorded = record(network, pictures, ["layer"])["layer"]
+    with torch.inference_mode():
+        expected = network.module.layer(network.preprocess(pictures)).numpy()
+    np.testing.assert_array_equal(recorded, expected)
+    assert recorded.min() < 0
+
+
+def test_the_network_is_given_back_as_it_was(pictures):
+    module = OverwritesItsLayer().train()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    record(network_of(module), pictures, ["layer"])
+    assert module.training
+    assert not module.layer._forward_hooks
+    torch.testing.assert_close(dict(module.state_dict()), before)
+
+    class Fails(OverwritesItsLayer):
+        def forward(self, x):
+            raise MemoryError
+
+    failing = Fails().train()
+    with pytest.raises(MemoryError):
+        record(network_of(failing), pictures, ["layer"])
+    assert failing.training
+    assert not failing.layer._forward_hooks
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 14])
+def test_batch_size_and_threads_do_not_change_the_features(pictures, batch_size):
+    network = load_model("timm:test_efficientnet", weights="random")
+    layer = network.spec.layers["IT"]
+    expected = record(network, pictures, [layer])[layer]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        told = []
+        recorded = record(
+            network, pictures, [layer], batch_size=batch_size, progress=lambda done, total: told.append((done, total))
+        )[layer]
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_allclose(recorded, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert told[-1] == (6, 6)
+
+
+def test_several_layers_come_from_one_pass(pictures):
+    network = load_model("timm:test_vit", weights="random")
+    recorded = record(network, pictures, ["blocks.0", "blocks.1"])
+    assert [maps.shape for maps in recorded.values()] == [(6, 64, 10, 10)] * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda x: (x, x), "gives a tuple, not one tensor"),
+        (lambda x: {"x": x}, "gives a dict, not one tensor"),
+        (lambda x: x.mean(dim=(2, 3)), "gives no map"),
+        (lambda x: x.index_fill(0, torch.tensor([2, 4]), torch.nan), "not finite, on picture-2.png, picture-4.png"),
+    ],
+)
+def test_a_layer_that_cannot_be_used_is_refused(pictures, answer, message):
+    with pytest.raises(ModelError, match=message):
+        record(network_of(Answers(answer)), pictures, ["layer"])
+
+
+def test_an_unknown_layer_is_answered_with_the_nearest(pictures):
+    with pytest.raises(ModelError, match=r"has no layer 'blocks\.11'\. Did you mean blocks\.1"):
+        record(load_model("timm:test_vit", weights="random"), pictures, ["blocks.11"])
