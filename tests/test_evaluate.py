@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from brainscore_itmaps import load_model, load_recording, record, score, to_grid
+from brainscore_itmaps import load_model, load_recording, predict_left_out, record, score, to_grid
 from brainscore_itmaps.benchmark.evaluate import evaluate_features
 from brainscore_itmaps.errors import ModelError, UsageError
 
@@ -50,7 +51,7 @@ def test_two_runs_give_the_same_json_but_for_times(tmp_path, result):
     first, second = (json.loads(r.save(tmp_path / n)[0].read_text()) for r, n in ((result, "1"), (again, "2")))
     assert first.pop("times").keys() == second.pop("times").keys() == {"written", "seconds"}
     assert first == second
-    with np.load(tmp_path / "1" / f"{next((tmp_path / '1').glob('*.npz')).name}") as arrays:
+    with np.load(next((tmp_path / "1").glob("*.npz"))) as arrays:
         assert arrays["simulated"]
         np.testing.assert_array_equal(arrays["predicted"], result.predicted)
 
@@ -71,8 +72,6 @@ def test_an_undefined_correlation_is_counted_and_written_as_null(recording, tmp_
     field = recording.maps.transpose(0, 3, 1, 2).copy()
     maps = recording.maps.copy()
     maps[3, ..., 5] = 1.0
-    from dataclasses import replace
-
     result = evaluate_features(field, replace(recording, maps=maps), **ABOUT)
     assert result.undefined_sites == 1
     assert np.isnan(result.site_r[3, 5])
@@ -91,8 +90,6 @@ def test_maps_that_predict_themselves_go_over_the_ceiling_of_the_noise(recording
 
 
 def test_public_names_are_the_line_that_score_walks(result, recording):
-    from brainscore_itmaps import predict_left_out
-
     network = load_model("efficientnet_lite0")
     features = record(network, recording.images, ["blocks.4"])
     left_out = predict_left_out(to_grid(features["blocks.4"], recording.grid), recording.maps)
@@ -106,7 +103,7 @@ def test_unknown_names_are_answered_with_the_nearest():
         score("efficientnet_lite00")
     with pytest.raises(UsageError, match="python -m brainscore_vision score"):
         score("efficientnet_lite0", "MajajHong2015public.IT-pls")
+    network = load_model("timm:test_vit", weights="random")
+    network.spec.layers.clear()
     with pytest.raises(ModelError, match="Name one with --layer"):
-        network = load_model("timm:test_vit", weights="random")
-        network.spec.layers.clear()
         score(network)

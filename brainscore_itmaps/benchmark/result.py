@@ -109,7 +109,7 @@ class Result:
         return small | {"undefined_sites": self.undefined_sites}
 
     def save(self, folder: Path) -> tuple[Path, Path]:
-        """Write ``<model>--<layer>--<benchmark>.json`` and, with all arrays, the ``.npz`` beside it; each appears complete.
+        """Write ``<model>--<layer>--<benchmark>.json``, the ``.npz`` of all arrays beside it; each appears complete.
 
         Returns
         -------

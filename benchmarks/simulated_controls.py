@@ -1,0 +1,47 @@
+"""Controls of the simulated recording: trained against random weights, and shuffled pictures.
+
+Run: python benchmarks/simulated_controls.py (about two minutes on two cores)
+"""
+
+import numpy as np
+
+from brainscore_itmaps import load_model, load_recording, record, score
+from brainscore_itmaps.benchmark.evaluate import evaluate_features
+from brainscore_itmaps.models.zoo import ZOO
+
+
+def main() -> None:
+    recording = load_recording("it_maps_simulated")
+    print("SIMULATED recording, no animal was recorded; score and 95 % bootstrap interval over images")
+    for name in ZOO:
+        show(name, score(name))
+        for seed in range(5):
+            show(f"{name}, random weights, seed {seed}", score(name, weights="random", seed=seed))
+
+    network = load_model("efficientnet_lite0")
+    layer = network.spec.layers["IT"]
+    features = record(network, recording.images, [layer])[layer]
+    rng = np.random.default_rng(0)
+    about = {"benchmark": "shuffled", "model": network.name, "weights": network.weights, "weights_sha256": ""}
+    shuffled = [
+        evaluate_features(features[derangement(rng, len(features))], recording, layer=layer, **about).score
+        for _ in range(20)
+    ]
+    low, high = np.percentile(shuffled, [2.5, 97.5])
+    print(f"efficientnet_lite0, pictures shuffled 20 times: mean {np.mean(shuffled):.3f}, 95 % {low:.3f} to {high:.3f}")
+
+
+def show(name, result):
+    print(f"{name}: {result.score:.3f} ({result.interval[0]:.3f} to {result.interval[1]:.3f})")
+
+
+def derangement(rng, number):
+    """A random order that leaves no picture in its place."""
+    while True:
+        order = rng.permutation(number)
+        if (order != np.arange(number)).all():
+            return order
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Every way our package and Brain-Score can be installed beside each other, in scratch environments.
+
+A scratch environment sees the libraries of the environment that runs the tests, through links, but neither package.
+Brain-Score's wheel and its clone are laid out anew from the files of the installed one.
+"""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from brainscore_itmaps.bridge.plugins import host_folder
+
+pytestmark = pytest.mark.slow
+
+CHECKOUT = Path(__file__).parents[1]
+EXPECTED = re.compile(r"0\.60\d+")
+NATIVE = ("-m", "brainscore_vision", "score", "--model_identifier=efficientnet_lite0",
+          "--benchmark_identifier=it_maps_simulated")  # fmt: skip
+NOT_LIBRARIES = ("brainscore_vision", "brainscore_itmaps", "__editable__", "__pycache__", "docs", "migrations",
+                 "scripts", "tests")  # fmt: skip
+
+
+class Environment:
+    """A scratch environment, and what can be run in it."""
+
+    def __init__(self, folder, libraries):
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        self.folder = folder
+        self.python = folder / "bin" / "python"
+        self.site = Path(self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
+        (self.site / "libraries.pth").write_text(f"{libraries}\n")
+
+    def run(self, *arguments, code=0, **environment):
+        done = subprocess.run(
+            [self.python, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+            env=os.environ | environment,
+        )
+        assert done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def pip(self, *arguments, **environment):
+        return self.run("-m", "pip", *arguments, **environment)
+
+    def install(self, *what, **environment):
+        return self.pip("install", "-q", "--no-deps", "--no-index", "--no-build-isolation", *what, **environment)
+
+    def brainscore(self, *arguments, code=0):
+        done = subprocess.run(
+            [self.folder / "bin" / "brainscore", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+        )
+        assert done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def our_score(self):
+        return self.brainscore("score", "--model", "efficientnet_lite0", "--benchmark", "it_maps_simulated", "-q")
+
+    def native_score(self):
+        return re.search(r"array\(([\d.]+)\)", self.run(*NATIVE).stdout)[1]
+
+    def files(self):
+        """All files that matter in site-packages, with their contents."""
+        return {
+            file: file.read_bytes()
+            for file in sorted(self.site.rglob("*"))
+            if file.is_file() and "__pycache__" not in file.parts and not file.name.startswith("conda_score--")
+        }
+
+
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("libraries")
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if not entry.name.startswith(NOT_LIBRARIES) and entry.suffix != ".pth":
+            (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+@pytest.fixture
+def environment(tmp_path, libraries):
+    return Environment(tmp_path / "environment", libraries)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """Brain-Score's source as a contributor has it, without anything of ours."""
+    folder = tmp_path_factory.mktemp("clone")
+    ignore = shutil.ignore_patterns("__pycache__", "itmaps_*", "conda_score--*")
+    shutil.copytree(host_folder(), folder / "brainscore_vision", ignore=ignore)
+    version = importlib.metadata.version("brainscore_vision")
+    (folder / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+        f'[project]\nname = "brainscore_vision"\nversion = "{version}"\n'
+        '[tool.setuptools.packages.find]\ninclude = ["brainscore_vision*"]\n'
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(clone, tmp_path_factory):
+    return lay_out_wheel(clone, tmp_path_factory.mktemp("wheel"), importlib.metadata.version("brainscore_vision"))
+
+
+def lay_out_wheel(clone, folder, version):
+    file, info = folder / f"brainscore_vision-{version}-py3-none-any.whl", f"brainscore_vision-{version}.dist-info"
+    with zipfile.ZipFile(file, "w") as archive:
+        names = [f"{info}/METADATA", f"{info}/WHEEL", f"{info}/RECORD"]
+        for source in sorted((clone / "brainscore_vision").rglob("*")):
+            if source.is_file():
+                names.append(str(source.relative_to(clone)))
+                archive.write(source, names[-1])
+        archive.writestr(names[0], f"Metadata-Version: 2.1\nName: brainscore_vision\nVersion: {version}\n")
+        archive.writestr(names[1], "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(names[2], "".join(f"{name},,\n" for name in names))
+    return file
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Our source, copied so that builds leave nothing behind."""
+    folder = tmp_path / "checkout"
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
+    for name in ("brainscore_itmaps", "plugins"):
+        shutil.copytree(CHECKOUT / name, folder / name, ignore=ignore)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(CHECKOUT / name, folder)
+    return folder
+
+
+def test_our_wheel_beside_brain_score_s_wheel(environment, wheel, clone, checkout, tmp_path):
+    environment.install(wheel)
+    before = environment.files()
+    environment.install(checkout)
+    ours = environment.our_score()
+    assert EXPECTED.match(ours)
+    assert float(environment.native_score()) == pytest.approx(float(ours), abs=1e-6)
+    assert re.search(r"3 folders installed in\s+Brain-Score", environment.brainscore("doctor"))
+
+    newer = ".".join([*importlib.metadata.version("brainscore_vision").split(".")[:2], "99"])
+    environment.install(lay_out_wheel(clone, tmp_path, newer))  # an upgrade of Brain-Score keeps us working
+    assert newer in environment.pip("show", "brainscore_vision").stdout
+    assert float(environment.native_score()) == pytest.approx(float(ours), abs=1e-6)
+    environment.brainscore("doctor")
+
+    environment.install("--force-reinstall", wheel)
+    environment.pip("uninstall", "-y", "-q", "brainscore_itmaps")
+    assert environment.files() == before
+    assert "alexnet" in environment.run(
+        "-c",
+        "from brainscore_core.plugin_management.import_plugin import ImportPlugin\n"
+        "print(ImportPlugin('brainscore_vision', 'models', 'alexnet').locate_plugin())",
+    ).stdout  # fmt: skip
+
+
+def test_our_editable_install_beside_brain_score_s_wheel(environment, wheel, checkout):
+    environment.install(wheel)
+    before = environment.files()
+    environment.install("-e", checkout)
+    ours = environment.our_score()
+    assert EXPECTED.match(ours)
+    assert "No registrations found" in environment.run(*NATIVE, code=1).stderr
+    assert "attached while they run" in environment.brainscore("doctor")
+
+    environment.brainscore("link")
+    assert float(environment.native_score()) == pytest.approx(float(ours), abs=1e-6)
+    assert "linked into" in environment.brainscore("doctor")
+    environment.brainscore("unlink")
+    environment.pip("uninstall", "-y", "-q", "brainscore_itmaps")
+    assert environment.files() == before
+    assert (checkout / "plugins/models/itmaps_embedded/__init__.py").is_file()
+
+
+def test_both_editable(environment, clone, checkout, tmp_path):
+    mine = tmp_path / "clone"
+    shutil.copytree(clone, mine)
+    environment.install("-e", mine)
+    environment.install("-e", checkout)
+    ours = environment.our_score()
+    assert EXPECTED.match(ours)
+    assert "editable clone" in environment.brainscore("doctor")
+    assert EXPECTED.match(
+        environment.run(
+            "-c",
+            "from brainscore_itmaps.bridge.plugins import attach; attach()\n"
+            "from brainscore_vision import load_benchmark, load_model\n"
+            "print(float(load_benchmark('it_maps_simulated')(load_model('efficientnet_lite0'))))",
+        ).stdout
+    )
+    environment.brainscore("link")
+    assert float(environment.native_score()) == pytest.approx(float(ours), abs=1e-6)
+    environment.brainscore("unlink")
+    assert not list(mine.rglob("itmaps_*"))
+
+
+def test_our_wheel_beside_brain_score_s_editable_clone(environment, clone, checkout):
+    environment.install("-e", clone)
+    environment.install(checkout)
+    assert not (environment.site / "brainscore_vision").exists()
+    assert EXPECTED.match(environment.our_score())
+    assert "attached while they run" in environment.brainscore("doctor")
+
+
+def test_a_hidden_clone_is_diagnosed_and_cured_by_what_doctor_says(environment, clone, checkout):
+    environment.install("-e", clone)
+    environment.install(checkout, ITMAPS_NATIVE_PLUGINS="1")
+    said = environment.brainscore("doctor", code=5)
+    assert "without __init__.py hides" in " ".join(said.split())
+    assert EXPECTED.match(environment.our_score())  # our own way does not pass there
+
+    shutil.rmtree(environment.site / "brainscore_vision")
+    environment.install("--force-reinstall", checkout)
+    environment.brainscore("doctor")
+
+
+def test_an_earlier_build_leaves_nothing_in_the_next_wheel(environment, checkout, tmp_path):
+    def built(native, folder):
+        environment.pip(
+            "wheel", "-q", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, checkout,
+            ITMAPS_NATIVE_PLUGINS=native,
+        )  # fmt: skip
+        with zipfile.ZipFile(next(folder.glob("*.whl"))) as archive:
+            return archive.namelist()
+
+    with_host = built("1", tmp_path / "first")
+    assert "brainscore_vision/models/itmaps_embedded/__init__.py" in with_host
+    assert not any(name.endswith(".pyc") or name.startswith("tests") for name in with_host)
+    assert "brainscore_vision/__init__.py" not in with_host
+    without = built("0", tmp_path / "second")
+    assert not any(name.startswith("brainscore_vision/") for name in without)
+    assert "brainscore_itmaps/plugins/models/itmaps_embedded/__init__.py" in without
+    assert "brainscore_itmaps/data/it_maps_simulated.npz" in without
