@@ -1,0 +1,35 @@
+"""How much it matters where a layer's units are taken to stand: edge to edge, or at the centres of patches.
+
+Run: python benchmarks/unit_placement.py
+"""
+
+import numpy as np
+
+from brainscore_itmaps import load_model, load_recording, predict_left_out, record, to_grid
+from brainscore_itmaps.data.recording import Grid
+from brainscore_itmaps.metrics.alignment import neural_predictivity, site_correlation
+from brainscore_itmaps.models.zoo import ZOO
+
+
+def main() -> None:
+    recording = load_recording("it_maps_simulated")
+    print("SIMULATED recording, no animal was recorded; raw predictivity")
+    for name in ZOO:
+        network = load_model(name)
+        layer = network.spec.layers["IT"]
+        maps = record(network, recording.images, [layer])[layer]
+        units, grid = maps.shape[-1], recording.grid
+        # patch centres span (units - 1) / units of the picture; positions further out take the outermost unit
+        reach = grid.extent / 2 * (units - 1) / units
+        clipped = Grid(np.clip(grid.y, -reach, reach), np.clip(grid.x, -reach, reach), 2 * reach)
+        edges, centres = (
+            neural_predictivity(
+                site_correlation(predict_left_out(to_grid(maps, where), recording.maps).predicted, recording.maps)
+            ).mean()
+            for where in (grid, clipped)
+        )
+        print(f"{name} {layer}: edge to edge {edges:.3f}, patch centres {centres:.3f}")
+
+
+if __name__ == "__main__":
+    main()
