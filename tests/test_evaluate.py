@@ -49,7 +49,7 @@ def test_training_matters_and_so_do_the_pictures(result, recording):
 def test_two_runs_give_the_same_json_but_for_times(tmp_path, result):
     again = score("efficientnet_lite0", "it_maps_simulated")
     first, second = (json.loads(r.save(tmp_path / n)[0].read_text()) for r, n in ((result, "1"), (again, "2")))
-    assert first.pop("times").keys() == second.pop("times").keys() == {"written", "seconds"}
+    assert first.pop("written") <= second.pop("written")
     assert first == second
     with np.load(next((tmp_path / "1").glob("*.npz"))) as arrays:
         assert arrays["simulated"]

@@ -1,7 +1,5 @@
 """The straight line: record, to_grid, predict_left_out, Result."""
 
-import time
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -97,7 +95,6 @@ def evaluate_features(
     model, weights, weights_sha256 : str
         Kept in the result.
     """
-    started = time.monotonic()
     if recording.repeats is None:
         raise DataError(
             f"{recording.identifier} keeps no repeats, so its noise ceiling cannot be taken by splitting them.",
@@ -144,10 +141,6 @@ def evaluate_features(
         ceiling_kind="split-half over repeats, Spearman-Brown corrected, square root",
         citation=recording.citation,
         seed=seed,
-        times={
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - started, 1),
-        },
     )
 
 

@@ -4,6 +4,7 @@ import json
 import platform
 import re
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,8 @@ class Result:
         Of the bootstrap.
     versions : dict
         Of the packages that made the numbers.
-    times : dict
-        When it was made, and how many seconds it took. All else repeats exactly.
+    written : str
+        When it was made (UTC). All else repeats exactly.
     """
 
     model: str
@@ -96,7 +97,7 @@ class Result:
     seed: int
     formula: str = FORMULA
     versions: dict[str, str] = field(default_factory=lambda: {"python": platform.python_version()} | _versions())
-    times: dict[str, str | float] = field(default_factory=dict)
+    written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
     def undefined_sites(self) -> int:
