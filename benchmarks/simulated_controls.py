@@ -7,6 +7,7 @@ import numpy as np
 
 from brainscore_itmaps import load_model, load_recording, record, score
 from brainscore_itmaps.benchmark.evaluate import evaluate_features
+from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.models.zoo import ZOO
 
 
@@ -22,9 +23,9 @@ def main() -> None:
     layer = network.spec.layers["IT"]
     features = record(network, recording.images, [layer])[layer]
     rng = np.random.default_rng(0)
-    about = {"benchmark": "shuffled", "model": network.name, "weights": network.weights, "weights_sha256": ""}
+    reading = Reading(network.name, network.weights, network.sha256, network.top1, layer, "shuffled pictures")
     shuffled = [
-        evaluate_features(features[derangement(rng, len(features))], recording, layer=layer, **about).score
+        evaluate_features(features[derangement(rng, len(features))], recording, reading, "shuffled").score
         for _ in range(20)
     ]
     low, high = np.percentile(shuffled, [2.5, 97.5])

@@ -52,10 +52,18 @@ class InstallationError(ItMapsError):
     exit_code = 5
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Say which of the known names look most like a mistyped one, as a sentence."""
+def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Say which of the known names look most like a mistyped one, as a sentence.
+
+    When none does, say ``otherwise``, or the first twelve names.
+    """
     known = sorted(set(known))
     close = get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(close)}?"
-    return f"Known names: {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}."
+    return otherwise or f"Known names: {', '.join(known[:12])}{', and more' if len(known) > 12 else ''}."
+
+
+def one_line(error: BaseException) -> str:
+    """What somebody else's exception says, in one line without a full stop."""
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

@@ -1,29 +1,10 @@
-"""What every test gets: no network, and homes of its own instead of the user's."""
+"""Small things that many tests need."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_homes(tmp_path_factory):
-    """Point every cache at a temporary folder, before Brain-Score is imported: it reads one of them on import."""
-    home = tmp_path_factory.mktemp("home")
-    before = dict(os.environ)
-    os.environ.update(
-        ITMAPS_HOME=str(home / "itmaps"),
-        BRAINIO_HOME=str(home / ".brainio"),
-        RESULTCACHING_HOME=str(home / "result_caching"),
-        BRAINSCORE_HOME=str(home / "brain-score"),
-        BS_INSTALL_DEPENDENCIES="no",
-        COLUMNS="200",
-    )
-    yield home
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def test_both_entrances_give_the_same_score(benchmark, architecture):
         direct.weights,
         direct.weights_sha256,
     )
+    assert through.field_of_view == direct.field_of_view
     np.testing.assert_allclose(through.predicted, direct.predicted, rtol=0, atol=1e-3)
 
 
@@ -51,7 +52,11 @@ def test_the_score_is_what_brain_score_wants(benchmark):
     assert float(given.attrs["raw"]) == pytest.approx(result.raw, abs=1e-6)
     assert float(given.attrs["ceiling"]) == pytest.approx(float(benchmark.ceiling))
     assert float(given.attrs["raw"]) / float(given.attrs["ceiling"]) == pytest.approx(float(given))
-    assert given.attrs["raw"].attrs["raw"].shape == (14, 32)
+    per_site, its_ceiling = given.attrs["raw"].attrs["raw"], benchmark.ceiling.attrs["raw"]
+    assert per_site.shape == its_ceiling.shape == (14, 32)
+    for name in ("image_id", "neuroid_id"):
+        np.testing.assert_array_equal(per_site[name].values, its_ceiling[name].values)
+    assert given.attrs["weights"] == "random (seed 0)"
     assert given.attrs["simulated"]
     assert given.attrs["field_of_view"]
     validated = validate_score_uncertainty(given)
@@ -151,6 +156,7 @@ def test_a_model_of_brain_score_s_own_tree_is_scored_as_it_is(tmp_path):
     result = score("pixels", "it_maps_simulated")
     assert result.layer == "pixels"
     assert result.weights == "as Brain-Score loads it"
+    assert result.field_of_view == "what the model's own preprocessing leaves of each picture"
     assert abs(result.score) < 0.2
 
 

@@ -6,10 +6,12 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from brainscore_itmaps import score
+from brainscore_itmaps import load_recording, score
+from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
 
 
 def brainscore(*arguments, **environment):
@@ -34,6 +36,8 @@ def brainscore(*arguments, **environment):
         (["score", "--model", "efficientnet_lite0", "--benchmark", "it_maps"], 2, "Did you mean it_maps_simulated"),
         (["score", "--model", "pixels", "--benchmark", "Kar2019-ost"], 2, "python -m brainscore_vision score"),
         (["score", "--model", "efficientnet_lite0", "--figure", "maps.docx"], 2, "Use .png or .svg or .pdf"),
+        (["score", "--model", "qqq"], 4, "Known: efficientnet_lite0, efficientnet_lite1"),
+        (["score", "--model", "efficientnet_lite0", "--seed", "3"], 2, "Add --weights random"),
         (["score"], 2, "Missing option '--model'"),
         (["scor"], 2, "No such command"),
     ],
@@ -44,7 +48,7 @@ def test_is_answered_without_torch_or_brain_score_and_without_a_traceback(argume
         "heavy = ('torch', 'timm', 'xarray', 'brainscore_vision', 'brainscore_core', 'sklearn', 'matplotlib')\n"
         "atexit.register(lambda: print('imported:', *[name for name in heavy if name in sys.modules]))\n"
         f"sys.argv = ['brainscore', *{arguments!r}]\n"
-        "from brainscore_itmaps.cli.app import main; main()"
+        "from brainscore_itmaps.cli.start import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", watched], capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
@@ -100,19 +104,45 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_way_out(tmp_
     assert "--out" in done.stderr
 
 
-def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path):
+def test_a_full_disk_costs_the_files_but_not_the_number(tmp_path):
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"sys.argv = ['brainscore', 'score', '-m', 'timm:test_vit', '--weights', 'random', '--out', {str(tmp_path)!r}]\n"
+        "from brainscore_itmaps.cli.start import main; main()"
+    )
+    load_recording("it_maps_simulated")  # its pictures are larger than the limit
+    done = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True, check=False)
+    assert done.returncode == 5, done.stderr
+    assert "0.849" in done.stdout
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("seconds", [0.3, 2.5])
+def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path, seconds):
     running = subprocess.Popen(
         [sys.executable, "-m", "brainscore_itmaps", "score", "-m", "efficientnet_lite0", "--out", str(tmp_path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(2.5)
+    time.sleep(seconds)
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 130
     assert errors.strip() == "interrupted; the same command starts again."
     assert list(tmp_path.iterdir()) == []
+
+
+def test_simulate_writes_where_it_says(tmp_path):
+    done = brainscore("data", "simulate", "--out", tmp_path / "again")
+    assert f"written {tmp_path / 'again'}" in done.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["again"]
+    np.testing.assert_array_equal(Simulation.load(tmp_path / "again").counts, Simulation.load(EMBEDDED).counts)
+    done = brainscore("data", "simulate", "--out", tmp_path)
+    assert (done.returncode, "is a folder" in done.stderr) == (5, True)
 
 
 def test_simulate_makes_the_embedded_recording_again(tmp_path):

@@ -36,6 +36,7 @@ def test_every_trouble_and_note_says_what_to_do():
         ("numpy", "2.1.0", "pip install 'numpy<2'"),
         ("brainscore_vision", "2.3.9", "brainscore-vision>=2.4,<3"),
         ("brainscore_vision", "3.0", "brainscore-vision>=2.4,<3"),
+        ("brainscore_vision", "2.3rc1", "brainscore-vision>=2.4,<3"),
     ],
 )
 def test_versions_that_do_not_go_together_are_found(monkeypatch, package, version, fix):
@@ -43,6 +44,21 @@ def test_versions_that_do_not_go_together_are_found(monkeypatch, package, versio
     (trouble,) = findings(state="trouble")
     assert trouble.topic == package
     assert fix in trouble.fix
+
+
+@pytest.mark.parametrize("package", ["brainscore_vision", "brainscore_itmaps"])
+def test_a_package_that_is_only_on_the_path_is_noted(monkeypatch, package):
+    real = importlib.metadata.version
+
+    def version(name):
+        if name == package:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    (note,) = [finding for finding in findings(state="note") if finding.topic == package]
+    assert "not installed, only found at" in note.what
+    assert note.fix
 
 
 def test_a_hidden_brain_score_is_found_and_nothing_else_stumbles_over_it(monkeypatch):
@@ -83,7 +99,7 @@ def test_the_command_exits_with_0_or_5(tmp_path):
         "import sys; sys.argv = ['brainscore', 'doctor']\n"
         "import importlib.metadata as m; real = m.version\n"
         "m.version = lambda name: {versions}.get(name) or real(name)\n"
-        "from brainscore_itmaps.cli.app import main; main()"
+        "from brainscore_itmaps.cli.start import main; main()"
     )
     for versions, expected in (({}, 0), ({"numpy": "2.0.0"}, 5)):
         done = subprocess.run(

@@ -6,9 +6,12 @@ import pytest
 
 from brainscore_itmaps import load_model, load_recording, predict_left_out, record, score, to_grid
 from brainscore_itmaps.benchmark.evaluate import evaluate_features
+from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.errors import ModelError, UsageError
 
-ABOUT = {"benchmark": "b", "model": "m", "weights": "w", "weights_sha256": "", "layer": "l"}
+READING = Reading(
+    model="m", weights="w", weights_sha256="", imagenet_top1=None, layer="l", field_of_view="the whole picture"
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def test_training_matters_and_so_do_the_pictures(result, recording):
     network = load_model("efficientnet_lite0")
     features = record(network, recording.images, ["blocks.4"])["blocks.4"]
     orders = [np.roll(np.arange(14), shift) for shift in (2, 5, 9)]
-    shuffled = [evaluate_features(features[order], recording, **ABOUT).score for order in orders]
+    shuffled = [evaluate_features(features[order], recording, READING, "b").score for order in orders]
     assert abs(np.mean(shuffled)) < 0.1
     assert max(shuffled) < result.interval[0] / 2
 
@@ -72,19 +75,21 @@ def test_an_undefined_correlation_is_counted_and_written_as_null(recording, tmp_
     field = recording.maps.transpose(0, 3, 1, 2).copy()
     maps = recording.maps.copy()
     maps[3, ..., 5] = 1.0
-    result = evaluate_features(field, replace(recording, maps=maps), **ABOUT)
+    repeats = np.repeat(maps[:, None], 2, axis=1)
+    result = evaluate_features(field, replace(recording, maps=maps, repeats=repeats), READING, "b")
     assert result.undefined_sites == 1
     assert np.isnan(result.site_r[3, 5])
+    assert np.isnan(result.site_ceiling[3, 5])
     assert json.loads(result.save(tmp_path)[0].read_text())["undefined_sites"] == 1
 
 
 def test_a_constant_prediction_is_an_error_not_a_zero(recording):
     with pytest.raises(ModelError, match="predicts a constant map on it_maps_simulated-00-astronaut"):
-        evaluate_features(np.ones((14, 3, 7, 7)), recording, **ABOUT)
+        evaluate_features(np.ones((14, 3, 7, 7)), recording, READING, "b")
 
 
 def test_maps_that_predict_themselves_go_over_the_ceiling_of_the_noise(recording):
-    result = evaluate_features(recording.maps.transpose(0, 3, 1, 2), recording, **ABOUT)
+    result = evaluate_features(recording.maps.transpose(0, 3, 1, 2), recording, READING, "b")
     assert result.raw > 0.9
     assert result.score > 1  # the noise is predicted too: not hidden, not clipped
 

@@ -6,12 +6,13 @@ from brainscore_itmaps.features.layout import spatial_maps
 
 
 def test_channels_first_stays(rng):
-    activation = rng.normal(size=(2, 5, 7, 6))
+    activation = rng.normal(size=(2, 5, 7, 7))
     np.testing.assert_array_equal(spatial_maps(activation, "layer"), activation)
 
 
-def test_channels_last_is_turned(rng):
-    activation = rng.normal(size=(2, 7, 7, 12))
+@pytest.mark.parametrize("channels", [3, 12])
+def test_channels_last_is_turned_with_more_or_fewer_channels_than_positions(rng, channels):
+    activation = rng.normal(size=(2, 7, 7, channels))
     np.testing.assert_array_equal(spatial_maps(activation, "layer"), activation.transpose(0, 3, 1, 2))
 
 
@@ -23,7 +24,16 @@ def test_leading_tokens_are_set_aside_and_the_rest_is_read_row_by_row(rng, prefi
     np.testing.assert_array_equal(spatial_maps(activation, "layer"), square)
 
 
-@pytest.mark.parametrize("shape", [(2, 5), (2, 3, 4), (2, 14 * 14 + 17 + 3, 8), (2, 3, 4, 5, 6)])
+def test_a_network_that_says_how_many_tokens_lead_is_believed(rng):
+    activation = rng.normal(size=(2, 200, 3))
+    assert spatial_maps(activation, "layer").shape == (2, 3, 14, 14)
+    assert spatial_maps(activation, "layer", prefix=4).shape == (2, 3, 14, 14)
+    assert spatial_maps(activation[:, 4:], "layer", prefix=4).shape == (2, 3, 14, 14)  # before they are added
+    with pytest.raises(ModelError, match="gives no map"):
+        spatial_maps(activation, "layer", prefix=1)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (2, 3, 4), (2, 14 * 14 + 17 + 3, 8), (2, 3, 4, 5), (2, 3, 4, 5, 6)])
 def test_a_layer_without_a_map_is_refused_by_name(shape):
     with pytest.raises(ModelError, match="'head' gives no map"):
         spatial_maps(np.zeros(shape), "head")

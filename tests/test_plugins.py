@@ -99,6 +99,21 @@ def test_a_folder_that_is_not_ours_is_never_touched(host):
     assert foreign.exists()
 
 
+def test_a_file_that_took_the_place_of_a_link_is_kept(host):
+    """As a plain install over the links does."""
+    made = plugins.link()
+    installed = made[0] / "__init__.py"
+    text = installed.read_text()
+    installed.unlink()
+    installed.write_text(text)
+    plugins.unlink()
+    assert installed.read_text() == text
+    assert not made[1].exists()
+    with pytest.raises(InstallationError, match="Nothing was changed"):
+        plugins.link()
+    assert not made[1].exists()
+
+
 def test_identifiers_are_read_as_text_and_comments_are_not(host):
     assert set(plugins.identifiers("models")) == {"alexnet", *ZOO}
 
@@ -107,7 +122,7 @@ def test_a_folder_that_hides_brain_score_is_found_out(tmp_path, monkeypatch):
     (tmp_path / plugins.HOST / "models").mkdir(parents=True)
     found = PathFinder.find_spec(plugins.HOST, [str(tmp_path)])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
-    with pytest.raises(InstallationError, match="A folder without __init__.py hides Brain-Score") as refused:
+    with pytest.raises(InstallationError, match=r"A folder without __init__\.py hides Brain-Score") as refused:
         plugins.host_folder()
     assert f"rm -r {tmp_path / plugins.HOST}" in refused.value.fix
 

@@ -94,6 +94,7 @@ def test_several_layers_come_from_one_pass(pictures):
     [
         (lambda x: (x, x), "gives a tuple, not one tensor"),
         (lambda x: {"x": x}, "gives a dict, not one tensor"),
+        (lambda x: x.repeat(4, 1, 1, 1), "gave 24 activations for 6 pictures"),
         (lambda x: x.mean(dim=(2, 3)), "gives no map"),
         (lambda x: x.index_fill(0, torch.tensor([2, 4]), torch.nan), "not finite, on picture-2.png, picture-4.png"),
     ],
@@ -101,6 +102,12 @@ def test_several_layers_come_from_one_pass(pictures):
 def test_a_layer_that_cannot_be_used_is_refused(pictures, answer, message):
     with pytest.raises(ModelError, match=message):
         record(network_of(Answers(answer)), pictures, ["layer"])
+
+
+def test_a_layer_that_is_never_used_is_refused(pictures):
+    network = load_model("timm:test_vit", weights="random")
+    with pytest.raises(ModelError, match="gave 0 activations for 6 pictures"):
+        record(network, pictures, ["blocks.0.attn.attn_drop"])
 
 
 def test_an_unknown_layer_is_answered_with_the_nearest(pictures):

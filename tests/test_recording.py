@@ -40,6 +40,19 @@ def test_swapped_axes_are_refused(recording):
         replace(recording, repeats=recording.repeats.transpose(0, 1, 3, 2, 4))
 
 
+def test_repeats_of_other_maps_and_repeats_that_are_not_finite_are_refused(recording):
+    broken = recording.repeats.copy()
+    broken[2, 1, 0, 0, 1] = np.nan
+    for repeats in (recording.repeats[::-1], broken):
+        with pytest.raises(DataError, match="the mean over repeats is not the maps"):
+            replace(recording, repeats=repeats)
+
+
+def test_pictures_of_one_name_are_refused(recording):
+    with pytest.raises(DataError, match="several pictures are named picture-0"):
+        replace(recording, images=(recording.images[0], *recording.images[:-1]))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_refused_by_site_and_image(recording, value):
     maps = recording.maps.copy()

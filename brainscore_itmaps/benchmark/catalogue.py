@@ -15,8 +15,6 @@ class BenchmarkSpec:
         Name for :func:`brainscore_itmaps.load_recording`.
     version : int
         Raised whenever scores change.
-    title : str
-        One line for tables.
     citation : str
         BibTeX entry.
     """
@@ -24,7 +22,6 @@ class BenchmarkSpec:
     identifier: str
     recording: str
     version: int
-    title: str
     citation: str
 
 
@@ -45,7 +42,6 @@ CATALOGUE = {
             identifier="it_maps_simulated",
             recording="it_maps_simulated",
             version=1,
-            title="SIMULATED maps of 14 photographs, 32 sites",
             citation=ARCARO_2020,
         ),
     )

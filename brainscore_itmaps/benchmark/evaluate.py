@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.progress import Report, silent
-from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.features.grid import to_grid
@@ -16,6 +16,8 @@ from brainscore_itmaps.metrics.ceiling import split_half_ceiling
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
 from brainscore_itmaps.metrics.pls import predict_left_out
 from brainscore_itmaps.models.load import Network
+
+WHOLE_PICTURE = "each picture fills the network's whole input"
 
 
 def evaluate(
@@ -59,28 +61,22 @@ def evaluate(
     features = record(
         network, recording.images, [layer], progress=lambda done, total: progress("recording features", done, total)
     )
-    return evaluate_features(
-        features[layer],
-        recording,
-        benchmark=benchmark,
+    reading = Reading(
         model=network.name,
         weights=network.weights,
         weights_sha256=network.sha256,
+        imagenet_top1=network.top1,
         layer=layer,
-        seed=seed,
-        progress=progress,
+        field_of_view=WHOLE_PICTURE,
     )
+    return evaluate_features(features[layer], recording, reading, benchmark, seed=seed, progress=progress)
 
 
 def evaluate_features(
     features: NDArray[np.floating[Any]],
     recording: Recording,
-    *,
+    reading: Reading,
     benchmark: str,
-    model: str,
-    weights: str,
-    weights_sha256: str,
-    layer: str,
     seed: int = 0,
     progress: Report = silent,
 ) -> Result:
@@ -90,10 +86,10 @@ def evaluate_features(
     ----------
     features : array, shape (image, channel, height, width)
         In the order of ``recording.images``.
-    recording, benchmark, layer, seed, progress
+    recording, benchmark, seed, progress
         As in :func:`evaluate`.
-    model, weights, weights_sha256 : str
-        Kept in the result.
+    reading : Reading
+        Where the features come from.
     """
     if recording.repeats is None:
         raise DataError(
@@ -108,18 +104,15 @@ def evaluate_features(
     image_r = neural_predictivity(site_r)
     site_ceiling = split_half_ceiling(recording.repeats)
     image_ceiling = neural_predictivity(site_ceiling)
-    _refuse_undefined(image_r, recording, model, layer)
+    _refuse_undefined(image_r, recording, reading)
     map_rho = feature_alignment(left_out.predicted, recording.maps)
     low, high, error = bootstrap_over_images(_ceiled, image_r, image_ceiling, rng=np.random.default_rng(seed))
     return Result(
-        model=model,
-        weights=weights,
-        weights_sha256=weights_sha256,
+        **vars(reading),
         benchmark=benchmark,
         recording=recording.identifier,
         recording_sha256=recording.sha256,
         simulated=recording.simulated,
-        layer=layer,
         score=float(_ceiled(image_r, image_ceiling)),
         interval=(low, high),
         error=error,
@@ -136,11 +129,11 @@ def evaluate_features(
         neural=recording.maps,
         degrees=np.stack([recording.grid.y, recording.grid.x]),
         images=recording.names,
+        sites=recording.sites,
         window=recording.window,
-        field_of_view="each picture fills the network's whole input",
         ceiling_kind="split-half over repeats, Spearman-Brown corrected, square root",
         citation=recording.citation,
-        seed=seed,
+        bootstrap_seed=seed,
     )
 
 
@@ -149,11 +142,11 @@ def _ceiled(raw: NDArray[np.float64], ceiling: NDArray[np.float64], axis: int = 
     return ratio
 
 
-def _refuse_undefined(image_r: NDArray[np.float64], recording: Recording, model: str, layer: str) -> None:
+def _refuse_undefined(image_r: NDArray[np.float64], recording: Recording, reading: Reading) -> None:
     undefined = [name for name, r in zip(recording.names, image_r, strict=True) if np.isnan(r)]
     if undefined:
         raise ModelError(
-            f"The layer {layer!r} of {model} predicts a constant map on {', '.join(undefined)}: "
+            f"The layer {reading.layer!r} of {reading.model} predicts a constant map on {', '.join(undefined)}: "
             "a correlation with it is undefined.",
             "Choose a layer whose activation varies over the picture.",
         )

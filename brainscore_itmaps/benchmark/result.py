@@ -5,7 +5,7 @@ import platform
 import re
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,55 @@ from numpy.typing import NDArray
 from brainscore_itmaps.files import replacing
 
 FORMULA = "mean over images of (median over sites of Pearson r over positions), divided by the same of the ceiling"
-PACKAGES = ("brainscore_itmaps", "brainscore_vision", "numpy", "scikit-learn", "scipy", "timm", "torch")
+PACKAGES = (
+    "brainscore_itmaps",
+    "brainscore_vision",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+    "scipy",
+    "timm",
+    "torch",
+    "torchvision",
+)
 
 
 @dataclass(frozen=True)
-class Result:
-    """Score of one layer of one network on one recording.
+class Reading:
+    """Which layer of which network was read, and how the pictures were shown to it.
 
     Attributes
     ----------
     model, weights, weights_sha256 : str
         The network; ``weights`` says where they come from, or that they are random.
+    imagenet_top1 : float or None
+        ImageNet accuracy of these weights in percent, where it is known.
+    layer : str
+        The layer.
+    field_of_view : str
+        What of each picture the network saw.
+    """
+
+    model: str
+    weights: str
+    weights_sha256: str
+    imagenet_top1: float | None
+    layer: str
+    field_of_view: str
+
+
+@dataclass(frozen=True)
+class Result(Reading):
+    """Score of one layer of one network on one recording.
+
+    Attributes
+    ----------
+    model, weights, weights_sha256, imagenet_top1, layer, field_of_view
+        See :class:`Reading`.
     benchmark, recording, recording_sha256 : str
         What it was scored on.
     simulated : bool
         True when no animal was recorded.
-    layer : str
-        The layer that was read out.
     score : float
         Ceiled neural predictivity, see ``formula``.
     interval : (float, float)
@@ -52,28 +84,24 @@ class Result:
         The maps, spikes per second.
     degrees : array, shape (2, position)
         Degrees of the grid down and across.
-    images : tuple of str
-        Names of the pictures.
+    images, sites : tuple of str
+        Names of the pictures and of the sites.
     window : (int, int)
         Milliseconds after stimulus onset.
-    field_of_view, ceiling_kind, formula, citation : str
+    ceiling_kind, formula, citation : str
         How to read the numbers, and what to cite.
-    seed : int
-        Of the bootstrap.
+    bootstrap_seed : int
+        Seed of the interval.
     versions : dict
         Of the packages that made the numbers.
     written : str
         When it was made (UTC). All else repeats exactly.
     """
 
-    model: str
-    weights: str
-    weights_sha256: str
     benchmark: str
     recording: str
     recording_sha256: str
     simulated: bool
-    layer: str
     score: float
     interval: tuple[float, float]
     error: float
@@ -90,19 +118,19 @@ class Result:
     neural: NDArray[np.float64]
     degrees: NDArray[np.float64]
     images: tuple[str, ...]
+    sites: tuple[str, ...]
     window: tuple[int, int]
-    field_of_view: str
     ceiling_kind: str
     citation: str
-    seed: int
+    bootstrap_seed: int
     formula: str = FORMULA
     versions: dict[str, str] = field(default_factory=lambda: {"python": platform.python_version()} | _versions())
     written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
     def undefined_sites(self) -> int:
-        """How many site correlations are undefined because a map is constant, over all images."""
-        return int(np.isnan(self.site_r).sum())
+        """How many site correlations or their ceilings are undefined because a map is constant, over all images."""
+        return int((np.isnan(self.site_r) | np.isnan(self.site_ceiling)).sum())
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the arrays over sites and positions, ready for JSON."""
@@ -127,7 +155,13 @@ class Result:
 
 
 def _versions() -> dict[str, str]:
-    return {package: version(package) for package in PACKAGES}
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
 
 
 def _plain(value: Any) -> Any:

@@ -11,9 +11,9 @@ from brainscore_vision.model_interface import BrainModel
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
-from brainscore_itmaps.benchmark.evaluate import evaluate_features
+from brainscore_itmaps.benchmark.evaluate import WHOLE_PICTURE, evaluate_features
 from brainscore_itmaps.benchmark.progress import Report, silent
-from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.data.assembly import assembly, stimulus_set
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.recording import Recording
@@ -22,6 +22,7 @@ from brainscore_itmaps.features.layout import spatial_maps
 from brainscore_itmaps.features.record import refuse_not_finite
 from brainscore_itmaps.metrics.alignment import neural_predictivity
 from brainscore_itmaps.metrics.ceiling import split_half_ceiling
+from brainscore_itmaps.models.load import Network
 
 
 def get_benchmark(identifier: str) -> "ItMapsBenchmark":
@@ -42,8 +43,9 @@ def get_stimulus_set(recording: str) -> Any:
 class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
     """Predict the maps of a recording from the IT layer of any Brain-Score model.
 
-    Every picture is shown whole, at the model's full field of view, as published; it is not cut to the 8 degrees that
-    most models are registered with. The score says so in ``attrs['field_of_view']``.
+    Every picture is shown at the model's full field of view, as published; it is not cut to the 8 degrees that most
+    models are registered with. Our networks see it whole; what a model of Brain-Score's makes of it is up to its own
+    preprocessing. The score says which in ``attrs['field_of_view']``.
     """
 
     def __init__(self, spec: BenchmarkSpec) -> None:
@@ -94,17 +96,18 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
             )
         activation = activation_from_assembly(looked)
         refuse_not_finite(activation, layer, self.recording.names)
-        weights, sha256 = getattr(candidate, "itmaps_weights", ("as Brain-Score loads it", ""))
-        return evaluate_features(
-            spatial_maps(activation, layer),
-            self.recording,
-            benchmark=self.identifier,
+        network: Network | None = getattr(candidate, "itmaps_network", None)
+        prefix = getattr(network.module, "num_prefix_tokens", None) if network else None
+        reading = Reading(
             model=candidate.identifier,
-            weights=weights,
-            weights_sha256=sha256,
+            weights=network.weights if network else "as Brain-Score loads it",
+            weights_sha256=network.sha256 if network else "",
+            imagenet_top1=network.top1 if network else None,
             layer=layer,
-            progress=progress,
+            field_of_view=WHOLE_PICTURE if network else "what the model's own preprocessing leaves of each picture",
         )
+        maps = spatial_maps(activation, layer, prefix)
+        return evaluate_features(maps, self.recording, reading, self.identifier, progress=progress)
 
     def _split_half(self) -> Score:
         assert self.recording.repeats is not None
@@ -149,7 +152,7 @@ def _counted(looked: DataAssembly, name: str) -> NDArray[np.int64] | None:
 def to_score(result: Result) -> Score:
     """Turn a result into Brain-Score's score: ceiled, with ``raw``, ``ceiling`` and ``error`` beside it."""
     raw = Score(result.raw)
-    raw.attrs["raw"] = _per_site(result.site_r, result.images, tuple(map(str, range(result.site_r.shape[1]))))
+    raw.attrs["raw"] = _per_site(result.site_r, result.images, result.sites)
     score = Score(result.score)
     score.attrs |= {
         "raw": raw,
@@ -159,6 +162,9 @@ def to_score(result: Result) -> Score:
         "interval": result.interval,
         "alignment": result.alignment,
         "layer": result.layer,
+        "weights": result.weights,
+        "weights_sha256": result.weights_sha256,
+        "recording_sha256": result.recording_sha256,
         "simulated": result.simulated,
         "field_of_view": result.field_of_view,
         "formula": result.formula,
@@ -169,6 +175,11 @@ def to_score(result: Result) -> Score:
 def _per_site(values: NDArray[np.float64], images: tuple[str, ...], sites: tuple[str, ...]) -> Score:
     return Score(
         values,
-        coords={"image_id": ("image", list(images)), "neuroid_id": ("neuroid", list(sites))},
+        coords={
+            "image_id": ("image", list(images)),
+            "image_number": ("image", list(range(len(images)))),  # a second one, or Brain-Score drops the name
+            "neuroid_id": ("neuroid", list(sites)),
+            "region": ("neuroid", ["IT"] * len(sites)),
+        },
         dims=["image", "neuroid"],
     )

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from brainscore_itmaps.bridge.plugins import HOST, KINDS, MARKER, host_folder, identifiers, installed, plugin_folders
-from brainscore_itmaps.data.simulated import picture_sources
+from brainscore_itmaps.bridge.plugins import (
+    HOST,
+    KINDS,
+    host_folder,
+    identifiers,
+    installed,
+    is_linked,
+    plugin_folders,
+)
 from brainscore_itmaps.errors import ItMapsError
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.settings import Settings
@@ -59,21 +67,25 @@ def _python() -> Finding:
 
 def _ours() -> Finding:
     kind = "editable" if _editable("brainscore_itmaps") else "installed"
-    return Finding(
-        "brainscore_itmaps", f"{importlib.metadata.version('brainscore_itmaps')}, {kind}, {Path(__file__).parents[1]}"
-    )
+    version = _version("brainscore_itmaps")
+    if version is None:
+        return Finding(
+            "brainscore_itmaps", f"not installed, only found at {Path(__file__).parents[1]}", "note", "pip install ."
+        )
+    return Finding("brainscore_itmaps", f"{version}, {kind}, {Path(__file__).parents[1]}")
 
 
 def _host() -> Finding:
     try:
         folder = host_folder()
-        version = importlib.metadata.version(HOST)
     except ItMapsError as error:
         return Finding(HOST, error.args[0], "trouble", error.fix)
-    except importlib.metadata.PackageNotFoundError:
-        return Finding(HOST, f"{folder}, found on the path but not installed", "note")
+    version = _version(HOST)
+    if version is None:
+        return Finding(HOST, f"not installed, only found at {folder}", "note", "Install it: pip install -e its clone.")
     what = f"{version}, {'editable clone' if _editable(HOST) else 'released wheel'}, {folder}"
-    if not version.startswith("2.") or tuple(map(int, version.split(".")[:2])) < (2, 4):
+    number = re.match(r"(\d+)\.(\d+)", version)
+    if number is None or not (2, 4) <= (int(number[1]), int(number[2])) < (3, 0):
         return Finding(
             HOST, what, "trouble", "Install a version that is supported: pip install 'brainscore-vision>=2.4,<3'."
         )
@@ -81,21 +93,19 @@ def _host() -> Finding:
 
 
 def _known_troubles() -> Iterator[Finding]:
-    numpy = importlib.metadata.version("numpy")
-    if int(numpy.split(".")[0]) >= 2:
+    numpy = _version("numpy")
+    if numpy is None or not numpy.startswith("1."):
         yield Finding("numpy", f"{numpy}: Brain-Score needs numpy 1", "trouble", "pip install 'numpy<2'")
     else:
         yield Finding("numpy", numpy)
-    try:
-        leftover = importlib.metadata.version("brainio")
+    leftover = _version("brainio")
+    if leftover is not None:
         yield Finding(
             "brainio",
             f"{leftover} is left over; it lives inside brainscore_core now",
             "trouble",
             "Remove the old package: pip uninstall brainio",
         )
-    except importlib.metadata.PackageNotFoundError:
-        pass
     try:
         import cv2
 
@@ -115,7 +125,7 @@ def _plugins() -> Iterator[Finding]:
     found = {kind: installed(kind) for kind in ours}
     expected = sum(map(len, ours.values()))
     inside = [folder for folders in found.values() for folder in folders]
-    linked = [folder for folder in inside if (folder / MARKER).exists()]
+    linked = [folder for folder in inside if is_linked(folder)]
     if not inside:
         yield Finding(
             "plugins",
@@ -175,8 +185,12 @@ def _command() -> Finding:
 
 
 def _embedded() -> Finding:
+    try:
+        from brainscore_itmaps.data.simulated import picture_sources
+    except Exception as error:  # a broken numpy or Pillow raises whatever it raises
+        return Finding("embedded data", f"cannot be read: {error}", "trouble", "Install this package again.")
     needed = {spec.weights.package for spec in ZOO.values() if spec.weights} | picture_sources()
-    missing = sorted(package for package in needed if not _present(package))
+    missing = sorted(package for package in needed if _version(package) is None)
     if missing:
         return Finding(
             "embedded data",
@@ -208,7 +222,7 @@ def _torch() -> Finding:
         return Finding("torch", f"cannot be imported: {error}", "trouble", "Install it again: pip install torch.")
     if torch.cuda.is_available():
         return Finding("torch", f"{torch.__version__}, sees {torch.cuda.get_device_name()}")
-    return Finding("torch", f"{torch.__version__}, sees no GPU; networks run on the CPU")
+    return Finding("torch", f"{torch.__version__}, sees no GPU")
 
 
 def _editable(package: str) -> bool:
@@ -219,9 +233,8 @@ def _editable(package: str) -> bool:
     return bool(json.loads(origin or "{}").get("dir_info", {}).get("editable"))
 
 
-def _present(package: str) -> bool:
+def _version(package: str) -> str | None:
     try:
-        importlib.metadata.version(package)
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+        return None

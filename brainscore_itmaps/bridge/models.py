@@ -1,6 +1,7 @@
 """Our networks as Brain-Score models."""
 
 import functools
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -40,24 +41,27 @@ def get_model_list() -> list[str]:
 def brain_model(network: Network) -> ModelCommitment:
     """Wrap a loaded network.
 
-    The wrapper's identifier carries a hash of the weights, because Brain-Score keeps activations by that name.
+    The wrapper's identifier carries a hash of weights and preprocessing: Brain-Score keeps activations by that name.
     """
+    spec = network.spec
+    preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation)
+    key = hashlib.sha256(f"{network.sha256} {preprocessing}".encode()).hexdigest()[:8]
     wrapper = CopyingWrapper(
         model=network.module,
         preprocessing=functools.partial(_inputs, network),
-        identifier=f"{network.spec.identifier}-{network.sha256[:8]}",
+        identifier=f"{spec.identifier}-{key}",
         batch_size=BATCH_SIZE,
     )
-    wrapper.image_size = network.spec.size
+    wrapper.image_size = spec.size
     model = ModelCommitment(
-        identifier=network.spec.identifier,
+        identifier=spec.identifier,
         activations_model=wrapper,
-        layers=list(network.spec.layers.values()),
-        behavioral_readout_layer=network.spec.readout,
-        region_layer_map=dict(network.spec.layers),
-        visual_degrees=network.spec.visual_degrees,
+        layers=list(spec.layers.values()),
+        behavioral_readout_layer=spec.readout,
+        region_layer_map=dict(spec.layers),
+        visual_degrees=spec.visual_degrees,
     )
-    model.itmaps_weights = (network.weights, network.sha256)
+    model.itmaps_network = network
     return model
 
 

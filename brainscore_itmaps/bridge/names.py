@@ -30,4 +30,7 @@ def refuse_unknown(model: str | None, benchmark: str) -> None:
     if model.startswith("timm:"):
         refuse_unknown_model(model)
     elif model not in ZOO and model not in (known := identifiers("models")):
-        raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *known]))
+        ours = (
+            f"Known: {', '.join(ZOO)}, timm:<any timm name>, and the {len(known)} identifiers of Brain-Score's models."
+        )
+        raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *known], ours))

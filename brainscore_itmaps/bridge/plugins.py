@@ -20,7 +20,6 @@ from brainscore_itmaps.errors import InstallationError
 
 HOST = "brainscore_vision"
 KINDS = {"data": "data", "metrics": "metric", "benchmarks": "benchmark", "models": "model"}
-MARKER = ".linked-by-brainscore_itmaps"
 
 
 def plugin_folders() -> dict[str, list[Path]]:
@@ -121,42 +120,56 @@ def link() -> list[Path]:
         When a folder of that name is there that we did not make, or the place cannot be written to.
     """
     host = host_folder()
-    made = []
-    for kind, folders in plugin_folders().items():
-        for ours in folders:
-            target = host / kind / ours.name
-            if target.exists() and not (target / MARKER).exists():
-                raise InstallationError(
-                    f"{target} is there already and was not made by `brainscore link`.",
-                    "If `brainscore doctor` says the plugins are installed in Brain-Score, no link is needed.",
-                )
-            try:
-                shutil.rmtree(target, ignore_errors=True)
-                for file in _files(ours):
-                    place = target / file.relative_to(ours)
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    place.symlink_to(file)
-                (target / MARKER).touch()
-            except OSError as error:
-                raise InstallationError(
-                    f"Cannot write {target}: {error.strerror}.", "Ask the owner of that environment to run this."
-                ) from error
-            made.append(target)
-    return made
+    targets = {host / kind / ours.name: ours for kind, folders in plugin_folders().items() for ours in folders}
+    for target in targets:
+        if target.exists() and not is_linked(target):
+            raise InstallationError(
+                f"{target} is there already and was not made by `brainscore link`. Nothing was changed.",
+                "If `brainscore doctor` says the plugins are installed in Brain-Score, no link is needed.",
+            )
+    unlink()
+    for target, ours in targets.items():
+        try:
+            for file in _files(ours):
+                place = target / file.relative_to(ours)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(file)
+        except OSError as error:
+            unlink()
+            raise InstallationError(
+                f"Cannot write {target}: {error.strerror}.", "Ask the owner of that environment to run this."
+            ) from error
+    return list(targets)
 
 
 def unlink() -> list[Path]:
-    """Remove what :func:`link` made, and nothing else.
+    """Remove what :func:`link` made, and nothing else: only links, and folders that are empty without them.
 
     Returns
     -------
     list of Path
         The folders removed.
     """
-    removed = [marker.parent for kind in KINDS for marker in (host_folder() / kind).glob(f"*/{MARKER}")]
-    for folder in removed:
-        shutil.rmtree(folder)
+    host = host_folder()
+    targets = [host / kind / ours.name for kind, folders in plugin_folders().items() for ours in folders]
+    removed = []
+    for target in filter(is_linked, targets):
+        for place in sorted(target.rglob("*"), reverse=True):  # what lies in a folder comes before it
+            if place.is_symlink():
+                place.unlink()
+            elif place.name == "__pycache__":
+                shutil.rmtree(place)
+            elif place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
+        if not any(target.iterdir()):
+            target.rmdir()
+            removed.append(target)
     return removed
+
+
+def is_linked(folder: Path) -> bool:
+    """Was this plugin folder made by :func:`link`?"""
+    return (folder / "__init__.py").is_symlink()
 
 
 def _searched(kind: str) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.names import refuse_unknown
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.data.load import load_recording
-from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError
+from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.models.load import Network, Weights
 from brainscore_itmaps.models.load import load_model as load_network
 from brainscore_itmaps.models.zoo import ZOO
@@ -85,9 +85,8 @@ def _score_through_brain_score(
         except ItMapsError:
             raise
         except Exception as error:  # somebody else's model may fail in any way
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
             raise ModelError(
-                f"Brain-Score's model {model} could not be scored: {reason}.",
+                f"Brain-Score's model {model} could not be scored: {one_line(error)}.",
                 "It may need a download or a package; `brainscore --debug score ...` shows where it failed.",
             ) from error
         return result

@@ -1,11 +1,9 @@
 """The `brainscore` command, put together from one file a subcommand."""
 
 import os
-import signal
 import sys
 import traceback
 from importlib.metadata import version
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -48,9 +46,8 @@ def options(
         os.environ["ITMAPS_DEBUG"] = "1"
 
 
-def main() -> None:
+def run() -> None:
     """Run a command; an error becomes one sentence and an exit code."""
-    signal.signal(signal.SIGINT, _interrupt)
     try:
         app(prog_name="brainscore")
     except ItMapsError as error:
@@ -58,11 +55,6 @@ def main() -> None:
             traceback.print_exc()
         errors().print(f"[bold red]error:[/] {_plain(error.args[0])} [bold]{_plain(error.fix)}[/]", soft_wrap=True)
         sys.exit(error.exit_code)
-
-
-def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    errors().print("interrupted; the same command starts again.")
-    sys.exit(130)
 
 
 def _plain(text: str) -> str:

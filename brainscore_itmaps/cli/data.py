@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from brainscore_itmaps.cli.terminal import output
+from brainscore_itmaps.files import refuse_unwritable
 
 data = typer.Typer(help="Recordings.", no_args_is_help=True)
 
@@ -18,9 +19,10 @@ def options() -> None:
 @data.command()
 def simulate(
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("it_maps_simulated.npz"),
-    seed: Annotated[int, typer.Option(help="Seed; 0 gives the recording inside the package.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed; 0 gives the recording inside the package.")] = 0,
 ) -> None:
     """Make the simulated recording again, or another one like it: spike counts and the truth behind them."""
+    refuse_unwritable(out)
     from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
     from brainscore_itmaps.data.simulated import simulate as simulate_in_python
 

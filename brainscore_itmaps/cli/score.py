@@ -1,7 +1,7 @@
 """`brainscore score`: one network on one benchmark."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -11,6 +11,9 @@ from brainscore_itmaps.cli.terminal import output, progress_bar
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
 from brainscore_itmaps.settings import Settings
+
+if TYPE_CHECKING:
+    from brainscore_itmaps.benchmark.result import Result
 
 DRAWABLE = (".png", ".svg", ".pdf")
 
@@ -27,7 +30,9 @@ def score(
     weights: Annotated[
         Literal["pretrained", "random"], typer.Option(help="Random weights are said to be random in the result.")
     ] = "pretrained",
-    seed: Annotated[int, typer.Option(help="Seed of random weights.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of random weights; 0 by default.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the JSON and NPZ files.")] = None,
     figure: Annotated[
         Path | None, typer.Option(help="Also draw pictures with their maps into this file (png, svg or pdf).")
@@ -36,17 +41,24 @@ def score(
 ) -> None:
     """Score a network: ceiled neural predictivity of its IT layer, as a table, a JSON and an NPZ file."""
     refuse_unknown(model, benchmark)
-    if figure is not None and figure.suffix not in DRAWABLE:
+    if seed is not None and weights != "random":
+        raise UsageError("--seed is the seed of random weights.", "Add --weights random, or leave --seed out.")
+    if figure is not None and figure.suffix.lower() not in DRAWABLE:
         raise UsageError(f"Cannot draw a {figure.suffix or 'file without ending'}.", f"Use {' or '.join(DRAWABLE)}.")
     folder = out or Settings.from_environment().home / "results"
-    refuse_unwritable(folder)
-    if figure is not None:
-        refuse_unwritable(figure.parent)
+    for file in (folder / "result.json", figure):
+        if file is not None:
+            refuse_unwritable(file)
+
     with progress_bar(shown=not quiet) as progress:
         progress("starting torch", 0, 1)
         from brainscore_itmaps.bridge.score import score as score_in_python
 
-        result = score_in_python(model, benchmark, layer=layer, weights=weights, seed=seed, progress=progress)
+        result = score_in_python(model, benchmark, layer=layer, weights=weights, seed=seed or 0, progress=progress)
+    if quiet:
+        print(result.score)
+    else:
+        print_result(result)
     files = list(result.save(folder))
     if figure is not None:
         from brainscore_itmaps.data.load import load_recording
@@ -55,10 +67,13 @@ def score(
         with replacing(figure) as beside:
             maps_figure(result, load_recording(result.recording).images).savefig(beside, dpi=150)
         files.append(figure)
-    if quiet:
-        print(result.score)
-        return
+    if not quiet:
+        for file in files:
+            output().print(f"written    {file}", soft_wrap=True)
 
+
+def print_result(result: "Result") -> None:
+    """Print the score with what was run."""
     console = output()
     table = Table(title=f"{result.model} on {result.benchmark}", title_justify="left")
     for column in ("layer", "raw", "ceiling", "score", "95 % interval", "alignment"):
@@ -76,7 +91,8 @@ def score(
     lines = {
         "recording": f"{'SIMULATED, no animal was recorded: ' if result.simulated else ''}{images} pictures, "
         f"{rows} x {columns} positions, {sites} sites, {result.window[0]}-{result.window[1]} ms",
-        "weights": result.weights,
+        "weights": result.weights
+        + (f", ImageNet top-1 {result.imagenet_top1:.1f} %" if result.imagenet_top1 is not None else ""),
         "score": result.formula,
         "ceiling": result.ceiling_kind,
         "interval": "bootstrap over images",
@@ -90,5 +106,3 @@ def score(
     for name, text in lines.items():
         about.add_row(name, text.replace("[", r"\["))
     console.print(about)
-    for file in files:
-        console.print(f"written    {file}", soft_wrap=True)

@@ -15,8 +15,8 @@ def stimulus_set(recording: Recording) -> StimulusSet:
     Returns
     -------
     StimulusSet
-        One row per picture: ``stimulus_id`` (equal to ``image_id``), and its path. The identifier names the recording
-        and the folder, which is named by a hash of its content.
+        One row per picture: ``stimulus_id`` (equal to ``image_id``), and its path. The identifier is the name of their
+        folder, which holds a hash of how they were made.
     """
     stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in recording.names])
     stimuli.stimulus_paths = {path.stem: path for path in recording.images}

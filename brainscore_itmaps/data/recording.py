@@ -91,12 +91,23 @@ class Recording:
                 "Give one map per picture and site, sampled at the grid.",
             )
         self._refuse_not_finite()
-        if self.repeats is not None and (
-            self.repeats.ndim != 5 or self.repeats.shape[:1] + self.repeats.shape[2:] != expected
-        ):
+        if len(set(self.names)) < len(self.names):
+            twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise DataError(
-                f"{self.identifier}: repeats have shape {self.repeats.shape}, but the maps are {expected}.",
+                f"{self.identifier}: several pictures are named {', '.join(twice)}.", "Name each differently."
+            )
+        if self.repeats is not None:
+            self._refuse_other_repeats(self.repeats, expected)
+
+    def _refuse_other_repeats(self, repeats: NDArray[np.float64], expected: tuple[int, ...]) -> None:
+        if repeats.ndim != 5 or repeats.shape[:1] + repeats.shape[2:] != expected:
+            raise DataError(
+                f"{self.identifier}: repeats have shape {repeats.shape}, but the maps are {expected}.",
                 "Give repeats as (image, repeat, y, x, site).",
+            )
+        if not np.allclose(repeats.mean(axis=1), self.maps):  # also when one is not finite
+            raise DataError(
+                f"{self.identifier}: the mean over repeats is not the maps.", "Give the repeats of these very maps."
             )
 
     def _refuse_not_finite(self) -> None:

@@ -68,8 +68,8 @@ class Simulation:
 
     def save(self, path: Path) -> Path:
         """Write everything into one npz file, which says inside that it is simulated."""
-        with replacing(path) as beside:
-            np.savez_compressed(beside, SIMULATED=np.True_, **vars(self))
+        with replacing(path) as beside, beside.open("wb") as file:  # given a path, numpy would add an ending
+            np.savez_compressed(file, SIMULATED=np.True_, **vars(self))
         return path
 
     @classmethod
@@ -223,7 +223,8 @@ def time_course(edges: NDArray[np.int64], latency: NDArray[np.float64]) -> NDArr
 def picture_files() -> tuple[Path, ...]:
     """The 14 pictures as PNG files, cut from the photographs of installed packages; made on first use.
 
-    They lie in a folder of Brain-Score's picture home that is named by the hash of how they are cut.
+    They lie in a folder of Brain-Score's picture home that is named by the hash of how they are cut. A file that does
+    not hold exactly that cut any more is made anew.
 
     Raises
     ------
@@ -235,10 +236,20 @@ def picture_files() -> tuple[Path, ...]:
     folder = Settings.from_environment().brainio_home / f"{IDENTIFIER}.stimuli-{key}"
     files = tuple(folder / f"{IDENTIFIER}-{number:02d}-{s['name']}.png" for number, s in enumerate(scenes))
     for file, scene in zip(files, scenes, strict=True):
-        if not file.exists():
-            with Image.open(_photograph(scene)) as photograph, replacing(file) as beside:
-                photograph.convert("RGB").crop(scene["box"]).save(beside)
+        with Image.open(_photograph(scene)) as photograph:
+            cut = photograph.convert("RGB").crop(scene["box"])
+        if not _holds(file, cut):
+            with replacing(file) as beside:
+                cut.save(beside)
     return files
+
+
+def _holds(file: Path, picture: Image.Image) -> bool:
+    try:
+        with Image.open(file) as stored:
+            return stored.mode == picture.mode and np.array_equal(np.asarray(stored), np.asarray(picture))
+    except OSError:  # missing or cut short
+        return False
 
 
 def picture_sources() -> set[str]:

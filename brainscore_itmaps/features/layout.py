@@ -11,16 +11,21 @@ from brainscore_itmaps.errors import ModelError
 MOST_PREFIX_TOKENS = 16
 
 
-def spatial_maps(activation: NDArray[np.floating[Any]], layer: str) -> NDArray[np.floating[Any]]:
+def spatial_maps(
+    activation: NDArray[np.floating[Any]], layer: str, prefix: int | None = None
+) -> NDArray[np.floating[Any]]:
     """Arrange a layer's activation as maps.
+
+    Pictures are shown square, so a map is square, and that tells the axes apart.
 
     Parameters
     ----------
     activation : array, shape (image, channel, y, x), (image, y, x, channel) or (image, token, channel)
-        Channels-last layers are known by a square of positions before more channels. Tokens must fill a square once
-        up to 16 leading tokens (class, distillation, registers) are set aside.
+        Tokens must fill a square, row by row, once the leading ones (class, distillation, registers) are set aside.
     layer : str
         Name of the layer, for errors.
+    prefix : int, optional
+        How many leading tokens the network has; when it is not known, up to 16.
 
     Returns
     -------
@@ -29,18 +34,21 @@ def spatial_maps(activation: NDArray[np.floating[Any]], layer: str) -> NDArray[n
     Raises
     ------
     ModelError
-        When the layer has no map: it is pooled, or its tokens do not fill a square.
+        When the layer has no square map: it is pooled, or its tokens do not fill a square.
     """
     if activation.ndim == 4:
         _, first, second, third = activation.shape
-        channels_last = first == second < third
-        return activation.transpose(0, 3, 1, 2) if channels_last else activation
+        if second == third:
+            return activation
+        if first == second:
+            return activation.transpose(0, 3, 1, 2)
     if activation.ndim == 3:
         images, tokens, channels = activation.shape
-        side = math.isqrt(tokens)
-        if side > 1 and tokens - side * side <= MOST_PREFIX_TOKENS:
-            square = activation[:, tokens - side * side :].reshape(images, side, side, channels)
-            return square.transpose(0, 3, 1, 2)
+        for leading in range(MOST_PREFIX_TOKENS + 1) if prefix is None else (prefix, 0):
+            side = math.isqrt(max(tokens - leading, 0))
+            if side > 1 and side * side == tokens - leading:
+                square = activation[:, leading:].reshape(images, side, side, channels)
+                return square.transpose(0, 3, 1, 2)
     raise ModelError(
         f"The layer {layer!r} gives no map: its activation has shape {activation.shape}, image first.",
         "Choose a layer before pooling, whose units still have a place in the picture.",

@@ -45,7 +45,8 @@ def record(
     Raises
     ------
     ModelError
-        When a layer does not exist, gives no map, gives something other than one tensor, or a value that is not finite.
+        When a layer does not exist, gives no map, gives something other than one tensor a picture, or a value that is
+        not finite.
     """
     modules = dict(network.module.named_modules())
     for layer in layers:
@@ -78,10 +79,19 @@ def record(
         for hook in hooks:
             hook.remove()
         network.module.train(training)
-    activations = {layer: np.concatenate(parts) for layer, parts in batches.items()}
-    for layer, activation in activations.items():
+    prefix = getattr(network.module, "num_prefix_tokens", None)
+    maps = {}
+    for layer, parts in batches.items():
+        if sum(map(len, parts)) != len(images):
+            raise ModelError(
+                f"The layer {layer!r} of {network.name} gave {sum(map(len, parts))} activations for {len(images)} "
+                "pictures: it is not used, used more than once, or works on parts of pictures.",
+                "Choose a layer that every picture passes once.",
+            )
+        activation = np.concatenate(parts)
         refuse_not_finite(activation, layer, [image.name for image in images])
-    return {layer: spatial_maps(activation, layer) for layer, activation in activations.items()}
+        maps[layer] = spatial_maps(activation, layer, prefix)
+    return maps
 
 
 def refuse_not_finite(activation: NDArray[np.floating[Any]], layer: str, images: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """Predict the map of every image from a regression fitted on all the other images."""
 
-import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -34,7 +33,8 @@ def predict_left_out(
     One sample is one grid position of one image. The regression is scikit-learn's ``PLSRegression`` (centred,
     unscaled, all sites at once) with its inner problem solved exactly by a singular value decomposition, instead of a
     power iteration that its default tolerance stops early. Features are first reduced to their numerical rank, which
-    changes nothing but keeps directions of pure rounding error out; no fold uses more components than that rank.
+    changes nothing but keeps directions of pure rounding error out; no fold uses more components than that rank, nor
+    any that come after the maps are explained to rounding.
 
     Parameters
     ----------
@@ -87,9 +87,11 @@ def _fit_predict(
     basis = directions[:rank].T  # (channel, rank)
     regression = PLSRegression(n_components=components, scale=False)
     regression.algorithm = "svd"  # exact singular vectors instead of a power iteration
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="y residual is constant")  # maps explained already: stops there
-        regression.fit((samples - mean) @ basis, targets[:, varying])
-    scores = (unseen.reshape(-1, unseen.shape[-1]) - mean) @ basis  # (y * x, rank)
-    predicted[..., varying] = regression.predict(scores).reshape(*shape[:2], -1)
-    return predicted, components
+    scores = regression.fit_transform((samples - mean) @ basis, targets[:, varying])[0]  # (sample, component)
+    explained = np.linalg.norm(scores, axis=0) * np.linalg.norm(regression.y_loadings_, axis=0)
+    spread = np.linalg.norm(targets - targets.mean(axis=0))
+    used = int(np.argmin([*(explained > 1e-12 * spread), False]))  # components after these would fit rounding
+    unseen_scores = regression.transform((unseen.reshape(-1, unseen.shape[-1]) - mean) @ basis)  # (y * x, component)
+    fitted = unseen_scores[:, :used] @ regression.y_loadings_[:, :used].T
+    predicted[..., varying] += fitted.reshape(*shape[:2], -1)
+    return predicted, used

@@ -4,15 +4,15 @@ import hashlib
 import importlib.metadata
 import pickle
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import torch
 from PIL import Image
 
-from brainscore_itmaps.errors import ModelError, nearest
+from brainscore_itmaps.errors import ModelError, UsageError, nearest, one_line
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.names import refuse_unknown_model
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
@@ -37,6 +37,8 @@ class Network:
         Where its weights come from; says so when they are random.
     sha256 : str
         Hash of all parameters and buffers.
+    top1 : float or None
+        ImageNet accuracy of these weights in percent, where it is known.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Network:
     module: torch.nn.Module
     weights: str
     sha256: str
+    top1: float | None = None
 
     def preprocess(self, images: Sequence[Path], whole: bool = True) -> torch.Tensor:
         """Read pictures and turn them into the network's input.
@@ -93,47 +96,64 @@ def load_model(name: str, weights: Weights = "pretrained", seed: int = 0) -> Net
     Raises
     ------
     ModelError
-        When the name is not known, or the weights are missing, damaged or of another architecture.
+        When the name is not known, the weights are missing, damaged or of another architecture, or the network's
+        layers cannot be read as maps (Hiera).
     """
     refuse_unknown_model(name)
-    if name in ZOO:
-        spec = ZOO[name]
-        module = _build(spec.architecture, seed)
+    if weights not in get_args(Weights):
+        raise UsageError(f"There are no weights named {weights!r}.", f"Ask for {' or '.join(get_args(Weights))}.")
+    architecture = ZOO[name].architecture if name in ZOO else name.removeprefix("timm:")
+    packaged = ZOO[name].weights if name in ZOO else None
+    if weights == "random":
+        module = _build(architecture, seed)
+        origin = f"random (seed {seed})"
+    elif packaged is not None:
+        module = _build(architecture, seed)
+        _fill_from_package(module, packaged)
+        origin = f"{packaged.package} {packaged.version}"
     else:
-        module = _timm_pretrained(name) if weights == "pretrained" else _build(name.removeprefix("timm:"), seed)
-        spec = _timm_spec(name, module)
-    origin = f"random (seed {seed})" if weights == "random" else f"timm pretrained {spec.architecture}"
-    if weights == "pretrained" and spec.weights is not None:
-        _fill_from_package(module, spec.weights)
-        origin = f"{spec.weights.package} {spec.weights.version}"
+        module = _timm_pretrained(architecture)
+        origin = f"timm {architecture.split('.')[0]}.{module.pretrained_cfg['tag']}"  # type: ignore[index]
     module.eval()
-    return Network(name=name, spec=spec, module=module, weights=origin, sha256=_hash(module))
+    if hasattr(module, "unroll"):
+        raise ModelError(
+            f"{name} keeps its units in an order that is not that of the picture, row by row.",
+            "Its layers cannot be read as maps; choose a network of another family.",
+        )
+    spec = ZOO[name] if name in ZOO else _timm_spec(name, module)
+    top1 = spec.top1 if weights == "pretrained" else None
+    return Network(name=name, spec=spec, module=module, weights=origin, sha256=_hash(module), top1=top1)
 
 
-def _build(architecture: str, seed: int) -> torch.nn.Module:
+def _build(timm_name: str, seed: int) -> torch.nn.Module:
     import timm
 
+    _refuse_unknown_tag(timm_name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return cast(torch.nn.Module, timm.create_model(architecture))
+        return cast(torch.nn.Module, timm.create_model(timm_name))
 
 
-def _timm_pretrained(name: str) -> torch.nn.Module:
+def _timm_pretrained(timm_name: str) -> torch.nn.Module:
     import timm
 
-    timm_name = name.removeprefix("timm:")
+    _refuse_unknown_tag(timm_name)
+    try:
+        return cast(torch.nn.Module, timm.create_model(timm_name, pretrained=True))
+    except Exception as error:  # timm and its hub raise many kinds: no connection, no such file, no weights
+        raise ModelError(
+            f"The pretrained weights of timm:{timm_name} could not be had: {one_line(error)}.",
+            "Connect to the network once (timm's hub keeps them), or ask for --weights random.",
+        ) from error
+
+
+def _refuse_unknown_tag(timm_name: str) -> None:
+    import timm
+
     architecture, _, tag = timm_name.partition(".")
     tagged = timm.list_pretrained(f"{architecture}.*")
     if tag and timm_name not in tagged:
         raise ModelError(f"timm has no weights tagged {tag!r} for {architecture}.", nearest(timm_name, tagged))
-    try:
-        return cast(torch.nn.Module, timm.create_model(timm_name, pretrained=True))
-    except Exception as error:  # timm and its hub raise many kinds: no connection, no such file, no weights
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        raise ModelError(
-            f"The pretrained weights of {name} could not be had: {reason}.",
-            "Connect to the network once (timm's hub keeps them), or ask for --weights random.",
-        ) from error
 
 
 def _timm_spec(name: str, module: torch.nn.Module) -> ModelSpec:
@@ -149,7 +169,7 @@ def _timm_spec(name: str, module: torch.nn.Module) -> ModelSpec:
         std=tuple(config["std"]),
         interpolation=config["interpolation"],
         crop=config["crop_pct"],
-        layers=_committed(module),
+        layers=_committed(module, config["input_size"][-1]),
         readout="global_pool",
         visual_degrees=8,
         top1=None,
@@ -158,20 +178,35 @@ def _timm_spec(name: str, module: torch.nn.Module) -> ModelSpec:
     )
 
 
-def _committed(module: torch.nn.Module) -> dict[str, str]:
+def _committed(module: torch.nn.Module, size: int) -> dict[str, str]:
     """Layer for IT of any timm network: the last stage of at most 16 pixels a unit; of equal stages, two thirds up.
 
-    Networks of other families get no layer, and the caller has to name one.
+    The stages are those that timm describes, as far as one forward pass goes through them and they give one tensor with
+    places in it. When none does, no layer is committed, and the caller has to name one.
     """
     modules = dict(module.named_modules())
     described = getattr(module, "feature_info", None) or []
-    stages = [(info["reduction"], info["module"]) for info in described if info["module"] in modules]
-    if not stages:
-        return {}
-    reductions = [reduction for reduction, _ in stages]
-    if min(reductions) == max(reductions):
-        return {"IT": stages[round(2 / 3 * (len(stages) - 1))][1]}
-    fine = [layer for reduction, layer in stages if reduction <= 16]
+    reductions = {info["module"]: info["reduction"] for info in described if info["module"] in modules}
+    usable = []
+
+    def keep(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
+        def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, torch.Tensor) and output.ndim in (3, 4) and len(output) == 1:
+                usable.append(layer)
+
+        return hook
+
+    hooks = [modules[layer].register_forward_hook(keep(layer)) for layer in reductions]
+    try:
+        with torch.inference_mode():
+            module(torch.zeros(1, 3, size, size))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    stages = [layer for layer in reductions if layer in usable]
+    fine = [layer for layer in stages if reductions[layer] <= 16]
+    if len(stages) > 1 and len({reductions[layer] for layer in stages}) == 1:
+        return {"IT": stages[round(2 / 3 * (len(stages) - 1))]}
     return {"IT": fine[-1]} if fine else {}
 
 
@@ -181,9 +216,8 @@ def _fill_from_package(module: torch.nn.Module, weights: PackagedWeights) -> Non
         tensors = _timm_names(torch.load(path, map_location="cpu", weights_only=True), module)
         missing, unexpected = module.load_state_dict(tensors, strict=False)
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200].rstrip(".")
         raise ModelError(
-            f"{path.name} cannot be read as weights of this architecture: {reason}.", _install(weights)
+            f"{path.name} cannot be read as weights of this architecture: {one_line(error)}.", _install(weights)
         ) from error
     if missing or unexpected:
         raise ModelError(

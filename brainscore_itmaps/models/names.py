@@ -24,7 +24,9 @@ def refuse_unknown_model(name: str) -> None:
                 f"timm has no architecture named {architecture!r}.", nearest(architecture, timm_architectures())
             )
     elif name not in ZOO:
-        raise ModelError(f"There is no network named {name!r}.", nearest(name, ZOO))
+        raise ModelError(
+            f"There is no network named {name!r}.", nearest(name, ZOO, f"Known: {', '.join(ZOO)}, timm:<name>.")
+        )
 
 
 @cache
