@@ -108,7 +108,7 @@ def test_a_full_disk_costs_the_files_but_not_the_number(tmp_path):
     limited = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        f"sys.argv = ['brainscore', 'score', '-m', 'timm:test_vit', '--weights', 'random', '--out', {str(tmp_path)!r}]\n"
+        f"sys.argv = 'brainscore score -m timm:test_vit --weights random --out'.split() + [{str(tmp_path)!r}]\n"
         "from brainscore_itmaps.cli.start import main; main()"
     )
     load_recording("it_maps_simulated")  # its pictures are larger than the limit
