@@ -7,7 +7,7 @@ import pytest
 from brainscore_itmaps import load_model, load_recording, predict_left_out, record, score, to_grid
 from brainscore_itmaps.benchmark.evaluate import evaluate_features
 from brainscore_itmaps.benchmark.result import Reading
-from brainscore_itmaps.errors import ModelError, UsageError
+from brainscore_itmaps.errors import DataError, ModelError, UsageError
 
 READING = Reading(
     model="m", weights="w", weights_sha256="", imagenet_top1=None, layer="l", field_of_view="the whole picture"
@@ -86,6 +86,20 @@ def test_an_undefined_correlation_is_counted_and_written_as_null(recording, tmp_
 def test_a_constant_prediction_is_an_error_not_a_zero(recording):
     with pytest.raises(ModelError, match="predicts a constant map on it_maps_simulated-00-astronaut"):
         evaluate_features(np.ones((14, 3, 7, 7)), recording, READING, "b")
+
+
+def test_a_picture_without_any_map_is_the_recording_s_fault(recording):
+    maps, repeats = recording.maps.copy(), recording.repeats.copy()
+    maps[5], repeats[5] = 20.0, 20.0
+    with pytest.raises(DataError, match="every site's map is constant on it_maps_simulated-05"):
+        evaluate_features(
+            recording.maps.transpose(0, 3, 1, 2), replace(recording, maps=maps, repeats=repeats), READING, "b"
+        )
+
+
+def test_a_recording_without_repeats_has_no_ceiling(recording):
+    with pytest.raises(DataError, match="keeps no repeats"):
+        evaluate_features(recording.maps.transpose(0, 3, 1, 2), replace(recording, repeats=None), READING, "b")
 
 
 def test_maps_that_predict_themselves_go_over_the_ceiling_of_the_noise(recording):

@@ -90,6 +90,13 @@ def evaluate_features(
         As in :func:`evaluate`.
     reading : Reading
         Where the features come from.
+
+    Raises
+    ------
+    ModelError
+        When the prediction for a picture is constant at every site.
+    DataError
+        When the recording has no repeats to take a ceiling from, or its maps of a picture are all constant.
     """
     if recording.repeats is None:
         raise DataError(
@@ -104,7 +111,7 @@ def evaluate_features(
     image_r = neural_predictivity(site_r)
     site_ceiling = split_half_ceiling(recording.repeats)
     image_ceiling = neural_predictivity(site_ceiling)
-    _refuse_undefined(image_r, recording, reading)
+    _refuse_undefined(image_r, image_ceiling, recording, reading)
     map_rho = feature_alignment(left_out.predicted, recording.maps)
     low, high, error = bootstrap_over_images(_ceiled, image_r, image_ceiling, rng=np.random.default_rng(seed))
     return Result(
@@ -142,7 +149,16 @@ def _ceiled(raw: NDArray[np.float64], ceiling: NDArray[np.float64], axis: int = 
     return ratio
 
 
-def _refuse_undefined(image_r: NDArray[np.float64], recording: Recording, reading: Reading) -> None:
+def _refuse_undefined(
+    image_r: NDArray[np.float64], image_ceiling: NDArray[np.float64], recording: Recording, reading: Reading
+) -> None:
+    constant = [name for name, r in zip(recording.names, image_ceiling, strict=True) if np.isnan(r)]
+    if constant:
+        raise DataError(
+            f"{recording.identifier}: every site's map is constant on {', '.join(constant)}: "
+            "a correlation with it is undefined.",
+            "Leave these pictures out of the recording.",
+        )
     undefined = [name for name, r in zip(recording.names, image_r, strict=True) if np.isnan(r)]
     if undefined:
         raise ModelError(
