@@ -1,23 +1,25 @@
 """Homes of their own for all tests, those of the plugin folders too, instead of the user's."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 
-import pytest
+HOME = Path(tempfile.mkdtemp(prefix="itmaps-tests-"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_homes(tmp_path_factory):
-    """Point every cache at a temporary folder, before Brain-Score is imported: it reads one of them on import."""
-    home = tmp_path_factory.mktemp("home")
-    before = dict(os.environ)
+def pytest_configure():
+    """Point every cache at a temporary folder, before a test file can import Brain-Score: it reads them on import."""
     os.environ.update(
-        ITMAPS_HOME=str(home / "itmaps"),
-        BRAINIO_HOME=str(home / ".brainio"),
-        RESULTCACHING_HOME=str(home / "result_caching"),
-        BRAINSCORE_HOME=str(home / "brain-score"),
+        ITMAPS_HOME=str(HOME / "itmaps"),
+        BRAINIO_HOME=str(HOME / ".brainio"),
+        RESULTCACHING_HOME=str(HOME / "result_caching"),
+        BRAINSCORE_HOME=str(HOME / "brain-score"),
         BS_INSTALL_DEPENDENCIES="no",
         COLUMNS="200",
     )
-    yield home
-    os.environ.clear()
-    os.environ.update(before)
+
+
+def pytest_unconfigure():
+    """Remove it."""
+    shutil.rmtree(HOME, ignore_errors=True)

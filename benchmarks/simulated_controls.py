@@ -6,6 +6,7 @@ Run: python benchmarks/simulated_controls.py (about two minutes on two cores)
 import numpy as np
 
 from brainscore_itmaps import load_model, load_recording, record, score
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.evaluate import evaluate_features
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.models.zoo import ZOO
@@ -16,8 +17,10 @@ def main() -> None:
     print("SIMULATED recording, no animal was recorded; score and 95 % bootstrap interval over images")
     for name in ZOO:
         show(name, score(name))
-        for seed in range(5):
-            show(f"{name}, random weights, seed {seed}", score(name, weights="random", seed=seed))
+        untrained = [score(name, weights="random", seed=seed) for seed in range(5)]
+        for seed, result in enumerate(untrained):
+            show(f"{name}, random weights, seed {seed}", result)
+        print(f"{name}, random weights, mean of the five: {np.mean([result.score for result in untrained]):.3f}")
 
     network = load_model("efficientnet_lite0")
     layer = network.spec.layers["IT"]
@@ -25,7 +28,9 @@ def main() -> None:
     rng = np.random.default_rng(0)
     reading = Reading(network.name, network.weights, network.sha256, network.top1, layer, "shuffled pictures")
     shuffled = [
-        evaluate_features(features[derangement(rng, len(features))], recording, reading, "shuffled").score
+        evaluate_features(
+            features[derangement(rng, len(features))], recording, reading, CATALOGUE["it_maps_simulated"]
+        ).score
         for _ in range(20)
     ]
     low, high = np.percentile(shuffled, [2.5, 97.5])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from textwrap import shorten
 
 
 class ItMapsError(Exception):
@@ -66,4 +67,4 @@ def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 def one_line(error: BaseException) -> str:
     """What somebody else's exception says, in one line without a full stop."""
-    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+    return shorten(str(error), 300, placeholder=" ...").rstrip(".") or type(error).__name__

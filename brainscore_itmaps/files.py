@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from brainscore_itmaps.errors import InstallationError
+
+ANOTHER_FOLDER = "Name a folder that you may write to."
 
 
 def sha256(path: Path) -> str:
@@ -17,53 +18,68 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def refuse_unwritable(path: Path) -> None:
-    """Make the folder of a file if need be, and refuse a file that cannot be written: before the work, not after it.
+def refuse_unwritable(path: Path, fix: str = ANOTHER_FOLDER) -> None:
+    """Refuse a file that cannot be written: before the work, not after it. Makes no folder.
+
+    Parameters
+    ----------
+    path : Path
+        The file that will be written.
+    fix : str
+        How to name another place.
 
     Raises
     ------
     InstallationError
-        Naming the folder, and how to name another.
+        Naming the folder.
     """
     if path.is_dir():
         raise InstallationError(f"{path} is a folder, not a file.", "Name a file in it.")
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise InstallationError(
-            f"Cannot write in {path.parent}: {error.strerror}.",
-            "Name a folder that you may write to: --out for one run, ITMAPS_HOME (results) or BRAINIO_HOME (pictures).",
-        ) from error
+        raise InstallationError(f"Cannot write in {folder}: {error.strerror}.", fix) from error
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, fix: str = ANOTHER_FOLDER) -> Iterator[Path]:
     """Yield a path to write to; when the block ends well, it takes the place of ``path`` in one step.
 
     When the block fails or is interrupted, what was written is removed and ``path`` is as it was.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made if need be.
+    fix : str
+        How to name another place.
 
     Raises
     ------
     InstallationError
         When the folder cannot be made or written to, or the disk is full.
     """
-    refuse_unwritable(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    beside = Path(name)
+    refuse_unwritable(path, fix)
+    beside = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        beside = Path(name)
         yield beside
         mask = os.umask(0)
         os.umask(mask)
         beside.chmod(0o666 & ~mask)  # mkstemp makes files private; ours are as readable as any other
         beside.replace(path)
     except OSError as error:
-        free = shutil.disk_usage(path.parent).free
         raise InstallationError(
-            f"Cannot write {path}: {error.strerror or error} ({free / 1e6:.0f} MB are free there).",
-            "What was there before is untouched. Make room, or name another folder.",
+            f"Cannot write {path}: {error.strerror or error}. What was there before is untouched.",
+            f"Make room, or: {fix}",
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        if beside is not None:
+            beside.unlink(missing_ok=True)

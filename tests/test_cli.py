@@ -1,6 +1,8 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +38,9 @@ def brainscore(*arguments, **environment):
         (["score", "--model", "efficientnet_lite0", "--benchmark", "it_maps"], 2, "Did you mean it_maps_simulated"),
         (["score", "--model", "pixels", "--benchmark", "Kar2019-ost"], 2, "python -m brainscore_vision score"),
         (["score", "--model", "efficientnet_lite0", "--figure", "maps.docx"], 2, "Use .png or .svg or .pdf"),
+        (["score", "--model", "resnet50"], 4, "Use --model timm:resnet50"),
+        (["score", "--model", "pixels", "--layer", "x"], 2, "it brings its own layer"),
+        (["score", "--model", "timm:"], 4, "The name after timm: is missing"),
         (["score", "--model", "qqq"], 4, "Known: efficientnet_lite0, efficientnet_lite1"),
         (["score", "--model", "efficientnet_lite0", "--seed", "3"], 2, "Add --weights random"),
         (["score"], 2, "Missing option '--model'"),
@@ -86,6 +91,8 @@ def test_a_narrow_terminal_without_colour_stays_readable(tmp_path):
     assert done.returncode == 0
     assert "SIMULATED" in done.stdout
     assert str(tmp_path) in done.stdout
+    assert re.search(r"raw\W+0\.\d{3}\W", done.stdout)
+    assert "timm:test_vit, random (seed 0), on" in " ".join(done.stdout.split())
 
 
 def test_an_error_is_one_sentence_and_debug_shows_where(tmp_path):
@@ -137,12 +144,33 @@ def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path, seconds):
 
 
 def test_simulate_writes_where_it_says(tmp_path):
-    done = brainscore("data", "simulate", "--out", tmp_path / "again")
-    assert f"written {tmp_path / 'again'}" in done.stdout
-    assert [file.name for file in tmp_path.iterdir()] == ["again"]
-    np.testing.assert_array_equal(Simulation.load(tmp_path / "again").counts, Simulation.load(EMBEDDED).counts)
-    done = brainscore("data", "simulate", "--out", tmp_path)
+    done = brainscore("data", "simulate", "--out", tmp_path / "[b]again.npz")
+    assert f"written {tmp_path / '[b]again.npz'}" in done.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["[b]again.npz"]
+    again = Simulation.load(tmp_path / "[b]again.npz")
+    np.testing.assert_array_equal(again.counts, Simulation.load(EMBEDDED).counts)
+    (tmp_path / "folder.npz").mkdir()
+    done = brainscore("data", "simulate", "--out", tmp_path / "folder.npz")
     assert (done.returncode, "is a folder" in done.stderr) == (5, True)
+    assert brainscore("data", "simulate", "--out", tmp_path / "again.txt").returncode == 2
+
+
+def test_output_that_cannot_be_shown_or_is_not_wanted_costs_no_file(tmp_path):
+    """A path outside the terminal's alphabet, a reader that has gone, and a full device."""
+    folder = tmp_path / "ü[b]"
+    arguments = [sys.executable, "-m", "brainscore_itmaps", "score", "-m", "timm:test_vit", "--weights", "random"]
+    arguments += ["--out", str(folder)]
+    plain = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=plain)
+    assert (done.returncode, done.stderr) == (0, "")
+    for target in ("| true", "> /dev/full"):
+        shutil.rmtree(folder)
+        line = f"{shlex.join(arguments)} {target}"
+        done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr
+        assert len(list(folder.iterdir())) == 2
+    assert done.returncode == 1
+    assert "the output could not be written: No space left on device" in done.stderr
 
 
 def test_simulate_makes_the_embedded_recording_again(tmp_path):

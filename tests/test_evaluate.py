@@ -3,12 +3,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from brainscore_itmaps import load_model, load_recording, predict_left_out, record, score, to_grid
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.evaluate import evaluate_features
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.errors import DataError, ModelError, UsageError
 
+SPEC = CATALOGUE["it_maps_simulated"]
 READING = Reading(
     model="m", weights="w", weights_sha256="", imagenet_top1=None, layer="l", field_of_view="the whole picture"
 )
@@ -44,7 +47,7 @@ def test_training_matters_and_so_do_the_pictures(result, recording):
     network = load_model("efficientnet_lite0")
     features = record(network, recording.images, ["blocks.4"])["blocks.4"]
     orders = [np.roll(np.arange(14), shift) for shift in (2, 5, 9)]
-    shuffled = [evaluate_features(features[order], recording, READING, "b").score for order in orders]
+    shuffled = [evaluate_features(features[order], recording, READING, SPEC).score for order in orders]
     assert abs(np.mean(shuffled)) < 0.1
     assert max(shuffled) < result.interval[0] / 2
 
@@ -56,6 +59,7 @@ def test_two_runs_give_the_same_json_but_for_times(tmp_path, result):
     assert first == second
     with np.load(next((tmp_path / "1").glob("*.npz"))) as arrays:
         assert arrays["simulated"]
+        assert (arrays["model"], arrays["layer"], arrays["score"]) == ("efficientnet_lite0", "blocks.4", result.score)
         np.testing.assert_array_equal(arrays["predicted"], result.predicted)
 
 
@@ -64,9 +68,10 @@ def test_what_is_written_is_named_by_network_weights_layer_and_benchmark(tmp_pat
     assert json_file.name == "efficientnet_lite0--blocks.4--it_maps_simulated.json"
     assert npz_file.stem == json_file.stem
     random = score("timm:test_vit", weights="random", seed=2)
-    assert random.save(tmp_path)[0].name == "timm-test_vit-random-seed-2---blocks.3--it_maps_simulated.json"
+    assert random.save(tmp_path)[0].name == "timm-test_vit-random-seed-2--blocks.3--it_maps_simulated.json"
     written = json.loads(json_file.read_text(encoding="utf-8"))
     assert written["versions"].keys() >= {"python", "brainscore_itmaps", "torch", "numpy", "scikit-learn"}
+    assert written["benchmark_version"] == 1
     assert written["weights_sha256"] == result.weights_sha256
     assert len(written["recording_sha256"]) == 64
 
@@ -76,7 +81,7 @@ def test_an_undefined_correlation_is_counted_and_written_as_null(recording, tmp_
     maps = recording.maps.copy()
     maps[3, ..., 5] = 1.0
     repeats = np.repeat(maps[:, None], 2, axis=1)
-    result = evaluate_features(field, replace(recording, maps=maps, repeats=repeats), READING, "b")
+    result = evaluate_features(field, replace(recording, maps=maps, repeats=repeats), READING, SPEC)
     assert result.undefined_sites == 1
     assert np.isnan(result.site_r[3, 5])
     assert np.isnan(result.site_ceiling[3, 5])
@@ -85,7 +90,7 @@ def test_an_undefined_correlation_is_counted_and_written_as_null(recording, tmp_
 
 def test_a_constant_prediction_is_an_error_not_a_zero(recording):
     with pytest.raises(ModelError, match="predicts a constant map on it_maps_simulated-00-astronaut"):
-        evaluate_features(np.ones((14, 3, 7, 7)), recording, READING, "b")
+        evaluate_features(np.ones((14, 3, 7, 7)), recording, READING, SPEC)
 
 
 def test_a_picture_without_any_map_is_the_recording_s_fault(recording):
@@ -99,11 +104,11 @@ def test_a_picture_without_any_map_is_the_recording_s_fault(recording):
 
 def test_a_recording_without_repeats_has_no_ceiling(recording):
     with pytest.raises(DataError, match="keeps no repeats"):
-        evaluate_features(recording.maps.transpose(0, 3, 1, 2), replace(recording, repeats=None), READING, "b")
+        evaluate_features(recording.maps.transpose(0, 3, 1, 2), replace(recording, repeats=None), READING, SPEC)
 
 
 def test_maps_that_predict_themselves_go_over_the_ceiling_of_the_noise(recording):
-    result = evaluate_features(recording.maps.transpose(0, 3, 1, 2), recording, READING, "b")
+    result = evaluate_features(recording.maps.transpose(0, 3, 1, 2), recording, READING, SPEC)
     assert result.raw > 0.9
     assert result.score > 1  # the noise is predicted too: not hidden, not clipped
 
@@ -120,6 +125,10 @@ def test_unknown_names_are_answered_with_the_nearest():
         score("efficientnet_lite0", "it_maps_simulatd")
     with pytest.raises(ModelError, match="Did you mean efficientnet_lite0"):
         score("efficientnet_lite00")
+    with pytest.raises(ModelError, match=r"but timm has one\. Use --model timm:resnet50"):
+        score("resnet50")
+    with pytest.raises(UsageError, match="A Identity does not say how its pictures are preprocessed"):
+        score(torch.nn.Identity())
     with pytest.raises(UsageError, match="python -m brainscore_vision score"):
         score("efficientnet_lite0", "MajajHong2015public.IT-pls")
     network = load_model("timm:test_vit", weights="random")

@@ -189,6 +189,7 @@ def test_a_row_without_packaged_weights_gets_timm_s_pretrained_ones(monkeypatch)
     monkeypatch.setattr(timm, "create_model", create)
     assert load_model("efficientnet_lite0").weights == "timm tf_efficientnet_lite0.in1k"
     assert asked == [("tf_efficientnet_lite0", True)]
+    assert load_model("timm:test_vit").name == "timm:test_vit.r160_in1k"
 
 
 def test_accuracy_belongs_to_pretrained_weights_alone():

@@ -43,6 +43,11 @@ def test_maps_are_the_mean_rate_over_window_and_repeats(recording):
     np.testing.assert_allclose(early.maps, counts[..., 0].mean(axis=1) / 0.050)
 
 
+def test_another_seed_has_another_name(tmp_path):
+    other = simulated.load_simulated(source=simulate(seed=4).save(tmp_path / "other.npz"))
+    assert other.identifier == "it_maps_simulated-seed4"
+
+
 @pytest.mark.parametrize("window", [(100, 400), (-50, 100), (100, 100), (200, 100), (90, 130)])
 def test_a_window_that_is_not_recorded_is_refused(window):
     with pytest.raises(DataError, match=r"from 0 to 300 ms in bins of 50 ms"):

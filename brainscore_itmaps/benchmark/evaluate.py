@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.progress import Report, silent
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.data.recording import Recording
@@ -23,7 +24,7 @@ WHOLE_PICTURE = "each picture fills the network's whole input"
 def evaluate(
     network: Network,
     recording: Recording,
-    benchmark: str,
+    benchmark: BenchmarkSpec,
     layer: str | None = None,
     seed: int = 0,
     progress: Report = silent,
@@ -36,8 +37,8 @@ def evaluate(
         From :func:`brainscore_itmaps.load_model`.
     recording : Recording
         From :func:`brainscore_itmaps.load_recording`.
-    benchmark : str
-        Name under which the result is kept.
+    benchmark : BenchmarkSpec
+        Named in the result.
     layer : str, optional
         The layer committed to IT by default.
     seed : int
@@ -76,7 +77,7 @@ def evaluate_features(
     features: NDArray[np.floating[Any]],
     recording: Recording,
     reading: Reading,
-    benchmark: str,
+    benchmark: BenchmarkSpec,
     seed: int = 0,
     progress: Report = silent,
 ) -> Result:
@@ -116,7 +117,8 @@ def evaluate_features(
     low, high, error = bootstrap_over_images(_ceiled, image_r, image_ceiling, rng=np.random.default_rng(seed))
     return Result(
         **vars(reading),
-        benchmark=benchmark,
+        benchmark=benchmark.identifier,
+        benchmark_version=benchmark.version,
         recording=recording.identifier,
         recording_sha256=recording.sha256,
         simulated=recording.simulated,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.files import replacing
+from brainscore_itmaps.files import ANOTHER_FOLDER, replacing
 
 FORMULA = "mean over images of (median over sites of Pearson r over positions), divided by the same of the ceiling"
 PACKAGES = (
@@ -46,7 +46,7 @@ class Reading:
 
     model: str
     weights: str
-    weights_sha256: str
+    weights_sha256: str | None
     imagenet_top1: float | None
     layer: str
     field_of_view: str
@@ -60,7 +60,7 @@ class Result(Reading):
     ----------
     model, weights, weights_sha256, imagenet_top1, layer, field_of_view
         See :class:`Reading`.
-    benchmark, recording, recording_sha256 : str
+    benchmark, benchmark_version, recording, recording_sha256 : str, int
         What it was scored on.
     simulated : bool
         True when no animal was recorded.
@@ -99,6 +99,7 @@ class Result(Reading):
     """
 
     benchmark: str
+    benchmark_version: int
     recording: str
     recording_sha256: str
     simulated: bool
@@ -137,19 +138,22 @@ class Result(Reading):
         small = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if np.ndim(getattr(self, f.name)) < 2}
         return small | {"undefined_sites": self.undefined_sites}
 
-    def save(self, folder: Path) -> tuple[Path, Path]:
-        """Write ``<model>--<layer>--<benchmark>.json``, the ``.npz`` of all arrays beside it; each appears complete.
+    def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> tuple[Path, Path]:
+        """Write ``<model>--<layer>--<recording>.json``, the ``.npz`` of all arrays beside it; each appears complete.
 
         Returns
         -------
         the two paths
         """
         weights = f"-{self.weights}" if self.weights.startswith("random") else ""
-        stem = re.sub(r"[^\w.-]+", "-", f"{self.model}{weights}--{self.layer}--{self.benchmark}").strip("-")
+        parts = (f"{self.model}{weights}", self.layer, self.recording)
+        stem = "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
+        folder = Path(folder)
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if np.ndim(getattr(self, f.name)) > 0}
-        with replacing(folder / f"{stem}.npz") as beside:
-            np.savez_compressed(beside, simulated=self.simulated, **arrays)
-        with replacing(folder / f"{stem}.json") as beside:
+        told = ("model", "weights", "layer", "benchmark", "recording", "simulated", "score")
+        with replacing(folder / f"{stem}.npz", fix) as beside:
+            np.savez_compressed(beside, **arrays, **{name: getattr(self, name) for name in told})
+        with replacing(folder / f"{stem}.json", fix) as beside:
             beside.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         return folder / f"{stem}.json", folder / f"{stem}.npz"
 

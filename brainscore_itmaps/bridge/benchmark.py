@@ -101,13 +101,13 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         reading = Reading(
             model=candidate.identifier,
             weights=network.weights if network else "as Brain-Score loads it",
-            weights_sha256=network.sha256 if network else "",
+            weights_sha256=network.sha256 if network else None,
             imagenet_top1=network.top1 if network else None,
             layer=layer,
             field_of_view=WHOLE_PICTURE if network else "what the model's own preprocessing leaves of each picture",
         )
         maps = spatial_maps(activation, layer, prefix)
-        return evaluate_features(maps, self.recording, reading, self.identifier, progress=progress)
+        return evaluate_features(maps, self.recording, reading, self.spec, progress=progress)
 
     def _split_half(self) -> Score:
         assert self.recording.repeats is not None

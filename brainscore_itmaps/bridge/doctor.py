@@ -67,12 +67,18 @@ def _python() -> Finding:
 
 def _ours() -> Finding:
     kind = "editable" if _editable("brainscore_itmaps") else "installed"
-    version = _version("brainscore_itmaps")
+    version, here = _version("brainscore_itmaps"), Path(__file__).parents[1]
     if version is None:
+        return Finding("brainscore_itmaps", f"not installed, only found at {here}", "note", "pip install .")
+    installed_at = Path(str(importlib.metadata.distribution("brainscore_itmaps").locate_file("brainscore_itmaps")))
+    if kind == "installed" and installed_at.resolve() != here.resolve():
         return Finding(
-            "brainscore_itmaps", f"not installed, only found at {Path(__file__).parents[1]}", "note", "pip install ."
+            "brainscore_itmaps",
+            f"{version} is installed at {installed_at}, but this is the checkout {here}",
+            "note",
+            "Run from another folder to use what is installed, or install the checkout: pip install -e .",
         )
-    return Finding("brainscore_itmaps", f"{version}, {kind}, {Path(__file__).parents[1]}")
+    return Finding("brainscore_itmaps", f"{version}, {kind}, {here}")
 
 
 def _host() -> Finding:
@@ -180,7 +186,9 @@ def _command() -> Finding:
     if len(owners) > 1:
         return Finding("brainscore", what, "trouble", "Use `python -m brainscore_itmaps`, or remove the other package.")
     if path is None or not Path(path).parent.samefile(Path(sys.executable).parent):
-        return Finding("brainscore", what, "note", f"For this Python: {sys.executable} -m brainscore_itmaps.")
+        return Finding(
+            "brainscore", what, "note", f"Activate the environment, or use {sys.executable} -m brainscore_itmaps."
+        )
     return Finding("brainscore", what)
 
 

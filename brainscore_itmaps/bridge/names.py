@@ -3,17 +3,17 @@
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
-from brainscore_itmaps.models.names import refuse_unknown_model
+from brainscore_itmaps.models.names import refuse_unknown_model, timm_architectures
 from brainscore_itmaps.models.zoo import ZOO
 
 
-def refuse_unknown(model: str | None, benchmark: str) -> None:
+def refuse_unknown(model: str | None, benchmark: str, layer: str | None = None, weights: str = "pretrained") -> None:
     """Refuse names that nothing has, in well under a second: no network library is imported.
 
     Raises
     ------
     UsageError
-        For the benchmark.
+        For the benchmark, and for a layer or weights asked of a model that brings its own.
     ModelError
         For the model.
     """
@@ -25,12 +25,24 @@ def refuse_unknown(model: str | None, benchmark: str) -> None:
                 f"--model_identifier={model} --benchmark_identifier={benchmark}.",
             )
         raise UsageError(f"There is no benchmark named {benchmark!r}.", nearest(benchmark, CATALOGUE))
-    if model is None:
+    if model is None or model in ZOO:
         return
     if model.startswith("timm:"):
         refuse_unknown_model(model)
-    elif model not in ZOO and model not in (known := identifiers("models")):
-        ours = (
-            f"Known: {', '.join(ZOO)}, timm:<any timm name>, and the {len(known)} identifiers of Brain-Score's models."
+        return
+    known = identifiers("models")
+    if model not in known:
+        if model.split(".")[0] in timm_architectures():
+            raise ModelError(f"There is no model named {model!r}, but timm has one.", f"Use --model timm:{model}.")
+        named = f"Known: {', '.join(ZOO)}, timm:<any timm name>, and {len(known)} identifiers of Brain-Score's models."
+        raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *known], named))
+    if layer is not None or weights != "pretrained":
+        raise UsageError(
+            f"{model} is a model of Brain-Score's: it brings its own layer and its own weights.",
+            "Leave out --layer and --weights, or name a network of timm (timm:<name>).",
         )
-        raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *known], ours))
+
+
+def is_ours(model: str) -> bool:
+    """Is this a network that our own hooks read? Otherwise Brain-Score loads it."""
+    return model in ZOO or model.startswith("timm:")

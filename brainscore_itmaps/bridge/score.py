@@ -9,13 +9,12 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.evaluate import evaluate
 from brainscore_itmaps.benchmark.progress import Report, silent
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.bridge.names import refuse_unknown
+from brainscore_itmaps.bridge.names import is_ours, refuse_unknown
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.models.load import Network, Weights
 from brainscore_itmaps.models.load import load_model as load_network
-from brainscore_itmaps.models.zoo import ZOO
 
 
 def score(
@@ -52,27 +51,22 @@ def score(
     UsageError, ModelError
         When a name is not known, with the names that look most like it.
     """
-    refuse_unknown(model if isinstance(model, str) else None, benchmark)
-    if isinstance(model, str) and not _ours(model):
-        return _score_through_brain_score(model, benchmark, layer, weights, progress)
-    recording = load_recording(CATALOGUE[benchmark].recording)
+    if not isinstance(model, str | Network):
+        raise UsageError(
+            f"A {type(model).__name__} does not say how its pictures are preprocessed or which layer to read.",
+            "Give a name, or put it into a brainscore_itmaps.models.load.Network with a ModelSpec that says so.",
+        )
+    refuse_unknown(model if isinstance(model, str) else None, benchmark, layer, weights)
+    if isinstance(model, str) and not is_ours(model):
+        return _score_through_brain_score(model, benchmark, progress)
+    spec = CATALOGUE[benchmark]
+    recording = load_recording(spec.recording)
     progress("loading the network", 0, 1)
     network = load_network(model, weights, seed) if isinstance(model, str) else model
-    return evaluate(network, recording, benchmark, layer=layer, progress=progress)
+    return evaluate(network, recording, spec, layer=layer, progress=progress)
 
 
-def _ours(model: str) -> bool:
-    return model in ZOO or model.startswith("timm:")
-
-
-def _score_through_brain_score(
-    model: str, benchmark: str, layer: str | None, weights: Weights, progress: Report
-) -> Result:
-    if layer is not None or weights == "random":
-        raise UsageError(
-            f"{model} is a model of Brain-Score's: it brings its own layer and its own weights.",
-            "Leave out --layer and --weights, or name a network of timm (timm:<name>).",
-        )
+def _score_through_brain_score(model: str, benchmark: str, progress: Report) -> Result:
     with _as_a_guest():
         attach()
         from brainscore_vision import load_benchmark, load_model

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from brainscore_itmaps.cli.terminal import output
+from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable
 
 data = typer.Typer(help="Recordings.", no_args_is_help=True)
@@ -22,6 +23,8 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="Seed; 0 gives the recording inside the package.")] = 0,
 ) -> None:
     """Make the simulated recording again, or another one like it: spike counts and the truth behind them."""
+    if out.suffix != ".npz":
+        raise UsageError(f"{out} does not end in .npz.", "The file is a numpy archive; name it so.")
     refuse_unwritable(out)
     from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
     from brainscore_itmaps.data.simulated import simulate as simulate_in_python
@@ -30,4 +33,4 @@ def simulate(
     same = (simulation.counts == Simulation.load(EMBEDDED).counts).all()
     output().print(f"SIMULATED spike counts (image, repeat, y, x, site, 50-ms bin): {simulation.counts.shape}")
     output().print(f"{'the same as' if same else 'not the same as'} the recording inside the package (seed 0)")
-    output().print(f"written {simulation.save(out)}", soft_wrap=True)
+    output().print(f"written {simulation.save(out)}", soft_wrap=True, markup=False)

@@ -1,7 +1,7 @@
 """`brainscore doctor`: what is installed where, and what is wrong with it."""
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from brainscore_itmaps.bridge.doctor import examine
 from brainscore_itmaps.cli.terminal import errors, output
@@ -14,7 +14,7 @@ def doctor() -> None:
     """Say what is installed where, how the plugins are found, and how to cure what is wrong. Exit code 0, or 5."""
     with errors().status("looking"):
         findings = list(examine())
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid("", "", Column(overflow="fold"), padding=(0, 2))
     for finding in findings:
         what = finding.what + (f"\n-> {finding.fix}" if finding.fix else "")
         table.add_row(MARKS[finding.state], finding.topic, what.replace("[", r"\["))

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from brainscore_itmaps.bridge.names import refuse_unknown
 from brainscore_itmaps.cli.terminal import output, progress_bar
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
 
 DRAWABLE = (".png", ".svg", ".pdf")
+WHERE_RESULTS_GO = "Name another folder with --out, or set ITMAPS_HOME."
+NARROW = 72
 
 
 def score(
@@ -40,52 +42,67 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the score alone.")] = False,
 ) -> None:
     """Score a network: ceiled neural predictivity of its IT layer, as a table, a JSON and an NPZ file."""
-    refuse_unknown(model, benchmark)
+    refuse_unknown(model, benchmark, layer, weights)
     if seed is not None and weights != "random":
         raise UsageError("--seed is the seed of random weights.", "Add --weights random, or leave --seed out.")
     if figure is not None and figure.suffix.lower() not in DRAWABLE:
         raise UsageError(f"Cannot draw a {figure.suffix or 'file without ending'}.", f"Use {' or '.join(DRAWABLE)}.")
-    folder = out or Settings.from_environment().home / "results"
-    for file in (folder / "result.json", figure):
-        if file is not None:
-            refuse_unwritable(file)
+    folder = (out or Settings.from_environment().home / "results").expanduser()
+    figure = figure.expanduser() if figure is not None else None
+    refuse_unwritable(folder / "result.json", WHERE_RESULTS_GO)
+    if figure is not None:
+        refuse_unwritable(figure)
 
     with progress_bar(shown=not quiet) as progress:
         progress("starting torch", 0, 1)
         from brainscore_itmaps.bridge.score import score as score_in_python
 
         result = score_in_python(model, benchmark, layer=layer, weights=weights, seed=seed or 0, progress=progress)
-    if quiet:
-        print(result.score)
-    else:
-        print_result(result)
-    files = list(result.save(folder))
-    if figure is not None:
-        from brainscore_itmaps.data.load import load_recording
-        from brainscore_itmaps.reporting.figures import maps_figure
+    files: list[Path] = []
+    try:
+        files += result.save(folder, WHERE_RESULTS_GO)
+        if figure is not None:
+            files.append(draw(result, figure))
+    finally:  # a full disk costs the files, not the number
+        if quiet:
+            print(result.score)
+        else:
+            print_result(result)
+            for file in files:
+                output().print(f"written    {file}", soft_wrap=True, markup=False)
 
-        with replacing(figure) as beside:
-            maps_figure(result, load_recording(result.recording).images).savefig(beside, dpi=150)
-        files.append(figure)
-    if not quiet:
-        for file in files:
-            output().print(f"written    {file}", soft_wrap=True)
+
+def draw(result: "Result", file: Path) -> Path:
+    """Draw pictures with their maps."""
+    from brainscore_itmaps.data.load import load_recording
+    from brainscore_itmaps.reporting.figures import maps_figure
+
+    with replacing(file) as beside:
+        maps_figure(result, load_recording(result.recording).images).savefig(beside, dpi=150)
+    return file
 
 
 def print_result(result: "Result") -> None:
     """Print the score with what was run."""
     console = output()
-    table = Table(title=f"{result.model} on {result.benchmark}", title_justify="left")
-    for column in ("layer", "raw", "ceiling", "score", "95 % interval", "alignment"):
-        table.add_column(column, justify="left" if column == "layer" else "right")
-    table.add_row(
-        result.layer,
-        f"{result.raw:.3f}",
-        f"{result.ceiling:.3f}",
-        f"[bold]{result.score:.3f}[/]",
-        f"{result.interval[0]:.3f} to {result.interval[1]:.3f}",
-        f"{result.alignment:.3f}",
-    )
+    weights = f", {result.weights}," if result.weights.startswith("random") else ""
+    numbers = {
+        "layer": result.layer,
+        "raw": f"{result.raw:.3f}",
+        "ceiling": f"{result.ceiling:.3f}",
+        "score": f"[bold]{result.score:.3f}[/]",
+        "95 % interval": f"{result.interval[0]:.3f} to {result.interval[1]:.3f}",
+        "alignment": f"{result.alignment:.3f}",
+    }
+    table = Table(title=f"{result.model}{weights} on {result.benchmark}", title_justify="left")
+    if console.width < NARROW:
+        table.show_header = False
+        for name, number in numbers.items():
+            table.add_row(name, number)
+    else:
+        for name in numbers:
+            table.add_column(name, justify="left" if name == "layer" else "right")
+        table.add_row(*numbers.values())
     console.print(table)
     images, rows, columns, sites = result.neural.shape
     lines = {
@@ -102,7 +119,7 @@ def print_result(result: "Result") -> None:
     }
     if result.undefined_sites:
         lines["undefined"] = f"{result.undefined_sites} constant maps, left out of their image's median"
-    about = Table.grid(padding=(0, 2))
+    about = Table.grid("", Column(overflow="fold"), padding=(0, 2))
     for name, text in lines.items():
         about.add_row(name, text.replace("[", r"\["))
     console.print(about)

@@ -1,5 +1,6 @@
 """Where the command starts: Ctrl-C is handled before anything is imported that takes time."""
 
+import io
 import signal
 import sys
 from types import FrameType
@@ -8,6 +9,9 @@ from types import FrameType
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show is still no crash
     from brainscore_itmaps.cli.app import run
 
     run()

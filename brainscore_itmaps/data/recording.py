@@ -139,5 +139,6 @@ def refuse_window(window: Sequence[int], start: int, stop: int, step: int, ident
     if not (start <= a < b <= stop and (a - start) % step == 0 and (b - start) % step == 0):
         raise DataError(
             f"{identifier}: the window {a}-{b} ms cannot be read.",
-            f"It is recorded from {start} to {stop} ms in bins of {step} ms; choose a window between these edges.",
+            f"It is recorded from {start} to {stop} ms in bins of {step} ms; choose a window that begins and ends at "
+            "edges of bins.",
         )

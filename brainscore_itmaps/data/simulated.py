@@ -113,7 +113,7 @@ def load_simulated(window: tuple[int, int] = WINDOW, source: Path = EMBEDDED) ->
     bins = (EDGES[:-1] >= window[0]) & (EDGES[1:] <= window[1])
     rates = simulation.counts[..., bins].sum(axis=-1, dtype=np.int64) / (window[1] - window[0]) * 1000
     return Recording(
-        identifier=IDENTIFIER,
+        identifier=IDENTIFIER if simulation.seed == 0 else f"{IDENTIFIER}-seed{simulation.seed}",
         maps=rates.mean(axis=1),
         images=picture_files(),
         grid=GRID,
@@ -239,7 +239,7 @@ def picture_files() -> tuple[Path, ...]:
         with Image.open(_photograph(scene)) as photograph:
             cut = photograph.convert("RGB").crop(scene["box"])
         if not _holds(file, cut):
-            with replacing(file) as beside:
+            with replacing(file, "Set BRAINIO_HOME to a folder that you may write to.") as beside:
                 cut.save(beside)
     return files
 

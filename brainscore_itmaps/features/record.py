@@ -16,7 +16,7 @@ from brainscore_itmaps.models.load import Network
 def record(
     network: Network,
     images: Sequence[Path],
-    layers: Sequence[str],
+    layers: str | Sequence[str],
     batch_size: int = 14,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, NDArray[np.floating[Any]]]:
@@ -31,7 +31,7 @@ def record(
         From :func:`brainscore_itmaps.load_model`.
     images : sequence of Path
         Pictures, each shown whole at the network's full field of view.
-    layers : sequence of str
+    layers : str or sequence of str
         Names of modules, as in ``network.module.named_modules()``.
     batch_size : int
         Pictures shown at once; does not change the result.
@@ -48,10 +48,15 @@ def record(
         When a layer does not exist, gives no map, gives something other than one tensor a picture, or a value that is
         not finite.
     """
+    layers = [layers] if isinstance(layers, str) else layers
     modules = dict(network.module.named_modules())
     for layer in layers:
         if layer not in modules:
-            raise ModelError(f"{network.name} has no layer {layer!r}.", nearest(layer, filter(None, modules)))
+            committed = network.spec.layers.get("IT", "none")
+            raise ModelError(
+                f"{network.name} has no layer {layer!r}.",
+                nearest(layer, filter(None, modules), f"The layer committed to IT is {committed}."),
+            )
     batches: dict[str, list[NDArray[np.floating[Any]]]] = {layer: [] for layer in layers}
 
     def keep(layer: str) -> Callable[[torch.nn.Module, object, object], None]:

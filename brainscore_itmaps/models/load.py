@@ -28,7 +28,7 @@ class Network:
     Attributes
     ----------
     name : str
-        As it was asked for.
+        As it was asked for; of timm's pretrained networks, with the tag.
     spec : ModelSpec
         What is known of it.
     module : torch.nn.Module
@@ -120,6 +120,8 @@ def load_model(name: str, weights: Weights = "pretrained", seed: int = 0) -> Net
             f"{name} keeps its units in an order that is not that of the picture, row by row.",
             "Its layers cannot be read as maps; choose a network of another family.",
         )
+    if name not in ZOO and weights == "pretrained":
+        name = f"timm:{origin.removeprefix('timm ')}"  # timm chooses a tag where none was given
     spec = ZOO[name] if name in ZOO else _timm_spec(name, module)
     top1 = spec.top1 if weights == "pretrained" else None
     return Network(name=name, spec=spec, module=module, weights=origin, sha256=_hash(module), top1=top1)

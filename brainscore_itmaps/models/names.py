@@ -19,6 +19,8 @@ def refuse_unknown_model(name: str) -> None:
     """
     if name.startswith("timm:"):
         architecture = name.removeprefix("timm:").split(".")[0]
+        if not architecture:
+            raise ModelError("The name after timm: is missing.", "For example --model timm:resnet50.")
         if architecture not in timm_architectures():
             raise ModelError(
                 f"timm has no architecture named {architecture!r}.", nearest(architecture, timm_architectures())

@@ -28,7 +28,7 @@ def maps_figure(result: Result, pictures: Sequence[Path], shown: Sequence[int] =
     """
     neural, predicted = result.neural.mean(axis=-1), result.predicted.mean(axis=-1)  # (image, y, x)
     vertical, horizontal = result.degrees
-    figure = Figure(figsize=(2.2 * len(shown) + 0.6, 7.2), layout="constrained")
+    figure = Figure(figsize=(2.2 * len(shown) + 0.8, 8.2), layout="constrained")
     axes = figure.subplots(3, len(shown), squeeze=False, sharex=True, sharey=True)
     for column, image in enumerate(shown):
         low, high = np.percentile(neural[image], [0.5, 99.5])
@@ -36,13 +36,16 @@ def maps_figure(result: Result, pictures: Sequence[Path], shown: Sequence[int] =
             half = np.ptp(vertical) / 2
             axes[0, column].imshow(picture.convert("RGB"), extent=(-half, half, half, -half))
         for row, maps in ((1, neural), (2, predicted)):
-            axes[row, column].imshow(
+            drawn = axes[row, column].imshow(
                 maps[image], extent=_edges(horizontal) + _edges(vertical)[::-1], vmin=low, vmax=high, cmap="viridis"
             )
+        bar = figure.colorbar(drawn, ax=axes[2, column], location="bottom", extend="both", aspect=15)
+        bar.set_label("spikes/s", fontsize=8)
+        bar.ax.tick_params(labelsize=8)
         axes[0, column].set_title(result.images[image].rsplit("-", 1)[-1], fontsize=9)
         axes[2, column].set_xlabel(f"rho = {result.map_rho[image]:.2f}", fontsize=9)
     for row, name in enumerate(("picture", "simulated map" if result.simulated else "recorded map", "predicted map")):
-        axes[row, 0].set_ylabel(f"{name} (degrees)", fontsize=9)
+        axes[row, 0].set_ylabel(f"{name}\n(position in degrees)", fontsize=9)
     for axis in axes.flat:
         axis.set(xticks=(-8, 0, 8), yticks=(-8, 0, 8))
         axis.tick_params(labelsize=8)
