@@ -14,7 +14,9 @@ from brainscore_itmaps.models.zoo import ZOO
 
 def main() -> None:
     recording = load_recording("it_maps_simulated")
-    print("SIMULATED recording, no animal was recorded; score and 95 % bootstrap interval over images")
+    print("SIMULATED recording, no animal was recorded")
+    describe(recording)
+    print("score and 95 % bootstrap interval over images")
     for name in ZOO:
         show(name, score(name))
         untrained = [score(name, weights="random", seed=seed) for seed in range(5)]
@@ -35,6 +37,17 @@ def main() -> None:
     ]
     low, high = np.percentile(shuffled, [2.5, 97.5])
     print(f"efficientnet_lite0, pictures shuffled 20 times: mean {np.mean(shuffled):.3f}, 95 % {low:.3f} to {high:.3f}")
+
+
+def describe(recording):
+    """Size of the responses, and how the sites resemble each other."""
+    sites = recording.maps.reshape(-1, recording.maps.shape[-1]).T  # (site, image * y * x)
+    means, pairs = sites.mean(axis=1), np.corrcoef(sites)[np.triu_indices(len(sites), 1)]
+    rest = [np.corrcoef(site, np.delete(sites, s, axis=0).mean(axis=0))[0, 1] for s, site in enumerate(sites)]
+    print(
+        f"mean of a site: {means.min():.0f} to {means.max():.0f} spikes/s; pairs of sites: median r {np.median(pairs):.2f}"
+    )
+    print(f"a site and the mean of the others: r {np.mean(rest):.2f} +- {np.std(rest):.2f}")
 
 
 def show(name, result):
