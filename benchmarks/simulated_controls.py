@@ -44,9 +44,8 @@ def describe(recording):
     sites = recording.maps.reshape(-1, recording.maps.shape[-1]).T  # (site, image * y * x)
     means, pairs = sites.mean(axis=1), np.corrcoef(sites)[np.triu_indices(len(sites), 1)]
     rest = [np.corrcoef(site, np.delete(sites, s, axis=0).mean(axis=0))[0, 1] for s, site in enumerate(sites)]
-    print(
-        f"mean of a site: {means.min():.0f} to {means.max():.0f} spikes/s; pairs of sites: median r {np.median(pairs):.2f}"
-    )
+    print(f"mean of a site: {means.min():.0f} to {means.max():.0f} spikes/s")
+    print(f"pairs of sites: median r {np.median(pairs):.2f}")
     print(f"a site and the mean of the others: r {np.mean(rest):.2f} +- {np.std(rest):.2f}")
 
 
