@@ -28,7 +28,9 @@ def main() -> None:
     layer = network.spec.layers["IT"]
     features = record(network, recording.images, [layer])[layer]
     rng = np.random.default_rng(0)
-    reading = Reading(network.name, network.weights, network.sha256, network.top1, layer, "shuffled pictures")
+    reading = Reading(
+        network.name, network.weights, network.sha256, network.top1, network.top1_source, layer, "shuffled pictures"
+    )
     shuffled = [
         evaluate_features(
             features[derangement(rng, len(features))], recording, reading, CATALOGUE["it_maps_simulated"]

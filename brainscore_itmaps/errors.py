@@ -53,6 +53,10 @@ class InstallationError(ItMapsError):
     exit_code = 5
 
 
+class OutputError(ItMapsError):
+    """What was printed could not be written: the device is full, or gone."""
+
+
 def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Say which of the known names look most like a mistyped one, as a sentence.
 

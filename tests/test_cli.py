@@ -69,6 +69,7 @@ def test_the_table_says_what_was_run_and_the_files_hold_it(tmp_path):
     assert "SIMULATED, no animal was recorded: 14 pictures, 17 x 17 positions, 32 sites, 100-250 ms" in done.stdout
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
+    assert "[bold]" not in done.stdout
     written = json.loads((tmp_path / "efficientnet_lite0--blocks.4--it_maps_simulated.json").read_text())
     expected = score("efficientnet_lite0")
     assert written["score"] == pytest.approx(expected.score, abs=1e-9)
@@ -170,7 +171,7 @@ def test_output_that_cannot_be_shown_or_is_not_wanted_costs_no_file(tmp_path):
         assert "Traceback" not in done.stderr
         assert len(list(folder.iterdir())) == 2
     assert done.returncode == 1
-    assert "the output could not be written: No space left on device" in done.stderr
+    assert "The output could not be written: No space left on device" in done.stderr
 
 
 def test_simulate_makes_the_embedded_recording_again(tmp_path):

@@ -13,7 +13,13 @@ from brainscore_itmaps.errors import DataError, ModelError, UsageError
 
 SPEC = CATALOGUE["it_maps_simulated"]
 READING = Reading(
-    model="m", weights="w", weights_sha256="", imagenet_top1=None, layer="l", field_of_view="the whole picture"
+    model="m",
+    weights="w",
+    weights_sha256="",
+    imagenet_top1=None,
+    imagenet_top1_source=None,
+    layer="l",
+    field_of_view="the whole picture",
 )
 
 

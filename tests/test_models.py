@@ -193,8 +193,9 @@ def test_a_row_without_packaged_weights_gets_timm_s_pretrained_ones(monkeypatch)
 
 
 def test_accuracy_belongs_to_pretrained_weights_alone():
-    assert load_model("efficientnet_lite0").top1 == 74.846
-    assert load_model("efficientnet_lite0", "random").top1 is None
+    pretrained, random = load_model("efficientnet_lite0"), load_model("efficientnet_lite0", "random")
+    assert (pretrained.top1, random.top1, random.top1_source) == (74.846, None, None)
+    assert pretrained.top1_source == "timm results for tf_efficientnet_lite0.in1k at 224 pixels"
 
 
 def test_pretrained_weights_out_of_reach_are_a_sentence(monkeypatch):

@@ -67,6 +67,7 @@ def evaluate(
         weights=network.weights,
         weights_sha256=network.sha256,
         imagenet_top1=network.top1,
+        imagenet_top1_source=network.top1_source,
         layer=layer,
         field_of_view=WHOLE_PICTURE,
     )
@@ -154,15 +155,14 @@ def _ceiled(raw: NDArray[np.float64], ceiling: NDArray[np.float64], axis: int = 
 def _refuse_undefined(
     image_r: NDArray[np.float64], image_ceiling: NDArray[np.float64], recording: Recording, reading: Reading
 ) -> None:
-    constant = [name for name, r in zip(recording.names, image_ceiling, strict=True) if np.isnan(r)]
-    if constant:
+    names = np.array(recording.names)
+    if (constant := names[np.isnan(image_ceiling)]).size:
         raise DataError(
             f"{recording.identifier}: every site's map is constant on {', '.join(constant)}: "
             "a correlation with it is undefined.",
             "Leave these pictures out of the recording.",
         )
-    undefined = [name for name, r in zip(recording.names, image_r, strict=True) if np.isnan(r)]
-    if undefined:
+    if (undefined := names[np.isnan(image_r)]).size:
         raise ModelError(
             f"The layer {reading.layer!r} of {reading.model} predicts a constant map on {', '.join(undefined)}: "
             "a correlation with it is undefined.",

@@ -36,8 +36,8 @@ class Reading:
     ----------
     model, weights, weights_sha256 : str
         The network; ``weights`` says where they come from, or that they are random.
-    imagenet_top1 : float or None
-        ImageNet accuracy of these weights in percent, where it is known.
+    imagenet_top1, imagenet_top1_source : float, str or None
+        ImageNet accuracy of these weights in percent and who measured it, where it is known.
     layer : str
         The layer.
     field_of_view : str
@@ -48,6 +48,7 @@ class Reading:
     weights: str
     weights_sha256: str | None
     imagenet_top1: float | None
+    imagenet_top1_source: str | None
     layer: str
     field_of_view: str
 
@@ -58,7 +59,7 @@ class Result(Reading):
 
     Attributes
     ----------
-    model, weights, weights_sha256, imagenet_top1, layer, field_of_view
+    model, weights, weights_sha256, imagenet_top1, imagenet_top1_source, layer, field_of_view
         See :class:`Reading`.
     benchmark, benchmark_version, recording, recording_sha256 : str, int
         What it was scored on.

@@ -103,6 +103,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
             weights=network.weights if network else "as Brain-Score loads it",
             weights_sha256=network.sha256 if network else None,
             imagenet_top1=network.top1 if network else None,
+            imagenet_top1_source=network.top1_source if network else None,
             layer=layer,
             field_of_view=WHOLE_PICTURE if network else "what the model's own preprocessing leaves of each picture",
         )

@@ -50,9 +50,6 @@ def run() -> None:
     """Run a command; an error becomes one sentence and an exit code."""
     try:
         app(prog_name="brainscore")
-    except OSError as error:  # of standard output: files have errors of their own
-        errors().print(f"error: the output could not be written: {error.strerror}", markup=False)
-        os._exit(1)  # Python would try once more to write what is left, and fail again
     except ItMapsError as error:
         if os.environ.get("ITMAPS_DEBUG"):
             traceback.print_exc()

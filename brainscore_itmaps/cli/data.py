@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from brainscore_itmaps.cli.terminal import output
+from brainscore_itmaps.cli.terminal import say
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable
 
@@ -31,6 +31,6 @@ def simulate(
 
     simulation = simulate_in_python(seed)
     same = (simulation.counts == Simulation.load(EMBEDDED).counts).all()
-    output().print(f"SIMULATED spike counts (image, repeat, y, x, site, 50-ms bin): {simulation.counts.shape}")
-    output().print(f"{'the same as' if same else 'not the same as'} the recording inside the package (seed 0)")
-    output().print(f"written {simulation.save(out)}", soft_wrap=True, markup=False)
+    say(f"SIMULATED spike counts (image, repeat, y, x, site, 50-ms bin): {simulation.counts.shape}")
+    say(f"{'the same as' if same else 'not the same as'} the recording inside the package (seed 0)")
+    say(f"written {simulation.save(out)}")

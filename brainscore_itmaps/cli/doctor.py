@@ -4,7 +4,7 @@ import typer
 from rich.table import Column, Table
 
 from brainscore_itmaps.bridge.doctor import examine
-from brainscore_itmaps.cli.terminal import errors, output
+from brainscore_itmaps.cli.terminal import errors, say
 from brainscore_itmaps.errors import InstallationError
 
 MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "trouble": "[bold red]trouble[/]"}
@@ -18,6 +18,6 @@ def doctor() -> None:
     for finding in findings:
         what = finding.what + (f"\n-> {finding.fix}" if finding.fix else "")
         table.add_row(MARKS[finding.state], finding.topic, what.replace("[", r"\["))
-    output().print(table)
+    say(table)
     if any(finding.state == "trouble" for finding in findings):
         raise typer.Exit(InstallationError.exit_code)

@@ -7,7 +7,7 @@ import typer
 from rich.table import Column, Table
 
 from brainscore_itmaps.bridge.names import refuse_unknown
-from brainscore_itmaps.cli.terminal import output, progress_bar
+from brainscore_itmaps.cli.terminal import output, progress_bar, say
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
 from brainscore_itmaps.settings import Settings
@@ -65,11 +65,11 @@ def score(
             files.append(draw(result, figure))
     finally:  # a full disk costs the files, not the number
         if quiet:
-            print(result.score)
+            say(str(result.score))
         else:
             print_result(result)
             for file in files:
-                output().print(f"written    {file}", soft_wrap=True, markup=False)
+                say(f"written    {file}")
 
 
 def draw(result: "Result", file: Path) -> Path:
@@ -84,7 +84,6 @@ def draw(result: "Result", file: Path) -> Path:
 
 def print_result(result: "Result") -> None:
     """Print the score with what was run."""
-    console = output()
     weights = f", {result.weights}," if result.weights.startswith("random") else ""
     numbers = {
         "layer": result.layer,
@@ -95,7 +94,7 @@ def print_result(result: "Result") -> None:
         "alignment": f"{result.alignment:.3f}",
     }
     table = Table(title=f"{result.model}{weights} on {result.benchmark}", title_justify="left")
-    if console.width < NARROW:
+    if output().width < NARROW:
         table.show_header = False
         for name, number in numbers.items():
             table.add_row(name, number)
@@ -103,13 +102,15 @@ def print_result(result: "Result") -> None:
         for name in numbers:
             table.add_column(name, justify="left" if name == "layer" else "right")
         table.add_row(*numbers.values())
-    console.print(table)
+    say(table)
     images, rows, columns, sites = result.neural.shape
+    accuracy = ""
+    if result.imagenet_top1 is not None:
+        accuracy = f", ImageNet top-1 {result.imagenet_top1:.1f} % ({result.imagenet_top1_source})"
     lines = {
         "recording": f"{'SIMULATED, no animal was recorded: ' if result.simulated else ''}{images} pictures, "
         f"{rows} x {columns} positions, {sites} sites, {result.window[0]}-{result.window[1]} ms",
-        "weights": result.weights
-        + (f", ImageNet top-1 {result.imagenet_top1:.1f} %" if result.imagenet_top1 is not None else ""),
+        "weights": result.weights + accuracy,
         "score": result.formula,
         "ceiling": result.ceiling_kind,
         "interval": "bootstrap over images",
@@ -122,4 +123,4 @@ def print_result(result: "Result") -> None:
     about = Table.grid("", Column(overflow="fold"), padding=(0, 2))
     for name, text in lines.items():
         about.add_row(name, text.replace("[", r"\["))
-    console.print(about)
+    say(about)

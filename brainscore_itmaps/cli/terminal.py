@@ -1,17 +1,40 @@
 """Where output goes: numbers to standard output, progress and errors to standard error."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
 
 from brainscore_itmaps.benchmark.progress import Report
+from brainscore_itmaps.errors import OutputError
 
 
 def output() -> Console:
     """Console of standard output."""
     return Console(highlight=False)
+
+
+def say(what: str | Table) -> None:
+    """Print to standard output: a table fitted to the terminal, a line of text as it is, brackets and all.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be written. Standard output then leads nowhere: Python would try again when it ends.
+    """
+    try:
+        plain = isinstance(what, str)
+        output().print(what, markup=not plain, soft_wrap=plain)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(
+            f"The output could not be written: {error.strerror}.", "Files named before this are complete."
+        ) from error
 
 
 def errors() -> Console:

@@ -37,8 +37,8 @@ class Network:
         Where its weights come from; says so when they are random.
     sha256 : str
         Hash of all parameters and buffers.
-    top1 : float or None
-        ImageNet accuracy of these weights in percent, where it is known.
+    top1, top1_source : float, str or None
+        ImageNet accuracy of these weights in percent and who measured it, where it is known.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Network:
     weights: str
     sha256: str
     top1: float | None = None
+    top1_source: str | None = None
 
     def preprocess(self, images: Sequence[Path], whole: bool = True) -> torch.Tensor:
         """Read pictures and turn them into the network's input.
@@ -123,8 +124,8 @@ def load_model(name: str, weights: Weights = "pretrained", seed: int = 0) -> Net
     if name not in ZOO and weights == "pretrained":
         name = f"timm:{origin.removeprefix('timm ')}"  # timm chooses a tag where none was given
     spec = ZOO[name] if name in ZOO else _timm_spec(name, module)
-    top1 = spec.top1 if weights == "pretrained" else None
-    return Network(name=name, spec=spec, module=module, weights=origin, sha256=_hash(module), top1=top1)
+    known = (spec.top1, spec.top1_source) if weights == "pretrained" else (None, None)
+    return Network(name, spec, module, origin, _hash(module), *known)
 
 
 def _build(timm_name: str, seed: int) -> torch.nn.Module:
@@ -175,7 +176,7 @@ def _timm_spec(name: str, module: torch.nn.Module) -> ModelSpec:
         readout="global_pool",
         visual_degrees=8,
         top1=None,
-        top1_source="not looked up",
+        top1_source=None,
         citation="",
     )
 

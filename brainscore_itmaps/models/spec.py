@@ -52,7 +52,7 @@ class ModelSpec:
         Layer for behaviour.
     visual_degrees : int
         Field of view that Brain-Score's other benchmarks assume.
-    top1, top1_source : float, str
+    top1, top1_source : float, str or None
         ImageNet accuracy in percent, and who measured it.
     citation : str
         BibTeX entry.
@@ -70,5 +70,5 @@ class ModelSpec:
     readout: str
     visual_degrees: int
     top1: float | None
-    top1_source: str
+    top1_source: str | None
     citation: str
