@@ -18,6 +18,37 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def make_readable(file: Path) -> None:
+    """Make a file as readable as any other: those that begin as temporary files are private."""
+    mask = os.umask(0)
+    os.umask(mask)
+    file.chmod(0o666 & ~mask)
+
+
+@contextmanager
+def locked(folder: Path, fix: str = ANOTHER_FOLDER) -> Iterator[None]:
+    """Hold a folder for ourselves; wait while another process holds it. The lock of a process that died is free.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if need be.
+    fix : str
+        How to name another place.
+
+    Raises
+    ------
+    InstallationError
+        When the folder cannot be made or written to.
+    """
+    import filelock
+
+    refuse_unwritable(folder / ".lock", fix)
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / ".lock"):
+        yield
+
+
 def refuse_unwritable(path: Path, fix: str = ANOTHER_FOLDER) -> None:
     """Refuse a file that cannot be written: before the work, not after it. Makes no folder.
 
@@ -71,9 +102,7 @@ def replacing(path: Path, fix: str = ANOTHER_FOLDER) -> Iterator[Path]:
         os.close(handle)
         beside = Path(name)
         yield beside
-        mask = os.umask(0)
-        os.umask(mask)
-        beside.chmod(0o666 & ~mask)  # mkstemp makes files private; ours are as readable as any other
+        make_readable(beside)
         beside.replace(path)
     except OSError as error:
         raise InstallationError(

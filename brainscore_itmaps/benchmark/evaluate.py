@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
-from brainscore_itmaps.benchmark.progress import Report, silent
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, ModelError
@@ -17,6 +16,7 @@ from brainscore_itmaps.metrics.ceiling import split_half_ceiling
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
 from brainscore_itmaps.metrics.pls import predict_left_out
 from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.progress import Report, silent
 
 WHOLE_PICTURE = "each picture fills the network's whole input"
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import WHOLE_PICTURE, evaluate_features
-from brainscore_itmaps.benchmark.progress import Report, silent
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.data.assembly import assembly, stimulus_set
 from brainscore_itmaps.data.load import load_recording
@@ -23,6 +22,7 @@ from brainscore_itmaps.features.record import refuse_not_finite
 from brainscore_itmaps.metrics.alignment import neural_predictivity
 from brainscore_itmaps.metrics.ceiling import split_half_ceiling
 from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.progress import Report, silent
 
 
 def get_benchmark(identifier: str) -> "ItMapsBenchmark":

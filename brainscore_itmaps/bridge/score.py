@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.evaluate import evaluate
-from brainscore_itmaps.benchmark.progress import Report, silent
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.names import is_ours, refuse_unknown
 from brainscore_itmaps.bridge.plugins import attach
@@ -15,6 +14,7 @@ from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.models.load import Network, Weights
 from brainscore_itmaps.models.load import load_model as load_network
+from brainscore_itmaps.progress import Report, silent
 
 
 def score(

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from brainscore_itmaps.benchmark.progress import Report
 from brainscore_itmaps.errors import OutputError
+from brainscore_itmaps.progress import Report
 
 
 def output() -> Console:

@@ -1,8 +1,10 @@
 """What a recording is: the maps of one array, with the pictures, the grid and the window they belong to."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +64,11 @@ class Recording:
         True when no animal was recorded. Every output says so.
     repeats : array, shape (image, repeat, y, x, site), optional
         The same before averaging over repeats, where the source keeps them.
+    orientation : str
+        What was done to the stored axes to lay the maps over the pictures, a name of
+        :data:`brainscore_itmaps.data.orientation.ORIENTATIONS`.
+    dropped : tuple of str
+        Sites of the source that hold no value at all, and are left out.
 
     Raises
     ------
@@ -81,6 +88,109 @@ class Recording:
     citation: str
     simulated: bool
     repeats: NDArray[np.float64] | None = None
+    orientation: str = "as_stored"
+    dropped: tuple[str, ...] = ()
+
+    @classmethod
+    def from_arrays(
+        cls,
+        maps: NDArray[Any] | None,
+        images: Sequence[Path | str] | NDArray[np.uint8],
+        *,
+        identifier: str,
+        window: tuple[int, int],
+        repeats: NDArray[Any] | None = None,
+        grid: Grid | None = None,
+        sites: Sequence[str] | None = None,
+        subject: str = "unknown",
+        area: str = "unknown",
+        citation: str = "",
+        simulated: bool = False,
+    ) -> "Recording":
+        """Make a recording of your own maps.
+
+        Parameters
+        ----------
+        maps : array, shape (image, y, x, site)
+            Mean activity, y downward and x rightward in the picture. None when there are ``repeats``: then their mean.
+        images : paths, or uint8 array of shape (image, height, width, 3)
+            The pictures in the order of the maps. Arrays are written as PNG files into Brain-Score's picture home.
+        identifier : str
+            Name for outputs.
+        window : (int, int)
+            Milliseconds after stimulus onset, half-open.
+        repeats : array, shape (image, repeat, y, x, site), optional
+            The same before averaging; needed for a split-half ceiling.
+        grid : Grid, optional
+            Where the positions lie; by default spread from edge to edge of a picture of 16 degrees.
+        sites : sequence of str, optional
+            One name per site; by default numbered.
+        subject, area, citation, simulated
+            As the attributes.
+
+        Raises
+        ------
+        DataError
+            When shapes do not fit together or a value is not finite.
+        """
+        from brainscore_itmaps.data.pictures import written_pictures
+
+        if repeats is not None:
+            repeats = np.asarray(repeats, dtype=np.float64)
+            if maps is None and repeats.ndim == 5:
+                maps = repeats.mean(axis=1)
+        maps = np.asarray(maps, dtype=np.float64)
+        if maps.ndim != 4:
+            raise DataError(
+                f"{identifier}: maps have {maps.ndim} axes, of shape {maps.shape}.",
+                "Give maps as (image, y, x, site), or repeats as (image, repeat, y, x, site).",
+            )
+        if isinstance(images, np.ndarray):
+            files = written_pictures(images, identifier)
+        else:
+            files = tuple(Path(image) for image in images)
+            if missing := [str(file) for file in files if not file.is_file()]:
+                raise DataError(
+                    f"{identifier}: {len(missing)} picture(s) are missing: {', '.join(missing)}.", "Bring them."
+                )
+        _, rows, columns, count = maps.shape
+        hashed = hashlib.sha256(repr((maps.shape, window)).encode())
+        hashed.update(np.ascontiguousarray(maps if repeats is None else repeats).tobytes())
+        for file in files:
+            hashed.update(file.read_bytes())
+        return cls(
+            identifier=identifier,
+            maps=maps,
+            images=files,
+            grid=grid or Grid(y=Grid.even(rows).y, x=Grid.even(columns).x, extent=16.0),
+            window=window,
+            subject=subject,
+            area=area,
+            sites=tuple(sites) if sites is not None else tuple(f"site-{number:02d}" for number in range(count)),
+            sha256=hashed.hexdigest(),
+            citation=citation,
+            simulated=simulated,
+            repeats=repeats,
+        )
+
+    def save(self, folder: Path | str) -> Path:
+        """Write a folder that holds everything: ``recording.json``, ``maps.npz`` and the pictures.
+
+        See :func:`brainscore_itmaps.data.saved.save_recording`.
+        """
+        from brainscore_itmaps.data.saved import save_recording
+
+        return save_recording(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Recording":
+        """Read what :meth:`save` wrote, or a folder of that form made by hand.
+
+        See :func:`brainscore_itmaps.data.saved.load_recording_folder`.
+        """
+        from brainscore_itmaps.data.saved import load_recording_folder
+
+        return load_recording_folder(Path(folder))
 
     def __post_init__(self) -> None:
         expected = (len(self.images), len(self.grid.y), len(self.grid.x), len(self.sites))
@@ -125,6 +235,17 @@ class Recording:
     def names(self) -> tuple[str, ...]:
         """Name of each image: its file name without the ending."""
         return tuple(image.stem for image in self.images)
+
+
+def constant_maps(recording: Recording) -> list[tuple[str, str]]:
+    """Sites and images of maps that have one value everywhere: no correlation with them is defined.
+
+    Returns
+    -------
+    list of (site name, image name)
+    """
+    images, sites = np.nonzero(np.ptp(recording.maps, axis=(1, 2)) == 0)
+    return [(recording.sites[site], recording.names[image]) for image, site in zip(images, sites, strict=True)]
 
 
 def refuse_window(window: Sequence[int], start: int, stop: int, step: int, identifier: str) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from brainscore_itmaps.data.pictures import SET_BRAINIO_HOME
 from brainscore_itmaps.data.recording import Grid, Recording, refuse_window
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
@@ -239,7 +240,7 @@ def picture_files() -> tuple[Path, ...]:
         with Image.open(_photograph(scene)) as photograph:
             cut = photograph.convert("RGB").crop(scene["box"])
         if not _holds(file, cut):
-            with replacing(file, "Set BRAINIO_HOME to a folder that you may write to.") as beside:
+            with replacing(file, SET_BRAINIO_HOME) as beside:
                 cut.save(beside)
     return files
 

@@ -1,0 +1,196 @@
+"""Zip archives from elsewhere, unpacked whole or not at all."""
+
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from zipfile import ZipFile, ZipInfo
+
+from brainscore_itmaps.errors import DataError, InstallationError, one_line
+from brainscore_itmaps.progress import Report, silent
+
+MEMBERS = 10_000
+MEMBER_BYTES = 2 * 1024**3
+ARCHIVE_BYTES = 6 * 1024**3
+SMALL_BYTES = 16 * 1024**2
+RATIO = 100
+CHUNK = 1024**2
+CONTROL = re.compile(r"[\x00-\x1f]")
+
+
+def unpack(
+    archive: Path, folder: Path, *, fix: str = "Name a folder that you may write to.", progress: Report = silent
+) -> Path:
+    """Unpack a zip archive into a folder that exists only once it is complete.
+
+    Every member is checked before the first byte is written. Members are written into a folder beside, each against its
+    declared size and checksum, and that folder is renamed. Being killed leaves such a folder behind; the next call
+    removes it and starts again. Callers that share ``folder`` hold a lock.
+
+    Parameters
+    ----------
+    archive : Path
+        The zip file.
+    folder : Path
+        Must not exist.
+    fix : str
+        How to name another place.
+    progress : callable
+        Told ("unpacking ...", megabytes done, megabytes in all).
+
+    Raises
+    ------
+    DataError
+        When the file is no zip archive, is damaged, or holds a member that does not belong in one: a path that leads
+        outside, a link, a password, two of one name, more bytes than declared or than any recording has.
+    InstallationError
+        When there is no room or no permission to write.
+    """
+    with _opened(archive) as opened:
+        members = checked_members(opened, archive)
+        needed = sum(member.file_size for member in members)
+        beside = None
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            for left_behind in folder.parent.glob(f".{folder.name}-*"):
+                shutil.rmtree(left_behind)
+            beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            inside = beside / folder.name  # mkdtemp makes private folders; this one is as readable as any other
+            inside.mkdir()
+            done = 0
+            for member in members:
+                path = inside / member_path(member, archive)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("xb") as file:
+                    for chunk in _chunks(opened, member, archive):
+                        file.write(chunk)
+                        done += len(chunk)
+                        progress(f"unpacking {archive.name} (MB)", done // 10**6, needed // 10**6)
+            inside.rename(folder)
+        except OSError as error:
+            free = shutil.disk_usage(_existing(folder)).free
+            raise InstallationError(
+                f"Cannot unpack {archive.name} into {folder.parent}: {error.strerror or error}. "
+                f"It takes {needed} bytes; {free} are free. What was there before is untouched.",
+                f"Make room, or: {fix}",
+            ) from error
+        finally:
+            if beside is not None:
+                shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def checked_members(opened: ZipFile, archive: Path) -> list[ZipInfo]:
+    """The files in an archive, after all members have been found harmless.
+
+    Raises
+    ------
+    DataError
+        Naming the member and what is wrong with it.
+    """
+    members = opened.infolist()
+    if len(members) > MEMBERS:
+        raise _refused(archive, "the archive as a whole", f"it has {len(members)} members; no recording has that many")
+    files: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
+    for member in members:
+        path = PurePosixPath(str(member_path(member, archive)).casefold())  # some disks do not tell A from a
+        if is_folder(member):
+            folders.add(path)
+        elif path in files:
+            raise _refused(archive, member.filename, "another member has this name")
+        else:
+            files.add(path)
+        folders.update(path.parents)
+        if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise _refused(archive, member.filename, "it is a link or a device, not a file")
+        if member.flag_bits & 1:
+            raise _refused(archive, member.filename, "it is encrypted")
+        if member.file_size > MEMBER_BYTES:
+            raise _refused(archive, member.filename, f"it is {member.file_size} bytes; no recording has that many")
+        if member.file_size > SMALL_BYTES and member.file_size > RATIO * max(member.compress_size, 1):
+            raise _refused(archive, member.filename, f"{member.compress_size} bytes would become {member.file_size}")
+    if files & folders:
+        raise _refused(archive, min(map(str, files & folders)), "it is a file and a folder at once")
+    if (total := sum(member.file_size for member in members)) > ARCHIVE_BYTES:
+        raise _refused(archive, "the archive as a whole", f"it would become {total} bytes; no recording has that many")
+    return [member for member in members if not is_folder(member)]
+
+
+def is_folder(member: ZipInfo) -> bool:
+    """Does this member stand for a folder?"""
+    return member.filename.endswith(("/", "\\"))
+
+
+def member_path(member: ZipInfo, archive: Path) -> PurePosixPath:
+    r"""Where a member goes, relative to the folder; ``\`` separates as ``/`` does, as in archives made on Windows.
+
+    Raises
+    ------
+    DataError
+        When the name is absolute, has a drive letter, leads upward, or cannot be a file name.
+    """
+    name = member.orig_filename.replace("\\", "/")
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if name.startswith("/"):
+        raise _refused(archive, member.orig_filename, "its path is absolute")
+    if ":" in name:
+        raise _refused(archive, member.orig_filename, "its path has a drive letter or a colon")
+    if ".." in parts:
+        raise _refused(archive, member.orig_filename, "its path leads upward")
+    if not parts or any(part.strip(" .") == "" or len(part) > 120 for part in parts) or CONTROL.search(name):
+        raise _refused(archive, member.orig_filename, "its path is not one that a file can have")
+    return PurePosixPath(*parts)
+
+
+def _chunks(opened: ZipFile, member: ZipInfo, archive: Path) -> Iterator[bytes]:
+    total = 0
+    try:
+        with opened.open(member) as source:
+            while chunk := source.read(CHUNK):
+                total += len(chunk)
+                yield chunk
+    except (OSError, GeneratorExit):
+        raise
+    except Exception as error:  # zipfile and its decompressors raise many kinds on damaged bytes
+        raise DataError(
+            f"{archive} is damaged: {member.filename}: {one_line(error)}.", "Fetch it again, or bring another copy."
+        ) from error
+    if total != member.file_size:
+        raise DataError(
+            f"{archive} is damaged: {member.filename} ends after {total} of {member.file_size} bytes.",
+            "Fetch it again, or bring another copy.",
+        )
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[ZipFile]:
+    try:
+        opened = ZipFile(archive)
+    except OSError as error:
+        raise DataError(f"Cannot read {archive}: {error.strerror or error}.", "Name a file that is there.") from error
+    except Exception as error:  # zipfile raises many kinds on hostile bytes
+        raise DataError(
+            f"{archive} is not a zip archive ({one_line(error)}); it begins with {_beginning(archive)!r}.",
+            "Fetch it again, or bring another copy.",
+        ) from error
+    with opened:
+        yield opened
+
+
+def _beginning(file: Path) -> str:
+    with file.open("rb") as opened:
+        return opened.read(24).decode("ascii", errors="replace")
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in [folder, *folder.parents] if parent.exists())
+
+
+def _refused(archive: Path, member: str, why: str) -> DataError:
+    return DataError(
+        f"{archive} is refused, nothing was unpacked: {member!r}: {why}.", "Bring a copy from a source that you trust."
+    )

@@ -1,0 +1,158 @@
+"""MATLAB files, versions 4 to 7 through scipy and 7.3 through h5py, read variable by variable."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.errors import DataError, ItMapsError, one_line
+
+FIX = "Fetch or copy the file again; if it is the one that was published, tell us."
+EVERYTHING = slice(None)
+
+
+def shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the variables of a file; no data are read.
+
+    Raises
+    ------
+    DataError
+        When it is not a MATLAB file, naming it.
+    """
+    with _reading(file):
+        if not _is_hdf5(file):
+            from scipy.io import whosmat
+
+            return {name: tuple(shape) for name, shape, _ in whosmat(file)}
+        import h5py
+
+        with h5py.File(file, "r") as opened:
+            return {
+                name: tuple(stored.shape[::-1])
+                for name, stored in opened.items()
+                if isinstance(stored, h5py.Dataset) and stored.shape is not None
+            }
+
+
+def refuse_missing(file: Path, *names: str) -> None:
+    """Refuse a file without these variables.
+
+    Raises
+    ------
+    DataError
+        Naming the file, what is missing and what is there.
+    """
+    there = shapes(file)
+    if missing := [name for name in names if name not in there]:
+        raise DataError(
+            f"{file} has no variable {' and no '.join(missing)}; it has {', '.join(sorted(there)) or 'none'}.", FIX
+        )
+
+
+def numbers(
+    file: Path, name: str, part: Sequence[slice] | None = None, expected: str = "", fits: Any = None
+) -> NDArray[Any]:
+    """Read a numeric variable, or a part of it, with its axes in MATLAB's order.
+
+    Of a version 7.3 file only that part is read; of the others the whole variable passes through memory.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+    name : str
+        The variable.
+    part : sequence of slice, optional
+        One for each axis.
+    expected : str
+        The shape that is asked for, in words.
+    fits : callable, optional
+        Told the shape before data are read; whether it will do.
+
+    Raises
+    ------
+    DataError
+        When the variable is missing, of another shape, or not real numbers.
+    """
+    refuse_missing(file, name)
+    shape = shapes(file)[name]
+    if fits is not None and not fits(shape):
+        raise DataError(f"{file}: {name} has shape {shape}; expected {expected}.", FIX)
+    part = tuple(part or [EVERYTHING] * len(shape))
+    with _reading(file, name):
+        if _is_hdf5(file):
+            import h5py
+
+            with h5py.File(file, "r") as opened:
+                stored = opened[name]
+                _refuse_other_kinds(file, name, stored.dtype)
+                return np.asarray(stored[part[::-1]]).T
+        from scipy.io import loadmat
+
+        values = loadmat(file, variable_names=[name])[name]
+        if not isinstance(values, np.ndarray) or values.shape != shape:
+            raise DataError(f"{file}: {name} is damaged.", FIX)
+        _refuse_other_kinds(file, name, values.dtype)
+        return values[part].copy(order="F")
+
+
+def texts(file: Path, name: str) -> list[str]:
+    """Read a row or column of strings: a cell array of character rows, or a character matrix.
+
+    Raises
+    ------
+    DataError
+        When the variable is missing or is something else.
+    """
+    refuse_missing(file, name)
+    with _reading(file, name):
+        found = _texts_hdf5(file, name) if _is_hdf5(file) else _texts_scipy(file, name)
+    if not found or not all(isinstance(text, str) and text.strip() for text in found):
+        raise DataError(f"{file}: {name} is not a list of names.", FIX)
+    return [text.strip() for text in found]
+
+
+def _texts_scipy(file: Path, name: str) -> list[Any]:
+    from scipy.io import loadmat
+
+    cells = np.asarray(loadmat(file, variable_names=[name], chars_as_strings=True)[name])
+    return [np.asarray(cell).item() if np.size(cell) == 1 else None for cell in cells.ravel()]
+
+
+def _texts_hdf5(file: Path, name: str) -> list[Any]:
+    import h5py
+
+    with h5py.File(file, "r") as opened:
+        stored = opened[name]
+        if stored.dtype == h5py.ref_dtype:
+            rows = [np.asarray(opened[reference]).ravel() for reference in np.asarray(stored).ravel()]
+        else:
+            rows = list(np.asarray(stored).T)
+        return ["".join(map(chr, row)) for row in rows if np.issubdtype(row.dtype, np.integer)]
+
+
+def _is_hdf5(file: Path) -> bool:
+    import h5py
+
+    return bool(h5py.is_hdf5(file))
+
+
+def _refuse_other_kinds(file: Path, name: str, dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "fiu":
+        raise DataError(f"{file}: {name} holds {dtype}, not real numbers.", FIX)
+
+
+@contextmanager
+def _reading(file: Path, name: str = "") -> Iterator[None]:
+    try:
+        yield
+    except ItMapsError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file {file}.", "Name one that is there.") from error
+    except Exception as error:  # on damaged bytes scipy and h5py raise kinds without number
+        what = f"{file}, variable {name}," if name else str(file)
+        raise DataError(f"{what} cannot be read as a MATLAB file: {one_line(error)}.", FIX) from error

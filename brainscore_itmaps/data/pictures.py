@@ -1,0 +1,133 @@
+"""Pictures of a recording: found by the names that a file gives them, read in any mode, kept as plain RGB PNG."""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from brainscore_itmaps.errors import DataError, one_line
+from brainscore_itmaps.files import replacing, sha256
+from brainscore_itmaps.settings import Settings
+
+FIX = "Bring the pictures that belong to the recording."
+SET_BRAINIO_HOME = "Set BRAINIO_HOME to a folder that you may write to."
+
+
+def find_pictures(names: Sequence[str], folder: Path) -> list[Path]:
+    r"""Find the pictures that a recording names, in its order.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Paths as somebody's machine knew them, with ``\`` or ``/``, or bare names; the last part counts.
+    folder : Path
+        Where they lie. Upper and lower case are the same where that leaves no doubt.
+
+    Raises
+    ------
+    DataError
+        Listing all that are missing, or named twice.
+    """
+    bare = [re.split(r"[\\/]", name)[-1] for name in names]
+    if twice := sorted({name for name in bare if bare.count(name) > 1}):
+        raise DataError(f"The recording names {', '.join(twice)} more than once.", FIX)
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = []
+    missing = []
+    for name in bare:
+        exact = [file for file in there if file.name == name]
+        alike = exact or [file for file in there if file.name.casefold() == name.casefold()]
+        found += alike[:1]
+        if len(alike) != 1 or not alike[0].is_file():
+            missing.append(name)
+    if missing:
+        raise DataError(f"{len(missing)} of {len(names)} pictures are not in {folder}: {', '.join(missing)}.", FIX)
+    return found
+
+
+def read_picture(file: Path) -> Image.Image:
+    """Read a picture of any size and mode as RGB of 8 bits.
+
+    Grey, palette and CMYK pictures are converted; 16-bit grey is divided by 257; transparency is ignored, as the
+    published loader does; a camera's orientation tag is applied. The size stays.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read, naming it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as opened:
+                picture = ImageOps.exif_transpose(opened)
+                if picture.mode.startswith("I"):
+                    grey = (np.asarray(picture).clip(0, 65535) / 257).round().astype(np.uint8)
+                    return Image.fromarray(grey).convert("RGB")
+                if picture.mode == "F":
+                    raise ValueError("its pixels are floating-point numbers of unknown range")
+                return picture.convert("RGB")
+    except Exception as error:  # Pillow raises many kinds on damaged bytes
+        raise DataError(f"The picture {file} cannot be read: {one_line(error)}.", FIX) from error
+
+
+def plain_name(name: str) -> str:
+    """A picture's name without its ending, of letters, digits, dots, dashes and underscores only."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem).strip("._") or "picture"
+
+
+def written_pictures(pictures: NDArray[np.uint8], identifier: str) -> tuple[Path, ...]:
+    """Write pictures as PNG files into Brain-Score's picture home, in a folder named by what they show.
+
+    Parameters
+    ----------
+    pictures : uint8 array, shape (image, height, width, 3)
+        RGB.
+    identifier : str
+        Of the recording; begins every name.
+
+    Raises
+    ------
+    DataError
+        When it is another kind of array.
+    """
+    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != 3:
+        raise DataError(
+            f"{identifier}: the pictures are {pictures.dtype} of shape {pictures.shape}.",
+            "Give uint8 of shape (image, height, width, 3), or paths.",
+        )
+    name = plain_name(identifier)
+    key = hashlib.sha256(repr(pictures.shape).encode() + np.ascontiguousarray(pictures).tobytes()).hexdigest()[:12]
+    folder = Settings.from_environment().brainio_home / f"{name}.stimuli-{key}"
+    files = tuple(folder / f"{name}-{number:02d}.png" for number in range(len(pictures)))
+    for file, pixels in zip(files, pictures, strict=True):
+        if not file.exists():
+            with replacing(file, SET_BRAINIO_HOME) as beside:
+                Image.fromarray(pixels).save(beside)
+    return files
+
+
+def placed_pictures(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:
+    """Bring pictures under Brain-Score's picture home, where its caches want them; those that are there stay.
+
+    Raises
+    ------
+    InstallationError
+        When that folder cannot be written to.
+    """
+    home = Settings.from_environment().brainio_home
+    if all(file.is_relative_to(home) for file in files):
+        return tuple(files)
+    hashes = "".join(sha256(file) for file in files)
+    folder = home / f"{plain_name(identifier)}.stimuli-{hashlib.sha256(hashes.encode()).hexdigest()[:12]}"
+    places = tuple(folder / file.name for file in files)
+    for file, place in zip(files, places, strict=True):
+        if not place.exists() or place.read_bytes() != file.read_bytes():
+            with replacing(place, SET_BRAINIO_HOME) as beside:
+                beside.write_bytes(file.read_bytes())
+    return places

@@ -1,0 +1,230 @@
+"""A recording as a folder: ``recording.json``, ``maps.npz`` and ``pictures/``; any lab can write one.
+
+``recording.json`` names, in the order of the maps, the pictures; ``identifier`` and ``window`` must be there too, the
+rest has defaults. ``maps.npz`` holds ``maps`` (image, y, x, site) or ``repeats`` (image, repeat, y, x, site), and ``y``
+and ``x`` in degrees where the positions are not spread evenly from edge to edge.
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.data.pictures import read_picture
+from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
+from brainscore_itmaps.files import ANOTHER_FOLDER, refuse_unwritable, sha256
+
+FORMAT = "brainscore_itmaps recording"
+VERSION = 1
+ABOUT = "recording.json"
+MAPS = "maps.npz"
+TEXTS = ("identifier", "subject", "area", "citation", "orientation", "sha256")
+
+
+def save_recording(recording: Recording, folder: Path, fix: str = ANOTHER_FOLDER) -> Path:
+    """Write a recording as a folder, which exists only once it is complete.
+
+    Raises
+    ------
+    InstallationError
+        When the folder is there already, cannot be written to, or the disk is full.
+    """
+    if folder.exists():
+        raise InstallationError(f"{folder} is there already.", "Name a new folder, or remove that one.")
+    refuse_unwritable(folder / ABOUT, fix)
+    beside = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        inside = beside / folder.name  # mkdtemp makes private folders; this one is as readable as any other
+        (inside / "pictures").mkdir(parents=True)
+        pictures = []
+        for image in recording.images:
+            shutil.copyfile(image, inside / "pictures" / image.name)
+            pictures.append({"file": image.name, "sha256": sha256(image)})
+        arrays: dict[str, Any] = {"maps": recording.maps, "y": recording.grid.y, "x": recording.grid.x}
+        if recording.repeats is not None:
+            arrays["repeats"] = recording.repeats
+        np.savez_compressed(inside / MAPS, **arrays)
+        about = {
+            "format": FORMAT,
+            "version": VERSION,
+            **{name: getattr(recording, name) for name in TEXTS},
+            "simulated": recording.simulated,
+            "window": list(recording.window),
+            "extent": recording.grid.extent,
+            "sites": list(recording.sites),
+            "dropped": list(recording.dropped),
+            "pictures": pictures,
+            "maps_sha256": sha256(inside / MAPS),
+        }
+        (inside / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        inside.rename(folder)
+    except OSError as error:
+        raise InstallationError(
+            f"Cannot write {folder}: {error.strerror or error}.", f"Make room, or: {fix}"
+        ) from error
+    finally:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def load_recording_folder(folder: Path) -> Recording:
+    """Read a recording that was saved as a folder, or made by hand in that form.
+
+    Raises
+    ------
+    DataError
+        Saying everything that is wrong with it.
+    """
+    recording, troubles = read_folder(folder)
+    if recording is None:
+        raise DataError(f"{folder}: {' '.join(troubles)}", "`brainscore data check FOLDER` lists what is wrong.")
+    return recording
+
+
+def read_folder(folder: Path) -> tuple[Recording | None, list[str]]:
+    """Read a folder and say everything that is wrong with it, a sentence each.
+
+    Returns
+    -------
+    Recording or None, list of str
+        No recording when there is any trouble.
+    """
+    about, troubles = _about(folder)
+    if about is None:
+        return None, troubles
+    pictures, more = _pictures(folder, about)
+    troubles += more
+    arrays, more = _arrays(folder, about)
+    troubles += more
+    if troubles:
+        return None, troubles
+    maps, repeats = arrays.get("maps"), arrays.get("repeats")
+    if maps is None:
+        maps = arrays["repeats"].mean(axis=1)
+    _, rows, columns, sites = maps.shape
+    extent = float(about.get("extent", 16.0))
+    try:
+        grid = Grid(
+            y=np.asarray(arrays.get("y", Grid.even(rows, extent).y), dtype=np.float64),
+            x=np.asarray(arrays.get("x", Grid.even(columns, extent).x), dtype=np.float64),
+            extent=extent,
+        )
+        return Recording(
+            identifier=about["identifier"],
+            maps=maps,
+            images=tuple(pictures),
+            grid=grid,
+            window=(about["window"][0], about["window"][1]),
+            subject=about.get("subject", "unknown"),
+            area=about.get("area", "unknown"),
+            sites=tuple(about.get("sites") or (f"site-{number:02d}" for number in range(sites))),
+            sha256=about.get("sha256") or sha256(folder / MAPS),
+            citation=about.get("citation", ""),
+            simulated=about.get("simulated", False),
+            repeats=repeats,
+            orientation=about.get("orientation", "as_stored"),
+            dropped=tuple(about.get("dropped", ())),
+        ), []
+    except ItMapsError as error:
+        return None, [str(error)]
+
+
+def _about(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    file = folder / ABOUT
+    if not file.is_file():
+        return None, [f"There is no {ABOUT} in {folder}."]
+    try:
+        about = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return None, [f"{ABOUT} cannot be read: {one_line(error)}."]
+    if not isinstance(about, dict):
+        return None, [f"{ABOUT} is not a table of names and values."]
+    if about.get("format", FORMAT) != FORMAT or about.get("version", VERSION) != VERSION:
+        return None, [f"{ABOUT} is of format {about.get('format')!r}, version {about.get('version')!r}; not {VERSION}."]
+    troubles = [
+        f"{ABOUT}: {name} is not a text." for name in TEXTS if name in about and not isinstance(about[name], str)
+    ]
+    if not about.get("identifier"):
+        troubles.append(f"{ABOUT} names no identifier.")
+    if not _is_window(about.get("window")):
+        troubles.append(f"{ABOUT}: window is {about.get('window')!r}; give [from, to] in milliseconds.")
+    if not isinstance(about.get("simulated", False), bool):
+        troubles.append(f"{ABOUT}: simulated is neither true nor false.")
+    if not isinstance(about.get("extent", 16.0), int | float):
+        troubles.append(f"{ABOUT}: extent is not a number of degrees.")
+    for name in ("sites", "dropped"):
+        if not _is_texts(about.get(name, [])):
+            troubles.append(f"{ABOUT}: {name} is not a list of names.")
+    named: list[Any] = [
+        entry.get("file") if isinstance(entry, dict) else entry for entry in about.get("pictures") or [None]
+    ]
+    if not _is_texts(named):
+        troubles.append(f"{ABOUT}: pictures is not a list of file names in the order of the maps.")
+    elif outside := [name for name in named if Path(name).name != name or name in ("", ".", "..")]:
+        troubles.append(f"{ABOUT}: {', '.join(map(repr, outside))} are not names of files in pictures/.")
+    return (None if troubles else about), troubles
+
+
+def _pictures(folder: Path, about: dict[str, Any]) -> tuple[list[Path], list[str]]:
+    files = []
+    troubles = []
+    for entry in about["pictures"]:
+        name, expected = (entry["file"], entry.get("sha256")) if isinstance(entry, dict) else (entry, None)
+        file = folder / "pictures" / name
+        files.append(file)
+        if not file.is_file():
+            troubles.append(f"The picture pictures/{name} is missing.")
+        elif expected is not None:
+            if sha256(file) != expected:
+                troubles.append(f"The picture pictures/{name} is not the one that was saved (sha256).")
+        else:
+            try:
+                read_picture(file)
+            except DataError as error:
+                troubles.append(error.args[0])
+    return files, troubles
+
+
+def _arrays(folder: Path, about: dict[str, Any]) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
+    file = folder / MAPS
+    if not file.is_file():
+        return {}, [f"There is no {MAPS} in {folder}."]
+    if "maps_sha256" in about and sha256(file) != about["maps_sha256"]:
+        return {}, [f"{MAPS} is not the one that was saved (sha256)."]
+    try:
+        with np.load(file, allow_pickle=False) as opened:
+            arrays = {name: opened[name] for name in ("maps", "repeats", "y", "x") if name in opened}
+    except Exception as error:  # numpy and zipfile raise many kinds on damaged bytes
+        return {}, [f"{MAPS} cannot be read: {one_line(error)}."]
+    troubles = []
+    for name, axes in (("maps", 4), ("repeats", 5), ("y", 1), ("x", 1)):
+        if name in arrays and (arrays[name].dtype.kind not in "fiu" or arrays[name].ndim != axes):
+            troubles.append(
+                f"{MAPS}: {name} is {arrays[name].dtype} of shape {arrays[name].shape}; it needs {axes} axes."
+            )
+    if not {"maps", "repeats"} & set(arrays):
+        troubles.append(f"{MAPS} holds neither maps (image, y, x, site) nor repeats (image, repeat, y, x, site).")
+    if troubles:
+        return {}, troubles
+    return {name: _floating(values) for name, values in arrays.items()}, []
+
+
+def _floating(values: NDArray[Any]) -> NDArray[Any]:
+    return values if values.dtype.kind == "f" else values.astype(np.float64)
+
+
+def _is_window(value: Any) -> bool:
+    numbers = isinstance(value, list) and len(value) == 2 and all(type(edge) is int for edge in value)
+    return bool(numbers and value[0] < value[1])
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)

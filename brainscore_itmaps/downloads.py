@@ -1,0 +1,108 @@
+"""Files from the network, through pooch: retried, and put in place only when they are whole."""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
+from brainscore_itmaps.files import make_readable
+from brainscore_itmaps.progress import Report, silent
+
+TRIES = 3
+TIMEOUT = 30
+LARGEST = 8 * 1024**3
+CHUNK = 64 * 1024
+
+
+class _Counter:
+    """What pooch tells about a download, in the form that it asks for."""
+
+    def __init__(self, name: str, progress: Report) -> None:
+        self.name, self.progress = name, progress
+        self.total = 0
+
+    @property
+    def total(self) -> int:
+        """Bytes that the server promises; 0 when it does not say. Set anew at every try."""
+        return self._total
+
+    @total.setter
+    def total(self, total: int) -> None:
+        self._total, self.done = total, 0
+
+    def update(self, chunk: int) -> None:
+        self.done += chunk  # the size that was asked for: of the last chunk less may have come
+        if max(self.done, self.total) > LARGEST:
+            raise DataError(f"{self.name} is larger than {LARGEST} bytes.", "That is no recording; check the address.")
+        self.progress(f"downloading {self.name} (MB)", self.done // 10**6, self.total // 10**6)
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        pass
+
+
+def download(
+    url: str, path: Path, *, sha256: str | None = None, timeout: float = TIMEOUT, progress: Report = silent
+) -> Path:
+    """Download a file; nothing carries its name before it is whole.
+
+    A connection that fails or stalls, and a file of another hash, are tried three times, with a wait between. Callers
+    that share ``path`` hold a lock.
+
+    Parameters
+    ----------
+    url : str
+        Address; redirections are followed.
+    path : Path
+        Where to put it; its folder exists.
+    sha256 : str, optional
+        What its hash must be.
+    timeout : float
+        Seconds without a byte after which a connection counts as failed.
+    progress : callable
+        Told ("downloading ...", megabytes done, megabytes in all).
+
+    Raises
+    ------
+    InstallationError
+        When the network fails, naming the address and how many bytes came; when the disk is full.
+    DataError
+        When the server has no such file, or gives another one.
+    """
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel(logging.ERROR)
+    counter = _Counter(path.name, progress)
+    for left_behind in path.parent.glob(f".{path.name}-*"):  # by a run that was killed
+        shutil.rmtree(left_behind, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as beside:
+        fetcher = pooch.create(
+            beside, base_url="", registry={path.name: sha256}, urls={path.name: url}, retry_if_failed=TRIES - 1
+        )
+        downloader = pooch.HTTPDownloader(progressbar=counter, chunk_size=CHUNK, timeout=timeout)
+        by_hand = f"Try again, or download {url} by hand and give it with `brainscore data fetch --from FILE`."
+        try:
+            fetched = Path(fetcher.fetch(path.name, downloader=downloader))
+            make_readable(fetched)
+            fetched.replace(path)
+        except ItMapsError:
+            raise
+        except requests.HTTPError as error:
+            raise DataError(f"{url} cannot be had: {one_line(error)}.", by_hand) from error
+        except requests.RequestException as error:
+            raise InstallationError(
+                f"{url} could not be downloaded: {one_line(error)} (about {counter.done} of "
+                f"{counter.total or 'unknown'} bytes came; tried {TRIES} times).",
+                by_hand,
+            ) from error
+        except ValueError as error:  # the hash
+            raise DataError(f"{url} gave another file: {one_line(error)}.", by_hand) from error
+        except OSError as error:
+            raise InstallationError(
+                f"Cannot write {path}: {error.strerror or error}.", "Make room, or set ITMAPS_HOME to another folder."
+            ) from error
+    return path
