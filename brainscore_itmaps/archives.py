@@ -4,6 +4,7 @@ import re
 import shutil
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -81,6 +82,31 @@ def unpack(
             if beside is not None:
                 shutil.rmtree(beside, ignore_errors=True)
     return folder
+
+
+def is_intact(archive: Path, folder: Path) -> bool:
+    """Does a folder hold exactly what :func:`unpack` made of the archive?
+
+    Raises
+    ------
+    DataError
+        When the archive cannot be read.
+    """
+    with _opened(archive) as opened:
+        return all(
+            _checksum(folder / member_path(member, archive)) == (member.file_size, member.CRC)
+            for member in checked_members(opened, archive)
+        )
+
+
+def _checksum(file: Path) -> tuple[int, int] | None:
+    if not file.is_file():
+        return None
+    size = checksum = 0
+    with file.open("rb") as opened:
+        while chunk := opened.read(CHUNK):
+            size, checksum = size + len(chunk), zlib.crc32(chunk, checksum)
+    return size, checksum
 
 
 def checked_members(opened: ZipFile, archive: Path) -> list[ZipInfo]:

@@ -14,18 +14,30 @@ class Settings:
     Attributes
     ----------
     home : Path
-        Our own folder, for results: ``ITMAPS_HOME``, else the platform's place for a user's data.
+        Our own folder, for results and recordings: ``ITMAPS_HOME``, else the platform's place for a user's data.
     brainio_home : Path
         Brain-Score's folder of pictures: ``BRAINIO_HOME``, else ``~/.brainio``. Pictures go there because Brain-Score
         compares paths under it without regard to where the folder lies.
+    offline : bool
+        ``ITMAPS_OFFLINE`` is set to anything but 0: no connection is ever made.
     """
 
     home: Path
     brainio_home: Path
+    offline: bool
+
+    @property
+    def recordings(self) -> Path:
+        """Where downloaded and prepared recordings are kept."""
+        return self.home / "recordings"
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """Read the environment; makes no folder."""
         home = os.environ.get("ITMAPS_HOME") or platformdirs.user_data_path("brainscore_itmaps")
         brainio_home = os.environ.get("BRAINIO_HOME") or Path("~/.brainio")
-        return cls(home=Path(home).expanduser(), brainio_home=Path(brainio_home).expanduser())
+        return cls(
+            home=Path(home).expanduser(),
+            brainio_home=Path(brainio_home).expanduser(),
+            offline=os.environ.get("ITMAPS_OFFLINE", "0") not in ("", "0"),
+        )

@@ -1,33 +1,180 @@
-"""Recordings by name."""
+"""Recordings by name; what was read from the published files is kept, so that it is read once."""
 
-from collections.abc import Callable
+import hashlib
+import json
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
-from brainscore_itmaps.data import simulated
+from brainscore_itmaps.data import orientation as orientations
+from brainscore_itmaps.data import sources
+from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME, Window, read_array, window_of
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.errors import UsageError, nearest
+from brainscore_itmaps.data.response_maps import ORIENTATION as ORIENTATION_OF_RESPONSE_MAPS
+from brainscore_itmaps.data.response_maps import read_response_maps
+from brainscore_itmaps.data.saved import load_recording_folder, save_recording
+from brainscore_itmaps.data.simulated import IDENTIFIER as SIMULATED
+from brainscore_itmaps.data.simulated import WINDOW, load_simulated
+from brainscore_itmaps.errors import DataError, UsageError, nearest
+from brainscore_itmaps.files import locked, replacing
+from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.settings import Settings
 
-RECORDINGS: dict[str, Callable[..., Recording]] = {
-    simulated.IDENTIFIER: simulated.load_simulated,
-}
+RECORDINGS = (SIMULATED, *ARRAYS)
+PUBLISHED_ORIENTATION = "flip_both"
+READER = 1
+"""Raised whenever the same source and parameters give another recording."""
 
 
-def load_recording(name: str, window: tuple[int, int] | None = None) -> Recording:
+def load_recording(
+    name: str,
+    window: Window | str | None = None,
+    source: Path | str | None = None,
+    *,
+    orientation: str | None = None,
+    reference_compat: bool = False,
+    progress: Report = silent,
+) -> Recording:
     """Load a recording.
 
     Parameters
     ----------
     name : str
-        ``it_maps_simulated``.
-    window : (int, int), optional
-        Milliseconds after stimulus onset, half-open; the recording's own analysis window by default.
+        ``monkey1_PL``, ``monkey1_ML``, ``monkey2_ML`` (Arcaro, Ponce & Livingstone 2020) or ``it_maps_simulated``.
+    window : (int, int) or str, optional
+        Milliseconds after stimulus onset, half-open; or one by name: ``elife`` (100-250 ms for monkey 1, 150-300 ms for
+        monkey 2; the default), ``tutorial``, ``loader``, ``followup_51_90`` and the four after it.
+    source : path, optional
+        Where to read from: the published archive, a folder of the files in it, or a file of the authors' response maps
+        (``.mat``). By default the archive that ``brainscore data fetch`` brought, which is fetched if need be.
+    orientation : str, optional
+        What lays the stored maps over the pictures, a name of
+        :data:`brainscore_itmaps.data.orientation.ORIENTATIONS`. By default the one that was chosen with
+        ``brainscore data orient``, else both axes reversed, as published (for response maps the first axis alone, as
+        their authors do).
+    reference_compat : bool
+        Do as the published loader does: 33 sites in PL and 30 in ML, means over time in the precision of the file, a
+        window of 50-90 ms unless one is given, both axes reversed, pictures of 224 x 224 pixels through OpenCV.
+    progress : callable
+        Told (what is being done, steps done, steps in all).
+
+    Returns
+    -------
+    Recording
+        Maps are float64 (image, y, x, site), in the units of the file; in ``reference_compat`` of its precision.
 
     Raises
     ------
     UsageError
-        When the name is not known.
+        When the name, the window's name or the orientation is not known.
     DataError
-        When the window is not covered by the recording, or its pictures are missing.
+        When the window is not covered by the recording, or the files or pictures are missing or damaged.
+    InstallationError
+        When the files cannot be fetched or written.
     """
-    if name not in RECORDINGS:
+    name = name.removeprefix(f"{NAME}.").removesuffix("-simulated") if name.startswith(NAME) else name
+    source = Path(source).expanduser() if source is not None else None
+    if name == SIMULATED:
+        if isinstance(window, str) or orientation is not None or reference_compat:
+            raise UsageError(
+                f"{SIMULATED} has no named windows, no other orientation and no reference to be compatible with.",
+                "Give a window as (from, to), or leave these out.",
+            )
+        return load_simulated(window or WINDOW) if source is None else load_simulated(window or WINDOW, source)
+    if name not in ARRAYS:
         raise UsageError(f"There is no recording named {name!r}.", nearest(name, RECORDINGS))
-    return RECORDINGS[name]() if window is None else RECORDINGS[name](window=window)
+    array = ARRAYS[name]
+    chosen = window_of(array, window, reference_compat)
+    if orientation is not None:
+        orientations.refuse_orientation(orientation)
+    if source is not None and source.name == array.mat:
+        source = source.parent
+    maps_only = source is not None and source.suffix.lower() == ".mat"
+    if maps_only and reference_compat:
+        raise UsageError("The published loader reads no response maps.", "Leave out reference_compat.")
+    found = sources.resolve(source, array, progress)
+    if orientation is None:
+        published = ORIENTATION_OF_RESPONSE_MAPS if maps_only else PUBLISHED_ORIENTATION
+        orientation = published if reference_compat else chosen_orientation(found.sha256, array.subject) or published
+    home = Settings.from_environment().recordings
+    parameters = [READER, found.sha256, name, chosen, orientation, reference_compat]
+    key = hashlib.sha256(json.dumps(parameters).encode()).hexdigest()[:16]
+    kept = home / "prepared" / f"{name}-{key}"
+    if (recording := _kept(kept)) is not None:
+        return recording
+    with locked(home, sources.SET_HOME):
+        if (recording := _kept(kept)) is not None:  # while we waited, another process read it
+            return recording
+        shutil.rmtree(kept, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".pictures-", dir=home) as pictures:
+            progress(f"reading {name}", 0, 1)
+            if maps_only:
+                recording = read_response_maps(found.place, array, chosen, orientation, found.sha256, Path(pictures))
+            else:
+                folder = sources.files_of(found, array, progress)
+                recording = read_array(
+                    folder, array, chosen, orientation, reference_compat, found.sha256, Path(pictures)
+                )
+            save_recording(recording, kept, sources.SET_HOME)
+    return load_recording_folder(kept)
+
+
+def _kept(folder: Path) -> Recording | None:
+    with suppress(DataError):  # not there, or changed by somebody: it is read again
+        return load_recording_folder(folder)
+    return None
+
+
+def chosen_orientation(sha256: str, subject: str) -> str | None:
+    """The orientation that was chosen with ``brainscore data orient`` for a monkey's maps in a source, if any."""
+    return _choices().get(f"{sha256} {subject}")
+
+
+def choose_orientation(recording: Recording, orientation: str) -> Path:
+    """Record how a monkey's maps lie over the pictures; :func:`load_recording` follows it from now on.
+
+    Parameters
+    ----------
+    recording : Recording
+        Of any array of that monkey: the choice holds for all of them, in this source and in no other.
+    orientation : str
+        A name of ``ORIENTATIONS``.
+
+    Returns
+    -------
+    Path
+        The file that holds the choices.
+
+    Raises
+    ------
+    UsageError
+        When the orientation is not known.
+    InstallationError
+        When it cannot be written.
+    """
+    orientations.refuse_orientation(orientation)
+    with locked(Settings.from_environment().recordings, sources.SET_HOME):
+        choices = _choices() | {f"{recording.sha256} {recording.subject}": orientation}
+        with replacing(_choices_file(), sources.SET_HOME) as beside:
+            beside.write_text(json.dumps(choices, indent=1) + "\n", encoding="utf-8")
+    return _choices_file()
+
+
+def _choices_file() -> Path:
+    return Settings.from_environment().recordings / "orientation.json"
+
+
+def _choices() -> dict[str, str]:
+    file = _choices_file()
+    if not file.exists():
+        return {}
+    try:
+        choices = dict(json.loads(file.read_text(encoding="utf-8")))
+        for choice in choices.values():
+            orientations.refuse_orientation(choice)
+    except (OSError, ValueError, TypeError, UsageError) as error:
+        raise DataError(
+            f"{file}, which holds chosen orientations, is damaged.", "Remove it, and choose again."
+        ) from error
+    return choices

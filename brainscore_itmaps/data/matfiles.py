@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from brainscore_itmaps.errors import DataError, ItMapsError, one_line
 
 FIX = "Fetch or copy the file again; if it is the one that was published, tell us."
-EVERYTHING = slice(None)
 
 
 def shapes(file: Path) -> dict[str, tuple[int, ...]]:
@@ -52,9 +51,7 @@ def refuse_missing(file: Path, *names: str) -> None:
         )
 
 
-def numbers(
-    file: Path, name: str, part: Sequence[slice] | None = None, expected: str = "", fits: Any = None
-) -> NDArray[Any]:
+def numbers(file: Path, name: str, part: Sequence[slice] | None = None) -> NDArray[Any]:
     """Read a numeric variable, or a part of it, with its axes in MATLAB's order.
 
     Of a version 7.3 file only that part is read; of the others the whole variable passes through memory.
@@ -67,21 +64,15 @@ def numbers(
         The variable.
     part : sequence of slice, optional
         One for each axis.
-    expected : str
-        The shape that is asked for, in words.
-    fits : callable, optional
-        Told the shape before data are read; whether it will do.
 
     Raises
     ------
     DataError
-        When the variable is missing, of another shape, or not real numbers.
+        When the variable is missing or does not hold real numbers.
     """
     refuse_missing(file, name)
     shape = shapes(file)[name]
-    if fits is not None and not fits(shape):
-        raise DataError(f"{file}: {name} has shape {shape}; expected {expected}.", FIX)
-    part = tuple(part or [EVERYTHING] * len(shape))
+    chosen = tuple(part or [slice(None)] * len(shape))
     with _reading(file, name):
         if _is_hdf5(file):
             import h5py
@@ -89,14 +80,14 @@ def numbers(
             with h5py.File(file, "r") as opened:
                 stored = opened[name]
                 _refuse_other_kinds(file, name, stored.dtype)
-                return np.asarray(stored[part[::-1]]).T
+                return np.asarray(stored[chosen[::-1]]).T
         from scipy.io import loadmat
 
         values = loadmat(file, variable_names=[name])[name]
         if not isinstance(values, np.ndarray) or values.shape != shape:
             raise DataError(f"{file}: {name} is damaged.", FIX)
         _refuse_other_kinds(file, name, values.dtype)
-        return values[part].copy(order="F")
+        return values[chosen].copy(order="F")
 
 
 def texts(file: Path, name: str) -> list[str]:

@@ -77,8 +77,8 @@ def read_picture(file: Path) -> Image.Image:
 
 
 def plain_name(name: str) -> str:
-    """A picture's name without its ending, of letters, digits, dots, dashes and underscores only."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", Path(name).stem).strip("._") or "picture"
+    """Letters, digits, dots, dashes and underscores of a name; anything else becomes an underscore."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "picture"
 
 
 def written_pictures(pictures: NDArray[np.uint8], identifier: str) -> tuple[Path, ...]:

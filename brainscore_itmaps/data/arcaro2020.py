@@ -1,0 +1,319 @@
+"""The maps of Arcaro, Ponce & Livingstone (2020), eLife 9:e53798: three arrays in two monkeys, read as published.
+
+``imageRF`` holds (x, y, time, channel, image): 1 sample a millisecond from stimulus onset, 14 pictures. Both grids
+cover the 16 degrees of a picture, edges included.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.data.matfiles import numbers, refuse_missing, shapes, texts
+from brainscore_itmaps.data.orientation import oriented
+from brainscore_itmaps.data.pictures import find_pictures, plain_name, read_picture
+from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.errors import DataError, UsageError, nearest
+
+NAME = "Arcaro2020"
+CITATION = (
+    "Arcaro, Ponce & Livingstone (2020), The neurons that mistook a hat for a face, eLife 9:e53798, "
+    "https://doi.org/10.7554/eLife.53798"
+)
+PICTURES = 14
+LOADER_SIZE = 224
+MARKER = "SIMULATED"
+"""A variable of this name says that a file is a stand-in, which no animal was recorded for."""
+
+BRING = f"Bring the file of {NAME} as it was published."
+
+Window = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Array:
+    """One array of electrodes, and where its channels are in the published file.
+
+    Attributes
+    ----------
+    name, subject, area, hemisphere, hardware : str
+        For example ``monkey1_PL``.
+    mat, pictures : str
+        The file of this monkey and the folder of its pictures beside it.
+    channels : int
+        How many the file has.
+    sites : slice
+        Which of them are this array's.
+    published_sites : slice
+        Which of them the published loader takes for this array's: one of ML's goes to PL.
+    positions : int
+        Of the grid, down and across.
+    windows : dict
+        Milliseconds after stimulus onset, half-open, by name.
+    """
+
+    name: str
+    subject: str
+    area: str
+    hemisphere: str
+    hardware: str
+    mat: str
+    pictures: str
+    channels: int
+    sites: slice
+    published_sites: slice
+    positions: int
+    windows: dict[str, Window]
+
+    @property
+    def identifier(self) -> str:
+        """Name for outputs and for Brain-Score."""
+        return f"{NAME}.{self.name}"
+
+
+FOLLOW_UP = {
+    "followup_51_90": (50, 90),
+    "followup_91_130": (90, 130),
+    "followup_131_170": (130, 170),
+    "followup_171_210": (170, 210),
+    "followup_211_250": (210, 250),
+}
+"""The five 40-ms windows of Linsley, Feng & Serre (2025, arXiv 2504.16940), who count from 1 and include both ends."""
+
+ARRAYS = {
+    array.name: array
+    for array in (
+        Array(
+            name="monkey1_PL",
+            subject="monkey1",
+            area="PL",
+            hemisphere="right",
+            hardware="Microprobes FMA, 32 channels",
+            mat="george_060118_data.mat",
+            pictures="natural_test",
+            channels=63,
+            sites=slice(0, 32),
+            published_sites=slice(0, 33),
+            positions=17,
+            windows={"elife": (100, 250), "tutorial": (90, 130), "loader": (50, 90), **FOLLOW_UP},
+        ),
+        Array(
+            name="monkey1_ML",
+            subject="monkey1",
+            area="ML",
+            hemisphere="right",
+            hardware="NeuroNexus Matrix, 32 channels, one of them dead",
+            mat="george_060118_data.mat",
+            pictures="natural_test",
+            channels=63,
+            sites=slice(32, 63),
+            published_sites=slice(33, 63),
+            positions=17,
+            windows={"elife": (100, 250), "tutorial": (130, 170), "loader": (50, 90), **FOLLOW_UP},
+        ),
+        Array(
+            name="monkey2_ML",
+            subject="monkey2",
+            area="ML",
+            hemisphere="left",
+            hardware="Microprobes FMA, 32 channels",
+            mat="red_062419_data.mat",
+            pictures="red_naturalface",
+            channels=32,
+            sites=slice(0, 32),
+            published_sites=slice(0, 32),
+            positions=9,
+            windows={"elife": (150, 300), "tutorial": (90, 130), "loader": (50, 90), **FOLLOW_UP},
+        ),
+    )
+}
+"""The arrays. Windows: of eLife's analysis, of the published tutorial, of the published loader, of the follow-up."""
+
+
+def window_of(array: Array, window: Window | str | None, reference_compat: bool) -> Window:
+    """Give the window that a name stands for.
+
+    Parameters
+    ----------
+    array : Array
+        Windows differ between arrays.
+    window : (int, int), str or None
+        None stands for ``elife``; in ``reference_compat`` for ``loader``.
+
+    Raises
+    ------
+    UsageError
+        When the name is not known or the window is not two whole numbers.
+    """
+    if window is None:
+        window = "loader" if reference_compat else "elife"
+    if isinstance(window, str):
+        if window not in array.windows:
+            raise UsageError(f"{array.name} has no window named {window!r}.", nearest(window, array.windows))
+        return array.windows[window]
+    try:
+        start, stop = (int(edge) for edge in window)
+        exact = (start, stop) == tuple(window)
+    except (TypeError, ValueError):
+        exact = False
+    if not exact:
+        raise UsageError(f"{window!r} is not a window.", "Give (from, to) in whole milliseconds, or a name.")
+    return start, stop
+
+
+def recorded_shape(array: Array) -> str:
+    """The shape of ``imageRF`` in words."""
+    n = array.positions
+    return f"({n}, {n}, time, {array.channels}, {PICTURES}): x, y, time in ms, channel, image"
+
+
+def refuse_shape(file: Path, array: Array) -> int:
+    """Refuse a file whose ``imageRF`` has another shape; give the milliseconds that it covers.
+
+    Raises
+    ------
+    DataError
+        With both shapes.
+    """
+    refuse_missing(file, "imageRF", "UniqueNames")
+    shape = shapes(file)["imageRF"]
+    n = array.positions
+    if len(shape) != 5 or shape[:2] != (n, n) or shape[2] < 1 or shape[3:] != (array.channels, PICTURES):
+        raise DataError(f"{file}: imageRF has shape {shape}; expected {recorded_shape(array)}.", BRING)
+    return shape[2]
+
+
+def picture_files(folder: Path, array: Array) -> list[Path]:
+    """Find the pictures that a monkey's file names, in the order of its maps.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the ``.mat`` file and the folder of pictures.
+
+    Raises
+    ------
+    DataError
+        When there are not 14 names, or pictures are missing.
+    """
+    names = texts(folder / array.mat, "UniqueNames")
+    if len(names) != PICTURES:
+        raise DataError(f"{folder / array.mat}: UniqueNames has {len(names)} names; expected {PICTURES}.", BRING)
+    return find_pictures(names, folder / array.pictures)
+
+
+def read_array(
+    folder: Path, array: Array, window: Window, orientation: str, reference_compat: bool, sha256: str, pictures: Path
+) -> Recording:
+    """Read one array of the published files.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the ``.mat`` file and the folder of pictures.
+    window : (int, int)
+        Milliseconds, half-open.
+    orientation : str
+        A name of ``ORIENTATIONS``.
+    reference_compat : bool
+        Do as the published loader: 33 sites in PL and 30 in ML, means in the precision of the file, pictures through
+        OpenCV at 224 x 224 pixels.
+    sha256 : str
+        Of the source.
+    pictures : Path
+        A folder to write the pictures into, as plain PNG.
+
+    Raises
+    ------
+    DataError
+        When the file is not as published, the window is not covered, or a site holds some values that are not finite.
+    """
+    file = folder / array.mat
+    duration = refuse_shape(file, array)
+    if not 0 <= window[0] < window[1] <= duration:
+        raise DataError(
+            f"{array.name}: the window {window[0]}-{window[1]} ms cannot be read.",
+            f"It is recorded from 0 to {duration} ms after stimulus onset; choose a window within, such as "
+            + ", ".join(f"{name} ({a}-{b})" for name, (a, b) in array.windows.items() if b <= duration)
+            + ".",
+        )
+    shown = picture_files(folder, array)
+    chosen = array.published_sites if reference_compat else array.sites
+    part = (slice(None), slice(None), slice(*window), chosen, slice(None))
+    responses = numbers(file, "imageRF", part)  # (x, y, time, site, image)
+    names = np.array([f"{array.name}-ch{channel + 1:02d}" for channel in range(chosen.start, chosen.stop)])
+    kept = sites_with_values(responses, names, array.name)
+    maps = responses.mean(axis=2, dtype=None if reference_compat else np.float64)[:, :, kept]  # (x, y, site, image)
+    simulated = MARKER in shapes(file)
+    return Recording(
+        identifier=array.identifier + ("-simulated" if simulated else "") + ("-reference" if reference_compat else ""),
+        maps=oriented(maps.transpose(3, 0, 1, 2), orientation),
+        images=_plain_pictures(shown, array, pictures, reference_compat),
+        grid=Grid.even(array.positions),
+        window=window,
+        subject=array.subject,
+        area=array.area,
+        sites=tuple(names[kept].tolist()),
+        sha256=sha256,
+        citation=f"Simulated by brainscore_itmaps after the facts published in {CITATION}" if simulated else CITATION,
+        simulated=simulated,
+        orientation=orientation,
+        dropped=tuple(names[~kept].tolist()),
+    )
+
+
+def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], what: str) -> NDArray[np.bool_]:
+    """Tell the sites that hold values from those that are NaN throughout.
+
+    Parameters
+    ----------
+    responses : array, shape (x, y, time, site, image)
+        As stored.
+    names : array of str, shape (site,)
+        For the message.
+
+    Returns
+    -------
+    bool array, shape (site,)
+
+    Raises
+    ------
+    DataError
+        When a site has some values that are not finite, naming sites and images.
+    """
+    empty: NDArray[np.bool_] = np.isnan(responses).all(axis=(0, 1, 2, 4))
+    broken = ~np.isfinite(responses).all(axis=(0, 1, 2)) & ~empty[:, None]  # (site, image)
+    if broken.any():
+        where = "; ".join(
+            f"{names[site]} on image(s) {', '.join(str(image + 1) for image in np.flatnonzero(broken[site]))}"
+            for site in np.flatnonzero(broken.any(axis=1))[:8]
+        )
+        raise DataError(
+            f"{what}: {np.count_nonzero(broken.any(axis=1))} site(s) hold some values that are not finite: {where}, "
+            "counted from 1.",
+            "They are never filled in here; ask the owner of the data.",
+        )
+    if empty.all():
+        raise DataError(f"{what}: no site holds any value.", BRING)
+    return ~empty
+
+
+def _plain_pictures(shown: list[Path], array: Array, folder: Path, reference_compat: bool) -> tuple[Path, ...]:
+    files = []
+    for number, file in enumerate(shown, 1):
+        files.append(folder / f"{NAME}-{array.subject}-{number:02d}-{plain_name(file.stem)}.png")
+        picture = _published_picture(file) if reference_compat else read_picture(file)
+        picture.save(files[-1])
+    return tuple(files)
+
+
+def _published_picture(file: Path) -> Any:
+    import cv2
+    from PIL import Image
+
+    pixels = cv2.imread(str(file))
+    if pixels is None:
+        raise DataError(f"The picture {file} cannot be read by OpenCV.", "Load it without reference_compat.")
+    return Image.fromarray(cv2.resize(pixels[:, :, ::-1], (LOADER_SIZE, LOADER_SIZE)))
