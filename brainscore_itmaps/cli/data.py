@@ -1,11 +1,14 @@
-"""`brainscore data`: recordings."""
+"""`brainscore data`: the files of recordings: bring them, list them, remove them, simulate them."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Column, Table
 
-from brainscore_itmaps.cli.terminal import say
+from brainscore_itmaps.cli.data_show import check, info, orient, package
+from brainscore_itmaps.cli.terminal import progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable
 
@@ -13,16 +16,103 @@ data = typer.Typer(help="Recordings.", no_args_is_help=True)
 
 
 @data.callback()
-def options() -> None:
-    """Recordings."""
+def options(
+    offline: Annotated[bool, typer.Option("--offline", help="Never connect; as ITMAPS_OFFLINE=1.")] = False,
+) -> None:
+    """Recordings: bring them, look at them, check your own."""
+    if offline:
+        os.environ["ITMAPS_OFFLINE"] = "1"
+
+
+@data.command()
+def fetch(
+    file: Annotated[
+        Path | None, typer.Option("--from", help="An archive that is on disk already; nothing is downloaded.")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(help="What the archive's sha256 must be.")] = None,
+    url: Annotated[str | None, typer.Option(help="A mirror of the archive.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never connect; say what to bring.")] = False,
+) -> None:
+    """Bring the recordings of Arcaro 2020, check them whole, and record what they are."""
+    from brainscore_itmaps.data import sources
+    from brainscore_itmaps.settings import Settings
+
+    if file is not None and url is not None:
+        raise UsageError("--from and --url exclude each other.", "Give the file, or the mirror.")
+    if sha256 is not None and not (len(sha256) == 64 and set(sha256.lower()) <= set("0123456789abcdef")):
+        raise UsageError(f"{sha256!r} is not a sha256.", "It has 64 digits from 0 to 9 and a to f.")
+    with progress_bar() as progress:
+        held = sources.fetch(
+            url=url or sources.URL,
+            file=file.expanduser() if file is not None else None,
+            sha256=sha256,
+            offline=offline or None,
+            progress=progress,
+        )
+    home = Settings.from_environment().recordings
+    if held.simulated:
+        say("SIMULATED: this archive is a stand-in; no animal was recorded.")
+    say(f"in order   {home / sources.ARCHIVE} ({shown_size(held.size)})")
+    say(f"sha256     {held.sha256}")
+    say(f"from       {held.origin}")
+    say(f"recorded   {held.recorded} in {home / sources.LOCK}")
+
+
+@data.command(name="list")
+def list_recordings() -> None:
+    """List the recordings, and what of them is on this machine."""
+    from brainscore_itmaps.data.arcaro2020 import ARRAYS
+    from brainscore_itmaps.data.kept import kept_files
+    from brainscore_itmaps.data.simulated import IDENTIFIER, WINDOW
+    from brainscore_itmaps.data.sources import held_archive
+    from brainscore_itmaps.settings import Settings
+
+    held = held_archive()
+    state = "not here: brainscore data fetch"
+    if held is not None:
+        state = "here, a SIMULATED stand-in" if held.simulated else "here"
+    table = Table("recording", "window", Column("grid", no_wrap=True), "state", title_justify="left")
+    table.add_row(IDENTIFIER, f"{WINDOW[0]}-{WINDOW[1]} ms", "17 x 17", "inside the package, SIMULATED")
+    for array in ARRAYS.values():
+        start, stop = array.windows["elife"]
+        table.add_row(array.name, f"{start}-{stop} ms", f"{array.positions} x {array.positions}", state)
+    say(table)
+    say(f"folder     {Settings.from_environment().recordings}")
+    for what, files in kept_files().items():
+        if files:
+            say(f"{what:<11}{shown_size(sum(size for _, size in files))} in {len(files)} place(s)")
+
+
+@data.command()
+def clean(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also the archive and the pictures handed to Brain-Score.")
+    ] = False,
+) -> None:
+    """Remove what can be made again without a network; the record of the archive's hash and your choices stay."""
+    from brainscore_itmaps.data.kept import remove_kept
+
+    removed = remove_kept(everything)
+    for path, size in removed:
+        say(f"removed {path} ({shown_size(size)})")
+    if not removed:
+        say("nothing to remove")
 
 
 @data.command()
 def simulate(
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("it_maps_simulated.npz"),
     seed: Annotated[int, typer.Option(min=0, help="Seed; 0 gives the recording inside the package.")] = 0,
+    official: Annotated[
+        Path | None,
+        typer.Option(help="Write a SIMULATED zip of the layout of the Arcaro 2020 archive instead; takes a minute."),
+    ] = None,
+    duration: Annotated[int, typer.Option(min=1, max=2000, help="Milliseconds, with --official.")] = 400,
 ) -> None:
-    """Make the simulated recording again, or another one like it: spike counts and the truth behind them."""
+    """Make the simulated recording again, or another one like it; or a stand-in for the official archive."""
+    if official is not None:
+        _simulate_official(official, seed, duration)
+        return
     if out.suffix != ".npz":
         raise UsageError(f"{out} does not end in .npz.", "The file is a numpy archive; name it so.")
     refuse_unwritable(out)
@@ -34,3 +124,19 @@ def simulate(
     say(f"SIMULATED spike counts (image, repeat, y, x, site, 50-ms bin): {simulation.counts.shape}")
     say(f"{'the same as' if same else 'not the same as'} the recording inside the package (seed 0)")
     say(f"written {simulation.save(out)}")
+
+
+def _simulate_official(out: Path, seed: int, duration: int) -> None:
+    if out.suffix != ".zip":
+        raise UsageError(f"{out} does not end in .zip.", "The file is a zip archive; name it so.")
+    refuse_unwritable(out)
+    from brainscore_itmaps.data.stand_in import write_stand_in
+
+    with progress_bar() as progress:
+        write_stand_in(out, seed=seed, duration=duration, progress=progress)
+    say(f"SIMULATED archive in the layout of Arcaro 2020, {duration} ms; no animal was recorded")
+    say(f"written {out} ({shown_size(out.stat().st_size)})")
+
+
+for command in (info, orient, check, package):
+    data.command()(command)

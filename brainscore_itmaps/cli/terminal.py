@@ -54,3 +54,8 @@ def progress_bar(shown: bool = True) -> Iterator[Report]:
             bar.update(task, description=step, completed=done, total=total)
 
         yield report
+
+
+def shown_size(size: int) -> str:
+    """A number of bytes as people read it."""
+    return f"{size / 10**6:.1f} MB" if size >= 10**5 else f"{size} bytes"

@@ -250,7 +250,7 @@ def read_array(
     return Recording(
         identifier=array.identifier + ("-simulated" if simulated else "") + ("-reference" if reference_compat else ""),
         maps=oriented(maps.transpose(3, 0, 1, 2), orientation),
-        images=_plain_pictures(shown, array, pictures, reference_compat),
+        images=_plain_pictures(shown, pictures / picture_prefix(array, simulated), reference_compat),
         grid=Grid.even(array.positions),
         window=window,
         subject=array.subject,
@@ -300,10 +300,15 @@ def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], what: st
     return ~empty
 
 
-def _plain_pictures(shown: list[Path], array: Array, folder: Path, reference_compat: bool) -> tuple[Path, ...]:
+def picture_prefix(array: Array, simulated: bool) -> str:
+    """What the names of a monkey's pictures begin with."""
+    return f"{NAME}{'-simulated' if simulated else ''}-{array.subject}"
+
+
+def _plain_pictures(shown: list[Path], prefix: Path, reference_compat: bool) -> tuple[Path, ...]:
     files = []
     for number, file in enumerate(shown, 1):
-        files.append(folder / f"{NAME}-{array.subject}-{number:02d}-{plain_name(file.stem)}.png")
+        files.append(prefix.with_name(f"{prefix.name}-{number:02d}-{plain_name(file.stem)}.png"))
         picture = _published_picture(file) if reference_compat else read_picture(file)
         picture.save(files[-1])
     return tuple(files)

@@ -1,12 +1,14 @@
-"""A recording in Brain-Score's own containers."""
+"""A recording in Brain-Score's own containers, and back."""
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 
-from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.data.pictures import placed_pictures
+from brainscore_itmaps.data.recording import Grid, Recording
 
 
 def stimulus_set(recording: Recording) -> StimulusSet:
@@ -15,50 +17,109 @@ def stimulus_set(recording: Recording) -> StimulusSet:
     Returns
     -------
     StimulusSet
-        One row per picture: ``stimulus_id`` (equal to ``image_id``), and its path. The identifier is the name of their
-        folder, which holds a hash of how they were made.
+        One row per picture: ``stimulus_id`` (equal to ``image_id``), and its path under Brain-Score's picture home. The
+        identifier is the name of their folder, which holds a hash of what they are or of how they were made.
     """
+    shared = f"{recording.identifier.split('.')[0]}.{recording.subject}"  # by the arrays of one monkey
+    paths = placed_pictures(recording.images, f"{shared}-simulated" if recording.simulated else shared)
     stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in recording.names])
-    stimuli.stimulus_paths = {path.stem: path for path in recording.images}
-    stimuli.identifier = recording.images[0].parent.name
+    stimuli.stimulus_paths = {path.stem: path for path in paths}
+    stimuli.identifier = paths[0].parent.name
     return stimuli
 
 
-def assembly(recording: Recording) -> NeuroidAssembly:
+def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     """The maps of a recording: one presentation per picture and position, one neuroid per site, one time bin.
+
+    Parameters
+    ----------
+    recording : Recording
+        The recording.
+    repeats : bool
+        One presentation per repeat too, named by ``repetition``, where the recording keeps repeats.
 
     Returns
     -------
-    NeuroidAssembly, shape (image * y * x, site, 1)
-        ``stimulus_id`` is unique, ``image_id`` names the picture; ``row``, ``col``, ``x_deg`` and ``y_deg`` the
-        position. Without the time bin, ``values.reshape(image, y, x, site)`` gives the maps back.
+    NeuroidAssembly, shape (image * y * x, site, 1), or (image * repeat * y * x, site, 1)
+        ``stimulus_id`` is unique to picture and position, ``image_id`` names the picture; ``row``, ``col``, ``x_deg``
+        and ``y_deg`` the position. :func:`recording_from` gives the recording back.
     """
-    images, rows, columns, sites = recording.maps.shape
-    places = list(product(recording.names, range(rows), range(columns)))
-    names, row, column = zip(*places, strict=True)
+    values = recording.maps[:, None]
+    if repeats and recording.repeats is not None:
+        values = recording.repeats
+    images, count, rows, columns, sites = values.shape
+    places = list(product(recording.names, range(count), range(rows), range(columns)))
+    names, repetition, row, column = zip(*places, strict=True)
     presentation = {
-        "stimulus_id": [f"{name}-r{r:02d}-c{c:02d}" for name, r, c in places],
+        "stimulus_id": [f"{name}-r{r:02d}-c{c:02d}" for name, _, r, c in places],
         "image_id": list(names),
         "row": list(row),
         "col": list(column),
         "y_deg": recording.grid.y[list(row)],
         "x_deg": recording.grid.x[list(column)],
     }
+    if repeats and recording.repeats is not None:
+        presentation["repetition"] = list(repetition)
     neuroid = {
         "neuroid_id": list(recording.sites),
         "region": ["IT"] * sites,
         "array": [recording.area] * sites,
         "subject": [recording.subject] * sites,
     }
+    stimuli = stimulus_set(recording)
     data = NeuroidAssembly(
-        np.reshape(recording.maps, (images * rows * columns, sites, 1)),
-        coords={name: ("presentation", values) for name, values in presentation.items()}
-        | {name: ("neuroid", values) for name, values in neuroid.items()}
+        np.reshape(values, (images * count * rows * columns, sites, 1)),
+        coords={name: ("presentation", coordinate) for name, coordinate in presentation.items()}
+        | {name: ("neuroid", coordinate) for name, coordinate in neuroid.items()}
         | {"time_bin_start": ("time_bin", [recording.window[0]]), "time_bin_end": ("time_bin", [recording.window[1]])},
         dims=["presentation", "neuroid", "time_bin"],
     )
     data.attrs["identifier"] = recording.identifier
-    data.attrs["stimulus_set_identifier"] = recording.images[0].parent.name
-    data.attrs["stimulus_set"] = stimulus_set(recording)
-    data.attrs["simulated"] = recording.simulated
+    data.attrs["stimulus_set_identifier"] = stimuli.identifier
+    data.attrs["stimulus_set"] = stimuli
+    data.attrs["simulated"] = int(recording.simulated)  # netCDF knows no truth values, and no lists of names
+    data.attrs["sha256"] = recording.sha256
+    data.attrs["citation"] = recording.citation
+    data.attrs["orientation"] = recording.orientation
+    data.attrs["dropped"] = " ".join(recording.dropped)
+    data.attrs["degrees"] = recording.grid.extent
     return data
+
+
+def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) -> Recording:
+    """Give back the recording that an assembly was made of, whatever the order of its presentations.
+
+    Parameters
+    ----------
+    data : NeuroidAssembly
+        As :func:`assembly` makes it, also after it was written to netCDF and read again.
+    stimuli : StimulusSet, optional
+        Its pictures, where they are not in ``data.attrs``.
+    """
+    stimuli = data.attrs["stimulus_set"] if stimuli is None else stimuli
+    names = [str(name) for name in stimuli["stimulus_id"]]
+    image = np.array([names.index(name) for name in data["image_id"].values])
+    row, column = data["row"].values.astype(int), data["col"].values.astype(int)
+    repeated = "repetition" in data.coords
+    repetition = data["repetition"].values.astype(int) if repeated else np.zeros_like(row)
+    shape = (len(names), repetition.max() + 1, row.max() + 1, column.max() + 1, data.sizes["neuroid"])
+    values = np.full(shape, np.nan, dtype=data.dtype)
+    values[image, repetition, row, column] = data.transpose("presentation", "neuroid", "time_bin").values[..., 0]
+    y, x = np.empty(shape[2]), np.empty(shape[3])
+    y[row], x[column] = data["y_deg"].values, data["x_deg"].values
+    return Recording(
+        identifier=data.attrs["identifier"],
+        maps=values.mean(axis=1) if repeated else values[:, 0],
+        images=tuple(Path(stimuli.stimulus_paths[name]) for name in names),
+        grid=Grid(y=y, x=x, extent=float(data.attrs["degrees"])),
+        window=(int(data["time_bin_start"].values[0]), int(data["time_bin_end"].values[0])),
+        subject=str(data["subject"].values[0]),
+        area=str(data["array"].values[0]),
+        sites=tuple(str(site) for site in data["neuroid_id"].values),
+        sha256=data.attrs["sha256"],
+        citation=data.attrs["citation"],
+        simulated=bool(data.attrs["simulated"]),
+        repeats=values if repeated else None,
+        orientation=data.attrs["orientation"],
+        dropped=tuple(data.attrs["dropped"].split()),
+    )

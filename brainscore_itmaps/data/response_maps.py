@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from brainscore_itmaps.data.arcaro2020 import CITATION, MARKER, NAME, Array, Window, sites_with_values
+from brainscore_itmaps.data.arcaro2020 import CITATION, MARKER, Array, Window, picture_prefix, sites_with_values
 from brainscore_itmaps.data.matfiles import numbers, refuse_missing, shapes
 from brainscore_itmaps.data.orientation import oriented
 from brainscore_itmaps.data.recording import Grid, Recording
@@ -74,7 +74,7 @@ def read_response_maps(
     return Recording(
         identifier=f"{array.identifier}-population{suffix}",
         maps=oriented(maps.transpose(2, 0, 1)[..., None].astype(np.float64), orientation),
-        images=_written(file, array, pictures),
+        images=_written(file, pictures / picture_prefix(array, simulated)),
         grid=Grid.even(n),
         window=window,
         subject=array.subject,
@@ -87,7 +87,7 @@ def read_response_maps(
     )
 
 
-def _written(file: Path, array: Array, folder: Path) -> tuple[Path, ...]:
+def _written(file: Path, prefix: Path) -> tuple[Path, ...]:
     pixels = numbers(file, "Expimages")  # (height, width, RGB, image)
     if pixels.dtype.kind == "f":
         if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 255:
@@ -98,6 +98,6 @@ def _written(file: Path, array: Array, folder: Path) -> tuple[Path, ...]:
         raise DataError(f"{file}: Expimages holds {pixels.dtype}; expected uint8, or numbers from 0 to 1 or 255.", FIX)
     files = []
     for number, picture in enumerate(pixels.transpose(3, 0, 1, 2), 1):
-        files.append(folder / f"{NAME}-{array.subject}-figure-{number:02d}.png")
+        files.append(prefix.with_name(f"{prefix.name}-figure-{number:02d}.png"))
         Image.fromarray(np.ascontiguousarray(picture.round().astype(np.uint8))).save(files[-1])
     return tuple(files)

@@ -151,7 +151,7 @@ def _responses(
 
 
 def _noise_basis(duration: int) -> NDArray[np.float64]:
-    """Time courses whose random sums have variance 1 and nearly the measured autocorrelation: .82 at 20 ms, .57 at 40."""
+    """Time courses whose random sums have variance 1 and nearly the measured autocorrelation (.57 at 40 ms)."""
     lags = np.subtract.outer(np.arange(duration), np.arange(duration))
     covariance = 0.95 * np.exp(-((lags / 55.0) ** 2)) + 0.05 * np.exp(-((lags / 6.0) ** 2))
     values, vectors = np.linalg.eigh(covariance)

@@ -1,0 +1,197 @@
+"""`brainscore data info`, `orient`, `check` and `package`: one recording, looked at."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column, Table
+
+from brainscore_itmaps.cli.terminal import progress_bar, say, shown_size
+from brainscore_itmaps.errors import DataError, UsageError
+from brainscore_itmaps.files import refuse_unwritable, replacing
+
+if TYPE_CHECKING:
+    from brainscore_itmaps.data.arcaro2020 import Array
+    from brainscore_itmaps.data.recording import Recording
+
+Name = Annotated[str, typer.Argument(metavar="ARRAY", help="monkey1_PL, monkey1_ML, monkey2_ML or it_maps_simulated.")]
+Window = Annotated[str | None, typer.Option(help="From-to in ms, as 100-250, or a name: elife, tutorial, ...")]
+Place = Annotated[
+    Path | None, typer.Option(help="Read from this archive, folder or response-map file instead of the fetched one.")
+]
+Compat = Annotated[bool, typer.Option("--reference-compat", help="Read as the published loader does.")]
+MAPS_SHOWN = 6
+
+
+def info(array: Name, window: Window = None, source: Place = None, reference_compat: Compat = False) -> None:
+    """Say what a recording holds and where it comes from."""
+    import numpy as np
+
+    from brainscore_itmaps.data.arcaro2020 import ARRAYS
+    from brainscore_itmaps.data.recording import constant_maps
+    from brainscore_itmaps.data.sources import held_archive
+
+    recording = _load(array, window, source, reference_compat)
+    lines = {}
+    if recording.simulated:
+        lines["SIMULATED"] = "no animal was recorded"
+    known = ARRAYS.get(recording.identifier.removeprefix("Arcaro2020.").split("-")[0])
+    lines["array"] = f"{recording.area} of {recording.subject}"
+    if known is not None:
+        lines["array"] += f", {known.hemisphere} hemisphere, {known.hardware}"
+    images, rows, columns, sites = recording.maps.shape
+    dropped = f"; dropped, no value at all: {', '.join(recording.dropped)}" if recording.dropped else ""
+    lines["sites"] = f"{sites}, {recording.sites[0]} to {recording.sites[-1]}{dropped}"
+    step = f", {np.diff(recording.grid.x)[0]:g} degree(s) apart" if columns > 1 else ""
+    lines["grid"] = f"{rows} x {columns} positions{step}, over {recording.grid.extent:g} degrees, edges included"
+    lines["window"] = (
+        f"{recording.window[0]}-{recording.window[1]} ms after stimulus onset{_window_names(known, recording)}"
+    )
+    if recording.repeats is not None:
+        lines["repeats"] = str(recording.repeats.shape[1])
+    maps = recording.maps
+    lines["maps"] = (
+        f"{maps.dtype}, from {maps.min():.4g} to {maps.max():.4g}, mean {maps.mean():.4g}, in the units of the file"
+    )
+    lines["sites agree"] = (
+        f"r {_agreement(recording):.2f} between one site's map and the mean of the others, mean over all"
+    )
+    if constant := constant_maps(recording):
+        lines["constant"] = f"{len(constant)} maps, undefined for correlations: " + _some(constant)
+    lines["orientation"] = recording.orientation
+    lines["pictures"] = f"{images}: " + ", ".join(recording.names)
+    lines["in"] = str(recording.images[0].parent)
+    lines["sha256"] = f"{recording.sha256} (of the source)"
+    if source is None and known is not None:
+        held = held_archive(thoroughly=True)
+        if held is None or held.sha256 != recording.sha256:
+            raise DataError("The archive has changed since it was recorded.", "Run `brainscore data fetch`.")
+        lines["archive"] = f"{shown_size(held.size)}, hashed now: unchanged since {held.recorded}, from {held.origin}"
+    elif source is not None:
+        lines["source"] = str(source)
+    lines["cite"] = recording.citation
+    say(recording.identifier)
+    table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
+    for name, text in lines.items():
+        table.add_row(name, text.replace("[", r"\["))
+    say(table)
+
+
+def orient(
+    array: Name,
+    out: Annotated[
+        Path | None, typer.Option(help="File to draw into (png, svg or pdf); ARRAY-orientations.png.")
+    ] = None,
+    choose: Annotated[str | None, typer.Option(help="Record this orientation; loading follows it from now on.")] = None,
+    window: Window = None,
+    source: Place = None,
+) -> None:
+    """Draw the maps over the pictures in all eight orientations, or record which one puts responses on faces."""
+    from brainscore_itmaps.data.load import choose_orientation
+    from brainscore_itmaps.data.orientation import ORIENTATIONS, refuse_orientation
+
+    if choose is not None:
+        refuse_orientation(choose)
+    file = (out or Path(f"{array}-orientations.png")).expanduser()
+    if file.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"Cannot draw a {file.suffix or 'file without ending'}.", "Use .png or .svg or .pdf.")
+    if choose is None:
+        refuse_unwritable(file)
+    recording = _load(array, window, source)
+    if recording.repeats is not None:
+        raise UsageError(f"{array} is simulated in its right orientation.", "Name an array of Arcaro 2020.")
+    if choose is not None:
+        written = choose_orientation(recording, choose)
+        say(f"{choose} holds for all arrays of {recording.subject} in this source from now on, recorded in {written}")
+        return
+    from brainscore_itmaps.reporting.orientation import orientation_figure
+
+    with replacing(file) as beside:
+        orientation_figure(recording).savefig(beside, dpi=110)
+    say(f"written    {file}")
+    say(f"now        {recording.orientation}")
+    say(f"choose     brainscore data orient {array} --choose NAME, with the row that puts responses on faces:")
+    say(f"           {', '.join(ORIENTATIONS)}")
+
+
+def check(
+    folder: Annotated[Path, typer.Argument(help="A folder with recording.json, maps.npz and pictures/.")],
+) -> None:
+    """Say what is wrong with a recording of your own, in sentences. Exit code 0, or 3."""
+    from brainscore_itmaps.data.recording import constant_maps
+    from brainscore_itmaps.data.saved import read_folder
+
+    recording, troubles = read_folder(folder.expanduser())
+    for trouble in troubles:
+        say(trouble)
+    if recording is None:
+        raise typer.Exit(DataError.exit_code)
+    images, rows, columns, sites = recording.maps.shape
+    kind = "SIMULATED, " if recording.simulated else ""
+    say(
+        f"{recording.identifier}: {kind}{images} pictures, {rows} x {columns} positions, {sites} sites. Nothing is wrong."
+    )
+    if constant := constant_maps(recording):
+        say(
+            f"Worth knowing: {len(constant)} maps are constant, a correlation with them is undefined: {_some(constant)}."
+        )
+    if recording.repeats is None:
+        say("Worth knowing: it keeps no repeats, so no split-half ceiling can be taken.")
+    if not recording.citation:
+        say("Worth knowing: it does not say what to cite.")
+
+
+def package(
+    array: Name,
+    out: Annotated[Path, typer.Option(help="Folder to write into.")],
+    window: Window = None,
+    source: Place = None,
+) -> None:
+    """Write the netCDF, CSV and zip that Brain-Score's maintainers would upload, with their sha1."""
+    refuse_unwritable(out.expanduser() / "x.json")
+    recording = _load(array, window, source)
+    from brainscore_itmaps.bridge.package import package as package_in_python
+
+    about = package_in_python(recording, out.expanduser())
+    if recording.simulated:
+        say("SIMULATED: not for upload; no animal was recorded.")
+    for file in about["files"]:
+        say(f"sha1 {file['sha1']}  {out / file['name']} ({shown_size(file['size'])})")
+
+
+def parsed_window(text: str | None) -> tuple[int, int] | str | None:
+    """Turn `100-250` into a window; leave names as they are."""
+    edges = re.fullmatch(r"(\d+)-(\d+)", text or "")
+    return (int(edges[1]), int(edges[2])) if edges else text
+
+
+def _load(array: str, window: str | None, source: Path | None, reference_compat: bool = False) -> "Recording":
+    from brainscore_itmaps.data.load import load_recording
+
+    with progress_bar() as progress:
+        return load_recording(
+            array, parsed_window(window), source, reference_compat=reference_compat, progress=progress
+        )
+
+
+def _window_names(known: "Array | None", recording: "Recording") -> str:
+    names = [name for name, window in known.windows.items() if window == recording.window] if known else []
+    return f" ({', '.join(names)})" if names else ""
+
+
+def _agreement(recording: "Recording") -> float:
+    """Mean over images and sites of the correlation of a site's map with the mean of the others' (eLife: .73)."""
+    import numpy as np
+
+    maps = recording.maps.reshape(len(recording.images), -1, len(recording.sites)).astype(np.float64)
+    others = (maps.sum(axis=-1, keepdims=True) - maps) / max(maps.shape[-1] - 1, 1)
+    first, second = maps - maps.mean(axis=1, keepdims=True), others - others.mean(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        r = (first * second).sum(axis=1) / np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+    return float(np.nanmean(r))
+
+
+def _some(constant: list[tuple[str, str]]) -> str:
+    more = f" and {len(constant) - MAPS_SHOWN} more" if len(constant) > MAPS_SHOWN else ""
+    return ", ".join(f"{site} on {image}" for site, image in constant[:MAPS_SHOWN]) + more
