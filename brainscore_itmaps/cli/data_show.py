@@ -129,13 +129,10 @@ def check(
         raise typer.Exit(DataError.exit_code)
     images, rows, columns, sites = recording.maps.shape
     kind = "SIMULATED, " if recording.simulated else ""
-    say(
-        f"{recording.identifier}: {kind}{images} pictures, {rows} x {columns} positions, {sites} sites. Nothing is wrong."
-    )
+    shape = f"{images} pictures, {rows} x {columns} positions, {sites} sites"
+    say(f"{recording.identifier}: {kind}{shape}. Nothing is wrong.")
     if constant := constant_maps(recording):
-        say(
-            f"Worth knowing: {len(constant)} maps are constant, a correlation with them is undefined: {_some(constant)}."
-        )
+        say(f"Worth knowing: {len(constant)} maps are constant, correlations with them undefined: {_some(constant)}.")
     if recording.repeats is None:
         say("Worth knowing: it keeps no repeats, so no split-half ceiling can be taken.")
     if not recording.citation:

@@ -8,7 +8,7 @@ from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidA
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 
 from brainscore_itmaps.data.pictures import placed_pictures
-from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.data.recording import Grid, Recording, pictures_identifier
 
 
 def stimulus_set(recording: Recording) -> StimulusSet:
@@ -20,8 +20,7 @@ def stimulus_set(recording: Recording) -> StimulusSet:
         One row per picture: ``stimulus_id`` (equal to ``image_id``), and its path under Brain-Score's picture home. The
         identifier is the name of their folder, which holds a hash of what they are or of how they were made.
     """
-    shared = f"{recording.identifier.split('.')[0]}.{recording.subject}"  # by the arrays of one monkey
-    paths = placed_pictures(recording.images, f"{shared}-simulated" if recording.simulated else shared)
+    paths = placed_pictures(recording.images, pictures_identifier(recording))
     stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in recording.names])
     stimuli.stimulus_paths = {path.stem: path for path in paths}
     stimuli.identifier = paths[0].parent.name

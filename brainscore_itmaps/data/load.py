@@ -4,13 +4,14 @@ import hashlib
 import json
 import shutil
 import tempfile
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from brainscore_itmaps.data import orientation as orientations
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME, Window, read_array, window_of
-from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.data.pictures import placed_pictures
+from brainscore_itmaps.data.recording import Recording, pictures_identifier
 from brainscore_itmaps.data.response_maps import ORIENTATION as ORIENTATION_OF_RESPONSE_MAPS
 from brainscore_itmaps.data.response_maps import read_response_maps
 from brainscore_itmaps.data.saved import load_recording_folder, save_recording
@@ -117,13 +118,17 @@ def load_recording(
                     folder, array, chosen, orientation, reference_compat, found.sha256, Path(pictures)
                 )
             save_recording(recording, kept, sources.SET_HOME)
-    return load_recording_folder(kept)
+        placed = _kept(kept)
+    assert placed is not None
+    return placed
 
 
 def _kept(folder: Path) -> Recording | None:
-    with suppress(DataError):  # not there, or changed by somebody: it is read again
-        return load_recording_folder(folder)
-    return None
+    try:
+        recording = load_recording_folder(folder)
+    except DataError:  # not there, or changed by somebody: it is read again
+        return None
+    return replace(recording, images=placed_pictures(recording.images, pictures_identifier(recording)))
 
 
 def chosen_orientation(sha256: str, subject: str) -> str | None:

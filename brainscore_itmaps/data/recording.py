@@ -237,6 +237,12 @@ class Recording:
         return tuple(image.stem for image in self.images)
 
 
+def pictures_identifier(recording: Recording) -> str:
+    """What the pictures of a recording are called: the same for all arrays of a subject, which saw the same ones."""
+    shared = f"{recording.identifier.split('.')[0]}.{recording.subject}"
+    return f"{shared}-simulated" if recording.simulated else shared
+
+
 def constant_maps(recording: Recording) -> list[tuple[str, str]]:
     """Sites and images of maps that have one value everywhere: no correlation with them is defined.
 

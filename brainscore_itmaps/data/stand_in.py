@@ -73,7 +73,7 @@ def write_stand_in(
     empty_channels: tuple[int, ...] = (),
     progress: Report = silent,
 ) -> Path:
-    """Write a zip of the published layout; the same arguments give the same bytes.
+    """Write a zip of the published layout; the same arguments give the same bytes on the same machine.
 
     Parameters
     ----------
@@ -129,6 +129,7 @@ def _responses(
     responses = np.empty((positions, positions, duration, channels, PICTURES), np.float32, order="F")
     for array in arrays:
         face_course, object_course = (course.over(times) for course in COURSES[array.name])
+        courses = np.concatenate([[face_course, object_course], noise]).astype(np.float32)
         start, stop = array.windows["elife"]
         seen = slice(min(start, duration - 1), stop)
         for site in range(array.sites.start, array.sites.stop):
@@ -140,12 +141,11 @@ def _responses(
             own = _seen(rng.normal(size=faces.shape), width, positions)
             own *= OWN_SHARE * shared.std(axis=(1, 2), keepdims=True) / own.std(axis=(1, 2), keepdims=True)
             own /= max(float(np.abs(face_course[seen]).mean()), 1.0)
-            rates = (face + own)[..., None] * face_course + other[..., None] * object_course  # (image, y, x, time)
-            rates *= rng.lognormal(0, 0.4) / np.exp(0.08)
-            rates += NOISE_HZ * (rng.normal(size=(*rates.shape[:3], len(noise))) @ noise)
-            rates = (
-                np.round(rates.clip(-BASELINE_HZ) / STEP_HZ) * STEP_HZ
-            )  # baselines are subtracted; coarse, to compress
+            gain = rng.lognormal(0, 0.4) / np.exp(0.08)
+            random = rng.standard_normal((*shared.shape, len(noise)), dtype=np.float32)
+            parts = np.concatenate([gain * np.stack([face + own, other], axis=-1), NOISE_HZ * random], axis=-1)
+            rates = parts.astype(np.float32) @ courses  # (image, y, x, time)
+            rates = np.round(rates.clip(-BASELINE_HZ) / STEP_HZ) * STEP_HZ  # no rate below 0; coarse, to compress
             responses[:, :, :, site, :] = stored(rates, "flip_both").transpose(1, 2, 3, 0)
     return responses
 

@@ -26,8 +26,12 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
     shown = range(len(recording.images)) if shown is None else shown
     maps = stored(recording.maps.mean(axis=-1, keepdims=True), recording.orientation)
     half = recording.grid.extent / 2
-    figure = Figure(figsize=(1.25 * len(shown) + 1.6, 10.8), layout="constrained")
-    axes = figure.subplots(len(ORIENTATIONS), len(shown), squeeze=False, sharex=True, sharey=True)
+    width, height = 1.25 * len(shown) + 1.7, 10.8
+    figure = Figure(figsize=(width, height))  # laid out by hand: so many axes take a layout engine long
+    axes = figure.subplots(len(ORIENTATIONS), len(shown), squeeze=False)
+    figure.subplots_adjust(
+        left=1.6 / width, right=1 - 0.1 / width, bottom=0.1 / height, top=1 - 0.6 / height, wspace=0.05, hspace=0.05
+    )
     pictures = [np.asarray(Image.open(recording.images[image]).convert("L")) for image in shown]
     for row, name in enumerate(ORIENTATIONS):
         laid = oriented(maps, name)[..., 0]
