@@ -1,10 +1,15 @@
 """Small things that many tests need."""
 
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import loadmat, savemat
+
+from brainscore_itmaps.data.stand_in import write_stand_in
 
 
 @pytest.fixture
@@ -22,3 +27,52 @@ def pictures(tmp_path, rng) -> tuple[Path, ...]:
         Image.fromarray(coarse).resize((96, 96), Image.Resampling.BICUBIC).save(file)
         files.append(file)
     return tuple(files)
+
+
+@pytest.fixture
+def own_home(tmp_path, monkeypatch) -> Path:
+    """Empty folders of our own for one test."""
+    monkeypatch.setenv("ITMAPS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("BRAINIO_HOME", str(tmp_path / "brainio"))
+    return tmp_path / "home" / "recordings"
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory) -> Path:
+    """A simulated archive of the published layout, 20 ms long."""
+    return write_stand_in(tmp_path_factory.mktemp("stand-in") / "short.zip", seed=1, duration=20)
+
+
+@pytest.fixture(scope="session")
+def long_stand_in(tmp_path_factory) -> Path:
+    """A simulated archive of the published layout, 300 ms long, as short as eLife's windows allow."""
+    return write_stand_in(tmp_path_factory.mktemp("stand-in") / "long.zip", duration=300)
+
+
+@pytest.fixture(scope="session")
+def unpacked(stand_in, tmp_path_factory) -> Path:
+    """The short archive as a folder. Not to be changed."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with zipfile.ZipFile(stand_in) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.fixture
+def red(unpacked, tmp_path):
+    """A folder of monkey 2's files to be changed: its variables, and ``write()``, which puts them there."""
+    folder = tmp_path / "red"
+    pictures = folder / "red_naturalface"
+    pictures.mkdir(parents=True)
+    file = folder / "red_062419_data.mat"
+    original = unpacked / "Arcaro2020" / "Red"
+    for picture in (original / "red_naturalface").iterdir():
+        (pictures / picture.name).write_bytes(picture.read_bytes())
+    stored = loadmat(original / file.name)
+    variables = {"imageRF": stored["imageRF"].copy(), "UniqueNames": stored["UniqueNames"], "SIMULATED": 1}
+
+    def write(**options):
+        savemat(file, variables, **options)
+        return folder
+
+    return SimpleNamespace(folder=folder, file=file, pictures=pictures, variables=variables, write=write)

@@ -1,0 +1,181 @@
+"""Downloads from a local server that cuts, lies, redirects and stalls."""
+
+import threading
+from contextlib import contextmanager
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from brainscore_itmaps import downloads
+from brainscore_itmaps.downloads import download
+from brainscore_itmaps.errors import DataError, InstallationError
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+CONTENT = bytes(range(256)) * 2000
+
+
+@contextmanager
+def server(answer):
+    """Serve on a port of this machine; ``answer(handler, number of the request)`` writes what it likes."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            answer(self, len(asked))
+
+        def log_message(self, *given):
+            pass
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    running.daemon_threads = True
+    running.asked = asked
+    running.url = f"http://127.0.0.1:{running.server_port}/file.zip"
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield running
+    finally:
+        running.shutdown()
+        running.server_close()
+
+
+def send(handler, content=CONTENT, status=200, length=None, **headers):
+    handler.send_response(status)
+    handler.send_header("Content-Length", str(len(content) if length is None else length))
+    for name, value in headers.items():
+        handler.send_header(name, value)
+    handler.end_headers()
+    handler.wfile.write(content)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+
+
+def test_a_file_arrives_whole_and_its_progress_is_told(tmp_path):
+    steps = []
+    with server(lambda handler, number: send(handler)) as running:
+        path = download(running.url, tmp_path / "file.zip", progress=lambda *step: steps.append(step))
+    assert path.read_bytes() == CONTENT
+    assert [file.name for file in tmp_path.iterdir()] == ["file.zip"]
+    assert len(running.asked) == 1
+    assert steps[-1] == ("downloading file.zip (MB)", 0, 0)
+    assert path.stat().st_mode & 0o400
+
+
+def test_a_connection_that_is_cut_twice_is_tried_again(tmp_path):
+    def answer(handler, number):
+        send(handler, CONTENT[: int(len(CONTENT) * 0.6)] if number < 3 else CONTENT, length=len(CONTENT))
+        if number < 3:
+            handler.close_connection = True
+
+    with server(answer) as running:
+        assert download(running.url, tmp_path / "file.zip").read_bytes() == CONTENT
+    assert len(running.asked) == 3
+
+
+def test_a_connection_that_is_always_cut_is_an_error_with_address_and_bytes(tmp_path):
+    with (
+        server(lambda handler, number: send(handler, CONTENT[:300_000], length=len(CONTENT))) as running,
+        pytest.raises(InstallationError) as failed,
+    ):
+        download(running.url, tmp_path / "file.zip")
+    assert running.url in str(failed.value)
+    assert f"of {len(CONTENT)} bytes" in str(failed.value)
+    assert len(running.asked) == downloads.TRIES
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("status", [404, 403, 500])
+def test_a_server_that_has_no_such_file_is_an_error_that_says_so(tmp_path, status):
+    with (
+        server(lambda handler, number: send(handler, b"<html>sorry</html>", status)) as running,
+        pytest.raises(DataError, match=f"{running.url} cannot be had: {status}"),
+    ):
+        download(running.url, tmp_path / "file.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_file_than_the_hash_says_is_refused_and_not_kept(tmp_path):
+    page = b"<!DOCTYPE html><title>Please log in</title>"
+    with (
+        server(lambda handler, number: send(handler, page)) as running,
+        pytest.raises(DataError, match="gave another file: .*SHA256.*by hand"),
+    ):
+        download(running.url, tmp_path / "file.zip", sha256=sha256(CONTENT).hexdigest())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bit_that_flips_once_is_noticed_and_fetched_again(tmp_path):
+    flipped = CONTENT[:9] + b"?" + CONTENT[10:]
+    with server(lambda handler, number: send(handler, flipped if number == 1 else CONTENT)) as running:
+        download(running.url, tmp_path / "file.zip", sha256=sha256(CONTENT).hexdigest())
+    assert (tmp_path / "file.zip").read_bytes() == CONTENT
+    assert len(running.asked) == 2
+
+
+def test_redirections_are_followed_but_not_forever(tmp_path):
+    def answer(handler, number):
+        if handler.path == "/file.zip":
+            send(handler, b"", 302, Location="/elsewhere.zip")
+        elif handler.path == "/round":
+            send(handler, b"", 302, Location="/round")
+        else:
+            send(handler)
+
+    with server(answer) as running:
+        assert download(running.url, tmp_path / "file.zip").read_bytes() == CONTENT
+        with pytest.raises(InstallationError, match="redirects"):
+            download(running.url.replace("file.zip", "round"), tmp_path / "other.zip")
+
+
+def test_a_server_that_stalls_is_given_up(tmp_path):
+    stop = threading.Event()
+
+    def answer(handler, number):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        handler.wfile.write(CONTENT[:1000])
+        handler.wfile.flush()
+        stop.wait(20)
+
+    with server(answer) as running, pytest.raises(InstallationError, match="timed out"):
+        download(running.url, tmp_path / "file.zip", timeout=0.2)
+    stop.set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_there_is_an_error(tmp_path):
+    with server(lambda handler, number: send(handler)) as running:
+        url = running.url
+    with pytest.raises(InstallationError, match="could not be downloaded"):
+        download(url, tmp_path / "file.zip")
+
+
+def test_a_file_without_end_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "LARGEST", 10**6)
+
+    def answer(handler, number):
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            while True:
+                handler.wfile.write(CONTENT)
+        except OSError:
+            pass
+
+    with server(answer) as running, pytest.raises(DataError, match="larger than 1000000 bytes"):
+        download(running.url, tmp_path / "file.zip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_behind_is_removed(tmp_path):
+    (tmp_path / ".file.zip-abcd").mkdir()
+    (tmp_path / ".file.zip-abcd" / "tmp123").write_bytes(b"part")
+    with server(lambda handler, number: send(handler)) as running:
+        download(running.url, tmp_path / "file.zip")
+    assert [file.name for file in tmp_path.iterdir()] == ["file.zip"]
