@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from local_server import send, server
 from PIL import Image
 from scipy.io import loadmat, savemat
 
@@ -76,3 +77,13 @@ def red(unpacked, tmp_path):
         return folder
 
     return SimpleNamespace(folder=folder, file=file, pictures=pictures, variables=variables, write=write)
+
+
+@pytest.fixture
+def serve_file():
+    """Serve a file at every address: ``with serve_file(path) as running: running.url``."""
+
+    def serve(path):
+        return server(lambda handler, number: send(handler, path.read_bytes()))
+
+    return serve

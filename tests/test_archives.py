@@ -47,11 +47,23 @@ def test_a_good_archive_is_unpacked_whole_and_readable(tmp_path):
     assert not is_intact(archive, folder)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["../x", "/abs", "a/../../x", "..\\x", "a\\..\\..\\x", "C:\\x", "C:/x", "c:x", "\\\\server\\x", "\\abs", "", "/", "a/...",
-     "a\nb", "x" * 200, "a/ /b", "a/..", "./../x"],
-)  # fmt: skip
+ELSEWHERE = [
+    "../x",
+    "a/../../x",
+    "a/..",
+    "./../x",
+    "..\\x",
+    "a\\..\\..\\x",
+    "/abs",
+    "\\abs",
+    "\\\\server\\x",
+    "C:\\x",
+    "C:/x",
+]
+IMPOSSIBLE = ["c:x", "", "/", "a/...", "a\nb", "x" * 200, "a/ /b"]
+
+
+@pytest.mark.parametrize("name", ELSEWHERE + IMPOSSIBLE)
 def test_a_member_that_leads_elsewhere_is_refused_by_name_before_anything_is_written(tmp_path, name):
     archive = archive_of(tmp_path / "bad.zip", {"good": b"1", name: b"2"})
     inner = tmp_path / "deep" / "er"

@@ -1,53 +1,16 @@
 """Downloads from a local server that cuts, lies, redirects and stalls."""
 
 import threading
-from contextlib import contextmanager
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from local_server import CONTENT, send, server
 
 from brainscore_itmaps import downloads
 from brainscore_itmaps.downloads import download
 from brainscore_itmaps.errors import DataError, InstallationError
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
-CONTENT = bytes(range(256)) * 2000
-
-
-@contextmanager
-def server(answer):
-    """Serve on a port of this machine; ``answer(handler, number of the request)`` writes what it likes."""
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            answer(self, len(asked))
-
-        def log_message(self, *given):
-            pass
-
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    running.daemon_threads = True
-    running.asked = asked
-    running.url = f"http://127.0.0.1:{running.server_port}/file.zip"
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield running
-    finally:
-        running.shutdown()
-        running.server_close()
-
-
-def send(handler, content=CONTENT, status=200, length=None, **headers):
-    handler.send_response(status)
-    handler.send_header("Content-Length", str(len(content) if length is None else length))
-    for name, value in headers.items():
-        handler.send_header(name, value)
-    handler.end_headers()
-    handler.wfile.write(content)
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +66,7 @@ def test_another_file_than_the_hash_says_is_refused_and_not_kept(tmp_path):
     page = b"<!DOCTYPE html><title>Please log in</title>"
     with (
         server(lambda handler, number: send(handler, page)) as running,
-        pytest.raises(DataError, match="gave another file: .*SHA256.*by hand"),
+        pytest.raises(DataError, match=r"gave another file: .*SHA256.*by hand"),
     ):
         download(running.url, tmp_path / "file.zip", sha256=sha256(CONTENT).hexdigest())
     assert list(tmp_path.iterdir()) == []

@@ -10,13 +10,14 @@ import pytest
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge import plugins
+from brainscore_itmaps.data.arcaro2020 import ARRAYS
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.models.zoo import ZOO
 
 OURS = {
     "models": set(ZOO),
     "benchmarks": set(CATALOGUE),
-    "data": {"it_maps_simulated"},
+    "data": {"it_maps_simulated", *(array.identifier for array in ARRAYS.values())},
 }
 
 
@@ -74,7 +75,7 @@ def host(tmp_path, monkeypatch):
 def test_links_are_real_folders_of_links_and_are_removed_without_a_trace(host):
     before = sorted(host.rglob("*"))
     made = plugins.link()
-    assert {folder.name for folder in made} == {"itmaps_simulated", "itmaps_embedded"}
+    assert {folder.name for folder in made} == {"itmaps_simulated", "itmaps_embedded", "itmaps_arcaro2020"}
     for folder in made:
         assert folder.is_dir()
         assert not folder.is_symlink()

@@ -99,7 +99,7 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
     names = [str(name) for name in stimuli["stimulus_id"]]
     image = np.array([names.index(name) for name in data["image_id"].values])
     row, column = data["row"].values.astype(int), data["col"].values.astype(int)
-    repeated = "repetition" in data.coords
+    repeated = hasattr(data, "repetition")  # a level of an index is no name of the coordinates
     repetition = data["repetition"].values.astype(int) if repeated else np.zeros_like(row)
     shape = (len(names), repetition.max() + 1, row.max() + 1, column.max() + 1, data.sizes["neuroid"])
     values = np.full(shape, np.nan, dtype=data.dtype)

@@ -17,7 +17,7 @@ from brainscore_itmaps.data.response_maps import read_response_maps
 from brainscore_itmaps.data.saved import load_recording_folder, save_recording
 from brainscore_itmaps.data.simulated import IDENTIFIER as SIMULATED
 from brainscore_itmaps.data.simulated import WINDOW, load_simulated
-from brainscore_itmaps.errors import DataError, UsageError, nearest
+from brainscore_itmaps.errors import DataError, InstallationError, UsageError, nearest
 from brainscore_itmaps.files import locked, replacing
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import Settings
@@ -108,16 +108,21 @@ def load_recording(
         if (recording := _kept(kept)) is not None:  # while we waited, another process read it
             return recording
         shutil.rmtree(kept, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=".pictures-", dir=home) as pictures:
-            progress(f"reading {name}", 0, 1)
-            if maps_only:
-                recording = read_response_maps(found.place, array, chosen, orientation, found.sha256, Path(pictures))
-            else:
-                folder = sources.files_of(found, array, progress)
-                recording = read_array(
-                    folder, array, chosen, orientation, reference_compat, found.sha256, Path(pictures)
-                )
-            save_recording(recording, kept, sources.SET_HOME)
+        try:
+            with tempfile.TemporaryDirectory(prefix=".pictures-", dir=home) as pictures:
+                progress(f"reading {name}", 0, 1)
+                if maps_only:
+                    recording = read_response_maps(
+                        found.place, array, chosen, orientation, found.sha256, Path(pictures)
+                    )
+                else:
+                    folder = sources.files_of(found, array, progress)
+                    recording = read_array(
+                        folder, array, chosen, orientation, reference_compat, found.sha256, Path(pictures)
+                    )
+                save_recording(recording, kept, sources.SET_HOME)
+        except OSError as error:
+            raise InstallationError(f"Cannot write in {home}: {error.strerror or error}.", sources.SET_HOME) from error
         placed = _kept(kept)
     assert placed is not None
     return placed

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -268,8 +268,11 @@ def _adopt(candidate: Path, home: Path, origin: str, sha256: str | None, progres
             raise InstallationError(f"Cannot write {home}: {one_line(error)}.", SET_HOME) from error
         raise
     now = archive.stat()
-    recorded = datetime.now(UTC).isoformat(timespec="seconds")
-    held = Held(digest, now.st_size, now.st_mtime_ns, origin, recorded, simulated)
+    if before is not None and before.sha256 == digest:
+        held = replace(before, changed=now.st_mtime_ns)
+    else:
+        recorded = datetime.now(UTC).isoformat(timespec="seconds")
+        held = Held(digest, now.st_size, now.st_mtime_ns, origin, recorded, simulated)
     with replacing(home / LOCK, SET_HOME) as beside:
         beside.write_text(json.dumps(asdict(held), indent=1) + "\n", encoding="utf-8")
     return held

@@ -132,7 +132,8 @@ def _responses(
         courses = np.concatenate([[face_course, object_course], noise]).astype(np.float32)
         start, stop = array.windows["elife"]
         seen = slice(min(start, duration - 1), stop)
-        for site in range(array.sites.start, array.sites.stop):
+        gains = rng.lognormal(0, 0.4, array.sites.stop - array.sites.start)
+        for site, gain in enumerate(gains / gains.mean(), array.sites.start):
             progress(f"simulating {array.name}", site, channels)
             width = rng.uniform(1.9, 2.6)
             face, other = (_seen(shown, width, positions) for shown in (faces, objects))  # (image, y, x)
@@ -141,7 +142,6 @@ def _responses(
             own = _seen(rng.normal(size=faces.shape), width, positions)
             own *= OWN_SHARE * shared.std(axis=(1, 2), keepdims=True) / own.std(axis=(1, 2), keepdims=True)
             own /= max(float(np.abs(face_course[seen]).mean()), 1.0)
-            gain = rng.lognormal(0, 0.4) / np.exp(0.08)
             random = rng.standard_normal((*shared.shape, len(noise)), dtype=np.float32)
             parts = np.concatenate([gain * np.stack([face + own, other], axis=-1), NOISE_HZ * random], axis=-1)
             rates = parts.astype(np.float32) @ courses  # (image, y, x, time)

@@ -1,0 +1,111 @@
+"""Recordings in Brain-Score's containers, and the files that its maintainers would upload."""
+
+import hashlib
+import json
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from brainscore_core.supported_data_standards.brainio.assemblies import AssemblyLoader, NeuroidAssembly
+from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+from brainscore_vision.benchmark_helpers import check_standard_format
+from test_saved import assert_same
+
+from brainscore_itmaps import load_recording
+from brainscore_itmaps.bridge.package import package
+from brainscore_itmaps.data import sources
+from brainscore_itmaps.data.assembly import assembly, recording_from, stimulus_set
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
+@pytest.fixture(params=["monkey1_PL", "monkey2_ML", "reference", "dropped"])
+def recording(request, stand_in):
+    if request.param == "reference":
+        return load_recording("monkey1_ML", (3, 17), stand_in, reference_compat=True)
+    if request.param == "dropped":
+        return replace(load_recording("monkey2_ML", (3, 17), stand_in), dropped=("ch1", "ch2"))
+    return load_recording(request.param, (3, 17), stand_in)
+
+
+def test_there_and_back_again_nothing_changes(recording):
+    data = assembly(recording)
+    check_standard_format(data)
+    assert_same(recording_from(data), recording)
+    assert recording_from(data).images == recording.images
+    shuffled = data.isel(presentation=np.random.default_rng(0).permutation(data.sizes["presentation"]))
+    shuffled.attrs = data.attrs
+    assert_same(recording_from(shuffled), recording)
+
+
+def test_every_presentation_and_site_is_named_as_brain_score_wants(stand_in, tmp_path):
+    recording = load_recording("monkey2_ML", (3, 17), stand_in)
+    data = assembly(recording)
+    assert data.dims == ("presentation", "neuroid", "time_bin")
+    assert set(data["region"].values) == {"IT"}
+    assert set(data["array"].values) == {"ML"}
+    assert set(data["subject"].values) == {"monkey2"}
+    assert len(set(data["stimulus_id"].values)) == 14 * 81
+    one = data.isel(presentation=(data["row"] == 2).values & (data["col"] == 7).values)
+    assert set(one["y_deg"].values) == {-4.0}
+    assert set(one["x_deg"].values) == {6.0}
+    np.testing.assert_array_equal(one.values[..., 0], recording.maps[:, 2, 7])
+    stimuli = stimulus_set(recording)
+    assert list(stimuli["stimulus_id"]) == list(recording.names)
+    folders = {path.parent for path in stimuli.stimulus_paths.values()}
+    assert folders == {tmp_path / "brainio" / stimuli.identifier}
+    assert "simulated" in stimuli.identifier
+    other = stimulus_set(load_recording("monkey1_PL", (3, 17), stand_in))
+    assert other.identifier == stimulus_set(load_recording("monkey1_ML", (3, 17), stand_in)).identifier
+    assert not {path.name for path in other.stimulus_paths.values()} & {
+        path.name for path in stimuli.stimulus_paths.values()
+    }
+
+
+def test_repeats_travel_as_repetitions(own_home):
+    recording = load_recording("it_maps_simulated")
+    data = assembly(recording, repeats=True)
+    assert data.sizes["presentation"] == 14 * 6 * 17 * 17
+    assert_same(recording_from(data), recording)
+
+
+def test_packaged_files_are_read_back_by_brain_score_and_their_sha1_is_told(recording, tmp_path):
+    about = package(recording, tmp_path / "out")
+    files = {entry["name"].rsplit(".", 1)[1]: tmp_path / "out" / entry["name"] for entry in about["files"]}
+    assert set(files) == {"nc", "csv", "zip"}
+    for entry in about["files"]:
+        content = (tmp_path / "out" / entry["name"]).read_bytes()
+        assert entry["sha1"] == hashlib.sha1(content).hexdigest()
+        assert entry["size"] == len(content)
+    with zipfile.ZipFile(files["zip"]) as archive:
+        archive.extractall(tmp_path / "pictures")
+    stimuli = StimulusSet.from_files(files["csv"], tmp_path / "pictures")
+    data = AssemblyLoader(cls=NeuroidAssembly, file_path=files["nc"]).load()
+    assert_same(recording_from(data, stimuli), recording)
+    (description,) = (tmp_path / "out").glob("*.json")
+    assert json.loads(description.read_text()) == about
+    assert about["simulated"] is True
+    again = package(recording, tmp_path / "again")
+    assert [entry["sha1"] for entry in again["files"]][1:] == [entry["sha1"] for entry in about["files"]][1:]
+
+
+def test_brain_score_finds_the_arrays_by_name(stand_in):
+    from brainscore_vision import load_dataset, load_stimulus_set
+
+    from brainscore_itmaps.bridge.plugins import attach
+
+    attach()
+    held = sources.fetch(file=stand_in)
+    window = sources.ARRAYS["monkey2_ML"].windows
+    window["elife"], before = (3, 17), window["elife"]  # the short stand-in does not reach as far as eLife's window
+    try:
+        data = load_dataset("Arcaro2020.monkey2_ML")
+        assert data.attrs["sha256"] == held.sha256
+        assert data.attrs["identifier"] == "Arcaro2020.monkey2_ML-simulated"
+        assert data.attrs["simulated"]
+        assert_same(recording_from(data), load_recording("monkey2_ML"))
+        stimuli = load_stimulus_set("Arcaro2020.monkey2.stimuli")
+        assert list(stimuli["stimulus_id"]) == list(dict.fromkeys(data["image_id"].values))
+    finally:
+        window["elife"] = before

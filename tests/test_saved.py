@@ -1,0 +1,191 @@
+"""Recordings of one's own: from arrays, as a folder, and what is said of a folder that is wrong."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from brainscore_itmaps.data.recording import Grid, Recording, constant_maps
+from brainscore_itmaps.data.saved import read_folder
+from brainscore_itmaps.errors import DataError, InstallationError
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
+@pytest.fixture
+def recording(pictures, rng):
+    return Recording.from_arrays(
+        None,
+        pictures,
+        identifier="somelab.simulated",
+        window=(70, 170),
+        repeats=rng.normal(size=(6, 2, 4, 5, 3)),
+        sites=["a", "b", "c"],
+        subject="nobody",
+        area="TE",
+        citation="nobody (2026)",
+        simulated=True,
+    )
+
+
+def assert_same(found, expected):
+    for name in Recording.__dataclass_fields__:
+        one, other = getattr(found, name), getattr(expected, name)
+        if name == "grid":
+            np.testing.assert_array_equal(one.y, other.y)
+            np.testing.assert_array_equal(one.x, other.x)
+            assert one.extent == other.extent
+        elif name == "images":
+            assert [file.read_bytes() for file in one] == [file.read_bytes() for file in other]
+            assert [file.name for file in one] == [file.name for file in other]
+        elif name in ("maps", "repeats"):
+            np.testing.assert_array_equal(one, other)
+            assert (one is None) == (other is None)
+            assert one is None or one.dtype == other.dtype
+        else:
+            assert one == other, name
+
+
+def test_what_was_saved_is_what_is_loaded(recording, tmp_path):
+    folder = recording.save(tmp_path / "deep" / "mine")
+    assert_same(Recording.load(folder), recording)
+    assert sorted(file.name for file in folder.iterdir()) == ["maps.npz", "pictures", "recording.json"]
+    with pytest.raises(InstallationError, match="is there already"):
+        recording.save(folder)
+    assert_same(Recording.load(shutil.move(folder, tmp_path / "moved")), recording)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    maps=arrays(
+        st.sampled_from([np.float32, np.float64]),
+        st.tuples(st.just(6), st.integers(1, 4), st.integers(1, 5), st.integers(1, 3)),
+        elements=st.floats(-(2.0**90), 2.0**90, width=32),
+    ),
+    name=st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable() and text.strip()),
+    start=st.integers(-100, 100),
+)
+def test_any_maps_and_names_survive_saving(maps, name, start, pictures, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved") / "it"
+    given = Recording.from_arrays(maps, pictures, identifier=name, window=(start, start + 10))
+    assert given.maps.dtype == np.float64
+    assert_same(Recording.load(given.save(folder)), given)
+
+
+def test_pictures_may_be_arrays_and_lie_where_brain_score_wants_them(rng, tmp_path):
+    shown = rng.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
+    made = Recording.from_arrays(rng.normal(size=(3, 2, 2, 1)), shown, identifier="my.lab", window=(0, 9))
+    assert all(file.is_relative_to(tmp_path / "brainio") for file in made.images)
+    from PIL import Image
+
+    np.testing.assert_array_equal(np.stack([np.asarray(Image.open(file)) for file in made.images]), shown)
+    with pytest.raises(DataError, match="the pictures are float64"):
+        Recording.from_arrays(made.maps, shown / 255, identifier="my.lab", window=(0, 9))
+    with pytest.raises(DataError, match=r"1 picture\(s\) are missing"):
+        Recording.from_arrays(made.maps, [*made.images[:2], tmp_path / "no.png"], identifier="my.lab", window=(0, 9))
+    with pytest.raises(DataError, match="maps have 3 axes"):
+        Recording.from_arrays(made.maps[0], shown, identifier="my.lab", window=(0, 9))
+
+
+def test_the_hash_of_arrays_follows_what_they_hold(recording, pictures):
+    def hashed(maps, images=pictures, window=(0, 9)):
+        return Recording.from_arrays(maps, images, identifier="x", window=window).sha256
+
+    maps = recording.maps
+    assert hashed(maps) == hashed(maps.copy(order="F"))
+    assert len({hashed(maps), hashed(maps + 1e-9), hashed(maps, pictures[::-1]), hashed(maps, window=(0, 8))}) == 4
+
+
+def test_constant_maps_are_named(recording, pictures):
+    maps = recording.maps.copy()
+    maps[2, :, :, 1] = 5
+    made = Recording.from_arrays(maps, pictures, identifier="x", window=(0, 9), sites=["a", "b", "c"])
+    assert constant_maps(made) == [("b", "picture-2")]
+
+
+def by_hand(folder, shown, /, **about):
+    """The least that a folder needs."""
+    (folder / "pictures").mkdir(parents=True)
+    for picture in shown:
+        shutil.copy(picture, folder / "pictures")
+    np.savez(folder / "maps.npz", maps=np.random.default_rng(0).normal(size=(6, 4, 5, 3)))
+    about = {"identifier": "by-hand", "window": [70, 170], "pictures": [p.name for p in shown]} | about
+    (folder / "recording.json").write_text(json.dumps(about))
+    return folder
+
+
+def test_a_folder_made_by_hand_needs_little(pictures, tmp_path):
+    made = Recording.load(by_hand(tmp_path / "mine", pictures))
+    assert made.maps.shape == (6, 4, 5, 3)
+    assert made.sites == ("site-00", "site-01", "site-02")
+    np.testing.assert_array_equal(made.grid.x, Grid.even(5).x)
+    assert not made.simulated
+
+
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        ({"identifier": ""}, "names no identifier"),
+        ({"identifier": 5}, "identifier is not a text"),
+        ({"window": [170, 70]}, r"window is \[170, 70\]"),
+        ({"window": "100-250"}, "window is '100-250'"),
+        ({"window": [1.5, 4]}, "window is"),
+        ({"simulated": "no"}, "simulated is neither true nor false"),
+        ({"sites": "abc"}, "sites is not a list of names"),
+        ({"sites": ["a"]}, "maps have shape"),
+        ({"pictures": []}, "pictures is not a list of file names"),
+        ({"pictures": ["../secret.png"]}, "are not names of files in pictures/"),
+        ({"pictures": [5]}, "pictures is not a list"),
+        ({"pictures": ["a.png", "b.png"]}, r"pictures/a\.png is missing.*pictures/b\.png is missing"),
+        ({"extent": "wide"}, "extent is not a number"),
+        ({"version": 2}, "of format None, version 2"),
+        ({"format": "x"}, "of format 'x'"),
+    ],
+)
+def test_what_is_wrong_with_the_description_is_said(pictures, tmp_path, about, said):
+    with pytest.raises(DataError, match=said):
+        Recording.load(by_hand(tmp_path / "mine", pictures, **about))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"maps": np.zeros((6, 4, 5))}, r"maps is float64 of shape \(6, 4, 5\); it needs 4 axes"),
+        ({"maps": np.full((6, 4, 5, 3), "a")}, "maps is <U1"),
+        ({"other": np.zeros(3)}, "holds neither maps"),
+        ({"maps": np.full((6, 4, 5, 3), np.nan)}, "not finite"),
+        ({"maps": np.zeros((5, 4, 5, 3))}, r"maps have shape \(5, 4, 5, 3\)"),
+        ({"maps": np.array([{"an": "object"}])}, "cannot be read"),
+        ({"maps": np.zeros((6, 4, 5, 3)), "y": np.zeros(3)}, "maps have shape"),
+    ],
+)
+def test_what_is_wrong_with_the_arrays_is_said(pictures, tmp_path, values, said):
+    folder = by_hand(tmp_path / "mine", pictures)
+    np.savez(folder / "maps.npz", **values)
+    with pytest.raises(DataError, match=said):
+        Recording.load(folder)
+
+
+def test_what_is_wrong_with_the_files_is_said_all_at_once(recording, tmp_path):
+    folder = recording.save(tmp_path / "mine")
+    (folder / "pictures" / "picture-0.png").unlink()
+    (folder / "pictures" / "picture-1.png").write_bytes(b"other")
+    (folder / "maps.npz").write_bytes((folder / "maps.npz").read_bytes()[:-9])
+    found, troubles = read_folder(folder)
+    assert found is None
+    assert len(troubles) == 3
+    assert read_folder(tmp_path / "nowhere")[1] == [f"There is no recording.json in {tmp_path / 'nowhere'}."]
+    (folder / "recording.json").write_text('{"identifier": "cut')
+    assert "recording.json cannot be read" in read_folder(folder)[1][0]
+    (folder / "recording.json").write_text("[]")
+    assert "not a table" in read_folder(folder)[1][0]
+
+
+def test_a_picture_by_hand_that_is_none_is_found_out(pictures, tmp_path):
+    folder = by_hand(tmp_path / "mine", pictures)
+    (folder / "pictures" / "picture-3.png").write_bytes(b"other")
+    assert "picture-3.png cannot be read" in read_folder(folder)[1][0]

@@ -1,0 +1,297 @@
+"""Where the archive of Arcaro 2020 comes from, and that it stays what it was."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+
+import filelock
+import numpy as np
+import pytest
+
+from brainscore_itmaps import load_recording
+from brainscore_itmaps.data import sources
+from brainscore_itmaps.data.kept import kept_files, remove_kept
+from brainscore_itmaps.data.stand_in import write_stand_in
+from brainscore_itmaps.errors import DataError, InstallationError
+from brainscore_itmaps.files import sha256
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
+@pytest.fixture(scope="session")
+def real_looking(stand_in, tmp_path_factory):
+    """The short archive without the marker that says it is simulated, as the published one would look to the code."""
+    from scipy.io import loadmat, savemat
+
+    path = tmp_path_factory.mktemp("real-looking") / "Arcaro2020.zip"
+    folder = tmp_path_factory.mktemp("unpack")
+    with zipfile.ZipFile(stand_in) as archive:
+        archive.extractall(folder)
+    for file in folder.rglob("*.mat"):
+        savemat(file, {name: value for name, value in loadmat(file).items() if name in ("imageRF", "UniqueNames")})
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder))
+    return path
+
+
+def brainscore(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "brainscore_itmaps", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+def change(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_an_archive_on_disk_is_checked_whole_recorded_and_used(stand_in, own_home):
+    held = sources.fetch(file=stand_in)
+    assert (held.sha256, held.size, held.simulated) == (sha256(stand_in), stand_in.stat().st_size, True)
+    assert json.loads((own_home / "Arcaro2020.lock.json").read_text())["sha256"] == held.sha256
+    recording = load_recording("monkey2_ML", (0, 20))
+    assert recording.sha256 == held.sha256
+    np.testing.assert_array_equal(recording.maps, load_recording("monkey2_ML", (0, 20), stand_in).maps)
+    assert stand_in.exists()
+
+
+def test_an_archive_that_somebody_put_there_is_checked_and_recorded_on_use(stand_in, own_home):
+    own_home.mkdir(parents=True)
+    shutil.copy(stand_in, own_home / "Arcaro2020.zip")
+    assert load_recording("monkey2_ML", (0, 20)).sha256 == sha256(stand_in)
+    assert sources.held_archive().origin == str(own_home / "Arcaro2020.zip")
+
+
+def test_the_hash_that_was_asked_for_is_asked_of_every_way_in(stand_in, real_looking, own_home):
+    for origin in (stand_in, real_looking):
+        with pytest.raises(DataError, match="asked for was " + "0" * 64):
+            sources.fetch(file=origin, sha256="0" * 64)
+    assert not (own_home / "Arcaro2020.zip").exists()
+    held = sources.fetch(file=real_looking, sha256=sha256(real_looking).upper())
+    assert sources.fetch(sha256=held.sha256) == held
+    with pytest.raises(DataError, match="asked for was"):
+        sources.fetch(sha256="1" * 64)
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_a_stand_in_gives_way_to_the_real_one_and_never_takes_its_place(stand_in, real_looking, own_home, serve_file):
+    sources.fetch(file=stand_in)
+    with serve_file(real_looking) as running:
+        held = sources.fetch(url=running.url)
+    assert not held.simulated
+    assert held.origin == running.url
+    recording = load_recording("monkey2_ML", (0, 20))
+    assert not recording.simulated
+    assert recording.identifier == "Arcaro2020.monkey2_ML"
+    with pytest.raises(DataError, match=r"is a stand-in.*If upstream has replaced its file, remove .*lock\.json"):
+        sources.fetch(file=stand_in)
+    assert sources.fetch() == held
+    assert sha256(own_home / "Arcaro2020.zip") == held.sha256
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_an_archive_that_changed_is_fetched_again_or_refused_offline(real_looking, own_home, serve_file, monkeypatch):
+    archive = own_home / "Arcaro2020.zip"
+    with serve_file(real_looking) as running:
+        held = sources.fetch(url=running.url)
+        for harm in (change, lambda file: os.truncate(file, 1000), os.remove):
+            harm(archive)
+            assert sources.held_archive() is None
+            with pytest.raises(DataError) as refused:
+                sources.fetch(offline=True)
+            assert held.sha256 in refused.value.fix
+            assert str(archive) in refused.value.fix
+            assert sources.fetch(url=running.url).sha256 == held.sha256
+    assert len(running.asked) == 4
+    held = sources.held_archive()
+    os.utime(archive, ns=(0, 0))
+    assert sources.held_archive() == held  # the time alone is no change
+    change(archive)
+    os.utime(archive, ns=(0, held.changed))
+    assert sources.held_archive() == held  # nothing shows
+    assert sources.held_archive(thoroughly=True) is None
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_another_archive_upstream_is_refused_and_the_old_one_stays(real_looking, tmp_path, own_home, serve_file):
+    held = sources.fetch(file=real_looking)
+    other = tmp_path / "other.zip"
+    shutil.copy(real_looking, other)
+    with zipfile.ZipFile(other, "a") as archive:
+        archive.writestr("more.txt", "more")
+    (own_home / "Arcaro2020.zip").unlink()
+    with serve_file(other) as running, pytest.raises(DataError, match="is another archive"):
+        sources.fetch(url=running.url)
+    assert sources.fetch(file=real_looking).sha256 == held.sha256
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<!DOCTYPE html><title>Log in</title>", "is not a zip archive.*<!DOCTYPE html>"),
+        (b"PK\x05\x06" + bytes(18), "holds no george_060118_data.mat"),
+    ],
+)
+def test_what_is_not_the_archive_is_not_kept(content, said, tmp_path, own_home, serve_file):
+    (tmp_path / "page").write_bytes(content)
+    with serve_file(tmp_path / "page") as running, pytest.raises(DataError, match=said):
+        sources.fetch(url=running.url)
+    assert [path.name for path in own_home.iterdir() if path.name != ".lock"] == []
+
+
+@pytest.mark.parametrize("missing", ["george_060118_data.mat", "red_062419_data.mat", "img_07.png"])
+def test_an_archive_that_lacks_a_file_is_not_recorded(stand_in, missing, tmp_path, own_home):
+    with zipfile.ZipFile(stand_in) as whole, zipfile.ZipFile(tmp_path / "less.zip", "w") as less:
+        for member in whole.infolist():
+            if not member.filename.endswith(missing):
+                less.writestr(member, whole.read(member))
+    with pytest.raises(DataError, match=missing.replace(".", r"\.")):
+        sources.fetch(file=tmp_path / "less.zip")
+    assert [path.name for path in own_home.iterdir() if path.name != ".lock"] == []
+
+
+def test_offline_says_what_to_bring_and_where_to_put_it(own_home, monkeypatch):
+    monkeypatch.setenv("ITMAPS_OFFLINE", "1")
+    for ask in (sources.fetch, lambda: load_recording("monkey1_PL")):
+        with pytest.raises(DataError, match="offline mode forbids") as refused:
+            ask()
+        assert sources.URL in refused.value.fix
+        assert str(own_home / "Arcaro2020.zip") in refused.value.fix
+    monkeypatch.setenv("ITMAPS_OFFLINE", "0")
+    done = brainscore("data", "--offline", "info", "monkey1_PL")
+    assert (done.returncode, "offline mode forbids" in done.stderr) == (3, True)
+    assert brainscore("data", "fetch", "--offline").returncode == 3
+    assert load_recording("it_maps_simulated").simulated
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_eight_processes_at_once_fetch_once_and_read_the_same(stand_in, own_home, serve_file, tmp_path):
+    code = (
+        "import hashlib, sys\nfrom brainscore_itmaps.data import load, sources\n"
+        "true_reader = load.read_array\n"
+        f"def counted(*given):\n    open({str(tmp_path / 'reads')!r}, 'a').write('x')\n    return true_reader(*given)\n"
+        "load.read_array = counted\n"
+        "sources.fetch(url=sys.argv[1], stand_in_will_do=True)\n"
+        "recording = load.load_recording('monkey2_ML', (0, 20))\n"
+        "print(hashlib.sha256(recording.maps.tobytes()).hexdigest(), len(recording.images))"
+    )
+    with serve_file(stand_in) as running:
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, running.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            for _ in range(8)
+        ]
+        outputs = [process.communicate(timeout=120) for process in started]
+    assert [process.returncode for process in started] == [0] * 8, outputs
+    assert len({output for output, _ in outputs}) == 1
+    assert len(running.asked) == 1
+    assert (tmp_path / "reads").read_text() == "x"
+
+
+def test_the_lock_of_a_process_that_died_is_taken_over(stand_in, own_home):
+    own_home.mkdir(parents=True)
+    code = "import sys, time, filelock\nwith filelock.FileLock(sys.argv[1]): print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", code, str(own_home / ".lock")], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(filelock.Timeout):
+        filelock.FileLock(own_home / ".lock", timeout=0.1).acquire()
+    holder.kill()
+    holder.wait()
+    start = time.monotonic()
+    sources.fetch(file=stand_in)
+    assert time.monotonic() - start < 30
+
+
+def limited(own_home, statement, size):
+    code = (
+        "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+        "from pathlib import Path\n"
+        "from brainscore_itmaps import load_recording\nfrom brainscore_itmaps.data import sources\n"
+        f"try: {statement}\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout
+
+
+@pytest.mark.parametrize("size", [100_000, 3_000_000])
+def test_a_full_disk_keeps_what_was_there(stand_in, own_home, size, tmp_path):
+    held = sources.fetch(file=stand_in)
+    other = write_stand_in(tmp_path / "other.zip", seed=2, duration=20)
+    said = limited(own_home, f"sources.fetch(file=Path({str(other)!r}))", size)
+    assert said.startswith("InstallationError Cannot ")
+    assert "File too large" in said
+    assert "free" in said
+    assert "Set ITMAPS_HOME" in said
+    assert sources.held_archive(thoroughly=True) == held
+    assert not [path for path in own_home.iterdir() if path.name.startswith((".candidate", ".Arcaro"))]
+
+
+def test_a_full_disk_while_reading_leaves_nothing_half_written(stand_in, own_home):
+    sources.fetch(file=stand_in)
+    said = limited(own_home, "load_recording('monkey2_ML', (0, 20))", 20_000)
+    assert said.startswith("InstallationError Cannot write")
+    assert list(own_home.glob("prepared/*")) == []
+    assert load_recording("monkey2_ML", (0, 20)).maps.shape == (14, 9, 9, 32)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere: run as another user to see this")
+def test_a_read_only_home_can_be_read_and_says_how_to_write(stand_in, own_home):
+    sources.fetch(file=stand_in)
+    expected = load_recording("monkey2_ML", (0, 20)).maps
+    folders = [own_home, *[path for path in own_home.rglob("*") if path.is_dir()]]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        np.testing.assert_array_equal(load_recording("monkey2_ML", (0, 20)).maps, expected)
+        with pytest.raises(InstallationError, match="ITMAPS_HOME"):
+            load_recording("monkey2_ML", (0, 19))
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+
+
+def test_a_home_that_is_a_file_names_the_variable(stand_in, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ITMAPS_HOME", str(tmp_path / "file"))
+    with pytest.raises(InstallationError, match="ITMAPS_HOME"):
+        sources.fetch(file=stand_in)
+    with pytest.raises(InstallationError, match="ITMAPS_HOME"):
+        load_recording("monkey2_ML", (0, 20), stand_in)
+
+
+def test_a_damaged_record_is_said_and_not_guessed(stand_in, own_home):
+    sources.fetch(file=stand_in)
+    (own_home / "Arcaro2020.lock.json").write_text('{"sha256": ')
+    with pytest.raises(DataError, match="records the archive of Arcaro2020, is damaged"):
+        load_recording("monkey2_ML", (0, 20))
+
+
+def test_clean_removes_what_can_be_made_again_and_all_removes_the_archive_too(stand_in, own_home):
+    sources.fetch(file=stand_in)
+    recording = load_recording("monkey2_ML", (0, 20))
+    (own_home / ".candidate-Arcaro2020.zip").write_bytes(b"left behind")
+    (own_home / "notes-of-mine.txt").write_text("mine")
+    removed = [path for path, _ in remove_kept()]
+    assert own_home / ".candidate-Arcaro2020.zip" in removed
+    assert kept_files()["unpacked"] == kept_files()["prepared"] == kept_files()["leftovers"] == []
+    assert recording.images[0].exists()
+    np.testing.assert_array_equal(load_recording("monkey2_ML", (0, 20)).maps, recording.maps)
+    remove_kept(everything=True)
+    assert not recording.images[0].exists()
+    assert not (own_home / "Arcaro2020.zip").exists()
+    assert (own_home / "Arcaro2020.lock.json").exists()
+    assert (own_home / "notes-of-mine.txt").exists()
+    assert remove_kept(everything=True) == []
