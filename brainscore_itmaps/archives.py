@@ -179,8 +179,6 @@ def _chunks(opened: ZipFile, member: ZipInfo, archive: Path) -> Iterator[bytes]:
             while chunk := source.read(CHUNK):
                 total += len(chunk)
                 yield chunk
-    except (OSError, GeneratorExit):
-        raise
     except Exception as error:  # zipfile and its decompressors raise many kinds on damaged bytes
         raise DataError(
             f"{archive} is damaged: {member.filename}: {one_line(error)}.", "Fetch it again, or bring another copy."

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brainscore_itmaps.data.mattexts import read_texts
 from brainscore_itmaps.errors import DataError, ItMapsError, one_line
 
+NUMERIC = ("single", "double", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 FIX = "Fetch or copy the file again; if it is the one that was published, tell us."
 
 
@@ -32,7 +34,9 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
             return {
                 name: tuple(stored.shape[::-1])
                 for name, stored in opened.items()
-                if isinstance(stored, h5py.Dataset) and stored.shape is not None
+                if isinstance(name, str)  # bytes where a name is no text
+                and isinstance(stored, h5py.Dataset)
+                and stored.shape is not None
             }
 
 
@@ -81,8 +85,11 @@ def numbers(file: Path, name: str, part: Sequence[slice] | None = None) -> NDArr
                 stored = opened[name]
                 _refuse_other_kinds(file, name, stored.dtype)
                 return np.asarray(stored[chosen[::-1]]).T
-        from scipy.io import loadmat
+        from scipy.io import loadmat, whosmat
 
+        kind = {found: kind for found, _, kind in whosmat(file)}[name]
+        if kind not in NUMERIC:  # of other kinds a damaged byte can end the process in scipy's compiled reader
+            raise DataError(f"{file}: {name} holds {kind}, not real numbers.", FIX)
         values = loadmat(file, variable_names=[name])[name]
         if not isinstance(values, np.ndarray) or values.shape != shape:
             raise DataError(f"{file}: {name} is damaged.", FIX)
@@ -100,17 +107,10 @@ def texts(file: Path, name: str) -> list[str]:
     """
     refuse_missing(file, name)
     with _reading(file, name):
-        found = _texts_hdf5(file, name) if _is_hdf5(file) else _texts_scipy(file, name)
+        found = _texts_hdf5(file, name) if _is_hdf5(file) else read_texts(file, name)
     if not found or not all(isinstance(text, str) and text.strip() for text in found):
         raise DataError(f"{file}: {name} is not a list of names.", FIX)
     return [text.strip() for text in found]
-
-
-def _texts_scipy(file: Path, name: str) -> list[Any]:
-    from scipy.io import loadmat
-
-    cells = np.asarray(loadmat(file, variable_names=[name], chars_as_strings=True)[name])
-    return [np.asarray(cell).item() if np.size(cell) == 1 else None for cell in cells.ravel()]
 
 
 def _texts_hdf5(file: Path, name: str) -> list[Any]:

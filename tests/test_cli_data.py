@@ -1,0 +1,224 @@
+"""`brainscore data ...`, as somebody types it."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from local_server import CONTENT, server
+from PIL import Image
+
+from brainscore_itmaps import load_recording
+from brainscore_itmaps.data import sources
+from brainscore_itmaps.data.orientation import ORIENTATIONS
+from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.files import sha256
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
+def brainscore(*arguments, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "brainscore_itmaps", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_list_says_what_is_here_and_imports_nothing_heavy(stand_in):
+    watched = (
+        "import sys, atexit\n"
+        "heavy = ('torch', 'timm', 'xarray', 'brainscore_vision', 'brainscore_core', 'sklearn', 'matplotlib', 'scipy')\n"
+        "atexit.register(lambda: print('imported:', *[name for name in heavy if name in sys.modules]))\n"
+        "sys.argv = ['brainscore', 'data', 'list']\n"
+        "from brainscore_itmaps.cli.start import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", watched], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1].strip() == "imported:"
+    assert re.search(r"monkey2_ML\W+150-300 ms\W+9 x 9\W+not here: brainscore data fetch", done.stdout)
+    sources.fetch(file=stand_in)
+    assert "here, a SIMULATED stand-in" in brainscore("data", "list").stdout
+
+
+def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
+    done = brainscore("data", "fetch", "--from", stand_in, "--sha256", sha256(stand_in))
+    assert done.returncode == 0, done.stderr
+    assert "SIMULATED: this archive is a stand-in" in done.stdout
+    assert sha256(stand_in) in done.stdout
+    assert str(own_home / "Arcaro2020.lock.json") in done.stdout
+    assert sources.held_archive().sha256 == sha256(stand_in)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["fetch", "--from", "nowhere.zip"], 3, "There is no file nowhere.zip"),
+        (["fetch", "--from", "a.zip", "--url", "http://x"], 2, "exclude each other"),
+        (["fetch", "--sha256", "abc"], 2, "is not a sha256"),
+        (["fetch", "--offline"], 3, "offline mode forbids"),
+        (["info", "monkey1_PM"], 2, "Did you mean monkey1_PL"),
+        (["info", "monkey1_PL", "--window", "elive"], 2, "Did you mean elife"),
+        (["info", "monkey1_PL", "--source", "nowhere"], 3, "There is no file or folder nowhere"),
+        (["orient", "monkey1_PL", "--choose", "flip"], 2, "Did you mean flip_"),
+        (["orient", "monkey1_PL", "--out", "x.docx"], 2, "Use .png or .svg or .pdf"),
+        (["orient", "it_maps_simulated"], 2, "in its right orientation"),
+        (["check", "nowhere"], 3, "There is no recording.json in nowhere"),
+        (["simulate", "--official", "x.tar"], 2, "does not end in .zip"),
+        (["package", "monkey1_PL"], 2, "Missing option '--out'"),
+        (["clean"], 0, "nothing to remove"),
+    ],
+)
+def test_a_mistake_is_answered_with_a_sentence(arguments, code, said):
+    done = brainscore("data", *arguments, ITMAPS_OFFLINE="1")
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout + done.stderr
+
+
+def test_info_says_what_a_recording_holds(stand_in, own_home):
+    brainscore("data", "fetch", "--from", stand_in)
+    done = brainscore("data", "info", "monkey2_ML", "--window", "3-17")
+    assert done.returncode == 0, done.stderr
+    for said in (
+        "Arcaro2020.monkey2_ML-simulated",
+        "no animal was recorded",
+        "ML of monkey2, left hemisphere",
+        "32, monkey2_ML-ch01 to monkey2_ML-ch32",
+        "9 x 9 positions, 2 degree(s) apart, over 16 degrees, edges included",
+        "3-17 ms after stimulus onset",
+        "flip_both",
+        "hashed now: unchanged since",
+        sha256(stand_in),
+    ):
+        assert said in done.stdout
+    recording = load_recording("monkey2_ML", (3, 17))
+    assert f"from {recording.maps.min():.4g} to {recording.maps.max():.4g}" in done.stdout
+    maps = recording.maps.reshape(14, -1, 32)
+    rest = [np.corrcoef(one[:, s], np.delete(one, s, 1).mean(1))[0, 1] for one in maps for s in range(32)]
+    assert f"r {np.mean(rest):.2f} between" in done.stdout
+    done = brainscore("data", "info", "monkey1_PL", "--window", "3-17", "--reference-compat", "--source", stand_in)
+    assert "33, monkey1_PL-ch01 to monkey1_PL-ch33" in done.stdout
+    assert "(no name" not in done.stdout
+    with (own_home / "Arcaro2020.zip").open("r+b") as archive:
+        held = sources.held_archive()
+        archive.seek(1000)
+        archive.write(b"changed")
+    os.utime(own_home / "Arcaro2020.zip", ns=(0, held.changed))
+    done = brainscore("data", "info", "monkey2_ML", "--window", "3-17")
+    assert (done.returncode, "has changed since it was recorded" in done.stderr) == (3, True)
+
+
+def test_info_of_the_simulated_recording_tells_its_repeats():
+    done = brainscore("data", "info", "it_maps_simulated")
+    assert "SIMULATED" in done.stdout
+    assert re.search(r"repeats\s+6", done.stdout)
+
+
+def test_orient_draws_all_eight_and_records_a_choice(stand_in, tmp_path):
+    figure = tmp_path / "eight.png"
+    arguments = ("data", "orient", "monkey2_ML", "--window", "0-20", "--source", stand_in)
+    done = brainscore(*arguments, "--out", figure)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in ORIENTATIONS)
+    with Image.open(figure) as picture:
+        assert min(picture.size) > 800
+    assert "transpose holds for all arrays of monkey2" in brainscore(*arguments, "--choose", "transpose").stdout
+    assert load_recording("monkey2_ML", (0, 20), stand_in).orientation == "transpose"
+    assert "now        transpose" in brainscore(*arguments, "--out", figure).stdout
+
+
+def test_check_says_what_is_wrong_and_what_is_worth_knowing(pictures, tmp_path, rng):
+    maps = rng.normal(size=(6, 3, 3, 2))
+    maps[1, :, :, 0] = 4
+    made = Recording.from_arrays(maps, pictures, identifier="mine", window=(0, 9))
+    folder = made.save(tmp_path / "my [b]recording")
+    done = brainscore("data", "check", folder)
+    assert done.returncode == 0
+    assert "mine: 6 pictures, 3 x 3 positions, 2 sites. Nothing is wrong." in done.stdout
+    assert "1 maps are constant" in done.stdout
+    assert "site-00 on picture-1" in done.stdout
+    assert "no split-half ceiling" in done.stdout
+    (folder / "pictures" / "picture-2.png").unlink()
+    done = brainscore("data", "check", folder)
+    assert done.returncode == 3
+    assert "The picture pictures/picture-2.png is missing." in done.stdout
+
+
+def test_package_writes_what_it_names(stand_in, tmp_path):
+    out = tmp_path / "out"
+    done = brainscore("data", "package", "monkey2_ML", "--window", "3-17", "--source", stand_in, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "SIMULATED: not for upload" in done.stdout
+    named = re.findall(r"^sha1 ([0-9a-f]{40})  (\S+) \(", done.stdout, flags=re.MULTILINE)
+    assert len(named) == 3
+    for _, file in named:
+        assert Path(file).exists()
+
+
+def test_simulate_official_writes_an_archive_that_can_be_fetched(tmp_path):
+    done = brainscore("data", "simulate", "--official", tmp_path / "s.zip", "--duration", "2", "--seed", "5")
+    assert done.returncode == 0, done.stderr
+    assert "SIMULATED archive" in done.stdout
+    assert sources.fetch(file=tmp_path / "s.zip").simulated
+
+
+def test_clean_says_what_it_removed(stand_in, own_home):
+    sources.fetch(file=stand_in)
+    done = brainscore("data", "clean")
+    assert re.search(r"removed \S+Arcaro2020-[0-9a-f]{16} \(\d", done.stdout)
+    assert (own_home / "Arcaro2020.zip").exists()
+    assert f"removed {own_home / 'Arcaro2020.zip'}" in brainscore("data", "clean", "--all").stdout
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_control_c_during_a_download_ends_with_130_and_leaves_nothing(own_home):
+    arrived, stop = threading.Event(), threading.Event()
+
+    def answer(handler, number):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        handler.wfile.write(CONTENT[:200_000])
+        handler.wfile.flush()
+        arrived.set()
+        stop.wait(30)
+
+    with server(answer) as running:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "brainscore_itmaps", "data", "fetch", "--url", running.url],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert arrived.wait(30)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+        stop.set()
+    assert process.returncode == 130
+    assert errors.strip() == "interrupted; the same command starts again."
+    assert [path.name for path in own_home.iterdir() if path.name != ".lock"] == []
+
+
+@pytest.mark.allow_hosts(["127.0.0.1"])
+def test_a_network_that_fails_is_one_sentence(own_home):
+    with server(lambda handler, number: None) as running:
+        done = brainscore("data", "fetch", "--url", running.url)
+    assert done.returncode == 5
+    assert running.url in done.stderr
+    assert "tried 3 times" in done.stderr
+    assert "--from FILE" in done.stderr
+
+
+def test_a_folder_of_files_is_a_source_too(unpacked, tmp_path):
+    shutil.copytree(unpacked / "Arcaro2020" / "Red", tmp_path / "files")
+    done = brainscore("data", "info", "monkey2_ML", "--window", "3-17", "--source", tmp_path / "files")
+    assert done.returncode == 0, done.stderr
+    assert f"source       {tmp_path / 'files'}" in done.stdout
