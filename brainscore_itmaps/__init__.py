@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from brainscore_itmaps.bridge.score import score
     from brainscore_itmaps.data.load import load_recording
+    from brainscore_itmaps.data.recording import Grid, Recording
     from brainscore_itmaps.features.grid import to_grid
     from brainscore_itmaps.features.record import record
     from brainscore_itmaps.metrics.pls import predict_left_out
     from brainscore_itmaps.models.load import load_model
 
-__all__ = ["load_model", "load_recording", "predict_left_out", "record", "score", "to_grid"]
+__all__ = ["Grid", "Recording", "load_model", "load_recording", "predict_left_out", "record", "score", "to_grid"]
 
 _ROOMS = {
+    "Grid": "data.recording",
+    "Recording": "data.recording",
     "load_model": "models.load",
     "load_recording": "data.load",
     "predict_left_out": "metrics.pls",

@@ -38,7 +38,7 @@ def brainscore(*arguments, **environment):
 def test_list_says_what_is_here_and_imports_nothing_heavy(stand_in):
     watched = (
         "import sys, atexit\n"
-        "heavy = ('torch', 'timm', 'xarray', 'brainscore_vision', 'brainscore_core', 'sklearn', 'matplotlib', 'scipy')\n"
+        "heavy = ('torch', 'timm', 'xarray', 'brainscore_vision', 'sklearn', 'matplotlib', 'scipy')\n"
         "atexit.register(lambda: print('imported:', *[name for name in heavy if name in sys.modules]))\n"
         "sys.argv = ['brainscore', 'data', 'list']\n"
         "from brainscore_itmaps.cli.start import main; main()"

@@ -30,9 +30,12 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
     figure = Figure(figsize=(width, height))  # laid out by hand: so many axes take a layout engine long
     axes = figure.subplots(len(ORIENTATIONS), len(shown), squeeze=False)
     figure.subplots_adjust(
-        left=1.6 / width, right=1 - 0.1 / width, bottom=0.1 / height, top=1 - 0.6 / height, wspace=0.05, hspace=0.05
+        left=1.6 / width, right=1 - 0.1 / width, bottom=0.1 / height, top=1 - 0.75 / height, wspace=0.05, hspace=0.05
     )
-    pictures = [np.asarray(Image.open(recording.images[image]).convert("L")) for image in shown]
+    pictures = []
+    for image in shown:
+        with Image.open(recording.images[image]) as picture:
+            pictures.append(np.asarray(picture.convert("L")))
     for row, name in enumerate(ORIENTATIONS):
         laid = oriented(maps, name)[..., 0]
         here = name == recording.orientation
@@ -52,8 +55,8 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
         )
     kind = "SIMULATED recording, no animal was recorded" if recording.simulated else "recorded maps"
     figure.suptitle(
-        f"{recording.identifier}: {kind}, mean over {len(recording.sites)} sites, "
-        f"{recording.window[0]}-{recording.window[1]} ms, in the eight orientations",
-        fontsize=10,
+        f"{recording.identifier}, mean over {len(recording.sites)} sites, "
+        f"{recording.window[0]}-{recording.window[1]} ms\n{kind}",
+        fontsize=9,
     )
     return figure
