@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from brainscore_itmaps import load_model, load_recording, score
+from brainscore_itmaps.errors import DataError
 
 ARCHITECTURES = {
     "test_efficientnet": "convolutional",
@@ -165,3 +166,21 @@ def test_another_s_model_that_fails_is_a_sentence():
 
     with pytest.raises(ModelError, match=r"model resnet18_random could not be scored.*--debug"):
         score("resnet18_random")
+
+
+@pytest.mark.parametrize("model", ["timm:test_vit", "pixels"])
+def test_a_recording_of_ones_own_is_scored_as_one_that_comes_with_the_package(model, tmp_path):
+    recording = load_recording("it_maps_simulated")
+    weights = {"weights": "random"} if model.startswith("timm") else {}
+    expected = score(model, **weights)
+    for own in (recording, str(recording.save(tmp_path / "own"))):
+        found = score(model, own, **weights)
+        assert found.score == pytest.approx(expected.score, abs=1e-12)
+        assert found.simulated
+        assert found.recording_sha256 == expected.recording_sha256
+
+
+def test_a_recording_without_repeats_says_why_it_has_no_ceiling(stand_in, own_home):
+    recording = load_recording("monkey2_ML", (0, 20), stand_in)
+    with pytest.raises(DataError, match="keeps no repeats"):
+        score("timm:test_vit", recording, weights="random")

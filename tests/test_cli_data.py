@@ -222,3 +222,15 @@ def test_a_folder_of_files_is_a_source_too(unpacked, tmp_path):
     done = brainscore("data", "info", "monkey2_ML", "--window", "3-17", "--source", tmp_path / "files")
     assert done.returncode == 0, done.stderr
     assert f"source       {tmp_path / 'files'}" in done.stdout
+
+
+def test_own_maps_are_scored_from_their_folder(tmp_path):
+    folder = load_recording("it_maps_simulated").save(tmp_path / "mine")
+    figure = tmp_path / "maps.png"
+    arguments = ("score", "-m", "timm:test_vit", "--weights", "random", "--out", tmp_path / "results")
+    done = brainscore(*arguments, "--benchmark", folder, "--figure", figure)
+    assert done.returncode == 0, done.stderr
+    assert "SIMULATED" in done.stdout
+    assert figure.exists()
+    assert brainscore(*arguments, "-q", "-b", folder).stdout == brainscore(*arguments, "-q").stdout
+    assert "There is no benchmark named" in brainscore(*arguments, "-b", tmp_path).stderr

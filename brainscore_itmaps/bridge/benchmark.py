@@ -48,7 +48,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
     preprocessing. The score says which in ``attrs['field_of_view']``.
     """
 
-    def __init__(self, spec: BenchmarkSpec) -> None:
+    def __init__(self, spec: BenchmarkSpec, recording: Recording | None = None) -> None:
         super().__init__(
             identifier=spec.identifier,
             ceiling_func=self._split_half,
@@ -58,11 +58,12 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         )
         self.spec = spec
         self.region = "IT"
+        self.given = recording
 
     @cached_property
     def recording(self) -> Recording:
         """The recording, loaded when it is first needed."""
-        return load_recording(self.spec.recording)
+        return self.given or load_recording(self.spec.recording)
 
     @property
     def ceiling(self) -> Score:

@@ -1,5 +1,7 @@
 """Which names can be scored; answered without importing Brain-Score or torch."""
 
+from pathlib import Path
+
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
@@ -7,7 +9,9 @@ from brainscore_itmaps.models.names import refuse_unknown_model, timm_architectu
 from brainscore_itmaps.models.zoo import ZOO
 
 
-def refuse_unknown(model: str | None, benchmark: str, layer: str | None = None, weights: str = "pretrained") -> None:
+def refuse_unknown(
+    model: str | None, benchmark: str | None, layer: str | None = None, weights: str = "pretrained"
+) -> None:
     """Refuse names that nothing has, in well under a second: no network library is imported.
 
     Raises
@@ -17,7 +21,7 @@ def refuse_unknown(model: str | None, benchmark: str, layer: str | None = None, 
     ModelError
         For the model.
     """
-    if benchmark not in CATALOGUE:
+    if benchmark is not None and benchmark not in CATALOGUE and not is_folder_of_maps(benchmark):
         if benchmark in identifiers("benchmarks"):
             raise UsageError(
                 f"{benchmark} is a benchmark of Brain-Score's own, not one of spatial maps.",
@@ -41,6 +45,11 @@ def refuse_unknown(model: str | None, benchmark: str, layer: str | None = None, 
             f"{model} is a model of Brain-Score's: it brings its own layer and its own weights.",
             "Leave out --layer and --weights, or name a network of timm (timm:<name>).",
         )
+
+
+def is_folder_of_maps(benchmark: str) -> bool:
+    """Does this name a folder that somebody saved a recording in?"""
+    return (Path(benchmark).expanduser() / "recording.json").is_file()
 
 
 def is_ours(model: str) -> bool:

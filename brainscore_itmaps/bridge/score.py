@@ -4,13 +4,15 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import evaluate
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.names import is_ours, refuse_unknown
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.data.load import load_recording
+from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.models.load import Network, Weights
 from brainscore_itmaps.models.load import load_model as load_network
@@ -19,7 +21,7 @@ from brainscore_itmaps.progress import Report, silent
 
 def score(
     model: str | Network,
-    benchmark: str = "it_maps_simulated",
+    benchmark: str | Recording = "it_maps_simulated",
     layer: str | None = None,
     weights: Weights = "pretrained",
     seed: int = 0,
@@ -35,8 +37,8 @@ def score(
     ----------
     model : str or Network
         A name from the zoo, ``timm:<name>``, any model identifier of Brain-Score, or a loaded network.
-    benchmark : str
-        A name from our catalogue.
+    benchmark : str or Recording
+        A name from our catalogue; or a recording of your own, with repeats, or the folder that it was saved in.
     layer : str, optional
         Layer to read out, by default the one committed to IT; not for Brain-Score's models, which commit their own.
     weights : "pretrained" or "random"
@@ -56,26 +58,44 @@ def score(
             f"A {type(model).__name__} does not say how its pictures are preprocessed or which layer to read.",
             "Give a name, or put it into a brainscore_itmaps.models.load.Network with a ModelSpec that says so.",
         )
-    refuse_unknown(model if isinstance(model, str) else None, benchmark, layer, weights)
+    if isinstance(benchmark, Recording):
+        spec, recording = of_recording(benchmark), benchmark
+        refuse_unknown(model if isinstance(model, str) else None, None, layer, weights)
+    else:
+        refuse_unknown(model if isinstance(model, str) else None, benchmark, layer, weights)
+        recording = recording_of(benchmark)
+        spec = CATALOGUE.get(benchmark) or of_recording(recording)
     if isinstance(model, str) and not is_ours(model):
-        return _score_through_brain_score(model, benchmark, progress)
-    spec = CATALOGUE[benchmark]
-    recording = load_recording(spec.recording)
+        return _score_through_brain_score(model, spec, recording, progress)
     progress("loading the network", 0, 1)
     network = load_network(model, weights, seed) if isinstance(model, str) else model
     return evaluate(network, recording, spec, layer=layer, progress=progress)
 
 
-def _score_through_brain_score(model: str, benchmark: str, progress: Report) -> Result:
+def recording_of(benchmark: str) -> Recording:
+    """Load the recording of a benchmark, by its name or by the folder that it was saved in."""
+    if benchmark in CATALOGUE:
+        return load_recording(CATALOGUE[benchmark].recording)
+    return Recording.load(Path(benchmark).expanduser())
+
+
+def of_recording(recording: Recording) -> BenchmarkSpec:
+    """The benchmark that a recording of one's own is, unnamed in the catalogue."""
+    return BenchmarkSpec(recording.identifier, recording=recording.identifier, version=1, citation=recording.citation)
+
+
+def _score_through_brain_score(model: str, spec: BenchmarkSpec, recording: Recording, progress: Report) -> Result:
     with _as_a_guest():
         attach()
-        from brainscore_vision import load_benchmark, load_model
+        from brainscore_vision import load_model
+
+        from brainscore_itmaps.bridge.benchmark import ItMapsBenchmark
 
         progress("loading the network", 0, 1)
         try:
             candidate = load_model(model)
             progress("recording features", 0, 1)
-            result: Result = load_benchmark(benchmark).evaluate(candidate, progress=progress)
+            result: Result = ItMapsBenchmark(spec, recording).evaluate(candidate, progress=progress)
         except ItMapsError:
             raise
         except Exception as error:  # somebody else's model may fail in any way

@@ -27,7 +27,9 @@ def score(
             "--model", "-m", help="efficientnet_lite0, timm:<any timm name>, or a model identifier of Brain-Score's."
         ),
     ],
-    benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="Name of a benchmark.")] = "it_maps_simulated",
+    benchmark: Annotated[
+        str, typer.Option("--benchmark", "-b", help="Name of a benchmark, or a folder with a recording of your own.")
+    ] = "it_maps_simulated",
     layer: Annotated[str | None, typer.Option(help="Layer to read out; by default the one committed to IT.")] = None,
     weights: Annotated[
         Literal["pretrained", "random"], typer.Option(help="Random weights are said to be random in the result.")
@@ -62,7 +64,7 @@ def score(
     try:
         files += result.save(folder, WHERE_RESULTS_GO)
         if figure is not None:
-            files.append(draw(result, figure))
+            files.append(draw(result, benchmark, figure))
     finally:  # a full disk costs the files, not the number
         if quiet:
             say(str(result.score))
@@ -72,13 +74,13 @@ def score(
                 say(f"written    {file}")
 
 
-def draw(result: "Result", file: Path) -> Path:
+def draw(result: "Result", benchmark: str, file: Path) -> Path:
     """Draw pictures with their maps."""
-    from brainscore_itmaps.data.load import load_recording
+    from brainscore_itmaps.bridge.score import recording_of
     from brainscore_itmaps.reporting.figures import maps_figure
 
     with replacing(file) as beside:
-        maps_figure(result, load_recording(result.recording).images).savefig(beside, dpi=150)
+        maps_figure(result, recording_of(benchmark).images).savefig(beside, dpi=150)
     return file
 
 
