@@ -19,7 +19,7 @@ class Settings:
         Brain-Score's folder of pictures: ``BRAINIO_HOME``, else ``~/.brainio``. Pictures go there because Brain-Score
         compares paths under it without regard to where the folder lies.
     offline : bool
-        ``ITMAPS_OFFLINE`` is set to anything but 0: no connection is ever made.
+        ``ITMAPS_OFFLINE`` is set to anything but 0: recordings are never fetched.
     """
 
     home: Path
