@@ -107,7 +107,8 @@ def load_recording(
     with locked(home, sources.SET_HOME):
         if (recording := _kept(kept)) is not None:  # while we waited, another process read it
             return recording
-        shutil.rmtree(kept, ignore_errors=True)
+        for left_behind in [kept, *home.glob(".pictures-*"), *home.glob("prepared/.*")]:  # by a run that was killed
+            shutil.rmtree(left_behind, ignore_errors=True)
         try:
             with tempfile.TemporaryDirectory(prefix=".pictures-", dir=home) as pictures:
                 progress(f"reading {name}", 0, 1)
