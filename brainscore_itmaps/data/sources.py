@@ -134,14 +134,11 @@ def fetch(
 def offline_error(home: Path) -> DataError:
     """Say which file to bring, and where to put it."""
     held, archive = _read_lock(home), home / ARCHIVE
-    there = f"{archive} is not the archive that was recorded" if archive.exists() and held else "are not here"
+    what = f"The recordings of {NAME} are not here, and offline mode forbids fetching them."
+    if held is not None and archive.exists():
+        what = f"{archive} is not the archive that was recorded, and offline mode forbids fetching it again."
     known = f" (sha256 {held.sha256}, {held.size} bytes)" if held and not held.simulated else ""
-    return DataError(
-        f"The recordings of {NAME} {there}, and offline mode forbids fetching them."
-        if there == "are not here"
-        else f"{there}, and offline mode forbids fetching it again.",
-        f"Bring {URL}{known} and put it at {archive}, or run `brainscore data fetch --from FILE`.",
-    )
+    return DataError(what, f"Bring {URL}{known} and put it at {archive}, or run `brainscore data fetch --from FILE`.")
 
 
 def resolve(source: Path | None, array: Array, progress: Report = silent) -> Source:
@@ -165,7 +162,8 @@ def resolve(source: Path | None, array: Array, progress: Report = silent) -> Sou
     if source.is_dir():
         folder = find_folder(source, array)
         files = [folder / array.mat, *sorted(file for file in (folder / array.pictures).glob("*") if file.is_file())]
-        return Source(folder, hashlib.sha256("".join(map(hash_of, files)).encode()).hexdigest())
+        named = "".join(f"{file.name} {hash_of(file)}\n" for file in files)
+        return Source(folder, hashlib.sha256(named.encode()).hexdigest())
     raise DataError(f"There is no file or folder {source}.", f"Name the archive of {NAME}, or a folder with its files.")
 
 
