@@ -23,7 +23,12 @@ CONTROL = re.compile(r"[\x00-\x1f]")
 
 
 def unpack(
-    archive: Path, folder: Path, *, fix: str = "Name a folder that you may write to.", progress: Report = silent
+    archive: Path,
+    folder: Path,
+    *,
+    called: str | None = None,
+    fix: str = "Name a folder that you may write to.",
+    progress: Report = silent,
 ) -> Path:
     """Unpack a zip archive into a folder that exists only once it is complete.
 
@@ -37,6 +42,8 @@ def unpack(
         The zip file.
     folder : Path
         Must not exist.
+    called : str, optional
+        What the user knows the archive as, where that is not ``archive``.
     fix : str
         How to name another place.
     progress : callable
@@ -50,8 +57,9 @@ def unpack(
     InstallationError
         When there is no room or no permission to write.
     """
-    with _opened(archive) as opened:
-        members = checked_members(opened, archive)
+    name = called or str(archive)
+    with _opened(archive, name) as opened:
+        members = checked_members(opened, name)
         needed = sum(member.file_size for member in members)
         beside = None
         try:
@@ -63,10 +71,10 @@ def unpack(
             inside.mkdir()
             done = 0
             for member in members:
-                path = inside / member_path(member, archive)
+                path = inside / member_path(member, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("xb") as file:
-                    for chunk in _chunks(opened, member, archive):
+                    for chunk in _chunks(opened, member, name):
                         file.write(chunk)
                         done += len(chunk)
                         progress(f"unpacking {archive.name} (MB)", done // 10**6, needed // 10**6)
@@ -74,7 +82,7 @@ def unpack(
         except OSError as error:
             free = shutil.disk_usage(_existing(folder)).free
             raise InstallationError(
-                f"Cannot unpack {archive.name} into {folder.parent}: {error.strerror or error}. "
+                f"Cannot unpack {name} into {folder.parent}: {error.strerror or error}. "
                 f"It takes {needed} bytes; {free} are free. What was there before is untouched.",
                 f"Make room, or: {fix}",
             ) from error
@@ -92,10 +100,11 @@ def is_intact(archive: Path, folder: Path) -> bool:
     DataError
         When the archive cannot be read.
     """
-    with _opened(archive) as opened:
+    name = str(archive)
+    with _opened(archive, name) as opened:
         return all(
-            _checksum(folder / member_path(member, archive)) == (member.file_size, member.CRC)
-            for member in checked_members(opened, archive)
+            _checksum(folder / member_path(member, name)) == (member.file_size, member.CRC)
+            for member in checked_members(opened, name)
         )
 
 
@@ -109,7 +118,7 @@ def _checksum(file: Path) -> tuple[int, int] | None:
     return size, checksum
 
 
-def checked_members(opened: ZipFile, archive: Path) -> list[ZipInfo]:
+def checked_members(opened: ZipFile, archive: str) -> list[ZipInfo]:
     """The files in an archive, after all members have been found harmless.
 
     Raises
@@ -151,7 +160,7 @@ def is_folder(member: ZipInfo) -> bool:
     return member.filename.endswith(("/", "\\"))
 
 
-def member_path(member: ZipInfo, archive: Path) -> PurePosixPath:
+def member_path(member: ZipInfo, archive: str) -> PurePosixPath:
     r"""Where a member goes, relative to the folder; ``\`` separates as ``/`` does, as in archives made on Windows.
 
     Raises
@@ -172,7 +181,7 @@ def member_path(member: ZipInfo, archive: Path) -> PurePosixPath:
     return PurePosixPath(*parts)
 
 
-def _chunks(opened: ZipFile, member: ZipInfo, archive: Path) -> Iterator[bytes]:
+def _chunks(opened: ZipFile, member: ZipInfo, archive: str) -> Iterator[bytes]:
     total = 0
     try:
         with opened.open(member) as source:
@@ -191,30 +200,33 @@ def _chunks(opened: ZipFile, member: ZipInfo, archive: Path) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(archive: Path) -> Iterator[ZipFile]:
+def _opened(archive: Path, name: str) -> Iterator[ZipFile]:
     try:
         opened = ZipFile(archive)
     except OSError as error:
-        raise DataError(f"Cannot read {archive}: {error.strerror or error}.", "Name a file that is there.") from error
+        raise DataError(f"Cannot read {name}: {error.strerror or error}.", "Name a file that is there.") from error
     except Exception as error:  # zipfile raises many kinds on hostile bytes
         raise DataError(
-            f"{archive} is not a zip archive ({one_line(error)}); it begins with {_beginning(archive)!r}.",
-            "Fetch it again, or bring another copy.",
+            f"{name} is not a zip archive: {_first_sight(archive)}.", "Fetch it again, or bring another copy."
         ) from error
     with opened:
         yield opened
 
 
-def _beginning(file: Path) -> str:
+def _first_sight(file: Path) -> str:
     with file.open("rb") as opened:
-        return opened.read(24).decode("ascii", errors="replace")
+        start = opened.read(32)
+    if start.startswith(b"PK"):
+        return "it begins as one, but is cut short or damaged"
+    text = start.decode("ascii", errors="replace").strip()
+    return f"it begins with {text!r}" if text.isprintable() and text.isascii() and text else "it begins as none does"
 
 
 def _existing(folder: Path) -> Path:
     return next(parent for parent in [folder, *folder.parents] if parent.exists())
 
 
-def _refused(archive: Path, member: str, why: str) -> DataError:
+def _refused(archive: str, member: str, why: str) -> DataError:
     return DataError(
         f"{archive} is refused, nothing was unpacked: {member!r}: {why}.", "Bring a copy from a source that you trust."
     )

@@ -94,10 +94,12 @@ def download(
         except requests.HTTPError as error:
             raise DataError(f"{url} cannot be had: {one_line(error)}.", by_hand) from error
         except requests.RequestException as error:
+            came = (
+                f"about {counter.done} of {counter.total or 'unknown'} bytes came" if counter.done else "no byte came"
+            )
+            reason = getattr(error.args[0], "reason", error) if error.args else error  # without urllib3's wrapping
             raise InstallationError(
-                f"{url} could not be downloaded: {one_line(error)} (about {counter.done} of "
-                f"{counter.total or 'unknown'} bytes came; tried {TRIES} times).",
-                by_hand,
+                f"{url} could not be downloaded: {one_line(reason)} ({came}; tried {TRIES} times).", by_hand
             ) from error
         except ValueError as error:  # the hash
             raise DataError(f"{url} gave another file: {one_line(error)}.", by_hand) from error

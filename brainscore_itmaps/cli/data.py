@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 
 from brainscore_itmaps.cli.data_show import check, info, orient, package
-from brainscore_itmaps.cli.terminal import progress_bar, say, shown_size
+from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable
 
@@ -71,12 +71,17 @@ def list_recordings() -> None:
     state = "not here: brainscore data fetch"
     if held is not None:
         state = "here, a SIMULATED stand-in" if held.simulated else "here"
-    table = Table("recording", "window", Column("grid", no_wrap=True), "state", title_justify="left")
-    table.add_row(IDENTIFIER, f"{WINDOW[0]}-{WINDOW[1]} ms", "17 x 17", "inside the package, SIMULATED")
+    rows = [(IDENTIFIER, WINDOW, "17 x 17", "inside the package, SIMULATED")]
     for array in ARRAYS.values():
-        start, stop = array.windows["elife"]
-        table.add_row(array.name, f"{start}-{stop} ms", f"{array.positions} x {array.positions}", state)
-    say(table)
+        rows.append((array.name, array.windows["elife"], f"{array.positions} x {array.positions}", state))
+    table = Table("recording", "window", "grid", "state")
+    for name, (start, stop), grid, where in rows:
+        if output().width < NARROW:
+            say(f"{name}: {start}-{stop} ms, {grid}, {where}")
+        else:
+            table.add_row(name, f"{start}-{stop} ms", grid, where)
+    if table.row_count:
+        say(table)
     say(f"folder     {Settings.from_environment().recordings}")
     for what, files in kept_files().items():
         if files:

@@ -7,7 +7,7 @@ import typer
 from rich.table import Column, Table
 
 from brainscore_itmaps.bridge.names import refuse_unknown
-from brainscore_itmaps.cli.terminal import output, progress_bar, say
+from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
 from brainscore_itmaps.settings import Settings
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 DRAWABLE = (".png", ".svg", ".pdf")
 WHERE_RESULTS_GO = "Name another folder with --out, or set ITMAPS_HOME."
-NARROW = 72
 
 
 def score(

@@ -12,6 +12,9 @@ from rich.table import Table
 from brainscore_itmaps.errors import OutputError
 from brainscore_itmaps.progress import Report
 
+NARROW = 72
+"""Columns below which a table becomes lines."""
+
 
 def output() -> Console:
     """Console of standard output."""

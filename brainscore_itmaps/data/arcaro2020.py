@@ -151,7 +151,8 @@ def window_of(array: Array, window: Window | str | None, reference_compat: bool)
         window = "loader" if reference_compat else "elife"
     if isinstance(window, str):
         if window not in array.windows:
-            raise UsageError(f"{array.name} has no window named {window!r}.", nearest(window, array.windows))
+            fix = f"{nearest(window, array.windows)} Or give it as from-to in ms, such as 100-250."
+            raise UsageError(f"{array.name} has no window named {window!r}.", fix)
         return array.windows[window]
     try:
         start, stop = (int(edge) for edge in window)

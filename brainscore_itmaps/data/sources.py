@@ -106,11 +106,12 @@ def fetch(
         held = _in_order(home) if file is None else None
         if held is None or (held.simulated and not stand_in_will_do):
             return None
-        _refuse_other_hash(held.sha256, sha256, archive)
+        _refuse_other_hash(held.sha256, sha256, str(archive))
         return held
 
     if file is not None and not file.is_file():
-        raise DataError(f"There is no file {file}.", "Name the archive that you have.")
+        what = f"{file} is a folder, not an archive." if file.is_dir() else f"There is no file {file}."
+        raise DataError(what, "Name the archive that you have; a folder of its files can be given to --source.")
     if (held := here()) is not None:  # without the lock: a folder that cannot be written to will do
         return held
     candidate = home / f".candidate-{ARCHIVE}"
@@ -242,13 +243,13 @@ def held_archive(thoroughly: bool = False) -> Held | None:
 def _adopt(candidate: Path, home: Path, origin: str, sha256: str | None, progress: Report) -> Held:
     progress(f"checking {ARCHIVE}", 0, 1)
     digest = hash_of(candidate)
-    _refuse_other_hash(digest, sha256, candidate)
+    _refuse_other_hash(digest, sha256, origin)
     before = _read_lock(home)
     folder = _folder_of(home, digest)
     known = folder.exists()
     try:
         if not known:
-            unpack(candidate, folder, fix=SET_HOME, progress=progress)
+            unpack(candidate, folder, called=origin, fix=SET_HOME, progress=progress)
         simulated = verify_structure(folder)
         if before is not None and not before.simulated and before.sha256 != digest:
             raise DataError(
@@ -289,7 +290,7 @@ def _read_lock(home: Path) -> Held | None:
         ) from error
 
 
-def _refuse_other_hash(digest: str, expected: str | None, file: Path) -> None:
+def _refuse_other_hash(digest: str, expected: str | None, file: str) -> None:
     if expected is not None and digest != expected.lower():
         raise DataError(
             f"{file} is not the expected file: its sha256 is {digest}, asked for was {expected}.",
