@@ -381,7 +381,9 @@ def test_odd_paths_work(red, tmp_path, monkeypatch):
     real = odd / "real"
     shutil.move(red.write(), real)
     (odd / "link").symlink_to(real)
-    monkeypatch.setenv("ITMAPS_HOME", str(odd / "home of mine"))
+    (odd / "home of mine").mkdir()
+    (odd / "home link").symlink_to(odd / "home of mine")
+    monkeypatch.setenv("ITMAPS_HOME", str(odd / "home link"))
     monkeypatch.setenv("BRAINIO_HOME", str(odd / "brain ïo"))
     assert load_recording("monkey2_ML", (0, 20), odd / "link").images[0].is_file()
 
