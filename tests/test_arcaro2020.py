@@ -280,6 +280,16 @@ def test_pictures_of_any_mode_and_size_become_rgb_of_the_same_size(red, mode):
         np.testing.assert_array_equal(np.asarray(opened), expected)
 
 
+def test_a_camera_s_orientation_tag_is_applied(red):
+    lying = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4) * 20)
+    tag = Image.Exif()
+    tag[0x0112] = 6  # to be turned by 90 degrees clockwise
+    lying.save(red.pictures / "img_00.png", exif=tag)
+    recording = load_recording("monkey2_ML", (0, 20), red.write())
+    image = next(image for image in recording.images if image.stem.endswith("img_00"))
+    np.testing.assert_array_equal(np.asarray(Image.open(image))[..., 0], np.rot90(np.asarray(lying), -1))
+
+
 def test_a_picture_that_cannot_be_read_is_an_error_naming_it(red):
     (red.pictures / "img_05.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"The picture .*img_05\.png cannot be read"):

@@ -25,7 +25,7 @@ def recording(request, stand_in):
     if request.param == "reference":
         return load_recording("monkey1_ML", (3, 17), stand_in, reference_compat=True)
     if request.param == "dropped":
-        return replace(load_recording("monkey2_ML", (3, 17), stand_in), dropped=("ch1", "ch2"))
+        return replace(load_recording("monkey2_ML", (3, 17), stand_in), dropped=("ch 1", "ch 2"))
     return load_recording(request.param, (3, 17), stand_in)
 
 
@@ -88,6 +88,12 @@ def test_packaged_files_are_read_back_by_brain_score_and_their_sha1_is_told(reco
     assert about["simulated"] is True
     again = package(recording, tmp_path / "again")
     assert [entry["sha1"] for entry in again["files"]][1:] == [entry["sha1"] for entry in about["files"]][1:]
+
+
+def test_no_name_leads_out_of_the_folder(recording, tmp_path):
+    package(replace(recording, identifier="../../lab/array"), tmp_path / "deep" / "out")
+    assert [path.name for path in tmp_path.rglob("*.nc")] == ["assy_lab_array.nc"]
+    assert len(list((tmp_path / "deep" / "out").iterdir())) == 4
 
 
 def test_brain_score_finds_the_arrays_by_name(stand_in):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 from brainscore_itmaps.data.recording import Grid, Recording, constant_maps
 from brainscore_itmaps.data.saved import read_folder
@@ -80,8 +81,6 @@ def test_pictures_may_be_arrays_and_lie_where_brain_score_wants_them(rng, tmp_pa
     shown = rng.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
     made = Recording.from_arrays(rng.normal(size=(3, 2, 2, 1)), shown, identifier="my.lab", window=(0, 9))
     assert all(file.is_relative_to(tmp_path / "brainio") for file in made.images)
-    from PIL import Image
-
     np.testing.assert_array_equal(np.stack([np.asarray(Image.open(file)) for file in made.images]), shown)
     with pytest.raises(DataError, match="the pictures are float64"):
         Recording.from_arrays(made.maps, shown / 255, identifier="my.lab", window=(0, 9))
@@ -89,6 +88,43 @@ def test_pictures_may_be_arrays_and_lie_where_brain_score_wants_them(rng, tmp_pa
         Recording.from_arrays(made.maps, [*made.images[:2], tmp_path / "no.png"], identifier="my.lab", window=(0, 9))
     with pytest.raises(DataError, match="maps have 3 axes"):
         Recording.from_arrays(made.maps[0], shown, identifier="my.lab", window=(0, 9))
+
+
+@pytest.mark.parametrize(
+    ("values", "window", "said"),
+    [
+        ([[1.0], [2.0, 3.0]], (0, 9), "not one array"),
+        (np.ones((6, 2, 2, 1)) * 1j, (0, 9), "the maps are complex128"),
+        (np.ones((6, 2, 2, 1)), (9, 0), "the window is"),
+        (np.ones((6, 2, 2, 1)), (0.5, 9), "the window is"),
+        (np.ones((6, 2, 2, 1)), (1, 2, 3), "the window is"),
+    ],
+)
+def test_arrays_and_windows_that_are_none_are_refused(pictures, values, window, said):
+    with pytest.raises(DataError, match=said):
+        Recording.from_arrays(values, pictures, identifier="x", window=window)
+
+
+def test_numpy_s_whole_numbers_are_whole_numbers(pictures, tmp_path):
+    window = (np.int64(3), np.int32(9))
+    made = Recording.from_arrays(np.ones((6, 2, 2, 1)), pictures, identifier="x", window=window)
+    assert Recording.load(made.save(tmp_path / "it")).window == (3, 9)
+
+
+def test_a_written_picture_that_somebody_changed_is_written_again(rng):
+    shown = rng.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
+    for content in (b"none", None):
+        made = Recording.from_arrays(np.ones((3, 2, 2, 1)), shown, identifier="x", window=(0, 9))
+        np.testing.assert_array_equal(np.asarray(Image.open(made.images[1])), shown[1])
+        if content:
+            made.images[1].write_bytes(content)
+
+
+def test_a_picture_that_has_gone_is_missed_when_saving(recording, tmp_path):
+    recording.images[3].unlink()
+    with pytest.raises(DataError, match=r"pictures are missing: .*picture-3\.png"):
+        recording.save(tmp_path / "it")
+    assert not (tmp_path / "it").exists()
 
 
 def test_the_hash_of_arrays_follows_what_they_hold(recording, pictures):
@@ -141,7 +177,17 @@ def test_a_folder_made_by_hand_needs_little(pictures, tmp_path):
         ({"pictures": ["../secret.png"]}, "are not names of files in pictures/"),
         ({"pictures": [5]}, "pictures is not a list"),
         ({"pictures": ["a.png", "b.png"]}, r"pictures/a\.png is missing.*pictures/b\.png is missing"),
+        ({"pictures": 5}, "pictures is not a list of file names"),
+        ({"pictures": ["a\x00b", "c" * 300]}, "are not names of files in pictures/"),
         ({"extent": "wide"}, "extent is not a number"),
+        ({"extent": True}, "extent is not a number"),
+        ({"extent": 0}, "extent is not a number"),
+        ({"extent": float("nan")}, "extent is not a number"),
+        ({"extent": 10**400}, "extent is not a number"),
+        ({"window": [10**30, 10**31]}, "window is"),
+        ({"sites": ["a", "a", "b"]}, "several sites are named a"),
+        ({"orientation": "flip-both"}, "Did you mean flip_both"),
+        ({"dropped": None}, "dropped is not a list"),
         ({"version": 2}, "of format None, version 2"),
         ({"format": "x"}, "of format 'x'"),
     ],
@@ -160,7 +206,9 @@ def test_what_is_wrong_with_the_description_is_said(pictures, tmp_path, about, s
         ({"maps": np.full((6, 4, 5, 3), np.nan)}, "not finite"),
         ({"maps": np.zeros((5, 4, 5, 3))}, r"maps have shape \(5, 4, 5, 3\)"),
         ({"maps": np.array([{"an": "object"}])}, "cannot be read"),
-        ({"maps": np.zeros((6, 4, 5, 3)), "y": np.zeros(3)}, "maps have shape"),
+        ({"maps": np.zeros((6, 4, 5, 3)), "y": np.zeros(3)}, "positions that do not ascend|maps have shape"),
+        ({"maps": np.zeros((6, 4, 5, 3)), "y": np.arange(4)[::-1]}, "positions that do not ascend"),
+        ({"maps": np.zeros((6, 0, 5, 3))}, "hold nothing"),
     ],
 )
 def test_what_is_wrong_with_the_arrays_is_said(pictures, tmp_path, values, said):

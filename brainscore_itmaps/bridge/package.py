@@ -9,6 +9,7 @@ from typing import Any
 from brainscore_core.supported_data_standards.brainio.packaging import write_netcdf
 
 from brainscore_itmaps.data.assembly import assembly, stimulus_set
+from brainscore_itmaps.data.pictures import plain_name
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.files import replacing
 
@@ -39,7 +40,7 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
         When the folder cannot be written to.
     """
     data, stimuli = assembly(recording, repeats=True), stimulus_set(recording)
-    assembly_name = f"assy_{recording.identifier.replace('.', '_')}"
+    assembly_name = f"assy_{plain_name(recording.identifier).replace('.', '_')}"
     stimuli_name = f"stimulus_{stimuli.identifier.replace('.', '_')}"
     netcdf, csv, archive = (
         folder / name for name in (f"{assembly_name}.nc", f"{stimuli_name}.csv", f"{stimuli_name}.zip")

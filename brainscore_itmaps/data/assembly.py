@@ -80,7 +80,7 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     data.attrs["sha256"] = recording.sha256
     data.attrs["citation"] = recording.citation
     data.attrs["orientation"] = recording.orientation
-    data.attrs["dropped"] = " ".join(recording.dropped)
+    data.attrs["dropped"] = "\n".join(recording.dropped)
     data.attrs["degrees"] = recording.grid.extent
     return data
 
@@ -120,5 +120,5 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
         simulated=bool(data.attrs["simulated"]),
         repeats=values if repeated else None,
         orientation=data.attrs["orientation"],
-        dropped=tuple(data.attrs["dropped"].split()),
+        dropped=tuple(data.attrs["dropped"].splitlines()),
     )

@@ -106,10 +106,20 @@ def written_pictures(pictures: NDArray[np.uint8], identifier: str) -> tuple[Path
     folder = Settings.from_environment().brainio_home / f"{name}.stimuli-{key}"
     files = tuple(folder / f"{name}-{number:02d}.png" for number in range(len(pictures)))
     for file, pixels in zip(files, pictures, strict=True):
-        if not file.exists():
+        picture = Image.fromarray(pixels)
+        if not holds(file, picture):
             with replacing(file, SET_BRAINIO_HOME) as beside:
-                Image.fromarray(pixels).save(beside)
+                picture.save(beside)
     return files
+
+
+def holds(file: Path, picture: Image.Image) -> bool:
+    """Does a file hold exactly this picture?"""
+    try:
+        with Image.open(file) as stored:
+            return stored.mode == picture.mode and np.array_equal(np.asarray(stored), np.asarray(picture))
+    except (OSError, SyntaxError, ValueError):  # missing, cut short or no picture
+        return False
 
 
 def placed_pictures(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:

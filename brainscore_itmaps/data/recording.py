@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.data.orientation import ORIENTATIONS
+from brainscore_itmaps.errors import DataError, nearest
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,10 @@ class Recording:
         from brainscore_itmaps.data.pictures import written_pictures
 
         if repeats is not None:
-            repeats = np.asarray(repeats, dtype=np.float64)
+            repeats = _real(repeats, identifier)
             if maps is None and repeats.ndim == 5:
                 maps = repeats.mean(axis=1)
-        maps = np.asarray(maps, dtype=np.float64)
+        maps = _real(maps, identifier)
         if maps.ndim != 4:
             raise DataError(
                 f"{identifier}: maps have {maps.ndim} axes, of shape {maps.shape}.",
@@ -163,7 +165,7 @@ class Recording:
             maps=maps,
             images=files,
             grid=grid or Grid(y=Grid.even(rows).y, x=Grid.even(columns).x, extent=16.0),
-            window=window,
+            window=_whole(window, identifier),
             subject=subject,
             area=area,
             sites=tuple(sites) if sites is not None else tuple(f"site-{number:02d}" for number in range(count)),
@@ -193,6 +195,7 @@ class Recording:
         return load_recording_folder(Path(folder))
 
     def __post_init__(self) -> None:
+        self._refuse_description()
         expected = (len(self.images), len(self.grid.y), len(self.grid.x), len(self.sites))
         if self.maps.shape != expected:
             raise DataError(
@@ -208,6 +211,29 @@ class Recording:
             )
         if self.repeats is not None:
             self._refuse_other_repeats(self.repeats, expected)
+
+    def _refuse_description(self) -> None:
+        start, stop = self.window
+        if not (isinstance(start, int) and isinstance(stop, int) and start < stop):
+            raise DataError(
+                f"{self.identifier}: the window is {self.window}.", "Give (from, to) in whole milliseconds."
+            )
+        if self.orientation not in ORIENTATIONS:
+            raise DataError(
+                f"{self.identifier}: the orientation is {self.orientation!r}.", nearest(self.orientation, ORIENTATIONS)
+            )
+        if twice := sorted({site for site in self.sites if self.sites.count(site) > 1}):
+            raise DataError(f"{self.identifier}: several sites are named {', '.join(twice)}.", "Name each differently.")
+        if 0 in self.maps.shape:
+            raise DataError(f"{self.identifier}: maps of shape {self.maps.shape} hold nothing.", "Give some maps.")
+        spread = [np.asarray(points) for points in (self.grid.y, self.grid.x)]
+        if not (0 < self.grid.extent < np.inf) or any(
+            not np.isfinite(points).all() or (np.diff(points) <= 0).any() for points in spread
+        ):
+            raise DataError(
+                f"{self.identifier}: the grid over {self.grid.extent} degrees has positions that do not ascend.",
+                "Give degrees to the right of and below the picture's centre, in ascending order.",
+            )
 
     def _refuse_other_repeats(self, repeats: NDArray[np.float64], expected: tuple[int, ...]) -> None:
         if repeats.ndim != 5 or repeats.shape[:1] + repeats.shape[2:] != expected:
@@ -235,6 +261,26 @@ class Recording:
     def names(self) -> tuple[str, ...]:
         """Name of each image: its file name without the ending."""
         return tuple(image.stem for image in self.images)
+
+
+def _real(values: Any, identifier: str) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise DataError(
+            f"{identifier}: the maps are not one array: {error}.", "Give as many sites everywhere."
+        ) from error
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{identifier}: the maps are {array.dtype}, not real numbers.", "Give numbers.")
+    return array.astype(np.float64)
+
+
+def _whole(window: Sequence[int], identifier: str) -> tuple[int, int]:
+    try:
+        start, stop = (index(edge) for edge in window)  # whole numbers of any kind, numpy's too
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{identifier}: the window is {window!r}.", "Give (from, to) in whole milliseconds.") from error
+    return start, stop
 
 
 def pictures_identifier(recording: Recording) -> str:

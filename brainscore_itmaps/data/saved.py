@@ -23,6 +23,7 @@ FORMAT = "brainscore_itmaps recording"
 VERSION = 1
 ABOUT = "recording.json"
 MAPS = "maps.npz"
+LARGEST = 10**9
 TEXTS = ("identifier", "subject", "area", "citation", "orientation", "sha256")
 
 
@@ -31,9 +32,13 @@ def save_recording(recording: Recording, folder: Path, fix: str = ANOTHER_FOLDER
 
     Raises
     ------
+    DataError
+        When a picture of the recording is not there any more.
     InstallationError
         When the folder is there already, cannot be written to, or the disk is full.
     """
+    if missing := [str(image) for image in recording.images if not image.is_file()]:
+        raise DataError(f"{recording.identifier}: pictures are missing: {', '.join(missing)}.", "Bring them back.")
     if folder.exists():
         raise InstallationError(f"{folder} is there already.", "Name a new folder, or remove that one.")
     refuse_unwritable(folder / ABOUT, fix)
@@ -158,18 +163,17 @@ def _about(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         troubles.append(f"{ABOUT}: window is {about.get('window')!r}; give [from, to] in milliseconds.")
     if not isinstance(about.get("simulated", False), bool):
         troubles.append(f"{ABOUT}: simulated is neither true nor false.")
-    if not isinstance(about.get("extent", 16.0), int | float):
+    if type(about.get("extent", 16.0)) not in (int, float) or not 0 < about.get("extent", 16.0) < LARGEST:
         troubles.append(f"{ABOUT}: extent is not a number of degrees.")
     for name in ("sites", "dropped"):
         if not _is_texts(about.get(name, [])):
             troubles.append(f"{ABOUT}: {name} is not a list of names.")
-    named: list[Any] = [
-        entry.get("file") if isinstance(entry, dict) else entry for entry in about.get("pictures") or [None]
-    ]
-    if not _is_texts(named):
+    entries = about.get("pictures")
+    named = [entry.get("file") if isinstance(entry, dict) else entry for entry in _list(entries)]
+    if not named or not _is_texts(named):
         troubles.append(f"{ABOUT}: pictures is not a list of file names in the order of the maps.")
-    elif outside := [name for name in named if Path(name).name != name or name in ("", ".", "..")]:
-        troubles.append(f"{ABOUT}: {', '.join(map(repr, outside))} are not names of files in pictures/.")
+    elif odd := [name for name in named if not _is_file_name(str(name))]:
+        troubles.append(f"{ABOUT}: {', '.join(map(repr, odd))} are not names of files in pictures/.")
     return (None if troubles else about), troubles
 
 
@@ -223,7 +227,15 @@ def _floating(values: NDArray[Any]) -> NDArray[Any]:
 
 def _is_window(value: Any) -> bool:
     numbers = isinstance(value, list) and len(value) == 2 and all(type(edge) is int for edge in value)
-    return bool(numbers and value[0] < value[1])
+    return bool(numbers and -LARGEST < value[0] < value[1] < LARGEST)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_file_name(name: str) -> bool:
+    return Path(name).name == name and name.isprintable() and 0 < len(name.encode()) < 256 and name not in (".", "..")
 
 
 def _is_texts(value: Any) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from brainscore_itmaps.data.pictures import SET_BRAINIO_HOME
+from brainscore_itmaps.data.pictures import SET_BRAINIO_HOME, holds
 from brainscore_itmaps.data.recording import Grid, Recording, refuse_window
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
@@ -239,18 +239,10 @@ def picture_files() -> tuple[Path, ...]:
     for file, scene in zip(files, scenes, strict=True):
         with Image.open(_photograph(scene)) as photograph:
             cut = photograph.convert("RGB").crop(scene["box"])
-        if not _holds(file, cut):
+        if not holds(file, cut):
             with replacing(file, SET_BRAINIO_HOME) as beside:
                 cut.save(beside)
     return files
-
-
-def _holds(file: Path, picture: Image.Image) -> bool:
-    try:
-        with Image.open(file) as stored:
-            return stored.mode == picture.mode and np.array_equal(np.asarray(stored), np.asarray(picture))
-    except OSError:  # missing or cut short
-        return False
 
 
 def picture_sources() -> set[str]:
