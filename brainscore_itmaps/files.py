@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from brainscore_itmaps.errors import InstallationError
+from brainscore_itmaps.progress import Report, silent
 
 ANOTHER_FOLDER = "Name a folder that you may write to."
 
@@ -26,7 +27,7 @@ def make_readable(file: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, fix: str = ANOTHER_FOLDER) -> Iterator[None]:
+def locked(folder: Path, fix: str = ANOTHER_FOLDER, progress: Report = silent) -> Iterator[None]:
     """Hold a folder for ourselves; wait while another process holds it. The lock of a process that died is free.
 
     Parameters
@@ -35,6 +36,8 @@ def locked(folder: Path, fix: str = ANOTHER_FOLDER) -> Iterator[None]:
         Made if need be.
     fix : str
         How to name another place.
+    progress : callable
+        Told when another process has to be waited for.
 
     Raises
     ------
@@ -44,9 +47,20 @@ def locked(folder: Path, fix: str = ANOTHER_FOLDER) -> Iterator[None]:
     import filelock
 
     refuse_unwritable(folder / ".lock", fix)
-    folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / ".lock"):
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0.5)
+        except filelock.Timeout:
+            progress(f"waiting for another process ({folder / '.lock'})", 0, 1)
+            lock.acquire()
+    except OSError as error:
+        raise InstallationError(f"Cannot lock {folder}: {error.strerror or error}.", fix) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def refuse_unwritable(path: Path, fix: str = ANOTHER_FOLDER) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import platformdirs
 
+from brainscore_itmaps.errors import InstallationError
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -36,8 +38,14 @@ class Settings:
         """Read the environment; makes no folder."""
         home = os.environ.get("ITMAPS_HOME") or platformdirs.user_data_path("brainscore_itmaps")
         brainio_home = os.environ.get("BRAINIO_HOME") or Path("~/.brainio")
+        try:
+            home, brainio_home = Path(home).expanduser(), Path(brainio_home).expanduser()
+        except RuntimeError as error:
+            raise InstallationError(
+                "This user has no home folder.", "Set ITMAPS_HOME and BRAINIO_HOME to folders that you may write to."
+            ) from error
         return cls(
-            home=Path(home).expanduser(),
-            brainio_home=Path(brainio_home).expanduser(),
+            home=home,
+            brainio_home=brainio_home,
             offline=os.environ.get("ITMAPS_OFFLINE", "0") not in ("", "0"),
         )

@@ -1,6 +1,7 @@
 """The maps of Arcaro 2020, read from simulated files of the published layout."""
 
 import shutil
+import zipfile
 
 import cv2
 import h5py
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from brainscore_itmaps import load_recording
-from brainscore_itmaps.data import load
+from brainscore_itmaps.data import load, sources
 from brainscore_itmaps.data.orientation import ORIENTATIONS, oriented, stored
 from brainscore_itmaps.errors import DataError, UsageError
+from brainscore_itmaps.files import sha256
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -119,7 +121,7 @@ def test_a_window_outside_the_recorded_time_is_an_error_that_says_what_there_is(
         load_recording("monkey2_ML", window, stand_in)
 
 
-@pytest.mark.parametrize("window", ["elive", (1, 2, 3), (1.5, 4), ("a", "b"), 5])
+@pytest.mark.parametrize("window", ["elive", (1, 2, 3), (1.5, 4), ("a", "b"), 5, (0, float("inf"))])
 def test_what_is_no_window_is_refused(stand_in, window):
     with pytest.raises(UsageError, match=r"Did you mean elife|Give \(from, to\)"):
         load_recording("monkey2_ML", window, stand_in)
@@ -246,6 +248,14 @@ def test_missing_pictures_are_listed_all_at_once(red):
 def test_case_is_forgiven_where_it_leaves_no_doubt(red):
     (red.pictures / "img_03.png").rename(red.pictures / "IMG_03.PNG")
     assert len(load_recording("monkey2_ML", (0, 20), red.write()).images) == 14
+
+
+def test_two_names_that_lead_to_one_picture_are_no_match(red):
+    names = [str(cell[0]).split("\\")[-1] for cell in red.variables["UniqueNames"][0]]
+    red.variables["UniqueNames"] = cells([*names[:12], "extra.png", "EXTRA.png"])
+    (red.pictures / "Extra.png").write_bytes((red.pictures / names[0]).read_bytes())
+    with pytest.raises(DataError, match=r"Names of several pictures lead to Extra\.png"):
+        load_recording("monkey2_ML", (0, 20), red.write())
 
 
 def test_thirteen_names_and_a_name_given_twice_are_errors(red):
@@ -384,6 +394,39 @@ def test_the_same_file_twice_is_no_guess(red, tmp_path):
         load_recording("monkey2_ML", (0, 20), red.folder)
     with pytest.raises(DataError, match="There is no file or folder"):
         load_recording("monkey2_ML", source=tmp_path / "nowhere")
+
+
+def test_a_file_that_was_named_is_that_file_and_no_other(red):
+    red.write()
+    shutil.copytree(red.folder, red.folder / "copy")
+    assert load_recording("monkey2_ML", (0, 20), red.file).maps.shape == (14, 9, 9, 32)
+    red.file.unlink()
+    with pytest.raises(DataError, match="There is no file or folder"):
+        load_recording("monkey2_ML", (0, 20), red.file)
+
+
+def test_a_source_that_changes_while_it_is_waited_for_is_not_read(stand_in, red, tmp_path, monkeypatch):
+    source = tmp_path / "source.zip"
+    shutil.copy(stand_in, source)
+    resolve = sources.resolve
+
+    def resolve_and_change(*given):
+        found = resolve(*given)
+        monkeypatch.setattr(sources, "resolve", resolve)
+        with zipfile.ZipFile(source, "a") as archive:
+            archive.writestr("more", "more")
+        return found
+
+    monkeypatch.setattr(sources, "resolve", resolve_and_change)
+    with pytest.raises(DataError, match="has changed while it was waited for"):
+        load_recording("monkey2_ML", (0, 20), source)
+    assert load_recording("monkey2_ML", (0, 20), source).sha256 == sha256(source)
+
+
+def test_a_time_axis_longer_than_any_recording_is_refused_before_it_is_read(red):
+    red.variables["imageRF"] = np.zeros((9, 9, 5001, 32, 14), np.uint8)
+    with pytest.raises(DataError, match=r"imageRF has shape \(9, 9, 5001, 32, 14\).*up to 5000"):
+        load_recording("monkey2_ML", (0, 20), red.write(do_compression=True))
 
 
 def test_odd_paths_work(red, tmp_path, monkeypatch):

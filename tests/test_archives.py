@@ -118,7 +118,7 @@ def test_an_encrypted_member_is_refused(tmp_path):
     content = bytearray(archive_of(tmp_path / "e.zip", {"a": b"1"}).read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
     (tmp_path / "e.zip").write_bytes(content)
-    with pytest.raises(DataError, match="encrypted"):
+    with pytest.raises(DataError, match="nothing was unpacked: 'a': it is encrypted"):
         unpack(tmp_path / "e.zip", tmp_path / "out")
 
 
@@ -152,6 +152,18 @@ def test_a_bomb_that_declares_less_is_stopped_by_what_it_writes(tmp_path):
     with pytest.raises(DataError, match="is damaged"):
         unpack(archive, tmp_path / "out")
     assert everything(tmp_path) == ["bomb.zip"]
+
+
+def test_a_member_that_ends_before_its_declared_size_is_damaged(tmp_path):
+    archive = bomb(tmp_path / "short.zip", 10**6)
+    content = bytearray(archive.read_bytes())
+    size = (10**6).to_bytes(4, "little")
+    while size in content:
+        at = content.index(size)
+        content[at : at + 4] = (10**6 + 100).to_bytes(4, "little")
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match="ends after 1000000 of 1000100 bytes"):
+        unpack(archive, tmp_path / "out")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.99])

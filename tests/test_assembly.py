@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from brainscore_itmaps import load_recording
 from brainscore_itmaps.bridge.package import package
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.data.assembly import assembly, recording_from, stimulus_set
+from brainscore_itmaps.data.recording import Recording
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -88,6 +90,19 @@ def test_packaged_files_are_read_back_by_brain_score_and_their_sha1_is_told(reco
     assert about["simulated"] is True
     again = package(recording, tmp_path / "again")
     assert [entry["sha1"] for entry in again["files"]][1:] == [entry["sha1"] for entry in about["files"]][1:]
+
+
+def test_pictures_that_merely_lie_under_brain_score_s_home_are_named_by_what_they_show(pictures, tmp_path):
+    home = tmp_path / "brainio" / "mine"
+    home.mkdir(parents=True)
+    identifiers = set()
+    for turn in range(2):
+        files = [
+            shutil.copy(picture, home / f"{number}.png") for number, picture in enumerate(pictures[turn : turn + 3])
+        ]
+        made = Recording.from_arrays(np.ones((3, 2, 2, 1)), files, identifier="x", window=(0, 9))
+        identifiers.add(stimulus_set(made).identifier)
+    assert len(identifiers) == 2
 
 
 def test_no_name_leads_out_of_the_folder(recording, tmp_path):

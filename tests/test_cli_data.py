@@ -64,6 +64,8 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
     [
         (["fetch", "--from", "nowhere.zip"], 3, "There is no file nowhere.zip"),
         (["fetch", "--from", "a.zip", "--url", "http://x"], 2, "exclude each other"),
+        (["fetch", "--url", "foo"], 2, "is no address"),
+        (["fetch", "--from", "x" * 300], 5, "File name too long"),
         (["fetch", "--sha256", "abc"], 2, "is not a sha256"),
         (["fetch", "--offline"], 3, "offline mode forbids"),
         (["info", "monkey1_PM"], 2, "Did you mean monkey1_PL"),
@@ -169,6 +171,8 @@ def test_simulate_official_writes_an_archive_that_can_be_fetched(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "SIMULATED archive" in done.stdout
     assert sources.fetch(file=tmp_path / "s.zip").simulated
+    done = brainscore("data", "simulate", "--official", tmp_path / "s.zip")
+    assert (done.returncode, "is there already" in done.stderr) == (2, True)
 
 
 def test_clean_says_what_it_removed(stand_in, own_home):

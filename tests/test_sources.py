@@ -15,6 +15,7 @@ import pytest
 from brainscore_itmaps import load_recording
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.data.kept import kept_files, remove_kept
+from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.data.stand_in import write_stand_in
 from brainscore_itmaps.errors import DataError, InstallationError
 from brainscore_itmaps.files import sha256
@@ -120,6 +121,40 @@ def test_an_archive_that_changed_is_fetched_again_or_refused_offline(real_lookin
     os.utime(archive, ns=(0, held.changed))
     assert sources.held_archive() == held  # nothing shows
     assert sources.held_archive(thoroughly=True) is None
+    with serve_file(real_looking) as running:
+        assert sources.fetch(url=running.url).sha256 == held.sha256  # who asks for it gets it checked
+    assert len(running.asked) == 1
+
+
+def test_an_unpacked_folder_that_was_changed_does_not_stand_in_a_good_archive_s_way(stand_in, own_home):
+    sources.fetch(file=stand_in)
+    next(own_home.glob("Arcaro2020-*/**/img_05.png")).unlink()
+    assert sources.fetch(file=stand_in).simulated
+
+
+def test_the_real_archive_put_in_the_place_of_a_stand_in_is_taken(stand_in, real_looking, own_home, monkeypatch):
+    monkeypatch.setenv("ITMAPS_OFFLINE", "1")
+    sources.fetch(file=stand_in)
+    with pytest.raises(DataError, match="Only a simulated stand-in is here"):
+        sources.fetch()
+    shutil.copy(real_looking, own_home / "Arcaro2020.zip")
+    assert not load_recording("monkey2_ML", (0, 20)).simulated
+    assert sources.fetch().sha256 == sha256(real_looking)
+
+
+def test_waiting_for_another_process_is_told(stand_in, own_home):
+    own_home.mkdir(parents=True)
+    steps = []
+
+    def told(step, done, total):
+        steps.append(step)
+        if step.startswith("waiting"):
+            holder.release()
+
+    holder = filelock.FileLock(own_home / ".lock")
+    with holder:
+        sources.fetch(file=stand_in, progress=told)
+    assert steps[0].startswith("waiting for another process")
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
@@ -285,6 +320,8 @@ def test_clean_removes_what_can_be_made_again_and_all_removes_the_archive_too(st
     recording = load_recording("monkey2_ML", (0, 20))
     (own_home / ".candidate-Arcaro2020.zip").write_bytes(b"left behind")
     (own_home / "notes-of-mine.txt").write_text("mine")
+    shown = np.zeros((3, 4, 4, 3), np.uint8)
+    mine = Recording.from_arrays(np.ones((3, 2, 2, 1)), shown, identifier="Arcaro2020.mylab", window=(0, 9))
     removed = [path for path, _ in remove_kept()]
     assert own_home / ".candidate-Arcaro2020.zip" in removed
     assert kept_files()["unpacked"] == kept_files()["prepared"] == kept_files()["leftovers"] == []
@@ -295,4 +332,5 @@ def test_clean_removes_what_can_be_made_again_and_all_removes_the_archive_too(st
     assert not (own_home / "Arcaro2020.zip").exists()
     assert (own_home / "Arcaro2020.lock.json").exists()
     assert (own_home / "notes-of-mine.txt").exists()
+    assert all(image.exists() for image in mine.images)
     assert remove_kept(everything=True) == []

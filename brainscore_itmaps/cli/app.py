@@ -13,7 +13,7 @@ from brainscore_itmaps.cli.doctor import doctor
 from brainscore_itmaps.cli.link import link, unlink
 from brainscore_itmaps.cli.score import score
 from brainscore_itmaps.cli.terminal import errors
-from brainscore_itmaps.errors import ItMapsError
+from brainscore_itmaps.errors import InstallationError, ItMapsError
 
 app = typer.Typer(
     help="Score vision networks on spatially resolved maps of macaque IT activity.",
@@ -55,6 +55,12 @@ def run() -> None:
             traceback.print_exc()
         errors().print(f"[bold red]error:[/] {_plain(error.args[0])} [bold]{_plain(error.fix)}[/]", soft_wrap=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # a disk or a name that nobody thought of
+        if os.environ.get("ITMAPS_DEBUG"):
+            traceback.print_exc()
+        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        errors().print(f"[bold red]error:[/] {_plain(what)}.", soft_wrap=True)
+        sys.exit(InstallationError.exit_code)
 
 
 def _plain(text: str) -> str:

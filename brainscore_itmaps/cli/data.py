@@ -39,6 +39,8 @@ def fetch(
 
     if file is not None and url is not None:
         raise UsageError("--from and --url exclude each other.", "Give the file, or the mirror.")
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise UsageError(f"{url} is no address that can be downloaded from.", "Give one that begins with https://.")
     if sha256 is not None and not (len(sha256) == 64 and set(sha256.lower()) <= set("0123456789abcdef")):
         raise UsageError(f"{sha256!r} is not a sha256.", "It has 64 digits from 0 to 9 and a to f.")
     with progress_bar() as progress:
@@ -134,6 +136,8 @@ def simulate(
 def _simulate_official(out: Path, seed: int, duration: int) -> None:
     if out.suffix != ".zip":
         raise UsageError(f"{out} does not end in .zip.", "The file is a zip archive; name it so.")
+    if out.exists():
+        raise UsageError(f"{out} is there already.", "Name a new file, so that no recording is lost.")
     refuse_unwritable(out)
     from brainscore_itmaps.data.stand_in import write_stand_in
 

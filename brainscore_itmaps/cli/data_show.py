@@ -54,9 +54,10 @@ def info(array: Name, window: Window = None, source: Place = None, reference_com
     lines["maps"] = (
         f"{maps.dtype}, from {maps.min():.4g} to {maps.max():.4g}, mean {maps.mean():.4g}, in the units of the file"
     )
-    lines["sites agree"] = (
-        f"r {_agreement(recording):.2f} between one site's map and the mean of the others, mean over all"
-    )
+    if sites > 1:
+        lines["sites agree"] = (
+            f"r {_agreement(recording):.2f} between a site's map and the mean of the others, on average"
+        )
     if constant := constant_maps(recording):
         lines["constant"] = f"{len(constant)} maps, undefined for correlations: " + _some(constant)
     lines["orientation"] = recording.orientation

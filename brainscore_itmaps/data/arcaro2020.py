@@ -23,6 +23,7 @@ CITATION = (
     "https://doi.org/10.7554/eLife.53798"
 )
 PICTURES = 14
+LONGEST = 5000
 LOADER_SIZE = 224
 MARKER = "SIMULATED"
 """A variable of this name says that a file is a stand-in, which no animal was recorded for."""
@@ -157,7 +158,7 @@ def window_of(array: Array, window: Window | str | None, reference_compat: bool)
     try:
         start, stop = (int(edge) for edge in window)
         exact = (start, stop) == tuple(window)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         exact = False
     if not exact:
         raise UsageError(f"{window!r} is not a window.", "Give (from, to) in whole milliseconds, or a name.")
@@ -167,7 +168,7 @@ def window_of(array: Array, window: Window | str | None, reference_compat: bool)
 def recorded_shape(array: Array) -> str:
     """The shape of ``imageRF`` in words."""
     n = array.positions
-    return f"({n}, {n}, time, {array.channels}, {PICTURES}): x, y, time in ms, channel, image"
+    return f"({n}, {n}, time, {array.channels}, {PICTURES}): x, y, time in ms (up to {LONGEST}), channel, image"
 
 
 def refuse_shape(file: Path, array: Array) -> int:
@@ -181,7 +182,12 @@ def refuse_shape(file: Path, array: Array) -> int:
     refuse_missing(file, "imageRF", "UniqueNames")
     shape = shapes(file)["imageRF"]
     n = array.positions
-    if len(shape) != 5 or shape[:2] != (n, n) or shape[2] < 1 or shape[3:] != (array.channels, PICTURES):
+    if (
+        len(shape) != 5
+        or shape[:2] != (n, n)
+        or not 1 <= shape[2] <= LONGEST
+        or shape[3:] != (array.channels, PICTURES)
+    ):
         raise DataError(f"{file}: imageRF has shape {shape}; expected {recorded_shape(array)}.", BRING)
     return shape[2]
 

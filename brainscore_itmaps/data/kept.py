@@ -1,9 +1,10 @@
 """What is kept of recordings on this machine, and how to be rid of it."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
-from brainscore_itmaps.data.arcaro2020 import NAME
+from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME
 from brainscore_itmaps.data.sources import ARCHIVE, SET_HOME
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.files import locked
@@ -26,7 +27,12 @@ def kept_files() -> dict[str, Kept]:
         "archive": [home / ARCHIVE],
         "unpacked": [*home.glob(f"{NAME}-*")],
         "prepared": [*home.glob("prepared/*-*")],
-        "pictures": [*settings.brainio_home.glob(f"{NAME}.*stimuli-*")],
+        "pictures": [
+            path
+            for subject in {array.subject for array in ARRAYS.values()}
+            for ending in ("", "-simulated")
+            for path in settings.brainio_home.glob(f"{NAME}.{subject}{ending}.stimuli-*")
+        ],
         "leftovers": [path for place in (home, home / "prepared") for path in place.glob(".*-*")],
     }
     return {what: [(path, _size(path)) for path in sorted(paths) if path.exists()] for what, paths in found.items()}
@@ -68,5 +74,8 @@ def remove_kept(everything: bool = False) -> Kept:
 
 
 def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if file.is_file())
+    size = 0
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        with suppress(FileNotFoundError):  # another process is just removing it
+            size += file.lstat().st_size if file.is_file() else 0
+    return size

@@ -89,9 +89,7 @@ def load_recording(
     chosen = window_of(array, window, reference_compat)
     if orientation is not None:
         orientations.refuse_orientation(orientation)
-    if source is not None and source.name == array.mat:
-        source = source.parent
-    maps_only = source is not None and source.suffix.lower() == ".mat"
+    maps_only = source is not None and source.suffix.lower() == ".mat" and source.name != array.mat
     if maps_only and reference_compat:
         raise UsageError("The published loader reads no response maps.", "Leave out reference_compat.")
     found = sources.resolve(source, array, progress)
@@ -104,7 +102,7 @@ def load_recording(
     kept = home / "prepared" / f"{name}-{key}"
     if (recording := _kept(kept)) is not None:
         return recording
-    with locked(home, sources.SET_HOME):
+    with locked(home, sources.SET_HOME, progress):
         if (recording := _kept(kept)) is not None:  # while we waited, another process read it
             return recording
         for left_behind in [kept, *home.glob(".pictures-*"), *home.glob("prepared/.*")]:  # by a run that was killed
@@ -112,6 +110,7 @@ def load_recording(
         try:
             with tempfile.TemporaryDirectory(prefix=".pictures-", dir=home) as pictures:
                 progress(f"reading {name}", 0, 1)
+                sources.refuse_changed(found, array)
                 if maps_only:
                     recording = read_response_maps(
                         found.place, array, chosen, orientation, found.sha256, Path(pictures)
@@ -132,7 +131,7 @@ def load_recording(
 def _kept(folder: Path) -> Recording | None:
     try:
         recording = load_recording_folder(folder)
-    except DataError:  # not there, or changed by somebody: it is read again
+    except (DataError, OSError):  # not there, changed by somebody, or just being removed: it is read again
         return None
     return replace(recording, images=placed_pictures(recording.images, pictures_identifier(recording)))
 

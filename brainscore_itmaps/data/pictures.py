@@ -45,6 +45,8 @@ def find_pictures(names: Sequence[str], folder: Path) -> list[Path]:
         found += alike[:1]
         if len(alike) != 1 or not alike[0].is_file():
             missing.append(name)
+    if shared := sorted({file.name for file in found if found.count(file) > 1}):
+        raise DataError(f"Names of several pictures lead to {', '.join(shared)} in {folder}.", FIX)
     if missing:
         raise DataError(f"{len(missing)} of {len(names)} pictures are not in {folder}: {', '.join(missing)}.", FIX)
     return found
@@ -131,7 +133,8 @@ def placed_pictures(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:
         When that folder cannot be written to.
     """
     home = Settings.from_environment().brainio_home
-    if all(file.is_relative_to(home) for file in files):
+    (folder,) = folders if len(folders := {file.parent for file in files}) == 1 else (None,)
+    if folder is not None and folder.parent == home and re.search(r"\.stimuli-[0-9a-f]{12}$", folder.name):
         return tuple(files)
     hashes = "".join(sha256(file) for file in files)
     folder = home / f"{plain_name(identifier)}.stimuli-{hashlib.sha256(hashes.encode()).hexdigest()[:12]}"

@@ -186,14 +186,16 @@ def _pictures(folder: Path, about: dict[str, Any]) -> tuple[list[Path], list[str
         files.append(file)
         if not file.is_file():
             troubles.append(f"The picture pictures/{name} is missing.")
-        elif expected is not None:
-            if sha256(file) != expected:
-                troubles.append(f"The picture pictures/{name} is not the one that was saved (sha256).")
-        else:
-            try:
+            continue
+        try:
+            if expected is None:
                 read_picture(file)
-            except DataError as error:
-                troubles.append(error.args[0])
+            elif sha256(file) != expected:
+                troubles.append(f"The picture pictures/{name} is not the one that was saved (sha256).")
+        except DataError as error:
+            troubles.append(error.args[0])
+        except OSError as error:
+            troubles.append(f"The picture pictures/{name} cannot be read: {error.strerror}.")
     return files, troubles
 
 
@@ -201,9 +203,9 @@ def _arrays(folder: Path, about: dict[str, Any]) -> tuple[dict[str, NDArray[np.f
     file = folder / MAPS
     if not file.is_file():
         return {}, [f"There is no {MAPS} in {folder}."]
-    if "maps_sha256" in about and sha256(file) != about["maps_sha256"]:
-        return {}, [f"{MAPS} is not the one that was saved (sha256)."]
     try:
+        if "maps_sha256" in about and sha256(file) != about["maps_sha256"]:
+            return {}, [f"{MAPS} is not the one that was saved (sha256)."]
         with np.load(file, allow_pickle=False) as opened:
             arrays = {name: opened[name] for name in ("maps", "repeats", "y", "x") if name in opened}
     except Exception as error:  # numpy and zipfile raise many kinds on damaged bytes

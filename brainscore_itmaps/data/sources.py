@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,7 +104,7 @@ def fetch(
     archive = home / ARCHIVE
 
     def here() -> Held | None:
-        held = _in_order(home) if file is None else None
+        held = _in_order(home, thoroughly=not stand_in_will_do) if file is None else None
         if held is None or (held.simulated and not stand_in_will_do):
             return None
         _refuse_other_hash(held.sha256, sha256, str(archive))
@@ -115,15 +116,19 @@ def fetch(
     if (held := here()) is not None:  # without the lock: a folder that cannot be written to will do
         return held
     candidate = home / f".candidate-{ARCHIVE}"
-    with locked(home, SET_HOME):
+    with locked(home, SET_HOME, progress):
         try:
             if (held := here()) is not None:  # while we waited, another process brought it
                 return held
             if file is not None:
                 _copy(file, candidate)
                 return _adopt(candidate, home, str(file), sha256, progress)
-            if archive.is_file() and _read_lock(home) is None:  # somebody put it there
+            before = _read_lock(home)
+            if archive.is_file() and before is None:  # somebody put it there
                 return _adopt(archive, home, str(archive), sha256, progress)
+            if archive.is_file() and before is not None and before.simulated and _in_order(home) is None:
+                with suppress(DataError):  # in the place of a stand-in; or it is that stand-in, damaged
+                    return _adopt(archive, home, str(archive), sha256, progress)
             if settings.offline if offline is None else offline:
                 raise offline_error(home)
             download(url, candidate, sha256=sha256, timeout=timeout, progress=progress)
@@ -136,7 +141,9 @@ def offline_error(home: Path) -> DataError:
     """Say which file to bring, and where to put it."""
     held, archive = _read_lock(home), home / ARCHIVE
     what = f"The recordings of {NAME} are not here, and offline mode forbids fetching them."
-    if held is not None and archive.exists():
+    if held is not None and held.simulated and _in_order(home) is not None:
+        what = "Only a simulated stand-in is here, and offline mode forbids fetching the recordings."
+    elif held is not None and archive.exists():
         what = f"{archive} is not the archive that was recorded, and offline mode forbids fetching it again."
     known = f" (sha256 {held.sha256}, {held.size} bytes)" if held and not held.simulated else ""
     return DataError(what, f"Bring {URL}{known} and put it at {archive}, or run `brainscore data fetch --from FILE`.")
@@ -158,14 +165,27 @@ def resolve(source: Path | None, array: Array, progress: Report = silent) -> Sou
     if source is None:
         held = fetch(stand_in_will_do=True, progress=progress)
         return Source(Settings.from_environment().recordings / ARCHIVE, held.sha256)
-    if source.is_file():
+    if source.is_file() and source.name != array.mat:
         return Source(source, hash_of(source))
-    if source.is_dir():
-        folder = find_folder(source, array)
+    if source.exists():
+        folder = find_folder(source, array) if source.is_dir() else source.parent
         files = [folder / array.mat, *sorted(file for file in (folder / array.pictures).glob("*") if file.is_file())]
         named = "".join(f"{file.name} {hash_of(file)}\n" for file in files)
         return Source(folder, hashlib.sha256(named.encode()).hexdigest())
     raise DataError(f"There is no file or folder {source}.", f"Name the archive of {NAME}, or a folder with its files.")
+
+
+def refuse_changed(source: Source, array: Array) -> None:
+    """Refuse a source that is not any more what was hashed; asked while our folder is locked, before it is read.
+
+    Raises
+    ------
+    DataError
+        Naming the source.
+    """
+    now = resolve(source.place / array.mat if source.place.is_dir() else source.place, array)
+    if now.sha256 != source.sha256:
+        raise DataError(f"{source.place} has changed while it was waited for.", "Run the same again.")
 
 
 def files_of(source: Source, array: Array, progress: Report = silent) -> Path:
@@ -220,13 +240,13 @@ def verify_structure(root: Path) -> bool:
     return simulated
 
 
-def _in_order(home: Path) -> Held | None:
-    """The recorded archive if it is there and unchanged. A changed one is taken away, to be fetched again."""
+def _in_order(home: Path, thoroughly: bool = False) -> Held | None:
+    """The recorded archive if it is there and unchanged; hashed where size and time do not speak for it already."""
     held, archive = _read_lock(home), home / ARCHIVE
     if held is None or not archive.is_file():
         return None
     now = archive.stat()
-    if (now.st_size, now.st_mtime_ns) == (held.size, held.changed):
+    if not thoroughly and (now.st_size, now.st_mtime_ns) == (held.size, held.changed):
         return held
     if now.st_size == held.size and hash_of(archive) == held.sha256:
         return held
@@ -235,9 +255,7 @@ def _in_order(home: Path) -> Held | None:
 
 def held_archive(thoroughly: bool = False) -> Held | None:
     """What is recorded of the archive, if it is here and unchanged; hashed anew when asked for ``thoroughly``."""
-    home = Settings.from_environment().recordings
-    held = _in_order(home)
-    return None if held is None or (thoroughly and hash_of(home / ARCHIVE) != held.sha256) else held
+    return _in_order(Settings.from_environment().recordings, thoroughly)
 
 
 def _adopt(candidate: Path, home: Path, origin: str, sha256: str | None, progress: Report) -> Held:
@@ -246,9 +264,10 @@ def _adopt(candidate: Path, home: Path, origin: str, sha256: str | None, progres
     _refuse_other_hash(digest, sha256, origin)
     before = _read_lock(home)
     folder = _folder_of(home, digest)
-    known = folder.exists()
+    known = folder.exists() and is_intact(candidate, folder)
     try:
         if not known:
+            shutil.rmtree(folder, ignore_errors=True)
             unpack(candidate, folder, called=origin, fix=SET_HOME, progress=progress)
         simulated = verify_structure(folder)
         if before is not None and not before.simulated and before.sha256 != digest:
