@@ -13,6 +13,7 @@ from PIL import Image
 from brainscore_itmaps.data.recording import Grid, Recording, constant_maps
 from brainscore_itmaps.data.saved import read_folder
 from brainscore_itmaps.errors import DataError, InstallationError
+from brainscore_itmaps.files import sha256
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -237,3 +238,17 @@ def test_a_picture_by_hand_that_is_none_is_found_out(pictures, tmp_path):
     folder = by_hand(tmp_path / "mine", pictures)
     (folder / "pictures" / "picture-3.png").write_bytes(b"other")
     assert "picture-3.png cannot be read" in read_folder(folder)[1][0]
+
+
+def test_a_picture_that_is_none_is_refused_before_anything_is_computed(recording, pictures, tmp_path):
+    folder = recording.save(tmp_path / "it")
+    about = json.loads((folder / "recording.json").read_text())
+    (folder / "pictures" / "picture-2.png").write_text("no picture")
+    about["pictures"][2]["sha256"] = sha256(folder / "pictures" / "picture-2.png")
+    (folder / "recording.json").write_text(json.dumps(about))
+    assert "picture-2.png cannot be read" in read_folder(folder)[1][0]
+    pictures[4].write_text("no picture")
+    with pytest.raises(DataError, match=r"picture-4\.png cannot be read"):
+        Recording.from_arrays(recording.maps, pictures, identifier="x", window=(0, 9))
+    with pytest.raises(DataError, match="has no identifier"):
+        Recording.from_arrays(recording.maps, recording.images[:0], identifier=" ", window=(0, 9))

@@ -104,12 +104,14 @@ def orient(
         raise UsageError(f"{array} is simulated in its right orientation.", "Name an array of Arcaro 2020.")
     if choose is not None:
         written = choose_orientation(recording, choose)
+        _say_simulated(recording)
         say(f"{choose} holds for all arrays of {recording.subject} in this source from now on, recorded in {written}")
         return
     from brainscore_itmaps.reporting.orientation import orientation_figure
 
     with replacing(file) as beside:
         orientation_figure(recording).savefig(beside, dpi=110)
+    _say_simulated(recording)
     say(f"written    {file}")
     say(f"now        {recording.orientation}")
     say(f"choose     brainscore data orient {array} --choose NAME, with the row that puts responses on faces:")
@@ -171,6 +173,11 @@ def _load(array: str, window: str | None, source: Path | None, reference_compat:
         return load_recording(
             array, parsed_window(window), source, reference_compat=reference_compat, progress=progress
         )
+
+
+def _say_simulated(recording: "Recording") -> None:
+    if recording.simulated:
+        say("SIMULATED: no animal was recorded.")
 
 
 def _window_names(known: "Array | None", recording: "Recording") -> str:

@@ -105,7 +105,7 @@ ARRAYS = {
             subject="monkey1",
             area="ML",
             hemisphere="right",
-            hardware="NeuroNexus Matrix, 32 channels, one of them dead",
+            hardware="NeuroNexus Matrix, 32 channels, the dead one not in the file",
             mat="george_060118_data.mat",
             pictures="natural_test",
             channels=63,
@@ -240,11 +240,11 @@ def read_array(
     file = folder / array.mat
     duration = refuse_shape(file, array)
     if not 0 <= window[0] < window[1] <= duration:
+        within = ", ".join(f"{name} ({a}-{b})" for name, (a, b) in array.windows.items() if b <= duration)
         raise DataError(
             f"{array.name}: the window {window[0]}-{window[1]} ms cannot be read.",
-            f"It is recorded from 0 to {duration} ms after stimulus onset; choose a window within, such as "
-            + ", ".join(f"{name} ({a}-{b})" for name, (a, b) in array.windows.items() if b <= duration)
-            + ".",
+            f"It is recorded from 0 to {duration} ms after stimulus onset; choose a window within that ends after it "
+            "begins." + (f" By name: {within}." if within else ""),
         )
     shown = picture_files(folder, array)
     chosen = array.published_sites if reference_compat else array.sites

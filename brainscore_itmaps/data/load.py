@@ -74,6 +74,8 @@ def load_recording(
     InstallationError
         When the files cannot be fetched or written.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"{name!r} is no name of a recording.", nearest("", RECORDINGS))
     name = name.removeprefix(f"{NAME}.").removesuffix("-simulated") if name.startswith(NAME) else name
     source = Path(source).expanduser() if source is not None else None
     if name == SIMULATED:

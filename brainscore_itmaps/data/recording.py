@@ -133,9 +133,9 @@ class Recording:
         Raises
         ------
         DataError
-            When shapes do not fit together or a value is not finite.
+            When shapes do not fit together, a value is not finite, or a picture is missing or cannot be read.
         """
-        from brainscore_itmaps.data.pictures import written_pictures
+        from brainscore_itmaps.data.pictures import read_picture, written_pictures
 
         if repeats is not None:
             repeats = _real(repeats, identifier)
@@ -155,6 +155,8 @@ class Recording:
                 raise DataError(
                     f"{identifier}: {len(missing)} picture(s) are missing: {', '.join(missing)}.", "Bring them."
                 )
+            for file in files:
+                read_picture(file)
         _, rows, columns, count = maps.shape
         hashed = hashlib.sha256(repr((maps.shape, window)).encode())
         hashed.update(np.ascontiguousarray(maps if repeats is None else repeats).tobytes())
@@ -213,6 +215,8 @@ class Recording:
             self._refuse_other_repeats(self.repeats, expected)
 
     def _refuse_description(self) -> None:
+        if not self.identifier.strip():
+            raise DataError("The recording has no identifier.", "Give it a name.")
         start, stop = self.window
         if not (isinstance(start, int) and isinstance(stop, int) and start < stop):
             raise DataError(

@@ -188,10 +188,10 @@ def _pictures(folder: Path, about: dict[str, Any]) -> tuple[list[Path], list[str
             troubles.append(f"The picture pictures/{name} is missing.")
             continue
         try:
-            if expected is None:
-                read_picture(file)
-            elif sha256(file) != expected:
+            if expected is not None and sha256(file) != expected:
                 troubles.append(f"The picture pictures/{name} is not the one that was saved (sha256).")
+            else:
+                read_picture(file)
         except DataError as error:
             troubles.append(error.args[0])
         except OSError as error:
