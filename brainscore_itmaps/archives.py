@@ -1,16 +1,15 @@
 """Zip archives from elsewhere, unpacked whole or not at all."""
 
 import re
-import shutil
 import stat
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile, ZipInfo
 
-from brainscore_itmaps.errors import DataError, InstallationError, one_line
+from brainscore_itmaps.errors import DataError, one_line
+from brainscore_itmaps.files import ANOTHER_FOLDER, new_folder
 from brainscore_itmaps.progress import Report, silent
 
 MEMBERS = 10_000
@@ -19,6 +18,7 @@ ARCHIVE_BYTES = 6 * 1024**3
 SMALL_BYTES = 16 * 1024**2
 RATIO = 100
 CHUNK = 1024**2
+DATE = (2020, 1, 1, 0, 0, 0)
 CONTROL = re.compile(r"[\x00-\x1f]")
 
 
@@ -27,14 +27,13 @@ def unpack(
     folder: Path,
     *,
     called: str | None = None,
-    fix: str = "Name a folder that you may write to.",
+    fix: str = ANOTHER_FOLDER,
     progress: Report = silent,
 ) -> Path:
     """Unpack a zip archive into a folder that exists only once it is complete.
 
-    Every member is checked before the first byte is written. Members are written into a folder beside, each against its
-    declared size and checksum, and that folder is renamed. Being killed leaves such a folder behind; the next call
-    removes it and starts again. Callers that share ``folder`` hold a lock.
+    Every member is checked before the first byte is written, and read against its declared size and checksum. Callers
+    that share ``folder`` hold a lock.
 
     Parameters
     ----------
@@ -61,15 +60,8 @@ def unpack(
     with _opened(archive, name) as opened:
         members = checked_members(opened, name)
         needed = sum(member.file_size for member in members)
-        beside = None
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            for left_behind in folder.parent.glob(f".{folder.name}-*"):
-                shutil.rmtree(left_behind)
-            beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-            inside = beside / folder.name  # mkdtemp makes private folders; this one is as readable as any other
-            inside.mkdir()
-            done = 0
+        done = 0
+        with new_folder(folder, fix, takes=needed) as inside:
             for member in members:
                 path = inside / member_path(member, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,18 +70,12 @@ def unpack(
                         file.write(chunk)
                         done += len(chunk)
                         progress(f"unpacking {archive.name} (MB)", done // 10**6, needed // 10**6)
-            inside.rename(folder)
-        except OSError as error:
-            free = shutil.disk_usage(_existing(folder)).free
-            raise InstallationError(
-                f"Cannot unpack {name} into {folder.parent}: {error.strerror or error}. "
-                f"It takes {needed} bytes; {free} are free. What was there before is untouched.",
-                f"Make room, or: {fix}",
-            ) from error
-        finally:
-            if beside is not None:
-                shutil.rmtree(beside, ignore_errors=True)
     return folder
+
+
+def add_member(archive: ZipFile, name: str, content: bytes) -> None:
+    """Add a file to an archive, always with the same date, so that the same content gives the same archive."""
+    archive.writestr(ZipInfo(name, DATE), content)
 
 
 def is_intact(archive: Path, folder: Path) -> bool:
@@ -220,10 +206,6 @@ def _first_sight(file: Path) -> str:
         return "it begins as one, but is cut short or damaged"
     text = start.decode("ascii", errors="replace").strip()
     return f"it begins with {text!r}" if text.isprintable() and text.isascii() and text else "it begins as none does"
-
-
-def _existing(folder: Path) -> Path:
-    return next(parent for parent in [folder, *folder.parents] if parent.exists())
 
 
 def _refused(archive: str, member: str, why: str) -> DataError:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,50 @@ def sha256(path: Path) -> str:
     """Hash a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, takes: int | None = None) -> Iterator[Path]:
+    """Yield a folder to write into; when the block ends well, it gets its name in one step, and exists only then.
+
+    When the block fails, what was written is removed; what a killed run left behind is removed the next time. Callers
+    that share ``folder`` hold a lock.
+
+    Parameters
+    ----------
+    folder : Path
+        Must not exist; the one that it lies in is made if need be.
+    fix : str
+        How to name another place.
+    takes : int, optional
+        Bytes that will be written, for the message.
+
+    Raises
+    ------
+    InstallationError
+        When it cannot be written, or the disk is full.
+    """
+    beside = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for left_behind in folder.parent.glob(f".{folder.name}-*"):
+            shutil.rmtree(left_behind)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        inside = beside / folder.name  # temporary folders are private; this one is as readable as any other
+        inside.mkdir()
+        yield inside
+        inside.rename(folder)
+    except OSError as error:
+        needed = f"It takes {takes} bytes; " if takes is not None else ""
+        free = shutil.disk_usage(next(place for place in folder.parents if place.is_dir())).free
+        raise InstallationError(
+            f"Cannot write {folder}: {error.strerror or error}. {needed}{free} bytes are free there. "
+            "What was there before is untouched.",
+            f"Make room, or: {fix}",
+        ) from error
+    finally:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
 
 
 def make_readable(file: Path) -> None:

@@ -40,3 +40,4 @@ def send(handler, content=CONTENT, status=200, length=None, **headers):
         handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(content)
+    handler.wfile.flush()

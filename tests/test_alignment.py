@@ -4,7 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 
-from brainscore_itmaps.metrics.alignment import feature_alignment, neural_predictivity, site_correlation
+from brainscore_itmaps.metrics.alignment import (
+    feature_alignment,
+    neural_predictivity,
+    site_agreement,
+    site_correlation,
+)
 
 
 @pytest.fixture
@@ -63,3 +68,13 @@ def test_gain_offset_and_flips_of_both_maps_change_nothing(seed, gain, offset):
         np.testing.assert_allclose(measure(predicted * gain + offset, maps), expected, atol=1e-9)
         np.testing.assert_allclose(measure(predicted[:, ::-1, ::-1], maps[:, ::-1, ::-1]), expected, atol=1e-9)
         np.testing.assert_allclose(measure(maps, predicted), expected, atol=1e-12)
+
+
+def test_agreement_of_a_site_is_with_the_mean_of_the_others(rng):
+    maps = rng.normal(size=(3, 4, 5, 6))
+    found = site_agreement(maps)
+    for image in range(3):
+        for site in range(6):
+            others = np.delete(maps[image], site, axis=-1).mean(axis=-1)
+            expected = np.corrcoef(others.ravel(), maps[image, ..., site].ravel())[0, 1]
+            assert found[image, site] == pytest.approx(expected, abs=1e-12)

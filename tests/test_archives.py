@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 import zipfile
 
 import pytest
@@ -230,7 +229,7 @@ def test_a_full_disk_is_said_with_what_it_takes_and_what_is_free(tmp_path):
         "except Exception as error: print(type(error).__name__, error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith(f"InstallationError Cannot unpack {archive}")
+    assert done.stdout.startswith(f"InstallationError Cannot write {tmp_path / 'out'}")
     assert "It takes 300000 bytes" in done.stdout
     assert "are free" in done.stdout
     assert everything(tmp_path) == ["big.zip"]
@@ -238,13 +237,10 @@ def test_a_full_disk_is_said_with_what_it_takes_and_what_is_free(tmp_path):
 
 def test_a_place_that_cannot_be_written_to_is_an_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InstallationError, match="Cannot unpack"):
+    with pytest.raises(InstallationError, match="Cannot write"):
         unpack(archive_of(tmp_path / "a.zip", {"a": b"1"}), tmp_path / "file" / "out")
 
 
-def test_it_takes_no_longer_for_many_members(tmp_path):
-    archive = archive_of(tmp_path / "many.zip", {f"m{number}": b"" for number in range(10_001)})
-    start = time.monotonic()
+def test_more_members_than_any_recording_has_are_refused(tmp_path):
     with pytest.raises(DataError, match="10001 members"):
-        unpack(archive, tmp_path / "out")
-    assert time.monotonic() - start < 30
+        unpack(archive_of(tmp_path / "many.zip", {f"m{number}": b"" for number in range(10_001)}), tmp_path / "out")

@@ -10,20 +10,11 @@ import time
 
 import numpy as np
 import pytest
+from command_line import brainscore
 from PIL import Image
 
 from brainscore_itmaps import load_recording, score
 from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
-
-
-def brainscore(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "brainscore_itmaps", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | environment,
-    )
 
 
 @pytest.mark.parametrize(

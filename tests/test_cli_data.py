@@ -9,9 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
+import command_line
 import numpy as np
 import pytest
-from local_server import CONTENT, server
+from local_server import CONTENT, send, server
 from PIL import Image
 
 from brainscore_itmaps import load_recording
@@ -24,13 +25,7 @@ pytestmark = pytest.mark.usefixtures("own_home")
 
 
 def brainscore(*arguments, **environment):
-    done = subprocess.run(
-        [sys.executable, "-m", "brainscore_itmaps", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | environment,
-    )
+    done = command_line.brainscore(*arguments, **environment)
     assert "Traceback" not in done.stderr
     return done
 
@@ -72,6 +67,9 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
         (["info", "monkey1_PL", "--window", "elive"], 2, "Did you mean elife"),
         (["info", "monkey1_PL", "--source", "nowhere"], 3, "There is no file or folder nowhere"),
         (["orient", "monkey1_PL", "--choose", "flip"], 2, "Did you mean flip_"),
+        (["orient", "monkey1_PL", "--choose", "flip_x", "--out", "x.png"], 2, "Leave out --out, or --choose"),
+        (["simulate", "--official", "x.zip", "--out", "y.npz"], 2, "exclude each other"),
+        (["simulate", "--duration", "5"], 2, "is for --official"),
         (["orient", "monkey1_PL", "--out", "x.docx"], 2, "Use .png or .svg or .pdf"),
         (["orient", "it_maps_simulated"], 2, "in its right orientation"),
         (["check", "nowhere"], 3, "There is no recording.json in nowhere"),
@@ -188,11 +186,7 @@ def test_control_c_during_a_download_ends_with_130_and_leaves_nothing(own_home):
     arrived, stop = threading.Event(), threading.Event()
 
     def answer(handler, number):
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(CONTENT)))
-        handler.end_headers()
-        handler.wfile.write(CONTENT[:200_000])
-        handler.wfile.flush()
+        send(handler, CONTENT[:200_000], length=len(CONTENT))
         arrived.set()
         stop.wait(30)
 

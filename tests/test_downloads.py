@@ -100,11 +100,7 @@ def test_a_server_that_stalls_is_given_up(tmp_path):
     stop = threading.Event()
 
     def answer(handler, number):
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(CONTENT)))
-        handler.end_headers()
-        handler.wfile.write(CONTENT[:1000])
-        handler.wfile.flush()
+        send(handler, CONTENT[:1000], length=len(CONTENT))
         stop.wait(20)
 
     with server(answer) as running, pytest.raises(InstallationError, match="timed out"):

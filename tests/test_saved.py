@@ -12,7 +12,7 @@ from PIL import Image
 
 from brainscore_itmaps.data.recording import Grid, Recording, constant_maps
 from brainscore_itmaps.data.saved import read_folder
-from brainscore_itmaps.errors import DataError, InstallationError
+from brainscore_itmaps.errors import DataError, InstallationError, UsageError
 from brainscore_itmaps.files import sha256
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -97,12 +97,13 @@ def test_pictures_may_be_arrays_and_lie_where_brain_score_wants_them(rng, tmp_pa
         ([[1.0], [2.0, 3.0]], (0, 9), "not one array"),
         (np.ones((6, 2, 2, 1)) * 1j, (0, 9), "the maps are complex128"),
         (np.ones((6, 2, 2, 1)), (9, 0), "the window is"),
-        (np.ones((6, 2, 2, 1)), (0.5, 9), "the window is"),
-        (np.ones((6, 2, 2, 1)), (1, 2, 3), "the window is"),
+        (np.ones((6, 2, 2, 1)), (0.5, 9), r"\(0\.5, 9\) is not a window"),
+        (np.ones((6, 2, 2, 1)), (1, 2, 3), "is not a window"),
+        (np.ones((6, 2, 2, 1)), "70-170", "is not a window"),
     ],
 )
 def test_arrays_and_windows_that_are_none_are_refused(pictures, values, window, said):
-    with pytest.raises(DataError, match=said):
+    with pytest.raises((DataError, UsageError), match=said):
         Recording.from_arrays(values, pictures, identifier="x", window=window)
 
 

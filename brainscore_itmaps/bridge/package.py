@@ -8,12 +8,11 @@ from typing import Any
 
 from brainscore_core.supported_data_standards.brainio.packaging import write_netcdf
 
+from brainscore_itmaps.archives import add_member
 from brainscore_itmaps.data.assembly import assembly, stimulus_set
 from brainscore_itmaps.data.pictures import plain_name
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.files import replacing
-
-DATE = (2020, 1, 1, 0, 0, 0)
 
 
 def package(recording: Recording, folder: Path) -> dict[str, Any]:
@@ -49,7 +48,7 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
     with replacing(archive) as beside, zipfile.ZipFile(beside, "w") as opened:
         for name in stimuli["stimulus_id"]:
             path = stimuli.stimulus_paths[name]
-            opened.writestr(zipfile.ZipInfo(path.name, DATE), path.read_bytes())
+            add_member(opened, path.name, path.read_bytes())
     with replacing(csv) as beside:
         table.to_csv(beside, index=False)
     with replacing(netcdf) as beside:

@@ -45,7 +45,7 @@ def fetch(
         raise UsageError(f"{sha256!r} is not a sha256.", "It has 64 digits from 0 to 9 and a to f.")
     with progress_bar() as progress:
         held = sources.fetch(
-            url=url or sources.URL,
+            url=url,
             file=file.expanduser() if file is not None else None,
             sha256=sha256,
             offline=offline or None,
@@ -108,18 +108,23 @@ def clean(
 
 @data.command()
 def simulate(
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("it_maps_simulated.npz"),
+    out: Annotated[Path | None, typer.Option(help="File to write; it_maps_simulated.npz.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed; 0 gives the recording inside the package.")] = 0,
     official: Annotated[
         Path | None,
-        typer.Option(help="Write a SIMULATED zip of the layout of the Arcaro 2020 archive instead; takes a minute."),
+        typer.Option(help="Write a SIMULATED zip of the layout of the Arcaro 2020 archive instead."),
     ] = None,
-    duration: Annotated[int, typer.Option(min=1, max=2000, help="Milliseconds, with --official.")] = 400,
+    duration: Annotated[int | None, typer.Option(min=1, max=2000, help="Milliseconds, with --official; 400.")] = None,
 ) -> None:
     """Make the simulated recording again, or another one like it; or a stand-in for the official archive."""
     if official is not None:
-        _simulate_official(official, seed, duration)
+        if out is not None:
+            raise UsageError("--out and --official exclude each other.", "Give one file.")
+        _simulate_official(official, seed, duration or 400)
         return
+    if duration is not None:
+        raise UsageError("--duration is for --official.", "Leave it out, or add --official FILE.")
+    out = out or Path("it_maps_simulated.npz")
     if out.suffix != ".npz":
         raise UsageError(f"{out} does not end in .npz.", "The file is a numpy archive; name it so.")
     refuse_unwritable(out)

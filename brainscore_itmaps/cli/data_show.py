@@ -31,12 +31,13 @@ def info(array: Name, window: Window = None, source: Place = None, reference_com
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
     from brainscore_itmaps.data.recording import constant_maps
     from brainscore_itmaps.data.sources import held_archive
+    from brainscore_itmaps.metrics.alignment import site_agreement
 
     recording = _load(array, window, source, reference_compat)
     lines = {}
     if recording.simulated:
         lines["SIMULATED"] = "no animal was recorded"
-    known = ARRAYS.get(recording.identifier.removeprefix("Arcaro2020.").split("-")[0])
+    known = ARRAYS.get(f"{recording.subject}_{recording.area}")
     lines["array"] = f"{recording.area} of {recording.subject}"
     if known is not None:
         lines["array"] += f", {known.hemisphere} hemisphere, {known.hardware}"
@@ -56,7 +57,7 @@ def info(array: Name, window: Window = None, source: Place = None, reference_com
     )
     if sites > 1:
         lines["sites agree"] = (
-            f"r {_agreement(recording):.2f} between a site's map and the mean of the others, on average"
+            f"r {np.nanmean(site_agreement(maps)):.2f} between a site's map and the mean of the others, on average"
         )
     if constant := constant_maps(recording):
         lines["constant"] = f"{len(constant)} maps, undefined for correlations: " + _some(constant)
@@ -94,6 +95,8 @@ def orient(
 
     if choose is not None:
         refuse_orientation(choose)
+        if out is not None:
+            raise UsageError("--choose records and draws nothing.", "Leave out --out, or --choose.")
     file = (out or Path(f"{array}-orientations.png")).expanduser()
     if file.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise UsageError(f"Cannot draw a {file.suffix or 'file without ending'}.", "Use .png or .svg or .pdf.")
@@ -183,18 +186,6 @@ def _say_simulated(recording: "Recording") -> None:
 def _window_names(known: "Array | None", recording: "Recording") -> str:
     names = [name for name, window in known.windows.items() if window == recording.window] if known else []
     return f" ({', '.join(names)})" if names else ""
-
-
-def _agreement(recording: "Recording") -> float:
-    """Mean over images and sites of the correlation of a site's map with the mean of the others' (eLife: .73)."""
-    import numpy as np
-
-    maps = recording.maps.reshape(len(recording.images), -1, len(recording.sites)).astype(np.float64)
-    others = (maps.sum(axis=-1, keepdims=True) - maps) / max(maps.shape[-1] - 1, 1)
-    first, second = maps - maps.mean(axis=1, keepdims=True), others - others.mean(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        r = (first * second).sum(axis=1) / np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-    return float(np.nanmean(r))
 
 
 def _some(constant: list[tuple[str, str]]) -> str:

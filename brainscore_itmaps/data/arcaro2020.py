@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.data.matfiles import numbers, refuse_missing, shapes, texts
 from brainscore_itmaps.data.orientation import oriented
 from brainscore_itmaps.data.pictures import find_pictures, plain_name, read_picture
-from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.data.recording import Grid, Recording, whole_window
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 
 NAME = "Arcaro2020"
@@ -155,20 +155,7 @@ def window_of(array: Array, window: Window | str | None, reference_compat: bool)
             fix = f"{nearest(window, array.windows)} Or give it as from-to in ms, such as 100-250."
             raise UsageError(f"{array.name} has no window named {window!r}.", fix)
         return array.windows[window]
-    try:
-        start, stop = (int(edge) for edge in window)
-        exact = (start, stop) == tuple(window)
-    except (TypeError, ValueError, OverflowError):
-        exact = False
-    if not exact:
-        raise UsageError(f"{window!r} is not a window.", "Give (from, to) in whole milliseconds, or a name.")
-    return start, stop
-
-
-def recorded_shape(array: Array) -> str:
-    """The shape of ``imageRF`` in words."""
-    n = array.positions
-    return f"({n}, {n}, time, {array.channels}, {PICTURES}): x, y, time in ms (up to {LONGEST}), channel, image"
+    return whole_window(window)
 
 
 def refuse_shape(file: Path, array: Array) -> int:
@@ -188,7 +175,11 @@ def refuse_shape(file: Path, array: Array) -> int:
         or not 1 <= shape[2] <= LONGEST
         or shape[3:] != (array.channels, PICTURES)
     ):
-        raise DataError(f"{file}: imageRF has shape {shape}; expected {recorded_shape(array)}.", BRING)
+        raise DataError(
+            f"{file}: imageRF has shape {shape}; expected ({n}, {n}, time, {array.channels}, {PICTURES}): "
+            f"x, y, time in ms (up to {LONGEST}), channel, image.",
+            BRING,
+        )
     return shape[2]
 
 

@@ -8,7 +8,10 @@ The layout is that of MathWorks' "MAT-File Format", level 5.
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
+Order = Literal["little", "big"]
+ORDERS: dict[bytes, Order] = {b"IM": "little", b"MI": "big"}
 HEADER = 128
 MATRIX, COMPRESSED = 14, 15
 CELL, CHARACTERS = 1, 4
@@ -27,11 +30,11 @@ def read_texts(file: Path, name: str) -> list[str]:
     """
     with file.open("rb") as opened:
         header = opened.read(HEADER)
-        order = {b"IM": "little", b"MI": "big"}.get(header[126:])
+        order = ORDERS.get(header[126:])
         if order is None:
             raise ValueError("it has no header of version 5 to 7")
         while len(tag := opened.read(8)) == 8:
-            kind, size = _number(tag[:4], order), _number(tag[4:], order)
+            kind, size = int.from_bytes(tag[:4], order), int.from_bytes(tag[4:], order)
             start = opened.tell()
             content = opened.read(min(size, PEEK))
             if kind == COMPRESSED:
@@ -46,9 +49,9 @@ def read_texts(file: Path, name: str) -> list[str]:
     raise ValueError(f"it has no variable {name}")
 
 
-def _texts(matrix: bytes, order: str) -> list[str]:
+def _texts(matrix: bytes, order: Order) -> list[str]:
     (_, flags), (_, shape), _, *content = _elements(matrix, order)
-    kind = _number(flags[:4], order) & 0xFF
+    kind = int.from_bytes(flags[:4], order) & 0xFF
     if kind == CELL:
         return [text for _, cell in content for text in _texts(cell, order)]
     if kind != CHARACTERS or len(content) != 1:
@@ -56,13 +59,13 @@ def _texts(matrix: bytes, order: str) -> list[str]:
     stored, letters = content[0]
     encoding = ENCODINGS[stored]
     text = letters.decode(f"{encoding}-{order[0]}e" if encoding == "utf-16" else encoding)
-    rows, columns = (_number(shape[at : at + 4], order) for at in (0, 4))
+    rows, columns = (int.from_bytes(shape[at : at + 4], order) for at in (0, 4))
     if len(shape) != 8 or rows * columns != len(text):
         raise ValueError("its characters do not fill its shape")
     return [text[row::rows] for row in range(rows)]
 
 
-def _name_of(matrix: bytes, order: str) -> str:
+def _name_of(matrix: bytes, order: Order) -> str:
     elements = _elements(matrix, order)
     try:
         _, _, (_, name) = next(elements), next(elements), next(elements)
@@ -71,11 +74,11 @@ def _name_of(matrix: bytes, order: str) -> str:
     return name.decode("latin-1")
 
 
-def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+def _elements(content: bytes, order: Order) -> Iterator[tuple[int, bytes]]:
     """Yield (type, bytes) of the elements that follow each other; small ones hold their bytes in the tag."""
     at = 0
     while at + 8 <= len(content):
-        kind, size = _number(content[at : at + 4], order), _number(content[at + 4 : at + 8], order)
+        kind, size = int.from_bytes(content[at : at + 4], order), int.from_bytes(content[at + 4 : at + 8], order)
         if kind >> 16:
             kind, size, start, end = kind & 0xFFFF, kind >> 16, at + 4, at + 8
         else:
@@ -84,7 +87,3 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
             raise ValueError("an element ends after its file")
         yield kind, content[start : start + size]
         at = end
-
-
-def _number(content: bytes, order: str) -> int:
-    return int.from_bytes(content, "little" if order == "little" else "big")

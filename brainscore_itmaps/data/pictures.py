@@ -133,8 +133,12 @@ def placed_pictures(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:
         When that folder cannot be written to.
     """
     home = Settings.from_environment().brainio_home
-    (folder,) = folders if len(folders := {file.parent for file in files}) == 1 else (None,)
-    if folder is not None and folder.parent == home and re.search(r"\.stimuli-[0-9a-f]{12}$", folder.name):
+    folder = files[0].parent
+    if (
+        {file.parent for file in files} == {folder}
+        and folder.parent == home
+        and re.search(r"\.stimuli-[0-9a-f]{12}$", folder.name)
+    ):
         return tuple(files)
     hashes = "".join(sha256(file) for file in files)
     folder = home / f"{plain_name(identifier)}.stimuli-{hashlib.sha256(hashes.encode()).hexdigest()[:12]}"

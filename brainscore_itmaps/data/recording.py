@@ -3,15 +3,14 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import index
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.data.orientation import ORIENTATIONS
-from brainscore_itmaps.errors import DataError, nearest
+from brainscore_itmaps.data.orientation import refuse_orientation
+from brainscore_itmaps.errors import DataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,9 @@ class Recording:
     Raises
     ------
     DataError
-        When shapes do not fit together or a value is not finite: nothing is repaired.
+        When shapes do not fit together, a value is not finite, or a name is given twice: nothing is repaired.
+    UsageError
+        When the orientation is not known.
     """
 
     identifier: str
@@ -134,6 +135,8 @@ class Recording:
         ------
         DataError
             When shapes do not fit together, a value is not finite, or a picture is missing or cannot be read.
+        UsageError
+            When the window is not two whole numbers.
         """
         from brainscore_itmaps.data.pictures import read_picture, written_pictures
 
@@ -167,7 +170,7 @@ class Recording:
             maps=maps,
             images=files,
             grid=grid or Grid(y=Grid.even(rows).y, x=Grid.even(columns).x, extent=16.0),
-            window=_whole(window, identifier),
+            window=whole_window(window),
             subject=subject,
             area=area,
             sites=tuple(sites) if sites is not None else tuple(f"site-{number:02d}" for number in range(count)),
@@ -222,10 +225,7 @@ class Recording:
             raise DataError(
                 f"{self.identifier}: the window is {self.window}.", "Give (from, to) in whole milliseconds."
             )
-        if self.orientation not in ORIENTATIONS:
-            raise DataError(
-                f"{self.identifier}: the orientation is {self.orientation!r}.", nearest(self.orientation, ORIENTATIONS)
-            )
+        refuse_orientation(self.orientation)
         if twice := sorted({site for site in self.sites if self.sites.count(site) > 1}):
             raise DataError(f"{self.identifier}: several sites are named {', '.join(twice)}.", "Name each differently.")
         if 0 in self.maps.shape:
@@ -279,12 +279,21 @@ def _real(values: Any, identifier: str) -> NDArray[np.float64]:
     return array.astype(np.float64)
 
 
-def _whole(window: Sequence[int], identifier: str) -> tuple[int, int]:
+def whole_window(window: Any) -> tuple[int, int]:
+    """Turn what somebody gave as a window into two whole numbers of milliseconds.
+
+    Raises
+    ------
+    UsageError
+        When it is not two whole numbers.
+    """
     try:
-        start, stop = (index(edge) for edge in window)  # whole numbers of any kind, numpy's too
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{identifier}: the window is {window!r}.", "Give (from, to) in whole milliseconds.") from error
-    return start, stop
+        start, stop = (int(edge) for edge in window)
+        if (start, stop) == tuple(window):
+            return start, stop
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise UsageError(f"{window!r} is not a window.", "Give (from, to) in whole milliseconds.")
 
 
 def pictures_identifier(recording: Recording) -> str:

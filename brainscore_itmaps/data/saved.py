@@ -7,7 +7,6 @@ and ``x`` in degrees where the positions are not spread evenly from edge to edge
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.data.pictures import read_picture
 from brainscore_itmaps.data.recording import Grid, Recording
 from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
-from brainscore_itmaps.files import ANOTHER_FOLDER, refuse_unwritable, sha256
+from brainscore_itmaps.files import ANOTHER_FOLDER, new_folder, sha256
 
 FORMAT = "brainscore_itmaps recording"
 VERSION = 1
@@ -41,13 +40,8 @@ def save_recording(recording: Recording, folder: Path, fix: str = ANOTHER_FOLDER
         raise DataError(f"{recording.identifier}: pictures are missing: {', '.join(missing)}.", "Bring them back.")
     if folder.exists():
         raise InstallationError(f"{folder} is there already.", "Name a new folder, or remove that one.")
-    refuse_unwritable(folder / ABOUT, fix)
-    beside = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        inside = beside / folder.name  # mkdtemp makes private folders; this one is as readable as any other
-        (inside / "pictures").mkdir(parents=True)
+    with new_folder(folder, fix) as inside:
+        (inside / "pictures").mkdir()
         pictures = []
         for image in recording.images:
             shutil.copyfile(image, inside / "pictures" / image.name)
@@ -69,14 +63,6 @@ def save_recording(recording: Recording, folder: Path, fix: str = ANOTHER_FOLDER
             "maps_sha256": sha256(inside / MAPS),
         }
         (inside / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        inside.rename(folder)
-    except OSError as error:
-        raise InstallationError(
-            f"Cannot write {folder}: {error.strerror or error}.", f"Make room, or: {fix}"
-        ) from error
-    finally:
-        if beside is not None:
-            shutil.rmtree(beside, ignore_errors=True)
     return folder
 
 

@@ -61,7 +61,7 @@ class Source:
 
 def fetch(
     *,
-    url: str = URL,
+    url: str | None = None,
     file: Path | None = None,
     sha256: str | None = None,
     offline: bool | None = None,
@@ -77,8 +77,8 @@ def fetch(
 
     Parameters
     ----------
-    url : str
-        A mirror.
+    url : str, optional
+        A mirror of ``URL``.
     file : Path, optional
         An archive that is on disk already: copied, nothing is downloaded.
     sha256 : str, optional
@@ -131,8 +131,8 @@ def fetch(
                     return _adopt(archive, home, str(archive), sha256, progress)
             if settings.offline if offline is None else offline:
                 raise offline_error(home)
-            download(url, candidate, sha256=sha256, timeout=timeout, progress=progress)
-            return _adopt(candidate, home, url, sha256, progress)
+            download(url or URL, candidate, sha256=sha256, timeout=timeout, progress=progress)
+            return _adopt(candidate, home, url or URL, sha256, progress)
         finally:
             candidate.unlink(missing_ok=True)
 
@@ -269,7 +269,10 @@ def _adopt(candidate: Path, home: Path, origin: str, sha256: str | None, progres
         if not known:
             shutil.rmtree(folder, ignore_errors=True)
             unpack(candidate, folder, called=origin, fix=SET_HOME, progress=progress)
-        simulated = verify_structure(folder)
+        try:
+            simulated = verify_structure(folder)
+        except DataError as error:
+            raise DataError(f"{origin} is not in order: {error.args[0]}", error.fix) from error
         if before is not None and not before.simulated and before.sha256 != digest:
             raise DataError(
                 f"{origin} is {'a stand-in' if simulated else 'another archive'}: its sha256 is {digest}; that of the "

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from brainscore_itmaps.data.arcaro2020 import ARRAYS, CITATION, MARKER, NAME, PICTURES
+from brainscore_itmaps.archives import add_member
+from brainscore_itmaps.data.arcaro2020 import ARRAYS, CITATION, MARKER, NAME, PICTURES, Array
 from brainscore_itmaps.data.orientation import stored
 from brainscore_itmaps.data.recording import Grid
 from brainscore_itmaps.files import replacing
@@ -31,7 +32,6 @@ OWN_SHARE = 0.75
 NOISE_HZ = 5.0
 BASELINE_HZ = 30.0
 STEP_HZ = 2.0
-DATE = (2020, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,7 @@ COURSES = {
 }
 """Responses to faces and to other objects, baseline subtracted, as measured on the authors' published PSTHs."""
 
-FOLDERS = {
-    "monkey1": ("George", "george_060118_data.mat", "natural_test"),
-    "monkey2": ("Red", "red_062419_data.mat", "red_naturalface"),
-}
+FOLDERS = {"monkey1": "George", "monkey2": "Red"}
 
 
 def write_stand_in(
@@ -82,7 +79,7 @@ def write_stand_in(
     seed : int
         Of numpy's default generator.
     duration : int
-        Milliseconds that are recorded. 400 as in the published PSTHs takes some minutes and half a gigabyte of memory.
+        Milliseconds that are recorded; 400 in the published PSTHs.
     names : str
         How ``UniqueNames`` writes a picture's name; ``{}`` for a bare one.
     empty_channels : tuple of int
@@ -96,8 +93,10 @@ def write_stand_in(
         When it cannot be written.
     """
     with replacing(path) as beside, zipfile.ZipFile(beside, "w") as archive:
-        _add(archive, f"{NAME}/README.txt", README.encode())
-        for number, (subject, (folder, mat, pictures)) in enumerate(FOLDERS.items()):
+        add_member(archive, f"{NAME}/README.txt", README.encode())
+        for number, (subject, folder) in enumerate(FOLDERS.items()):
+            arrays = [array for array in ARRAYS.values() if array.subject == subject]
+            mat, pictures = arrays[0].mat, arrays[0].pictures
             rng = np.random.default_rng([seed, number])
             shown, faces, objects = _scenes(rng)
             order = rng.permutation(PICTURES)  # as found in files, the order of the maps is not that of the alphabet
@@ -105,24 +104,23 @@ def write_stand_in(
             for basename, picture in zip(basenames, shown, strict=True):
                 encoded = io.BytesIO()
                 picture.save(encoded, "PNG")
-                _add(archive, f"{NAME}/{folder}/{pictures}/{basename}", encoded.getvalue())
-            responses = _responses(rng, subject, faces, objects, duration, progress)
+                add_member(archive, f"{NAME}/{folder}/{pictures}/{basename}", encoded.getvalue())
+            responses = _responses(rng, arrays, faces, objects, duration, progress)
             responses[:, :, :, list(empty_channels), :] = np.nan
             cells = np.array([[names.format(basename) for basename in basenames]], dtype=object)
             progress(f"compressing {mat}", 0, 1)
-            _add(archive, f"{NAME}/{folder}/{mat}", _mat({"imageRF": responses, "UniqueNames": cells, MARKER: 1}))
+            add_member(archive, f"{NAME}/{folder}/{mat}", _mat({"imageRF": responses, "UniqueNames": cells, MARKER: 1}))
     return path
 
 
 def _responses(
     rng: np.random.Generator,
-    subject: str,
+    arrays: list[Array],
     faces: NDArray[np.float64],
     objects: NDArray[np.float64],
     duration: int,
     progress: Report,
 ) -> NDArray[np.float32]:
-    arrays = [array for array in ARRAYS.values() if array.subject == subject]
     positions, channels = arrays[0].positions, arrays[0].channels
     times = np.arange(duration) + 0.5
     noise = _noise_basis(duration)
@@ -234,7 +232,3 @@ def _mat(variables: dict[str, Any]) -> bytes:
     encoded.seek(0)
     encoded.write(said.ljust(116))  # scipy writes the date here, which would change the hash
     return encoded.getvalue()
-
-
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    archive.writestr(zipfile.ZipInfo(name, DATE), content)

@@ -20,6 +20,25 @@ def site_correlation(predicted: NDArray[np.float64], maps: NDArray[np.float64]) 
     return _correlate(_positions_first(predicted), _positions_first(maps))
 
 
+def site_agreement(maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson correlation of each site's map with the mean map of all other sites, for every image and site.
+
+    Arcaro et al. (2020, eLife 9:e53798) report it for each array, .73 on average.
+
+    Parameters
+    ----------
+    maps : array, shape (image, y, x, site)
+        Of two sites or more.
+
+    Returns
+    -------
+    array, shape (image, site)
+        NaN where a map is constant.
+    """
+    others = (maps.sum(axis=-1, keepdims=True) - maps) / (maps.shape[-1] - 1)
+    return site_correlation(others, maps)
+
+
 def neural_predictivity(site_r: NDArray[np.float64]) -> NDArray[np.float64]:
     """Median over sites, for every image: the published statistic (Linsley et al. 2023, reference code).
 
