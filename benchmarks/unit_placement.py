@@ -7,7 +7,8 @@ import numpy as np
 
 from brainscore_itmaps import load_model, load_recording, predict_left_out, record, to_grid
 from brainscore_itmaps.data.recording import Grid
-from brainscore_itmaps.metrics.alignment import neural_predictivity, site_correlation
+from brainscore_itmaps.metrics.correlation import site_correlation
+from brainscore_itmaps.metrics.predictivity import over_sites
 from brainscore_itmaps.models.zoo import ZOO
 
 
@@ -23,7 +24,7 @@ def main() -> None:
         reach = grid.extent / 2 * (units - 1) / units
         clipped = Grid(np.clip(grid.y, -reach, reach), np.clip(grid.x, -reach, reach), 2 * reach)
         edges, centres = (
-            neural_predictivity(
+            over_sites(
                 site_correlation(predict_left_out(to_grid(maps, where), recording.maps).predicted, recording.maps)
             ).mean()
             for where in (grid, clipped)

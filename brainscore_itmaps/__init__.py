@@ -1,31 +1,43 @@
 """Score vision networks on spatially resolved maps of macaque IT activity, as a Brain-Score plugin.
 
 The straight line, one public name a step: :func:`load_recording`, :func:`load_model`, :func:`record`,
-:func:`to_grid`, :func:`predict_left_out`; and :func:`score`, which walks it.
+:func:`to_grid`, :func:`predict_left_out`; and :func:`score`, which walks it. :func:`score_features` scores arrays.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from brainscore_itmaps.benchmark.arrays import score_features
     from brainscore_itmaps.bridge.score import score
     from brainscore_itmaps.data.load import load_recording
     from brainscore_itmaps.data.recording import Grid, Recording
     from brainscore_itmaps.features.grid import to_grid
     from brainscore_itmaps.features.record import record
-    from brainscore_itmaps.metrics.pls import predict_left_out
+    from brainscore_itmaps.metrics.left_out import predict_left_out
     from brainscore_itmaps.models.load import load_model
 
-__all__ = ["Grid", "Recording", "load_model", "load_recording", "predict_left_out", "record", "score", "to_grid"]
+__all__ = [
+    "Grid",
+    "Recording",
+    "load_model",
+    "load_recording",
+    "predict_left_out",
+    "record",
+    "score",
+    "score_features",
+    "to_grid",
+]
 
 _ROOMS = {
     "Grid": "data.recording",
     "Recording": "data.recording",
     "load_model": "models.load",
     "load_recording": "data.load",
-    "predict_left_out": "metrics.pls",
+    "predict_left_out": "metrics.left_out",
     "record": "features.record",
     "score": "bridge.score",
+    "score_features": "benchmark.arrays",
     "to_grid": "features.grid",
 }
 

@@ -41,6 +41,10 @@ class DataError(ItMapsError):
     exit_code = 3
 
 
+class ArrayError(DataError, ValueError):
+    """Arrays that do not fit each other, or what was asked of them."""
+
+
 class ModelError(ItMapsError):
     """A network, its weights or one of its layers that cannot be used."""
 

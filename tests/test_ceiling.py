@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from brainscore_itmaps.metrics.alignment import site_correlation
 from brainscore_itmaps.metrics.ceiling import split_half_ceiling
+from brainscore_itmaps.metrics.correlation import site_correlation
 
 
 @pytest.mark.parametrize("repeats", [2, 5, 6])

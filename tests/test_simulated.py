@@ -10,8 +10,9 @@ from brainscore_itmaps import load_recording, predict_left_out
 from brainscore_itmaps.data import simulated
 from brainscore_itmaps.data.simulated import EDGES, EMBEDDED, Simulation, drives, simulate, time_course
 from brainscore_itmaps.errors import DataError
-from brainscore_itmaps.metrics.alignment import neural_predictivity, site_correlation
 from brainscore_itmaps.metrics.ceiling import split_half_ceiling
+from brainscore_itmaps.metrics.correlation import site_correlation
+from brainscore_itmaps.metrics.predictivity import over_sites
 
 
 @pytest.fixture(scope="module")
@@ -89,15 +90,15 @@ def test_the_truth_reaches_the_ceiling(recording):
     simulation = Simulation.load(EMBEDDED)
     truth = drives(simulation.weights, simulation.receptive_field)
     predicted = predict_left_out(truth, recording.maps, components=8).predicted
-    reached = neural_predictivity(site_correlation(predicted, recording.maps)).mean()
-    ceiling = neural_predictivity(split_half_ceiling(recording.repeats)).mean()
+    reached = over_sites(site_correlation(predicted, recording.maps)).mean()
+    ceiling = over_sites(split_half_ceiling(recording.repeats)).mean()
     assert reached == pytest.approx(ceiling, abs=0.01)
 
 
 def test_position_alone_predicts_nothing(recording):
     """The pictures are cut so that where something lies in the others says nothing about where it lies in this one."""
     others = np.stack([np.delete(recording.maps, i, axis=0).mean(axis=0) for i in range(14)])
-    assert abs(neural_predictivity(site_correlation(others, recording.maps)).mean()) < 0.1
+    assert abs(over_sites(site_correlation(others, recording.maps)).mean()) < 0.1
 
 
 def test_pictures_are_the_marked_photographs(recording):

@@ -5,20 +5,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brainscore_itmaps.benchmark.arrays import score_features
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.result import Reading, Result
+from brainscore_itmaps.data.pictures import PUBLISHED_SIZE
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, ModelError
-from brainscore_itmaps.features.grid import to_grid
-from brainscore_itmaps.features.record import record
-from brainscore_itmaps.metrics.alignment import feature_alignment, neural_predictivity, site_correlation
-from brainscore_itmaps.metrics.ceiling import split_half_ceiling
+from brainscore_itmaps.features.record import published_input, record
+from brainscore_itmaps.metrics.ceiling import reference_ceiling, site_ceiling, split_half_ceiling
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
-from brainscore_itmaps.metrics.pls import predict_left_out
+from brainscore_itmaps.metrics.predictivity import over_sites
 from brainscore_itmaps.models.load import Network
 from brainscore_itmaps.progress import Report, silent
 
 WHOLE_PICTURE = "each picture fills the network's whole input"
+SPLIT_HALF = "split-half over repeats, Spearman-Brown corrected, square root"
+SITES = "each site predicted from the other sites, by the same regression over the same left-out images"
+REFERENCE = "as published: the best pair of sites of each image, row by row; bounds nothing"
 
 
 def evaluate(
@@ -27,6 +30,7 @@ def evaluate(
     benchmark: BenchmarkSpec,
     layer: str | None = None,
     seed: int = 0,
+    reference_compat: bool = False,
     progress: Report = silent,
 ) -> Result:
     """Score how well one layer of a network predicts the recorded maps, image by image.
@@ -43,6 +47,8 @@ def evaluate(
         The layer committed to IT by default.
     seed : int
         Of the bootstrap over images.
+    reference_compat : bool
+        Make every choice of the published code, its preprocessing included (docs/reference.md).
     progress : callable
         Told (what is being done, steps done, steps in all).
 
@@ -51,7 +57,7 @@ def evaluate(
     ModelError
         When no layer is committed or the layer gives no usable map.
     DataError
-        When the recording has no repeats to take a ceiling from.
+        When the recording cannot be scored: fewer than 3 pictures, or neither repeats nor sites to take a ceiling from.
     """
     layer = layer or network.spec.layers.get("IT")
     if layer is None:
@@ -59,8 +65,17 @@ def evaluate(
             f"No layer of {network.name} is committed to IT, and none could be chosen from its description.",
             "Name one with --layer.",
         )
+    if reference_compat and network.spec.size != PUBLISHED_SIZE:
+        raise ModelError(
+            f"{network.name} takes pictures of {network.spec.size} pixels; the published code shows {PUBLISHED_SIZE}.",
+            "Choose a network of that size, or leave out reference_compat.",
+        )
     features = record(
-        network, recording.images, [layer], progress=lambda done, total: progress("recording features", done, total)
+        network,
+        recording.images,
+        [layer],
+        preprocess=published_input if reference_compat else None,
+        progress=lambda done, total: progress("recording features", done, total),
     )
     reading = Reading(
         model=network.name,
@@ -71,7 +86,15 @@ def evaluate(
         layer=layer,
         field_of_view=WHOLE_PICTURE,
     )
-    return evaluate_features(features[layer], recording, reading, benchmark, seed=seed, progress=progress)
+    return evaluate_features(
+        features[layer],
+        recording,
+        reading,
+        benchmark,
+        seed=seed,
+        reference_compat=reference_compat,
+        progress=progress,
+    )
 
 
 def evaluate_features(
@@ -80,6 +103,7 @@ def evaluate_features(
     reading: Reading,
     benchmark: BenchmarkSpec,
     seed: int = 0,
+    reference_compat: bool = False,
     progress: Report = silent,
 ) -> Result:
     """Score feature maps that were already recorded, from whichever entrance.
@@ -88,7 +112,7 @@ def evaluate_features(
     ----------
     features : array, shape (image, channel, height, width)
         In the order of ``recording.images``.
-    recording, benchmark, seed, progress
+    recording, benchmark, seed, reference_compat, progress
         As in :func:`evaluate`.
     reading : Reading
         Where the features come from.
@@ -98,24 +122,19 @@ def evaluate_features(
     ModelError
         When the prediction for a picture is constant at every site.
     DataError
-        When the recording has no repeats to take a ceiling from, or its maps of a picture are all constant.
+        When the recording cannot be scored, or its maps of a picture are all constant.
     """
-    if recording.repeats is None:
-        raise DataError(
-            f"{recording.identifier} keeps no repeats, so its noise ceiling cannot be taken by splitting them.",
-            "Use a recording with repeats.",
-        )
-    field = to_grid(features, recording.grid)
-    left_out = predict_left_out(
-        field, recording.maps, progress=lambda done, total: progress("predicting left-out images", done, total)
+    scored = score_features(
+        np.moveaxis(features, 1, -1),
+        recording.maps,
+        reference_compat=reference_compat,
+        grid=recording.grid,
+        progress=lambda done, total: progress("predicting left-out images", done, total),
     )
-    site_r = site_correlation(left_out.predicted, recording.maps)
-    image_r = neural_predictivity(site_r)
-    site_ceiling = split_half_ceiling(recording.repeats)
-    image_ceiling = neural_predictivity(site_ceiling)
-    _refuse_undefined(image_r, image_ceiling, recording, reading)
-    map_rho = feature_alignment(left_out.predicted, recording.maps)
-    low, high, error = bootstrap_over_images(_ceiled, image_r, image_ceiling, rng=np.random.default_rng(seed))
+    ceiling_kind, site_ceiling = ceiling_of(recording, reference_compat, progress)
+    image_ceiling = over_sites(site_ceiling)
+    _refuse_undefined(scored.image_r, image_ceiling, recording, reading)
+    low, high, error = bootstrap_over_images(_ceiled, scored.image_r, image_ceiling, rng=np.random.default_rng(seed))
     return Result(
         **vars(reading),
         benchmark=benchmark.identifier,
@@ -123,28 +142,54 @@ def evaluate_features(
         recording=recording.identifier,
         recording_sha256=recording.sha256,
         simulated=recording.simulated,
-        score=float(_ceiled(image_r, image_ceiling)),
+        score=float(_ceiled(scored.image_r, image_ceiling)),
         interval=(low, high),
         error=error,
-        raw=float(image_r.mean()),
+        raw=scored.score,
         ceiling=float(image_ceiling.mean()),
-        alignment=float(map_rho.mean()),
-        image_r=image_r,
+        alignment=float(scored.map_rho.mean()),
+        image_r=scored.image_r,
         image_ceiling=image_ceiling,
-        map_rho=map_rho,
-        site_r=site_r,
+        map_rho=scored.map_rho,
+        map_rho_coarse=scored.map_rho_coarse,
+        site_r=scored.site_r,
         site_ceiling=site_ceiling,
-        components=left_out.components,
-        predicted=left_out.predicted,
+        components=scored.components,
+        predicted=scored.predicted,
         neural=recording.maps,
         degrees=np.stack([recording.grid.y, recording.grid.x]),
         images=recording.names,
         sites=recording.sites,
         window=recording.window,
-        ceiling_kind="split-half over repeats, Spearman-Brown corrected, square root",
+        ceiling_kind=ceiling_kind,
+        reference_compat=reference_compat,
         citation=recording.citation,
         bootstrap_seed=seed,
     )
+
+
+def ceiling_of(
+    recording: Recording, reference_compat: bool = False, progress: Report = silent
+) -> tuple[str, NDArray[np.float64]]:
+    """Take the noise ceiling of a recording: from its repeats where it keeps them, else from its other sites.
+
+    Returns
+    -------
+    str
+        Which one, in words.
+    array, shape (image, site)
+        The ceiling of each map; of the published one, that of each image.
+
+    Raises
+    ------
+    ArrayError
+        When there are neither repeats nor two sites.
+    """
+    if reference_compat:
+        return REFERENCE, np.repeat(reference_ceiling(recording.maps)[:, None], len(recording.sites), axis=1)
+    if recording.repeats is not None:
+        return SPLIT_HALF, split_half_ceiling(recording.repeats)
+    return SITES, site_ceiling(recording.maps, progress=progress)
 
 
 def _ceiled(raw: NDArray[np.float64], ceiling: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:

@@ -75,14 +75,15 @@ class Result(Reading):
         Numerator and denominator of ``score``.
     alignment : float
         Mean over images of ``map_rho``.
-    image_r, image_ceiling, map_rho : array, shape (image,)
-        Median site correlation, ceiling, and Spearman correlation of the two maps averaged over sites.
+    image_r, image_ceiling, map_rho, map_rho_coarse : array, shape (image,)
+        Median site correlation, ceiling, and Spearman correlation of the two maps averaged over sites, at the full grid
+        and over tiles of about 4 x 4 positions.
     site_r, site_ceiling : array, shape (image, site)
         Pearson correlation over positions, and its ceiling; NaN where a map is constant.
     components : array, shape (image,)
         PLS components used when that image was left out.
     predicted, neural : array, shape (image, y, x, site)
-        The maps, spikes per second.
+        The maps, spikes per second; predicted without the intercept with ``reference_compat``.
     degrees : array, shape (2, position)
         Degrees of the grid down and across.
     images, sites : tuple of str
@@ -91,6 +92,8 @@ class Result(Reading):
         Milliseconds after stimulus onset.
     ceiling_kind, formula, citation : str
         How to read the numbers, and what to cite.
+    reference_compat : bool
+        True when every choice of the published code was made (docs/reference.md).
     bootstrap_seed : int
         Seed of the interval.
     versions : dict
@@ -113,6 +116,7 @@ class Result(Reading):
     image_r: NDArray[np.float64]
     image_ceiling: NDArray[np.float64]
     map_rho: NDArray[np.float64]
+    map_rho_coarse: NDArray[np.float64]
     site_r: NDArray[np.float64]
     site_ceiling: NDArray[np.float64]
     components: NDArray[np.int64]
@@ -125,6 +129,7 @@ class Result(Reading):
     ceiling_kind: str
     citation: str
     bootstrap_seed: int
+    reference_compat: bool = False
     formula: str = FORMULA
     versions: dict[str, str] = field(default_factory=lambda: {"python": platform.python_version()} | _versions())
     written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -147,7 +152,8 @@ class Result(Reading):
         the two paths
         """
         weights = f"-{self.weights}" if self.weights.startswith("random") else ""
-        parts = (f"{self.model}{weights}", self.layer, self.recording)
+        published = "-reference" if self.reference_compat and not self.recording.endswith("-reference") else ""
+        parts = (f"{self.model}{weights}", self.layer, self.recording + published)
         stem = "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
         folder = Path(folder)
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if np.ndim(getattr(self, f.name)) > 0}

@@ -11,7 +11,7 @@ from brainscore_vision.model_interface import BrainModel
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
-from brainscore_itmaps.benchmark.evaluate import WHOLE_PICTURE, evaluate_features
+from brainscore_itmaps.benchmark.evaluate import WHOLE_PICTURE, ceiling_of, evaluate_features
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.data.assembly import assembly, stimulus_set
 from brainscore_itmaps.data.load import load_recording
@@ -19,8 +19,7 @@ from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.features.layout import spatial_maps
 from brainscore_itmaps.features.record import refuse_not_finite
-from brainscore_itmaps.metrics.alignment import neural_predictivity
-from brainscore_itmaps.metrics.ceiling import split_half_ceiling
+from brainscore_itmaps.metrics.predictivity import over_sites
 from brainscore_itmaps.models.load import Network
 from brainscore_itmaps.progress import Report, silent
 
@@ -51,7 +50,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
     def __init__(self, spec: BenchmarkSpec, recording: Recording | None = None) -> None:
         super().__init__(
             identifier=spec.identifier,
-            ceiling_func=self._split_half,
+            ceiling_func=self._take_ceiling,
             version=spec.version,
             parent="IT",
             bibtex=spec.citation,
@@ -67,14 +66,14 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
 
     @property
     def ceiling(self) -> Score:
-        """Split-half ceiling; computed anew, where Brain-Score would keep one on disk whatever changed."""
-        return self._split_half()
+        """Noise ceiling; computed anew, where Brain-Score would keep one on disk whatever changed."""
+        return self._take_ceiling()
 
     def __call__(self, candidate: BrainModel) -> Score:
         """Score a model: ceiled neural predictivity, with what it was made from in ``attrs``."""
         return to_score(self.evaluate(candidate))
 
-    def evaluate(self, candidate: BrainModel, progress: Report = silent) -> Result:
+    def evaluate(self, candidate: BrainModel, reference_compat: bool = False, progress: Report = silent) -> Result:
         """Score a model and give the whole result.
 
         Raises
@@ -109,12 +108,14 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
             field_of_view=WHOLE_PICTURE if network else "what the model's own preprocessing leaves of each picture",
         )
         maps = spatial_maps(activation, layer, prefix)
-        return evaluate_features(maps, self.recording, reading, self.spec, progress=progress)
+        return evaluate_features(
+            maps, self.recording, reading, self.spec, reference_compat=reference_compat, progress=progress
+        )
 
-    def _split_half(self) -> Score:
-        assert self.recording.repeats is not None
-        site_ceiling = split_half_ceiling(self.recording.repeats)
-        score = Score(neural_predictivity(site_ceiling).mean())
+    def _take_ceiling(self) -> Score:
+        kind, site_ceiling = ceiling_of(self.recording)
+        score = Score(over_sites(site_ceiling).mean())
+        score.attrs["kind"] = kind
         score.attrs["raw"] = _per_site(site_ceiling, self.recording.names, self.recording.sites)
         return score
 

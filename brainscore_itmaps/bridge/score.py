@@ -25,6 +25,7 @@ def score(
     layer: str | None = None,
     weights: Weights = "pretrained",
     seed: int = 0,
+    reference_compat: bool = False,
     progress: Report = silent,
 ) -> Result:
     """Score a network on a benchmark.
@@ -38,13 +39,16 @@ def score(
     model : str or Network
         A name from the zoo, ``timm:<name>``, any model identifier of Brain-Score, or a loaded network.
     benchmark : str or Recording
-        A name from our catalogue; or a recording of your own, with repeats, or the folder that it was saved in.
+        A name from our catalogue; or a recording, or the folder that it was saved in.
     layer : str, optional
         Layer to read out, by default the one committed to IT; not for Brain-Score's models, which commit their own.
     weights : "pretrained" or "random"
         Random weights must be asked for, and the result says so.
     seed : int
         Of random weights.
+    reference_compat : bool
+        Make every choice of the published code (docs/reference.md); load the recording with it too. A model of
+        Brain-Score's keeps its own preprocessing.
     progress : callable
         Told (what is being done, steps done, steps in all).
 
@@ -66,10 +70,10 @@ def score(
         recording = recording_of(benchmark)
         spec = CATALOGUE.get(benchmark) or of_recording(recording)
     if isinstance(model, str) and not is_ours(model):
-        return _score_through_brain_score(model, spec, recording, progress)
+        return _score_through_brain_score(model, spec, recording, reference_compat, progress)
     progress("loading the network", 0, 1)
     network = load_network(model, weights, seed) if isinstance(model, str) else model
-    return evaluate(network, recording, spec, layer=layer, progress=progress)
+    return evaluate(network, recording, spec, layer=layer, reference_compat=reference_compat, progress=progress)
 
 
 def recording_of(benchmark: str) -> Recording:
@@ -84,7 +88,9 @@ def of_recording(recording: Recording) -> BenchmarkSpec:
     return BenchmarkSpec(recording.identifier, recording=recording.identifier, version=1, citation=recording.citation)
 
 
-def _score_through_brain_score(model: str, spec: BenchmarkSpec, recording: Recording, progress: Report) -> Result:
+def _score_through_brain_score(
+    model: str, spec: BenchmarkSpec, recording: Recording, reference_compat: bool, progress: Report
+) -> Result:
     with _as_a_guest():
         attach()
         from brainscore_vision import load_model
@@ -95,7 +101,8 @@ def _score_through_brain_score(model: str, spec: BenchmarkSpec, recording: Recor
         try:
             candidate = load_model(model)
             progress("recording features", 0, 1)
-            result: Result = ItMapsBenchmark(spec, recording).evaluate(candidate, progress=progress)
+            benchmark = ItMapsBenchmark(spec, recording)
+            result: Result = benchmark.evaluate(candidate, reference_compat=reference_compat, progress=progress)
         except ItMapsError:
             raise
         except Exception as error:  # somebody else's model may fail in any way

@@ -31,7 +31,7 @@ def info(array: Name, window: Window = None, source: Place = None, reference_com
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
     from brainscore_itmaps.data.recording import constant_maps
     from brainscore_itmaps.data.sources import held_archive
-    from brainscore_itmaps.metrics.alignment import site_agreement
+    from brainscore_itmaps.metrics.correlation import site_agreement
 
     recording = _load(array, window, source, reference_compat)
     lines = {}

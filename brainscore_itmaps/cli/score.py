@@ -36,6 +36,9 @@ def score(
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of random weights; 0 by default.")
     ] = None,
+    reference_compat: Annotated[
+        bool, typer.Option("--reference-compat", help="Make every choice of the published code, for comparison.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the JSON and NPZ files.")] = None,
     figure: Annotated[
         Path | None, typer.Option(help="Also draw pictures with their maps into this file (png, svg or pdf).")
@@ -58,7 +61,15 @@ def score(
         progress("starting torch", 0, 1)
         from brainscore_itmaps.bridge.score import score as score_in_python
 
-        result = score_in_python(model, benchmark, layer=layer, weights=weights, seed=seed or 0, progress=progress)
+        result = score_in_python(
+            model,
+            benchmark,
+            layer=layer,
+            weights=weights,
+            seed=seed or 0,
+            reference_compat=reference_compat,
+            progress=progress,
+        )
     files: list[Path] = []
     try:
         files += result.save(folder, WHERE_RESULTS_GO)
@@ -119,6 +130,8 @@ def print_result(result: "Result") -> None:
         "view": result.field_of_view,
         "cite": result.citation,
     }
+    if result.reference_compat:
+        lines["compat"] = "every choice of the published code (docs/reference.md); not for use"
     if result.undefined_sites:
         lines["undefined"] = f"{result.undefined_sites} constant maps, left out of their image's median"
     about = Table.grid("", Column(overflow="fold"), padding=(0, 2))

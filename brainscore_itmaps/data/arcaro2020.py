@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.data.matfiles import numbers, refuse_missing, shapes, texts
 from brainscore_itmaps.data.orientation import oriented
-from brainscore_itmaps.data.pictures import find_pictures, plain_name, read_picture
+from brainscore_itmaps.data.pictures import find_pictures, plain_name, published_picture, read_picture
 from brainscore_itmaps.data.recording import Grid, Recording, whole_window
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 
@@ -307,16 +307,6 @@ def _plain_pictures(shown: list[Path], prefix: Path, reference_compat: bool) -> 
     files = []
     for number, file in enumerate(shown, 1):
         files.append(prefix.with_name(f"{prefix.name}-{number:02d}-{plain_name(file.stem)}.png"))
-        picture = _published_picture(file) if reference_compat else read_picture(file)
+        picture = published_picture(file) if reference_compat else read_picture(file)
         picture.save(files[-1])
     return tuple(files)
-
-
-def _published_picture(file: Path) -> Any:
-    import cv2
-    from PIL import Image
-
-    pixels = cv2.imread(str(file))
-    if pixels is None:
-        raise DataError(f"The picture {file} cannot be read by OpenCV.", "Load it without reference_compat.")
-    return Image.fromarray(cv2.resize(pixels[:, :, ::-1], (LOADER_SIZE, LOADER_SIZE)))

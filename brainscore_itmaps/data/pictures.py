@@ -15,6 +15,7 @@ from brainscore_itmaps.files import replacing, sha256
 from brainscore_itmaps.settings import Settings
 
 FIX = "Bring the pictures that belong to the recording."
+PUBLISHED_SIZE = 224
 SET_BRAINIO_HOME = "Set BRAINIO_HOME to a folder that you may write to."
 
 
@@ -50,6 +51,22 @@ def find_pictures(names: Sequence[str], folder: Path) -> list[Path]:
     if missing:
         raise DataError(f"{len(missing)} of {len(names)} pictures are not in {folder}: {', '.join(missing)}.", FIX)
     return found
+
+
+def published_picture(file: Path) -> Image.Image:
+    """Read a picture as the published loader does: by OpenCV, 224 x 224, aspect ratio and aliasing ignored.
+
+    Raises
+    ------
+    DataError
+        When OpenCV cannot read it.
+    """
+    import cv2
+
+    pixels = cv2.imread(str(file))
+    if pixels is None:
+        raise DataError(f"The picture {file} cannot be read by OpenCV.", "Load it without reference_compat.")
+    return Image.fromarray(cv2.resize(pixels[:, :, ::-1], (PUBLISHED_SIZE, PUBLISHED_SIZE)))
 
 
 def read_picture(file: Path) -> Image.Image:

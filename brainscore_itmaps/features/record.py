@@ -8,9 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from brainscore_itmaps.data.pictures import published_picture
 from brainscore_itmaps.errors import ModelError, nearest
 from brainscore_itmaps.features.layout import spatial_maps
 from brainscore_itmaps.models.load import Network
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
 
 def record(
@@ -18,6 +21,7 @@ def record(
     images: Sequence[Path],
     layers: str | Sequence[str],
     batch_size: int = 14,
+    preprocess: Callable[[Sequence[Path]], torch.Tensor] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, NDArray[np.floating[Any]]]:
     """Show pictures to a network and keep what its layers answer.
@@ -35,6 +39,8 @@ def record(
         Names of modules, as in ``network.module.named_modules()``.
     batch_size : int
         Pictures shown at once; does not change the result.
+    preprocess : callable, optional
+        Reads pictures and gives the network's input, instead of the preprocessing that belongs to its weights.
     progress : callable
         Told (pictures done, pictures in all).
 
@@ -78,7 +84,7 @@ def record(
         with torch.inference_mode():
             for start in range(0, len(images), batch_size):
                 batch = images[start : start + batch_size]
-                network.module(network.preprocess(batch).to(device))
+                network.module((preprocess or network.preprocess)(batch).to(device))
                 progress(start + len(batch), len(images))
     finally:
         for hook in hooks:
@@ -97,6 +103,21 @@ def record(
         refuse_not_finite(activation, layer, [image.name for image in images])
         maps[layer] = spatial_maps(activation, layer, prefix)
     return maps
+
+
+def published_input(images: Sequence[Path]) -> torch.Tensor:
+    """Read pictures as the published loader does: 224 x 224 by OpenCV, minus the mean of ImageNet, over that mean.
+
+    One divides by the standard deviation; the published line divides by the mean once more.
+
+    Returns
+    -------
+    tensor, shape (image, 3, 224, 224)
+    """
+    pictures = np.stack([np.asarray(published_picture(path)) for path in images])  # (image, y, x, channel)
+    mean = np.array(IMAGENET_MEAN)
+    scaled = (pictures / 255.0 - mean) / mean
+    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), dtype=np.float32))
 
 
 def refuse_not_finite(activation: NDArray[np.floating[Any]], layer: str, images: Sequence[str]) -> None:

@@ -1,91 +1,211 @@
-"""How well predicted maps agree with recorded maps."""
+"""Feature alignment: do predicted and recorded map agree on where in a picture it matters?"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+
+from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.correlation import site_rank_correlation
+from brainscore_itmaps.metrics.predictivity import refuse_shapes
+from brainscore_itmaps.metrics.scales import coarsened, published_coarsened
+
+COARSE = 4
+TOP_SHARE = 0.1
+PUBLISHED_EPSILON = 1e-9
 
 
-def site_correlation(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson correlation over the positions of each map, for every image and site.
+class Summary(NamedTuple):
+    """What many values come to.
+
+    Attributes
+    ----------
+    mean, median, sd : float
+        Over the values that are defined; ``sd`` of the sample.
+    defined, undefined : int
+        How many there are.
+    """
+
+    mean: float
+    median: float
+    sd: float
+    defined: int
+    undefined: int
+
+
+class Overlap(NamedTuple):
+    """How far the top positions of two maps are the same.
+
+    Attributes
+    ----------
+    dice, iou : array, shape (image,)
+        Twice the shared positions over all chosen, and shared over either's; NaN where a map has no top.
+    """
+
+    dice: NDArray[np.float64]
+    iou: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Agreement of predicted and recorded maps, image by image.
+
+    Attributes
+    ----------
+    map_rho, map_rho_coarse : array, shape (image,)
+        Spearman correlation of the two maps averaged over sites, at the full grid and averaged over tiles of about
+        4 x 4 positions (2 x 2 tiles remain of 9 x 9 positions: hardly a statistic).
+    site_rho, site_rho_coarse : array, shape (image, site)
+        The same of each site's map.
+    dice, iou : array, shape (image,)
+        Overlap of the top tenth of positions of the two averaged maps.
+    """
+
+    map_rho: NDArray[np.float64]
+    map_rho_coarse: NDArray[np.float64]
+    site_rho: NDArray[np.float64]
+    site_rho_coarse: NDArray[np.float64]
+    dice: NDArray[np.float64]
+    iou: NDArray[np.float64]
+
+    def summary(self) -> dict[str, Summary]:
+        """Each of them over all images (and sites)."""
+        return {name: summarised(values) for name, values in vars(self).items()}
+
+
+def align(
+    predicted: NDArray[np.float64],
+    maps: NDArray[np.float64],
+    *,
+    scale: int = COARSE,
+    share: float = TOP_SHARE,
+    reference_compat: bool = False,
+) -> Alignment:
+    """Compare predicted with recorded maps in every way that :class:`Alignment` lists.
 
     Parameters
     ----------
     predicted, maps : array, shape (image, y, x, site)
-
-    Returns
-    -------
-    array, shape (image, site)
-        NaN where one of the two maps is constant: there the correlation is undefined.
+    scale : int
+        Positions along a side of the coarse tiles.
+    share : float
+        Of positions that are a map's top.
+    reference_compat : bool
+        As the published code: single precision, shrunk without antialiasing, no overlap (0) where a map has no top.
     """
-    return _correlate(_positions_first(predicted), _positions_first(maps))
+    map_rho, map_rho_coarse, site_rho, site_rho_coarse = (
+        feature_alignment(predicted, maps, scale=size, per_site=per_site, reference_compat=reference_compat)
+        for per_site in (False, True)
+        for size in (1, scale)
+    )
+    first, second = (_site_mean(values, reference_compat)[..., 0] for values in (predicted, maps))
+    dice, iou = top_overlap(first, second, share, reference_compat)
+    return Alignment(map_rho, map_rho_coarse, site_rho, site_rho_coarse, dice, iou)
 
 
-def site_agreement(maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson correlation of each site's map with the mean map of all other sites, for every image and site.
-
-    Arcaro et al. (2020, eLife 9:e53798) report it for each array, .73 on average.
-
-    Parameters
-    ----------
-    maps : array, shape (image, y, x, site)
-        Of two sites or more.
-
-    Returns
-    -------
-    array, shape (image, site)
-        NaN where a map is constant.
-    """
-    others = (maps.sum(axis=-1, keepdims=True) - maps) / (maps.shape[-1] - 1)
-    return site_correlation(others, maps)
-
-
-def neural_predictivity(site_r: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median over sites, for every image: the published statistic (Linsley et al. 2023, reference code).
-
-    Parameters
-    ----------
-    site_r : array, shape (image, site)
-        From :func:`site_correlation`. Undefined sites are left out of an image's median.
-
-    Returns
-    -------
-    array, shape (image,)
-        NaN for an image on which every site is undefined.
-    """
-    defined = np.isfinite(site_r).any(axis=1)
-    result = np.full(len(site_r), np.nan)
-    result[defined] = np.nanmedian(site_r[defined], axis=1)
-    return result
-
-
-def feature_alignment(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> NDArray[np.float64]:
+def feature_alignment(
+    predicted: NDArray[np.float64],
+    maps: NDArray[np.float64],
+    *,
+    scale: int = 1,
+    per_site: bool = False,
+    reference_compat: bool = False,
+) -> NDArray[np.float64]:
     """Spearman correlation, over positions, of the two maps averaged over sites, for every image.
 
     Parameters
     ----------
     predicted, maps : array, shape (image, y, x, site)
+    scale : int
+        Average tiles of about this many positions along each side first; 1 is the full grid.
+    per_site : bool
+        Compare the maps of each site instead of their average.
+    reference_compat : bool
+        As the published code: single precision, and shrunk without antialiasing instead of averaged.
 
     Returns
     -------
-    array, shape (image,)
-        NaN where one of the two averaged maps is constant.
+    array, shape (image,), or (image, site)
+        NaN where one of the two maps is constant, or fewer than 3 positions remain.
+
+    Raises
+    ------
+    ArrayError
+        When the shapes differ, or the scale is not a whole number from 1 on.
     """
-    ranks = [rankdata(_positions_first(a).mean(axis=-1), axis=1) for a in (predicted, maps)]
-    return _correlate(ranks[0][..., None], ranks[1][..., None])[:, 0]
+    refuse_shapes(predicted, maps)
+    if scale < 1 or scale != int(scale):
+        raise ArrayError(f"The scale is {scale}.", "Give a whole number of positions, from 1 on.")
+    pair = [values if per_site else _site_mean(values, reference_compat) for values in (predicted, maps)]
+    if reference_compat:
+        pair = [published_coarsened(values, scale).astype(np.float64) for values in pair]
+    else:
+        pair = [coarsened(values.astype(np.float64, copy=False), scale) for values in pair]
+    images, height, width, sites = pair[0].shape
+    rho = site_rank_correlation(*pair) if height * width > 2 else np.full((images, sites), np.nan)
+    return rho if per_site else rho[:, 0]
 
 
-def _positions_first(maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    return maps.reshape(len(maps), -1, maps.shape[-1])  # (image, y * x, site)
+def top_overlap(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    share: float = TOP_SHARE,
+    reference_compat: bool = False,
+) -> Overlap:
+    """Dice and intersection over union of the positions that are the top of each map.
+
+    Top are the positions above the map's percentile at ``1 - share``.
+
+    Parameters
+    ----------
+    first, second : array, shape (image, y, x)
+    share : float
+        Between 0 and 1.
+    reference_compat : bool
+        As the published code: single precision, 1e-9 added to the denominators, and so 0 where a map has no top.
+
+    Raises
+    ------
+    ArrayError
+        When the shapes differ or the share is out of range.
+    """
+    if first.ndim != 3 or first.shape != second.shape:
+        raise ArrayError(f"The maps {first.shape} and {second.shape} differ.", "Give both as (image, y, x).")
+    if not 0 < share < 1:
+        raise ArrayError(f"The share of top positions is {share}.", "Give a number between 0 and 1.")
+    a, b = (_top(values, share, np.float32 if reference_compat else np.float64) for values in (first, second))
+    both, either = (a & b).sum(axis=1), (a | b).sum(axis=1)
+    chosen = a.sum(axis=1) + b.sum(axis=1)
+    if reference_compat:
+        return Overlap(2.0 * both / (chosen + PUBLISHED_EPSILON), both / (either + PUBLISHED_EPSILON))
+    without = ~(a.any(axis=1) & b.any(axis=1))
+    dice, iou = 2 * both / np.maximum(chosen, 1), both / np.maximum(either, 1)
+    return Overlap(np.where(without, np.nan, dice), np.where(without, np.nan, iou))
 
 
-def _correlate(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correlate along axis 1; NaN where one side is constant, to rounding."""
-    sizes = []
-    for values in (a, b):
-        centred = values - values.mean(axis=1, keepdims=True)
-        rounding = np.finfo(float).eps * values.shape[1] * np.abs(values).max(axis=1)
-        size = np.where(np.ptp(values, axis=1) > rounding, np.linalg.norm(centred, axis=1), np.nan)
-        sizes.append((centred, size))
-    (a, size_a), (b, size_b) = sizes
-    correlation: NDArray[np.float64] = np.einsum("ips,ips->is", a, b) / (size_a * size_b)
-    return correlation
+def summarised(values: NDArray[np.float64]) -> Summary:
+    """Mean, median and standard deviation of the values that are defined, and how many are not."""
+    defined = values[np.isfinite(values)]
+    undefined = values.size - defined.size
+    if not defined.size:
+        return Summary(np.nan, np.nan, np.nan, 0, undefined)
+    spread = float(defined.std(ddof=1)) if defined.size > 1 else np.nan
+    return Summary(float(defined.mean()), float(np.median(defined)), spread, defined.size, undefined)
+
+
+def _site_mean(maps: NDArray[np.float64], reference_compat: bool) -> NDArray[np.float64]:
+    """Averaged over sites, shape (image, y, x, 1); a site that is missing throughout is left out."""
+    if reference_compat:  # in single precision where that is what was recorded: its rounding decides ties of ranks
+        single = maps.astype(np.float32)
+        averaged: NDArray[np.float64] = (single if (single == maps).all() else maps).mean(axis=-1, keepdims=True)
+        return averaged
+    known = ~np.isnan(maps).all(axis=(0, 1, 2))
+    mean: NDArray[np.float64] = maps[..., known].mean(axis=-1, keepdims=True, dtype=np.float64)
+    return mean
+
+
+def _top(maps: NDArray[np.float64], share: float, precision: type) -> NDArray[np.bool_]:
+    flat: NDArray[Any] = maps.reshape(len(maps), -1).astype(precision)
+    top: NDArray[np.bool_] = flat > np.percentile(flat, 100 * (1 - share), axis=1, keepdims=True)
+    return top

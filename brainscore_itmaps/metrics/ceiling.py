@@ -1,11 +1,160 @@
-"""What the best possible predictor could reach, given the noise of the recording."""
+"""What a prediction could reach, given the noise of the recording. Three ceilings; each says what it bounds."""
 
+from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.metrics.alignment import site_correlation
+from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.correlation import site_correlation
+from brainscore_itmaps.metrics.inference import Interval, interval_of_draws, predictivity_interval
+from brainscore_itmaps.metrics.left_out import COMPONENTS, predict_left_out
+from brainscore_itmaps.metrics.predictivity import over_sites
+from brainscore_itmaps.progress import Report, silent
+
+BOUNDS = {
+    "sites": "what the other sites of the array tell about a site's map of a left-out image, by the same regression "
+    "over the same folds: the part of its activity that is shared. Noise that sites share counts as signal, and what a "
+    "site alone responds to is missed, so a model can exceed it.",
+    "split_half": "what a perfect, noise-free prediction would reach, as far as noise differs from repeat to repeat.",
+    "reference": "nothing: the published code takes the best pair of sites of each image, row by row of the map, which "
+    "is another statistic than the score's, and above zero for pure noise.",
+}
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """A noise ceiling in the statistic of the score: median over sites, mean over images.
+
+    Attributes
+    ----------
+    kind : str
+        ``sites``, ``split_half`` or ``reference``.
+    bounds : str
+        What it bounds, in words.
+    value : float
+        The ceiling.
+    interval : Interval
+        Of ``value``, over images.
+    image_r : array, shape (image,)
+        Of each image.
+    site_r : array, shape (image, site), or None
+        Of each image and site; the published ceiling has none.
+    site_mean : array, shape (site,), or None
+        Mean over the images on which the site is defined.
+    site_interval : array, shape (site, 2), or None
+        95 % bootstrap interval of ``site_mean``, over images.
+    """
+
+    kind: str
+    bounds: str
+    value: float
+    interval: Interval
+    image_r: NDArray[np.float64]
+    site_r: NDArray[np.float64] | None = None
+    site_mean: NDArray[np.float64] | None = None
+    site_interval: NDArray[np.float64] | None = None
+
+
+def ceiling(
+    maps: NDArray[np.float64],
+    kind: str = "sites",
+    *,
+    rng: np.random.Generator,
+    repeats: NDArray[np.float64] | None = None,
+    method: str = "pls",
+    components: int = COMPONENTS,
+    resamples: int = 1000,
+    progress: Report = silent,
+) -> Ceiling:
+    """Take a noise ceiling, with its intervals.
+
+    Parameters
+    ----------
+    maps : array, shape (image, y, x, site)
+    kind : "sites", "split_half" or "reference"
+        See :data:`BOUNDS` for what each bounds.
+    rng : numpy Generator
+        Of the bootstrap over images.
+    repeats : array, shape (image, repeat, y, x, site), optional
+        For ``split_half``.
+    method, components
+        Of the regression whose predictions the ceiling is for; for ``sites``.
+    resamples : int
+        Number of draws.
+    progress : callable
+        Told (what is being done, steps done, steps in all).
+
+    Raises
+    ------
+    ArrayError
+        When the kind is not known, or needs repeats, or more sites.
+    """
+    if kind == "reference":
+        image_r = reference_ceiling(maps)
+        interval = predictivity_interval(image_r[:, None], rng, resamples=resamples)
+        return Ceiling(kind, BOUNDS[kind], float(image_r.mean()), interval, image_r)
+    if kind == "split_half":
+        if repeats is None:
+            raise ArrayError("A split-half ceiling needs the repeats.", "Give them, or take the ceiling of the sites.")
+        site_r = split_half_ceiling(repeats)
+    elif kind == "sites":
+        site_r = site_ceiling(maps, method, components=components, progress=progress)
+    else:
+        raise ArrayError(f"There is no ceiling named {kind!r}.", f"Ask for {', '.join(BOUNDS)}.")
+    return describe(kind, site_r, rng, resamples)
+
+
+def describe(kind: str, site_r: NDArray[np.float64], rng: np.random.Generator, resamples: int = 1000) -> Ceiling:
+    """Sum up a ceiling that was taken of every image and site, with intervals over images."""
+    draws = rng.integers(len(site_r), size=(resamples, len(site_r)))
+    known = np.isfinite(site_r)
+    weights = np.zeros((resamples, len(site_r)))
+    np.add.at(weights, (np.arange(resamples)[:, None], draws), 1)
+    with np.errstate(invalid="ignore"):  # a site without any image that is defined
+        drawn = weights @ np.where(known, site_r, 0) / (weights @ known)  # (resample, site)
+        site_mean = np.where(known, site_r, 0).sum(axis=0) / known.sum(axis=0)
+    site_interval = np.stack([interval_of_draws(site)[:2] for site in drawn.T])
+    image_r = over_sites(site_r)
+    interval = predictivity_interval(site_r, rng, resamples=resamples)
+    return Ceiling(kind, BOUNDS[kind], float(image_r.mean()), interval, image_r, site_r, site_mean, site_interval)
+
+
+def site_ceiling(
+    maps: NDArray[np.float64], method: str = "pls", *, progress: Report = silent, **options: Any
+) -> NDArray[np.float64]:
+    """Predict each site's map of every left-out image from the other sites of the array, as a model would be.
+
+    Parameters
+    ----------
+    maps : array, shape (image, y, x, site)
+        A site with a NaN predicts nothing, and is predicted as NaN.
+    method : str
+        Of :func:`~brainscore_itmaps.predict_left_out`, and its ``options``.
+    progress : callable
+        Told (what is being done, sites done, sites in all).
+
+    Returns
+    -------
+    array, shape (image, site)
+        Pearson r over positions.
+
+    Raises
+    ------
+    ArrayError
+        With fewer than 2 sites that have all their values.
+    """
+    known = np.flatnonzero(np.isfinite(maps).all(axis=(0, 1, 2)))
+    if len(known) < 2:
+        raise ArrayError(f"{len(known)} sites have all their values.", "A ceiling of sites needs at least 2.")
+    predicted = np.full(maps.shape, np.nan)
+    for done, site in enumerate(known):
+        field = maps[..., known[known != site]]
+        predicted[..., [site]] = predict_left_out(field, maps[..., [site]], method, **options).predicted
+        progress("taking the ceiling", done + 1, len(known))
+    return site_correlation(predicted, maps)
 
 
 def split_half_ceiling(repeats: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -29,12 +178,12 @@ def split_half_ceiling(repeats: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Raises
     ------
-    ValueError
+    ArrayError
         With fewer than 2 repeats.
     """
     number = repeats.shape[1] // 2 * 2
     if number < 2:
-        raise ValueError(f"a split-half ceiling needs at least 2 repeats, not {repeats.shape[1]}")
+        raise ArrayError(f"A split-half ceiling needs at least 2 repeats, not {repeats.shape[1]}.", "Give more.")
     halves = []
     for rest in combinations(range(1, number), number // 2 - 1):  # repeat 0 is in the first half: each split once
         first = [0, *rest]
@@ -44,3 +193,39 @@ def split_half_ceiling(repeats: NDArray[np.float64]) -> NDArray[np.float64]:
     longer = repeats.shape[1] / (number // 2)
     full: NDArray[np.float64] = longer * half / (1 + (longer - 1) * half)
     return np.sqrt(full)
+
+
+def reference_ceiling(maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The ceiling of the published code, as it computes it (Linsley et al. 2023, `ceiling_score`).
+
+    For every image the largest, over pairs of sites, of the mean over rows of the map of Pearson r along the row. The
+    last site takes no part, pairs with a constant row are dropped, nothing is below 0, and one missing value anywhere
+    makes it 0. It bounds nothing: see :data:`BOUNDS`.
+
+    Parameters
+    ----------
+    maps : array, shape (image, y, x, site)
+
+    Returns
+    -------
+    array, shape (image,)
+
+    Raises
+    ------
+    ArrayError
+        With fewer than 2 sites.
+    """
+    if maps.shape[-1] < 2:
+        raise ArrayError("The published ceiling needs at least 2 sites.", "Give more sites.")
+    images, height = maps.shape[:2]
+    if np.isnan(maps).any() or maps.shape[-1] < 3:
+        return np.zeros(images)
+    lines = maps[..., :-1].transpose(0, 3, 1, 2).astype(np.float64)  # (image, site, y, x)
+    lines = lines - lines.mean(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        lines /= np.linalg.norm(lines, axis=-1, keepdims=True)  # NaN on constant lines
+    flat = lines.reshape(images, lines.shape[1], -1)
+    pairs = np.matmul(flat, flat.transpose(0, 2, 1)) / height  # (image, site, site)
+    first, second = np.triu_indices(lines.shape[1], 1)
+    best: NDArray[np.float64] = np.nan_to_num(pairs[:, first, second], nan=0.0).max(axis=1)
+    return np.maximum(best, 0)

@@ -1,10 +1,48 @@
-"""How sure we are of a score."""
+"""How sure we are of a score, and of the difference between two."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import bootstrap
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import bootstrap, false_discovery_control, permutation_test
+
+from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.predictivity import over_sites
+
+
+class Interval(NamedTuple):
+    """A bootstrap interval.
+
+    Attributes
+    ----------
+    low, high : float
+        Between them lie 95 % of the draws.
+    error : float
+        Standard deviation of the draws: the standard error.
+    """
+
+    low: float
+    high: float
+    error: float
+
+
+class Comparison(NamedTuple):
+    """Two networks on the same images.
+
+    Attributes
+    ----------
+    difference : float
+        Mean over images of first minus second.
+    interval : Interval
+        Of the difference, over images.
+    p_value : float
+        Two-sided: how often differences as large come up when each image's two values are swapped at random.
+    """
+
+    difference: float
+    interval: Interval
+    p_value: float
 
 
 def bootstrap_over_images(
@@ -12,7 +50,7 @@ def bootstrap_over_images(
     *per_image: NDArray[np.float64],
     rng: np.random.Generator,
     resamples: int = 10_000,
-) -> tuple[float, float, float]:
+) -> Interval:
     """95 % percentile interval and standard error of a statistic, when images are drawn again with replacement.
 
     Predictions of left-out images share most of their training images, so they are not independent: the interval
@@ -28,13 +66,108 @@ def bootstrap_over_images(
         Source of randomness.
     resamples : int
         Number of draws.
-
-    Returns
-    -------
-    low, high, standard_error : float
     """
     result = bootstrap(
         per_image, statistic, paired=True, vectorized=True, n_resamples=resamples, method="percentile", rng=rng
     )
     low, high = result.confidence_interval
-    return float(low), float(high), float(result.standard_error)
+    return Interval(float(low), float(high), float(result.standard_error))
+
+
+def predictivity_interval(
+    site_r: NDArray[np.float64],
+    rng: np.random.Generator,
+    *,
+    sites: bool = False,
+    reducer: str = "median",
+    resamples: int = 1000,
+) -> Interval:
+    """Interval of a neural predictivity, when images, and on demand sites, are drawn again with replacement.
+
+    Parameters
+    ----------
+    site_r : array, shape (image, site)
+        Of each map; NaN where undefined.
+    rng : numpy Generator
+        Source of randomness.
+    sites : bool
+        Draw sites too, the same for all images of a draw: how the score would spread over arrays like this one.
+    reducer : "median" or "mean"
+        Over sites.
+    resamples : int
+        Number of draws.
+
+    Returns
+    -------
+    Interval
+        Of NaN when an image has no site that is defined.
+    """
+    images, number = site_r.shape
+    drawn_images = rng.integers(images, size=(resamples, images))
+    if sites:
+        drawn_sites = rng.integers(number, size=(resamples, number))
+        drawn = site_r[:, drawn_sites].reshape(images * resamples, number)
+        if np.isnan(site_r).any():
+            image_r = over_sites(drawn, reducer)
+        else:
+            image_r = np.median(drawn, axis=1) if reducer == "median" else drawn.mean(axis=1)
+        image_r = image_r.reshape(images, resamples)
+        return interval_of_draws(np.take_along_axis(image_r, drawn_images.T, axis=0).mean(axis=0))
+    return interval_of_draws(over_sites(site_r, reducer)[drawn_images].mean(axis=1))
+
+
+def interval_of_draws(draws: NDArray[np.float64]) -> Interval:
+    """The middle 95 % of bootstrap draws, and their standard deviation."""
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Interval(float(low), float(high), float(draws.std(ddof=1)))
+
+
+def compare_networks(
+    first: NDArray[np.float64], second: NDArray[np.float64], rng: np.random.Generator, resamples: int = 10_000
+) -> Comparison:
+    """Compare two networks image by image.
+
+    Parameters
+    ----------
+    first, second : array, shape (image,)
+        Of the same images in the same order.
+    rng : numpy Generator
+        Source of randomness.
+    resamples : int
+        Permutations, and draws of the interval. All permutations are tried when they are no more than these.
+
+    Raises
+    ------
+    ArrayError
+        When the shapes differ, a value is not finite, or there are fewer than 2 images.
+    """
+    if first.ndim != 1 or first.shape != second.shape or len(first) < 2:
+        raise ArrayError(f"{first.shape} and {second.shape} are no pairs.", "Give one value an image for each network.")
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise ArrayError("A value of an image is not finite.", "Leave that image out of both.")
+
+    def mean_difference(a: NDArray[np.float64], b: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+        difference: NDArray[np.float64] = (a - b).mean(axis=axis)
+        return difference
+
+    test = permutation_test(
+        (first, second), mean_difference, permutation_type="samples", vectorized=True, n_resamples=resamples, rng=rng
+    )
+    interval = bootstrap_over_images(mean_difference, first, second, rng=rng, resamples=resamples)
+    return Comparison(float(np.mean(first - second)), interval, float(test.pvalue))
+
+
+def control_false_discoveries(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Adjust the p values of many networks (Benjamini & Hochberg 1995): those below q hold a share q of false ones.
+
+    Parameters
+    ----------
+    p_values : array-like
+        Of any shape; an undefined one (NaN) counts as no test and stays NaN.
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(values.shape, np.nan)
+    tested = ~np.isnan(values)
+    if tested.any():
+        adjusted[tested] = false_discovery_control(values[tested])
+    return adjusted

@@ -1,0 +1,129 @@
+"""Score arrays: features and maps that somebody holds, whatever they come from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from brainscore_itmaps.data.recording import Grid
+from brainscore_itmaps.errors import ArrayError, UsageError
+from brainscore_itmaps.features.grid import to_grid
+from brainscore_itmaps.features.published import published_field
+from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
+from brainscore_itmaps.metrics.left_out import COMPONENTS, Told, predict_left_out
+from brainscore_itmaps.metrics.predictivity import neural_predictivity
+
+
+@dataclass(frozen=True)
+class FeatureScore:
+    """How well features predict maps of images that the regression had not seen.
+
+    Attributes
+    ----------
+    score : float
+        Neural predictivity, not divided by a ceiling: mean over images of ``image_r``.
+    image_r : array, shape (image,)
+        Median over sites.
+    site_r : array, shape (image, site)
+        Pearson r over positions; NaN where a map is constant or missing.
+    undefined : int
+        How many of ``site_r`` are NaN.
+    map_rho, map_rho_coarse : array, shape (image,)
+        Feature alignment: Spearman rho of the maps averaged over sites, at the full grid, and over tiles of about 4 x 4
+        positions.
+    components : array, shape (image,)
+        PLS components used when that image was left out.
+    predicted : array, shape (image, y, x, site)
+        In the units of the maps; with ``reference_compat`` without the intercept.
+    penalty : array, shape (image,), or None
+        Of a ridge regression.
+    """
+
+    score: float
+    image_r: NDArray[np.float64]
+    site_r: NDArray[np.float64]
+    undefined: int
+    map_rho: NDArray[np.float64]
+    map_rho_coarse: NDArray[np.float64]
+    components: NDArray[np.int64]
+    predicted: NDArray[np.floating[Any]]
+    penalty: NDArray[np.float64] | None
+
+
+def score_features(
+    features: ArrayLike,
+    maps: ArrayLike,
+    *,
+    method: str = "pls",
+    reference_compat: bool = False,
+    components: int = COMPONENTS,
+    grid: Grid | None = None,
+    progress: Told = lambda done, total: None,
+) -> FeatureScore:
+    """Predict the map of every image from features of all other images, and compare.
+
+    Parameters
+    ----------
+    features : array, shape (image, y, x, channel)
+        Of any native size; sampled at the positions of the maps.
+    maps : array, shape (image, y, x, site)
+        Of the same images, which were shown square.
+    method : str
+        Of :func:`~brainscore_itmaps.predict_left_out`.
+    reference_compat : bool
+        Make every choice of the published code (docs/reference.md): its resize and scaling of the features, its NIPALS
+        without an intercept, single precision where it decides ranks, medians that a constant map makes NaN.
+    components : int
+        PLS components.
+    grid : Grid, optional
+        Positions of the maps; by default evenly from edge to edge of the picture.
+    progress : callable
+        Told (steps done, steps in all).
+
+    Raises
+    ------
+    ArrayError
+        A ValueError, when the arrays do not fit together or cannot be fitted.
+    """
+    recorded, native = np.asarray(maps), np.asarray(features)
+    if native.ndim != 4 or recorded.ndim != 4 or len(native) != len(recorded) or 0 in native.shape + recorded.shape:
+        raise ArrayError(
+            f"The features {native.shape} and the maps {recorded.shape} do not share their images.",
+            "Give (image, y, x, channel) and (image, y, x, site).",
+        )
+    height, width = recorded.shape[1:3]
+    if not reference_compat:
+        places = grid or Grid(y=Grid.even(height).y, x=Grid.even(width).x, extent=16.0)
+        field = to_grid(np.moveaxis(native, -1, 1), places)
+        left_out = predict_left_out(field, recorded, method, components=components, progress=progress)
+        predicted, recorded = left_out.predicted, recorded.astype(np.float64, copy=False)
+        predictivity = neural_predictivity(predicted, recorded)
+        image_r, score = predictivity.image_r, predictivity.score
+    else:
+        if method not in ("pls", "nipals"):
+            raise UsageError(f"The published code has no {method}.", "Leave out the method, or reference_compat.")
+        if height != width:
+            raise ArrayError(f"The grid is {height} x {width}.", "The published code knows square grids only.")
+        field = published_field(native, height)
+        left_out = predict_left_out(
+            field, recorded, "nipals", components=components, intercept=False, progress=progress
+        )
+        predicted = left_out.predicted.astype(np.float32)
+        predictivity = neural_predictivity(predicted, recorded)
+        image_r = np.median(predictivity.site_r, axis=1)  # an undefined site makes its image undefined, as published
+        score = float(image_r.mean())
+    rho, rho_coarse = (
+        feature_alignment(predicted, recorded, scale=scale, reference_compat=reference_compat) for scale in (1, COARSE)
+    )
+    return FeatureScore(
+        score=score,
+        image_r=image_r,
+        site_r=predictivity.site_r,
+        undefined=predictivity.undefined,
+        map_rho=rho,
+        map_rho_coarse=rho_coarse,
+        components=left_out.components,
+        predicted=predicted,
+        penalty=left_out.penalty,
+    )

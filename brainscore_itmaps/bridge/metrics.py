@@ -1,0 +1,248 @@
+"""Our metrics as Brain-Score metrics: two assemblies in, a score out.
+
+They take anybody's spatial data: presentations named by ``image_id``, ``row`` and ``col``, one for every position of
+every image, in any order. Six images of 5 x 4 positions, seen by 3 sites and by 8 channels of a network:
+
+>>> import numpy as np
+>>> from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+>>> rng = np.random.default_rng(0)
+>>> image, row, col = (place.ravel() for place in np.indices((6, 5, 4)))
+>>> def assembly(values):
+...     presentation = {"image_id": image, "row": row, "col": col}
+...     neuroid = {"neuroid_id": np.arange(values.shape[1]), "region": ["IT"] * values.shape[1]}
+...     coords = {name: ("presentation", levels) for name, levels in presentation.items()}
+...     coords |= {name: ("neuroid", levels) for name, levels in neuroid.items()}
+...     return NeuroidAssembly(values, coords=coords, dims=["presentation", "neuroid"])
+>>> features = rng.normal(size=(120, 8))
+>>> source = assembly(features)
+>>> target = assembly(features @ rng.normal(size=(8, 3)) + 2 * rng.normal(size=(120, 3)))
+
+>>> score = get_metric("itmaps_pls")(source, target)
+>>> round(float(score), 1)
+0.9
+>>> score.attrs["raw"].dims  # Pearson r over positions
+('image', 'neuroid')
+>>> round(float(get_metric("itmaps_ridge")(source, target)), 1)
+0.9
+>>> float(get_metric("itmaps_alignment")(source, target)) > 0.7  # Spearman rho of the maps averaged over sites
+True
+>>> float(get_metric("itmaps_site_ceiling")(target)) < float(score)  # three sites say little of each other
+True
+"""
+
+from typing import Any
+
+import numpy as np
+from brainscore_core.metrics import Metric, Score
+from brainscore_core.supported_data_standards.brainio.assemblies import DataAssembly
+from numpy.typing import NDArray
+
+from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.alignment import feature_alignment
+from brainscore_itmaps.metrics.ceiling import site_ceiling
+from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images, predictivity_interval
+from brainscore_itmaps.metrics.left_out import predict_left_out
+from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_sites
+
+NEEDED = ("image_id", "row", "col")
+
+
+def get_metric(identifier: str, *args: Any, **options: Any) -> Metric:
+    """Give Brain-Score one of our metrics; options are those of its class."""
+    return METRICS[identifier](*args, **options)
+
+
+class LeftOutPredictivity(Metric):  # type: ignore[misc]
+    """Neural predictivity of left-out images, see :func:`~brainscore_itmaps.predict_left_out`.
+
+    Parameters
+    ----------
+    method : str
+        Of the regression; its ``options`` follow by name.
+    reducer : "median" or "mean"
+        Over sites.
+    seed : int
+        Of the bootstrap over images.
+    """
+
+    def __init__(self, method: str = "pls", reducer: str = "median", seed: int = 0, **options: Any) -> None:
+        self.method, self.reducer, self.seed, self.options = method, reducer, seed, options
+
+    def __call__(self, source: DataAssembly, target: DataAssembly) -> Score:
+        """Predict the target from the source.
+
+        Returns
+        -------
+        Score
+            Mean over images; ``raw`` holds Pearson r (image, neuroid), ``per_image`` and ``per_site`` its summaries,
+            ``undefined`` how many are undefined, ``error`` the bootstrap standard error over images.
+
+        Raises
+        ------
+        ArrayError
+            When the assemblies do not hold one presentation for every position of the same images.
+        """
+        field, maps, images = _fields(source, target)
+        left_out = predict_left_out(field, maps, self.method, **self.options)
+        predictivity = neural_predictivity(left_out.predicted, maps, reducer=self.reducer)
+        score = _site_score(predictivity.site_r, images, target, self.reducer, self.seed)
+        score.attrs["components"] = left_out.components
+        return score
+
+
+class LeftOutRidge(LeftOutPredictivity):
+    """As :class:`LeftOutPredictivity`, by ridge regression, the penalty chosen inside the training images."""
+
+    def __init__(self, method: str = "ridge_cv", **options: Any) -> None:
+        super().__init__(method, **options)
+
+
+class LeftOutAlignment(Metric):  # type: ignore[misc]
+    """Feature alignment of left-out images: Spearman rho of predicted and recorded map, averaged over sites.
+
+    Parameters
+    ----------
+    method : str
+        Of the regression; its ``options`` follow by name.
+    scale : int
+        Average tiles of about this many positions along each side first.
+    seed : int
+        Of the bootstrap over images.
+    """
+
+    def __init__(self, method: str = "pls", scale: int = 1, seed: int = 0, **options: Any) -> None:
+        self.method, self.scale, self.seed, self.options = method, scale, seed, options
+
+    def __call__(self, source: DataAssembly, target: DataAssembly) -> Score:
+        """Predict the target from the source: as :meth:`LeftOutPredictivity.__call__`, ``raw`` (image,)."""
+        field, maps, images = _fields(source, target)
+        predicted = predict_left_out(field, maps, self.method, **self.options).predicted
+        known = np.isfinite(maps).all(axis=(0, 1, 2))
+        map_rho = feature_alignment(predicted[..., known], maps[..., known], scale=self.scale)
+        site_rho = feature_alignment(predicted, maps, scale=self.scale, per_site=True)
+        interval = bootstrap_over_images(np.mean, map_rho, rng=np.random.default_rng(self.seed))
+        score = _score(float(map_rho.mean()), interval, int(np.isnan(map_rho).sum()))
+        score.attrs["raw"] = score.attrs["per_image"] = _per_image(map_rho, images)
+        score.attrs["per_site"] = _per_site(site_rho, images, target)
+        return score
+
+
+class SiteCeiling(Metric):  # type: ignore[misc]
+    """Ceiling: each site predicted from the other sites, see :func:`~brainscore_itmaps.metrics.ceiling.site_ceiling`.
+
+    Parameters
+    ----------
+    method : str
+        Of the regression whose scores it is for; its ``options`` follow by name.
+    reducer : "median" or "mean"
+        Over sites.
+    seed : int
+        Of the bootstrap over images.
+    """
+
+    def __init__(self, method: str = "pls", reducer: str = "median", seed: int = 0, **options: Any) -> None:
+        self.method, self.reducer, self.seed, self.options = method, reducer, seed, options
+
+    def __call__(self, assembly: DataAssembly, target: DataAssembly | None = None) -> Score:
+        """Take the ceiling of an assembly of recorded maps; of the second one when two are given, as to a metric."""
+        recorded = assembly if target is None else target
+        maps, images = field_of(recorded)
+        site_r = site_ceiling(maps, self.method, **self.options)
+        return _site_score(site_r, images, recorded, self.reducer, self.seed)
+
+
+METRICS: dict[str, type[Metric]] = {
+    "itmaps_pls": LeftOutPredictivity,
+    "itmaps_ridge": LeftOutRidge,
+    "itmaps_alignment": LeftOutAlignment,
+    "itmaps_site_ceiling": SiteCeiling,
+}
+
+
+def field_of(assembly: DataAssembly) -> tuple[NDArray[np.float64], list[str]]:
+    """Lay out an assembly by image and position.
+
+    Parameters
+    ----------
+    assembly : DataAssembly
+        With ``image_id``, ``row`` and ``col`` of each presentation, and at most one time bin.
+
+    Returns
+    -------
+    array, shape (image, y, x, neuroid)
+    names of the images, in the order in which they first come up
+
+    Raises
+    ------
+    ArrayError
+        When a coordinate is missing, there are several time bins, or a position of an image is missing or comes twice.
+    """
+    if missing := [name for name in NEEDED if not hasattr(assembly, name)]:
+        raise ArrayError(
+            f"The assembly has no {' and no '.join(missing)}.", "Presentations are named by image_id, row and col."
+        )
+    if assembly.sizes.get("time_bin", 1) > 1:
+        raise ArrayError(f"The assembly has {assembly.sizes['time_bin']} time bins.", "Choose one: .isel(time_bin=0).")
+    if "time_bin" in assembly.dims:
+        assembly = assembly.isel(time_bin=0)
+    assembly = assembly.transpose("presentation", "neuroid")
+    named = [str(name) for name in assembly["image_id"].values]
+    images = list(dict.fromkeys(named))
+    image = np.array([images.index(name) for name in named])
+    row, column = (np.unique(assembly[name].values, return_inverse=True)[1] for name in ("row", "col"))
+    shape = (len(images), row.max() + 1, column.max() + 1)
+    times = np.zeros(shape, np.int64)
+    np.add.at(times, (image, row, column), 1)
+    if (times != 1).any():
+        name, y, x = (int(place[0]) for place in np.nonzero(times != 1))
+        raise ArrayError(
+            f"Position ({y}, {x}) of the image {images[name]} comes {times[name, y, x]} times, and so do "
+            f"{int((times != 1).sum()) - 1} more.",
+            "Give one presentation for every row and column of every image; average repeats first.",
+        )
+    field = np.empty((*shape, assembly.sizes["neuroid"]))
+    field[image, row, column] = assembly.values
+    return field, images
+
+
+def _fields(source: DataAssembly, target: DataAssembly) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
+    """Field of the source, maps of the target in the same order of images, and the names of these."""
+    (field, shown), (maps, images) = field_of(source), field_of(target)
+    if set(shown) != set(images):
+        alone = sorted(set(shown) ^ set(images))
+        raise ArrayError(f"The images {', '.join(alone[:4])} are in one assembly only.", "Give both the same images.")
+    return field[[shown.index(name) for name in images]], maps, images
+
+
+def _site_score(
+    site_r: NDArray[np.float64], images: list[str], recorded: DataAssembly, reducer: str, seed: int
+) -> Score:
+    image_r = over_sites(site_r, reducer)
+    interval = predictivity_interval(site_r, np.random.default_rng(seed), reducer=reducer)
+    score = _score(float(image_r.mean()), interval, int(np.isnan(site_r).sum()))
+    score.attrs["raw"] = score.attrs["per_site"] = _per_site(site_r, images, recorded)
+    score.attrs["per_image"] = _per_image(image_r, images)
+    return score
+
+
+def _score(value: float, interval: Interval, undefined: int) -> Score:
+    score = Score(value)
+    score.attrs |= {"error": interval.error, "error_over": ["image"], "interval": interval[:2], "undefined": undefined}
+    return score
+
+
+def _per_image(values: NDArray[np.float64], images: list[str]) -> Score:
+    return Score(values, coords=_image_coords(images), dims=["image"])
+
+
+def _per_site(values: NDArray[np.float64], images: list[str], recorded: DataAssembly) -> Score:
+    names = [name for name in ("neuroid_id", "region") if hasattr(recorded, name)]
+    neuroid = {name: ("neuroid", list(recorded[name].values)) for name in names}
+    return Score(values, coords=_image_coords(images) | neuroid, dims=["image", "neuroid"])
+
+
+def _image_coords(images: list[str]) -> dict[str, Any]:
+    return {
+        "image_id": ("image", images),
+        "image_number": ("image", list(range(len(images)))),  # a second one, or Brain-Score drops the name
+    }

@@ -1,0 +1,102 @@
+"""Neural predictivity: how well left-out maps are predicted, in one number."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.errors import ArrayError, UsageError, nearest
+from brainscore_itmaps.metrics.correlation import MEASURES
+
+REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {"median": np.nanmedian, "mean": np.nanmean}
+
+
+@dataclass(frozen=True)
+class Predictivity:
+    """How well maps of left-out images are predicted.
+
+    Attributes
+    ----------
+    score : float
+        Mean over images; NaN when an image has no site that is defined.
+    image_r : array, shape (image,)
+        Median (or mean) over the sites that are defined.
+    site_r : array, shape (image, site)
+        Of each map; NaN where it is undefined.
+    undefined : int
+        How many of ``site_r`` are: a map that is constant, or missing, correlates with nothing.
+    """
+
+    score: float
+    image_r: NDArray[np.float64]
+    site_r: NDArray[np.float64]
+    undefined: int
+
+
+def neural_predictivity(
+    predicted: NDArray[np.float64], maps: NDArray[np.float64], measure: str = "pearson", reducer: str = "median"
+) -> Predictivity:
+    """Compare predicted with recorded maps: over positions, then sites, then images.
+
+    With its defaults this is the published statistic (Linsley et al. 2023, reference code): Pearson r over positions
+    for each site and image, median over sites, mean over images.
+
+    Parameters
+    ----------
+    predicted, maps : array, shape (image, y, x, site)
+    measure : "pearson", "spearman" or "explained_variance"
+        Over the positions of one map.
+    reducer : "median" or "mean"
+        Over sites.
+
+    Raises
+    ------
+    ArrayError
+        When the shapes differ.
+    UsageError
+        When a measure or reducer is not known.
+    """
+    if measure not in MEASURES:
+        raise UsageError(f"There is no measure named {measure!r}.", nearest(measure, MEASURES))
+    refuse_shapes(predicted, maps)
+    site_r = MEASURES[measure](predicted, maps)
+    image_r = over_sites(site_r, reducer)
+    return Predictivity(float(image_r.mean()), image_r, site_r, int(np.isnan(site_r).sum()))
+
+
+def over_sites(site_values: NDArray[np.float64], reducer: str = "median") -> NDArray[np.float64]:
+    """One value an image, from one an image and site.
+
+    Parameters
+    ----------
+    site_values : array, shape (image, site)
+        Undefined sites (NaN) are left out of their image.
+    reducer : "median" or "mean"
+
+    Returns
+    -------
+    array, shape (image,)
+        NaN for an image on which every site is undefined.
+    """
+    if reducer not in REDUCERS:
+        raise UsageError(f"There is no reducer named {reducer!r}.", nearest(reducer, REDUCERS))
+    defined = np.isfinite(site_values).any(axis=1)
+    result = np.full(len(site_values), np.nan)
+    result[defined] = REDUCERS[reducer](site_values[defined], axis=1)
+    return result
+
+
+def refuse_shapes(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> None:
+    """Refuse maps that are not (image, y, x, site), or not those of each other.
+
+    Raises
+    ------
+    ArrayError
+        Naming both shapes.
+    """
+    if predicted.ndim != 4 or predicted.shape != maps.shape:
+        raise ArrayError(
+            f"The predicted {predicted.shape} and the recorded maps {maps.shape} differ in shape.",
+            "Give both as (image, y, x, site).",
+        )

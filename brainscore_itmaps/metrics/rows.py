@@ -1,0 +1,114 @@
+"""Fields and maps as rows of a regression: one row a position, or fewer rows that say the same."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.errors import ArrayError
+
+EPS = np.finfo(np.float64).eps
+EXHAUSTED = 64 * EPS  # of what something was made of: the rest is rounding
+ROUNDING = 1e-13  # of the largest: what interpolation in double precision leaves where there is nothing
+SKETCHES = 4
+WORTH_IT = 0.8
+
+
+class Rows(NamedTuple):
+    """What a regression over left-out images is given. All images have the same number of rows.
+
+    Attributes
+    ----------
+    field : array, shape (image, row, channel)
+    maps : array, shape (set, image, row, site)
+        Each set is given a regression of its own.
+    ones : array, shape (row,)
+        What the vector of ones, one a position, is in these rows: the direction of an intercept.
+    basis : array, shape (position, row), or None
+        Orthonormal; rows are its transpose times positions. None where rows are positions.
+    """
+
+    field: NDArray[np.float64]
+    maps: NDArray[np.float64]
+    ones: NDArray[np.float64]
+    basis: NDArray[np.float64] | None
+
+    def to_positions(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn predictions of rows (set, image, row, site) into predictions of positions."""
+        return predicted if self.basis is None else np.matmul(self.basis, predicted)
+
+
+def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
+    """Lay out a field and maps as rows; a field that was enlarged from a smaller map as the rows of that map.
+
+    Interpolating a map of h x w units along both axes is a linear map of low rank, B F C'. With an orthonormal basis of
+    the ranges of B and C, the regression of Q'F on Q'maps is the regression of F on the maps, exactly: no weight of a
+    regression sees what lies outside the range. The ranges are found in the field itself, from a few random mixtures
+    of its channels; a field that fills its grid is laid out position by position.
+
+    Parameters
+    ----------
+    field : array, shape (image, y, x, channel)
+    maps : array, shape (set, image, y, x, site)
+
+    Raises
+    ------
+    ArrayError
+        When the field holds a value that is not finite.
+    """
+    sketch = field @ np.random.default_rng(0).normal(size=(field.shape[-1], SKETCHES))  # (image, y, x, sketch)
+    if not np.isfinite(sketch).all():
+        broken = int((~np.isfinite(field)).sum())
+        raise ArrayError(f"{broken} values of the field are not finite.", "Leave out the channels that hold them.")
+    down, across = _range(np.moveaxis(sketch, 1, 0)), _range(np.moveaxis(sketch, 2, 0))
+    images, height, width, channels = field.shape
+    flat = (*maps.shape[:2], height * width, maps.shape[-1])
+    if down.shape[1] * across.shape[1] > WORTH_IT * height * width:
+        return Rows(field.reshape(images, -1, channels), maps.reshape(flat), np.ones(height * width), None)
+    basis = np.kron(down, across)  # (y * x, row)
+    lines = np.matmul(down.T, field.reshape(images, height, -1)).reshape(images, -1, width, channels)
+    compressed = np.matmul(across.T, lines).reshape(images, -1, channels)
+    return Rows(compressed, np.matmul(basis.T, maps.reshape(flat)), basis.sum(axis=0), basis)
+
+
+def sum_of_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum over all other entries of the first axis, without the cancellation of subtracting from the whole."""
+    others = np.zeros_like(values)
+    others[1:] = np.cumsum(values[:-1], axis=0)
+    others[:-1] += np.cumsum(values[:0:-1], axis=0)[::-1]
+    return others
+
+
+def centred(
+    values: NDArray[np.float64], ones: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Subtract means over images and positions; what does not vary beyond rounding becomes zero.
+
+    Parameters
+    ----------
+    values : array, shape (set, image, row, column)
+
+    Returns
+    -------
+    centred, means (set, column), sums of squares before centring (set, column), 0 where nothing varies
+    """
+    count = values.shape[1] * (ones @ ones)
+    means = np.einsum("r,sirc->sc", ones, values) / count
+    centred = values - ones[:, None] * means[:, None, None]
+    squares = np.einsum("sirc,sirc->sc", centred, centred)
+    constant = squares <= (EXHAUSTED * means) ** 2 * count
+    for number in np.flatnonzero(constant.any(axis=1)):
+        centred[number][..., constant[number]] = 0
+    return centred, means, np.where(constant, 0, squares + count * means**2)
+
+
+def _range(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Orthonormal basis, shape (length, rank), of what varies along the first axis, and of the constant."""
+    length = len(values)
+    left, size, _ = np.linalg.svd(values.reshape(length, -1), full_matrices=False)
+    left = left[:, size > ROUNDING * size[0]]
+    rest = np.ones(length) - left @ left.sum(axis=0)
+    if np.linalg.norm(rest) > 1e3 * ROUNDING * np.sqrt(length):
+        left = np.column_stack([left, rest])
+    basis: NDArray[np.float64] = np.linalg.qr(left)[0]
+    return basis
