@@ -5,6 +5,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+os.environ["OPENBLAS_NUM_THREADS"] = (
+    "1"  # before anything imports numpy: numpy's and scipy's pools fight over processors
+)
 HOME = Path(tempfile.mkdtemp(prefix="itmaps-tests-"))
 
 

@@ -2,33 +2,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import spearmanr
+from sklearn.metrics import f1_score, jaccard_score
 
-from brainscore_itmaps.metrics.alignment import (
-    feature_alignment,
-    neural_predictivity,
-    site_agreement,
-    site_correlation,
-)
+from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.alignment import align, feature_alignment, summarised, top_overlap
+from brainscore_itmaps.metrics.scales import coarsened
 
 
 @pytest.fixture
 def pair(rng):
-    maps = rng.normal(size=(3, 4, 5, 6))
+    maps = rng.normal(size=(3, 9, 10, 6))
     return maps + rng.normal(size=maps.shape), maps
 
 
-def test_site_correlation_is_pearson_over_positions(pair):
-    predicted, maps = pair
-    r = site_correlation(predicted, maps)
-    assert r.shape == (3, 6)
-    for image in range(3):
-        for site in range(6):
-            expected = pearsonr(predicted[image, ..., site].ravel(), maps[image, ..., site].ravel()).statistic
-            assert r[image, site] == pytest.approx(expected, abs=1e-12)
-
-
-def test_feature_alignment_is_spearman_of_site_means(pair, rng):
+def test_the_maps_averaged_over_sites_are_compared_by_spearman(pair):
     predicted, maps = pair
     maps = np.round(maps, 1)  # ties
     rho = feature_alignment(predicted, maps)
@@ -37,44 +25,105 @@ def test_feature_alignment_is_spearman_of_site_means(pair, rng):
         assert rho[image] == pytest.approx(expected, abs=1e-12)
 
 
-def test_predictivity_is_the_mean_of_the_two_middle_sites_for_even_numbers():
-    np.testing.assert_allclose(neural_predictivity(np.array([[0.1, 0.9, 0.4, 0.2]])), [0.3])
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_each_site_and_scale_is_compared_by_spearman(pair, scale):
+    coarse = [coarsened(values, scale) for values in pair]
+    rho = feature_alignment(*pair, scale=scale, per_site=True)
+    assert rho.shape == (3, 6)
+    for image in range(3):
+        for site in range(6):
+            expected = spearmanr(*(values[image, ..., site].ravel() for values in coarse)).statistic
+            assert rho[image, site] == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, 1e9])
-def test_a_constant_map_has_no_correlation(pair, value):
+@pytest.mark.parametrize("share", [0.1, 0.2])
+def test_overlap_is_that_of_two_classifiers(pair, share):
+    first, second = (values[..., 0] for values in pair)
+    dice, iou = top_overlap(first, second, share)
+    for image in range(3):
+        flat = [values[image].ravel() for values in (first, second)]
+        top = [values >= np.sort(values)[-round(share * values.size)] for values in flat]
+        assert 0 < dice[image] < 1
+        assert dice[image] == pytest.approx(f1_score(*top), abs=1e-12)
+        assert iou[image] == pytest.approx(jaccard_score(*top), abs=1e-12)
+
+
+def test_a_map_without_a_top_has_no_overlap(pair):
+    first, second = (values[..., 0].copy() for values in pair)
+    first[1] = 3.0
+    for values in top_overlap(first, second):
+        assert np.isnan(values[1])
+        assert np.isfinite(values[[0, 2]]).all()
+    assert top_overlap(first, second, reference_compat=True).dice[1] == 0
+
+
+def test_everything_at_once_is_what_the_parts_are(pair):
+    found = align(*pair, scale=3)
+    np.testing.assert_array_equal(found.map_rho, feature_alignment(*pair))
+    np.testing.assert_array_equal(found.map_rho_coarse, feature_alignment(*pair, scale=3))
+    np.testing.assert_array_equal(found.site_rho, feature_alignment(*pair, per_site=True))
+    np.testing.assert_array_equal(found.site_rho_coarse, feature_alignment(*pair, scale=3, per_site=True))
+    dice, iou = top_overlap(*(values.mean(axis=-1) for values in pair))
+    np.testing.assert_array_equal(found.dice, dice)
+    np.testing.assert_array_equal(found.iou, iou)
+    summary = found.summary()
+    assert summary.keys() == vars(found).keys()
+    assert summary["site_rho"].mean == pytest.approx(found.site_rho.mean())
+    assert summary["site_rho"].sd == pytest.approx(found.site_rho.std(ddof=1))
+    assert (summary["map_rho"].defined, summary["map_rho"].undefined) == (3, 0)
+
+
+def test_a_missing_site_is_left_out_of_the_average(pair):
     predicted, maps = pair
-    predicted[1, ..., 2] = value
-    r = site_correlation(predicted, maps)
-    assert np.isnan(r[1, 2])
-    assert np.isnan(r).sum() == 1
-    assert np.isfinite(neural_predictivity(r)).all()
+    expected = feature_alignment(predicted[..., :-1], maps[..., :-1])
+    predicted[..., -1] = maps[..., -1] = np.nan
+    np.testing.assert_allclose(feature_alignment(predicted, maps), expected)
 
 
-def test_an_image_without_any_defined_site_stays_undefined():
-    values = neural_predictivity(np.array([[np.nan, np.nan], [0.5, np.nan]]))
-    assert np.isnan(values[0])
-    assert values[1] == 0.5
+def test_undefined_values_are_counted_not_averaged():
+    assert summarised(np.array([[1.0, np.nan], [3.0, np.nan]])) == (2.0, 2.0, pytest.approx(2**0.5), 2, 2)
+    assert np.isnan(summarised(np.array([np.nan]))[:3]).all()
+    assert np.isnan(summarised(np.array([1.0])).sd)
+
+
+def test_too_few_positions_are_undefined(pair):
+    assert np.isnan(feature_alignment(*pair, scale=6)).all()
+    assert np.isfinite(feature_alignment(*pair, scale=4)).all()
+
+
+def test_a_prediction_that_is_constant_but_for_rounding_is_undefined(pair):
+    predicted, maps = pair
+    predicted[2] = 0.1 + 1e-17 * np.arange(90).reshape(9, 10, 1)
+    assert np.isnan(feature_alignment(predicted, maps)[2])
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), gain=st.floats(0.1, 50), offset=st.floats(-100, 100))
-def test_gain_offset_and_flips_of_both_maps_change_nothing(seed, gain, offset):
+@given(seed=st.integers(0, 10_000), gain=st.floats(0.1, 50), offset=st.floats(-100, 100), scale=st.integers(1, 3))
+def test_gain_offset_and_flips_of_both_maps_change_nothing_and_neither_does_their_order(seed, gain, offset, scale):
     rng = np.random.default_rng(seed)
-    predicted, maps = rng.normal(size=(2, 2, 4, 5, 3))
-    for measure in (site_correlation, feature_alignment):
-        expected = measure(predicted, maps)
-        assert (np.abs(expected) <= 1 + 1e-12).all()
-        np.testing.assert_allclose(measure(predicted * gain + offset, maps), expected, atol=1e-9)
-        np.testing.assert_allclose(measure(predicted[:, ::-1, ::-1], maps[:, ::-1, ::-1]), expected, atol=1e-9)
-        np.testing.assert_allclose(measure(maps, predicted), expected, atol=1e-12)
+    predicted, maps = rng.normal(size=(2, 2, 6, 9, 3))
+
+    def rho(a, b):
+        return feature_alignment(a, b, scale=scale)
+
+    expected = rho(predicted, maps)
+    assert (np.abs(expected) <= 1 + 1e-12).all()
+    np.testing.assert_allclose(rho(predicted * gain + offset, maps), expected, atol=1e-9)
+    np.testing.assert_allclose(rho(predicted[:, ::-1, ::-1], maps[:, ::-1, ::-1]), expected, atol=1e-9)
+    np.testing.assert_allclose(rho(maps, predicted), expected, atol=1e-12)
 
 
-def test_agreement_of_a_site_is_with_the_mean_of_the_others(rng):
-    maps = rng.normal(size=(3, 4, 5, 6))
-    found = site_agreement(maps)
-    for image in range(3):
-        for site in range(6):
-            others = np.delete(maps[image], site, axis=-1).mean(axis=-1)
-            expected = np.corrcoef(others.ravel(), maps[image, ..., site].ravel())[0, 1]
-            assert found[image, site] == pytest.approx(expected, abs=1e-12)
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: feature_alignment(np.ones((2, 3, 4, 1)), np.ones((2, 4, 3, 1))), "differ in shape"),
+        (lambda: feature_alignment(np.ones((2, 3, 4)), np.ones((2, 3, 4))), "differ in shape"),
+        (lambda: feature_alignment(np.ones((2, 3, 4, 1)), np.ones((2, 3, 4, 1)), scale=0), "The scale is 0"),
+        (lambda: feature_alignment(np.ones((2, 3, 4, 1)), np.ones((2, 3, 4, 1)), scale=1.5), "The scale is 1.5"),
+        (lambda: top_overlap(np.ones((2, 3, 4)), np.ones((2, 4, 3))), "differ"),
+        (lambda: top_overlap(np.ones((2, 3, 4)), np.ones((2, 3, 4)), 1.0), "share of top positions is 1.0"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(call, said):
+    with pytest.raises(ArrayError, match=said):
+        call()

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from brainscore_itmaps.metrics.ceiling import split_half_ceiling
+from brainscore_itmaps import predict_left_out
+from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.ceiling import ceiling, describe, reference_ceiling, site_ceiling, split_half_ceiling
 from brainscore_itmaps.metrics.correlation import site_correlation
 
 
@@ -30,5 +32,106 @@ def test_halves_that_contradict_each_other_have_a_ceiling_of_zero(rng):
 
 
 def test_one_repeat_has_no_halves(rng):
-    with pytest.raises(ValueError, match="at least 2 repeats, not 1"):
+    with pytest.raises(ArrayError, match="at least 2 repeats, not 1"):
         split_half_ceiling(rng.normal(size=(3, 1, 5, 5, 2)))
+
+
+def shared(rng, noise, images=6, y=7, x=8, sites=9):
+    """Sites that share two signals, each with noise of its own."""
+    signals = rng.normal(size=(images, y, x, 2))
+    return signals, signals @ rng.normal(size=(2, sites)) + noise * rng.normal(size=(images, y, x, sites))
+
+
+@pytest.mark.parametrize("method", ["pls", "ridge"])
+def test_a_site_is_predicted_from_the_other_sites_over_the_same_folds(rng, method):
+    _, maps = shared(rng, 0.5)
+    found = site_ceiling(maps, method)
+    assert found.shape == (6, 9)
+    for site in (0, 4):
+        predicted = predict_left_out(np.delete(maps, site, axis=-1), maps[..., [site]], method).predicted
+        np.testing.assert_allclose(found[:, [site]], site_correlation(predicted, maps[..., [site]]), atol=1e-12)
+
+
+def test_many_sites_reach_what_the_shared_signals_reach(rng):
+    """Planted truth: with enough sites, the ceiling is the score of the signals themselves."""
+    signals, maps = shared(rng, 1.0, images=8, y=12, x=13, sites=60)
+    truth = site_correlation(predict_left_out(signals, maps).predicted, maps)
+    assert np.median(site_ceiling(maps)) == pytest.approx(np.median(truth), abs=0.03)
+
+
+def test_noise_of_each_site_alone_has_a_ceiling_of_zero_but_not_the_published_one(rng):
+    maps = rng.normal(size=(14, 9, 9, 32))
+    assert abs(np.median(site_ceiling(maps), axis=1).mean()) < 0.02
+    assert reference_ceiling(maps).mean() > 0.3
+
+
+def test_a_site_with_a_missing_value_predicts_nothing_and_is_missing(rng):
+    _, maps = shared(rng, 0.5)
+    expected = site_ceiling(np.delete(maps, 3, axis=-1))
+    maps[1, 0, 0, 3] = np.nan
+    found = site_ceiling(maps)
+    assert np.isnan(found[:, 3]).all()
+    np.testing.assert_array_equal(np.delete(found, 3, axis=1), expected)
+
+
+def test_the_published_ceiling_step_by_step(rng):
+    maps = rng.normal(size=(3, 4, 5, 6))
+    maps[0, 2, :, 1] = 3.0  # a constant row: its pairs are dropped
+    expected = []
+    for image in maps:
+        pairs = [0.0]
+        for first in range(5):
+            for second in range(first + 1, 5):
+                with np.errstate(invalid="ignore"):
+                    lines = [np.corrcoef(image[y, :, first], image[y, :, second])[0, 1] for y in range(4)]
+                if np.isfinite(lines).all():
+                    pairs.append(np.mean(lines))
+        expected.append(max(pairs))
+    np.testing.assert_allclose(reference_ceiling(maps), expected, atol=1e-12)
+    maps[2, 1, 1, 5] = np.nan
+    np.testing.assert_array_equal(reference_ceiling(maps), 0)
+    np.testing.assert_array_equal(reference_ceiling(maps[..., :2]), 0)
+
+
+def test_each_ceiling_says_what_it_bounds_and_how_sure_it_is(rng):
+    _, maps = shared(rng, 0.8)
+    repeats = maps[:, None] + 0.5 * rng.normal(size=(6, 4, 7, 8, 9))
+    taken = {
+        kind: ceiling(maps, kind, repeats=repeats, rng=np.random.default_rng(0))
+        for kind in ("sites", "split_half", "reference")
+    }
+    for kind, found in taken.items():
+        assert found.kind == kind
+        assert found.bounds
+        assert found.value == pytest.approx(found.image_r.mean())
+        assert found.interval.low <= found.value <= found.interval.high
+    assert taken["reference"].bounds.startswith("nothing")
+    for kind in ("sites", "split_half"):
+        found = taken[kind]
+        np.testing.assert_allclose(found.image_r, np.median(found.site_r, axis=1))
+        np.testing.assert_allclose(found.site_mean, found.site_r.mean(axis=0))
+        assert (found.site_interval[:, 0] <= found.site_mean).all()
+        assert (found.site_mean <= found.site_interval[:, 1]).all()
+        assert found.site_interval.shape == (9, 2)
+
+
+def test_an_interval_of_a_site_is_that_of_its_mean_over_images(rng):
+    site_r = rng.normal(0.5, 0.2, size=(400, 2))
+    site_r[::2, 1] = np.nan
+    found = describe("sites", site_r, np.random.default_rng(0), resamples=4000)
+    for site, defined in enumerate((site_r[:, 0], site_r[1::2, 1])):
+        assert found.site_mean[site] == pytest.approx(defined.mean())
+        half = 1.96 * defined.std() / np.sqrt(len(defined))
+        np.testing.assert_allclose(found.site_interval[site], defined.mean() + np.array([-half, half]), atol=0.2 * half)
+
+
+def test_ceilings_that_cannot_be_taken_are_refused(rng):
+    maps = rng.normal(size=(4, 5, 6, 1))
+    with pytest.raises(ArrayError, match="1 sites have all their values"):
+        ceiling(maps, rng=rng)
+    with pytest.raises(ArrayError, match="needs the repeats"):
+        ceiling(maps, "split_half", rng=rng)
+    with pytest.raises(ArrayError, match="at least 2 sites"):
+        ceiling(maps, "reference", rng=rng)
+    with pytest.raises(ArrayError, match="no ceiling named 'best'"):
+        ceiling(maps, "best", rng=rng)

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, ttest_rel
 
-from brainscore_itmaps.metrics.inference import bootstrap_over_images
+from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.inference import (
+    bootstrap_over_images,
+    compare_networks,
+    control_false_discoveries,
+    predictivity_interval,
+)
 
 
 def test_interval_and_error_of_a_mean_are_the_textbook_s(rng):
@@ -32,3 +38,65 @@ def test_the_same_seed_gives_the_same_interval(rng):
     )
     assert first == second
     assert first != other
+
+
+def test_predictivity_over_images_is_the_bootstrap_of_their_medians(rng):
+    site_r = rng.normal(0.5, 0.2, size=(14, 9))
+    low, high, error = predictivity_interval(site_r, np.random.default_rng(0), resamples=20_000)
+    expected = bootstrap_over_images(np.mean, np.median(site_r, axis=1), rng=np.random.default_rng(1))
+    np.testing.assert_allclose((low, high, error), expected, atol=0.003)
+
+
+def test_drawing_sites_too_widens_the_interval_by_what_sites_differ(rng):
+    """Planted: images alike, sites not; the median of 400 sites has the textbook's standard error."""
+    site_r = np.repeat(rng.normal(0.5, 0.2, size=(1, 400)), 5, axis=0)
+    assert predictivity_interval(site_r, np.random.default_rng(0)).error == pytest.approx(0, abs=1e-12)
+    error = predictivity_interval(site_r, np.random.default_rng(0), sites=True, reducer="mean").error
+    assert error == pytest.approx(site_r[0].std() / 20, rel=0.1)
+    error = predictivity_interval(site_r, np.random.default_rng(0), sites=True).error
+    assert error == pytest.approx(np.sqrt(np.pi / 2) * 0.2 / 20, rel=0.3)
+
+
+def test_undefined_sites_are_left_out_of_every_draw(rng):
+    site_r = rng.normal(0.5, 0.2, size=(14, 9))
+    site_r[3, 2] = np.nan
+    for sites in (False, True):
+        assert np.isfinite(predictivity_interval(site_r, rng, sites=sites)).all()
+    site_r[3] = np.nan
+    assert np.isnan(predictivity_interval(site_r, rng)).all()
+
+
+def test_two_networks_are_compared_image_by_image(rng):
+    shared = rng.normal(size=14)
+    first, second = shared + 0.05 + 0.1 * rng.normal(size=14), shared
+    found = compare_networks(first, second, np.random.default_rng(0), resamples=20_000)
+    assert found.difference == pytest.approx(np.mean(first - second))
+    assert found.p_value == pytest.approx(ttest_rel(first, second).pvalue, abs=0.02)
+    assert found.interval.low < found.difference < found.interval.high
+    assert compare_networks(second, first, np.random.default_rng(0)).difference == -found.difference
+
+
+def test_few_images_are_permuted_in_every_way():
+    first, second = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, 0.5, 1.0, 1.5])
+    assert compare_networks(first, second, np.random.default_rng(0)).p_value == pytest.approx(2 / 16)
+
+
+def test_networks_that_do_not_differ_are_seldom_told_apart(rng):
+    p_values = [compare_networks(*rng.normal(size=(2, 8)), rng, resamples=256).p_value for _ in range(200)]
+    assert 0.01 < np.mean(np.array(p_values) <= 0.05) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(np.ones(3), np.ones(4)), (np.ones((3, 2)), np.ones((3, 2))), (np.ones(1), np.ones(1))]
+)
+def test_values_that_are_no_pairs_are_refused(first, second, rng):
+    with pytest.raises(ArrayError, match="are no pairs"):
+        compare_networks(first, second, rng)
+    with pytest.raises(ArrayError, match="not finite"):
+        compare_networks(np.array([1.0, np.nan]), np.ones(2), rng)
+
+
+def test_false_discoveries_are_controlled_by_the_textbook_s_steps():
+    p_values = np.array([0.01, 0.04, 0.03, np.nan, 0.5])
+    np.testing.assert_allclose(control_false_discoveries(p_values), [0.04, 0.16 / 3, 0.16 / 3, np.nan, 0.5])
+    assert np.isnan(control_false_discoveries([np.nan])).all()

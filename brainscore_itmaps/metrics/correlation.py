@@ -27,7 +27,10 @@ def site_rank_correlation(predicted: NDArray[np.float64], maps: NDArray[np.float
 
     Parameters and result are those of :func:`site_correlation`.
     """
-    return _pearson(*(rankdata(_positions_first(values), axis=1) for values in (predicted, maps)))
+    pair = [_positions_first(values) for values in (predicted, maps)]
+    rho = _pearson(*(rankdata(values, axis=1) for values in pair))
+    constant = _is_constant(pair[0]) | _is_constant(pair[1])  # rounding has ranks too
+    return np.where(constant, np.nan, rho)
 
 
 def site_explained_variance(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> NDArray[np.float64]:

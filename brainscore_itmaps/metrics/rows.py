@@ -56,12 +56,13 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
     ArrayError
         When the field holds a value that is not finite.
     """
-    sketch = field @ np.random.default_rng(0).normal(size=(field.shape[-1], SKETCHES))  # (image, y, x, sketch)
+    images, height, width, channels = field.shape
+    with np.errstate(invalid="ignore"):
+        sketch = field @ np.random.default_rng(0).normal(size=(channels, _mixtures(images, height, width)))
     if not np.isfinite(sketch).all():
         broken = int((~np.isfinite(field)).sum())
         raise ArrayError(f"{broken} values of the field are not finite.", "Leave out the channels that hold them.")
     down, across = _range(np.moveaxis(sketch, 1, 0)), _range(np.moveaxis(sketch, 2, 0))
-    images, height, width, channels = field.shape
     flat = (*maps.shape[:2], height * width, maps.shape[-1])
     if down.shape[1] * across.shape[1] > WORTH_IT * height * width:
         return Rows(field.reshape(images, -1, channels), maps.reshape(flat), np.ones(height * width), None)
@@ -100,6 +101,11 @@ def centred(
     for number in np.flatnonzero(constant.any(axis=1)):
         centred[number][..., constant[number]] = 0
     return centred, means, np.where(constant, 0, squares + count * means**2)
+
+
+def _mixtures(images: int, height: int, width: int) -> int:
+    """How many mixtures of channels span, with certainty, all that varies along either axis."""
+    return SKETCHES * max(1, -(-height // (images * width)), -(-width // (images * height)))
 
 
 def _range(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -32,7 +32,7 @@ def published_coarsened(maps: NDArray[np.float64], scale: int) -> NDArray[np.flo
     Parameters and shape of the result are those of :func:`coarsened`.
     """
     values = maps.astype(np.float32)
-    for axis in (1, 2):
+    for axis in (2, 1):  # across first, as TensorFlow rounds
         size = values.shape[axis]
         low, high, share = half_pixel(size, size // scale)
         share = share.reshape([-1 if a == axis else 1 for a in range(values.ndim)]).astype(np.float32)

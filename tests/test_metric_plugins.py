@@ -1,0 +1,113 @@
+"""Our metrics through Brain-Score: assemblies in, scores out."""
+
+import doctest
+
+import numpy as np
+import pytest
+from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+from brainscore_vision import load_metric
+from brainscore_vision.benchmark_helpers.validate_error import assert_valid_uncertainty
+
+from brainscore_itmaps import predict_left_out
+from brainscore_itmaps.bridge import metrics
+from brainscore_itmaps.bridge.metrics import METRICS, field_of
+from brainscore_itmaps.bridge.plugins import attach
+from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.alignment import feature_alignment
+from brainscore_itmaps.metrics.ceiling import site_ceiling
+from brainscore_itmaps.metrics.correlation import site_correlation
+
+
+def assembly(values, order=None, time_bins=None):
+    """Presentations of (image, y, x, neuroid) in the order given."""
+    images, y, x, neuroids = values.shape
+    image, row, column = (place.ravel() for place in np.indices((images, y, x)))
+    order = np.arange(len(image)) if order is None else order
+    presentation = {
+        "stimulus_id": [f"{i}-{r}-{c}" for i, r, c in zip(image, row, column, strict=True)],
+        "image_id": [f"image-{i}" for i in image],
+        "row": row,
+        "col": column,
+    }
+    coords = {name: ("presentation", np.asarray(levels)[order]) for name, levels in presentation.items()}
+    coords |= {"neuroid_id": ("neuroid", np.arange(neuroids)), "region": ("neuroid", ["IT"] * neuroids)}
+    flat, dims = values.reshape(-1, neuroids)[order], ["presentation", "neuroid"]
+    if time_bins:
+        flat, dims = np.repeat(flat[..., None], time_bins, axis=2), [*dims, "time_bin"]
+        coords |= {
+            "time_bin_start": ("time_bin", range(time_bins)),
+            "time_bin_end": ("time_bin", range(1, time_bins + 1)),
+        }
+    return NeuroidAssembly(flat, coords=coords, dims=dims)
+
+
+@pytest.fixture
+def arrays(rng):
+    field = rng.normal(size=(6, 4, 5, 12))
+    return field, field @ rng.normal(size=(12, 3)) + 2 * rng.normal(size=(6, 4, 5, 3))
+
+
+def test_the_example_runs():
+    results = doctest.testmod(metrics)
+    assert results.attempted > 10
+    assert results.failed == 0
+
+
+def test_each_is_what_the_arrays_give_whatever_the_order(arrays, rng):
+    attach()
+    field, maps = arrays
+    source, target = assembly(field, rng.permutation(120)), assembly(maps, rng.permutation(120), time_bins=1)
+    names = [name.removeprefix("image-") for name in field_of(target)[1]]
+    order = [int(name) for name in names]
+    site_r = site_correlation(predict_left_out(field, maps).predicted, maps)[order]
+    score = load_metric("itmaps_pls")(source, target)
+    np.testing.assert_allclose(score.attrs["raw"].values, site_r, atol=1e-9)
+    np.testing.assert_allclose(score.attrs["per_image"].values, np.median(site_r, axis=1), atol=1e-9)
+    assert list(score.attrs["raw"]["image_id"].values) == [f"image-{n}" for n in names]
+    assert float(score) == pytest.approx(np.median(site_r, axis=1).mean())
+
+    ridge = predict_left_out(field, maps, "ridge_cv").predicted
+    expected = np.median(site_correlation(ridge, maps), axis=1).mean()
+    assert float(load_metric("itmaps_ridge")(source, target)) == pytest.approx(expected)
+    alignment = load_metric("itmaps_alignment", scale=2)(source, target)
+    assert float(alignment) == pytest.approx(
+        feature_alignment(predict_left_out(field, maps).predicted, maps, scale=2).mean()
+    )
+    ceiling = load_metric("itmaps_site_ceiling")
+    assert float(ceiling(target)) == pytest.approx(np.median(site_ceiling(maps), axis=1).mean())
+    assert float(ceiling(source, target)) == float(ceiling(target))
+
+
+@pytest.mark.parametrize("identifier", METRICS)
+def test_errors_pass_brain_score_s_own_check(arrays, identifier):
+    score = METRICS[identifier]()(*map(assembly, arrays))
+    assert_valid_uncertainty(score)
+    assert score.attrs["interval"][0] < float(score) < score.attrs["interval"][1]
+    assert score.attrs["undefined"] == 0
+    assert score.attrs["per_site"].shape == (6, 3)
+    assert score.attrs["per_image"].shape == (6,)
+
+
+def test_options_reach_the_regression(arrays):
+    source, target = map(assembly, arrays)
+    few = METRICS["itmaps_pls"](components=2)(source, target)
+    assert (few.attrs["components"] == 2).all()
+    assert float(METRICS["itmaps_pls"](reducer="mean")(source, target)) == pytest.approx(
+        float(METRICS["itmaps_pls"]()(source, target).attrs["raw"].mean())
+    )
+
+
+def test_assemblies_that_do_not_fit_are_refused(arrays):
+    field, maps = arrays
+    source, target = assembly(field), assembly(maps)
+    metric = METRICS["itmaps_pls"]()
+    with pytest.raises(ArrayError, match=r"Position \(3, 4\) of the image image-5 comes 0 times"):
+        metric(source, assembly(maps, np.arange(119)))
+    with pytest.raises(ArrayError, match="comes 2 times, and so do 0 more"):
+        metric(source, assembly(maps, np.append(np.arange(120), 7)))
+    with pytest.raises(ArrayError, match="The images image-5 are in one assembly only"):
+        metric(source, assembly(maps[:5]))
+    with pytest.raises(ArrayError, match="has 2 time bins"):
+        metric(source, assembly(maps, time_bins=2))
+    with pytest.raises(ArrayError, match="has no row and no col"):
+        metric(source, target.reset_index("presentation").drop_vars(["row", "col"]))

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from brainscore_itmaps import Grid, predict_left_out, to_grid
+from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.rows import rows_of, sum_of_others
+
+
+def enlarged(rng, height=3, width=4, y=9, x=11, images=5, channels=40, sites=3):
+    native = rng.normal(size=(images, channels, height, width))
+    field = to_grid(native, Grid(y=Grid.even(y).y, x=Grid.even(x).x, extent=16.0))
+    maps = field @ rng.normal(size=(channels, sites)) + rng.normal(size=(images, y, x, sites))
+    return field, maps
+
+
+@pytest.mark.parametrize("method", ["pls", "nipals", "ridge", "ridge_cv"])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_an_enlarged_field_gives_the_same_from_its_native_rows(rng, method, intercept, monkeypatch):
+    field, maps = enlarged(rng)
+    assert rows_of(field, maps[None]).field.shape == (5, 12, 40)
+    compressed = predict_left_out(field, maps, method, intercept=intercept)
+    monkeypatch.setattr("brainscore_itmaps.metrics.rows.WORTH_IT", 0)
+    assert rows_of(field, maps[None]).field.shape == (5, 99, 40)
+    whole = predict_left_out(field, maps, method, intercept=intercept)
+    np.testing.assert_allclose(compressed.predicted, whole.predicted, rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(compressed.components, whole.components)
+
+
+def test_a_field_that_fills_its_grid_is_left_as_it_is(rng):
+    field, maps = rng.normal(size=(4, 5, 6, 7)), rng.normal(size=(1, 4, 5, 6, 2))
+    rows = rows_of(field, maps)
+    assert rows.basis is None
+    np.testing.assert_array_equal(rows.field, field.reshape(4, 30, 7))
+    np.testing.assert_array_equal(rows.ones, np.ones(30))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), height=st.integers(1, 9), width=st.integers(1, 11), offset=st.floats(-5, 5))
+def test_rows_and_positions_hold_the_same_field_and_the_same_ones(seed, height, width, offset):
+    field, maps = enlarged(np.random.default_rng(seed), height, width)
+    rows = rows_of(field + offset, maps[None])
+    positions = rows.field if rows.basis is None else rows.basis @ rows.field
+    np.testing.assert_allclose(positions.reshape(field.shape), field + offset, rtol=0, atol=1e-11)
+    ones = rows.ones if rows.basis is None else rows.basis @ rows.ones
+    np.testing.assert_allclose(ones, 1, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 60, 70), (3, 60, 1, 70), (3, 2, 50, 200)])
+def test_long_thin_grids_are_not_mistaken_for_enlarged_ones(rng, shape):
+    rows = rows_of(rng.normal(size=shape), rng.normal(size=(1, *shape[:3], 2)))
+    assert rows.basis is None
+
+
+def test_a_value_that_is_not_finite_is_counted(rng):
+    field = rng.normal(size=(4, 5, 6, 7))
+    field[1, 2, 3, 4], field[0, 0, 0, 0] = np.nan, np.inf
+    with pytest.raises(ArrayError, match="2 values of the field are not finite"):
+        rows_of(field, np.zeros((1, 4, 5, 6, 1)))
+
+
+def test_sums_of_others_do_not_cancel():
+    values = np.array([1e20, 1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(sum_of_others(values)[0], 6)
+    np.testing.assert_array_equal(sum_of_others(values[::-1].copy())[-1], 6)
+    np.testing.assert_allclose(sum_of_others(np.arange(5.0)), 10 - np.arange(5.0))

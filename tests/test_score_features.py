@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from brainscore_itmaps import Grid, predict_left_out, score_features, to_grid
+from brainscore_itmaps.errors import ArrayError, UsageError
+from brainscore_itmaps.features.published import published_field
+from brainscore_itmaps.metrics.alignment import feature_alignment
+from brainscore_itmaps.metrics.correlation import site_correlation
+
+
+@pytest.fixture
+def arrays(rng):
+    features = rng.normal(size=(5, 6, 8, 30))
+    field = to_grid(np.moveaxis(features, -1, 1), Grid(y=Grid.even(9).y, x=Grid.even(11).x, extent=16.0))
+    maps = field @ rng.normal(size=(30, 4)) + rng.normal(size=(5, 9, 11, 4))
+    return features, field, maps
+
+
+def test_it_is_the_line_of_grid_regression_and_comparison(arrays):
+    features, field, maps = arrays
+    result = score_features(features, maps)
+    predicted, components = predict_left_out(field, maps)
+    np.testing.assert_array_equal(result.predicted, predicted)
+    np.testing.assert_array_equal(result.components, components)
+    np.testing.assert_array_equal(result.site_r, site_correlation(predicted, maps))
+    np.testing.assert_array_equal(result.map_rho, feature_alignment(predicted, maps))
+    np.testing.assert_array_equal(result.map_rho_coarse, feature_alignment(predicted, maps, scale=4))
+    assert result.score == pytest.approx(np.median(result.site_r, axis=1).mean())
+    assert result.undefined == 0
+    assert result.score > 0.5
+
+
+def test_features_of_the_maps_size_are_taken_as_they_are(arrays):
+    _, field, maps = arrays
+    np.testing.assert_allclose(score_features(field, maps).predicted, predict_left_out(field, maps).predicted)
+
+
+@pytest.mark.parametrize("method", ["nipals", "ridge", "ridge_cv"])
+def test_other_regressions_go_by_name(arrays, method):
+    features, field, maps = arrays
+    result = score_features(features, maps, method=method)
+    np.testing.assert_array_equal(result.predicted, predict_left_out(field, maps, method).predicted)
+    assert (result.penalty is None) == (method == "nipals")
+
+
+def test_undefined_maps_are_counted(arrays):
+    features, _, maps = arrays
+    maps[2, ..., 1] = 4.0
+    maps[..., 3] = np.nan
+    result = score_features(features, maps)
+    assert result.undefined == 1 + 5
+    assert np.isfinite(result.score)
+    assert np.isfinite(result.map_rho).all()
+
+
+def test_the_published_choices_make_an_undefined_map_undefine_the_score(rng):
+    features, maps = rng.normal(size=(5, 6, 6, 30)), rng.normal(size=(5, 9, 9, 4))
+    assert np.isfinite(score_features(features, maps, reference_compat=True).score)
+    maps[2, ..., 1] = 4.0
+    assert np.isnan(score_features(features, maps, reference_compat=True).score)
+    assert np.isfinite(score_features(features, maps).score)
+
+
+def test_the_published_last_channel_is_zero_only_where_features_are_enlarged(rng):
+    features = rng.uniform(1, 2, size=(3, 6, 6, 5))
+    assert (published_field(features, 9)[..., -1] == 0).all()
+    assert (published_field(features, 6)[..., -1] == 0).all()
+    smaller = published_field(features, 4)
+    assert (smaller[..., -1] > 0).any()
+    assert (smaller.min(axis=(1, 2, 3)), smaller.max(axis=(1, 2, 3))) == (pytest.approx(0), pytest.approx(1))
+
+
+@pytest.mark.parametrize(
+    ("features", "maps", "compat", "said"),
+    [
+        (np.ones((5, 6, 6)), np.ones((5, 9, 9, 4)), False, "do not share their images"),
+        (np.ones((4, 6, 6, 3)), np.ones((5, 9, 9, 4)), False, "do not share their images"),
+        (np.ones((5, 6, 0, 3)), np.ones((5, 9, 9, 4)), False, "do not share their images"),
+        (np.ones((5, 6, 6, 3)), np.ones((5, 9, 8, 4)), True, "square grids only"),
+        (np.ones((5, 6, 7, 9)), np.ones((5, 9, 9, 4)), True, "square maps only"),
+        (np.ones((5, 12, 12, 9)), np.ones((5, 9, 9, 4)), True, "constant on the images 0, 1, 2, 3, 4"),
+        (np.random.default_rng(0).normal(size=(5, 6, 6, 3)), np.ones((5, 9, 9, 4)), True, "more than 3 channels"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(features, maps, compat, said):
+    with pytest.raises(ArrayError, match=said):
+        score_features(features, maps, reference_compat=compat)
+
+
+def test_the_published_code_has_no_ridge(arrays):
+    with pytest.raises(UsageError, match="has no ridge"):
+        score_features(arrays[0], arrays[2], method="ridge", reference_compat=True)

@@ -1,0 +1,94 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+
+from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.tradeoff import change_point, envelope, pareto_front
+
+
+def broken(x, at=0.75, before=0.4, after=-1.2):
+    return 0.3 + np.where(x < at, before, after) * (x - at)
+
+
+def left_over(x, y, at):
+    design = np.column_stack([np.ones_like(x), np.minimum(x - at, 0), np.maximum(x - at, 0)])
+    return ((y - design @ np.linalg.lstsq(design, y, rcond=None)[0]) ** 2).sum()
+
+
+def test_a_planted_change_point_is_found(rng):
+    accuracy = rng.uniform(0.5, 0.9, 150)
+    exact = change_point(accuracy, broken(accuracy), rng, resamples=20)
+    np.testing.assert_allclose(exact[:4], [0.75, 0.3, 0.4, -1.2], atol=1e-9)
+
+
+def test_intervals_cover_what_was_planted(rng):
+    covered = np.zeros(3)
+    for _ in range(20):
+        accuracy = rng.uniform(0.5, 0.9, 60)
+        found = change_point(accuracy, broken(accuracy) + 0.02 * rng.normal(size=60), rng, resamples=60)
+        truth = zip((0.75, 0.4, -1.2), found[4:], strict=True)
+        covered += [interval.low < planted < interval.high for planted, interval in truth]
+    assert (covered >= 16).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), number=st.integers(6, 30))
+def test_no_other_meeting_point_fits_better(seed, number):
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(size=number), rng.normal(size=number)
+    found = left_over(x, y, change_point(x, y, rng, resamples=2).at)
+    known = np.unique(x)
+    for low, high in pairwise(known[1:-1]):
+        best = minimize_scalar(lambda at: left_over(x, y, at), bounds=(low, high), method="bounded").fun
+        assert found <= best * (1 + 1e-9)
+
+
+def test_the_front_is_what_nothing_else_exceeds(rng):
+    accuracy, predictivity = np.round(rng.uniform(size=(2, 40)), 1)  # ties
+    front = pareto_front(accuracy, predictivity)
+    for network in range(40):
+        beaten = (
+            (accuracy >= accuracy[network])
+            & (predictivity >= predictivity[network])
+            & ((accuracy > accuracy[network]) | (predictivity > predictivity[network]))
+        ).any()
+        assert (network in front) == (not beaten)
+    assert (np.diff(accuracy[front]) >= 0).all()
+
+
+def test_the_envelope_lies_above_its_share_of_the_networks(rng):
+    accuracy = rng.uniform(0.5, 0.9, 300)
+    predictivity = 0.5 - 8 * (accuracy - 0.7) ** 2 - rng.exponential(0.05, 300)
+    found = envelope(accuracy, predictivity, rng, quantile=0.9, resamples=50)
+    curve = np.polynomial.polynomial.polyval(accuracy, found.coefficients)
+    assert (predictivity <= curve + 1e-9).mean() == pytest.approx(0.9, abs=0.02)
+    assert found.peak_interval.low < 0.7 < found.peak_interval.high
+    assert found.peak == pytest.approx(0.7, abs=0.02)
+
+
+def test_an_envelope_that_opens_upward_has_no_peak(rng):
+    accuracy = np.linspace(0, 1, 20)
+    found = envelope(accuracy, (accuracy - 0.5) ** 2, rng, resamples=5)
+    assert np.isnan(found.peak)
+    assert np.isnan(found.peak_interval).all()
+    np.testing.assert_allclose(found.coefficients, [0.25, -1, 1], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "predictivity", "said"),
+    [
+        (np.arange(6.0), np.arange(7.0), "differ"),
+        (np.array([1, 2, 3, 4, np.nan]), np.arange(5.0), "not finite"),
+        (np.array([1.0, 1, 1, 2, 3, 4]), np.arange(6.0), "4 accuracies differ"),
+    ],
+)
+def test_networks_that_cannot_be_fitted_are_refused(accuracy, predictivity, said, rng):
+    for fit in (change_point, envelope):
+        with pytest.raises(ArrayError, match=said):
+            fit(accuracy, predictivity, rng)
+    with pytest.raises(ArrayError, match="quantile is 1"):
+        envelope(np.arange(6.0), np.arange(6.0), rng, quantile=1)
