@@ -2,13 +2,15 @@
 
 import functools
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from brainscore_itmaps import load_model, load_recording, score
+from brainscore_itmaps import Recording, load_model, load_recording, score
 from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.metrics.ceiling import site_ceiling
 
 ARCHITECTURES = {
     "test_efficientnet": "convolutional",
@@ -180,7 +182,23 @@ def test_a_recording_of_ones_own_is_scored_as_one_that_comes_with_the_package(mo
         assert found.recording_sha256 == expected.recording_sha256
 
 
-def test_a_recording_without_repeats_says_why_it_has_no_ceiling(stand_in, own_home):
+@pytest.mark.parametrize("model", ["timm:test_vit", "pixels"])
+def test_a_recording_without_repeats_takes_its_ceiling_from_its_sites(stand_in, own_home, model):
     recording = load_recording("monkey2_ML", (0, 20), stand_in)
-    with pytest.raises(DataError, match="keeps no repeats"):
+    result = score(model, recording, **({"weights": "random"} if model.startswith("timm") else {}))
+    assert result.ceiling_kind.startswith("each site predicted from the other sites")
+    np.testing.assert_array_equal(result.site_ceiling, site_ceiling(recording.maps))
+    assert result.score == pytest.approx(result.raw / result.ceiling)
+
+
+def test_a_recording_of_one_site_without_repeats_has_no_ceiling(stand_in, own_home):
+    recording = load_recording("monkey2_ML", (0, 20), stand_in)
+    alone = replace(recording, maps=recording.maps[..., :1], sites=recording.sites[:1])
+    with pytest.raises(DataError, match="A ceiling of sites needs at least 2"):
+        score("timm:test_vit", alone, weights="random")
+
+
+def test_two_pictures_cannot_be_left_out(pictures, rng, own_home):
+    recording = Recording.from_arrays(rng.normal(size=(2, 5, 5, 3)), pictures[:2], identifier="few", window=(0, 9))
+    with pytest.raises(DataError, match="at least 3 images, not 2"):
         score("timm:test_vit", recording, weights="random")

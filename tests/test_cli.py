@@ -77,6 +77,15 @@ def test_quiet_prints_the_number_alone_and_python_gives_the_same(tmp_path):
     assert float(done.stdout) == pytest.approx(score("timm:test_vit", weights="random", seed=5).score, abs=1e-9)
 
 
+def test_the_published_choices_are_said_and_kept_apart(tmp_path):
+    done = brainscore("score", "--model", "efficientnet_lite0", "--out", tmp_path, "--reference-compat")
+    assert done.returncode == 0, done.stderr
+    assert "every choice of the published code" in done.stdout
+    written = json.loads((tmp_path / "efficientnet_lite0--blocks.4--it_maps_simulated-reference.json").read_text())
+    assert written["reference_compat"]
+    assert f"{written['raw']:.3f}" in done.stdout
+
+
 def test_a_narrow_terminal_without_colour_stays_readable(tmp_path):
     arguments = ("score", "-m", "timm:test_vit", "--weights", "random", "--out", tmp_path)
     done = brainscore(*arguments, COLUMNS="40", NO_COLOR="1")

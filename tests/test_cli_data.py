@@ -146,7 +146,7 @@ def test_check_says_what_is_wrong_and_what_is_worth_knowing(pictures, tmp_path, 
     assert "mine: 6 pictures, 3 x 3 positions, 2 sites. Nothing is wrong." in done.stdout
     assert "1 maps are constant" in done.stdout
     assert "site-00 on picture-1" in done.stdout
-    assert "no split-half ceiling" in done.stdout
+    assert "keeps no repeats" in done.stdout
     (folder / "pictures" / "picture-2.png").unlink()
     done = brainscore("data", "check", folder)
     assert done.returncode == 3

@@ -4,12 +4,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from brainscore_itmaps import load_model, load_recording, predict_left_out, record, score, to_grid
+from brainscore_itmaps import load_model, load_recording, predict_left_out, record, score, score_features, to_grid
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.evaluate import evaluate_features
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.errors import DataError, ModelError, UsageError
+from brainscore_itmaps.features.record import published_input
+from brainscore_itmaps.metrics.ceiling import reference_ceiling, site_ceiling
+from brainscore_itmaps.metrics.predictivity import over_sites
 
 SPEC = CATALOGUE["it_maps_simulated"]
 READING = Reading(
@@ -108,9 +112,40 @@ def test_a_picture_without_any_map_is_the_recording_s_fault(recording):
         )
 
 
-def test_a_recording_without_repeats_has_no_ceiling(recording):
-    with pytest.raises(DataError, match="keeps no repeats"):
-        evaluate_features(recording.maps.transpose(0, 3, 1, 2), replace(recording, repeats=None), READING, SPEC)
+def test_without_repeats_the_ceiling_is_what_sites_tell_of_each_other(recording, result):
+    again = score("efficientnet_lite0", replace(recording, repeats=None))
+    assert again.raw == result.raw
+    assert again.ceiling == pytest.approx(over_sites(site_ceiling(recording.maps)).mean())
+    assert again.ceiling == pytest.approx(result.ceiling, abs=0.02)  # planted: sites share all that they respond to
+
+
+def test_the_published_choices_are_made_from_the_pictures_on(recording):
+    network = load_model("efficientnet_lite0")
+    result = score(network, recording, reference_compat=True)
+    features = record(network, recording.images, ["blocks.4"], preprocess=published_input)["blocks.4"]
+    expected = score_features(np.moveaxis(features, 1, -1), recording.maps, reference_compat=True)
+    assert result.raw == expected.score
+    np.testing.assert_array_equal(result.predicted, expected.predicted)
+    np.testing.assert_array_equal(result.image_ceiling, reference_ceiling(recording.maps))
+    assert result.score == pytest.approx(expected.score / reference_ceiling(recording.maps).mean())
+    assert result.reference_compat
+    assert result.ceiling_kind.endswith("bounds nothing")
+
+
+def test_published_pictures_are_divided_by_the_mean(recording):
+    shown = published_input(recording.images[:2])
+    with Image.open(recording.images[1]) as picture:
+        size = picture.size
+        bilinear = np.asarray(picture.convert("RGB").resize((224, 224), Image.Resampling.BILINEAR), float)
+    mean = np.array([0.485, 0.456, 0.406])
+    back = (shown[1].numpy().transpose(1, 2, 0) * mean + mean) * 255
+    assert np.abs(back - np.round(back)).max() < 1e-3
+    assert np.abs(back - bilinear).mean() < (1 if size == (224, 224) else 8)  # OpenCV does not smooth when it shrinks
+
+
+def test_a_network_of_another_size_has_no_published_input(recording):
+    with pytest.raises(ModelError, match="takes pictures of 160 pixels; the published code shows 224"):
+        score("timm:test_vit", recording, weights="random", reference_compat=True)
 
 
 def test_maps_that_predict_themselves_go_over_the_ceiling_of_the_noise(recording):

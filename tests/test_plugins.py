@@ -75,7 +75,12 @@ def host(tmp_path, monkeypatch):
 def test_links_are_real_folders_of_links_and_are_removed_without_a_trace(host):
     before = sorted(host.rglob("*"))
     made = plugins.link()
-    assert {folder.name for folder in made} == {"itmaps_simulated", "itmaps_embedded", "itmaps_arcaro2020"}
+    assert {folder.name for folder in made} == {
+        "itmaps_simulated",
+        "itmaps_embedded",
+        "itmaps_arcaro2020",
+        "itmaps_metrics",
+    }
     for folder in made:
         assert folder.is_dir()
         assert not folder.is_symlink()

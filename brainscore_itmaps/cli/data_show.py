@@ -140,7 +140,7 @@ def check(
     if constant := constant_maps(recording):
         say(f"Worth knowing: {len(constant)} maps are constant, correlations with them undefined: {_some(constant)}.")
     if recording.repeats is None:
-        say("Worth knowing: it keeps no repeats, so no split-half ceiling can be taken.")
+        say("Worth knowing: it keeps no repeats, so its ceiling is taken from what its sites tell of each other.")
     if not recording.citation:
         say("Worth knowing: it does not say what to cite.")
 

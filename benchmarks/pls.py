@@ -1,0 +1,145 @@
+"""How long left-out PLS takes: ours, scikit-learn fold by fold, and the floor. One BLAS thread, CPU time.
+
+In every round each case is timed once by each contender, so that a machine that changes its speed changes all of them.
+scikit-learn fits one fold a round, another one each time, and counts 14 times. The floor is the products that cannot be
+avoided (channels' covariance times a direction, for every fold and component) at the rate of a large matrix product.
+
+Run: python benchmarks/pls.py [rounds] (some minutes; 5 rounds by default)
+"""
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported
+
+import numpy as np
+from sklearn.cross_decomposition import PLSRegression
+
+from brainscore_itmaps import Grid, predict_left_out, to_grid
+from brainscore_itmaps.metrics.correlation import site_correlation
+from brainscore_itmaps.metrics.inference import predictivity_interval
+
+IMAGES, SITES, COMPONENTS = 14, 32, 25
+CASES = [  # grid, channels, native size
+    (17, 256, 17),
+    (17, 512, 17),
+    (17, 1024, 17),
+    (17, 2048, 17),
+    (17, 2048, 7),
+    (9, 512, 9),
+    (9, 2048, 9),
+]
+
+
+def main(rounds: int) -> None:
+    warnings.filterwarnings("ignore", message="Maximum number of iterations reached")
+    data = [made(*case) for case in CASES]
+    taken = {case: {name: [] for name in ("ours", "1e-6", "1e-4", "floor", "thin")} for case in CASES}
+    for number in range(rounds + 1):  # the first one warms up
+        for case, (field, maps) in zip(CASES, data, strict=True):
+            row = {
+                "ours": timed(predict_left_out, field, maps),
+                "1e-6": IMAGES * timed(one_fold, field, maps, number % IMAGES, 1e-6),
+                "1e-4": IMAGES * timed(one_fold, field, maps, number % IMAGES, 1e-4),
+                "floor": operations(case) / rate(512),
+                "thin": operations(case) / rate(16),
+            }
+            for name, seconds in row.items():
+                taken[case][name] += [seconds] if number else []
+        print(f"round {number} of {rounds}", file=sys.stderr)
+    print(f"SIMULATED features and maps, {IMAGES} images, {SITES} sites, {COMPONENTS} components, all folds")
+    print("CPU seconds: median (range); ratios: median (range) over rounds")
+    heading = ("grid", "channels", "native", "ours", "sklearn 1e-6", "ratio", "sklearn 1e-4", "ratio", "floor", "share")
+    print("".join(f"{name:>20}" if number > 2 else f"{name:>9}" for number, name in enumerate(heading)))
+    for (grid, channels, native), by_name in taken.items():
+        ours = np.array(by_name["ours"])
+        cells = [spread(ours)]
+        for name in ("1e-6", "1e-4"):
+            cells += [spread(by_name[name]), spread(by_name[name] / ours, 0)]
+        cells += [spread(by_name["floor"]), spread(by_name["floor"] / ours)]
+        place = f"{grid:>9}{channels:>9}{native:>9}"
+        print(place + "".join(f"{cell:>20}" for cell in cells))
+    stacked = [np.median(np.array(by["thin"]) / np.array(by["floor"])) for by in taken.values()]
+    print(
+        f"products as thin as the folds' directions (16 columns) take {np.median(stacked):.1f} times the floor's time"
+    )
+    others(rounds)
+
+
+def others(rounds: int) -> None:
+    """What else is measured against one run: windows in one call, resampling, ridge."""
+    field, maps = made(17, 512, 17)
+    windows = np.stack([maps + np.random.default_rng(n).normal(size=maps.shape) for n in range(5)])
+    site_r = site_correlation(predict_left_out(field, maps).predicted, maps)
+    rng = np.random.default_rng(0)
+    contenders = {
+        "one run (17 x 17, 512 channels)": lambda: predict_left_out(field, maps),
+        "five windows in one call": lambda: predict_left_out(field, windows),
+        "1,000 resamples of images": lambda: predictivity_interval(site_r, rng),
+        "1,000 resamples of images and sites": lambda: predictivity_interval(site_r, rng, sites=True),
+        "nipals": lambda: predict_left_out(field, maps, "nipals"),
+        "ridge": lambda: predict_left_out(field, maps, "ridge"),
+        "ridge_cv, 9 penalties": lambda: predict_left_out(field, maps, "ridge_cv"),
+    }
+    taken = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            taken[name].append(timed(run))
+    one = np.array(next(iter(taken.values())))
+    for name, seconds in taken.items():
+        print(f"{name:>40}: {spread(seconds)} s, {spread(seconds / one)} of one run")
+
+
+def made(grid: int, channels: int, native: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features that are rectified mixtures of smooth fields plus noise, and maps of correlated sites."""
+    rng = np.random.default_rng(0)
+    place = np.arange(native)
+    smooth = np.exp(-0.5 * ((place[:, None] - place) / (native / 10)) ** 2)
+    fields = np.einsum("ya,xb,iabl->iyxl", smooth, smooth, rng.normal(size=(IMAGES, native, native, 60)), optimize=True)
+    fields /= fields.std()
+    weights = rng.normal(size=(60, channels)) * np.exp(-2 * np.arange(channels) / channels) / 8
+    features = np.maximum(fields @ weights + 0.05 * rng.normal(size=(*fields.shape[:3], channels)), 0)
+    where = Grid(y=Grid.even(grid).y, x=Grid.even(grid).x, extent=16.0)
+    seen, field = (to_grid(np.moveaxis(values, -1, 1), where) for values in (fields, features))
+    maps = seen @ (rng.normal(size=(60, 1)) + 0.7 * rng.normal(size=(60, SITES)))
+    return field, maps + 0.7 * maps.std() * rng.normal(size=maps.shape)
+
+
+def one_fold(field: np.ndarray, maps: np.ndarray, image: int, tolerance: float) -> np.ndarray:
+    train = np.arange(IMAGES) != image
+    x, y = field[train].reshape(-1, field.shape[-1]), maps[train].reshape(-1, SITES)
+    regression = PLSRegression(COMPONENTS, scale=False, tol=tolerance).fit(x, y)
+    return regression.predict(field[image].reshape(-1, field.shape[-1]))
+
+
+def operations(case: tuple[int, int, int]) -> float:
+    """Floating-point operations of the cheaper way: pass over the rows, or form the covariance once."""
+    grid, channels, native = case
+    rows = IMAGES * min(grid, native) ** 2
+    over_rows = 4 * rows * channels * IMAGES * COMPONENTS
+    over_channels = rows * channels**2 + 2 * channels**2 * IMAGES * COMPONENTS + 4 * rows * channels * COMPONENTS
+    return float(min(over_rows, over_channels))
+
+
+def rate(columns: int) -> float:
+    """Floating-point operations a second of a matrix product with so many columns."""
+    a, b = np.ones((1024, 1024)), np.ones((1024, columns))
+    repeats = 2 * 512 // columns
+    return 2 * 1024 * 1024 * columns * repeats / timed(lambda: [a @ b for _ in range(repeats)])
+
+
+def timed(run: Callable[..., object], *given: object) -> float:
+    start = time.process_time()
+    run(*given)
+    return time.process_time() - start
+
+
+def spread(values: object, digits: int = 3) -> str:
+    return f"{np.median(values):.{digits}f} ({np.min(values):.{digits}f}-{np.max(values):.{digits}f})"
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
