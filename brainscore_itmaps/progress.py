@@ -6,5 +6,13 @@ Report = Callable[[str, int, int], None]
 """Told (what is being done, steps done, steps in all)."""
 
 
+Steps = Callable[[int, int], None]
+"""Told (steps done, steps in all)."""
+
+
+def uncounted(done: int, total: int) -> None:
+    """Report nothing."""
+
+
 def silent(step: str, done: int, total: int) -> None:
     """Report nothing."""

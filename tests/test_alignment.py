@@ -73,11 +73,22 @@ def test_everything_at_once_is_what_the_parts_are(pair):
     assert (summary["map_rho"].defined, summary["map_rho"].undefined) == (3, 0)
 
 
-def test_a_missing_site_is_left_out_of_the_average(pair):
+def test_a_site_that_either_misses_a_value_of_is_left_out_of_both_averages(pair):
     predicted, maps = pair
-    expected = feature_alignment(predicted[..., :-1], maps[..., :-1])
-    predicted[..., -1] = maps[..., -1] = np.nan
-    np.testing.assert_allclose(feature_alignment(predicted, maps), expected)
+    expected = align(predicted[..., 1:-1], maps[..., 1:-1])
+    predicted[..., -1] = np.nan
+    maps[0, 0, 0, -1] = maps[1, 2, 3, 0] = np.nan
+    found = align(predicted, maps)
+    for name in ("map_rho", "map_rho_coarse", "dice", "iou"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name))
+
+
+def test_without_any_whole_site_everything_is_undefined(pair):
+    predicted, maps = pair
+    predicted[...] = np.nan
+    found = align(predicted, maps)
+    for values in vars(found).values():
+        assert np.isnan(values).all()
 
 
 def test_undefined_values_are_counted_not_averaged():

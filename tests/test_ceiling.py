@@ -36,6 +36,20 @@ def test_one_repeat_has_no_halves(rng):
         split_half_ceiling(rng.normal(size=(3, 1, 5, 5, 2)))
 
 
+def test_many_repeats_are_split_in_some_ways_only():
+    rng = np.random.default_rng(3)
+    recorded = rng.normal(size=(4, 1, 9, 9, 5)) + rng.normal(size=(4, 24, 9, 9, 5))
+    ceiling = split_half_ceiling(recorded, np.random.default_rng(0))
+    assert ceiling.mean() == pytest.approx(1 / np.sqrt(1 + 1 / 24), abs=0.005)
+    np.testing.assert_array_equal(ceiling, split_half_ceiling(recorded, np.random.default_rng(0)))
+    assert (ceiling != split_half_ceiling(recorded, np.random.default_rng(1))).any()
+
+
+def test_pure_noise_has_a_ceiling_above_zero(rng):
+    ceiling = np.median(split_half_ceiling(rng.normal(size=(14, 8, 9, 9, 32))), axis=1).mean()
+    assert 0.03 < ceiling < 0.15
+
+
 def shared(rng, noise, images=6, y=7, x=8, sites=9):
     """Sites that share two signals, each with noise of its own."""
     signals = rng.normal(size=(images, y, x, 2))
@@ -88,6 +102,7 @@ def test_the_published_ceiling_step_by_step(rng):
                     pairs.append(np.mean(lines))
         expected.append(max(pairs))
     np.testing.assert_allclose(reference_ceiling(maps), expected, atol=1e-12)
+    np.testing.assert_array_equal(reference_ceiling(np.full((3, 4, 5, 6), 0.1)), 0)
     maps[2, 1, 1, 5] = np.nan
     np.testing.assert_array_equal(reference_ceiling(maps), 0)
     np.testing.assert_array_equal(reference_ceiling(maps[..., :2]), 0)

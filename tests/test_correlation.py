@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import explained_variance_score
 
+from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.correlation import (
     MEASURES,
     site_agreement,
@@ -85,6 +86,11 @@ def test_gain_offset_and_flips_of_both_maps_change_no_correlation(seed, gain, of
         np.testing.assert_allclose(measure(predicted * gain + offset, maps), expected, atol=1e-9)
         np.testing.assert_allclose(measure(predicted[:, ::-1, ::-1], maps[:, ::-1, ::-1]), expected, atol=1e-9)
         np.testing.assert_allclose(measure(maps, predicted), expected, atol=1e-12)
+
+
+def test_one_site_agrees_with_no_other():
+    with pytest.raises(ArrayError, match="agrees with no other"):
+        site_agreement(np.ones((3, 4, 5, 1)))
 
 
 def test_agreement_of_a_site_is_with_the_mean_of_the_others(rng):

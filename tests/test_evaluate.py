@@ -119,6 +119,13 @@ def test_without_repeats_the_ceiling_is_what_sites_tell_of_each_other(recording,
     assert again.ceiling == pytest.approx(result.ceiling, abs=0.02)  # planted: sites share all that they respond to
 
 
+def test_a_recording_whose_repeats_contradict_each_other_has_no_score(recording, rng):
+    maps, noise = rng.normal(size=(2, 14, 17, 17, 32))
+    nothing = replace(recording, maps=maps, repeats=np.stack([maps + 9 * noise, maps - 9 * noise], axis=1))
+    with pytest.raises(DataError, match=r"noise ceiling of it_maps_simulated is 0\.000"):
+        evaluate_features(rng.normal(size=(14, 30, 7, 7)), nothing, READING, SPEC)
+
+
 def test_the_published_choices_are_made_from_the_pictures_on(recording):
     network = load_model("efficientnet_lite0")
     result = score(network, recording, reference_compat=True)

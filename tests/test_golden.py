@@ -71,7 +71,7 @@ def test_coefficients_and_steps_of_single_regressions(case):
     field = np.stack([x[:half], x[half:], np.zeros_like(x[:half])])[:, None]  # (image, 1, position, channel)
     maps = np.stack([y[:half], y[half:], np.zeros_like(y[:half])])[None, :, None]
     folds = fit_folds(rows_of(field, maps), np.ones((1, 3, y.shape[1]), bool), 25, published_direction)
-    np.testing.assert_allclose(folds.coefficients[0, 2], unit[f"{case}_coef64"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(folds.coefficients()[0, 2], unit[f"{case}_coef64"], rtol=0, atol=1e-6)
     np.testing.assert_array_equal(folds.iterations[0, 2], unit[f"{case}_n_iter"])
 
 

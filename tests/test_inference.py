@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, ttest_rel
 
-from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.metrics.inference import (
     bootstrap_over_images,
     compare_networks,
@@ -64,6 +64,27 @@ def test_undefined_sites_are_left_out_of_every_draw(rng):
         assert np.isfinite(predictivity_interval(site_r, rng, sites=sites)).all()
     site_r[3] = np.nan
     assert np.isnan(predictivity_interval(site_r, rng)).all()
+
+
+def test_draws_that_leave_an_image_without_sites_do_not_count(rng):
+    site_r = rng.normal(0.5, 0.2, size=(14, 20))
+    site_r[3, 2:] = np.nan
+    assert np.isfinite(predictivity_interval(site_r, rng, sites=True)).all()
+
+
+def test_a_value_that_is_missing_leaves_no_interval(rng):
+    assert np.isnan(bootstrap_over_images(np.mean, np.array([1.0, np.nan, 2.0]), rng=rng)).all()
+
+
+def test_one_image_or_one_draw_is_refused(rng):
+    with pytest.raises(ArrayError, match="give no interval"):
+        bootstrap_over_images(np.mean, np.ones(1), rng=rng)
+    with pytest.raises(ArrayError, match="give no interval"):
+        predictivity_interval(np.ones((3, 2)), rng, resamples=1)
+    with pytest.raises(UsageError, match="Did you mean mean"):
+        predictivity_interval(np.ones((3, 2)), rng, sites=True, reducer="maen")
+    with pytest.raises(ArrayError, match="not between 0 and 1"):
+        control_false_discoveries([0.5, 1.5])
 
 
 def test_two_networks_are_compared_image_by_image(rng):

@@ -113,7 +113,10 @@ def test_without_an_intercept_features_are_multiplied_with_coefficients(planted)
         (np.ones((4, 3, 3, 2)), np.ones((4, 3, 3, 0)), {}, "empty"),
         (np.ones((4, 3, 3, 2)) * 1j, np.ones((4, 3, 3, 2)), {}, "field are complex128"),
         (np.ones((4, 3, 3, 2)), np.full((4, 3, 3, 2), "1"), {}, "maps are <U1"),
+        ([[1.0], [2.0, 3.0]], np.ones((4, 3, 3, 2)), {}, "field do not fill an array"),
         (np.ones((4, 3, 3, 2)), np.ones((4, 3, 3, 2)), {"components": 0}, "0 components"),
+        (np.ones((4, 3, 3, 2)), np.ones((4, 3, 3, 2)), {"components": 2.5}, "2.5 components"),
+        (np.ones((4, 3, 3, 2)), np.ones((4, 3, 3, 2)), {"components": True}, "True components"),
     ],
 )
 def test_refuses_what_it_cannot_fit(field, maps, options, said):
@@ -127,3 +130,12 @@ def test_refuses_what_it_cannot_fit(field, maps, options, said):
 def test_an_unknown_regression_is_answered_with_the_nearest(planted):
     with pytest.raises(UsageError, match="Did you mean ridge"):
         predict_left_out(*planted, "rigde")
+    with pytest.raises(UsageError, match="no regression named None"):
+        predict_left_out(*planted, None)
+
+
+def test_what_was_given_is_not_changed(planted):
+    for values in planted:
+        values.setflags(write=False)
+    for method in METHODS:
+        predict_left_out(*planted, method)

@@ -10,23 +10,23 @@ from brainscore_vision.benchmark_helpers.validate_error import assert_valid_unce
 
 from brainscore_itmaps import predict_left_out
 from brainscore_itmaps.bridge import metrics
-from brainscore_itmaps.bridge.metrics import METRICS, field_of
+from brainscore_itmaps.bridge.metrics import METRICS, field_of, get_metric
 from brainscore_itmaps.bridge.plugins import attach
-from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import site_ceiling
 from brainscore_itmaps.metrics.correlation import site_correlation
 
 
-def assembly(values, order=None, time_bins=None):
+def assembly(values, order=None, time_bins=None, first_row=0):
     """Presentations of (image, y, x, neuroid) in the order given."""
     images, y, x, neuroids = values.shape
     image, row, column = (place.ravel() for place in np.indices((images, y, x)))
-    order = np.arange(len(image)) if order is None else order
+    order = np.arange(len(image)) if order is None else np.array(order, int)
     presentation = {
         "stimulus_id": [f"{i}-{r}-{c}" for i, r, c in zip(image, row, column, strict=True)],
         "image_id": [f"image-{i}" for i in image],
-        "row": row,
+        "row": row + first_row,
         "col": column,
     }
     coords = {name: ("presentation", np.asarray(levels)[order]) for name, levels in presentation.items()}
@@ -103,10 +103,16 @@ def test_assemblies_that_do_not_fit_are_refused(arrays):
     metric = METRICS["itmaps_pls"]()
     with pytest.raises(ArrayError, match=r"Position \(3, 4\) of the image image-5 comes 0 times"):
         metric(source, assembly(maps, np.arange(119)))
-    with pytest.raises(ArrayError, match="comes 2 times, and so do 0 more"):
+    with pytest.raises(ArrayError, match="comes 2 times, and 0 more do not"):
         metric(source, assembly(maps, np.append(np.arange(120), 7)))
     with pytest.raises(ArrayError, match="The images image-5 are in one assembly only"):
         metric(source, assembly(maps[:5]))
+    with pytest.raises(ArrayError, match="Rows and columns of the two assemblies differ"):
+        metric(source, assembly(maps, first_row=3))
+    with pytest.raises(ArrayError, match="is empty"):
+        metric(source, assembly(maps, []))
+    with pytest.raises(UsageError, match="Did you mean itmaps_pls"):
+        get_metric("itmaps_plz")
     with pytest.raises(ArrayError, match="has 2 time bins"):
         metric(source, assembly(maps, time_bins=2))
     with pytest.raises(ArrayError, match="has no row and no col"):

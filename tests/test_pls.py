@@ -48,8 +48,8 @@ def test_equals_scikit_learn_run_to_convergence(channels, components, rank, back
 
 def test_both_ways_to_multiply_are_taken_where_they_pay(rng):
     few, many = rng.normal(size=(2, 14, 49, 8)), rng.normal(size=(14, 49, 3000))
-    assert pls._pays(few[0], 1, 16, 25)
-    assert not pls._pays(many, 1, 16, 25)
+    assert pls._pays(few[0], 1, 25)
+    assert not pls._pays(many, 1, 25)
 
 
 def test_scikit_learn_s_default_is_not_converged():
@@ -119,6 +119,18 @@ def in_extended_precision(field, maps, components):
         predicted += np.outer(seen, q)
         x, y, unseen = x - np.outer(t, p), y - np.outer(t, q), unseen - np.outer(seen, p)
     return predicted.astype(float).reshape(maps[0].shape)
+
+
+@pytest.mark.parametrize("condition", [1e2, 1e3, 1e4, 5e4])
+def test_ill_conditioned_features_lose_no_digits_on_the_way_over_covariances(rng, condition, monkeypatch):
+    field = rng.normal(size=(6, 4, 7, 20)) * np.geomspace(1, 1 / condition, 20)
+    maps = rng.normal(size=(6, 4, 7, 2)) + field[..., :2]
+    found = {}
+    for over_covariances in (True, False):
+        monkeypatch.setattr(pls, "_pays", lambda *sizes, way=over_covariances: way)
+        found[over_covariances] = predict_left_out(field, maps)
+    np.testing.assert_array_equal(found[True].components, found[False].components)
+    np.testing.assert_allclose(found[True].predicted, found[False].predicted, rtol=0, atol=1e-9 * maps.std())
 
 
 def test_features_of_single_precision_are_computed_in_double():

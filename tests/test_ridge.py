@@ -30,6 +30,23 @@ def test_equals_scikit_learn_a_fold(rng, channels, penalty):
         np.testing.assert_allclose(left_out.predicted[image], expected, rtol=0, atol=1e-9 * maps.std())
 
 
+@pytest.mark.parametrize(("scale", "tolerance"), [(1, 1e-11), (10, 1e-9), (100, 1e-7), (1e4, 1e-3)])
+def test_wide_features_of_any_size_next_to_the_penalty(rng, scale, tolerance):
+    field, maps = rng.normal(size=(5, 4, 5, 300)) * scale, rng.normal(size=(5, 4, 5, 3))
+    predicted = predict_left_out(field, maps, "ridge").predicted
+    for image in range(len(maps)):
+        x, y, unseen = split(field, maps, image)
+        expected = Ridge(1.0, solver="svd").fit(x, y).predict(unseen).reshape(maps[image].shape)
+        np.testing.assert_allclose(predicted[image], expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("method", ["ridge", "ridge_cv"])
+def test_large_duplicate_channels_are_no_trouble(rng, method):
+    field, maps = 1e8 * rng.normal(size=(5, 4, 5, 10)), rng.normal(size=(5, 4, 5, 3))
+    twice = np.concatenate([field, field[..., :5]], axis=-1)
+    assert np.isfinite(predict_left_out(twice, maps, method).predicted).all()
+
+
 @pytest.mark.parametrize("channels", [6, 300])
 def test_the_penalty_is_chosen_as_a_search_over_the_training_images_chooses_it(rng, channels):
     field, maps = planted(rng, channels)
@@ -70,7 +87,7 @@ def test_constant_features_predict_the_mean(rng, method):
     np.testing.assert_allclose(predicted[0, 2, 3], maps[1:].mean(axis=(0, 1, 2)))
 
 
-@pytest.mark.parametrize("given", [{"penalty": 0.0}, {"penalty": np.nan}])
+@pytest.mark.parametrize("given", [{"penalty": 0.0}, {"penalty": np.nan}, {"penalty": "1"}])
 def test_a_penalty_is_above_zero(rng, given):
     with pytest.raises(ArrayError, match="Give numbers above 0"):
         predict_left_out(*planted(rng, 3), "ridge", **given)

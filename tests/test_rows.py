@@ -53,6 +53,36 @@ def test_long_thin_grids_are_not_mistaken_for_enlarged_ones(rng, shape):
     assert rows.basis is None
 
 
+def sparse(rng):
+    """Units that fire in one column of one picture and in one row of another only."""
+    field = np.zeros((14, 9, 9, 60))
+    field[3, :, 4], field[5, 2] = rng.normal(size=(2, 9, 60))
+    return field
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda rng: np.repeat(rng.normal(size=(3, 17, 1, 40)), 17, axis=2),
+        lambda rng: np.repeat(rng.normal(size=(5, 1, 30, 40)), 30, axis=1),
+        sparse,
+    ],
+)
+def test_what_varies_along_few_lines_is_held_too(rng, make):
+    field = make(rng)
+    rows = rows_of(field, rng.normal(size=(1, *field.shape[:3], 2)))
+    positions = rows.field if rows.basis is None else rows.basis @ rows.field
+    np.testing.assert_allclose(positions.reshape(field.shape), field, rtol=0, atol=1e-11)
+
+
+def test_a_huge_constant_channel_hides_nothing(rng):
+    field, maps = rng.normal(size=(6, 5, 5, 8)), rng.normal(size=(6, 5, 5, 3))
+    expected = predict_left_out(field, maps, components=5)
+    found = predict_left_out(np.concatenate([field, np.full((6, 5, 5, 1), 1e14)], axis=-1), maps, components=5)
+    np.testing.assert_allclose(found.predicted, expected.predicted, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(found.components, expected.components)
+
+
 def test_a_value_that_is_not_finite_is_counted(rng):
     field = rng.normal(size=(4, 5, 6, 7))
     field[1, 2, 3, 4], field[0, 0, 0, 0] = np.nan, np.inf

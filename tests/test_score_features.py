@@ -75,6 +75,8 @@ def test_the_published_last_channel_is_zero_only_where_features_are_enlarged(rng
     [
         (np.ones((5, 6, 6)), np.ones((5, 9, 9, 4)), False, "do not share their images"),
         (np.ones((4, 6, 6, 3)), np.ones((5, 9, 9, 4)), False, "do not share their images"),
+        (np.ones((5, 6, 6, 3)) * 1j, np.ones((5, 9, 9, 4)), False, "features are complex128"),
+        (np.full((5, 6, 6, 30), 1e39), np.ones((5, 9, 9, 4)), True, "not finite in single precision"),
         (np.ones((5, 6, 0, 3)), np.ones((5, 9, 9, 4)), False, "do not share their images"),
         (np.ones((5, 6, 6, 3)), np.ones((5, 9, 8, 4)), True, "square grids only"),
         (np.ones((5, 6, 7, 9)), np.ones((5, 9, 9, 4)), True, "square maps only"),
@@ -85,6 +87,14 @@ def test_the_published_last_channel_is_zero_only_where_features_are_enlarged(rng
 def test_arrays_that_do_not_fit_are_refused(features, maps, compat, said):
     with pytest.raises(ArrayError, match=said):
         score_features(features, maps, reference_compat=compat)
+
+
+def test_one_row_of_positions_reads_the_middle_of_the_features(rng):
+    features = rng.normal(size=(5, 7, 9, 30))
+    maps = features[:, 3:4] @ rng.normal(size=(30, 4)) + 0.1 * rng.normal(size=(5, 1, 9, 4))
+    np.testing.assert_allclose(
+        score_features(features, maps).predicted, predict_left_out(features[:, 3:4], maps).predicted
+    )
 
 
 def test_the_published_code_has_no_ridge(arrays):

@@ -70,6 +70,17 @@ def test_the_envelope_lies_above_its_share_of_the_networks(rng):
     assert found.peak == pytest.approx(0.7, abs=0.02)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_fits_do_not_depend_on_the_units_of_predictivity(rng, scale):
+    accuracy = rng.uniform(0.5, 0.9, 60)
+    predictivity = 0.5 - 8 * (accuracy - 0.7) ** 2 - rng.exponential(0.05, 60)
+    plain, scaled = (envelope(accuracy, y, rng, resamples=2) for y in (predictivity, scale * predictivity))
+    assert scaled.peak == pytest.approx(plain.peak, abs=1e-6)
+    plain, scaled = (change_point(accuracy, y, rng, resamples=2) for y in (predictivity, scale * predictivity))
+    assert scaled.at == pytest.approx(plain.at)
+    assert scaled.after == pytest.approx(scale * plain.after)
+
+
 def test_an_envelope_that_opens_upward_has_no_peak(rng):
     accuracy = np.linspace(0, 1, 20)
     found = envelope(accuracy, (accuracy - 0.5) ** 2, rng, resamples=5)

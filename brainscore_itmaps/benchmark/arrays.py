@@ -11,8 +11,10 @@ from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.grid import to_grid
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
-from brainscore_itmaps.metrics.left_out import COMPONENTS, Told, predict_left_out
+from brainscore_itmaps.metrics.left_out import COMPONENTS, predict_left_out
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
+from brainscore_itmaps.metrics.rows import real_array
+from brainscore_itmaps.progress import Steps, uncounted
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def score_features(
     reference_compat: bool = False,
     components: int = COMPONENTS,
     grid: Grid | None = None,
-    progress: Told = lambda done, total: None,
+    progress: Steps = uncounted,
 ) -> FeatureScore:
     """Predict the map of every image from features of all other images, and compare.
 
@@ -86,7 +88,7 @@ def score_features(
     ArrayError
         A ValueError, when the arrays do not fit together or cannot be fitted.
     """
-    recorded, native = np.asarray(maps), np.asarray(features)
+    recorded, native = real_array(maps, "maps"), real_array(features, "features")
     if native.ndim != 4 or recorded.ndim != 4 or len(native) != len(recorded) or 0 in native.shape + recorded.shape:
         raise ArrayError(
             f"The features {native.shape} and the maps {recorded.shape} do not share their images.",

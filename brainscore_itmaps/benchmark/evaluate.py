@@ -131,8 +131,8 @@ def evaluate_features(
         grid=recording.grid,
         progress=lambda done, total: progress("predicting left-out images", done, total),
     )
-    ceiling_kind, site_ceiling = ceiling_of(recording, reference_compat, progress)
-    image_ceiling = over_sites(site_ceiling)
+    ceiling_kind, site_r_ceiling = ceiling_of(recording, reference_compat, progress)
+    image_ceiling = over_sites(site_r_ceiling)
     _refuse_undefined(scored.image_r, image_ceiling, recording, reading)
     low, high, error = bootstrap_over_images(_ceiled, scored.image_r, image_ceiling, rng=np.random.default_rng(seed))
     return Result(
@@ -153,7 +153,7 @@ def evaluate_features(
         map_rho=scored.map_rho,
         map_rho_coarse=scored.map_rho_coarse,
         site_r=scored.site_r,
-        site_ceiling=site_ceiling,
+        site_ceiling=site_r_ceiling,
         components=scored.components,
         predicted=scored.predicted,
         neural=recording.maps,
@@ -206,6 +206,11 @@ def _refuse_undefined(
             f"{recording.identifier}: every site's map is constant on {', '.join(constant)}: "
             "a correlation with it is undefined.",
             "Leave these pictures out of the recording.",
+        )
+    if not image_ceiling.mean() > 0:
+        raise DataError(
+            f"The noise ceiling of {recording.identifier} is {image_ceiling.mean():.3f}: its maps agree in nothing.",
+            "No score can be divided by it; check the window and the sites of the recording.",
         )
     if (undefined := names[np.isnan(image_r)]).size:
         raise ModelError(

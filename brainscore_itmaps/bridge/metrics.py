@@ -37,7 +37,7 @@ from brainscore_core.metrics import Metric, Score
 from brainscore_core.supported_data_standards.brainio.assemblies import DataAssembly
 from numpy.typing import NDArray
 
-from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import site_ceiling
 from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images, predictivity_interval
@@ -49,6 +49,8 @@ NEEDED = ("image_id", "row", "col")
 
 def get_metric(identifier: str, *args: Any, **options: Any) -> Metric:
     """Give Brain-Score one of our metrics; options are those of its class."""
+    if identifier not in METRICS:
+        raise UsageError(f"There is no metric named {identifier!r}.", nearest(identifier, METRICS))
     return METRICS[identifier](*args, **options)
 
 
@@ -117,8 +119,7 @@ class LeftOutAlignment(Metric):  # type: ignore[misc]
         """Predict the target from the source: as :meth:`LeftOutPredictivity.__call__`, ``raw`` (image,)."""
         field, maps, images = _fields(source, target)
         predicted = predict_left_out(field, maps, self.method, **self.options).predicted
-        known = np.isfinite(maps).all(axis=(0, 1, 2))
-        map_rho = feature_alignment(predicted[..., known], maps[..., known], scale=self.scale)
+        map_rho = feature_alignment(predicted, maps, scale=self.scale)
         site_rho = feature_alignment(predicted, maps, scale=self.scale, per_site=True)
         interval = bootstrap_over_images(np.mean, map_rho, rng=np.random.default_rng(self.seed))
         score = _score(float(map_rho.mean()), interval, int(np.isnan(map_rho).sum()))
@@ -146,7 +147,7 @@ class SiteCeiling(Metric):  # type: ignore[misc]
     def __call__(self, assembly: DataAssembly, target: DataAssembly | None = None) -> Score:
         """Take the ceiling of an assembly of recorded maps; of the second one when two are given, as to a metric."""
         recorded = assembly if target is None else target
-        maps, images = field_of(recorded)
+        maps, images, _ = field_of(recorded)
         site_r = site_ceiling(maps, self.method, **self.options)
         return _site_score(site_r, images, recorded, self.reducer, self.seed)
 
@@ -159,7 +160,7 @@ METRICS: dict[str, type[Metric]] = {
 }
 
 
-def field_of(assembly: DataAssembly) -> tuple[NDArray[np.float64], list[str]]:
+def field_of(assembly: DataAssembly) -> tuple[NDArray[np.float64], list[str], tuple[list[Any], list[Any]]]:
     """Lay out an assembly by image and position.
 
     Parameters
@@ -171,6 +172,7 @@ def field_of(assembly: DataAssembly) -> tuple[NDArray[np.float64], list[str]]:
     -------
     array, shape (image, y, x, neuroid)
     names of the images, in the order in which they first come up
+    the rows and the columns, sorted
 
     Raises
     ------
@@ -181,33 +183,37 @@ def field_of(assembly: DataAssembly) -> tuple[NDArray[np.float64], list[str]]:
         raise ArrayError(
             f"The assembly has no {' and no '.join(missing)}.", "Presentations are named by image_id, row and col."
         )
+    if not assembly.size:
+        raise ArrayError("The assembly is empty.", "Give one presentation for every position of every image.")
     if assembly.sizes.get("time_bin", 1) > 1:
         raise ArrayError(f"The assembly has {assembly.sizes['time_bin']} time bins.", "Choose one: .isel(time_bin=0).")
     if "time_bin" in assembly.dims:
         assembly = assembly.isel(time_bin=0)
     assembly = assembly.transpose("presentation", "neuroid")
     named = [str(name) for name in assembly["image_id"].values]
-    images = list(dict.fromkeys(named))
-    image = np.array([images.index(name) for name in named])
-    row, column = (np.unique(assembly[name].values, return_inverse=True)[1] for name in ("row", "col"))
-    shape = (len(images), row.max() + 1, column.max() + 1)
+    number = {name: count for count, name in enumerate(dict.fromkeys(named))}
+    images, image = list(number), np.array([number[name] for name in named], np.int64)
+    (rows, row), (columns, column) = (np.unique(assembly[name].values, return_inverse=True) for name in ("row", "col"))
+    shape = (len(images), len(rows), len(columns))
     times = np.zeros(shape, np.int64)
     np.add.at(times, (image, row, column), 1)
     if (times != 1).any():
         name, y, x = (int(place[0]) for place in np.nonzero(times != 1))
         raise ArrayError(
-            f"Position ({y}, {x}) of the image {images[name]} comes {times[name, y, x]} times, and so do "
-            f"{int((times != 1).sum()) - 1} more.",
+            f"Position ({rows[y]}, {columns[x]}) of the image {images[name]} comes {times[name, y, x]} times, and "
+            f"{int((times != 1).sum()) - 1} more do not come once.",
             "Give one presentation for every row and column of every image; average repeats first.",
         )
     field = np.empty((*shape, assembly.sizes["neuroid"]))
     field[image, row, column] = assembly.values
-    return field, images
+    return field, images, (rows.tolist(), columns.tolist())
 
 
 def _fields(source: DataAssembly, target: DataAssembly) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
     """Field of the source, maps of the target in the same order of images, and the names of these."""
-    (field, shown), (maps, images) = field_of(source), field_of(target)
+    (field, shown, places), (maps, images, recorded) = field_of(source), field_of(target)
+    if places != recorded:
+        raise ArrayError("Rows and columns of the two assemblies differ.", "Name positions alike, by numbers, in both.")
     if set(shown) != set(images):
         alone = sorted(set(shown) ^ set(images))
         raise ArrayError(f"The images {', '.join(alone[:4])} are in one assembly only.", "Give both the same images.")

@@ -66,7 +66,15 @@ def published_picture(file: Path) -> Image.Image:
     pixels = cv2.imread(str(file))
     if pixels is None:
         raise DataError(f"The picture {file} cannot be read by OpenCV.", "Load it without reference_compat.")
-    return Image.fromarray(cv2.resize(pixels[:, :, ::-1], (PUBLISHED_SIZE, PUBLISHED_SIZE)))
+    return Image.fromarray(published_size(pixels[:, :, ::-1]))
+
+
+def published_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Resize a picture (y, x, 3) as the published loader does: OpenCV's bilinear, 224 x 224."""
+    import cv2
+
+    resized: NDArray[np.uint8] = cv2.resize(pixels, (PUBLISHED_SIZE, PUBLISHED_SIZE))
+    return resized
 
 
 def read_picture(file: Path) -> Image.Image:

@@ -32,8 +32,8 @@ class Grid:
 
     @classmethod
     def even(cls, positions: int, extent: float = 16.0) -> "Grid":
-        """Spread positions evenly from edge to edge, the same down and across."""
-        points = np.linspace(-extent / 2, extent / 2, positions)
+        """Spread positions evenly from edge to edge, the same down and across; a single one stands in the centre."""
+        points = np.linspace(-extent / 2, extent / 2, positions) if positions > 1 else np.zeros(positions)
         return cls(y=points, x=points, extent=extent)
 
 

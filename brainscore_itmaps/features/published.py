@@ -39,6 +39,10 @@ def published_field(features: NDArray[np.floating[Any]], grid: int) -> NDArray[n
     images, height, width, _ = features.shape
     if height != width:
         raise ArrayError(f"The features are {height} x {width}.", "The published code reads square maps only.")
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(features.astype(np.float32, copy=False)).all()
+    if not finite:
+        raise ArrayError("A feature is not finite in single precision.", "Leave out the channel that holds it.")
     reduced = _averaged_channels(features.astype(np.float32, copy=False))
     resized = _enlarged(reduced, grid) if height <= grid else _block_means(reduced, grid)
     flat = resized.reshape(images, -1).astype(np.float64)

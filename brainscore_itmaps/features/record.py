@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from brainscore_itmaps.data.pictures import published_picture
+from brainscore_itmaps.data.pictures import published_size, read_picture
 from brainscore_itmaps.errors import ModelError, nearest
 from brainscore_itmaps.features.layout import spatial_maps
 from brainscore_itmaps.models.load import Network
@@ -106,7 +106,7 @@ def record(
 
 
 def published_input(images: Sequence[Path]) -> torch.Tensor:
-    """Read pictures as the published loader does: 224 x 224 by OpenCV, minus the mean of ImageNet, over that mean.
+    """Show pictures as the published code does: 224 x 224 by OpenCV, minus the mean of ImageNet, over that mean.
 
     One divides by the standard deviation; the published line divides by the mean once more.
 
@@ -114,7 +114,7 @@ def published_input(images: Sequence[Path]) -> torch.Tensor:
     -------
     tensor, shape (image, 3, 224, 224)
     """
-    pictures = np.stack([np.asarray(published_picture(path)) for path in images])  # (image, y, x, channel)
+    pictures = np.stack([published_size(np.asarray(read_picture(path))) for path in images])  # (image, y, x, channel)
     mean = np.array(IMAGENET_MEAN)
     scaled = (pictures / 255.0 - mean) / mean
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), dtype=np.float32))

@@ -94,13 +94,14 @@ def align(
     reference_compat : bool
         As the published code: single precision, shrunk without antialiasing, no overlap (0) where a map has no top.
     """
+    refuse_shapes(predicted, maps)
     map_rho, map_rho_coarse, site_rho, site_rho_coarse = (
         feature_alignment(predicted, maps, scale=size, per_site=per_site, reference_compat=reference_compat)
         for per_site in (False, True)
         for size in (1, scale)
     )
-    first, second = (_site_mean(values, reference_compat)[..., 0] for values in (predicted, maps))
-    dice, iou = top_overlap(first, second, share, reference_compat)
+    first, second = _site_means(predicted, maps, reference_compat)
+    dice, iou = top_overlap(first[..., 0], second[..., 0], share, reference_compat)
     return Alignment(map_rho, map_rho_coarse, site_rho, site_rho_coarse, dice, iou)
 
 
@@ -135,9 +136,9 @@ def feature_alignment(
         When the shapes differ, or the scale is not a whole number from 1 on.
     """
     refuse_shapes(predicted, maps)
-    if scale < 1 or scale != int(scale):
+    if not isinstance(scale, int | np.integer) or scale < 1:
         raise ArrayError(f"The scale is {scale}.", "Give a whole number of positions, from 1 on.")
-    pair = [values if per_site else _site_mean(values, reference_compat) for values in (predicted, maps)]
+    pair = [predicted, maps] if per_site else _site_means(predicted, maps, reference_compat)
     if reference_compat:
         pair = [published_coarsened(values, scale).astype(np.float64) for values in pair]
     else:
@@ -194,18 +195,26 @@ def summarised(values: NDArray[np.float64]) -> Summary:
     return Summary(float(defined.mean()), float(np.median(defined)), spread, defined.size, undefined)
 
 
-def _site_mean(maps: NDArray[np.float64], reference_compat: bool) -> NDArray[np.float64]:
-    """Averaged over sites, shape (image, y, x, 1); a site that is missing throughout is left out."""
-    if reference_compat:  # in single precision where that is what was recorded: its rounding decides ties of ranks
-        single = maps.astype(np.float32)
-        averaged: NDArray[np.float64] = (single if (single == maps).all() else maps).mean(axis=-1, keepdims=True)
-        return averaged
-    known = ~np.isnan(maps).all(axis=(0, 1, 2))
-    mean: NDArray[np.float64] = maps[..., known].mean(axis=-1, keepdims=True, dtype=np.float64)
+def _site_means(
+    predicted: NDArray[np.float64], maps: NDArray[np.float64], reference_compat: bool
+) -> list[NDArray[np.float64]]:
+    """Both averaged over the sites that neither misses a value of, shape (image, y, x, 1)."""
+    if reference_compat:
+        return [_published_mean(values) for values in (predicted, maps)]
+    known = np.isfinite(predicted).all(axis=(0, 1, 2)) & np.isfinite(maps).all(axis=(0, 1, 2))
+    if not known.any():
+        return [np.full((*maps.shape[:3], 1), np.nan)] * 2
+    return [values[..., known].mean(axis=-1, keepdims=True, dtype=np.float64) for values in (predicted, maps)]
+
+
+def _published_mean(maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """In single precision where that is what was recorded: its rounding decides ties of ranks."""
+    single = maps.astype(np.float32)
+    mean: NDArray[np.float64] = (single if (single == maps).all() else maps).mean(axis=-1, keepdims=True)
     return mean
 
 
 def _top(maps: NDArray[np.float64], share: float, precision: type) -> NDArray[np.bool_]:
     flat: NDArray[Any] = maps.reshape(len(maps), -1).astype(precision)
-    top: NDArray[np.bool_] = flat > np.percentile(flat, 100 * (1 - share), axis=1, keepdims=True)
+    top: NDArray[np.bool_] = flat > np.percentile(flat, 100 * (1 - share), axis=1, keepdims=True)  # never where NaN
     return top

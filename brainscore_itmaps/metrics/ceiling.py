@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from brainscore_itmaps.metrics.left_out import COMPONENTS, predict_left_out
 from brainscore_itmaps.metrics.predictivity import over_sites
 from brainscore_itmaps.progress import Report, silent
 
+MOST_SPLITS = 200
 BOUNDS = {
     "sites": "what the other sites of the array tell about a site's map of a left-out image, by the same regression "
     "over the same folds: the part of its activity that is shared. Noise that sites share counts as signal, and what a "
@@ -99,7 +101,7 @@ def ceiling(
     if kind == "split_half":
         if repeats is None:
             raise ArrayError("A split-half ceiling needs the repeats.", "Give them, or take the ceiling of the sites.")
-        site_r = split_half_ceiling(repeats)
+        site_r = split_half_ceiling(repeats, rng)
     elif kind == "sites":
         site_r = site_ceiling(maps, method, components=components, progress=progress)
     else:
@@ -116,7 +118,7 @@ def describe(kind: str, site_r: NDArray[np.float64], rng: np.random.Generator, r
     with np.errstate(invalid="ignore"):  # a site without any image that is defined
         drawn = weights @ np.where(known, site_r, 0) / (weights @ known)  # (resample, site)
         site_mean = np.where(known, site_r, 0).sum(axis=0) / known.sum(axis=0)
-    site_interval = np.stack([interval_of_draws(site)[:2] for site in drawn.T])
+    site_interval = np.stack([interval_of_draws(site)[:2] for site in drawn.T])  # draws without the site left out
     image_r = over_sites(site_r)
     interval = predictivity_interval(site_r, rng, resamples=resamples)
     return Ceiling(kind, BOUNDS[kind], float(image_r.mean()), interval, image_r, site_r, site_mean, site_interval)
@@ -157,19 +159,21 @@ def site_ceiling(
     return site_correlation(predicted, maps)
 
 
-def split_half_ceiling(repeats: NDArray[np.float64]) -> NDArray[np.float64]:
+def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
     """Correlation that a perfect, noise-free prediction of each map would have with the map averaged over repeats.
 
     All ways to split the repeats into two equal halves are averaged, corrected to the full number of repeats
     (Spearman-Brown) and square-rooted: the root, because only the recorded side of a model's correlation is noisy.
     It bounds noise that differs from repeat to repeat. It is matched to the score's statistic: one value per image and
-    site, to be summarised in the same way. The root of a noisy estimate is a little low where the halves
-    agree little.
+    site, to be summarised in the same way. Where maps are mostly noise it is too high, because an agreement below 0 by
+    chance counts as 0 while one above 0 counts: pure noise has a ceiling of about .1.
 
     Parameters
     ----------
     repeats : array, shape (image, repeat, y, x, site)
-        With an even number of repeats; with an odd number the halves leave the last one out.
+        With an odd number the halves leave the last one out.
+    rng : numpy Generator, optional
+        Draws 200 splits where there are more (from 12 repeats on).
 
     Returns
     -------
@@ -184,15 +188,22 @@ def split_half_ceiling(repeats: NDArray[np.float64]) -> NDArray[np.float64]:
     number = repeats.shape[1] // 2 * 2
     if number < 2:
         raise ArrayError(f"A split-half ceiling needs at least 2 repeats, not {repeats.shape[1]}.", "Give more.")
-    halves = []
-    for rest in combinations(range(1, number), number // 2 - 1):  # repeat 0 is in the first half: each split once
-        first = [0, *rest]
+    agreement = np.zeros((len(repeats), repeats.shape[-1]))
+    splits = _splits(number, rng or np.random.default_rng(0))
+    for first in splits:
         second = [repeat for repeat in range(number) if repeat not in first]
-        halves.append(site_correlation(repeats[:, first].mean(axis=1), repeats[:, second].mean(axis=1)))
-    half = np.clip(np.mean(halves, axis=0), 0, 1)
+        agreement += site_correlation(repeats[:, first].mean(axis=1), repeats[:, second].mean(axis=1))
+    half = np.clip(agreement / len(splits), 0, 1)
     longer = repeats.shape[1] / (number // 2)
     full: NDArray[np.float64] = longer * half / (1 + (longer - 1) * half)
     return np.sqrt(full)
+
+
+def _splits(number: int, rng: np.random.Generator) -> list[list[int]]:
+    """First halves of all ways to split so many repeats, repeat 0 among them; of many ways, some that are drawn."""
+    if comb(number - 1, number // 2 - 1) <= MOST_SPLITS:
+        return [[0, *rest] for rest in combinations(range(1, number), number // 2 - 1)]
+    return [rng.permutation(number)[: number // 2].tolist() for _ in range(MOST_SPLITS)]
 
 
 def reference_ceiling(maps: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -221,9 +232,9 @@ def reference_ceiling(maps: NDArray[np.float64]) -> NDArray[np.float64]:
     if np.isnan(maps).any() or maps.shape[-1] < 3:
         return np.zeros(images)
     lines = maps[..., :-1].transpose(0, 3, 1, 2).astype(np.float64)  # (image, site, y, x)
-    lines = lines - lines.mean(axis=-1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        lines /= np.linalg.norm(lines, axis=-1, keepdims=True)  # NaN on constant lines
+    flat_lines = np.ptp(lines, axis=-1, keepdims=True) == 0
+    lines = np.where(flat_lines, np.nan, lines - lines.mean(axis=-1, keepdims=True))
+    lines /= np.linalg.norm(lines, axis=-1, keepdims=True)
     flat = lines.reshape(images, lines.shape[1], -1)
     pairs = np.matmul(flat, flat.transpose(0, 2, 1)) / height  # (image, site, site)
     first, second = np.triu_indices(lines.shape[1], 1)

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from brainscore_itmaps.errors import ArrayError
+
 
 def site_correlation(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pearson correlation over the positions of each map, for every image and site.
@@ -68,9 +70,16 @@ def site_agreement(maps: NDArray[np.float64]) -> NDArray[np.float64]:
     -------
     array, shape (image, site)
         NaN where a map is constant.
+
+    Raises
+    ------
+    ArrayError
+        With one site.
     """
-    others = (maps.sum(axis=-1, keepdims=True) - maps) / (maps.shape[-1] - 1)
-    return site_correlation(others, maps)
+    if maps.shape[-1] < 2:
+        raise ArrayError("One site agrees with no other.", "Give maps of several sites.")
+    whole = maps.astype(np.float64, copy=False)
+    return site_correlation((whole.sum(axis=-1, keepdims=True) - whole) / (whole.shape[-1] - 1), whole)
 
 
 def _positions_first(maps: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -27,6 +27,9 @@ class Interval(NamedTuple):
     error: float
 
 
+UNDEFINED = Interval(np.nan, np.nan, np.nan)
+
+
 class Comparison(NamedTuple):
     """Two networks on the same images.
 
@@ -66,7 +69,20 @@ def bootstrap_over_images(
         Source of randomness.
     resamples : int
         Number of draws.
+
+    Returns
+    -------
+    Interval
+        Of NaN when a value of an image is NaN.
+
+    Raises
+    ------
+    ArrayError
+        With fewer than 2 images, or 2 draws.
     """
+    _refuse_few(len(per_image[0]), resamples)
+    if any(np.isnan(values).any() for values in per_image):
+        return UNDEFINED
     result = bootstrap(
         per_image, statistic, paired=True, vectorized=True, n_resamples=resamples, method="percentile", rng=rng
     )
@@ -100,26 +116,38 @@ def predictivity_interval(
     Returns
     -------
     Interval
-        Of NaN when an image has no site that is defined.
+        Of NaN when an image has no site that is defined. Draws of sites that leave an image without any do not count.
+
+    Raises
+    ------
+    ArrayError
+        With fewer than 2 images, or 2 draws.
     """
     images, number = site_r.shape
+    _refuse_few(images, resamples)
+    image_r = over_sites(site_r, reducer)
+    if np.isnan(image_r).any():
+        return UNDEFINED
     drawn_images = rng.integers(images, size=(resamples, images))
-    if sites:
-        drawn_sites = rng.integers(number, size=(resamples, number))
-        drawn = site_r[:, drawn_sites].reshape(images * resamples, number)
-        if np.isnan(site_r).any():
-            image_r = over_sites(drawn, reducer)
-        else:
-            image_r = np.median(drawn, axis=1) if reducer == "median" else drawn.mean(axis=1)
-        image_r = image_r.reshape(images, resamples)
-        return interval_of_draws(np.take_along_axis(image_r, drawn_images.T, axis=0).mean(axis=0))
-    return interval_of_draws(over_sites(site_r, reducer)[drawn_images].mean(axis=1))
+    if not sites:
+        return interval_of_draws(image_r[drawn_images].mean(axis=1))
+    drawn_sites = rng.integers(number, size=(resamples, number))
+    by_draw = over_sites(site_r[:, drawn_sites].reshape(images * resamples, number), reducer).reshape(images, resamples)
+    return interval_of_draws(np.take_along_axis(by_draw, drawn_images.T, axis=0).mean(axis=0))
 
 
 def interval_of_draws(draws: NDArray[np.float64]) -> Interval:
-    """The middle 95 % of bootstrap draws, and their standard deviation."""
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(float(low), float(high), float(draws.std(ddof=1)))
+    """The middle 95 % of the bootstrap draws that are defined, and their standard deviation."""
+    defined = draws[~np.isnan(draws)]
+    if len(defined) < 2:
+        return UNDEFINED
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return Interval(float(low), float(high), float(defined.std(ddof=1)))
+
+
+def _refuse_few(images: int, resamples: int) -> None:
+    if images < 2 or resamples < 2:
+        raise ArrayError(f"{resamples} draws of {images} images give no interval.", "It takes 2 images and 2 draws.")
 
 
 def compare_networks(
@@ -164,8 +192,15 @@ def control_false_discoveries(p_values: ArrayLike) -> NDArray[np.float64]:
     ----------
     p_values : array-like
         Of any shape; an undefined one (NaN) counts as no test and stays NaN.
+
+    Raises
+    ------
+    ArrayError
+        When one is not between 0 and 1.
     """
     values = np.asarray(p_values, dtype=np.float64)
+    if ((values < 0) | (values > 1)).any():
+        raise ArrayError("A p value is not between 0 and 1.", "Give probabilities.")
     adjusted = np.full(values.shape, np.nan)
     tested = ~np.isnan(values)
     if tested.any():

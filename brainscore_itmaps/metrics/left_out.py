@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.pls import exact_direction, fit_folds, published_direction
 from brainscore_itmaps.metrics.ridge import PENALTY, ridge, ridge_cv
-from brainscore_itmaps.metrics.rows import Rows, rows_of
+from brainscore_itmaps.metrics.rows import Rows, real_array, rows_of
+from brainscore_itmaps.progress import Steps, uncounted
 
 COMPONENTS = 25
-Told = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class LeftOut:
 class _Options:
     components: int
     penalty: float
-    penalties: NDArray[np.float64] | None
+    penalties: ArrayLike | None
     intercept: bool
-    progress: Told
+    progress: Steps
 
 
 _Fit = tuple[NDArray[np.float64], "NDArray[np.int64] | int", "NDArray[np.float64] | float | None"]
@@ -53,7 +53,7 @@ _Fit = tuple[NDArray[np.float64], "NDArray[np.int64] | int", "NDArray[np.float64
 
 def _pls(rows: Rows, varying: NDArray[np.bool_], options: _Options, direction: Any = exact_direction) -> _Fit:
     folds = fit_folds(rows, varying, options.components, direction, options.progress)
-    predicted = folds.predicted if options.intercept else np.matmul(rows.field, folds.coefficients)
+    predicted = folds.predicted if options.intercept else np.matmul(rows.field, folds.coefficients())
     return predicted, folds.components, None
 
 
@@ -83,7 +83,7 @@ def predict_left_out(
     penalty: float = PENALTY,
     penalties: ArrayLike | None = None,
     intercept: bool = True,
-    progress: Told = lambda done, total: None,
+    progress: Steps = uncounted,
 ) -> LeftOut:
     """Fit a regression on all images but one, predict the one left out, and do so for every image.
 
@@ -123,16 +123,15 @@ def predict_left_out(
     UsageError
         When the method is not known.
     """
-    if method not in METHODS:
-        raise UsageError(f"There is no regression named {method!r}.", nearest(method, METHODS))
-    if components < 1:
-        raise ArrayError(f"{components} components were asked for.", "Ask for at least 1.")
-    given, targets = np.asarray(field), np.asarray(maps)
+    if not isinstance(method, str) or method not in METHODS:
+        raise UsageError(f"There is no regression named {method!r}.", nearest(str(method), METHODS))
+    if not isinstance(components, int | np.integer) or isinstance(components, bool) or components < 1:
+        raise ArrayError(f"{components!r} components were asked for.", "Ask for a whole number from 1 on.")
+    given, targets = real_array(field, "field"), real_array(maps, "maps")
     _refuse(given, targets)
     x, y = given.astype(np.float64, copy=False), targets.astype(np.float64, copy=False)
     sets = y[None] if y.ndim == 4 else y
-    chosen = None if penalties is None else np.asarray(penalties, dtype=np.float64)
-    options = _Options(components, penalty, chosen, intercept, progress)
+    options = _Options(int(components), penalty, penalties, intercept, progress)
 
     predicted = np.full(sets.shape, np.nan)
     used = np.zeros(sets.shape[:2], np.int64)
@@ -179,9 +178,6 @@ def _refuse(field: NDArray[Any], maps: NDArray[Any]) -> None:
         raise ArrayError(f"Leaving one image out needs at least 3 images, not {len(field)}.", "Give more images.")
     if 0 in field.shape or 0 in maps.shape:
         raise ArrayError(f"The field {field.shape} or the maps {maps.shape} are empty.", "Nothing can be fitted.")
-    for name, values in (("field", field), ("maps", maps)):
-        if values.dtype.kind not in "fiub":
-            raise ArrayError(f"The {name} are {values.dtype}.", "Give real numbers.")
     if np.isinf(maps).any():
         raise ArrayError(
             f"{int(np.isinf(maps).sum())} values of the maps are infinite; they must be finite.",

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Rows, centred, sum_of_others
+from brainscore_itmaps.progress import Steps, uncounted
 
 NOISE = 1e4 * EPS  # of the largest component's scores: some hundred times what rounding alone gives
-ILL_CONDITIONED = 1e-6  # share of the largest component's variance below which covariances are too coarse
-FULL = 16  # columns that matrix products like best
+ILL_CONDITIONED = 1e-3  # share of the largest component's variance below which covariances are too coarse
+FULL = 8  # columns that matrix products like best
 PUBLISHED_TOLERANCE = 1e-4
 PUBLISHED_ITERATIONS = 500
 
@@ -30,8 +31,10 @@ class Folds(NamedTuple):
     ----------
     predicted : array, shape (set, image, row, site)
         Of the left-out image, in the units of the maps.
-    coefficients : array, shape (set, image, channel, site)
-        Without the intercept.
+    rotations : array, shape (image, set, component, channel)
+        What a component's scores are of the features.
+    site_loadings : array, shape (image, set, component, site)
+        What the maps are of a component's scores.
     components : array, shape (set, image)
         How many were used.
     iterations : array, shape (set, image, component)
@@ -39,9 +42,15 @@ class Folds(NamedTuple):
     """
 
     predicted: NDArray[np.float64]
-    coefficients: NDArray[np.float64]
+    rotations: NDArray[np.float64]
+    site_loadings: NDArray[np.float64]
     components: NDArray[np.int64]
     iterations: NDArray[np.int64]
+
+    def coefficients(self) -> NDArray[np.float64]:
+        """Of features that are not centred, without the intercept: shape (set, image, channel, site)."""
+        each: NDArray[np.float64] = np.matmul(self.rotations.swapaxes(2, 3), self.site_loadings)
+        return each.swapaxes(0, 1)
 
 
 def exact_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -92,7 +101,7 @@ def fit_folds(
     varying: NDArray[np.bool_],
     components: int,
     direction: Direction = exact_direction,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Steps = uncounted,
 ) -> Folds:
     """Fit PLS once for every left-out image and set, on all other images, and predict that image.
 
@@ -114,19 +123,15 @@ def fit_folds(
     images, positions, channels = rows.field.shape
     sets, sites = rows.maps.shape[0], rows.maps.shape[-1]
     folds = images * sets  # fold image * sets + set leaves that image out of that set
-    components = min(components, channels)
+    components = min(components, channels, (images - 1) * positions)
     training, products, base, rounding = _begin(rows, varying)
-    width = -(-folds // FULL) * FULL
-    flat = training.x.reshape(-1, channels)
-    gram = flat.T @ flat if _pays(training.x, sets, width, components) else None
+    covariances = _covariances(training) if _pays(training.x, sets, components) else None
 
     rotations = np.zeros((folds, components, channels))
     loadings = np.zeros((folds, components, channels))
     site_loadings = np.zeros((folds, components, sites))
-    scores = np.zeros((images, sets, positions, components))  # of the left-out images
     used, steps = np.zeros(folds, np.int64), np.zeros((folds, components), np.int64)
     live, largest = np.ones(folds, bool), np.zeros(folds)
-    stacked = np.zeros((width, channels))
     for number in range(components):
         grams = np.matmul(products, products.transpose(0, 2, 1))  # (fold, site, site)
         size = np.trace(grams, axis1=1, axis2=2)
@@ -138,38 +143,36 @@ def fit_folds(
         weights = np.zeros((folds, sites))
         weights[live], steps[live, number] = direction(grams[live])
         w = np.matmul(weights[:, None], products)[:, 0]  # (fold, channel)
-        w /= np.maximum(np.linalg.norm(w, axis=1, keepdims=True), np.finfo(float).tiny)
+        length = np.maximum(np.linalg.norm(w, axis=1, keepdims=True), np.finfo(float).tiny)
+        w /= length
         for _ in range(2):  # twice, or rounding grows with every component where channels differ much in size
             along = np.matmul(loadings[:, :number], w[..., None])[..., 0]  # (fold, component)
             w -= np.matmul(along[:, None], rotations[:, :number])[:, 0]
-        stacked[:folds] = w
-        offset = np.einsum("fc,fc->f", training.means, w)
-        if gram is not None:
-            covariance, own_scores, variance = _from_gram(training, gram, stacked, offset)
+        if covariances is not None:
+            moments = np.matmul(w.reshape(images, sets, channels), covariances).reshape(folds, channels)
+            variance = np.einsum("fc,fc->f", moments, w)
             if (variance[live] < ILL_CONDITIONED * np.maximum(largest, variance)[live]).any():
-                gram = None
-        if gram is None:
-            covariance, own_scores, variance = _from_rows(training, stacked, offset)
+                covariances = None
+        if covariances is None:
+            moments, variance = _moments(training, w)
         largest = np.maximum(largest, variance)
         live &= variance > NOISE**2 * largest
         share = np.where(live, 1 / np.where(live, variance, 1), 0)[:, None]
-        rotations[:, number], loadings[:, number] = w, covariance * share
-        site_loadings[:, number] = np.matmul(products, w[..., None])[..., 0] * share
-        scores[..., number] = own_scores
+        rotations[:, number], loadings[:, number] = w, moments * share
+        site_loadings[:, number] = np.matmul(grams, weights[..., None])[..., 0] / length * share
         used += live
         for fold in np.flatnonzero(live):
-            products[fold] -= site_loadings[fold, number][:, None] * covariance[fold]
+            products[fold] -= site_loadings[fold, number][:, None] * moments[fold]
         progress(number + 1, components)
 
-    by_image = site_loadings.reshape(images, sets, components, sites)
-    predicted = np.matmul(scores, by_image).swapaxes(0, 1) + rows.ones[:, None] * base[:, :, None]
-    coefficients = np.matmul(rotations.transpose(0, 2, 1), site_loadings).reshape(images, sets, channels, sites)
-    return Folds(
-        predicted,
-        coefficients.swapaxes(0, 1),
-        used.reshape(images, sets).T,
-        steps.reshape(images, sets, components).swapaxes(0, 1),
-    )
+    rotations = rotations.reshape(images, sets, components, channels)
+    site_loadings = site_loadings.reshape(images, sets, components, sites)
+    scores = np.matmul(training.x, rotations.reshape(images, sets * components, channels).transpose(0, 2, 1))
+    scores = scores.reshape(images, positions, sets, components).swapaxes(1, 2)  # of the left-out images
+    scores = scores - rows.ones[:, None] * np.einsum("isac,ic->isa", rotations, training.means)[:, :, None]
+    predicted = np.matmul(scores, site_loadings).swapaxes(0, 1) + rows.ones[:, None] * base[:, :, None]
+    counted = steps.reshape(images, sets, components).swapaxes(0, 1)
+    return Folds(predicted, rotations, site_loadings, used.reshape(images, sets).T, counted)
 
 
 class _Training(NamedTuple):
@@ -177,7 +180,7 @@ class _Training(NamedTuple):
 
     x: NDArray[np.float64]  # (image, row, channel)
     ones: NDArray[np.float64]  # (row,)
-    means: NDArray[np.float64]  # (fold, channel), over the images that are not left out
+    means: NDArray[np.float64]  # (image, channel), over the images that remain when this one is left out
     size: float  # how many positions there are to train on
 
 
@@ -197,64 +200,62 @@ def _begin(
         Sum of squares of the products that rounding alone could give.
     """
     (sets, images, positions, sites), channels = rows.maps.shape, rows.field.shape[-1]
-    folds, count = images * sets, float(rows.ones @ rows.ones) * (images - 1)
+    folds, size = images * sets, float(rows.ones @ rows.ones) * (images - 1)
     (x,), _, spread_x = centred(rows.field[None], rows.ones)
     y, mean_y, spread_y = centred(rows.maps, rows.ones)
-    means_x = np.repeat(sum_of_others(rows.ones @ x) / count, sets, axis=0)  # (fold, channel)
-    means_y = sum_of_others((rows.ones @ y).swapaxes(0, 1)) / count  # (image, set, site)
+    means_x = sum_of_others(rows.ones @ x) / size  # (image, channel)
+    means_y = sum_of_others((rows.ones @ y).swapaxes(0, 1)) / size  # (image, set, site)
     own = y.transpose(1, 0, 3, 2).reshape(images, sets * sites, positions)
-    products = sum_of_others(np.matmul(own, x)).reshape(folds, sites, channels)
-    for fold in range(folds):
-        products[fold] -= count * np.outer(means_y.reshape(folds, sites)[fold], means_x[fold])
+    products = sum_of_others(np.matmul(own, x))  # (image, set * site, channel)
+    for image in range(images):
+        products[image] -= size * np.outer(means_y[image], means_x[image])
+    products = products.reshape(folds, sites, channels)
     products *= varying.swapaxes(0, 1).reshape(folds, sites, 1)
     rounding = EXHAUSTED**2 * spread_x.sum() * np.tile(spread_y.sum(axis=1), images)
-    return _Training(x, rows.ones, means_x, count), products, mean_y[:, None] + means_y.swapaxes(0, 1), rounding
+    return _Training(x, rows.ones, means_x, size), products, mean_y[:, None] + means_y.swapaxes(0, 1), rounding
 
 
-def _pays(x: NDArray[np.float64], sets: int, width: int, components: int) -> bool:
-    """Is it less work to form the covariance of the channels once than to pass over the rows for every component?"""
-    images, positions, channels = x.shape
-    rows = images * positions
-    whole = rows * channels**2 + 2 * components * channels * (channels * width + 4 * rows * sets)
-    return whole < 4 * components * rows * channels * width
+def _pays(x: NDArray[np.float64], sets: int, components: int) -> bool:
+    """Is it less work to form the channels' covariance for every image than to pass over the rows every component?
 
-
-def _from_gram(
-    training: _Training, gram: NDArray[np.float64], stacked: NDArray[np.float64], offset: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Covariance of channels and scores, from that of the channels less what the left-out image and its mean add.
-
-    Returns
-    -------
-    array (fold, channel), scores of the left-out rows (image, set, row), sums of squares of the scores (fold,)
+    Counted in operations of thin products; large products take half as long, and reading a number as long as ten.
+    It never takes more than four times the memory of the features.
     """
-    x, ones, means, size = training
-    folds, (images, _, channels) = len(offset), x.shape
-    own = stacked[:folds].reshape(images, -1, channels)
-    left_out = np.matmul(own, x.transpose(0, 2, 1))  # (image, set, row)
-    covariance = (stacked @ gram)[:folds]
-    covariance -= np.matmul(left_out, x).reshape(folds, channels)
-    covariance -= (size * offset)[:, None] * means
-    left_out -= offset.reshape(images, -1)[..., None] * ones
-    return covariance, left_out, np.einsum("fc,fc->f", covariance, stacked[:folds])
+    images, rows, channels = x.shape
+    folds = images * sets
+    whole = images * rows * channels**2 + components * channels**2 * (2 * folds + 10 * images)
+    return channels <= 4 * rows and whole < 4 * components * images * rows * channels * _padded(folds)
 
 
-def _from_rows(
-    training: _Training, stacked: NDArray[np.float64], offset: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """The same as :func:`_from_gram`, from one pass over the rows: slower for few channels, exact for all."""
-    x, ones, _, _ = training
-    folds, images = len(offset), len(x)
+def _padded(folds: int) -> int:
+    return -(-folds // FULL) * FULL
+
+
+def _covariances(training: _Training) -> NDArray[np.float64]:
+    """Sums of squares and products of the channels without each image in turn, shape (image, channel, channel)."""
+    x, _, means, size = training
+    covariances = sum_of_others(np.matmul(x.transpose(0, 2, 1), x))
+    for image in range(len(x)):
+        covariances[image] -= size * np.outer(means[image], means[image])
+    return covariances
+
+
+def _moments(training: _Training, w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Products of features and each fold's scores (fold, channel), and the scores' sums of squares (fold,).
+
+    One pass over the rows; the folds' directions are padded to a number of columns that matrix products like.
+    """
+    x, ones, means, _ = training
+    folds, images = len(w), len(x)
     sets = folds // images
-    covariance = np.zeros_like(stacked)
-    variance = np.zeros(len(stacked))
-    left_out = np.empty((images, sets, x.shape[1]))
+    directions = np.zeros((_padded(folds), w.shape[1]))
+    directions[:folds] = w
+    offset = np.einsum("isc,ic->is", w.reshape(images, sets, -1), means).reshape(folds)
+    moments, variance = np.zeros_like(directions), np.zeros(len(directions))
     for image in range(images):
-        scores = x[image] @ stacked.T  # (row, fold)
+        scores = x[image] @ directions.T  # (row, fold)
         scores[:, :folds] -= ones[:, None] * offset
-        own = slice(image * sets, (image + 1) * sets)
-        left_out[image] = scores[:, own].T
-        scores[:, own] = 0
-        covariance += scores.T @ x[image]
+        scores[:, image * sets : (image + 1) * sets] = 0
+        moments += scores.T @ x[image]
         variance += np.einsum("rf,rf->f", scores, scores)
-    return covariance[:folds], left_out, variance[:folds]
+    return moments[:folds], variance[:folds]

@@ -10,6 +10,10 @@ from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.correlation import MEASURES
 
 REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {"median": np.nanmedian, "mean": np.nanmean}
+WHOLE_REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {
+    "median": np.median,
+    "mean": np.mean,
+}  # many times faster
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,10 @@ def over_sites(site_values: NDArray[np.float64], reducer: str = "median") -> NDA
     """
     if reducer not in REDUCERS:
         raise UsageError(f"There is no reducer named {reducer!r}.", nearest(reducer, REDUCERS))
-    defined = np.isfinite(site_values).any(axis=1)
+    missing = np.isnan(site_values)
+    if not missing.any():
+        return WHOLE_REDUCERS[reducer](site_values, axis=1)
+    defined = ~missing.all(axis=1)
     result = np.full(len(site_values), np.nan)
     result[defined] = REDUCERS[reducer](site_values[defined], axis=1)
     return result
@@ -95,8 +102,8 @@ def refuse_shapes(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> 
     ArrayError
         Naming both shapes.
     """
-    if predicted.ndim != 4 or predicted.shape != maps.shape:
+    if predicted.ndim != 4 or predicted.shape != maps.shape or not maps.size:
         raise ArrayError(
-            f"The predicted {predicted.shape} and the recorded maps {maps.shape} differ in shape.",
+            f"The predicted {predicted.shape} and the recorded maps {maps.shape} differ in shape, or are empty.",
             "Give both as (image, y, x, site).",
         )

@@ -5,22 +5,20 @@ predicted for rows that were left out follows from the block of H that belongs t
 maps - (I - H_block)^-1 (maps - H maps).
 """
 
-from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.rows import Rows, centred
+from brainscore_itmaps.metrics.rows import EPS, Rows, centred
+from brainscore_itmaps.progress import Steps, uncounted
 
 PENALTY = 1.0
 RELATIVE_PENALTIES = np.logspace(-4, 4, 9)
 
-Told = Callable[[int, int], None]
 
-
-def ridge(rows: Rows, penalty: float = PENALTY, progress: Told = lambda done, total: None) -> NDArray[np.float64]:
+def ridge(rows: Rows, penalty: float = PENALTY, progress: Steps = uncounted) -> NDArray[np.float64]:
     """Predict every image from a ridge regression on all others.
 
     Equal to scikit-learn's ``Ridge(alpha=penalty)`` a fold, to rounding.
@@ -43,18 +41,18 @@ def ridge(rows: Rows, penalty: float = PENALTY, progress: Told = lambda done, to
         When the penalty is not above 0.
     """
     _refuse_penalties([penalty])
-    x, y, ones = _problem(rows)
-    smoother = _Smoother(x, ones, *_whitened(x, penalty))
+    x, y, ones, means = _problem(rows)
+    smoother = _Smoother(ones, *_principal(x), penalty)
     residual = smoother.residual(y)
     left_out = np.empty_like(y)
     for image in range(len(x)):
         left_out[image] = y[image] - np.linalg.solve(smoother.rest(image, image), residual[image])
         progress(image + 1, len(x))
-    return _unstacked(left_out, rows)
+    return _unstacked(left_out, means, ones)
 
 
 def ridge_cv(
-    rows: Rows, penalties: NDArray[np.float64] | None = None, progress: Told = lambda done, total: None
+    rows: Rows, penalties: ArrayLike | None = None, progress: Steps = uncounted
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """As :func:`ridge`, each fold's penalty chosen on its own training images.
 
@@ -65,7 +63,8 @@ def ridge_cv(
     ----------
     rows : Rows
     penalties : array, optional
-        To choose from; by default 1e-4 to 1e4 times the mean sum of squares of a centred channel.
+        To choose from; by default 1e-4 to 1e4 times the mean sum of squares of a centred channel (of all images: the
+        features of a left-out image, never its maps, have a say in what there is to choose from).
     progress : callable
         Told (steps done, steps in all).
 
@@ -74,22 +73,23 @@ def ridge_cv(
     predicted : array, shape (set, image, row, site)
     penalties : array, shape (set, image)
     """
-    x, y, ones = _problem(rows)
+    x, y, ones, means = _problem(rows)
     images, positions, channels = x.shape
     if penalties is None:
         mean_square = np.einsum("irc,irc->", x, x) / channels
         penalties = RELATIVE_PENALTIES * (mean_square or 1)
     _refuse_penalties(penalties)
+    candidates = np.asarray(penalties, dtype=np.float64)
     basis, squares = _principal(x)
-    errors = np.zeros((len(penalties), images, len(rows.maps)))
-    candidates = np.empty((len(penalties), *y.shape))
+    errors = np.zeros((len(candidates), images, len(rows.maps)))
+    predictions = np.empty((len(candidates), *y.shape))
     pairs = list(combinations(range(images), 2))
-    for number, penalty in enumerate(penalties):
-        smoother = _Smoother(x, ones, basis, 1 / (squares + penalty))
+    for number, penalty in enumerate(candidates):
+        smoother = _Smoother(ones, basis, squares, penalty)
         residual = smoother.residual(y)
         rests = [smoother.rest(image, image) for image in range(images)]
         for image in range(images):
-            candidates[number, image] = y[image] - np.linalg.solve(rests[image], residual[image])
+            predictions[number, image] = y[image] - np.linalg.solve(rests[image], residual[image])
         for first, second in pairs:
             across = smoother.rest(first, second)
             block = np.block([[rests[first], across], [across.T, rests[second]]])
@@ -97,76 +97,81 @@ def ridge_cv(
             by_set = (error**2).reshape(2, positions, len(rows.maps), -1).sum(axis=(1, 3))  # (image of the pair, set)
             errors[number, first] += by_set[1]
             errors[number, second] += by_set[0]
-        progress(number + 1, len(penalties))
+        progress(number + 1, len(candidates))
     best = errors.argmin(axis=0)  # (image, set)
     predicted = np.empty_like(rows.maps)
-    for number in range(len(penalties)):
+    for number in range(len(candidates)):
         chosen = (best == number).T  # (set, image)
-        predicted[chosen] = _unstacked(candidates[number], rows)[chosen]
-    return predicted, np.asarray(penalties)[best].T
+        predicted[chosen] = _unstacked(predictions[number], means, ones)[chosen]
+    return predicted, candidates[best].T
 
 
 class _Smoother:
-    """The matrix I - H of a ridge regression, a block at a time."""
+    """The matrix I - H of a ridge regression, a block at a time, in the basis of the principal directions."""
 
     def __init__(
-        self,
-        x: NDArray[np.float64],
-        ones: NDArray[np.float64],
-        basis: NDArray[np.float64],
-        weights: NDArray[np.float64],
+        self, ones: NDArray[np.float64], basis: NDArray[np.float64], squares: NDArray[np.float64], penalty: float
     ) -> None:
-        self.basis, self.weights = basis, weights  # (image, row, direction), (direction,)
-        self.intercept = np.outer(ones, ones) / (len(x) * (ones @ ones))
+        self.basis = basis  # (image, row, direction)
+        self.complete = len(squares) == basis.shape[0] * basis.shape[1]
+        if self.complete:  # the directions span all rows: what the penalty leaves of each, not a small difference
+            self.weights = penalty / (squares + penalty)
+        else:
+            self.weights = -squares / (squares + penalty)
+        self.intercept = np.outer(ones, ones) / (len(basis) * (ones @ ones))
 
     def rest(self, first: int, second: int) -> NDArray[np.float64]:
-        block: NDArray[np.float64] = -(self.basis[first] * self.weights) @ self.basis[second].T - self.intercept
-        if first == second:
+        block: NDArray[np.float64] = (self.basis[first] * self.weights) @ self.basis[second].T - self.intercept
+        if first == second and not self.complete:
             block[np.diag_indices_from(block)] += 1
         return block
 
     def residual(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of the fit on all images; ``y`` (image, row, column) is centred, so the intercept fits nothing."""
-        fitted = np.tensordot(self.basis, y, axes=([0, 1], [0, 1]))  # (direction, column)
-        return y - self.basis @ (self.weights[:, None] * fitted)
+        along = np.tensordot(self.basis, y, axes=([0, 1], [0, 1]))  # (direction, column)
+        rest: NDArray[np.float64] = self.basis @ (self.weights[:, None] * along)
+        return rest if self.complete else y + rest
 
 
-def _problem(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Centred features (image, row, channel) and maps, the sets side by side (image, row, set * site)."""
-    y = centred(rows.maps, rows.ones)[0]
+def _problem(
+    rows: Rows,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Centred features (image, row, channel), maps, sets side by side (image, row, set * site), ones, maps' means."""
+    y, means, _ = centred(rows.maps, rows.ones)
     images, positions = y.shape[1:3]
-    return centred(rows.field[None], rows.ones)[0][0], y.transpose(1, 2, 0, 3).reshape(images, positions, -1), rows.ones
+    x = centred(rows.field[None], rows.ones)[0][0]
+    return x, y.transpose(1, 2, 0, 3).reshape(images, positions, -1), rows.ones, means
 
 
-def _unstacked(left_out: NDArray[np.float64], rows: Rows) -> NDArray[np.float64]:
+def _unstacked(
+    left_out: NDArray[np.float64], means: NDArray[np.float64], ones: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Sets apart again (set, image, row, site), means (set, site) added."""
     images, positions, _ = left_out.shape
-    means = centred(rows.maps, rows.ones)[1]  # (set, site)
     by_set = left_out.reshape(images, positions, *means.shape).transpose(2, 0, 1, 3)
-    return by_set + rows.ones[:, None] * means[:, None, None]
-
-
-def _whitened(x: NDArray[np.float64], penalty: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rows in a basis in which the penalised covariance is the identity; the smaller of covariance and Gram matrix."""
-    flat = x.reshape(-1, x.shape[-1])
-    if flat.shape[1] > len(flat):
-        basis, squares = _principal(x)
-        return basis, 1 / (squares + penalty)
-    lower = np.linalg.cholesky(flat.T @ flat + penalty * np.eye(flat.shape[1]))
-    return np.linalg.solve(lower, flat.T).T.reshape(x.shape), np.ones(flat.shape[1])
+    return by_set + ones[:, None] * means[:, None, None]
 
 
 def _principal(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rows in the basis of their principal directions (image, row, direction), and the sums of squares along each."""
+    """Principal directions of the rows, orthonormal (image, row, direction), and the sums of squares along each.
+
+    All that the rows have, also those without variance, where channels are no fewer than rows; else those that vary.
+    """
     flat = x.reshape(-1, x.shape[-1])
-    if flat.shape[1] > len(flat):
-        squares, left = np.linalg.eigh(flat @ flat.T)
-        squares = np.maximum(squares, 0)
-        return (left * np.sqrt(squares)).reshape(*x.shape[:2], -1), squares
-    squares, directions = np.linalg.eigh(flat.T @ flat)
-    return (flat @ directions).reshape(*x.shape[:2], -1), np.maximum(squares, 0)
+    wide = flat.shape[1] >= len(flat)
+    squares, directions = np.linalg.eigh(flat @ flat.T if wide else flat.T @ flat)
+    squares = np.where(squares > EPS * max(flat.shape) * squares[-1], squares, 0)
+    if not wide:
+        squares, directions = squares[squares > 0], flat @ (directions[:, squares > 0] / np.sqrt(squares[squares > 0]))
+    return directions.reshape(*x.shape[:2], -1), squares
 
 
-def _refuse_penalties(penalties: "NDArray[np.float64] | list[float]") -> None:
-    given = np.asarray(penalties, dtype=np.float64)
-    if given.ndim != 1 or not len(given) or not (np.isfinite(given) & (given > 0)).all():
-        raise ArrayError(f"The penalty is {penalties}.", "Give numbers above 0.")
+def _refuse_penalties(penalties: ArrayLike) -> None:
+    given = np.asarray(penalties)
+    if (
+        given.dtype.kind not in "fiu"
+        or given.ndim != 1
+        or not len(given)
+        or not (np.isfinite(given) & (given > 0)).all()
+    ):
+        raise ArrayError(f"The penalty is {penalties!r}.", "Give numbers above 0.")

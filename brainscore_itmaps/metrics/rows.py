@@ -1,16 +1,15 @@
 """Fields and maps as rows of a regression: one row a position, or fewer rows that say the same."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.errors import ArrayError, one_line
 
 EPS = np.finfo(np.float64).eps
 EXHAUSTED = 64 * EPS  # of what something was made of: the rest is rounding
 ROUNDING = 1e-13  # of the largest: what interpolation in double precision leaves where there is nothing
-SKETCHES = 4
 WORTH_IT = 0.8
 
 
@@ -43,8 +42,9 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
 
     Interpolating a map of h x w units along both axes is a linear map of low rank, B F C'. With an orthonormal basis of
     the ranges of B and C, the regression of Q'F on Q'maps is the regression of F on the maps, exactly: no weight of a
-    regression sees what lies outside the range. The ranges are found in the field itself, from a few random mixtures
-    of its channels; a field that fills its grid is laid out position by position.
+    regression sees what lies outside the range. The ranges are found in the field itself, from as many
+    random mixtures of its channels as a line of the grid has positions: whatever varies along a line, they hold it. A
+    field that fills its grid is laid out position by position.
 
     Parameters
     ----------
@@ -57,11 +57,12 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
         When the field holds a value that is not finite.
     """
     images, height, width, channels = field.shape
-    with np.errstate(invalid="ignore"):
-        sketch = field @ np.random.default_rng(0).normal(size=(channels, _mixtures(images, height, width)))
+    with np.errstate(invalid="ignore", over="ignore"):
+        sketch = field @ np.random.default_rng(0).normal(size=(channels, max(height, width)))
     if not np.isfinite(sketch).all():
         broken = int((~np.isfinite(field)).sum())
         raise ArrayError(f"{broken} values of the field are not finite.", "Leave out the channels that hold them.")
+    sketch -= sketch.mean(axis=(0, 1, 2))  # what is constant lies in both ranges in any case, and may be huge
     down, across = _range(np.moveaxis(sketch, 1, 0)), _range(np.moveaxis(sketch, 2, 0))
     flat = (*maps.shape[:2], height * width, maps.shape[-1])
     if down.shape[1] * across.shape[1] > WORTH_IT * height * width:
@@ -72,11 +73,32 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
     return Rows(compressed, np.matmul(basis.T, maps.reshape(flat)), basis.sum(axis=0), basis)
 
 
+def real_array(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Take real numbers of any kind as an array.
+
+    Raises
+    ------
+    ArrayError
+        When they are no numbers, complex, or do not fill an array.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ArrayError(f"The {name} do not fill an array: {one_line(error)}.", "Give rows of one length.") from error
+    if array.dtype.kind not in "fiub":
+        raise ArrayError(f"The {name} are {array.dtype}.", "Give real numbers.")
+    return array
+
+
 def sum_of_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum over all other entries of the first axis, without the cancellation of subtracting from the whole."""
     others = np.zeros_like(values)
-    others[1:] = np.cumsum(values[:-1], axis=0)
-    others[:-1] += np.cumsum(values[:0:-1], axis=0)[::-1]
+    before, after = np.zeros_like(values[0]), np.zeros_like(values[0])
+    for entry in range(1, len(values)):
+        before += values[entry - 1]
+        after += values[-entry]
+        others[entry] += before
+        others[-1 - entry] += after
     return others
 
 
@@ -101,11 +123,6 @@ def centred(
     for number in np.flatnonzero(constant.any(axis=1)):
         centred[number][..., constant[number]] = 0
     return centred, means, np.where(constant, 0, squares + count * means**2)
-
-
-def _mixtures(images: int, height: int, width: int) -> int:
-    """How many mixtures of channels span, with certainty, all that varies along either axis."""
-    return SKETCHES * max(1, -(-height // (images * width)), -(-width // (images * height)))
 
 
 def _range(values: NDArray[np.float64]) -> NDArray[np.float64]:

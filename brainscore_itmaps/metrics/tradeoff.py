@@ -143,29 +143,41 @@ def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, f
     known = np.unique(x)
     candidates = list(known[1:-1])
     for left, right in pairwise(known[1:-1]):
-        (a, b), (c, d) = (np.polyfit(x[side], y[side], 1) for side in (x <= left, x >= right))
+        (a, b), (c, d) = _line(x[x <= left], y[x <= left]), _line(x[x >= right], y[x >= right])
         if a != c and left < (cross := (d - b) / (a - c)) < right:
             candidates.append(cross)
-    best = (np.inf, 0.0, 0.0, 0.0, 0.0)
-    for at in candidates:
-        design = np.column_stack([np.ones_like(x), np.minimum(x - at, 0), np.maximum(x - at, 0)])
-        solution = np.linalg.lstsq(design, y, rcond=None)[0]
-        left_over = float(((y - design @ solution) ** 2).sum())
-        if left_over < best[0]:
-            best = (left_over, float(at), float(solution[1]), float(solution[2]), float(solution[0]))
-    return best[1:]
+    at = np.array(candidates)
+    before, after = np.minimum(x - at[:, None], 0), np.maximum(x - at[:, None], 0)  # (candidate, network)
+    products = np.zeros((len(at), 3, 3))
+    products[:, 0, 0] = len(x)
+    for number, side in enumerate((before, after), 1):
+        products[:, 0, number] = products[:, number, 0] = side.sum(axis=1)
+        products[:, number, number] = (side**2).sum(axis=1)
+    middle = y.mean()
+    target = np.column_stack([np.zeros(len(at)), before @ (y - middle), after @ (y - middle)])
+    fits = np.linalg.solve(products, target[..., None])[..., 0]  # value at the point, slopes before and after
+    best = int(np.einsum("ck,ck->c", fits, target).argmax())  # explains most
+    value, slope_before, slope_after = fits[best]
+    return float(at[best]), float(slope_before), float(slope_after), float(value + middle)
+
+
+def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    """Slope and intercept by least squares."""
+    dx = x - x.mean()
+    slope = float(dx @ y / (dx @ dx))
+    return slope, float(y.mean() - slope * x.mean())
 
 
 def _quantile_parabola(x: NDArray[np.float64], y: NDArray[np.float64], quantile: float) -> NDArray[np.float64]:
     """Quantile regression as a linear programme (Koenker & Bassett 1978)."""
-    middle, spread = x.mean(), np.ptp(x)
+    middle, spread, height = x.mean(), np.ptp(x), np.ptp(y) or 1.0  # the solver's tolerances are absolute
     scaled = (x - middle) / spread
     design = np.column_stack([np.ones_like(x), scaled, scaled**2])
     number = len(x)
     cost = np.concatenate([np.zeros(3), np.full(number, quantile), np.full(number, 1 - quantile)])
     residuals = np.hstack([design, np.eye(number), -np.eye(number)])
     bounds = [(None, None)] * 3 + [(0, None)] * (2 * number)
-    a, b, c = linprog(cost, A_eq=residuals, b_eq=y, bounds=bounds, method="highs").x[:3]
+    a, b, c = linprog(cost, A_eq=residuals, b_eq=y / height, bounds=bounds, method="highs").x[:3] * height
     return np.array([a - b * middle / spread + c * (middle / spread) ** 2,
                      b / spread - 2 * c * middle / spread**2, c / spread**2])  # fmt: skip
 
