@@ -42,9 +42,9 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
 
     Interpolating a map of h x w units along both axes is a linear map of low rank, B F C'. With an orthonormal basis of
     the ranges of B and C, the regression of Q'F on Q'maps is the regression of F on the maps, exactly: no weight of a
-    regression sees what lies outside the range. The ranges are found in the field itself, from as many
-    random mixtures of its channels as a line of the grid has positions: whatever varies along a line, they hold it. A
-    field that fills its grid is laid out position by position.
+    regression sees what lies outside the range. The ranges are found in the field itself, from as many random mixtures
+    of its channels as a line of the grid has positions: they hold whatever varies along any line. A field that fills
+    its grid is laid out position by position.
 
     Parameters
     ----------
@@ -61,7 +61,10 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
         sketch = field @ np.random.default_rng(0).normal(size=(channels, max(height, width)))
     if not np.isfinite(sketch).all():
         broken = int((~np.isfinite(field)).sum())
-        raise ArrayError(f"{broken} values of the field are not finite.", "Leave out the channels that hold them.")
+        what = (
+            f"{broken} values of the field are not finite." if broken else "Values of the field are too large to add."
+        )
+        raise ArrayError(what, "Leave out the channels that hold them.")
     sketch -= sketch.mean(axis=(0, 1, 2))  # what is constant lies in both ranges in any case, and may be huge
     down, across = _range(np.moveaxis(sketch, 1, 0)), _range(np.moveaxis(sketch, 2, 0))
     flat = (*maps.shape[:2], height * width, maps.shape[-1])
