@@ -17,6 +17,7 @@ from brainscore_itmaps.progress import Steps, uncounted
 
 NOISE = 1e4 * EPS  # of the largest component's scores: some hundred times what rounding alone gives
 ILL_CONDITIONED = 1e-3  # share of the largest component's variance below which covariances are too coarse
+STALE = 1e-2  # share of the size at which Gram matrices were formed, below which they are formed anew
 FULL = 8  # columns that matrix products like best
 PUBLISHED_TOLERANCE = 1e-4
 PUBLISHED_ITERATIONS = 500
@@ -132,11 +133,13 @@ def fit_folds(
     site_loadings = np.zeros((folds, components, sites))
     used, steps = np.zeros(folds, np.int64), np.zeros((folds, components), np.int64)
     live, largest = np.ones(folds, bool), np.zeros(folds)
+    grams, formed = _grams(products)
+    rounding = np.maximum(rounding, EXHAUSTED**2 * formed)
     for number in range(components):
-        grams = np.matmul(products, products.transpose(0, 2, 1))  # (fold, site, site)
         size = np.trace(grams, axis1=1, axis2=2)
-        if number == 0:
-            rounding = np.maximum(rounding, EXHAUSTED**2 * size)
+        if (size < STALE * formed)[live].any():
+            grams, formed = _grams(products)
+            size = formed
         live &= size > rounding
         if not live.any():
             break
@@ -161,8 +164,7 @@ def fit_folds(
         rotations[:, number], loadings[:, number] = w, moments * share
         site_loadings[:, number] = np.matmul(grams, weights[..., None])[..., 0] / length * share
         used += live
-        for fold in np.flatnonzero(live):
-            products[fold] -= site_loadings[fold, number][:, None] * moments[fold]
+        _deflate(products, grams, site_loadings[:, number], moments)
         progress(number + 1, components)
 
     rotations = rotations.reshape(images, sets, components, channels)
@@ -213,6 +215,28 @@ def _begin(
     products *= varying.swapaxes(0, 1).reshape(folds, sites, 1)
     rounding = EXHAUSTED**2 * spread_x.sum() * np.tile(spread_y.sum(axis=1), images)
     return _Training(x, rows.ones, means_x, size), products, mean_y[:, None] + means_y.swapaxes(0, 1), rounding
+
+
+def _grams(products: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Products of maps and features times their transpose (fold, site, site), and the sums of their squares (fold,)."""
+    grams = np.matmul(products, products.transpose(0, 2, 1))
+    return grams, np.trace(grams, axis1=1, axis2=2)
+
+
+def _deflate(
+    products: NDArray[np.float64],
+    grams: NDArray[np.float64],
+    loadings: NDArray[np.float64],
+    moments: NDArray[np.float64],
+) -> None:
+    """Take a component, loadings (fold, site) times moments (fold, channel), out of the products and of their Grams."""
+    along = np.empty_like(loadings)
+    for fold in range(len(products)):
+        along[fold] = products[fold] @ moments[fold]
+        products[fold] -= loadings[fold][:, None] * moments[fold]
+    along -= np.einsum("fc,fc->f", moments, moments)[:, None] / 2 * loadings
+    half = loadings[:, :, None] * along[:, None]
+    grams -= half + half.transpose(0, 2, 1)
 
 
 def _pays(x: NDArray[np.float64], sets: int, components: int) -> bool:
