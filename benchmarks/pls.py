@@ -53,7 +53,7 @@ def main(rounds: int) -> None:
     print(f"SIMULATED features and maps, {IMAGES} images, {SITES} sites, {COMPONENTS} components, all folds")
     print("CPU seconds: median (range); ratios: median (range) over rounds")
     heading = ("grid", "channels", "native", "ours", "sklearn 1e-6", "ratio", "sklearn 1e-4", "ratio", "floor", "share")
-    print("".join(f"{name:>20}" if number > 2 else f"{name:>9}" for number, name in enumerate(heading)))
+    print("".join(f"{name:>25}" if number > 2 else f"{name:>9}" for number, name in enumerate(heading)))
     for (grid, channels, native), by_name in taken.items():
         ours = np.array(by_name["ours"])
         cells = [spread(ours)]
@@ -61,7 +61,7 @@ def main(rounds: int) -> None:
             cells += [spread(by_name[name]), spread(by_name[name] / ours, 0)]
         cells += [spread(by_name["floor"]), spread(by_name["floor"] / ours)]
         place = f"{grid:>9}{channels:>9}{native:>9}"
-        print(place + "".join(f"{cell:>20}" for cell in cells))
+        print(place + "".join(f"{cell:>25}" for cell in cells))
     stacked = [np.median(np.array(by["thin"]) / np.array(by["floor"])) for by in taken.values()]
     print(
         f"products as thin as the folds' directions (16 columns) take {np.median(stacked):.1f} times the floor's time"
