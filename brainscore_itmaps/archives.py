@@ -1,6 +1,8 @@
 """Zip archives from elsewhere, unpacked whole or not at all."""
 
+import glob
 import re
+import shutil
 import stat
 import zlib
 from collections.abc import Iterator
@@ -32,8 +34,8 @@ def unpack(
 ) -> Path:
     """Unpack a zip archive into a folder that exists only once it is complete.
 
-    Every member is checked before the first byte is written, and read against its declared size and checksum. Callers
-    that share ``folder`` hold a lock.
+    Every member is checked before the first byte is written, and read against its declared size and checksum. What a
+    killed unpacking left behind is removed; callers that share ``folder`` hold a lock.
 
     Parameters
     ----------
@@ -61,6 +63,8 @@ def unpack(
         members = checked_members(opened, name)
         needed = sum(member.file_size for member in members)
         done = 0
+        for left_behind in folder.parent.glob(f".{glob.escape(folder.name)}-*/"):
+            shutil.rmtree(left_behind, ignore_errors=True)
         with new_folder(folder, fix, takes=needed) as inside:
             for member in members:
                 path = inside / member_path(member, name)

@@ -24,8 +24,8 @@ def sha256(path: Path) -> str:
 def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, takes: int | None = None) -> Iterator[Path]:
     """Yield a folder to write into; when the block ends well, it gets its name in one step, and exists only then.
 
-    When the block fails, what was written is removed; what a killed run left behind is removed the next time. Callers
-    that share ``folder`` hold a lock.
+    When the block fails, what was written is removed; what a killed run leaves behind lies beside it, under a name that
+    begins with a dot.
 
     Parameters
     ----------
@@ -44,8 +44,6 @@ def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, takes: int | None = None
     beside = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for left_behind in folder.parent.glob(f".{folder.name}-*"):
-            shutil.rmtree(left_behind)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         inside = beside / folder.name  # temporary folders are private; this one is as readable as any other
         inside.mkdir()

@@ -175,7 +175,8 @@ def test_a_recording_of_ones_own_is_scored_as_one_that_comes_with_the_package(mo
     recording = load_recording("it_maps_simulated")
     weights = {"weights": "random"} if model.startswith("timm") else {}
     expected = score(model, **weights)
-    for own in (recording, str(recording.save(tmp_path / "own"))):
+    folder = recording.save(tmp_path / "own")
+    for own in (recording, folder, str(folder)):
         found = score(model, own, **weights)
         assert found.score == pytest.approx(expected.score, abs=1e-12)
         assert found.simulated

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from brainscore_itmaps import predict_left_out
-from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.metrics.ceiling import ceiling, describe, reference_ceiling, site_ceiling, split_half_ceiling
 from brainscore_itmaps.metrics.correlation import site_correlation
 
@@ -142,11 +142,15 @@ def test_an_interval_of_a_site_is_that_of_its_mean_over_images(rng):
 
 def test_ceilings_that_cannot_be_taken_are_refused(rng):
     maps = rng.normal(size=(4, 5, 6, 1))
-    with pytest.raises(ArrayError, match="1 sites have all their values"):
+    with pytest.raises(ArrayError, match="1 of 1 sites miss no value"):
         ceiling(maps, rng=rng)
     with pytest.raises(ArrayError, match="needs the repeats"):
         ceiling(maps, "split_half", rng=rng)
     with pytest.raises(ArrayError, match="at least 2 sites"):
         ceiling(maps, "reference", rng=rng)
-    with pytest.raises(ArrayError, match="no ceiling named 'best'"):
-        ceiling(maps, "best", rng=rng)
+    with pytest.raises(UsageError, match=r"no ceiling named 'site'\. Did you mean sites"):
+        ceiling(maps, "site", rng=rng)
+    with pytest.raises(ArrayError, match="are not those of the maps"):
+        ceiling(maps, "split_half", rng=rng, repeats=rng.normal(size=(9, 2, 5, 6, 1)))
+    with pytest.raises(ArrayError, match="The maps have shape"):
+        ceiling(maps[0], rng=rng)

@@ -6,7 +6,16 @@ import pytest
 import torch
 from PIL import Image
 
-from brainscore_itmaps import load_model, load_recording, predict_left_out, record, score, score_features, to_grid
+from brainscore_itmaps import (
+    Recording,
+    load_model,
+    load_recording,
+    predict_left_out,
+    record,
+    score,
+    score_features,
+    to_grid,
+)
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.evaluate import evaluate_features
 from brainscore_itmaps.benchmark.result import Reading
@@ -80,7 +89,7 @@ def test_what_is_written_is_named_by_network_weights_layer_and_benchmark(tmp_pat
     random = score("timm:test_vit", weights="random", seed=2)
     assert random.save(tmp_path)[0].name == "timm-test_vit-random-seed-2--blocks.3--it_maps_simulated.json"
     written = json.loads(json_file.read_text(encoding="utf-8"))
-    assert written["versions"].keys() >= {"python", "brainscore_itmaps", "torch", "numpy", "scikit-learn"}
+    assert written["versions"].keys() >= {"python", "brainscore_itmaps", "torch", "numpy", "scipy"}
     assert written["benchmark_version"] == 1
     assert written["weights_sha256"] == result.weights_sha256
     assert len(written["recording_sha256"]) == 64
@@ -117,6 +126,33 @@ def test_without_repeats_the_ceiling_is_what_sites_tell_of_each_other(recording,
     assert again.raw == result.raw
     assert again.ceiling == pytest.approx(over_sites(site_ceiling(recording.maps)).mean())
     assert again.ceiling == pytest.approx(result.ceiling, abs=0.02)  # planted: sites share all that they respond to
+
+
+def test_grids_need_not_be_square(pictures, rng, own_home):
+    maps = rng.normal(size=(6, 5, 8, 3)) + rng.normal(size=(6, 5, 8, 1))
+    recording = Recording.from_arrays(maps, pictures, identifier="wide", window=(0, 9))
+    result = evaluate_features(rng.normal(size=(6, 20, 4, 4)), recording, READING, SPEC)
+    assert (len(result.degrees_y), len(result.degrees_x)) == result.neural.shape[1:3]
+
+
+def test_one_repeat_is_no_split(pictures, rng, own_home):
+    repeats = rng.normal(size=(6, 1, 5, 8, 3)) + rng.normal(size=(6, 1, 5, 8, 1))
+    recording = Recording.from_arrays(None, pictures, identifier="once", window=(0, 9), repeats=repeats)
+    result = evaluate_features(rng.normal(size=(6, 20, 4, 4)), recording, READING, SPEC)
+    assert result.ceiling_kind.startswith("each site predicted from the other sites")
+
+
+def test_the_published_code_has_no_score_for_constant_maps(recording):
+    maps = recording.maps.copy()
+    maps[3, ..., 5] = 1.0
+    with pytest.raises(DataError, match=r"1 maps are constant \(.*it_maps_simulated-03"):
+        evaluate_features(
+            np.random.default_rng(0).normal(size=(14, 30, 7, 7)),
+            replace(recording, maps=maps, repeats=None),
+            READING,
+            SPEC,
+            reference_compat=True,
+        )
 
 
 def test_a_recording_whose_repeats_contradict_each_other_has_no_score(recording, rng):
@@ -175,6 +211,8 @@ def test_unknown_names_are_answered_with_the_nearest():
         score("efficientnet_lite00")
     with pytest.raises(ModelError, match=r"but timm has one\. Use --model timm:resnet50"):
         score("resnet50")
+    with pytest.raises(UsageError, match="3 is no benchmark"):
+        score("efficientnet_lite0", 3)
     with pytest.raises(UsageError, match="A Identity does not say how its pictures are preprocessed"):
         score(torch.nn.Identity())
     with pytest.raises(UsageError, match="python -m brainscore_vision score"):

@@ -149,7 +149,7 @@ def test_our_wheel_beside_brain_score_s_wheel(environment, wheel, clone, checkou
     ours = environment.our_score()
     assert EXPECTED.match(ours)
     assert float(environment.native_score()) == pytest.approx(float(ours), abs=1e-6)
-    assert re.search(r"4 folders installed in\s+Brain-Score", environment.brainscore("doctor"))
+    assert re.search(r"5 folders installed in\s+Brain-Score", environment.brainscore("doctor"))
 
     newer = ".".join([*importlib.metadata.version("brainscore_vision").split(".")[:2], "99"])
     environment.install(lay_out_wheel(clone, tmp_path, newer))  # an upgrade of Brain-Score keeps us working

@@ -84,8 +84,22 @@ def test_errors_pass_brain_score_s_own_check(arrays, identifier):
     assert_valid_uncertainty(score)
     assert score.attrs["interval"][0] < float(score) < score.attrs["interval"][1]
     assert score.attrs["undefined"] == 0
-    assert score.attrs["per_site"].shape == (6, 3)
+    assert score.attrs["per_site"].shape == (3,)
+    assert list(score.attrs["per_site"]["neuroid_id"].values) == [0, 1, 2]
     assert score.attrs["per_image"].shape == (6,)
+
+
+def test_a_name_of_the_neuroids_is_kept_where_it_is_the_only_one(arrays):
+    source, target = map(assembly, arrays)
+    presentation = {name: ("presentation", target[name].values) for name in ("image_id", "row", "col")}
+    alone = NeuroidAssembly(
+        target.values,
+        coords=presentation | {"neuroid_id": ("neuroid", ["a", "b", "c"])},
+        dims=["presentation", "neuroid"],
+    )
+    attrs = METRICS["itmaps_pls"]()(source, alone).attrs
+    assert list(attrs["raw"]["neuroid_id"].values) == ["a", "b", "c"]
+    assert list(attrs["per_site"]["neuroid_id"].values) == ["a", "b", "c"]
 
 
 def test_options_reach_the_regression(arrays):

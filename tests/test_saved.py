@@ -253,3 +253,13 @@ def test_a_picture_that_is_none_is_refused_before_anything_is_computed(recording
         Recording.from_arrays(recording.maps, pictures, identifier="x", window=(0, 9))
     with pytest.raises(DataError, match="has no identifier"):
         Recording.from_arrays(recording.maps, recording.images[:0], identifier=" ", window=(0, 9))
+
+
+def test_folders_beside_it_that_look_like_leftovers_are_left_alone(recording, tmp_path):
+    for name in (".own-notes", ".own-a"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.txt").write_text("mine")
+    (tmp_path / ".own-file").write_text("mine")
+    recording.save(tmp_path / "own")
+    assert sorted(path.name for path in tmp_path.glob(".own-*")) == [".own-a", ".own-file", ".own-notes"]
+    assert (tmp_path / ".own-notes" / "mine.txt").exists()

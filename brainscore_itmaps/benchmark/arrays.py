@@ -94,6 +94,8 @@ def score_features(
             f"The features {native.shape} and the maps {recorded.shape} do not share their images.",
             "Give (image, y, x, channel) and (image, y, x, site).",
         )
+    if grid is not None and not isinstance(grid, Grid):
+        raise UsageError(f"{grid!r} is no grid.", "Give a brainscore_itmaps.Grid, or leave it out.")
     height, width = recorded.shape[1:3]
     if not reference_compat:
         places = grid or Grid(y=Grid.even(height).y, x=Grid.even(width).x, extent=16.0)

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.arrays import score_features
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
-from brainscore_itmaps.benchmark.result import Reading, Result
+from brainscore_itmaps.benchmark.result import FORMULA, PUBLISHED_FORMULA, Reading, Result
 from brainscore_itmaps.data.pictures import PUBLISHED_SIZE
-from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.data.recording import Recording, constant_maps
 from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.features.record import published_input, record
 from brainscore_itmaps.metrics.ceiling import reference_ceiling, site_ceiling, split_half_ceiling
@@ -131,9 +131,9 @@ def evaluate_features(
         grid=recording.grid,
         progress=lambda done, total: progress("predicting left-out images", done, total),
     )
-    ceiling_kind, site_r_ceiling = ceiling_of(recording, reference_compat, progress)
+    ceiling_kind, site_r_ceiling = ceiling_of(recording, reference_compat, np.random.default_rng(seed), progress)
     image_ceiling = over_sites(site_r_ceiling)
-    _refuse_undefined(scored.image_r, image_ceiling, recording, reading)
+    _refuse_undefined(scored.image_r, image_ceiling, recording, reading, reference_compat)
     low, high, error = bootstrap_over_images(_ceiled, scored.image_r, image_ceiling, rng=np.random.default_rng(seed))
     return Result(
         **vars(reading),
@@ -157,11 +157,13 @@ def evaluate_features(
         components=scored.components,
         predicted=scored.predicted,
         neural=recording.maps,
-        degrees=np.stack([recording.grid.y, recording.grid.x]),
+        degrees_y=recording.grid.y,
+        degrees_x=recording.grid.x,
         images=recording.names,
         sites=recording.sites,
         window=recording.window,
         ceiling_kind=ceiling_kind,
+        formula=PUBLISHED_FORMULA if reference_compat else FORMULA,
         reference_compat=reference_compat,
         citation=recording.citation,
         bootstrap_seed=seed,
@@ -169,9 +171,12 @@ def evaluate_features(
 
 
 def ceiling_of(
-    recording: Recording, reference_compat: bool = False, progress: Report = silent
+    recording: Recording,
+    reference_compat: bool = False,
+    rng: np.random.Generator | None = None,
+    progress: Report = silent,
 ) -> tuple[str, NDArray[np.float64]]:
-    """Take the noise ceiling of a recording: from its repeats where it keeps them, else from its other sites.
+    """Take the noise ceiling of a recording: from its repeats where it keeps several, else from its other sites.
 
     Returns
     -------
@@ -187,8 +192,8 @@ def ceiling_of(
     """
     if reference_compat:
         return REFERENCE, np.repeat(reference_ceiling(recording.maps)[:, None], len(recording.sites), axis=1)
-    if recording.repeats is not None:
-        return SPLIT_HALF, split_half_ceiling(recording.repeats)
+    if recording.repeats is not None and recording.repeats.shape[1] > 1:
+        return SPLIT_HALF, split_half_ceiling(recording.repeats, rng)
     return SITES, site_ceiling(recording.maps, progress=progress)
 
 
@@ -198,9 +203,19 @@ def _ceiled(raw: NDArray[np.float64], ceiling: NDArray[np.float64], axis: int = 
 
 
 def _refuse_undefined(
-    image_r: NDArray[np.float64], image_ceiling: NDArray[np.float64], recording: Recording, reading: Reading
+    image_r: NDArray[np.float64],
+    image_ceiling: NDArray[np.float64],
+    recording: Recording,
+    reading: Reading,
+    reference_compat: bool,
 ) -> None:
     names = np.array(recording.names)
+    if reference_compat and (maps := constant_maps(recording)):
+        named = ", ".join(f"{site} on {image}" for site, image in maps[:4])
+        raise DataError(
+            f"{recording.identifier}: {len(maps)} maps are constant ({named}); the published code gives no score then.",
+            "Leave out reference_compat, or these sites.",
+        )
     if (constant := names[np.isnan(image_ceiling)]).size:
         raise DataError(
             f"{recording.identifier}: every site's map is constant on {', '.join(constant)}: "

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from brainscore_itmaps.files import ANOTHER_FOLDER, replacing
 
 FORMULA = "mean over images of (median over sites of Pearson r over positions), divided by the same of the ceiling"
+PUBLISHED_FORMULA = (
+    "mean over images of (median over sites of Pearson r over positions), divided by the published ceiling"
+)
 PACKAGES = (
     "brainscore_itmaps",
     "brainscore_vision",
     "numpy",
     "pillow",
-    "scikit-learn",
     "scipy",
     "timm",
     "torch",
@@ -79,13 +81,14 @@ class Result(Reading):
         Median site correlation, ceiling, and Spearman correlation of the two maps averaged over sites, at the full grid
         and over tiles of about 4 x 4 positions.
     site_r, site_ceiling : array, shape (image, site)
-        Pearson correlation over positions, and its ceiling; NaN where a map is constant.
+        Pearson correlation over positions, and its ceiling (the published one is that of the image, at every site); NaN
+        where a map is constant.
     components : array, shape (image,)
         PLS components used when that image was left out.
     predicted, neural : array, shape (image, y, x, site)
         The maps, spikes per second; predicted without the intercept with ``reference_compat``.
-    degrees : array, shape (2, position)
-        Degrees of the grid down and across.
+    degrees_y, degrees_x : array, shape (y,) and (x,)
+        Positions of the maps, degrees of visual angle below and to the right of the picture's centre.
     images, sites : tuple of str
         Names of the pictures and of the sites.
     window : (int, int)
@@ -93,7 +96,7 @@ class Result(Reading):
     ceiling_kind, formula, citation : str
         How to read the numbers, and what to cite.
     reference_compat : bool
-        True when every choice of the published code was made (docs/reference.md).
+        True when the choices of the published code were made from the features on (docs/reference.md).
     bootstrap_seed : int
         Seed of the interval.
     versions : dict
@@ -122,7 +125,8 @@ class Result(Reading):
     components: NDArray[np.int64]
     predicted: NDArray[np.float64]
     neural: NDArray[np.float64]
-    degrees: NDArray[np.float64]
+    degrees_y: NDArray[np.float64]
+    degrees_x: NDArray[np.float64]
     images: tuple[str, ...]
     sites: tuple[str, ...]
     window: tuple[int, int]

@@ -76,8 +76,9 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
         Returns
         -------
         Score
-            Mean over images; ``raw`` holds Pearson r (image, neuroid), ``per_image`` and ``per_site`` its summaries,
-            ``undefined`` how many are undefined, ``error`` the bootstrap standard error over images.
+            Mean over images; ``raw`` holds Pearson r (image, neuroid), ``per_image`` its median (or mean) over sites,
+            ``per_site`` its mean over images, ``undefined`` how many are undefined, ``error`` the bootstrap standard
+            error over images, ``components`` what each image's regression used.
 
         Raises
         ------
@@ -124,7 +125,7 @@ class LeftOutAlignment(Metric):  # type: ignore[misc]
         interval = bootstrap_over_images(np.mean, map_rho, rng=np.random.default_rng(self.seed))
         score = _score(float(map_rho.mean()), interval, int(np.isnan(map_rho).sum()))
         score.attrs["raw"] = score.attrs["per_image"] = _per_image(map_rho, images)
-        score.attrs["per_site"] = _per_site(site_rho, images, target)
+        score.attrs["per_site"] = _per_site(site_rho, target)
         return score
 
 
@@ -187,6 +188,8 @@ def field_of(assembly: DataAssembly) -> tuple[NDArray[np.float64], list[str], tu
         raise ArrayError("The assembly is empty.", "Give one presentation for every position of every image.")
     if assembly.sizes.get("time_bin", 1) > 1:
         raise ArrayError(f"The assembly has {assembly.sizes['time_bin']} time bins.", "Choose one: .isel(time_bin=0).")
+    if not {"presentation", "neuroid"} <= set(assembly.dims):
+        raise ArrayError(f"The assembly has dimensions {assembly.dims}.", "It needs presentation and neuroid.")
     if "time_bin" in assembly.dims:
         assembly = assembly.isel(time_bin=0)
     assembly = assembly.transpose("presentation", "neuroid")
@@ -226,7 +229,8 @@ def _site_score(
     image_r = over_sites(site_r, reducer)
     interval = predictivity_interval(site_r, np.random.default_rng(seed), reducer=reducer)
     score = _score(float(image_r.mean()), interval, int(np.isnan(site_r).sum()))
-    score.attrs["raw"] = score.attrs["per_site"] = _per_site(site_r, images, recorded)
+    score.attrs["raw"] = _per_map(site_r, images, recorded)
+    score.attrs["per_site"] = _per_site(site_r, recorded)
     score.attrs["per_image"] = _per_image(image_r, images)
     return score
 
@@ -241,10 +245,25 @@ def _per_image(values: NDArray[np.float64], images: list[str]) -> Score:
     return Score(values, coords=_image_coords(images), dims=["image"])
 
 
-def _per_site(values: NDArray[np.float64], images: list[str], recorded: DataAssembly) -> Score:
-    names = [name for name in ("neuroid_id", "region") if hasattr(recorded, name)]
-    neuroid = {name: ("neuroid", list(recorded[name].values)) for name in names}
-    return Score(values, coords=_image_coords(images) | neuroid, dims=["image", "neuroid"])
+def _per_map(values: NDArray[np.float64], images: list[str], recorded: DataAssembly) -> Score:
+    return Score(values, coords=_image_coords(images) | _neuroid_coords(recorded), dims=["image", "neuroid"])
+
+
+def _per_site(values: NDArray[np.float64], recorded: DataAssembly) -> Score:
+    """Mean over the images on which a site is defined."""
+    known = np.isfinite(values)
+    mean = np.where(
+        known.any(axis=0), np.where(known, values, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan
+    )
+    return Score(mean, coords=_neuroid_coords(recorded), dims=["neuroid"])
+
+
+def _neuroid_coords(recorded: DataAssembly) -> dict[str, Any]:
+    """Names of the neuroids, and their numbers: Brain-Score drops the name of a coordinate that is alone."""
+    index = recorded["neuroid"].to_index()
+    named = {"neuroid_id" if name == "neuroid" else name: index.get_level_values(name) for name in index.names}
+    named["neuroid_number"] = range(len(index))
+    return {name: ("neuroid", list(values)) for name, values in named.items()}
 
 
 def _image_coords(images: list[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from brainscore_itmaps.progress import Report, silent
 
 def score(
     model: str | Network,
-    benchmark: str | Recording = "it_maps_simulated",
+    benchmark: str | Path | Recording = "it_maps_simulated",
     layer: str | None = None,
     weights: Weights = "pretrained",
     seed: int = 0,
@@ -61,6 +61,12 @@ def score(
         raise UsageError(
             f"A {type(model).__name__} does not say how its pictures are preprocessed or which layer to read.",
             "Give a name, or put it into a brainscore_itmaps.models.load.Network with a ModelSpec that says so.",
+        )
+    if isinstance(benchmark, Path):
+        benchmark = str(benchmark)
+    if not isinstance(benchmark, str | Recording):
+        raise UsageError(
+            f"{benchmark!r} is no benchmark.", "Give a name, a recording, or the folder that it was saved in."
         )
     if isinstance(benchmark, Recording):
         spec, recording = of_recording(benchmark), benchmark

@@ -37,7 +37,7 @@ def score(
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of random weights; 0 by default.")
     ] = None,
     reference_compat: Annotated[
-        bool, typer.Option("--reference-compat", help="Make every choice of the published code, for comparison.")
+        bool, typer.Option("--reference-compat", help="Make the choices of the published code, for comparison.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the JSON and NPZ files.")] = None,
     figure: Annotated[
@@ -131,7 +131,7 @@ def print_result(result: "Result") -> None:
         "cite": result.citation,
     }
     if result.reference_compat:
-        lines["compat"] = "every choice of the published code (docs/reference.md); not for use"
+        lines["compat"] = "the choices of the published code (docs/reference.md); not for use"
     if result.undefined_sites:
         lines["undefined"] = f"{result.undefined_sites} constant maps, left out of their image's median"
     about = Table.grid("", Column(overflow="fold"), padding=(0, 2))

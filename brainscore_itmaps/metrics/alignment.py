@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.correlation import site_rank_correlation
-from brainscore_itmaps.metrics.predictivity import refuse_shapes
+from brainscore_itmaps.metrics.predictivity import alike
 from brainscore_itmaps.metrics.scales import coarsened, published_coarsened
 
 COARSE = 4
@@ -75,8 +75,8 @@ class Alignment:
 
 
 def align(
-    predicted: NDArray[np.float64],
-    maps: NDArray[np.float64],
+    predicted: ArrayLike,
+    maps: ArrayLike,
     *,
     scale: int = COARSE,
     share: float = TOP_SHARE,
@@ -94,7 +94,7 @@ def align(
     reference_compat : bool
         As the published code: single precision, shrunk without antialiasing, no overlap (0) where a map has no top.
     """
-    refuse_shapes(predicted, maps)
+    predicted, maps = alike(predicted, maps)
     map_rho, map_rho_coarse, site_rho, site_rho_coarse = (
         feature_alignment(predicted, maps, scale=size, per_site=per_site, reference_compat=reference_compat)
         for per_site in (False, True)
@@ -106,8 +106,8 @@ def align(
 
 
 def feature_alignment(
-    predicted: NDArray[np.float64],
-    maps: NDArray[np.float64],
+    predicted: ArrayLike,
+    maps: ArrayLike,
     *,
     scale: int = 1,
     per_site: bool = False,
@@ -118,6 +118,7 @@ def feature_alignment(
     Parameters
     ----------
     predicted, maps : array, shape (image, y, x, site)
+        A site of which either misses a value is left out of both averages.
     scale : int
         Average tiles of about this many positions along each side first; 1 is the full grid.
     per_site : bool
@@ -135,7 +136,7 @@ def feature_alignment(
     ArrayError
         When the shapes differ, or the scale is not a whole number from 1 on.
     """
-    refuse_shapes(predicted, maps)
+    predicted, maps = alike(predicted, maps)
     if not isinstance(scale, int | np.integer) or scale < 1:
         raise ArrayError(f"The scale is {scale}.", "Give a whole number of positions, from 1 on.")
     pair = [predicted, maps] if per_site else _site_means(predicted, maps, reference_compat)

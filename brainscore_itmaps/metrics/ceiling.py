@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.correlation import site_correlation
 from brainscore_itmaps.metrics.inference import Interval, interval_of_draws, predictivity_interval
 from brainscore_itmaps.metrics.left_out import COMPONENTS, predict_left_out
 from brainscore_itmaps.metrics.predictivity import over_sites
+from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Report, silent
 
 MOST_SPLITS = 200
@@ -92,8 +93,13 @@ def ceiling(
     Raises
     ------
     ArrayError
-        When the kind is not known, or needs repeats, or more sites.
+        When the kind needs repeats, or more sites, or an array has another shape.
+    UsageError
+        When the kind is not known.
     """
+    maps = real_array(maps, "maps")
+    if maps.ndim != 4:
+        raise ArrayError(f"The maps have shape {maps.shape}.", "Give them as (image, y, x, site).")
     if kind == "reference":
         image_r = reference_ceiling(maps)
         interval = predictivity_interval(image_r[:, None], rng, resamples=resamples)
@@ -101,11 +107,16 @@ def ceiling(
     if kind == "split_half":
         if repeats is None:
             raise ArrayError("A split-half ceiling needs the repeats.", "Give them, or take the ceiling of the sites.")
+        if repeats.ndim != 5 or repeats.shape[:1] + repeats.shape[2:] != maps.shape:
+            raise ArrayError(
+                f"The repeats {repeats.shape} are not those of the maps {maps.shape}.",
+                "Give them as (image, repeat, y, x, site).",
+            )
         site_r = split_half_ceiling(repeats, rng)
     elif kind == "sites":
         site_r = site_ceiling(maps, method, components=components, progress=progress)
     else:
-        raise ArrayError(f"There is no ceiling named {kind!r}.", f"Ask for {', '.join(BOUNDS)}.")
+        raise UsageError(f"There is no ceiling named {kind!r}.", nearest(str(kind), BOUNDS))
     return describe(kind, site_r, rng, resamples)
 
 
@@ -150,7 +161,9 @@ def site_ceiling(
     """
     known = np.flatnonzero(np.isfinite(maps).all(axis=(0, 1, 2)))
     if len(known) < 2:
-        raise ArrayError(f"{len(known)} sites have all their values.", "A ceiling of sites needs at least 2.")
+        raise ArrayError(
+            f"{len(known)} of {maps.shape[-1]} sites miss no value.", "A ceiling of sites needs at least 2 such sites."
+        )
     predicted = np.full(maps.shape, np.nan)
     for done, site in enumerate(known):
         field = maps[..., known[known != site]]

@@ -170,7 +170,9 @@ def compare_networks(
         When the shapes differ, a value is not finite, or there are fewer than 2 images.
     """
     if first.ndim != 1 or first.shape != second.shape or len(first) < 2:
-        raise ArrayError(f"{first.shape} and {second.shape} are no pairs.", "Give one value an image for each network.")
+        raise ArrayError(
+            f"{first.shape} and {second.shape} cannot be paired.", "Give one value an image for each network."
+        )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ArrayError("A value of an image is not finite.", "Leave that image out of both.")
 
@@ -186,7 +188,9 @@ def compare_networks(
 
 
 def control_false_discoveries(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Adjust the p values of many networks (Benjamini & Hochberg 1995): those below q hold a share q of false ones.
+    """Adjust the p values of many networks (Benjamini & Hochberg 1995).
+
+    Rejecting those below q keeps the expected share of false discoveries at q or less.
 
     Parameters
     ----------

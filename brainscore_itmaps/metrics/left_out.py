@@ -110,8 +110,8 @@ def predict_left_out(
     penalties : array, optional
         For ``ridge_cv`` to choose from; by default 1e-4 to 1e4 times the mean sum of squares of a centred channel.
     intercept : bool
-        Of PLS. False predicts features times coefficients, as the published code does: a constant a site and fold is
-        missing, so the values are no spikes.
+        Of PLS. False predicts features times coefficients, as the published code does: one constant per site and fold
+        is missing, so the values are not in the units of the maps.
     progress : callable
         Told (steps done, steps in all).
 

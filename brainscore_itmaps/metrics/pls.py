@@ -33,9 +33,9 @@ class Folds(NamedTuple):
     predicted : array, shape (set, image, row, site)
         Of the left-out image, in the units of the maps.
     rotations : array, shape (image, set, component, channel)
-        What a component's scores are of the features.
+        Weights that turn centred features into scores.
     site_loadings : array, shape (image, set, component, site)
-        What the maps are of a component's scores.
+        Regression of the maps on the scores.
     components : array, shape (set, image)
         How many were used.
     iterations : array, shape (set, image, component)
@@ -55,7 +55,7 @@ class Folds(NamedTuple):
 
 
 def exact_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Weights of the sites, shape (fold, site), that a converged inner iteration ends at: leading eigenvectors."""
+    """Weights of the sites, shape (fold, site): leading eigenvectors, the fixed points of the iteration of NIPALS."""
     return np.linalg.eigh(grams)[1][..., -1], np.ones(len(grams), np.int64)
 
 
@@ -106,9 +106,9 @@ def fit_folds(
 ) -> Folds:
     """Fit PLS once for every left-out image and set, on all other images, and predict that image.
 
-    Equal to scikit-learn's ``PLSRegression(components, scale=False, tol=1e-28)`` a fold, to rounding. A fold stops when
-    the products of maps and features are exhausted, or when a component's scores are no larger than rounding makes
-    them: past the numerical rank there is nothing but noise to fit.
+    Equal to one scikit-learn ``PLSRegression(components, scale=False, tol=1e-28, max_iter=200_000)`` per fold, to
+    rounding. A fold stops when the products of maps and features are exhausted, or when a component's scores are no
+    larger than rounding makes them: past the numerical rank there is nothing but noise to fit.
 
     Parameters
     ----------

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.correlation import MEASURES
+from brainscore_itmaps.metrics.rows import real_array
 
 REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {"median": np.nanmedian, "mean": np.nanmean}
 WHOLE_REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {
@@ -39,7 +41,7 @@ class Predictivity:
 
 
 def neural_predictivity(
-    predicted: NDArray[np.float64], maps: NDArray[np.float64], measure: str = "pearson", reducer: str = "median"
+    predicted: ArrayLike, maps: ArrayLike, measure: str = "pearson", reducer: str = "median"
 ) -> Predictivity:
     """Compare predicted with recorded maps: over positions, then sites, then images.
 
@@ -62,8 +64,8 @@ def neural_predictivity(
         When a measure or reducer is not known.
     """
     if measure not in MEASURES:
-        raise UsageError(f"There is no measure named {measure!r}.", nearest(measure, MEASURES))
-    refuse_shapes(predicted, maps)
+        raise UsageError(f"There is no measure named {measure!r}.", nearest(str(measure), MEASURES))
+    predicted, maps = alike(predicted, maps)
     site_r = MEASURES[measure](predicted, maps)
     image_r = over_sites(site_r, reducer)
     return Predictivity(float(image_r.mean()), image_r, site_r, int(np.isnan(site_r).sum()))
@@ -84,7 +86,7 @@ def over_sites(site_values: NDArray[np.float64], reducer: str = "median") -> NDA
         NaN for an image on which every site is undefined.
     """
     if reducer not in REDUCERS:
-        raise UsageError(f"There is no reducer named {reducer!r}.", nearest(reducer, REDUCERS))
+        raise UsageError(f"There is no reducer named {reducer!r}.", nearest(str(reducer), REDUCERS))
     missing = np.isnan(site_values)
     if not missing.any():
         return WHOLE_REDUCERS[reducer](site_values, axis=1)
@@ -94,16 +96,18 @@ def over_sites(site_values: NDArray[np.float64], reducer: str = "median") -> NDA
     return result
 
 
-def refuse_shapes(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> None:
-    """Refuse maps that are not (image, y, x, site), or not those of each other.
+def alike(predicted: ArrayLike, maps: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Take predicted and recorded maps as arrays (image, y, x, site) of one shape.
 
     Raises
     ------
     ArrayError
-        Naming both shapes.
+        When they are not; naming both shapes.
     """
+    predicted, maps = real_array(predicted, "predicted maps"), real_array(maps, "recorded maps")
     if predicted.ndim != 4 or predicted.shape != maps.shape or not maps.size:
         raise ArrayError(
             f"The predicted {predicted.shape} and the recorded maps {maps.shape} differ in shape, or are empty.",
             "Give both as (image, y, x, site).",
         )
+    return predicted, maps

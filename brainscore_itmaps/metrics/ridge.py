@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.rows import EPS, Rows, centred
+from brainscore_itmaps.metrics.rows import EPS, Rows, centred, real_array
 from brainscore_itmaps.progress import Steps, uncounted
 
 PENALTY = 1.0
@@ -21,7 +21,7 @@ RELATIVE_PENALTIES = np.logspace(-4, 4, 9)
 def ridge(rows: Rows, penalty: float = PENALTY, progress: Steps = uncounted) -> NDArray[np.float64]:
     """Predict every image from a ridge regression on all others.
 
-    Equal to scikit-learn's ``Ridge(alpha=penalty)`` a fold, to rounding.
+    Equal to scikit-learn's ``Ridge(alpha=penalty)`` per fold, to rounding.
 
     Parameters
     ----------
@@ -167,11 +167,6 @@ def _principal(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def _refuse_penalties(penalties: ArrayLike) -> None:
-    given = np.asarray(penalties)
-    if (
-        given.dtype.kind not in "fiu"
-        or given.ndim != 1
-        or not len(given)
-        or not (np.isfinite(given) & (given > 0)).all()
-    ):
+    given = real_array(penalties, "penalties")
+    if given.ndim != 1 or not len(given) or not (np.isfinite(given) & (given > 0)).all():
         raise ArrayError(f"The penalty is {penalties!r}.", "Give numbers above 0.")

@@ -130,12 +130,10 @@ def envelope(
     if not 0 < quantile < 1:
         raise ArrayError(f"The quantile is {quantile}.", "Give a number between 0 and 1.")
     coefficients = _quantile_parabola(accuracy, predictivity, quantile)
-    drawn = [
+    peaks = [
         _peak(_quantile_parabola(accuracy[n], predictivity[n], quantile)) for n in _drawn(accuracy, rng, resamples)
     ]
-    peaks = np.array([peak for peak in drawn if np.isfinite(peak)])
-    interval = interval_of_draws(peaks) if len(peaks) > 1 else Interval(np.nan, np.nan, np.nan)
-    return Envelope(coefficients, _peak(coefficients), interval)
+    return Envelope(coefficients, _peak(coefficients), interval_of_draws(np.array(peaks)))
 
 
 def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float, float]:

@@ -27,7 +27,7 @@ def maps_figure(result: Result, pictures: Sequence[Path], shown: Sequence[int] =
         Which of them to draw, from 0.
     """
     neural, predicted = result.neural.mean(axis=-1), result.predicted.mean(axis=-1)  # (image, y, x)
-    vertical, horizontal = result.degrees
+    vertical, horizontal = result.degrees_y, result.degrees_x
     figure = Figure(figsize=(2.2 * len(shown) + 0.8, 8.2), layout="constrained")
     axes = figure.subplots(3, len(shown), squeeze=False, sharex=True, sharey=True)
     for column, image in enumerate(shown):
