@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import WHOLE_PICTURE, ceiling_of, evaluate_features
 from brainscore_itmaps.benchmark.result import Reading, Result
+from brainscore_itmaps.bridge.metrics import score_of_maps
 from brainscore_itmaps.data.assembly import assembly, stimulus_set
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.recording import Recording
@@ -176,13 +177,5 @@ def to_score(result: Result) -> Score:
 
 
 def _per_site(values: NDArray[np.float64], images: tuple[str, ...], sites: tuple[str, ...]) -> Score:
-    return Score(
-        values,
-        coords={
-            "image_id": ("image", list(images)),
-            "image_number": ("image", list(range(len(images)))),  # a second one, or Brain-Score drops the name
-            "neuroid_id": ("neuroid", list(sites)),
-            "region": ("neuroid", ["IT"] * len(sites)),
-        },
-        dims=["image", "neuroid"],
-    )
+    neuroid = {"neuroid_id": ("neuroid", list(sites)), "region": ("neuroid", ["IT"] * len(sites))}
+    return score_of_maps(values, images, neuroid)

@@ -30,6 +30,7 @@ True
 True
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import site_ceiling
 from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images, predictivity_interval
 from brainscore_itmaps.metrics.left_out import predict_left_out
-from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_sites
+from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_images, over_sites
 
 NEEDED = ("image_id", "row", "col")
 
@@ -125,29 +126,19 @@ class LeftOutAlignment(Metric):  # type: ignore[misc]
         interval = bootstrap_over_images(np.mean, map_rho, rng=np.random.default_rng(self.seed))
         score = _score(float(map_rho.mean()), interval, int(np.isnan(map_rho).sum()))
         score.attrs["raw"] = score.attrs["per_image"] = _per_image(map_rho, images)
-        score.attrs["per_site"] = _per_site(site_rho, target)
+        score.attrs["per_site"] = Score(over_images(site_rho), coords=_neuroid_coords(target), dims=["neuroid"])
         return score
 
 
-class SiteCeiling(Metric):  # type: ignore[misc]
+class SiteCeiling(LeftOutPredictivity):
     """Ceiling: each site predicted from the other sites, see :func:`~brainscore_itmaps.metrics.ceiling.site_ceiling`.
 
-    Parameters
-    ----------
-    method : str
-        Of the regression whose scores it is for; its ``options`` follow by name.
-    reducer : "median" or "mean"
-        Over sites.
-    seed : int
-        Of the bootstrap over images.
+    Options are those of :class:`LeftOutPredictivity`, whose scores it is for.
     """
 
-    def __init__(self, method: str = "pls", reducer: str = "median", seed: int = 0, **options: Any) -> None:
-        self.method, self.reducer, self.seed, self.options = method, reducer, seed, options
-
-    def __call__(self, assembly: DataAssembly, target: DataAssembly | None = None) -> Score:
+    def __call__(self, source: DataAssembly, target: DataAssembly | None = None) -> Score:
         """Take the ceiling of an assembly of recorded maps; of the second one when two are given, as to a metric."""
-        recorded = assembly if target is None else target
+        recorded = source if target is None else target
         maps, images, _ = field_of(recorded)
         site_r = site_ceiling(maps, self.method, **self.options)
         return _site_score(site_r, images, recorded, self.reducer, self.seed)
@@ -229,8 +220,9 @@ def _site_score(
     image_r = over_sites(site_r, reducer)
     interval = predictivity_interval(site_r, np.random.default_rng(seed), reducer=reducer)
     score = _score(float(image_r.mean()), interval, int(np.isnan(site_r).sum()))
-    score.attrs["raw"] = _per_map(site_r, images, recorded)
-    score.attrs["per_site"] = _per_site(site_r, recorded)
+    neuroid = _neuroid_coords(recorded)
+    score.attrs["raw"] = score_of_maps(site_r, images, neuroid)
+    score.attrs["per_site"] = Score(over_images(site_r), coords=neuroid, dims=["neuroid"])
     score.attrs["per_image"] = _per_image(image_r, images)
     return score
 
@@ -245,17 +237,9 @@ def _per_image(values: NDArray[np.float64], images: list[str]) -> Score:
     return Score(values, coords=_image_coords(images), dims=["image"])
 
 
-def _per_map(values: NDArray[np.float64], images: list[str], recorded: DataAssembly) -> Score:
-    return Score(values, coords=_image_coords(images) | _neuroid_coords(recorded), dims=["image", "neuroid"])
-
-
-def _per_site(values: NDArray[np.float64], recorded: DataAssembly) -> Score:
-    """Mean over the images on which a site is defined."""
-    known = np.isfinite(values)
-    mean = np.where(
-        known.any(axis=0), np.where(known, values, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan
-    )
-    return Score(mean, coords=_neuroid_coords(recorded), dims=["neuroid"])
+def score_of_maps(values: NDArray[np.float64], images: Sequence[str], neuroid: dict[str, Any]) -> Score:
+    """One value an image and site, named by images and by coordinates of the neuroids."""
+    return Score(values, coords=_image_coords(images) | neuroid, dims=["image", "neuroid"])
 
 
 def _neuroid_coords(recorded: DataAssembly) -> dict[str, Any]:
@@ -266,8 +250,8 @@ def _neuroid_coords(recorded: DataAssembly) -> dict[str, Any]:
     return {name: ("neuroid", list(values)) for name, values in named.items()}
 
 
-def _image_coords(images: list[str]) -> dict[str, Any]:
+def _image_coords(images: Sequence[str]) -> dict[str, Any]:
     return {
-        "image_id": ("image", images),
+        "image_id": ("image", list(images)),
         "image_number": ("image", list(range(len(images)))),  # a second one, or Brain-Score drops the name
     }

@@ -12,7 +12,7 @@ from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.correlation import site_correlation
 from brainscore_itmaps.metrics.inference import Interval, interval_of_draws, predictivity_interval
 from brainscore_itmaps.metrics.left_out import COMPONENTS, predict_left_out
-from brainscore_itmaps.metrics.predictivity import over_sites
+from brainscore_itmaps.metrics.predictivity import over_images, over_sites
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Report, silent
 
@@ -107,6 +107,7 @@ def ceiling(
     if kind == "split_half":
         if repeats is None:
             raise ArrayError("A split-half ceiling needs the repeats.", "Give them, or take the ceiling of the sites.")
+        repeats = real_array(repeats, "repeats")
         if repeats.ndim != 5 or repeats.shape[:1] + repeats.shape[2:] != maps.shape:
             raise ArrayError(
                 f"The repeats {repeats.shape} are not those of the maps {maps.shape}.",
@@ -122,17 +123,19 @@ def ceiling(
 
 def describe(kind: str, site_r: NDArray[np.float64], rng: np.random.Generator, resamples: int = 1000) -> Ceiling:
     """Sum up a ceiling that was taken of every image and site, with intervals over images."""
-    draws = rng.integers(len(site_r), size=(resamples, len(site_r)))
-    known = np.isfinite(site_r)
-    weights = np.zeros((resamples, len(site_r)))
-    np.add.at(weights, (np.arange(resamples)[:, None], draws), 1)
-    with np.errstate(invalid="ignore"):  # a site without any image that is defined
-        drawn = weights @ np.where(known, site_r, 0) / (weights @ known)  # (resample, site)
-        site_mean = np.where(known, site_r, 0).sum(axis=0) / known.sum(axis=0)
-    site_interval = np.stack([interval_of_draws(site)[:2] for site in drawn.T])  # draws without the site left out
+    drawn = over_images(site_r[rng.integers(len(site_r), size=(resamples, len(site_r)))])  # (resample, site)
+    site_interval = np.stack([interval_of_draws(site)[:2] for site in drawn.T])
     image_r = over_sites(site_r)
-    interval = predictivity_interval(site_r, rng, resamples=resamples)
-    return Ceiling(kind, BOUNDS[kind], float(image_r.mean()), interval, image_r, site_r, site_mean, site_interval)
+    return Ceiling(
+        kind=kind,
+        bounds=BOUNDS[kind],
+        value=float(image_r.mean()),
+        interval=predictivity_interval(site_r, rng, resamples=resamples),
+        image_r=image_r,
+        site_r=site_r,
+        site_mean=over_images(site_r),
+        site_interval=site_interval,
+    )
 
 
 def site_ceiling(
@@ -179,7 +182,7 @@ def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | 
     (Spearman-Brown) and square-rooted: the root, because only the recorded side of a model's correlation is noisy.
     It bounds noise that differs from repeat to repeat. It is matched to the score's statistic: one value per image and
     site, to be summarised in the same way. Where maps are mostly noise it is too high, because an agreement below 0 by
-    chance counts as 0 while one above 0 counts: pure noise has a ceiling of about .1.
+    chance counts as 0 while one above 0 counts: even pure noise has a ceiling above 0.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Rows, centred, sum_of_others
 from brainscore_itmaps.progress import Steps, uncounted
 
-NOISE = 1e4 * EPS  # of the largest component's scores: some hundred times what rounding alone gives
+NOISE = 1e4 * EPS  # of the largest component's scores: well above rounding, far below data
 ILL_CONDITIONED = 1e-3  # share of the largest component's variance below which covariances are too coarse
 STALE = 1e-2  # share of the size at which Gram matrices were formed, below which they are formed anew
 FULL = 8  # columns that matrix products like best

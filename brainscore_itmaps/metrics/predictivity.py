@@ -15,7 +15,7 @@ REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {"median": np.nanmedia
 WHOLE_REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {
     "median": np.median,
     "mean": np.mean,
-}  # many times faster
+}
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,17 @@ def over_sites(site_values: NDArray[np.float64], reducer: str = "median") -> NDA
     result = np.full(len(site_values), np.nan)
     result[defined] = REDUCERS[reducer](site_values[defined], axis=1)
     return result
+
+
+def over_images(site_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over the images on which a site is defined: of values (..., image, site), shape (..., site).
+
+    NaN for a site that is undefined on every image.
+    """
+    known = ~np.isnan(site_values)
+    count = known.sum(axis=-2)
+    mean: NDArray[np.float64] = np.where(known, site_values, 0).sum(axis=-2) / np.where(count, count, np.nan)
+    return mean
 
 
 def alike(predicted: ArrayLike, maps: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
