@@ -3,10 +3,8 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -128,19 +126,30 @@ def test_a_full_disk_costs_the_files_but_not_the_number(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("seconds", [1.0, 2.5])
-def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path, seconds):
-    running = subprocess.Popen(
-        [sys.executable, "-m", "brainscore_itmaps", "score", "-m", "efficientnet_lite0", "--out", str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+INTERRUPTED = """
+import os, runpy, signal, sys
+from importlib.abc import MetaPathFinder
+
+class Interrupting(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == imported:
+            os.kill(os.getpid(), signal.SIGINT)
+
+imported = sys.argv.pop(1)
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("brainscore_itmaps", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("imported", ["typer", "torch", "scipy.stats", "timm.data.transforms_factory"])
+def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path, imported):
+    """Pressed while a module is imported: at the start, before the network, before the numbers."""
+    arguments = [imported, "score", "-m", "efficientnet_lite0", "--out", tmp_path]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *map(str, arguments)], capture_output=True, text=True, check=False
     )
-    time.sleep(seconds)
-    running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert errors.strip() == "interrupted; the same command starts again."
+    assert done.returncode == 130
+    assert done.stderr.strip() == "interrupted; the same command starts again."
     assert list(tmp_path.iterdir()) == []
 
 
