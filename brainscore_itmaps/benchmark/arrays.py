@@ -97,28 +97,41 @@ def score_features(
     if grid is not None and not isinstance(grid, Grid):
         raise UsageError(f"{grid!r} is no grid.", "Give a brainscore_itmaps.Grid, or leave it out.")
     height, width = recorded.shape[1:3]
-    if not reference_compat:
+    if reference_compat:
+        refuse_unpublished(method, (height, width))
+        field = published_field(native, height)
+    else:
         places = grid or Grid(y=Grid.even(height).y, x=Grid.even(width).x, extent=16.0)
         field = to_grid(np.moveaxis(native, -1, 1), places)
-        left_out = predict_left_out(field, recorded, method, components=components, progress=progress)
-        predicted, recorded = left_out.predicted, recorded.astype(np.float64, copy=False)
-        predictivity = neural_predictivity(predicted, recorded)
-        image_r, score = predictivity.image_r, predictivity.score
-    else:
-        if method not in ("pls", "nipals"):
-            raise UsageError(f"The published code has no {method}.", "Leave out the method, or reference_compat.")
-        if height != width:
-            raise ArrayError(f"The grid is {height} x {width}.", "The published code knows square grids only.")
-        field = published_field(native, height)
-        left_out = predict_left_out(
-            field, recorded, "nipals", components=components, intercept=False, progress=progress
-        )
-        predicted = left_out.predicted.astype(np.float32)
-        predictivity = neural_predictivity(predicted, recorded)
+    return score_field(
+        field, recorded, method=method, reference_compat=reference_compat, components=components, progress=progress
+    )
+
+
+def score_field(
+    field: NDArray[np.floating[Any]],
+    maps: NDArray[Any],
+    *,
+    method: str = "pls",
+    reference_compat: bool = False,
+    components: int = COMPONENTS,
+    progress: Steps = uncounted,
+) -> FeatureScore:
+    """As :func:`score_features`, for features that are at the grid already, shape (image, y, x, channel)."""
+    if reference_compat:
+        refuse_unpublished(method, maps.shape[1:3])
+        left_out = predict_left_out(field, maps, "nipals", components=components, intercept=False, progress=progress)
+        predicted: NDArray[np.floating[Any]] = left_out.predicted.astype(np.float32)
+        predictivity = neural_predictivity(predicted, maps)
         image_r = np.median(predictivity.site_r, axis=1)  # an undefined site makes its image undefined, as published
         score = float(image_r.mean())
+    else:
+        left_out = predict_left_out(field, maps, method, components=components, progress=progress)
+        predicted, maps = left_out.predicted, maps.astype(np.float64, copy=False)
+        predictivity = neural_predictivity(predicted, maps)
+        image_r, score = predictivity.image_r, predictivity.score
     rho, rho_coarse = (
-        feature_alignment(predicted, recorded, scale=scale, reference_compat=reference_compat) for scale in (1, COARSE)
+        feature_alignment(predicted, maps, scale=scale, reference_compat=reference_compat) for scale in (1, COARSE)
     )
     return FeatureScore(
         score=score,
@@ -131,3 +144,19 @@ def score_features(
         predicted=predicted,
         penalty=left_out.penalty,
     )
+
+
+def refuse_unpublished(method: str, grid: tuple[int, ...]) -> None:
+    """Refuse what the published code cannot do.
+
+    Raises
+    ------
+    UsageError
+        For another regression than its PLS.
+    ArrayError
+        For a grid that is not square.
+    """
+    if method not in ("pls", "nipals"):
+        raise UsageError(f"The published code has no {method}.", "Leave out the method, or reference_compat.")
+    if grid[0] != grid[1]:
+        raise ArrayError(f"The grid is {grid[0]} x {grid[1]}.", "The published code knows square grids only.")

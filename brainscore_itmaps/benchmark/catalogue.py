@@ -1,6 +1,10 @@
 """The benchmarks that have a name."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Measure = Literal["predictivity", "alignment", "attribution"]
+View = Literal["whole", "screen", "fixation"]
 
 
 @dataclass(frozen=True)
@@ -11,8 +15,16 @@ class BenchmarkSpec:
     ----------
     identifier : str
         Name for ``--benchmark`` and for Brain-Score.
-    recording : str
-        Name for :func:`brainscore_itmaps.load_recording`.
+    recordings : tuple of str
+        Names for :func:`brainscore_itmaps.load_recording`; the score is the mean over them.
+    measure : "predictivity", "alignment" or "attribution"
+        What is compared: the map of each site; the maps averaged over sites; or where in the picture the prediction
+        comes from, with the map averaged over sites.
+    method : str
+        Of :func:`brainscore_itmaps.predict_left_out`.
+    view : "whole", "screen" or "fixation"
+        Each picture fills the model's field of view; it is placed in it at its size in degrees, and what lies outside
+        is not scored; or every position is brought to its centre in turn.
     version : int
         Raised whenever scores change.
     citation : str
@@ -20,9 +32,12 @@ class BenchmarkSpec:
     """
 
     identifier: str
-    recording: str
-    version: int
-    citation: str
+    recordings: tuple[str, ...]
+    measure: Measure = "predictivity"
+    method: str = "pls"
+    view: View = "whole"
+    version: int = 1
+    citation: str = ""
 
 
 ARCARO_2020 = """@article{arcaro2020neurons,
@@ -35,14 +50,44 @@ ARCARO_2020 = """@article{arcaro2020neurons,
   url={https://doi.org/10.7554/eLife.53798}
 }"""
 
+VARIANTS: dict[str, tuple[Measure, str, View]] = {
+    "pls": ("predictivity", "pls", "whole"),
+    "ridge": ("predictivity", "ridge_cv", "whole"),
+    "alignment": ("alignment", "pls", "whole"),
+    "screen-pls": ("predictivity", "pls", "screen"),
+    "fixation-pls": ("predictivity", "pls", "fixation"),
+    "attribution": ("attribution", "pls", "whole"),
+}
+"""What can be asked of an array, by the end of the benchmark's name."""
+
+ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
+SIMULATED = "it_maps_simulated"
+
+
+def _spec(identifier: str, recordings: tuple[str, ...], variant: str) -> BenchmarkSpec:
+    return BenchmarkSpec(identifier, recordings, *VARIANTS[variant], citation=ARCARO_2020)
+
+
+def _simulated(variant: str) -> str:
+    """``it_maps_simulated`` for ``pls``, ``it_maps_alignment_simulated`` for ``alignment``, and so on."""
+    return SIMULATED if variant == "pls" else f"it_maps_{variant.removesuffix('-pls')}_simulated"
+
+
 CATALOGUE = {
     spec.identifier: spec
     for spec in (
-        BenchmarkSpec(
-            identifier="it_maps_simulated",
-            recording="it_maps_simulated",
-            version=1,
-            citation=ARCARO_2020,
-        ),
+        _spec("it_maps", ARRAYS, "pls"),
+        _spec("it_maps_alignment", ARRAYS, "alignment"),
+        *(_spec(f"Arcaro2020.{array}-{variant}", (array,), variant) for array in ARRAYS for variant in VARIANTS),
+        *(_spec(_simulated(variant), (SIMULATED,), variant) for variant in VARIANTS),
     )
 }
+
+
+def fixation_benchmarks(spec: BenchmarkSpec) -> list[str]:
+    """Benchmarks that ask the same of models without maps: each position is brought to the centre of their view."""
+    return [
+        other.identifier
+        for other in CATALOGUE.values()
+        if other.view == "fixation" and {*other.recordings} <= {*spec.recordings}
+    ]

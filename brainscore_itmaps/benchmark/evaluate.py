@@ -1,100 +1,91 @@
-"""The straight line: record, to_grid, predict_left_out, Result."""
+"""The straight line: read, to_grid, predict_left_out, Result."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.benchmark.arrays import score_features
+from brainscore_itmaps.benchmark import store
+from brainscore_itmaps.benchmark.arrays import FeatureScore, score_field
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
-from brainscore_itmaps.benchmark.result import FORMULA, PUBLISHED_FORMULA, Reading, Result
-from brainscore_itmaps.data.pictures import PUBLISHED_SIZE
+from brainscore_itmaps.benchmark.ceilings import ArrayCeiling, ceiling_of
+from brainscore_itmaps.benchmark.choice import chosen_layers, inner_values
+from brainscore_itmaps.benchmark.formulas import formula_of, notes_on
+from brainscore_itmaps.benchmark.result import ArrayResult, LayerValue, Reading, Result, Saliency
+from brainscore_itmaps.benchmark.source import Source
 from brainscore_itmaps.data.recording import Recording, constant_maps
 from brainscore_itmaps.errors import DataError, ModelError
-from brainscore_itmaps.features.record import published_input, record
-from brainscore_itmaps.metrics.ceiling import reference_ceiling, site_ceiling, split_half_ceiling
-from brainscore_itmaps.metrics.inference import bootstrap_over_images
-from brainscore_itmaps.metrics.predictivity import over_sites
-from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.features.field import LayerFeatures, kept_small
+from brainscore_itmaps.metrics.inference import interval_of_arrays
 from brainscore_itmaps.progress import Report, silent
 
-WHOLE_PICTURE = "each picture fills the network's whole input"
-SPLIT_HALF = "split-half over repeats, Spearman-Brown corrected, square root"
-SITES = "each site predicted from the other sites, by the same regression over the same left-out images"
-REFERENCE = "as published: the best pair of sites of each image, row by row; bounds nothing"
+
+@dataclass(frozen=True)
+class Options:
+    """How to evaluate.
+
+    Attributes
+    ----------
+    reference_compat : bool
+        Make every choice of the published code (docs/reference.md).
+    seed : int
+        Of the bootstrap over images.
+    kept : bool
+        Look up in the store what was computed before. What is computed is kept in any case.
+    """
+
+    reference_compat: bool = False
+    seed: int = 0
+    kept: bool = True
+
+
+DEFAULTS = Options()
 
 
 def evaluate(
-    network: Network,
-    recording: Recording,
+    source: Source,
+    recordings: Sequence[Recording],
     benchmark: BenchmarkSpec,
-    layer: str | None = None,
-    seed: int = 0,
-    reference_compat: bool = False,
+    options: Options = DEFAULTS,
     progress: Report = silent,
 ) -> Result:
-    """Score how well one layer of a network predicts the recorded maps, image by image.
+    """Score how well layers of a network predict the recorded maps, image by image.
+
+    Every layer that is scored is kept at once, so that a run that is killed goes on where it was. Of several layers one
+    is chosen for every image on all the other images; ``reference_compat`` takes the best on the very images.
 
     Parameters
     ----------
-    network : Network
-        From :func:`brainscore_itmaps.load_model`.
-    recording : Recording
-        From :func:`brainscore_itmaps.load_recording`.
+    source : Source
+        From :func:`~brainscore_itmaps.benchmark.source.network_source`, or of Brain-Score's models.
+    recordings : sequence of Recording
+        One for each array of the benchmark.
     benchmark : BenchmarkSpec
-        Named in the result.
-    layer : str, optional
-        The layer committed to IT by default.
-    seed : int
-        Of the bootstrap over images.
-    reference_compat : bool
-        Make every choice of the published code, its preprocessing included (docs/reference.md).
+    options : Options
     progress : callable
         Told (what is being done, steps done, steps in all).
 
     Raises
     ------
     ModelError
-        When no layer is committed or the layer gives no usable map.
+        When a layer gives no usable map, or its prediction for a picture is constant at every site.
     DataError
-        When the recording cannot be scored: fewer than 3 pictures, or neither repeats nor sites to take a ceiling from.
+        When a recording cannot be scored: fewer than 3 pictures, neither repeats nor sites to take a ceiling from, maps
+        of a picture that are all constant.
     """
-    layer = layer or network.spec.layers.get("IT")
-    if layer is None:
-        raise ModelError(
-            f"No layer of {network.name} is committed to IT, and none could be chosen from its description.",
-            "Name one with --layer.",
-        )
-    if reference_compat and network.spec.size != PUBLISHED_SIZE:
-        raise ModelError(
-            f"{network.name} takes pictures of {network.spec.size} pixels; the published code shows {PUBLISHED_SIZE}.",
-            "Choose a network of that size, or leave out reference_compat.",
-        )
-    features = record(
-        network,
-        recording.images,
-        [layer],
-        preprocess=published_input if reference_compat else None,
-        progress=lambda done, total: progress("recording features", done, total),
-    )
-    reading = Reading(
-        model=network.name,
-        weights=network.weights,
-        weights_sha256=network.sha256,
-        imagenet_top1=network.top1,
-        imagenet_top1_source=network.top1_source,
-        layer=layer,
-        field_of_view=WHOLE_PICTURE,
-    )
-    return evaluate_features(
-        features[layer],
-        recording,
-        reading,
-        benchmark,
-        seed=seed,
-        reference_compat=reference_compat,
-        progress=progress,
-    )
+    for recording in recordings:
+        _refuse_unfit(recording, options.reference_compat)
+    by_recording = {}
+    for shared in _same_pictures(recordings):
+        run = store.key_of(run=source.content or source.reading.model, layers=source.layers, on=_contents(shared))
+        with store.held(run, progress):
+            scored = _score_layers(source, shared, benchmark, options, progress)
+        for recording, layers in zip(shared, scored, strict=True):
+            by_recording[id(recording)] = _array_result(source, recording, layers, benchmark, options, progress)
+    arrays = [by_recording[id(recording)] for recording in recordings]
+    return _result(source, recordings, arrays, benchmark, options)
 
 
 def evaluate_features(
@@ -102,8 +93,7 @@ def evaluate_features(
     recording: Recording,
     reading: Reading,
     benchmark: BenchmarkSpec,
-    seed: int = 0,
-    reference_compat: bool = False,
+    options: Options = DEFAULTS,
     progress: Report = silent,
 ) -> Result:
     """Score feature maps that were already recorded, from whichever entrance.
@@ -112,124 +102,282 @@ def evaluate_features(
     ----------
     features : array, shape (image, channel, height, width)
         In the order of ``recording.images``.
-    recording, benchmark, seed, reference_compat, progress
+    recording, benchmark, options, progress
         As in :func:`evaluate`.
     reading : Reading
         Where the features come from.
 
     Raises
     ------
-    ModelError
-        When the prediction for a picture is constant at every site.
-    DataError
-        When the recording cannot be scored, or its maps of a picture are all constant.
+    ModelError, DataError
+        As :func:`evaluate`.
     """
-    scored = score_features(
-        np.moveaxis(features, 1, -1),
+
+    def read(recording: Recording, layers: Sequence[str], progress: Report) -> dict[str, LayerFeatures]:
+        return {reading.layer: kept_small(features, recording.grid, options.reference_compat)}
+
+    return evaluate(Source(reading, (), None, read), [recording], benchmark, options, progress)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    score: FeatureScore
+    inner: NDArray[np.float64] | None
+
+
+def _score_layers(
+    source: Source, recordings: Sequence[Recording], benchmark: BenchmarkSpec, options: Options, progress: Report
+) -> list[dict[str, _Scored]]:
+    """Score every layer on recordings that share their pictures; read only the layers that are not kept."""
+    contents = _contents(recordings)
+    scored: list[dict[str, _Scored]] = [{} for _ in recordings]
+    missing = list(source.layers)
+    several = len(source.layers) > 1 and not options.reference_compat
+    if source.content is not None and options.kept:
+        for layer in source.layers:
+            for number, content in enumerate(contents):
+                found = _kept(_key(source.content, layer, content, benchmark, options), benchmark, several)
+                if found is not None:
+                    scored[number][layer] = found
+        missing = [layer for layer in source.layers if any(layer not in layers for layers in scored)]
+        if not missing and source.layers:
+            return scored
+    features = source.read(recordings[0], missing, progress)
+    names = list(features)
+    for number, layer in enumerate(names):
+        field = features.pop(layer).field(recordings[0].grid)
+        of = f"layer {number + 1} of {len(names)}, {layer}" if len(names) > 1 else "predicting left-out images"
+        told = source.content or store.array_content(field)
+        for place, recording in enumerate(recordings):
+            if layer in scored[place]:
+                continue
+            key = _key(told, layer, contents[place], benchmark, options)
+            found = _kept(key, benchmark, several) if options.kept else None
+            if found is None:
+                found = _score_layer(field, recording, benchmark, options, several, of, progress)
+                store.keep(key, vars(found.score))
+                if found.inner is not None:
+                    store.keep(_inner_key(key, benchmark), {"inner": found.inner})
+            scored[place][layer] = found
+    return [{layer: layers[layer] for layer in source.layers or names} for layers in scored]
+
+
+def _score_layer(
+    field: NDArray[np.floating[Any]],
+    recording: Recording,
+    benchmark: BenchmarkSpec,
+    options: Options,
+    several: bool,
+    of: str,
+    progress: Report,
+) -> _Scored:
+    score = score_field(
+        field,
         recording.maps,
-        reference_compat=reference_compat,
-        grid=recording.grid,
-        progress=lambda done, total: progress("predicting left-out images", done, total),
+        method=benchmark.method,
+        reference_compat=options.reference_compat,
+        progress=lambda done, total: progress(of, done, total),
     )
-    ceiling_kind, site_r_ceiling = ceiling_of(recording, reference_compat, np.random.default_rng(seed), progress)
-    image_ceiling = over_sites(site_r_ceiling)
-    _refuse_undefined(scored.image_r, image_ceiling, recording, reading, reference_compat)
-    low, high, error = bootstrap_over_images(_ceiled, scored.image_r, image_ceiling, rng=np.random.default_rng(seed))
-    return Result(
-        **vars(reading),
-        benchmark=benchmark.identifier,
-        benchmark_version=benchmark.version,
+    if not several:
+        return _Scored(score, None)
+    inner = inner_values(
+        field,
+        recording.maps,
+        benchmark.measure,
+        benchmark.method,
+        progress=lambda done, total: progress(f"{of}, inside the training images", done, total),
+    )
+    return _Scored(score, inner)
+
+
+def _key(told: str, layer: str, recording: str, benchmark: BenchmarkSpec, options: Options) -> str:
+    return store.key_of(
+        network=told,
+        layer=layer,
+        recording=recording,
+        method=benchmark.method,
+        view=benchmark.view,
+        reference_compat=options.reference_compat,
+    )
+
+
+def _inner_key(key: str, benchmark: BenchmarkSpec) -> str:
+    return store.key_of(inner=key, alignment=benchmark.measure == "alignment")
+
+
+def _kept(key: str, benchmark: BenchmarkSpec, several: bool) -> _Scored | None:
+    found = store.look_up(key)
+    inner = store.look_up(_inner_key(key, benchmark)) if several else {"inner": None}
+    if found is None or inner is None:
+        return None
+    told: dict[str, Any] = {"penalty": None} | found
+    try:
+        told |= {"score": float(told["score"]), "undefined": int(told["undefined"])}
+        return _Scored(FeatureScore(**told), inner["inner"])
+    except (KeyError, TypeError):  # of another scheme
+        return None
+
+
+def _array_result(
+    source: Source,
+    recording: Recording,
+    scored: dict[str, _Scored],
+    benchmark: BenchmarkSpec,
+    options: Options,
+    progress: Report,
+) -> ArrayResult:
+    layer_of_image = _choice(scored, benchmark, options)
+    taken: dict[str, NDArray[Any]] = {
+        name: np.stack([getattr(scored[layer].score, name)[image] for image, layer in enumerate(layer_of_image)])
+        for name in ("image_r", "map_rho", "map_rho_coarse", "site_r", "components", "predicted")
+    }
+    ceiling = ceiling_of(recording, benchmark, options.reference_compat, options.seed, options.kept, progress)
+    saliency = None
+    if benchmark.measure == "attribution":
+        if source.attribute is None:
+            raise ModelError(
+                f"Where in the picture {source.reading.model}'s prediction comes from cannot be traced: "
+                "that takes gradients of a torch network.",
+                "Score it on another benchmark, or give a network of timm (timm:<name>).",
+            )
+        saliency = source.attribute(recording, layer_of_image, progress)
+    values = _values(benchmark.measure, taken, saliency)
+    _refuse_undefined(values, ceiling, recording, source.reading.model, layer_of_image)
+    raw, bound = float(values.mean()), float(ceiling.image.mean())
+    interval = interval_of_arrays([(values, ceiling.image)], [0], np.random.default_rng(options.seed))
+    return ArrayResult(
         recording=recording.identifier,
         recording_sha256=recording.sha256,
+        citation=recording.citation,
         simulated=recording.simulated,
-        score=float(_ceiled(scored.image_r, image_ceiling)),
-        interval=(low, high),
-        error=error,
-        raw=scored.score,
-        ceiling=float(image_ceiling.mean()),
-        alignment=float(scored.map_rho.mean()),
-        image_r=scored.image_r,
-        image_ceiling=image_ceiling,
-        map_rho=scored.map_rho,
-        map_rho_coarse=scored.map_rho_coarse,
-        site_r=scored.site_r,
-        site_ceiling=site_r_ceiling,
-        components=scored.components,
-        predicted=scored.predicted,
+        window=recording.window,
+        score=raw / bound,
+        interval=interval[:2],
+        error=interval.error,
+        raw=raw,
+        ceiling=bound,
+        explained=raw**2 / bound,
+        alignment=float(taken["map_rho"].mean()),
+        ceiling_kind=ceiling.kind,
+        layers=tuple(
+            LayerValue(
+                layer=layer,
+                raw=float(_values(benchmark.measure, vars(found.score), None).mean()),
+                alignment=float(found.score.map_rho.mean()),
+                image_r=tuple(map(float, found.score.image_r)),
+                chosen=layer_of_image.count(layer),
+            )
+            for layer, found in scored.items()
+        ),
+        layer_of_image=layer_of_image,
+        image_ceiling=ceiling.image,
+        site_ceiling=ceiling.site,
         neural=recording.maps,
         degrees_y=recording.grid.y,
         degrees_x=recording.grid.x,
         images=recording.names,
         sites=recording.sites,
-        window=recording.window,
-        ceiling_kind=ceiling_kind,
-        formula=PUBLISHED_FORMULA if reference_compat else FORMULA,
-        reference_compat=reference_compat,
-        citation=recording.citation,
-        bootstrap_seed=seed,
+        saliency=saliency,
+        **taken,
     )
 
 
-def ceiling_of(
-    recording: Recording,
-    reference_compat: bool = False,
-    rng: np.random.Generator | None = None,
-    progress: Report = silent,
-) -> tuple[str, NDArray[np.float64]]:
-    """Take the noise ceiling of a recording: from its repeats where it keeps several, else from its other sites.
-
-    Returns
-    -------
-    str
-        Which one, in words.
-    array, shape (image, site)
-        The ceiling of each map; of the published one, that of each image.
-
-    Raises
-    ------
-    ArrayError
-        When there are neither repeats nor two sites.
-    """
-    if reference_compat:
-        return REFERENCE, np.repeat(reference_ceiling(recording.maps)[:, None], len(recording.sites), axis=1)
-    if recording.repeats is not None and recording.repeats.shape[1] > 1:
-        return SPLIT_HALF, split_half_ceiling(recording.repeats, rng)
-    return SITES, site_ceiling(recording.maps, progress=progress)
+def _values(measure: str, taken: dict[str, NDArray[Any]], saliency: Saliency | None) -> NDArray[np.float64]:
+    """What the measure of a benchmark makes of each image, shape (image,)."""
+    if measure == "attribution" and saliency is not None:
+        return saliency.rho
+    values: NDArray[np.float64] = taken["map_rho" if measure == "alignment" else "image_r"]
+    return values
 
 
-def _ceiled(raw: NDArray[np.float64], ceiling: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-    ratio: NDArray[np.float64] = raw.mean(axis=axis) / ceiling.mean(axis=axis)
-    return ratio
+def _choice(scored: dict[str, _Scored], benchmark: BenchmarkSpec, options: Options) -> tuple[str, ...]:
+    images = len(next(iter(scored.values())).score.image_r)
+    if len(scored) == 1:
+        return tuple(scored) * images
+    if options.reference_compat:
+        means = {layer: _values(benchmark.measure, vars(found.score), None).mean() for layer, found in scored.items()}
+        return (max(means, key=lambda layer: (not np.isnan(means[layer]), means[layer])),) * images
+    return chosen_layers({layer: found.inner for layer, found in scored.items() if found.inner is not None})
 
 
-def _refuse_undefined(
-    image_r: NDArray[np.float64],
-    image_ceiling: NDArray[np.float64],
-    recording: Recording,
-    reading: Reading,
-    reference_compat: bool,
-) -> None:
-    names = np.array(recording.names)
+def _result(
+    source: Source,
+    recordings: Sequence[Recording],
+    arrays: list[ArrayResult],
+    benchmark: BenchmarkSpec,
+    options: Options,
+) -> Result:
+    pairs = [(_values(benchmark.measure, vars(array), array.saliency), array.image_ceiling) for array in arrays]
+    pictures = [recording.images for recording in recordings]
+    interval = interval_of_arrays(pairs, pictures, np.random.default_rng(options.seed))
+    means: dict[str, Any] = {
+        name: float(np.mean([getattr(array, name) for array in arrays]))
+        for name in ("score", "raw", "ceiling", "explained", "alignment")
+    }
+    return Result(
+        **vars(source.reading) | {"layer": _read_layer(arrays, options)},
+        benchmark=benchmark.identifier,
+        benchmark_version=benchmark.version,
+        measure=benchmark.measure,
+        interval=interval[:2],
+        error=interval.error,
+        formula=formula_of(benchmark, len(arrays), options.reference_compat),
+        notes=notes_on(arrays, benchmark),
+        arrays=tuple(arrays),
+        bootstrap_seed=options.seed,
+        reference_compat=options.reference_compat,
+        **means,
+    )
+
+
+def _read_layer(arrays: Sequence[ArrayResult], options: Options) -> str:
+    tried = [value.layer for value in arrays[0].layers]
+    if len(tried) == 1:
+        return tried[0]
+    return f"{'best' if options.reference_compat else 'chosen'} of {len(tried)}"
+
+
+def _same_pictures(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
+    """Recordings by the pictures and positions that they share: these are read once."""
+    groups: dict[Any, list[Recording]] = {}
+    for recording in recordings:
+        grid = recording.grid
+        key = (recording.images, grid.y.tobytes(), grid.x.tobytes(), grid.extent)
+        groups.setdefault(key, []).append(recording)
+    yield from groups.values()
+
+
+def _contents(recordings: Sequence[Recording]) -> list[str]:
+    return [store.recording_content(recording) for recording in recordings]
+
+
+def _refuse_unfit(recording: Recording, reference_compat: bool) -> None:
     if reference_compat and (maps := constant_maps(recording)):
         named = ", ".join(f"{site} on {image}" for site, image in maps[:4])
         raise DataError(
             f"{recording.identifier}: {len(maps)} maps are constant ({named}); the published code gives no score then.",
             "Leave out reference_compat, or these sites.",
         )
-    if (constant := names[np.isnan(image_ceiling)]).size:
+
+
+def _refuse_undefined(
+    values: NDArray[np.float64], ceiling: ArrayCeiling, recording: Recording, model: str, layers: Sequence[str]
+) -> None:
+    names = np.array(recording.names)
+    if (constant := names[np.isnan(ceiling.image)]).size:
         raise DataError(
             f"{recording.identifier}: every site's map is constant on {', '.join(constant)}: "
             "a correlation with it is undefined.",
             "Leave these pictures out of the recording.",
         )
-    if not image_ceiling.mean() > 0:
+    if not ceiling.image.mean() > 0:
         raise DataError(
-            f"The noise ceiling of {recording.identifier} is {image_ceiling.mean():.3f}: its maps agree in nothing.",
+            f"The noise ceiling of {recording.identifier} is {ceiling.image.mean():.3f}: its maps agree in nothing.",
             "No score can be divided by it; check the window and the sites of the recording.",
         )
-    if (undefined := names[np.isnan(image_r)]).size:
+    if (undefined := np.flatnonzero(np.isnan(values))).size:
         raise ModelError(
-            f"The layer {reading.layer!r} of {reading.model} predicts a constant map on {', '.join(undefined)}: "
-            "a correlation with it is undefined.",
+            f"The layer {layers[undefined[0]]!r} of {model} predicts a constant map on "
+            f"{', '.join(names[undefined])}: a correlation with it is undefined.",
             "Choose a layer whose activation varies over the picture.",
         )

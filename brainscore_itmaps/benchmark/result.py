@@ -1,23 +1,25 @@
 """What came out: every number, what it was made from, and how."""
 
+import csv
 import json
 import platform
 import re
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.files import ANOTHER_FOLDER, replacing
+from brainscore_itmaps.benchmark.store import package_versions
+from brainscore_itmaps.errors import DataError, one_line
+from brainscore_itmaps.files import ANOTHER_FOLDER, replacing, sha256
 
-FORMULA = "mean over images of (median over sites of Pearson r over positions), divided by the same of the ceiling"
-PUBLISHED_FORMULA = (
-    "mean over images of (median over sites of Pearson r over positions), divided by the published ceiling"
-)
+FORMAT = "brainscore_itmaps result"
+VERSION = 2
+NAMES = ("images", "interval", "layer_of_image", "sites", "window")  # kept in both files; tuples, not arrays
 PACKAGES = (
     "brainscore_itmaps",
     "brainscore_vision",
@@ -30,7 +32,54 @@ PACKAGES = (
 )
 
 
-@dataclass(frozen=True)
+class LayerValue(NamedTuple):
+    """How one layer does on an array, all images.
+
+    Attributes
+    ----------
+    layer : str
+    raw : float
+        In the measure of the benchmark, not divided by a ceiling.
+    alignment : float
+        Mean over images of Spearman rho between predicted and recorded map, averaged over sites.
+    image_r : tuple of float
+        Median over sites of Pearson r, of each image.
+    chosen : int
+        For how many images this layer was read.
+    """
+
+    layer: str
+    raw: float
+    alignment: float
+    image_r: tuple[float, ...]
+    chosen: int
+
+
+class Saliency(NamedTuple):
+    """Where in each picture the predicted response comes from, and its controls.
+
+    Attributes
+    ----------
+    maps : array, shape (image, y, x)
+        Size of the attribution, averaged around each position.
+    rho : array, shape (image,)
+        Spearman rho with the recorded map averaged over sites.
+    centre_rho : array, shape (image,)
+        The same of nearness to the picture's centre, whatever the picture.
+    random_rho : array, shape (image,)
+        The same of the network with random weights.
+    method : str
+        Of attribution.
+    """
+
+    maps: NDArray[np.float64]
+    rho: NDArray[np.float64]
+    centre_rho: NDArray[np.float64]
+    random_rho: NDArray[np.float64]
+    method: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reading:
     """Which layer of which network was read, and how the pictures were shown to it.
 
@@ -41,9 +90,11 @@ class Reading:
     imagenet_top1, imagenet_top1_source : float, str or None
         ImageNet accuracy of these weights in percent and who measured it, where it is known.
     layer : str
-        The layer.
+        The layer; of several, how it was chosen.
     field_of_view : str
         What of each picture the network saw.
+    device : str
+        Where it was computed.
     """
 
     model: str
@@ -53,36 +104,49 @@ class Reading:
     imagenet_top1_source: str | None
     layer: str
     field_of_view: str
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
-class Result(Reading):
-    """Score of one layer of one network on one recording.
+class ArrayResult:
+    """How well the maps of one array are predicted.
 
     Attributes
     ----------
-    model, weights, weights_sha256, imagenet_top1, imagenet_top1_source, layer, field_of_view
-        See :class:`Reading`.
-    benchmark, benchmark_version, recording, recording_sha256 : str, int
-        What it was scored on.
+    recording, recording_sha256, citation : str
+        Of the array.
     simulated : bool
         True when no animal was recorded.
+    window : (int, int)
+        Milliseconds after stimulus onset.
     score : float
-        Ceiled neural predictivity, see ``formula``.
+        ``raw / ceiling``.
     interval : (float, float)
         95 % bootstrap interval of ``score`` over images.
     error : float
         Bootstrap standard error of ``score``.
     raw, ceiling : float
-        Numerator and denominator of ``score``.
+        Means over images, in the measure of the benchmark.
+    explained : float
+        ``raw**2 / ceiling``, the other normalisation that Brain-Score's benchmarks use.
     alignment : float
         Mean over images of ``map_rho``.
-    image_r, image_ceiling, map_rho, map_rho_coarse : array, shape (image,)
-        Median site correlation, ceiling, and Spearman correlation of the two maps averaged over sites, at the full grid
-        and over tiles of about 4 x 4 positions.
-    site_r, site_ceiling : array, shape (image, site)
-        Pearson correlation over positions, and its ceiling (the published one is that of the image, at every site); NaN
-        where a map is constant.
+    ceiling_kind : str
+        How the ceiling was taken.
+    layers : tuple of LayerValue
+        Every layer that was tried.
+    layer_of_image : tuple of str
+        Which of them predicted each image.
+    image_r, map_rho, map_rho_coarse : array, shape (image,)
+        Median site correlation, and Spearman rho of the two maps averaged over sites, at the full grid and over tiles
+        of about 4 x 4 positions.
+    image_ceiling : array, shape (image,)
+        Ceiling of each image, in the measure of the benchmark.
+    site_r : array, shape (image, site)
+        Pearson correlation over positions; NaN where a map is constant.
+    site_ceiling : array, shape (image, site)
+        Its ceiling; where the measure compares maps averaged over sites, or the ceiling is the published one, that of
+        the image at every site.
     components : array, shape (image,)
         PLS components used when that image was left out.
     predicted, neural : array, shape (image, y, x, site)
@@ -91,12 +155,80 @@ class Result(Reading):
         Positions of the maps, degrees of visual angle below and to the right of the picture's centre.
     images, sites : tuple of str
         Names of the pictures and of the sites.
-    window : (int, int)
-        Milliseconds after stimulus onset.
-    ceiling_kind, formula, citation : str
-        How to read the numbers, and what to cite.
+    saliency : Saliency or None
+        Where attribution was asked for.
+    """
+
+    recording: str
+    recording_sha256: str
+    citation: str
+    simulated: bool
+    window: tuple[int, int]
+    score: float
+    interval: tuple[float, float]
+    error: float
+    raw: float
+    ceiling: float
+    explained: float
+    alignment: float
+    ceiling_kind: str
+    layers: tuple[LayerValue, ...]
+    layer_of_image: tuple[str, ...]
+    image_r: NDArray[np.float64]
+    map_rho: NDArray[np.float64]
+    map_rho_coarse: NDArray[np.float64]
+    image_ceiling: NDArray[np.float64]
+    site_r: NDArray[np.float64]
+    site_ceiling: NDArray[np.float64]
+    components: NDArray[np.int64]
+    predicted: NDArray[np.float64]
+    neural: NDArray[np.float64]
+    degrees_y: NDArray[np.float64]
+    degrees_x: NDArray[np.float64]
+    images: tuple[str, ...]
+    sites: tuple[str, ...]
+    saliency: Saliency | None = None
+
+    @property
+    def undefined_sites(self) -> int:
+        """How many site correlations or their ceilings are undefined because a map is constant, over all images."""
+        return int((np.isnan(self.site_r) | np.isnan(self.site_ceiling)).sum())
+
+    @property
+    def layer(self) -> str:
+        """The layer that was read; of several, those that were chosen, the most frequent first."""
+        ranked = sorted({*self.layer_of_image}, key=lambda layer: -self.layer_of_image.count(layer))
+        if len(ranked) == 1:
+            return ranked[0]
+        return ", ".join(f"{layer} ({self.layer_of_image.count(layer)})" for layer in ranked)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Reading):
+    """Score of a network on a benchmark of one or several arrays.
+
+    Attributes
+    ----------
+    model, weights, weights_sha256, imagenet_top1, imagenet_top1_source, layer, field_of_view
+        See :class:`Reading`.
+    benchmark, benchmark_version : str, int
+        What it was scored on.
+    measure : str
+        What was compared: see :class:`~brainscore_itmaps.benchmark.catalogue.BenchmarkSpec`.
+    score, raw, ceiling, explained, alignment : float
+        Means over the arrays.
+    interval : (float, float)
+        95 % bootstrap interval of ``score`` over images; arrays that were shown the same pictures are drawn the same.
+    error : float
+        Bootstrap standard error of ``score``.
+    formula : str
+        What ``score`` is, in words.
+    notes : tuple of str
+        What a reader should know of these numbers.
+    arrays : tuple of ArrayResult
+        Each array.
     reference_compat : bool
-        True when the choices of the published code were made from the features on (docs/reference.md).
+        True when the choices of the published code were made (docs/reference.md).
     bootstrap_seed : int
         Seed of the interval.
     versions : dict
@@ -107,76 +239,160 @@ class Result(Reading):
 
     benchmark: str
     benchmark_version: int
-    recording: str
-    recording_sha256: str
-    simulated: bool
+    measure: str
     score: float
     interval: tuple[float, float]
     error: float
     raw: float
     ceiling: float
+    explained: float
     alignment: float
-    image_r: NDArray[np.float64]
-    image_ceiling: NDArray[np.float64]
-    map_rho: NDArray[np.float64]
-    map_rho_coarse: NDArray[np.float64]
-    site_r: NDArray[np.float64]
-    site_ceiling: NDArray[np.float64]
-    components: NDArray[np.int64]
-    predicted: NDArray[np.float64]
-    neural: NDArray[np.float64]
-    degrees_y: NDArray[np.float64]
-    degrees_x: NDArray[np.float64]
-    images: tuple[str, ...]
-    sites: tuple[str, ...]
-    window: tuple[int, int]
-    ceiling_kind: str
-    citation: str
+    formula: str
+    notes: tuple[str, ...]
+    arrays: tuple[ArrayResult, ...]
     bootstrap_seed: int
     reference_compat: bool = False
-    formula: str = FORMULA
-    versions: dict[str, str] = field(default_factory=lambda: {"python": platform.python_version()} | _versions())
+    versions: dict[str, str] = field(
+        default_factory=lambda: {"python": platform.python_version()} | package_versions(PACKAGES)
+    )
     written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
+    def simulated(self) -> bool:
+        """True when no animal was recorded, for any of the arrays."""
+        return any(array.simulated for array in self.arrays)
+
+    @property
     def undefined_sites(self) -> int:
-        """How many site correlations or their ceilings are undefined because a map is constant, over all images."""
-        return int((np.isnan(self.site_r) | np.isnan(self.site_ceiling)).sum())
+        """How many site correlations or their ceilings are undefined because a map is constant."""
+        return sum(array.undefined_sites for array in self.arrays)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the arrays over sites and positions, ready for JSON."""
-        small = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if np.ndim(getattr(self, f.name)) < 2}
-        return small | {"undefined_sites": self.undefined_sites}
+        own = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name != "arrays"}
+        derived = {"simulated": self.simulated, "undefined_sites": self.undefined_sites}
+        return (
+            {"format": FORMAT, "version": VERSION}
+            | own
+            | derived
+            | {"arrays": [_small(array) for array in self.arrays]}
+        )
 
-    def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> tuple[Path, Path]:
-        """Write ``<model>--<layer>--<recording>.json``, the ``.npz`` of all arrays beside it; each appears complete.
+    def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> tuple[Path, Path, Path]:
+        """Write ``<model>--<layer>--<benchmark>.json``, ``.csv`` and ``.npz``; each appears complete.
+
+        The JSON holds all but the large arrays, which are in the NPZ; the CSV holds one row a recorded map.
 
         Returns
         -------
-        the two paths
+        the three paths
         """
-        weights = f"-{self.weights}" if self.weights.startswith("random") else ""
-        published = "-reference" if self.reference_compat and not self.recording.endswith("-reference") else ""
-        parts = (f"{self.model}{weights}", self.layer, self.recording + published)
-        stem = "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
-        folder = Path(folder)
-        arrays = {f.name: getattr(self, f.name) for f in fields(self) if np.ndim(getattr(self, f.name)) > 0}
-        told = ("model", "weights", "layer", "benchmark", "recording", "simulated", "score")
-        with replacing(folder / f"{stem}.npz", fix) as beside:
-            np.savez_compressed(beside, **arrays, **{name: getattr(self, name) for name in told})
-        with replacing(folder / f"{stem}.json", fix) as beside:
-            beside.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        return folder / f"{stem}.json", folder / f"{stem}.npz"
+        stem = Path(folder) / self._stem()
+        paths = tuple(stem.with_name(f"{stem.name}.{ending}") for ending in ("json", "csv", "npz"))
+        with replacing(paths[2], fix) as beside:
+            np.savez_compressed(beside, **self._arrays())
+            arrays_sha256 = sha256(beside)
+        with replacing(paths[1], fix) as beside, beside.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(self._rows())
+        with replacing(paths[0], fix) as beside:
+            told = self.to_dict() | {"npz_sha256": arrays_sha256}
+            beside.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        return paths  # type: ignore[return-value]
 
+    @classmethod
+    def load(cls, file: Path | str) -> "Result":
+        """Read what :meth:`save` wrote, from its JSON file and the NPZ beside it.
 
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in PACKAGES:
+        Raises
+        ------
+        DataError
+            When one is missing, damaged, of another version, or not the one that was written with the other.
+        """
+        path = Path(file)
         try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
+            told = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(told, dict) or told.get("format") != FORMAT or told.get("version") != VERSION:
+                raise ValueError(f"it is no {FORMAT} of version {VERSION}")
+            beside = path.with_suffix("").with_name(path.name.removesuffix(".json") + ".npz")
+            if sha256(beside) != told["npz_sha256"]:
+                raise ValueError(f"{beside.name} is not the file that was written with it")
+            with np.load(beside, allow_pickle=False) as opened:
+                stored = {name: opened[name] for name in opened}
+            several = len(told["arrays"]) > 1
+            arrays = tuple(_array_result(small, stored, several) for small in told["arrays"])
+            own = {f.name: _tuples(told[f.name]) for f in fields(cls) if f.name != "arrays"}
+            return cls(**own, arrays=arrays)
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+            raise DataError(
+                f"{path} cannot be read as a result: {one_line(error)}.", "Score again; the kept layers make it quick."
+            ) from error
+
+    def _stem(self) -> str:
+        weights = f"-{self.weights}" if self.weights.startswith("random") else ""
+        identified = [array.recording.endswith("-reference") for array in self.arrays]
+        published = "-reference" if self.reference_compat and not all(identified) else ""
+        parts = (f"{self.model}{weights}", self.layer, self.benchmark + published)
+        return "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
+
+    def _arrays(self) -> dict[str, Any]:
+        told = ("model", "weights", "layer", "benchmark", "simulated", "score")
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in told}
+        for array in self.arrays:
+            prefix = f"{array.recording}/" if len(self.arrays) > 1 else ""
+            for f in fields(array):
+                if f.name not in ("layers", "saliency") and np.ndim(getattr(array, f.name)) > 0:
+                    arrays[prefix + f.name] = getattr(array, f.name)
+            if array.saliency is not None:
+                arrays[f"{prefix}saliency"] = array.saliency.maps
+        return arrays
+
+    def _rows(self) -> list[list[Any]]:
+        names = ["model", "benchmark", "simulated", "array", "image", "site", "layer", "r", "ceiling"]
+        rows: list[list[Any]] = [names]
+        for array in self.arrays:
+            for i, image in enumerate(array.images):
+                for s, site in enumerate(array.sites):
+                    values = (array.site_r[i, s], array.site_ceiling[i, s])
+                    shown = ["" if np.isnan(value) else repr(float(value)) for value in values]
+                    where = (self.model, self.benchmark, array.simulated, array.recording, image, site)
+                    rows.append([*where, array.layer_of_image[i], *shown])
+        return rows
+
+
+def _small(array: ArrayResult) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for f in fields(array):
+        value = getattr(array, f.name)
+        if f.name == "layers":
+            told[f.name] = [{name: _plain(item) for name, item in layer._asdict().items()} for layer in value]
+        elif f.name == "saliency":
+            if value is not None:
+                told[f.name] = {name: _plain(item) for name, item in value._asdict().items() if name != "maps"}
+        elif np.ndim(value) < 2:
+            told[f.name] = _plain(value)
+    return told | {"undefined_sites": array.undefined_sites}
+
+
+def _array_result(small: dict[str, Any], stored: dict[str, Any], several: bool) -> ArrayResult:
+    prefix = f"{small['recording']}/" if several else ""
+    values: dict[str, Any] = {}
+    for f in fields(ArrayResult):
+        if f.name == "layers":
+            values[f.name] = tuple(LayerValue(**{k: _tuples(v) for k, v in layer.items()}) for layer in small["layers"])
+        elif f.name == "saliency":
+            if f.name in small:
+                told = small[f.name]
+                rhos = {name: np.array(told[name], np.float64) for name in ("rho", "centre_rho", "random_rho")}
+                values[f.name] = Saliency(stored[f"{prefix}saliency"], **rhos, method=told["method"])
+        elif prefix + f.name in stored and stored[prefix + f.name].ndim > 0 and f.name not in NAMES:
+            values[f.name] = stored[prefix + f.name]
+        else:
+            values[f.name] = _tuples(small[f.name])
+    return ArrayResult(**values)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(np.nan if item is None else item for item in value) if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Which names can be scored; answered without importing Brain-Score or torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
@@ -10,9 +11,22 @@ from brainscore_itmaps.models.zoo import ZOO
 
 
 def refuse_unknown(
-    model: str | None, benchmark: str | None, layer: str | None = None, weights: str = "pretrained"
+    model: str | None,
+    benchmark: str | None,
+    layers: str | Sequence[str] | None = None,
+    weights: str = "pretrained",
+    elsewhere: bool = False,
 ) -> None:
     """Refuse names that nothing has, in well under a second: no network library is imported.
+
+    Parameters
+    ----------
+    model, benchmark : str, optional
+        Names.
+    layers, weights
+        What was asked of the model.
+    elsewhere : bool
+        Let benchmarks of Brain-Score's own pass.
 
     Raises
     ------
@@ -22,13 +36,17 @@ def refuse_unknown(
         For the model.
     """
     if benchmark is not None and benchmark not in CATALOGUE and not is_folder_of_maps(benchmark):
-        if benchmark in identifiers("benchmarks"):
+        known = identifiers("benchmarks")
+        if benchmark not in known:
+            raise UsageError(
+                f"There is no benchmark named {benchmark!r}.",
+                nearest(benchmark, CATALOGUE, nearest(benchmark, known, f"Ours: {', '.join(CATALOGUE)}.")),
+            )
+        if not elsewhere:
             raise UsageError(
                 f"{benchmark} is a benchmark of Brain-Score's own, not one of spatial maps.",
-                "Score it through Brain-Score: python -m brainscore_vision score "
-                f"--model_identifier={model} --benchmark_identifier={benchmark}.",
+                f"`brainscore score --model {model} --benchmark {benchmark}` scores it, and score_elsewhere in Python.",
             )
-        raise UsageError(f"There is no benchmark named {benchmark!r}.", nearest(benchmark, CATALOGUE))
     if model is None or model in ZOO:
         return
     if model.startswith("timm:"):
@@ -40,10 +58,10 @@ def refuse_unknown(
             raise ModelError(f"There is no model named {model!r}, but timm has one.", f"Use --model timm:{model}.")
         named = f"Known: {', '.join(ZOO)}, timm:<any timm name>, and {len(known)} identifiers of Brain-Score's models."
         raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *known], named))
-    if layer is not None or weights != "pretrained":
+    if layers is not None or weights != "pretrained":
         raise UsageError(
             f"{model} is a model of Brain-Score's: it brings its own layer and its own weights.",
-            "Leave out --layer and --weights, or name a network of timm (timm:<name>).",
+            "Leave out --layers and --weights, or name a network of timm (timm:<name>).",
         )
 
 
@@ -55,3 +73,8 @@ def is_folder_of_maps(benchmark: str) -> bool:
 def is_ours(model: str) -> bool:
     """Is this a network that our own hooks read? Otherwise Brain-Score loads it."""
     return model in ZOO or model.startswith("timm:")
+
+
+def is_elsewhere(benchmark: str) -> bool:
+    """Is this a benchmark of Brain-Score's own?"""
+    return benchmark not in CATALOGUE and not is_folder_of_maps(benchmark)

@@ -2,37 +2,52 @@
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
+from brainscore_itmaps.benchmark.attribution import network_attribution
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
-from brainscore_itmaps.benchmark.evaluate import evaluate
+from brainscore_itmaps.benchmark.evaluate import Options, evaluate
 from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.benchmark.source import network_source
 from brainscore_itmaps.bridge.names import is_ours, refuse_unknown
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
-from brainscore_itmaps.models.load import Network, Weights
+from brainscore_itmaps.data.simulated import IDENTIFIER as SIMULATED
+from brainscore_itmaps.errors import DataError, ItMapsError, ModelError, UsageError, one_line
+from brainscore_itmaps.features.record import BATCH_SIZE
+from brainscore_itmaps.features.screen import placed_on_screen
+from brainscore_itmaps.models.load import Network, Weights, on_device
 from brainscore_itmaps.models.load import load_model as load_network
 from brainscore_itmaps.progress import Report, silent
+
+GUEST = {"BS_INSTALL_DEPENDENCIES": "no", "TQDM_DISABLE": "1"}
 
 
 def score(
     model: str | Network,
     benchmark: str | Path | Recording = "it_maps_simulated",
-    layer: str | None = None,
+    layers: str | Sequence[str] | None = None,
+    *,
+    window: tuple[int, int] | str | None = None,
     weights: Weights = "pretrained",
     seed: int = 0,
+    batch_size: int = BATCH_SIZE,
+    device: str = "auto",
+    attribution: str = "gradient",
     reference_compat: bool = False,
+    fresh: bool = False,
     progress: Report = silent,
 ) -> Result:
     """Score a network on a benchmark.
 
     A network of ours, or of timm, is read by our own hooks. A model of Brain-Score's is asked to look at the pictures
     through Brain-Score's interface. Both ways meet at the recording's grid and give the same number for the same
-    network.
+    network. What was computed is kept (``ITMAPS_HOME``) under a hash of everything it was computed from, and is not
+    computed again.
 
     Parameters
     ----------
@@ -40,15 +55,26 @@ def score(
         A name from the zoo, ``timm:<name>``, any model identifier of Brain-Score, or a loaded network.
     benchmark : str or Recording
         A name from our catalogue; or a recording, or the folder that it was saved in.
-    layer : str, optional
-        Layer to read out, by default the one committed to IT; not for Brain-Score's models, which commit their own.
+    layers : str or sequence of str, optional
+        Layer to read out, by default the one committed to IT. Of several, or of "all" blocks, one is chosen for every
+        picture on all the other pictures. Not for Brain-Score's models, which commit their own.
+    window : (int, int) or str, optional
+        Milliseconds after stimulus onset, or a window's name; see :func:`~brainscore_itmaps.load_recording`.
     weights : "pretrained" or "random"
         Random weights must be asked for, and the result says so.
     seed : int
         Of random weights.
+    batch_size : int
+        Pictures shown at once; changes the memory it takes, not the score.
+    device : str
+        "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1" or "mps".
+    attribution : "gradient", "integrated_gradients" or "smoothgrad"
+        For benchmarks of attribution; all but the first need captum.
     reference_compat : bool
-        Make every choice of the published code (docs/reference.md); load the recording with it too. A model of
+        Make every choice of the published code (docs/reference.md), also when a recording is loaded by name. A model of
         Brain-Score's keeps its own preprocessing.
+    fresh : bool
+        Compute anew what is kept.
     progress : callable
         Told (what is being done, steps done, steps in all).
 
@@ -56,6 +82,8 @@ def score(
     ------
     UsageError, ModelError
         When a name is not known, with the names that look most like it.
+    DataError
+        When a recording cannot be had or scored.
     """
     if not isinstance(model, str | Network):
         raise UsageError(
@@ -68,36 +96,56 @@ def score(
         raise UsageError(
             f"{benchmark!r} is no benchmark.", "Give a name, a recording, or the folder that it was saved in."
         )
-    if isinstance(benchmark, Recording):
-        spec, recording = of_recording(benchmark), benchmark
-        refuse_unknown(model if isinstance(model, str) else None, None, layer, weights)
-    else:
-        refuse_unknown(model if isinstance(model, str) else None, benchmark, layer, weights)
-        recording = recording_of(benchmark)
-        spec = CATALOGUE.get(benchmark) or of_recording(recording)
-    if isinstance(model, str) and not is_ours(model):
-        return _score_through_brain_score(model, spec, recording, reference_compat, progress)
+    if batch_size < 1:
+        raise UsageError(f"Batches of {batch_size} pictures cannot be shown.", "Give 1 or more.")
+    named = model if isinstance(model, str) else None
+    refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, layers, weights)
+    recordings = recordings_of(benchmark, window, reference_compat, progress)
+    spec = (CATALOGUE.get(benchmark) if isinstance(benchmark, str) else None) or of_recording(recordings[0])
+    if reference_compat and spec.view != "whole":
+        raise UsageError(
+            "The published code shows whole pictures only.", f"Leave out reference_compat, or {spec.view}."
+        )
+    options = Options(reference_compat=reference_compat, kept=not fresh)
+    if named is not None and not is_ours(named):
+        return _score_through_brain_score(named, spec, recordings, options, progress)
     progress("loading the network", 0, 1)
-    network = load_network(model, weights, seed) if isinstance(model, str) else model
-    return evaluate(network, recording, spec, layer=layer, reference_compat=reference_compat, progress=progress)
+    network = on_device(load_network(model, weights, seed) if isinstance(model, str) else model, device)
+    source = network_source(
+        network, layers, spec.view, batch_size, reference_compat, network_attribution(network, attribution)
+    )
+    if spec.view == "screen":
+        recordings = [placed_on_screen(recording, network.spec.visual_degrees) for recording in recordings]
+    return evaluate(source, recordings, spec, options, progress)
 
 
-def recording_of(benchmark: str) -> Recording:
-    """Load the recording of a benchmark, by its name or by the folder that it was saved in."""
-    if benchmark in CATALOGUE:
-        return load_recording(CATALOGUE[benchmark].recording)
-    return Recording.load(Path(benchmark).expanduser())
+def recordings_of(
+    benchmark: str | Recording,
+    window: tuple[int, int] | str | None = None,
+    reference_compat: bool = False,
+    progress: Report = silent,
+) -> list[Recording]:
+    """Load the recordings of a benchmark, by its name or by the folder that one was saved in."""
+    if isinstance(benchmark, str) and benchmark in CATALOGUE:
+        names = CATALOGUE[benchmark].recordings
+        return [
+            load_recording(name, window, reference_compat=reference_compat and name != SIMULATED, progress=progress)
+            for name in names
+        ]
+    if window is not None:
+        raise UsageError("A recording of your own has its window already.", "Leave out the window.")
+    return [benchmark if isinstance(benchmark, Recording) else Recording.load(Path(benchmark).expanduser())]
 
 
 def of_recording(recording: Recording) -> BenchmarkSpec:
     """The benchmark that a recording of one's own is, unnamed in the catalogue."""
-    return BenchmarkSpec(recording.identifier, recording=recording.identifier, version=1, citation=recording.citation)
+    return BenchmarkSpec(recording.identifier, recordings=(recording.identifier,), citation=recording.citation)
 
 
 def _score_through_brain_score(
-    model: str, spec: BenchmarkSpec, recording: Recording, reference_compat: bool, progress: Report
+    model: str, spec: BenchmarkSpec, recordings: list[Recording], options: Options, progress: Report
 ) -> Result:
-    with _as_a_guest():
+    with as_a_guest():
         attach()
         from brainscore_vision import load_model
 
@@ -105,31 +153,81 @@ def _score_through_brain_score(
 
         progress("loading the network", 0, 1)
         try:
-            candidate = load_model(model)
-            progress("recording features", 0, 1)
-            benchmark = ItMapsBenchmark(spec, recording)
-            result: Result = benchmark.evaluate(candidate, reference_compat=reference_compat, progress=progress)
+            return ItMapsBenchmark(spec, recordings).evaluate(load_model(model), options, progress)
         except ItMapsError:
             raise
         except Exception as error:  # somebody else's model may fail in any way
-            raise ModelError(
-                f"Brain-Score's model {model} could not be scored: {one_line(error)}.",
+            raise _of_theirs(model, error) from error
+
+
+def score_elsewhere(model: str, benchmark: str, weights: Weights = "pretrained", seed: int = 0) -> Any:
+    """Score a network on a benchmark of Brain-Score's own.
+
+    Without its runs of pip, without a pickle of the score in its folder, and without what it prints.
+
+    Parameters
+    ----------
+    model : str
+        A name from the zoo, ``timm:<name>``, or any model identifier of Brain-Score.
+    benchmark : str
+        An identifier of Brain-Score's.
+    weights, seed
+        As in :func:`score`.
+
+    Returns
+    -------
+    brainscore_core.metrics.Score
+
+    Raises
+    ------
+    ModelError, DataError
+        When the network or the benchmark cannot be loaded or scored.
+    """
+    with as_a_guest(), Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        attach()
+        from brainscore_core.benchmarks import score_benchmark
+        from brainscore_vision import load_benchmark, load_model
+
+        try:
+            loaded = load_benchmark(benchmark)
+        except Exception as error:
+            raise DataError(
+                f"Brain-Score's benchmark {benchmark} could not be loaded: {one_line(error)}.",
                 "It may need a download or a package; `brainscore --debug score ...` shows where it failed.",
             ) from error
-        return result
+        try:
+            if is_ours(model):
+                from brainscore_itmaps.bridge.models import brain_model
+
+                candidate = brain_model(load_network(model, weights, seed))
+            else:
+                candidate = load_model(model)
+            return score_benchmark(loaded, candidate)
+        except ItMapsError:
+            raise
+        except Exception as error:
+            raise _of_theirs(model, error) from error
+
+
+def _of_theirs(model: str, error: Exception) -> ModelError:
+    return ModelError(
+        f"Brain-Score's model {model} could not be scored: {one_line(error)}.",
+        "It may need a download or a package; `brainscore --debug score ...` shows where it failed.",
+    )
 
 
 @contextmanager
-def _as_a_guest() -> Iterator[None]:
-    """Brain-Score without its pip runs and its FutureWarning; the environment is given back."""
-    before = os.environ.get("BS_INSTALL_DEPENDENCIES")
-    os.environ["BS_INSTALL_DEPENDENCIES"] = "no"
+def as_a_guest() -> Iterator[None]:
+    """Brain-Score without its pip runs, its bars and its FutureWarning; the environment is given back."""
+    before = {name: os.environ.get(name) for name in GUEST}
+    os.environ |= GUEST
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="xarray subclass Score should explicitly define __slots__")
             yield
     finally:
-        if before is None:
-            del os.environ["BS_INSTALL_DEPENDENCIES"]
-        else:
-            os.environ["BS_INSTALL_DEPENDENCIES"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,13 +1,15 @@
 """`brainscore score`: one network on one benchmark."""
 
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Column, Table
 
-from brainscore_itmaps.bridge.names import refuse_unknown
-from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say
+from brainscore_itmaps.bridge.names import is_elsewhere, refuse_unknown
+from brainscore_itmaps.cli.score_print import print_elsewhere, print_json, print_result
+from brainscore_itmaps.cli.terminal import progress_bar, say
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
 from brainscore_itmaps.settings import Settings
@@ -23,30 +25,63 @@ def score(
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", help="efficientnet_lite0, timm:<any timm name>, or a model identifier of Brain-Score's."
+            "--model",
+            "-m",
+            "--model_identifier",
+            "--model-identifier",
+            help="efficientnet_lite0, timm:<any timm name>, or a model identifier of Brain-Score's.",
         ),
     ],
     benchmark: Annotated[
-        str, typer.Option("--benchmark", "-b", help="Name of a benchmark, or a folder with a recording of your own.")
+        str,
+        typer.Option(
+            "--benchmark",
+            "-b",
+            "--benchmark_identifier",
+            "--benchmark-identifier",
+            help="Name of a benchmark (ours or Brain-Score's), or a folder with a recording of your own.",
+        ),
     ] = "it_maps_simulated",
-    layer: Annotated[str | None, typer.Option(help="Layer to read out; by default the one committed to IT.")] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers",
+            "--layer",
+            help="Layer to read, by default the one committed to IT; several with commas between them, or all: then "
+            "one is chosen for every picture on the other pictures.",
+        ),
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option(help="Milliseconds after onset, as 130-170, or a window's name, as tutorial.")
+    ] = None,
     weights: Annotated[
         Literal["pretrained", "random"], typer.Option(help="Random weights are said to be random in the result.")
     ] = "pretrained",
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of random weights; 0 by default.")
     ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures shown at once.")] = 14,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")] = "auto",
+    attribution: Annotated[
+        Literal["gradient", "integrated_gradients", "smoothgrad"],
+        typer.Option(help="For benchmarks of attribution; all but the first need captum."),
+    ] = "gradient",
     reference_compat: Annotated[
         bool, typer.Option("--reference-compat", help="Make the choices of the published code, for comparison.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for the JSON and NPZ files.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the JSON, CSV and NPZ files.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Compute anew what was computed before.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
     figure: Annotated[
         Path | None, typer.Option(help="Also draw pictures with their maps into this file (png, svg or pdf).")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the score alone.")] = False,
 ) -> None:
-    """Score a network: ceiled neural predictivity of its IT layer, as a table, a JSON and an NPZ file."""
-    refuse_unknown(model, benchmark, layer, weights)
+    """Score a network: as a table, a JSON, a CSV and an NPZ file. What is interrupted goes on when it is run again."""
+    elsewhere = is_elsewhere(benchmark)
+    chosen = layers if layers in (None, "all") else [name.strip() for name in str(layers).split(",") if name.strip()]
+    refuse_unknown(model, benchmark, chosen, weights, elsewhere)
     if seed is not None and weights != "random":
         raise UsageError("--seed is the seed of random weights.", "Add --weights random, or leave --seed out.")
     if figure is not None and figure.suffix.lower() not in DRAWABLE:
@@ -56,6 +91,16 @@ def score(
     refuse_unwritable(folder / "result.json", WHERE_RESULTS_GO)
     if figure is not None:
         refuse_unwritable(figure)
+    if offline:
+        os.environ |= {"ITMAPS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
+    if elsewhere:
+        if chosen is not None or window is not None or figure is not None or reference_compat:
+            raise UsageError(
+                f"{benchmark} is a benchmark of Brain-Score's own: it reads the layers and windows that it wants.",
+                "Leave out --layers, --window, --figure and --reference-compat.",
+            )
+        score_on_theirs(model, benchmark, weights, seed or 0, folder, as_json, quiet)
+        return
 
     with progress_bar(shown=not quiet) as progress:
         progress("starting torch", 0, 1)
@@ -64,10 +109,15 @@ def score(
         result = score_in_python(
             model,
             benchmark,
-            layer=layer,
+            chosen,
+            window=window_asked(window),
             weights=weights,
             seed=seed or 0,
+            batch_size=batch_size,
+            device=device,
+            attribution=attribution,
             reference_compat=reference_compat,
+            fresh=fresh,
             progress=progress,
         )
     files: list[Path] = []
@@ -78,63 +128,56 @@ def score(
     finally:  # a full disk costs the files, not the number
         if quiet:
             say(str(result.score))
+        elif as_json:
+            print_json(result.to_dict())
         else:
             print_result(result)
             for file in files:
                 say(f"written    {file}")
 
 
+def score_on_theirs(
+    model: str,
+    benchmark: str,
+    weights: Literal["pretrained", "random"],
+    seed: int,
+    folder: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Score on a benchmark of Brain-Score's own, and write what it says of itself."""
+    with progress_bar(shown=not quiet) as progress:
+        progress("scoring through Brain-Score", 0, 1)
+        from brainscore_itmaps.bridge.elsewhere import described
+        from brainscore_itmaps.bridge.score import score_elsewhere
+
+        told = described(score_elsewhere(model, benchmark, weights, seed), model, benchmark)
+    stem = re.sub(r"[^\w.-]+", "-", f"{model}--{benchmark}")
+    file = folder / f"{stem}.json"
+    try:
+        with replacing(file, WHERE_RESULTS_GO) as beside:
+            print_json(told, beside)
+    finally:
+        if quiet:
+            say(str(told["score"]))
+        elif as_json:
+            print_json(told)
+        else:
+            print_elsewhere(told)
+            say(f"written    {file}")
+
+
+def window_asked(window: str | None) -> tuple[int, int] | str | None:
+    """Read a window: two numbers with a dash between them, or a name."""
+    numbers = re.fullmatch(r"(\d+)-(\d+)", window or "")
+    return (int(numbers[1]), int(numbers[2])) if numbers else window
+
+
 def draw(result: "Result", benchmark: str, file: Path) -> Path:
     """Draw pictures with their maps."""
-    from brainscore_itmaps.bridge.score import recording_of
+    from brainscore_itmaps.bridge.score import recordings_of
     from brainscore_itmaps.reporting.figures import maps_figure
 
     with replacing(file) as beside:
-        maps_figure(result, recording_of(benchmark).images).savefig(beside, dpi=150)
+        maps_figure(result, recordings_of(benchmark)[0].images).savefig(beside, dpi=150)
     return file
-
-
-def print_result(result: "Result") -> None:
-    """Print the score with what was run."""
-    weights = f", {result.weights}," if result.weights.startswith("random") else ""
-    numbers = {
-        "layer": result.layer,
-        "raw": f"{result.raw:.3f}",
-        "ceiling": f"{result.ceiling:.3f}",
-        "score": f"[bold]{result.score:.3f}[/]",
-        "95 % interval": f"{result.interval[0]:.3f} to {result.interval[1]:.3f}",
-        "alignment": f"{result.alignment:.3f}",
-    }
-    table = Table(title=f"{result.model}{weights} on {result.benchmark}", title_justify="left")
-    if output().width < NARROW:
-        table.show_header = False
-        for name, number in numbers.items():
-            table.add_row(name, number)
-    else:
-        for name in numbers:
-            table.add_column(name, justify="left" if name == "layer" else "right")
-        table.add_row(*numbers.values())
-    say(table)
-    images, rows, columns, sites = result.neural.shape
-    accuracy = ""
-    if result.imagenet_top1 is not None:
-        accuracy = f", ImageNet top-1 {result.imagenet_top1:.1f} % ({result.imagenet_top1_source})"
-    lines = {
-        "recording": f"{'SIMULATED, no animal was recorded: ' if result.simulated else ''}{images} pictures, "
-        f"{rows} x {columns} positions, {sites} sites, {result.window[0]}-{result.window[1]} ms",
-        "weights": result.weights + accuracy,
-        "score": result.formula,
-        "ceiling": result.ceiling_kind,
-        "interval": "bootstrap over images",
-        "alignment": "mean over images of Spearman rho between predicted and recorded map, averaged over sites",
-        "view": result.field_of_view,
-        "cite": result.citation,
-    }
-    if result.reference_compat:
-        lines["compat"] = "the choices of the published code (docs/reference.md); not for use"
-    if result.undefined_sites:
-        lines["undefined"] = f"{result.undefined_sites} constant maps, left out of their image's median"
-    about = Table.grid("", Column(overflow="fold"), padding=(0, 2))
-    for name, text in lines.items():
-        about.add_row(name, text.replace("[", r"\["))
-    say(about)

@@ -28,14 +28,14 @@ def to_grid(maps: NDArray[np.floating[Any]], grid: Grid) -> NDArray[np.float64]:
     array, shape (image, y, x, channel)
         In double precision.
     """
-    rows = _interpolation(maps.shape[2], grid.y / grid.extent + 0.5)
-    columns = _interpolation(maps.shape[3], grid.x / grid.extent + 0.5)
+    rows = interpolation(maps.shape[2], grid.y / grid.extent + 0.5)
+    columns = interpolation(maps.shape[3], grid.x / grid.extent + 0.5)
     lines = np.tensordot(rows, maps.astype(np.float64), axes=(1, 2))  # (y, image, channel, width)
     field = np.tensordot(lines, columns, axes=(3, 1))  # (y, image, channel, x)
     return np.ascontiguousarray(field.transpose(1, 0, 3, 2))
 
 
-def _interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of the units for each position (0 to 1 from edge to edge), shape (position, unit)."""
+def interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of units, the first and last at the edges, for positions from 0 to 1: shape (position, unit)."""
     place = positions * (units - 1)
     return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(units)))

@@ -11,8 +11,12 @@ from brainscore_itmaps.errors import ModelError
 MOST_PREFIX_TOKENS = 16
 
 
+Layout = str | tuple[str, int] | list[Any]
+"""``NCHW``, ``NHWC``, or ``("tokens", number of leading tokens)``."""
+
+
 def spatial_maps(
-    activation: NDArray[np.floating[Any]], layer: str, prefix: int | None = None
+    activation: NDArray[np.floating[Any]], layer: str, prefix: int | None = None, layout: Layout | None = None
 ) -> NDArray[np.floating[Any]]:
     """Arrange a layer's activation as maps.
 
@@ -26,6 +30,8 @@ def spatial_maps(
         Name of the layer, for errors.
     prefix : int, optional
         How many leading tokens the network has; when it is not known, up to 16.
+    layout : str or tuple, optional
+        What the axes are, where somebody says so; then nothing is guessed.
 
     Returns
     -------
@@ -34,8 +40,11 @@ def spatial_maps(
     Raises
     ------
     ModelError
-        When the layer has no square map: it is pooled, or its tokens do not fill a square.
+        When the layer has no square map: it is pooled, or its tokens do not fill a square; or it is not as the layout
+        says.
     """
+    if layout is not None:
+        return _as_said(activation, layer, layout)
     if activation.ndim == 4:
         _, first, second, third = activation.shape
         if second == third:
@@ -52,4 +61,20 @@ def spatial_maps(
     raise ModelError(
         f"The layer {layer!r} gives no map: its activation has shape {activation.shape}, image first.",
         "Choose a layer before pooling, whose units still have a place in the picture.",
+    )
+
+
+def _as_said(activation: NDArray[np.floating[Any]], layer: str, layout: Layout) -> NDArray[np.floating[Any]]:
+    if layout == "NCHW" and activation.ndim == 4:
+        return activation
+    if layout == "NHWC" and activation.ndim == 4:
+        return activation.transpose(0, 3, 1, 2)
+    if isinstance(layout, tuple | list) and len(layout) == 2 and layout[0] == "tokens" and activation.ndim == 3:
+        images, tokens, channels = activation.shape
+        side = math.isqrt(max(tokens - layout[1], 0))
+        if side * side == tokens - layout[1] and side > 0:
+            return activation[:, layout[1] :].reshape(images, side, side, channels).transpose(0, 3, 1, 2)
+    raise ModelError(
+        f"The layer {layer!r} is said to be laid out as {layout!r}, but its activation has shape {activation.shape}.",
+        "Correct the model's spatial_layout: NCHW, NHWC, or ('tokens', number of leading tokens).",
     )

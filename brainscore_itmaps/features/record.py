@@ -2,27 +2,35 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from brainscore_itmaps.data.pictures import published_size, read_picture
+from brainscore_itmaps.data.recording import Grid
 from brainscore_itmaps.errors import ModelError, nearest
+from brainscore_itmaps.features.field import LayerFeatures, joined, kept_small
 from brainscore_itmaps.features.layout import spatial_maps
 from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.progress import Steps, uncounted
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
+BATCH_SIZE = 14
+"""The pictures of a recording."""
+
+Preprocess = Callable[[Sequence[Any]], torch.Tensor]
+Kept = TypeVar("Kept")
 
 
 def record(
     network: Network,
     images: Sequence[Path],
     layers: str | Sequence[str],
-    batch_size: int = 14,
-    preprocess: Callable[[Sequence[Path]], torch.Tensor] | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    batch_size: int = BATCH_SIZE,
+    preprocess: Preprocess | None = None,
+    progress: Steps = uncounted,
 ) -> dict[str, NDArray[np.floating[Any]]]:
     """Show pictures to a network and keep what its layers answer.
 
@@ -38,7 +46,7 @@ def record(
     layers : str or sequence of str
         Names of modules, as in ``network.module.named_modules()``.
     batch_size : int
-        Pictures shown at once; does not change the result.
+        Pictures shown at once; does not change the result. Halved as often as the memory of a GPU asks for it.
     preprocess : callable, optional
         Reads pictures and gives the network's input, instead of the preprocessing that belongs to its weights.
     progress : callable
@@ -55,54 +63,159 @@ def record(
         not finite.
     """
     layers = [layers] if isinstance(layers, str) else layers
+    prefix = getattr(network.module, "num_prefix_tokens", None)
+
+    def copied(activation: NDArray[np.floating[Any]], layer: str) -> NDArray[np.floating[Any]]:
+        return spatial_maps(activation, layer, prefix).copy()
+
+    batches = record_batches(network, images, layers, copied, batch_size, preprocess, progress)
+    return {layer: np.concatenate(parts) for layer, parts in batches.items()}
+
+
+def record_at_grid(
+    network: Network,
+    images: Sequence[Path],
+    layers: Sequence[str],
+    grid: Grid,
+    batch_size: int = BATCH_SIZE,
+    reference_compat: bool = False,
+    progress: Steps = uncounted,
+) -> dict[str, LayerFeatures]:
+    """As :func:`record`, but each activation is brought to the grid as soon as a layer gives it.
+
+    Nothing larger than one activation of one batch is ever held: all layers of a network fit into memory.
+
+    Parameters
+    ----------
+    network, images, layers, batch_size, progress
+        As in :func:`record`.
+    grid : Grid
+        Of the recording.
+    reference_compat : bool
+        Preprocess, resize and scale as the published code does.
+
+    Returns
+    -------
+    dict of layer name to LayerFeatures
+    """
+    prefix = getattr(network.module, "num_prefix_tokens", None)
+
+    def small(activation: NDArray[np.floating[Any]], layer: str) -> LayerFeatures:
+        kept = kept_small(spatial_maps(activation, layer, prefix), grid, reference_compat)
+        return kept if kept.at_grid else LayerFeatures(kept.values.copy(), at_grid=False)
+
+    preprocess = published_input if reference_compat else None
+    batches = record_batches(network, images, layers, small, batch_size, preprocess, progress)
+    return {layer: joined(parts) for layer, parts in batches.items()}
+
+
+def record_batches(
+    network: Network,
+    images: Sequence[Any],
+    layers: Sequence[str],
+    keep: Callable[[NDArray[np.floating[Any]], str], Kept],
+    batch_size: int = BATCH_SIZE,
+    preprocess: Preprocess | None = None,
+    progress: Steps = uncounted,
+    names: Sequence[str] | None = None,
+) -> dict[str, list[Kept]]:
+    """Show pictures to a network batch by batch, and keep something of what its layers answer.
+
+    Parameters
+    ----------
+    network, layers, batch_size, preprocess, progress
+        As in :func:`record`.
+    images : sequence
+        Of what the preprocessing takes.
+    names : sequence of str, optional
+        What errors call the pictures; by default the names of their files.
+    keep : callable
+        Takes the activation of a batch, which is overwritten later, and the layer's name; gives what is kept of it.
+
+    Returns
+    -------
+    dict of layer name to what was kept of each batch
+    """
     modules = dict(network.module.named_modules())
     for layer in layers:
-        if layer not in modules:
-            committed = network.spec.layers.get("IT", "none")
-            raise ModelError(
-                f"{network.name} has no layer {layer!r}.",
-                nearest(layer, filter(None, modules), f"The layer committed to IT is {committed}."),
-            )
-    batches: dict[str, list[NDArray[np.floating[Any]]]] = {layer: [] for layer in layers}
+        refuse_missing_layer(network, layer)
+    kept: dict[str, list[Kept]] = {layer: [] for layer in layers}
+    called = names or [image.name for image in images]
+    batch: Sequence[Any] = ()
+    done = number = 0
 
-    def keep(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
+    def keeping(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
         def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
             if not isinstance(output, torch.Tensor):
                 raise ModelError(
                     f"The layer {layer!r} of {network.name} gives a {type(output).__name__}, not one tensor.",
                     "Choose a layer inside it.",
                 )
-            batches[layer].append(output.detach().to("cpu", torch.float32, copy=True).numpy())
+            if output.shape[:1] != (len(batch),):
+                count = len(output) if output.ndim else 1
+                raise _not_once(network, layer, f"{count} activations for {len(batch)} pictures")
+            activation = output.detach().to("cpu", torch.float32).numpy()
+            refuse_not_finite(activation, layer, called[done : done + len(batch)])
+            kept[layer].append(keep(activation, layer))
 
         return hook
 
     training = network.module.training
-    hooks = [modules[layer].register_forward_hook(keep(layer)) for layer in layers]
+    hooks = [modules[layer].register_forward_hook(keeping(layer)) for layer in layers]
     device = next(network.module.parameters()).device
     try:
         network.module.eval()
         with torch.inference_mode():
-            for start in range(0, len(images), batch_size):
-                batch = images[start : start + batch_size]
-                network.module((preprocess or network.preprocess)(batch).to(device))
-                progress(start + len(batch), len(images))
+            while done < len(images):
+                batch = images[done : done + batch_size]
+                try:
+                    network.module((preprocess or network.preprocess)(batch).to(device))
+                except torch.OutOfMemoryError as error:
+                    for parts in kept.values():
+                        del parts[number:]
+                    if batch_size == 1:
+                        raise ModelError(
+                            f"One picture of {network.name} does not fit into the memory of {device}.",
+                            "Use --device cpu.",
+                        ) from error
+                    batch_size = -(-len(batch) // 2)
+                    torch.cuda.empty_cache()
+                    continue
+                done, number = done + len(batch), number + 1
+                for layer, parts in kept.items():
+                    if len(parts) != number:
+                        raise _not_once(network, layer, f"{len(parts)} activations for {number} batches")
+                progress(done, len(images))
     finally:
         for hook in hooks:
             hook.remove()
         network.module.train(training)
-    prefix = getattr(network.module, "num_prefix_tokens", None)
-    maps = {}
-    for layer, parts in batches.items():
-        if sum(map(len, parts)) != len(images):
-            raise ModelError(
-                f"The layer {layer!r} of {network.name} gave {sum(map(len, parts))} activations for {len(images)} "
-                "pictures: it is not used, used more than once, or works on parts of pictures.",
-                "Choose a layer that every picture passes once.",
-            )
-        activation = np.concatenate(parts)
-        refuse_not_finite(activation, layer, [image.name for image in images])
-        maps[layer] = spatial_maps(activation, layer, prefix)
-    return maps
+    return kept
+
+
+def refuse_missing_layer(network: Network, layer: str) -> None:
+    """Refuse a layer that a network does not have.
+
+    Raises
+    ------
+    ModelError
+        With the names that look most like it.
+    """
+    modules = dict(network.module.named_modules())
+    if layer not in modules:
+        committed = network.spec.layers.get("IT", "none")
+        raise ModelError(
+            f"{network.name} has no layer {layer!r}.",
+            nearest(layer, filter(None, modules), f"The layer committed to IT is {committed}."),
+        )
+
+
+def _not_once(network: Network, layer: str, what: str) -> ModelError:
+    return ModelError(
+        f"The layer {layer!r} of {network.name} gave {what}: it is not used, used more than once, or works on parts "
+        "of pictures.",
+        "Choose a layer that every picture passes once.",
+    )
 
 
 def published_input(images: Sequence[Path]) -> torch.Tensor:

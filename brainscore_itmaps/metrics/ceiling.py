@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
+from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.correlation import site_correlation
 from brainscore_itmaps.metrics.inference import Interval, interval_of_draws, predictivity_interval
 from brainscore_itmaps.metrics.left_out import COMPONENTS, predict_left_out
@@ -17,6 +18,7 @@ from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Report, silent
 
 MOST_SPLITS = 200
+SITE_SPLITS = 100
 BOUNDS = {
     "sites": "what the other sites of the array tell about a site's map of a left-out image, by the same regression "
     "over the same folds: the part of its activity that is shared. Noise that sites share counts as signal, and what a "
@@ -209,10 +211,58 @@ def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | 
     for first in splits:
         second = [repeat for repeat in range(number) if repeat not in first]
         agreement += site_correlation(repeats[:, first].mean(axis=1), repeats[:, second].mean(axis=1))
-    half = np.clip(agreement / len(splits), 0, 1)
-    longer = repeats.shape[1] / (number // 2)
-    full: NDArray[np.float64] = longer * half / (1 + (longer - 1) * half)
-    return np.sqrt(full)
+    return _full_length(agreement / len(splits), repeats.shape[1] / (number // 2))
+
+
+def map_ceiling(
+    maps: NDArray[np.float64], repeats: NDArray[np.float64] | None = None, rng: np.random.Generator | None = None
+) -> NDArray[np.float64]:
+    """Spearman rho that a noise-free prediction of the map averaged over sites would have with the recorded one.
+
+    For :func:`~brainscore_itmaps.metrics.alignment.feature_alignment`. The halves are halves of the repeats, where
+    there are any; else 100 random halves of the sites, so that what a site alone responds to counts as noise. They are
+    corrected to the full number (Spearman-Brown) and square-rooted, as in :func:`split_half_ceiling`.
+
+    Parameters
+    ----------
+    maps : array, shape (image, y, x, site)
+    repeats : array, shape (image, repeat, y, x, site), optional
+    rng : numpy Generator, optional
+        Draws the halves.
+
+    Returns
+    -------
+    array, shape (image,)
+        NaN where a half of the map is constant.
+
+    Raises
+    ------
+    ArrayError
+        With fewer than 2 sites where there are no repeats.
+    """
+    rng = rng or np.random.default_rng(0)
+    if repeats is not None and repeats.shape[1] > 1:
+        parts = np.moveaxis(repeats.mean(axis=-1), 1, 0)  # (part, image, y, x)
+        number = len(parts) // 2 * 2
+        firsts = _splits(number, rng)
+        halves = [(first, [part for part in range(number) if part not in first]) for first in firsts]
+    else:
+        parts = np.moveaxis(maps, -1, 0)
+        if len(parts) < 2:
+            raise ArrayError("A ceiling of maps needs repeats, or at least 2 sites.", "Give more sites.")
+        number = len(parts) // 2 * 2
+        orders = [rng.permutation(len(parts)).tolist() for _ in range(SITE_SPLITS)]
+        halves = [(order[: number // 2], order[number // 2 : number]) for order in orders]
+    agreement = np.zeros(parts.shape[1])
+    for first, second in halves:
+        agreement += feature_alignment(parts[first].mean(axis=0)[..., None], parts[second].mean(axis=0)[..., None])
+    return _full_length(agreement / len(halves), len(parts) / (number // 2))
+
+
+def _full_length(half: NDArray[np.float64], longer: float) -> NDArray[np.float64]:
+    """Square root of the reliability of so many times the data that agree like this (Spearman-Brown)."""
+    half = np.clip(half, 0, 1)
+    return np.sqrt(longer * half / (1 + (longer - 1) * half))
 
 
 def _splits(number: int, rng: np.random.Generator) -> list[list[int]]:

@@ -1,6 +1,6 @@
 """How sure we are of a score, and of the difference between two."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -88,6 +88,47 @@ def bootstrap_over_images(
     )
     low, high = result.confidence_interval
     return Interval(float(low), float(high), float(result.standard_error))
+
+
+def interval_of_arrays(
+    pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    pictures: Sequence[object],
+    rng: np.random.Generator,
+    resamples: int = 10_000,
+) -> Interval:
+    """Interval of the mean over arrays of (mean over images / mean over images of the ceiling).
+
+    Arrays that were shown the same pictures are drawn the same ones.
+
+    Parameters
+    ----------
+    pairs : sequence of (array, array), each of shape (image,)
+        Values of the images and their ceilings, for each array.
+    pictures : sequence
+        What names the pictures of each array; equal where they are the same.
+    rng : numpy Generator
+        Source of randomness.
+    resamples : int
+        Number of draws.
+
+    Returns
+    -------
+    Interval
+        Of NaN when a value of an image is NaN.
+
+    Raises
+    ------
+    ArrayError
+        With fewer than 2 images, or 2 draws.
+    """
+    drawn: dict[object, NDArray[np.int64]] = {}
+    total = np.zeros(resamples)
+    for (values, ceilings), shown in zip(pairs, pictures, strict=True):
+        _refuse_few(len(values), resamples)
+        if shown not in drawn:
+            drawn[shown] = rng.integers(len(values), size=(resamples, len(values)))
+        total += values[drawn[shown]].mean(axis=1) / ceilings[drawn[shown]].mean(axis=1)
+    return interval_of_draws(total / len(pairs))
 
 
 def predictivity_interval(

@@ -150,16 +150,49 @@ def predict_left_out(
     return LeftOut(predicted, used, penalty_of)
 
 
+def coefficients_left_out(field: ArrayLike, maps: ArrayLike, components: int = COMPONENTS) -> NDArray[np.float64]:
+    """Weights of the PLS regressions that :func:`predict_left_out` fits: the prediction is linear in the features.
+
+    Parameters
+    ----------
+    field : array, shape (image, y, x, channel)
+    maps : array, shape (image, y, x, site)
+        All values known.
+    components : int
+        At most.
+
+    Returns
+    -------
+    array, shape (image, channel, site)
+        Of the regression on all images but that one; the intercept is left out.
+
+    Raises
+    ------
+    ArrayError
+        As :func:`predict_left_out`.
+    """
+    given, targets = real_array(field, "field"), real_array(maps, "maps")
+    _refuse(given, targets)
+    x, y = given.astype(np.float64, copy=False), targets.astype(np.float64, copy=False)[None]
+    weights: NDArray[np.float64] = fit_folds(rows_of(x, y), _varying(y)[0], components).coefficients()[0]
+    return weights
+
+
 def _fit(x: NDArray[np.float64], sets: NDArray[np.float64], solve: Any, options: _Options) -> _Fit:
-    flat = sets.reshape(*sets.shape[:2], -1, sets.shape[-1])  # (set, image, position, site)
-    low, high = _of_others(flat.min(axis=2), np.minimum), _of_others(flat.max(axis=2), np.maximum)
-    varying = high > low  # (set, image, site): on the images that remain
+    varying, low = _varying(sets)
     rows = rows_of(x, sets)
     predicted, used, penalty = solve(rows, varying, options)
     predicted = rows.to_positions(predicted)
     if options.intercept:
         predicted = np.where(varying[:, :, None], predicted, low[:, :, None])
     return predicted.reshape(sets.shape), used, penalty
+
+
+def _varying(sets: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Does a site vary on the images that remain? And its lowest value there; both of shape (set, image, site)."""
+    flat = sets.reshape(*sets.shape[:2], -1, sets.shape[-1])  # (set, image, position, site)
+    low, high = _of_others(flat.min(axis=2), np.minimum), _of_others(flat.max(axis=2), np.maximum)
+    return high > low, low
 
 
 def _of_others(values: NDArray[np.float64], extreme: Any) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import pickle
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -14,6 +14,7 @@ from PIL import Image
 
 from brainscore_itmaps.errors import ModelError, UsageError, nearest, one_line
 from brainscore_itmaps.files import sha256
+from brainscore_itmaps.models.layers import with_places
 from brainscore_itmaps.models.names import refuse_unknown_model
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
 from brainscore_itmaps.models.zoo import ZOO
@@ -49,12 +50,12 @@ class Network:
     top1: float | None = None
     top1_source: str | None = None
 
-    def preprocess(self, images: Sequence[Path], whole: bool = True) -> torch.Tensor:
+    def preprocess(self, images: Sequence[Path | Image.Image], whole: bool = True) -> torch.Tensor:
         """Read pictures and turn them into the network's input.
 
         Parameters
         ----------
-        images : sequence of Path
+        images : sequence of Path or of Pillow's images
             Pictures of any size; converted to RGB.
         whole : bool
             True: the whole picture is resized to the input, as a map needs it. False: resized and cropped at the
@@ -75,8 +76,8 @@ class Network:
             crop_mode="squash" if whole else "center",
         )
         inputs = []
-        for path in images:
-            with Image.open(path) as picture:
+        for image in images:
+            with image if isinstance(image, Image.Image) else Image.open(image) as picture:
                 inputs.append(transform(picture.convert("RGB")))
         return torch.stack(inputs)
 
@@ -126,6 +127,49 @@ def load_model(name: str, weights: Weights = "pretrained", seed: int = 0) -> Net
     spec = ZOO[name] if name in ZOO else _timm_spec(name, module)
     known = (spec.top1, spec.top1_source) if weights == "pretrained" else (None, None)
     return Network(name, spec, module, origin, _hash(module), *known)
+
+
+def on_device(network: Network, device: str = "auto") -> Network:
+    """Move a network to where it shall be computed.
+
+    Parameters
+    ----------
+    network : Network
+    device : str
+        "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1" or "mps".
+
+    Raises
+    ------
+    UsageError
+        When there is no such device.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        network.module.to(torch.device(device))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without it, no driver, no card
+        raise UsageError(
+            f"There is no device {device!r} here: {one_line(error)}.", "Use --device auto, or --device cpu."
+        ) from error
+    return network
+
+
+def untrained(network: Network, seed: int = 0) -> Network:
+    """The same architecture with random weights.
+
+    Raises
+    ------
+    ModelError
+        When the architecture is none of timm's.
+    """
+    try:
+        module = _build(network.spec.architecture.split(".")[0], seed)
+    except RuntimeError as error:  # timm's word for a name that it does not know
+        raise ModelError(
+            f"{network.name} cannot be built anew with random weights: {one_line(error)}.", "Give a network of timm."
+        ) from error
+    module.eval().to(next(network.module.parameters()).device)
+    return Network(network.name, network.spec, module, f"random (seed {seed})", _hash(module))
 
 
 def _build(timm_name: str, seed: int) -> torch.nn.Module:
@@ -187,26 +231,10 @@ def _committed(module: torch.nn.Module, size: int) -> dict[str, str]:
     The stages are those that timm describes, as far as one forward pass goes through them and they give one tensor with
     places in it. When none does, no layer is committed, and the caller has to name one.
     """
-    modules = dict(module.named_modules())
     described = getattr(module, "feature_info", None) or []
-    reductions = {info["module"]: info["reduction"] for info in described if info["module"] in modules}
-    usable = []
-
-    def keep(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
-        def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
-            if isinstance(output, torch.Tensor) and output.ndim in (3, 4) and len(output) == 1:
-                usable.append(layer)
-
-        return hook
-
-    hooks = [modules[layer].register_forward_hook(keep(layer)) for layer in reductions]
-    try:
-        with torch.inference_mode():
-            module(torch.zeros(1, 3, size, size))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    stages = [layer for layer in reductions if layer in usable]
+    names = {name for name, _ in module.named_modules()}
+    reductions = {info["module"]: info["reduction"] for info in described if info["module"] in names}
+    stages = with_places(module, list(reductions), size)
     fine = [layer for layer in stages if reductions[layer] <= 16]
     if len(stages) > 1 and len({reductions[layer] for layer in stages}) == 1:
         return {"IT": stages[round(2 / 3 * (len(stages) - 1))]}

@@ -20,14 +20,15 @@ def maps_figure(result: Result, pictures: Sequence[Path], shown: Sequence[int] =
     Parameters
     ----------
     result : Result
-        With its maps.
+        The maps of its first array are drawn.
     pictures : sequence of Path
         The recording's pictures, in the order of the maps.
     shown : sequence of int
         Which of them to draw, from 0.
     """
-    neural, predicted = result.neural.mean(axis=-1), result.predicted.mean(axis=-1)  # (image, y, x)
-    vertical, horizontal = result.degrees_y, result.degrees_x
+    array = result.arrays[0]
+    neural, predicted = array.neural.mean(axis=-1), array.predicted.mean(axis=-1)  # (image, y, x)
+    vertical, horizontal = array.degrees_y, array.degrees_x
     figure = Figure(figsize=(2.2 * len(shown) + 0.8, 8.2), layout="constrained")
     axes = figure.subplots(3, len(shown), squeeze=False, sharex=True, sharey=True)
     for column, image in enumerate(shown):
@@ -42,17 +43,17 @@ def maps_figure(result: Result, pictures: Sequence[Path], shown: Sequence[int] =
         bar = figure.colorbar(drawn, ax=axes[2, column], location="bottom", extend="both", aspect=15)
         bar.set_label("spikes/s", fontsize=8)
         bar.ax.tick_params(labelsize=8)
-        axes[0, column].set_title(result.images[image].rsplit("-", 1)[-1], fontsize=9)
-        axes[2, column].set_xlabel(f"rho = {result.map_rho[image]:.2f}", fontsize=9)
+        axes[0, column].set_title(array.images[image].rsplit("-", 1)[-1], fontsize=9)
+        axes[2, column].set_xlabel(f"rho = {array.map_rho[image]:.2f}", fontsize=9)
     for row, name in enumerate(("picture", "simulated map" if result.simulated else "recorded map", "predicted map")):
         axes[row, 0].set_ylabel(f"{name}\n(position in degrees)", fontsize=9)
     for axis in axes.flat:
         axis.set(xticks=(-8, 0, 8), yticks=(-8, 0, 8))
         axis.tick_params(labelsize=8)
-    kind = "SIMULATED recording, no animal was recorded" if result.simulated else result.recording
+    kind = "SIMULATED recording, no animal was recorded" if result.simulated else array.recording
     figure.suptitle(
         f"{result.model} ({result.layer}, {result.weights}) on {result.benchmark}\n{kind}; "
-        f"mean over {result.neural.shape[-1]} sites, {result.window[0]}-{result.window[1]} ms",
+        f"mean over {array.neural.shape[-1]} sites, {array.window[0]}-{array.window[1]} ms",
         fontsize=9,
     )
     return figure

@@ -1,0 +1,58 @@
+"""Attribution of the predicted response to places of the picture, beside its controls."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.benchmark.result import Saliency
+from brainscore_itmaps.benchmark.source import Attribute
+from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.features.attribution import attribution_maps
+from brainscore_itmaps.features.record import record_at_grid
+from brainscore_itmaps.metrics.alignment import feature_alignment
+from brainscore_itmaps.metrics.left_out import coefficients_left_out
+from brainscore_itmaps.models.load import Network, untrained
+from brainscore_itmaps.progress import Report
+
+
+def network_attribution(network: Network, method: str = "gradient") -> Attribute:
+    """Attribute what a network predicts, and what the same architecture with random weights does.
+
+    Parameters
+    ----------
+    network : Network
+    method : str
+        Of :func:`~brainscore_itmaps.features.attribution.attribution_maps`.
+    """
+
+    def attribute(recording: Recording, layer_of_image: Sequence[str], progress: Report) -> Saliency:
+        progress("attributing", 0, 2)
+        maps = _attributed(network, recording, layer_of_image, method)
+        progress("attributing, with random weights", 1, 2)
+        random = untrained(network, seed=1 if network.weights == "random (seed 0)" else 0)
+        control = _attributed(random, recording, layer_of_image, method)
+        nearness = -np.hypot(recording.grid.y[:, None], recording.grid.x)
+        centre = np.repeat(nearness[None], len(recording.images), axis=0)
+        rho, random_rho, centre_rho = (_rho(given, recording) for given in (maps, control, centre))
+        return Saliency(maps, rho, centre_rho, random_rho, method)
+
+    return attribute
+
+
+def _attributed(
+    network: Network, recording: Recording, layer_of_image: Sequence[str], method: str
+) -> NDArray[np.float64]:
+    """Each picture by the regression that never saw it."""
+    layers = list(dict.fromkeys(layer_of_image))
+    features = record_at_grid(network, recording.images, layers, recording.grid)
+    weights = {
+        layer: coefficients_left_out(features[layer].field(recording.grid), recording.maps).mean(axis=-1)
+        for layer in layers
+    }
+    own = [weights[layer][image] for image, layer in enumerate(layer_of_image)]
+    return attribution_maps(network, recording.images, layer_of_image, own, recording.grid, method)
+
+
+def _rho(maps: NDArray[np.float64], recording: Recording) -> NDArray[np.float64]:
+    return feature_alignment(maps[..., None], recording.maps.mean(axis=-1, keepdims=True))

@@ -1,0 +1,179 @@
+"""Read layers through Brain-Score's interface: a model is asked to look at pictures, and to do nothing else."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from brainscore_core.supported_data_standards.brainio.assemblies import DataAssembly
+from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+from brainscore_vision.model_interface import BrainModel
+from numpy.typing import NDArray
+
+from brainscore_itmaps.benchmark.attribution import network_attribution
+from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, fixation_benchmarks
+from brainscore_itmaps.benchmark.result import Reading
+from brainscore_itmaps.benchmark.source import Source, field_of_view
+from brainscore_itmaps.data.assembly import stimulus_set
+from brainscore_itmaps.data.pictures import read_picture
+from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.features.field import LayerFeatures, kept_small, side_by_side
+from brainscore_itmaps.features.fixation import at_centre, fixated
+from brainscore_itmaps.features.layout import Layout, spatial_maps
+from brainscore_itmaps.features.record import refuse_not_finite
+from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.progress import Report
+
+OWN_PREPROCESSING = "what the model's own preprocessing leaves of "
+
+
+def candidate_source(candidate: BrainModel, benchmark: BenchmarkSpec, reference_compat: bool = False) -> Source:
+    """Read whatever a model commits to IT.
+
+    Units of several layers are put side by side at the grid: Brain-Score takes all of them as IT.
+
+    Parameters
+    ----------
+    candidate : BrainModel
+        Its ``spatial_layout``, if it has one, says how layers are laid out: ``NCHW``, ``NHWC`` or ``("tokens", leading
+        tokens)``, for all layers, or in a dict by layer or by region.
+    benchmark : BenchmarkSpec
+        Says how pictures are shown.
+    reference_compat : bool
+        Resize and scale as the published code does.
+    """
+    network: Network | None = getattr(candidate, "itmaps_network", None)
+    prefix = getattr(network.module, "num_prefix_tokens", None) if network else None
+
+    def maps_of(recording: Recording, progress: Report) -> dict[str, LayerFeatures]:
+        progress("recording features", 0, 1)
+        looked = _look(candidate, _shown(recording), recording.names, recording.window)
+        layers = {}
+        for layer, activation in looked.items():
+            refuse_not_finite(activation, layer, recording.names)
+            try:
+                maps = spatial_maps(activation, layer, prefix, _layout(candidate, layer))
+            except ModelError as error:
+                raise _without_map(error, benchmark) from error
+            layers[layer] = kept_small(maps, recording.grid, reference_compat)
+        return layers
+
+    def centres_of(recording: Recording, progress: Report) -> dict[str, LayerFeatures]:
+        rows, columns = len(recording.grid.y), len(recording.grid.x)
+        pictures: dict[str, list[NDArray[np.float64]]] = {}
+        for done, image in enumerate(recording.images):
+            with tempfile.TemporaryDirectory() as folder:
+                stimuli, names = _fixations(image, recording, candidate.visual_degrees(), Path(folder))
+                looked = _look(candidate, stimuli, names, recording.window)
+            for layer, activation in looked.items():
+                refuse_not_finite(activation, layer, names)
+                centre = at_centre(activation, layer, prefix)
+                pictures.setdefault(layer, []).append(centre.reshape(rows, columns, -1))
+            progress("bringing positions to the centre of view", done + 1, len(recording.images))
+        return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in pictures.items()}
+
+    def read(recording: Recording, wanted: Sequence[str], progress: Report) -> dict[str, LayerFeatures]:
+        layers = (centres_of if benchmark.view == "fixation" else maps_of)(recording, progress)
+        if len(layers) == 1:
+            return layers
+        return {", ".join(layers): side_by_side(list(layers.values()), recording.grid)}
+
+    view = field_of_view(benchmark.view, candidate.visual_degrees())
+    return Source(
+        reading=Reading(
+            model=candidate.identifier,
+            weights=network.weights if network else "as Brain-Score loads it",
+            weights_sha256=network.sha256 if network else None,
+            imagenet_top1=network.top1 if network else None,
+            imagenet_top1_source=network.top1_source if network else None,
+            layer="",
+            field_of_view=view if network else OWN_PREPROCESSING + view,
+            device=str(next(network.module.parameters()).device) if network else "as Brain-Score chooses",
+        ),
+        layers=(),
+        content=None,
+        read=read,
+        attribute=network_attribution(network) if network else None,
+    )
+
+
+def _shown(recording: Recording) -> StimulusSet:
+    stimuli = stimulus_set(recording)
+    stimuli.identifier = None  # not cached: Brain-Score's cache knows names, not weights or preprocessing
+    return stimuli
+
+
+def _fixations(image: Path, recording: Recording, degrees: float, folder: Path) -> tuple[StimulusSet, tuple[str, ...]]:
+    """Every position of one picture at the centre of view, as files without compression."""
+    names = []
+    for number, view in enumerate(fixated(read_picture(image), recording.grid, degrees)):
+        names.append(f"{image.stem}-{number:04d}")
+        view.save(folder / f"{names[-1]}.bmp")
+    stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in names])
+    stimuli.stimulus_paths = {name: folder / f"{name}.bmp" for name in names}
+    stimuli.identifier = None
+    return stimuli, tuple(names)
+
+
+def _look(
+    candidate: BrainModel, stimuli: StimulusSet, names: Sequence[str], window: tuple[int, int]
+) -> dict[str, NDArray[np.floating[Any]]]:
+    """What each layer answers, in the order of the names."""
+    candidate.start_recording("IT", time_bins=[window])
+    looked = candidate.look_at(stimuli, number_of_trials=1)
+    order = {image: number for number, image in enumerate(looked["stimulus_id"].values)}
+    looked = looked.isel(presentation=[order[name] for name in names])
+    layers = looked["layer"].values if hasattr(looked, "layer") else np.full(looked.sizes["neuroid"], "unknown")
+    return {
+        str(layer): activation_from_assembly(looked.isel(neuroid=np.flatnonzero(layers == layer)))
+        for layer in dict.fromkeys(layers.tolist())
+    }
+
+
+def _layout(candidate: BrainModel, layer: str) -> Layout | None:
+    said = getattr(candidate, "spatial_layout", None)
+    return said.get(layer, said.get("IT")) if isinstance(said, dict) else said
+
+
+def _without_map(error: ModelError, benchmark: BenchmarkSpec) -> ModelError:
+    others = fixation_benchmarks(benchmark)
+    instead = (
+        f", or score it on {' or '.join(others)}, which brings every position to the centre of its view"
+        if others
+        else ""
+    )
+    return ModelError(error.args[0], f"{error.fix.removesuffix('.')}{instead}.")
+
+
+def activation_from_assembly(looked: DataAssembly) -> NDArray[np.floating[Any]]:
+    """Rebuild a layer's activation from the coordinates of what a model looked at.
+
+    Brain-Score flattens each activation and names the places of every unit: ``channel``, ``channel_x`` (which counts
+    rows) and ``channel_y`` (columns) for layers of four axes, ``channel`` (which counts tokens) and ``embedding`` for
+    three, and only ``channel`` for two.
+
+    Returns
+    -------
+    array, shape (image, ...) as the layer gave it
+    """
+    looked = looked.transpose("presentation", "neuroid")
+    tokens = _counted(looked, "embedding") is not None
+    names = ("channel", "embedding") if tokens else ("channel", "channel_x", "channel_y")
+    places = [_counted(looked, name) for name in names]
+    sizes = [place.max() + 1 for place in places if place is not None]
+    if not sizes or np.prod(sizes) != looked.sizes["neuroid"]:
+        sizes = [looked.sizes["neuroid"]]
+    values: NDArray[np.floating[Any]] = looked.values.reshape(looked.sizes["presentation"], *sizes)
+    return values
+
+
+def _counted(looked: DataAssembly, name: str) -> NDArray[np.int64] | None:
+    try:
+        values = looked[name].values
+    except KeyError:
+        return None
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        return None
+    return values.astype(np.int64)  # type: ignore[no-any-return]

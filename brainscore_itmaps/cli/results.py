@@ -1,0 +1,83 @@
+"""`brainscore results`: what was scored, and what is kept."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from brainscore_itmaps.cli.score_print import print_result
+from brainscore_itmaps.cli.terminal import say, shown_size
+from brainscore_itmaps.errors import DataError, UsageError, nearest
+from brainscore_itmaps.settings import Settings
+
+if TYPE_CHECKING:
+    from brainscore_itmaps.benchmark.result import Result
+
+results = typer.Typer(help="What was scored, and what is kept so that it is not computed again.", no_args_is_help=True)
+Folder = Annotated[Path | None, typer.Option("--from", help="Folder of results; by default where they are written.")]
+
+
+@results.command("list")
+def list_results(folder: Folder = None) -> None:
+    """List the results that were written."""
+    from brainscore_itmaps.benchmark import store
+
+    place = _folder(folder)
+    table = Table("result", "score", "95 % interval", "written")
+    damaged = []
+    for file in _files(place):
+        try:
+            told = _loaded(file)
+        except DataError as error:
+            damaged.append(str(error))
+            continue
+        low, high = told.interval
+        table.add_row(file.stem, f"{told.score:.3f}", f"{low:.3f} to {high:.3f}", told.written)
+    if table.row_count:
+        say(table)
+    else:
+        say(f"No results in {place}.")
+    for trouble in damaged:
+        say(trouble)
+    say(f"results    {place}")
+    say(f"kept       {store.home()} ({shown_size(store.kept_size())}); `brainscore results clean` empties it")
+
+
+@results.command("show")
+def show_result(
+    result: Annotated[str, typer.Argument(help="Name of a result, or its JSON file.")], folder: Folder = None
+) -> None:
+    """Show a result again."""
+    place = _folder(folder)
+    file = Path(result).expanduser()
+    if file.suffix != ".json":
+        file = place / f"{result}.json"
+    if not file.is_file():
+        names = [found.stem for found in _files(place)]
+        raise UsageError(
+            f"There is no result {result!r} in {place}.", nearest(result, names, "Nothing was scored yet.")
+        )
+    print_result(_loaded(file))
+
+
+@results.command("clean")
+def clean_results() -> None:
+    """Remove what is kept of layers; results stay."""
+    from brainscore_itmaps.benchmark import store
+
+    say(f"removed    {shown_size(store.clean())} from {store.home()}; results are untouched")
+
+
+def _folder(folder: Path | None) -> Path:
+    return (folder or Settings.from_environment().home / "results").expanduser()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("*.json") if file.with_name(f"{file.stem}.npz").is_file())
+
+
+def _loaded(file: Path) -> "Result":
+    from brainscore_itmaps.benchmark.result import Result
+
+    return Result.load(file)

@@ -1,0 +1,179 @@
+"""Where in a picture a predicted response comes from: gradients of layer and regression with respect to the picture.
+
+The published code holds such a score (`saliency_score` of the reference code of Linsley et al. 2023: the gradient of
+the prediction's error, through layer and PLS weights) that never ran. Here it is the gradient of the prediction itself.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from brainscore_itmaps.data.recording import Grid
+from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, nearest
+from brainscore_itmaps.features.grid import interpolation
+from brainscore_itmaps.features.layout import spatial_maps
+from brainscore_itmaps.models.load import Network
+
+Respond = Callable[[torch.Tensor], torch.Tensor]
+STEPS = 32
+NOISE = 0.15
+"""Of SmoothGrad, in standard deviations of the input's values, as its authors advise (10 to 20 % of their range)."""
+
+
+def attribution_maps(
+    network: Network,
+    images: Sequence[Path],
+    layers: Sequence[str],
+    weights: Sequence[NDArray[np.float64]],
+    grid: Grid,
+    method: str = "gradient",
+) -> NDArray[np.float64]:
+    """How much each place of each picture matters to the response that a regression predicts from a layer.
+
+    The predicted response is summed over the positions of the grid. Its attribution to each pixel is taken as the
+    largest over the three colours, and averaged over a tile around each position.
+
+    Parameters
+    ----------
+    network : Network
+    images : sequence of Path
+    layers : sequence of str
+        Of each image.
+    weights : sequence of array, shape (channel,)
+        Of the regression that predicts each image, mean over sites.
+    grid : Grid
+    method : "gradient", "integrated_gradients" or "smoothgrad"
+        The size of the gradient; the others through captum: integrated from a picture of the mean colour, or averaged
+        over noisy pictures.
+
+    Returns
+    -------
+    array, shape (image, y, x)
+
+    Raises
+    ------
+    UsageError
+        When the method is not known.
+    InstallationError
+        When captum is asked for and not installed.
+    ModelError
+        When no gradient comes through.
+    """
+    if method not in METHODS:
+        raise UsageError(f"There is no attribution named {method!r}.", nearest(method, METHODS))
+    spread = torch.tensor(network.spec.std)[:, None, None]
+    maps = []
+    for image, layer, weight in zip(images, layers, weights, strict=True):
+        device = next(network.module.parameters()).device
+        picture = network.preprocess([image]).to(device)
+        respond = _encoder(network, layer, weight, grid)
+        given = METHODS[method](respond, picture)[0].detach().to("cpu", torch.float64)
+        given = (
+            given / spread if method != "integrated_gradients" else given
+        )  # of the picture's colours, not the input's
+        maps.append(pooled(given.abs().amax(dim=0).numpy(), grid))
+    return np.stack(maps)
+
+
+def pooled(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    """Average pixels over the tile around each position; at the picture's edge over the part that lies inside.
+
+    Parameters
+    ----------
+    pixels : array, shape (height, width)
+    grid : Grid
+
+    Returns
+    -------
+    array, shape (y, x)
+    """
+    return _tiles(grid.y, grid.extent, pixels.shape[0]) @ pixels @ _tiles(grid.x, grid.extent, pixels.shape[1]).T
+
+
+def _tiles(points: NDArray[np.float64], extent: float, pixels: int) -> NDArray[np.float64]:
+    """Share of each pixel in the mean around each point, shape (point, pixel)."""
+    middles = (points[1:] + points[:-1]) / 2 if len(points) > 1 else np.zeros(0)
+    edges = np.concatenate([[-extent / 2], middles, [extent / 2]]) / extent + 0.5
+    places = np.arange(pixels + 1) / pixels
+    covered: NDArray[np.float64] = np.minimum(edges[1:, None], places[1:]) - np.maximum(edges[:-1, None], places[:-1])
+    covered = np.clip(covered, 0, None)
+    shares: NDArray[np.float64] = covered / covered.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _encoder(network: Network, layer: str, weight: NDArray[np.float64], grid: Grid) -> Respond:
+    """The response that is predicted for a picture, summed over positions, as a function of the network's input."""
+    module = dict(network.module.named_modules())[layer]
+    prefix = getattr(network.module, "num_prefix_tokens", None)
+
+    def respond(inputs: torch.Tensor) -> torch.Tensor:
+        answers: list[torch.Tensor] = []
+        hook = module.register_forward_hook(lambda module, given, answer: answers.append(answer.clone()))
+        try:
+            network.module(inputs)
+        finally:
+            hook.remove()
+        flat = answers[0].flatten(1)
+        shares = _shares(tuple(answers[0].shape[1:]), layer, prefix, weight, grid)
+        return flat @ torch.from_numpy(shares).to(flat)
+
+    return respond
+
+
+def _shares(
+    shape: tuple[int, ...], layer: str, prefix: int | None, weight: NDArray[np.float64], grid: Grid
+) -> NDArray[np.float64]:
+    """Weight of every unit of a layer, as the layer lays them out, in the response summed over positions."""
+    order = spatial_maps(np.arange(np.prod(shape), dtype=np.float64).reshape(1, *shape), layer, prefix)[0]
+    rows = interpolation(order.shape[1], grid.y / grid.extent + 0.5).sum(axis=0)
+    columns = interpolation(order.shape[2], grid.x / grid.extent + 0.5).sum(axis=0)
+    shares = np.zeros(int(np.prod(shape)))
+    shares[order.astype(np.int64)] = weight[:, None, None] * rows[:, None] * columns
+    return shares
+
+
+def _gradient(respond: Respond, picture: torch.Tensor) -> torch.Tensor:
+    inputs = picture.clone().requires_grad_()
+    with torch.enable_grad():
+        response = respond(inputs).sum()
+        if not response.requires_grad:
+            raise ModelError("The network lets no gradient through to the picture.", "Choose another benchmark.")
+        return torch.autograd.grad(response, inputs)[0]
+
+
+def _integrated(respond: Respond, picture: torch.Tensor) -> torch.Tensor:
+    attributed: torch.Tensor = (
+        _captum().IntegratedGradients(respond).attribute(picture, n_steps=STEPS, internal_batch_size=STEPS)
+    )
+    return attributed
+
+
+def _smoothed(respond: Respond, picture: torch.Tensor) -> torch.Tensor:
+    captum = _captum()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        attributed: torch.Tensor = captum.NoiseTunnel(captum.Saliency(respond)).attribute(
+            picture, nt_type="smoothgrad", nt_samples=STEPS, stdevs=NOISE * float(picture.std()), abs=False
+        )
+    return attributed
+
+
+def _captum() -> Any:
+    try:
+        import captum.attr
+    except ImportError as error:
+        raise InstallationError(
+            "This attribution takes captum, which is not installed.", "pip install 'brainscore_itmaps[attribution]'"
+        ) from error
+    return captum.attr
+
+
+METHODS: dict[str, Callable[[Respond, torch.Tensor], torch.Tensor]] = {
+    "gradient": _gradient,
+    "integrated_gradients": _integrated,
+    "smoothgrad": _smoothed,
+}

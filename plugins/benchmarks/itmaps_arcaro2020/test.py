@@ -1,0 +1,17 @@
+import pytest
+from brainscore_vision import load_benchmark
+
+from brainscore_itmaps.bridge.plugins import attach
+from brainscore_itmaps.errors import DataError
+
+
+@pytest.mark.parametrize("identifier", ["it_maps", "it_maps_alignment", "Arcaro2020.monkey2_ML-pls"])
+def test_without_the_recordings_it_says_what_to_bring(identifier, monkeypatch, tmp_path):
+    """What the benchmarks compute is tested on stand-ins; the recordings themselves need a download."""
+    monkeypatch.setenv("ITMAPS_OFFLINE", "1")
+    monkeypatch.setenv("ITMAPS_HOME", str(tmp_path))
+    attach()
+    benchmark = load_benchmark(identifier)
+    assert (benchmark.identifier, benchmark.version, benchmark.parent) == (identifier, 1, "IT")
+    with pytest.raises(DataError, match="offline mode forbids"):
+        _ = benchmark.ceiling
