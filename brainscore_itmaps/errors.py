@@ -51,6 +51,10 @@ class ModelError(ItMapsError):
     exit_code = 4
 
 
+class NoMapError(ModelError):
+    """A layer whose units have no place in the picture."""
+
+
 class InstallationError(ItMapsError):
     """Something is wrong with what is installed on this machine."""
 

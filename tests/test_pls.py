@@ -48,8 +48,8 @@ def test_equals_scikit_learn_run_to_convergence(channels, components, rank, back
 
 def test_both_ways_to_multiply_are_taken_where_they_pay(rng):
     few, many = rng.normal(size=(2, 14, 49, 8)), rng.normal(size=(14, 49, 3000))
-    assert pls._pays(few[0], 1, 25)
-    assert not pls._pays(many, 1, 25)
+    assert pls._pays(few[0], 14, 1, 25)
+    assert not pls._pays(many, 14, 1, 25)
 
 
 def test_scikit_learn_s_default_is_not_converged():

@@ -1,6 +1,7 @@
 """Choose a layer without looking at the picture that it will be scored on."""
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -8,19 +9,20 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.left_out import predict_left_out
+from brainscore_itmaps.metrics.left_out import predict_groups_left_out
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
-from brainscore_itmaps.progress import Steps, uncounted
+
+GROUPS = 7
 
 
 def inner_values(
-    field: NDArray[np.floating[Any]],
-    maps: NDArray[np.float64],
-    measure: str,
-    method: str = "pls",
-    progress: Steps = uncounted,
+    field: NDArray[np.floating[Any]], maps: NDArray[np.float64], measure: str = "predictivity"
 ) -> NDArray[np.float64]:
-    """Score a layer on the training images of every fold, each of them left out in turn.
+    """Score a layer on the training images of every fold: each of them predicted without it and the left-out image.
+
+    Images are put into at most 7 groups (image k into group k modulo 7), and every two groups are left out of a PLS
+    regression together: of up to 7 images every two images, of 14 every two pairs. The regression without the groups of
+    i and j predicts j for the choice of i, and i for the choice of j.
 
     Parameters
     ----------
@@ -28,15 +30,11 @@ def inner_values(
     maps : array, shape (image, y, x, site)
     measure : str
         "alignment": Spearman rho of the maps averaged over sites; anything else: median over sites of Pearson r.
-    method : str
-        Of :func:`~brainscore_itmaps.predict_left_out`.
-    progress : callable
-        Told (folds done, folds in all).
 
     Returns
     -------
     array, shape (image, image)
-        Entry (i, j): of image j, predicted from all images but i and j. NaN where i is j.
+        Entry (i, j): of image j, predicted by a regression that saw neither i nor j. NaN where both are in a group.
 
     Raises
     ------
@@ -49,15 +47,20 @@ def inner_values(
             f"A layer cannot be chosen on the training images of {images} pictures.",
             "Name one layer, or give 4 pictures or more.",
         )
+    group = np.arange(images) % min(GROUPS, images)
+    pairs = list(combinations(range(group.max() + 1), 2))
+    left_out = np.stack([np.isin(group, pair) for pair in pairs])
+    predicted = predict_groups_left_out(field, maps, left_out)
     values = np.full((images, images), np.nan)
-    for image in range(images):
-        others = np.delete(np.arange(images), image)
-        predicted = predict_left_out(field[others], maps[others], method).predicted
+    for number, pair in enumerate(pairs):
+        of_pair = np.full(images, np.nan)
+        inside = np.flatnonzero(left_out[number])
         if measure == "alignment":
-            values[image, others] = feature_alignment(predicted, maps[others])
+            of_pair[inside] = feature_alignment(predicted[number, inside], maps[inside])
         else:
-            values[image, others] = neural_predictivity(predicted, maps[others]).image_r
-        progress(image + 1, images)
+            of_pair[inside] = neural_predictivity(predicted[number, inside], maps[inside]).image_r
+        for one, other in (pair, pair[::-1]):
+            values[np.ix_(group == one, group == other)] = of_pair[group == other]
     return values
 
 

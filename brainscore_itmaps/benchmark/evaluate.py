@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark import store
 from brainscore_itmaps.benchmark.arrays import FeatureScore, score_field
-from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, fixation_benchmarks
 from brainscore_itmaps.benchmark.ceilings import ArrayCeiling, ceiling_of
 from brainscore_itmaps.benchmark.choice import chosen_layers, inner_values
 from brainscore_itmaps.benchmark.formulas import formula_of, notes_on
 from brainscore_itmaps.benchmark.result import ArrayResult, LayerValue, Reading, Result, Saliency
 from brainscore_itmaps.benchmark.source import Source
 from brainscore_itmaps.data.recording import Recording, constant_maps
-from brainscore_itmaps.errors import DataError, ModelError
+from brainscore_itmaps.errors import DataError, ModelError, NoMapError
 from brainscore_itmaps.features.field import LayerFeatures, kept_small
 from brainscore_itmaps.metrics.inference import interval_of_arrays
 from brainscore_itmaps.progress import Report, silent
@@ -54,7 +54,7 @@ def evaluate(
     """Score how well layers of a network predict the recorded maps, image by image.
 
     Every layer that is scored is kept at once, so that a run that is killed goes on where it was. Of several layers one
-    is chosen for every image on all the other images; ``reference_compat`` takes the best on the very images.
+    is chosen for every image on other images alone, by PLS; ``reference_compat`` takes the best on the very images.
 
     Parameters
     ----------
@@ -142,8 +142,16 @@ def _score_layers(
         missing = [layer for layer in source.layers if any(layer not in layers for layers in scored)]
         if not missing and source.layers:
             return scored
-    features = source.read(recordings[0], missing, progress)
+    try:
+        features = source.read(recordings[0], missing, progress)
+    except NoMapError as error:
+        others = " or ".join(fixation_benchmarks(benchmark))
+        if not others:
+            raise
+        fix = f"{error.fix[:-1]}; or score it on {others}, where every position comes to the centre of view in turn."
+        raise NoMapError(error.args[0], fix) from error
     names = list(features)
+    several = len(source.layers or names) > 1 and not options.reference_compat
     for number, layer in enumerate(names):
         field = features.pop(layer).field(recordings[0].grid)
         of = f"layer {number + 1} of {len(names)}, {layer}" if len(names) > 1 else "predicting left-out images"
@@ -180,14 +188,8 @@ def _score_layer(
     )
     if not several:
         return _Scored(score, None)
-    inner = inner_values(
-        field,
-        recording.maps,
-        benchmark.measure,
-        benchmark.method,
-        progress=lambda done, total: progress(f"{of}, inside the training images", done, total),
-    )
-    return _Scored(score, inner)
+    progress(f"{of}, inside the training images", 0, 1)
+    return _Scored(score, inner_values(field, recording.maps, benchmark.measure))
 
 
 def _key(told: str, layer: str, recording: str, benchmark: BenchmarkSpec, options: Options) -> str:

@@ -3,6 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.benchmark import store
 from brainscore_itmaps.benchmark.result import Reading, Saliency
 from brainscore_itmaps.data.pictures import PUBLISHED_SIZE
 from brainscore_itmaps.data.recording import Recording
@@ -10,6 +14,7 @@ from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.features.field import LayerFeatures
 from brainscore_itmaps.features.fixation import fixated_features
 from brainscore_itmaps.features.record import BATCH_SIZE, record_at_grid, refuse_missing_layer
+from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.layers import block_layers
 from brainscore_itmaps.models.load import Network
 from brainscore_itmaps.progress import Report
@@ -85,9 +90,12 @@ def network_source(
         )
     chosen = _layers(network, layers)
 
+    preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view, reference_compat)
+    content = f"{type(network.module).__qualname__} {spec.architecture} {network.sha256} {preprocessing}"
+
     def read(recording: Recording, wanted: Sequence[str], progress: Report) -> dict[str, LayerFeatures]:
         if view == "fixation":
-            return fixated_features(network, recording, wanted, spec.visual_degrees, batch_size, progress)
+            return _fixated(network, recording, wanted, content, batch_size, progress)
         return record_at_grid(
             network,
             recording.images,
@@ -98,7 +106,6 @@ def network_source(
             progress=lambda done, total: progress("recording features", done, total),
         )
 
-    preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view, reference_compat)
     return Source(
         reading=Reading(
             model=network.name,
@@ -111,10 +118,35 @@ def network_source(
             device=str(next(network.module.parameters()).device),
         ),
         layers=chosen,
-        content=f"{type(network.module).__qualname__} {spec.architecture} {network.sha256} {preprocessing}",
+        content=content,
         read=read,
         attribute=attribute,
     )
+
+
+def _fixated(
+    network: Network,
+    recording: Recording,
+    layers: Sequence[str],
+    content: str,
+    batch_size: int,
+    progress: Report,
+) -> dict[str, LayerFeatures]:
+    """One picture after the other, each kept at once: memory stays that of one picture, and a killed run goes on."""
+    grid, degrees = recording.grid, network.spec.visual_degrees
+    pictures: dict[str, list[NDArray[np.float64]]] = {layer: [] for layer in layers}
+    for done, image in enumerate(recording.images):
+        where = [grid.y.tolist(), grid.x.tolist(), grid.extent, sha256(image)]
+        keys = {layer: store.key_of(fixated=content, layer=layer, where=where) for layer in layers}
+        found = {layer: store.look_up(key) for layer, key in keys.items()}
+        missing = [layer for layer in layers if "units" not in (found[layer] or {})]
+        answered = fixated_features(network, image, missing, grid, degrees, batch_size) if missing else {}
+        for layer in layers:
+            if layer in answered:
+                store.keep(keys[layer], {"units": answered[layer]})
+            pictures[layer].append(answered[layer] if layer in answered else found[layer]["units"])  # type: ignore[index]
+        progress("bringing positions to the centre of view", done + 1, len(recording.images))
+    return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in pictures.items()}
 
 
 def field_of_view(view: str, degrees: float) -> str:

@@ -1,5 +1,6 @@
 """Our benchmarks as Brain-Score benchmarks."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -82,15 +83,29 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         """Score a model: the ceiled value, with what it was made from in ``attrs``."""
         return to_score(self.evaluate(candidate))
 
-    def evaluate(self, candidate: BrainModel, options: Options = DEFAULTS, progress: Report = silent) -> Result:
+    def evaluate(
+        self,
+        candidate: BrainModel,
+        options: Options = DEFAULTS,
+        progress: Report = silent,
+        layers: str | Sequence[str] | None = None,
+    ) -> Result:
         """Score a model and give the whole result.
+
+        Parameters
+        ----------
+        candidate : BrainModel
+        options, progress
+            As in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
+        layers : str or sequence of str, optional
+            See :func:`~brainscore_itmaps.bridge.candidate.candidate_source`.
 
         Raises
         ------
         ModelError
             When the model's IT layer gives no usable map.
         """
-        source = candidate_source(candidate, self.spec, options.reference_compat)
+        source = candidate_source(candidate, self.spec, options.reference_compat, layers)
         recordings = self.recordings
         if self.spec.view == "screen":
             recordings = [placed_on_screen(recording, candidate.visual_degrees()) for recording in recordings]

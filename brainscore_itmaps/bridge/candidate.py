@@ -1,7 +1,8 @@
 """Read layers through Brain-Score's interface: a model is asked to look at pictures, and to do nothing else."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from brainscore_vision.model_interface import BrainModel
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.attribution import network_attribution
-from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, fixation_benchmarks
+from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.result import Reading
-from brainscore_itmaps.benchmark.source import Source, field_of_view
+from brainscore_itmaps.benchmark.source import ALL, Source, field_of_view
 from brainscore_itmaps.data.assembly import stimulus_set
 from brainscore_itmaps.data.pictures import read_picture
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.errors import NoMapError, UsageError
 from brainscore_itmaps.features.field import LayerFeatures, kept_small, side_by_side
 from brainscore_itmaps.features.fixation import at_centre, fixated
 from brainscore_itmaps.features.layout import Layout, spatial_maps
@@ -29,10 +30,15 @@ from brainscore_itmaps.progress import Report
 OWN_PREPROCESSING = "what the model's own preprocessing leaves of "
 
 
-def candidate_source(candidate: BrainModel, benchmark: BenchmarkSpec, reference_compat: bool = False) -> Source:
-    """Read whatever a model commits to IT.
+def candidate_source(
+    candidate: BrainModel,
+    benchmark: BenchmarkSpec,
+    reference_compat: bool = False,
+    layers: str | Sequence[str] | None = None,
+) -> Source:
+    """Read whatever a model commits to IT, or layers that it is made to commit one after the other.
 
-    Units of several layers are put side by side at the grid: Brain-Score takes all of them as IT.
+    Units of several layers that a model commits to IT are put side by side at the grid: Brain-Score takes them for one.
 
     Parameters
     ----------
@@ -43,7 +49,16 @@ def candidate_source(candidate: BrainModel, benchmark: BenchmarkSpec, reference_
         Says how pictures are shown.
     reference_compat : bool
         Resize and scale as the published code does.
+    layers : str or sequence of str, optional
+        For each to be committed to IT in turn, for this reading only; "all" those of the model's own list that give a
+        map.
+
+    Raises
+    ------
+    UsageError
+        When layers are asked of a model that has no map from regions to layers.
     """
+    asked = None if layers is None else _asked(candidate, layers)
     network: Network | None = getattr(candidate, "itmaps_network", None)
     prefix = getattr(network.module, "num_prefix_tokens", None) if network else None
 
@@ -53,10 +68,7 @@ def candidate_source(candidate: BrainModel, benchmark: BenchmarkSpec, reference_
         layers = {}
         for layer, activation in looked.items():
             refuse_not_finite(activation, layer, recording.names)
-            try:
-                maps = spatial_maps(activation, layer, prefix, _layout(candidate, layer))
-            except ModelError as error:
-                raise _without_map(error, benchmark) from error
+            maps = spatial_maps(activation, layer, prefix, _layout(candidate, layer))
             layers[layer] = kept_small(maps, recording.grid, reference_compat)
         return layers
 
@@ -75,10 +87,21 @@ def candidate_source(candidate: BrainModel, benchmark: BenchmarkSpec, reference_
         return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in pictures.items()}
 
     def read(recording: Recording, wanted: Sequence[str], progress: Report) -> dict[str, LayerFeatures]:
-        layers = (centres_of if benchmark.view == "fixation" else maps_of)(recording, progress)
-        if len(layers) == 1:
-            return layers
-        return {", ".join(layers): side_by_side(list(layers.values()), recording.grid)}
+        answers = centres_of if benchmark.view == "fixation" else maps_of
+        if asked is None:
+            answered = answers(recording, progress)
+            if len(answered) == 1:
+                return answered
+            return {", ".join(answered): side_by_side(list(answered.values()), recording.grid)}
+        features: dict[str, LayerFeatures] = {}
+        for layer in asked:
+            try:
+                with _committed(candidate, layer):
+                    features |= answers(recording, progress)
+            except NoMapError:
+                if layers != ALL or (layer == asked[-1] and not features):
+                    raise
+        return features
 
     view = field_of_view(benchmark.view, candidate.visual_degrees())
     return Source(
@@ -97,6 +120,34 @@ def candidate_source(candidate: BrainModel, benchmark: BenchmarkSpec, reference_
         read=read,
         attribute=network_attribution(network) if network else None,
     )
+
+
+def _asked(candidate: BrainModel, layers: str | Sequence[str]) -> list[str]:
+    if not isinstance(_mapping(candidate), dict):
+        raise UsageError(
+            f"{candidate.identifier} has no map from regions to layers that could be changed.", "Leave out --layers."
+        )
+    if layers == ALL:
+        return list(candidate.layers)
+    return [layers] if isinstance(layers, str) else list(layers)
+
+
+def _mapping(candidate: BrainModel) -> Any:
+    return getattr(getattr(candidate, "layer_model", None), "region_layer_map", None)
+
+
+@contextmanager
+def _committed(candidate: BrainModel, layer: str) -> Iterator[None]:
+    mapping = _mapping(candidate)
+    before = mapping.get("IT")
+    mapping["IT"] = layer
+    try:
+        yield
+    finally:
+        if before is None:
+            del mapping["IT"]
+        else:
+            mapping["IT"] = before
 
 
 def _shown(recording: Recording) -> StimulusSet:
@@ -135,16 +186,6 @@ def _look(
 def _layout(candidate: BrainModel, layer: str) -> Layout | None:
     said = getattr(candidate, "spatial_layout", None)
     return said.get(layer, said.get("IT")) if isinstance(said, dict) else said
-
-
-def _without_map(error: ModelError, benchmark: BenchmarkSpec) -> ModelError:
-    others = fixation_benchmarks(benchmark)
-    instead = (
-        f", or score it on {' or '.join(others)}, which brings every position to the centre of its view"
-        if others
-        else ""
-    )
-    return ModelError(error.args[0], f"{error.fix.removesuffix('.')}{instead}.")
 
 
 def activation_from_assembly(looked: DataAssembly) -> NDArray[np.floating[Any]]:

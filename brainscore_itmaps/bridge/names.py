@@ -1,6 +1,5 @@
 """Which names can be scored; answered without importing Brain-Score or torch."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
@@ -13,7 +12,6 @@ from brainscore_itmaps.models.zoo import ZOO
 def refuse_unknown(
     model: str | None,
     benchmark: str | None,
-    layers: str | Sequence[str] | None = None,
     weights: str = "pretrained",
     elsewhere: bool = False,
 ) -> None:
@@ -23,15 +21,15 @@ def refuse_unknown(
     ----------
     model, benchmark : str, optional
         Names.
-    layers, weights
-        What was asked of the model.
+    weights : str
+        Asked of the model.
     elsewhere : bool
         Let benchmarks of Brain-Score's own pass.
 
     Raises
     ------
     UsageError
-        For the benchmark, and for a layer or weights asked of a model that brings its own.
+        For the benchmark, and for weights asked of a model that brings its own.
     ModelError
         For the model.
     """
@@ -58,10 +56,10 @@ def refuse_unknown(
             raise ModelError(f"There is no model named {model!r}, but timm has one.", f"Use --model timm:{model}.")
         named = f"Known: {', '.join(ZOO)}, timm:<any timm name>, and {len(known)} identifiers of Brain-Score's models."
         raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *known], named))
-    if layers is not None or weights != "pretrained":
+    if weights != "pretrained":
         raise UsageError(
-            f"{model} is a model of Brain-Score's: it brings its own layer and its own weights.",
-            "Leave out --layers and --weights, or name a network of timm (timm:<name>).",
+            f"{model} is a model of Brain-Score's: it brings its own weights.",
+            "Leave out --weights, or name a network of timm (timm:<name>).",
         )
 
 

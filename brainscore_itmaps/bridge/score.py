@@ -1,5 +1,6 @@
 """Score any network on any of our benchmarks."""
 
+import functools
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from brainscore_itmaps.models.load import Network, Weights, on_device
 from brainscore_itmaps.models.load import load_model as load_network
 from brainscore_itmaps.progress import Report, silent
 
-GUEST = {"BS_INSTALL_DEPENDENCIES": "no", "TQDM_DISABLE": "1"}
+GUEST = {"BS_INSTALL_DEPENDENCIES": "no"}
 
 
 def score(
@@ -57,7 +58,7 @@ def score(
         A name from our catalogue; or a recording, or the folder that it was saved in.
     layers : str or sequence of str, optional
         Layer to read out, by default the one committed to IT. Of several, or of "all" blocks, one is chosen for every
-        picture on all the other pictures. Not for Brain-Score's models, which commit their own.
+        picture on all the other pictures. Brain-Score's models are made to commit them to IT, one after the other.
     window : (int, int) or str, optional
         Milliseconds after stimulus onset, or a window's name; see :func:`~brainscore_itmaps.load_recording`.
     weights : "pretrained" or "random"
@@ -99,7 +100,7 @@ def score(
     if batch_size < 1:
         raise UsageError(f"Batches of {batch_size} pictures cannot be shown.", "Give 1 or more.")
     named = model if isinstance(model, str) else None
-    refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, layers, weights)
+    refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, weights)
     recordings = recordings_of(benchmark, window, reference_compat, progress)
     spec = (CATALOGUE.get(benchmark) if isinstance(benchmark, str) else None) or of_recording(recordings[0])
     if reference_compat and spec.view != "whole":
@@ -108,7 +109,7 @@ def score(
         )
     options = Options(reference_compat=reference_compat, kept=not fresh)
     if named is not None and not is_ours(named):
-        return _score_through_brain_score(named, spec, recordings, options, progress)
+        return _score_through_brain_score(named, spec, recordings, options, layers, progress)
     progress("loading the network", 0, 1)
     network = on_device(load_network(model, weights, seed) if isinstance(model, str) else model, device)
     source = network_source(
@@ -143,7 +144,12 @@ def of_recording(recording: Recording) -> BenchmarkSpec:
 
 
 def _score_through_brain_score(
-    model: str, spec: BenchmarkSpec, recordings: list[Recording], options: Options, progress: Report
+    model: str,
+    spec: BenchmarkSpec,
+    recordings: list[Recording],
+    options: Options,
+    layers: str | Sequence[str] | None,
+    progress: Report,
 ) -> Result:
     with as_a_guest():
         attach()
@@ -153,7 +159,9 @@ def _score_through_brain_score(
 
         progress("loading the network", 0, 1)
         try:
-            return ItMapsBenchmark(spec, recordings).evaluate(load_model(model), options, progress)
+            candidate = load_model(model)
+            with without_bars():
+                return ItMapsBenchmark(spec, recordings).evaluate(candidate, options, progress, layers)
         except ItMapsError:
             raise
         except Exception as error:  # somebody else's model may fail in any way
@@ -202,7 +210,8 @@ def score_elsewhere(model: str, benchmark: str, weights: Weights = "pretrained",
                 candidate = brain_model(load_network(model, weights, seed))
             else:
                 candidate = load_model(model)
-            return score_benchmark(loaded, candidate)
+            with without_bars():
+                return score_benchmark(loaded, candidate)
         except ItMapsError:
             raise
         except Exception as error:
@@ -217,12 +226,26 @@ def _of_theirs(model: str, error: Exception) -> ModelError:
 
 
 @contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep the bars that Brain-Score draws for every batch off the terminal; those of downloads are drawn elsewhere."""
+    import tqdm
+
+    start = tqdm.tqdm.__init__
+    tqdm.tqdm.__init__ = functools.partialmethod(start, disable=True)
+    try:
+        yield
+    finally:
+        tqdm.tqdm.__init__ = start
+
+
+@contextmanager
 def as_a_guest() -> Iterator[None]:
-    """Brain-Score without its pip runs, its bars and its FutureWarning; the environment is given back."""
+    """Brain-Score without its pip runs and its FutureWarning; the environment is given back."""
     before = {name: os.environ.get(name) for name in GUEST}
     os.environ |= GUEST
     try:
         with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="torchvision")  # its old names for weights, in models of others
             warnings.filterwarnings("ignore", message="xarray subclass Score should explicitly define __slots__")
             yield
     finally:

@@ -81,7 +81,7 @@ def score(
     """Score a network: as a table, a JSON, a CSV and an NPZ file. What is interrupted goes on when it is run again."""
     elsewhere = is_elsewhere(benchmark)
     chosen = layers if layers in (None, "all") else [name.strip() for name in str(layers).split(",") if name.strip()]
-    refuse_unknown(model, benchmark, chosen, weights, elsewhere)
+    refuse_unknown(model, benchmark, weights, elsewhere)
     if seed is not None and weights != "random":
         raise UsageError("--seed is the seed of random weights.", "Add --weights random, or leave --seed out.")
     if figure is not None and figure.suffix.lower() not in DRAWABLE:

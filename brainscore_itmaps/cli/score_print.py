@@ -38,7 +38,7 @@ def print_result(result: "Result") -> None:
             table.add_section()
     else:
         for name in shown:
-            table.add_column(name, justify="left" if name in ("array", "layer") else "right")
+            table.add_column(name, justify="left" if name in ("array", "layer") else "right", no_wrap=name != "layer")
         for number, line in enumerate(lines):
             if number and number == len(result.arrays):
                 table.add_section()
@@ -51,10 +51,10 @@ def print_result(result: "Result") -> None:
 
 def print_layers(result: "Result") -> None:
     """Print what every layer scores, not divided by a ceiling, and for how many pictures it was chosen."""
-    table = Table(title="layers, not ceiled (times chosen)", title_justify="left")
+    table = Table(title="layers (times chosen), not ceiled", title_justify="left")
     table.add_column("layer")
     for array in result.arrays:
-        table.add_column(array.recording, justify="right")
+        table.add_column(_short(array.recording), justify="right")
     for number, layer in enumerate(result.arrays[0].layers):
         values = [array.layers[number] for array in result.arrays]
         table.add_row(layer.layer, *(f"{v.raw:.3f}{f' ({v.chosen})' if v.chosen else ''}" for v in values))
@@ -72,9 +72,14 @@ def print_elsewhere(told: dict[str, Any]) -> None:
     _print_facts({"layer": told["comment"] or "as the model commits them"})
 
 
+def _short(recording: str) -> str:
+    """Name of an array in a column; in full, and whether it is simulated, it stands below the table."""
+    return recording.removeprefix("Arcaro2020.").removesuffix("-simulated")
+
+
 def _numbers(scored: "ArrayResult | Result") -> dict[str, str]:
     return {
-        "array": getattr(scored, "recording", ""),
+        "array": _short(getattr(scored, "recording", "")),
         "layer": scored.layer,
         "raw": f"{scored.raw:.3f}",
         "ceiling": f"{scored.ceiling:.3f}",

@@ -1,6 +1,7 @@
 """Every position of a picture at the centre of view, as the monkeys were shown it: one presentation a position."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainscore_itmaps.data.pictures import read_picture
-from brainscore_itmaps.data.recording import Grid, Recording
-from brainscore_itmaps.features.field import LayerFeatures
+from brainscore_itmaps.data.recording import Grid
 from brainscore_itmaps.features.grid import to_grid
 from brainscore_itmaps.features.layout import spatial_maps
 from brainscore_itmaps.features.record import record_batches
 from brainscore_itmaps.models.load import Network
-from brainscore_itmaps.progress import Report, silent
 
 CENTRE = Grid(y=np.zeros(1), x=np.zeros(1), extent=1.0)
 CONTRAST = 0.2
@@ -92,46 +91,35 @@ def at_centre(activation: NDArray[np.floating[Any]], layer: str, prefix: int | N
 
 
 def fixated_features(
-    network: Network,
-    recording: Recording,
-    layers: Sequence[str],
-    degrees: float,
-    batch_size: int,
-    progress: Report = silent,
-) -> dict[str, LayerFeatures]:
-    """Show a network every position of every picture, one picture after the other: memory stays that of one picture.
+    network: Network, image: Path, layers: Sequence[str], grid: Grid, degrees: float, batch_size: int
+) -> dict[str, NDArray[np.float64]]:
+    """Show a network every position of one picture.
 
     Parameters
     ----------
     network : Network
-    recording : Recording
+    image : Path
     layers : sequence of str
         Pooled or with maps.
+    grid : Grid
     degrees : float
         Width and height of the network's view.
     batch_size : int
         Positions shown at once.
-    progress : callable
-        Told (what is being done, pictures done, pictures in all).
 
     Returns
     -------
-    dict of layer to LayerFeatures, at the grid
+    dict of layer to array, shape (y, x, channel)
     """
     prefix = getattr(network.module, "num_prefix_tokens", None)
-    pictures: dict[str, list[NDArray[np.float64]]] = {layer: [] for layer in layers}
-    rows, columns = len(recording.grid.y), len(recording.grid.x)
-    for done, (image, name) in enumerate(zip(recording.images, recording.names, strict=True)):
-        views = list(fixated(read_picture(image), recording.grid, degrees))
-        batches = record_batches(
-            network,
-            views,
-            layers,
-            lambda activation, layer: at_centre(activation, layer, prefix),
-            batch_size,
-            names=[f"{name} at position {number}" for number in range(len(views))],
-        )
-        for layer, parts in batches.items():
-            pictures[layer].append(np.concatenate(parts).reshape(rows, columns, -1))
-        progress("bringing positions to the centre of view", done + 1, len(recording.images))
-    return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in pictures.items()}
+    views = list(fixated(read_picture(image), grid, degrees))
+    batches = record_batches(
+        network,
+        views,
+        layers,
+        lambda activation, layer: at_centre(activation, layer, prefix),
+        batch_size,
+        names=[f"{image.stem} at position {number}" for number in range(len(views))],
+    )
+    shape = (len(grid.y), len(grid.x), -1)
+    return {layer: np.concatenate(parts).reshape(shape) for layer, parts in batches.items()}

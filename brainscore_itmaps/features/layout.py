@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.errors import ModelError, NoMapError
 
 MOST_PREFIX_TOKENS = 16
 
@@ -39,17 +39,18 @@ def spatial_maps(
 
     Raises
     ------
+    NoMapError
+        A ModelError: when the layer has no square map, because it is pooled or its tokens do not fill a square.
     ModelError
-        When the layer has no square map: it is pooled, or its tokens do not fill a square; or it is not as the layout
-        says.
+        When the layer is not as the layout says.
     """
     if layout is not None:
         return _as_said(activation, layer, layout)
     if activation.ndim == 4:
         _, first, second, third = activation.shape
-        if second == third:
+        if second == third > 1:
             return activation
-        if first == second:
+        if first == second > 1:
             return activation.transpose(0, 3, 1, 2)
     if activation.ndim == 3:
         images, tokens, channels = activation.shape
@@ -58,7 +59,7 @@ def spatial_maps(
             if side > 1 and side * side == tokens - leading:
                 square = activation[:, leading:].reshape(images, side, side, channels)
                 return square.transpose(0, 3, 1, 2)
-    raise ModelError(
+    raise NoMapError(
         f"The layer {layer!r} gives no map: its activation has shape {activation.shape}, image first.",
         "Choose a layer before pooling, whose units still have a place in the picture.",
     )

@@ -53,7 +53,7 @@ _Fit = tuple[NDArray[np.float64], "NDArray[np.int64] | int", "NDArray[np.float64
 
 def _pls(rows: Rows, varying: NDArray[np.bool_], options: _Options, direction: Any = exact_direction) -> _Fit:
     folds = fit_folds(rows, varying, options.components, direction, options.progress)
-    predicted = folds.predicted if options.intercept else np.matmul(rows.field, folds.coefficients())
+    predicted = folds.predicted() if options.intercept else np.matmul(rows.field, folds.coefficients())
     return predicted, folds.components, None
 
 
@@ -176,6 +176,53 @@ def coefficients_left_out(field: ArrayLike, maps: ArrayLike, components: int = C
     x, y = given.astype(np.float64, copy=False), targets.astype(np.float64, copy=False)[None]
     weights: NDArray[np.float64] = fit_folds(rows_of(x, y), _varying(y)[0], components).coefficients()[0]
     return weights
+
+
+def predict_groups_left_out(
+    field: ArrayLike, maps: ArrayLike, left_out: NDArray[np.bool_], components: int = COMPONENTS
+) -> NDArray[np.float64]:
+    """As :func:`predict_left_out` by PLS, but each fold leaves several images out, and predicts them all.
+
+    Parameters
+    ----------
+    field : array, shape (image, y, x, channel)
+    maps : array, shape (image, y, x, site)
+        All values known.
+    left_out : array of bool, shape (fold, image)
+        At least two images remain in each fold.
+    components : int
+        At most.
+
+    Returns
+    -------
+    array, shape (fold, image, y, x, site)
+        NaN for the images that a fold was fitted on.
+
+    Raises
+    ------
+    ArrayError
+        As :func:`predict_left_out`; when a fold keeps fewer than two images.
+    """
+    given, targets = real_array(field, "field"), real_array(maps, "maps")
+    _refuse(given, targets)
+    if ((~left_out).sum(axis=1) < 2).any():
+        raise ArrayError("A fold keeps fewer than 2 images.", "Give more images, or leave out fewer.")
+    x, y = given.astype(np.float64, copy=False), targets.astype(np.float64, copy=False)
+    flat = y.reshape(len(y), -1, y.shape[-1])
+    low, high = (
+        np.stack([extreme(edges[~fold], axis=0) for fold in left_out])
+        for extreme, edges in ((np.min, flat.min(axis=1)), (np.max, flat.max(axis=1)))
+    )
+    varying = high > low  # (fold, site)
+    rows = rows_of(x, y[None])
+    folds = fit_folds(rows, varying[None], components, left_out=left_out)
+    predicted = np.full((len(left_out), *y.shape), np.nan)
+    for image in range(len(y)):
+        without = np.flatnonzero(left_out[:, image])
+        told = rows.to_positions(folds.predict(image, without))[0]  # (fold, position, site)
+        told = np.where(varying[without, None], told, low[without, None])
+        predicted[without, image] = told.reshape(-1, *y.shape[1:])
+    return predicted
 
 
 def _fit(x: NDArray[np.float64], sets: NDArray[np.float64], solve: Any, options: _Options) -> _Fit:

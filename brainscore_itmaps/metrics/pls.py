@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Rows, centred, sum_of_others
+from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Rows, centred, sum_of_rest
 from brainscore_itmaps.progress import Steps, uncounted
 
 NOISE = 1e4 * EPS  # of the largest component's scores: well above rounding, far below data
@@ -26,30 +26,57 @@ Direction = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[n
 
 
 class Folds(NamedTuple):
-    """PLS models, one for each left-out image and set.
+    """PLS models, one for each fold and set. By default fold i leaves image i out.
 
     Attributes
     ----------
-    predicted : array, shape (set, image, row, site)
-        Of the left-out image, in the units of the maps.
-    rotations : array, shape (image, set, component, channel)
+    rotations : array, shape (fold, set, component, channel)
         Weights that turn centred features into scores.
-    site_loadings : array, shape (image, set, component, site)
+    site_loadings : array, shape (fold, set, component, site)
         Regression of the maps on the scores.
-    components : array, shape (set, image)
+    components : array, shape (set, fold)
         How many were used.
-    iterations : array, shape (set, image, component)
+    iterations : array, shape (set, fold, component)
         That the inner problem took.
+    training : Training
+        What all folds share.
+    base : array, shape (fold, set, site)
+        Mean of the maps over the images that are not left out.
     """
 
-    predicted: NDArray[np.float64]
     rotations: NDArray[np.float64]
     site_loadings: NDArray[np.float64]
     components: NDArray[np.int64]
     iterations: NDArray[np.int64]
+    training: "Training"
+    base: NDArray[np.float64]
+
+    def predicted(self) -> NDArray[np.float64]:
+        """Of each image by the fold that leaves it out, shape (set, image, row, site), in the units of the maps."""
+        return self._predicted(self.training.x)
+
+    def predict(self, image: int, folds: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of one image by some folds, shape (set, fold, row, site), in the units of the maps."""
+        some = self._replace(
+            rotations=self.rotations[folds],
+            site_loadings=self.site_loadings[folds],
+            training=self.training.of(folds),
+            base=self.base[folds],
+        )
+        return some._predicted(self.training.x[[image]])
+
+    def _predicted(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """From centred features, shape (fold, row, channel) or (1, row, channel)."""
+        folds, sets, components, channels = self.rotations.shape
+        ones = self.training.ones
+        scores = np.matmul(x, self.rotations.reshape(folds, sets * components, channels).transpose(0, 2, 1))
+        scores = scores.reshape(folds, -1, sets, components).swapaxes(1, 2)
+        scores = scores - ones[:, None] * np.einsum("isac,ic->isa", self.rotations, self.training.means)[:, :, None]
+        predicted: NDArray[np.float64] = np.matmul(scores, self.site_loadings) + ones[:, None] * self.base[:, :, None]
+        return predicted.swapaxes(0, 1)
 
     def coefficients(self) -> NDArray[np.float64]:
-        """Of features that are not centred, without the intercept: shape (set, image, channel, site)."""
+        """Of features that are not centred, without the intercept: shape (set, fold, channel, site)."""
         each: NDArray[np.float64] = np.matmul(self.rotations.swapaxes(2, 3), self.site_loadings)
         return each.swapaxes(0, 1)
 
@@ -103,8 +130,9 @@ def fit_folds(
     components: int,
     direction: Direction = exact_direction,
     progress: Steps = uncounted,
+    left_out: NDArray[np.bool_] | None = None,
 ) -> Folds:
-    """Fit PLS once for every left-out image and set, on all other images, and predict that image.
+    """Fit PLS once for every left-out image and set, on all other images.
 
     Equal to one scikit-learn ``PLSRegression(components, scale=False, tol=1e-28, max_iter=200_000)`` per fold, to
     rounding. A fold stops when the products of maps and features are exhausted, or when a component's scores are no
@@ -113,20 +141,24 @@ def fit_folds(
     Parameters
     ----------
     rows : Rows
-    varying : array, shape (set, image, site)
-        Does this site vary on the images that remain when this one is left out?
+    varying : array, shape (set, fold, site)
+        Does this site vary on the images that remain?
     components : int
     direction : callable
         Solves the inner problem: Gram matrices (fold, site, site) to weights of the sites (fold, site).
     progress : callable
         Told (components done, components in all).
+    left_out : array of bool, shape (fold, image), optional
+        Images that each fold leaves out; by default each image in turn.
     """
     images, positions, channels = rows.field.shape
     sets, sites = rows.maps.shape[0], rows.maps.shape[-1]
-    folds = images * sets  # fold image * sets + set leaves that image out of that set
-    components = min(components, channels, (images - 1) * positions)
-    training, products, base, rounding = _begin(rows, varying)
-    covariances = _covariances(training) if _pays(training.x, sets, components) else None
+    leaves = np.eye(images, dtype=bool) if left_out is None else left_out
+    number_of_folds = len(leaves)
+    folds = number_of_folds * sets  # fold f * sets + set leaves the images of f out of that set
+    components = min(components, channels, int((~leaves).sum(axis=1).min()) * positions)
+    training, products, base, rounding = _begin(rows, varying, leaves)
+    covariances = _covariances(training) if _pays(training.x, number_of_folds, sets, components) else None
 
     rotations = np.zeros((folds, components, channels))
     loadings = np.zeros((folds, components, channels))
@@ -152,7 +184,7 @@ def fit_folds(
             along = np.matmul(loadings[:, :number], w[..., None])[..., 0]  # (fold, component)
             w -= np.matmul(along[:, None], rotations[:, :number])[:, 0]
         if covariances is not None:
-            moments = np.matmul(w.reshape(images, sets, channels), covariances).reshape(folds, channels)
+            moments = np.matmul(w.reshape(-1, sets, channels), covariances).reshape(folds, channels)
             variance = np.einsum("fc,fc->f", moments, w)
             if (variance[live] < ILL_CONDITIONED * np.maximum(largest, variance)[live]).any():
                 covariances = None
@@ -167,54 +199,56 @@ def fit_folds(
         _deflate(products, grams, site_loadings[:, number], moments)
         progress(number + 1, components)
 
-    rotations = rotations.reshape(images, sets, components, channels)
-    site_loadings = site_loadings.reshape(images, sets, components, sites)
-    scores = np.matmul(training.x, rotations.reshape(images, sets * components, channels).transpose(0, 2, 1))
-    scores = scores.reshape(images, positions, sets, components).swapaxes(1, 2)  # of the left-out images
-    scores = scores - rows.ones[:, None] * np.einsum("isac,ic->isa", rotations, training.means)[:, :, None]
-    predicted = np.matmul(scores, site_loadings).swapaxes(0, 1) + rows.ones[:, None] * base[:, :, None]
-    counted = steps.reshape(images, sets, components).swapaxes(0, 1)
-    return Folds(predicted, rotations, site_loadings, used.reshape(images, sets).T, counted)
+    rotations = rotations.reshape(number_of_folds, sets, components, channels)
+    site_loadings = site_loadings.reshape(number_of_folds, sets, components, sites)
+    counted = steps.reshape(number_of_folds, sets, components).swapaxes(0, 1)
+    return Folds(rotations, site_loadings, used.reshape(number_of_folds, sets).T, counted, training, base)
 
 
-class _Training(NamedTuple):
+class Training(NamedTuple):
     """What all folds share: features minus their means over all images, and what each fold's own means add to that."""
 
     x: NDArray[np.float64]  # (image, row, channel)
     ones: NDArray[np.float64]  # (row,)
-    means: NDArray[np.float64]  # (image, channel), over the images that remain when this one is left out
-    size: float  # how many positions there are to train on
+    leaves: NDArray[np.bool_]  # (fold, image)
+    means: NDArray[np.float64]  # (fold, channel), over the images that remain
+    sizes: NDArray[np.float64]  # (fold,), how many positions there are to train on
+
+    def of(self, folds: NDArray[np.int64]) -> "Training":
+        """The same for some of the folds."""
+        return Training(self.x, self.ones, self.leaves[folds], self.means[folds], self.sizes[folds])
 
 
 def _begin(
-    rows: Rows, varying: NDArray[np.bool_]
-) -> tuple[_Training, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    rows: Rows, varying: NDArray[np.bool_], leaves: NDArray[np.bool_]
+) -> tuple[Training, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Centre everything, and multiply maps with features.
 
     Returns
     -------
-    _Training
+    Training
     products : array, shape (fold, site, channel)
         Of maps and features of the images that are not left out, both centred on these.
-    base : array, shape (set, image, site)
+    base : array, shape (fold, set, site)
         Mean of the maps over the images that are not left out.
     rounding : array, shape (fold,)
         Sum of squares of the products that rounding alone could give.
     """
     (sets, images, positions, sites), channels = rows.maps.shape, rows.field.shape[-1]
-    folds, size = images * sets, float(rows.ones @ rows.ones) * (images - 1)
+    folds = len(leaves)
+    sizes = float(rows.ones @ rows.ones) * (~leaves).sum(axis=1)
     (x,), _, spread_x = centred(rows.field[None], rows.ones)
     y, mean_y, spread_y = centred(rows.maps, rows.ones)
-    means_x = sum_of_others(rows.ones @ x) / size  # (image, channel)
-    means_y = sum_of_others((rows.ones @ y).swapaxes(0, 1)) / size  # (image, set, site)
+    means_x = sum_of_rest(rows.ones @ x, leaves) / sizes[:, None]  # (fold, channel)
+    means_y = sum_of_rest((rows.ones @ y).swapaxes(0, 1), leaves) / sizes[:, None, None]  # (fold, set, site)
     own = y.transpose(1, 0, 3, 2).reshape(images, sets * sites, positions)
-    products = sum_of_others(np.matmul(own, x))  # (image, set * site, channel)
-    for image in range(images):
-        products[image] -= size * np.outer(means_y[image], means_x[image])
-    products = products.reshape(folds, sites, channels)
-    products *= varying.swapaxes(0, 1).reshape(folds, sites, 1)
-    rounding = EXHAUSTED**2 * spread_x.sum() * np.tile(spread_y.sum(axis=1), images)
-    return _Training(x, rows.ones, means_x, size), products, mean_y[:, None] + means_y.swapaxes(0, 1), rounding
+    products = sum_of_rest(np.matmul(own, x), leaves)  # (fold, set * site, channel)
+    for fold in range(folds):
+        products[fold] -= sizes[fold] * np.outer(means_y[fold], means_x[fold])
+    products = products.reshape(folds * sets, sites, channels)
+    products *= varying.swapaxes(0, 1).reshape(folds * sets, sites, 1)
+    rounding = EXHAUSTED**2 * spread_x.sum() * np.tile(spread_y.sum(axis=1), folds)
+    return Training(x, rows.ones, leaves, means_x, sizes), products, mean_y + means_y, rounding
 
 
 def _grams(products: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -239,47 +273,50 @@ def _deflate(
     grams -= half + half.transpose(0, 2, 1)
 
 
-def _pays(x: NDArray[np.float64], sets: int, components: int) -> bool:
-    """Is it less work to form the channels' covariance for every image than to pass over the rows every component?
+def _pays(x: NDArray[np.float64], covariances: int, sets: int, components: int) -> bool:
+    """Is it less work to form the channels' covariance for every fold than to pass over the rows every component?
 
     Counted in operations of thin products; large products take half as long, and reading a number as long as ten.
     It never takes more than four times the memory of the features.
     """
     images, rows, channels = x.shape
-    folds = images * sets
-    whole = images * rows * channels**2 + components * channels**2 * (2 * folds + 10 * images)
-    return channels <= 4 * rows and whole < 4 * components * images * rows * channels * _padded(folds)
+    folds = covariances * sets
+    whole = images * rows * channels**2 + components * channels**2 * (2 * folds + 10 * covariances)
+    return channels * covariances <= 4 * rows * images and whole < 4 * components * images * rows * channels * _padded(
+        folds
+    )
 
 
 def _padded(folds: int) -> int:
     return -(-folds // FULL) * FULL
 
 
-def _covariances(training: _Training) -> NDArray[np.float64]:
-    """Sums of squares and products of the channels without each image in turn, shape (image, channel, channel)."""
-    x, _, means, size = training
-    covariances = sum_of_others(np.matmul(x.transpose(0, 2, 1), x))
-    for image in range(len(x)):
-        covariances[image] -= size * np.outer(means[image], means[image])
+def _covariances(training: Training) -> NDArray[np.float64]:
+    """Sums of squares and products of the channels over the images that remain, shape (fold, channel, channel)."""
+    x, _, leaves, means, sizes = training
+    covariances = sum_of_rest(np.matmul(x.transpose(0, 2, 1), x), leaves)
+    for fold in range(len(leaves)):
+        covariances[fold] -= sizes[fold] * np.outer(means[fold], means[fold])
     return covariances
 
 
-def _moments(training: _Training, w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moments(training: Training, w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Products of features and each fold's scores (fold, channel), and the scores' sums of squares (fold,).
 
     One pass over the rows; the folds' directions are padded to a number of columns that matrix products like.
     """
-    x, ones, means, _ = training
+    x, ones, leaves, means, _ = training
     folds, images = len(w), len(x)
-    sets = folds // images
+    sets = folds // len(leaves)
     directions = np.zeros((_padded(folds), w.shape[1]))
     directions[:folds] = w
-    offset = np.einsum("isc,ic->is", w.reshape(images, sets, -1), means).reshape(folds)
+    offset = np.einsum("isc,ic->is", w.reshape(-1, sets, w.shape[1]), means).reshape(folds)
+    absent = np.repeat(leaves, sets, axis=0)
     moments, variance = np.zeros_like(directions), np.zeros(len(directions))
     for image in range(images):
         scores = x[image] @ directions.T  # (row, fold)
         scores[:, :folds] -= ones[:, None] * offset
-        scores[:, image * sets : (image + 1) * sets] = 0
+        scores[:, :folds][:, absent[:, image]] = 0
         moments += scores.T @ x[image]
         variance += np.einsum("rf,rf->f", scores, scores)
     return moments[:folds], variance[:folds]

@@ -105,6 +105,24 @@ def sum_of_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return others
 
 
+def sum_of_rest(values: NDArray[np.float64], left_out: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Sum over the entries of the first axis that each fold keeps, without subtracting anything from the whole.
+
+    Parameters
+    ----------
+    values : array, shape (image, ...)
+    left_out : array of bool, shape (fold, image)
+
+    Returns
+    -------
+    array, shape (fold, ...)
+    """
+    if len(left_out) == len(values) and np.array_equal(left_out, np.eye(len(values), dtype=bool)):
+        return sum_of_others(values)
+    kept: NDArray[np.float64] = (~left_out).astype(np.float64)
+    return (kept @ values.reshape(len(values), -1)).reshape(len(left_out), *values.shape[1:])
+
+
 def centred(
     values: NDArray[np.float64], ones: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -1,0 +1,100 @@
+"""What scoring costs beside the plain forward pass of the same pictures: time as a ratio in one run, and peak memory.
+
+Run: python benchmarks/score_overhead.py (some minutes on two cores)
+
+Random weights and SIMULATED recordings of the size of the published ones: two arrays of 17 x 17 positions that share 14
+pictures, one of 9 x 9 with 14 others. All block outputs of a network are read and scored on all three.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from brainscore_itmaps import load_model, load_recording
+from brainscore_itmaps.benchmark.arrays import score_field
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.evaluate import Options, evaluate
+from brainscore_itmaps.benchmark.source import network_source
+from brainscore_itmaps.data.stand_in import write_stand_in
+from brainscore_itmaps.features.record import record_at_grid
+from brainscore_itmaps.settings import Settings
+
+ROUNDS = 3
+ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
+NETWORKS = ("resnet50", "vit_base_patch16_224")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        archive = write_stand_in(Path(folder) / "simulated.zip", duration=300)
+        for name in NETWORKS:
+            subprocess.run([sys.executable, __file__, name, str(archive), folder], check=True)
+
+
+def measure(name: str, archive: str, folder: str) -> None:
+    """Time each part, and the whole, in turns; in a process of its own, whose peak memory is told."""
+    recordings = [load_recording(array, source=archive) for array in ARRAYS]
+    network = load_model(f"timm:{name}", weights="random")
+    everything = network_source(network, "all")
+    one = replace(everything, layers=everything.layers[-1:])
+    shown = [recordings[0], recordings[2]]
+    print(f"{name}, {len(everything.layers)} block outputs, {torch.get_num_threads()} threads; SIMULATED recordings")
+    times: dict[str, list[float]] = {}
+
+    def timed(what, action):
+        start = time.perf_counter()
+        answer = action()
+        times.setdefault(what, []).append(time.perf_counter() - start)
+        return answer
+
+    for _ in range(ROUNDS):
+        timed("plain forward pass", lambda: [forward(network, recording) for recording in shown])
+        features = timed("read at the grid", lambda: [read(network, everything.layers, r) for r in shown])
+        timed("predict left-out images, all layers", lambda: predict(features, recordings))
+        del features
+        timed("whole scoring, committed layer", lambda: score(one, recordings))
+    alone = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    timed("whole scoring, layer chosen per fold", lambda: score(everything, recordings))
+    plain = np.median(times["plain forward pass"])
+    for what, taken in times.items():
+        print(f"  {what:40s} {np.median(taken):7.2f} s   {np.median(taken) / plain:6.2f} of the forward pass")
+    whole = (np.median(times[what]) for what in ("read at the grid", "predict left-out images, all layers"))
+    print(f"  profile of all layers without a choice   ratio {sum(whole) / plain:.2f}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"  peak memory of the process {peak / 2**20:.2f} GB ({alone / 2**20:.2f} GB before a layer is chosen per fold)"
+    )
+
+
+def forward(network, recording):
+    with torch.inference_mode():
+        network.module(network.preprocess(recording.images))
+
+
+def read(network, layers, recording):
+    return record_at_grid(network, recording.images, layers, recording.grid)
+
+
+def predict(features, recordings):
+    for recording, number in zip(recordings, (0, 0, 1), strict=True):
+        for layer in features[number].values():
+            score_field(layer.field(recording.grid), recording.maps)
+
+
+def score(source, recordings):
+    evaluate(source, recordings, CATALOGUE["it_maps"], Options(kept=False))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        measure(*sys.argv[1:])
+    else:
+        print(f"results are kept in {Settings.from_environment().home}; `brainscore results clean` removes them")
+        main()
