@@ -1,0 +1,124 @@
+"""Benchmarks of Brain-Score's own through our command: no pip, no pickle, no bars, no stray prints."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import brainscore
+
+from brainscore_itmaps.bridge.elsewhere import described
+from brainscore_itmaps.bridge.plugins import host_folder
+from brainscore_itmaps.errors import DataError
+
+# a benchmark of Brain-Score's kind, attached as one of its plugins while a run lasts; it prints, as some of theirs do
+TOY = """
+from brainscore_vision import benchmark_registry
+from brainscore_vision.benchmarks import BenchmarkBase
+from brainscore_core.metrics import Score
+from tqdm import tqdm
+
+
+class Toy(BenchmarkBase):
+    def __init__(self):
+        super().__init__('toy.v1', ceiling_func=lambda: Score(0.5), version=1, parent='IT')
+
+    def __call__(self, candidate):
+        print('stray print')
+        for _ in tqdm(range(3)):
+            pass
+        score = Score(0.25)
+        score.attrs['raw'] = Score(0.125)
+        score.attrs['ceiling'] = Score(0.5)
+        score.attrs['error'] = float('nan')
+        score.attrs['seen'] = candidate.identifier
+        return score
+
+
+benchmark_registry['toy.v1'] = lambda: Toy()
+"""
+
+ATTACHED = """
+import sys
+from pathlib import Path
+from brainscore_itmaps.bridge import plugins
+
+folders, toy = plugins.plugin_folders, Path(sys.argv[1])
+
+def with_toy():
+    found = folders()
+    found['benchmarks'] = [toy]
+    return found
+
+plugins.plugin_folders = with_toy
+sys.argv = ['brainscore', *sys.argv[2:]]
+from brainscore_itmaps.cli.start import main
+main()
+"""
+
+
+@pytest.fixture
+def toy(tmp_path) -> Path:
+    folder = tmp_path / "benchmarks" / "toy"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(TOY)
+    return folder
+
+
+def run(toy, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", ATTACHED, str(toy), "score", "--benchmark_identifier", "toy.v1", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize("model", ["pixels", "efficientnet_lite0"])
+def test_a_benchmark_of_theirs_gives_its_number_and_nothing_else(toy, tmp_path, model):
+    pip = tmp_path / "pip"
+    pip.write_text(f"#!/bin/sh\ntouch {tmp_path}/pip-was-run\n")
+    pip.chmod(0o755)
+    pickles = set(host_folder().parent.glob("conda_score*"))
+    arguments = ("--model_identifier", model, "--out", tmp_path)
+    done = run(toy, *arguments, "-q", PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0.25\n", "")
+    assert not (tmp_path / "pip-was-run").exists()
+    assert set(host_folder().parent.glob("conda_score*")) == pickles
+    told = json.loads((tmp_path / f"{model}--toy.v1.json").read_text())
+    assert (told["score"], told["raw"], told["ceiling"], told["error"]) == (0.25, 0.125, 0.5, None)
+    assert told["seen"] == model
+
+
+def test_what_only_our_benchmarks_have_is_refused(toy, tmp_path):
+    for option in (("--layers", "blocks.3"), ("--window", "100-150"), ("--reference-compat",)):
+        done = run(toy, "--model", "pixels", "--out", tmp_path, *option)
+        assert (done.returncode, "Leave out --layers" in done.stderr) == (2, True)
+
+
+def test_a_benchmark_that_cannot_be_had_is_a_sentence(tmp_path):
+    done = brainscore("score", "-m", "pixels", "-b", "MajajHong2015public.IT-pls", "--out", tmp_path)
+    assert done.returncode == DataError.exit_code
+    assert "could not be loaded" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_single_finite_numbers_are_told():
+    from brainscore_core.metrics import Score
+
+    score = Score(0.5)
+    score.attrs |= {
+        "raw": Score(np.ones(3), dims=["x"]),
+        "ceiling": 0.9,
+        "error": np.inf,
+        "comment": "layers",
+        "many": [1],
+    }
+    told = described(score, "m", "b")
+    assert (told["score"], told["raw"], told["ceiling"], told["error"]) == (0.5, None, 0.9, None)
+    assert (told["comment"], "many" in told) == ("layers", False)
