@@ -46,7 +46,7 @@ def ridge(rows: Rows, penalty: float = PENALTY, progress: Steps = uncounted) -> 
     residual = smoother.residual(y)
     left_out = np.empty_like(y)
     for image in range(len(x)):
-        left_out[image] = y[image] - np.linalg.solve(smoother.rest(image, image), residual[image])
+        left_out[image] = y[image] - smoother.left_out((image,), residual)[0]
         progress(image + 1, len(x))
     return _unstacked(left_out, means, ones)
 
@@ -87,13 +87,10 @@ def ridge_cv(
     for number, penalty in enumerate(candidates):
         smoother = _Smoother(ones, basis, squares, penalty)
         residual = smoother.residual(y)
-        rests = [smoother.rest(image, image) for image in range(images)]
         for image in range(images):
-            predictions[number, image] = y[image] - np.linalg.solve(rests[image], residual[image])
+            predictions[number, image] = y[image] - smoother.left_out((image,), residual)[0]
         for first, second in pairs:
-            across = smoother.rest(first, second)
-            block = np.block([[rests[first], across], [across.T, rests[second]]])
-            error = np.linalg.solve(block, np.concatenate([residual[first], residual[second]]))
+            error = smoother.left_out((first, second), residual)
             by_set = (error**2).reshape(2, positions, len(rows.maps), -1).sum(axis=(1, 3))  # (image of the pair, set)
             errors[number, first] += by_set[1]
             errors[number, second] += by_set[0]
@@ -119,6 +116,22 @@ class _Smoother:
         else:
             self.weights = -squares / (squares + penalty)
         self.intercept = np.outer(ones, ones) / (len(basis) * (ones @ ones))
+        self.few = not self.complete and 2 * (len(squares) + 1) < basis.shape[1]
+        if self.few:  # the block of an image has a low rank, and its inverse comes from one of that size
+            constant = np.broadcast_to(ones / np.sqrt(len(basis) * (ones @ ones)), basis.shape[:2])
+            self.factor = np.concatenate([basis * np.sqrt(-self.weights), constant[..., None]], axis=-1)
+            self.grams = np.matmul(self.factor.transpose(0, 2, 1), self.factor)  # (image, direction, direction)
+
+    def left_out(self, images: tuple[int, ...], residual: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Errors at the rows of these images, (image, row, column), of the regression that never saw them."""
+        own = [residual[image] for image in images]
+        if self.few:
+            along = sum(self.factor[image].T @ residual[image] for image in images)
+            inner = np.eye(self.grams.shape[1]) - sum(self.grams[image] for image in images)
+            shift = np.linalg.solve(inner, along)
+            return np.stack([rest + self.factor[image] @ shift for image, rest in zip(images, own, strict=True)])
+        block = np.block([[self.rest(first, second) for second in images] for first in images])
+        return np.linalg.solve(block, np.concatenate(own)).reshape(len(images), *own[0].shape)
 
     def rest(self, first: int, second: int) -> NDArray[np.float64]:
         block: NDArray[np.float64] = (self.basis[first] * self.weights) @ self.basis[second].T - self.intercept
