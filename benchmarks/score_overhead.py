@@ -48,38 +48,37 @@ def measure(name: str, archive: str, folder: str) -> None:
     print(f"{name}, {len(everything.layers)} block outputs, {torch.get_num_threads()} threads; SIMULATED recordings")
     times: dict[str, list[float]] = {}
 
-    def timed(what, action):
+    def timed(what, action, *given):
         start = time.perf_counter()
-        answer = action()
+        answer = action(*given)
         times.setdefault(what, []).append(time.perf_counter() - start)
         return answer
 
     for _ in range(ROUNDS):
-        timed("plain forward pass", lambda: [forward(network, recording) for recording in shown])
-        features = timed("read at the grid", lambda: [read(network, everything.layers, r) for r in shown])
-        timed("predict left-out images, all layers", lambda: predict(features, recordings))
+        timed("plain forward pass", forward, network, shown)
+        features = timed("read all layers at the grid", read, network, everything.layers, shown)
+        timed("predict left-out images from all layers", predict, features, recordings)
         del features
-        timed("whole scoring, committed layer", lambda: score(one, recordings))
+        timed("whole scoring, committed layer", score, one, recordings)
     alone = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    timed("whole scoring, layer chosen per fold", lambda: score(everything, recordings))
+    timed("whole scoring, all layers, one chosen", score, everything, recordings)
     plain = np.median(times["plain forward pass"])
     for what, taken in times.items():
         print(f"  {what:40s} {np.median(taken):7.2f} s   {np.median(taken) / plain:6.2f} of the forward pass")
-    whole = (np.median(times[what]) for what in ("read at the grid", "predict left-out images, all layers"))
-    print(f"  profile of all layers without a choice   ratio {sum(whole) / plain:.2f}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
         f"  peak memory of the process {peak / 2**20:.2f} GB ({alone / 2**20:.2f} GB before a layer is chosen per fold)"
     )
 
 
-def forward(network, recording):
+def forward(network, recordings):
     with torch.inference_mode():
-        network.module(network.preprocess(recording.images))
+        for recording in recordings:
+            network.module(network.preprocess(recording.images))
 
 
-def read(network, layers, recording):
-    return record_at_grid(network, recording.images, layers, recording.grid)
+def read(network, layers, recordings):
+    return [record_at_grid(network, recording.images, layers, recording.grid) for recording in recordings]
 
 
 def predict(features, recordings):

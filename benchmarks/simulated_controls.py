@@ -29,7 +29,13 @@ def main() -> None:
     features = record(network, recording.images, [layer])[layer]
     rng = np.random.default_rng(0)
     reading = Reading(
-        network.name, network.weights, network.sha256, network.top1, network.top1_source, layer, "shuffled pictures"
+        model=network.name,
+        weights=network.weights,
+        weights_sha256=network.sha256,
+        imagenet_top1=network.top1,
+        imagenet_top1_source=network.top1_source,
+        layer=layer,
+        field_of_view="shuffled pictures",
     )
     shuffled = [
         evaluate_features(

@@ -11,8 +11,8 @@ from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.grid import to_grid
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
-from brainscore_itmaps.metrics.left_out import COMPONENTS, predict_left_out
-from brainscore_itmaps.metrics.predictivity import neural_predictivity
+from brainscore_itmaps.metrics.left_out import COMPONENTS, LeftOut, predict_left_out
+from brainscore_itmaps.metrics.predictivity import Predictivity, neural_predictivity
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Steps, uncounted
 
@@ -126,10 +126,28 @@ def score_field(
         image_r = np.median(predictivity.site_r, axis=1)  # an undefined site makes its image undefined, as published
         score = float(image_r.mean())
     else:
-        left_out = predict_left_out(field, maps, method, components=components, progress=progress)
-        predicted, maps = left_out.predicted, maps.astype(np.float64, copy=False)
-        predictivity = neural_predictivity(predicted, maps)
-        image_r, score = predictivity.image_r, predictivity.score
+        return score_predicted(predict_left_out(field, maps, method, components=components, progress=progress), maps)
+    return _feature_score(left_out, predicted, predictivity, image_r, score, maps, reference_compat)
+
+
+def score_predicted(left_out: LeftOut, maps: NDArray[Any]) -> FeatureScore:
+    """Compare predictions of left-out images with what was recorded."""
+    maps = maps.astype(np.float64, copy=False)
+    predictivity = neural_predictivity(left_out.predicted, maps)
+    return _feature_score(
+        left_out, left_out.predicted, predictivity, predictivity.image_r, predictivity.score, maps, False
+    )
+
+
+def _feature_score(
+    left_out: LeftOut,
+    predicted: NDArray[np.floating[Any]],
+    predictivity: Predictivity,
+    image_r: NDArray[np.float64],
+    score: float,
+    maps: NDArray[Any],
+    reference_compat: bool,
+) -> FeatureScore:
     rho, rho_coarse = (
         feature_alignment(predicted, maps, scale=scale, reference_compat=reference_compat) for scale in (1, COARSE)
     )

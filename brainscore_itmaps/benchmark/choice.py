@@ -9,24 +9,42 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.left_out import predict_groups_left_out
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
 
 GROUPS = 7
 
 
+def pairs_of_groups(images: int) -> NDArray[np.bool_]:
+    """Which images the regressions leave out that a layer is chosen by, shape (fold, image).
+
+    Images are put into at most 7 groups (image k into group k modulo 7), and every two groups are left out together: of
+    up to 7 images every two images, of 14 every two pairs.
+
+    Raises
+    ------
+    DataError
+        With fewer than 4 images.
+    """
+    if images < 4:
+        raise DataError(
+            f"A layer cannot be chosen on the training images of {images} pictures.",
+            "Name one layer, or give 4 pictures or more.",
+        )
+    group = _groups(images)
+    return np.stack([np.isin(group, pair) for pair in combinations(range(group.max() + 1), 2)])
+
+
 def inner_values(
-    field: NDArray[np.floating[Any]], maps: NDArray[np.float64], measure: str = "predictivity"
+    predicted: NDArray[np.floating[Any]], maps: NDArray[np.float64], measure: str = "predictivity"
 ) -> NDArray[np.float64]:
     """Score a layer on the training images of every fold: each of them predicted without it and the left-out image.
 
-    Images are put into at most 7 groups (image k into group k modulo 7), and every two groups are left out of a PLS
-    regression together: of up to 7 images every two images, of 14 every two pairs. The regression without the groups of
-    i and j predicts j for the choice of i, and i for the choice of j.
+    The regression without the groups of i and j predicts j for the choice of i, and i for the choice of j.
 
     Parameters
     ----------
-    field : array, shape (image, y, x, channel)
+    predicted : array, shape (fold, image, y, x, site)
+        Of the images that each fold of :func:`pairs_of_groups` leaves out.
     maps : array, shape (image, y, x, site)
     measure : str
         "alignment": Spearman rho of the maps averaged over sites; anything else: median over sites of Pearson r.
@@ -35,33 +53,24 @@ def inner_values(
     -------
     array, shape (image, image)
         Entry (i, j): of image j, predicted by a regression that saw neither i nor j. NaN where both are in a group.
-
-    Raises
-    ------
-    DataError
-        With fewer than 4 images.
     """
-    images = len(maps)
-    if images < 4:
-        raise DataError(
-            f"A layer cannot be chosen on the training images of {images} pictures.",
-            "Name one layer, or give 4 pictures or more.",
-        )
-    group = np.arange(images) % min(GROUPS, images)
-    pairs = list(combinations(range(group.max() + 1), 2))
-    left_out = np.stack([np.isin(group, pair) for pair in pairs])
-    predicted = predict_groups_left_out(field, maps, left_out)
+    images, group = len(maps), _groups(len(maps))
     values = np.full((images, images), np.nan)
-    for number, pair in enumerate(pairs):
+    for fold, pair in enumerate(combinations(range(group.max() + 1), 2)):
+        inside = np.flatnonzero(np.isin(group, pair))
         of_pair = np.full(images, np.nan)
-        inside = np.flatnonzero(left_out[number])
         if measure == "alignment":
-            of_pair[inside] = feature_alignment(predicted[number, inside], maps[inside])
+            of_pair[inside] = feature_alignment(predicted[fold, inside], maps[inside])
         else:
-            of_pair[inside] = neural_predictivity(predicted[number, inside], maps[inside]).image_r
+            of_pair[inside] = neural_predictivity(predicted[fold, inside], maps[inside]).image_r
         for one, other in (pair, pair[::-1]):
             values[np.ix_(group == one, group == other)] = of_pair[group == other]
     return values
+
+
+def _groups(images: int) -> NDArray[np.int64]:
+    groups: NDArray[np.int64] = np.arange(images) % min(GROUPS, images)
+    return groups
 
 
 def chosen_layers(inner: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:

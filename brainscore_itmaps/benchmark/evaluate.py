@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark import store
-from brainscore_itmaps.benchmark.arrays import FeatureScore, score_field
+from brainscore_itmaps.benchmark.arrays import FeatureScore, score_field, score_predicted
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, fixation_benchmarks
 from brainscore_itmaps.benchmark.ceilings import ArrayCeiling, ceiling_of
-from brainscore_itmaps.benchmark.choice import chosen_layers, inner_values
+from brainscore_itmaps.benchmark.choice import chosen_layers, inner_values, pairs_of_groups
 from brainscore_itmaps.benchmark.formulas import formula_of, notes_on
 from brainscore_itmaps.benchmark.result import ArrayResult, LayerValue, Reading, Result, Saliency
 from brainscore_itmaps.benchmark.source import Source
@@ -19,6 +19,7 @@ from brainscore_itmaps.data.recording import Recording, constant_maps
 from brainscore_itmaps.errors import DataError, ModelError, NoMapError
 from brainscore_itmaps.features.field import LayerFeatures, kept_small
 from brainscore_itmaps.metrics.inference import interval_of_arrays
+from brainscore_itmaps.metrics.left_out import LeftOut, predict_groups_left_out
 from brainscore_itmaps.progress import Report, silent
 
 
@@ -179,17 +180,22 @@ def _score_layer(
     of: str,
     progress: Report,
 ) -> _Scored:
-    score = score_field(
-        field,
-        recording.maps,
-        method=benchmark.method,
-        reference_compat=options.reference_compat,
-        progress=lambda done, total: progress(of, done, total),
-    )
+    maps = recording.maps
+
+    def told(done: int, total: int) -> None:
+        progress(of, done, total)
+
     if not several:
-        return _Scored(score, None)
-    progress(f"{of}, inside the training images", 0, 1)
-    return _Scored(score, inner_values(field, recording.maps, benchmark.measure))
+        compat = options.reference_compat
+        return _Scored(score_field(field, maps, method=benchmark.method, reference_compat=compat, progress=told), None)
+    alone, together = np.eye(len(maps), dtype=bool), pairs_of_groups(len(maps))
+    if benchmark.method != "pls":
+        predicted = predict_groups_left_out(field, maps, together, progress=told).predicted
+        score = score_field(field, maps, method=benchmark.method, progress=told)
+        return _Scored(score, inner_values(predicted, maps, benchmark.measure))
+    both = predict_groups_left_out(field, maps, np.concatenate([alone, together]), progress=told)  # in one pass
+    own = LeftOut(np.stack([both.predicted[image, image] for image in range(len(maps))]), both.components[: len(maps)])
+    return _Scored(score_predicted(own, maps), inner_values(both.predicted[len(maps) :], maps, benchmark.measure))
 
 
 def _key(told: str, layer: str, recording: str, benchmark: BenchmarkSpec, options: Options) -> str:

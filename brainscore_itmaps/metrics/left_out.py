@@ -179,8 +179,12 @@ def coefficients_left_out(field: ArrayLike, maps: ArrayLike, components: int = C
 
 
 def predict_groups_left_out(
-    field: ArrayLike, maps: ArrayLike, left_out: NDArray[np.bool_], components: int = COMPONENTS
-) -> NDArray[np.float64]:
+    field: ArrayLike,
+    maps: ArrayLike,
+    left_out: NDArray[np.bool_],
+    components: int = COMPONENTS,
+    progress: Steps = uncounted,
+) -> LeftOut:
     """As :func:`predict_left_out` by PLS, but each fold leaves several images out, and predicts them all.
 
     Parameters
@@ -193,10 +197,14 @@ def predict_groups_left_out(
     components : int
         At most.
 
+    progress : callable
+        Told (steps done, steps in all).
+
     Returns
     -------
-    array, shape (fold, image, y, x, site)
-        NaN for the images that a fold was fitted on.
+    LeftOut
+        ``predicted`` has shape (fold, image, y, x, site), NaN for the images that a fold was fitted on; ``components``
+        has shape (fold,).
 
     Raises
     ------
@@ -215,14 +223,14 @@ def predict_groups_left_out(
     )
     varying = high > low  # (fold, site)
     rows = rows_of(x, y[None])
-    folds = fit_folds(rows, varying[None], components, left_out=left_out)
+    folds = fit_folds(rows, varying[None], components, progress=progress, left_out=left_out)
     predicted = np.full((len(left_out), *y.shape), np.nan)
     for image in range(len(y)):
         without = np.flatnonzero(left_out[:, image])
         told = rows.to_positions(folds.predict(image, without))[0]  # (fold, position, site)
         told = np.where(varying[without, None], told, low[without, None])
         predicted[without, image] = told.reshape(-1, *y.shape[1:])
-    return predicted
+    return LeftOut(predicted, folds.components[0])
 
 
 def _fit(x: NDArray[np.float64], sets: NDArray[np.float64], solve: Any, options: _Options) -> _Fit:
