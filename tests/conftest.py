@@ -1,8 +1,5 @@
 """Small things that many tests need."""
 
-import os
-import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,18 +11,6 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from brainscore_itmaps.data.stand_in import write_stand_in
-
-KEPT = pytest.StashKey[str]()
-
-
-def pytest_configure(config):
-    """What is computed is kept in a folder of this run: not among the user's, and not found again by the next."""
-    config.stash[KEPT] = folder = tempfile.mkdtemp(prefix="itmaps-tests-")
-    os.environ["ITMAPS_HOME"] = folder
-
-
-def pytest_unconfigure(config):
-    shutil.rmtree(config.stash[KEPT], ignore_errors=True)
 
 
 @pytest.fixture

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from brainscore_itmaps import Recording, load_model, load_recording, score
-from brainscore_itmaps.errors import DataError
+from brainscore_itmaps import Recording, load_model, load_recording, record, score, to_grid
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.evaluate import Options, evaluate_features
+from brainscore_itmaps.benchmark.result import Reading
+from brainscore_itmaps.benchmark.source import WHOLE_PICTURE
+from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.metrics.ceiling import site_ceiling
 
 ARCHITECTURES = {
@@ -17,7 +21,10 @@ ARCHITECTURES = {
     "deit_tiny_distilled_patch16_224": "tokens, two of them leading",
     "swin_tiny_patch4_window7_224": "channels last",
     "test_vit": "tokens, one of them leading",
+    "test_coatnet": "convolutions, then attention between maps",
+    "vit_tiny_r_s16_p8_224": "convolutions, then attention between tokens",
 }
+ANEW = Options(kept=False)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +39,8 @@ def test_both_entrances_give_the_same_score(benchmark, architecture):
     from brainscore_itmaps.bridge.models import brain_model
 
     network = load_model(f"timm:{architecture}", weights="random", seed=1)
-    direct = score(network)
-    through = benchmark.evaluate(brain_model(network))
+    direct = score(network, fresh=True)
+    through = benchmark.evaluate(brain_model(network), ANEW)
     assert through.score == pytest.approx(direct.score, abs=1e-6)
     assert (through.layer, through.weights, through.weights_sha256) == (
         direct.layer,
@@ -41,7 +48,30 @@ def test_both_entrances_give_the_same_score(benchmark, architecture):
         direct.weights_sha256,
     )
     assert through.field_of_view == direct.field_of_view
-    np.testing.assert_allclose(through.predicted, direct.predicted, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(through.arrays[0].predicted, direct.arrays[0].predicted, rtol=0, atol=1e-3)
+
+
+@pytest.fixture
+def threads():
+    """Says how many threads torch takes, which are as they were after the test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_neither_batches_nor_threads_change_the_score_of_either_entrance(benchmark, threads, monkeypatch):
+    from brainscore_itmaps.bridge import models
+
+    network = load_model("timm:test_efficientnet", weights="random", seed=1)
+    expected = score(network, fresh=True).score
+    for number in (1, 2):
+        threads(number)
+        for batch_size in (1, 5, 14):
+            direct = score(network, batch_size=batch_size, fresh=True)
+            monkeypatch.setattr(models, "BATCH_SIZE", batch_size)
+            through = benchmark.evaluate(models.brain_model(network), ANEW)
+            assert direct.score == pytest.approx(expected, abs=1e-6), (number, batch_size)
+            assert through.score == pytest.approx(expected, abs=1e-6), (number, batch_size)
 
 
 def test_the_score_is_what_brain_score_wants(benchmark):
@@ -87,21 +117,48 @@ def test_pictures_in_another_order_give_the_same_score(benchmark):
             return self.model.look_at(stimuli, number_of_trials)[::-1]
 
     model = brain_model(load_model("timm:test_efficientnet", weights="random"))
-    assert benchmark.evaluate(Reversing(model)).score == benchmark.evaluate(model).score
+    assert benchmark.evaluate(Reversing(model), ANEW).score == benchmark.evaluate(model, ANEW).score
 
 
-def test_a_pooled_layer_and_two_layers_are_refused(benchmark):
+def test_a_pooled_layer_is_refused_and_what_takes_it_is_named(benchmark):
     from brainscore_itmaps.bridge.models import brain_model
-    from brainscore_itmaps.errors import ModelError
 
     network = load_model("timm:test_efficientnet", weights="random")
     network.spec.layers["IT"] = "global_pool"
-    with pytest.raises(ModelError, match="'global_pool' gives no map"):
+    with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, where"):
         benchmark.evaluate(brain_model(network))
-    network.spec.layers["IT"] = ["blocks.3", "blocks.4"]
-    model = brain_model_of_two(network)
-    with pytest.raises(ModelError, match="commits 2 layers to IT"):
-        benchmark.evaluate(model)
+    with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, where"):
+        score(network)
+    network.spec.layers["IT"] = ["blocks.4", "global_pool"]
+    with pytest.raises(ModelError, match="'global_pool' gives no map"):
+        benchmark.evaluate(brain_model_of_two(network))
+
+
+def test_channels_of_two_layers_are_put_side_by_side_at_the_grid(benchmark):
+    """Their score is that of one layer with the channels of both, each sampled at the grid from its own units."""
+    network, recording = load_model("timm:test_efficientnet", weights="random"), load_recording("it_maps_simulated")
+    network.spec.layers["IT"] = ["blocks.1", "blocks.4"]
+    through = benchmark.evaluate(brain_model_of_two(network), ANEW)
+
+    units = record(network, recording.images, ["blocks.1", "blocks.4"])
+    assert units["blocks.1"].shape[2:] != units["blocks.4"].shape[2:]
+    both = np.concatenate([to_grid(units[layer], recording.grid) for layer in ("blocks.1", "blocks.4")], axis=-1)
+    reading = Reading(
+        model="two",
+        weights="w",
+        weights_sha256=None,
+        imagenet_top1=None,
+        imagenet_top1_source=None,
+        layer="both",
+        field_of_view="",
+    )
+    spec = CATALOGUE["it_maps_simulated"]
+    expected = evaluate_features(both.transpose(0, 3, 1, 2), recording, reading, spec, ANEW)
+    assert through.layer == "blocks.1, blocks.4"
+    assert through.score == pytest.approx(expected.score, abs=1e-6)
+    np.testing.assert_allclose(through.arrays[0].predicted, expected.arrays[0].predicted, rtol=0, atol=1e-3)
+    for alone in ("blocks.1", "blocks.4"):
+        assert abs(score(network, layers=alone).score - expected.score) > 1e-3
 
 
 def brain_model_of_two(network):
@@ -155,17 +212,17 @@ def test_a_recording_survives_brain_score_s_container():
     assert data.attrs["stimulus_set_identifier"] == stimuli.identifier
 
 
-def test_a_model_of_brain_score_s_own_tree_is_scored_as_it_is(tmp_path):
+def test_a_model_of_brain_score_s_own_tree_is_scored_as_it_is():
+    from brainscore_itmaps.bridge.candidate import OWN_PREPROCESSING
+
     result = score("pixels", "it_maps_simulated")
     assert result.layer == "pixels"
     assert result.weights == "as Brain-Score loads it"
-    assert result.field_of_view == "what the model's own preprocessing leaves of each picture"
+    assert result.field_of_view == OWN_PREPROCESSING + WHOLE_PICTURE
     assert abs(result.score) < 0.2
 
 
 def test_another_s_model_that_fails_is_a_sentence():
-    from brainscore_itmaps.errors import ModelError
-
     with pytest.raises(ModelError, match=r"model resnet18_random could not be scored.*--debug"):
         score("resnet18_random")
 
@@ -177,18 +234,20 @@ def test_a_recording_of_ones_own_is_scored_as_one_that_comes_with_the_package(mo
     expected = score(model, **weights)
     folder = recording.save(tmp_path / "own")
     for own in (recording, folder, str(folder)):
-        found = score(model, own, **weights)
+        found = score(model, own, **weights, fresh=True)
         assert found.score == pytest.approx(expected.score, abs=1e-12)
         assert found.simulated
-        assert found.recording_sha256 == expected.recording_sha256
+        assert found.arrays[0].recording_sha256 == expected.arrays[0].recording_sha256
 
 
 @pytest.mark.parametrize("model", ["timm:test_vit", "pixels"])
 def test_a_recording_without_repeats_takes_its_ceiling_from_its_sites(stand_in, own_home, model):
     recording = load_recording("monkey2_ML", (0, 20), stand_in)
     result = score(model, recording, **({"weights": "random"} if model.startswith("timm") else {}))
-    assert result.ceiling_kind.startswith("each site predicted from the other sites")
-    np.testing.assert_array_equal(result.site_ceiling, site_ceiling(recording.maps))
+    (array,) = result.arrays
+    assert array.ceiling_kind.startswith("each site predicted from the other sites")
+    np.testing.assert_array_equal(array.site_ceiling, site_ceiling(recording.maps))
+    assert result.ceiling == pytest.approx(np.median(array.site_ceiling, axis=1).mean())
     assert result.score == pytest.approx(result.raw / result.ceiling)
 
 

@@ -24,11 +24,13 @@ from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
         (["score", "--model", "efficientnet_light0"], 4, "Did you mean efficientnet_lite"),
         (["score", "--model", "alexnett"], 4, "Did you mean alexnet"),
         (["score", "--model", "timm:resnet81"], 4, "Did you mean resnet18"),
-        (["score", "--model", "efficientnet_lite0", "--benchmark", "it_maps"], 2, "Did you mean it_maps_simulated"),
-        (["score", "--model", "pixels", "--benchmark", "Kar2019-ost"], 2, "python -m brainscore_vision score"),
+        (["score", "--model", "efficientnet_lite0", "--benchmark", "it_mapz"], 2, "Did you mean it_maps"),
+        (["score", "--model", "pixels", "--benchmark", "it_maps_simulatd"], 2, "Did you mean it_maps_simulated"),
+        (["score", "--model", "pixels", "--benchmark", "Kar2019-osst"], 2, "Did you mean Kar2019-ost"),
+        (["score", "--model", "pixels", "--benchmark", "Kar2019-ost", "--layers", "x"], 2, "Leave out --layers"),
         (["score", "--model", "efficientnet_lite0", "--figure", "maps.docx"], 2, "Use .png or .svg or .pdf"),
         (["score", "--model", "resnet50"], 4, "Use --model timm:resnet50"),
-        (["score", "--model", "pixels", "--layer", "x"], 2, "it brings its own layer"),
+        (["score", "--model", "pixels", "--weights", "random"], 2, "it brings its own weights"),
         (["score", "--model", "timm:"], 4, "The name after timm: is missing"),
         (["score", "--model", "qqq"], 4, "Known: efficientnet_lite0, efficientnet_lite1"),
         (["score", "--model", "efficientnet_lite0", "--seed", "3"], 2, "Add --weights random"),
@@ -59,8 +61,10 @@ def test_the_table_says_what_was_run_and_the_files_hold_it(tmp_path):
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
     assert "[bold]" not in done.stdout
-    written = json.loads((tmp_path / "efficientnet_lite0--blocks.4--it_maps_simulated.json").read_text())
-    expected = score("efficientnet_lite0")
+    stem = "efficientnet_lite0--blocks.4--it_maps_simulated"
+    assert {file.name for file in tmp_path.iterdir()} == {f"{stem}.json", f"{stem}.csv", f"{stem}.npz", figure.name}
+    written = json.loads((tmp_path / f"{stem}.json").read_text())
+    expected = score("efficientnet_lite0", fresh=True)
     assert written["score"] == pytest.approx(expected.score, abs=1e-9)
     assert f"{expected.score:.3f}" in done.stdout
     for file in (figure, *tmp_path.glob("efficientnet*")):
@@ -72,7 +76,8 @@ def test_the_table_says_what_was_run_and_the_files_hold_it(tmp_path):
 def test_quiet_prints_the_number_alone_and_python_gives_the_same(tmp_path):
     done = brainscore("score", "-m", "timm:test_vit", "--weights", "random", "--seed", 5, "-q", "--out", tmp_path)
     assert re.fullmatch(r"-?\d\.\d+\n", done.stdout)
-    assert float(done.stdout) == pytest.approx(score("timm:test_vit", weights="random", seed=5).score, abs=1e-9)
+    expected = score("timm:test_vit", weights="random", seed=5, fresh=True)
+    assert float(done.stdout) == pytest.approx(expected.score, abs=1e-9)
 
 
 def test_the_published_choices_are_said_and_kept_apart(tmp_path):
@@ -114,7 +119,7 @@ def test_a_full_disk_costs_the_files_but_not_the_number(tmp_path):
     limited = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        f"sys.argv = 'brainscore score -m timm:test_vit --weights random --out'.split() + [{str(tmp_path)!r}]\n"
+        f"sys.argv = 'brainscore score -m timm:test_vit --weights random --fresh --out'.split() + [{str(tmp_path)!r}]\n"
         "from brainscore_itmaps.cli.start import main; main()"
     )
     load_recording("it_maps_simulated")  # its pictures are larger than the limit
@@ -178,7 +183,7 @@ def test_output_that_cannot_be_shown_or_is_not_wanted_costs_no_file(tmp_path):
         line = f"{shlex.join(arguments)} {target}"
         done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
         assert "Traceback" not in done.stderr
-        assert len(list(folder.iterdir())) == 2
+        assert sorted(file.suffix for file in folder.iterdir()) == [".csv", ".json", ".npz"]
     assert done.returncode == 1
     assert "The output could not be written: No space left on device" in done.stderr
 

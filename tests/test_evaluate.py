@@ -1,3 +1,5 @@
+import csv
+import hashlib
 import json
 from dataclasses import replace
 
@@ -17,7 +19,7 @@ from brainscore_itmaps import (
     to_grid,
 )
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-from brainscore_itmaps.benchmark.evaluate import evaluate_features
+from brainscore_itmaps.benchmark.evaluate import Options, evaluate_features
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.errors import DataError, ModelError, UsageError
 from brainscore_itmaps.features.record import published_input
@@ -48,13 +50,19 @@ def result():
 
 def test_the_number_is_the_formula_it_states(result):
     assert result.formula.startswith("mean over images of (median over sites of Pearson r")
-    raw = np.mean([np.median(sites) for sites in result.site_r])
-    ceiling = np.mean([np.median(sites) for sites in result.site_ceiling])
+    (array,) = result.arrays
+    raw = np.mean([np.median(sites) for sites in array.site_r])
+    ceiling = np.mean([np.median(sites) for sites in array.site_ceiling])
     assert result.raw == pytest.approx(raw, abs=1e-12)
+    assert result.ceiling == pytest.approx(ceiling, abs=1e-12)
     assert result.score == pytest.approx(raw / ceiling, abs=1e-12)
+    assert result.explained == pytest.approx(raw**2 / ceiling, abs=1e-12)
     assert result.interval[0] < result.score < result.interval[1]
+    for name in ("score", "interval", "error", "raw", "ceiling", "explained", "alignment"):
+        assert getattr(array, name) == getattr(result, name), name
     assert result.simulated
-    assert (result.components == 25).all()
+    assert array.simulated
+    assert (array.components == 25).all()
 
 
 def test_training_matters_and_so_do_the_pictures(result, recording):
@@ -72,27 +80,35 @@ def test_training_matters_and_so_do_the_pictures(result, recording):
 
 
 def test_two_runs_give_the_same_json_but_for_times(tmp_path, result):
-    again = score("efficientnet_lite0", "it_maps_simulated")
-    first, second = (json.loads(r.save(tmp_path / n)[0].read_text()) for r, n in ((result, "1"), (again, "2")))
-    assert first.pop("written") <= second.pop("written")
-    assert first == second
-    with np.load(next((tmp_path / "1").glob("*.npz"))) as arrays:
+    """Computed anew, and found again."""
+    first = json.loads(result.save(tmp_path / "first")[0].read_text())
+    written = first.pop("written")
+    for fresh in (True, False):
+        again = score("efficientnet_lite0", "it_maps_simulated", fresh=fresh)
+        second = json.loads(again.save(tmp_path / f"fresh {fresh}")[0].read_text())
+        assert written <= second.pop("written")
+        assert first == second
+    with np.load(next((tmp_path / "first").glob("*.npz"))) as arrays:
         assert arrays["simulated"]
         assert (arrays["model"], arrays["layer"], arrays["score"]) == ("efficientnet_lite0", "blocks.4", result.score)
-        np.testing.assert_array_equal(arrays["predicted"], result.predicted)
+        np.testing.assert_array_equal(arrays["predicted"], result.arrays[0].predicted)
 
 
 def test_what_is_written_is_named_by_network_weights_layer_and_benchmark(tmp_path, result):
-    json_file, npz_file = result.save(tmp_path / "a folder, ünïcode")
-    assert json_file.name == "efficientnet_lite0--blocks.4--it_maps_simulated.json"
-    assert npz_file.stem == json_file.stem
+    files = result.save(tmp_path / "a folder, ünïcode")
+    stem = "efficientnet_lite0--blocks.4--it_maps_simulated"
+    assert [file.name for file in files] == [f"{stem}.json", f"{stem}.csv", f"{stem}.npz"]
+    assert sorted(files) == sorted((tmp_path / "a folder, ünïcode").iterdir())
     random = score("timm:test_vit", weights="random", seed=2)
     assert random.save(tmp_path)[0].name == "timm-test_vit-random-seed-2--blocks.3--it_maps_simulated.json"
-    written = json.loads(json_file.read_text(encoding="utf-8"))
+    written = json.loads(files[0].read_text(encoding="utf-8"))
     assert written["versions"].keys() >= {"python", "brainscore_itmaps", "torch", "numpy", "scipy"}
     assert written["benchmark_version"] == 1
     assert written["weights_sha256"] == result.weights_sha256
-    assert len(written["recording_sha256"]) == 64
+    (array,) = written["arrays"]
+    assert array["recording_sha256"] == result.arrays[0].recording_sha256
+    assert len(array["recording_sha256"]) == 64
+    assert written["npz_sha256"] == hashlib.sha256(files[2].read_bytes()).hexdigest()
 
 
 def test_an_undefined_correlation_is_counted_and_written_as_null(recording, tmp_path):
@@ -101,10 +117,18 @@ def test_an_undefined_correlation_is_counted_and_written_as_null(recording, tmp_
     maps[3, ..., 5] = 1.0
     repeats = np.repeat(maps[:, None], 2, axis=1)
     result = evaluate_features(field, replace(recording, maps=maps, repeats=repeats), READING, SPEC)
-    assert result.undefined_sites == 1
-    assert np.isnan(result.site_r[3, 5])
-    assert np.isnan(result.site_ceiling[3, 5])
-    assert json.loads(result.save(tmp_path)[0].read_text())["undefined_sites"] == 1
+    (array,) = result.arrays
+    assert (result.undefined_sites, array.undefined_sites) == (1, 1)
+    assert np.isnan(array.site_r[3, 5])
+    assert np.isnan(array.site_ceiling[3, 5])
+    json_file, csv_file, _ = result.save(tmp_path)
+    written = json.loads(json_file.read_text())
+    assert (written["undefined_sites"], written["arrays"][0]["undefined_sites"]) == (1, 1)
+    with csv_file.open(newline="") as file:
+        undefined = [row for row in csv.DictReader(file) if not row["r"] or not row["ceiling"]]
+    assert [(row["image"], row["site"], row["r"], row["ceiling"]) for row in undefined] == [
+        (recording.names[3], recording.sites[5], "", "")
+    ]
 
 
 def test_a_constant_prediction_is_an_error_not_a_zero(recording):
@@ -117,12 +141,12 @@ def test_a_picture_without_any_map_is_the_recording_s_fault(recording):
     maps[5], repeats[5] = 20.0, 20.0
     with pytest.raises(DataError, match="every site's map is constant on it_maps_simulated-05"):
         evaluate_features(
-            recording.maps.transpose(0, 3, 1, 2), replace(recording, maps=maps, repeats=repeats), READING, "b"
+            recording.maps.transpose(0, 3, 1, 2), replace(recording, maps=maps, repeats=repeats), READING, SPEC
         )
 
 
 def test_without_repeats_the_ceiling_is_what_sites_tell_of_each_other(recording, result):
-    again = score("efficientnet_lite0", replace(recording, repeats=None))
+    again = score("efficientnet_lite0", replace(recording, repeats=None), fresh=True)
     assert again.raw == result.raw
     assert again.ceiling == pytest.approx(over_sites(site_ceiling(recording.maps)).mean())
     assert again.ceiling == pytest.approx(result.ceiling, abs=0.02)  # planted: sites share all that they respond to
@@ -131,15 +155,15 @@ def test_without_repeats_the_ceiling_is_what_sites_tell_of_each_other(recording,
 def test_grids_need_not_be_square(pictures, rng, own_home):
     maps = rng.normal(size=(6, 5, 8, 3)) + rng.normal(size=(6, 5, 8, 1))
     recording = Recording.from_arrays(maps, pictures, identifier="wide", window=(0, 9))
-    result = evaluate_features(rng.normal(size=(6, 20, 4, 4)), recording, READING, SPEC)
-    assert (len(result.degrees_y), len(result.degrees_x)) == result.neural.shape[1:3]
+    (array,) = evaluate_features(rng.normal(size=(6, 20, 4, 4)), recording, READING, SPEC).arrays
+    assert (len(array.degrees_y), len(array.degrees_x)) == array.neural.shape[1:3] == array.predicted.shape[1:3]
 
 
 def test_one_repeat_is_no_split(pictures, rng, own_home):
     repeats = rng.normal(size=(6, 1, 5, 8, 3)) + rng.normal(size=(6, 1, 5, 8, 1))
     recording = Recording.from_arrays(None, pictures, identifier="once", window=(0, 9), repeats=repeats)
-    result = evaluate_features(rng.normal(size=(6, 20, 4, 4)), recording, READING, SPEC)
-    assert result.ceiling_kind.startswith("each site predicted from the other sites")
+    (array,) = evaluate_features(rng.normal(size=(6, 20, 4, 4)), recording, READING, SPEC).arrays
+    assert array.ceiling_kind.startswith("each site predicted from the other sites")
 
 
 def test_the_published_code_has_no_score_for_constant_maps(recording):
@@ -151,7 +175,7 @@ def test_the_published_code_has_no_score_for_constant_maps(recording):
             replace(recording, maps=maps, repeats=None),
             READING,
             SPEC,
-            reference_compat=True,
+            Options(reference_compat=True),
         )
 
 
@@ -168,11 +192,12 @@ def test_the_published_choices_are_made_from_the_pictures_on(recording):
     features = record(network, recording.images, ["blocks.4"], preprocess=published_input)["blocks.4"]
     expected = score_features(np.moveaxis(features, 1, -1), recording.maps, reference_compat=True)
     assert result.raw == expected.score
-    np.testing.assert_array_equal(result.predicted, expected.predicted)
-    np.testing.assert_array_equal(result.image_ceiling, reference_ceiling(recording.maps))
+    (array,) = result.arrays
+    np.testing.assert_array_equal(array.predicted, expected.predicted)
+    np.testing.assert_array_equal(array.image_ceiling, reference_ceiling(recording.maps))
     assert result.score == pytest.approx(expected.score / reference_ceiling(recording.maps).mean())
     assert result.reference_compat
-    assert result.ceiling_kind.endswith("bounds nothing")
+    assert array.ceiling_kind.endswith("bounds nothing")
 
 
 def test_published_pictures_are_divided_by_the_mean(recording):
@@ -201,7 +226,7 @@ def test_public_names_are_the_line_that_score_walks(result, recording):
     network = load_model("efficientnet_lite0")
     features = record(network, recording.images, ["blocks.4"])
     left_out = predict_left_out(to_grid(features["blocks.4"], recording.grid), recording.maps)
-    np.testing.assert_array_equal(left_out.predicted, result.predicted)
+    np.testing.assert_array_equal(left_out.predicted, result.arrays[0].predicted)
 
 
 def test_unknown_names_are_answered_with_the_nearest():
@@ -215,9 +240,11 @@ def test_unknown_names_are_answered_with_the_nearest():
         score("efficientnet_lite0", 3)
     with pytest.raises(UsageError, match="A Identity does not say how its pictures are preprocessed"):
         score(torch.nn.Identity())
-    with pytest.raises(UsageError, match="python -m brainscore_vision score"):
+    with pytest.raises(UsageError, match=r"`brainscore score .* --benchmark MajajHong2015public\.IT-pls` scores it"):
         score("efficientnet_lite0", "MajajHong2015public.IT-pls")
+    with pytest.raises(UsageError, match=r"Did you mean MajajHong2015public\.IT-pls"):
+        score("efficientnet_lite0", "MajajHong2015publik.IT-pls")
     network = load_model("timm:test_vit", weights="random")
     network.spec.layers.clear()
-    with pytest.raises(ModelError, match="Name one with --layer"):
+    with pytest.raises(ModelError, match="Name one with --layers"):
         score(network)

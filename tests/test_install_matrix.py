@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class Environment:
             text=True,
             check=False,
             cwd=self.folder,
-            env=os.environ | environment,
+            env=os.environ | self.home() | environment,
         )
         assert done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
         return done
@@ -63,9 +64,14 @@ class Environment:
             text=True,
             check=False,
             cwd=self.folder,
+            env=os.environ | self.home(),
         )
         assert done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
         return done.stdout
+
+    def home(self):
+        """Another one each time: no score is found again that another environment computed."""
+        return {"ITMAPS_HOME": tempfile.mkdtemp(dir=self.folder)}
 
     def our_score(self):
         return self.brainscore("score", "--model", "efficientnet_lite0", "--benchmark", "it_maps_simulated", "-q")
@@ -149,7 +155,7 @@ def test_our_wheel_beside_brain_score_s_wheel(environment, wheel, clone, checkou
     ours = environment.our_score()
     assert EXPECTED.match(ours)
     assert float(environment.native_score()) == pytest.approx(float(ours), abs=1e-6)
-    assert re.search(r"5 folders installed in\s+Brain-Score", environment.brainscore("doctor"))
+    assert re.search(r"6 folders installed in\s+Brain-Score", environment.brainscore("doctor"))
 
     newer = ".".join([*importlib.metadata.version("brainscore_vision").split(".")[:2], "99"])
     environment.install(lay_out_wheel(clone, tmp_path, newer))  # an upgrade of Brain-Score keeps us working

@@ -75,12 +75,14 @@ def host(tmp_path, monkeypatch):
 def test_links_are_real_folders_of_links_and_are_removed_without_a_trace(host):
     before = sorted(host.rglob("*"))
     made = plugins.link()
-    assert {folder.name for folder in made} == {
-        "itmaps_simulated",
-        "itmaps_embedded",
-        "itmaps_arcaro2020",
-        "itmaps_metrics",
-    }
+    assert sorted(folder.relative_to(host).as_posix() for folder in made) == [
+        "benchmarks/itmaps_arcaro2020",
+        "benchmarks/itmaps_simulated",
+        "data/itmaps_arcaro2020",
+        "data/itmaps_simulated",
+        "metrics/itmaps_metrics",
+        "models/itmaps_embedded",
+    ]
     for folder in made:
         assert folder.is_dir()
         assert not folder.is_symlink()
@@ -145,6 +147,7 @@ def test_attaching_finds_ours_and_upstream_s_and_says_what_neither_has():
         "from brainscore_vision import load_benchmark\n"
         "from brainscore_core.plugin_management.import_plugin import ImportPlugin\n"
         "print(load_benchmark('it_maps_simulated').identifier)\n"
+        "print(load_benchmark('Arcaro2020.monkey2_ML-alignment').identifier)\n"
         "print(ImportPlugin('brainscore_vision', 'models', 'alexnet').locate_plugin())\n"
         "print(ImportPlugin('brainscore_vision', 'models', 'efficientnet_lite0').locate_plugin())\n"
         "try: ImportPlugin('brainscore_vision', 'models', 'nothing_has_this')\n"
@@ -153,6 +156,7 @@ def test_attaching_finds_ours_and_upstream_s_and_says_what_neither_has():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == [
         "it_maps_simulated",
+        "Arcaro2020.monkey2_ML-alignment",
         "alexnet",
         "itmaps_embedded",
         "No registrations found for nothing_has_this",

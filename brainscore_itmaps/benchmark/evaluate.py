@@ -114,7 +114,7 @@ def evaluate_features(
         As :func:`evaluate`.
     """
 
-    def read(recording: Recording, layers: Sequence[str], progress: Report) -> dict[str, LayerFeatures]:
+    def read(recording: Recording, layers: Sequence[str], kept: bool, progress: Report) -> dict[str, LayerFeatures]:
         return {reading.layer: kept_small(features, recording.grid, options.reference_compat)}
 
     return evaluate(Source(reading, (), None, read), [recording], benchmark, options, progress)
@@ -144,7 +144,7 @@ def _score_layers(
         if not missing and source.layers:
             return scored
     try:
-        features = source.read(recordings[0], missing, progress)
+        features = source.read(recordings[0], missing, options.kept, progress)
     except NoMapError as error:
         others = " or ".join(fixation_benchmarks(benchmark))
         if not others:

@@ -24,7 +24,7 @@ ON_SCREEN = "each picture at its size in degrees in the {degrees:g} degrees that
 FIXATED = "each position of each picture in turn at the centre of the {degrees:g} degrees that the network sees"
 ALL = "all"
 
-Read = Callable[[Recording, Sequence[str], Report], dict[str, LayerFeatures]]
+Read = Callable[[Recording, Sequence[str], bool, Report], dict[str, LayerFeatures]]
 Attribute = Callable[[Recording, Sequence[str], Report], Saliency]
 
 
@@ -41,7 +41,8 @@ class Source:
     content : str or None
         Hash of weights and preprocessing; None where they cannot be known, and features have to be hashed instead.
     read : callable
-        Takes a recording, names of layers, and whom to tell; gives the features of each layer.
+        Takes a recording, names of layers, whether to look up what was read before where reading takes long, and whom to
+        tell; gives the features of each layer.
     attribute : callable or None
         Takes a recording and the layer of each image; gives where in the pictures the prediction comes from.
     """
@@ -76,7 +77,6 @@ def network_source(
         Preprocess and resize as the published code does.
     attribute : callable, optional
         See :class:`Source`.
-
     Raises
     ------
     ModelError
@@ -90,12 +90,14 @@ def network_source(
         )
     chosen = _layers(network, layers)
 
+    device = next(network.module.parameters()).device
     preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view, reference_compat)
-    content = f"{type(network.module).__qualname__} {spec.architecture} {network.sha256} {preprocessing}"
+    told = (type(network.module).__qualname__, spec.architecture, network.sha256, preprocessing, device.type)
+    content = " ".join(map(str, told))
 
-    def read(recording: Recording, wanted: Sequence[str], progress: Report) -> dict[str, LayerFeatures]:
+    def read(recording: Recording, wanted: Sequence[str], kept: bool, progress: Report) -> dict[str, LayerFeatures]:
         if view == "fixation":
-            return _fixated(network, recording, wanted, content, batch_size, progress)
+            return _fixated(network, recording, wanted, content, batch_size, kept, progress)
         return record_at_grid(
             network,
             recording.images,
@@ -115,7 +117,7 @@ def network_source(
             imagenet_top1_source=network.top1_source,
             layer="",
             field_of_view=field_of_view(view, spec.visual_degrees),
-            device=str(next(network.module.parameters()).device),
+            device=str(device),
         ),
         layers=chosen,
         content=content,
@@ -130,6 +132,7 @@ def _fixated(
     layers: Sequence[str],
     content: str,
     batch_size: int,
+    kept: bool,
     progress: Report,
 ) -> dict[str, LayerFeatures]:
     """One picture after the other, each kept at once: memory stays that of one picture, and a killed run goes on."""
@@ -138,7 +141,7 @@ def _fixated(
     for done, image in enumerate(recording.images):
         where = [grid.y.tolist(), grid.x.tolist(), grid.extent, sha256(image)]
         keys = {layer: store.key_of(fixated=content, layer=layer, where=where) for layer in layers}
-        found = {layer: store.look_up(key) for layer, key in keys.items()}
+        found = {layer: store.look_up(key) if kept else None for layer, key in keys.items()}
         missing = [layer for layer in layers if "units" not in (found[layer] or {})]
         answered = fixated_features(network, image, missing, grid, degrees, batch_size) if missing else {}
         for layer in layers:

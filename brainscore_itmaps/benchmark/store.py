@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.files import locked, replacing, sha256
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import Settings
@@ -62,15 +63,23 @@ def look_up(key: str) -> dict[str, NDArray[Any]] | None:
 
 
 def keep(key: str, arrays: dict[str, Any]) -> None:
-    """Keep arrays under a key; readers meet them whole or not at all."""
-    with replacing(_file(key), SET_HOME) as beside:
+    """Keep arrays under a key; readers meet them whole or not at all.
+
+    Where they cannot be written, because the disk is full or not ours, they are not kept: that costs time, no number.
+    """
+    with suppress(InstallationError), replacing(_file(key), SET_HOME) as beside:
         np.savez_compressed(beside, **{name: array for name, array in arrays.items() if array is not None})
 
 
 @contextmanager
 def held(key: str, progress: Report = silent) -> Iterator[None]:
-    """Hold a key, so that of several processes that want the same one computes it and the others find it."""
-    with locked(home() / "locks" / key, SET_HOME, progress):
+    """Hold a key, so that of several processes that want the same one computes it and the others find it.
+
+    Where no lock can be written, each computes it.
+    """
+    with ExitStack() as stack:
+        with suppress(InstallationError):
+            stack.enter_context(locked(home() / "locks" / key, SET_HOME, progress))
         yield
 
 

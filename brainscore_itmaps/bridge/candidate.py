@@ -19,11 +19,11 @@ from brainscore_itmaps.benchmark.source import ALL, Source, field_of_view
 from brainscore_itmaps.data.assembly import stimulus_set
 from brainscore_itmaps.data.pictures import read_picture
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.errors import NoMapError, UsageError
+from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, UsageError, nearest, one_line
 from brainscore_itmaps.features.field import LayerFeatures, kept_small, side_by_side
 from brainscore_itmaps.features.fixation import at_centre, fixated
-from brainscore_itmaps.features.layout import Layout, spatial_maps
 from brainscore_itmaps.features.record import refuse_not_finite
+from brainscore_itmaps.models.layout import Layout, spatial_maps
 from brainscore_itmaps.models.load import Network
 from brainscore_itmaps.progress import Report
 
@@ -86,7 +86,7 @@ def candidate_source(
             progress("bringing positions to the centre of view", done + 1, len(recording.images))
         return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in pictures.items()}
 
-    def read(recording: Recording, wanted: Sequence[str], progress: Report) -> dict[str, LayerFeatures]:
+    def read(recording: Recording, wanted: Sequence[str], kept: bool, progress: Report) -> dict[str, LayerFeatures]:
         answers = centres_of if benchmark.view == "fixation" else maps_of
         if asked is None:
             answered = answers(recording, progress)
@@ -143,6 +143,13 @@ def _committed(candidate: BrainModel, layer: str) -> Iterator[None]:
     mapping["IT"] = layer
     try:
         yield
+    except ItMapsError:
+        raise
+    except Exception as error:  # each kind of model has its own word for a layer that it lacks
+        raise ModelError(
+            f"{candidate.identifier} does not answer from a layer {layer!r}: {one_line(error)}.",
+            nearest(layer, candidate.layers),
+        ) from error
     finally:
         if before is None:
             del mapping["IT"]

@@ -112,9 +112,8 @@ def score(
         return _score_through_brain_score(named, spec, recordings, options, layers, progress)
     progress("loading the network", 0, 1)
     network = on_device(load_network(model, weights, seed) if isinstance(model, str) else model, device)
-    source = network_source(
-        network, layers, spec.view, batch_size, reference_compat, network_attribution(network, attribution)
-    )
+    attribute = network_attribution(network, attribution)
+    source = network_source(network, layers, spec.view, batch_size, reference_compat, attribute)
     if spec.view == "screen":
         recordings = [placed_on_screen(recording, network.spec.visual_degrees) for recording in recordings]
     return evaluate(source, recordings, spec, options, progress)

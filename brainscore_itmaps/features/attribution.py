@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from brainscore_itmaps.data.recording import Grid
-from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, nearest
+from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import interpolation
-from brainscore_itmaps.features.layout import spatial_maps
+from brainscore_itmaps.models.layout import spatial_maps
 from brainscore_itmaps.models.load import Network
 
 Respond = Callable[[torch.Tensor], torch.Tensor]
@@ -71,7 +71,13 @@ def attribution_maps(
         device = next(network.module.parameters()).device
         picture = network.preprocess([image]).to(device)
         respond = _encoder(network, layer, weight, grid)
-        given = METHODS[method](respond, picture)[0].detach().to("cpu", torch.float64)
+        try:
+            given = METHODS[method](respond, picture)[0].detach().to("cpu", torch.float64)
+        except RuntimeError as error:  # torch's word for a step without a derivative
+            raise ModelError(
+                f"{network.name} lets no gradient through to the picture: {one_line(error)}.",
+                "Choose another benchmark.",
+            ) from error
         given = (
             given / spread if method != "integrated_gradients" else given
         )  # of the picture's colours, not the input's
@@ -140,8 +146,6 @@ def _gradient(respond: Respond, picture: torch.Tensor) -> torch.Tensor:
     inputs = picture.clone().requires_grad_()
     with torch.enable_grad():
         response = respond(inputs).sum()
-        if not response.requires_grad:
-            raise ModelError("The network lets no gradient through to the picture.", "Choose another benchmark.")
         return torch.autograd.grad(response, inputs)[0]
 
 

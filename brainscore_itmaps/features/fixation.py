@@ -11,8 +11,8 @@ from PIL import Image
 from brainscore_itmaps.data.pictures import read_picture
 from brainscore_itmaps.data.recording import Grid
 from brainscore_itmaps.features.grid import to_grid
-from brainscore_itmaps.features.layout import spatial_maps
 from brainscore_itmaps.features.record import record_batches
+from brainscore_itmaps.models.layout import spatial_maps
 from brainscore_itmaps.models.load import Network
 
 CENTRE = Grid(y=np.zeros(1), x=np.zeros(1), extent=1.0)

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from brainscore_itmaps.errors import NoMapError
+from brainscore_itmaps.models.layout import spatial_maps
+
 ROWS = (torch.nn.Sequential, torch.nn.ModuleList)
 
 
@@ -27,7 +30,7 @@ def _blocks(module: torch.nn.Module, path: str = "") -> Iterator[str]:
     """Names of the blocks in a module, which is no block itself."""
     for name, child in module.named_children():
         inside = f"{path}.{name}" if path else name
-        is_block = isinstance(module, ROWS) and not isinstance(child, ROWS) and next(child.children(), None) is not None
+        is_block = isinstance(module, ROWS) and not isinstance(child, ROWS) and _has_parts(child)
         if is_block and not any(_is_row_of_blocks(part) for part in child.children()):
             yield inside
         else:
@@ -35,7 +38,11 @@ def _blocks(module: torch.nn.Module, path: str = "") -> Iterator[str]:
 
 
 def _is_row_of_blocks(module: torch.nn.Module) -> bool:
-    return isinstance(module, ROWS) and len(module) > 0 and all(next(part.children(), None) for part in module)
+    return isinstance(module, ROWS) and len(module) > 0 and all(map(_has_parts, module.children()))
+
+
+def _has_parts(module: torch.nn.Module) -> bool:
+    return next(module.children(), None) is not None
 
 
 def _parts(module: torch.nn.Module) -> Iterator[str]:
@@ -46,7 +53,7 @@ def _parts(module: torch.nn.Module) -> Iterator[str]:
 
 
 def with_places(module: torch.nn.Module, layers: Sequence[str], size: int) -> list[str]:
-    """Those layers that one forward pass goes through once, and that give one tensor with places in it.
+    """Those layers that one forward pass goes through once, and that give one tensor that can be read as a map.
 
     Parameters
     ----------
@@ -58,12 +65,12 @@ def with_places(module: torch.nn.Module, layers: Sequence[str], size: int) -> li
         Height and width of the input in pixels.
     """
     modules = dict(module.named_modules())
+    prefix = getattr(module, "num_prefix_tokens", None)
     seen: list[str] = []
 
     def keep(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
         def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
-            one = isinstance(output, torch.Tensor) and output.ndim in (3, 4) and len(output) == 1
-            seen.extend([layer] if one else [layer, layer])
+            seen.extend([layer] if _is_map(output, layer, prefix) else [layer, layer])
 
         return hook
 
@@ -75,3 +82,13 @@ def with_places(module: torch.nn.Module, layers: Sequence[str], size: int) -> li
         for hook in hooks:
             hook.remove()
     return [layer for layer in layers if seen.count(layer) == 1]
+
+
+def _is_map(output: object, layer: str, prefix: int | None) -> bool:
+    if not isinstance(output, torch.Tensor) or output.shape[:1] != (1,):
+        return False
+    try:
+        spatial_maps(output.to("cpu", torch.float32).numpy(), layer, prefix)
+    except NoMapError:
+        return False
+    return True
