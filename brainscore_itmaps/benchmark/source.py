@@ -41,8 +41,8 @@ class Source:
     content : str or None
         Hash of weights and preprocessing; None where they cannot be known, and features have to be hashed instead.
     read : callable
-        Takes a recording, names of layers, whether to look up what was read before where reading takes long, and whom to
-        tell; gives the features of each layer.
+        Takes a recording, names of layers, whether to look up what was read before where reading takes long, and whom
+        to tell; gives the features of each layer.
     attribute : callable or None
         Takes a recording and the layer of each image; gives where in the pictures the prediction comes from.
     """

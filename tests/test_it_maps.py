@@ -1,0 +1,157 @@
+"""The benchmark of three arrays, on a stand-in for the published archive (simulated, in its layout)."""
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+from command_line import brainscore
+
+from brainscore_itmaps import load_model, load_recording, score
+from brainscore_itmaps.benchmark.ceilings import MAP_SITES, SITES
+from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.metrics.ceiling import map_ceiling, site_ceiling
+
+ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
+
+
+@pytest.fixture(scope="module")
+def home(long_stand_in, tmp_path_factory):
+    """A home that knows the archive."""
+    before = os.environ["ITMAPS_HOME"]
+    os.environ["ITMAPS_HOME"] = str(tmp_path_factory.mktemp("home"))
+    done = brainscore("data", "fetch", "--from", long_stand_in)
+    assert done.returncode == 0, done.stderr
+    yield os.environ["ITMAPS_HOME"]
+    os.environ["ITMAPS_HOME"] = before
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_model("timm:test_vit", weights="random")
+
+
+@pytest.fixture(scope="module")
+def result(home, network):
+    return score(network, "it_maps")
+
+
+def test_the_score_is_the_mean_over_arrays_of_each_one_s_own(result, network):
+    assert [array.recording for array in result.arrays] == [f"Arcaro2020.{name}-simulated" for name in ARRAYS]
+    assert result.formula.startswith("mean over 3 arrays of: mean over images of (median over sites")
+    assert result.simulated
+    for name in ("score", "raw", "ceiling", "explained", "alignment"):
+        assert getattr(result, name) == pytest.approx(np.mean([getattr(a, name) for a in result.arrays]), abs=1e-12)
+    for name, array in zip(ARRAYS, result.arrays, strict=True):
+        alone = score(network, f"Arcaro2020.{name}-pls", fresh=True)
+        assert alone.score == pytest.approx(array.score, abs=1e-12)
+        assert alone.interval == pytest.approx(array.interval, abs=1e-12)
+        assert array.explained == pytest.approx(array.raw**2 / array.ceiling)
+        assert array.ceiling_kind == SITES
+        recording = load_recording(name)
+        np.testing.assert_array_equal(array.site_ceiling, site_ceiling(recording.maps))
+        assert array.window == recording.window == ((150, 300) if name == "monkey2_ML" else (100, 250))
+
+
+def test_the_interval_draws_the_same_pictures_for_arrays_that_share_them(result):
+    rng = np.random.default_rng(0)
+    first, second = (rng.integers(14, size=(10_000, 14)) for _ in range(2))
+    draws = [
+        array.image_r[drawn].mean(axis=1) / array.image_ceiling[drawn].mean(axis=1)
+        for array, drawn in zip(result.arrays, (first, first, second), strict=True)
+    ]
+    mean = np.mean(draws, axis=0)
+    assert result.interval == pytest.approx(tuple(np.percentile(mean, [2.5, 97.5])), abs=1e-9)
+    assert result.error == pytest.approx(mean.std(ddof=1), abs=1e-9)
+
+
+def test_brain_score_s_entrance_gives_the_same_numbers_and_what_it_asks_of_a_score(result, network):
+    from brainscore_vision import load_benchmark
+    from brainscore_vision.benchmark_helpers.validate_error import validate_score_uncertainty
+
+    from brainscore_itmaps.bridge.models import brain_model
+    from brainscore_itmaps.bridge.plugins import attach
+
+    attach()
+    given = load_benchmark("it_maps")(brain_model(network))
+    assert float(given) == pytest.approx(result.score, abs=1e-6)
+    assert given.attrs["interval"] == pytest.approx(result.interval, abs=1e-6)
+    checked = validate_score_uncertainty(given)
+    assert (checked.problems, checked.warnings) == ([], [])
+    assert float(pickle.loads(pickle.dumps(given))) == float(given)
+    raw = given.attrs["raw"]
+    assert raw.item() == pytest.approx(result.raw, abs=1e-6)
+    by_site = raw.attrs["raw"]
+    assert by_site.shape == (28, 32 + 31 + 32)
+    for array in result.arrays:
+        rows = [by_site["image_id"].values.tolist().index(image) for image in array.images]
+        columns = np.flatnonzero(by_site["recording"].values == array.recording)
+        np.testing.assert_allclose(by_site.values[np.ix_(rows, columns)], array.site_r, atol=1e-6)
+        others = np.setdiff1d(np.arange(28), rows)
+        assert np.isnan(by_site.values[np.ix_(others, columns)]).all()
+        assert given.attrs["per_layer"][array.recording] == pytest.approx({array.layer: array.raw}, abs=1e-6)
+        maps = given.attrs["maps"][array.recording]
+        assert maps["predicted"].shape == maps["neural"].shape == array.neural.shape
+        assert given.attrs["windows"][array.recording] == array.window
+    np.testing.assert_allclose(given.attrs["per_array"].values, [array.score for array in result.arrays], atol=1e-6)
+    assert set(given.attrs["versions"]) >= {"numpy", "torch", "timm", "brainscore_itmaps"}
+
+
+def test_pictures_that_two_arrays_share_are_shown_once(home, network, monkeypatch):
+    shown = []
+    preprocess = type(network).preprocess
+    monkeypatch.setattr(
+        type(network), "preprocess", lambda self, images: shown.extend(images) or preprocess(self, images)
+    )
+    score(network, "it_maps", fresh=True)
+    assert len(shown) == len(set(shown)) == 28
+
+
+def test_alignment_compares_maps_averaged_over_sites(home, network):
+    result = score(network, "it_maps_alignment")
+    for name, array in zip(ARRAYS, result.arrays, strict=True):
+        assert array.raw == pytest.approx(array.map_rho.mean(), abs=1e-12)
+        ceiling = map_ceiling(load_recording(name).maps, rng=np.random.default_rng(0))
+        assert (array.ceiling, array.ceiling_kind) == (pytest.approx(ceiling.mean(), abs=1e-12), MAP_SITES)
+    assert result.score == pytest.approx(np.mean([array.raw / array.ceiling for array in result.arrays]))
+
+
+def test_compat_takes_the_best_layer_on_the_very_images_of_the_published_recording(home):
+    network = load_model("timm:test_efficientnet", weights="random")
+    network = type(network)(**vars(network) | {"spec": type(network.spec)(**vars(network.spec) | {"size": 224})})
+    layers = ["blocks.2", "blocks.3", "blocks.4"]
+    result = score(network, "Arcaro2020.monkey1_ML-pls", layers, reference_compat=True)
+    (array,) = result.arrays
+    assert (array.neural.shape[-1], array.window) == (30, (50, 90))
+    raw = {value.layer: value.raw for value in array.layers}
+    assert list(raw) == layers
+    assert set(array.layer_of_image) == {max(raw, key=raw.get)}
+    assert array.raw == max(raw.values())
+    assert result.layer == "best of 3"
+    windowed = score(network, "Arcaro2020.monkey1_ML-pls", layers[:1], window="tutorial", reference_compat=True)
+    assert windowed.arrays[0].window == (130, 170)
+
+
+def test_the_command_prints_every_array_and_their_mean(home, result, tmp_path):
+    arguments = ("score", "-m", "timm:test_vit", "--weights", "random", "-b", "it_maps", "--out", tmp_path)
+    done = brainscore(*arguments, ITMAPS_HOME=home)
+    assert done.returncode == 0, done.stderr
+    for name in ARRAYS:
+        assert f"│ {name} │" in done.stdout
+    assert f"{result.interval[0]:.3f} to {result.interval[1]:.3f}" in done.stdout
+    assert done.stdout.count("SIMULATED") == 3
+    (told,) = (json.loads(file.read_text()) for file in tmp_path.glob("*.json"))
+    assert told["score"] == pytest.approx(result.score, abs=1e-9)
+    assert [array["recording"] for array in told["arrays"]] == [array.recording for array in result.arrays]
+    (rows,) = (file.read_text().splitlines() for file in tmp_path.glob("*.csv"))
+    assert len(rows) == 1 + 14 * (32 + 31 + 32)
+    as_json = brainscore(*arguments, "--json", ITMAPS_HOME=home).stdout
+    assert json.loads(as_json)["score"] == told["score"]
+
+
+def test_offline_and_without_the_archive_nothing_is_fetched(tmp_path):
+    done = brainscore(
+        "score", "-m", "timm:test_vit", "--weights", "random", "-b", "it_maps", "--offline", ITMAPS_HOME=tmp_path
+    )
+    assert (done.returncode, "offline mode forbids" in done.stderr) == (DataError.exit_code, True)
