@@ -35,11 +35,14 @@ class Options:
         Of the bootstrap over images.
     kept : bool
         Look up in the store what was computed before. What is computed is kept in any case.
+    label : str
+        What tells the files of this result from others of the same network and benchmark: a window, say.
     """
 
     reference_compat: bool = False
     seed: int = 0
     kept: bool = True
+    label: str = ""
 
 
 DEFAULTS = Options()
@@ -137,7 +140,7 @@ def _score_layers(
     if source.content is not None and options.kept:
         for layer in source.layers:
             for number, content in enumerate(contents):
-                found = _kept(_key(source.content, layer, content, benchmark, options), benchmark, several)
+                found = _kept(_key(source.content, layer, content, benchmark, options, several), benchmark, several)
                 if found is not None:
                     scored[number][layer] = found
         missing = [layer for layer in source.layers if any(layer not in layers for layers in scored)]
@@ -160,7 +163,7 @@ def _score_layers(
         for place, recording in enumerate(recordings):
             if layer in scored[place]:
                 continue
-            key = _key(told, layer, contents[place], benchmark, options)
+            key = _key(told, layer, contents[place], benchmark, options, several)
             found = _kept(key, benchmark, several) if options.kept else None
             if found is None:
                 found = _score_layer(field, recording, benchmark, options, several, of, progress)
@@ -198,13 +201,15 @@ def _score_layer(
     return _Scored(score_predicted(own, maps), inner_values(both.predicted[len(maps) :], maps, benchmark.measure))
 
 
-def _key(told: str, layer: str, recording: str, benchmark: BenchmarkSpec, options: Options) -> str:
+def _key(told: str, layer: str, recording: str, benchmark: BenchmarkSpec, options: Options, several: bool) -> str:
+    """Name of a layer's score; among several it comes from other matrix products, which round differently."""
     return store.key_of(
         network=told,
         layer=layer,
         recording=recording,
         method=benchmark.method,
         view=benchmark.view,
+        several=several,
         reference_compat=options.reference_compat,
     )
 
@@ -334,6 +339,7 @@ def _result(
         arrays=tuple(arrays),
         bootstrap_seed=options.seed,
         reference_compat=options.reference_compat,
+        label=options.label,
         **means,
     )
 

@@ -19,7 +19,8 @@ OVER_ONE = (
 
 def formula_of(benchmark: BenchmarkSpec, arrays: int, reference_compat: bool) -> str:
     """What the score of a benchmark is."""
-    divisor = "the published ceiling" if reference_compat else "the same of the ceiling"
+    published = reference_compat and benchmark.measure == "predictivity"
+    divisor = "the published ceiling" if published else "the same of the ceiling"
     one = f"mean over images of {VALUES[benchmark.measure]}, divided by {divisor}"
     return one if arrays == 1 else f"mean over {arrays} arrays of: {one}"
 

@@ -231,6 +231,8 @@ class Result(Reading):
         True when the choices of the published code were made (docs/reference.md).
     bootstrap_seed : int
         Seed of the interval.
+    label : str
+        Ends the names of the files: the window or the kind of attribution that was asked for.
     versions : dict
         Of the packages that made the numbers.
     written : str
@@ -252,6 +254,7 @@ class Result(Reading):
     arrays: tuple[ArrayResult, ...]
     bootstrap_seed: int
     reference_compat: bool = False
+    label: str = ""
     versions: dict[str, str] = field(
         default_factory=lambda: {"python": platform.python_version()} | package_versions(PACKAGES)
     )
@@ -280,6 +283,8 @@ class Result(Reading):
 
     def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> tuple[Path, Path, Path]:
         """Write ``<model>--<layer>--<benchmark>.json``, ``.csv`` and ``.npz``; each appears complete.
+
+        A label, where there is one, is one more part of the name.
 
         The JSON holds all but the large arrays, which are in the NPZ; the CSV holds one row a recorded map.
 
@@ -331,8 +336,8 @@ class Result(Reading):
         weights = f"-{self.weights}" if self.weights.startswith("random") else ""
         identified = [array.recording.endswith("-reference") for array in self.arrays]
         published = "-reference" if self.reference_compat and not all(identified) else ""
-        parts = (f"{self.model}{weights}", self.layer, self.benchmark + published)
-        return "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
+        parts = (f"{self.model}{weights}", self.layer, self.benchmark + published, self.label)
+        return "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts if part)
 
     def _arrays(self) -> dict[str, Any]:
         told = ("model", "weights", "layer", "benchmark", "simulated", "score")

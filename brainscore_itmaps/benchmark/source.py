@@ -92,8 +92,7 @@ def network_source(
 
     device = next(network.module.parameters()).device
     preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view, reference_compat)
-    told = (type(network.module).__qualname__, spec.architecture, network.sha256, preprocessing, device.type)
-    content = " ".join(map(str, told))
+    content = f"{network.module!r} {spec.architecture} {network.sha256} {preprocessing} {device.type}"
 
     def read(recording: Recording, wanted: Sequence[str], kept: bool, progress: Report) -> dict[str, LayerFeatures]:
         if view == "fixation":

@@ -5,10 +5,10 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from brainscore_itmaps.settings import Settings
 SCHEME = 1
 """Raised whenever the same key would name other numbers."""
 THAT_MATTER = ("numpy", "pillow", "scipy", "timm", "torch", "torchvision")
+NAMES = "names of the arrays"
 SET_HOME = "Set ITMAPS_HOME to a folder that you may write to."
 
 
@@ -57,8 +58,9 @@ def look_up(key: str) -> dict[str, NDArray[Any]] | None:
     """What is kept under a key; None when there is nothing, or only a damaged file."""
     try:
         with np.load(_file(key), allow_pickle=False) as opened:
-            return {name: opened[name] for name in opened}
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+            found = {name: opened[name] for name in opened}
+        return found if found.pop(NAMES).tolist() == list(found) else None
+    except Exception:  # numpy and zipfile raise many kinds on damaged bytes
         return None
 
 
@@ -68,7 +70,8 @@ def keep(key: str, arrays: dict[str, Any]) -> None:
     Where they cannot be written, because the disk is full or not ours, they are not kept: that costs time, no number.
     """
     with suppress(InstallationError), replacing(_file(key), SET_HOME) as beside:
-        np.savez_compressed(beside, **{name: array for name, array in arrays.items() if array is not None})
+        given = {name: array for name, array in arrays.items() if array is not None}
+        np.savez(beside, **given, **{NAMES: list(given)})
 
 
 @contextmanager
@@ -103,13 +106,15 @@ def kept_size() -> int:
 
 def package_versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Version of each package, or that it is not installed."""
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
+    return {package: _version(package) for package in packages}
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _file(key: str) -> Path:

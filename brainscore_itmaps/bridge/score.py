@@ -107,7 +107,9 @@ def score(
         raise UsageError(
             "The published code shows whole pictures only.", f"Leave out reference_compat, or {spec.view}."
         )
-    options = Options(reference_compat=reference_compat, kept=not fresh)
+    label = [window if isinstance(window, str) else "-".join(map(str, window or ()))]
+    label += [attribution] if spec.measure == "attribution" and attribution != "gradient" else []
+    options = Options(reference_compat=reference_compat, kept=not fresh, label="-".join(filter(None, label)))
     if named is not None and not is_ours(named):
         return _score_through_brain_score(named, spec, recordings, options, layers, progress)
     progress("loading the network", 0, 1)

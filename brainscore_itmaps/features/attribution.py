@@ -73,6 +73,11 @@ def attribution_maps(
         respond = _encoder(network, layer, weight, grid)
         try:
             given = METHODS[method](respond, picture)[0].detach().to("cpu", torch.float64)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"Tracing {network.name} back to the picture does not fit into the memory of {device}.",
+                "Use --device cpu.",
+            ) from error
         except RuntimeError as error:  # torch's word for a step without a derivative
             raise ModelError(
                 f"{network.name} lets no gradient through to the picture: {one_line(error)}.",

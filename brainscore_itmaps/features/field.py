@@ -31,7 +31,9 @@ class LayerFeatures:
         return self.values if self.at_grid else to_grid(np.moveaxis(self.values, -1, 1), grid)
 
 
-def kept_small(maps: NDArray[np.floating[Any]], grid: Grid, reference_compat: bool = False) -> LayerFeatures:
+def kept_small(
+    maps: NDArray[np.floating[Any]], grid: Grid, reference_compat: bool = False, first: int = 0
+) -> LayerFeatures:
     """Sample a layer's maps at a grid, unless they are smaller than that.
 
     Parameters
@@ -41,9 +43,11 @@ def kept_small(maps: NDArray[np.floating[Any]], grid: Grid, reference_compat: bo
     grid : Grid
     reference_compat : bool
         Resize and scale as the published code does, which is always done at once.
+    first : int
+        Number of the first of these pictures, for errors.
     """
     if reference_compat:
-        return LayerFeatures(published_field(np.moveaxis(maps, 1, -1), len(grid.y)), at_grid=True)
+        return LayerFeatures(published_field(np.moveaxis(maps, 1, -1), len(grid.y), first), at_grid=True)
     if maps.shape[2] * maps.shape[3] <= len(grid.y) * len(grid.x):
         return LayerFeatures(np.moveaxis(maps, 1, -1), at_grid=False)
     return LayerFeatures(to_grid(maps, grid), at_grid=True)

@@ -117,7 +117,7 @@ def fixated_features(
         network,
         views,
         layers,
-        lambda activation, layer: at_centre(activation, layer, prefix),
+        lambda activation, layer, first: at_centre(activation, layer, prefix),
         batch_size,
         names=[f"{image.stem} at position {number}" for number in range(len(views))],
     )

@@ -28,11 +28,20 @@ def to_grid(maps: NDArray[np.floating[Any]], grid: Grid) -> NDArray[np.float64]:
     array, shape (image, y, x, channel)
         In double precision.
     """
-    rows = interpolation(maps.shape[2], grid.y / grid.extent + 0.5)
-    columns = interpolation(maps.shape[3], grid.x / grid.extent + 0.5)
-    lines = np.tensordot(rows, maps.astype(np.float64), axes=(1, 2))  # (y, image, channel, width)
-    field = np.tensordot(lines, columns, axes=(3, 1))  # (y, image, channel, x)
-    return np.ascontiguousarray(field.transpose(1, 0, 3, 2))
+    lines = _between(np.moveaxis(maps, 2, 0), grid.y / grid.extent + 0.5)  # (y, image, channel, width)
+    field = _between(np.moveaxis(lines, 3, 0), grid.x / grid.extent + 0.5)  # (x, y, image, channel)
+    return np.ascontiguousarray(field.transpose(2, 1, 0, 3))
+
+
+def _between(units: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Interpolate along the first axis; a position on a unit takes that unit alone."""
+    place = positions * (len(units) - 1)
+    low = np.clip(np.floor(place).astype(np.int64), 0, max(len(units) - 2, 0))
+    high = np.minimum(low + 1, len(units) - 1)
+    share = (place - low).reshape(-1, *[1] * (units.ndim - 1))
+    taken: NDArray[np.float64] = units[low] * (1 - share)
+    taken += units[high] * share
+    return taken
 
 
 def interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from brainscore_itmaps.metrics.scales import half_pixel
 MOST_CHANNELS = 600
 
 
-def published_field(features: NDArray[np.floating[Any]], grid: int) -> NDArray[np.float64]:
+def published_field(features: NDArray[np.floating[Any]], grid: int, first: int = 0) -> NDArray[np.float64]:
     """Average channels, resize, scale: `score_model` of the reference code of Linsley et al. (2023), step by step.
 
     Above 600 channels, groups of 3 neighbours (or of 4) are averaged. Maps no larger than the grid are interpolated
@@ -25,6 +25,8 @@ def published_field(features: NDArray[np.floating[Any]], grid: int) -> NDArray[n
         Square, as the layer gives it.
     grid : int
         Positions along each side.
+    first : int
+        Number of the first image, for errors.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def published_field(features: NDArray[np.floating[Any]], grid: int) -> NDArray[n
     low, high = flat.min(axis=1, keepdims=True), flat.max(axis=1, keepdims=True)
     if (constant := np.flatnonzero(high == low)).size:
         raise ArrayError(
-            f"The resized features are constant on the images {', '.join(map(str, constant))}: "
+            f"The resized features are constant on the images {', '.join(map(str, constant + first))}: "
             "scaling them to 0-1 is undefined.",
             "The published code enlarges maps of more than 3 channels only, and fails on constant ones.",
         )

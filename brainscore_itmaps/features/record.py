@@ -65,7 +65,7 @@ def record(
     layers = [layers] if isinstance(layers, str) else layers
     prefix = getattr(network.module, "num_prefix_tokens", None)
 
-    def copied(activation: NDArray[np.floating[Any]], layer: str) -> NDArray[np.floating[Any]]:
+    def copied(activation: NDArray[np.floating[Any]], layer: str, first: int) -> NDArray[np.floating[Any]]:
         return spatial_maps(activation, layer, prefix).copy()
 
     batches = record_batches(network, images, layers, copied, batch_size, preprocess, progress)
@@ -100,8 +100,8 @@ def record_at_grid(
     """
     prefix = getattr(network.module, "num_prefix_tokens", None)
 
-    def small(activation: NDArray[np.floating[Any]], layer: str) -> LayerFeatures:
-        kept = kept_small(spatial_maps(activation, layer, prefix), grid, reference_compat)
+    def small(activation: NDArray[np.floating[Any]], layer: str, first: int) -> LayerFeatures:
+        kept = kept_small(spatial_maps(activation, layer, prefix), grid, reference_compat, first)
         return kept if kept.at_grid else LayerFeatures(kept.values.copy(), at_grid=False)
 
     preprocess = published_input if reference_compat else None
@@ -113,7 +113,7 @@ def record_batches(
     network: Network,
     images: Sequence[Any],
     layers: Sequence[str],
-    keep: Callable[[NDArray[np.floating[Any]], str], Kept],
+    keep: Callable[[NDArray[np.floating[Any]], str, int], Kept],
     batch_size: int = BATCH_SIZE,
     preprocess: Preprocess | None = None,
     progress: Steps = uncounted,
@@ -130,7 +130,8 @@ def record_batches(
     names : sequence of str, optional
         What errors call the pictures; by default the names of their files.
     keep : callable
-        Takes the activation of a batch, which is overwritten later, and the layer's name; gives what is kept of it.
+        Takes the activation of a batch, which is overwritten later, the layer's name, and the number of the batch's
+        first picture; gives what is kept of it.
 
     Returns
     -------
@@ -156,7 +157,7 @@ def record_batches(
                 raise _not_once(network, layer, f"{count} activations for {len(batch)} pictures")
             activation = output.detach().to("cpu", torch.float32).numpy()
             refuse_not_finite(activation, layer, called[done : done + len(batch)])
-            kept[layer].append(keep(activation, layer))
+            kept[layer].append(keep(activation, layer, done))
 
         return hook
 

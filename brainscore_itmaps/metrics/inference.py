@@ -114,21 +114,24 @@ def interval_of_arrays(
     Returns
     -------
     Interval
-        Of NaN when a value of an image is NaN.
+        Of NaN when a value of an image is NaN. Draws of images whose ceilings are all 0 do not count.
 
     Raises
     ------
     ArrayError
         With fewer than 2 images, or 2 draws.
     """
+    if any(np.isnan(values).any() or np.isnan(ceilings).any() for values, ceilings in pairs):
+        return UNDEFINED
     drawn: dict[object, NDArray[np.int64]] = {}
     total = np.zeros(resamples)
     for (values, ceilings), shown in zip(pairs, pictures, strict=True):
         _refuse_few(len(values), resamples)
         if shown not in drawn:
             drawn[shown] = rng.integers(len(values), size=(resamples, len(values)))
-        total += values[drawn[shown]].mean(axis=1) / ceilings[drawn[shown]].mean(axis=1)
-    return interval_of_draws(total / len(pairs))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            total += values[drawn[shown]].mean(axis=1) / ceilings[drawn[shown]].mean(axis=1)
+    return interval_of_draws(np.where(np.isfinite(total), total, np.nan) / len(pairs))
 
 
 def predictivity_interval(

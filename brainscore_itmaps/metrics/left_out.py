@@ -173,6 +173,7 @@ def coefficients_left_out(field: ArrayLike, maps: ArrayLike, components: int = C
     """
     given, targets = real_array(field, "field"), real_array(maps, "maps")
     _refuse(given, targets)
+    _refuse_missing(targets)
     x, y = given.astype(np.float64, copy=False), targets.astype(np.float64, copy=False)[None]
     weights: NDArray[np.float64] = fit_folds(rows_of(x, y), _varying(y)[0], components).coefficients()[0]
     return weights
@@ -213,6 +214,7 @@ def predict_groups_left_out(
     """
     given, targets = real_array(field, "field"), real_array(maps, "maps")
     _refuse(given, targets)
+    _refuse_missing(targets)
     if ((~left_out).sum(axis=1) < 2).any():
         raise ArrayError("A fold keeps fewer than 2 images.", "Give more images, or leave out fewer.")
     x, y = given.astype(np.float64, copy=False), targets.astype(np.float64, copy=False)
@@ -227,6 +229,8 @@ def predict_groups_left_out(
     predicted = np.full((len(left_out), *y.shape), np.nan)
     for image in range(len(y)):
         without = np.flatnonzero(left_out[:, image])
+        if not len(without):
+            continue
         told = rows.to_positions(folds.predict(image, without))[0]  # (fold, position, site)
         told = np.where(varying[without, None], told, low[without, None])
         predicted[without, image] = told.reshape(-1, *y.shape[1:])
@@ -254,6 +258,11 @@ def _of_others(values: NDArray[np.float64], extreme: Any) -> NDArray[np.float64]
     """Extreme over all other images, shape (set, image, site)."""
     images = range(values.shape[1])
     return np.stack([extreme.reduce(np.delete(values, image, axis=1), axis=1) for image in images], axis=1)
+
+
+def _refuse_missing(maps: NDArray[Any]) -> None:
+    if np.isnan(maps).any():
+        raise ArrayError(f"{int(np.isnan(maps).sum())} values of the maps are missing.", "Leave out these sites.")
 
 
 def _refuse(field: NDArray[Any], maps: NDArray[Any]) -> None:

@@ -1,0 +1,324 @@
+"""Where in a picture a predicted response comes from."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+from sklearn.cross_decomposition import PLSRegression
+
+from brainscore_itmaps import Grid, Recording, load_model, record, to_grid
+from brainscore_itmaps.benchmark.attribution import network_attribution
+from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.evaluate import evaluate
+from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.benchmark.source import network_source
+from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
+from brainscore_itmaps.features.attribution import METHODS, _encoder, attribution_maps, pooled
+from brainscore_itmaps.metrics.ceiling import map_ceiling
+from brainscore_itmaps.metrics.left_out import coefficients_left_out
+from brainscore_itmaps.models.layout import spatial_maps
+from brainscore_itmaps.models.load import Network, untrained
+from brainscore_itmaps.models.zoo import ZOO
+
+STD = (0.2, 0.5, 0.4)
+GRID = Grid(y=np.array([-8.0, -1.0, 4.0]), x=np.array([-6.0, 0.0, 3.0, 8.0]), extent=16.0)
+
+
+def network_of(module, size):
+    spec = replace(ZOO["efficientnet_lite0"], size=size, std=STD)
+    return Network("own", spec, module.eval(), "random", sha256="")
+
+
+class Curved(torch.nn.Module):
+    """Two layers in double precision, as smooth as finite differences want them."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.first = torch.nn.Conv2d(3, 4, 3, padding=1).double()
+            self.layer = torch.nn.Conv2d(4, 5, 2, stride=2).double()
+
+    def forward(self, x):
+        return self.layer(torch.tanh(2 * self.first(x.double()))).zero_()
+
+
+class Window(torch.nn.Module):
+    """Lets one pixel of the picture through, in one colour."""
+
+    def __init__(self, size, row, column, colour=1):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(1))
+        self.layer = torch.nn.Identity()
+        self.register_buffer("open", torch.zeros(3, size, size))
+        self.open[colour, row, column] = 1
+
+    def forward(self, x):
+        return self.layer(x * self.open * self.scale)
+
+
+@pytest.fixture
+def small(pictures, rng, own_home):
+    """Four pictures, 5 x 5 positions, six sites."""
+    maps = rng.normal(size=(4, 5, 5, 1)) + 0.5 * rng.normal(size=(4, 5, 5, 6))
+    return Recording.from_arrays(maps, pictures[:4], identifier="own", window=(0, 9))
+
+
+def response_of(network, layer, weight, grid):
+    return _encoder(network, layer, weight, grid)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    y=st.lists(st.floats(-8, 8), min_size=1, max_size=5, unique_by=lambda at: round(at, 1)),
+    x=st.lists(st.floats(-8, 8), min_size=1, max_size=5, unique_by=lambda at: round(at, 1)),
+    value=st.floats(-9, 9),
+)
+def test_a_constant_stays_what_it_is_however_it_is_pooled(height, width, y, x, value):
+    grid = Grid(y=np.sort(y), x=np.sort(x), extent=16.0)
+    np.testing.assert_allclose(pooled(np.full((height, width), value), grid), value, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("grid", [GRID, Grid.even(3), Grid(y=np.zeros(1), x=np.array([-1.0, 5.0]), extent=16.0)])
+def test_pixels_are_averaged_over_the_tile_around_each_position(rng, grid):
+    """Brute force: every pixel cut into 20 x 20 parts, each of which belongs to the nearest position."""
+    pixels, parts = rng.normal(size=(8, 6)), 20
+    fine = np.kron(pixels, np.ones((parts, parts)))
+    down = ((np.arange(8 * parts) + 0.5) / (8 * parts) - 0.5) * grid.extent
+    across = ((np.arange(6 * parts) + 0.5) / (6 * parts) - 0.5) * grid.extent
+    nearest_y = np.abs(down[:, None] - grid.y).argmin(axis=1)
+    nearest_x = np.abs(across[:, None] - grid.x).argmin(axis=1)
+    expected = [
+        [fine[np.ix_(nearest_y == row, nearest_x == column)].mean() for column in range(len(grid.x))]
+        for row in range(len(grid.y))
+    ]
+    np.testing.assert_allclose(pooled(pixels, grid), expected, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "layer"),
+    [
+        ("test_efficientnet", "blocks.2"),  # channels first
+        ("test_vit", "blocks.3"),  # tokens, one of them leading
+        ("test_vit", "patch_embed"),  # tokens, none leading
+        ("swin_tiny_patch4_window7_224", "layers.0"),  # channels last
+    ],
+)
+def test_the_encoder_s_response_is_the_prediction_summed_over_positions(pictures, rng, architecture, layer):
+    network = load_model(f"timm:{architecture}", weights="random")
+    shown = pictures[:2]
+    units = record(network, shown, [layer])[layer]
+    weight = rng.normal(size=units.shape[1])
+    expected = (to_grid(units, GRID) @ weight).sum(axis=(1, 2))
+    with torch.inference_mode():
+        found = response_of(network, layer, weight, GRID)(network.preprocess(shown)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(to_grid(units, GRID) * weight).sum())
+    assert not dict(network.module.named_modules())[layer]._forward_hooks
+
+
+def test_the_gradient_is_that_of_finite_differences_over_the_colours_spread(pictures, rng):
+    network, weight = network_of(Curved(), size=8), rng.normal(size=5)
+    inputs = network.preprocess(pictures[:1]).double()
+
+    def response(inputs):
+        with torch.inference_mode():
+            units = network.module.layer(torch.tanh(2 * network.module.first(inputs))).numpy()
+        return (to_grid(units, GRID) @ weight).sum(axis=(1, 2))
+
+    step = 1e-5
+    moved = torch.eye(3 * 8 * 8, dtype=torch.float64).reshape(-1, 3, 8, 8) * step
+    differences = ((response(inputs + moved) - response(inputs - moved)) / (2 * step)).reshape(3, 8, 8)
+    found = METHODS["gradient"](response_of(network, "layer", weight, GRID), inputs)
+    np.testing.assert_allclose(found[0].numpy(), differences, rtol=0, atol=1e-7)
+
+    by_colour = differences / np.array(STD)[:, None, None]  # of the picture's colours, not the input's
+    maps = attribution_maps(network, pictures[:1], ["layer"], [weight], GRID)
+    assert maps.shape == (1, 3, 4)
+    np.testing.assert_allclose(maps[0], pooled(np.abs(by_colour).max(axis=0), GRID), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_network_that_looks_at_one_place_is_attributed_to_that_place(pictures, method):
+    """Planted: of the whole picture one green pixel is let through, the response is its value times known weights."""
+    row, column, size, grid = 11, 21, 33, Grid.even(9)  # the units are pixels; row 11 is between positions 2 and 3
+    network, weight = network_of(Window(size, row, column), size), np.array([5.0, -2.0, 7.0])
+    maps = attribution_maps(network, pictures, ["layer"] * 6, [weight] * 6, grid, method)
+    places = np.linspace(0, size - 1, 9)  # of the positions, in units: four apart
+    share = np.clip(1 - np.abs(places - row), 0, None).sum() * np.clip(1 - np.abs(places - column), 0, None).sum()
+    assert share == 0
+    np.testing.assert_array_equal(maps, 0)  # no position reads these units
+
+    network = network_of(Window(size, 12, 20), size)  # where position (3, 5) reads
+    maps = attribution_maps(network, pictures, ["layer"] * 6, [weight] * 6, grid, method)
+    value = np.full(6, 2.0 / STD[1])
+    if method == "integrated_gradients":
+        value = 2.0 * np.abs(network.preprocess(pictures)[:, 1, 12, 20].double().numpy())
+    size_of_tile = (33 / 8) ** 2  # pixels; positions are an eighth of the picture apart
+    expected = np.zeros((6, 9, 9))
+    expected[:, 3, 5] = value / size_of_tile
+    np.testing.assert_allclose(maps, expected, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_picture_is_attributed_through_its_own_layer_and_weights(pictures, method):
+    network = network_of(Curved(), size=8)
+    weights = [np.arange(5.0), np.ones(4), -np.arange(5.0)]
+    layers, shown = ["layer", "first", "layer"], [pictures[0], pictures[1], pictures[0]]
+    together = attribution_maps(network, shown, layers, weights, GRID, method)
+    for number in range(3):
+        alone = attribution_maps(network, [shown[number]], [layers[number]], [weights[number]], GRID, method)
+        np.testing.assert_allclose(together[number], alone[0], rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(together[2], together[0], rtol=1e-6)  # of a sign it is the size
+    assert not np.allclose(together[1], together[0])
+
+
+@pytest.mark.parametrize(("architecture", "layer"), [("test_efficientnet", "blocks.3"), ("test_vit", "blocks.3")])
+def test_integrated_gradients_add_up_to_the_response(pictures, architecture, layer):
+    network = load_model(f"timm:{architecture}", weights="random")
+    picture = network.preprocess(pictures[:1])
+    grey = torch.zeros_like(picture)  # the mean colour
+    answers = []
+    hook = dict(network.module.named_modules())[layer].register_forward_hook(lambda *told: answers.append(told[-1]))
+    with torch.inference_mode():
+        network.module(torch.cat([picture, grey]))
+    hook.remove()
+    shown, unseen = spatial_maps(answers[0].numpy(), layer, getattr(network.module, "num_prefix_tokens", None))
+    respond = response_of(network, layer, (shown - unseen).mean(axis=(1, 2)), GRID)  # a response that differs much
+    with torch.inference_mode():
+        difference = float(respond(picture) - respond(grey))
+    attributed = METHODS["integrated_gradients"](respond, picture)
+    assert attributed.shape == picture.shape
+    assert float(attributed.sum()) == pytest.approx(difference, rel=0.02)
+
+
+def test_smoothgrad_repeats_exactly_and_leaves_torch_s_randomness_alone(pictures, rng):
+    network, weight = network_of(Curved(), size=8), rng.normal(size=5)
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+    first = attribution_maps(network, pictures[:1], ["layer"], [weight], GRID, "smoothgrad")
+    torch.testing.assert_close(torch.rand(3), expected)
+    again = attribution_maps(network, pictures[:1], ["layer"], [weight], GRID, "smoothgrad")
+    np.testing.assert_array_equal(first, again)
+
+
+def test_smoothgrad_is_the_mean_gradient_over_noisy_pictures(pictures, rng):
+    """Noise of 15 % of the input's standard deviation; many more samples than it takes bring its own mean."""
+    network, weight = network_of(Curved(), size=8), rng.normal(size=5)
+    picture = network.preprocess(pictures[:1]).double()
+    respond = response_of(network, "layer", weight, GRID)
+    noise = torch.randn(4000, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gradients = METHODS["gradient"](respond, picture + 0.15 * picture.std() * noise)
+    found = METHODS["smoothgrad"](respond, picture)[0]
+    error = gradients.std(dim=0) / np.sqrt(32)
+    assert float(((found - gradients.mean(dim=0)) / error).square().mean()) < 1.5
+
+
+def test_an_unknown_attribution_is_answered_with_the_nearest(pictures):
+    with pytest.raises(UsageError, match=r"no attribution named 'gradients'\. Did you mean"):
+        attribution_maps(network_of(Curved(), 8), pictures, ["layer"], [np.ones(5)], GRID, "gradients")
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "smoothgrad"])
+def test_without_captum_it_is_named(pictures, monkeypatch, method):
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    network = network_of(Curved(), 8)
+    with pytest.raises(InstallationError, match=r"pip install 'brainscore_itmaps\[attribution\]'"):
+        attribution_maps(network, pictures[:1], ["layer"], [np.ones(5)], GRID, method)
+    attribution_maps(network, pictures[:1], ["layer"], [np.ones(5)], GRID)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_network_that_lets_no_gradient_through_is_refused(pictures, method):
+    class Shut(Curved):
+        def forward(self, x):
+            with torch.no_grad():
+                return super().forward(x)
+
+    with pytest.raises(ModelError, match="lets no gradient through"):
+        attribution_maps(network_of(Shut(), 8), pictures[:1], ["layer"], [np.ones(5)], GRID, method)
+
+
+def test_memory_that_runs_out_is_no_lack_of_a_gradient(pictures):
+    class Large(Curved):
+        def forward(self, x):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    with pytest.raises((ModelError, torch.OutOfMemoryError), match="memory") as raised:
+        attribution_maps(network_of(Large(), 8), pictures[:1], ["layer"], [np.ones(5)], GRID)
+    assert "gradient" not in str(raised.value)
+
+
+def weights_by_hand(field, maps):
+    """Of PLS on all images but each, mean over sites; scikit-learn's."""
+    weights = []
+    for image in range(len(maps)):
+        others = np.delete(np.arange(len(maps)), image)
+        x, y = field[others].reshape(-1, field.shape[-1]), maps[others].reshape(-1, maps.shape[-1])
+        weights.append(PLSRegression(25, scale=False, tol=1e-20, max_iter=20_000).fit(x, y).coef_.mean(axis=0))
+    return weights
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_attribution_and_its_controls_are_those_taken_by_hand(small, seed):
+    network = load_model("timm:test_efficientnet", weights="random", seed=seed)
+    layers = ("blocks.3", "blocks.2", "blocks.3", "blocks.2")
+    found = network_attribution(network)(small, layers, lambda *told: None)
+    random = untrained(network, seed=1 if seed == 0 else 0)
+    assert random.sha256 != network.sha256
+    mean = small.maps.mean(axis=-1)
+    for each, weighed, expected in (
+        (network, weights_by_hand, found.rho),
+        (random, lambda field, maps: coefficients_left_out(field, maps).mean(axis=-1), found.random_rho),
+    ):
+        units = record(each, small.images, ["blocks.2", "blocks.3"])
+        weights = {layer: weighed(to_grid(units[layer], small.grid), small.maps) for layer in units}
+        own = [weights[layer][image] for image, layer in enumerate(layers)]
+        maps = attribution_maps(each, small.images, layers, own, small.grid)
+        rho = [spearmanr(maps[image].ravel(), mean[image].ravel()).statistic for image in range(4)]
+        np.testing.assert_allclose(expected, rho, rtol=0, atol=1e-9)
+        if each is network:
+            np.testing.assert_allclose(found.maps, maps, rtol=1e-6)
+    nearness = [[-np.sqrt(y**2 + x**2) for x in small.grid.x] for y in small.grid.y]
+    centre = [spearmanr(np.ravel(nearness), image.ravel()).statistic for image in mean]
+    np.testing.assert_allclose(found.centre_rho, centre, rtol=0, atol=1e-12)
+    assert found.method == "gradient"
+
+
+def test_a_network_that_cannot_be_built_anew_has_no_control(small):
+    spec = replace(ZOO["efficientnet_lite0"], size=8, std=STD, architecture="own_design")
+    network = Network("own", spec, Curved().eval(), "random", sha256="")
+    with pytest.raises(ModelError, match="own cannot be built anew with random weights"):
+        network_attribution(network)(small, ("layer",) * 4, lambda *told: None)
+
+
+def test_the_benchmark_s_value_is_the_attribution_s(small, tmp_path):
+    network = load_model("timm:test_efficientnet", weights="random", seed=2)
+    spec = BenchmarkSpec("own", ("own",), measure="attribution")
+    source = network_source(network, "blocks.3", attribute=network_attribution(network))
+    result = evaluate(source, [small], spec)
+    array = result.arrays[0]
+    saliency = network_attribution(network)(small, ("blocks.3",) * 4, lambda *told: None)
+    np.testing.assert_allclose(array.saliency.rho, saliency.rho, rtol=0, atol=1e-12)
+    ceiling = map_ceiling(small.maps, None, np.random.default_rng(0))
+    np.testing.assert_allclose(array.image_ceiling, ceiling)
+    assert result.raw == pytest.approx(saliency.rho.mean())
+    assert result.score == pytest.approx(saliency.rho.mean() / ceiling.mean())
+    loaded = Result.load(result.save(tmp_path)[0])
+    for name in ("maps", "rho", "centre_rho", "random_rho"):
+        np.testing.assert_array_equal(getattr(loaded.arrays[0].saliency, name), getattr(array.saliency, name))
+    assert loaded.score == result.score
+
+
+def test_a_source_without_gradients_has_no_attribution(small):
+    network = load_model("timm:test_efficientnet", weights="random")
+    spec = BenchmarkSpec("own", ("own",), measure="attribution")
+    with pytest.raises(ModelError, match="cannot be traced"):
+        evaluate(network_source(network, "blocks.3"), [small], spec)

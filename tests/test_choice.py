@@ -1,0 +1,154 @@
+"""A layer is chosen without the picture that it will be scored on."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import pearsonr, spearmanr
+from sklearn.cross_decomposition import PLSRegression
+
+from brainscore_itmaps.benchmark.choice import chosen_layers, inner_values, pairs_of_groups
+from brainscore_itmaps.errors import ArrayError, DataError
+from brainscore_itmaps.metrics.left_out import predict_groups_left_out
+
+
+def planted(rng, images, channels=6, sites=3):
+    field = rng.normal(size=(images, 4, 3, channels)) + 2
+    return field, field @ rng.normal(size=(channels, sites)) + rng.normal(size=(images, 4, 3, sites)) - 9
+
+
+def inner(field, maps, measure="predictivity"):
+    """Values of the training images, from fields and maps on."""
+    return inner_values(predict_groups_left_out(field, maps, pairs_of_groups(len(maps))).predicted, maps, measure)
+
+
+def fitted(field, maps, others, components=6):
+    """Scikit-learn's regression on some of the images, as a function of features (y, x, channel)."""
+    regression = PLSRegression(components, scale=False, tol=1e-28, max_iter=200_000)
+    regression.fit(field[others].reshape(-1, field.shape[-1]), maps[others].reshape(-1, maps.shape[-1]))
+    return lambda shown: regression.predict(shown.reshape(-1, shown.shape[-1])).reshape(*shown.shape[:2], -1)
+
+
+def value_of(predicted, maps, measure):
+    """Of one image, by scipy."""
+    if measure == "alignment":
+        return spearmanr(predicted.mean(axis=-1).ravel(), maps.mean(axis=-1).ravel()).statistic
+    sites = range(maps.shape[-1])
+    return np.median([pearsonr(predicted[..., site].ravel(), maps[..., site].ravel()).statistic for site in sites])
+
+
+@pytest.mark.parametrize("measure", ["predictivity", "alignment", "attribution"])
+@pytest.mark.parametrize("images", [4, 7, 9])
+def test_inner_values_are_those_of_a_regression_that_saw_neither_image(rng, images, measure):
+    """Of up to 7 images it leaves out the two; of 9, image k is left out with image k + 7."""
+    field, maps = planted(rng, images)
+    found = inner(field, maps, measure)
+    assert found.shape == (images, images)
+    for left_out in range(images):
+        for image in range(images):
+            if image % 7 == left_out % 7:
+                assert np.isnan(found[left_out, image])
+                continue
+            others = [other for other in range(images) if other % 7 not in (left_out % 7, image % 7)]
+            predicted = fitted(field, maps, others)(field[image])
+            assert found[left_out, image] == pytest.approx(value_of(predicted, maps[image], measure), abs=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(images=st.integers(4, 10), image=st.integers(0, 9), seed=st.integers(0, 9999), size=st.sampled_from([0, 1, 1e3]))
+@pytest.mark.parametrize("measure", ["predictivity", "alignment"])
+def test_maps_of_the_picture_that_is_scored_never_matter(measure, images, image, seed, size):
+    rng, image = np.random.default_rng(seed), image % images
+    field, maps = planted(rng, images)
+    changed = maps.copy()
+    changed[image] = size * rng.normal(size=(4, 3, 3))
+    before, after = (inner(field, given, measure) for given in (maps, changed))
+    np.testing.assert_allclose(before[image], after[image], rtol=0, atol=1e-8)
+    elsewhere = np.array([other for other in range(images) if other % 7 != image % 7])
+    assert (np.abs(before[elsewhere] - after[elsewhere]) > 1e-6).any()  # where it is trained on, they do
+    other = before + 0.1 * rng.normal(size=before.shape)
+    before_choice = chosen_layers({"one": before, "two": other})
+    assert chosen_layers({"one": after, "two": other})[image] == before_choice[image]
+
+
+@pytest.mark.parametrize("components", [2, 25])
+@pytest.mark.parametrize("groups", [(0, 1, 2, 3, 4, 5), (0, 0, 1, 1, 2, 2), (0, 0, 0, 0, 1, 1), (0, 1, 1, 2, 1, 0)])
+def test_groups_of_images_are_predicted_from_all_the_others(rng, groups, components):
+    field, maps = planted(rng, 6)
+    left_out = np.array(groups) == np.unique(groups)[:, None]
+    found, used = predict_groups_left_out(field, maps, left_out, components)
+    assert (used == min(components, 6)).all()
+    assert found.shape == (max(groups) + 1, 6, 4, 3, 3)
+    for fold, out in enumerate(left_out):
+        assert np.isnan(found[fold, ~out]).all()
+        predict = fitted(field, maps, np.flatnonzero(~out), min(components, 6))
+        for image in np.flatnonzero(out):
+            np.testing.assert_allclose(found[fold, image], predict(field[image]), rtol=0, atol=1e-9)
+
+
+def test_an_image_that_no_fold_leaves_out_is_predicted_by_none(rng):
+    field, maps = planted(rng, 5)
+    left_out = np.array([[True, False, False, False, False], [False, True, True, False, False]])
+    found = predict_groups_left_out(field, maps, left_out).predicted
+    assert np.isnan(found[:, 3:]).all()
+    np.testing.assert_allclose(found[1, 2], fitted(field, maps, [0, 3, 4])(field[2]), rtol=0, atol=1e-9)
+
+
+def test_a_site_that_is_constant_on_what_a_fold_keeps_is_predicted_constant(rng):
+    field, maps = planted(rng, 5)
+    maps[:4, ..., 1] = 3.7
+    left_out = np.array(
+        [[False, False, False, False, True], [True, True, True, False, False], [False] * 3 + [True] * 2]
+    )
+    found = predict_groups_left_out(field, maps, left_out).predicted
+    np.testing.assert_array_equal(found[[0, 2], 4, ..., 1], 3.7)
+    assert np.ptp(found[1, 0, ..., 1]) > 0
+    alone = predict_groups_left_out(field, np.delete(maps, 1, axis=-1), left_out).predicted
+    np.testing.assert_allclose(np.delete(found[0, 4], 1, axis=-1), alone[0, 4], rtol=0, atol=1e-9)
+
+
+def test_a_fold_that_keeps_one_image_is_refused(rng):
+    field, maps = planted(rng, 4)
+    with pytest.raises(ArrayError, match="fewer than 2 images"):
+        predict_groups_left_out(field, maps, np.array([[True, True, True, False]]))
+
+
+def test_a_missing_value_is_refused_not_fitted(rng):
+    field, maps = planted(rng, 4)
+    maps[0, 0, 0, 0] = np.nan
+    with pytest.raises(ArrayError):
+        predict_groups_left_out(field, maps, np.eye(4, dtype=bool))
+
+
+def test_each_image_takes_the_layer_that_does_best_on_the_others(rng):
+    given = {name: rng.normal(size=(6, 6)) for name in ("first", "second", "third")}
+    for values in given.values():
+        np.fill_diagonal(values, np.nan)
+    expected = []
+    for image in range(6):
+        means = {name: np.mean([values[image, j] for j in range(6) if j != image]) for name, values in given.items()}
+        expected.append(max(means, key=means.get))
+    assert chosen_layers(given) == tuple(expected)
+    assert len(set(expected)) > 1
+
+
+def test_of_equal_layers_the_first_is_taken(rng):
+    values = rng.normal(size=(4, 4))
+    assert chosen_layers({"a": values, "b": values.copy(), "c": values.copy()}) == ("a",) * 4
+
+
+def test_values_that_are_undefined_do_not_count():
+    nan = np.nan
+    given = {
+        "never": np.full((3, 3), nan),
+        "partly": np.array([[nan, 0.9, nan], [0.1, nan, nan], [-0.6, nan, nan]]),
+        "always": np.array([[nan, 0.3, 0.4], [0.3, nan, 0.4], [-0.3, -0.4, nan]]),
+    }
+    assert chosen_layers(given) == ("partly", "always", "always")  # undefined is neither 0 nor the worst
+    assert chosen_layers({"never": given["never"], "also never": given["never"]}) == ("never",) * 3
+
+
+def test_few_images_have_no_training_images_to_choose_on(rng):
+    with pytest.raises(DataError, match="cannot be chosen on the training images of 3 pictures"):
+        inner(*planted(rng, 3))
+    assert (np.isnan(inner(*planted(rng, 4))) == np.eye(4, dtype=bool)).all()

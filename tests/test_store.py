@@ -1,0 +1,374 @@
+"""What was computed is kept, found again, and never mistaken for something else."""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from brainscore_itmaps import Grid, Recording, load_model
+from brainscore_itmaps.benchmark import store
+from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.evaluate import Options, evaluate
+from brainscore_itmaps.benchmark.source import network_source
+from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.models.zoo import ZOO
+
+SPEC = BenchmarkSpec("own", ("own",))
+ARRAYS = {"maps": np.arange(60.0).reshape(3, 4, 5), "components": np.array([3, 25, 7]), "score": 0.25}
+
+DRIVER = """
+import json, os, signal, sys
+from pathlib import Path
+
+import brainscore_itmaps.benchmark.source as source
+import brainscore_itmaps.models.load, timm
+from brainscore_itmaps import score
+
+FOLDER, LAYERS = sys.argv[1], ["blocks.0", "blocks.2", "blocks.4"]
+read = source.record_at_grid
+
+def scored(home, log, out, die_at=None):
+    os.environ["ITMAPS_HOME"] = home
+
+    def logged(network, images, layers, *rest, **options):
+        told("reading " + " ".join(layers))
+        return read(network, images, layers, *rest, **options)
+
+    def told(line):
+        with open(log, "a") as file:
+            file.write(line + chr(10))
+
+    def progress(step, done, total):
+        told(f"{step} {done}/{total}")
+        if die_at is not None and step.startswith(die_at):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    source.record_at_grid = logged
+    score("timm:test_vit", FOLDER, layers=LAYERS, weights="random", device="cpu", progress=progress).save(out)
+
+def child(*what, ready=None):
+    # nothing has been computed yet in this process: no threads that a fork would lose
+    number = os.fork()
+    if number:
+        return number
+    if ready is not None:
+        os.read(ready, 1)
+    scored(*what)
+    os._exit(0)
+
+def ended(number):
+    return os.waitpid(number, 0)[1]
+"""
+
+
+def keys_of(home):
+    return sorted(file.stem for file in home.rglob("*.npz"))
+
+
+def driven(script, *arguments):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", DRIVER + script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def home(own_home) -> Path:
+    return own_home.parent / "kept"
+
+
+@pytest.fixture
+def small(pictures, rng, own_home):
+    """Six pictures, 4 x 4 positions, four sites."""
+    maps = rng.normal(size=(6, 4, 4, 1)) + 0.5 * rng.normal(size=(6, 4, 4, 4))
+    return Recording.from_arrays(maps, pictures, identifier="own", window=(0, 9))
+
+
+def test_what_is_kept_is_found_again(home):
+    key = store.key_of(what="this")
+    assert store.look_up(key) is None
+    store.keep(key, ARRAYS | {"nothing": None})
+    found = store.look_up(key)
+    assert found.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == np.asarray(array).dtype
+    store.keep(key, {"maps": np.zeros(2)})
+    assert store.look_up(key).keys() == {"maps"}
+    assert store.look_up(store.key_of(what="that")) is None
+
+
+def test_a_file_that_was_cut_short_is_as_nothing(home):
+    store.keep("ab12", ARRAYS)
+    (file,) = home.rglob("*.npz")
+    whole = file.read_bytes()
+    for length in range(0, len(whole), 7):
+        file.write_bytes(whole[:length])
+        assert store.look_up("ab12") is None
+    file.write_bytes(whole)
+    assert store.look_up("ab12") is not None
+
+
+def test_a_file_with_any_wrong_byte_gives_what_was_kept_or_nothing(home):
+    store.keep("ab12", {"a": np.arange(30.0) % 3, "b": 3.0})
+    (file,) = home.rglob("*.npz")
+    whole, troubles = file.read_bytes(), {}
+    for place in range(len(whole)):
+        for flipped in (0x01, 0x80, 0xFF):
+            damaged = bytearray(whole)
+            damaged[place] ^= flipped
+            file.write_bytes(damaged)
+            try:
+                found = store.look_up("ab12")
+            except Exception as error:
+                troubles.setdefault(f"raises {type(error).__name__}", []).append(place)
+                continue
+            if found is None:
+                continue
+            if found.keys() != {"a", "b"} or (found["a"] != np.arange(30.0) % 3).any() or found["b"] != 3:
+                troubles.setdefault("gives something else", []).append(place)
+    assert troubles == {}
+
+
+def test_a_folder_in_a_file_s_place_is_as_nothing(home):
+    store.keep("ab12", ARRAYS)
+    (file,) = home.rglob("*.npz")
+    file.unlink()
+    file.mkdir()
+    assert store.look_up("ab12") is None
+
+
+def test_everything_that_a_number_depends_on_is_in_its_key():
+    told = {"layer": "a", "recording": "b", "method": "pls", "reference_compat": False}
+    keys = {store.key_of(**told)}
+    for name, other in (("layer", "c"), ("recording", "a"), ("method", "ridge"), ("reference_compat", True)):
+        keys.add(store.key_of(**told | {name: other}))
+    keys.add(store.key_of(**told, view="screen"))
+    assert len(keys) == 6
+    assert store.key_of(**dict(reversed(told.items()))) in keys  # whatever the order
+
+
+@pytest.mark.parametrize("package", ["numpy", "pillow", "scipy", "timm", "torch", "torchvision"])
+def test_versions_of_packages_are_in_every_key(monkeypatch, package):
+    installed, before = store.package_versions, store.key_of(layer="a")
+    assert installed((package, "no-such-package")) == {
+        package: importlib.metadata.version(package),
+        "no-such-package": "not installed",
+    }
+
+    def another(packages):
+        return installed(packages) | ({package: "0.0.1"} if package in packages else {})
+
+    monkeypatch.setattr(store, "package_versions", another)
+    assert store.key_of(layer="a") != before
+    monkeypatch.setattr(store, "package_versions", installed)
+    assert store.key_of(layer="a") == before
+    monkeypatch.setattr(store, "SCHEME", store.SCHEME + 1)
+    assert store.key_of(layer="a") != before
+
+
+def test_a_recording_s_content_is_its_numbers_and_pictures_not_its_name(small, tmp_path, rng):
+    content = store.recording_content(small)
+    renamed = replace(small, identifier="other", subject="other", citation="other", sha256="other", window=(5, 7))
+    assert store.recording_content(renamed) == content
+    copies = []
+    for image in small.images:
+        copies.append(tmp_path / f"copy-{image.name}")
+        copies[-1].write_bytes(image.read_bytes())
+    assert store.recording_content(replace(small, images=tuple(copies))) == content
+
+    maps = small.maps.copy()
+    maps[2, 1, 3, 0] = np.nextafter(maps[2, 1, 3, 0], np.inf)
+    Image.new("RGB", (9, 9)).save(tmp_path / "black.png")
+    others = [
+        replace(small, maps=maps),
+        replace(small, maps=small.maps.astype(np.float32)),
+        replace(small, repeats=np.stack([small.maps] * 2, axis=1)),
+        replace(small, grid=Grid.even(4, 8.0)),
+        replace(small, grid=replace(small.grid, extent=20.0)),
+        replace(small, grid=replace(small.grid, x=small.grid.x / 2)),
+        replace(small, images=(*small.images[:5], tmp_path / "black.png")),
+        replace(small, images=small.images[::-1]),
+        replace(small, maps=small.maps.reshape(6, 2, 8, 4), grid=Grid(np.arange(2.0), np.arange(8.0), 16.0)),
+    ]
+    assert len({content, *map(store.recording_content, others)}) == len(others) + 1
+
+
+def test_content_of_an_array_is_its_kind_shape_and_numbers(rng):
+    array = rng.normal(size=(3, 4))
+    assert store.array_content(array) == store.array_content(np.asfortranarray(array))
+    others = [array.T, array.reshape(4, 3), array.astype(np.float32), -array, array[:, ::-1]]
+    assert len({store.array_content(each) for each in [array, *others]}) == 6
+
+
+def test_cleaning_removes_what_is_kept_and_says_how_much_that_was(home, own_home):
+    own_home.mkdir(parents=True)
+    (own_home / "orientation.json").write_text("{}")
+    assert store.clean() == store.kept_size() == 0
+    for number in range(3):
+        store.keep(store.key_of(number=number), ARRAYS)
+    size = sum(file.stat().st_size for file in home.rglob("*.npz"))
+    assert store.kept_size() == size > 0
+    assert store.clean() == size
+    assert not home.exists()
+    assert store.look_up(store.key_of(number=1)) is None
+    assert (own_home / "orientation.json").exists()  # recordings are not ours to remove
+    store.keep(store.key_of(number=1), ARRAYS)
+    assert store.look_up(store.key_of(number=1)) is not None
+
+
+def passes(network, recording, options=Options(), layers="blocks.1", **changes):  # noqa: B008
+    """How many pictures a score shows to a network."""
+    shown = []
+    hook = network.module.register_forward_pre_hook(lambda module, given: shown.append(len(given[0])))
+    result = evaluate(network_source(network, layers, **changes), [recording], SPEC, options)
+    hook.remove()
+    return sum(shown), result
+
+
+def test_a_score_is_looked_up_where_nothing_changed_and_computed_where_something_did(small, home, monkeypatch):
+    network = load_model("timm:test_vit", weights="random")
+    count, first = passes(network, small)
+    assert count == 6
+    count, again = passes(load_model("timm:test_vit", weights="random"), small, batch_size=2)
+    assert count == 0
+    assert again.to_dict() | {"written": ""} == first.to_dict() | {"written": ""}
+    np.testing.assert_array_equal(again.arrays[0].predicted, first.arrays[0].predicted)
+    count, anew = passes(network, small, Options(kept=False))
+    assert count == 6
+    assert anew.score == first.score
+    assert passes(network, small, Options(seed=3))[0] == 0  # only the interval changes
+
+    other = load_model("timm:test_vit", weights="random", seed=1)
+    coarser = replace(network, spec=replace(network.spec, interpolation="nearest"))
+    assert passes(other, small)[0] == passes(coarser, small)[0] == passes(network, small, layers="blocks.2")[0] == 6
+    assert passes(network, replace(small, maps=small.maps + 1))[0] == 6
+    monkeypatch.setattr(store, "package_versions", lambda packages: dict.fromkeys(packages, "0.0.1"))
+    assert passes(network, small)[0] == 6
+
+
+def test_of_several_layers_only_the_missing_ones_are_read(small, home):
+    network = load_model("timm:test_vit", weights="random")
+    source, read = network_source(network, ["blocks.0", "blocks.1"]), []
+
+    def told(recording, layers, kept, progress):
+        read.append(layers)
+        return source.read(recording, layers, kept, progress)
+
+    whole = replace(source, read=told)
+    evaluate(whole, [small], SPEC)
+    more = replace(whole, layers=("blocks.0", "blocks.3", "blocks.1"))
+    result = evaluate(more, [small], SPEC)
+    assert read == [["blocks.0", "blocks.1"], ["blocks.3"]]
+    assert [value.layer for value in result.arrays[0].layers] == ["blocks.0", "blocks.3", "blocks.1"]
+    fresh = evaluate(more, [small], SPEC, Options(kept=False))
+    assert read[-1] == ["blocks.0", "blocks.3", "blocks.1"]
+    assert fresh.to_dict() | {"written": ""} == result.to_dict() | {"written": ""}
+
+
+def test_damaged_files_are_computed_anew(small, home):
+    network = load_model("timm:test_vit", weights="random")
+    _, first = passes(network, small, layers=["blocks.0", "blocks.1"])
+    for file in home.rglob("*.npz"):
+        file.write_bytes(file.read_bytes()[:-30])
+    count, again = passes(network, small, layers=["blocks.0", "blocks.1"])
+    assert count == 6
+    assert again.to_dict() | {"written": ""} == first.to_dict() | {"written": ""}
+    assert passes(network, small, layers=["blocks.0", "blocks.1"])[0] == 0
+
+
+@pytest.mark.parametrize("layers", ["blocks.1", ["blocks.0", "blocks.1"]])
+def test_what_is_asked_for_anew_looks_nothing_up_and_takes_the_place_of_what_was_kept(small, home, layers):
+    network = load_model("timm:test_vit", weights="random")
+    _, first = passes(network, small, layers=layers)
+    for file in home.rglob("*.npz"):  # by somebody who wants another number
+        with np.load(file) as opened:
+            changed = {name: array + 1 if array.dtype.kind in "fi" else array for name, array in dict(opened).items()}
+        np.savez_compressed(file, **changed)
+    assert passes(network, small, layers=layers)[1].score != first.score
+    for options in (Options(kept=False), Options()):
+        _, again = passes(network, small, options, layers=layers)
+        assert again.to_dict() | {"written": ""} == first.to_dict() | {"written": ""}
+
+
+def test_networks_of_the_same_weights_that_compute_differently_are_told_apart(small, home):
+    """As somebody changes a stride, a dilation or what comes after a layer: the parameters stay the same."""
+    weight = torch.randn(4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    scores = []
+    for dilation, after in ((1, torch.nn.ReLU()), (4, torch.nn.ReLU()), (1, torch.nn.Identity())):
+        module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=8, dilation=dilation, bias=False), after)
+        module[0].weight.data = weight
+        spec = replace(ZOO["efficientnet_lite0"], size=64)
+        scores.append(passes(Network("own", spec, module.eval(), "own", sha256="0"), small, layers="1")[1].score)
+    assert len(set(scores)) == 3
+
+
+def test_eight_processes_at_once_give_one_result_and_compute_each_layer_once(small, tmp_path):
+    folder = small.save(tmp_path / "own")
+    driven(
+        """
+ready, go = os.pipe()
+place = Path(sys.argv[2])
+what = [(str(place / "home"), str(place / f"log-{n}"), str(place / f"out-{n}")) for n in range(8)]
+children = [child(*each, ready=ready) for each in what]
+os.write(go, b"x" * 8)
+assert [ended(number) for number in children] == [0] * 8
+""",
+        folder,
+        tmp_path,
+    )
+    logs = [(tmp_path / f"log-{number}").read_text().splitlines() for number in range(8)]
+    reading = [line for log in logs for line in log if line.startswith("reading")]
+    assert reading == ["reading blocks.0 blocks.2 blocks.4"]
+    scoring = [log for log in logs if any(line.startswith("layer ") for line in log)]
+    assert len(scoring) == 1
+    for number, block in enumerate((0, 2, 4), 1):
+        assert scoring[0].count(f"layer {number} of 3, blocks.{block} 1/25") == 1
+    results = [saved(tmp_path / f"out-{number}") for number in range(8)]
+    assert all(result == results[0] for result in results)
+    assert not list((tmp_path / "home").rglob(".*.npz"))
+
+
+def saved(folder):
+    """Bytes of the NPZ and the CSV, and what the JSON says but for the time."""
+    (npz,), (csv,), (told,) = (list(folder.glob(f"*.{ending}")) for ending in ("npz", "csv", "json"))
+    return npz.read_bytes(), csv.read_bytes(), json.loads(told.read_text()) | {"written": ""}
+
+
+def test_a_run_that_is_killed_goes_on_where_it_was_and_writes_the_same_bytes(small, tmp_path):
+    folder = small.save(tmp_path / "own")
+    driven(
+        """
+place = Path(sys.argv[2])
+def run(home, log, die_at=None):
+    return ended(child(str(place / home), str(place / log), str(place / f"out-{log}"), die_at))
+
+assert run("broken", "killed", die_at="layer 2 of 3") == signal.SIGKILL
+kept = sorted((place / "broken").rglob("*.npz"))
+times = {file: file.stat().st_mtime_ns for file in kept}
+assert len(kept) == 2, kept  # of the first layer: its score, and what the choice is made on
+assert run("broken", "resumed") == 0
+assert {file: file.stat().st_mtime_ns for file in kept} == times
+assert run("whole", "unbroken") == 0
+""",
+        folder,
+        tmp_path,
+    )
+    killed, resumed, unbroken = ((tmp_path / log).read_text().splitlines() for log in ("killed", "resumed", "unbroken"))
+    assert "reading blocks.0 blocks.2 blocks.4" in killed
+    assert not (tmp_path / "out-killed").exists()
+    assert "reading blocks.2 blocks.4" in resumed
+    assert not [line for line in resumed if "blocks.0" in line]
+    assert "reading blocks.0 blocks.2 blocks.4" in unbroken
+    assert not [line for line in resumed if line.startswith("waiting")]  # the lock of a dead process is free
+    assert saved(tmp_path / "out-resumed") == saved(tmp_path / "out-unbroken")
+    assert keys_of(tmp_path / "broken") == keys_of(tmp_path / "whole")
