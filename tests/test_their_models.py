@@ -44,6 +44,34 @@ def test_resnet18_random_is_made_to_commit_layers_and_given_back(monkeypatch):
         score("resnet18_random", layers=["layer4", "avgpool"])
 
 
+def test_operations_in_place_after_a_layer_do_not_reach_its_activation():
+    """Brain-Score's wrapper keeps a view of what a layer gives; here the next step overwrites it."""
+    import numpy as np
+    from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper
+    from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
+
+    from brainscore_itmaps import load_recording
+    from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    from brainscore_itmaps.bridge.candidate import candidate_source
+    from brainscore_itmaps.models.load import load_model
+
+    network = load_model("timm:test_efficientnet", weights="random")
+    layer = torch.nn.Conv2d(3, 4, 16, stride=16)
+    wrapper = PytorchWrapper(
+        model=torch.nn.Sequential(layer, torch.nn.ReLU(inplace=True)).eval(),
+        preprocessing=lambda paths: network.preprocess(paths).numpy(),
+        identifier="in place",
+        batch_size=14,
+    )
+    model = ModelCommitment("in place", wrapper, layers=["0"], region_layer_map={"IT": "0"})
+    recording = load_recording("it_maps_simulated")
+    found = candidate_source(model, CATALOGUE["it_maps_simulated"]).read(recording, (), True, lambda *told: None)["0"]
+    with torch.inference_mode():
+        expected = layer(network.preprocess(recording.images)).numpy()
+    assert found.values.min() < 0
+    np.testing.assert_allclose(found.values, np.moveaxis(expected, 1, -1), rtol=0, atol=1e-5)
+
+
 def test_a_layout_that_a_model_states_wins_over_guessing():
     """Channels last and as many as places: no shape could tell."""
     from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper

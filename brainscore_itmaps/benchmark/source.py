@@ -39,7 +39,8 @@ class Source:
     layers : tuple of str
         What will be read; empty when only reading shows it.
     content : str or None
-        Hash of weights and preprocessing; None where they cannot be known, and features have to be hashed instead.
+        What tells weights, architecture and preprocessing apart; None where they cannot be known, and features are told
+        apart instead.
     read : callable
         Takes a recording, names of layers, whether to look up what was read before where reading takes long, and whom
         to tell; gives the features of each layer.
@@ -77,6 +78,7 @@ def network_source(
         Preprocess and resize as the published code does.
     attribute : callable, optional
         See :class:`Source`.
+
     Raises
     ------
     ModelError

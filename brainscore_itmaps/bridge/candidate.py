@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from brainscore_core.supported_data_standards.brainio.assemblies import DataAssembly
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper
 from brainscore_vision.model_interface import BrainModel
 from numpy.typing import NDArray
 
@@ -81,7 +82,7 @@ def candidate_source(
                 looked = _look(candidate, stimuli, names, recording.window)
             for layer, activation in looked.items():
                 refuse_not_finite(activation, layer, names)
-                centre = at_centre(activation, layer, prefix)
+                centre = at_centre(activation, layer, prefix, _layout(candidate, layer))
                 pictures.setdefault(layer, []).append(centre.reshape(rows, columns, -1))
             progress("bringing positions to the centre of view", done + 1, len(recording.images))
         return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in pictures.items()}
@@ -180,7 +181,8 @@ def _look(
 ) -> dict[str, NDArray[np.floating[Any]]]:
     """What each layer answers, in the order of the names."""
     candidate.start_recording("IT", time_bins=[window])
-    looked = candidate.look_at(stimuli, number_of_trials=1)
+    with copied_activations():
+        looked = candidate.look_at(stimuli, number_of_trials=1)
     order = {image: number for number, image in enumerate(looked["stimulus_id"].values)}
     looked = looked.isel(presentation=[order[name] for name in names])
     layers = looked["layer"].values if hasattr(looked, "layer") else np.full(looked.sizes["neuroid"], "unknown")
@@ -188,6 +190,20 @@ def _look(
         str(layer): activation_from_assembly(looked.isel(neuroid=np.flatnonzero(layers == layer)))
         for layer in dict.fromkeys(layers.tolist())
     }
+
+
+@contextmanager
+def copied_activations() -> Iterator[None]:
+    """Let Brain-Score's wrapper of torch networks copy what a layer gives.
+
+    On the CPU it keeps a view, which an operation in place after the layer overwrites; on a GPU it copies.
+    """
+    own, view = PytorchWrapper.__dict__["_tensor_to_numpy"], PytorchWrapper._tensor_to_numpy
+    PytorchWrapper._tensor_to_numpy = lambda output: view(output).copy()
+    try:
+        yield
+    finally:
+        PytorchWrapper._tensor_to_numpy = own
 
 
 def _layout(candidate: BrainModel, layer: str) -> Layout | None:

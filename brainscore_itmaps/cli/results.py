@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from brainscore_itmaps.cli.score_print import print_result
 from brainscore_itmaps.cli.terminal import say, shown_size
@@ -24,7 +24,7 @@ def list_results(folder: Folder = None) -> None:
     from brainscore_itmaps.benchmark import store
 
     place = _folder(folder)
-    table = Table("result", "score", "95 % interval", "written")
+    table = Table(Column("result", overflow="fold"), "score", "95 % interval", "written (UTC)")
     damaged = []
     for file in _files(place):
         try:
@@ -33,7 +33,7 @@ def list_results(folder: Folder = None) -> None:
             damaged.append(str(error))
             continue
         low, high = told.interval
-        table.add_row(file.stem, f"{told.score:.3f}", f"{low:.3f} to {high:.3f}", told.written)
+        table.add_row(file.stem, f"{told.score:.3f}", f"{low:.3f} to {high:.3f}", told.written[:16])
     if table.row_count:
         say(table)
     else:

@@ -12,7 +12,7 @@ from brainscore_itmaps.data.pictures import read_picture
 from brainscore_itmaps.data.recording import Grid
 from brainscore_itmaps.features.grid import to_grid
 from brainscore_itmaps.features.record import record_batches
-from brainscore_itmaps.models.layout import spatial_maps
+from brainscore_itmaps.models.layout import Layout, spatial_maps
 from brainscore_itmaps.models.load import Network
 
 CENTRE = Grid(y=np.zeros(1), x=np.zeros(1), extent=1.0)
@@ -69,7 +69,9 @@ def brown_noise(size: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(levels.clip(0, 255).round().astype(np.uint8)).convert("RGB")
 
 
-def at_centre(activation: NDArray[np.floating[Any]], layer: str, prefix: int | None = None) -> NDArray[np.float64]:
+def at_centre(
+    activation: NDArray[np.floating[Any]], layer: str, prefix: int | None = None, layout: Layout | None = None
+) -> NDArray[np.float64]:
     """Read a layer at the centre of view: a pooled one as it is, one with a map between the units at its middle.
 
     Parameters
@@ -80,6 +82,8 @@ def at_centre(activation: NDArray[np.floating[Any]], layer: str, prefix: int | N
         Named in errors.
     prefix : int, optional
         Leading tokens, where they are known.
+    layout : str or tuple, optional
+        What the axes are, where somebody says so.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def at_centre(activation: NDArray[np.floating[Any]], layer: str, prefix: int | N
     """
     if activation.ndim == 2 or activation[0].size == max(activation.shape[1:]):
         return activation.reshape(len(activation), -1).astype(np.float64)
-    return to_grid(spatial_maps(activation, layer, prefix), CENTRE)[:, 0, 0]
+    return to_grid(spatial_maps(activation, layer, prefix, layout), CENTRE)[:, 0, 0]
 
 
 def fixated_features(
