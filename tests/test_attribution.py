@@ -123,6 +123,16 @@ def test_the_encoder_s_response_is_the_prediction_summed_over_positions(pictures
     assert not dict(network.module.named_modules())[layer]._forward_hooks
 
 
+def test_positions_beyond_the_picture_are_weighed_as_the_regression_read_them(pictures, rng):
+    """A recording may have some: what its regression was fitted on there has to be what is traced back."""
+    network, weight = network_of(Curved(), size=8), rng.normal(size=5)
+    beyond = Grid(y=np.array([-9.0, 0.0, 8.5]), x=np.array([-8.0, 3.0, 10.0]), extent=16.0)
+    expected = (to_grid(record(network, pictures, ["layer"])["layer"], beyond) @ weight).sum(axis=(1, 2))
+    with torch.inference_mode():
+        found = response_of(network, "layer", weight, beyond)(network.preprocess(pictures)).numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
 def test_the_gradient_is_that_of_finite_differences_over_the_colours_spread(pictures, rng):
     network, weight = network_of(Curved(), size=8), rng.normal(size=5)
     inputs = network.preprocess(pictures[:1]).double()

@@ -77,10 +77,11 @@ def ceiling_of(
         site = split_half_ceiling(recording.repeats, rng)
         return ArrayCeiling(SPLIT_HALF, over_sites(site), site)
     key = store.key_of(ceiling=store.recording_content(recording), method=benchmark.method)
-    found = store.look_up(key) if kept else None
-    if found is None or "site" not in found:
-        found = {"site": site_ceiling(recording.maps, benchmark.method, progress=progress)}
-        store.keep(key, found)
+    with store.held(key, progress):
+        found = store.look_up(key) if kept else None
+        if found is None or "site" not in found:
+            found = {"site": site_ceiling(recording.maps, benchmark.method, progress=progress)}
+            store.keep(key, found)
     return ArrayCeiling(SITES, over_sites(found["site"]), found["site"])
 
 

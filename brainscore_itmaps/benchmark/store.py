@@ -21,7 +21,7 @@ from brainscore_itmaps.settings import Settings
 
 SCHEME = 1
 """Raised whenever the same key would name other numbers."""
-THAT_MATTER = ("numpy", "pillow", "scipy", "timm", "torch", "torchvision")
+THAT_MATTER = ("brainscore_itmaps", "numpy", "opencv-python", "pillow", "scipy", "timm", "torch", "torchvision")
 NAMES = "names of the arrays"
 SET_HOME = "Set ITMAPS_HOME to a folder that you may write to."
 

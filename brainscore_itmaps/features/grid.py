@@ -13,7 +13,7 @@ def to_grid(maps: NDArray[np.floating[Any]], grid: Grid) -> NDArray[np.float64]:
 
     The grid's positions are points of the picture, its edges included (17 points 1 degree apart over 16 degrees), not
     the centres of 17 tiles. The first and last unit of a layer are taken to stand at the picture's edges, so a layer
-    of 17 x 17 units is returned as it is. The published code averages or interpolates tiles instead, which shifts
+    of 17 x 17 units is returned as it is. Positions beyond the edges take the edge's value. The published code averages or interpolates tiles instead, which shifts
     features against the recording by up to half a degree towards the picture's centre.
 
     Parameters
@@ -34,8 +34,8 @@ def to_grid(maps: NDArray[np.floating[Any]], grid: Grid) -> NDArray[np.float64]:
 
 
 def _between(units: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Interpolate along the first axis; a position on a unit takes that unit alone."""
-    place = positions * (len(units) - 1)
+    """Interpolate along the first axis; a position on a unit takes that unit alone, one beyond the edge the edge's."""
+    place = np.clip(positions, 0, 1) * (len(units) - 1)
     low = np.clip(np.floor(place).astype(np.int64), 0, max(len(units) - 2, 0))
     high = np.minimum(low + 1, len(units) - 1)
     share = (place - low).reshape(-1, *[1] * (units.ndim - 1))
@@ -46,5 +46,4 @@ def _between(units: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -
 
 def interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weights of units, the first and last at the edges, for positions from 0 to 1: shape (position, unit)."""
-    place = positions * (units - 1)
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(units)))
+    return _between(np.eye(units), positions)
