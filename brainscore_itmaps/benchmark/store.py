@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,11 @@ def keep(key: str, arrays: dict[str, Any]) -> None:
 
     Where they cannot be written, because the disk is full or not ours, they are not kept: that costs time, no number.
     """
+    given = {name: array for name, array in arrays.items() if array is not None}
+    whole = BytesIO()  # a zip that is cut short on the disk would complain once more when it is forgotten
+    np.savez(whole, **given, **{NAMES: list(given)})
     with suppress(InstallationError), replacing(_file(key), SET_HOME) as beside:
-        given = {name: array for name, array in arrays.items() if array is not None}
-        np.savez(beside, **given, **{NAMES: list(given)})
+        beside.write_bytes(whole.getvalue())
 
 
 @contextmanager

@@ -13,8 +13,9 @@ def to_grid(maps: NDArray[np.floating[Any]], grid: Grid) -> NDArray[np.float64]:
 
     The grid's positions are points of the picture, its edges included (17 points 1 degree apart over 16 degrees), not
     the centres of 17 tiles. The first and last unit of a layer are taken to stand at the picture's edges, so a layer
-    of 17 x 17 units is returned as it is. Positions beyond the edges take the edge's value. The published code averages or interpolates tiles instead, which shifts
-    features against the recording by up to half a degree towards the picture's centre.
+    of 17 x 17 units is returned as it is; positions beyond the edges take the edge's value. The published code averages
+    or interpolates tiles instead, which shifts features against the recording by up to half a degree towards the
+    picture's centre.
 
     Parameters
     ----------
