@@ -220,12 +220,12 @@ def test_smoothgrad_repeats_exactly_and_leaves_torch_s_randomness_alone(pictures
 
 
 def test_smoothgrad_is_the_mean_gradient_over_noisy_pictures(pictures, rng):
-    """Noise of 15 % of the input's standard deviation; many more samples than it takes bring its own mean."""
+    """Noise of 15 % of the input's range; many more samples than it takes bring its own mean."""
     network, weight = network_of(Curved(), size=8), rng.normal(size=5)
     picture = network.preprocess(pictures[:1]).double()
     respond = response_of(network, "layer", weight, GRID)
     noise = torch.randn(4000, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    gradients = METHODS["gradient"](respond, picture + 0.15 * picture.std() * noise)
+    gradients = METHODS["gradient"](respond, picture + 0.15 * (picture.max() - picture.min()) * noise)
     found = METHODS["smoothgrad"](respond, picture)[0]
     error = gradients.std(dim=0) / np.sqrt(32)
     assert float(((found - gradients.mean(dim=0)) / error).square().mean()) < 1.5

@@ -118,7 +118,8 @@ def test_only_single_finite_numbers_are_told():
         "error": np.inf,
         "comment": "layers",
         "many": [1],
+        "other": np.nan,
     }
     told = described(score, "m", "b")
     assert (told["score"], told["raw"], told["ceiling"], told["error"]) == (0.5, None, 0.9, None)
-    assert (told["comment"], "many" in told) == ("layers", False)
+    assert (told["comment"], "many" in told, told["other"]) == ("layers", False, None)

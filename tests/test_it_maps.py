@@ -10,7 +10,7 @@ from command_line import brainscore
 
 from brainscore_itmaps import load_model, load_recording, score
 from brainscore_itmaps.benchmark.ceilings import MAP_SITES, SITES
-from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.metrics.ceiling import map_ceiling, site_ceiling
 
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
@@ -115,6 +115,37 @@ def test_alignment_compares_maps_averaged_over_sites(home, network):
         ceiling = map_ceiling(load_recording(name).maps, rng=np.random.default_rng(0))
         assert (array.ceiling, array.ceiling_kind) == (pytest.approx(ceiling.mean(), abs=1e-12), MAP_SITES)
     assert result.score == pytest.approx(np.mean([array.raw / array.ceiling for array in result.arrays]))
+
+
+def test_values_stand_beside_ceilings_of_their_own_measure(home, network, tmp_path):
+    """Spearman rho of averaged maps has another ceiling than Pearson r of a site."""
+    from brainscore_itmaps.bridge.as_score import to_score
+
+    ridge, alignment = (score(network, f"Arcaro2020.monkey2_ML-{kind}") for kind in ("pls", "alignment"))
+    for result, values in ((ridge, "image_r"), (alignment, "map_rho")):
+        (array,) = result.arrays
+        np.testing.assert_array_equal(array.image_value, getattr(array, values))
+        assert (array.raw, array.ceiling) == (array.image_value.mean(), array.image_ceiling.mean())
+        per_image = to_score(result).attrs["per_image"][array.recording]
+        np.testing.assert_array_equal(per_image.values, array.image_value)
+        np.testing.assert_array_equal(per_image["ceiling"].values, array.image_ceiling)
+    sites = [to_score(result).attrs["per_site"]["Arcaro2020.monkey2_ML-simulated"] for result in (ridge, alignment)]
+    assert [hasattr(site, "ceiling") for site in sites] == [True, False]
+    ceilings = [
+        {line.rsplit(",", 1)[1] for line in result.save(tmp_path)[1].read_text().splitlines()[1:]}
+        for result in (ridge, alignment)
+    ]
+    assert "" not in ceilings[0]
+    assert ceilings[1] == {""}
+
+
+@pytest.mark.parametrize("kind", ["screen-pls", "fixation-pls", "attribution", "ridge"])
+def test_what_the_published_code_never_did_is_refused(home, kind):
+    with pytest.raises(UsageError, match="The published code"):
+        score("timm:resnet18", f"Arcaro2020.monkey2_ML-{kind}", weights="random", reference_compat=True)
+    if kind != "ridge":
+        with pytest.raises(UsageError, match="The published code knows nothing like"):
+            score("pixels", f"Arcaro2020.monkey2_ML-{kind}", reference_compat=True)
 
 
 def test_compat_takes_the_best_layer_on_the_very_images_of_the_published_recording(home):

@@ -12,7 +12,7 @@ from brainscore_itmaps.features.grid import to_grid
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
 from brainscore_itmaps.metrics.left_out import COMPONENTS, LeftOut, predict_left_out
-from brainscore_itmaps.metrics.predictivity import Predictivity, neural_predictivity
+from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Steps, uncounted
 
@@ -118,41 +118,25 @@ def score_field(
     progress: Steps = uncounted,
 ) -> FeatureScore:
     """As :func:`score_features`, for features that are at the grid already, shape (image, y, x, channel)."""
-    if reference_compat:
-        refuse_unpublished(method, maps.shape[1:3])
-        left_out = predict_left_out(field, maps, "nipals", components=components, intercept=False, progress=progress)
-        predicted: NDArray[np.floating[Any]] = left_out.predicted.astype(np.float32)
-        predictivity = neural_predictivity(predicted, maps)
-        image_r = np.median(predictivity.site_r, axis=1)  # an undefined site makes its image undefined, as published
-        score = float(image_r.mean())
-    else:
-        return score_predicted(predict_left_out(field, maps, method, components=components, progress=progress), maps)
-    return _feature_score(left_out, predicted, predictivity, image_r, score, maps, reference_compat)
+    chosen, intercept = ("nipals", False) if reference_compat else (method, True)
+    left_out = predict_left_out(field, maps, chosen, components=components, intercept=intercept, progress=progress)
+    return score_predicted(left_out, maps, reference_compat)
 
 
-def score_predicted(left_out: LeftOut, maps: NDArray[Any]) -> FeatureScore:
+def score_predicted(left_out: LeftOut, maps: NDArray[Any], reference_compat: bool = False) -> FeatureScore:
     """Compare predictions of left-out images with what was recorded."""
-    maps = maps.astype(np.float64, copy=False)
-    predictivity = neural_predictivity(left_out.predicted, maps)
-    return _feature_score(
-        left_out, left_out.predicted, predictivity, predictivity.image_r, predictivity.score, maps, False
-    )
-
-
-def _feature_score(
-    left_out: LeftOut,
-    predicted: NDArray[np.floating[Any]],
-    predictivity: Predictivity,
-    image_r: NDArray[np.float64],
-    score: float,
-    maps: NDArray[Any],
-    reference_compat: bool,
-) -> FeatureScore:
+    precision = np.float32 if reference_compat else np.float64
+    predicted: NDArray[np.floating[Any]] = left_out.predicted.astype(precision, copy=False)
+    maps = maps if reference_compat else maps.astype(np.float64, copy=False)
+    predictivity = neural_predictivity(predicted, maps)
+    image_r = predictivity.image_r
+    if reference_compat:  # an undefined site makes its image undefined, as published
+        image_r = np.median(predictivity.site_r, axis=1)
     rho, rho_coarse = (
         feature_alignment(predicted, maps, scale=scale, reference_compat=reference_compat) for scale in (1, COARSE)
     )
     return FeatureScore(
-        score=score,
+        score=float(image_r.mean()),
         image_r=image_r,
         site_r=predictivity.site_r,
         undefined=predictivity.undefined,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.result import Saliency
 from brainscore_itmaps.benchmark.source import Attribute
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.features.attribution import attribution_maps
+from brainscore_itmaps.features.attribution import attribution_maps, refuse_method
 from brainscore_itmaps.features.record import record_at_grid
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.left_out import coefficients_left_out
@@ -24,7 +24,13 @@ def network_attribution(network: Network, method: str = "gradient") -> Attribute
     network : Network
     method : str
         Of :func:`~brainscore_itmaps.features.attribution.attribution_maps`.
+
+    Raises
+    ------
+    UsageError, InstallationError
+        When the method is not known, or takes a package that is not installed.
     """
+    refuse_method(method)
 
     def attribute(recording: Recording, layer_of_image: Sequence[str], progress: Report) -> Saliency:
         progress("attributing", 0, 2)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark import store
-from brainscore_itmaps.benchmark.arrays import FeatureScore, score_field, score_predicted
+from brainscore_itmaps.benchmark.arrays import FeatureScore, refuse_unpublished, score_field, score_predicted
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, fixation_benchmarks
 from brainscore_itmaps.benchmark.ceilings import ArrayCeiling, ceiling_of
 from brainscore_itmaps.benchmark.choice import chosen_layers, inner_values, pairs_of_groups
@@ -16,7 +16,7 @@ from brainscore_itmaps.benchmark.formulas import formula_of, notes_on
 from brainscore_itmaps.benchmark.result import ArrayResult, LayerValue, Reading, Result, Saliency
 from brainscore_itmaps.benchmark.source import Source
 from brainscore_itmaps.data.recording import Recording, constant_maps
-from brainscore_itmaps.errors import DataError, ModelError, NoMapError
+from brainscore_itmaps.errors import DataError, ModelError, NoMapError, UsageError
 from brainscore_itmaps.features.field import LayerFeatures, kept_small
 from brainscore_itmaps.metrics.inference import interval_of_arrays
 from brainscore_itmaps.metrics.left_out import LeftOut, predict_groups_left_out
@@ -79,13 +79,14 @@ def evaluate(
         When a recording cannot be scored: fewer than 3 pictures, neither repeats nor sites to take a ceiling from, maps
         of a picture that are all constant.
     """
-    for recording in recordings:
-        _refuse_unfit(recording, options.reference_compat)
+    if options.reference_compat:
+        _refuse_unpublished(recordings, benchmark)
     by_recording = {}
     for shared in _same_pictures(recordings):
-        run = store.key_of(run=source.content or source.reading.model, layers=source.layers, on=_contents(shared))
+        contents = [store.recording_content(recording) for recording in shared]
+        run = store.key_of(run=source.content or source.reading.model, layers=source.layers, on=contents)
         with store.held(run, progress):
-            scored = _score_layers(source, shared, benchmark, options, progress)
+            scored = _score_layers(source, shared, contents, benchmark, options, progress)
         for recording, layers in zip(shared, scored, strict=True):
             by_recording[id(recording)] = _array_result(source, recording, layers, benchmark, options, progress)
     arrays = [by_recording[id(recording)] for recording in recordings]
@@ -130,10 +131,14 @@ class _Scored:
 
 
 def _score_layers(
-    source: Source, recordings: Sequence[Recording], benchmark: BenchmarkSpec, options: Options, progress: Report
+    source: Source,
+    recordings: Sequence[Recording],
+    contents: Sequence[str],
+    benchmark: BenchmarkSpec,
+    options: Options,
+    progress: Report,
 ) -> list[dict[str, _Scored]]:
     """Score every layer on recordings that share their pictures; read only the layers that are not kept."""
-    contents = _contents(recordings)
     scored: list[dict[str, _Scored]] = [{} for _ in recordings]
     missing = list(source.layers)
     several = len(source.layers) > 1 and not options.reference_compat
@@ -283,6 +288,7 @@ def _array_result(
             for layer, found in scored.items()
         ),
         layer_of_image=layer_of_image,
+        image_value=values,
         image_ceiling=ceiling.image,
         site_ceiling=ceiling.site,
         neural=recording.maps,
@@ -320,7 +326,7 @@ def _result(
     benchmark: BenchmarkSpec,
     options: Options,
 ) -> Result:
-    pairs = [(_values(benchmark.measure, vars(array), array.saliency), array.image_ceiling) for array in arrays]
+    pairs = [(array.image_value, array.image_ceiling) for array in arrays]
     pictures = [recording.images for recording in recordings]
     interval = interval_of_arrays(pairs, pictures, np.random.default_rng(options.seed))
     means: dict[str, Any] = {
@@ -361,17 +367,20 @@ def _same_pictures(recordings: Sequence[Recording]) -> Iterator[list[Recording]]
     yield from groups.values()
 
 
-def _contents(recordings: Sequence[Recording]) -> list[str]:
-    return [store.recording_content(recording) for recording in recordings]
-
-
-def _refuse_unfit(recording: Recording, reference_compat: bool) -> None:
-    if reference_compat and (maps := constant_maps(recording)):
-        named = ", ".join(f"{site} on {image}" for site, image in maps[:4])
-        raise DataError(
-            f"{recording.identifier}: {len(maps)} maps are constant ({named}); the published code gives no score then.",
-            "Leave out reference_compat, or these sites.",
+def _refuse_unpublished(recordings: Sequence[Recording], benchmark: BenchmarkSpec) -> None:
+    if benchmark.view != "whole" or benchmark.measure == "attribution":
+        raise UsageError(
+            f"The published code knows nothing like {benchmark.identifier}.", "Leave out reference_compat."
         )
+    for recording in recordings:
+        refuse_unpublished(benchmark.method, recording.maps.shape[1:3])
+        if maps := constant_maps(recording):
+            named = ", ".join(f"{site} on {image}" for site, image in maps[:4])
+            raise DataError(
+                f"{recording.identifier}: {len(maps)} maps are constant ({named}); "
+                "the published code gives no score then.",
+                "Leave out reference_compat, or these sites.",
+            )
 
 
 def _refuse_undefined(

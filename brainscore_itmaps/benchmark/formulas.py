@@ -10,7 +10,6 @@ VALUES = {
     "alignment": "Spearman rho between predicted and recorded map, both averaged over sites",
     "attribution": "Spearman rho between attribution of the prediction and recorded map, both averaged over sites",
 }
-EXPLAINED = "raw squared, divided by the ceiling, as in Brain-Score's explained_variance"
 OVER_ONE = (
     "{name} is above 1: the ceiling estimates what noise allows from {source}, so a prediction may exceed it by "
     "chance, or because it predicts what that estimate counts as noise; it is not cut to 1"

@@ -19,6 +19,7 @@ from brainscore_itmaps.files import ANOTHER_FOLDER, replacing, sha256
 
 FORMAT = "brainscore_itmaps result"
 VERSION = 2
+EXPLAINED = "raw squared, divided by the ceiling, as in Brain-Score's explained_variance"
 NAMES = ("images", "interval", "layer_of_image", "sites", "window")  # kept in both files; tuples, not arrays
 PACKAGES = (
     "brainscore_itmaps",
@@ -39,7 +40,7 @@ class LayerValue(NamedTuple):
     ----------
     layer : str
     raw : float
-        In the measure of the benchmark, not divided by a ceiling.
+        In the measure of the benchmark, not divided by a ceiling; where that is attribution, predictivity.
     alignment : float
         Mean over images of Spearman rho between predicted and recorded map, averaged over sites.
     image_r : tuple of float
@@ -140,8 +141,8 @@ class ArrayResult:
     image_r, map_rho, map_rho_coarse : array, shape (image,)
         Median site correlation, and Spearman rho of the two maps averaged over sites, at the full grid and over tiles
         of about 4 x 4 positions.
-    image_ceiling : array, shape (image,)
-        Ceiling of each image, in the measure of the benchmark.
+    image_value, image_ceiling : array, shape (image,)
+        Of each image in the measure of the benchmark: what ``raw`` and ``ceiling`` are the means of.
     site_r : array, shape (image, site)
         Pearson correlation over positions; NaN where a map is constant.
     site_ceiling : array, shape (image, site)
@@ -177,6 +178,7 @@ class ArrayResult:
     image_r: NDArray[np.float64]
     map_rho: NDArray[np.float64]
     map_rho_coarse: NDArray[np.float64]
+    image_value: NDArray[np.float64]
     image_ceiling: NDArray[np.float64]
     site_r: NDArray[np.float64]
     site_ceiling: NDArray[np.float64]
@@ -273,7 +275,11 @@ class Result(Reading):
     def to_dict(self) -> dict[str, Any]:
         """Everything but the arrays over sites and positions, ready for JSON."""
         own = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name != "arrays"}
-        derived = {"simulated": self.simulated, "undefined_sites": self.undefined_sites}
+        derived = {
+            "simulated": self.simulated,
+            "undefined_sites": self.undefined_sites,
+            "explained_formula": EXPLAINED,
+        }
         return (
             {"format": FORMAT, "version": VERSION}
             | own
@@ -354,10 +360,11 @@ class Result(Reading):
     def _rows(self) -> list[list[Any]]:
         names = ["model", "benchmark", "simulated", "array", "image", "site", "layer", "r", "ceiling"]
         rows: list[list[Any]] = [names]
+        of_sites = self.measure == "predictivity"  # else the ceiling is of another number than r
         for array in self.arrays:
             for i, image in enumerate(array.images):
                 for s, site in enumerate(array.sites):
-                    values = (array.site_r[i, s], array.site_ceiling[i, s])
+                    values = (array.site_r[i, s], array.site_ceiling[i, s] if of_sites else np.nan)
                     shown = ["" if np.isnan(value) else repr(float(value)) for value in values]
                     where = (self.model, self.benchmark, array.simulated, array.recording, image, site)
                     rows.append([*where, array.layer_of_image[i], *shown])

@@ -6,8 +6,7 @@ import numpy as np
 from brainscore_core.metrics import Score
 from numpy.typing import NDArray
 
-from brainscore_itmaps.benchmark.formulas import EXPLAINED
-from brainscore_itmaps.benchmark.result import ArrayResult, Result
+from brainscore_itmaps.benchmark.result import EXPLAINED, ArrayResult, Result
 from brainscore_itmaps.bridge.metrics import score_of_maps
 from brainscore_itmaps.metrics.predictivity import over_images
 
@@ -18,12 +17,11 @@ def to_score(result: Result) -> Score:
     """Turn a result into Brain-Score's score: ceiled, with ``raw``, ``ceiling`` and ``error`` beside it.
 
     ``raw`` is a scalar, whose own ``raw`` holds a value for each image and site. ``per_array`` is a score over arrays;
-    ``per_image``, ``per_site``, ``per_layer``, ``maps``, ``windows`` and ``hashes`` are dicts by array.
+    ``per_image`` (in the measure of the benchmark), ``per_site`` (Pearson r), ``per_layer``, ``maps``, ``windows`` and
+    ``hashes`` are dicts by array.
     """
     raw, arrays = Score(result.raw), result.arrays
-    raw.attrs["raw"] = site_values(
-        [(array.recording, array.images, array.sites, array.site_r) for array in result.arrays]
-    )
+    raw.attrs["raw"] = site_values([(array.recording, array.images, array.sites, array.site_r) for array in arrays])
     score = Score(result.score)
     score.attrs |= {
         "raw": raw,
@@ -44,7 +42,7 @@ def to_score(result: Result) -> Score:
         "notes": list(result.notes),
         "per_array": _per_array(arrays),
         "per_image": {array.recording: _per_image(array) for array in arrays},
-        "per_site": {array.recording: _per_site(array) for array in arrays},
+        "per_site": {array.recording: _per_site(array, result.measure) for array in arrays},
         "per_layer": {array.recording: {layer.layer: layer.raw for layer in array.layers} for array in arrays},
         "layer_of_image": {array.recording: list(array.layer_of_image) for array in arrays},
         "maps": {array.recording: {"predicted": array.predicted, "neural": array.neural} for array in arrays},
@@ -91,9 +89,12 @@ def _per_array(arrays: Sequence[ArrayResult]) -> Score:
 
 def _per_image(array: ArrayResult) -> Score:
     coords = {"image_id": ("image", list(array.images)), "ceiling": ("image", array.image_ceiling)}
-    return Score(array.image_r, coords=coords, dims=["image"])
+    return Score(array.image_value, coords=coords, dims=["image"])
 
 
-def _per_site(array: ArrayResult) -> Score:
-    coords = {"neuroid_id": ("neuroid", list(array.sites)), "ceiling": ("neuroid", over_images(array.site_ceiling))}
+def _per_site(array: ArrayResult, measure: str) -> Score:
+    sites = list(array.sites)
+    coords = {"neuroid_id": ("neuroid", sites), "neuroid_number": ("neuroid", list(range(len(sites))))}
+    if measure == "predictivity":  # else the ceiling is of another number than r
+        coords["ceiling"] = ("neuroid", over_images(array.site_ceiling))
     return Score(over_images(array.site_r), coords=coords, dims=["neuroid"])

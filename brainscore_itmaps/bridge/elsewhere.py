@@ -19,16 +19,17 @@ def described(score: Any, model: str, benchmark: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``score``, ``raw``, ``ceiling`` and ``error`` as numbers or None, ``comment``, ``citation``, and whatever plain
+        ``score``, ``raw``, ``ceiling`` and ``error`` as numbers or None, ``comment``, and whatever plain
         attributes it has.
     """
     attrs = dict(score.attrs)
     numbers = {name: _number(attrs.get(name)) for name in ("raw", "ceiling", "error")}
-    others = {name: value for name, value in attrs.items() if isinstance(value, PLAIN) and name not in numbers}
-    told = {"model": model, "benchmark": benchmark, "score": _number(score), **numbers}
-    return (
-        told | {"comment": attrs.get("comment"), "citation": None} | {k: v for k, v in others.items() if k not in told}
-    )
+    plain = {name: value for name, value in attrs.items() if isinstance(value, PLAIN)}
+    finite = {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in plain.items()
+    }
+    own = {"model": model, "benchmark": benchmark, "score": _number(score), "comment": attrs.get("comment")}
+    return finite | own | numbers
 
 
 def _number(value: Any) -> float | None:

@@ -103,10 +103,6 @@ def score(
     refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, weights)
     recordings = recordings_of(benchmark, window, reference_compat, progress)
     spec = (CATALOGUE.get(benchmark) if isinstance(benchmark, str) else None) or of_recording(recordings[0])
-    if reference_compat and spec.view != "whole":
-        raise UsageError(
-            "The published code shows whole pictures only.", f"Leave out reference_compat, or {spec.view}."
-        )
     label = [window if isinstance(window, str) else "-".join(map(str, window or ()))]
     label += [attribution] if spec.measure == "attribution" and attribution != "gradient" else []
     options = Options(reference_compat=reference_compat, kept=not fresh, label="-".join(filter(None, label)))
@@ -114,7 +110,7 @@ def score(
         return _score_through_brain_score(named, spec, recordings, options, layers, progress)
     progress("loading the network", 0, 1)
     network = on_device(load_network(model, weights, seed) if isinstance(model, str) else model, device)
-    attribute = network_attribution(network, attribution)
+    attribute = network_attribution(network, attribution) if spec.measure == "attribution" else None
     source = network_source(network, layers, spec.view, batch_size, reference_compat, attribute)
     if spec.view == "screen":
         recordings = [placed_on_screen(recording, network.spec.visual_degrees) for recording in recordings]

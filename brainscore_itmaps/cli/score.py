@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.names import is_elsewhere, refuse_unknown
 from brainscore_itmaps.cli.score_print import print_elsewhere, print_json, print_result
 from brainscore_itmaps.cli.terminal import progress_bar, say
@@ -86,6 +87,8 @@ def score(
         raise UsageError("--seed is the seed of random weights.", "Add --weights random, or leave --seed out.")
     if figure is not None and figure.suffix.lower() not in DRAWABLE:
         raise UsageError(f"Cannot draw a {figure.suffix or 'file without ending'}.", f"Use {' or '.join(DRAWABLE)}.")
+    if figure is not None and (spec := CATALOGUE.get(benchmark)) is not None and spec.view == "screen":
+        raise UsageError("--figure draws whole pictures, of which this shows a part.", "Leave out --figure.")
     folder = (out or Settings.from_environment().home / "results").expanduser()
     figure = figure.expanduser() if figure is not None else None
     refuse_unwritable(folder / "result.json", WHERE_RESULTS_GO)

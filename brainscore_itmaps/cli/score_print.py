@@ -90,6 +90,8 @@ def _numbers(scored: "ArrayResult | Result") -> dict[str, str]:
 
 
 def _facts(result: "Result") -> dict[str, str]:
+    from brainscore_itmaps.benchmark.result import EXPLAINED
+
     accuracy = ""
     if result.imagenet_top1 is not None:
         accuracy = f", ImageNet top-1 {result.imagenet_top1:.1f} % ({result.imagenet_top1_source})"
@@ -109,6 +111,7 @@ def _facts(result: "Result") -> dict[str, str]:
         "ceiling": "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays)),
         "interval": "bootstrap over images",
         "alignment": "mean over images of Spearman rho between predicted and recorded map, averaged over sites",
+        "explained": f"{result.explained:.3f}: {EXPLAINED}",
         "view": result.field_of_view,
     }
     if any(len(array.layers) > 1 for array in result.arrays):

@@ -21,7 +21,7 @@ from brainscore_itmaps.models.load import Network
 Respond = Callable[[torch.Tensor], torch.Tensor]
 STEPS = 32
 NOISE = 0.15
-"""Of SmoothGrad, in standard deviations of the input's values, as its authors advise (10 to 20 % of their range)."""
+"""Standard deviation of SmoothGrad's noise, in ranges of the input's values; its authors advise 10 to 20 %."""
 
 
 def attribution_maps(
@@ -63,8 +63,7 @@ def attribution_maps(
     ModelError
         When no gradient comes through.
     """
-    if method not in METHODS:
-        raise UsageError(f"There is no attribution named {method!r}.", nearest(method, METHODS))
+    refuse_method(method)
     spread = torch.tensor(network.spec.std)[:, None, None]
     maps = []
     for image, layer, weight in zip(images, layers, weights, strict=True):
@@ -83,11 +82,26 @@ def attribution_maps(
                 f"{network.name} lets no gradient through to the picture: {one_line(error)}.",
                 "Choose another benchmark.",
             ) from error
-        given = (
-            given / spread if method != "integrated_gradients" else given
-        )  # of the picture's colours, not the input's
+        if method != "integrated_gradients":  # which is in units of the response already
+            given = given / spread  # per step of the picture's colours, not of the input's
         maps.append(pooled(given.abs().amax(dim=0).numpy(), grid))
     return np.stack(maps)
+
+
+def refuse_method(method: str) -> None:
+    """Refuse a method that is not there, before anything is computed.
+
+    Raises
+    ------
+    UsageError
+        When it is not known.
+    InstallationError
+        When it takes captum, which is not installed.
+    """
+    if method not in METHODS:
+        raise UsageError(f"There is no attribution named {method!r}.", nearest(str(method), METHODS))
+    if method != "gradient":
+        _captum()
 
 
 def pooled(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
@@ -166,7 +180,11 @@ def _smoothed(respond: Respond, picture: torch.Tensor) -> torch.Tensor:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         attributed: torch.Tensor = captum.NoiseTunnel(captum.Saliency(respond)).attribute(
-            picture, nt_type="smoothgrad", nt_samples=STEPS, stdevs=NOISE * float(picture.std()), abs=False
+            picture,
+            nt_type="smoothgrad",
+            nt_samples=STEPS,
+            stdevs=NOISE * float(picture.max() - picture.min()),
+            abs=False,
         )
     return attributed
 

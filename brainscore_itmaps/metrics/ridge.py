@@ -121,16 +121,21 @@ class _Smoother:
             constant = np.broadcast_to(ones / np.sqrt(len(basis) * (ones @ ones)), basis.shape[:2])
             self.factor = np.concatenate([basis * np.sqrt(-self.weights), constant[..., None]], axis=-1)
             self.grams = np.matmul(self.factor.transpose(0, 2, 1), self.factor)  # (image, direction, direction)
+        else:
+            self.own = [self.rest(image, image) for image in range(len(basis))]
 
     def left_out(self, images: tuple[int, ...], residual: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Errors at the rows of these images, (image, row, column), of the regression that never saw them."""
+        """Errors at the rows of one image or two, (image, row, column), of the regression that never saw them."""
         own = [residual[image] for image in images]
         if self.few:
             along = sum(self.factor[image].T @ residual[image] for image in images)
             inner = np.eye(self.grams.shape[1]) - sum(self.grams[image] for image in images)
             shift = np.linalg.solve(inner, along)
             return np.stack([rest + self.factor[image] @ shift for image, rest in zip(images, own, strict=True)])
-        block = np.block([[self.rest(first, second) for second in images] for first in images])
+        block = self.own[images[0]]
+        if len(images) == 2:
+            across = self.rest(*images)
+            block = np.block([[block, across], [across.T, self.own[images[1]]]])
         return np.linalg.solve(block, np.concatenate(own)).reshape(len(images), *own[0].shape)
 
     def rest(self, first: int, second: int) -> NDArray[np.float64]:
