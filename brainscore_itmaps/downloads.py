@@ -45,7 +45,13 @@ class _Counter:
 
 
 def download(
-    url: str, path: Path, *, sha256: str | None = None, timeout: float = TIMEOUT, progress: Report = silent
+    url: str,
+    path: Path,
+    *,
+    sha256: str | None = None,
+    timeout: float = TIMEOUT,
+    progress: Report = silent,
+    give: str = "brainscore data fetch --from FILE",
 ) -> Path:
     """Download a file; nothing carries its name before it is whole.
 
@@ -64,6 +70,8 @@ def download(
         Seconds without a byte after which a connection counts as failed.
     progress : callable
         Told ("downloading ...", megabytes done, megabytes in all).
+    give : str
+        The command that takes a file which was downloaded by hand.
 
     Raises
     ------
@@ -84,7 +92,7 @@ def download(
             beside, base_url="", registry={path.name: sha256}, urls={path.name: url}, retry_if_failed=TRIES - 1
         )
         downloader = pooch.HTTPDownloader(progressbar=counter, chunk_size=CHUNK, timeout=timeout)
-        by_hand = f"Try again, or download {url} by hand and give it with `brainscore data fetch --from FILE`."
+        by_hand = f"Try again, or download {url} by hand and give it with `{give}`."
         try:
             fetched = Path(fetcher.fetch(path.name, downloader=downloader))
             make_readable(fetched)

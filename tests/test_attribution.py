@@ -22,7 +22,7 @@ from brainscore_itmaps.features.attribution import METHODS, _encoder, attributio
 from brainscore_itmaps.metrics.ceiling import map_ceiling
 from brainscore_itmaps.metrics.left_out import coefficients_left_out
 from brainscore_itmaps.models.layout import spatial_maps
-from brainscore_itmaps.models.load import Network, untrained
+from brainscore_itmaps.models.network import Network, untrained
 from brainscore_itmaps.models.zoo import ZOO
 
 STD = (0.2, 0.5, 0.4)

@@ -16,7 +16,7 @@ from brainscore_itmaps.benchmark.source import network_source
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.features.fixation import at_centre, brown_noise, fixated, fixated_features
 from brainscore_itmaps.metrics.left_out import predict_left_out
-from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.models.zoo import ZOO
 
 GRID = Grid(y=np.array([-8.0, 0.0, 6.0]), x=np.array([-5.0, 1.0, 8.0]), extent=16.0)

@@ -82,6 +82,7 @@ def test_links_are_real_folders_of_links_and_are_removed_without_a_trace(host):
         "data/itmaps_simulated",
         "metrics/itmaps_metrics",
         "models/itmaps_embedded",
+        "models/itmaps_harmonized",
     ]
     for folder in made:
         assert folder.is_dir()

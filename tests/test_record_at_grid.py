@@ -12,7 +12,7 @@ from brainscore_itmaps.features import record as recording
 from brainscore_itmaps.features.field import LayerFeatures, joined, kept_small, side_by_side
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.features.record import published_input, record_at_grid
-from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.models.zoo import ZOO
 
 UNEVEN = Grid(y=np.array([-8.0, -2.5, 0.0, 1.0, 7.0]), x=np.array([-7.0, -6.5, 3.0, 8.0]), extent=16.0)

@@ -18,7 +18,7 @@ from brainscore_itmaps.benchmark import store
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import Options, evaluate
 from brainscore_itmaps.benchmark.source import network_source
-from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.models.zoo import ZOO
 
 SPEC = BenchmarkSpec("own", ("own",))

@@ -12,7 +12,7 @@ from brainscore_itmaps.features.attribution import attribution_maps, refuse_meth
 from brainscore_itmaps.features.record import record_at_grid
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.left_out import coefficients_left_out
-from brainscore_itmaps.models.load import Network, untrained
+from brainscore_itmaps.models.network import Network, untrained
 from brainscore_itmaps.progress import Report
 
 

@@ -16,7 +16,7 @@ from brainscore_itmaps.features.fixation import fixated_features
 from brainscore_itmaps.features.record import BATCH_SIZE, record_at_grid, refuse_missing_layer
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.layers import block_layers
-from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.progress import Report
 
 WHOLE_PICTURE = "each picture fills the network's whole input"

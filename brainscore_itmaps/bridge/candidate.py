@@ -25,7 +25,7 @@ from brainscore_itmaps.features.field import LayerFeatures, kept_small, side_by_
 from brainscore_itmaps.features.fixation import at_centre, fixated
 from brainscore_itmaps.features.record import refuse_not_finite
 from brainscore_itmaps.models.layout import Layout, spatial_maps
-from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.progress import Report
 
 OWN_PREPROCESSING = "what the model's own preprocessing leaves of "

@@ -11,7 +11,8 @@ from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper
 from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
 from numpy.typing import NDArray
 
-from brainscore_itmaps.models.load import Network, load_model
+from brainscore_itmaps.models.load import load_model
+from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.models.zoo import ZOO
 
 BATCH_SIZE = 14

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from brainscore_itmaps.data.simulated import IDENTIFIER as SIMULATED
 from brainscore_itmaps.errors import DataError, ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.features.screen import placed_on_screen
-from brainscore_itmaps.models.load import Network, Weights, on_device
+from brainscore_itmaps.models.load import Weights
 from brainscore_itmaps.models.load import load_model as load_network
+from brainscore_itmaps.models.network import Network, on_device
 from brainscore_itmaps.progress import Report, silent
 
 GUEST = {"BS_INSTALL_DEPENDENCIES": "no"}
@@ -34,7 +36,7 @@ def score(
     layers: str | Sequence[str] | None = None,
     *,
     window: tuple[int, int] | str | None = None,
-    weights: Weights = "pretrained",
+    weights: Weights | str | Path = "pretrained",
     seed: int = 0,
     batch_size: int = BATCH_SIZE,
     device: str = "auto",
@@ -61,8 +63,8 @@ def score(
         picture on all the other pictures. Brain-Score's models are made to commit them to IT, one after the other.
     window : (int, int) or str, optional
         Milliseconds after stimulus onset, or a window's name; see :func:`~brainscore_itmaps.load_recording`.
-    weights : "pretrained" or "random"
-        Random weights must be asked for, and the result says so.
+    weights : "pretrained", "random" or a file
+        Random weights must be asked for, and the result says so. A file: see :func:`brainscore_itmaps.load_model`.
     seed : int
         Of random weights.
     batch_size : int
@@ -89,7 +91,7 @@ def score(
     if not isinstance(model, str | Network):
         raise UsageError(
             f"A {type(model).__name__} does not say how its pictures are preprocessed or which layer to read.",
-            "Give a name, or put it into a brainscore_itmaps.models.load.Network with a ModelSpec that says so.",
+            "Give a name, or put it into a brainscore_itmaps.models.network.Network with a ModelSpec that says so.",
         )
     if isinstance(benchmark, Path):
         benchmark = str(benchmark)
@@ -100,7 +102,7 @@ def score(
     if batch_size < 1:
         raise UsageError(f"Batches of {batch_size} pictures cannot be shown.", "Give 1 or more.")
     named = model if isinstance(model, str) else None
-    refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, weights)
+    refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, str(weights))
     recordings = recordings_of(benchmark, window, reference_compat, progress)
     spec = (CATALOGUE.get(benchmark) if isinstance(benchmark, str) else None) or of_recording(recordings[0])
     label = [window if isinstance(window, str) else "-".join(map(str, window or ()))]
@@ -109,12 +111,15 @@ def score(
     if named is not None and not is_ours(named):
         return _score_through_brain_score(named, spec, recordings, options, layers, progress)
     progress("loading the network", 0, 1)
-    network = on_device(load_network(model, weights, seed) if isinstance(model, str) else model, device)
+    network = on_device(
+        load_network(model, weights, seed, progress=progress) if isinstance(model, str) else model, device
+    )
     attribute = network_attribution(network, attribution) if spec.measure == "attribution" else None
     source = network_source(network, layers, spec.view, batch_size, reference_compat, attribute)
     if spec.view == "screen":
         recordings = [placed_on_screen(recording, network.spec.visual_degrees) for recording in recordings]
-    return evaluate(source, recordings, spec, options, progress)
+    result = evaluate(source, recordings, spec, options, progress)
+    return replace(result, notes=(*result.notes, *network.notes))
 
 
 def recordings_of(
@@ -165,7 +170,7 @@ def _score_through_brain_score(
             raise _of_theirs(model, error) from error
 
 
-def score_elsewhere(model: str, benchmark: str, weights: Weights = "pretrained", seed: int = 0) -> Any:
+def score_elsewhere(model: str, benchmark: str, weights: Weights | str = "pretrained", seed: int = 0) -> Any:
     """Score a network on a benchmark of Brain-Score's own.
 
     Without its runs of pip, without a pickle of the score in its folder, and without what it prints.

@@ -56,7 +56,11 @@ def score(
         str | None, typer.Option(help="Milliseconds after onset, as 130-170, or a window's name, as tutorial.")
     ] = None,
     weights: Annotated[
-        Literal["pretrained", "random"], typer.Option(help="Random weights are said to be random in the result.")
+        str,
+        typer.Option(
+            help="pretrained; random, which the result says; or a file: safetensors, a torch state_dict, or for a "
+            "harmonized network its Keras .h5 file."
+        ),
     ] = "pretrained",
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of random weights; 0 by default.")
@@ -142,7 +146,7 @@ def score(
 def score_on_theirs(
     model: str,
     benchmark: str,
-    weights: Literal["pretrained", "random"],
+    weights: str,
     seed: int,
     folder: Path,
     as_json: bool,

@@ -16,7 +16,7 @@ from brainscore_itmaps.data.recording import Grid
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import interpolation
 from brainscore_itmaps.models.layout import spatial_maps
-from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.models.network import Network
 
 Respond = Callable[[torch.Tensor], torch.Tensor]
 STEPS = 32

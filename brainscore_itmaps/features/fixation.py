@@ -13,7 +13,7 @@ from brainscore_itmaps.data.recording import Grid
 from brainscore_itmaps.features.grid import to_grid
 from brainscore_itmaps.features.record import record_batches
 from brainscore_itmaps.models.layout import Layout, spatial_maps
-from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.models.network import Network
 
 CENTRE = Grid(y=np.zeros(1), x=np.zeros(1), extent=1.0)
 CONTRAST = 0.2

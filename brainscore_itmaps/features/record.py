@@ -13,7 +13,7 @@ from brainscore_itmaps.data.recording import Grid
 from brainscore_itmaps.errors import ModelError, nearest
 from brainscore_itmaps.features.field import LayerFeatures, joined, kept_small
 from brainscore_itmaps.models.layout import spatial_maps
-from brainscore_itmaps.models.load import Network
+from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.progress import Steps, uncounted
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

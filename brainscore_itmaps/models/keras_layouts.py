@@ -1,7 +1,7 @@
 """Which tensor of a harmonized network's Keras file is which parameter of the timm network.
 
 The layouts are those that Keras 2.15 writes of the published architectures: keras.applications (VGG16), the ResNet-50
-and EfficientNet-B0 of the harmonizer's authors, vit-keras (ViT) and keras_cv_attention_models (ConvNeXt, LeViT, MaxViT).
+and EfficientNet-B0 of the harmonizer's authors, vit-keras (ViT), keras_cv_attention_models (ConvNeXt, LeViT, MaxViT).
 """
 
 from collections.abc import Callable, Iterator
@@ -101,7 +101,10 @@ def _of_layer(keras: str, timm: str, layer: nn.Module) -> Iterator[Piece]:
     names = {"weight": weight, "bias": "bias" if linear else "beta"}
     names |= {"running_mean": "moving_mean", "running_var": "moving_variance"}
     part = None
-    if timm.endswith(".qkv") and (found := {"query": 0, "key": 1, "value": 2}.get(keras.rsplit("/", 1)[-1])) is not None:
+    if (
+        timm.endswith(".qkv")
+        and (found := {"query": 0, "key": 1, "value": 2}.get(keras.rsplit("/", 1)[-1])) is not None
+    ):
         part = found
     for parameter, name in names.items():
         tensor: Any = getattr(layer, parameter, None)
@@ -110,7 +113,7 @@ def _of_layer(keras: str, timm: str, layer: nn.Module) -> Iterator[Piece]:
         shape = tuple(tensor.shape)
         if part is not None:
             shape = (shape[0] // 3, *shape[1:])
-        turn = unchanged
+        turn: Turn = unchanged
         if name == "depthwise_kernel":
             turn = depthwise
         elif name == "kernel" and timm == "pre_logits.fc1":
@@ -253,7 +256,8 @@ _WITH_NORM = (("conv", "linear"), ("bn", "bn"))
 def _levit_end(here: str, attention: str, mlp: str) -> Pairs:
     yield from ((f"{here}out", f"{attention}proj.ln.linear"), (f"{here}out_bn", f"{attention}proj.ln.bn"))
     for number in (1, 2):
-        yield from ((f"{here}mlp_{number}_dense", f"{mlp}ln{number}.linear"), (f"{here}mlp_{number}_bn", f"{mlp}ln{number}.bn"))
+        yield f"{here}mlp_{number}_dense", f"{mlp}ln{number}.linear"
+        yield f"{here}mlp_{number}_bn", f"{mlp}ln{number}.bn"
 
 
 LAYOUTS: dict[str, Callable[[], Pairs]] = {

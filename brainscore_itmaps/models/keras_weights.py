@@ -73,7 +73,7 @@ def keras_file(path: Path) -> Iterator[KerasFile]:
 
 
 def _contents(file: Any, path: Path) -> tuple[dict[str, Any], str | None]:
-    root = file[FULL_MODEL] if FULL_MODEL in file else file
+    root = file.get(FULL_MODEL, file)
     layers = _names(root, "layer_names")
     if not layers:
         raise ModelError(f"{path} lists no layers: it is no weight file of Keras 2.", BRING_ANOTHER)

