@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from brainscore_itmaps import load_model
+from brainscore_itmaps import load_model, score
 from brainscore_itmaps.errors import ModelError, UsageError
 
 NAME = "timm:test_vit"
@@ -61,7 +61,23 @@ def test_damaged_and_missing_files_are_a_sentence(tmp_path, state, ending):
 
 
 def test_keras_files_are_for_harmonized_networks(tmp_path):
+    (tmp_path / "weights.h5").touch()
     with pytest.raises(ModelError, match="Keras file, and how those hold"):
         load_model(NAME, tmp_path / "weights.h5")
     with pytest.raises(UsageError, match="or name a file"):
         load_model(NAME, "pretraind")
+
+
+def test_a_score_with_weights_of_ones_own_does_not_take_the_place_of_another(tmp_path, state):
+    result = score(NAME, weights="random", seed=5)
+    save_file(state, tmp_path / "weights.safetensors")
+    own = score(NAME, weights=tmp_path / "weights.safetensors")
+    assert own.score == result.score
+    assert {file.name for file in own.save(tmp_path)}.isdisjoint(file.name for file in result.save(tmp_path))
+    assert any(own.weights_sha256[:8] in file.name for file in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("weights", "kind"), [("pretraind", UsageError), ("absent.safetensors", ModelError)])
+def test_weights_that_are_not_there_are_refused_before_a_recording_is_fetched(weights, kind):
+    with pytest.raises(kind, match=weights):
+        score(NAME, "it_maps", weights=weights)

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import cache
 
 import h5py
 import numpy as np
@@ -28,8 +29,15 @@ LAYOUTS = {
 
 
 @pytest.fixture(scope="module")
-def levit(tmp_path_factory):
-    return write_keras(tmp_path_factory.mktemp("levit") / "levit.h5", layout("levit_small"))
+def keras_weights(tmp_path_factory):
+    """Write the file of a layout, once."""
+    folder = tmp_path_factory.mktemp("keras")
+    return cache(lambda golden: write_keras(folder / f"{golden}.h5", layout(golden)))
+
+
+@pytest.fixture(scope="module")
+def levit(keras_weights):
+    return keras_weights("levit_small")
 
 
 def logits(module):
@@ -43,12 +51,12 @@ def distance(module, golden):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_converted_networks_give_the_logits_of_keras(name, tmp_path):
+def test_converted_networks_give_the_logits_of_keras(name, keras_weights):
     golden, tolerance = LAYOUTS[name]
-    network = load_model(name, write_keras(tmp_path / "weights.h5", layout(golden)))
+    network = load_model(name, keras_weights(golden))
     assert distance(network.module, golden) < tolerance
     assert network.top1 is None  # of a file nobody knows
-    assert "weights.h5" in network.weights
+    assert f"{golden}.h5" in network.weights
     assert ["softmax" in note for note in network.notes] == ([True] if golden == "efficientnetB0" else [])
     layers = network.spec.layers
     assert list(map_shapes(network.module, list(layers.values()), 224)) == list(layers.values())
@@ -104,9 +112,9 @@ def test_gelu_of_maxvit_is_approximated_by_tanh():
         ("harmonized_vgg16", {"flattened": lambda kernel: kernel.T.reshape(-1, 512, 7, 7)}),
     ],
 )
-def test_wrong_conversions_are_seen(name, wrong, tmp_path, monkeypatch):
+def test_wrong_conversions_are_seen(name, wrong, keras_weights, monkeypatch):
     golden, tolerance = LAYOUTS[name]
-    file = write_keras(tmp_path / "weights.h5", layout(golden))
+    file = keras_weights(golden)
     if "options" in wrong:
         monkeypatch.setitem(HARMONIZED[name].options, "same_padding", False)
     elif "dense" in wrong:  # square kernels alone: of query, key and value, and what follows them
@@ -239,7 +247,7 @@ def test_converted_weights_that_were_changed_are_refused(tmp_path, monkeypatch, 
 def test_offline_says_what_to_bring(tmp_path, monkeypatch):
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path))
     monkeypatch.setenv("ITMAPS_OFFLINE", "1")
-    with pytest.raises(ModelError, match=r"Bring https://.*levit_small_harmonized\.h5"):
+    with pytest.raises(ModelError, match=r"Bring https://.*levit_small_harmonized\.h5 .*--weights FILE"):
         load_model("harmonized_levit_128")
     assert not list(tmp_path.rglob("model.*"))
 
@@ -262,3 +270,13 @@ def test_brought_from_a_server_after_a_failure_and_only_once(tmp_path, monkeypat
     assert (network.top1, network.top1_source) == (spec.top1, spec.top1_source)
     assert {step.split()[0] for step, _, _ in steps} == {"downloading", "converting"}
     assert sorted(file.name for file in folder_of(spec).iterdir() if file.name[0] != ".") == [RECORD, CONVERTED]
+
+
+def test_a_list_of_layers_that_keras_cut_in_two_is_put_together(tmp_path, levit):
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(levit.read_bytes())
+    with h5py.File(copy, "r+") as file:
+        names = [name.encode() for name in file.attrs["layer_names"]]
+        del file.attrs["layer_names"]
+        file.attrs["layer_names0"], file.attrs["layer_names1"] = names[:50], names[50:]
+    assert load_model("harmonized_levit_128", copy).sha256 == load_model("harmonized_levit_128", levit).sha256

@@ -255,6 +255,8 @@ def test_timm_names_are_read_from_its_source_without_importing_it():
         ("vit_tiny_patch16_224", "blocks.7"),
         ("swin_tiny_patch4_window7_224", "layers.2"),
         ("tf_efficientnet_lite0", "blocks.4"),
+        ("inception_v3", "Mixed_6e"),  # 17 units of 299 pixels: 16 a unit, as timm describes it
+        ("pit_ti_224", "transformers.1.blocks.5"),  # its stages give tuples
     ],
 )
 def test_the_layer_committed_for_a_timm_network(architecture, layer):

@@ -22,7 +22,8 @@ from brainscore_itmaps.bridge.plugins import (
     plugin_folders,
 )
 from brainscore_itmaps.errors import ItMapsError
-from brainscore_itmaps.models.zoo import EMBEDDED
+from brainscore_itmaps.models.spec import PackagedWeights
+from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.settings import Settings
 
 
@@ -197,7 +198,8 @@ def _embedded() -> Finding:
         from brainscore_itmaps.data.simulated import picture_sources
     except Exception as error:  # a broken numpy or Pillow raises whatever it raises
         return Finding("embedded data", f"cannot be read: {error}", "trouble", "Install this package again.")
-    needed = {getattr(spec.weights, "package", "") for spec in EMBEDDED.values()} | picture_sources()
+    packaged = [spec.weights for spec in ZOO.values() if isinstance(spec.weights, PackagedWeights)]
+    needed = {weights.package for weights in packaged} | picture_sources()
     missing = sorted(package for package in needed if _version(package) is None)
     if missing:
         return Finding(

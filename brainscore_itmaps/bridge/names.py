@@ -5,14 +5,14 @@ from pathlib import Path
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
-from brainscore_itmaps.models.names import refuse_unknown_model, timm_architectures
+from brainscore_itmaps.models.names import refuse_unknown_model, timm_architectures, weight_file
 from brainscore_itmaps.models.zoo import ZOO
 
 
 def refuse_unknown(
     model: str | None,
     benchmark: str | None,
-    weights: str = "pretrained",
+    weights: str | Path = "pretrained",
     elsewhere: bool = False,
 ) -> None:
     """Refuse names that nothing has, in well under a second: no network library is imported.
@@ -29,7 +29,7 @@ def refuse_unknown(
     Raises
     ------
     UsageError
-        For the benchmark, and for weights asked of a model that brings its own.
+        For the benchmark, and for weights that are nothing we know, or asked of a model that brings its own.
     ModelError
         For the model.
     """
@@ -45,6 +45,7 @@ def refuse_unknown(
                 f"{benchmark} is a benchmark of Brain-Score's own, not one of spatial maps.",
                 f"`brainscore score --model {model} --benchmark {benchmark}` scores it, and score_elsewhere in Python.",
             )
+    weight_file(weights)
     if model is None or model in ZOO:
         return
     if model.startswith("timm:"):

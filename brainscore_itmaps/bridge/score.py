@@ -22,7 +22,6 @@ from brainscore_itmaps.data.simulated import IDENTIFIER as SIMULATED
 from brainscore_itmaps.errors import DataError, ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.features.screen import placed_on_screen
-from brainscore_itmaps.models.load import Weights
 from brainscore_itmaps.models.load import load_model as load_network
 from brainscore_itmaps.models.network import Network, on_device
 from brainscore_itmaps.progress import Report, silent
@@ -36,7 +35,7 @@ def score(
     layers: str | Sequence[str] | None = None,
     *,
     window: tuple[int, int] | str | None = None,
-    weights: Weights | str | Path = "pretrained",
+    weights: str | Path = "pretrained",
     seed: int = 0,
     batch_size: int = BATCH_SIZE,
     device: str = "auto",
@@ -102,7 +101,7 @@ def score(
     if batch_size < 1:
         raise UsageError(f"Batches of {batch_size} pictures cannot be shown.", "Give 1 or more.")
     named = model if isinstance(model, str) else None
-    refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, str(weights))
+    refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, weights)
     recordings = recordings_of(benchmark, window, reference_compat, progress)
     spec = (CATALOGUE.get(benchmark) if isinstance(benchmark, str) else None) or of_recording(recordings[0])
     label = [window if isinstance(window, str) else "-".join(map(str, window or ()))]
@@ -111,9 +110,8 @@ def score(
     if named is not None and not is_ours(named):
         return _score_through_brain_score(named, spec, recordings, options, layers, progress)
     progress("loading the network", 0, 1)
-    network = on_device(
-        load_network(model, weights, seed, progress=progress) if isinstance(model, str) else model, device
-    )
+    loaded = load_network(model, weights, seed, progress=progress) if isinstance(model, str) else model
+    network = on_device(loaded, device)
     attribute = network_attribution(network, attribution) if spec.measure == "attribution" else None
     source = network_source(network, layers, spec.view, batch_size, reference_compat, attribute)
     if spec.view == "screen":
@@ -170,7 +168,7 @@ def _score_through_brain_score(
             raise _of_theirs(model, error) from error
 
 
-def score_elsewhere(model: str, benchmark: str, weights: Weights | str = "pretrained", seed: int = 0) -> Any:
+def score_elsewhere(model: str, benchmark: str, weights: str = "pretrained", seed: int = 0) -> Any:
     """Score a network on a benchmark of Brain-Score's own.
 
     Without its runs of pip, without a pickle of the score in its folder, and without what it prints.

@@ -9,7 +9,6 @@ import torch
 from brainscore_itmaps.errors import ModelError, one_line
 
 PREFIXES = ("module.", "_orig_mod.", "model.")
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 SHOWN = 4
 EXPORT = (
     "Export the tensors alone, where you trust the file: "
@@ -33,9 +32,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         held = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path} holds more than tensors; it was not opened, nothing in it was run.", EXPORT
-        ) from error
+        raise ModelError(f"{path} holds more than tensors, or is damaged; nothing in it was run.", EXPORT) from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, LookupError, OSError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path} cannot be read as weights: {one_line(error)}.", "Export it again.") from error
     others = (
@@ -47,9 +44,8 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         more = f" ({', '.join(others[:SHOWN])})" if others else ""
         raise ModelError(f"{path} holds {'more than' if others else 'no'} tensors{more}.", EXPORT)
     tensors = {str(name): tensor for name, tensor in held.items()}
-    for prefix in PREFIXES:  # of wrappers
-        if all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in tensors)), None):  # of wrappers
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors
 
 

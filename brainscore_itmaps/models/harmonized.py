@@ -22,15 +22,14 @@ FEL_2022 = """@inproceedings{fel2022harmonizing,
 
 def _harmonized(
     name: str,
-    title: str,
     architecture: str,
     file: str,
-    group: tuple[float, str],
+    accuracy: tuple[float, str],
     layers: str,
     readout: str,
     **options: Any,
 ) -> ModelSpec:
-    top1, source = group
+    top1, source = accuracy
     return ModelSpec(
         identifier=f"harmonized_{name}",
         architecture=architecture,
@@ -47,7 +46,6 @@ def _harmonized(
         top1_source=source,
         citation=FEL_2022,
         group="harmonized",
-        title=f"Harmonized {title}",
         options=options,
     )
 
@@ -57,7 +55,6 @@ HARMONIZED = {
     for spec in (
         _harmonized(
             "resnet50",
-            "ResNet-50",
             "resnet50",
             "resnet50v2_harmonized.h5",  # the file is of version 1.5, despite its name
             (77.2, FIRST_FIGURE),
@@ -67,7 +64,6 @@ HARMONIZED = {
         ),
         _harmonized(
             "vgg16",
-            "VGG16",
             "vgg16",
             "vgg16_harmonized.h5",
             (69.3, FIRST_FIGURE),
@@ -76,7 +72,6 @@ HARMONIZED = {
         ),
         _harmonized(
             "efficientnet_b0",
-            "EfficientNet-B0",
             "tf_efficientnet_b0",
             "efficientnetB0_harmonized.h5",
             (75.8, IT_FIGURE),
@@ -85,7 +80,6 @@ HARMONIZED = {
         ),
         _harmonized(
             "vit_b16",
-            "ViT-B/16",
             "vit_base_patch16_224",
             "vit-b16_harmonized.h5",
             (75.7, FIRST_FIGURE),
@@ -94,7 +88,6 @@ HARMONIZED = {
         ),
         _harmonized(
             "convnext_tiny",
-            "ConvNeXt-T",
             "convnext_tiny",
             "convnext_tiny_harmonized.h5",
             (77.5, IT_FIGURE),
@@ -103,7 +96,6 @@ HARMONIZED = {
         ),
         _harmonized(
             "maxvit_tiny",
-            "MaxViT-T",
             "maxvit_tiny_tf_224",
             "maxvit_tiny_harmonized.h5",
             (78.4, IT_FIGURE),
@@ -112,7 +104,6 @@ HARMONIZED = {
         ),
         _harmonized(
             "levit_128",
-            "LeViT-128",
             "levit_128",
             "levit_small_harmonized.h5",
             (75.4, IT_FIGURE),

@@ -98,8 +98,9 @@ def _contents(file: Any, path: Path) -> tuple[dict[str, Any], str | None]:
 def _names(group: Any, attribute: str) -> list[str]:
     """A list of names; Keras cuts one that is too long for an attribute into several, numbered from 0."""
     parts = [group.attrs[attribute]] if attribute in group.attrs else []
-    while f"{attribute}{len(parts)}" in group.attrs and attribute not in group.attrs:
-        parts.append(group.attrs[f"{attribute}{len(parts)}"])
+    if not parts:
+        numbered = (f"{attribute}{number}" for number in range(len(group.attrs)))
+        parts = [group.attrs[key] for key in numbered if key in group.attrs]
     return [name.decode() if isinstance(name, bytes) else str(name) for part in parts for name in part]
 
 

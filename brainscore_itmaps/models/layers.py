@@ -1,5 +1,6 @@
 """Which layers of a network can be read as maps."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -69,9 +70,11 @@ def committed_layers(module: torch.nn.Module, size: int) -> dict[str, str]:
     """
     described = getattr(module, "feature_info", None) or []
     names = {name for name, _ in module.named_modules()}
-    stages = map_shapes(module, [info["module"] for info in described if info["module"] in names], size)
-    blocks = map_shapes(module, list(_blocks(module)), size) or map_shapes(module, list(_parts(module)), size)
-    found = _last_fine(stages, size) or _last_fine(blocks, size)
+    reductions = {info["module"]: info["reduction"] for info in described if info["module"] in names}
+    stages = {layer: reductions[layer] for layer in with_places(module, list(reductions), size)}
+    shapes = map_shapes(module, list(_blocks(module)), size) or map_shapes(module, list(_parts(module)), size)
+    blocks = {layer: 2 ** round(math.log2(size / side)) for layer, (_, side) in shapes.items()}
+    found = _last_fine(stages) or _last_fine(blocks)
     if found is None:
         return {}
     before = [layer for layer in blocks if not _is_after(layer, found, list(blocks))] or [found]
@@ -79,11 +82,12 @@ def committed_layers(module: torch.nn.Module, size: int) -> dict[str, str]:
     return {region: before[round(share * (len(before) - 1))] for region, share in shares.items()} | {"IT": found}
 
 
-def _last_fine(shapes: dict[str, tuple[int, int]], size: int) -> str | None:
-    layers, sides = list(shapes), {side for _, side in shapes.values()}
-    if len(layers) > 1 and len(sides) == 1:
+def _last_fine(reductions: dict[str, int]) -> str | None:
+    """The last layer of at most 16 pixels a unit; of layers that are all equal, the one two thirds up."""
+    layers = list(reductions)
+    if len(layers) > 1 and len(set(reductions.values())) == 1:
         return layers[round(2 / 3 * (len(layers) - 1))]
-    fine = [layer for layer in layers if size / shapes[layer][1] <= 16]
+    fine = [layer for layer in layers if reductions[layer] <= 16]
     return fine[-1] if fine else None
 
 
@@ -103,26 +107,17 @@ def readout_layer(module: torch.nn.Module, size: int) -> str | None:
     size : int
         Height and width of the input in pixels.
     """
-    rows: list[tuple[str, int]] = []
-    classifiers: list[int] = []
+    rows: list[str] = []
+    before: list[str] = []
 
-    def keep(layer: str, part: torch.nn.Module) -> Callable[[torch.nn.Module, object, object], None]:
-        def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
-            if isinstance(output, torch.Tensor) and output.ndim == 2 and len(output) == 1:
-                if isinstance(part, torch.nn.Linear):
-                    classifiers.append(len(rows))
-                rows.append((layer, output.shape[1]))
+    def keep(layer: str, part: torch.nn.Module, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.ndim == 2 and len(output) == 1:
+            if isinstance(part, torch.nn.Linear):
+                before[:] = rows
+            rows.append(layer)
 
-        return hook
-
-    hooks = [part.register_forward_hook(keep(name, part)) for name, part in module.named_modules() if name]
-    try:
-        _forward(module, size)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    before = rows[: classifiers[-1]] if classifiers else rows[:-1]
-    return before[-1][0] if before else None
+    _watch(module, [name for name, _ in module.named_modules() if name], size, keep)
+    return before[-1] if before else None
 
 
 def with_places(module: torch.nn.Module, layers: Sequence[str], size: int) -> list[str]:
@@ -137,34 +132,39 @@ def with_places(module: torch.nn.Module, layers: Sequence[str], size: int) -> li
     size : int
         Height and width of the input in pixels.
     """
-    return list(map_shapes(module, layers, size))
+    shapes = map_shapes(module, layers, size)
+    return [layer for layer in layers if layer in shapes]
 
 
 def map_shapes(module: torch.nn.Module, layers: Sequence[str], size: int) -> dict[str, tuple[int, int]]:
-    """Channels, and units along each side, of those layers that give a map; see :func:`with_places`."""
-    modules = dict(module.named_modules())
+    """Channels, and units along each side, of those layers that give a map (:func:`with_places`), as they are run."""
     prefix = getattr(module, "num_prefix_tokens", None)
-    seen: dict[str, list[tuple[int, int] | None]] = {layer: [] for layer in layers}
+    seen: dict[str, list[tuple[int, int] | None]] = {}
 
-    def keep(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
-        def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
-            seen[layer].append(_map_shape(output, layer, prefix))
+    def keep(layer: str, part: torch.nn.Module, output: object) -> None:
+        seen.setdefault(layer, []).append(_map_shape(output, layer, prefix))
 
-        return hook
-
-    hooks = [modules[layer].register_forward_hook(keep(layer)) for layer in seen]
-    try:
-        _forward(module, size)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    _watch(module, layers, size, keep)
     return {layer: shapes[0] for layer, shapes in seen.items() if len(shapes) == 1 and shapes[0] is not None}
 
 
-def _forward(module: torch.nn.Module, size: int) -> None:
-    parameter = next(module.parameters(), torch.empty(0))
-    with torch.inference_mode():
-        module(torch.zeros(1, 3, size, size, device=parameter.device, dtype=parameter.dtype))
+def _watch(
+    module: torch.nn.Module, layers: Sequence[str], size: int, keep: Callable[[str, torch.nn.Module, object], None]
+) -> None:
+    """Show a network one grey picture, and tell of every output of the layers."""
+    modules = dict(module.named_modules())
+
+    def hook_of(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
+        return lambda part, inputs, output: keep(layer, part, output)
+
+    hooks = [modules[layer].register_forward_hook(hook_of(layer)) for layer in layers]
+    parameter = next(module.parameters())
+    try:
+        with torch.inference_mode():
+            module(torch.zeros(1, 3, size, size, device=parameter.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _map_shape(output: object, layer: str, prefix: int | None) -> tuple[int, int] | None:

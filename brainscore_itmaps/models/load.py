@@ -1,32 +1,26 @@
 """Load a network by name, with the preprocessing that belongs to its weights."""
 
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 
-from brainscore_itmaps.errors import ModelError, UsageError
+from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.build import build, timm_pretrained
-from brainscore_itmaps.models.checkpoint import SUFFIXES, fill_from_tensors, read_tensors
+from brainscore_itmaps.models.checkpoint import fill_from_tensors, read_tensors
 from brainscore_itmaps.models.embedded import fill_from_package
 from brainscore_itmaps.models.from_keras import fill_from_keras
 from brainscore_itmaps.models.keras_layouts import LAYOUTS
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
-from brainscore_itmaps.models.names import refuse_unknown_model
+from brainscore_itmaps.models.names import KERAS_SUFFIXES, refuse_unknown_model, weight_file
 from brainscore_itmaps.models.network import Network, hash_of
 from brainscore_itmaps.models.spec import KerasWeights, ModelSpec, PackagedWeights
 from brainscore_itmaps.models.weights import fetch_weights, load_kept
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
 
-Weights = Literal["pretrained", "random"]
-KERAS_SUFFIXES = (".h5", ".hdf5", ".keras")
 
-
-def load_model(
-    name: str, weights: Weights | str | Path | None = None, seed: int = 0, *, progress: Report = silent
-) -> Network:
+def load_model(name: str, weights: str | Path | None = None, seed: int = 0, *, progress: Report = silent) -> Network:
     """Load a network.
 
     Parameters
@@ -45,13 +39,15 @@ def load_model(
 
     Raises
     ------
+    UsageError
+        When the weights are neither a word that we know nor a file.
     ModelError
         When the name is not known, the weights are missing, damaged or of another architecture, or the network's
         layers cannot be read as maps (Hiera).
     """
     refuse_unknown_model(name)
     weights = weights or "pretrained"
-    file = _weight_file(weights)
+    file = weight_file(weights)
     known = ZOO.get(name)
     architecture = known.architecture if known else name.removeprefix("timm:")
     options = known.options if known else {}
@@ -60,7 +56,7 @@ def load_model(
     if file is not None:
         module = build(architecture, seed, **options)
         notes = _fill_from_file(module, architecture, file, progress)
-        origin = f"{file} (sha256 {sha256(file)[:12]})"
+        origin = f"file {file} (sha256 {sha256(file)[:12]})"
     elif weights == "random":
         module = build(architecture, seed, **options)
         origin = f"random (seed {seed})"
@@ -89,18 +85,6 @@ def load_model(
     return Network(name, spec, module, origin, hash_of(module), *top1, notes=notes)
 
 
-def _weight_file(weights: str | Path) -> Path | None:
-    """The file that is meant, unless a word is."""
-    if isinstance(weights, str) and weights in get_args(Weights):
-        return None
-    file = Path(weights).expanduser()
-    if isinstance(weights, Path) or file.is_file() or file.suffix in (*SUFFIXES, *KERAS_SUFFIXES):
-        return file
-    raise UsageError(
-        f"There are no weights named {weights!r}.", f"Ask for {' or '.join(get_args(Weights))}, or name a file."
-    )
-
-
 def _fill_from_file(module: torch.nn.Module, architecture: str, file: Path, progress: Report) -> tuple[str, ...]:
     if file.suffix not in KERAS_SUFFIXES:
         fill_from_tensors(module, read_tensors(file), file, architecture)
@@ -127,7 +111,7 @@ def _timm_spec(name: str, module: torch.nn.Module) -> ModelSpec:
         interpolation=config["interpolation"],
         crop=config["crop_pct"],
         layers=committed_layers(module, config["input_size"][-1]),
-        readout=readout_layer(module, config["input_size"][-1]) or "global_pool",
+        readout=readout_layer(module, config["input_size"][-1]),
         visual_degrees=8,
         top1=None,
         top1_source=None,

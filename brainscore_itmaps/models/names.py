@@ -5,8 +5,12 @@ import re
 from functools import cache
 from pathlib import Path
 
-from brainscore_itmaps.errors import ModelError, nearest
+from brainscore_itmaps.errors import ModelError, UsageError, nearest
 from brainscore_itmaps.models.zoo import ZOO
+
+WEIGHTS = ("pretrained", "random")
+KERAS_SUFFIXES = (".h5", ".hdf5")
+WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", *KERAS_SUFFIXES)
 
 
 def refuse_unknown_model(name: str) -> None:
@@ -29,6 +33,26 @@ def refuse_unknown_model(name: str) -> None:
         raise ModelError(
             f"There is no network named {name!r}.", nearest(name, ZOO, f"Known: {', '.join(ZOO)}, timm:<name>.")
         )
+
+
+def weight_file(weights: str | Path) -> Path | None:
+    """The file that is meant by weights, or None where a word is.
+
+    Raises
+    ------
+    UsageError
+        When it is neither a word that we know nor the name of a file.
+    ModelError
+        When there is no such file.
+    """
+    if weights in WEIGHTS:
+        return None
+    file = Path(weights).expanduser()
+    if file.is_file():
+        return file
+    if isinstance(weights, Path) or file.suffix in WEIGHT_SUFFIXES:
+        raise ModelError(f"There is no file {file}.", "Name a file with weights.")
+    raise UsageError(f"There are no weights named {weights!r}.", f"Ask for {' or '.join(WEIGHTS)}, or name a file.")
 
 
 @cache

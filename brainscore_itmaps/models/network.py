@@ -1,7 +1,7 @@
 """A network that is ready to see pictures."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,6 @@ from PIL import Image
 from brainscore_itmaps.errors import ModelError, UsageError, one_line
 from brainscore_itmaps.models.build import build
 from brainscore_itmaps.models.spec import ModelSpec
-
-Transform = Callable[[Image.Image], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,8 +33,6 @@ class Network:
         ImageNet accuracy of these weights in percent and who measured it, where it is known.
     notes : tuple of str
         What was decided when it was loaded and a reader of its score should know.
-    transform : callable or None
-        Preprocessing of the user's own: takes one of Pillow's RGB images, gives a tensor (3, size, size).
     """
 
     name: str
@@ -47,7 +43,6 @@ class Network:
     top1: float | None = None
     top1_source: str | None = None
     notes: tuple[str, ...] = ()
-    transform: Transform | None = None
 
     def preprocess(self, images: Sequence[Path | Image.Image], whole: bool = True) -> torch.Tensor:
         """Read pictures and turn them into the network's input.
@@ -58,7 +53,7 @@ class Network:
             Pictures of any size; converted to RGB.
         whole : bool
             True: the whole picture is resized to the input, as a map needs it. False: resized and cropped at the
-            centre, as the network's ImageNet accuracy was measured. Preprocessing of one's own does what it does.
+            centre, as the network's ImageNet accuracy was measured.
 
         Returns
         -------
@@ -66,7 +61,7 @@ class Network:
         """
         from timm.data import create_transform
 
-        transform = self.transform or create_transform(
+        transform = create_transform(
             input_size=self.spec.size,
             interpolation=self.spec.interpolation,
             mean=self.spec.mean,
@@ -79,12 +74,6 @@ class Network:
             with image if isinstance(image, Image.Image) else Image.open(image) as picture:
                 inputs.append(transform(picture.convert("RGB")))
         return torch.stack(inputs)
-
-    @property
-    def preprocessing(self) -> tuple[object, ...]:
-        """What tells one preprocessing from another."""
-        own = (self.transform,) if self.transform is not None else ()
-        return (self.spec.size, self.spec.mean, self.spec.std, self.spec.interpolation, *map(repr, own))
 
 
 def on_device(network: Network, device: str = "auto") -> Network:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-GROUPS = ("harmonized", "CNN", "transformer", "hybrid", "self-supervised", "robust", "extra data", "own")
-
 
 @dataclass(frozen=True)
 class PackagedWeights:
@@ -36,37 +34,15 @@ class KerasWeights:
     Attributes
     ----------
     url : str
-    size, sha256 : int, str or None
+    sha256 : str or None
         Of the file, where its authors state them; otherwise the first one that was fetched is recorded.
     licence : str
         As stated, or "not stated".
     """
 
     url: str
-    size: int | None = None
     sha256: str | None = None
     licence: str = "not stated"
-
-
-@dataclass(frozen=True)
-class TimmWeights:
-    """Weights that timm's own hub brings and checks.
-
-    Attributes
-    ----------
-    name : str
-        Architecture and tag: ``resnet50.tv_in1k``.
-    licence : str
-        As timm states it.
-    """
-
-    name: str
-    licence: str
-
-    @property
-    def url(self) -> str:
-        """Page of the weights."""
-        return f"https://huggingface.co/timm/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -79,8 +55,8 @@ class ModelSpec:
         Name for ``--model`` and for Brain-Score.
     architecture : str
         Name of the timm architecture.
-    weights : PackagedWeights, KerasWeights, TimmWeights or None
-        None: weights of the user's own.
+    weights : PackagedWeights, KerasWeights or None
+        None: timm's own pretrained weights.
     size : int
         Height and width of the input in pixels.
     mean, std : three floats
@@ -91,7 +67,7 @@ class ModelSpec:
         Share of the picture's side that is kept for classification. Maps always use the whole picture.
     layers : dict
         Layer committed to each of V1, V2, V4 and IT.
-    readout : str
+    readout : str or None
         Layer for behaviour.
     visual_degrees : int
         Field of view that Brain-Score's other benchmarks assume.
@@ -100,30 +76,24 @@ class ModelSpec:
     citation : str
         BibTeX entry.
     group : str
-        One of :data:`GROUPS`.
-    parameters : int or None
-        How many numbers are learnt.
-    title : str
-        Name for people.
+        "harmonized" or "CNN"; empty where it is not known.
     options : dict
         For :func:`brainscore_itmaps.models.build.build`.
     """
 
     identifier: str
     architecture: str
-    weights: PackagedWeights | KerasWeights | TimmWeights | None
+    weights: PackagedWeights | KerasWeights | None
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: str
     crop: float
     layers: dict[str, str]
-    readout: str
+    readout: str | None
     visual_degrees: int
     top1: float | None
     top1_source: str | None
     citation: str
-    group: str = "own"
-    parameters: int | None = None
-    title: str = ""
+    group: str = ""
     options: dict[str, Any] = field(default_factory=dict)

