@@ -13,8 +13,9 @@ from brainscore_itmaps import load_model
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.models import keras_layouts
 from brainscore_itmaps.models.harmonized import HARMONIZED
+from brainscore_itmaps.models.kept import CONVERTED, RECORD, folder_of, kept_weights
 from brainscore_itmaps.models.layers import map_shapes
-from brainscore_itmaps.models.weights import CONVERTED, RECORD, fetch_weights, folder_of, kept_weights
+from brainscore_itmaps.models.weights import fetch_weights
 from brainscore_itmaps.models.zoo import ZOO
 
 LAYOUTS = {
@@ -247,7 +248,7 @@ def test_converted_weights_that_were_changed_are_refused(tmp_path, monkeypatch, 
 def test_offline_says_what_to_bring(tmp_path, monkeypatch):
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path))
     monkeypatch.setenv("ITMAPS_OFFLINE", "1")
-    with pytest.raises(ModelError, match=r"Bring https://.*levit_small_harmonized\.h5 .*--weights FILE"):
+    with pytest.raises(ModelError, match=r"Bring https://.*levit_small_harmonized\.h5 .*levit_128 --from FILE"):
         load_model("harmonized_levit_128")
     assert not list(tmp_path.rglob("model.*"))
 

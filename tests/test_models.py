@@ -177,7 +177,7 @@ def test_weights_that_do_not_exist_are_refused_not_replaced():
         load_model("efficientnet_lite0", weights="Random")
 
 
-def test_a_row_without_packaged_weights_gets_timm_s_pretrained_ones(monkeypatch):
+def test_a_row_with_timm_s_weights_gets_them_through_timm(monkeypatch):
     asked = []
 
     def create(name, pretrained=False):
@@ -185,10 +185,11 @@ def test_a_row_without_packaged_weights_gets_timm_s_pretrained_ones(monkeypatch)
         return build(name)
 
     build = timm.create_model
-    monkeypatch.setitem(ZOO, "efficientnet_lite0", replace(ZOO["efficientnet_lite0"], weights=None))
     monkeypatch.setattr(timm, "create_model", create)
-    assert load_model("efficientnet_lite0").weights == "timm tf_efficientnet_lite0.in1k"
-    assert asked == [("tf_efficientnet_lite0", True)]
+    network = load_model("resnet50_timm_baseline")
+    assert (network.name, network.weights, network.top1) == ("resnet50_timm_baseline", "timm resnet50.tv_in1k", 76.156)
+    assert network.spec is ZOO["resnet50_timm_baseline"]
+    assert asked == [("resnet50.tv_in1k", True)]
     assert load_model("timm:test_vit").name == "timm:test_vit.r160_in1k"
 
 

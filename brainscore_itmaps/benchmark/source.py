@@ -94,7 +94,9 @@ def network_source(
 
     device = next(network.module.parameters()).device
     preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view, reference_compat)
-    content = f"{network.module!r} {spec.architecture} {network.sha256} {preprocessing} {device.type}"
+    content = None
+    if not network.own_code:
+        content = f"{network.module!r} {spec.architecture} {network.sha256} {preprocessing} {device.type}"
 
     def read(recording: Recording, wanted: Sequence[str], kept: bool, progress: Report) -> dict[str, LayerFeatures]:
         if view == "fixation":
@@ -131,22 +133,25 @@ def _fixated(
     network: Network,
     recording: Recording,
     layers: Sequence[str],
-    content: str,
+    content: str | None,
     batch_size: int,
     kept: bool,
     progress: Report,
 ) -> dict[str, LayerFeatures]:
-    """One picture after the other, each kept at once: memory stays that of one picture, and a killed run goes on."""
+    """One picture after the other, each kept at once: memory stays that of one picture, and a killed run goes on.
+
+    Of a network that cannot be told from others nothing is kept.
+    """
     grid, degrees = recording.grid, network.spec.visual_degrees
     pictures: dict[str, list[NDArray[np.float64]]] = {layer: [] for layer in layers}
     for done, image in enumerate(recording.images):
         where = [grid.y.tolist(), grid.x.tolist(), grid.extent, sha256(image)]
         keys = {layer: store.key_of(fixated=content, layer=layer, where=where) for layer in layers}
-        found = {layer: store.look_up(key) if kept else None for layer, key in keys.items()}
+        found = {layer: store.look_up(key) if kept and content else None for layer, key in keys.items()}
         missing = [layer for layer in layers if "units" not in (found[layer] or {})]
         answered = fixated_features(network, image, missing, grid, degrees, batch_size) if missing else {}
         for layer in layers:
-            if layer in answered:
+            if layer in answered and content:
                 store.keep(keys[layer], {"units": answered[layer]})
             pictures[layer].append(answered[layer] if layer in answered else found[layer]["units"])  # type: ignore[index]
         progress("bringing positions to the centre of view", done + 1, len(recording.images))

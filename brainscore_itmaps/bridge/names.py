@@ -5,7 +5,7 @@ from pathlib import Path
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
-from brainscore_itmaps.models.names import refuse_unknown_model, timm_architectures, weight_file
+from brainscore_itmaps.models.names import is_own, refuse_unknown_model, timm_architectures, weight_file
 from brainscore_itmaps.models.zoo import ZOO
 
 
@@ -14,6 +14,7 @@ def refuse_unknown(
     benchmark: str | None,
     weights: str | Path = "pretrained",
     elsewhere: bool = False,
+    arch: str | None = None,
 ) -> None:
     """Refuse names that nothing has, in well under a second: no network library is imported.
 
@@ -25,6 +26,8 @@ def refuse_unknown(
         Asked of the model.
     elsewhere : bool
         Let benchmarks of Brain-Score's own pass.
+    arch : str, optional
+        Architecture of a file of weights.
 
     Raises
     ------
@@ -46,16 +49,20 @@ def refuse_unknown(
                 f"`brainscore score --model {model} --benchmark {benchmark}` scores it, and score_elsewhere in Python.",
             )
     weight_file(weights)
-    if model is None or model in ZOO:
+    if model is None:
         return
-    if model.startswith("timm:"):
-        refuse_unknown_model(model)
+    if is_ours(model) or arch is not None:
+        refuse_unknown_model(model, arch)
+        if is_own(model) and weights != "pretrained":
+            raise UsageError(f"{model} brings its weights.", f"Leave out --weights, or give --model {arch or 'NAME'}.")
         return
     known = identifiers("models")
     if model not in known:
         if model.split(".")[0] in timm_architectures():
             raise ModelError(f"There is no model named {model!r}, but timm has one.", f"Use --model timm:{model}.")
-        named = f"Known: {', '.join(ZOO)}, timm:<any timm name>, and {len(known)} identifiers of Brain-Score's models."
+        named = (
+            f"`brainscore models list` shows ours; also timm:<any timm name> and {len(known)} models of Brain-Score's."
+        )
         raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *known], named))
     if weights != "pretrained":
         raise UsageError(
@@ -71,7 +78,7 @@ def is_folder_of_maps(benchmark: str) -> bool:
 
 def is_ours(model: str) -> bool:
     """Is this a network that our own hooks read? Otherwise Brain-Score loads it."""
-    return model in ZOO or model.startswith("timm:")
+    return model in ZOO or model.startswith("timm:") or is_own(model)
 
 
 def is_elsewhere(benchmark: str) -> bool:

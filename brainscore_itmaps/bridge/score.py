@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from brainscore_itmaps.benchmark.attribution import network_attribution
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import Options, evaluate
@@ -24,19 +26,22 @@ from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.features.screen import placed_on_screen
 from brainscore_itmaps.models.load import load_model as load_network
 from brainscore_itmaps.models.network import Network, on_device
+from brainscore_itmaps.models.own import Preprocessing, borrowed
 from brainscore_itmaps.progress import Report, silent
 
 GUEST = {"BS_INSTALL_DEPENDENCIES": "no"}
 
 
 def score(
-    model: str | Network,
+    model: str | Network | torch.nn.Module,
     benchmark: str | Path | Recording = "it_maps_simulated",
     layers: str | Sequence[str] | None = None,
     *,
     window: tuple[int, int] | str | None = None,
     weights: str | Path = "pretrained",
     seed: int = 0,
+    arch: str | None = None,
+    preprocessing: Preprocessing | None = None,
     batch_size: int = BATCH_SIZE,
     device: str = "auto",
     attribution: str = "gradient",
@@ -53,8 +58,9 @@ def score(
 
     Parameters
     ----------
-    model : str or Network
-        A name from the zoo, ``timm:<name>``, any model identifier of Brain-Score, or a loaded network.
+    model : str, Network or torch.nn.Module
+        A name from the zoo, ``timm:<name>``, any model identifier of Brain-Score, a network of your own as
+        :func:`brainscore_itmaps.load_model` takes it, or a loaded network. A module is given back as it was.
     benchmark : str or Recording
         A name from our catalogue; or a recording, or the folder that it was saved in.
     layers : str or sequence of str, optional
@@ -66,6 +72,8 @@ def score(
         Random weights must be asked for, and the result says so. A file: see :func:`brainscore_itmaps.load_model`.
     seed : int
         Of random weights.
+    arch, preprocessing
+        Of a network of your own: see :func:`brainscore_itmaps.load_model`.
     batch_size : int
         Pictures shown at once; changes the memory it takes, not the score.
     device : str
@@ -87,10 +95,27 @@ def score(
     DataError
         When a recording cannot be had or scored.
     """
+    if isinstance(model, torch.nn.Module):
+        with borrowed(model):
+            given = None if weights == "pretrained" else weights  # which it refuses
+            network = load_network(model, given, arch=arch, preprocessing=preprocessing)
+            return score(
+                network,
+                benchmark,
+                layers,
+                window=window,
+                batch_size=batch_size,
+                device=device,
+                attribution=attribution,
+                reference_compat=reference_compat,
+                fresh=fresh,
+                progress=progress,
+            )
     if not isinstance(model, str | Network):
+        raise UsageError(f"A {type(model).__name__} is no network.", "Give a name, or a torch.nn.Module.")
+    if preprocessing is not None and not (isinstance(model, str) and is_ours(model)):
         raise UsageError(
-            f"A {type(model).__name__} does not say how its pictures are preprocessed or which layer to read.",
-            "Give a name, or put it into a brainscore_itmaps.models.network.Network with a ModelSpec that says so.",
+            f"{getattr(model, 'name', model)} has its own preprocessing.", "It is for modules and files of weights."
         )
     if isinstance(benchmark, Path):
         benchmark = str(benchmark)
@@ -101,7 +126,7 @@ def score(
     if batch_size < 1:
         raise UsageError(f"Batches of {batch_size} pictures cannot be shown.", "Give 1 or more.")
     named = model if isinstance(model, str) else None
-    refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, weights)
+    refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, weights, arch=arch)
     recordings = recordings_of(benchmark, window, reference_compat, progress)
     spec = (CATALOGUE.get(benchmark) if isinstance(benchmark, str) else None) or of_recording(recordings[0])
     label = [window if isinstance(window, str) else "-".join(map(str, window or ()))]
@@ -110,8 +135,9 @@ def score(
     if named is not None and not is_ours(named):
         return _score_through_brain_score(named, spec, recordings, options, layers, progress)
     progress("loading the network", 0, 1)
-    loaded = load_network(model, weights, seed, progress=progress) if isinstance(model, str) else model
-    network = on_device(loaded, device)
+    if isinstance(model, str):
+        model = load_network(model, weights, seed, arch=arch, preprocessing=preprocessing, progress=progress)
+    network = on_device(model, device)
     attribute = network_attribution(network, attribution) if spec.measure == "attribution" else None
     source = network_source(network, layers, spec.view, batch_size, reference_compat, attribute)
     if spec.view == "screen":
@@ -168,7 +194,9 @@ def _score_through_brain_score(
             raise _of_theirs(model, error) from error
 
 
-def score_elsewhere(model: str, benchmark: str, weights: str = "pretrained", seed: int = 0) -> Any:
+def score_elsewhere(
+    model: str, benchmark: str, weights: str = "pretrained", seed: int = 0, arch: str | None = None
+) -> Any:
     """Score a network on a benchmark of Brain-Score's own.
 
     Without its runs of pip, without a pickle of the score in its folder, and without what it prints.
@@ -179,7 +207,7 @@ def score_elsewhere(model: str, benchmark: str, weights: str = "pretrained", see
         A name from the zoo, ``timm:<name>``, or any model identifier of Brain-Score.
     benchmark : str
         An identifier of Brain-Score's.
-    weights, seed
+    weights, seed, arch
         As in :func:`score`.
 
     Returns
@@ -207,7 +235,7 @@ def score_elsewhere(model: str, benchmark: str, weights: str = "pretrained", see
             if is_ours(model):
                 from brainscore_itmaps.bridge.models import brain_model
 
-                candidate = brain_model(load_network(model, weights, seed))
+                candidate = brain_model(load_network(model, weights, seed, arch=arch))
             else:
                 candidate = load_model(model)
             with without_bars():

@@ -11,6 +11,7 @@ import typer
 from brainscore_itmaps.cli.data import data
 from brainscore_itmaps.cli.doctor import doctor
 from brainscore_itmaps.cli.link import link, unlink
+from brainscore_itmaps.cli.models import models
 from brainscore_itmaps.cli.results import results
 from brainscore_itmaps.cli.score import score
 from brainscore_itmaps.cli.terminal import errors
@@ -27,6 +28,7 @@ app.command()(doctor)
 app.command()(link)
 app.command()(unlink)
 app.add_typer(data, name="data")
+app.add_typer(models, name="models")
 app.add_typer(results, name="results")
 
 

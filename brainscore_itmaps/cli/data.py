@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from brainscore_itmaps.cli.data_show import check, info, orient, package
+from brainscore_itmaps.cli.fetch_options import refuse_options
 from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable
@@ -37,12 +38,7 @@ def fetch(
     from brainscore_itmaps.data import sources
     from brainscore_itmaps.settings import Settings
 
-    if file is not None and url is not None:
-        raise UsageError("--from and --url exclude each other.", "Give the file, or the mirror.")
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url} is no address that can be downloaded from.", "Give one that begins with https://.")
-    if sha256 is not None and not (len(sha256) == 64 and set(sha256.lower()) <= set("0123456789abcdef")):
-        raise UsageError(f"{sha256!r} is not a sha256.", "It has 64 digits from 0 to 9 and a to f.")
+    refuse_options(file, url, sha256)
     with progress_bar() as progress:
         held = sources.fetch(
             url=url,

@@ -9,8 +9,8 @@ import typer
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.names import is_elsewhere, refuse_unknown
-from brainscore_itmaps.cli.score_print import print_elsewhere, print_json, print_result
-from brainscore_itmaps.cli.terminal import progress_bar, say
+from brainscore_itmaps.cli.score_print import print_elsewhere, print_result
+from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
 from brainscore_itmaps.settings import Settings
@@ -30,7 +30,8 @@ def score(
             "-m",
             "--model_identifier",
             "--model-identifier",
-            help="efficientnet_lite0, timm:<any timm name>, or a model identifier of Brain-Score's.",
+            help="A name of `brainscore models list`, timm:<any timm name>, a model identifier of Brain-Score's, "
+            "a file of weights with --arch, or my_file.py:function.",
         ),
     ],
     benchmark: Annotated[
@@ -62,6 +63,9 @@ def score(
             "harmonized network its Keras .h5 file."
         ),
     ] = "pretrained",
+    arch: Annotated[
+        str | None, typer.Option(help="Architecture of a file of weights: a name of timm's, or of ours.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of random weights; 0 by default.")
     ] = None,
@@ -86,7 +90,7 @@ def score(
     """Score a network: as a table, a JSON, a CSV and an NPZ file. What is interrupted goes on when it is run again."""
     elsewhere = is_elsewhere(benchmark)
     chosen = layers if layers in (None, "all") else [name.strip() for name in str(layers).split(",") if name.strip()]
-    refuse_unknown(model, benchmark, weights, elsewhere)
+    refuse_unknown(model, benchmark, weights, elsewhere, arch)
     if seed is not None and weights != "random":
         raise UsageError("--seed is the seed of random weights.", "Add --weights random, or leave --seed out.")
     if figure is not None and figure.suffix.lower() not in DRAWABLE:
@@ -106,7 +110,7 @@ def score(
                 f"{benchmark} is a benchmark of Brain-Score's own: it reads the layers and windows that it wants.",
                 "Leave out --layers, --window, --figure and --reference-compat.",
             )
-        score_on_theirs(model, benchmark, weights, seed or 0, folder, as_json, quiet)
+        score_on_theirs(model, benchmark, weights, seed or 0, arch, folder, as_json, quiet)
         return
 
     with progress_bar(shown=not quiet) as progress:
@@ -120,6 +124,7 @@ def score(
             window=window_asked(window),
             weights=weights,
             seed=seed or 0,
+            arch=arch,
             batch_size=batch_size,
             device=device,
             attribution=attribution,
@@ -148,6 +153,7 @@ def score_on_theirs(
     benchmark: str,
     weights: str,
     seed: int,
+    arch: str | None,
     folder: Path,
     as_json: bool,
     quiet: bool,
@@ -158,7 +164,7 @@ def score_on_theirs(
         from brainscore_itmaps.bridge.elsewhere import described
         from brainscore_itmaps.bridge.score import score_elsewhere
 
-        told = described(score_elsewhere(model, benchmark, weights, seed), model, benchmark)
+        told = described(score_elsewhere(model, benchmark, weights, seed, arch), model, benchmark)
     stem = re.sub(r"[^\w.-]+", "-", f"{model}--{benchmark}")
     file = folder / f"{stem}.json"
     try:

@@ -1,7 +1,5 @@
 """How a result looks on the terminal."""
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
@@ -10,15 +8,6 @@ from brainscore_itmaps.cli.terminal import NARROW, output, say
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import ArrayResult, Result
-
-
-def print_json(told: dict[str, Any], file: Path | None = None) -> None:
-    """Print, or write, as JSON."""
-    text = json.dumps(told, indent=1, allow_nan=False)
-    if file is None:
-        say(text)
-    else:
-        file.write_text(text + "\n", encoding="utf-8")
 
 
 def print_result(result: "Result") -> None:

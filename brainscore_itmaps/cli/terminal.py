@@ -1,9 +1,12 @@
 """Where output goes: numbers to standard output, progress and errors to standard error."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -38,6 +41,15 @@ def say(what: str | Table) -> None:
         raise OutputError(
             f"The output could not be written: {error.strerror}.", "Files named before this are complete."
         ) from error
+
+
+def print_json(told: Any, file: Path | None = None) -> None:
+    """Print, or write, as JSON."""
+    text = json.dumps(told, indent=1, allow_nan=False)
+    if file is None:
+        say(text)
+    else:
+        file.write_text(text + "\n", encoding="utf-8")
 
 
 def errors() -> Console:

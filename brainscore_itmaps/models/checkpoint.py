@@ -49,6 +49,21 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def classes_in(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> int | None:
+    """How many classes weights are for, by timm's name of the classifier.
+
+    Returns
+    -------
+    int or None
+        0 when there is no classifier among them; None when timm does not say what it is called.
+    """
+    named = (getattr(module, "pretrained_cfg", None) or {}).get("classifier")
+    for classifier in (named,) if isinstance(named, str) else named or ():
+        weight = tensors.get(f"{classifier}.weight")
+        return 0 if weight is None else len(weight)
+    return None
+
+
 def fill_from_tensors(module: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path, architecture: str) -> None:
     """Fill a network: every tensor is used, every parameter filled.
 

@@ -24,12 +24,13 @@ def _harmonized(
     name: str,
     architecture: str,
     file: str,
+    title: tuple[str, int],
     accuracy: tuple[float, str],
     layers: str,
     readout: str,
     **options: Any,
 ) -> ModelSpec:
-    top1, source = accuracy
+    (shown, parameters), (top1, source) = title, accuracy
     return ModelSpec(
         identifier=f"harmonized_{name}",
         architecture=architecture,
@@ -47,6 +48,8 @@ def _harmonized(
         citation=FEL_2022,
         group="harmonized",
         options=options,
+        title=f"Harmonized {shown}",
+        parameters=parameters,
     )
 
 
@@ -57,6 +60,7 @@ HARMONIZED = {
             "resnet50",
             "resnet50",
             "resnet50v2_harmonized.h5",  # the file is of version 1.5, despite its name
+            ("ResNet-50", 25_557_032),
             (77.2, FIRST_FIGURE),
             "layer1 layer2 layer3.2 layer3",
             "global_pool",
@@ -66,6 +70,7 @@ HARMONIZED = {
             "vgg16",
             "vgg16",
             "vgg16_harmonized.h5",
+            ("VGG16", 138_357_544),
             (69.3, FIRST_FIGURE),
             "features.8 features.15 features.22 features.29",
             "head.global_pool",
@@ -74,6 +79,7 @@ HARMONIZED = {
             "efficientnet_b0",
             "tf_efficientnet_b0",
             "efficientnetB0_harmonized.h5",
+            ("EfficientNet-B0", 5_288_548),
             (75.8, IT_FIGURE),
             "blocks.1 blocks.2 blocks.3 blocks.4",
             "global_pool",
@@ -82,6 +88,7 @@ HARMONIZED = {
             "vit_b16",
             "vit_base_patch16_224",
             "vit-b16_harmonized.h5",
+            ("ViT-B/16", 86_567_656),
             (75.7, FIRST_FIGURE),
             "blocks.1 blocks.3 blocks.5 blocks.7",
             "fc_norm",
@@ -90,6 +97,7 @@ HARMONIZED = {
             "convnext_tiny",
             "convnext_tiny",
             "convnext_tiny_harmonized.h5",
+            ("ConvNeXt-T", 28_589_128),
             (77.5, IT_FIGURE),
             "stages.0 stages.1 stages.2.blocks.4 stages.2",
             "head.flatten",
@@ -98,6 +106,7 @@ HARMONIZED = {
             "maxvit_tiny",
             "maxvit_tiny_tf_224",
             "maxvit_tiny_harmonized.h5",
+            ("MaxViT-T", 30_916_528),
             (78.4, IT_FIGURE),
             "stages.0 stages.1 stages.2.blocks.2 stages.2",
             "head.pre_logits",
@@ -106,6 +115,7 @@ HARMONIZED = {
             "levit_128",
             "levit_128",
             "levit_small_harmonized.h5",
+            ("LeViT-128", 8_828_168),
             (75.4, IT_FIGURE),
             "stages.0.blocks.0 stages.0.blocks.1 stages.0.blocks.2 stages.0",
             "head.bn",

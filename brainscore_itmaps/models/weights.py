@@ -1,7 +1,7 @@
-"""Published weights that are converted once, and kept with a record of what they were."""
+"""Weights that are brought once, converted if need be, and kept with a record of what they were."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,76 +14,39 @@ from brainscore_itmaps.files import sha256 as hash_of_file
 from brainscore_itmaps.models.build import build
 from brainscore_itmaps.models.checkpoint import fill_from_tensors, read_tensors
 from brainscore_itmaps.models.from_keras import fill_from_keras
+from brainscore_itmaps.models.kept import CONVERTED, RECORD, Kept, folder_of, kept_weights, recorded
 from brainscore_itmaps.models.network import hash_of
 from brainscore_itmaps.models.spec import KerasWeights, ModelSpec
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import Settings
 
-CONVERTED = "model.safetensors"
-RECORD = "model.json"
 SET_HOME = "Set ITMAPS_HOME to a folder that you may write to."
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What the weights of a network were when they were converted; later downloads are held to it.
-
-    Attributes
-    ----------
-    identifier : str
-    origin : str
-        Address or file that they came from.
-    published : bool
-        They came from the address that the authors publish.
-    file_sha256, file_size : str, int
-        Of the Keras file.
-    converted_sha256, converted_size : str, int
-        Of ``model.safetensors``.
-    parameters_sha256 : str
-        Of the network: names, shapes and values of all parameters and buffers.
-    recorded : str
-        When, UTC.
-    notes : list of str
-        What was decided in converting.
-    """
-
-    identifier: str
-    origin: str
-    published: bool
-    file_sha256: str
-    file_size: int
-    converted_sha256: str
-    converted_size: int
-    parameters_sha256: str
-    recorded: str
-    notes: list[str]
-
-
-def folder_of(spec: ModelSpec) -> Path:
-    """Where the converted weights of a network are kept."""
-    return Settings.from_environment().home / "weights" / spec.identifier
-
-
-def kept_weights(spec: ModelSpec) -> Kept | None:
-    """What is recorded of a network's weights, where the converted file is there too."""
-    recorded, file = _record(spec), folder_of(spec) / CONVERTED
-    whole = recorded is not None and file.is_file() and file.stat().st_size == recorded.converted_size
-    return recorded if whole else None
-
-
-def fetch_weights(spec: ModelSpec, file: Path | None = None, progress: Report = silent) -> Kept:
-    """Bring a network's published Keras file, convert it, and record what it was.
+def fetch_weights(
+    spec: ModelSpec,
+    file: Path | None = None,
+    *,
+    url: str | None = None,
+    sha256: str | None = None,
+    progress: Report = silent,
+) -> Kept:
+    """Bring the file of a network's weights, convert it, and record what it was.
 
     Nothing is written before the whole file is read and every tensor of it is in its place. Where the authors state no
     checksum, the first file that is in order is recorded, and from then on no other one is taken. Processes that ask at
-    the same time wait for one download. The Keras file is not kept.
+    the same time wait for one download. The file itself is not kept.
 
     Parameters
     ----------
     spec : ModelSpec
-        Of a network whose weights are a :class:`KerasWeights`.
+        Of a network whose weights are a :class:`KerasWeights`; with ``file``, of any but packaged ones.
     file : Path, optional
-        A Keras file that is on disk already; nothing is downloaded.
+        A file that is on disk already; nothing is downloaded.
+    url : str, optional
+        A mirror of the published file.
+    sha256 : str, optional
+        What the file's hash must be.
     progress : callable
         Told (what is being done, steps done, steps in all).
 
@@ -94,25 +57,27 @@ def fetch_weights(spec: ModelSpec, file: Path | None = None, progress: Report = 
     DataError, InstallationError
         When the server has no such file, the network fails, or the folder cannot be written to.
     """
-    assert isinstance(spec.weights, KerasWeights)
-    folder, url = folder_of(spec), spec.weights.url
+    folder = folder_of(spec)
     if file is None and (kept := kept_weights(spec)) is not None:
+        _refuse_other(kept.file_sha256, sha256, f"What is kept of {spec.identifier}", "as you asked for")
         return kept
     with locked(folder, SET_HOME, progress):
         if file is not None:
-            return _convert(spec, file, str(file), progress)
+            return _convert(spec, file, str(file), sha256, progress)
         if (kept := kept_weights(spec)) is not None:  # while we waited, another process brought it
             return kept
-        give = f"brainscore score --model {spec.identifier} --weights FILE"
+        assert isinstance(spec.weights, KerasWeights)
+        origin = url or spec.weights.url
+        give = f"brainscore models fetch {spec.identifier} --from FILE"
         if Settings.from_environment().offline:
             raise ModelError(
                 f"The weights of {spec.identifier} are not here, and offline mode forbids fetching them.",
-                f"Bring {url} and give it with `{give}`.",
+                f"Bring {origin} and give it with `{give}`.",
             )
-        candidate = folder / f".candidate-{Path(url).name}"
+        candidate = folder / f".candidate-{Path(spec.weights.url).name}"
         try:
-            download(url, candidate, sha256=spec.weights.sha256, progress=progress, give=give)
-            return _convert(spec, candidate, url, progress)
+            download(origin, candidate, sha256=sha256 or spec.weights.sha256, progress=progress, give=give)
+            return _convert(spec, candidate, origin, sha256, progress)
         finally:
             candidate.unlink(missing_ok=True)
 
@@ -134,16 +99,22 @@ def load_kept(spec: ModelSpec, module: torch.nn.Module, kept: Kept) -> None:
         raise ModelError(f"{file} gives other parameters than it did when it was converted.", fix)
 
 
-def _convert(spec: ModelSpec, file: Path, origin: str, progress: Report) -> Kept:
+def _convert(spec: ModelSpec, file: Path, origin: str, sha256: str | None, progress: Report) -> Kept:
     from safetensors.torch import save_file
 
-    assert isinstance(spec.weights, KerasWeights)
+    if not file.is_file():
+        raise ModelError(f"There is no file {file}.", "Name a file with weights.")
     hashed = hash_of_file(file)
-    before = _record(spec)
-    _refuse_other(hashed, spec.weights.sha256, origin, "as its authors publish it")
+    before, stated = recorded(spec), getattr(spec.weights, "sha256", None)
+    _refuse_other(hashed, sha256, origin, "as you asked for")
+    _refuse_other(hashed, stated, origin, "as its authors publish it")
     _refuse_other(hashed, before.file_sha256 if before else None, origin, f"as recorded in {folder_of(spec) / RECORD}")
     module = build(spec.architecture, 0, **spec.options)
-    notes = fill_from_keras(module, spec.architecture, file, progress)
+    notes: tuple[str, ...] = ()
+    if isinstance(spec.weights, KerasWeights):
+        notes = fill_from_keras(module, spec.architecture, file, progress)
+    else:
+        fill_from_tensors(module, read_tensors(file), file, spec.architecture)
     with replacing(folder_of(spec) / CONVERTED, SET_HOME) as beside:
         tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
         save_file(tensors, beside, {"format": "pt", "network": spec.identifier, "origin": origin})
@@ -151,7 +122,7 @@ def _convert(spec: ModelSpec, file: Path, origin: str, progress: Report) -> Kept
     kept = Kept(
         identifier=spec.identifier,
         origin=origin,
-        published=origin == spec.weights.url,
+        published=hashed == stated or origin == getattr(spec.weights, "url", None),
         file_sha256=hashed,
         file_size=file.stat().st_size,
         converted_sha256=converted,
@@ -163,16 +134,6 @@ def _convert(spec: ModelSpec, file: Path, origin: str, progress: Report) -> Kept
     with replacing(folder_of(spec) / RECORD, SET_HOME) as beside:
         beside.write_text(json.dumps(asdict(kept), indent=1) + "\n", encoding="utf-8")
     return kept
-
-
-def _record(spec: ModelSpec) -> Kept | None:
-    file = folder_of(spec) / RECORD
-    if not file.is_file():
-        return None
-    try:
-        return Kept(**json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{file} is damaged.", "Remove it; the weights are then fetched again.") from error
 
 
 def _refuse_other(found: str, expected: str | None, what: str, said: str) -> None:

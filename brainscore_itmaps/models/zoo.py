@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from brainscore_itmaps.models.baselines import BASELINES
 from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
 
@@ -37,6 +38,8 @@ _lite0 = ModelSpec(
     top1_source="timm results for tf_efficientnet_lite0.in1k at 224 pixels",
     citation=TAN_LE_2019,
     group="CNN",
+    title="EfficientNet-Lite0",
+    parameters=4_652_008,
 )
 _lite1 = replace(
     _lite0,
@@ -54,6 +57,8 @@ _lite1 = replace(
     crop=0.882,
     top1=76.674,
     top1_source="timm results for tf_efficientnet_lite1.in1k at 240 pixels",
+    title="EfficientNet-Lite1",
+    parameters=5_416_680,
 )
 _lite2 = replace(
     _lite0,
@@ -71,7 +76,9 @@ _lite2 = replace(
     crop=0.89,
     top1=77.470,
     top1_source="timm results for tf_efficientnet_lite2.in1k at 260 pixels",
+    title="EfficientNet-Lite2",
+    parameters=6_092_072,
 )
 
 EMBEDDED = {spec.identifier: spec for spec in (_lite0, _lite1, _lite2)}
-ZOO = EMBEDDED | HARMONIZED
+ZOO = EMBEDDED | HARMONIZED | BASELINES

@@ -1,0 +1,49 @@
+"""To which of the groups of the published figures a network belongs."""
+
+import re
+
+from brainscore_itmaps.models.names import timm_families
+
+GROUPS = ("harmonized", "CNN", "transformer", "hybrid", "self-supervised", "robust", "extra data")
+
+# files of timm; every other one holds convolutional networks, or such without attention
+TRANSFORMERS = re.compile(
+    r"beit|cait|crossvit|davit|deepseek_vit|deit|eva|gemma4_vit|hiera\w*|mvitv2|naflexvit|nest|pit|pvt_v2|qwen3_vit|"
+    r"swin_transformer\w*|tnt|twins|vision_transformer|vision_transformer_(relpos|sam)|volo|xcit"
+)
+HYBRIDS = re.compile(
+    r"byoanet|coat|convit|cpubone|edgenext|efficientformer\w*|efficientvit_\w+|fastvit|gcvit|iformer|levit|lowformer|"
+    r"maxxvit|metaformer|mobilevit|nextvit|shvit|swiftformer|tiny_vit|visformer|vision_transformer_hybrid|vitamin"
+)
+# parts of timm's tags
+ROBUST = re.compile(r"ap|adv")
+UNLABELLED = re.compile(r"mae|fcmae|dino\w*|mim|ijepa|seer|lvd\d+m|sat\d+m|eupe")
+MORE_DATA = re.compile(
+    r"in(w?2[12]|12)k|ig1b|yfcc\w+|jft|laion\w*|ssld|swag|6m|m3[08]m|\w*datacomp\w*|dfn\w+|webli|openai"
+)
+
+
+def group_of(timm_name: str) -> str:
+    """Group of a network of timm, as far as its tag and its family tell.
+
+    The tag comes first: trained on adversarial examples ("robust": AdvProp, ensemble adversarial training); without
+    labels before ("self-supervised"); with pictures beyond ImageNet-1k ("extra data"). Otherwise the architecture:
+    "transformer", "hybrid" of convolutions and attention, or "CNN" for all the rest.
+
+    Parameters
+    ----------
+    timm_name : str
+        With or without a tag; a bare name goes by its architecture alone.
+    """
+    architecture, _, tag = timm_name.partition(".")
+    parts = tag.split("_")
+    for group, pattern in (("robust", ROBUST), ("self-supervised", UNLABELLED), ("extra data", MORE_DATA)):
+        if any(pattern.fullmatch(part) for part in parts):
+            return group
+    if tag and "in1k" not in parts:
+        return "extra data"
+    family = timm_families().get(architecture, "")
+    for group, pattern in (("transformer", TRANSFORMERS), ("hybrid", HYBRIDS)):
+        if pattern.fullmatch(family):
+            return group
+    return "CNN"
