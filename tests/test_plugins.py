@@ -81,6 +81,7 @@ def test_links_are_real_folders_of_links_and_are_removed_without_a_trace(host):
         "data/itmaps_arcaro2020",
         "data/itmaps_simulated",
         "metrics/itmaps_metrics",
+        "models/itmaps_baselines",
         "models/itmaps_embedded",
         "models/itmaps_harmonized",
     ]

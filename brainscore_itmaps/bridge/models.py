@@ -35,11 +35,6 @@ def get_bibtex(identifier: str) -> str:
     return ZOO[identifier].citation
 
 
-def get_model_list() -> list[str]:
-    """Names of all networks of the zoo."""
-    return list(ZOO)
-
-
 def brain_model(network: Network) -> ModelCommitment:
     """Wrap a loaded network.
 

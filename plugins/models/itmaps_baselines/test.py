@@ -1,0 +1,12 @@
+import pytest
+
+from brainscore_itmaps.bridge.models import brain_model
+from brainscore_itmaps.models.baselines import BASELINES
+from brainscore_itmaps.models.load import load_model
+
+
+@pytest.mark.parametrize("identifier", ["levit_128_timm_baseline"])  # random weights: timm's hub is out of reach
+def test_commits_its_layers(identifier):
+    model = brain_model(load_model(identifier, "random"))
+    assert model.identifier == identifier
+    assert model.layer_model.region_layer_map["IT"] == BASELINES[identifier].layers["IT"]

@@ -1,0 +1,222 @@
+"""Networks that users bring."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from brainscore_itmaps import load_model, score
+from brainscore_itmaps.bridge.models import brain_model
+from brainscore_itmaps.errors import ModelError, UsageError
+from brainscore_itmaps.models.network import untrained
+from brainscore_itmaps.models.preprocessing import read_preprocessing
+
+SAID = {"size": 64, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
+
+
+class Small(torch.nn.Module):
+    """Units of 16 pixels, and a head."""
+
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.factor = factor
+        self.stem = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8), torch.nn.ReLU())
+        self.late = torch.nn.Sequential(torch.nn.Conv2d(8, 24, 2, stride=2), torch.nn.ReLU())
+        self.head = torch.nn.Linear(24, 5)
+
+    def forward(self, pictures):
+        maps = self.late(self.stem(pictures) ** self.factor)
+        return self.head(maps.mean(dim=(2, 3)))
+
+
+@pytest.fixture
+def small():
+    torch.manual_seed(3)
+    return Small()
+
+
+def whole(picture):
+    pixels = np.asarray(picture.resize((64, 64)), np.float32) / 255
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def test_a_module_is_shown_pictures_as_it_was_said(small, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    network = load_model(small, preprocessing=SAID)
+    expected = (pixels / 255 - SAID["mean"]) / SAID["std"]
+    shown = network.preprocess([tmp_path / "picture.png"])[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(shown, expected, atol=1e-5)
+    assert network.module is small
+    assert not small.training
+    assert network.name == f"Small-{network.sha256[:8]}"
+    assert network.spec.layers["IT"] == "late.1"
+
+
+def test_a_module_and_its_file_and_its_function_have_one_score(small, tmp_path, own_home):
+    from_module = score(small, preprocessing=SAID)
+    by_function = score(small, preprocessing=lambda picture: (whole(picture) - 0.5) / 0.25)
+    (tmp_path / "beside.py").write_text("SIZE = 64\n")
+    torch.save(small.state_dict(), tmp_path / "small.pt")
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "from beside import SIZE\n"
+        "from test_own import Small\n"
+        "def build():\n"
+        f"    module = Small()\n    module.load_state_dict(torch.load({str(tmp_path / 'small.pt')!r}))\n"
+        f"    return module, dict(size=SIZE, mean={SAID['mean']}, std={SAID['std']})\n"
+    )
+    from_file = score(f"{tmp_path / 'mine.py'}:build")
+    assert from_file.score == from_module.score != by_function.score
+    assert from_file.model == f"mine.build-{from_file.weights_sha256[:8]}"
+    assert from_module.imagenet_top1 is None
+
+
+def test_the_same_weights_in_other_code_are_another_network(small, own_home):
+    """A score that is looked up by weights alone would be that of the code before."""
+    other = Small(factor=3.0)
+    other.load_state_dict(small.state_dict())
+    assert score(small, preprocessing=SAID).score != score(other, preprocessing=SAID).score
+    identifiers = {brain_model(load_model(small, preprocessing=SAID)).activations_model.identifier for _ in range(2)}
+    assert len(identifiers) == 2
+
+
+def test_positions_at_the_centre_of_view_are_not_looked_up_for_own_code(small, own_home):
+    other = Small(factor=3.0)
+    other.load_state_dict(small.state_dict())
+    one, two = (
+        score(module, "it_maps_fixation_simulated", preprocessing=SAID | {"size": 32}) for module in (small, other)
+    )
+    assert one.score != two.score
+
+
+def test_a_module_is_given_back_as_it_came(small, own_home):
+    small.train()
+    small.late.eval()
+    score(small, preprocessing=SAID)
+    assert [part.training for part in small.children()] == [True, False, True]
+    assert small.training
+
+
+def test_a_module_of_timm_s_knows_its_preprocessing(own_home):
+    torch.manual_seed(0)
+    network = load_model(timm.create_model("test_resnet"))
+    named = load_model("timm:test_resnet", "random").spec
+    assert (network.spec.size, network.spec.mean, network.spec.crop) == (named.size, named.mean, named.crop)
+    assert network.spec.layers == named.layers
+
+
+@pytest.mark.parametrize("classes", [1000, 7, 0])
+def test_a_file_with_its_architecture(tmp_path, own_home, classes):
+    module = timm.create_model("test_resnet", num_classes=classes)
+    save_file(module.state_dict(), tmp_path / "mine.safetensors")
+    network = load_model(str(tmp_path / "mine.safetensors"), arch="test_resnet")
+    assert network.name == f"mine-{network.sha256[:8]}"
+    assert sum(p.numel() for p in network.module.parameters()) == sum(p.numel() for p in module.parameters())
+    assert "as for timm's test_resnet" in network.notes[0]
+    assert network.top1 is None
+    said = load_model(str(tmp_path / "mine.safetensors"), arch="test_resnet", preprocessing=SAID)
+    assert (said.spec.size, said.spec.mean, said.notes) == (64, SAID["mean"], ())
+    assert untrained(network).module.state_dict().keys() == network.module.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "arch", "what"),
+    [
+        ("mine.safetensors", None, "--arch resnet50"),
+        ("mine.safetensors", "resnet81", "resnet18"),
+        ("absent.safetensors", "resnet18", "There is no file"),
+        ("absent.py:build", None, "There is no file"),
+        ("mine.py:build", "resnet18", "its architecture already"),
+        ("efficientnet_lite0", "resnet18", "its architecture already"),
+        ("mine.py:biuld", None, "has no function 'biuld'"),
+        ("mine.py:fails", None, r"fails in mine.py fails: KeyError: 'nothing'"),
+        ("mine.py:nothing", None, "gives a NoneType"),
+        ("mine.py:unsaid", None, "is not said"),
+    ],
+)
+def test_what_cannot_be_loaded_is_a_sentence(tmp_path, monkeypatch, name, arch, what):
+    monkeypatch.chdir(tmp_path)
+    save_file({"one": torch.zeros(2)}, "mine.safetensors")
+    (tmp_path / "mine.py").write_text(
+        "import torch\ndef build(): pass\ndef fails(): {}['nothing']\ndef nothing(): pass\n"
+        "def unsaid(): return torch.nn.Linear(2, 2)\n"
+    )
+    with pytest.raises((ModelError, UsageError), match=what):
+        load_model(name, arch=arch)
+
+
+@pytest.mark.parametrize("given", [{"weights": "random"}, {"arch": "resnet18"}])
+def test_a_module_brings_its_weights(small, given):
+    with pytest.raises(UsageError, match="already"):
+        score(small, preprocessing=SAID, **given)
+
+
+@pytest.mark.parametrize("model", ["efficientnet_lite0", "pixels"])
+def test_preprocessing_is_not_said_of_a_network_that_has_its_own(model):
+    with pytest.raises(UsageError, match="its own preprocessing"):
+        score(model, preprocessing=SAID)
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({}, "lacks size and mean and std"),
+        (SAID | {"sise": 3}, "Did you mean size"),
+        (SAID | {"size": 0}, "cannot be"),
+        (SAID | {"std": (1, 1, 0)}, "cannot be"),
+        (SAID | {"mean": (1, 1)}, "cannot be"),
+        (SAID | {"mean": 0.5}, "cannot be"),
+        (SAID | {"interpolation": "cubic"}, "cannot be"),
+        (SAID | {"crop": 1.2}, "cannot be"),
+    ],
+)
+def test_preprocessing_that_cannot_be_is_refused(given, what):
+    with pytest.raises(UsageError, match=what):
+        read_preprocessing(given)
+
+
+def centre(picture):
+    return whole(picture.crop((25, 25, 375, 375)))
+
+
+@pytest.mark.parametrize(
+    ("transform", "what"),
+    [
+        (centre, r"cuts off, or moves, the picture's edge \(top, bottom, left, right\)"),
+        (lambda picture: whole(picture.crop((0, 25, 400, 400))), r"edge \(top\)"),
+        (lambda picture: whole(picture).flip(2), "moves"),
+        (lambda picture: whole(picture) + torch.rand(1), "something else for the same picture"),
+        (lambda picture: whole(picture)[:1], r"gives \(1, 64, 64\)"),
+        (lambda picture: whole(picture)[:, :32], r"gives \(3, 32, 64\)"),
+        (lambda picture: np.asarray(picture), "gives a ndarray"),
+        (lambda picture: picture.nothing, "fails on a picture"),
+    ],
+)
+def test_a_function_that_would_shift_the_maps_is_refused(small, transform, what):
+    with pytest.raises(UsageError, match=what):
+        load_model(small, preprocessing=transform)
+
+
+def test_a_picture_that_is_not_square_is_stretched_before_a_function_sees_it(small):
+    seen = []
+
+    def watched(picture):
+        seen.append(picture.size)
+        return whole(picture)
+
+    network = load_model(small, preprocessing=watched)
+    seen.clear()
+    network.preprocess([Image.new("RGB", (50, 30))])
+    assert seen == [(50, 50)]
+
+
+def test_modules_that_are_no_networks_are_refused(small):
+    with pytest.raises(ModelError, match="without parameters"):
+        load_model(torch.nn.ReLU(), preprocessing=SAID)
+    with pytest.raises(ModelError, match=r"cannot be shown a picture \(1, 3, 4, 4\)"):
+        load_model(small, preprocessing=SAID | {"size": 4})
+    with pytest.raises(ModelError, match="code of your own"):
+        untrained(load_model(small, preprocessing=SAID))

@@ -1,0 +1,61 @@
+import json
+
+import pytest
+import timm
+
+from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.models import sets
+from brainscore_itmaps.models.groups import group_of
+from brainscore_itmaps.models.sets import SETS, named_set
+from brainscore_itmaps.models.zoo import ZOO
+
+
+def test_each_harmonized_network_stands_before_its_twin():
+    twins = named_set("harmonized_twins")
+    assert len(twins) == 14
+    for harmonized, baseline in zip(twins[::2], twins[1::2], strict=True):
+        assert harmonized.removeprefix("harmonized_") == baseline.removesuffix("_timm_baseline")
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_network_of_a_set_can_be_named(name):
+    networks = named_set(name)
+    assert len(set(networks)) == len(networks) > 0
+    pretrained = set(timm.list_pretrained())
+    assert all(network in ZOO or network.removeprefix("timm:") in pretrained for network in networks)
+
+
+def test_the_nearest_published_list_says_that_it_is_not_the_paper_s():
+    assert len(named_set("paper_proxy")) == 245
+    assert "not the paper's own list" in SETS["paper_proxy"]
+    assert "not the paper's own list" in json.loads(sets.PROXY.read_text())["note"]
+
+
+def test_an_unknown_set_is_answered_with_the_nearest():
+    with pytest.raises(UsageError, match="harmonized_twins"):
+        named_set("harmonised_twins")
+
+
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("resnet50.tv_in1k", "CNN"),
+        ("resnet50", "CNN"),
+        ("vit_base_patch16_224.augreg_in1k", "transformer"),
+        ("vit_base_patch16_224.augreg_in21k_ft_in1k", "extra data"),
+        ("swin_tiny_patch4_window7_224.ms_in1k", "transformer"),
+        ("maxvit_tiny_tf_224.in1k", "hybrid"),
+        ("levit_128.fb_dist_in1k", "hybrid"),
+        ("tf_efficientnet_b0.ap_in1k", "robust"),
+        ("tf_efficientnet_b0.ns_jft_in1k", "extra data"),
+        ("resnext101_32x8d.fb_wsl_ig1b_ft_in1k", "extra data"),
+        ("vit_base_patch16_224.mae", "self-supervised"),
+        ("vit_small_patch14_dinov2.lvd142m", "self-supervised"),
+        ("convnextv2_tiny.fcmae_ft_in1k", "self-supervised"),
+        ("vit_base_patch16_clip_224.openai", "extra data"),
+        ("regnety_160.deit_in1k", "CNN"),
+        ("tf_mobilenetv3_small_100.in1k", "CNN"),
+    ],
+)
+def test_groups_are_read_off_the_name(name, group):
+    assert group_of(name) == group
