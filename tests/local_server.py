@@ -17,6 +17,8 @@ def server(answer):
             asked.append(self.path)
             answer(self, len(asked))
 
+        do_HEAD = do_GET
+
         def log_message(self, *given):
             pass
 
@@ -39,5 +41,6 @@ def send(handler, content=CONTENT, status=200, length=None, **headers):
     for name, value in headers.items():
         handler.send_header(name, value)
     handler.end_headers()
-    handler.wfile.write(content)
-    handler.wfile.flush()
+    if handler.command == "GET":
+        handler.wfile.write(content)
+        handler.wfile.flush()

@@ -340,8 +340,8 @@ class Result(Reading):
 
     def _stem(self) -> str:
         weights = f"-{self.weights}" if self.weights.startswith("random") else ""
-        if self.weights.startswith("file ") and self.weights_sha256 is not None:  # the name says nothing of them
-            weights = f"-{self.weights_sha256[:8]}"
+        if self.weights.startswith("file ") and self.weights_sha256 is not None:  # the name may say nothing of them
+            weights = f"-{self.weights_sha256[:8]}".removeprefix(self.model[-9:])
         identified = [array.recording.endswith("-reference") for array in self.arrays]
         published = "-reference" if self.reference_compat and not all(identified) else ""
         parts = (f"{self.model}{weights}", self.layer, self.benchmark + published, self.label)
