@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,21 @@ def brain_model(network: Network) -> ModelCommitment:
 
 
 class CopyingWrapper(PytorchWrapper):  # type: ignore[misc]
-    """Brain-Score's wrapper, but activations are copied when a layer gives them.
+    """Brain-Score's wrapper, but activations are copied when a layer gives them, and kept by the layers asked for.
 
-    The original keeps a view on the CPU, which a later operation in place overwrites.
+    The original keeps a view on the CPU, which a later operation in place overwrites. It keeps all layers of a set of
+    pictures in one file, and cannot join there what differs in kind: a transformer's tokens and its row for behaviour.
     """
+
+    def __call__(self, stimuli: Any, layers: Sequence[str], *arguments: Any, **options: Any) -> Any:
+        """Show pictures and give what layers answer."""
+        identifier = self.identifier
+        if identifier:
+            self.identifier = f"{identifier}-{hashlib.sha256(' '.join(layers).encode()).hexdigest()[:8]}"
+        try:
+            return super().__call__(stimuli, layers, *arguments, **options)
+        finally:
+            self.identifier = identifier
 
     def register_hook(self, layer: torch.nn.Module, layer_name: str, target_dict: dict[str, Any]) -> Any:
         """Keep a copy of what the layer gives."""

@@ -1,0 +1,66 @@
+"""Time and memory that each harmonized network's conversion takes, each in a process of its own.
+
+The Keras files are written here, in the published layouts, with made-up numbers. Run from the checkout:
+``python benchmarks/conversion.py``.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1] / "tests"
+FILES = {
+    "harmonized_resnet50": "resnet50",
+    "harmonized_vgg16": "vgg16",
+    "harmonized_efficientnet_b0": "efficientnetB0",
+    "harmonized_vit_b16": "vit-b16",
+    "harmonized_convnext_tiny": "convnext_tiny",
+    "harmonized_maxvit_tiny": "maxvit_tiny",
+    "harmonized_levit_128": "levit_small",
+}
+
+
+def measure(name: str, file: str) -> None:
+    import timm  # noqa: F401  imported before the clock starts
+
+    from brainscore_itmaps.models.load import load_model
+    from brainscore_itmaps.models.weights import fetch_weights
+    from brainscore_itmaps.models.zoo import ZOO
+
+    before = peak()
+    start = time.perf_counter()
+    fetch_weights(ZOO[name], Path(file))
+    converted = time.perf_counter() - start
+    most = peak()
+    start = time.perf_counter()
+    load_model(name)
+    loaded = time.perf_counter() - start
+    size = Path(file).stat().st_size / 1e6
+    print(f"{name:<28}{size:>8.0f}{converted:>12.1f}{most - before:>14.0f}{most:>10.0f}{loaded:>10.1f}", flush=True)
+
+
+def peak() -> float:
+    """Megabytes that this process held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    sys.path.insert(0, str(TESTS))
+    from keras_files import layout, write_keras
+
+    print(
+        f"{'network':<28}{'file MB':>8}{'convert s':>12}{'more peak MB':>14}{'peak MB':>10}{'load s':>10}", flush=True
+    )
+    for name, described in FILES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            file = write_keras(Path(folder) / f"{described}.h5", layout(described))
+            command = [sys.executable, __file__, name, str(file)]
+            subprocess.run(command, check=True, env=os.environ | {"ITMAPS_HOME": folder})
+
+
+if __name__ == "__main__":
+    measure(*sys.argv[1:]) if len(sys.argv) == 3 else main()
