@@ -1,6 +1,6 @@
 """What Brain-Score asks of any model that is contributed, asked of every network that we register.
 
-Brain-Score's own tests of this need files that its wheel lacks; these ask the same. Weights are random, for most of them
+Brain-Score's own tests of this need files that its wheel lacks; these ask the same. Weights are random, for most
 cannot be had without a network: what is asked does not depend on them. The embedded networks have their own.
 """
 

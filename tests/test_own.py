@@ -135,6 +135,8 @@ def test_a_file_with_its_architecture(tmp_path, own_home, classes):
         ("mine.py:fails", None, r"fails in mine.py fails: KeyError: 'nothing'"),
         ("mine.py:nothing", None, "gives a NoneType"),
         ("mine.py:unsaid", None, "is not said"),
+        ("mine.py:leaves", None, "fails: SystemExit: 3"),
+        ("resnet18", None, "Use timm:resnet18"),
     ],
 )
 def test_what_cannot_be_loaded_is_a_sentence(tmp_path, monkeypatch, name, arch, what):
@@ -142,6 +144,7 @@ def test_what_cannot_be_loaded_is_a_sentence(tmp_path, monkeypatch, name, arch, 
     save_file({"one": torch.zeros(2)}, "mine.safetensors")
     (tmp_path / "mine.py").write_text(
         "import torch\ndef build(): pass\ndef fails(): {}['nothing']\ndef nothing(): pass\n"
+        "def leaves(): raise SystemExit(3)\n"
         "def unsaid(): return torch.nn.Linear(2, 2)\n"
     )
     with pytest.raises((ModelError, UsageError), match=what):
@@ -218,5 +221,16 @@ def test_modules_that_are_no_networks_are_refused(small):
         load_model(torch.nn.ReLU(), preprocessing=SAID)
     with pytest.raises(ModelError, match=r"cannot be shown a picture \(1, 3, 4, 4\)"):
         load_model(small, preprocessing=SAID | {"size": 4})
-    with pytest.raises(ModelError, match="code of your own"):
+
+
+def test_the_control_with_random_weights_starts_a_module_anew(small):
+    network = load_model(small, preprocessing=SAID)
+    control, again = untrained(network, seed=4), untrained(network, seed=4)
+    torch.manual_seed(4)
+    expected = Small()
+    torch.testing.assert_close(control.module.state_dict(), expected.state_dict())
+    assert control.sha256 == again.sha256 != network.sha256
+    assert (control.weights, control.spec) == ("random (seed 4)", network.spec)
+    small.scale = torch.nn.ParameterList([torch.nn.Parameter(torch.ones(1))])
+    with pytest.raises(ModelError, match=r"scale \(ParameterList\) has no reset_parameters"):
         untrained(load_model(small, preprocessing=SAID))

@@ -74,13 +74,14 @@ class CopyingWrapper(PytorchWrapper):  # type: ignore[misc]
 
     def __call__(self, stimuli: Any, layers: Sequence[str], *arguments: Any, **options: Any) -> Any:
         """Show pictures and give what layers answer."""
-        identifier = self.identifier
+        extractor = self._extractor
+        identifier = extractor.identifier
         if identifier:
-            self.identifier = f"{identifier}-{hashlib.sha256(' '.join(layers).encode()).hexdigest()[:8]}"
+            extractor.identifier = f"{identifier}-{hashlib.sha256(' '.join(layers).encode()).hexdigest()[:8]}"
         try:
-            return super().__call__(stimuli, layers, *arguments, **options)
+            return extractor(stimuli, layers, *arguments, **options)
         finally:
-            self.identifier = identifier
+            extractor.identifier = identifier
 
     def register_hook(self, layer: torch.nn.Module, layer_name: str, target_dict: dict[str, Any]) -> Any:
         """Keep a copy of what the layer gives."""

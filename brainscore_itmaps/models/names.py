@@ -60,6 +60,8 @@ def refuse_unknown_model(name: str, arch: str | None = None) -> None:
                 f"timm has no architecture named {architecture!r}.", nearest(architecture, timm_architectures())
             )
     elif name not in ZOO:
+        if name.split(".")[0] in timm_architectures():
+            raise ModelError(f"There is no network named {name!r}, but timm has one.", f"Use timm:{name}.")
         raise ModelError(
             f"There is no network named {name!r}.", nearest(name, ZOO, f"Known: {', '.join(ZOO)}, timm:<name>.")
         )

@@ -1,8 +1,9 @@
 """A network that is ready to see pictures."""
 
+import copy
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -120,18 +121,37 @@ def untrained(network: Network, seed: int = 0) -> Network:
     Raises
     ------
     ModelError
-        When the architecture is none of timm's.
+        When the architecture is none of timm's; of a user's own module, when some of its parts cannot be reset.
     """
-    try:
-        if network.own_code:
-            raise RuntimeError("it is code of your own")
-        module = build(network.spec.architecture.split(".")[0], seed, **network.spec.options)
-    except RuntimeError as error:  # timm's word for a name that it does not know
-        raise ModelError(
-            f"{network.name} cannot be built anew with random weights: {one_line(error)}.", "Give a network of timm."
-        ) from error
+    if network.own_code:
+        module = _reset(network, seed)
+    else:
+        try:
+            module = build(network.spec.architecture.split(".")[0], seed, **network.spec.options)
+        except RuntimeError as error:  # timm's word for a name that it does not know
+            raise ModelError(
+                f"{network.name} cannot be built anew with random weights: {one_line(error)}.",
+                "Give a network of timm.",
+            ) from error
     module.eval().to(next(network.module.parameters()).device)
-    return Network(network.name, network.spec, module, f"random (seed {seed})", hash_of(module))
+    return replace(network, module=module, weights=f"random (seed {seed})", sha256=hash_of(module), top1=None)
+
+
+def _reset(network: Network, seed: int) -> torch.nn.Module:
+    """A copy of a user's own module, every part of it started anew as torch starts it."""
+    module = copy.deepcopy(network.module)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, part in module.named_modules():
+            if callable(reset := getattr(part, "reset_parameters", None)):
+                reset()
+            elif next(part.parameters(recurse=False), None) is not None:
+                raise ModelError(
+                    f"{network.name} cannot be started anew with random weights: {name or 'it'} "
+                    f"({type(part).__name__}) has no reset_parameters.",
+                    "Give it that method, as torch's own modules have, or choose another benchmark.",
+                )
+    return module
 
 
 def hash_of(module: torch.nn.Module) -> str:

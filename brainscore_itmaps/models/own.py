@@ -43,6 +43,8 @@ def own_network(module: torch.nn.Module, preprocessing: Preprocessing | None, na
     if next(module.parameters(), None) is None:
         raise ModelError(f"A {type(module).__name__} without parameters is no network.", "Give one that has some.")
     transform = preprocessing if callable(preprocessing) else None
+    if preprocessing is not None and not isinstance(preprocessing, Mapping) and transform is None:
+        raise UsageError(f"Preprocessing cannot be {preprocessing!r}.", EXAMPLE)
     if isinstance(preprocessing, Mapping):
         said = read_preprocessing(preprocessing)
     elif transform is not None:
@@ -60,7 +62,7 @@ def own_network(module: torch.nn.Module, preprocessing: Preprocessing | None, na
         raise ModelError(
             f"A {type(module).__name__} cannot be shown a picture (1, 3, {said['size']}, {said['size']}): "
             f"{one_line(error)}.",
-            "Check the size in preprocessing.",
+            "Check the size in preprocessing, and that the parameters are of 32 bits.",
         ) from error
     hashed = hash_of(module)
     name = f"{name or type(module).__name__}-{hashed[:8]}"
@@ -114,7 +116,7 @@ def network_from_code(reference: str) -> Network:
         given = _function(file, function)()
     except ItMapsError:
         raise
-    except Exception as error:  # the user's own code
+    except (Exception, SystemExit) as error:  # the user's own code
         raise ModelError(
             f"{function} in {file.name} fails: {type(error).__name__}: {one_line(error)}.",
             "`brainscore --debug ...` shows where.",
