@@ -53,7 +53,16 @@ def native():
 
 packages = find_packages(include=["brainscore_itmaps", "brainscore_itmaps.*"])
 package_dir = {}
-package_data = {"brainscore_itmaps": ["py.typed", "data/*.json", "data/*.npz", "models/*.json", "models/*.csv"]}
+package_data = {
+    "brainscore_itmaps": [
+        "py.typed",
+        "data/*.json",
+        "data/*.npz",
+        "models/*.json",
+        "models/*.csv",
+        "reporting/templates/*",
+    ]
+}
 homes = ["brainscore_itmaps.plugins"] + ([HOST] if native() else [])
 for init in sorted(HERE.glob("plugins/*/*/__init__.py")):
     kind, name = init.parent.parts[-2:]

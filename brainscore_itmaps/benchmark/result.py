@@ -6,6 +6,7 @@ import platform
 import re
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
@@ -271,6 +272,22 @@ class Result(Reading):
     def undefined_sites(self) -> int:
         """How many site correlations or their ceilings are undefined because a map is constant."""
         return sum(array.undefined_sites for array in self.arrays)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        kind = "<b>SIMULATED recording, no animal was recorded</b><br>" if self.simulated else ""
+        head = "".join(f"<th>{name}</th>" for name in ("array", "layer", "raw", "ceiling", "score", "95 % interval"))
+        rows = "".join(
+            f"<tr><td>{escape(array.recording)}</td><td>{escape(array.layer)}</td><td>{array.raw:.3f}</td>"
+            f"<td>{array.ceiling:.3f}</td><td>{array.score:.3f}</td>"
+            f"<td>{array.interval[0]:.3f} to {array.interval[1]:.3f}</td></tr>"
+            for array in self.arrays
+        )
+        return (
+            f"<div>{escape(self.model)} ({escape(self.weights)}) on {escape(self.benchmark)}: <b>{self.score:.3f}</b>, "
+            f"95 % interval {self.interval[0]:.3f} to {self.interval[1]:.3f}<br>{kind}"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the arrays over sites and positions, ready for JSON."""

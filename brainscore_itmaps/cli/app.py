@@ -12,6 +12,7 @@ from brainscore_itmaps.cli.data import data
 from brainscore_itmaps.cli.doctor import doctor
 from brainscore_itmaps.cli.link import link, unlink
 from brainscore_itmaps.cli.models import models
+from brainscore_itmaps.cli.report import report
 from brainscore_itmaps.cli.results import results
 from brainscore_itmaps.cli.score import score
 from brainscore_itmaps.cli.terminal import errors
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(score)
+app.command()(report)
 app.command()(doctor)
 app.command()(link)
 app.command()(unlink)

@@ -49,6 +49,25 @@ def show_result(
     result: Annotated[str, typer.Argument(help="Name of a result, or its JSON file.")], folder: Folder = None
 ) -> None:
     """Show a result again."""
+    print_result(_loaded(named_result(result, folder)))
+
+
+@results.command("clean")
+def clean_results() -> None:
+    """Remove what is kept of layers; results stay."""
+    from brainscore_itmaps.benchmark import store
+
+    say(f"removed    {shown_size(store.clean())} from {store.home()}; results are untouched")
+
+
+def named_result(result: str, folder: Path | None) -> Path:
+    """The file of a result that is named, or given as its JSON file.
+
+    Raises
+    ------
+    UsageError
+        When there is none, with the names that look most like it.
+    """
     place = _folder(folder)
     file = Path(result).expanduser()
     if file.suffix != ".json":
@@ -58,15 +77,7 @@ def show_result(
         raise UsageError(
             f"There is no result {result!r} in {place}.", nearest(result, names, "Nothing was scored yet.")
         )
-    print_result(_loaded(file))
-
-
-@results.command("clean")
-def clean_results() -> None:
-    """Remove what is kept of layers; results stay."""
-    from brainscore_itmaps.benchmark import store
-
-    say(f"removed    {shown_size(store.clean())} from {store.home()}; results are untouched")
+    return file
 
 
 def _folder(folder: Path | None) -> Path:

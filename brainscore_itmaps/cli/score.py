@@ -9,6 +9,7 @@ import typer
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.names import is_elsewhere, refuse_unknown
+from brainscore_itmaps.cli.report import write_report
 from brainscore_itmaps.cli.score_print import print_elsewhere, print_result
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.errors import UsageError
@@ -84,6 +85,10 @@ def score(
     figure: Annotated[
         Path | None, typer.Option(help="Also draw pictures with their maps into this file (png, svg or pdf).")
     ] = None,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Also write a page with the maps to browse, an HTML file beside the others."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the score alone.")] = False,
 ) -> None:
@@ -105,10 +110,10 @@ def score(
     if offline:
         os.environ |= {"ITMAPS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
     if elsewhere:
-        if chosen is not None or window is not None or figure is not None or reference_compat:
+        if chosen is not None or window is not None or figure is not None or reference_compat or report:
             raise UsageError(
                 f"{benchmark} is a benchmark of Brain-Score's own: it reads the layers and windows that it wants.",
-                "Leave out --layers, --window, --figure and --reference-compat.",
+                "Leave out --layers, --window, --figure, --report and --reference-compat.",
             )
         score_on_theirs(model, benchmark, weights, seed or 0, arch, folder, as_json, quiet)
         return
@@ -137,6 +142,8 @@ def score(
         files += result.save(folder, WHERE_RESULTS_GO)
         if figure is not None:
             files.append(draw(result, benchmark, figure))
+        if report:
+            files.append(write_report([result], files[0].with_suffix(".html"), benchmark))
     finally:  # a full disk costs the files, not the number
         if quiet:
             say(str(result.score))
@@ -189,7 +196,7 @@ def window_asked(window: str | None) -> tuple[int, int] | str | None:
 def draw(result: "Result", benchmark: str, file: Path) -> Path:
     """Draw pictures with their maps."""
     from brainscore_itmaps.bridge.score import recordings_of
-    from brainscore_itmaps.reporting.figures import maps_figure
+    from brainscore_itmaps.reporting.maps import maps_figure
 
     with replacing(file) as beside:
         maps_figure(result, recordings_of(benchmark)[0].images).savefig(beside, dpi=150)

@@ -1,0 +1,85 @@
+"""`brainscore report`: results as one HTML file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from brainscore_itmaps.cli.results import named_result
+from brainscore_itmaps.cli.terminal import progress_bar, say, shown_size
+from brainscore_itmaps.errors import ItMapsError, UsageError
+from brainscore_itmaps.files import refuse_unwritable, replacing
+
+if TYPE_CHECKING:
+    from brainscore_itmaps.benchmark.result import Result
+
+
+def report(
+    results: Annotated[
+        list[str], typer.Argument(metavar="RESULT...", help="Names of `brainscore results list`, or their JSON files.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; by default beside the first result, as .html.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--from", help="Folder of results; by default where they are written.")
+    ] = None,
+    maps: Annotated[
+        Path | None,
+        typer.Option("--maps", help="Folder of the recording of your own that was scored, for its pictures."),
+    ] = None,
+) -> None:
+    """Write a page that opens without a network: of one result with its maps to browse, of several a comparison."""
+    files = [named_result(name, folder) for name in results]
+    file = (out or files[0].with_suffix(".html")).expanduser()
+    if out is None and len(files) > 1:
+        file = files[0].with_name("comparison.html")
+    if file.suffix not in (".html", ".htm"):
+        raise UsageError(f"{file} does not end in .html.", "The file is a page; name it so.")
+    if maps is not None and len(files) > 1:
+        raise UsageError("A comparison shows no pictures.", "Leave out --maps.")
+    refuse_unwritable(file)
+    with progress_bar() as progress:
+        progress("drawing", 0, 1)
+        from brainscore_itmaps.benchmark.result import Result
+
+        loaded = [Result.load(each) for each in files]
+        write_report(loaded, file, str(maps) if maps is not None else None)
+    say(f"written    {file} ({shown_size(file.stat().st_size)})")
+
+
+def write_report(results: "Sequence[Result]", file: Path, benchmark: str | None = None) -> Path:
+    """Write the page of a result, or the comparison of several."""
+    from brainscore_itmaps.reporting.report import comparison
+    from brainscore_itmaps.reporting.report import report as page_of
+
+    if len(results) > 1:
+        page = comparison(results)
+    else:
+        page = page_of(results[0], _pictures(results[0], benchmark or results[0].benchmark))
+    with replacing(file) as beside:
+        beside.write_text(page, encoding="utf-8")
+    return file
+
+
+def _pictures(result: "Result", benchmark: str) -> "list[list[Path | None]]":
+    """The pictures of each array, where they are on this machine and lie under the maps as a whole."""
+    from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    from brainscore_itmaps.bridge.score import recordings_of
+
+    spec = CATALOGUE.get(benchmark)
+    whole = spec is None or spec.view != "screen"
+    try:
+        found = {recording.identifier: recording for recording in recordings_of(benchmark)} if whole else {}
+    except (ItMapsError, OSError):  # fetched on another machine, or removed: the maps are in the result
+        found = {}
+    shown = []
+    for array in result.arrays:
+        recording = found.get(array.recording) or found.get(array.recording.removesuffix("-reference"))
+        fits = recording is not None and tuple(recording.names) == array.images
+        images: list[Path | None] = list(recording.images) if fits and recording else [None] * len(array.images)
+        shown.append(images)
+    if not any(any(own) for own in shown):
+        say("pictures   not at hand; the page shows maps alone")
+    return shown

@@ -1,0 +1,138 @@
+"""How all figures draw: sizes, colours, and maps in degrees over pictures."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+from PIL import Image
+
+from brainscore_itmaps.benchmark.result import ArrayResult, Result
+
+COLUMN = 3.5
+"""Width in inches of a column of print; text is 7 points or larger at this width."""
+
+MAP_COLOURS = "viridis"
+DIFFERENCE_COLOURS = "RdBu_r"
+CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's colours: told apart by colour-blind readers too."""
+
+CEILING = "#999999"
+SETTINGS = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.0,
+    "axes.prop_cycle": cycler(color=CYCLE),
+    "svg.fonttype": "none",
+    "svg.hashsalt": "brainscore_itmaps",
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Our sizes and colours, for what is drawn inside."""
+    with mpl.rc_context(SETTINGS):
+        yield
+
+
+def value_range(maps: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    """Range of colours: the 0.5th to the 99.5th percentile, as in Arcaro et al. (2020)."""
+    low, high = np.nanpercentile(maps, [0.5, 99.5])
+    return float(low), float(high)
+
+
+def difference_range(difference: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    """Range of colours of a difference: symmetric about zero, to the 99.5th percentile of its size."""
+    most = float(np.nanpercentile(np.abs(difference), 99.5))
+    return -most, most
+
+
+def draw_picture(axis: Axes, picture: Path | None, array: ArrayResult, grey: bool = False) -> None:
+    """Draw a picture where it lies in degrees, y downward; an empty field where there is none to draw."""
+    half = float(np.ptp(array.degrees_y)) / 2
+    axis.set(xticks=(-half, 0, half), yticks=(-half, 0, half), facecolor="0.92")
+    if picture is not None:
+        with Image.open(picture) as opened:
+            axis.imshow(opened.convert("L" if grey else "RGB").convert("RGB"), extent=(-half, half, half, -half))
+    step_x, step_y = _half_step(array.degrees_x), _half_step(array.degrees_y)
+    axis.set(xlim=(-half - step_x, half + step_x), ylim=(half + step_y, -half - step_y), aspect="equal")
+
+
+def draw_map(
+    axis: Axes,
+    values: NDArray[np.floating[Any]],
+    array: ArrayResult,
+    limits: tuple[float, float],
+    colours: str = MAP_COLOURS,
+    alpha: float = 1.0,
+) -> AxesImage:
+    """Draw a map, shape (y, x): a tile around each position, so that the outermost reach half a step over the edge."""
+    x, y = array.degrees_x, array.degrees_y
+    step_x, step_y = _half_step(x), _half_step(y)
+    extent = (x[0] - step_x, x[-1] + step_x, y[-1] + step_y, y[0] - step_y)
+    half = np.ptp(y) / 2
+    axis.set(xticks=(-half, 0, half), yticks=(-half, 0, half))
+    return axis.imshow(values, extent=extent, vmin=limits[0], vmax=limits[1], cmap=colours, alpha=alpha)
+
+
+def draw_positions(axis: Axes, array: ArrayResult) -> None:
+    """Mark the positions that were recorded."""
+    x, y = np.meshgrid(array.degrees_x, array.degrees_y)
+    axis.plot(x.ravel(), y.ravel(), ".", color="white", markersize=1.2, markeredgewidth=0)
+
+
+def maps_of(array: ArrayResult, site: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Recorded and predicted maps (image, y, x) of a site, or averaged over all sites."""
+    if site is None:
+        return array.neural.mean(axis=-1), array.predicted.mean(axis=-1)
+    return array.neural[..., site], array.predicted[..., site]
+
+
+def short_name(image: str) -> str:
+    """The last part of a picture's name."""
+    return image.rsplit("-", 1)[-1]
+
+
+def name_of_site(array: ArrayResult, site: int | None) -> str:
+    """A site's name, or that it is the mean."""
+    return f"mean over {len(array.sites)} sites" if site is None else array.sites[site]
+
+
+def kind_of(array: ArrayResult) -> str:
+    """What was recorded; that it is simulated, where it is."""
+    return "SIMULATED recording, no animal was recorded" if array.simulated else array.recording
+
+
+def name_of(result: Result) -> str:
+    """A network, and that its weights are random, where they are."""
+    return f"{result.model} ({result.weights})" if result.weights.startswith("random") else result.model
+
+
+def any_simulated(results: Sequence[Result]) -> str:
+    """What a figure of several results says below itself of simulated recordings."""
+    return "SIMULATED recording, no animal was recorded" if any(result.simulated for result in results) else ""
+
+
+def error_bars(scored: Sequence[Result | ArrayResult]) -> NDArray[np.float64]:
+    """Lengths below and above the scores, shape (2, result), of their intervals."""
+    scores, ends = np.array([told.score for told in scored]), np.array([told.interval for told in scored]).T
+    bars: NDArray[np.float64] = np.maximum([scores - ends[0], ends[1] - scores], 0)
+    return bars
+
+
+def _half_step(points: NDArray[np.float64]) -> float:
+    return float(points[1] - points[0]) / 2 if len(points) > 1 else 0.5

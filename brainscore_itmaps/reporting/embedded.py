@@ -1,0 +1,109 @@
+"""What a page carries inside itself: maps, pictures, figures, and the data behind them."""
+
+import base64
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from brainscore_itmaps.benchmark.result import ArrayResult
+from brainscore_itmaps.reporting.drawing import DIFFERENCE_COLOURS, MAP_COLOURS, style
+
+PICTURE_SIDE = 340
+QUALITY = 82
+
+Pictures = Sequence[Path | None]
+
+
+class Drawn(NamedTuple):
+    """A figure with the data behind it.
+
+    Attributes
+    ----------
+    source, data : str
+        Addresses that hold the picture and the CSV themselves.
+    text : str
+        What is to be seen.
+    file : str
+        Name of the CSV.
+    """
+
+    source: str
+    text: str
+    file: str
+    data: str
+
+
+def drawn(figure: Figure, text: str, file: str, rows: Iterable[Sequence[Any]], vector: bool = True) -> Drawn:
+    """Put a figure and the rows behind it into addresses."""
+    buffer = io.BytesIO()
+    with style():  # what SVG is made of is settled when it is written
+        if vector:
+            figure.savefig(buffer, format="svg", metadata={"Date": None})
+        else:
+            figure.savefig(buffer, format="jpeg", dpi=130, pil_kwargs={"quality": QUALITY})
+    kind = "image/svg+xml" if vector else "image/jpeg"
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows(rows)
+    return Drawn(address(buffer.getvalue(), kind), text, file, address(lines.getvalue().encode(), "text/csv"))
+
+
+def address(content: bytes, kind: str) -> str:
+    """An address that holds its content."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def small_picture(file: Path) -> str:
+    """A picture as an address, no larger than it is shown; stretched to a square, as its map is."""
+    buffer = io.BytesIO()
+    with Image.open(file) as picture:
+        small = picture.convert("RGB").resize((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
+        small.save(buffer, "JPEG", quality=QUALITY)
+    return address(buffer.getvalue(), "image/jpeg")
+
+
+def maps_data(arrays: Sequence[ArrayResult], pictures: Sequence[Pictures], units: str) -> dict[str, Any]:
+    """Everything that the picture browser shows, for JSON; a picture that several arrays share is there once."""
+    files = list(dict.fromkeys(file for own in pictures for file in own if file is not None))
+    return {
+        "units": units,
+        "colours": _table(MAP_COLOURS),
+        "diverging": _table(DIFFERENCE_COLOURS),
+        "pictures": [small_picture(file) for file in files],
+        "arrays": [
+            {
+                "kind": "simulated" if array.simulated else "recorded",
+                "images": list(array.images),
+                "sites": list(array.sites),
+                "y": array.degrees_y.tolist(),
+                "x": array.degrees_x.tolist(),
+                "neural": _floats(array.neural),
+                "predicted": _floats(array.predicted),
+                "rho": _defined(array.map_rho),
+                "r": [_defined(row) for row in array.site_r],
+                "pictures": [None if file is None else files.index(file) for file in own],
+            }
+            for array, own in zip(arrays, pictures, strict=True)
+        ],
+    }
+
+
+def _floats(values: NDArray[np.float64]) -> str:
+    """Little-endian 32-bit floats, image by image, row by row."""
+    return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
+
+
+def _defined(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]
+
+
+def _table(colours: str) -> list[str]:
+    return [to_hex(colour) for colour in mpl.colormaps[colours](np.arange(256))]

@@ -1,0 +1,181 @@
+"""Figures of maps over pictures; each function returns a figure and saves nothing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from brainscore_itmaps.benchmark.result import ArrayResult, Result
+from brainscore_itmaps.reporting.drawing import (
+    COLUMN,
+    DIFFERENCE_COLOURS,
+    difference_range,
+    draw_map,
+    draw_picture,
+    draw_positions,
+    kind_of,
+    maps_of,
+    name_of,
+    name_of_site,
+    short_name,
+    style,
+    value_range,
+)
+
+UNITS = "spikes/s"
+
+
+def maps_figure(result: Result, pictures: Sequence[Path], shown: Sequence[int] = (0, 1, 2)) -> Figure:
+    """Pictures, with the recorded and the predicted map averaged over sites below each.
+
+    Positions are drawn where they lie in degrees, so the outermost ones reach half a step over the picture's edge.
+    Both maps of a picture share one range of colours, from the 0.5th to the 99.5th percentile of the recorded map.
+
+    Parameters
+    ----------
+    result : Result
+        The maps of its first array are drawn.
+    pictures : sequence of Path
+        The recording's pictures, in the order of the maps.
+    shown : sequence of int
+        Which of them to draw, from 0.
+    """
+    array = result.arrays[0]
+    neural, predicted = maps_of(array, None)
+    with style():
+        figure = Figure(figsize=(2.2 * len(shown) + 0.8, 8.2), layout="constrained")
+        axes = figure.subplots(3, len(shown), squeeze=False, sharex=True, sharey=True)
+        for column, image in enumerate(shown):
+            limits = value_range(neural[image])
+            draw_picture(axes[0, column], pictures[image], array)
+            draw_map(axes[1, column], neural[image], array, limits)
+            drawn = draw_map(axes[2, column], predicted[image], array, limits)
+            bar = figure.colorbar(drawn, ax=axes[2, column], location="bottom", extend="both", aspect=15)
+            bar.set_label(UNITS)
+            axes[0, column].set_title(short_name(array.images[image]), fontsize=9)
+            axes[2, column].set_xlabel(f"rho = {array.map_rho[image]:.2f}", fontsize=9)
+        names = ("picture", "simulated map" if array.simulated else "recorded map", "predicted map")
+        for row, name in enumerate(names):
+            axes[row, 0].set_ylabel(f"{name}\n(position in degrees)", fontsize=9)
+        figure.suptitle(
+            f"{result.model} ({result.layer}, {result.weights}) on {result.benchmark}\n{kind_of(array)}; "
+            f"mean over {array.neural.shape[-1]} sites, {array.window[0]}-{array.window[1]} ms",
+            fontsize=9,
+        )
+    return figure
+
+
+def overlay_figure(array: ArrayResult, picture: Path | None, image: int, site: int | None = None) -> Figure:
+    """The recorded map over its picture, with the positions that were recorded.
+
+    Parameters
+    ----------
+    array : ArrayResult
+    picture : Path, optional
+        Of that image.
+    image : int
+        From 0.
+    site : int, optional
+        From 0; by default the mean over sites.
+    """
+    neural = maps_of(array, site)[0][image]
+    with style():
+        figure = Figure(figsize=(COLUMN, COLUMN), layout="constrained")
+        axis = figure.subplots()
+        draw_picture(axis, picture, array, grey=True)
+        drawn = draw_map(axis, neural, array, value_range(neural), alpha=0.55)
+        draw_positions(axis, array)
+        figure.colorbar(drawn, ax=axis, extend="both", label=UNITS, shrink=0.8)
+        axis.set(
+            xlabel="degrees", ylabel="degrees", title=f"{short_name(array.images[image])}, {name_of_site(array, site)}"
+        )
+        figure.suptitle(kind_of(array), fontsize=8)
+    return figure
+
+
+def comparison_figure(array: ArrayResult, picture: Path | None, image: int, site: int | None = None) -> Figure:
+    """A picture, its recorded map, the predicted map and their difference, side by side.
+
+    Recorded and predicted share one range of colours; that of the difference is symmetric about zero.
+
+    Parameters
+    ----------
+    array : ArrayResult
+    picture : Path, optional
+        Of that image.
+    image : int
+        From 0.
+    site : int, optional
+        From 0; by default the mean over sites.
+    """
+    neural, predicted = (maps[image] for maps in maps_of(array, site))
+    agreement = f"rho = {array.map_rho[image]:.2f}" if site is None else f"r = {array.site_r[image, site]:.2f}"
+    difference = predicted - neural
+    with style():
+        figure = Figure(figsize=(2 * COLUMN, 2.4), layout="constrained")
+        axes = figure.subplots(1, 4, sharex=True, sharey=True)
+        draw_picture(axes[0], picture, array)
+        drawn = draw_map(axes[1], neural, array, value_range(neural))
+        draw_map(axes[2], predicted, array, value_range(neural))
+        figure.colorbar(drawn, ax=axes[1:3], location="bottom", extend="both", label=UNITS, aspect=30)
+        drawn = draw_map(axes[3], difference, array, difference_range(difference), DIFFERENCE_COLOURS)
+        figure.colorbar(drawn, ax=axes[3], location="bottom", extend="both", label=UNITS, aspect=15)
+        recorded = "simulated" if array.simulated else "recorded"
+        titles = (short_name(array.images[image]), recorded, f"predicted, {agreement}", f"predicted - {recorded}")
+        for axis, title in zip(axes, titles, strict=True):
+            axis.set_title(title)
+        axes[0].set_ylabel("degrees")
+        figure.suptitle(f"{kind_of(array)}; {name_of_site(array, site)}", fontsize=8)
+    return figure
+
+
+def sheet_figure(
+    result: Result, array: ArrayResult, pictures: Sequence[Path | None], site: int | None = None
+) -> Figure:
+    """All pictures of an array with their recorded and predicted maps, seven a row.
+
+    Parameters
+    ----------
+    result : Result
+    array : ArrayResult
+        One of its arrays.
+    pictures : sequence of Path or None
+        Of its images.
+    site : int, optional
+        From 0; by default the mean over sites.
+    """
+    neural, predicted = maps_of(array, site)
+    across = min(7, len(array.images))
+    down = -(-len(array.images) // across)
+    with style():
+        # laid out by hand: so many axes take a layout engine long
+        width, height = 1.25 * across + 0.6, 3.95 * down + 0.9
+        figure = Figure(figsize=(width, height))
+        axes = figure.subplots(3 * down, across, squeeze=False)
+        figure.subplots_adjust(left=0.5 / width, right=1 - 0.1 / width, bottom=0.15 / height, top=1 - 0.7 / height)
+        figure.subplots_adjust(wspace=0.06, hspace=0.16)
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for image, name in enumerate(array.images):
+            top, middle, bottom = axes[3 * (image // across) : 3 * (image // across) + 3, image % across]
+            limits = value_range(neural[image])
+            draw_picture(top, pictures[image], array)
+            draw_map(middle, neural[image], array, limits)
+            draw_map(bottom, predicted[image], array, limits)
+            rho = array.map_rho[image] if site is None else array.site_r[image, site]
+            top.set_title(short_name(name), fontsize=7, pad=2)
+            bottom.set_title(f"{'rho' if site is None else 'r'} = {rho:.2f}", fontsize=7, pad=1)
+            for axis in (top, middle, bottom):
+                axis.set_axis_on()
+                axis.set(xticks=(), yticks=())
+        for row in range(down):
+            for axis, kind in zip(axes[3 * row :, 0], ("picture", "recorded", "predicted"), strict=False):
+                axis.set_ylabel("simulated" if kind == "recorded" and array.simulated else kind)
+        extent = np.ptp(array.degrees_x)
+        figure.suptitle(
+            f"{name_of(result)} on {array.recording}: {kind_of(array)}\n{name_of_site(array, site)}, "
+            f"{array.window[0]}-{array.window[1]} ms, {extent:g} degrees across; both maps of a picture share colours",
+            fontsize=8,
+        )
+    return figure

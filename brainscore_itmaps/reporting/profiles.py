@@ -1,0 +1,135 @@
+"""Figures of numbers over layers, sites and time; each function returns a figure and saves nothing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from brainscore_itmaps.benchmark.result import ArrayResult, Result
+from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images
+from brainscore_itmaps.reporting.drawing import (
+    CEILING,
+    COLUMN,
+    CYCLE,
+    any_simulated,
+    error_bars,
+    kind_of,
+    name_of,
+    style,
+)
+
+
+def layer_profile_figure(result: Result) -> Figure:
+    """How well each layer that was tried predicts each array, below the band of its noise ceiling.
+
+    Points are the mean over images of the median over sites of Pearson r, not divided by the ceiling; bars and band are
+    95 % bootstrap intervals over images. The layer that was read for most images is in another colour.
+
+    Parameters
+    ----------
+    result : Result
+    """
+    with style():
+        most = max(len(array.layers) for array in result.arrays)
+        width = max(COLUMN, 0.22 * most + 1.2)
+        figure = Figure(figsize=(width, 2.3 * len(result.arrays) + 0.9), layout="constrained")
+        axes = figure.subplots(len(result.arrays), 1, squeeze=False, sharex=False)[:, 0]
+        for axis, array in zip(axes, result.arrays, strict=True):
+            places = np.arange(len(array.layers))
+            values = [np.array(layer.image_r) for layer in array.layers]
+            means, spans = np.array([each.mean() for each in values]), [_interval(each) for each in values]
+            bars = [[mean - span.low, span.high - mean] for mean, span in zip(means, spans, strict=True)]
+            axis.errorbar(places, means, np.maximum(bars, 0).T, marker="o", markersize=4, markerfacecolor="white")
+            read = max(range(len(array.layers)), key=lambda place: array.layers[place].chosen)
+            axis.plot(
+                read,
+                means[read],
+                "o",
+                color=CYCLE[1],
+                markersize=5,
+                zorder=5,
+                label=f"read: {array.layers[read].layer}",
+            )
+            _draw_ceiling(axis, array)
+            axis.set_xticks(places, [layer.layer for layer in array.layers], rotation=90)
+            axis.set(ylabel="Pearson r", title=f"{kind_of(array)}, {array.window[0]}-{array.window[1]} ms")
+            axis.legend(loc="lower right")
+        figure.suptitle(name_of(result), fontsize=8)
+    return figure
+
+
+def _draw_ceiling(axis: Axes, array: ArrayResult) -> None:
+    """The ceiling of single sites: what the points are bounded by, whatever the benchmark's measure."""
+    values = np.nanmedian(array.site_ceiling, axis=1)
+    span, mean = _interval(values), float(np.mean(values))
+    axis.axhspan(span.low, span.high, color=CEILING, alpha=0.25, linewidth=0)
+    axis.axhline(mean, color=CEILING, linewidth=1, label="noise ceiling")
+
+
+def _interval(values: NDArray[np.float64]) -> Interval:
+    return bootstrap_over_images(np.mean, values, rng=np.random.default_rng(0), resamples=2000)
+
+
+def site_histogram_figure(result: Result) -> Figure:
+    """How well each site is predicted: Pearson r averaged over images, beside the sites' ceilings.
+
+    Parameters
+    ----------
+    result : Result
+    """
+    with style():
+        figure = Figure(figsize=(COLUMN, 1.7 * len(result.arrays) + 0.6), layout="constrained")
+        axes = figure.subplots(len(result.arrays), 1, squeeze=False, sharex=True)[:, 0]
+        bins = np.linspace(-1, 1, 41)
+        for axis, array in zip(axes, result.arrays, strict=True):
+            reached, possible = np.nanmean(array.site_r, axis=0), np.nanmean(array.site_ceiling, axis=0)
+            axis.hist(possible, bins, histtype="step", color=CEILING, label="noise ceiling")
+            axis.hist(reached, bins, color=CYCLE[0], alpha=0.8, label="predicted")
+            axis.axvline(float(np.nanmedian(reached)), color=CYCLE[1], linewidth=1, label="median")
+            low = min(-0.05, float(np.nanmin(reached)) - 0.05)
+            axis.set(ylabel="sites", title=kind_of(array), xlim=(low, 1))
+            axis.legend(loc="upper left")
+        axes[-1].set_xlabel("Pearson r, mean over images")
+        figure.suptitle(name_of(result), fontsize=8)
+    return figure
+
+
+def window_profile_figure(results: Sequence[Result]) -> Figure:
+    """One network's score in several windows of time, a line for each array.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        Of one network on the same arrays, in different windows.
+
+    Raises
+    ------
+    UsageError
+        When they are of several networks, or of one window.
+    """
+    networks = {(result.model, result.weights) for result in results}
+    windows = {array.window for result in results for array in result.arrays}
+    if len(networks) != 1 or len(windows) < 2:
+        raise UsageError(
+            f"A profile over time is of one network in several windows; these are {len(networks)} and {len(windows)}.",
+            "Score one network with --window 50-90, --window 90-130 and so on.",
+        )
+    with style():
+        figure = Figure(figsize=(COLUMN, 2.6), layout="constrained")
+        axis = figure.subplots()
+        for name in dict.fromkeys(array.recording for result in results for array in result.arrays):
+            arrays = [array for result in results for array in result.arrays if array.recording == name]
+            arrays.sort(key=lambda array: sum(array.window))
+            middles = [sum(array.window) / 2 for array in arrays]
+            halves = [(array.window[1] - array.window[0]) / 2 for array in arrays]
+            scores = [array.score for array in arrays]
+            axis.errorbar(middles, scores, error_bars(arrays), halves, marker="o", markersize=4, label=name)
+        axis.axhline(0, color="black", linewidth=0.5)
+        axis.set(xlabel="ms after stimulus onset", ylabel="score", title=name_of(results[0]))
+        axis.legend()
+        if note := any_simulated(results):
+            figure.suptitle(note, fontsize=8)
+    return figure

@@ -1,0 +1,250 @@
+"""A result, or several, as one HTML file that needs nothing else."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from brainscore_itmaps.benchmark.result import EXPLAINED, ArrayResult, Result
+from brainscore_itmaps.reporting.comparisons import group_of_result, models_figure, refuse_mixed, tradeoff_figure
+from brainscore_itmaps.reporting.drawing import any_simulated, name_of
+from brainscore_itmaps.reporting.embedded import Drawn, Pictures, drawn, maps_data
+from brainscore_itmaps.reporting.maps import UNITS, sheet_figure
+from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure
+
+TEMPLATES = "templates"
+
+
+def report(result: Result, pictures: Sequence[Pictures]) -> str:
+    """One result as a page: numbers, a browser of pictures and maps, figures, what was run, what to cite.
+
+    Nothing is fetched when it is opened, and all but the browser is there without JavaScript.
+
+    Parameters
+    ----------
+    result : Result
+    pictures : sequence of sequences of Path or None
+        Of each array, in the order of its maps; None where a picture is not at hand.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    return _filled(
+        "report.html",
+        title=f"{name_of(result)} on {result.benchmark}",
+        simulated=result.simulated,
+        score=f"{result.score:.3f}",
+        interval=_between(result.interval),
+        formula=f"Score: {result.formula}.",
+        table=_table_of_arrays(result),
+        notes=result.notes,
+        arrays=[
+            {
+                "name": array.recording,
+                "kind": "simulated" if array.simulated else "recorded",
+                "figures": _figures(result, array, own),
+            }
+            for array, own in zip(result.arrays, pictures, strict=True)
+        ],
+        units=UNITS,
+        command=command_of(result),
+        run=list(_run(result)),
+        citations=_citations([result]),
+        data=maps_data(result.arrays, pictures, UNITS),
+        js=Markup(_text("report.js")),
+    )
+
+
+def comparison(results: Sequence[Result]) -> str:
+    """Several results on one benchmark as a page, the best one first.
+
+    Parameters
+    ----------
+    results : sequence of Result
+
+    Raises
+    ------
+    UsageError
+        When they are not of one benchmark in one version.
+    """
+    refuse_mixed(results)
+    ranked = sorted(results, key=lambda result: -result.score)
+    return _filled(
+        "comparison.html",
+        title=f"{len(ranked)} networks on {ranked[0].benchmark}",
+        simulated=bool(any_simulated(ranked)),
+        formula=f"Score: {ranked[0].formula}.",
+        table=_table_of_networks(ranked),
+        figures=_comparing(ranked),
+        runs=[{"name": name_of(told), "command": command_of(told), "run": list(_run(told))} for told in ranked],
+        citations=_citations(ranked),
+    )
+
+
+def _filled(template: str, **given: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("brainscore_itmaps.reporting", TEMPLATES), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template(template).render(css=Markup(_text("report.css")), **given) + "\n"
+
+
+def _text(name: str) -> str:
+    return (files("brainscore_itmaps.reporting") / TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _figures(result: Result, array: ArrayResult, pictures: Pictures) -> list[Drawn]:
+    stem = array.recording
+    kind = "simulated" if array.simulated else "recorded"
+    one = Result(**(vars(result) | {"arrays": (array,)}))
+    return [
+        drawn(
+            sheet_figure(result, array, pictures),
+            f"Every picture with its {kind} and its predicted map, averaged over sites",
+            f"{stem}-maps.csv",
+            _rows_of_maps(array),
+            vector=False,
+        ),
+        drawn(
+            layer_profile_figure(one),
+            "Each layer that was tried, with the noise ceiling",
+            f"{stem}-layers.csv",
+            [("layer", *array.images), *((layer.layer, *layer.image_r) for layer in array.layers)],
+        ),
+        drawn(
+            site_histogram_figure(one),
+            "How well each site is predicted, averaged over images",
+            f"{stem}-sites.csv",
+            [
+                ("image", "site", "site_r", "site_ceiling"),
+                *(
+                    (name, site, array.site_r[image, place], array.site_ceiling[image, place])
+                    for image, name in enumerate(array.images)
+                    for place, site in enumerate(array.sites)
+                ),
+            ],
+        ),
+    ]
+
+
+def _rows_of_maps(array: ArrayResult) -> Iterator[tuple[Any, ...]]:
+    yield "image", "degrees_y", "degrees_x", "simulated" if array.simulated else "recorded", "predicted"
+    neural, predicted = array.neural.mean(axis=-1), array.predicted.mean(axis=-1)
+    for image, row, column in np.ndindex(neural.shape):
+        place = (image, row, column)
+        position = array.degrees_y[row], array.degrees_x[column]
+        yield array.images[image], *position, f"{neural[place]:.6g}", f"{predicted[place]:.6g}"
+
+
+def _comparing(results: Sequence[Result]) -> list[Drawn]:
+    header = ("network", "group", "imagenet_top1", "score", "low", "high", "raw", "ceiling", "alignment")
+    rows = [
+        (
+            name_of(told),
+            group_of_result(told),
+            told.imagenet_top1,
+            told.score,
+            *told.interval,
+            told.raw,
+            told.ceiling,
+            told.alignment,
+        )
+        for told in results
+    ]
+    shown = [drawn(models_figure(results), "Scores with their intervals", "networks.csv", [header, *rows])]
+    if sum(told.imagenet_top1 is not None for told in results) > 1:
+        text = "Score against ImageNet accuracy; arrows lead from baselines to their harmonized twins"
+        shown.append(drawn(tradeoff_figure(results), text, "accuracy.csv", [header, *rows]))
+    return shown
+
+
+def _table_of_arrays(result: Result) -> dict[str, Any]:
+    shown: list[ArrayResult | Result] = list(result.arrays)
+    names = [array.recording for array in result.arrays]
+    if len(shown) > 1:
+        shown, names = [*shown, result], [*names, "mean"]
+    return {
+        "header": ("array", "layer", "raw", "ceiling", "score", "95 % interval", "explained", "alignment"),
+        "rows": [
+            (
+                name,
+                told.layer if isinstance(told, ArrayResult) else "",
+                *(f"{value:.3f}" for value in (told.raw, told.ceiling, told.score)),
+                _between(told.interval),
+                *(f"{value:.3f}" for value in (told.explained, told.alignment)),
+            )
+            for name, told in zip(names, shown, strict=True)
+        ],
+    }
+
+
+def _table_of_networks(results: Sequence[Result]) -> dict[str, Any]:
+    return {
+        "header": ("network", "group", "top-1", "layer", "raw", "ceiling", "score", "95 % interval", "alignment"),
+        "rows": [
+            (
+                name_of(told),
+                group_of_result(told),
+                "" if told.imagenet_top1 is None else f"{told.imagenet_top1:.1f}",
+                told.layer,
+                *(f"{value:.3f}" for value in (told.raw, told.ceiling, told.score)),
+                _between(told.interval),
+                f"{told.alignment:.3f}",
+            )
+            for told in results
+        ],
+    }
+
+
+def _between(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.3f} to {ends[1]:.3f}"
+
+
+def command_of(result: Result) -> str:
+    """The command that scores this again, as far as the result tells it."""
+    words = ["brainscore", "score", "--model", result.model, "--benchmark", result.benchmark]
+    if result.weights.startswith("random (seed "):
+        words += ["--weights", "random", "--seed", result.weights.removeprefix("random (seed ").removesuffix(")")]
+    elif result.weights.startswith("file "):
+        words += ["--weights", result.weights.removeprefix("file ").rpartition(" (sha256")[0]]
+    layers = list(dict.fromkeys(layer.layer for array in result.arrays for layer in array.layers))
+    words += ["--layers", ",".join(layers)]
+    if result.label:
+        words += ["--attribution" if result.measure == "attribution" else "--window", result.label]
+    if result.reference_compat:
+        words.append("--reference-compat")
+    return shlex.join(words)
+
+
+def _run(result: Result) -> Iterator[tuple[str, str]]:
+    yield "network", result.model
+    yield "weights", result.weights
+    if result.weights_sha256:
+        yield "sha256 of weights", result.weights_sha256
+    if result.imagenet_top1 is not None:
+        yield "ImageNet top-1", f"{result.imagenet_top1:.1f} % ({result.imagenet_top1_source})"
+    yield "layer", result.layer
+    yield "view", result.field_of_view
+    yield "benchmark", f"{result.benchmark}, version {result.benchmark_version}"
+    for array in result.arrays:
+        images, rows, columns, sites = array.neural.shape
+        yield (
+            array.recording,
+            f"{images} pictures, {rows} x {columns} positions, {sites} sites, {array.window[0]}-{array.window[1]} ms; "
+            f"sha256 {array.recording_sha256}",
+        )
+    yield "ceiling", "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays))
+    yield "interval", f"bootstrap over images, seed {result.bootstrap_seed}"
+    yield "explained", EXPLAINED
+    yield "device", result.device
+    yield "versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    yield "written", result.written
+
+
+def _citations(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(array.citation for told in results for array in told.arrays))

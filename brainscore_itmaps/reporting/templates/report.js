@@ -1,0 +1,207 @@
+"use strict";
+
+const told = JSON.parse(document.getElementById("data").textContent);
+
+function floats(base64) {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  return new Float32Array(bytes.buffer);
+}
+
+function percentile(sorted, share) {
+  const place = share * (sorted.length - 1), below = Math.floor(place), above = Math.ceil(place);
+  return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
+}
+
+function colourOf(table, share) {
+  const place = Math.round(Math.min(1, Math.max(0, share)) * (table.length - 1));
+  return table[Number.isFinite(share) ? place : 0];
+}
+
+/** Degrees from the centre of the picture, in words. */
+function side(degrees, before, after) {
+  return degrees === 0 ? "0°" : `${Math.abs(degrees)}° ${degrees < 0 ? before : after}`;
+}
+
+/** One array: its maps, and what of them is chosen. */
+function browser(section, array) {
+  const find = (name) => section.querySelector(`[data-part="${name}"]`);
+  const neural = floats(array.neural), predicted = floats(array.predicted);
+  const rows = array.y.length, columns = array.x.length, sites = array.sites.length;
+  const pictures = array.pictures.map((number) => {
+    if (number === null) return null;
+    const picture = new Image();
+    picture.src = told.pictures[number];
+    return picture;
+  });
+  const chosen = { image: 0, site: -1, point: null };
+
+  function mapOf(values) {
+    const found = new Float64Array(rows * columns), start = chosen.image * rows * columns * sites;
+    for (let point = 0; point < rows * columns; point++) {
+      const from = start + point * sites;
+      if (chosen.site >= 0) found[point] = values[from + chosen.site];
+      else {
+        let sum = 0;
+        for (let site = 0; site < sites; site++) sum += values[from + site];
+        found[point] = sum / sites;
+      }
+    }
+    return found;
+  }
+
+  function draw() {
+    const maps = { recorded: mapOf(neural), predicted: mapOf(predicted) };
+    maps.difference = maps.predicted.map((value, point) => value - maps.recorded[point]);
+    const sorted = maps.recorded.slice().sort(), low = percentile(sorted, 0.005), high = percentile(sorted, 0.995);
+    const sizes = maps.difference.map(Math.abs).sort(), most = percentile(sizes, 0.995) || 1;
+    const span = high - low || 1;
+    const scaled = {
+      overlay: [maps.recorded, (value) => colourOf(told.colours, (value - low) / span)],
+      recorded: [maps.recorded, (value) => colourOf(told.colours, (value - low) / span)],
+      predicted: [maps.predicted, (value) => colourOf(told.colours, (value - low) / span)],
+      difference: [maps.difference, (value) => colourOf(told.diverging, (value / most + 1) / 2)],
+    };
+    for (const [name, [values, colour]] of Object.entries(scaled)) drawPanel(find(name), name, values, colour);
+    find("low").textContent = low.toFixed(1);
+    find("high").textContent = high.toFixed(1);
+    find("most").textContent = `± ${most.toFixed(1)}`;
+    const scale = find("scale").getContext("2d");
+    for (let x = 0; x < 256; x++) {
+      scale.fillStyle = told.colours[x];
+      scale.fillRect(x, 0, 1, 1);
+    }
+    const agreement = chosen.site < 0 ? array.rho[chosen.image] : array.r[chosen.image][chosen.site];
+    const name = chosen.site < 0 ? "Spearman rho of the mean maps" : "Pearson r";
+    find("agreement").textContent = `${name}: ${agreement === null ? "undefined, a map is constant" : agreement.toFixed(2)}`;
+    readOut(maps);
+  }
+
+  function drawPanel(canvas, name, values, colour) {
+    const tile = Math.max(8, Math.floor(340 / columns));
+    canvas.width = tile * columns;
+    canvas.height = tile * rows;
+    const pen = canvas.getContext("2d"), picture = pictures[chosen.image];
+    pen.fillStyle = "#eeeeee";
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    if (name === "overlay") {
+      if (picture !== null && picture.complete && picture.naturalWidth > 0) {
+        pen.drawImage(picture, tile / 2, tile / 2, tile * (columns - 1), tile * (rows - 1));
+      } else if (picture !== null) picture.onload = draw;
+      pen.globalAlpha = find("strength").value / 100;
+    }
+    for (let y = 0; y < rows; y++) {
+      for (let x = 0; x < columns; x++) {
+        pen.fillStyle = colour(values[y * columns + x]);
+        pen.fillRect(x * tile, y * tile, tile, tile);
+      }
+    }
+    pen.globalAlpha = 1;
+    if (chosen.point !== null) {
+      const [y, x] = chosen.point;
+      pen.lineWidth = 3;
+      pen.strokeStyle = "#000000";
+      pen.strokeRect(x * tile - 1, y * tile - 1, tile + 2, tile + 2);
+      pen.lineWidth = 1.5;
+      pen.strokeStyle = "#ffffff";
+      pen.strokeRect(x * tile - 1, y * tile - 1, tile + 2, tile + 2);
+    }
+  }
+
+  function readOut(maps) {
+    const line = find("readout");
+    if (chosen.point === null) {
+      line.textContent = "Point at a position, or focus a map and use the arrow keys.";
+      return;
+    }
+    const [y, x] = chosen.point, point = y * columns + x;
+    line.dataset.recorded = maps.recorded[point];
+    line.dataset.predicted = maps.predicted[point];
+    line.textContent =
+      `${side(array.x[x], "left", "right")}, ${side(array.y[y], "up", "down")}: ` +
+      `${array.kind} ${maps.recorded[point].toFixed(2)}, ` +
+      `predicted ${maps.predicted[point].toFixed(2)} ${told.units}`;
+  }
+
+  function choose(image) {
+    chosen.image = image;
+    for (const button of find("thumbnails").children) {
+      button.setAttribute("aria-pressed", String(Number(button.dataset.image) === image));
+    }
+    find("name").textContent = array.images[image];
+    draw();
+  }
+
+  function point(y, x) {
+    chosen.point = [Math.min(rows - 1, Math.max(0, y)), Math.min(columns - 1, Math.max(0, x))];
+    draw();
+  }
+
+  array.images.forEach((name, image) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.image = image;
+    button.title = name;
+    const number = array.pictures[image];
+    if (number === null) button.textContent = String(image + 1);
+    else {
+      const small = document.createElement("img");
+      small.src = told.pictures[number];
+      small.alt = name;
+      button.append(small);
+    }
+    button.addEventListener("click", () => choose(image));
+    find("thumbnails").append(button);
+  });
+  ["mean over sites", ...array.sites].forEach((name, number) => find("site").add(new Option(name, String(number - 1))));
+  find("site").addEventListener("change", (event) => {
+    chosen.site = Number(event.target.value);
+    draw();
+  });
+  find("strength").addEventListener("input", draw);
+  for (const name of ["overlay", "recorded", "predicted", "difference"]) {
+    const canvas = find(name);
+    canvas.addEventListener("pointermove", (event) => {
+      const box = canvas.getBoundingClientRect();
+      point(
+        Math.floor(((event.clientY - box.top) / box.height) * rows),
+        Math.floor(((event.clientX - box.left) / box.width) * columns),
+      );
+    });
+    canvas.addEventListener("keydown", (event) => {
+      const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+      if (step === undefined) return;
+      event.preventDefault();
+      const [y, x] = chosen.point ?? [Math.floor(rows / 2), Math.floor(columns / 2)];
+      point(y + step[0], x + step[1]);
+    });
+  }
+  section.querySelector(".browser").hidden = false;
+  choose(0);
+}
+
+function tabs(bar, sections) {
+  const buttons = [...bar.children];
+  function show(number) {
+    buttons.forEach((button, place) => {
+      button.setAttribute("aria-selected", String(place === number));
+      button.tabIndex = place === number ? 0 : -1;
+      sections[place].hidden = place !== number;
+    });
+  }
+  buttons.forEach((button, number) => {
+    button.addEventListener("click", () => show(number));
+    button.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (step === undefined) return;
+      const next = (number + step + buttons.length) % buttons.length;
+      show(next);
+      buttons[next].focus();
+    });
+  });
+  bar.hidden = false;
+  show(0);
+}
+
+const sections = [...document.querySelectorAll(".array")];
+sections.forEach((section, number) => browser(section, told.arrays[number]));
+if (sections.length > 1) tabs(document.querySelector(".tabs"), sections);

@@ -1,0 +1,194 @@
+"""What figures show: positions, limits, colours and words, compared as numbers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.stats import pearsonr, spearmanr
+from shown import narrow, pictures, scored
+
+from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.metrics.tradeoff import envelope
+from brainscore_itmaps.models.sets import named_set
+from brainscore_itmaps.reporting.comparisons import models_figure, tradeoff_figure
+from brainscore_itmaps.reporting.drawing import CYCLE
+from brainscore_itmaps.reporting.maps import comparison_figure, maps_figure, overlay_figure, sheet_figure
+from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure, window_profile_figure
+
+BASELINES = Path(__file__).parent / "golden" / "figures"
+
+
+def words(figure):
+    return " ".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+
+
+def maps_in(axis):
+    """The images of an axis that are maps, not pictures."""
+    return [image for image in axis.get_images() if image.get_array().ndim == 2]
+
+
+@pytest.mark.parametrize("site", [None, 3])
+def test_a_map_lies_over_its_picture_where_it_was_recorded(site):
+    array = narrow(scored().arrays[0])
+    axis = overlay_figure(array, pictures()[2], 2, site).axes[0]
+    (drawn,) = maps_in(axis)
+    expected = array.neural[2].mean(axis=-1) if site is None else array.neural[2, ..., site]
+    np.testing.assert_array_equal(drawn.get_array(), expected)
+    assert drawn.get_extent() == [-9, 9, 8.5, -8.5]  # x every 2 degrees, y every degree: half a step over the edge
+    assert drawn.get_clim() == pytest.approx(np.percentile(expected, [0.5, 99.5]))
+    picture = next(image for image in axis.get_images() if image.get_array().ndim == 3)
+    assert picture.get_extent() == [-8, 8, 8, -8]
+    (points,) = axis.get_lines()
+    assert (points.get_xdata().min(), points.get_xdata().max(), points.get_ydata().max()) == (-8, 8, 8)
+    assert len(points.get_xdata()) == 17 * 9
+    assert axis.get_ylim() == (8.5, -8.5)  # downward, as pictures are
+
+
+@pytest.mark.parametrize("site", [None, 3])
+def test_recorded_predicted_and_their_difference(site):
+    array = narrow(scored().arrays[0])
+    figure = comparison_figure(array, None, 4, site)
+    neural, predicted, difference = (maps_in(axis)[0] for axis in figure.axes[1:4])
+    np.testing.assert_allclose(difference.get_array(), predicted.get_array() - neural.get_array())
+    assert neural.get_clim() == predicted.get_clim() == pytest.approx(np.percentile(neural.get_array(), [0.5, 99.5]))
+    low, high = difference.get_clim()
+    assert low == -high
+    flat = neural.get_array().ravel(), predicted.get_array().ravel()
+    agreement = spearmanr(*flat).statistic if site is None else pearsonr(*flat).statistic
+    assert f"{'rho' if site is None else 'r'} = {agreement:.2f}" in words(figure)
+    assert array.sites[3] in words(figure) or site is None
+
+
+def test_a_sheet_shows_every_picture():
+    result = scored()
+    array = result.arrays[0]
+    figure = sheet_figure(result, array, pictures())
+    shown = [maps_in(axis)[0].get_array() for axis in figure.axes if maps_in(axis)]
+    assert len(shown) == 2 * len(array.images)
+    np.testing.assert_array_equal(shown[0], array.neural[0].mean(axis=-1))
+    np.testing.assert_array_equal(shown[7], array.predicted[0].mean(axis=-1))
+    assert "SIMULATED recording, no animal was recorded" in words(figure)
+    assert all(name.rsplit("-", 1)[-1] in words(figure) for name in array.images)
+    assert "random (seed 1)" in words(figure)
+
+
+def test_a_layer_profile_is_below_its_ceiling_band():
+    result = scored()
+    axis = layer_profile_figure(result).axes[0]
+    line = axis.get_lines()[0]
+    np.testing.assert_allclose(line.get_ydata(), [np.mean(layer.image_r) for layer in result.arrays[0].layers])
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["layer2", "layer3"]
+    ceiling = next(line for line in axis.get_lines() if line.get_label() == "noise ceiling")
+    np.testing.assert_allclose(ceiling.get_ydata()[0], np.median(result.arrays[0].site_ceiling, axis=1).mean())
+    (band,) = axis.patches
+    assert band.get_y() < ceiling.get_ydata()[0] < band.get_y() + band.get_height()
+
+
+def test_a_histogram_counts_each_site_once():
+    array = scored().arrays[0]
+    axis = site_histogram_figure(scored()).axes[0]
+    counted = sum(patch.get_height() for patch in axis.patches if hasattr(patch, "get_height"))
+    assert counted == len(array.sites)
+    median = next(line for line in axis.get_lines())
+    assert median.get_xdata()[0] == pytest.approx(np.median(array.site_r.mean(axis=0)))
+
+
+def in_window(window, value):
+    result = scored()
+    array = replace(result.arrays[0], window=window, score=value, interval=(value - 0.1, value + 0.2))
+    return replace(result, arrays=(array,))
+
+
+def test_a_profile_over_windows_stands_at_their_middles_in_order():
+    figure = window_profile_figure([in_window((130, 170), 0.5), in_window((50, 90), 0.1), in_window((90, 130), 0.3)])
+    (line, *_) = figure.axes[0].get_lines()
+    np.testing.assert_array_equal(line.get_xydata(), [[70, 0.1], [110, 0.3], [150, 0.5]])
+    with pytest.raises(UsageError, match="one network in several windows"):
+        window_profile_figure([in_window((50, 90), 0.1)])
+
+
+def named(model, value, top1, **given):
+    return replace(
+        scored(), model=model, score=value, interval=(value - 0.05, value + 0.1), imagenet_top1=top1, **given
+    )
+
+
+def test_networks_are_ranked_with_their_intervals_and_the_ceiling():
+    figure = models_figure([named("a", 0.3, None), named("b", 0.6, 70.0), named("harmonized_vgg16", 0.5, 69.3)])
+    axis = figure.axes[0]
+    assert [label.get_text().split(" ")[0] for label in axis.get_yticklabels()] == ["a", "harmonized_vgg16", "b"]
+    bars = [line for line in axis.get_lines() if len(line.get_xdata()) == 2 and line.get_xdata()[0] != 1]
+    np.testing.assert_allclose([bar.get_xdata() for bar in bars], [[0.25, 0.4], [0.45, 0.6], [0.55, 0.7]])
+    assert [bar.get_color() for bar in bars] == [CYCLE[0], CYCLE[1], CYCLE[0]]
+    assert any(set(line.get_xdata()) == {1} for line in axis.get_lines())
+
+
+def test_arrows_lead_from_baselines_to_harmonized_networks_below_the_edge_of_the_rest():
+    names = named_set("harmonized_twins")
+    results = [named(name, 0.3 + 0.02 * place, 60.0 + 2 * place) for place, name in enumerate(names)]
+    figure = tradeoff_figure([*results, named("unknown", 0.9, None)])
+    axis = figure.axes[0]
+    arrows = [text for text in axis.texts if text.arrow_patch is not None]
+    assert [(arrow.xyann, arrow.xy) for arrow in arrows] == [
+        ((twin.imagenet_top1, twin.score), (own.imagenet_top1, own.score))
+        for own, twin in zip(results[::2], results[1::2], strict=True)
+    ]
+    edge = next(line for line in axis.get_lines() if line.get_label() == "90 % lie below")
+    accuracy = np.array([result.imagenet_top1 for result in results[1::2]])
+    fitted = envelope(accuracy, np.array([r.score for r in results[1::2]]), np.random.default_rng(0), resamples=2)
+    middle = edge.get_xdata()[40]
+    expected = fitted.coefficients @ [1, middle, middle**2]
+    assert edge.get_ydata()[40] == pytest.approx(expected)
+    assert "1 without accuracy left out" in words(figure)
+    labels = {text.get_text() for text in axis.get_legend().get_texts()}
+    assert labels == {"harmonized", "CNN", "transformer", "hybrid", "90 % lie below"}
+
+
+def test_what_was_not_measured_alike_is_not_compared():
+    for draw in (models_figure, tradeoff_figure):
+        with pytest.raises(UsageError, match="not of one benchmark"):
+            draw([named("a", 0.3, 70.0), named("b", 0.4, 71.0, benchmark="it_maps")])
+        with pytest.raises(UsageError, match="nothing to compare"):
+            draw([])
+    with pytest.raises(UsageError, match="None of these results has an ImageNet accuracy"):
+        tradeoff_figure([named("a", 0.3, None)])
+
+
+FIGURES = {
+    "maps": lambda: maps_figure(scored(), pictures()),
+    "overlay": lambda: overlay_figure(scored().arrays[0], pictures()[0], 0),
+    "comparison": lambda: comparison_figure(scored().arrays[0], pictures()[0], 0),
+    "sheet": lambda: sheet_figure(scored(), scored().arrays[0], pictures()),
+    "layers": lambda: layer_profile_figure(scored()),
+    "sites": lambda: site_histogram_figure(scored()),
+    "windows": lambda: window_profile_figure([in_window((50, 90), 0.1), in_window((130, 170), 0.5)]),
+    "models": lambda: models_figure([named("a", 0.3, None), named("harmonized_vgg16", 0.5, 69.3)]),
+    "tradeoff": lambda: tradeoff_figure(
+        [named(name, 0.3 + 0.02 * place, 60.0 + 2 * place) for place, name in enumerate(named_set("harmonized_twins"))]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_figures_are_written_in_every_format(kind, ending, tmp_path):
+    if kind == "sheet" and ending != "png":
+        pytest.skip("the same artists as the other maps, many times over")
+    figure = FIGURES[kind]()
+    figure.savefig(tmp_path / f"figure.{ending}", dpi=60)
+    assert (tmp_path / f"figure.{ending}").stat().st_size > 1000
+    fonts = [text.get_fontsize() for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize"))]
+    assert min(fonts) >= 7
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_figures_look_as_when_somebody_looked_at_them(kind, tmp_path):
+    """Blurred and small, so that another version's fonts make no difference, but a wrong place does."""
+    FIGURES[kind]().savefig(tmp_path / "figure.png", dpi=60)
+    with Image.open(tmp_path / "figure.png") as now, Image.open(BASELINES / f"{kind}.png") as before:
+        blurred = [
+            np.asarray(each.convert("RGB").resize((64, 64), Image.Resampling.BOX), float) for each in (now, before)
+        ]
+    assert np.abs(blurred[0] - blurred[1]).mean() < 6

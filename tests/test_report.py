@@ -1,0 +1,207 @@
+"""The page of a result: what is in it, before any browser looks."""
+
+import base64
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from html import unescape
+from html.parser import HTMLParser
+from urllib.parse import urlparse
+
+import command_line
+import numpy as np
+import pytest
+from shown import narrow, pictures, scored, two_arrays
+
+from brainscore_itmaps import score
+from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.reporting.report import command_of, comparison, report
+
+HOSTILE = "<script>alert('x')</script>"
+
+
+@cache
+def default_page():
+    return page(scored())
+
+
+def page(result):
+    return report(result, [pictures() for _ in result.arrays])
+
+
+class Addresses(HTMLParser):
+    """Every address in a page that would be asked for when it is opened, and every link."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.asked, self.links = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name in ("src", "srcset", "data", "poster", "action") or (tag == "link" and name == "href"):
+                self.asked.append(value)
+            elif name == "href":
+                self.links.append(value)
+
+
+def told(text):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def floats(told_array, name):
+    shape = [len(told_array[axis]) for axis in ("images", "y", "x", "sites")]
+    return np.frombuffer(base64.b64decode(told_array[name]), "<f4").reshape(shape)
+
+
+@pytest.mark.parametrize("text", [default_page(), comparison([scored()])], ids=["result", "comparison"])
+def test_nothing_is_asked_for_when_it_is_opened(text):
+    found = Addresses(text)
+    assert found.asked
+    assert {urlparse(address).scheme for address in found.asked + found.links} == {"data"}
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "default-src 'none'" in text
+
+
+def test_the_page_says_what_the_result_says():
+    text = default_page()
+    result = scored()
+    assert f'<span class="score">{result.score:.3f}</span>' in text
+    for words in (result.formula, result.weights_sha256, result.arrays[0].recording_sha256, result.field_of_view,
+                  result.arrays[0].citation, "SIMULATED recording: no animal was recorded", *result.notes):  # fmt: skip
+        assert words in unescape(text)
+    assert "brainscore score --model timm:test_resnet --benchmark it_maps_simulated --weights random --seed 1" in text
+    assert f"{result.interval[0]:.3f} to {result.interval[1]:.3f}" in text
+
+
+def test_the_maps_inside_are_those_of_the_result():
+    result = two_arrays()
+    inside = told(page(result))
+    for array, shown in zip(result.arrays, inside["arrays"], strict=True):
+        np.testing.assert_array_equal(floats(shown, "neural"), array.neural.astype(np.float32))
+        np.testing.assert_array_equal(floats(shown, "predicted"), array.predicted.astype(np.float32))
+        np.testing.assert_array_equal(shown["x"], array.degrees_x)
+        np.testing.assert_array_equal(shown["y"], array.degrees_y)
+        np.testing.assert_array_equal(np.array(shown["r"], float), array.site_r)
+        assert shown["images"] == list(array.images)
+    assert [shown["kind"] for shown in inside["arrays"]] == ["simulated", "recorded"]
+    assert len(inside["pictures"]) == 14  # once, though two arrays show them
+
+
+def test_every_figure_has_its_data_beside_it():
+    text = default_page()
+    tables = {
+        name: list(csv.reader(io.StringIO(base64.b64decode(data).decode())))
+        for name, data in re.findall(r'download="([^"]+)" href="data:text/csv;base64,([^"]+)"', text)
+    }
+    array = scored().arrays[0]
+    assert set(tables) == {f"it_maps_simulated-{kind}.csv" for kind in ("maps", "layers", "sites")}
+    assert len(tables["it_maps_simulated-maps.csv"]) == 1 + 14 * 17 * 17
+    image, y, x, neural, _ = tables["it_maps_simulated-maps.csv"][1 + 17 + 3]
+    assert (image, float(y), float(x)) == (array.images[0], array.degrees_y[1], array.degrees_x[3])
+    assert float(neural) == pytest.approx(array.neural[0, 1, 3].mean(), rel=1e-5)
+    assert [row[0] for row in tables["it_maps_simulated-layers.csv"][1:]] == ["layer2", "layer3"]
+    assert len(tables["it_maps_simulated-sites.csv"]) == 1 + 14 * 32
+
+
+def test_names_that_are_html_are_only_names():
+    result = replace(scored(), model=HOSTILE, weights=f"file {HOSTILE}", notes=(HOSTILE,))
+    array = replace(result.arrays[0], recording=HOSTILE, images=(HOSTILE, *result.arrays[0].images[1:]))
+    for text in (page(replace(result, arrays=(array,))), comparison([replace(result, arrays=(array,))])):
+        assert HOSTILE not in text
+        assert text.count("<script") <= 2
+    assert HOSTILE not in result._repr_html_()
+    assert told(page(replace(result, arrays=(array,))))["arrays"][0]["images"][0] == HOSTILE
+
+
+def test_a_page_of_three_arrays_is_small():
+    array = scored().arrays[0]
+    result = replace(scored(), arrays=(array, array, narrow(array)))
+    assert len(page(result)) < 6e6
+
+
+def test_pictures_that_are_not_at_hand_are_left_out():
+    text = report(scored(), [[None] * 14])
+    assert told(text)["pictures"] == []
+    assert told(text)["arrays"][0]["pictures"] == [None] * 14
+
+
+def test_a_constant_map_is_undefined_in_the_page():
+    array = scored().arrays[0]
+    r = array.site_r.copy()
+    r[2, 3] = np.nan
+    inside = told(page(replace(scored(), arrays=(replace(array, site_r=r),))))
+    assert inside["arrays"][0]["r"][2][3] is None
+
+
+def test_a_comparison_ranks_networks_and_refuses_what_was_not_measured_alike():
+    first, second = (replace(scored(), model=name, score=value) for name, value in (("worse", 0.1), ("better", 0.3)))
+    text = comparison([first, second])
+    assert text.index("better") < text.index("worse")
+    with pytest.raises(UsageError, match="not of one benchmark"):
+        comparison([first, replace(second, benchmark="it_maps")])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"weights": "random (seed 3)"}, "--weights random --seed 3"),
+        ({"weights": "file a b.pt (sha256 0123456789ab)"}, "--weights 'a b.pt'"),
+        ({"label": "130-170"}, "--window 130-170"),
+        ({"label": "smoothgrad", "measure": "attribution"}, "--attribution smoothgrad"),
+        ({"reference_compat": True}, "--reference-compat"),
+    ],
+)
+def test_the_command_is_what_somebody_would_type(given, expected):
+    assert expected in command_of(replace(scored(), **given))
+
+
+def test_a_notebook_shows_the_score_and_that_it_is_simulated():
+    shown = scored()._repr_html_()
+    assert f"<b>{scored().score:.3f}</b>" in shown
+    assert "SIMULATED" in shown
+    assert shown.count("<tr>") == 2
+
+
+def test_the_command_writes_pages(tmp_path, own_home):
+    done = command_line.brainscore(
+        "score", "-m", "timm:test_resnet", "--weights", "random", "--report", "--out", tmp_path, COLUMNS="200"
+    )
+    assert done.returncode == 0, done.stderr
+    (file,) = tmp_path.glob("*.html")
+    assert f"written    {file}" in done.stdout
+    assert len(told(file.read_text())["pictures"]) == 14
+    (saved,) = tmp_path.glob("*.json")
+    again = command_line.brainscore("report", saved, "--out", tmp_path / "again.html")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again.html").read_text() == file.read_text()
+    other = score("timm:test_vit", weights="random").save(tmp_path)[0]
+    several = command_line.brainscore("report", saved.stem, other.stem, "--from", tmp_path)
+    assert several.returncode == 0, several.stderr
+    assert "2 networks on it_maps_simulated" in (tmp_path / "comparison.html").read_text()
+    assert Result.load(saved).model in (tmp_path / "comparison.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nothing"], 2, "There is no result 'nothing'"),
+        (["{saved}", "--out", "page.txt"], 2, "does not end in .html"),
+        (["{saved}", "{saved}", "--maps", "folder"], 2, "shows no pictures"),
+        (["{damaged}"], 3, "cannot be read as a result"),
+        (["{saved}", "--out", "{damaged}/page.html"], 5, "damaged.json"),
+    ],
+)
+def test_what_cannot_be_shown_is_a_sentence(tmp_path, own_home, arguments, code, said):
+    saved = scored().save(tmp_path)[0]
+    (tmp_path / "damaged.json").write_text("{")
+    given = [text.format(saved=saved, damaged=tmp_path / "damaged.json") for text in arguments]
+    done = command_line.brainscore("report", *given)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

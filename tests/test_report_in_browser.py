@@ -1,0 +1,189 @@
+"""The page in a headless Chromium, with the network off."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from shown import pictures, scored, two_arrays
+
+from brainscore_itmaps.reporting.report import comparison, report
+
+pytestmark = pytest.mark.slow
+
+INSTALL = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's, installed where that may be done: as root, on a machine with apt, unless ITMAPS_NO_INSTALL is set."""
+
+    def found():
+        return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+    if found() is None and os.geteuid() == 0 and shutil.which("apt-get") and not os.environ.get("ITMAPS_NO_INSTALL"):
+        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update", "-qq"], INSTALL):
+            subprocess.run(command, capture_output=True, check=False, timeout=600, env=quiet)
+    if found() is None:
+        pytest.skip("NO CHROMIUM HERE: NO REPORT WAS OPENED IN A BROWSER. Install it: apt-get install chromium")
+    return found()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    written = tmp_path_factory.mktemp("page") / "report.html"
+    written.write_text(report(two_arrays(), [pictures(), pictures()]), encoding="utf-8")
+    return written
+
+
+@pytest.fixture
+def opened(browser, file):
+    """Opens a file, with everything that went wrong in a list."""
+    contexts = []
+
+    def open_page(path=file, width=1280, **options):
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        context.set_offline(True)
+        contexts.append(context)
+        page = context.new_page()
+        page.trouble = []
+        page.on("console", lambda message: page.trouble.append(message.text))
+        page.on("pageerror", lambda error: page.trouble.append(str(error)))
+        page.on("request", lambda asked: asked.url.startswith(("data:", "file:")) or page.trouble.append(asked.url))
+        page.goto(path.as_uri())
+        page.wait_for_load_state("load")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def part(page, name, array=0):
+    return page.locator(".array").nth(array).locator(f'[data-part="{name}"]')
+
+
+def drawn(page, name):
+    return part(page, name).evaluate("canvas => canvas.toDataURL()")
+
+
+def said(page, array=0):
+    line = part(page, "readout", array)
+    return [float(line.get_attribute(f"data-{name}")) for name in ("recorded", "predicted")]
+
+
+@pytest.mark.parametrize(("image", "site"), [(0, None), (5, None), (5, 7)])
+def test_hovered_values_are_those_of_the_result(opened, image, site):
+    page, array = opened(), scored().arrays[0]
+    part(page, "thumbnails").locator("button").nth(image).click()
+    if site is not None:
+        part(page, "site").select_option(label=array.sites[site])
+    y, x = 3, 11
+    for name in ("overlay", "recorded", "predicted", "difference"):
+        canvas = part(page, name)
+        box = canvas.bounding_box()
+        canvas.hover(position={"x": box["width"] * (x + 0.5) / 17, "y": box["height"] * (y + 0.5) / 17})
+        maps = array.neural[image, y, x], array.predicted[image, y, x]
+        expected = [values.mean() if site is None else values[site] for values in maps]
+        assert said(page) == pytest.approx(expected, rel=1e-5)
+    text = part(page, "readout").inner_text()
+    assert f"{array.degrees_x[x]:g}° right, {-array.degrees_y[y]:g}° up" in text
+    assert f"simulated {expected[0]:.2f}, predicted {expected[1]:.2f}" in text
+    assert page.trouble == []
+
+
+def test_another_picture_changes_the_picture_and_both_maps(opened):
+    page = opened()
+    names = ("overlay", "recorded", "predicted", "difference")
+    page.wait_for_function("[...document.querySelectorAll('.thumbnails img')].every(image => image.complete)")
+    before = {name: drawn(page, name) for name in names}
+    part(page, "thumbnails").locator("button").nth(8).click()
+    assert part(page, "name").inner_text() == scored().arrays[0].images[8]
+    assert all(drawn(page, name) != before[name] for name in names)
+    part(page, "strength").fill("0")
+    picture = drawn(page, "overlay")
+    part(page, "strength").fill("100")
+    assert drawn(page, "overlay") not in (picture, before["overlay"])
+    assert drawn(page, "overlay") == drawn(page, "recorded")
+    assert page.trouble == []
+
+
+def test_the_colours_are_where_the_values_are(opened):
+    """The brightest tile of the drawn map is the highest value of the recorded one, at its row and column."""
+    page, array = opened(), scored().arrays[0]
+    neural = array.neural[0].mean(axis=-1)
+    lowest = np.unravel_index(neural.argmin(), neural.shape)
+    pixel = "(canvas, [y, x]) => [...canvas.getContext('2d').getImageData((x + .5) * canvas.width / 17, "
+    pixel += "(y + .5) * canvas.height / 17, 1, 1).data].slice(0, 3)"
+    assert part(page, "recorded").evaluate(pixel, [int(place) for place in lowest]) == [68, 1, 84]  # viridis' first
+
+
+def test_the_keyboard_is_enough(opened):
+    page, array = opened(), scored().arrays[0]
+    part(page, "recorded").focus()
+    page.keyboard.press("ArrowLeft")  # from the centre
+    page.keyboard.press("ArrowUp")
+    assert said(page)[0] == pytest.approx(array.neural[0, 7, 7].mean(), rel=1e-5)
+    page.locator("[role=tab]").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert [page.locator(".array").nth(number).is_visible() for number in (0, 1)] == [False, True]
+    part(page, "predicted", 1).focus()
+    page.keyboard.press("ArrowDown")
+    second = two_arrays().arrays[1]
+    assert said(page, 1)[1] == pytest.approx(second.predicted[0, 9, 4].mean(), rel=1e-5)
+    assert page.trouble == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_the_screen_and_can_be_read(opened, tmp_path, width, scheme):
+    page = opened(width=width, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    back, text = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
+    brightness = [np.mean([float(value) for value in colour[4:-1].split(",")]) for colour in (back, text)]
+    assert abs(brightness[0] - brightness[1]) > 150
+    assert (brightness[0] < 128) == (scheme == "dark")
+    assert len(page.screenshot(path=tmp_path / "page.png", full_page=True)) > 10_000
+
+
+def test_without_javascript_the_figures_and_numbers_are_there(opened):
+    page = opened(java_script_enabled=False)
+    assert page.locator(".browser").first.is_hidden()
+    assert page.locator(".array").nth(1).is_visible()
+    assert page.locator("figure img").count() == 6
+    assert page.locator("figure img").first.is_visible()
+    assert f"{scored().score:.3f}" in page.locator("header").inner_text()
+
+
+def test_it_prints_every_array(opened, tmp_path):
+    page = opened()
+    page.emulate_media(media="print")
+    assert all(page.locator(".array").nth(number).is_visible() for number in (0, 1))
+    assert page.locator(".browser").first.is_hidden()
+    assert page.pdf(path=tmp_path / "page.pdf")[:4] == b"%PDF"
+
+
+def test_a_hostile_name_runs_nothing(opened, tmp_path):
+    name = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
+    array = replace(scored().arrays[0], recording=name, images=tuple(f"{name}{number}" for number in range(14)))
+    result = replace(scored(), model=name, arrays=(array,))
+    for number, text in enumerate((report(result, [pictures()]), comparison([result]))):
+        path = tmp_path / f"{number}.html"
+        path.write_text(text, encoding="utf-8")
+        page = opened(path)
+        assert name in page.locator("body").inner_text()
+        assert page.title() != "run"
+        assert page.trouble == []
