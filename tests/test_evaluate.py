@@ -238,8 +238,8 @@ def test_unknown_names_are_answered_with_the_nearest():
         score("resnet50")
     with pytest.raises(UsageError, match="3 is no benchmark"):
         score("efficientnet_lite0", 3)
-    with pytest.raises(UsageError, match="A Identity does not say how its pictures are preprocessed"):
-        score(torch.nn.Identity())
+    with pytest.raises(UsageError, match="How pictures are preprocessed for a Conv2d is not said"):
+        score(torch.nn.Conv2d(3, 3, 1))
     with pytest.raises(UsageError, match=r"`brainscore score .* --benchmark MajajHong2015public\.IT-pls` scores it"):
         score("efficientnet_lite0", "MajajHong2015public.IT-pls")
     with pytest.raises(UsageError, match=r"Did you mean MajajHong2015public\.IT-pls"):
