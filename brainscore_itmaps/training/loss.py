@@ -1,0 +1,261 @@
+"""The harmonizer's loss: be right, and for the reasons that people have (Fel et al. 2022, equation 3)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from brainscore_itmaps.errors import ArrayError, ModelError, UsageError, one_line
+from brainscore_itmaps.training.pyramid import pyramid
+
+EPSILON = 1e-5
+"""Added to a map's standard deviation."""
+TINY = 1e-6
+"""Added to a map's largest value."""
+SPARED = ("bn/", "normalization", "embed", "norm", "class_token", "cls_token")
+"""Parts of names of parameters that the weight term leaves out, beside the parameters of normalising modules."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a batch costs, and what it was made of.
+
+    Attributes
+    ----------
+    total : tensor, shape ()
+        ``cross_entropy + lambda_weights * weights + lambda_harmonization * harmonization``; call ``backward`` on it.
+    cross_entropy, weights, harmonization : tensor, shape ()
+        Not yet weighted; detached.
+    logits : tensor, shape (image, class)
+        Detached.
+    gradient : tensor, shape (image, 3, y, x)
+        Of each picture's labelled logit with respect to the picture; detached. Zeros where the batch has no human map.
+    """
+
+    total: torch.Tensor
+    cross_entropy: torch.Tensor
+    weights: torch.Tensor
+    harmonization: torch.Tensor
+    logits: torch.Tensor
+    gradient: torch.Tensor
+
+
+@dataclass(frozen=True)
+class HarmonizerLoss:
+    """Cross-entropy, a weight term, and the distance of a network's saliency from human importance maps.
+
+    It takes the place of the loss in any training loop::
+
+        harmonizer = HarmonizerLoss(lambda_harmonization=2.0)
+        for images, labels, heatmaps, tokens in loader:
+            parts = harmonizer(model, images, labels, heatmaps, tokens)
+            parts.total.backward()
+
+    The network is called once, in the mode it is in: batch normalisation in training mode takes its statistics from the
+    batch and updates its running ones once. Under autocast, a batch that holds human maps is computed in 32 bits all
+    the same: second derivatives of half precision are too coarse. A batch without any is not, and costs what plain
+    training costs.
+
+    Parameters
+    ----------
+    lambda_harmonization : float
+        Weight of the distance between saliency and human maps. 0 is plain training.
+    lambda_weights : float
+        Weight of half the summed squares of parameters (:func:`weighed`). Leave the optimiser's decay at 0 then.
+    label_smoothing : float
+        From 0 to 1.
+    levels : int
+        Of the pyramid, the maps themselves included.
+
+    References
+    ----------
+    Fel, Rodriguez, Linsley & Serre 2022, "Harmonizing the object recognition strategies of deep neural networks with
+    humans", arXiv 2211.04533.
+    """
+
+    lambda_harmonization: float = 1.0
+    lambda_weights: float = 1e-5
+    label_smoothing: float = 0.1
+    levels: int = 5
+
+    def __post_init__(self) -> None:
+        if min(self.lambda_harmonization, self.lambda_weights) < 0 or not 0 <= self.label_smoothing < 1:
+            raise UsageError(f"The loss cannot be weighted by {self}.", "Weights are 0 or more, smoothing is below 1.")
+        if self.levels < 1:
+            raise UsageError(f"A pyramid cannot have {self.levels} levels.", "Give 1 or more; 5 were published.")
+
+    def __call__(
+        self,
+        model: torch.nn.Module,
+        images: torch.Tensor,
+        labels: torch.Tensor,
+        heatmaps: torch.Tensor,
+        tokens: torch.Tensor | None = None,
+    ) -> Parts:
+        """Show a batch to a network.
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+            Gives logits (image, class).
+        images : tensor, shape (image, 3, y, x)
+            As the network takes them.
+        labels : tensor, shape (image,) of whole numbers, or (image, class) of shares
+        heatmaps : tensor, shape (image, y, x)
+            Human maps; what stands where there is none does not matter, as long as it is finite.
+        tokens : tensor, shape (image,), optional
+            1 where a picture has a human map, 0 where not. By default all have one.
+
+        Raises
+        ------
+        ArrayError
+            When the shapes do not fit each other.
+        ModelError
+            When the network does not give logits of each picture, or lets no gradient through to the picture.
+        """
+        tokens = images.new_ones(len(images)) if tokens is None else tokens.to(images)
+        _refuse_unfit(images, labels, heatmaps, tokens)
+        harmonizing = self.lambda_harmonization > 0 and bool(tokens.any())
+        if not harmonizing:
+            logits = _logits(model, images)
+            cross_entropy = self._cross_entropy(logits, labels)
+            gradient, harmonization = torch.zeros_like(images), cross_entropy.new_zeros(())
+        else:
+            with torch.autocast(images.device.type, enabled=False), differentiable_attention():
+                shown = images.detach().to(_precise(images)).requires_grad_()
+                logits = _logits(model, shown)
+                cross_entropy = self._cross_entropy(logits, labels)
+                gradient = gradient_of(logits, labels, shown)
+                harmonization = distance(gradient.mean(dim=1), heatmaps.to(gradient), tokens, self.levels)
+        weights = _half_squares(model, cross_entropy) if self.lambda_weights else cross_entropy.new_zeros(())
+        total = cross_entropy + self.lambda_weights * weights
+        if harmonizing:
+            total = total + self.lambda_harmonization * harmonization
+        seen = (part.detach() for part in (cross_entropy, weights, harmonization, logits, gradient))
+        return Parts(total, *seen)
+
+    def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        labels = labels.to(logits) if labels.ndim == 2 else labels.long()
+        return functional.cross_entropy(logits.to(_precise(logits)), labels, label_smoothing=self.label_smoothing)
+
+
+def gradient_of(logits: torch.Tensor, labels: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """Gradient of labelled logits with respect to the pictures, which can itself be differentiated.
+
+    Parameters
+    ----------
+    logits : tensor, shape (image, class)
+    labels : tensor, shape (image,) or (image, class)
+    images : tensor, shape (image, 3, y, x)
+        From which the logits were computed, with ``requires_grad``.
+
+    Raises
+    ------
+    ModelError
+        When no gradient comes through.
+    """
+    labelled = (logits * labels).sum() if labels.ndim == 2 else logits.gather(1, labels.long()[:, None]).sum()
+    try:
+        return torch.autograd.grad(labelled, images, create_graph=True)[0]
+    except RuntimeError as error:  # torch's word for a step without a derivative
+        raise ModelError(
+            f"The network lets no gradient through to the picture: {one_line(error)}.", "Train another network."
+        ) from error
+
+
+def distance(saliency: torch.Tensor, heatmaps: torch.Tensor, tokens: torch.Tensor, levels: int = 5) -> torch.Tensor:
+    """How far saliency is from human maps, over the levels of a pyramid (the harmonisation term).
+
+    Both are standardised and cut at 0; the human map is stretched to the saliency's largest value. The mean squared
+    difference is taken over all pictures and positions of a level, with 0 for those without a human map.
+
+    Parameters
+    ----------
+    saliency, heatmaps : tensor, shape (image, y, x)
+    tokens : tensor, shape (image,)
+        1 where a picture has a human map, 0 where not.
+    levels : int
+
+    Returns
+    -------
+    tensor, shape ()
+    """
+    ours, theirs = standardised_cut(saliency), standardised_cut(heatmaps)
+    largest = ours.detach().amax(dim=(1, 2), keepdim=True) + TINY
+    theirs = theirs / (theirs.amax(dim=(1, 2), keepdim=True) + TINY) * largest
+    pairs = zip(pyramid(ours, levels), pyramid(theirs, levels), strict=True)
+    return torch.stack([(tokens[:, None, None] * (a - b) ** 2).mean() for a, b in pairs]).mean()
+
+
+def standardised_cut(maps: torch.Tensor) -> torch.Tensor:
+    """Each map with its mean subtracted, over its standard deviation, and negative values cut off.
+
+    A constant map gives zeros, and no gradient.
+
+    Parameters
+    ----------
+    maps : tensor, shape (image, y, x)
+    """
+    maps = maps - maps.detach()[:, :1, :1]  # so that the mean of a constant map is that constant to the last digit
+    mean = maps.mean(dim=(1, 2), keepdim=True)
+    spread = torch.std(maps, dim=(1, 2), correction=0, keepdim=True)
+    return functional.relu((maps - mean) / (spread + EPSILON))
+
+
+@contextmanager
+def differentiable_attention() -> Iterator[None]:
+    """Compute attention by steps that can be differentiated twice, which fused kernels cannot; then as before."""
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+def weighed(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """The parameters of the weight term: all that are trained, biases too, but not normalisations and embeddings.
+
+    Left out are those of modules whose class is called a norm, and those with one of :data:`SPARED` in their names,
+    as the published code does by the names that Keras gives them.
+    """
+    found: dict[torch.nn.Parameter, None] = {}
+    for prefix, module in model.named_modules():
+        if "Norm" in type(module).__name__:
+            continue
+        for name, parameter in module.named_parameters(prefix, recurse=False):
+            spared = any(part in name.lower() for part in SPARED)
+            if parameter.requires_grad and not spared:
+                found[parameter] = None
+    return list(found)
+
+
+def _precise(given: torch.Tensor) -> torch.dtype:
+    """32 bits, or 64 where there are."""
+    return torch.promote_types(given.dtype, torch.float32)
+
+
+def _half_squares(model: torch.nn.Module, like: torch.Tensor) -> torch.Tensor:
+    return like.new_zeros(()) + sum(0.5 * (parameter**2).sum() for parameter in weighed(model))
+
+
+def _logits(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    logits = model(images)
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
+        given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ModelError(
+            f"The network gives {given}, not logits (image, class) of {len(images)} pictures.",
+            "Give a classifier; wrap one that returns more than its logits.",
+        )
+    return logits
+
+
+def _refuse_unfit(images: torch.Tensor, labels: torch.Tensor, heatmaps: torch.Tensor, tokens: torch.Tensor) -> None:
+    count = len(images)
+    fits = images.ndim == 4 and labels.ndim in (1, 2) and heatmaps.shape == (count, *images.shape[2:])
+    if not (fits and len(labels) == count and tokens.shape == (count,)):
+        shapes = {"images": images, "labels": labels, "heatmaps": heatmaps, "tokens": tokens}
+        told = ", ".join(f"{name} {tuple(given.shape)}" for name, given in shapes.items())
+        raise ArrayError(
+            f"The batch does not fit together: {told}.",
+            "Give (image, 3, y, x), (image,) or (image, class), (image, y, x) and (image,).",
+        )
