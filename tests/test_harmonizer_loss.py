@@ -1,5 +1,6 @@
 """The harmonizer's loss, against the published code's numbers and against finite differences."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_distance_is_the_mean_of_levels_after_stretching_to_the_largest_saliency
 @settings(max_examples=30, deadline=None)
 def test_a_side_is_halved_upward(rows, columns):
     shapes = [level.shape[1:] for level in pyramid(torch.ones(1, rows, columns), 4)]
-    for (y, x), (below_y, below_x) in zip(shapes, shapes[1:], strict=False):
+    for (y, x), (below_y, below_x) in pairwise(shapes):
         assert (below_y, below_x) == (-(-y // 2), -(-x // 2))
 
 

@@ -10,6 +10,7 @@ import typer
 
 from brainscore_itmaps.cli.data import data
 from brainscore_itmaps.cli.doctor import doctor
+from brainscore_itmaps.cli.harmonize import harmonize
 from brainscore_itmaps.cli.link import link, unlink
 from brainscore_itmaps.cli.models import models
 from brainscore_itmaps.cli.report import report
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(score)
 app.command()(report)
+app.command()(harmonize)
 app.command()(doctor)
 app.command()(link)
 app.command()(unlink)

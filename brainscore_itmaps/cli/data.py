@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -27,18 +27,30 @@ def options(
 
 @data.command()
 def fetch(
+    what: Annotated[
+        Literal["arcaro2020", "clickme"], typer.Argument(help="The recordings, or pictures with human maps.")
+    ] = "arcaro2020",
+    split: Annotated[Literal["train", "val"] | None, typer.Option(help="Of ClickMe.")] = None,
     file: Annotated[
-        Path | None, typer.Option("--from", help="An archive that is on disk already; nothing is downloaded.")
+        Path | None,
+        typer.Option("--from", help="An archive, or the folder of a split, that is on disk; nothing is downloaded."),
     ] = None,
     sha256: Annotated[str | None, typer.Option(help="What the archive's sha256 must be.")] = None,
-    url: Annotated[str | None, typer.Option(help="A mirror of the archive.")] = None,
+    url: Annotated[str | None, typer.Option(help="A mirror of the archive, or of the folder above a split.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never connect; say what to bring.")] = False,
 ) -> None:
-    """Bring the recordings of Arcaro 2020, check them whole, and record what they are."""
+    """Bring the recordings of Arcaro 2020, or ClickMe; check them whole, and record what they are."""
     from brainscore_itmaps.data import sources
     from brainscore_itmaps.settings import Settings
 
     refuse_options(file, url, sha256)
+    if what == "clickme":
+        if split is None or sha256 is not None:
+            raise UsageError("ClickMe is fetched split by split, and no hash is published.", "Say --split val.")
+        _fetch_clickme(split, url, file, offline)
+        return
+    if split is not None:
+        raise UsageError("--split is for ClickMe.", "Say `brainscore data fetch clickme --split val`.")
     with progress_bar() as progress:
         held = sources.fetch(
             url=url,
@@ -54,6 +66,17 @@ def fetch(
     say(f"sha256     {held.sha256}")
     say(f"from       {held.origin}")
     say(f"recorded   {held.recorded} in {home / sources.LOCK}")
+
+
+def _fetch_clickme(split: str, url: str | None, folder: Path | None, offline: bool) -> None:
+    from brainscore_itmaps.data.clickme_shards import LICENCE, fetch_clickme
+
+    say(f"note       {LICENCE}")
+    with progress_bar() as progress:
+        folder = folder.expanduser() if folder is not None else None
+        held = fetch_clickme(split, url=url, folder=folder, offline=offline or None, progress=progress)
+    say(f"in order   {held.folder} ({len(held.files)} shards, {held.records} pictures, {shown_size(held.size)})")
+    say(f"recorded   {held.lock}")
 
 
 @data.command(name="list")

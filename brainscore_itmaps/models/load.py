@@ -29,6 +29,7 @@ from brainscore_itmaps.models.names import (
 from brainscore_itmaps.models.network import Network, hash_of
 from brainscore_itmaps.models.own import Preprocessing, network_from_code, own_network, timm_preprocessing
 from brainscore_itmaps.models.preprocessing import read_preprocessing
+from brainscore_itmaps.models.runs import RECORD, WEIGHTS, is_run, read_run
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights, TimmWeights
 from brainscore_itmaps.models.weights import fetch_weights, load_kept
 from brainscore_itmaps.models.zoo import ZOO
@@ -51,8 +52,8 @@ def load_model(
     name : str or torch.nn.Module
         A name from the zoo (``efficientnet_lite0``); ``timm:`` and any name that timm knows (``timm:resnet18`` or
         ``timm:resnet18.a1_in1k``); a file of weights (safetensors, a torch ``state_dict``) with its architecture; a
-        function in a Python file, ``my_file.py:build``, that gives a module, or (module, preprocessing); or a module,
-        which is put into eval mode.
+        function in a Python file, ``my_file.py:build``, that gives a module, or (module, preprocessing); the folder of
+        a training run; or a module, which is put into eval mode.
     weights : "pretrained", "random", str or Path, optional
         By default the pretrained ones; those of harmonized networks are fetched and converted once. Random weights must
         be asked for; what is loaded says so. Or a file: safetensors, a torch file that holds a ``state_dict``, or, for
@@ -85,10 +86,10 @@ def load_model(
     if is_own(name):
         if weights != "pretrained":
             raise UsageError(f"{name} brings its weights.", f"Leave out --weights, or give --model {arch or 'NAME'}.")
-        if is_code(name):
+        if is_code(name) or is_run(name):
             if preprocessing is not None:
                 raise UsageError(f"{name} says its own preprocessing.", "Return (module, preprocessing) from it.")
-            return _readable(network_from_code(name))
+            return _readable(network_from_code(name) if is_code(name) else _from_run(Path(name).expanduser(), progress))
         return _from_weights(Path(name).expanduser(), named_architecture(str(arch)), preprocessing, progress)
     file = weight_file(weights)
     if file is not None:
@@ -149,6 +150,17 @@ def _from_weights(file: Path, architecture: str, preprocessing: Preprocessing | 
     network = _readable(_from_file(architecture, file, preprocessing, progress))
     name = f"{file.stem}-{network.sha256[:8]}"
     return replace(network, name=name, spec=replace(network.spec, identifier=name))
+
+
+def _from_run(folder: Path, progress: Report) -> Network:
+    """A network that was trained here; its name is the folder's, with a hash of its weights."""
+    record = read_run(folder)
+    network = _from_file(record["network"], folder / WEIGHTS, record["preprocessing"], progress)
+    if network.sha256 != record["sha256"]:
+        raise ModelError(f"{folder / WEIGHTS} is not the one that {folder / RECORD} is of.", "Train it again.")
+    name = f"{folder.resolve().name}-{network.sha256[:8]}"
+    spec = replace(network.spec, identifier=name, group="")
+    return replace(network, name=name, spec=spec, notes=(record["trained"]["summary"],))
 
 
 def _from_file(name: str, file: Path, preprocessing: Preprocessing | None, progress: Report) -> Network:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
+from brainscore_itmaps.models.runs import is_run
 from brainscore_itmaps.models.zoo import ZOO
 
 WEIGHTS = ("pretrained", "random")
@@ -14,8 +15,8 @@ WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", *KERAS_SUFFIX
 
 
 def is_own(name: str) -> bool:
-    """Is this a network that a user brings: a file of weights, or a function in a Python file?"""
-    return not name.startswith("timm:") and (is_code(name) or Path(name).suffix in WEIGHT_SUFFIXES)
+    """Is this a network that a user brings: a file of weights, a function in a Python file, or what he trained?"""
+    return not name.startswith("timm:") and (is_code(name) or Path(name).suffix in WEIGHT_SUFFIXES or is_run(name))
 
 
 def is_code(name: str) -> bool:
@@ -40,8 +41,10 @@ def refuse_unknown_model(name: str, arch: str | None = None) -> None:
     UsageError
         When the architecture is missing, or said where it is not wanted.
     """
-    if arch is not None and (is_code(name) or not is_own(name)):
+    if arch is not None and (is_code(name) or is_run(name) or not is_own(name)):
         raise UsageError(f"{name} has its architecture already.", "Leave out --arch; it is for a file of weights.")
+    if is_run(name):
+        return
     if is_own(name):
         file = Path(name.rpartition(":")[0] if is_code(name) else name).expanduser()
         if not file.is_file():

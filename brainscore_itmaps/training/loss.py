@@ -1,7 +1,7 @@
 """The harmonizer's loss: be right, and for the reasons that people have (Fel et al. 2022, equation 3)."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -56,8 +56,7 @@ class HarmonizerLoss:
 
     The network is called once, in the mode it is in: batch normalisation in training mode takes its statistics from the
     batch and updates its running ones once. Under autocast, a batch that holds human maps is computed in 32 bits all
-    the same: second derivatives of half precision are too coarse. A batch without any is not, and costs what plain
-    training costs.
+    the same, as derivatives of derivatives suffer most from half precision; a batch without any is not.
 
     Parameters
     ----------
@@ -69,6 +68,8 @@ class HarmonizerLoss:
         From 0 to 1.
     levels : int
         Of the pyramid, the maps themselves included.
+    saliency_in_float32 : bool
+        False leaves autocast in force for all: faster, and coarser. Maps are compared in 32 bits in any case.
 
     References
     ----------
@@ -80,6 +81,7 @@ class HarmonizerLoss:
     lambda_weights: float = 1e-5
     label_smoothing: float = 0.1
     levels: int = 5
+    saliency_in_float32: bool = True
 
     def __post_init__(self) -> None:
         if min(self.lambda_harmonization, self.lambda_weights) < 0 or not 0 <= self.label_smoothing < 1:
@@ -124,7 +126,7 @@ class HarmonizerLoss:
             cross_entropy = self._cross_entropy(logits, labels)
             gradient, harmonization = torch.zeros_like(images), cross_entropy.new_zeros(())
         else:
-            with torch.autocast(images.device.type, enabled=False), differentiable_attention():
+            with self._precision(images.device.type), differentiable_attention():
                 shown = images.detach().to(_precise(images)).requires_grad_()
                 logits = _logits(model, shown)
                 cross_entropy = self._cross_entropy(logits, labels)
@@ -136,6 +138,9 @@ class HarmonizerLoss:
             total = total + self.lambda_harmonization * harmonization
         seen = (part.detach() for part in (cross_entropy, weights, harmonization, logits, gradient))
         return Parts(total, *seen)
+
+    def _precision(self, device: str) -> AbstractContextManager[object]:
+        return torch.autocast(device, enabled=False) if self.saliency_in_float32 else nullcontext()
 
     def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         labels = labels.to(logits) if labels.ndim == 2 else labels.long()
@@ -157,6 +162,7 @@ def gradient_of(logits: torch.Tensor, labels: torch.Tensor, images: torch.Tensor
     ModelError
         When no gradient comes through.
     """
+    logits = logits.to(_precise(logits))
     labelled = (logits * labels).sum() if labels.ndim == 2 else logits.gather(1, labels.long()[:, None]).sum()
     try:
         return torch.autograd.grad(labelled, images, create_graph=True)[0]

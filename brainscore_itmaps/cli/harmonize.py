@@ -1,0 +1,40 @@
+"""`brainscore harmonize`: train a network with the neural harmonizer."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from brainscore_itmaps.cli.terminal import progress_bar, say
+
+
+def harmonize(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What to train, on which pictures, and how.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; by default runs/ and the name of the configuration.")
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu"], typer.Option(help="auto takes a GPU where there is one, several under accelerate.")
+    ] = "auto",
+) -> None:
+    """Train a network toward human importance maps. The same command goes on with a run that was interrupted."""
+    with progress_bar() as progress:
+        from brainscore_itmaps.training.config import read_config
+
+        asked = read_config(config)
+        progress("starting torch", 0, 1)
+        from brainscore_itmaps.training.loop import harmonize as train
+
+        folder = out or Path("runs") / config.stem
+        trained = train(asked, folder.expanduser(), device=device, progress=progress)
+    if trained.went_on_from == trained.steps:
+        say(f"done before: all {trained.steps} steps")
+    elif trained.went_on_from:
+        say(f"went on from step {trained.went_on_from} of {trained.steps}")
+    for name in ("cross_entropy", "harmonization", "accuracy", "alignment"):
+        if name in trained.last:
+            say(f"{name.replace('_', '-'):14} {trained.last[name]:.4g}    (last logged step, while training)")
+    if trained.held_out:
+        say(f"held out       top-1 {trained.held_out['top1']:.1f} %, alignment {trained.held_out['alignment']:.3f}")
+    say(f"written        {trained.folder}")
+    say(f"next           brainscore score --model {trained.folder}")

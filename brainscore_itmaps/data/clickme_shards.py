@@ -1,0 +1,203 @@
+"""The published shards of ClickMe: brought one by one, recorded, and known again."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from brainscore_itmaps.data.tfrecords import read_records
+from brainscore_itmaps.downloads import download
+from brainscore_itmaps.errors import DataError, InstallationError, UsageError, nearest
+from brainscore_itmaps.files import locked, replacing, sha256
+from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.settings import Settings
+
+ADDRESS = "https://storage.googleapis.com/serrelab/prj_harmonization/dataset/click-me"
+SPLITS = {"train": 319, "val": 18}
+"""How many shards there are: one more of each than the published loaders ask for."""
+LICENCE = "no licence is stated for ClickMe; its pictures are those of ImageNet, under ImageNet's terms"
+SET_HOME = "Set ITMAPS_HOME to a folder that you may write to."
+
+
+class Fetched(NamedTuple):
+    """A split, as it is on this machine.
+
+    Attributes
+    ----------
+    folder : Path
+    files : tuple of Path
+    records : int
+        Pictures in all shards.
+    size : int
+        Bytes.
+    lock : Path
+        Where hashes are recorded.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    records: int
+    size: int
+    lock: Path
+
+
+def shard_names(split: str) -> list[str]:
+    """Names of a split's files.
+
+    Raises
+    ------
+    UsageError
+        When there is no such split.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"ClickMe has no split {split!r}.", nearest(split, SPLITS))
+    return [f"{split}-{number}.tfrecords" for number in range(SPLITS[split])]
+
+
+def fetch_clickme(
+    split: str,
+    *,
+    url: str | None = None,
+    folder: Path | None = None,
+    offline: bool | None = None,
+    progress: Report = silent,
+) -> Fetched:
+    """Bring the shards of a split that are not here yet, one after the other.
+
+    A shard counts as brought when every record in it has the checksum that stands beside it. Its hash is recorded then:
+    none is published, so that the first one that was brought is the one that is known again. What is interrupted goes
+    on with the shard that it stood at.
+
+    Parameters
+    ----------
+    split : "train" or "val"
+    url : str, optional
+        A mirror: the address that stands before ``/val/val-0.tfrecords``.
+    folder : Path, optional
+        Where the shards are on disk already: they are copied, and nothing is downloaded.
+    offline : bool, optional
+        Never connect; by default as ``ITMAPS_OFFLINE`` says.
+    progress : callable
+        Told (what is being done, shards done, shards in all), and of the bytes of each.
+
+    Raises
+    ------
+    UsageError
+        When there is no such split.
+    DataError
+        When a shard is damaged, is missing offline or on the server, or is not the one that was recorded.
+    InstallationError
+        When the network fails, or the disk is full; shards that were brought stay.
+    """
+    names = shard_names(split)
+    settings = Settings.from_environment()
+    home = clickme_folder() / split
+    with locked(home, SET_HOME, progress):
+        known = _recorded(split)
+        missing = [name for name in names if name not in known or not (home / name).is_file()]
+        if missing and folder is None and (settings.offline if offline is None else offline):
+            raise DataError(
+                f"{len(missing)} of {len(names)} shards are not in {home}: {_listed(missing)}.",
+                f"Without --offline, `brainscore data fetch clickme --split {split}` brings them.",
+            )
+        for name in names:
+            if name not in missing:
+                _refuse_changed(home / name, known[name])
+        for done, name in enumerate(names):
+            progress(f"ClickMe {split}, shards", done, len(names))
+            if name in missing:
+                origin = folder / name if folder else f"{url or ADDRESS}/{split}/{name}"
+                known[name] = _brought(home / name, origin, known.get(name), progress)
+                _record(split, known)
+    return _fetched(split, known)
+
+
+def clickme_files(split: str) -> tuple[Path, ...]:
+    """The shards of a split that was fetched, each as large as it was recorded.
+
+    Raises
+    ------
+    DataError
+        When some are missing or have changed.
+    UsageError
+        When there is no such split.
+    """
+    names, known, folder = shard_names(split), _recorded(split), clickme_folder() / split
+    missing = [name for name in names if name not in known or not (folder / name).is_file()]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(names)} shards of ClickMe {split} are not in {folder}: {_listed(missing)}.",
+            f"Run `brainscore data fetch clickme --split {split}`.",
+        )
+    for name in names:
+        _refuse_changed(folder / name, known[name])
+    return tuple(folder / name for name in names)
+
+
+def clickme_folder() -> Path:
+    """Where ClickMe is kept."""
+    return Settings.from_environment().home / "clickme"
+
+
+def _brought(file: Path, origin: Path | str, known: dict[str, Any] | None, progress: Report) -> dict[str, Any]:
+    """Bring a shard under another name, look at every record, and only then give it its own."""
+    waiting = file.with_suffix(".unchecked")
+    expected = known["sha256"] if known else None
+    try:
+        if isinstance(origin, Path):
+            if not origin.is_file():
+                raise DataError(f"There is no file {origin}.", "Name the folder that the shards are in.")
+            shutil.copyfile(origin, waiting)
+        else:
+            by_hand = f"brainscore data fetch clickme --split {file.parent.name} --from FOLDER"
+            download(origin, waiting, sha256=expected, progress=progress, give=by_hand)
+        records = sum(1 for _ in read_records(waiting))
+        told = {"sha256": sha256(waiting), "size": waiting.stat().st_size, "records": records, "from": str(origin)}
+        if expected not in (None, told["sha256"]):
+            raise DataError(f"{origin} is not the shard that was recorded (sha256 {expected}).", "Find the other one.")
+        waiting.replace(file)
+    except OSError as error:
+        raise InstallationError(f"Cannot write {file}: {error.strerror or error}.", SET_HOME) from error
+    finally:
+        waiting.unlink(missing_ok=True)
+    return told
+
+
+def _fetched(split: str, known: dict[str, dict[str, Any]]) -> Fetched:
+    folder, names = clickme_folder() / split, shard_names(split)
+    records, size = (sum(int(known[name][what]) for name in names) for what in ("records", "size"))
+    return Fetched(folder, tuple(folder / name for name in names), records, size, _lock(split))
+
+
+def _refuse_changed(file: Path, known: dict[str, Any]) -> None:
+    if file.stat().st_size != known["size"]:  # records carry checksums of their own
+        raise DataError(
+            f"{file} is not the shard that was recorded ({known['size']} bytes, sha256 {known['sha256'][:12]}).",
+            "Delete it, and fetch it again.",
+        )
+
+
+def _lock(split: str) -> Path:
+    return clickme_folder() / f"clickme-{split}.lock.json"
+
+
+def _recorded(split: str) -> dict[str, dict[str, Any]]:
+    file = _lock(split)
+    if not file.exists():
+        return {}
+    try:
+        shards = json.loads(file.read_text(encoding="utf-8"))["shards"]
+        return {name: {"sha256": each["sha256"], **each, "size": int(each["size"])} for name, each in shards.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{file} is damaged.", "Delete it; the shards are then fetched and recorded anew.") from error
+
+
+def _record(split: str, known: dict[str, dict[str, Any]]) -> None:
+    told = {"licence": LICENCE, "written": datetime.now(UTC).isoformat(timespec="seconds"), "shards": known}
+    with replacing(_lock(split), SET_HOME) as beside:
+        beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"

@@ -1,0 +1,249 @@
+"""TFRecord files and the examples in them, read and written without TensorFlow.
+
+A record is its length, a checksum of the length, its bytes, and a checksum of these. An example
+(``tf.train.Example``) is a message of protocol buffers: a map from names to lists of bytes, numbers or whole numbers.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+import numpy as np
+
+from brainscore_itmaps.errors import DataError
+
+LENGTH = struct.Struct("<Q")
+CHECK = struct.Struct("<I")
+FRAME = LENGTH.size + 2 * CHECK.size
+FETCH = "Fetch it again, or remove it."
+
+Values = list[bytes] | list[float] | list[int]
+
+
+def read_records(file: Path) -> Iterator[bytes]:
+    """Give a file's records, one after the other.
+
+    Raises
+    ------
+    DataError
+        When it is missing, cut off, or a checksum is wrong: with the record and its place.
+    """
+    for offset in record_offsets(file):
+        yield read_at(file, offset)
+
+
+def record_offsets(file: Path) -> list[int]:
+    """Where each record begins, in bytes. Lengths are checked, what is in the records is not.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_records`.
+    """
+    found: list[int] = []
+    with _opened(file) as opened:
+        size = file.stat().st_size
+        while (offset := opened.tell()) < size:
+            length = _length(opened, file, len(found), offset)
+            if offset + FRAME + length > size:
+                raise _damaged(file, len(found), offset, "the file ends within it")
+            found.append(offset)
+            opened.seek(offset + FRAME + length)
+    return found
+
+
+def read_at(file: Path, offset: int) -> bytes:
+    """Give the record that begins at a place.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_records`.
+    """
+    with _opened(file) as opened:
+        opened.seek(offset)
+        length = _length(opened, file, None, offset)
+        if offset + FRAME + length > file.stat().st_size:
+            raise _damaged(file, None, offset, "the file ends within it")
+        record = opened.read(length)
+        if opened.read(CHECK.size) != _check(record):
+            raise _damaged(file, None, offset, "its checksum is another one")
+    return record
+
+
+def write_records(file: Path, records: Iterable[bytes]) -> None:
+    """Write records into a new file."""
+    with file.open("wb") as opened:
+        for record in records:
+            length = LENGTH.pack(len(record))
+            opened.write(length + _check(length) + record + _check(record))
+
+
+def _opened(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}.", "Name a file that is there.") from error
+
+
+def _length(opened: BinaryIO, file: Path, record: int | None, offset: int) -> int:
+    length, check = opened.read(LENGTH.size), opened.read(CHECK.size)
+    if len(length) < LENGTH.size or len(check) < CHECK.size:
+        raise _damaged(file, record, offset, "the file ends within it")
+    if check != _check(length):
+        raise _damaged(file, record, offset, "the checksum of its length is another one")
+    return int(LENGTH.unpack(length)[0])
+
+
+def _check(data: bytes) -> bytes:
+    """CRC-32C, turned and shifted as TFRecord has it."""
+    crc = google_crc32c.value(data)
+    return CHECK.pack((((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _damaged(file: Path, record: int | None, offset: int, why: str) -> DataError:
+    number = "" if record is None else f" {record}"
+    return DataError(f"{file} is no TFRecord file, or damaged: record{number} at byte {offset}: {why}.", FETCH)
+
+
+VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
+"""How protocol buffers write a field."""
+BYTES_LIST, FLOAT_LIST, INT64_LIST = 1, 2, 3
+"""Fields of ``tf.train.Feature``."""
+
+
+def read_example(record: bytes) -> dict[str, Values]:
+    """Decode a ``tf.train.Example``.
+
+    Returns
+    -------
+    dict
+        Lists of bytes, of floating or of whole numbers, by name. Of fields that are not known nothing is taken.
+
+    Raises
+    ------
+    DataError
+        When it is none.
+    """
+    found: dict[str, Values] = {}
+    try:
+        for features in _messages(record, 1):
+            for entry in _messages(features, 1):
+                names, values = list(_messages(entry, 1)), list(_messages(entry, 2))
+                found[names[-1].decode() if names else ""] = _feature(values[-1] if values else b"")
+    except (ValueError, IndexError, struct.error) as error:
+        raise DataError("A record is no tf.train.Example.", FETCH) from error
+    return found
+
+
+def write_example(values: Mapping[str, Values]) -> bytes:
+    """Encode a ``tf.train.Example``: lists of bytes, of floating or of whole numbers, by name."""
+    entries = (_field(1, _field(1, name.encode()) + _field(2, _list(own))) for name, own in values.items())
+    return _field(1, b"".join(entries))
+
+
+def _feature(feature: bytes) -> Values:
+    values: Values = []
+    for number, kind, value in _fields(feature):
+        if kind != BYTES or number not in _LISTS:
+            continue
+        assert isinstance(value, bytes)
+        values = _LISTS[number](value)
+    return values
+
+
+def _bytes(message: bytes) -> list[bytes]:
+    return list(_messages(message, 1))
+
+
+def _floats(message: bytes) -> list[float]:
+    found: list[float] = []
+    for number, kind, value in _fields(message):
+        if number == 1 and kind in (BYTES, FOUR):  # packed, or one by one
+            assert isinstance(value, bytes)
+            found += np.frombuffer(value, "<f4").tolist()
+    return found
+
+
+def _integers(message: bytes) -> list[int]:
+    found: list[int] = []
+    for number, kind, value in _fields(message):
+        if number != 1:
+            continue
+        if isinstance(value, int):
+            found.append(_signed(value))
+        elif kind == BYTES:
+            place = 0
+            while place < len(value):
+                integer, place = _varint(value, place)
+                found.append(_signed(integer))
+    return found
+
+
+_LISTS: dict[int, Callable[[bytes], Values]] = {BYTES_LIST: _bytes, FLOAT_LIST: _floats, INT64_LIST: _integers}
+
+
+def _messages(message: bytes, wanted: int) -> Iterator[bytes]:
+    for number, kind, value in _fields(message):
+        if number == wanted and kind == BYTES:
+            assert isinstance(value, bytes)
+            yield value
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int, bytes | int]]:
+    """Number, kind and value of each field; every turn takes at least one byte, and no more than there are."""
+    place = 0
+    while place < len(message):
+        key, place = _varint(message, place)
+        number, kind = key >> 3, key & 7
+        if kind == VARINT:
+            integer, place = _varint(message, place)
+            yield number, kind, integer
+            continue
+        if kind == BYTES:
+            size, place = _varint(message, place)
+        elif kind in (EIGHT, FOUR):
+            size = 8 if kind == EIGHT else 4
+        else:
+            raise ValueError("a kind of field that there is not")
+        if place + size > len(message):
+            raise ValueError("a field that is longer than its message")
+        yield number, kind, message[place : place + size]
+        place += size
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & (2**64 - 1), place
+    raise ValueError("a whole number without end")
+
+
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value
+
+
+def _list(values: Values) -> bytes:
+    if all(isinstance(value, bytes) for value in values):
+        return _field(BYTES_LIST, b"".join(_field(1, value) for value in values if isinstance(value, bytes)))
+    if all(isinstance(value, int) for value in values):
+        return _field(INT64_LIST, _field(1, b"".join(_as_varint(int(value) % 2**64) for value in values)))
+    return _field(FLOAT_LIST, _field(1, np.array(values, "<f4").tobytes()))
+
+
+def _field(number: int, value: bytes) -> bytes:
+    return _as_varint(number << 3 | BYTES) + _as_varint(len(value)) + value
+
+
+def _as_varint(value: int) -> bytes:
+    found = bytearray()
+    while value >= 0x80:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])

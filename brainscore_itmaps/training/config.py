@@ -1,0 +1,263 @@
+"""What a training run is told, in a TOML file."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from brainscore_itmaps.errors import UsageError, nearest, one_line
+
+PRECISIONS = ("float32", "bf16")
+OPTIMISERS = ("sgd", "adamw")
+SCHEDULES = ("steps", "cosine")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Pictures to train on.
+
+    Attributes
+    ----------
+    clickme : str
+        A split of ClickMe that was fetched ("train", "val"), or a file or folder of TFRecord shards in its format.
+    images : str
+        Folder with a folder of pictures for each class, as ImageNet's; "" for none. ClickMe's labels count the classes
+        in the order of the folders' names.
+    share : float
+        Of the pictures of a step that come from ClickMe, where there are both.
+    held_out : str
+        As ``clickme``: accuracy and human alignment are measured on it after every epoch; "" for none.
+    size : int
+        Side in pixels; 0 for what the network's preprocessing says.
+    smallest_crop : float
+        Share of a picture's area that the smallest crop has; 1 for whole pictures.
+    flip : bool
+        Mirror half of the pictures.
+    workers : int
+        Processes that read pictures; 0 reads them in the training process. They change the speed alone.
+    """
+
+    clickme: str = "train"
+    images: str = ""
+    share: float = 0.2
+    held_out: str = ""
+    size: int = 0
+    smallest_crop: float = 0.08
+    flip: bool = True
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the loss: see :class:`~brainscore_itmaps.training.loss.HarmonizerLoss`.
+
+    Attributes
+    ----------
+    ramp_epochs : float
+        Over which ``lambda_harmonization`` grows from 0, along half a cosine.
+    """
+
+    lambda_harmonization: float = 1.0
+    lambda_weights: float = 1e-5
+    label_smoothing: float = 0.1
+    levels: int = 5
+    saliency_in_float32: bool = True
+    ramp_epochs: float = 0.0
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """How weights are changed.
+
+    Attributes
+    ----------
+    kind : "sgd" (Nesterov momentum 0.9) or "adamw"
+    lr : float
+        Largest learning rate.
+    weight_decay : float
+        The optimiser's own, beside the loss's weight term.
+    schedule : "steps" (a tenth at each of ``drops``) or "cosine" (to 0)
+    drops : list of float
+        Epochs.
+    warmup_epochs : float
+        Over which the rate grows from 0.
+    clip : float
+        Largest norm of the gradient of all weights; 0 for no limit.
+    """
+
+    kind: str = "adamw"
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    drops: tuple[float, ...] = ()
+    warmup_epochs: float = 0.0
+    clip: float = 0.0
+
+
+@dataclass(frozen=True)
+class Config:
+    """A training run.
+
+    Attributes
+    ----------
+    network : str
+        Of timm, or of ours: its architecture is trained.
+    weights : str
+        "pretrained", "random", or a file.
+    classes : int
+        Where the network has another number, its classifier begins anew.
+    preset : "published", "fine_tuning" or ""
+        Which values are meant by what is left out (:data:`PRESETS`).
+    epochs : float
+        An epoch shows every picture of ``data.images`` once, or, without, every picture of ``data.clickme``.
+    batch_size : int
+        Pictures a step, over all devices.
+    accumulate : int
+        Parts that the pictures of a step are shown in, one after the other; batch normalisation sees a part alone.
+    precision : "float32" or "bf16"
+    seed : int
+    checkpoint_every, log_every : int
+        Steps.
+    """
+
+    network: str
+    weights: str = "pretrained"
+    classes: int = 1000
+    preset: str = ""
+    epochs: float = 30.0
+    batch_size: int = 128
+    accumulate: int = 1
+    precision: str = "float32"
+    seed: int = 0
+    checkpoint_every: int = 500
+    log_every: int = 1
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in the file, with everything that it leaves out."""
+        return asdict(self) | {"optimiser": asdict(self.optimiser) | {"drops": list(self.optimiser.drops)}}
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "published": {
+        "weights": "random",
+        "epochs": 200.0,
+        "batch_size": 1024,
+        "loss": {"lambda_harmonization": 2.0},
+        "optimiser": {"kind": "sgd", "lr": 0.1, "schedule": "steps", "drops": (30.0, 60.0, 80.0), "warmup_epochs": 5.0},
+    },
+    "fine_tuning": {
+        "epochs": 30.0,
+        "loss": {"ramp_epochs": 30.0},
+        "optimiser": {"kind": "adamw", "lr": 1e-4, "schedule": "cosine"},
+    },
+}
+"""The recipe of Fel et al. 2022 (SGD, 5 epochs of warm-up, a tenth of the rate at epochs 30, 60 and 80), whose rate and
+lambda for each network are not known; and the fine-tuning of later work of the same laboratory (AdamW, cosine, lambda
+growing over all epochs), whose rate is not known and whose loss between maps differs from the one here."""
+
+
+def read_config(file: Path) -> Config:
+    """Read a TOML file.
+
+    Raises
+    ------
+    UsageError
+        When there is none, it is no TOML, or something in it is unknown, missing or impossible. Every message names the
+        place.
+    """
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Name a TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is no TOML: {one_line(error)}.", "Correct it there.") from error
+    return config_of(said, str(file))
+
+
+def config_of(said: Mapping[str, Any], where: str = "the configuration") -> Config:
+    """Take a run's settings from a mapping; what is left out comes from the preset, then from the defaults.
+
+    Raises
+    ------
+    UsageError
+        When something is unknown, missing or impossible.
+    """
+    if "network" not in said:
+        raise UsageError(f"{where} does not say which network to train.", 'For example network = "resnet18".')
+    preset = said.get("preset", "")
+    if preset and preset not in PRESETS:
+        raise UsageError(f"{where}: there is no preset {preset!r}.", nearest(str(preset), PRESETS))
+    config: Config = _filled(Config(network=""), PRESETS.get(preset, {}), where, "")
+    config = _filled(config, said, where, "")
+    _refuse_impossible(config, where)
+    return config
+
+
+def _filled(config: Any, said: Mapping[str, Any], where: str, section: str) -> Any:
+    known = {each.name: getattr(config, each.name) for each in fields(config)}
+    changed = {}
+    for name, value in said.items():
+        if name not in known:
+            raise UsageError(f"{where}: there is no {section}{name}.", nearest(name, known))
+        now = known[name]
+        if hasattr(now, "__dataclass_fields__"):
+            if not isinstance(value, Mapping):
+                raise UsageError(f"{where}: {name} is {value!r}, not a table.", f"Write it as [{name}].")
+            changed[name] = _filled(now, value, where, f"{name}.")
+        else:
+            changed[name] = _typed(now, value, f"{where}: {section}{name}")
+    return replace(config, **changed)
+
+
+def _typed(now: Any, value: Any, place: str) -> Any:
+    if isinstance(now, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if isinstance(now, tuple) and isinstance(value, list | tuple):
+        numbers = [each for each in value if isinstance(each, int | float) and not isinstance(each, bool)]
+        value = tuple(float(each) for each in numbers) if len(numbers) == len(value) else value
+    if type(value) is not type(now):
+        wanted = {str: "text", float: "a number", int: "a whole number", bool: "true or false", tuple: "a list"}
+        raise UsageError(f"{place} is {value!r}.", f"Give {wanted[type(now)]}, such as {now!r}.")
+    return value
+
+
+def _refuse_impossible(config: Config, where: str) -> None:
+    data, loss, optimiser = config.data, config.loss, config.optimiser
+    choices = [
+        ("precision", config.precision, PRECISIONS),
+        ("optimiser.kind", optimiser.kind, OPTIMISERS),
+        ("optimiser.schedule", optimiser.schedule, SCHEDULES),
+    ]
+    for name, value, known in choices:
+        if value not in known:
+            raise UsageError(f"{where}: {name} cannot be {value!r}.", nearest(value, known))
+    possible = {
+        "classes": config.classes > 1,
+        "epochs": config.epochs > 0,
+        "batch_size": config.batch_size > 0,
+        "accumulate": 0 < config.accumulate <= config.batch_size and config.batch_size % config.accumulate == 0,
+        "checkpoint_every": config.checkpoint_every > 0,
+        "log_every": config.log_every > 0,
+        "seed": 0 <= config.seed < 2**63,
+        "data.share": 0 < data.share <= 1,
+        "data.size": data.size >= 0,
+        "data.smallest_crop": 0 < data.smallest_crop <= 1,
+        "data.workers": data.workers >= 0,
+        "loss.lambda_harmonization": 0 <= loss.lambda_harmonization < float("inf"),
+        "loss.lambda_weights": 0 <= loss.lambda_weights < float("inf"),
+        "loss.label_smoothing": 0 <= loss.label_smoothing < 1,
+        "loss.levels": loss.levels > 0,
+        "loss.ramp_epochs": loss.ramp_epochs >= 0,
+        "optimiser.lr": 0 < optimiser.lr < float("inf"),
+        "optimiser.weight_decay": optimiser.weight_decay >= 0,
+        "optimiser.warmup_epochs": optimiser.warmup_epochs >= 0,
+        "optimiser.clip": optimiser.clip >= 0,
+    }
+    wrong = [name for name, right in possible.items() if not right]
+    if wrong:
+        parts = " of a whole share of batch_size" if wrong == ["accumulate"] else ""
+        raise UsageError(f"{where}: {' and '.join(wrong)} cannot be what is said.", f"Give a possible value{parts}.")

@@ -1,0 +1,309 @@
+"""Train a network with the harmonizer, step by step; a killed run goes on where its last checkpoint was written."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from brainscore_itmaps.benchmark.human import human_alignment
+from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
+from brainscore_itmaps.files import locked, refuse_unwritable, replacing
+from brainscore_itmaps.metrics.human import agreement
+from brainscore_itmaps.models.load import load_model
+from brainscore_itmaps.models.names import named_architecture, refuse_unknown_model
+from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.runs import save_run
+from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.training.batches import Batch, Mix, Shown, batches, image_folder, places
+from brainscore_itmaps.training.checkpoint import go_on, save_checkpoint
+from brainscore_itmaps.training.clickme import clickme_source, shards_of
+from brainscore_itmaps.training.config import Config
+from brainscore_itmaps.training.log import EPOCHS, STEPS, Log
+from brainscore_itmaps.training.loss import HarmonizerLoss, Parts
+from brainscore_itmaps.training.schedule import learning_rate, steps_of, strength
+
+SETTINGS = "config.json"
+FREE = ("checkpoint_every", "log_every")
+"""What may change between a run and its going on, beside ``data.workers``."""
+COMPARED = 8
+"""Pictures of a logged step whose saliency is compared with their maps, and that are named when it fails."""
+MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run came to.
+
+    Attributes
+    ----------
+    folder : Path
+        Give it to ``--model``.
+    steps : int
+    went_on_from : int
+        Steps that an earlier run had done.
+    last : dict
+        The last line of the log.
+    held_out : dict
+        The last line of the measurements on held-out pictures; empty where there are none.
+    """
+
+    folder: Path
+    steps: int
+    went_on_from: int
+    last: dict[str, float]
+    held_out: dict[str, float]
+
+
+def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: Report = silent) -> Trained:
+    """Train a network as a configuration says, or go on with it.
+
+    In ``folder``: ``log.csv`` (every ``log_every`` steps), ``epochs.csv`` (measurements on held-out pictures), the last
+    two checkpoints, and after every epoch the network, which ``brainscore score --model folder`` takes.
+
+    On the CPU, a run that was killed and goes on gives the same weights, bit for bit. Under ``accelerate launch`` all
+    processes share each step.
+
+    Parameters
+    ----------
+    config : Config
+    folder : Path
+        Made if need be.
+    device : "auto" or "cpu"
+    progress : callable
+        Told (what is being done, steps done, steps in all).
+
+    Raises
+    ------
+    UsageError
+        When the folder holds another run, or the pictures are not there.
+    ModelError
+        When the network is not known; when the loss or its gradient is not finite, with the step and the pictures. The
+        last checkpoint is from before.
+    DataError, InstallationError
+        When a picture cannot be read; when the folder cannot be written to, or accelerate is not installed.
+    """
+    accelerator = _accelerator(device)
+    refuse_unwritable(folder / SETTINGS, "Name another folder with --out.")
+    mix = _mix(config)
+    network = _network(config)
+    per_epoch = mix.steps(config.batch_size)
+    total = steps_of(config, per_epoch)
+    parts = accelerator.num_processes * config.accumulate
+    if config.batch_size % parts:
+        raise UsageError(
+            f"Batches of {config.batch_size} cannot be shared by {accelerator.num_processes} processes in "
+            f"{config.accumulate} parts each.",
+            "Give a batch_size that can be divided by both.",
+        )
+    held = locked(folder, "Name another folder with --out.", progress) if accelerator.is_main_process else None
+    with held or contextlib.nullcontext(), torch.random.fork_rng():
+        _refuse_another_run(config, mix, folder, accelerator.is_main_process)
+        optimiser = _optimiser(config, network.module)
+        start = go_on(folder, network.module, optimiser)
+        model, optimiser = accelerator.prepare(network.module.train(), optimiser)
+        logs = Log(folder, start) if accelerator.is_main_process else None
+        order = places(mix, config.batch_size, parts, _own(accelerator, config), start, total)
+        shown = Shown(mix, config.data, network.spec, network.spec.size)
+        reading = batches(shown, order, config.data.workers)
+        last: dict[str, float] = {}
+        for step in range(start, total):
+            began = time.perf_counter()
+            logged = (step + 1) % config.log_every == 0 or step + 1 == total
+            numbers = _step(config, model, optimiser, accelerator, reading, step, per_epoch, logged)
+            done = step + 1
+            if logged:
+                last = {"step": done, "epoch": done / per_epoch} | numbers | {"seconds": time.perf_counter() - began}
+                if logs is not None:
+                    logs.write(STEPS, last)
+            progress(_told(last or numbers), done, total)
+            ended = done == total or int(done / per_epoch) > int(step / per_epoch)
+            if accelerator.is_main_process and (ended or done % config.checkpoint_every == 0):
+                save_checkpoint(folder, done, accelerator.unwrap_model(model), optimiser)
+            if ended and logs is not None:
+                _end_epoch(config, folder, network, logs, done, per_epoch, progress)
+            if ended:
+                accelerator.wait_for_everyone()
+    held_out = Log(folder, total).last(EPOCHS)
+    return Trained(folder, total, start, last or Log(folder, total).last(STEPS), held_out)
+
+
+def _step(
+    config: Config,
+    model: torch.nn.Module,
+    optimiser: Any,
+    accelerator: Any,
+    reading: Iterator[Batch],
+    step: int,
+    per_epoch: float,
+    logged: bool,
+) -> dict[str, float]:
+    """Show one step's pictures, and change the weights once."""
+    loss = HarmonizerLoss(
+        strength(config, step, per_epoch),
+        config.loss.lambda_weights,
+        config.loss.label_smoothing,
+        config.loss.levels,
+        config.loss.saliency_in_float32,
+    )
+    rate = learning_rate(config, step, per_epoch)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.zero_grad()
+    seen, names = [], []
+    for part in range(config.accumulate):
+        batch = next(reading)
+        names += batch.names
+        torch.manual_seed(_seed(config.seed, step, part, accelerator.process_index))  # of dropout
+        more = part + 1 < config.accumulate
+        with accelerator.no_sync(model) if more else contextlib.nullcontext(), _autocast(config, accelerator):
+            parts = loss(model, *(given.to(accelerator.device) for given in batch[:4]))
+            accelerator.backward(parts.total / config.accumulate)
+        seen.append(_numbers(parts, batch, logged))
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimiser.clip or float("inf"))
+    numbers = _over_all(seen, float(norm), accelerator)
+    _refuse_not_finite(numbers, step, names)
+    optimiser.step()
+    return {"lr": rate, "lambda_harmonization": loss.lambda_harmonization} | numbers
+
+
+def _numbers(parts: Parts, batch: Batch, logged: bool) -> dict[str, float]:
+    right = parts.logits.argmax(dim=1).cpu() == batch.labels
+    mapped = batch.tokens.nonzero()[:COMPARED, 0] if logged else batch.tokens.new_zeros(0).long()
+    alignment = float("nan")
+    if len(mapped):
+        saliency = parts.gradient.cpu()[mapped].abs().amax(dim=1).numpy()
+        alignment = agreement(saliency, batch.heatmaps[mapped].numpy()).raw
+    told = {name: float(getattr(parts, name)) for name in ("total", "cross_entropy", "weights", "harmonization")}
+    return told | {"accuracy": 100 * float(right.float().mean()), "alignment": alignment}
+
+
+def _over_all(seen: list[dict[str, float]], norm: float, accelerator: Any) -> dict[str, float]:
+    """Means over the parts of a step, and over processes."""
+    values = [np.mean([numbers[name] for numbers in seen]) for name in seen[0]]
+    told = torch.tensor([*values, norm], dtype=torch.float32, device=accelerator.device)
+    return dict(zip([*seen[0], "gradient_norm"], accelerator.reduce(told, "mean").tolist(), strict=True))
+
+
+def _refuse_not_finite(numbers: dict[str, float], step: int, names: list[str]) -> None:
+    if np.isfinite([numbers["total"], numbers["gradient_norm"]]).all():
+        return
+    named = ("cross_entropy", "harmonization", "gradient_norm")
+    shown = f"{', '.join(names[:COMPARED])}{f' and {len(names) - COMPARED} more' if len(names) > COMPARED else ''}"
+    raise ModelError(
+        f"The loss or its gradient is not finite at step {step + 1}: "
+        f"{', '.join(f'{name} {numbers[name]:g}' for name in named)}. The step showed {shown}. "
+        "Its change of the weights was not made; checkpoints are from before.",
+        "Lower optimiser.lr or loss.lambda_harmonization, set optimiser.clip, or look at these pictures.",
+    )
+
+
+def _end_epoch(
+    config: Config, folder: Path, network: Network, logs: Log, done: int, per_epoch: float, progress: Report
+) -> None:
+    """Measure on held-out pictures, and write the network."""
+    told = {"step": done, "epoch": done / per_epoch}
+    if config.data.held_out:
+        network.module.eval()
+        found = human_alignment(network, shards_of(config.data.held_out), progress=progress)
+        network.module.train()
+        measured = {"top1": found.accuracy, "spearman": found.agreement.raw, "alignment": found.agreement.score}
+        logs.write(EPOCHS, told | measured)
+    weighed = f"lambda {config.loss.lambda_harmonization:g}" if config.loss.lambda_harmonization else "no harmonizer"
+    of = steps_of(config, per_epoch)
+    summary = f"trained here: {done} of {of} steps of {config.batch_size} pictures, {weighed}, seed {config.seed}"
+    save_run(
+        folder,
+        named_architecture(config.network),
+        network.module,
+        network.spec,
+        {"summary": summary, "step": done, "steps": of, "config": config.to_dict()},
+    )
+
+
+def _network(config: Config) -> Network:
+    """The network to train, with as many classes as are asked for, and pictures of the size that is asked for."""
+    name = named_architecture(config.network)
+    refuse_unknown_model(name)
+    network = load_model(name, config.weights, config.seed)
+    module = network.module
+    if getattr(module, "num_classes", config.classes) != config.classes:
+        torch.manual_seed(config.seed)
+        module.reset_classifier(config.classes)  # type: ignore[operator]
+    spec = replace(network.spec, size=config.data.size or network.spec.size)
+    return replace(network, spec=spec)
+
+
+def _mix(config: Config) -> Mix:
+    mapped = clickme_source(config.data.clickme)
+    plain = image_folder(Path(config.data.images).expanduser(), config.classes) if config.data.images else None
+    if plain is not None and config.data.share == 1:
+        raise UsageError("data.share is 1: no picture of data.images would be shown.", "Lower it, or leave out images.")
+    return Mix(mapped, plain, config.data.share, config.seed)
+
+
+def _optimiser(config: Config, module: torch.nn.Module) -> torch.optim.Optimizer:
+    asked = config.optimiser
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if asked.kind == "sgd":
+        return torch.optim.SGD(parameters, asked.lr, momentum=MOMENTUM, nesterov=True, weight_decay=asked.weight_decay)
+    return torch.optim.AdamW(parameters, asked.lr, weight_decay=asked.weight_decay)
+
+
+def _accelerator(device: str) -> Any:
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise InstallationError(
+            "Training takes accelerate, which is not installed.", "pip install 'brainscore_itmaps[train]'"
+        ) from error
+    if device not in ("auto", "cpu"):
+        raise UsageError(f"Training cannot be told device {device!r}.", "Use auto, or cpu.")
+    return Accelerator(cpu=device == "cpu", mixed_precision="no")  # autocast is ours, so that the loss can leave it
+
+
+def _autocast(config: Config, accelerator: Any) -> torch.autocast:
+    return torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def _own(accelerator: Any, config: Config) -> range:
+    """Parts of a step that this process shows."""
+    first = accelerator.process_index * config.accumulate
+    return range(first, first + config.accumulate)
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _refuse_another_run(config: Config, mix: Mix, folder: Path, writing: bool) -> None:
+    """Refuse to go on with a run that was told something else; write down what this one is told."""
+    told = config.to_dict() | {"pictures": [len(mix.mapped), len(mix.plain) if mix.plain else 0]}
+    file = folder / SETTINGS
+    if file.exists():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        changed = [name for name in told if name not in FREE and _fixed(told[name]) != _fixed(before.get(name))]
+        if changed:
+            raise UsageError(
+                f"{folder} holds a run that was told something else ({', '.join(changed)}).",
+                "Name another folder with --out, or delete this one.",
+            )
+    if writing:
+        with replacing(file) as beside:
+            beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def _fixed(told: Any) -> Any:
+    return {name: value for name, value in told.items() if name != "workers"} if isinstance(told, dict) else told
+
+
+def _told(numbers: dict[str, float]) -> str:
+    return (
+        f"cross-entropy {numbers['cross_entropy']:.3f}, harmonization {numbers['harmonization']:.4f}, "
+        f"alignment {numbers['alignment']:.2f}"
+    )

@@ -1,0 +1,176 @@
+"""ClickMe's pictures and maps, against the published code's numbers, and bringing its shards."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import brainscore
+from local_server import send, server
+from shards import jpeg, write_shard
+
+from brainscore_itmaps.data import clickme_shards
+from brainscore_itmaps.data.clickme import as_heatmap, as_image, blurred, read_clickme, resized
+from brainscore_itmaps.data.clickme_shards import clickme_files, fetch_clickme, shard_names
+from brainscore_itmaps.data.tfrecords import write_example, write_records
+from brainscore_itmaps.errors import DataError, UsageError
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def golden(name):
+    with np.load(GOLDEN / f"{name}.npz") as stored:
+        return dict(stored)
+
+
+def test_the_published_blur_and_its_shift():
+    stored = golden("clickme_blur")
+    for heatmap, expected, small in zip(stored["hm_in"], stored["hm_out"], stored["hm_out_k5_2"], strict=True):
+        heatmap = heatmap[..., 0].astype(np.float32)
+        np.testing.assert_allclose(blurred(heatmap, reference_compat=True), expected[..., 0], rtol=0, atol=1e-4)
+        for compat in (True, False):  # an odd number of points moves nothing in either
+            np.testing.assert_allclose(
+                blurred(heatmap, 5, 2.0, reference_compat=compat), small[..., 0], rtol=0, atol=1e-4
+            )
+    impulse = blurred(stored["impulse_in"][..., 0], reference_compat=True)
+    np.testing.assert_allclose(impulse, stored["impulse_out"], rtol=0, atol=1e-7)
+
+
+def test_by_default_the_blur_moves_nothing_and_is_as_wide():
+    impulse = np.zeros((64, 64), np.float32)
+    impulse[30, 21] = 1
+    moved, widths = {}, {}
+    places = np.arange(64)
+    for compat in (True, False):
+        found = blurred(impulse, reference_compat=compat)
+        assert found.sum() == pytest.approx(1, abs=1e-6)
+        sums = found.sum(axis=1), found.sum(axis=0)
+        middle = np.array([(places * line).sum() for line in sums])
+        widths[compat] = [np.sqrt(((places - m) ** 2 * line).sum()) for m, line in zip(middle, sums, strict=True)]
+        moved[compat] = middle - (30, 21)
+    np.testing.assert_allclose(moved[False], 0, atol=1e-5)
+    np.testing.assert_allclose(moved[True], (-0.46, -0.54), atol=0.001)
+    np.testing.assert_allclose(widths[False], widths[True], rtol=0.02)
+
+
+def test_decoded_pictures_and_maps_become_the_published_ones():
+    stored = golden("clickme_parse")
+    np.testing.assert_allclose(as_image(stored["decoded_image_0"])[::8, ::8], stored["image_sub"][0], atol=1e-4)
+    first = stored["decoded_heatmap"][0]
+    np.testing.assert_allclose(resized(first.astype(np.float32), 64), stored["heatmap0_64"][..., 0], atol=1e-4)
+    for decoded, expected in zip(stored["decoded_heatmap"], stored["heatmap_sub"], strict=True):
+        found = as_heatmap(decoded, reference_compat=True)
+        assert found.shape == (224, 224)
+        np.testing.assert_allclose(found[::8, ::8], expected[..., 0], rtol=0, atol=1e-4)
+        assert np.abs(as_heatmap(decoded) - found).max() > 0.5
+
+
+def test_records_are_read_whole():
+    """JPEGs are decoded more accurately here than TensorFlow does by default: up to 16 levels in a picture."""
+    stored = golden("clickme_parse")
+    examples = list(read_clickme([GOLDEN / "clickme_synth.tfrecords"], reference_compat=True))
+    assert [example.label for example in examples] == stored["labels"].tolist()
+    for example, image, heatmap in zip(examples, stored["image_sub"], stored["heatmap_sub"], strict=True):
+        assert example.image.dtype == example.heatmap.dtype == np.float32
+        assert np.abs(example.image[::8, ::8] - image).max() < 16
+        np.testing.assert_allclose(example.heatmap[::8, ::8], heatmap[..., 0], rtol=0, atol=0.7)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"image": [b"no jpeg"], "heatmap": [b"no"], "label": [1]},
+        {"image": [jpeg(np.zeros((8, 8, 3), np.uint8))], "label": [1]},
+        {"image": [b""], "heatmap": [b""], "label": [1.5]},
+    ],
+)
+def test_another_record_is_refused(tmp_path, values):
+    write_records(tmp_path / "a.tfrecords", [write_example(values)])
+    with pytest.raises(DataError, match=r"a\.tfrecords: the record at byte 0 is none of ClickMe's"):
+        list(read_clickme([tmp_path / "a.tfrecords"]))
+
+
+def test_the_last_shard_of_each_split_is_asked_for():
+    assert shard_names("val")[-1] == "val-17.tfrecords"
+    assert shard_names("train")[-1] == "train-318.tfrecords"
+    with pytest.raises(UsageError, match="Did you mean val"):
+        shard_names("vall")
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch, own_home):
+    """Three small shards behind an address that remembers what was asked for."""
+    monkeypatch.setitem(clickme_shards.SPLITS, "val", 3)
+    for number in range(3):
+        write_shard(tmp_path / "val" / f"val-{number}.tfrecords", 2, seed=number)
+
+    def answer(handler, number):
+        name = handler.path.rpartition("/")[2]
+        file = tmp_path / "val" / name
+        send(handler, file.read_bytes() if file.exists() else b"", 200 if file.exists() else 404)
+
+    with server(answer) as running:
+        yield tmp_path / "val", running.url.rpartition("/")[0], running.asked
+
+
+@pytest.mark.enable_socket
+def test_shards_are_fetched_once_recorded_and_gone_on_with(served):
+    folder, address, asked = served
+    last = (folder / "val-2.tfrecords").rename(folder / "gone")
+    with pytest.raises(DataError, match=r"val-2\.tfrecords cannot be had"):
+        fetch_clickme("val", url=address)
+    with pytest.raises(DataError, match=r"1 of 3 shards .*val-2\.tfrecords.*brainscore data fetch clickme --split val"):
+        clickme_files("val")
+    last.rename(folder / "val-2.tfrecords")
+    asked.clear()
+    held = fetch_clickme("val", url=address)
+    assert set(asked) == {"/val/val-2.tfrecords"}
+    assert (len(held.files), held.records) == (3, 6)
+    assert len(list(read_clickme(clickme_files("val")))) == 6
+    recorded = json.loads(held.lock.read_text())["shards"]["val-1.tfrecords"]
+    assert recorded["records"] == 2
+    assert recorded["from"] == f"{address}/val/val-1.tfrecords"
+
+
+@pytest.mark.enable_socket
+def test_a_damaged_or_another_shard_is_not_taken(served):
+    folder, address, _ = served
+    whole = (folder / "val-1.tfrecords").read_bytes()
+    (folder / "val-1.tfrecords").write_bytes(whole[:-7])
+    with pytest.raises(DataError, match="record 1 at byte"):
+        fetch_clickme("val", url=address)
+    (folder / "val-1.tfrecords").write_bytes(whole)
+    held = fetch_clickme("val", url=address)
+    held.files[1].unlink()
+    write_shard(folder / "val-1.tfrecords", 2, seed=99)
+    with pytest.raises(DataError, match="gave another file"):
+        fetch_clickme("val", url=address)
+    with pytest.raises(DataError, match="not the shard that was recorded"):
+        fetch_clickme("val", folder=folder)
+    held.files[0].write_bytes(b"short")
+    (folder / "val-1.tfrecords").write_bytes(whole)
+    with pytest.raises(DataError, match=r"val-0\.tfrecords is not the shard that was recorded"):
+        fetch_clickme("val", folder=folder)
+    assert not list(held.folder.glob("*.unchecked"))
+
+
+def test_offline_says_what_is_missing_and_a_folder_can_be_given(tmp_path, monkeypatch, own_home):
+    monkeypatch.setitem(clickme_shards.SPLITS, "val", 2)
+    with pytest.raises(DataError, match=r"2 of 2 shards are not in .*val-0\.tfrecords, val-1\.tfrecords"):
+        fetch_clickme("val", offline=True)
+    for number in range(2):
+        write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
+    assert fetch_clickme("val", folder=tmp_path / "usb", offline=True).records == 2
+    assert fetch_clickme("val", offline=True).records == 2
+
+
+def test_the_command_line_brings_a_split_from_a_folder(tmp_path, own_home):
+    for number in range(18):
+        write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
+    done = brainscore("data", "fetch", "clickme", "--split", "val", "--from", str(tmp_path / "usb"))
+    assert done.returncode == 0, done.stderr
+    assert "18 shards, 18 pictures" in done.stdout
+    assert "no licence is stated" in done.stdout
+    refused = brainscore("data", "fetch", "clickme")
+    assert refused.returncode == 2
+    assert "--split val" in refused.stderr

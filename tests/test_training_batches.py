@@ -1,0 +1,136 @@
+"""Which pictures a step shows: decided by the seed and the step alone."""
+
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.training.batches import Example, Mix, Shown, batches, cut, image_folder, places
+from brainscore_itmaps.training.config import DataConfig
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Pictures whose colour is their number."""
+
+    count: int
+    mapped: bool = True
+
+    def __len__(self):
+        return self.count
+
+    def read(self, number):
+        image = torch.full((3, 20, 20), float(number))
+        return Example(image, image[0] if self.mapped else None, number)
+
+    def name(self, number):
+        return f"{'mapped' if self.mapped else 'plain'} {number}"
+
+
+class Colours:
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.1, 0.2, 0.5, 0.9]), st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def test_every_picture_comes_once_a_round_and_the_share_is_kept(mapped, plain, share, batch_size):
+    mix = Mix(Numbered(mapped), Numbered(plain, False), share, seed=3)
+    steps = [mix.chosen(step, batch_size) for step in range(60)]
+    assert all(len(step) == batch_size for step in steps)
+    shown = list(chain(*steps))
+    with_map = [number for kind, number in shown if kind]
+    assert abs(len(with_map) - share * len(shown)) <= 1
+    for numbers, count in ((with_map, mapped), ([number for kind, number in shown if not kind], plain)):
+        times = np.bincount(numbers, minlength=count)
+        assert times.max() - times.min() <= 1
+
+
+def test_a_step_is_the_same_whenever_it_is_asked_for_and_another_one_with_another_seed():
+    mix = Mix(Numbered(50), Numbered(70, False), 0.2, seed=1)
+    first = [mix.chosen(step, 10) for step in range(20)]
+    assert mix.chosen(13, 10) == first[13]
+    assert Mix(mix.mapped, mix.plain, 0.2, seed=2).chosen(13, 10) != first[13]
+    assert first[0] != sorted(first[0])
+
+
+def test_an_epoch_shows_every_picture_without_a_map_once():
+    mix = Mix(Numbered(30), Numbered(80, False), 0.2, seed=0)
+    assert mix.steps(10) == 10
+    assert Mix(Numbered(30), None, 0.2, seed=0).steps(10) == 3
+
+
+def test_processes_and_parts_share_a_step_without_rest_or_repetition():
+    mix = Mix(Numbered(50), None, 1, seed=0)
+    alone = [place for batch in places(mix, 12, 1, range(1), 3, 5) for place in batch]
+    shared = [place for own in (range(2), range(2, 4)) for batch in places(mix, 12, 4, own, 3, 5) for place in batch]
+    assert sorted(shared) == sorted(alone)
+    assert len(list(places(mix, 12, 4, range(2), 3, 5))) == 4
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_batches_are_the_same_from_any_step_on(workers):
+    shown = Shown(Mix(Numbered(20), Numbered(20, False), 0.5, 0), DataConfig(), Colours(), 8)
+    whole = list(batches(shown, places(shown.mix, 4, 1, range(1), 0, 6), 0))
+    rest = list(batches(shown, places(shown.mix, 4, 1, range(1), 3, 6), workers))
+    for a, b in zip(whole[3:], rest, strict=True):
+        assert torch.equal(a.images, b.images)
+        assert torch.equal(a.heatmaps, b.heatmaps)
+        assert a.names == b.names
+    batch = whole[0]
+    assert batch.images.shape == (4, 3, 8, 8)
+    assert batch.tokens.tolist() == [float(name.startswith("mapped")) for name in batch.names]
+    torch.testing.assert_close(batch.images[:, 0, 0, 0] * 255, batch.labels.float())
+    assert (batch.heatmaps[batch.tokens == 0] == 0).all()
+
+
+def test_picture_and_map_are_cut_and_mirrored_alike():
+    """The map is the picture's red: it stays so, whatever is cut."""
+    image = torch.rand(3, 60, 80, generator=torch.Generator().manual_seed(0))
+    for seed in range(20):
+        piece, heatmap = cut(image, image[0], 32, 0.08, True, seed)
+        torch.testing.assert_close(heatmap.clamp(0, 1), piece[0])
+    first, again, other = (cut(image, image[0], 32, 0.08, True, seed)[0] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_map_of_another_size_lies_over_the_whole_picture():
+    image = torch.zeros(3, 256, 256)
+    image[:, :, 128:] = 1
+    heatmap = torch.zeros(64, 64)
+    heatmap[:, 32:] = 1
+    piece, found = cut(image, heatmap, 64, 1, False, 0)
+    assert torch.corrcoef(torch.stack([piece[0].flatten(), found.flatten()]))[0, 1] > 0.99
+
+
+def test_cutting_leaves_torchs_randomness_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    cut(torch.rand(3, 9, 9, generator=torch.Generator()), torch.zeros(9, 9), 4, 0.5, True, 5)
+    assert torch.rand(1) == expected
+
+
+def test_a_folder_of_classes_is_read_in_the_order_of_its_names(tmp_path):
+    for number, name in enumerate(["n02", "n01"]):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (10, 12), (number, 5, 250)).save(tmp_path / name / "a.png")
+    folder = image_folder(tmp_path, 2)
+    example = folder.read(0)
+    assert example.label == 0
+    assert example.heatmap is None
+    assert example.image[:, 0, 0].tolist() == [1, 5, 250]
+    assert folder.name(1).endswith("n02/a.png")
+    with pytest.raises(DataError, match="has 2 classes, not 1000"):
+        image_folder(tmp_path, 1000)
+    with pytest.raises(DataError, match="no folder with a folder"):
+        image_folder(tmp_path / "nothing", 2)
+    (tmp_path / "n01" / "a.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"a\.png cannot be read"):
+        folder.read(0)
