@@ -129,8 +129,8 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
                 _end_epoch(config, folder, network, logs, done, per_epoch, progress)
             if ended:
                 accelerator.wait_for_everyone()
-    held_out = Log(folder, total).last(EPOCHS)
-    return Trained(folder, total, start, last or Log(folder, total).last(STEPS), held_out)
+    log = Log(folder, total)
+    return Trained(folder, total, start, log.last(STEPS), log.last(EPOCHS))
 
 
 def _step(
@@ -179,7 +179,9 @@ def _numbers(parts: Parts, batch: Batch, logged: bool) -> dict[str, float]:
     if len(mapped):
         saliency = parts.gradient.cpu()[mapped].abs().amax(dim=1).numpy()
         alignment = agreement(saliency, batch.heatmaps[mapped].numpy()).raw
-    told = {name: float(getattr(parts, name)) for name in ("total", "cross_entropy", "weights", "harmonization")}
+    told = {
+        name: float(getattr(parts, name).detach()) for name in ("total", "cross_entropy", "weights", "harmonization")
+    }
     return told | {"accuracy": 100 * float(right.float().mean()), "alignment": alignment}
 
 

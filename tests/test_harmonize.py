@@ -1,0 +1,273 @@
+"""Training runs: what they write, that killed ones go on exactly, and what stops them."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from command_line import brainscore
+from PIL import Image
+from safetensors.torch import load_file
+from shards import write_shard
+
+from brainscore_itmaps.benchmark.human import human_alignment
+from brainscore_itmaps.errors import DataError, ModelError, UsageError
+from brainscore_itmaps.models.load import load_model
+from brainscore_itmaps.training.checkpoint import FOLDER
+from brainscore_itmaps.training.config import config_of
+from brainscore_itmaps.training.loop import harmonize
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards")
+    write_shard(folder / "train" / "train-0.tfrecords", 7, seed=0)
+    write_shard(folder / "train" / "train-1.tfrecords", 5, seed=1)
+    write_shard(folder / "val-0.tfrecords", 6, seed=2)
+    return folder
+
+
+def said(shards, **changed):
+    told = {
+        "network": "test_resnet",
+        "weights": "random",
+        "classes": 4,
+        "epochs": 2.0,
+        "batch_size": 4,
+        "checkpoint_every": 2,
+        "log_every": 1,
+        "data": {"clickme": str(shards / "train"), "size": 64},
+        "optimiser": {"lr": 1e-3},
+    }
+    return told | changed
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def lines(file):
+    with file.open() as opened:
+        return list(csv.DictReader(opened))
+
+
+def without_seconds(rows):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def finished(shards, tmp_path_factory):
+    """A run of six steps, with pictures to measure on; not to be changed."""
+    folder = tmp_path_factory.mktemp("runs") / "done"
+    told = said(shards)
+    told["data"] |= {"held_out": str(shards / "val-0.tfrecords")}
+    return harmonize(config_of(told), folder, device="cpu")
+
+
+def test_a_run_leaves_a_log_two_checkpoints_and_a_network(finished, shards):
+    rows = lines(finished.folder / "log.csv")
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert float(rows[2]["epoch"]) == 1
+    for row in rows:
+        total = float(row["cross_entropy"]) + 1e-5 * float(row["weights"]) + float(row["harmonization"])
+        assert float(row["total"]) == pytest.approx(total, rel=1e-5)
+        assert -1 <= float(row["alignment"]) <= 1
+    assert sorted(each.name for each in (finished.folder / FOLDER).iterdir()) == ["step-00000004", "step-00000006"]
+    epochs = lines(finished.folder / "epochs.csv")
+    assert [row["step"] for row in epochs] == ["3", "6"]
+    network = load_model(str(finished.folder))
+    found = human_alignment(network, [shards / "val-0.tfrecords"])
+    assert float(epochs[-1]["spearman"]) == pytest.approx(found.agreement.raw, abs=1e-6)
+    assert float(epochs[-1]["top1"]) == pytest.approx(found.accuracy)
+    assert finished.held_out["alignment"] == pytest.approx(found.agreement.raw / 0.65753, rel=1e-5)
+
+
+def test_the_run_is_a_network(finished, tmp_path):
+    network = load_model(str(finished.folder))
+    assert network.name == f"done-{network.sha256[:8]}"
+    assert network.spec.size == 64
+    assert network.module.num_classes == 4
+    assert "6 of 6 steps" in network.notes[0]
+    done = brainscore("score", "--model", finished.folder, "--out", tmp_path, ITMAPS_HOME=str(tmp_path / "home"))
+    assert done.returncode == 0, done.stderr
+    assert network.name in done.stdout
+
+
+def test_going_on_with_a_finished_run_does_nothing(finished, shards):
+    before = weights(finished.folder)
+    told = said(shards)
+    told["data"] |= {"held_out": str(shards / "val-0.tfrecords"), "workers": 1}
+    again = harmonize(config_of(told), finished.folder, device="cpu")
+    assert again.went_on_from == 6
+    assert again.last == finished.last
+    assert_same(weights(finished.folder), before)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights_and_log(finished, shards, tmp_path, step):
+    """With dropout, momentum and augmentation in it; bit for bit."""
+    told = said(shards)
+    told["data"] |= {"held_out": str(shards / "val-0.tfrecords")}
+
+    def stop(what, done, total):
+        if done == step and what.startswith("cross-entropy"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        harmonize(config_of(told), tmp_path / "run", device="cpu", progress=stop)
+    gone_on = harmonize(config_of(told), tmp_path / "run", device="cpu")
+    assert gone_on.went_on_from == (step - 1) // 2 * 2
+    assert_same(weights(tmp_path / "run"), weights(finished.folder))
+    expected = without_seconds(lines(finished.folder / "log.csv"))
+    assert without_seconds(lines(tmp_path / "run" / "log.csv")) == expected
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_to_the_same_weights(shards, tmp_path):
+    """A network with attention and dropout, through the command line, killed without warning."""
+    file = tmp_path / "run.toml"
+    file.write_text(
+        f"""network = "test_vit"
+weights = "random"
+classes = 4
+epochs = 2
+batch_size = 4
+checkpoint_every = 2
+[data]
+clickme = "{shards / "train"}"
+[loss]
+ramp_epochs = 1
+"""
+    )
+    command = [sys.executable, "-m", "brainscore_itmaps", "harmonize", str(file), "--device", "cpu", "--out"]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True, timeout=300)
+    running = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not list((tmp_path / "killed" / FOLDER).glob("step-*")):
+        time.sleep(0.01)
+        assert running.poll() is None
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate()
+    done = subprocess.run([*command, str(tmp_path / "killed")], check=True, capture_output=True, text=True, timeout=300)
+    assert "went on from step" in done.stdout
+    assert_same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+
+
+def test_parts_of_a_step_add_up_to_the_step(shards, tmp_path):
+    """Of a network without batch normalisation; each part has pictures with maps alone, so that their means add up."""
+    told = said(shards, network="test_vit", epochs=0.7, optimiser={"kind": "sgd", "lr": 0.01})
+    told["data"] |= {"size": 0}
+    harmonize(config_of(told), tmp_path / "whole", device="cpu")
+    harmonize(config_of(told | {"accumulate": 2}), tmp_path / "parts", device="cpu")
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_come_to_what_one_does(shards, tmp_path):
+    told = {"network": "test_vit", "weights": "random", "classes": 4, "epochs": 0.7, "batch_size": 4}
+    file = tmp_path / "run.toml"
+    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in told.items())
+    file.write_text(text + f'[data]\nclickme = "{shards / "train"}"\n[optimiser]\nkind = "sgd"\nlr = 0.01\n')
+    ours = ["-m", "brainscore_itmaps", "harmonize", str(file), "--device", "cpu", "--out"]
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    two = subprocess.run(
+        [*launch, *ours, str(tmp_path / "two")], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert two.returncode == 0, two.stderr[-3000:]
+    subprocess.run([sys.executable, *ours, str(tmp_path / "one")], check=True, capture_output=True, timeout=300)
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-6)
+
+
+def test_pictures_without_maps_are_mixed_in(shards, tmp_path):
+    for number in range(4):
+        (tmp_path / "images" / f"class{number}").mkdir(parents=True)
+        for place in range(4):
+            colour = (60 * number, 20 * place, 100)
+            Image.new("RGB", (80, 70), colour).save(tmp_path / "images" / f"class{number}" / f"{place}.jpg")
+    told = said(shards, epochs=1.0)
+    told["data"] |= {"images": str(tmp_path / "images"), "share": 0.5}
+    trained = harmonize(config_of(told), tmp_path / "run", device="cpu")
+    assert trained.steps == 8  # sixteen pictures, two of them a step
+    told["data"] |= {"share": 1.0}
+    with pytest.raises(UsageError, match="no picture of data"):
+        harmonize(config_of(told), tmp_path / "other", device="cpu")
+
+
+def test_numbers_that_are_not_finite_stop_a_run_and_name_the_step_and_its_pictures(shards, tmp_path):
+    told = said(shards, optimiser={"kind": "sgd", "lr": 1e30})
+    with pytest.raises(ModelError, match=r"not finite at step [2-4]: .* showed train-\d.tfrecords record \d"):
+        harmonize(config_of(told), tmp_path / "run", device="cpu")
+    for checkpoint in (tmp_path / "run" / FOLDER).glob("step-*"):
+        assert checkpoint.name != "step-00000006"
+
+
+def test_a_folder_with_another_run_is_refused(finished, shards):
+    with pytest.raises(UsageError, match=r"told something else \(data, optimiser\)"):
+        harmonize(config_of(said(shards, optimiser={"lr": 0.5})), finished.folder, device="cpu")
+
+
+def test_a_damaged_checkpoint_and_a_changed_network_are_refused(finished, shards, tmp_path):
+    told = said(shards, epochs=0.7)
+    harmonize(config_of(told), tmp_path / "run", device="cpu")
+    held = weights(tmp_path / "run")
+    state = next((tmp_path / "run" / FOLDER).glob("step-*/state.pt"))
+    state.write_bytes(state.read_bytes()[:50])
+    with pytest.raises(ModelError, match="cannot be gone on from"):
+        harmonize(config_of(told), tmp_path / "run", device="cpu")
+    (tmp_path / "run" / "model.safetensors").write_bytes((finished.folder / "model.safetensors").read_bytes())
+    with pytest.raises(ModelError, match="is not the one that"):
+        load_model(str(tmp_path / "run"))
+    assert held
+    (tmp_path / "run" / "network.json").write_text("{")
+    with pytest.raises(ModelError, match="is damaged"):
+        load_model(str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"network": "resnet19"}, "no architecture named 'resnet19'"),
+        ({"data": {"clickme": "nowhere"}}, "no pictures with human maps in nowhere"),
+        ({"data": {"clickme": "val"}}, "brainscore data fetch clickme --split val"),
+    ],
+)
+def test_what_is_not_there_is_answered_at_once(shards, tmp_path, own_home, changed, told):
+    with pytest.raises((ModelError, DataError), match=told):
+        harmonize(config_of(said(shards) | changed), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "log.csv").exists()
+
+
+def test_the_command_line_answers_a_mistake_without_torch(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('network = "resnet18"\nepoch = 3')
+    done = brainscore("harmonize", file)
+    assert done.returncode == 2
+    assert "Did you mean epochs?" in done.stderr
+    assert "Traceback" not in done.stderr
