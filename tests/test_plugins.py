@@ -16,7 +16,7 @@ from brainscore_itmaps.models.zoo import ZOO
 
 OURS = {
     "models": set(ZOO),
-    "benchmarks": set(CATALOGUE),
+    "benchmarks": {*CATALOGUE, "ClickMe.alignment"},
     "data": {"it_maps_simulated", *(array.identifier for array in ARRAYS.values())},
 }
 
@@ -77,6 +77,7 @@ def test_links_are_real_folders_of_links_and_are_removed_without_a_trace(host):
     made = plugins.link()
     assert sorted(folder.relative_to(host).as_posix() for folder in made) == [
         "benchmarks/itmaps_arcaro2020",
+        "benchmarks/itmaps_clickme",
         "benchmarks/itmaps_simulated",
         "data/itmaps_arcaro2020",
         "data/itmaps_simulated",

@@ -10,6 +10,7 @@ import typer
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.names import is_elsewhere, refuse_unknown
 from brainscore_itmaps.cli.report import write_report
+from brainscore_itmaps.cli.score_human import score_human
 from brainscore_itmaps.cli.score_print import print_elsewhere, print_result
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.errors import UsageError
@@ -19,6 +20,7 @@ from brainscore_itmaps.settings import Settings
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
 
+HUMAN = "ClickMe.alignment"
 DRAWABLE = (".png", ".svg", ".pdf")
 WHERE_RESULTS_GO = "Name another folder with --out, or set ITMAPS_HOME."
 
@@ -74,7 +76,7 @@ def score(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")] = "auto",
     attribution: Annotated[
         Literal["gradient", "integrated_gradients", "smoothgrad"],
-        typer.Option(help="For benchmarks of attribution; all but the first need captum."),
+        typer.Option(help="For benchmarks of attribution and human alignment; all but the first need captum."),
     ] = "gradient",
     reference_compat: Annotated[
         bool, typer.Option("--reference-compat", help="Make the choices of the published code, for comparison.")
@@ -109,6 +111,25 @@ def score(
         refuse_unwritable(figure)
     if offline:
         os.environ |= {"ITMAPS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
+    if benchmark == HUMAN:
+        if chosen is not None or window is not None or figure is not None or report:
+            raise UsageError(
+                f"{HUMAN} has no layers or windows, and no page yet.",
+                "Leave out --layers, --window, --figure and --report.",
+            )
+        score_human(
+            model,
+            folder,
+            weights=weights,
+            seed=seed or 0,
+            arch=arch,
+            device=device,
+            attribution=attribution,
+            reference_compat=reference_compat,
+            as_json=as_json,
+            quiet=quiet,
+        )
+        return
     if elsewhere:
         if chosen is not None or window is not None or figure is not None or reference_compat or report:
             raise UsageError(

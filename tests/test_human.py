@@ -1,0 +1,172 @@
+"""Agreement of saliency with human maps, against the published code's numbers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from command_line import brainscore
+from shards import write_shard
+from torch import nn
+
+from brainscore_itmaps.benchmark.human import human_alignment
+from brainscore_itmaps.data import clickme_shards
+from brainscore_itmaps.data.clickme import read_clickme
+from brainscore_itmaps.data.clickme_shards import fetch_clickme
+from brainscore_itmaps.errors import DataError, ModelError
+from brainscore_itmaps.features.saliency import as_input, saliency_maps
+from brainscore_itmaps.metrics.human import agreement
+from brainscore_itmaps.models.load import load_model
+
+GOLDEN = Path(__file__).parent / "golden"
+SYNTHETIC = GOLDEN / "clickme_synth.tfrecords"
+SETS = ["smooth56", "ties17", "sparse17", "u8_28", "const8", "f64_near_ties", "rect_12x20"]
+
+
+def golden(name):
+    with np.load(GOLDEN / f"{name}.npz") as stored:
+        return dict(stored)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_measures_are_the_published_ones(name):
+    stored = golden("heatmap_metrics")
+    found = agreement(stored[f"{name}_a"], stored[f"{name}_b"], reference_compat=True)
+    np.testing.assert_allclose(found.spearman, stored[f"{name}_spearman"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found.dice, stored[f"{name}_dice_p10"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.iou, stored[f"{name}_iou_p10"], rtol=0, atol=1e-6)
+    defined = np.isfinite(found.spearman)
+    if defined.any():
+        assert found.raw == pytest.approx(found.spearman[defined].mean())
+        assert found.score == pytest.approx(found.raw / 0.65753)
+    else:
+        assert np.isnan(found.score)
+
+
+class Published(nn.Module):
+    """The network of the published evaluation, on pictures that were preprocessed to -1..1."""
+
+    def __init__(self, stored):
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 6, 3), nn.Linear(6, 1000)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.from_numpy(stored["w:c.kernel"]).permute(3, 2, 0, 1))
+            self.conv.bias.copy_(torch.from_numpy(stored["w:c.bias"]))
+            self.head.weight.copy_(torch.from_numpy(stored["w:d.kernel"]).T)
+            self.head.bias.copy_(torch.from_numpy(stored["w:d.bias"]))
+
+    def forward(self, images):
+        return self.head(torch.tanh(self.conv(nn.functional.avg_pool2d(images, 8))).mean(dim=(2, 3)))
+
+
+@pytest.fixture
+def published():
+    said = {"size": 224, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    return load_model(Published(golden("clickme_evaluate")), preprocessing=said)
+
+
+def test_saliency_and_alignment_are_the_published_ones(published):
+    """As close as the decoding of JPEGs lets them be, which is more accurate here."""
+    stored = golden("clickme_evaluate")
+    examples = list(read_clickme([SYNTHETIC], reference_compat=True))
+    labels = np.array([example.label for example in examples])
+    saliency, _ = saliency_maps(published, np.stack([example.image for example in examples]), labels)
+    np.testing.assert_allclose(saliency[:, ::8, ::8], stored["saliency_sub"][..., 0], rtol=0.1, atol=1e-6)
+    found = human_alignment(published, [SYNTHETIC], reference_compat=True, batch_size=4)
+    np.testing.assert_allclose(found.agreement.spearman, stored["score_spearman"], rtol=0, atol=5e-3)
+    np.testing.assert_allclose(found.agreement.dice, stored["score_dice"], rtol=0, atol=0.01)
+    np.testing.assert_allclose(found.agreement.iou, stored["score_iou"], rtol=0, atol=0.01)
+    assert found.agreement.score == pytest.approx(float(stored["score_alignment_score"]), abs=5e-3)
+    assert human_alignment(published, [SYNTHETIC]).agreement.score != found.agreement.score
+
+
+def test_a_picture_as_saliency_agrees_as_published():
+    stored = golden("clickme_evaluate")
+    examples = list(read_clickme([SYNTHETIC], reference_compat=True))
+    pictures = np.stack([example.image.mean(axis=-1) for example in examples])
+    found = agreement(pictures, np.stack([example.heatmap for example in examples]), reference_compat=True)
+    np.testing.assert_allclose(found.spearman, stored["score_imageasmap_spearman"], rtol=0, atol=5e-3)
+
+
+def test_a_batch_of_any_size_gives_the_same(published):
+    one, six = (human_alignment(published, [SYNTHETIC], batch_size=size) for size in (1, 6))
+    np.testing.assert_allclose(one.agreement.spearman, six.agreement.spearman, rtol=0, atol=1e-4)
+    assert one.interval == pytest.approx(six.interval, abs=1e-3)
+    assert one.interval[0] < one.agreement.score < one.interval[1]
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "smoothgrad"])
+def test_other_attributions_are_captums(published, method):
+    plain = human_alignment(published, [SYNTHETIC])
+    found = human_alignment(published, [SYNTHETIC], attribution=method)
+    assert found.method == method
+    assert found.agreement.raw != plain.agreement.raw
+    assert np.isfinite(found.agreement.spearman).all()
+
+
+def test_pictures_are_resized_for_networks_of_another_size():
+    network = load_model("efficientnet_lite1", "random")
+    image = np.full((2, 224, 224, 3), 255, np.float32)
+    inputs = as_input(network, image)
+    assert inputs.shape == (2, 3, 240, 240)
+    torch.testing.assert_close(inputs, torch.ones_like(inputs))
+    saliency, right = saliency_maps(network, image, np.array([1, 2]))
+    assert saliency.shape == (2, 224, 224)
+    assert right.shape == (2,)
+
+
+def test_a_transform_of_ones_own_is_shown_the_picture():
+    def transform(picture):
+        return torch.from_numpy(np.array(picture.resize((32, 32)), np.float32)).permute(2, 0, 1) / 255
+
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    network = load_model(module, preprocessing=transform)
+    inputs = as_input(network, np.full((1, 224, 224, 3), 51, np.float32))
+    torch.testing.assert_close(inputs, torch.full((1, 3, 32, 32), 0.2))
+
+
+def test_a_network_with_too_few_classes_is_refused():
+    network = load_model("timm:test_resnet", "random")
+    network.module.reset_classifier(10)
+    with pytest.raises(ModelError, match="no logit of class 999"):
+        human_alignment(network, [SYNTHETIC])
+
+
+def test_no_pictures_are_refused(published, tmp_path):
+    (tmp_path / "empty.tfrecords").touch()
+    with pytest.raises(DataError, match="no pictures with human maps"):
+        human_alignment(published, [tmp_path / "empty.tfrecords"])
+
+
+def test_the_benchmark_gives_brain_score_what_the_function_gives(tmp_path, monkeypatch, own_home):
+    from brainscore_itmaps.bridge.clickme import ClickMeBenchmark
+    from brainscore_itmaps.bridge.models import brain_model
+
+    monkeypatch.setitem(clickme_shards.SPLITS, "val", 1)
+    network = load_model("timm:test_resnet", "random")
+    with pytest.raises(DataError, match="brainscore data fetch clickme --split val"):
+        ClickMeBenchmark()(brain_model(network))
+    write_shard(tmp_path / "usb" / "val-0.tfrecords", 3)
+    files = fetch_clickme("val", folder=tmp_path / "usb").files
+    score, found = ClickMeBenchmark()(brain_model(network)), human_alignment(network, files)
+    assert float(score) == pytest.approx(found.agreement.score)
+    assert float(score.attrs["raw"]) / float(score.attrs["ceiling"]) == pytest.approx(float(score))
+    with pytest.raises(ModelError, match="no gradients"):
+        ClickMeBenchmark()(type("Other", (), {"identifier": "other"})())
+
+
+def test_the_command_line_scores_and_writes(tmp_path, own_home):
+    for number in range(18):
+        write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
+    fetch_clickme("val", folder=tmp_path / "usb")
+    asked = ["score", "--model", "timm:test_resnet", "--weights", "random", "--benchmark", "ClickMe.alignment"]
+    done = brainscore(*asked, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "0.658" in done.stdout
+    told = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
+    assert told["pictures"] == 18
+    assert told["score"] == pytest.approx(told["raw"] / 0.65753)
+    refused = brainscore(*asked, "--layers", "all")
+    assert refused.returncode == 2
+    assert "no layers" in refused.stderr
