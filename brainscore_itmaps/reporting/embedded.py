@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import matplotlib as mpl
 import numpy as np
@@ -17,8 +18,8 @@ from PIL import Image
 from brainscore_itmaps.benchmark.result import ArrayResult
 from brainscore_itmaps.reporting.drawing import DIFFERENCE_COLOURS, MAP_COLOURS, style
 
-PICTURE_SIDE = 340
-QUALITY = 82
+PICTURE_SIDE = 300
+QUALITY = 75
 
 Pictures = Sequence[Path | None]
 
@@ -53,7 +54,7 @@ def drawn(figure: Figure, text: str, file: str, rows: Iterable[Sequence[Any]], v
     kind = "image/svg+xml" if vector else "image/jpeg"
     lines = io.StringIO()
     csv.writer(lines, lineterminator="\n").writerows(rows)
-    return Drawn(address(buffer.getvalue(), kind), text, file, address(lines.getvalue().encode(), "text/csv"))
+    return Drawn(address(buffer.getvalue(), kind), text, file, f"data:text/csv,{quote(lines.getvalue(), safe=',')}")
 
 
 def address(content: bytes, kind: str) -> str:
