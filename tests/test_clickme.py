@@ -1,11 +1,13 @@
 """ClickMe's pictures and maps, against the published code's numbers, and bringing its shards."""
 
+import errno
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import brainscore
 from local_server import send, server
 from shards import jpeg, write_shard
 
@@ -13,9 +15,18 @@ from brainscore_itmaps.data import clickme_shards
 from brainscore_itmaps.data.clickme import as_heatmap, as_image, blurred, read_clickme, resized
 from brainscore_itmaps.data.clickme_shards import clickme_files, fetch_clickme, shard_names
 from brainscore_itmaps.data.tfrecords import write_example, write_records
-from brainscore_itmaps.errors import DataError, UsageError
+from brainscore_itmaps.errors import DataError, InstallationError, UsageError
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+GREY = jpeg(np.arange(4096, dtype=np.uint8).reshape(64, 64))
+
+
+def of_another_size(picture, side):
+    """A JPEG that says that it has so many pixels a side."""
+    place = picture.index(b"\xff\xc0") + 5
+    return picture[:place] + side.to_bytes(2, "big") * 2 + picture[place + 4 :]
 
 
 def golden(name):
@@ -48,9 +59,19 @@ def test_by_default_the_blur_moves_nothing_and_is_as_wide():
         middle = np.array([(places * line).sum() for line in sums])
         widths[compat] = [np.sqrt(((places - m) ** 2 * line).sum()) for m, line in zip(middle, sums, strict=True)]
         moved[compat] = middle - (30, 21)
-    np.testing.assert_allclose(moved[False], 0, atol=1e-5)
+    np.testing.assert_allclose(moved[False], 0, rtol=0, atol=1e-5)
     np.testing.assert_allclose(moved[True], (-0.46, -0.54), atol=0.001)
     np.testing.assert_allclose(widths[False], widths[True], rtol=0.02)
+
+
+@pytest.mark.parametrize("turn", [lambda a: a[::-1], lambda a: a[:, ::-1], lambda a: a.T])
+def test_turning_a_map_before_or_after_is_the_same_up_to_the_borders(rng, turn):
+    """So nothing moves at any step; the published blur is known by moving."""
+    decoded = rng.integers(0, 256, (16, 16), dtype=np.uint8).repeat(16, axis=0).repeat(16, axis=1)
+    turned = np.ascontiguousarray(turn(decoded))
+    np.testing.assert_allclose(as_heatmap(turned), turn(as_heatmap(decoded)), rtol=0, atol=1e-3)
+    published = turn(as_heatmap(decoded, reference_compat=True))
+    assert np.abs(as_heatmap(turned, reference_compat=True) - published).max() > 1
 
 
 def test_decoded_pictures_and_maps_become_the_published_ones():
@@ -82,6 +103,10 @@ def test_records_are_read_whole():
         {"image": [b"no jpeg"], "heatmap": [b"no"], "label": [1]},
         {"image": [jpeg(np.zeros((8, 8, 3), np.uint8))], "label": [1]},
         {"image": [b""], "heatmap": [b""], "label": [1.5]},
+        {"image": [GREY], "heatmap": [GREY], "label": [-1]},
+        {"image": [GREY], "heatmap": [GREY[:-40]], "label": [1]},
+        {"image": [GREY], "heatmap": [of_another_size(GREY, 65535)], "label": [1]},
+        {"image": [of_another_size(GREY, 5000)], "heatmap": [GREY], "label": [1]},
     ],
 )
 def test_another_record_is_refused(tmp_path, values):
@@ -100,6 +125,7 @@ def test_the_last_shard_of_each_split_is_asked_for():
 @pytest.fixture
 def served(tmp_path, monkeypatch, own_home):
     """Three small shards behind an address that remembers what was asked for."""
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
     monkeypatch.setitem(clickme_shards.SPLITS, "val", 3)
     for number in range(3):
         write_shard(tmp_path / "val" / f"val-{number}.tfrecords", 2, seed=number)
@@ -137,7 +163,7 @@ def test_a_damaged_or_another_shard_is_not_taken(served):
     folder, address, _ = served
     whole = (folder / "val-1.tfrecords").read_bytes()
     (folder / "val-1.tfrecords").write_bytes(whole[:-7])
-    with pytest.raises(DataError, match="record 1 at byte"):
+    with pytest.raises(DataError, match=r"/val/val-1\.tfrecords is not taken: it is .* damaged: record 1 at byte"):
         fetch_clickme("val", url=address)
     (folder / "val-1.tfrecords").write_bytes(whole)
     held = fetch_clickme("val", url=address)
@@ -147,30 +173,61 @@ def test_a_damaged_or_another_shard_is_not_taken(served):
         fetch_clickme("val", url=address)
     with pytest.raises(DataError, match="not the shard that was recorded"):
         fetch_clickme("val", folder=folder)
-    held.files[0].write_bytes(b"short")
     (folder / "val-1.tfrecords").write_bytes(whole)
-    with pytest.raises(DataError, match=r"val-0\.tfrecords is not the shard that was recorded"):
-        fetch_clickme("val", folder=folder)
+    assert fetch_clickme("val", folder=folder).files == held.files
+    write_shard(held.files[0], 2, seed=98)  # in order, and another one
+    for ask in (lambda: fetch_clickme("val", folder=folder), lambda: clickme_files("val")):
+        with pytest.raises(DataError, match=r"val-0\.tfrecords is not the shard that was recorded.*Delete it"):
+            ask()
     assert not list(held.folder.glob("*.unchecked"))
 
 
-def test_offline_says_what_is_missing_and_a_folder_can_be_given(tmp_path, monkeypatch, own_home):
+def test_a_full_disk_leaves_the_shards_that_are_here(tmp_path, monkeypatch, own_home):
     monkeypatch.setitem(clickme_shards.SPLITS, "val", 2)
-    with pytest.raises(DataError, match=r"2 of 2 shards are not in .*val-0\.tfrecords, val-1\.tfrecords"):
-        fetch_clickme("val", offline=True)
     for number in range(2):
-        write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
-    assert fetch_clickme("val", folder=tmp_path / "usb", offline=True).records == 2
-    assert fetch_clickme("val", offline=True).records == 2
+        write_shard(tmp_path / f"val-{number}.tfrecords", 1, seed=number)
+    copy = shutil.copyfile
+
+    def full(source, target):
+        copy(source, target)
+        if source.name == "val-1.tfrecords":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as small:
+        small.setattr("shutil.copyfile", full)
+        with pytest.raises(InstallationError, match=r"val-1\.tfrecords: No space left on device"):
+            fetch_clickme("val", folder=tmp_path)
+    assert [file.name for file in (own_home.parent / "clickme" / "val").glob("val-*")] == ["val-0.tfrecords"]
+    (tmp_path / "val-0.tfrecords").unlink()
+    assert fetch_clickme("val", folder=tmp_path).records == 2
 
 
-def test_the_command_line_brings_a_split_from_a_folder(tmp_path, own_home):
-    for number in range(18):
+def test_a_shard_whose_time_alone_changed_is_the_same(tmp_path, monkeypatch, own_home):
+    monkeypatch.setitem(clickme_shards.SPLITS, "val", 1)
+    write_shard(tmp_path / "val-0.tfrecords", 1)
+    held = fetch_clickme("val", folder=tmp_path)
+    os.utime(held.files[0], (1, 1))
+    assert clickme_files("val") == held.files
+    fetch_clickme("val", offline=True)
+    assert json.loads(held.lock.read_text())["shards"]["val-0.tfrecords"]["changed"] == 10**9
+    monkeypatch.setattr(clickme_shards, "sha256", lambda file: pytest.fail("hashed again"))
+    assert clickme_files("val") == held.files
+
+
+def test_offline_says_what_is_missing_and_a_folder_can_be_given(tmp_path, monkeypatch, own_home):
+    monkeypatch.setitem(clickme_shards.SPLITS, "val", 4)
+    home = own_home.parent / "clickme" / "val"
+    with pytest.raises(DataError, match=r"4 of 4 .*offline mode forbids .*: val-0\.tfrecords to val-3\."):
+        fetch_clickme("val", offline=True)
+    for number in (0, 1):
         write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
-    done = brainscore("data", "fetch", "clickme", "--split", "val", "--from", str(tmp_path / "usb"))
-    assert done.returncode == 0, done.stderr
-    assert "18 shards, 18 pictures" in done.stdout
-    assert "no licence is stated" in done.stdout
-    refused = brainscore("data", "fetch", "clickme")
-    assert refused.returncode == 2
-    assert "--split val" in refused.stderr
+    with pytest.raises(DataError, match=r"2 shards were taken .* 2 of 4 are still missing: val-2\.tfrecords to val-3"):
+        fetch_clickme("val", folder=tmp_path / "usb", offline=True)
+    with pytest.raises(DataError, match="has none of the missing shards: val-2"):
+        fetch_clickme("val", folder=tmp_path / "usb")
+    write_shard(home / "val-3.tfrecords", 1, seed=3)  # put in its place by hand
+    with pytest.raises(DataError, match=r"1 of 4 .*: val-2\.tfrecords\. Bring them from https://storage"):
+        fetch_clickme("val", offline=True)
+    write_shard(home / "val-2.tfrecords", 1, seed=2)
+    assert fetch_clickme("val", offline=True).records == 4
+    assert len(clickme_files("val")) == 4

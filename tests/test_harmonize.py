@@ -220,6 +220,13 @@ def test_pictures_without_maps_are_mixed_in(shards, tmp_path):
         harmonize(config_of(told), tmp_path / "other", device="cpu")
 
 
+def test_mixed_precision_trains_and_keeps_weights_in_32_bits(shards, tmp_path):
+    told = said(shards, epochs=0.4, precision="bf16", loss={"saliency_in_float32": False})
+    trained = harmonize(config_of(told), tmp_path / "run", device="cpu")
+    assert trained.last["gradient_norm"] > 0
+    assert {tensor.dtype for tensor in weights(tmp_path / "run").values()} == {torch.float32, torch.int64}
+
+
 def test_numbers_that_are_not_finite_stop_a_run_and_name_the_step_and_its_pictures(shards, tmp_path):
     told = said(shards, optimiser={"kind": "sgd", "lr": 1e30})
     with pytest.raises(ModelError, match=r"not finite at step [2-4]: .* showed train-\d.tfrecords record \d"):

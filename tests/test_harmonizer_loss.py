@@ -145,7 +145,7 @@ def small_network():
 def test_what_stands_where_there_is_no_human_map_does_not_matter(batch):
     loss = HarmonizerLoss()
     first = loss(small_network(), **batch)
-    batch["heatmaps"][1] = 5
+    batch["heatmaps"][1] = torch.nan
     second = loss(small_network(), **batch)
     assert first.total == second.total
     assert first.harmonization > 0
@@ -185,7 +185,10 @@ def test_under_autocast_saliency_and_loss_are_those_of_32_bits(batch):
         cast = HarmonizerLoss()(small_network(), **batch)
         without = HarmonizerLoss()(small_network(), **batch | {"tokens": torch.zeros(4)})
         assert torch.is_autocast_enabled("cpu")
-    assert cast.gradient.dtype == torch.float32
+        coarse = HarmonizerLoss(saliency_in_float32=False)(small_network(), **batch)
+    assert cast.gradient.dtype == coarse.gradient.dtype == torch.float32
+    assert not torch.equal(coarse.gradient, cast.gradient)
+    torch.testing.assert_close(coarse.harmonization, cast.harmonization, rtol=0.2, atol=0)
     torch.testing.assert_close(cast.gradient, plain.gradient)
     torch.testing.assert_close(cast.total, plain.total)
     assert without.logits.dtype == torch.bfloat16  # the cheap way, where nothing is differentiated twice

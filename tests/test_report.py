@@ -15,7 +15,7 @@ import command_line
 import numpy as np
 import pytest
 from PIL import Image
-from shown import narrow, pictures, scored, two_arrays
+from shown import pictures, scored, two_arrays
 
 from brainscore_itmaps import score
 from brainscore_itmaps.benchmark.result import Result

@@ -4,6 +4,7 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
+import google_crc32c
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -70,6 +71,38 @@ def test_numbers_that_are_not_packed_and_unknown_fields_are_read():
     assert read_example(example) == {"f": [1.5, -2.0], "i": [5, -1]}
 
 
+def test_pieces_of_a_list_are_one_and_of_several_kinds_the_last_counts():
+    """Parts of a message that are written one after the other are one message, as protocol buffers have it."""
+    one, two, numbers = (write_example({"x": values}) for values in ([b"a"], [b"b"], [7]))
+    lists = [message[7:] for message in (one, two, numbers)]  # behind the lengths, the name, and the length of the list
+
+    def example(*pieces):
+        inside = b"".join(pieces)
+        entry = b"\x0a\x01x\x12" + bytes([len(inside)]) + inside
+        return b"\x0a" + bytes([len(entry) + 2]) + b"\x0a" + bytes([len(entry)]) + entry
+
+    assert example(lists[0][2:]) == one
+    assert read_example(example(lists[0][2:], lists[1][2:])) == {"x": [b"a", b"b"]}
+    assert read_example(example(lists[0][2:], lists[2][2:])) == {"x": [7]}
+    assert read_example(one + two + numbers) == {"x": [7]}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"\x02\x00",  # field 0
+        b"\x0b\x0c",  # a group
+        b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f",  # 2**63 bytes long
+        b"\x08" + b"\xff" * 10,  # a number without end
+        b"\x0a\x05\x0a\x03\x0a\x01\xff",  # a name that is no text
+        b"\x0a",
+    ],
+)
+def test_what_is_no_example_is_an_error_of_ours(message):
+    with pytest.raises(DataError, match=r"no tf\.train\.Example"):
+        read_example(message)
+
+
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_changed_bytes_give_an_example_or_an_error_of_ours(data):
@@ -90,6 +123,18 @@ def test_a_file_that_was_cut_off_is_refused_with_the_record_and_its_place(tmp_pa
         list(read_records(file))
 
 
+def test_a_length_that_nothing_has_asks_for_no_memory(tmp_path):
+    file = tmp_path / "a.tfrecords"
+    write_records(file, [b"x"])
+    length = struct.pack("<Q", 2**62)
+    crc = google_crc32c.value(length)
+    masked = (((crc >> 15) | (crc << 17)) + 0xA282EAD8) % 2**32
+    file.write_bytes(file.read_bytes() + length + struct.pack("<I", masked) + b"rest")
+    for read in (lambda: list(read_records(file)), lambda: record_offsets(file), lambda: read_at(file, 17)):
+        with pytest.raises(DataError, match=r"at byte 17: the file ends within it"):
+            read()
+
+
 @pytest.mark.parametrize(
     ("place", "told"), [(0, "of its length"), (9, "of its length"), (50, "its checksum"), (113, "its checksum")]
 )
@@ -99,7 +144,7 @@ def test_a_flipped_bit_is_noticed(tmp_path, place, told):
     changed = bytearray(file.read_bytes())
     changed[place] ^= 4
     file.write_bytes(changed)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=f"record 0 at byte 0: .*{told}"):
         list(read_records(file))
 
 

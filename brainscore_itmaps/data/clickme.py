@@ -4,6 +4,7 @@ The published files are shards of TFRecords: a JPEG of 256 x 256 pixels, a JPEG 
 """
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,8 @@ COARSE = 64
 """Side at which maps are blurred."""
 KERNEL, SIGMA = 10, 10.0
 """Points and standard deviation of the blur, at that side."""
+LARGEST = 4096
+"""Pixels a side that a picture may have before it is decoded; the published ones have 256."""
 
 
 class ClickMe(NamedTuple):
@@ -74,16 +77,26 @@ def example_at(file: Path, offset: int, *, reference_compat: bool = False) -> Cl
     try:
         values = read_example(read_at(file, offset))
         (image,), (heatmap,), (label,) = (values[name] for name in ("image", "heatmap", "label"))
-        if not (isinstance(image, bytes) and isinstance(heatmap, bytes) and isinstance(label, int)):
+        if not (isinstance(image, bytes) and isinstance(heatmap, bytes) and isinstance(label, int)) or label < 0:
             raise TypeError
-        with Image.open(io.BytesIO(image)) as picture, Image.open(io.BytesIO(heatmap)) as drawn:
-            colours, grey = np.asarray(picture.convert("RGB")), np.asarray(drawn.convert("L"))
-    except (KeyError, ValueError, TypeError, OSError) as error:
+        colours, grey = _decoded(image, "RGB"), _decoded(heatmap, "L")
+    except (KeyError, ValueError, TypeError) as error:
         raise DataError(
             f"{file}: the record at byte {offset} is none of ClickMe's (JPEGs image and heatmap, and a label).",
             "Name shards of ClickMe, or in its format.",
         ) from error
     return ClickMe(as_image(colours), as_heatmap(grey, reference_compat=reference_compat), label)
+
+
+def _decoded(jpeg: bytes, mode: str) -> NDArray[np.uint8]:
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if max(picture.size) > LARGEST:
+                raise ValueError(f"{picture.size} pixels")
+            return np.asarray(picture.convert(mode))
+    except Exception as error:  # pillow raises many kinds on damaged bytes
+        raise ValueError("no JPEG") from error
 
 
 def as_image(decoded: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -111,7 +124,8 @@ def as_heatmap(decoded: NDArray[np.uint8], *, reference_compat: bool = False) ->
     decoded : array, shape (y, x)
     reference_compat : bool
         Blur as the published code does, whose kernel has an even number of points: that moves a map by half a pixel of
-        64 up and left. By default the kernel is the mean of that one and of itself turned around, which moves nothing.
+        64 up and left. By default the kernel is centred: it reaches as far, half a point further on one side of each
+        axis and half a point less on the other, and moves nothing.
 
     Returns
     -------
@@ -160,12 +174,13 @@ def blurred(
 @cache
 def _kernel(size: int, sigma: float, reference_compat: bool) -> NDArray[np.float64]:
     """As it is laid over each pixel, with an odd number of points, of which the middle one lies on the pixel."""
-    x = np.arange(size) - size // 2
-    y = x[::-1] if size % 2 else -x - 1
-    published: NDArray[np.float64] = np.exp(-(x[None, :] ** 2 + y[:, None] ** 2) / (2 * sigma**2))
-    published /= published.sum()
-    if size % 2:
-        return published
-    laid = np.zeros((size + 1, size + 1))
-    laid[1:, 1:] = published  # one more pixel below and right of the middle one than above and left
-    return laid if reference_compat else (laid + laid[::-1, ::-1]) / 2
+    places = np.arange(size // 2 * 2 + 1) - size // 2
+    line = np.exp(-(places**2) / (2 * sigma**2))
+    across = down = line
+    if size % 2 == 0 and reference_compat:
+        down = np.r_[0, line[1:]]  # reaches one pixel further below than above
+        across = np.r_[0, line[:-1]]  # and besides, its peak lies one pixel to the right
+    elif size % 2 == 0:  # of both outermost points, half lies inside the kernel
+        across = down = np.r_[line[0] / 2, line[1:-1], line[-1] / 2]
+    kernel: NDArray[np.float64] = np.outer(down, across) / (down.sum() * across.sum())
+    return kernel

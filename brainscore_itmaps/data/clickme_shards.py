@@ -66,8 +66,9 @@ def fetch_clickme(
     """Bring the shards of a split that are not here yet, one after the other.
 
     A shard counts as brought when every record in it has the checksum that stands beside it. Its hash is recorded then:
-    none is published, so that the first one that was brought is the one that is known again. What is interrupted goes
-    on with the shard that it stood at.
+    none is published, so that the first one that was brought is the one that is known again. One that somebody put in
+    its place is checked and recorded too; those that are recorded are hashed anew. What is interrupted goes on with the
+    shard that it stood at.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def fetch_clickme(
     url : str, optional
         A mirror: the address that stands before ``/val/val-0.tfrecords``.
     folder : Path, optional
-        Where the shards are on disk already: they are copied, and nothing is downloaded.
+        Where shards are on disk already: those of them that are missing here are copied, nothing is downloaded.
     offline : bool, optional
         Never connect; by default as ``ITMAPS_OFFLINE`` says.
     progress : callable
@@ -86,7 +87,8 @@ def fetch_clickme(
     UsageError
         When there is no such split.
     DataError
-        When a shard is damaged, is missing offline or on the server, or is not the one that was recorded.
+        When a shard is damaged, is missing offline, in the folder or on the server, or is not the one that was
+        recorded.
     InstallationError
         When the network fails, or the disk is full; shards that were brought stay.
     """
@@ -95,26 +97,33 @@ def fetch_clickme(
     home = clickme_folder() / split
     with locked(home, SET_HOME, progress):
         known = _recorded(split)
-        missing = [name for name in names if name not in known or not (home / name).is_file()]
-        if missing and folder is None and (settings.offline if offline is None else offline):
-            raise DataError(
-                f"{len(missing)} of {len(names)} shards are not in {home}: {_listed(missing)}.",
-                f"Without --offline, `brainscore data fetch clickme --split {split}` brings them.",
-            )
-        for name in names:
-            if name not in missing:
-                _refuse_changed(home / name, known[name])
-        for done, name in enumerate(names):
-            progress(f"ClickMe {split}, shards", done, len(names))
-            if name in missing:
-                origin = folder / name if folder else f"{url or ADDRESS}/{split}/{name}"
-                known[name] = _brought(home / name, origin, known.get(name), progress)
+        missing = [name for name in names if not (home / name).is_file()]
+        for done, name in enumerate(name for name in names if name not in missing):
+            progress(f"checking ClickMe {split}, shards", done, len(names) - len(missing))
+            told = _checked(home / name, known.get(name))
+            if told != known.get(name):
+                known[name] = told
                 _record(split, known)
+        absent = _not_to_be_had(split, missing, folder, settings.offline if offline is None else offline)
+        for name in missing:
+            if name not in absent:
+                told_where = _with_shard(progress, f"shard {names.index(name) + 1} of {len(names)}: ")
+                origin = folder / name if folder else f"{(url or ADDRESS).rstrip('/')}/{split}/{name}"
+                known[name] = _brought(home / name, origin, known.get(name), told_where)
+                _record(split, known)
+    if absent:
+        raise DataError(
+            f"{len(missing) - len(absent)} shards were taken from {folder}, {len(absent)} of {len(names)} are still "
+            f"missing: {_listed(absent)}.",
+            f"Bring these too, or run `brainscore data fetch clickme --split {split}`.",
+        )
     return _fetched(split, known)
 
 
 def clickme_files(split: str) -> tuple[Path, ...]:
-    """The shards of a split that was fetched, each as large as it was recorded.
+    """The shards of a split that was fetched, each as it was recorded.
+
+    One whose size and time of change are those recorded is not hashed again.
 
     Raises
     ------
@@ -131,7 +140,9 @@ def clickme_files(split: str) -> tuple[Path, ...]:
             f"Run `brainscore data fetch clickme --split {split}`.",
         )
     for name in names:
-        _refuse_changed(folder / name, known[name])
+        now = (folder / name).stat()
+        if (now.st_size, now.st_mtime_ns) != (known[name]["size"], known[name].get("changed")):
+            _refuse_changed(folder / name, sha256(folder / name), known[name])
     return tuple(folder / name for name in names)
 
 
@@ -146,16 +157,18 @@ def _brought(file: Path, origin: Path | str, known: dict[str, Any] | None, progr
     expected = known["sha256"] if known else None
     try:
         if isinstance(origin, Path):
-            if not origin.is_file():
-                raise DataError(f"There is no file {origin}.", "Name the folder that the shards are in.")
             shutil.copyfile(origin, waiting)
         else:
             by_hand = f"brainscore data fetch clickme --split {file.parent.name} --from FOLDER"
             download(origin, waiting, sha256=expected, progress=progress, give=by_hand)
-        records = sum(1 for _ in read_records(waiting))
-        told = {"sha256": sha256(waiting), "size": waiting.stat().st_size, "records": records, "from": str(origin)}
-        if expected not in (None, told["sha256"]):
-            raise DataError(f"{origin} is not the shard that was recorded (sha256 {expected}).", "Find the other one.")
+        try:
+            told = _checked(waiting, known, str(origin))
+        except DataError as error:
+            raise DataError(
+                f"{origin} is not taken: {error.args[0].replace(str(waiting), 'it')}",
+                "Try again, or bring another copy. If upstream has replaced the shard, remove it from "
+                f"{_lock(file.parent.name)}.",
+            ) from error
         waiting.replace(file)
     except OSError as error:
         raise InstallationError(f"Cannot write {file}: {error.strerror or error}.", SET_HOME) from error
@@ -170,12 +183,44 @@ def _fetched(split: str, known: dict[str, dict[str, Any]]) -> Fetched:
     return Fetched(folder, tuple(folder / name for name in names), records, size, _lock(split))
 
 
-def _refuse_changed(file: Path, known: dict[str, Any]) -> None:
-    if file.stat().st_size != known["size"]:  # records carry checksums of their own
+def _checked(file: Path, known: dict[str, Any] | None, origin: str | None = None) -> dict[str, Any]:
+    """What is recorded of a shard: of a new one after every record was read, of a known one if it is the same."""
+    digest, now = sha256(file), file.stat()
+    if known is None:
+        records = sum(1 for _ in read_records(file))
+        known = {"sha256": digest, "size": now.st_size, "records": records, "from": origin or str(file)}
+    _refuse_changed(file, digest, known)
+    return {**known, "changed": now.st_mtime_ns}
+
+
+def _refuse_changed(file: Path, digest: str, known: dict[str, Any]) -> None:
+    if digest != known["sha256"]:
         raise DataError(
-            f"{file} is not the shard that was recorded ({known['size']} bytes, sha256 {known['sha256'][:12]}).",
+            f"{file} is not the shard that was recorded: its sha256 is {digest}, that of the recorded one "
+            f"{known['sha256']} ({known['size']} bytes).",
             "Delete it, and fetch it again.",
         )
+
+
+def _not_to_be_had(split: str, missing: list[str], folder: Path | None, offline: bool) -> list[str]:
+    """Which of the missing shards a folder lacks; refuses what cannot bring any."""
+    if not missing or (folder is None and not offline):
+        return []
+    if folder is None:
+        raise DataError(
+            f"{len(missing)} of {SPLITS[split]} shards of ClickMe {split} are not in {clickme_folder() / split}, and "
+            f"offline mode forbids fetching them: {_listed(missing)}.",
+            f"Bring them from {ADDRESS}/{split}/ and put them there, or give their folder with "
+            f"`brainscore data fetch clickme --split {split} --from FOLDER`.",
+        )
+    absent = [name for name in missing if not (folder / name).is_file()]
+    if absent == missing:
+        raise DataError(f"{folder} has none of the missing shards: {_listed(missing)}.", "Name the folder they are in.")
+    return absent
+
+
+def _with_shard(progress: Report, shard: str) -> Report:
+    return lambda step, done, total: progress(shard + step, done, total)
 
 
 def _lock(split: str) -> Path:
@@ -200,4 +245,12 @@ def _record(split: str, known: dict[str, dict[str, Any]]) -> None:
 
 
 def _listed(names: list[str]) -> str:
-    return f"{', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
+    """All of them, runs of one number after the other as their ends."""
+    numbers = [int(name.partition(".")[0].rpartition("-")[2]) for name in names]
+    runs: list[list[str]] = []
+    for place, name in enumerate(names):
+        if place and numbers[place] == numbers[place - 1] + 1:
+            runs[-1] = [runs[-1][0], name]
+        else:
+            runs.append([name])
+    return ", ".join(" to ".join(run) for run in runs)

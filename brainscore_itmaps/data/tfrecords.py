@@ -30,8 +30,11 @@ def read_records(file: Path) -> Iterator[bytes]:
     DataError
         When it is missing, cut off, or a checksum is wrong: with the record and its place.
     """
-    for offset in record_offsets(file):
-        yield read_at(file, offset)
+    with _opened(file) as opened:
+        size, number = file.stat().st_size, 0
+        while (offset := opened.tell()) < size:
+            yield _record(opened, file, number, offset)
+            number += 1
 
 
 def record_offsets(file: Path) -> list[int]:
@@ -64,13 +67,7 @@ def read_at(file: Path, offset: int) -> bytes:
     """
     with _opened(file) as opened:
         opened.seek(offset)
-        length = _length(opened, file, None, offset)
-        if offset + FRAME + length > file.stat().st_size:
-            raise _damaged(file, None, offset, "the file ends within it")
-        record = opened.read(length)
-        if opened.read(CHECK.size) != _check(record):
-            raise _damaged(file, None, offset, "its checksum is another one")
-    return record
+        return _record(opened, file, None, offset)
 
 
 def write_records(file: Path, records: Iterable[bytes]) -> None:
@@ -86,6 +83,16 @@ def _opened(file: Path) -> BinaryIO:
         return file.open("rb")
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}.", "Name a file that is there.") from error
+
+
+def _record(opened: BinaryIO, file: Path, number: int | None, offset: int) -> bytes:
+    length = _length(opened, file, number, offset)
+    if offset + FRAME + length > file.stat().st_size:  # before that much memory is asked for
+        raise _damaged(file, number, offset, "the file ends within it")
+    record = opened.read(length)
+    if opened.read(CHECK.size) != _check(record):
+        raise _damaged(file, number, offset, "its checksum is another one")
+    return record
 
 
 def _length(opened: BinaryIO, file: Path, record: int | None, offset: int) -> int:
@@ -131,8 +138,8 @@ def read_example(record: bytes) -> dict[str, Values]:
     try:
         for features in _messages(record, 1):
             for entry in _messages(features, 1):
-                names, values = list(_messages(entry, 1)), list(_messages(entry, 2))
-                found[names[-1].decode() if names else ""] = _feature(values[-1] if values else b"")
+                names = list(_messages(entry, 1))
+                found[names[-1].decode() if names else ""] = _feature(b"".join(_messages(entry, 2)))
     except (ValueError, IndexError, struct.error) as error:
         raise DataError("A record is no tf.train.Example.", FETCH) from error
     return found
@@ -145,13 +152,15 @@ def write_example(values: Mapping[str, Values]) -> bytes:
 
 
 def _feature(feature: bytes) -> Values:
-    values: Values = []
+    """The list that comes last; what comes in several pieces is one list, as protocol buffers have it."""
+    chosen, pieces = BYTES_LIST, b""
     for number, kind, value in _fields(feature):
         if kind != BYTES or number not in _LISTS:
             continue
         assert isinstance(value, bytes)
-        values = _LISTS[number](value)
-    return values
+        pieces = pieces + value if number == chosen else value
+        chosen = number
+    return _LISTS[chosen](pieces)
 
 
 def _bytes(message: bytes) -> list[bytes]:
@@ -198,6 +207,8 @@ def _fields(message: bytes) -> Iterator[tuple[int, int, bytes | int]]:
     while place < len(message):
         key, place = _varint(message, place)
         number, kind = key >> 3, key & 7
+        if number == 0:
+            raise ValueError("a field that no message has")
         if kind == VARINT:
             integer, place = _varint(message, place)
             yield number, kind, integer

@@ -107,7 +107,7 @@ class HarmonizerLoss:
             As the network takes them.
         labels : tensor, shape (image,) of whole numbers, or (image, class) of shares
         heatmaps : tensor, shape (image, y, x)
-            Human maps; what stands where there is none does not matter, as long as it is finite.
+            Human maps; what stands where there is none does not matter.
         tokens : tensor, shape (image,), optional
             1 where a picture has a human map, 0 where not. By default all have one.
 
@@ -131,7 +131,8 @@ class HarmonizerLoss:
                 logits = _logits(model, shown)
                 cross_entropy = self._cross_entropy(logits, labels)
                 gradient = gradient_of(logits, labels, shown)
-                harmonization = distance(gradient.mean(dim=1), heatmaps.to(gradient), tokens, self.levels)
+                human = torch.where(tokens[:, None, None] != 0, heatmaps.to(gradient), 0.0)
+                harmonization = distance(gradient.mean(dim=1), human, tokens, self.levels)
         weights = _half_squares(model, cross_entropy) if self.lambda_weights else cross_entropy.new_zeros(())
         total = cross_entropy + self.lambda_weights * weights
         if harmonizing:
