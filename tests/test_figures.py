@@ -115,6 +115,42 @@ def named(model, value, top1, **given):
     )
 
 
+@pytest.mark.parametrize("given", [{"measure": "alignment"}, {"measure": "attribution"}, {"reference_compat": True}])
+def test_a_ceiling_of_something_else_is_not_drawn_with_correlations_of_sites(given):
+    for draw in (layer_profile_figure, site_histogram_figure):
+        assert "noise ceiling" in labels_of(draw(scored()))
+        assert "noise ceiling" not in labels_of(draw(replace(scored(), **given)))
+
+
+def labels_of(figure):
+    return {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
+
+
+def test_a_picture_lies_where_it_was_shown_though_positions_do_not_span_it():
+    array = replace(scored().arrays[0], extent=20.0)
+    figure = overlay_figure(array, pictures()[0], 0)
+    picture, drawn = figure.axes[0].get_images()
+    assert picture.get_extent() == [-10, 10, 10, -10]
+    assert drawn.get_extent() == [-8.5, 8.5, 8.5, -8.5]
+    assert figure.axes[0].get_xlim() == (-10, 10)
+
+
+def test_scores_above_the_ceiling_and_arrays_below_zero_are_drawn():
+    array = scored().arrays[0]
+    arrays = (replace(array, score=-0.4), replace(array, score=2.8))
+    axis = models_figure([named("a", 1.2, None, arrays=arrays), named("b", 0.5, None, arrays=arrays)]).axes[0]
+    low, high = axis.get_xlim()
+    assert low < -0.4
+    assert high > 2.8
+
+
+def test_layers_of_one_network_are_told_apart():
+    axis = models_figure([named("a", 0.3, None, layer="x"), named("a", 0.2, None, layer="y")]).axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        f"a ({scored().weights}), {layer}" for layer in ("y", "x")
+    ]
+
+
 def test_networks_are_ranked_with_their_intervals_and_the_ceiling():
     figure = models_figure([named("a", 0.3, None), named("b", 0.6, 70.0), named("harmonized_vgg16", 0.5, 69.3)])
     axis = figure.axes[0]
@@ -148,8 +184,13 @@ def test_arrows_lead_from_baselines_to_harmonized_networks_below_the_edge_of_the
 
 def test_what_was_not_measured_alike_is_not_compared():
     for draw in (models_figure, tradeoff_figure):
-        with pytest.raises(UsageError, match="not of one benchmark"):
+        with pytest.raises(UsageError, match="not measured alike"):
             draw([named("a", 0.3, 70.0), named("b", 0.4, 71.0, benchmark="it_maps")])
+        with pytest.raises(UsageError, match=r"window.*\(110-180\)"):
+            draw([named("a", 0.3, 70.0), named("b", 0.4, 71.0, label="110-180")])
+        recorded = (replace(scored().arrays[0], simulated=False),)
+        with pytest.raises(UsageError, match="not measured alike"):
+            draw([named("a", 0.3, 70.0), named("b", 0.4, 71.0, arrays=recorded)])
         with pytest.raises(UsageError, match="nothing to compare"):
             draw([])
     with pytest.raises(UsageError, match="None of these results has an ImageNet accuracy"):

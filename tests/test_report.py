@@ -19,7 +19,8 @@ from shown import pictures, scored, two_arrays
 
 from brainscore_itmaps import score
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.cli.report import write_report
+from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.reporting.report import command_of, comparison, report
 
 HOSTILE = "<script>alert('x')</script>"
@@ -156,6 +157,29 @@ def test_pictures_that_are_not_at_hand_are_left_out():
     assert told(text)["arrays"][0]["pictures"] == [None] * 14
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [{"score": "high"}, {"arrays": []}, {"arrays": [3]}],
+)
+def test_a_result_that_was_changed_by_hand_is_refused(tmp_path, damage):
+    file = scored().save(tmp_path)[0]
+    file.write_text(json.dumps(json.loads(file.read_text()) | damage))
+    with pytest.raises(DataError, match="cannot be read as a result"):
+        Result.load(file)
+    fewer = json.loads(scored().save(tmp_path)[0].read_text())
+    fewer["arrays"][0]["images"].pop()
+    file.write_text(json.dumps(fewer))
+    with pytest.raises(DataError, match="not those of its images"):
+        Result.load(file)
+
+
+def test_a_page_fetches_nothing(tmp_path, own_home, monkeypatch):
+    """Of a benchmark whose archive is not here, the maps alone are shown."""
+    monkeypatch.setattr("brainscore_itmaps.data.sources.fetch", lambda **given: pytest.fail("fetched"))
+    file = write_report([replace(scored(), benchmark="it_maps")], tmp_path / "page.html")
+    assert told(file.read_text())["pictures"] == []
+
+
 def test_a_constant_map_is_undefined_in_the_page():
     array = scored().arrays[0]
     r = array.site_r.copy()
@@ -168,7 +192,7 @@ def test_a_comparison_ranks_networks_and_refuses_what_was_not_measured_alike():
     first, second = (replace(scored(), model=name, score=value) for name, value in (("worse", 0.1), ("better", 0.3)))
     text = comparison([first, second])
     assert text.index("better") < text.index("worse")
-    with pytest.raises(UsageError, match="not of one benchmark"):
+    with pytest.raises(UsageError, match="not measured alike"):
         comparison([first, replace(second, benchmark="it_maps")])
 
 
@@ -179,6 +203,12 @@ def test_a_comparison_ranks_networks_and_refuses_what_was_not_measured_alike():
         ({"weights": "file a b.pt (sha256 0123456789ab)"}, "--weights 'a b.pt'"),
         ({"label": "130-170"}, "--window 130-170"),
         ({"label": "smoothgrad", "measure": "attribution"}, "--attribution smoothgrad"),
+        ({"label": "110-180-smoothgrad", "measure": "attribution"}, "--window 110-180 --attribution smoothgrad"),
+        ({"benchmark": "own"}, "--benchmark FOLDER-OF-THE-RECORDING"),
+        (
+            {"model": "w-0123abcd", "weights": "file w.pt (sha256 01)"},
+            "--model w.pt --benchmark it_maps_simulated --arch",
+        ),
         ({"reference_compat": True}, "--reference-compat"),
     ],
 )
@@ -218,6 +248,8 @@ def test_the_command_writes_pages(tmp_path, own_home):
         (["nothing"], 2, "There is no result 'nothing'"),
         (["{saved}", "--out", "page.txt"], 2, "does not end in .html"),
         (["{saved}", "{saved}", "--maps", "folder"], 2, "shows no pictures"),
+        (["{saved}", "--maps", "folder"], 3, "no recording.json in folder"),
+        (["none.json"], 2, "There is no file none.json"),
         (["{damaged}"], 3, "cannot be read as a result"),
         (["{saved}", "--out", "{damaged}/page.html"], 5, "damaged.json"),
     ],

@@ -294,6 +294,7 @@ def _array_result(
         neural=recording.maps,
         degrees_y=recording.grid.y,
         degrees_x=recording.grid.x,
+        extent=recording.grid.extent,
         images=recording.names,
         sites=recording.sites,
         saliency=saliency,

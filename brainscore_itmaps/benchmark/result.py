@@ -159,6 +159,8 @@ class ArrayResult:
         Names of the pictures and of the sites.
     saliency : Saliency or None
         Where attribution was asked for.
+    extent : float or None
+        Side of the pictures in degrees; None in results that were written before it was kept.
     """
 
     recording: str
@@ -191,6 +193,7 @@ class ArrayResult:
     images: tuple[str, ...]
     sites: tuple[str, ...]
     saliency: Saliency | None = None
+    extent: float | None = None
 
     @property
     def undefined_sites(self) -> int:
@@ -349,8 +352,10 @@ class Result(Reading):
             several = len(told["arrays"]) > 1
             arrays = tuple(_array_result(small, stored, several) for small in told["arrays"])
             own = {f.name: _tuples(told[f.name]) for f in fields(cls) if f.name != "arrays"}
+            if not arrays or not all(isinstance(own[name], int | float) for name in ("score", "raw", "ceiling")):
+                raise ValueError("it has no arrays, or its score is no number")
             return cls(**own, arrays=arrays)
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, BadZipFile) as error:
             raise DataError(
                 f"{path} cannot be read as a result: {one_line(error)}.", "Score again; the kept layers make it quick."
             ) from error
@@ -417,8 +422,14 @@ def _array_result(small: dict[str, Any], stored: dict[str, Any], several: bool) 
                 values[f.name] = Saliency(stored[f"{prefix}saliency"], **rhos, method=told["method"])
         elif prefix + f.name in stored and stored[prefix + f.name].ndim > 0 and f.name not in NAMES:
             values[f.name] = stored[prefix + f.name]
-        else:
+        elif f.name != "extent" or f.name in small:
             values[f.name] = _tuples(small[f.name])
+    if (
+        not values["neural"].shape
+        == values["predicted"].shape
+        == (*(len(values[name]) for name in ("images", "degrees_y", "degrees_x", "sites")),)
+    ):
+        raise ValueError("its maps are not those of its images, positions and sites")
     return ArrayResult(**values)
 
 

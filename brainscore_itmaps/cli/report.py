@@ -31,13 +31,13 @@ def report(
     ] = None,
 ) -> None:
     """Write a page that opens without a network: of one result with its maps to browse, of several a comparison."""
-    files = [named_result(name, folder) for name in results]
+    files = list(dict.fromkeys(named_result(name, folder) for name in results))
     file = (out or files[0].with_suffix(".html")).expanduser()
     if out is None and len(files) > 1:
         file = files[0].with_name("comparison.html")
     if file.suffix not in (".html", ".htm"):
         raise UsageError(f"{file} does not end in .html.", "The file is a page; name it so.")
-    if maps is not None and len(files) > 1:
+    if maps is not None and len(results) > 1:
         raise UsageError("A comparison shows no pictures.", "Leave out --maps.")
     refuse_unwritable(file)
     with progress_bar() as progress:
@@ -45,34 +45,38 @@ def report(
         from brainscore_itmaps.benchmark.result import Result
 
         loaded = [Result.load(each) for each in files]
-        write_report(loaded, file, str(maps) if maps is not None else None)
+        write_report(loaded, file, str(maps.expanduser()) if maps is not None else None, asked=maps is not None)
     say(f"written    {file} ({shown_size(file.stat().st_size)})")
 
 
-def write_report(results: "Sequence[Result]", file: Path, benchmark: str | None = None) -> Path:
-    """Write the page of a result, or the comparison of several."""
+def write_report(results: "Sequence[Result]", file: Path, benchmark: str | None = None, asked: bool = False) -> Path:
+    """Write the page of a result, or the comparison of several; ``asked``: refuse a recording that is another one."""
     from brainscore_itmaps.reporting.report import comparison
     from brainscore_itmaps.reporting.report import report as page_of
 
     if len(results) > 1:
         page = comparison(results)
     else:
-        page = page_of(results[0], _pictures(results[0], benchmark or results[0].benchmark))
+        page = page_of(results[0], _pictures(results[0], benchmark or results[0].benchmark, asked))
     with replacing(file) as beside:
         beside.write_text(page, encoding="utf-8")
     return file
 
 
-def _pictures(result: "Result", benchmark: str) -> "list[list[Path | None]]":
+def _pictures(result: "Result", benchmark: str, asked: bool) -> "list[list[Path | None]]":
     """The pictures of each array, where they are on this machine and lie under the maps as a whole."""
-    from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    from brainscore_itmaps.benchmark.catalogue import CATALOGUE, SIMULATED
     from brainscore_itmaps.bridge.score import recordings_of
+    from brainscore_itmaps.data.sources import held_archive
 
     spec = CATALOGUE.get(benchmark)
+    here = spec is None or spec.recordings == (SIMULATED,) or held_archive() is not None  # a page fetches nothing
     whole = spec is None or spec.view != "screen"
     try:
-        found = {recording.identifier: recording for recording in recordings_of(benchmark)} if whole else {}
-    except (ItMapsError, OSError):  # fetched on another machine, or removed: the maps are in the result
+        found = {recording.identifier: recording for recording in recordings_of(benchmark)} if whole and here else {}
+    except (ItMapsError, OSError):  # removed, or changed: the maps are in the result
+        if asked:
+            raise
         found = {}
     shown = []
     for array in result.arrays:
@@ -80,6 +84,12 @@ def _pictures(result: "Result", benchmark: str) -> "list[list[Path | None]]":
         fits = recording is not None and tuple(recording.names) == array.images
         images: list[Path | None] = list(recording.images) if fits and recording else [None] * len(array.images)
         shown.append(images)
+    if asked and not any(any(own) for own in shown):
+        scored = ", ".join(array.recording for array in result.arrays)
+        raise UsageError(
+            f"{benchmark} is not the recording that was scored ({scored}).",
+            "Name its folder, or leave out --maps.",
+        )
     if not any(any(own) for own in shown):
         say("pictures   not at hand; the page shows maps alone")
     return shown

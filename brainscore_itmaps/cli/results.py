@@ -73,6 +73,8 @@ def named_result(result: str, folder: Path | None) -> Path:
     if file.suffix != ".json":
         file = place / f"{result}.json"
     if not file.is_file():
+        if Path(result).suffix == ".json":
+            raise UsageError(f"There is no file {file}.", "`brainscore results list` shows what was scored.")
         names = [found.stem for found in _files(place)]
         raise UsageError(
             f"There is no result {result!r} in {place}.", nearest(result, names, "Nothing was scored yet.")

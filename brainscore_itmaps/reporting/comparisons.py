@@ -12,7 +12,7 @@ from brainscore_itmaps.metrics.tradeoff import FEWEST, envelope
 from brainscore_itmaps.models.groups import GROUPS, group_of
 from brainscore_itmaps.models.names import timm_architectures
 from brainscore_itmaps.models.zoo import ZOO
-from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, any_simulated, error_bars, name_of, style
+from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, any_simulated, error_bars, names_of, style
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 OTHER = "other"
@@ -47,9 +47,10 @@ def models_figure(results: Sequence[Result]) -> Figure:
                 axis.plot([array.score for array in result.arrays], [place] * len(result.arrays), "|", color="0.4")
         axis.axvline(1, color=CEILING, linewidth=1, linestyle="--")
         axis.annotate("noise ceiling", (1, len(ranked) - 0.5), color="0.4", ha="right", va="bottom", fontsize=7)
-        axis.set_yticks(range(len(ranked)), [name_of(result) for result in ranked])
+        axis.set_yticks(range(len(ranked)), names_of(ranked))
         axis.set(xlabel=f"score on {ranked[0].benchmark}, 95 % interval over images", ylim=(-0.6, len(ranked) - 0.2))
-        axis.set_xlim(min(0.0, *(result.interval[0] for result in ranked)), 1.03)
+        drawn = [value for told in ranked for value in (*told.interval, *(array.score for array in told.arrays))]
+        axis.set_xlim(min(0.0, np.nanmin(drawn) - 0.03), max(1.03, np.nanmax(drawn) + 0.03))
         if note := any_simulated(results):
             axis.set_title(note)
     return figure
@@ -138,15 +139,24 @@ def refuse_mixed(results: Sequence[Result]) -> None:
     Raises
     ------
     UsageError
-        When there are none, or they are of several benchmarks, measures, or choices.
+        When there are none, or they are of several benchmarks, measures, choices, windows or recordings.
     """
     if not results:
         raise UsageError("There is nothing to compare.", "Name results.")
     kinds = {
-        (result.benchmark, result.benchmark_version, result.measure, result.reference_compat) for result in results
+        (
+            result.benchmark,
+            result.benchmark_version,
+            result.measure,
+            " (reference)" if result.reference_compat else "",
+            result.label,
+            tuple((array.recording, array.window, array.simulated) for array in result.arrays),
+        )
+        for result in results
     }
     if len(kinds) > 1:
-        named = ", ".join(sorted({f"{kind[0]}{' (reference)' if kind[3] else ''}" for kind in kinds}))
+        named = ", ".join(sorted({f"{kind[0]}{kind[3]}{f' ({kind[4]})' if kind[4] else ''}" for kind in kinds}))
         raise UsageError(
-            f"These results are not of one benchmark in one version: {named}.", "Compare those of one benchmark."
+            f"These results were not measured alike (benchmark, version, window, recordings): {named}.",
+            "Compare those of one benchmark, on the same recordings.",
         )

@@ -63,13 +63,15 @@ def difference_range(difference: NDArray[np.floating[Any]]) -> tuple[float, floa
 
 def draw_picture(axis: Axes, picture: Path | None, array: ArrayResult, grey: bool = False) -> None:
     """Draw a picture where it lies in degrees, y downward; an empty field where there is none to draw."""
-    half = float(np.ptp(array.degrees_y)) / 2
+    half = _half(array)
     axis.set(xticks=(-half, 0, half), yticks=(-half, 0, half), facecolor="0.92")
     if picture is not None:
         with Image.open(picture) as opened:
             axis.imshow(opened.convert("L" if grey else "RGB").convert("RGB"), extent=(-half, half, half, -half))
     step_x, step_y = _half_step(array.degrees_x), _half_step(array.degrees_y)
-    axis.set(xlim=(-half - step_x, half + step_x), ylim=(half + step_y, -half - step_y), aspect="equal")
+    x, y = array.degrees_x, array.degrees_y
+    left, right = min(-half, x[0] - step_x), max(half, x[-1] + step_x)
+    axis.set(xlim=(left, right), ylim=(max(half, y[-1] + step_y), min(-half, y[0] - step_y)), aspect="equal")
 
 
 def draw_map(
@@ -84,7 +86,7 @@ def draw_map(
     x, y = array.degrees_x, array.degrees_y
     step_x, step_y = _half_step(x), _half_step(y)
     extent = (x[0] - step_x, x[-1] + step_x, y[-1] + step_y, y[0] - step_y)
-    half = np.ptp(y) / 2
+    half = _half(array)
     axis.set(xticks=(-half, 0, half), yticks=(-half, 0, half))
     return axis.imshow(values, extent=extent, vmin=limits[0], vmax=limits[1], cmap=colours, alpha=alpha)
 
@@ -122,6 +124,18 @@ def name_of(result: Result) -> str:
     return f"{result.model} ({result.weights})" if result.weights.startswith("random") else result.model
 
 
+def names_of(results: Sequence[Result]) -> list[str]:
+    """Networks, and the layers that were read of those that are there more than once."""
+    names = [name_of(result) for result in results]
+    layers = [result.layer for result in results]
+    return [f"{name}, {layer}" if names.count(name) > 1 else name for name, layer in zip(names, layers, strict=True)]
+
+
+def bounded_by_sites(result: Result) -> bool:
+    """Are the ceilings of single sites those of their correlations? Only then are both drawn together."""
+    return result.measure == "predictivity" and not result.reference_compat
+
+
 def any_simulated(results: Sequence[Result]) -> str:
     """What a figure of several results says below itself of simulated recordings."""
     return "SIMULATED recording, no animal was recorded" if any(result.simulated for result in results) else ""
@@ -132,6 +146,11 @@ def error_bars(scored: Sequence[Result | ArrayResult]) -> NDArray[np.float64]:
     scores, ends = np.array([told.score for told in scored]), np.array([told.interval for told in scored]).T
     bars: NDArray[np.float64] = np.maximum([scores - ends[0], ends[1] - scores], 0)
     return bars
+
+
+def _half(array: ArrayResult) -> float:
+    """Half the side of the picture, in degrees."""
+    return (array.extent or float(np.ptp(array.degrees_y))) / 2
 
 
 def _half_step(points: NDArray[np.float64]) -> float:

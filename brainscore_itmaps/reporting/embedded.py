@@ -86,6 +86,7 @@ def maps_data(arrays: Sequence[ArrayResult], pictures: Sequence[Pictures], units
                 "sites": list(array.sites),
                 "y": array.degrees_y.tolist(),
                 "x": array.degrees_x.tolist(),
+                "extent": array.extent or float(np.ptp(array.degrees_y)),
                 "neural": _floats(array.neural),
                 "predicted": _floats(array.predicted),
                 "rho": _defined(array.map_rho),

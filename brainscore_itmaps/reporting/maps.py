@@ -172,7 +172,7 @@ def sheet_figure(
         for row in range(down):
             for axis, kind in zip(axes[3 * row :, 0], ("picture", "recorded", "predicted"), strict=False):
                 axis.set_ylabel("simulated" if kind == "recorded" and array.simulated else kind)
-        extent = np.ptp(array.degrees_x)
+        extent = array.extent or float(np.ptp(array.degrees_x))
         figure.suptitle(
             f"{name_of(result)} on {array.recording}: {kind_of(array)}\n{name_of_site(array, site)}, "
             f"{array.window[0]}-{array.window[1]} ms, {extent:g} degrees across; both maps of a picture share colours",

@@ -15,6 +15,7 @@ from brainscore_itmaps.reporting.drawing import (
     COLUMN,
     CYCLE,
     any_simulated,
+    bounded_by_sites,
     error_bars,
     kind_of,
     name_of,
@@ -23,7 +24,7 @@ from brainscore_itmaps.reporting.drawing import (
 
 
 def layer_profile_figure(result: Result) -> Figure:
-    """How well each layer that was tried predicts each array, below the band of its noise ceiling.
+    """How well each layer that was tried predicts each array, below the band of its sites' noise ceiling.
 
     Points are the mean over images of the median over sites of Pearson r, not divided by the ceiling; bars and band are
     95 % bootstrap intervals over images. The layer that was read for most images is in another colour.
@@ -53,17 +54,21 @@ def layer_profile_figure(result: Result) -> Figure:
                 zorder=5,
                 label=f"read: {array.layers[read].layer}",
             )
-            _draw_ceiling(axis, array)
+            if bounded_by_sites(result):
+                _draw_ceiling(axis, array)
             axis.set_xticks(places, [layer.layer for layer in array.layers], rotation=90)
-            axis.set(ylabel="Pearson r", title=f"{kind_of(array)}, {array.window[0]}-{array.window[1]} ms")
+            axis.set(ylabel="Pearson r", title=f"{kind_of(array)}\n{array.window[0]}-{array.window[1]} ms")
             axis.legend(loc="lower right")
         figure.suptitle(name_of(result), fontsize=8)
     return figure
 
 
 def _draw_ceiling(axis: Axes, array: ArrayResult) -> None:
-    """The ceiling of single sites: what the points are bounded by, whatever the benchmark's measure."""
-    values = np.nanmedian(array.site_ceiling, axis=1)
+    """The ceiling of single sites, which bounds the points."""
+    known = array.site_ceiling[np.isfinite(array.site_ceiling).any(axis=1)]
+    if not len(known):
+        return
+    values = np.nanmedian(known, axis=1)
     span, mean = _interval(values), float(np.mean(values))
     axis.axhspan(span.low, span.high, color=CEILING, alpha=0.25, linewidth=0)
     axis.axhline(mean, color=CEILING, linewidth=1, label="noise ceiling")
@@ -85,16 +90,24 @@ def site_histogram_figure(result: Result) -> Figure:
         axes = figure.subplots(len(result.arrays), 1, squeeze=False, sharex=True)[:, 0]
         bins = np.linspace(-1, 1, 41)
         for axis, array in zip(axes, result.arrays, strict=True):
-            reached, possible = np.nanmean(array.site_r, axis=0), np.nanmean(array.site_ceiling, axis=0)
-            axis.hist(possible, bins, histtype="step", color=CEILING, label="noise ceiling")
+            reached = _over_images(array.site_r)
+            if bounded_by_sites(result):
+                possible = _over_images(array.site_ceiling)
+                axis.hist(possible, bins, histtype="step", color=CEILING, label="noise ceiling")
             axis.hist(reached, bins, color=CYCLE[0], alpha=0.8, label="predicted")
-            axis.axvline(float(np.nanmedian(reached)), color=CYCLE[1], linewidth=1, label="median")
-            low = min(-0.05, float(np.nanmin(reached)) - 0.05)
+            axis.axvline(float(np.median(reached)), color=CYCLE[1], linewidth=1, label="median")
+            low = min(-0.05, float(reached.min(initial=0)) - 0.05)
             axis.set(ylabel="sites", title=kind_of(array), xlim=(low, 1))
             axis.legend(loc="upper left")
         axes[-1].set_xlabel("Pearson r, mean over images")
         figure.suptitle(name_of(result), fontsize=8)
     return figure
+
+
+def _over_images(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean over images of each site that has one."""
+    means: NDArray[np.float64] = np.nanmean(values[:, np.isfinite(values).any(axis=0)], axis=0)
+    return means
 
 
 def window_profile_figure(results: Sequence[Result]) -> Figure:

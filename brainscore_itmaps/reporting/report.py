@@ -3,20 +3,26 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.result import EXPLAINED, ArrayResult, Result
+from brainscore_itmaps.models.runs import is_run
+from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.reporting.comparisons import group_of_result, models_figure, refuse_mixed, tradeoff_figure
-from brainscore_itmaps.reporting.drawing import any_simulated, name_of
+from brainscore_itmaps.reporting.drawing import any_simulated, bounded_by_sites, name_of, names_of
 from brainscore_itmaps.reporting.embedded import Drawn, Pictures, drawn, maps_data
 from brainscore_itmaps.reporting.maps import UNITS, sheet_figure
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure
 
 TEMPLATES = "templates"
+CAPTUM = ("integrated_gradients", "smoothgrad")
+"""Attributions that end a result's label."""
 
 
 def report(result: Result, pictures: Sequence[Pictures]) -> str:
@@ -82,7 +88,10 @@ def comparison(results: Sequence[Result]) -> str:
         formula=f"Score: {ranked[0].formula}.",
         table=_table_of_networks(ranked),
         figures=_comparing(ranked),
-        runs=[{"name": name_of(told), "command": command_of(told), "run": list(_run(told))} for told in ranked],
+        runs=[
+            {"name": name, "command": command_of(told), "run": list(_run(told))}
+            for name, told in zip(names_of(ranked), ranked, strict=True)
+        ],
         citations=_citations(ranked),
     )
 
@@ -102,6 +111,7 @@ def _figures(result: Result, array: ArrayResult, pictures: Pictures) -> list[Dra
     stem = array.recording
     kind = "simulated" if array.simulated else "recorded"
     one = Result(**(vars(result) | {"arrays": (array,)}))
+    bounded = bounded_by_sites(result)
     return [
         drawn(
             sheet_figure(result, array, pictures),
@@ -123,13 +133,18 @@ def _figures(result: Result, array: ArrayResult, pictures: Pictures) -> list[Dra
             [
                 ("image", "site", "site_r", "site_ceiling"),
                 *(
-                    (name, site, array.site_r[image, place], array.site_ceiling[image, place])
+                    (name, site, _cell(array.site_r[image, place]), _cell(array.site_ceiling[image, place], bounded))
                     for image, name in enumerate(array.images)
                     for place, site in enumerate(array.sites)
                 ),
             ],
         ),
     ]
+
+
+def _cell(value: float, known: bool = True) -> str:
+    """A number in a CSV; nothing where it is not defined."""
+    return repr(float(value)) if known and np.isfinite(value) else ""
 
 
 def _rows_of_maps(array: ArrayResult) -> Iterator[tuple[Any, ...]]:
@@ -142,10 +157,11 @@ def _rows_of_maps(array: ArrayResult) -> Iterator[tuple[Any, ...]]:
 
 
 def _comparing(results: Sequence[Result]) -> list[Drawn]:
-    header = ("network", "group", "imagenet_top1", "score", "low", "high", "raw", "ceiling", "alignment")
+    header = ("network", "layer", "group", "imagenet_top1", "score", "low", "high", "raw", "ceiling", "alignment")
     rows = [
         (
             name_of(told),
+            told.layer,
             group_of_result(told),
             told.imagenet_top1,
             told.score,
@@ -158,7 +174,9 @@ def _comparing(results: Sequence[Result]) -> list[Drawn]:
     ]
     shown = [drawn(models_figure(results), "Scores with their intervals", "networks.csv", [header, *rows])]
     if sum(told.imagenet_top1 is not None for told in results) > 1:
-        text = "Score against ImageNet accuracy; arrows lead from baselines to their harmonized twins"
+        text = "Score against ImageNet accuracy"
+        if any(told.model.startswith("harmonized_") for told in results):
+            text += "; arrows lead from baselines to their harmonized twins, where both are here"
         shown.append(drawn(tradeoff_figure(results), text, "accuracy.csv", [header, *rows]))
     return shown
 
@@ -207,18 +225,33 @@ def _between(ends: tuple[float, float]) -> str:
 
 def command_of(result: Result) -> str:
     """The command that scores this again, as far as the result tells it."""
-    words = ["brainscore", "score", "--model", result.model, "--benchmark", result.benchmark]
-    if result.weights.startswith("random (seed "):
-        words += ["--weights", "random", "--seed", result.weights.removeprefix("random (seed ").removesuffix(")")]
-    elif result.weights.startswith("file "):
-        words += ["--weights", result.weights.removeprefix("file ").rpartition(" (sha256")[0]]
+    benchmark = result.benchmark if result.benchmark in CATALOGUE else "FOLDER-OF-THE-RECORDING"
+    model, weights = _network(result)
+    words = ["brainscore", "score", "--model", model, "--benchmark", benchmark, *weights]
     layers = list(dict.fromkeys(layer.layer for array in result.arrays for layer in array.layers))
     words += ["--layers", ",".join(layers)]
-    if result.label:
-        words += ["--attribution" if result.measure == "attribution" else "--window", result.label]
+    method = next((name for name in CAPTUM if result.measure == "attribution" and result.label.endswith(name)), "")
+    window = result.label.removesuffix(method).removesuffix("-")
+    words += ["--window", window] if window else []
+    words += ["--attribution", method] if method else []
     if result.reference_compat:
         words.append("--reference-compat")
     return shlex.join(words)
+
+
+def _network(result: Result) -> tuple[str, list[str]]:
+    """What names a network and its weights; in capitals what its result does not tell."""
+    if result.weights.startswith("random (seed "):
+        seed = result.weights.removeprefix("random (seed ").removesuffix(")")
+        return result.model, ["--weights", "random", "--seed", seed]
+    if result.weights.startswith("file "):
+        file = Path(result.weights.removeprefix("file ").rpartition(" (sha256")[0])
+        if is_run(str(file.parent)):
+            return str(file.parent), []
+        if result.model in ZOO or result.model.startswith("timm:"):
+            return result.model, ["--weights", str(file)]
+        return str(file), ["--arch", "ARCHITECTURE"]
+    return "FILE.py:FUNCTION" if result.weights == "as they were given" else result.model, []
 
 
 def _run(result: Result) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,12 @@ function side(degrees, before, after) {
   return degrees === 0 ? "0°" : `${Math.abs(degrees)}° ${degrees < 0 ? before : after}`;
 }
 
+/** Where a picture begins, in pixels, and how long it is, along positions that have a tile each. */
+function placed(positions, tile, extent) {
+  const step = positions.length > 1 ? positions[1] - positions[0] : 1;
+  return [tile / 2 + ((-extent / 2 - positions[0]) / step) * tile, (extent / step) * tile];
+}
+
 /** One array: its maps, and what of them is chosen. */
 function browser(section, array) {
   const find = (name) => section.querySelector(`[data-part="${name}"]`);
@@ -85,7 +91,8 @@ function browser(section, array) {
     pen.fillRect(0, 0, canvas.width, canvas.height);
     if (name === "overlay") {
       if (picture !== null && picture.complete && picture.naturalWidth > 0) {
-        pen.drawImage(picture, tile / 2, tile / 2, tile * (columns - 1), tile * (rows - 1));
+        const [left, width] = placed(array.x, tile, array.extent), [top, height] = placed(array.y, tile, array.extent);
+        pen.drawImage(picture, left, top, width, height);
       } else if (picture !== null) picture.onload = draw;
       pen.globalAlpha = find("strength").value / 100;
     }
@@ -160,13 +167,15 @@ function browser(section, array) {
   find("strength").addEventListener("input", draw);
   for (const name of ["overlay", "recorded", "predicted", "difference"]) {
     const canvas = find(name);
-    canvas.addEventListener("pointermove", (event) => {
+    const pointed = (event) => {
       const box = canvas.getBoundingClientRect();
       point(
         Math.floor(((event.clientY - box.top) / box.height) * rows),
         Math.floor(((event.clientX - box.left) / box.width) * columns),
       );
-    });
+    };
+    canvas.addEventListener("pointermove", pointed);
+    canvas.addEventListener("pointerdown", pointed); // a finger that taps does not move
     canvas.addEventListener("keydown", (event) => {
       const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
       if (step === undefined) return;
@@ -191,13 +200,16 @@ function tabs(bar, sections) {
   buttons.forEach((button, number) => {
     button.addEventListener("click", () => show(number));
     button.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (step === undefined) return;
-      const next = (number + step + buttons.length) % buttons.length;
-      show(next);
-      buttons[next].focus();
+      const last = buttons.length - 1;
+      const next = { ArrowLeft: number - 1, ArrowRight: number + 1, Home: 0, End: last }[event.key];
+      if (next === undefined) return;
+      event.preventDefault();
+      const chosen = (next + buttons.length) % buttons.length;
+      show(chosen);
+      buttons[chosen].focus();
     });
   });
+  for (const section of sections) section.setAttribute("role", "tabpanel");
   bar.hidden = false;
   show(0);
 }
