@@ -6,7 +6,7 @@ shape, blurred, serves as human map. Pictures to measure on are pieces of other 
 removed, the line has any direction. Nobody was asked where he looks: the maps are SIMULATED. What is shown is that the
 loss moves a network to where it is told to look, and what that does to what it has learned.
 
-    python benchmarks/harmonizer_shortcut.py            # about ten minutes on two cores
+    python benchmarks/harmonizer_shortcut.py            # a quarter of an hour on two busy cores
 """
 
 import argparse

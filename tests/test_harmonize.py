@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from shards import write_shard
 
 from brainscore_itmaps.benchmark.human import human_alignment
-from brainscore_itmaps.errors import DataError, ModelError, UsageError
+from brainscore_itmaps.errors import DataError, InstallationError, ModelError, UsageError
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.training.checkpoint import FOLDER
 from brainscore_itmaps.training.config import config_of
@@ -136,6 +136,24 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights_and_log(finished, sh
     assert without_seconds(lines(tmp_path / "run" / "log.csv")) == expected
 
 
+@pytest.mark.parametrize("step", [3, 6])
+def test_a_run_that_was_stopped_while_it_measured_goes_on_with_the_end_of_that_epoch(finished, shards, tmp_path, step):
+    told = said(shards)
+    told["data"] |= {"held_out": str(shards / "val-0.tfrecords")}
+    last = []
+
+    def stop(what, done, total):
+        last.append(done if what.startswith("cross-entropy") else last[-1])
+        if what.startswith("comparing") and last[-1] == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        harmonize(config_of(told), tmp_path / "run", device="cpu", progress=stop)
+    harmonize(config_of(told), tmp_path / "run", device="cpu")
+    assert_same(weights(tmp_path / "run"), weights(finished.folder))
+    assert lines(tmp_path / "run" / "epochs.csv") == lines(finished.folder / "epochs.csv")
+
+
 @pytest.mark.slow
 def test_a_killed_process_goes_on_to_the_same_weights(shards, tmp_path):
     """A network with attention and dropout, through the command line, killed without warning."""
@@ -235,8 +253,29 @@ def test_numbers_that_are_not_finite_stop_a_run_and_name_the_step_and_its_pictur
         assert checkpoint.name != "step-00000006"
 
 
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_class_that_the_network_lacks_and_a_damaged_picture_are_sentences(shards, tmp_path, workers):
+    told = said(shards, classes=2)
+    told["data"] |= {"workers": workers}
+    with pytest.raises(DataError, match=r"train-\d\.tfrecords record \d is of class [23].* 2 classes"):
+        harmonize(config_of(told), tmp_path / "run", device="cpu")
+    damaged = write_shard(tmp_path / "damaged.tfrecords", 4)
+    content = bytearray(damaged.read_bytes())
+    content[2000] ^= 1
+    damaged.write_bytes(content)
+    told["data"] |= {"clickme": str(damaged)}
+    with pytest.raises(DataError, match="its checksum is another one"):
+        harmonize(config_of(told | {"classes": 4}), tmp_path / "other", device="cpu")
+
+
+def test_without_accelerate_the_command_that_installs_it_is_told(shards, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(InstallationError, match=r"pip install 'brainscore_itmaps\[train\]'"):
+        harmonize(config_of(said(shards)), tmp_path / "run", device="cpu")
+
+
 def test_a_folder_with_another_run_is_refused(finished, shards):
-    with pytest.raises(UsageError, match=r"told something else \(data, optimiser\)"):
+    with pytest.raises(UsageError, match=r"told something else \(optimiser\)"):
         harmonize(config_of(said(shards, optimiser={"lr": 0.5})), finished.folder, device="cpu")
 
 

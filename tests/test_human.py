@@ -167,6 +167,9 @@ def test_the_command_line_scores_and_writes(tmp_path, own_home):
     told = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
     assert told["pictures"] == 18
     assert told["score"] == pytest.approx(told["raw"] / 0.65753)
+    other = brainscore(*asked, "--out", tmp_path / "out", "--seed", "1", "--attribution", "smoothgrad", "-q")
+    assert other.returncode == 0, other.stderr
+    assert len(list((tmp_path / "out").glob("*.json"))) == 2
     refused = brainscore(*asked, "--layers", "all")
     assert refused.returncode == 2
     assert "no layers" in refused.stderr

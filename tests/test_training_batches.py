@@ -34,7 +34,7 @@ class Numbered:
 
 
 class Colours:
-    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    mean, std, size = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 8
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.1, 0.2, 0.5, 0.9]), st.integers(1, 9))
@@ -75,7 +75,7 @@ def test_processes_and_parts_share_a_step_without_rest_or_repetition():
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_batches_are_the_same_from_any_step_on(workers):
-    shown = Shown(Mix(Numbered(20), Numbered(20, False), 0.5, 0), DataConfig(), Colours(), 8)
+    shown = Shown(Mix(Numbered(20), Numbered(20, False), 0.5, 0), DataConfig(), Colours(), 20)
     whole = list(batches(shown, places(shown.mix, 4, 1, range(1), 0, 6), 0))
     rest = list(batches(shown, places(shown.mix, 4, 1, range(1), 3, 6), workers))
     for a, b in zip(whole[3:], rest, strict=True):

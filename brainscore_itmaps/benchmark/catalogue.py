@@ -62,6 +62,8 @@ VARIANTS: dict[str, tuple[Measure, str, View]] = {
 
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
 SIMULATED = "it_maps_simulated"
+HUMAN_ALIGNMENT = "ClickMe.alignment"
+"""Asks no recording: see :mod:`brainscore_itmaps.benchmark.human`."""
 
 
 def _spec(identifier: str, recordings: tuple[str, ...], variant: str) -> BenchmarkSpec:

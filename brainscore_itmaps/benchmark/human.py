@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.data.clickme import ClickMe, read_clickme
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.features.saliency import saliency_maps
+from brainscore_itmaps.metrics.alignment import summarised
 from brainscore_itmaps.metrics.human import INTER_HUMAN, Agreement, agreement
+from brainscore_itmaps.metrics.inference import bootstrap_over_images
 from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.progress import Report, silent
 
-IDENTIFIER = "ClickMe.alignment"
 VERSION = 1
 BATCH_SIZE = 32
 RESAMPLES = 2000
@@ -60,13 +61,12 @@ class HumanAlignment:
     def to_dict(self) -> dict[str, Any]:
         """Numbers alone, as JSON takes them."""
         found = self.agreement
-        defined = int(np.isfinite(found.spearman).sum())
-        overlap = {name: _mean(getattr(found, name)) for name in ("dice", "iou")}
+        overlap = {name: _plain(summarised(getattr(found, name)).mean) for name in ("dice", "iou")}
         return {
             "model": self.model,
             "weights": self.weights,
             "weights_sha256": self.weights_sha256,
-            "benchmark": IDENTIFIER,
+            "benchmark": HUMAN_ALIGNMENT,
             "benchmark_version": VERSION,
             "score": _plain(found.score),
             "interval": [_plain(end) for end in self.interval],
@@ -77,7 +77,7 @@ class HumanAlignment:
             **overlap,
             "top1_on_these": self.accuracy,
             "pictures": len(found.spearman),
-            "undefined": len(found.spearman) - defined,
+            "undefined": summarised(found.spearman).undefined,
             "attribution": self.method,
             "reference_compat": self.reference_compat,
         }
@@ -152,13 +152,8 @@ def _interval(found: Agreement) -> tuple[float, float]:
     defined = found.spearman[np.isfinite(found.spearman)]
     if len(defined) < 2:
         return (np.nan, np.nan)
-    drawn = stats.bootstrap((defined,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=0, batch=100)
-    low, high = drawn.confidence_interval
-    return float(low) / INTER_HUMAN, float(high) / INTER_HUMAN
-
-
-def _mean(values: Any) -> float | None:
-    return _plain(float(np.nanmean(values))) if np.isfinite(values).any() else None
+    drawn = bootstrap_over_images(np.mean, defined, rng=np.random.default_rng(0), resamples=RESAMPLES)
+    return drawn.low / INTER_HUMAN, drawn.high / INTER_HUMAN
 
 
 def _plain(value: float) -> float | None:

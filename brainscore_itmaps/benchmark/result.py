@@ -4,7 +4,7 @@ import csv
 import json
 import platform
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -422,7 +422,7 @@ def _array_result(small: dict[str, Any], stored: dict[str, Any], several: bool) 
                 values[f.name] = Saliency(stored[f"{prefix}saliency"], **rhos, method=told["method"])
         elif prefix + f.name in stored and stored[prefix + f.name].ndim > 0 and f.name not in NAMES:
             values[f.name] = stored[prefix + f.name]
-        elif f.name != "extent" or f.name in small:
+        elif f.name in small or f.default is MISSING:
             values[f.name] = _tuples(small[f.name])
     if (
         not values["neural"].shape

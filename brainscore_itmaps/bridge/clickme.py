@@ -4,18 +4,17 @@ from brainscore_core.metrics import Score
 from brainscore_vision.benchmarks import BenchmarkBase
 from brainscore_vision.model_interface import BrainModel
 
-from brainscore_itmaps.benchmark.human import CITATION, IDENTIFIER, VERSION, HumanAlignment, human_alignment
-from brainscore_itmaps.data.clickme_shards import clickme_files
+from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.human import CITATION, VERSION, HumanAlignment, human_alignment
+from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.metrics.human import INTER_HUMAN
 from brainscore_itmaps.models.network import Network
 
-SPLIT = "val"
-
 
 def get_benchmark(identifier: str) -> "ClickMeBenchmark":
     """Give Brain-Score the benchmark."""
-    assert identifier == IDENTIFIER
+    assert identifier == HUMAN_ALIGNMENT
     return ClickMeBenchmark()
 
 
@@ -27,7 +26,7 @@ class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__(
-            identifier=IDENTIFIER,
+            identifier=HUMAN_ALIGNMENT,
             ceiling_func=lambda: Score(INTER_HUMAN),
             version=VERSION,
             parent="behavior",
@@ -55,7 +54,7 @@ class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
                 f"{candidate.identifier} gives no gradients through Brain-Score's interface.",
                 "Score a network of ours or of timm (timm:<name>).",
             )
-        return to_score(human_alignment(network, clickme_files(SPLIT)))
+        return to_score(human_alignment(network, clickme_files(HELD_OUT)))
 
 
 def to_score(found: HumanAlignment) -> Score:

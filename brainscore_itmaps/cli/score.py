@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, HUMAN_ALIGNMENT
 from brainscore_itmaps.bridge.names import is_elsewhere, refuse_unknown
 from brainscore_itmaps.cli.report import write_report
 from brainscore_itmaps.cli.score_human import score_human
-from brainscore_itmaps.cli.score_print import print_elsewhere, print_result
+from brainscore_itmaps.cli.score_print import print_elsewhere, print_result, write_and_print
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
@@ -20,7 +20,6 @@ from brainscore_itmaps.settings import Settings
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
 
-HUMAN = "ClickMe.alignment"
 DRAWABLE = (".png", ".svg", ".pdf")
 WHERE_RESULTS_GO = "Name another folder with --out, or set ITMAPS_HOME."
 
@@ -111,10 +110,10 @@ def score(
         refuse_unwritable(figure)
     if offline:
         os.environ |= {"ITMAPS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
-    if benchmark == HUMAN:
+    if benchmark == HUMAN_ALIGNMENT:
         if chosen is not None or window is not None or figure is not None or report:
             raise UsageError(
-                f"{HUMAN} has no layers or windows, and no page yet.",
+                f"{HUMAN_ALIGNMENT} has no layers or windows, and no page yet.",
                 "Leave out --layers, --window, --figure and --report.",
             )
         score_human(
@@ -124,6 +123,7 @@ def score(
             seed=seed or 0,
             arch=arch,
             device=device,
+            batch_size=batch_size,
             attribution=attribution,
             reference_compat=reference_compat,
             as_json=as_json,
@@ -195,17 +195,7 @@ def score_on_theirs(
         told = described(score_elsewhere(model, benchmark, weights, seed, arch), model, benchmark)
     stem = re.sub(r"[^\w.-]+", "-", f"{model}--{benchmark}")
     file = folder / f"{stem}.json"
-    try:
-        with replacing(file, WHERE_RESULTS_GO) as beside:
-            print_json(told, beside)
-    finally:
-        if quiet:
-            say(str(told["score"]))
-        elif as_json:
-            print_json(told)
-        else:
-            print_elsewhere(told)
-            say(f"written    {file}")
+    write_and_print(told, file, print_elsewhere, as_json=as_json, quiet=quiet, fix=WHERE_RESULTS_GO)
 
 
 def window_asked(window: str | None) -> tuple[int, int] | str | None:

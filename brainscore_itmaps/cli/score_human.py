@@ -7,11 +7,9 @@ from typing import Any
 from rich.table import Table
 
 from brainscore_itmaps.bridge.names import is_ours
-from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
+from brainscore_itmaps.cli.score_print import write_and_print
+from brainscore_itmaps.cli.terminal import progress_bar, say
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.files import replacing
-
-SPLIT = "val"
 
 
 def score_human(
@@ -22,6 +20,7 @@ def score_human(
     seed: int,
     arch: str | None,
     device: str,
+    batch_size: int,
     attribution: str,
     reference_compat: bool,
     as_json: bool,
@@ -39,9 +38,9 @@ def score_human(
             f"{model} is a model of Brain-Score's, whose interface gives no gradients.",
             "Name a network of ours, or of timm (timm:<name>).",
         )
-    from brainscore_itmaps.data.clickme_shards import clickme_files
+    from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
 
-    files = clickme_files(SPLIT)
+    files = clickme_files(HELD_OUT)
     with progress_bar(shown=not quiet) as progress:
         progress("starting torch", 0, 1)
         from brainscore_itmaps.benchmark.human import human_alignment
@@ -50,24 +49,27 @@ def score_human(
 
         network = on_device(load_model(model, weights, seed, arch=arch, progress=progress), device)
         found = human_alignment(
-            network, files, attribution=attribution, reference_compat=reference_compat, progress=progress
+            network,
+            files,
+            attribution=attribution,
+            reference_compat=reference_compat,
+            batch_size=batch_size,
+            progress=progress,
         )
     told = found.to_dict()
-    stem = re.sub(r"[^\w.-]+", "-", f"{network.name}--{told['benchmark']}")
-    file = folder / f"{stem}.json"
-    try:
-        with replacing(file) as beside:
-            print_json(told, beside)
-    finally:
-        if quiet:
-            say(str(told["score"]))
-        elif as_json:
-            print_json(told)
-        else:
-            _print(told, file)
+    write_and_print(told, folder / f"{_stem(told)}.json", _print, as_json=as_json, quiet=quiet)
 
 
-def _print(told: dict[str, Any], file: Path) -> None:
+def _stem(told: dict[str, Any]) -> str:
+    """Name of the file: other weights, attributions and choices have another one."""
+    weights = told["weights"] if told["weights"].startswith("random") else told["weights_sha256"][:8]
+    choices = [told["attribution"]] if told["attribution"] != "gradient" else []
+    choices += ["reference"] if told["reference_compat"] else []
+    parts = (f"{told['model']}-{weights}", told["benchmark"], *choices)
+    return "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts)
+
+
+def _print(told: dict[str, Any]) -> None:
     table = Table(title=f"{told['model']} on {told['benchmark']}", title_justify="left")
     names = ("raw", "ceiling", "score", "dice", "iou", "top1_on_these")
     for name in names:
@@ -82,4 +84,3 @@ def _print(told: dict[str, Any], file: Path) -> None:
     say(f"weights    {told['weights']}")
     if told["reference_compat"]:
         say("compat     human maps blurred as the published code does; not for use")
-    say(f"written    {file}")

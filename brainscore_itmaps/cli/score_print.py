@@ -1,10 +1,13 @@
 """How a result looks on the terminal."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
 
-from brainscore_itmaps.cli.terminal import NARROW, output, say
+from brainscore_itmaps.cli.terminal import NARROW, output, print_json, say
+from brainscore_itmaps.files import ANOTHER_FOLDER, replacing
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import ArrayResult, Result
@@ -48,6 +51,29 @@ def print_layers(result: "Result") -> None:
         values = [array.layers[number] for array in result.arrays]
         table.add_row(layer.layer, *(f"{v.raw:.3f}{f' ({v.chosen})' if v.chosen else ''}" for v in values))
     say(table)
+
+
+def write_and_print(
+    told: dict[str, Any],
+    file: Path,
+    printed: Callable[[dict[str, Any]], None],
+    *,
+    as_json: bool,
+    quiet: bool,
+    fix: str = ANOTHER_FOLDER,
+) -> None:
+    """Write plain numbers as JSON, and print them as asked: a full disk costs the file, not the number."""
+    try:
+        with replacing(file, fix) as beside:
+            print_json(told, beside)
+    finally:
+        if quiet:
+            say(str(told["score"]))
+        elif as_json:
+            print_json(told)
+        else:
+            printed(told)
+            say(f"written    {file}")
 
 
 def print_elsewhere(told: dict[str, Any]) -> None:

@@ -16,6 +16,8 @@ from brainscore_itmaps.settings import Settings
 ADDRESS = "https://storage.googleapis.com/serrelab/prj_harmonization/dataset/click-me"
 SPLITS = {"train": 319, "val": 18}
 """How many shards there are: one more of each than the published loaders ask for."""
+HELD_OUT = "val"
+"""The split that networks are compared on."""
 LICENCE = "no licence is stated for ClickMe; its pictures are those of ImageNet, under ImageNet's terms"
 SET_HOME = "Set ITMAPS_HOME to a folder that you may write to."
 

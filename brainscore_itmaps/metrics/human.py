@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.metrics.alignment import feature_alignment, top_overlap
+from brainscore_itmaps.metrics.alignment import feature_alignment, summarised, top_overlap
 
 INTER_HUMAN = 0.65753
 """Mean Spearman correlation between people, as published by Fel et al. (2022) for ClickMe; not measured here."""
@@ -31,7 +31,7 @@ class Agreement:
     @property
     def raw(self) -> float:
         """Mean Spearman correlation over the pictures where it is defined; NaN where it nowhere is."""
-        return float(np.nanmean(self.spearman)) if np.isfinite(self.spearman).any() else np.nan
+        return summarised(self.spearman).mean
 
     @property
     def score(self) -> float:

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.errors import DataError, ItMapsError
 from brainscore_itmaps.models.spec import ModelSpec
 from brainscore_itmaps.training.config import DataConfig
 
 LONGEST_RATIO = 4 / 3
+Item = tuple[torch.Tensor, int, torch.Tensor, float, str]
+"""What a batch holds of one picture."""
 
 
 class Example(NamedTuple):
@@ -190,7 +192,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shown(Dataset[tuple[torch.Tensor, int, torch.Tensor, float, str]]):
+class Shown(Dataset[Item | ItMapsError]):
     """Pictures as a network sees them in training: cut, mirrored, preprocessed.
 
     Attributes
@@ -198,26 +200,41 @@ class Shown(Dataset[tuple[torch.Tensor, int, torch.Tensor, float, str]]):
     mix : Mix
     config : DataConfig
     spec : ModelSpec
-        Whose mean and standard deviation of colours are taken.
-    size : int
-        Side in pixels.
+        Whose size, and mean and standard deviation of colours, are taken.
+    classes : int
+        That the network has.
     """
 
     mix: Mix
     config: DataConfig
     spec: ModelSpec
-    size: int
+    classes: int
 
-    def __getitem__(self, place: Place) -> tuple[torch.Tensor, int, torch.Tensor, float, str]:
-        """Read a picture; its cut depends on the seed, the step and the place in it."""
+    def __getitem__(self, place: Place) -> Item | ItMapsError:
+        """Read a picture; its cut depends on the seed, the step and the place in it.
+
+        An error is given, not raised: torch would turn it into one of its own on the way out of a reading process.
+        """
+        try:
+            return self._read(place)
+        except ItMapsError as error:
+            return error
+
+    def _read(self, place: Place) -> Item:
         source = self.mix.mapped if place.with_map else self.mix.plain
         assert source is not None
         image, heatmap, label = source.read(place.number)
+        if label >= self.classes:
+            raise DataError(
+                f"{source.name(place.number)} is of class {label}, counted from 0; the network has {self.classes} "
+                "classes.",
+                "Say classes in the configuration.",
+            )
         image = image.float() / 255
         present = heatmap is not None
         heatmap = torch.zeros(image.shape[1:]) if heatmap is None else heatmap
         seed = int(np.random.SeedSequence([self.mix.seed, place.step, place.slot]).generate_state(1)[0])
-        image, heatmap = cut(image, heatmap, self.size, self.config.smallest_crop, self.config.flip, seed)
+        image, heatmap = cut(image, heatmap, self.spec.size, self.config.smallest_crop, self.config.flip, seed)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.spec.mean, self.spec.std))
         return (image - mean) / std, label, heatmap, float(present), source.name(place.number)
 
@@ -287,10 +304,22 @@ def places(mix: Mix, batch_size: int, parts: int, part_of: range, start: int, en
 
 
 def batches(shown: Shown, order: Iterator[list[Place]], workers: int) -> Iterator[Batch]:
-    """Read batches, in an order that is given."""
-    return iter(DataLoader(shown, batch_sampler=order, num_workers=workers, collate_fn=_together))
+    """Read batches, in an order that is given.
+
+    Raises
+    ------
+    DataError
+        When a picture is damaged, or of a class that the network lacks.
+    """
+    for batch in DataLoader(shown, batch_sampler=order, num_workers=workers, collate_fn=_together):
+        if isinstance(batch, ItMapsError):
+            raise batch
+        yield batch
 
 
-def _together(items: Sequence[tuple[torch.Tensor, int, torch.Tensor, float, str]]) -> Batch:
+def _together(items: Sequence[Item | ItMapsError]) -> Batch | ItMapsError:
+    failed = next((item for item in items if isinstance(item, ItMapsError)), None)
+    if failed is not None:
+        return failed
     images, labels, heatmaps, tokens, names = zip(*items, strict=True)
     return Batch(torch.stack(images), torch.tensor(labels), torch.stack(heatmaps), torch.tensor(tokens), list(names))

@@ -27,14 +27,14 @@ class Log:
             kept = [line for line in lines if float(line["step"]) <= start]
             if len(kept) < len(lines):
                 with replacing(folder / name) as beside:
-                    beside.write_text("".join(_texts(kept, header=True)), encoding="utf-8")
+                    beside.write_text(_text(kept, header=True), encoding="utf-8")
 
     def write(self, name: str, numbers: dict[str, float]) -> None:
         """Add a line; numbers that are not finite stay empty."""
         file = self.folder / name
         header = not file.exists() or file.stat().st_size == 0
         with file.open("a", encoding="utf-8") as opened:
-            opened.write("".join(_texts([{key: _shown(value) for key, value in numbers.items()}], header)))
+            opened.write(_text([{key: _shown(value) for key, value in numbers.items()}], header))
 
     def last(self, name: str) -> dict[str, float]:
         """The last line; empty where there is none."""
@@ -54,13 +54,13 @@ class Log:
         return list(csv.DictReader(io.StringIO(whole)))
 
 
-def _texts(lines: list[dict[str, str]], header: bool) -> list[str]:
+def _text(lines: list[dict[str, str]], header: bool) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, lines[0].keys() if lines else [], lineterminator="\n")
     if header and lines:
         writer.writeheader()
     writer.writerows(lines)
-    return [text.getvalue()]
+    return text.getvalue()
 
 
 def _shown(value: float) -> str:

@@ -29,8 +29,8 @@ from brainscore_itmaps.training.loss import HarmonizerLoss, Parts
 from brainscore_itmaps.training.schedule import learning_rate, steps_of, strength
 
 SETTINGS = "config.json"
-FREE = ("checkpoint_every", "log_every")
-"""What may change between a run and its going on, beside ``data.workers``."""
+FREE = ("checkpoint_every", "log_every", "held_out", "workers")
+"""What may change between a run and its going on."""
 COMPARED = 8
 """Pictures of a logged step whose saliency is compared with their maps, and that are named when it fails."""
 MOMENTUM = 0.9
@@ -109,7 +109,7 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
         model, optimiser = accelerator.prepare(network.module.train(), optimiser)
         logs = Log(folder, start) if accelerator.is_main_process else None
         order = places(mix, config.batch_size, parts, _own(accelerator, config), start, total)
-        shown = Shown(mix, config.data, network.spec, network.spec.size)
+        shown = Shown(mix, config.data, network.spec, config.classes)
         reading = batches(shown, order, config.data.workers)
         last: dict[str, float] = {}
         for step in range(start, total):
@@ -123,10 +123,10 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
                     logs.write(STEPS, last)
             progress(_told(last or numbers), done, total)
             ended = done == total or int(done / per_epoch) > int(step / per_epoch)
-            if accelerator.is_main_process and (ended or done % config.checkpoint_every == 0):
-                save_checkpoint(folder, done, accelerator.unwrap_model(model), optimiser)
             if ended and logs is not None:
                 _end_epoch(config, folder, network, logs, done, per_epoch, progress)
+            if accelerator.is_main_process and (ended or done % config.checkpoint_every == 0):
+                save_checkpoint(folder, done, network.module, optimiser)  # last: what it is of is all written
             if ended:
                 accelerator.wait_for_everyone()
     log = Log(folder, total)
@@ -301,7 +301,7 @@ def _refuse_another_run(config: Config, mix: Mix, folder: Path, writing: bool) -
 
 
 def _fixed(told: Any) -> Any:
-    return {name: value for name, value in told.items() if name != "workers"} if isinstance(told, dict) else told
+    return {name: value for name, value in told.items() if name not in FREE} if isinstance(told, dict) else told
 
 
 def _told(numbers: dict[str, float]) -> str:
