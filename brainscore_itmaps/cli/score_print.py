@@ -73,7 +73,8 @@ def write_and_print(
             print_json(told)
         else:
             printed(told)
-            say(f"written    {file}")
+    if not (quiet or as_json):
+        say(f"written    {file}")
 
 
 def print_elsewhere(told: dict[str, Any]) -> None:
