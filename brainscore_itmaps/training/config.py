@@ -1,12 +1,12 @@
 """What a training run is told, in a TOML file."""
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.errors import UsageError, nearest, one_line
+from brainscore_itmaps.configuration import filled, read_toml
+from brainscore_itmaps.errors import UsageError, nearest
 
 PRECISIONS = ("float32", "bf16")
 OPTIMISERS = ("sgd", "adamw")
@@ -169,13 +169,7 @@ def read_config(file: Path) -> Config:
         When there is none, it is no TOML, or something in it is unknown, missing or impossible. Every message names the
         place.
     """
-    try:
-        said = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Name a TOML file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is no TOML: {one_line(error)}.", "Correct it there.") from error
-    return config_of(said, str(file))
+    return config_of(read_toml(file), str(file))
 
 
 def config_of(said: Mapping[str, Any], where: str = "the configuration") -> Config:
@@ -191,38 +185,10 @@ def config_of(said: Mapping[str, Any], where: str = "the configuration") -> Conf
     preset = said.get("preset", "")
     if preset and preset not in PRESETS:
         raise UsageError(f"{where}: there is no preset {preset!r}.", nearest(str(preset), PRESETS))
-    config: Config = _filled(Config(network=""), PRESETS.get(preset, {}), where, "")
-    config = _filled(config, said, where, "")
+    config: Config = filled(Config(network=""), PRESETS.get(preset, {}), where)
+    config = filled(config, said, where)
     _refuse_impossible(config, where)
     return config
-
-
-def _filled(config: Any, said: Mapping[str, Any], where: str, section: str) -> Any:
-    known = {each.name: getattr(config, each.name) for each in fields(config)}
-    changed = {}
-    for name, value in said.items():
-        if name not in known:
-            raise UsageError(f"{where}: there is no {section}{name}.", nearest(name, known))
-        now = known[name]
-        if hasattr(now, "__dataclass_fields__"):
-            if not isinstance(value, Mapping):
-                raise UsageError(f"{where}: {name} is {value!r}, not a table.", f"Write it as [{name}].")
-            changed[name] = _filled(now, value, where, f"{name}.")
-        else:
-            changed[name] = _typed(now, value, f"{where}: {section}{name}")
-    return replace(config, **changed)
-
-
-def _typed(now: Any, value: Any, place: str) -> Any:
-    if isinstance(now, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if isinstance(now, tuple) and isinstance(value, list | tuple):
-        numbers = [each for each in value if isinstance(each, int | float) and not isinstance(each, bool)]
-        value = tuple(float(each) for each in numbers) if len(numbers) == len(value) else value
-    if type(value) is not type(now):
-        wanted = {str: "text", float: "a number", int: "a whole number", bool: "true or false", tuple: "a list"}
-        raise UsageError(f"{place} is {value!r}.", f"Give {wanted[type(now)]}, such as {now!r}.")
-    return value
 
 
 def _refuse_impossible(config: Config, where: str) -> None:

@@ -1,0 +1,78 @@
+"""Configurations: a TOML file into frozen dataclasses, and every mistake with its place."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from brainscore_itmaps.errors import UsageError, nearest, one_line
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    UsageError
+        When there is none, or it is no TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Name a TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is no TOML: {one_line(error)}.", "Correct it there.") from error
+
+
+def filled(config: Any, said: Mapping[str, Any], where: str, section: str = "") -> Any:
+    """A configuration with what is said in place of its own values.
+
+    Parameters
+    ----------
+    config : frozen dataclass
+        Of text, numbers, switches, tuples of one of these, and dataclasses like itself, which are tables in the file.
+    said : mapping
+    where : str
+        What messages begin with: the file.
+    section : str
+        The table that this is, with a dot behind it.
+
+    Raises
+    ------
+    UsageError
+        When a name is unknown, or a value of another type.
+    """
+    hints = get_type_hints(type(config))
+    known = {each.name: getattr(config, each.name) for each in fields(config)}
+    changed = {}
+    for name, value in said.items():
+        if name not in known:
+            raise UsageError(f"{where}: there is no {section}{name}.", nearest(name, known))
+        now = known[name]
+        if hasattr(now, "__dataclass_fields__"):
+            if not isinstance(value, Mapping):
+                raise UsageError(f"{where}: {name} is {value!r}, not a table.", f"Write it as [{name}].")
+            changed[name] = filled(now, value, where, f"{name}.")
+        else:
+            changed[name] = _typed(now, value, hints[name], f"{where}: {section}{name}")
+    return replace(config, **changed)
+
+
+def _typed(now: Any, value: Any, hint: Any, place: str) -> Any:
+    if isinstance(now, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if isinstance(now, tuple) and isinstance(value, list | tuple):
+        each = hint.__args__[0]
+        items = tuple(float(item) if each is float and type(item) is int else item for item in value)
+        value = items if all(type(item) is each for item in items) else value
+    if type(value) is not type(now):
+        wanted = {str: "text", float: "a number", int: "a whole number", bool: "true or false", tuple: "a list"}
+        raise UsageError(f"{place} is {value!r}.", f"Give {wanted[type(now)]}, such as {_as_toml(now, hint)}.")
+    return value
+
+
+def _as_toml(now: Any, hint: Any) -> str:
+    if isinstance(now, tuple) and not now:
+        return '["one", "two"]' if hint.__args__[0] is str else "[1.0, 2.0]"
+    return repr(list(now) if isinstance(now, tuple) else now)
