@@ -61,6 +61,7 @@ package_data = {
         "models/*.json",
         "models/*.csv",
         "reporting/templates/*",
+        "study/named/*.toml",
     ]
 }
 homes = ["brainscore_itmaps.plugins"] + ([HOST] if native() else [])

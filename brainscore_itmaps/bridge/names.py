@@ -1,5 +1,6 @@
 """Which names can be scored; answered without importing Brain-Score or torch."""
 
+import re
 from pathlib import Path
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
@@ -84,3 +85,9 @@ def is_ours(model: str) -> bool:
 def is_elsewhere(benchmark: str) -> bool:
     """Is this a benchmark of Brain-Score's own?"""
     return benchmark not in CATALOGUE and not is_folder_of_maps(benchmark)
+
+
+def window_asked(window: str | None) -> tuple[int, int] | str | None:
+    """Read a window: two numbers with a dash between them, or a name; None for none."""
+    numbers = re.fullmatch(r"(\d+)-(\d+)", window or "")
+    return (int(numbers[1]), int(numbers[2])) if numbers else window or None

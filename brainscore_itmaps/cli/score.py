@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, HUMAN_ALIGNMENT
-from brainscore_itmaps.bridge.names import is_elsewhere, refuse_unknown
+from brainscore_itmaps.bridge.names import is_elsewhere, refuse_unknown, window_asked
 from brainscore_itmaps.cli.report import write_report
 from brainscore_itmaps.cli.score_human import score_human
 from brainscore_itmaps.cli.score_print import print_elsewhere, print_result, write_and_print
@@ -196,12 +196,6 @@ def score_on_theirs(
     stem = re.sub(r"[^\w.-]+", "-", f"{model}--{benchmark}")
     file = folder / f"{stem}.json"
     write_and_print(told, file, print_elsewhere, as_json=as_json, quiet=quiet, fix=WHERE_RESULTS_GO)
-
-
-def window_asked(window: str | None) -> tuple[int, int] | str | None:
-    """Read a window: two numbers with a dash between them, or a name."""
-    numbers = re.fullmatch(r"(\d+)-(\d+)", window or "")
-    return (int(numbers[1]), int(numbers[2])) if numbers else window
 
 
 def draw(result: "Result", benchmark: str, file: Path) -> Path:

@@ -1,0 +1,199 @@
+"""What a study asks: which networks, which benchmarks, and how; in a TOML file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from brainscore_itmaps.configuration import filled, read_toml
+from brainscore_itmaps.errors import UsageError, nearest
+from brainscore_itmaps.models.sets import named_set
+
+SET = "set:"
+OWN = "own"
+"""The window that a benchmark has when none is asked for."""
+ATTRIBUTIONS = ("gradient", "integrated_gradients", "smoothgrad")
+NAMED = ("embedded", "harmonized_twins", "paper_proxy", "windows")
+"""Studies that come with the package."""
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """A network that is asked.
+
+    Attributes
+    ----------
+    name : str
+        As for ``--model``.
+    weights, seed, arch
+        As for :func:`brainscore_itmaps.score`.
+    layers : tuple of str
+        Of this network; empty: those of the study.
+    of_set : bool
+        It came with a named set: that it is not known here is found out when its turn comes.
+    """
+
+    name: str = ""
+    weights: str = "pretrained"
+    seed: int = 0
+    arch: str = ""
+    layers: tuple[str, ...] = ()
+    of_set: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its name, and what tells it from others of that name."""
+        if self.weights == "random":
+            return f"{self.name} (random, seed {self.seed})"
+        return self.name if self.weights == "pretrained" else f"{self.name} ({self.weights})"
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """Who does the work.
+
+    Attributes
+    ----------
+    scheduler : str
+        "" starts workers on this machine; "slurm" submits them as jobs; an address joins a dask scheduler that runs.
+    workers : int
+        Processes; 0 for as many as the machine's cores, its memory and the study allow. On SLURM: jobs.
+    threads : int
+        Of a worker's linear algebra; 0 for the cores divided among the workers.
+    memory : str
+        That a worker may take, "8GB"; "" for the machine's divided among the workers. A worker that takes more is
+        stopped, and its network reported. Under SLURM it must be said.
+    queue, account, walltime : str
+        Of SLURM's jobs.
+    directives : tuple of str
+        More lines for ``#SBATCH``, as ``--gres=gpu:1``.
+    prologue : tuple of str
+        Shell lines before the worker starts, as ``source ~/itmaps/bin/activate``.
+    """
+
+    scheduler: str = ""
+    workers: int = 0
+    threads: int = 0
+    memory: str = ""
+    queue: str = ""
+    account: str = ""
+    walltime: str = "04:00:00"
+    directives: tuple[str, ...] = ()
+    prologue: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """Many networks, the same questions.
+
+    Attributes
+    ----------
+    title : str
+        For people.
+    networks : tuple of str
+        Names as for ``--model``; ``set:NAME`` for all of a named set. Those with options of their own stand in
+        ``[[network]]`` tables.
+    benchmarks : tuple of str
+        Ours, Brain-Score's, or folders with recordings.
+    windows : tuple of str
+        Asked of every recording that has a time axis: "own", "130-170", or a window's name; empty: its own alone.
+    layers : tuple of str
+        Empty: the one committed to IT. ("all",) or several: one is chosen for every picture on the others.
+    attribution : str
+        For benchmarks of attribution and human alignment.
+    reference_compat : bool
+        Make every choice of the published code.
+    batch_size : int
+        Pictures shown at once.
+    device : str
+        As for ``--device``.
+    cluster : ClusterConfig
+    network : tuple of NetworkChoice
+        All that are asked: of ``networks``, then of the tables.
+    """
+
+    title: str = ""
+    networks: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    windows: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    attribution: str = "gradient"
+    reference_compat: bool = False
+    batch_size: int = 14
+    device: str = "auto"
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    network: tuple[NetworkChoice, ...] = ()
+
+
+def read_study(name: str | Path) -> StudyConfig:
+    """Read a study by name, or from a TOML file.
+
+    Raises
+    ------
+    UsageError
+        When there is none, or something in it is unknown, missing or impossible. Every message names the place.
+    """
+    if str(name) in NAMED:
+        return study_of(read_toml(Path(str(files("brainscore_itmaps.study") / "named" / f"{name}.toml"))), str(name))
+    file = Path(name).expanduser()
+    if file.suffix != ".toml" and not file.exists():
+        raise UsageError(
+            f"There is no study named {str(name)!r}.", nearest(str(name), NAMED, f"Named ones: {', '.join(NAMED)}.")
+        )
+    return study_of(read_toml(file), str(file))
+
+
+def study_of(said: Mapping[str, Any], where: str = "the study") -> StudyConfig:
+    """Take a study from a mapping.
+
+    Raises
+    ------
+    UsageError
+        When something is unknown, missing or impossible.
+    """
+    tables = said.get("network", [])
+    if not isinstance(tables, Sequence) or not all(isinstance(table, Mapping) for table in tables):
+        raise UsageError(f"{where}: network is {tables!r}.", "Write each network as a table under [[network]].")
+    study: StudyConfig = filled(StudyConfig(), {k: v for k, v in said.items() if k != "network"}, where)
+    asked = [choice for name in study.networks for choice in _named(name, where)]
+    for table in tables:
+        refuse = {"of_set": "[[network]] has no of_set"}
+        if wrong := refuse.keys() & table.keys():
+            raise UsageError(f"{where}: {refuse[wrong.pop()]}.", "Leave it out.")
+        asked.append(filled(NetworkChoice(), table, where, "network."))
+    study = replace(study, network=tuple(dict.fromkeys(asked)), benchmarks=tuple(dict.fromkeys(study.benchmarks)))
+    _refuse_impossible(study, where)
+    return study
+
+
+def _named(name: str, where: str) -> list[NetworkChoice]:
+    if not name.startswith(SET):
+        return [NetworkChoice(name)]
+    try:
+        return [NetworkChoice(each, of_set=True) for each in named_set(name.removeprefix(SET))]
+    except UsageError as error:
+        raise UsageError(f"{where}: {error.args[0]}", error.fix) from error
+
+
+def _refuse_impossible(study: StudyConfig, where: str) -> None:
+    if not study.network:
+        raise UsageError(f"{where} names no networks.", 'For example networks = ["set:embedded"].')
+    if not all(choice.name for choice in study.network):
+        raise UsageError(f"{where}: a network has no name.", 'Add name = "resnet50_timm_baseline" to its table.')
+    if not study.benchmarks:
+        raise UsageError(f"{where} names no benchmarks.", 'For example benchmarks = ["it_maps_simulated"].')
+    if study.attribution not in ATTRIBUTIONS:
+        raise UsageError(
+            f"{where}: attribution cannot be {study.attribution!r}.", nearest(study.attribution, ATTRIBUTIONS)
+        )
+    possible = {
+        "batch_size": study.batch_size > 0,
+        "cluster.workers": study.cluster.workers >= 0,
+        "cluster.threads": study.cluster.threads >= 0,
+        "seed": all(0 <= choice.seed < 2**63 for choice in study.network),
+    }
+    if wrong := [name for name, right in possible.items() if not right]:
+        raise UsageError(f"{where}: {' and '.join(wrong)} cannot be what is said.", "Give a possible number.")
+    if seeded := [choice.name for choice in study.network if choice.seed and choice.weights != "random"]:
+        raise UsageError(f"{where}: {seeded[0]} has a seed, which is for random weights.", 'Add weights = "random".')

@@ -1,0 +1,228 @@
+"""What there is to do in a study, and what of it is done: decided before anything is computed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, HUMAN_ALIGNMENT, SIMULATED
+from brainscore_itmaps.benchmark.store import key_of, package_versions, recording_content
+from brainscore_itmaps.bridge.names import is_elsewhere, is_ours, refuse_unknown, window_asked
+from brainscore_itmaps.bridge.score import recordings_of
+from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
+from brainscore_itmaps.data.sources import held_archive
+from brainscore_itmaps.errors import ItMapsError, UsageError
+from brainscore_itmaps.files import sha256
+from brainscore_itmaps.models.accuracy import timm_parameters
+from brainscore_itmaps.models.names import is_code
+from brainscore_itmaps.models.runs import is_run, read_run
+from brainscore_itmaps.models.spec import TimmWeights
+from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.study.config import OWN, NetworkChoice, StudyConfig
+
+RECORDS = "done"
+RESULTS = "results"
+
+START_SECONDS = 12.0
+"""Until a worker has imported torch; measured on one core."""
+NETWORK_SECONDS, PARAMETER_SECONDS = 3.0, 0.15
+"""Of one array in one window: in all, and for every million parameters; measured on one core at one layer."""
+WORKER_BYTES = 1.2e9
+"""Of a worker that has imported torch, with a recording and its predictions."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network on one benchmark in one window.
+
+    Attributes
+    ----------
+    benchmark, window : str
+        The window is "" where the benchmark has none to choose, or its own is meant.
+    key : str
+        Hash of everything that the result is made from; "" where that cannot be told, so that it is always run.
+    """
+
+    benchmark: str
+    window: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one network is asked: the unit of work.
+
+    Attributes
+    ----------
+    network : NetworkChoice
+    to_do, done : tuple of Run
+    parameters : int or None
+        Of the network, where it is known before it is loaded.
+    """
+
+    network: NetworkChoice
+    to_do: tuple[Run, ...]
+    done: tuple[Run, ...]
+    parameters: int | None
+
+    @property
+    def seconds(self) -> float:
+        """Rough estimate for what is to do, of one layer, on one core."""
+        arrays = sum(len(CATALOGUE[run.benchmark].recordings) if run.benchmark in CATALOGUE else 1 for run in self.to_do)
+        return arrays * (NETWORK_SECONDS + PARAMETER_SECONDS * (self.parameters or 3e7) / 1e6)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study, network by network.
+
+    Attributes
+    ----------
+    work : tuple of Work
+        Every network, also those of which nothing is to do.
+    unreachable : dict
+        Why a benchmark cannot be asked of any network, by its name and window.
+    """
+
+    work: tuple[Work, ...]
+    unreachable: dict[tuple[str, str], str]
+
+    @property
+    def to_do(self) -> tuple[Work, ...]:
+        """Networks of which something is to do."""
+        return tuple(each for each in self.work if each.to_do)
+
+    @property
+    def memory(self) -> float:
+        """Rough estimate of the bytes that a worker takes: the largest network, twice, and what any one takes."""
+        return WORKER_BYTES + 8 * max((each.parameters or 3e7 for each in self.to_do), default=0)
+
+
+def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = True, progress: Report = silent) -> Plan:
+    """Say what there is to do.
+
+    What was done is known by a hash of the network's name and weights, the recording, the window, the layers, the options
+    and the versions of the packages; and its files must be as they were written.
+
+    Parameters
+    ----------
+    study : StudyConfig
+    out : Path
+        Folder of the study.
+    fresh : bool
+        Everything is to be done again.
+    fetch : bool
+        Recordings that are not here are fetched; otherwise they are unreachable.
+    progress : callable
+        Told (what is being done, steps done, steps in all).
+
+    Raises
+    ------
+    UsageError, ModelError
+        When a name of a network or a benchmark is not known. Networks of a named set that this timm does not know are
+        found out when they are run.
+    """
+    for benchmark in study.benchmarks:
+        if benchmark != HUMAN_ALIGNMENT:
+            refuse_unknown(None, benchmark, elsewhere=True)
+    for choice in study.network:
+        if not choice.of_set:
+            refuse_unknown(choice.name, None, choice.weights, arch=choice.arch or None)
+    asked, unreachable = {}, {}
+    pairs = list(dict.fromkeys(_pairs(study)))
+    for number, (benchmark, window) in enumerate(pairs):
+        progress(f"looking at {benchmark}", number, len(pairs))
+        try:
+            asked[benchmark, window] = _content(study, benchmark, window, fetch)
+        except ItMapsError as error:
+            unreachable[benchmark, window] = str(error)
+    work = []
+    for choice in study.network:
+        weights = _weights(choice)
+        runs = [Run(*pair, _key(study, choice, weights, pair, content)) for pair, content in asked.items()]
+        done = () if fresh else tuple(run for run in runs if run.key and is_done(out, run.key))
+        work.append(Work(choice, tuple(run for run in runs if run not in done), done, _parameters(choice)))
+    return Plan(tuple(work), unreachable)
+
+
+def has_windows(benchmark: str) -> bool:
+    """Can a window be asked of it?"""
+    return benchmark in CATALOGUE
+
+
+def _pairs(study: StudyConfig) -> list[tuple[str, str]]:
+    windows = ["" if window == OWN else window for window in study.windows or (OWN,)]
+    return [(benchmark, window if has_windows(benchmark) else "")
+            for benchmark, window in product(study.benchmarks, windows)]  # fmt: skip
+
+
+def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool) -> list[Any]:
+    """What a benchmark is made of, as far as it can change a result."""
+    if benchmark == HUMAN_ALIGNMENT:
+        return [[file.name, file.stat().st_size] for file in clickme_files(HELD_OUT)]
+    if is_elsewhere(benchmark):
+        return [package_versions(("brainscore_vision", "brainscore_core"))]
+    if not fetch and not _is_here(benchmark):
+        raise UsageError("The recordings are not on this machine.", "They are fetched when the study is run.")
+    return [recording_content(each) for each in recordings_of(benchmark, window_asked(window), study.reference_compat)]
+
+
+def _is_here(benchmark: str) -> bool:
+    spec = CATALOGUE.get(benchmark)
+    return spec is None or spec.recordings == (SIMULATED,) or held_archive() is not None
+
+
+def _weights(choice: NetworkChoice) -> list[Any] | None:
+    """What tells the weights of a network from others; None where nothing does, because code of a user's makes them."""
+    if is_code(choice.name):
+        return None
+    if is_run(choice.name):
+        try:
+            return [read_run(Path(choice.name).expanduser())["sha256"]]
+        except ItMapsError:  # reported when its turn comes
+            return None
+    files = [Path(text).expanduser() for text in (choice.name, choice.weights)]
+    found = [sha256(file) for file in files if file.is_file()]
+    theirs = [] if is_ours(choice.name) or choice.arch else [package_versions(("brainscore_vision",))]
+    return [choice.name, choice.weights, choice.seed, choice.arch, *found, *theirs]
+
+
+def _key(
+    study: StudyConfig, choice: NetworkChoice, weights: list[Any] | None, pair: tuple[str, str], content: list[Any]
+) -> str:
+    if weights is None:
+        return ""
+    options = [study.attribution, study.reference_compat, list(choice.layers or study.layers)]
+    return key_of(study=weights, benchmark=pair, content=content, options=options)
+
+
+def _parameters(choice: NetworkChoice) -> int | None:
+    spec = ZOO.get(choice.arch or choice.name)
+    if spec is not None and spec.parameters:
+        return spec.parameters
+    name = spec.weights.name if spec is not None and isinstance(spec.weights, TimmWeights) else choice.arch or choice.name
+    return timm_parameters((spec.architecture if spec is not None else name).removeprefix("timm:"))
+
+
+def is_done(out: Path, key: str) -> bool:
+    """Is there a result under this key, in files as they were written?"""
+    try:
+        record = json.loads((out / RECORDS / f"{key}.json").read_text(encoding="utf-8"))
+        return all(sha256(out / RESULTS / name) == written for name, written in record["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def default_folder(name: str | Path) -> Path:
+    """Where a study goes that is not told where: ``studies/`` and its name, in the folder one is in."""
+    return Path("studies") / Path(name).stem
+
+
+def refuse_other_folder(out: Path) -> None:
+    """Refuse what cannot be a study's folder."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file.", "Name a folder with --out.")

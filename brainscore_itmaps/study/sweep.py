@@ -1,0 +1,254 @@
+"""Run a study: what is done is not done again, what fails is told at the end, what is killed goes on."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.errors import InstallationError, ItMapsError, one_line
+from brainscore_itmaps.files import locked, refuse_unwritable, replacing, sha256
+from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.study.cluster import Workers, connected
+from brainscore_itmaps.study.config import ClusterConfig, NetworkChoice, StudyConfig, read_study
+from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Run, Work, default_folder, plan, refuse_other_folder
+from brainscore_itmaps.study.work import Done, Outcome, ask_network
+
+FAILURES = "failures.json"
+WHERE_STUDIES_GO = "Name another folder with --out."
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be scored.
+
+    Attributes
+    ----------
+    network, benchmark, window : str
+        The network is "" where no network can be asked this.
+    reason : str
+    exit_code : int
+        Of its kind.
+    """
+
+    network: str
+    benchmark: str
+    window: str
+    reason: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A network that was asked everything.
+
+    Attributes
+    ----------
+    network : str
+    scored, failed : int
+        Runs.
+    seconds : float
+        That its runs took.
+    networks_done, networks : int
+        Of those of which something was to do.
+    seconds_left : float
+        Estimate for the rest.
+    """
+
+    network: str
+    scored: int
+    failed: int
+    seconds: float
+    networks_done: int
+    networks: int
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What came of a study.
+
+    Attributes
+    ----------
+    folder : Path
+    scored : int
+        Runs that were computed.
+    kept : int
+        Runs that were done before.
+    failures : tuple of Failure
+    seconds : float
+        In all.
+    workers : Workers or None
+        None where nothing was to do.
+    peak_bytes : int
+        The most memory that a worker held.
+    """
+
+    folder: Path
+    scored: int
+    kept: int
+    failures: tuple[Failure, ...]
+    seconds: float
+    workers: Workers | None
+    peak_bytes: int
+
+
+def sweep(
+    study: str | Path | StudyConfig,
+    out: Path | str | None = None,
+    *,
+    cluster: ClusterConfig | None = None,
+    fresh: bool = False,
+    progress: Report = silent,
+    started: Callable[[Plan, Workers], None] = lambda plan, workers: None,
+    finished: Callable[[Finished], None] = lambda finished: None,
+) -> Swept:
+    """Score a set of networks on a set of benchmarks.
+
+    Every network is a task of dask's. Its results are written when it is done, ``out/results``, with a record of each in
+    ``out/done``; what its layers scored is kept in the store at once. A study that is run again, because it was killed or
+    because networks were added, computes what is missing.
+
+    Workers are processes. In a script, call this under ``if __name__ == "__main__":``, as for multiprocessing.
+
+    Parameters
+    ----------
+    study : str, Path or StudyConfig
+        A named study, a TOML file, or what was read from one.
+    out : path, optional
+        Folder of the study; by default ``studies/`` and its name.
+    cluster : ClusterConfig, optional
+        In place of the study's own.
+    fresh : bool
+        Compute everything anew.
+    progress : callable
+        Told (what is being done, networks done, networks in all).
+    started : callable
+        Told the plan and the workers before they begin.
+    finished : callable
+        Told of each network when it is done.
+
+    Raises
+    ------
+    UsageError, ModelError
+        When the study or a name in it is not known.
+    InstallationError
+        When the folder cannot be written.
+    """
+    began = time.monotonic()
+    config = study if isinstance(study, StudyConfig) else read_study(study)
+    config = replace(config, cluster=cluster) if cluster is not None else config
+    folder = Path(out or default_folder(study if isinstance(study, str | Path) else "study")).expanduser()
+    refuse_other_folder(folder)
+    refuse_unwritable(folder / RECORDS / "any.json", WHERE_STUDIES_GO)
+    with locked(folder, WHERE_STUDIES_GO, progress):
+        planned = plan(config, folder, fresh=fresh, progress=progress)
+        failures = [Failure("", *pair, reason, 3) for pair, reason in planned.unreachable.items()]
+        kept = sum(len(work.done) for work in planned.work)
+        scored, peak, workers = 0, 0, None
+        if planned.to_do:
+            scored, peak, workers, failed = _ask(config, planned, folder, fresh, progress, started, finished)
+            failures += failed
+        _write_failures(folder, failures)
+    return Swept(folder, scored, kept, tuple(failures), time.monotonic() - began, workers, peak)
+
+
+def _ask(
+    study: StudyConfig,
+    planned: Plan,
+    folder: Path,
+    fresh: bool,
+    progress: Report,
+    started: Callable[[Plan, Workers], None],
+    finished: Callable[[Finished], None],
+) -> tuple[int, int, Workers, list[Failure]]:
+    from distributed import as_completed
+
+    work = planned.to_do
+    scored, peak, failures = 0, 0, []
+    progress("starting workers", 0, len(work))
+    with connected(study.cluster, len(work), planned.memory, study.device) as (client, workers):
+        started(planned, workers)
+        began = time.monotonic()
+        tasks = {
+            client.submit(ask_network, each.network, each.to_do, study, fresh, workers.threads, pure=False): each
+            for each in work
+        }
+        for number, task in enumerate(as_completed(tasks, loop=client.loop), 1):
+            each = tasks[task]
+            done = _done(task, each)
+            task.release()
+            peak = max(peak, done.peak_bytes)
+            for outcome in done.outcomes:
+                if outcome.result is None:
+                    run = outcome.run
+                    failures.append(
+                        Failure(each.network.title, run.benchmark, run.window, outcome.reason, outcome.exit_code)
+                    )
+                else:
+                    _write(folder, each.network, outcome)
+                    scored += 1
+            failed = sum(outcome.result is None for outcome in done.outcomes)
+            left = (time.monotonic() - began) / number * (len(work) - number)
+            seconds = sum(outcome.seconds for outcome in done.outcomes)
+            finished(Finished(each.network.title, len(done.outcomes) - failed, failed, seconds, number, len(work), left))
+            progress(f"asking networks, about {in_words(left)} left", number, len(work))
+    return scored, peak, workers, failures
+
+
+def _done(task: Any, work: Work) -> Done:
+    """What a worker did; of one that died, that it did."""
+    from distributed.scheduler import KilledWorker
+
+    try:
+        return task.result()  # type: ignore[no-any-return]
+    except KilledWorker:
+        reason = "Its worker was stopped, most likely because it took more memory than it may. "
+        reason += "Run the study again with --workers 1, or give more with --memory."
+    except ItMapsError as error:
+        reason = str(error)
+    except Exception as error:  # of a worker that has other versions of our packages, for one
+        reason = f"{type(error).__name__}: {one_line(error)}."
+    return Done([Outcome(run, None, reason, InstallationError.exit_code, 0.0) for run in work.to_do], 0)
+
+
+def _write(folder: Path, choice: NetworkChoice, outcome: Outcome) -> None:
+    """Write a result's files, then the record that they are there."""
+    run, result = outcome.run, outcome.result
+    if isinstance(result, Result):
+        files: Sequence[Path] = result.save(folder / RESULTS, WHERE_STUDIES_GO)
+    else:
+        name = re.sub(r"[^\w.-]+", "-", f"{choice.title}--{run.benchmark}").strip("-")
+        files = [folder / RESULTS / f"{name}.json"]
+        with replacing(files[0], WHERE_STUDIES_GO) as beside:
+            beside.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    if run.key:
+        record = {
+            "network": choice.title,
+            "benchmark": run.benchmark,
+            "window": run.window,
+            "seconds": round(outcome.seconds, 3),
+            "files": {file.name: sha256(file) for file in files},
+        }
+        with replacing(folder / RECORDS / f"{run.key}.json", WHERE_STUDIES_GO) as beside:
+            beside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_failures(folder: Path, failures: Sequence[Failure]) -> None:
+    """Those of this time; the file goes when there are none."""
+    file = folder / FAILURES
+    if not failures:
+        file.unlink(missing_ok=True)
+        return
+    with replacing(file, WHERE_STUDIES_GO) as beside:
+        beside.write_text(json.dumps([vars(each) for each in failures], indent=1) + "\n", encoding="utf-8")
+
+
+def in_words(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,168 @@
+"""What a worker does: one network on everything that is asked of it."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.bridge.names import is_elsewhere, is_ours, window_asked
+from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
+from brainscore_itmaps.study.config import NetworkChoice, StudyConfig
+from brainscore_itmaps.study.plan import Run
+
+
+class Outcome(NamedTuple):
+    """What came of a run.
+
+    Attributes
+    ----------
+    run : Run
+    result : Result, dict or None
+        A result of ours; plain numbers, of human alignment and of benchmarks of Brain-Score's own; None when it failed.
+    reason : str
+        Why it failed, and what to do next.
+    exit_code : int
+        Of the kind of failure.
+    seconds : float
+    """
+
+    run: Run
+    result: Result | dict[str, Any] | None
+    reason: str
+    exit_code: int
+    seconds: float
+
+
+class Done(NamedTuple):
+    """What a worker did.
+
+    Attributes
+    ----------
+    outcomes : list of Outcome
+    peak_bytes : int
+        The most memory that the worker ever held.
+    """
+
+    outcomes: list[Outcome]
+    peak_bytes: int
+
+
+def ask_network(choice: NetworkChoice, runs: Iterable[Run], study: StudyConfig, fresh: bool, threads: int) -> Done:
+    """Ask a network everything; what fails does not keep the rest from being asked.
+
+    Parameters
+    ----------
+    choice : NetworkChoice
+    runs : iterable of Run
+    study : StudyConfig
+    fresh : bool
+        Compute anew what is kept.
+    threads : int
+        Of linear algebra, torch's and numpy's.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(threads)
+    with threadpool_limits(threads):
+        load = _loaded_once(choice, study.device)
+        outcomes = [_outcome(run, lambda run=run: _result(choice, run, study, fresh, load)) for run in runs]
+    return Done(outcomes, peak_bytes())
+
+
+def peak_bytes() -> int:
+    """The most memory that this process ever held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _outcome(run: Run, result: Callable[[], Result | dict[str, Any]]) -> Outcome:
+    began = time.monotonic()
+    try:
+        return Outcome(run, result(), "", 0, time.monotonic() - began)
+    except ItMapsError as error:
+        reason, code = str(error), error.exit_code
+    except Exception as error:  # of a network, or of somebody else's benchmark: the others are still asked
+        reason, code = f"{type(error).__name__}: {one_line(error)}.", ModelError.exit_code
+    return Outcome(run, None, reason, code, time.monotonic() - began)
+
+
+def _loaded_once(choice: NetworkChoice, device: str) -> Callable[[], Any]:
+    """Loads the network when it is first wanted; a failure is remembered too."""
+    found: list[Any] = []
+
+    def load() -> Any:
+        from brainscore_itmaps.models.load import load_model
+        from brainscore_itmaps.models.network import on_device
+
+        if not found:
+            try:
+                network = load_model(choice.name, _weights(choice), choice.seed, arch=choice.arch or None)
+                found.append(on_device(network, device_of_worker(device)))
+            except Exception as error:
+                found.append(error)
+        if isinstance(found[0], Exception):
+            raise found[0]
+        return found[0]
+
+    return load
+
+
+def _weights(choice: NetworkChoice) -> str | None:
+    return None if choice.weights == "pretrained" else choice.weights
+
+
+def device_of_worker(device: str) -> str:
+    """The device that this worker computes on: with "auto" and several GPUs, each worker takes another one."""
+    import torch
+    from distributed import get_worker
+
+    cards = torch.cuda.device_count() if device == "auto" else 0
+    if cards < 2:
+        return device
+    try:
+        return f"cuda:{int(get_worker().name) % cards}"
+    except (ValueError, TypeError):  # no worker of ours, or one that has another name than a number
+        return device
+
+
+def _result(
+    choice: NetworkChoice, run: Run, study: StudyConfig, fresh: bool, load: Callable[[], Any]
+) -> Result | dict[str, Any]:
+    from brainscore_itmaps.bridge.score import score, score_elsewhere
+
+    ours = is_ours(choice.name) or bool(choice.arch)
+    if run.benchmark == HUMAN_ALIGNMENT:
+        from brainscore_itmaps.benchmark.human import human_alignment
+        from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
+
+        if not ours:
+            raise UsageError(
+                f"{choice.name} is a model of Brain-Score's, whose interface gives no gradients.",
+                "Ask human alignment of networks of ours, or of timm (timm:<name>).",
+            )
+        files = clickme_files(HELD_OUT)
+        return human_alignment(
+            load(), files, attribution=study.attribution, reference_compat=study.reference_compat
+        ).to_dict()
+    if is_elsewhere(run.benchmark):
+        from brainscore_itmaps.bridge.elsewhere import described
+
+        told = score_elsewhere(choice.name, run.benchmark, choice.weights, choice.seed, choice.arch or None)
+        weights = f"random (seed {choice.seed})" if choice.weights == "random" else choice.weights
+        return described(told, choice.name, run.benchmark) | {"weights": weights}
+    layers = choice.layers or study.layers
+    return score(
+        load() if ours else choice.name,
+        run.benchmark,
+        ("all" if layers == ("all",) else list(layers)) if layers else None,
+        window=window_asked(run.window),
+        batch_size=study.batch_size,
+        device=device_of_worker(study.device),
+        attribution=study.attribution,
+        reference_compat=study.reference_compat,
+        fresh=fresh,
+    )
