@@ -16,6 +16,7 @@ from brainscore_itmaps.cli.models import models
 from brainscore_itmaps.cli.report import report
 from brainscore_itmaps.cli.results import results
 from brainscore_itmaps.cli.score import score
+from brainscore_itmaps.cli.sweep import sweep
 from brainscore_itmaps.cli.terminal import errors
 from brainscore_itmaps.errors import InstallationError, ItMapsError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command()(score)
 app.command()(report)
+app.command()(sweep)
 app.command()(harmonize)
 app.command()(doctor)
 app.command()(link)

@@ -83,7 +83,7 @@ def _print_plan(planned: "Plan", folder: Path) -> None:
     for name, number in asked.items():
         say(f"to do      {name}: {number} networks")
     for (benchmark, window), reason in planned.unreachable.items():
-        say(f"cannot be  {benchmark}{f' ({window})' if window else ''}: {reason}")
+        say(f"not asked  {benchmark}{f' ({window})' if window else ''}: {reason}")
     if runs:
         known = [each.parameters for each in planned.to_do if each.parameters is not None]
         unknown = len(planned.to_do) - len(known)

@@ -13,7 +13,9 @@ SLURM = "slurm"
 SHARE = 0.8
 """Of the machine's memory that workers are given."""
 ATTEMPTS = 1
-"""How often a worker may die of a network before the network is given up."""
+"""How often a network is given to another worker when one has died of it."""
+UNINTERRUPTED = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""Ctrl-C on the terminal is for us; we stop the workers."""
 
 
 class Workers(NamedTuple):
@@ -40,9 +42,7 @@ class Workers(NamedTuple):
         return f"{many}, each with {self.threads} thread{'s' * (self.threads != 1)}{memory}"
 
 
-def workers_for(
-    asked: ClusterConfig, networks: int, needs: float, cores: int, memory: int, cards: int = 0
-) -> Workers:
+def workers_for(asked: ClusterConfig, networks: int, needs: float, cores: int, memory: int, cards: int = 0) -> Workers:
     """Choose workers for a machine.
 
     As many as there are networks, cores, and shares of the memory that hold one; with GPUs, one for each. Cores are
@@ -87,13 +87,13 @@ def connected(asked: ClusterConfig, networks: int, needs: float, device: str) ->
     import dask
     from distributed import Client
 
-    if asked.scheduler == SLURM:
-        started, workers = _slurm(asked, networks)
-    elif asked.scheduler:
-        started, workers = None, Workers(0, asked.threads or 1, 0)
-    else:
-        started, workers = _local(asked, networks, needs, device)
     with dask.config.set({"distributed.scheduler.allowed-failures": ATTEMPTS, "distributed.comm.timeouts.connect": 10}):
+        if asked.scheduler == SLURM:
+            started, workers = _slurm(asked, networks)
+        elif asked.scheduler:
+            started, workers = None, Workers(0, asked.threads or 1, 0)
+        else:
+            started, workers = _local(asked, networks, needs, device)
         try:
             client = Client(started if started is not None else asked.scheduler, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
@@ -116,8 +116,12 @@ def _local(asked: ClusterConfig, networks: int, needs: float, device: str) -> tu
     from distributed.system import MEMORY_LIMIT
 
     workers = workers_for(asked, networks, needs, CPU_COUNT, MEMORY_LIMIT, _cards(device))
-    environment = {name: str(workers.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": environment}):
+    environment = {
+        name: str(workers.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    }
+    with dask.config.set(
+        {"distributed.nanny.pre-spawn-environ": environment, "distributed.worker.preload": [UNINTERRUPTED]}
+    ):
         cluster = LocalCluster(
             n_workers=workers.number,
             threads_per_worker=1,  # one network at a time; what it computes uses more

@@ -1,7 +1,6 @@
 """What there is to do in a study, and what of it is done: decided before anything is computed."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -21,7 +20,6 @@ from brainscore_itmaps.models.runs import is_run, read_run
 from brainscore_itmaps.models.spec import TimmWeights
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.settings import Settings
 from brainscore_itmaps.study.config import OWN, NetworkChoice, StudyConfig
 
 RECORDS = "done"
@@ -72,7 +70,9 @@ class Work:
     @property
     def seconds(self) -> float:
         """Rough estimate for what is to do, of one layer, on one core."""
-        arrays = sum(len(CATALOGUE[run.benchmark].recordings) if run.benchmark in CATALOGUE else 1 for run in self.to_do)
+        arrays = sum(
+            len(CATALOGUE[run.benchmark].recordings) if run.benchmark in CATALOGUE else 1 for run in self.to_do
+        )
         return arrays * (NETWORK_SECONDS + PARAMETER_SECONDS * (self.parameters or 3e7) / 1e6)
 
 
@@ -204,7 +204,9 @@ def _parameters(choice: NetworkChoice) -> int | None:
     spec = ZOO.get(choice.arch or choice.name)
     if spec is not None and spec.parameters:
         return spec.parameters
-    name = spec.weights.name if spec is not None and isinstance(spec.weights, TimmWeights) else choice.arch or choice.name
+    name = (
+        spec.weights.name if spec is not None and isinstance(spec.weights, TimmWeights) else choice.arch or choice.name
+    )
     return timm_parameters((spec.architecture if spec is not None else name).removeprefix("timm:"))
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from brainscore_itmaps.files import locked, refuse_unwritable, replacing, sha256
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.study.cluster import Workers, connected
 from brainscore_itmaps.study.config import ClusterConfig, NetworkChoice, StudyConfig, read_study
-from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Run, Work, default_folder, plan, refuse_other_folder
+from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Work, default_folder, plan, refuse_other_folder
 from brainscore_itmaps.study.work import Done, Outcome, ask_network
 
 FAILURES = "failures.json"
+LOOK_AGAIN = 5
+"""Seconds after which it is looked for workers that came or went."""
 WHERE_STUDIES_GO = "Name another folder with --out."
 
 
@@ -165,22 +167,18 @@ def _ask(
     started: Callable[[Plan, Workers], None],
     finished: Callable[[Finished], None],
 ) -> tuple[int, int, Workers, list[Failure]]:
-    from distributed import as_completed
-
-    work = planned.to_do
     scored, peak, failures = 0, 0, []
-    progress("starting workers", 0, len(work))
-    with connected(study.cluster, len(work), planned.memory, study.device) as (client, workers):
+    networks = len(planned.to_do)
+    progress("starting workers", 0, networks)
+    with connected(study.cluster, networks, planned.memory, study.device) as (client, workers):
         started(planned, workers)
         began = time.monotonic()
-        tasks = {
-            client.submit(ask_network, each.network, each.to_do, study, fresh, workers.threads, pure=False): each
-            for each in work
-        }
-        for number, task in enumerate(as_completed(tasks, loop=client.loop), 1):
-            each = tasks[task]
+
+        def submit(each: Work) -> Any:
+            return client.submit(ask_network, each.network, each.to_do, study, fresh, workers.threads, pure=False)
+
+        for number, (each, task) in enumerate(_one_by_one(client, planned.to_do, submit, progress), 1):
             done = _done(task, each)
-            task.release()
             peak = max(peak, done.peak_bytes)
             for outcome in done.outcomes:
                 if outcome.result is None:
@@ -192,11 +190,34 @@ def _ask(
                     _write(folder, each.network, outcome)
                     scored += 1
             failed = sum(outcome.result is None for outcome in done.outcomes)
-            left = (time.monotonic() - began) / number * (len(work) - number)
+            left = (time.monotonic() - began) / number * (networks - number)
             seconds = sum(outcome.seconds for outcome in done.outcomes)
-            finished(Finished(each.network.title, len(done.outcomes) - failed, failed, seconds, number, len(work), left))
-            progress(f"asking networks, about {in_words(left)} left", number, len(work))
+            finished(Finished(each.network.title, len(done.outcomes) - failed, failed, seconds, number, networks, left))
+            progress(f"asking networks, about {in_words(left)} left", number, networks)
     return scored, peak, workers, failures
+
+
+def _one_by_one(
+    client: Any, work: Sequence[Work], submit: Callable[[Work], Any], progress: Report
+) -> Iterator[tuple[Work, Any]]:
+    """Networks as they are done; no worker is given one before it is free, so that none goes down with another's."""
+    from distributed import wait
+
+    waiting, running = list(reversed(work)), {}
+    with client.as_current():
+        while waiting or running:
+            places = sum(client.nthreads().values())  # under SLURM they come one after the other
+            if not places:
+                progress("waiting for workers", len(work) - len(waiting) - len(running), len(work))
+            while waiting and len(running) < max(1, places):
+                each = waiting.pop()
+                running[submit(each)] = each
+            try:
+                done = wait(list(running), timeout=LOOK_AGAIN, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                continue
+            for task in done:
+                yield running.pop(task), task
 
 
 def _done(task: Any, work: Work) -> Done:

@@ -118,11 +118,12 @@ def _weights(choice: NetworkChoice) -> str | None:
 def device_of_worker(device: str) -> str:
     """The device that this worker computes on: with "auto" and several GPUs, each worker takes another one."""
     import torch
-    from distributed import get_worker
 
     cards = torch.cuda.device_count() if device == "auto" else 0
     if cards < 2:
         return device
+    from distributed import get_worker
+
     try:
         return f"cuda:{int(get_worker().name) % cards}"
     except (ValueError, TypeError):  # no worker of ours, or one that has another name than a number

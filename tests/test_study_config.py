@@ -1,0 +1,206 @@
+"""What a study can ask, and what there is to do in it."""
+
+from dataclasses import replace
+
+import pytest
+from shards import write_shard
+
+from brainscore_itmaps import load_recording
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, HUMAN_ALIGNMENT
+from brainscore_itmaps.bridge.names import is_elsewhere
+from brainscore_itmaps.bridge.plugins import identifiers
+from brainscore_itmaps.data.clickme_shards import fetch_clickme
+from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
+from brainscore_itmaps.models.harmonized import HARMONIZED
+from brainscore_itmaps.models.sets import named_set
+from brainscore_itmaps.models.zoo import EMBEDDED
+from brainscore_itmaps.study.cluster import Workers, connected, workers_for
+from brainscore_itmaps.study.config import NAMED, ClusterConfig, NetworkChoice, read_study, study_of
+from brainscore_itmaps.study.plan import plan
+
+GB = 10**9
+SMALL = {"networks": ["timm:test_resnet"], "benchmarks": ["it_maps_simulated"]}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_named_study_asks_networks_and_benchmarks_that_exist(name):
+    study = read_study(name)
+    assert study.title
+    assert {b for b in study.benchmarks if is_elsewhere(b)} <= {HUMAN_ALIGNMENT, *identifiers("benchmarks")}
+    assert len(study.network) == len(set(study.network)) >= 6
+
+
+def test_the_named_studies_ask_what_they_say():
+    embedded, twins, proxy, windows = map(read_study, NAMED)
+    assert {choice.name for choice in embedded.network} == {*EMBEDDED}
+    assert all(CATALOGUE[b].recordings == ("it_maps_simulated",) for b in embedded.benchmarks)  # needs no download
+    assert [choice.name for choice in twins.network] == named_set("harmonized_twins")
+    assert HUMAN_ALIGNMENT in twins.benchmarks
+    assert {*named_set("paper_proxy"), *HARMONIZED} == {choice.name for choice in proxy.network}
+    assert "not the paper's own" in proxy.title
+    assert sum(is_elsewhere(b) and b != HUMAN_ALIGNMENT for b in proxy.benchmarks) == 3
+    for window, start in zip(windows.windows, range(50, 250, 40), strict=True):
+        assert window == f"followup_{start + 1}_{start + 40}"
+
+
+def test_networks_come_from_sets_names_and_tables_each_once():
+    study = study_of(
+        {
+            "networks": ["set:embedded", "timm:resnet18", "timm:resnet18"],
+            "benchmarks": ["it_maps_simulated"],
+            "network": [{"name": "timm:resnet18", "weights": "random", "seed": 3}, {"name": "timm:resnet18"}],
+        }
+    )
+    assert [choice.name for choice in study.network] == [*EMBEDDED, "timm:resnet18", "timm:resnet18"]
+    assert study.network[-1].title == "timm:resnet18 (random, seed 3)"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('benchmarks = ["it_maps"]', "names no networks"),
+        ('networks = ["timm:resnet18"]', "names no benchmarks"),
+        ('networks = ["set:embeded"]\nbenchmarks = ["it_maps"]', r"no set named 'embeded'. Did you mean embedded\?"),
+        ('networks = "timm:resnet18"', r'Give a list, such as \["one", "two"\]'),
+        ("networks = [1]", r"networks is \[1\]. Give a list"),
+        ('networs = ["timm:resnet18"]', r"there is no networs. Did you mean network"),
+        ("[network]\nname = 3", r"under \[\[network\]\]"),
+        ("[[network]]\nname = 3", "network.name is 3. Give text"),
+        ('[[network]]\nof_set = true\nname = "a"', "has no of_set"),
+        ('benchmarks = ["it_maps"]\n[[network]]\nweights = "random"', "a network has no name"),
+        ('benchmarks = ["it_maps"]\n[[network]]\nname = "timm:resnet18"\nseed = 1', 'Add weights = "random"'),
+        ('benchmarks = ["it_maps"]\nnetworks = ["a"]\nattribution = "gradients"', "Did you mean gradient"),
+        ('benchmarks = ["it_maps"]\nnetworks = ["a"]\nbatch_size = 0', "batch_size cannot be"),
+        ('benchmarks = ["it_maps"]\nnetworks = ["a"]\n[cluster]\nworkers = -1', "cluster.workers cannot be"),
+        ("networks = ", "is no TOML"),
+    ],
+)
+def test_a_mistake_is_answered_with_its_place(tmp_path, said, told):
+    file = tmp_path / "mine.toml"
+    file.write_text(said)
+    with pytest.raises(UsageError, match=told) as refused:
+        read_study(file)
+    assert "mine.toml" in str(refused.value)
+
+
+def test_a_study_that_is_not_there_is_answered_with_the_nearest_one():
+    with pytest.raises(UsageError, match="Did you mean windows"):
+        read_study("window")
+    with pytest.raises(UsageError, match=r"none\.toml cannot be read"):
+        read_study("none.toml")
+
+
+@pytest.mark.parametrize(
+    ("networks", "cores", "memory", "cards", "chosen"),
+    [
+        (14, 8, 64, 0, (8, 1)),  # as many as there are cores
+        (3, 8, 64, 0, (3, 2)),  # or networks, which then take more cores each
+        (14, 8, 10, 0, (4, 2)),  # or as hold one network each
+        (14, 8, 1, 0, (1, 8)),  # never none
+        (14, 8, 64, 2, (2, 4)),  # one for each GPU
+    ],
+)
+def test_workers_are_chosen_for_the_machine(networks, cores, memory, cards, chosen):
+    workers = workers_for(ClusterConfig(), networks, 2 * GB, cores, memory * GB, cards)
+    assert workers[:2] == chosen
+    assert workers.number * workers.threads <= cores
+    assert workers.number * workers.memory <= memory * GB
+
+
+def test_what_is_said_of_workers_is_not_chosen():
+    asked = ClusterConfig(workers=5, threads=3, memory="3GB")
+    assert workers_for(asked, 14, 2 * GB, 2, 4 * GB) == (5, 3, 3 * GB)
+    assert str(Workers(1, 2, 3 * GB)) == "1 worker, each with 2 threads, 3.0 GB"
+    with pytest.raises(UsageError, match="Write it as 8GB"):
+        workers_for(ClusterConfig(memory="lots"), 1, GB, 1, GB)
+
+
+def test_slurm_is_told_what_its_jobs_need(monkeypatch):
+    with (
+        pytest.raises(UsageError, match='memory = "8GB"'),
+        connected(ClusterConfig(scheduler="slurm"), 1, GB, "cpu"),
+    ):
+        pass
+    monkeypatch.setitem(__import__("sys").modules, "dask_jobqueue", None)
+    with (
+        pytest.raises(InstallationError, match=r"brainscore_itmaps\[slurm\]"),
+        connected(ClusterConfig(scheduler="slurm", memory="8GB"), 1, GB, "cpu"),
+    ):
+        pass
+
+
+def keys(said, out):
+    return [run.key for work in plan(study_of(SMALL | said), out).work for run in work.to_do + work.done]
+
+
+def test_a_key_is_made_of_all_that_changes_a_result_and_of_nothing_else(tmp_path):
+    own = keys({}, tmp_path)
+    random = [{"name": "timm:test_resnet", "weights": "random", "seed": seed} for seed in (0, 1)]
+    others = [
+        {"networks": ["timm:test_vit"]},
+        {"benchmarks": ["it_maps_alignment_simulated"]},
+        {"windows": ["50-100"]},
+        {"windows": ["50-150"]},
+        {"layers": ["layer3"]},
+        {"layers": ["all"]},
+        {"attribution": "smoothgrad"},
+        {"reference_compat": True},
+        {"networks": [], "network": random[:1]},
+        {"networks": [], "network": random[1:]},
+    ]
+    different = [own, *(keys(said, tmp_path) for said in others)]
+    assert len({key for each in different for key in each}) == len(different)
+    for said in ({"batch_size": 3}, {"device": "cpu"}, {"cluster": {"workers": 7}}):
+        assert keys(said, tmp_path) == own
+
+
+def test_a_file_of_weights_is_known_by_what_is_in_it(tmp_path):
+    file = tmp_path / "mine.safetensors"
+    file.write_bytes(b"one")
+    asked = {"networks": [], "network": [{"name": str(file), "arch": "resnet18"}]}
+    first = keys(asked, tmp_path)
+    file.write_bytes(b"two")
+    assert keys(asked, tmp_path) != first
+
+
+def test_code_of_a_users_is_always_run(tmp_path):
+    (tmp_path / "mine.py").write_text("def build(): pass")
+    assert keys({"networks": [f"{tmp_path / 'mine.py'}:build"]}, tmp_path) == [""]
+
+
+def test_windows_are_asked_of_recordings_alone(tmp_path, own_home):
+    for number in range(18):
+        write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
+    fetch_clickme("val", folder=tmp_path / "usb")
+    load_recording("it_maps_simulated").save(tmp_path / "own")
+    benchmarks = ["it_maps_simulated", HUMAN_ALIGNMENT, "MajajHong2015public.IT-pls", str(tmp_path / "own")]
+    planned = plan(study_of(SMALL | {"benchmarks": benchmarks, "windows": ["own", "50-100"]}), tmp_path)
+    asked = [(run.benchmark, run.window) for run in planned.work[0].to_do]
+    assert asked == [(benchmarks[0], ""), (benchmarks[0], "50-100"), *((each, "") for each in benchmarks[1:])]
+    assert len({run.key for run in planned.work[0].to_do}) == 5
+
+
+def test_a_benchmark_that_cannot_be_had_is_told_with_its_reason_and_the_rest_is_there(tmp_path, own_home):
+    study = study_of(SMALL | {"benchmarks": ["it_maps_simulated", "it_maps", HUMAN_ALIGNMENT], "windows": ["51-99"]})
+    planned = plan(replace(study, windows=("own", "51-99")), tmp_path, fetch=False)
+    assert [(run.benchmark, run.window) for run in planned.work[0].to_do] == [("it_maps_simulated", "")]
+    assert "in bins of 50 ms" in planned.unreachable["it_maps_simulated", "51-99"]
+    assert "fetched when the study is run" in planned.unreachable["it_maps", ""]
+    assert "fetch clickme --split val" in planned.unreachable[HUMAN_ALIGNMENT, ""]
+
+
+def test_a_mistyped_name_is_refused_and_one_of_a_set_is_left_for_its_turn(tmp_path):
+    with pytest.raises(ModelError, match="Did you mean"):
+        plan(study_of(SMALL | {"networks": ["timm:resnet1"]}), tmp_path)
+    with pytest.raises(UsageError, match="Did you mean"):
+        plan(study_of(SMALL | {"benchmarks": ["it_map_simulated"]}), tmp_path)
+    study = replace(study_of(SMALL), network=(NetworkChoice("timm:not_in_timm", of_set=True),))
+    assert len(plan(study, tmp_path).to_do) == 1
+
+
+def test_estimates_grow_with_the_network(tmp_path):
+    planned = plan(study_of(SMALL | {"networks": ["timm:resnet18", "timm:vgg16", "harmonized_resnet50"]}), tmp_path)
+    small, large, ours = planned.work
+    assert (small.parameters, large.parameters, ours.parameters) == (11_690_000, 138_360_000, 25_557_032)
+    assert large.seconds > ours.seconds > small.seconds > 0
+    assert planned.memory > 8 * large.parameters

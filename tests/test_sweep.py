@@ -1,0 +1,236 @@
+"""A study is run: nothing twice, nothing lost, the same numbers as without it."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import brainscore
+from shards import write_shard
+
+from brainscore_itmaps import load_model, score
+from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.data.clickme_shards import fetch_clickme
+from brainscore_itmaps.study.config import NetworkChoice, study_of
+from brainscore_itmaps.study.plan import Run, plan
+from brainscore_itmaps.study.sweep import FAILURES, in_words, sweep
+from brainscore_itmaps.study.work import ask_network
+
+STUDY = """
+benchmarks = ["it_maps_simulated"]
+windows = ["own", "50-100"]
+{more}
+[[network]]
+name = "timm:test_resnet"
+weights = "random"
+seed = 1
+
+[[network]]
+name = "timm:test_vit"
+weights = "random"
+
+[[network]]
+name = "timm:test_resnet"
+weights = "random"
+seed = 2
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A file of three small networks in two windows; further lines go before the networks."""
+
+    def write(more=""):
+        file = tmp_path / "small.toml"
+        file.write_text(STUDY.format(more=more))
+        return file
+
+    return write
+
+
+def told(folder):
+    """Every result of a study, without when it was written."""
+    results = {file.name: json.loads(file.read_text()) for file in sorted((folder / "results").glob("*.json"))}
+    return {name: {k: v for k, v in result.items() if k != "written"} for name, result in results.items()}
+
+
+@pytest.mark.slow
+def test_a_study_gives_what_its_networks_give_alone_and_is_not_run_twice(own_home, tmp_path, study):
+    out = tmp_path / "out"
+    done = brainscore("sweep", study(), "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "6 runs of 3 networks" in done.stdout
+    assert "timm:test_resnet (random, seed 2): 2 scored" in done.stdout
+    assert "scored     6 in" in done.stdout
+    loaded = [Result.load(file) for file in sorted((out / "results").glob("*.json"))]
+    assert len(loaded) == 6
+    for seed, window in ((1, None), (2, (50, 100))):
+        alone = score(load_model("timm:test_resnet", "random", seed=seed), window=window, fresh=True)
+        (same,) = (each for each in loaded if (each.weights, each.label) == (alone.weights, alone.label))
+        assert same.score == pytest.approx(alone.score, rel=1e-6)
+        np.testing.assert_allclose(same.arrays[0].site_r, alone.arrays[0].site_r, rtol=1e-4, atol=1e-5)
+
+    again = brainscore("sweep", study(), "--out", out)
+    assert "scored     0 in" in again.stdout
+    assert "6 were done before" in again.stdout
+    assert "workers" not in again.stdout  # none was started
+    next((out / "results").glob("*.npz")).write_bytes(b"damaged")
+    assert [len(work.to_do) for work in plan(study_of(STUDY_READ), out).work].count(1) == 1
+
+
+STUDY_READ = {
+    "benchmarks": ["it_maps_simulated"],
+    "windows": ["own", "50-100"],
+    "network": [
+        {"name": "timm:test_resnet", "weights": "random", "seed": 1},
+        {"name": "timm:test_vit", "weights": "random"},
+        {"name": "timm:test_resnet", "weights": "random", "seed": 2},
+    ],
+}
+
+
+@pytest.mark.slow
+def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_results(own_home, tmp_path, study, monkeypatch):
+    out, file = tmp_path / "out", study("[cluster]\nworkers = 1")
+    command = [sys.executable, "-m", "brainscore_itmaps", "sweep", str(file), "--out", str(out)]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    give_up = time.monotonic() + 120
+    while not list(out.glob("done/*.json")) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)  # the one process: its workers have to notice
+    running.wait()
+    first = {each: each.stat().st_mtime_ns for each in out.glob("done/*.json")}
+    assert 0 < len(first) < 6
+    while _processes_of(running.pid):
+        assert time.monotonic() < give_up, "a worker outlived what started it"
+        time.sleep(0.2)
+    done = brainscore("sweep", file, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert f"scored     {6 - len(first)} in" in done.stdout
+    assert {each: each.stat().st_mtime_ns for each in first} == first
+    monkeypatch.setenv("ITMAPS_HOME", str(tmp_path / "another home"))
+    unbroken = brainscore("sweep", file, "--out", tmp_path / "unbroken")
+    assert unbroken.returncode == 0, unbroken.stderr
+    assert told(out) == told(tmp_path / "unbroken")
+
+
+def _processes_of(session):
+    """Live processes of a session."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, of = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(of) == session and state != "Z":
+            found.append(stat.parent.name)
+    return found
+
+
+@pytest.mark.slow
+def test_a_network_that_kills_its_worker_costs_itself_alone(own_home, tmp_path):
+    (tmp_path / "mine.py").write_text("import os\ndef build(): os._exit(1)\n")
+    file = tmp_path / "mixed.toml"
+    file.write_text(
+        f'networks = ["{tmp_path}/mine.py:build"]\nbenchmarks = ["it_maps_simulated"]\n'
+        '[[network]]\nname = "timm:test_resnet"\nweights = "random"\n'
+        '[[network]]\nname = "timm:test_resnet"\nweights = "random"\nlayers = ["nothing"]\n'
+        "[cluster]\nworkers = 1\n"
+    )
+    done = brainscore("sweep", file, "--out", tmp_path / "out")
+    assert done.returncode in (4, 5), done.stderr
+    assert "scored     1 in" in done.stdout
+    assert "Its worker was stopped" in done.stderr
+    assert "has no layer 'nothing'" in done.stderr
+    assert "Traceback" not in done.stderr
+    failures = json.loads((tmp_path / "out" / FAILURES).read_text())
+    assert {each["exit_code"] for each in failures} == {4, 5}
+    assert len(told(tmp_path / "out")) == 1
+
+
+def test_what_fails_does_not_keep_the_rest_from_being_asked(own_home, tmp_path, monkeypatch):
+    from brainscore_core.metrics import Score
+
+    for number in range(18):
+        write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
+    fetch_clickme("val", folder=tmp_path / "usb")
+    asked = []
+
+    def theirs(*given):
+        asked.append(given)
+        if given[1] == "theirs.bad":
+            raise ZeroDivisionError("by nothing")
+        return Score(0.25)
+
+    monkeypatch.setattr("brainscore_itmaps.bridge.score.score_elsewhere", theirs)
+    choice = NetworkChoice("timm:test_resnet", weights="random", seed=3)
+    names = ["theirs.bad", "theirs.good", "ClickMe.alignment", "it_maps_simulated"]
+    study = study_of({"networks": ["timm:test_resnet"], "benchmarks": names})
+    outcomes, peak = ask_network(choice, [Run(name, "", "") for name in names], study, False, 1)
+    assert outcomes[0].reason == "ZeroDivisionError: by nothing."
+    assert outcomes[1].result["score"] == 0.25
+    assert outcomes[1].result["weights"] == outcomes[2].result["weights"] == "random (seed 3)"
+    assert outcomes[2].result["pictures"] == 18
+    assert outcomes[3].result.weights == "random (seed 3)"
+    assert asked[0] == ("timm:test_resnet", "theirs.bad", "random", 3, None)
+    assert peak > 10**8
+
+
+def test_a_network_that_cannot_be_loaded_is_tried_once(monkeypatch):
+    tried = []
+
+    def load(*given, **named):
+        tried.append(given)
+        raise OSError("no such disk")
+
+    monkeypatch.setattr("brainscore_itmaps.models.load.load_model", load)
+    study = study_of({"networks": ["efficientnet_lite0"], "benchmarks": ["it_maps_simulated"]})
+    runs = [Run("it_maps_simulated", window, "") for window in ("", "50-100")]
+    outcomes, _ = ask_network(study.network[0], runs, study, False, 1)
+    assert [outcome.reason for outcome in outcomes] == ["OSError: no such disk."] * 2
+    assert len(tried) == 1
+
+
+def test_where_nothing_can_be_asked_the_reason_is_written(own_home, tmp_path):
+    study = study_of({"networks": ["timm:test_resnet"], "benchmarks": ["it_maps_simulated"], "windows": ["1-2"]})
+    swept = sweep(study, tmp_path)
+    assert (swept.scored, swept.workers) == (0, None)
+    (failure,) = json.loads((tmp_path / FAILURES).read_text())
+    assert "in bins of 50 ms" in failure["reason"]
+    assert failure["network"] == ""
+    assert sweep(replace(study, network=()), tmp_path / "other").failures == swept.failures
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["embeded"], 2, "Did you mean embedded?"),
+        (["embedded", "--out", __file__], 2, "is a file"),
+        (["embedded", "--out", f"{__file__}/in"], 5, "Cannot write"),
+        (["embedded", "--workers", "0"], 2, "workers"),
+    ],
+)
+def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, said):
+    done = brainscore("sweep", *arguments, COLUMNS="200", NO_COLOR="1")
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_dry_run_lists_the_work_and_computes_nothing(own_home, tmp_path):
+    done = brainscore("sweep", "embedded", "--out", tmp_path / "out", "--dry-run", COLUMNS="100")
+    assert done.returncode == 0, done.stderr
+    assert "it_maps_simulated (50-100): 6 networks" in done.stdout
+    assert "efficientnet_lite0 (random, seed 2)" in done.stdout
+    for word in ("weights    0.1", "memory     about 1.2 GB", "time       roughly"):
+        assert word in done.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_times_are_said_as_people_say_them():
+    assert [in_words(seconds) for seconds in (5.4, 89, 100, 5000, 7200)] == ["5 s", "89 s", "2 min", "83 min", "2.0 h"]
