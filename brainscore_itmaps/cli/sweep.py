@@ -42,8 +42,13 @@ def sweep(
     from brainscore_itmaps.study.config import read_study
 
     config = read_study(study)
-    told = {"scheduler": scheduler, "workers": workers, "threads": threads, "memory": memory}
-    cluster = replace(config.cluster, **{name: value for name, value in told.items() if value is not None})
+    cluster = replace(
+        config.cluster,
+        scheduler=scheduler or config.cluster.scheduler,
+        workers=workers or config.cluster.workers,
+        threads=threads or config.cluster.threads,
+        memory=memory or config.cluster.memory,
+    )
     config = replace(config, cluster=cluster, device=device or config.device)
     if offline:
         os.environ |= {"ITMAPS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}

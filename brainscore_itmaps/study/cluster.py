@@ -116,9 +116,7 @@ def _local(asked: ClusterConfig, networks: int, needs: float, device: str) -> tu
     from distributed.system import MEMORY_LIMIT
 
     workers = workers_for(asked, networks, needs, CPU_COUNT, MEMORY_LIMIT, _cards(device))
-    environment = {
-        name: str(workers.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    }
+    environment = {f"{library}_NUM_THREADS": str(workers.threads) for library in ("OMP", "MKL", "OPENBLAS")}
     with dask.config.set(
         {"distributed.nanny.pre-spawn-environ": environment, "distributed.worker.preload": [UNINTERRUPTED]}
     ):

@@ -17,7 +17,6 @@ from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.accuracy import timm_parameters
 from brainscore_itmaps.models.names import is_code
 from brainscore_itmaps.models.runs import is_run, read_run
-from brainscore_itmaps.models.spec import TimmWeights
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.study.config import OWN, NetworkChoice, StudyConfig
@@ -70,9 +69,8 @@ class Work:
     @property
     def seconds(self) -> float:
         """Rough estimate for what is to do, of one layer, on one core."""
-        arrays = sum(
-            len(CATALOGUE[run.benchmark].recordings) if run.benchmark in CATALOGUE else 1 for run in self.to_do
-        )
+        specs = [CATALOGUE.get(run.benchmark) for run in self.to_do]
+        arrays = sum(len(spec.recordings) if spec is not None else 1 for spec in specs)
         return arrays * (NETWORK_SECONDS + PARAMETER_SECONDS * (self.parameters or 3e7) / 1e6)
 
 
@@ -105,8 +103,8 @@ class Plan:
 def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = True, progress: Report = silent) -> Plan:
     """Say what there is to do.
 
-    What was done is known by a hash of the network's name and weights, the recording, the window, the layers, the options
-    and the versions of the packages; and its files must be as they were written.
+    What was done is known by a hash of the network's name and weights, the recording, the window, the layers, the
+    options and the versions of the packages; and its files must be as they were written.
 
     Parameters
     ----------
@@ -204,10 +202,9 @@ def _parameters(choice: NetworkChoice) -> int | None:
     spec = ZOO.get(choice.arch or choice.name)
     if spec is not None and spec.parameters:
         return spec.parameters
-    name = (
-        spec.weights.name if spec is not None and isinstance(spec.weights, TimmWeights) else choice.arch or choice.name
+    return timm_parameters(
+        (spec.architecture if spec is not None else choice.arch or choice.name).removeprefix("timm:")
     )
-    return timm_parameters((spec.architecture if spec is not None else name).removeprefix("timm:"))
 
 
 def is_done(out: Path, key: str) -> bool:

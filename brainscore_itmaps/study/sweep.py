@@ -110,9 +110,9 @@ def sweep(
 ) -> Swept:
     """Score a set of networks on a set of benchmarks.
 
-    Every network is a task of dask's. Its results are written when it is done, ``out/results``, with a record of each in
-    ``out/done``; what its layers scored is kept in the store at once. A study that is run again, because it was killed or
-    because networks were added, computes what is missing.
+    Every network is a task of dask's. Its results are written when it is done, into ``out/results``, with a record of
+    each in ``out/done``; what its layers scored is kept in the store at once. A study that is run again, because it was
+    killed or because networks were added, computes what is missing.
 
     Workers are processes. In a script, call this under ``if __name__ == "__main__":``, as for multiprocessing.
 
@@ -203,7 +203,8 @@ def _one_by_one(
     """Networks as they are done; no worker is given one before it is free, so that none goes down with another's."""
     from distributed import wait
 
-    waiting, running = list(reversed(work)), {}
+    waiting = list(reversed(work))
+    running: dict[Any, Work] = {}
     with client.as_current():
         while waiting or running:
             places = sum(client.nthreads().values())  # under SLURM they come one after the other
