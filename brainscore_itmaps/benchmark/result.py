@@ -318,7 +318,7 @@ class Result(Reading):
         -------
         the three paths
         """
-        stem = Path(folder) / self._stem()
+        stem = Path(folder) / self.file_stem
         paths = tuple(stem.with_name(f"{stem.name}.{ending}") for ending in ("json", "csv", "npz"))
         with replacing(paths[2], fix) as beside:
             np.savez_compressed(beside, **self._arrays())
@@ -360,7 +360,9 @@ class Result(Reading):
                 f"{path} cannot be read as a result: {one_line(error)}.", "Score again; the kept layers make it quick."
             ) from error
 
-    def _stem(self) -> str:
+    @property
+    def file_stem(self) -> str:
+        """What its files are called, without ending."""
         weights = f"-{self.weights}" if self.weights.startswith("random") else ""
         if self.weights.startswith("file ") and self.weights_sha256 is not None:  # the name may say nothing of them
             weights = f"-{self.weights_sha256[:8]}".removeprefix(self.model[-9:])

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import bootstrap, false_discovery_control, permutation_test
+from scipy.stats import bootstrap, false_discovery_control, norm, permutation_test
+from scipy.stats import t as student
 
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.predictivity import over_sites
@@ -38,7 +39,7 @@ class Comparison(NamedTuple):
     difference : float
         Mean over images of first minus second.
     interval : Interval
-        Of the difference, over images.
+        Of the difference, over images; expanded, because they are few (:func:`expansion`).
     p_value : float
         Two-sided: how often differences as large come up when each image's two values are swapped at random.
     """
@@ -53,6 +54,7 @@ def bootstrap_over_images(
     *per_image: NDArray[np.float64],
     rng: np.random.Generator,
     resamples: int = 10_000,
+    expanded: bool = False,
 ) -> Interval:
     """95 % percentile interval and standard error of a statistic, when images are drawn again with replacement.
 
@@ -69,6 +71,9 @@ def bootstrap_over_images(
         Source of randomness.
     resamples : int
         Number of draws.
+    expanded : bool
+        Take outer percentiles for few images (:func:`expansion`): an interval of percentiles of 14 images covers a mean
+        in 92 to 93 % of cases, not in 95 %.
 
     Returns
     -------
@@ -81,13 +86,31 @@ def bootstrap_over_images(
         With fewer than 2 images, or 2 draws.
     """
     _refuse_few(len(per_image[0]), resamples)
+    level = 2 * norm.cdf(norm.ppf(0.975) * expansion(len(per_image[0]))) - 1 if expanded else 0.95
     if any(np.isnan(values).any() for values in per_image):
         return UNDEFINED
     result = bootstrap(
-        per_image, statistic, paired=True, vectorized=True, n_resamples=resamples, method="percentile", rng=rng
+        per_image,
+        statistic,
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        method="percentile",
+        confidence_level=level,
+        rng=rng,
     )
     low, high = result.confidence_interval
     return Interval(float(low), float(high), float(result.standard_error))
+
+
+def expansion(images: int) -> float:
+    """How much wider than by normal quantiles an interval over few images has to be.
+
+    The bootstrap's spread is too small by sqrt((n - 1) / n), and few images ask for Student's quantiles (Hesterberg
+    2015, Am. Stat. 69:371, the expanded percentile interval): for 14 images 1.14.
+    """
+    wider = np.sqrt(images / (images - 1)) * student.ppf(0.975, images - 1) / norm.ppf(0.975)
+    return float(wider)
 
 
 def interval_of_arrays(
@@ -227,7 +250,7 @@ def compare_networks(
     test = permutation_test(
         (first, second), mean_difference, permutation_type="samples", vectorized=True, n_resamples=resamples, rng=rng
     )
-    interval = bootstrap_over_images(mean_difference, first, second, rng=rng, resamples=resamples)
+    interval = bootstrap_over_images(mean_difference, first, second, rng=rng, resamples=resamples, expanded=True)
     return Comparison(float(np.mean(first - second)), interval, float(test.pvalue))
 
 

@@ -1,16 +1,19 @@
 """Does predictivity fall as accuracy grows? Fits over many networks, for the trade-off study."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
+from scipy.stats import spearmanr
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.inference import Interval, interval_of_draws
+from brainscore_itmaps.metrics.inference import UNDEFINED, Interval, expansion, interval_of_draws
 
 FEWEST = 5
+FEWEST_RANKED = 3
 
 
 class ChangePoint(NamedTuple):
@@ -25,7 +28,7 @@ class ChangePoint(NamedTuple):
     before, after : float
         Slopes.
     at_interval, before_interval, after_interval : Interval
-        Over networks drawn again with replacement.
+        Over networks, and on demand images, drawn again with replacement.
     """
 
     at: float
@@ -45,18 +48,152 @@ class Envelope(NamedTuple):
     coefficients : array, shape (3,)
         Of 1, accuracy and its square.
     peak : float
-        Accuracy at which it is highest; NaN where it opens upward.
-    peak_interval : Interval
-        Over networks drawn again with replacement, of the draws that have a peak.
+        Accuracy at which it is highest; NaN where it opens upward. It may lie outside the accuracies that there are:
+        then the edge rises, or falls, over all of them.
+    height : float
+        Value at the peak.
+    end_slope : float
+        Slope at the highest accuracy that there is; negative where the edge falls there.
+    peak_interval, end_slope_interval : Interval
+        Over networks, and on demand images, drawn again with replacement; of the peak, of the draws that have one.
     """
 
     coefficients: NDArray[np.float64]
     peak: float
+    height: float
+    end_slope: float
     peak_interval: Interval
+    end_slope_interval: Interval
+
+
+class RankCorrelation(NamedTuple):
+    """Do more accurate networks predict better?
+
+    Attributes
+    ----------
+    rho : float
+        Spearman's, of accuracy and predictivity; NaN where one of them is constant.
+    interval : Interval
+        Over networks, and on demand images, drawn again with replacement.
+    p_value : float
+        Two-sided, of no association.
+    networks : int
+        How many.
+    """
+
+    rho: float
+    interval: Interval
+    p_value: float
+    networks: int
+
+
+def scores_over_images(
+    values: NDArray[np.float64],
+    ceilings: NDArray[np.float64],
+    accuracy: NDArray[np.float64],
+    rng: np.random.Generator,
+    resamples: int = 1000,
+) -> NDArray[np.float64]:
+    """Scores of networks as they would be on other images, one row a draw.
+
+    Images are drawn again with replacement, the same for all networks. Of what a draw changes, the part that networks
+    share is taken: a straight line in their accuracy. What an image gives to single networks is in the differences
+    between networks already; drawn with both, it would be counted twice, and intervals would cover more than they say
+    (Owen 2007, Ann. Appl. Stat. 1:386). The change is made larger by
+    :func:`~brainscore_itmaps.metrics.inference.expansion`.
+
+    Parameters
+    ----------
+    values : array, shape (network, image)
+        What each image gives.
+    ceilings : array, shape (image,)
+    accuracy : array, shape (network,)
+    rng : numpy Generator
+    resamples : int
+        Number of draws.
+
+    Returns
+    -------
+    array, shape (resample, network)
+
+    Raises
+    ------
+    ArrayError
+        When the shapes do not fit, or something is not finite.
+    """
+    if values.ndim != 2 or (len(accuracy), len(ceilings)) != values.shape or len(ceilings) < 2:
+        raise ArrayError(
+            f"{values.shape}, {ceilings.shape} and {accuracy.shape} do not fit.",
+            "Give (network, image), (image,) and (network,).",
+        )
+    if not all(np.isfinite(each).all() for each in (values, ceilings, accuracy)):
+        raise ArrayError("A value is not finite.", "Leave that network out.")
+    images = len(ceilings)
+    counts = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+    scores = values.mean(axis=1) / ceilings.mean()
+    change = (counts @ values.T) / (counts @ ceilings)[:, None] - scores
+    spread = np.ptp(accuracy) or 1.0
+    powers, _ = np.linalg.qr(np.vander((accuracy - accuracy.mean()) / spread, 2))
+    drawn: NDArray[np.float64] = scores + expansion(images) * (change @ powers) @ powers.T
+    return drawn
+
+
+def most_accurate(accuracy: NDArray[np.float64], share: float = 0.5) -> NDArray[np.int64]:
+    """Networks whose accuracy is at or above a quantile of all accuracies.
+
+    Parameters
+    ----------
+    accuracy : array, shape (network,)
+    share : float
+        Of the networks that are to be kept; of equal accuracies all or none.
+
+    Returns
+    -------
+    array of int
+        Their places.
+    """
+    return np.flatnonzero(accuracy >= np.quantile(accuracy, 1 - share))
+
+
+def rank_correlation(
+    accuracy: NDArray[np.float64],
+    predictivity: NDArray[np.float64],
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    drawn: NDArray[np.float64] | None = None,
+) -> RankCorrelation:
+    """Rank correlation of accuracy and predictivity over networks.
+
+    Parameters
+    ----------
+    accuracy, predictivity : array, shape (network,)
+    rng, resamples, drawn
+        As in :func:`change_point`.
+
+    Raises
+    ------
+    ArrayError
+        When the shapes differ, a value is not finite, or fewer than 3 accuracies differ.
+    """
+    _refuse(accuracy, predictivity, fewest=FEWEST_RANKED)
+    if np.ptp(predictivity) == 0:
+        return RankCorrelation(np.nan, UNDEFINED, np.nan, len(accuracy))
+    found = spearmanr(accuracy, predictivity)
+    draws = [
+        spearmanr(accuracy[n], scores[n]).statistic if np.ptp(scores[n]) > 0 else np.nan
+        for n, scores in _draws(accuracy, predictivity, rng, resamples, drawn, FEWEST_RANKED)
+    ]
+    return RankCorrelation(
+        float(found.statistic), interval_of_draws(np.array(draws)), float(found.pvalue), len(accuracy)
+    )
 
 
 def change_point(
-    accuracy: NDArray[np.float64], predictivity: NDArray[np.float64], rng: np.random.Generator, resamples: int = 1000
+    accuracy: NDArray[np.float64],
+    predictivity: NDArray[np.float64],
+    rng: np.random.Generator,
+    resamples: int = 1000,
+    drawn: NDArray[np.float64] | None = None,
 ) -> ChangePoint:
     """Fit two straight lines that meet, by least squares over the meeting point too.
 
@@ -70,6 +207,9 @@ def change_point(
         Of the bootstrap over networks.
     resamples : int
         Number of draws.
+    drawn : array, shape (resample, network), optional
+        Predictivity with images drawn again (:func:`scores_over_images`); from each of its rows networks are drawn
+        once, in place of ``resamples``.
 
     Raises
     ------
@@ -77,7 +217,12 @@ def change_point(
         When the shapes differ, a value is not finite, or fewer than 5 accuracies differ.
     """
     _refuse(accuracy, predictivity)
-    draws = np.array([_two_lines(accuracy[n], predictivity[n])[:3] for n in _drawn(accuracy, rng, resamples)])
+    draws = np.array(
+        [
+            _two_lines(accuracy[n], scores[n])[:3]
+            for n, scores in _draws(accuracy, predictivity, rng, resamples, drawn, FEWEST - 1)
+        ]
+    )
     at, before, after, value = _two_lines(accuracy, predictivity)
     return ChangePoint(at, value, before, after, *(interval_of_draws(column) for column in draws.T))
 
@@ -108,6 +253,7 @@ def envelope(
     rng: np.random.Generator,
     quantile: float = 0.9,
     resamples: int = 200,
+    drawn: NDArray[np.float64] | None = None,
 ) -> Envelope:
     """Fit the upper edge of a cloud of networks: quantile regression on accuracy and its square.
 
@@ -118,8 +264,8 @@ def envelope(
         Of the bootstrap over networks.
     quantile : float
         Share of the networks that lie below.
-    resamples : int
-        Number of draws.
+    resamples, drawn
+        As in :func:`change_point`.
 
     Raises
     ------
@@ -129,11 +275,20 @@ def envelope(
     _refuse(accuracy, predictivity)
     if not 0 < quantile < 1:
         raise ArrayError(f"The quantile is {quantile}.", "Give a number between 0 and 1.")
-    coefficients = _quantile_parabola(accuracy, predictivity, quantile)
-    peaks = [
-        _peak(_quantile_parabola(accuracy[n], predictivity[n], quantile)) for n in _drawn(accuracy, rng, resamples)
+    coefficients, end = _quantile_parabola(accuracy, predictivity, quantile), float(accuracy.max())
+    fits = [
+        _quantile_parabola(accuracy[n], scores[n], quantile)
+        for n, scores in _draws(accuracy, predictivity, rng, resamples, drawn, FEWEST - 1)
     ]
-    return Envelope(coefficients, _peak(coefficients), interval_of_draws(np.array(peaks)))
+    peak = _peak(coefficients)
+    return Envelope(
+        coefficients,
+        peak,
+        float(np.polyval(coefficients[::-1], peak)),
+        _slope(coefficients, end),
+        interval_of_draws(np.array([_peak(fit) for fit in fits])),
+        interval_of_draws(np.array([_slope(fit, end) for fit in fits])),
+    )
 
 
 def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float, float]:
@@ -184,14 +339,28 @@ def _peak(coefficients: NDArray[np.float64]) -> float:
     return float(-coefficients[1] / (2 * coefficients[2])) if coefficients[2] < 0 else np.nan
 
 
-def _drawn(x: NDArray[np.float64], rng: np.random.Generator, resamples: int) -> list[NDArray[np.int64]]:
-    """Networks drawn again with replacement; draws of too few different accuracies are drawn anew."""
-    draws: list[NDArray[np.int64]] = []
-    while len(draws) < resamples:
-        draw = rng.integers(len(x), size=len(x))
-        if len(np.unique(x[draw])) >= FEWEST - 1:
-            draws.append(draw)
-    return draws
+def _slope(coefficients: NDArray[np.float64], at: float) -> float:
+    return float(coefficients[1] + 2 * coefficients[2] * at)
+
+
+def _draws(
+    accuracy: NDArray[np.float64],
+    predictivity: NDArray[np.float64],
+    rng: np.random.Generator,
+    resamples: int,
+    drawn: NDArray[np.float64] | None,
+    fewest: int,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Networks drawn again with replacement, and the scores to take of them.
+
+    Draws of too few different accuracies are drawn anew.
+    """
+    if drawn is not None and (drawn.ndim != 2 or drawn.shape[1:] != accuracy.shape):
+        raise ArrayError(f"{drawn.shape} does not fit {accuracy.shape}.", "Give one row of scores a draw.")
+    for number in range(resamples if drawn is None else len(drawn)):
+        while len(np.unique(accuracy[draw := rng.integers(len(accuracy), size=len(accuracy))])) < fewest:
+            pass
+        yield draw, predictivity if drawn is None else drawn[number]
 
 
 def _refuse(accuracy: NDArray[np.float64], predictivity: NDArray[np.float64], fewest: int = FEWEST) -> None:

@@ -125,11 +125,16 @@ def _draw_edge(axis: Axes, results: Sequence[Result]) -> None:
 
 
 def group_of_result(result: Result) -> str:
-    """Group of a scored network, by its name; "other" for one that neither we nor timm know."""
-    if result.model in ZOO:
-        return ZOO[result.model].group
-    name = result.model.removeprefix("timm:")
-    known = result.model.startswith("timm:") and name.split(".")[0] in timm_architectures()
+    """Group of a scored network, by its name."""
+    return group_of_network(result.model)
+
+
+def group_of_network(model: str) -> str:
+    """Group of a network, by its name; "other" for one that neither we nor timm know."""
+    if model in ZOO:
+        return ZOO[model].group
+    name = model.removeprefix("timm:")
+    known = model.startswith("timm:") and name.split(".")[0] in timm_architectures()
     return group_of(name) if known else OTHER
 
 

@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
@@ -69,7 +70,7 @@ def ask_network(choice: NetworkChoice, runs: Iterable[Run], study: StudyConfig, 
     torch.set_num_threads(threads)
     with threadpool_limits(threads):
         load = _loaded_once(choice, study.device)
-        outcomes = [_outcome(run, lambda run=run: _result(choice, run, study, fresh, load)) for run in runs]
+        outcomes = [_outcome(run, partial(_result, choice, run, study, fresh, load)) for run in runs]
     return Done(outcomes, peak_bytes())
 
 
