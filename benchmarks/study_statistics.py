@@ -144,8 +144,8 @@ if __name__ == "__main__":
         gains, covered, reported, uncontrolled = told.mean(axis=0) * [1, 100, 100 / TESTS, 100 / TESTS]
         anything, chance = 100 * (told[:, 2] > 0).mean(), 100 * binom.ppf(0.975, studies, 0.05) / studies
         print(
-            f"  gain {gain:.2f}: mean estimate {gains:.3f}, interval covers {covered:.1f} %; reported {reported:.1f} % of "
-            f"pairs (without control {uncontrolled:.1f} %), anything in {anything:.1f} % of studies"
+            f"  gain {gain:.2f}: mean estimate {gains:.3f}, interval covers {covered:.1f} %; reported "
+            f"{reported:.1f} % of pairs (without control {uncontrolled:.1f} %), anything in {anything:.1f} % of studies"
         )
     print(f"  with no gain, anything may be reported in 5 % of studies, and by chance in up to {chance:.1f} %")
     print(f"{time.perf_counter() - began:.0f} s")

@@ -41,7 +41,7 @@ def report(result: Result, pictures: Sequence[Pictures]) -> str:
     str
         HTML.
     """
-    return _filled(
+    return filled(
         "report.html",
         title=f"{name_of(result)} on {result.benchmark}",
         simulated=result.simulated,
@@ -63,7 +63,7 @@ def report(result: Result, pictures: Sequence[Pictures]) -> str:
         run=list(_run(result)),
         citations=_citations([result]),
         data=maps_data(result.arrays, pictures, UNITS),
-        js=Markup(_text("report.js")),
+        js=Markup(text_of("report.js")),
     )
 
 
@@ -81,7 +81,7 @@ def comparison(results: Sequence[Result]) -> str:
     """
     refuse_mixed(results)
     ranked = sorted(results, key=lambda result: -result.score)
-    return _filled(
+    return filled(
         "comparison.html",
         title=f"{len(ranked)} networks on {ranked[0].benchmark}",
         simulated=bool(any_simulated(ranked)),
@@ -96,15 +96,17 @@ def comparison(results: Sequence[Result]) -> str:
     )
 
 
-def _filled(template: str, **given: Any) -> str:
+def filled(template: str, **given: Any) -> str:
+    """A page from its template, with our style sheet."""
     environment = Environment(
         loader=PackageLoader("brainscore_itmaps.reporting", TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
-    return environment.get_template(template).render(css=Markup(_text("report.css")), **given) + "\n"
+    return environment.get_template(template).render(css=Markup(text_of("report.css")), **given) + "\n"
 
 
-def _text(name: str) -> str:
-    return (files("brainscore_itmaps.reporting") / TEMPLATES / name).read_text(encoding="utf-8")
+def text_of(name: str) -> str:
+    """A file among the templates."""
+    return (files("brainscore_itmaps.reporting") / TEMPLATES / name).readtext_of(encoding="utf-8")
 
 
 def _figures(result: Result, array: ArrayResult, pictures: Pictures) -> list[Drawn]:

@@ -85,8 +85,8 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
     Parameters
     ----------
     results : iterable of str, Path or Result
-        Results; their JSON files; folders, which are searched for these, and theirs. A file in a folder that is no result
-        is passed over; one that is damaged is told.
+        Results; their JSON files; folders, which are searched with all that is in them. A file in a folder that is no
+        result is passed over; one that is damaged is told.
 
     Raises
     ------
@@ -119,9 +119,7 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     troubles += _twice(frame)
     return StudyTable(
-        frame.astype(
-            {name: float for name in ("imagenet_top1", "low", "high", "error", "alignment", "ceiling", "raw")}
-        ),
+        frame.astype(dict.fromkeys(("imagenet_top1", "low", "high", "error", "alignment", "ceiling", "raw"), float)),
         tuple(None if array is None else array.image_value for array in values),
         tuple(None if array is None else array.image_ceiling for array in values),
         tuple(() if array is None else array.images for array in values),

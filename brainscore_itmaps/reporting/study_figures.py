@@ -1,0 +1,233 @@
+"""Figures of a study; each function takes rows of its table, returns a figure and saves nothing."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from brainscore_itmaps.metrics.tradeoff import ChangePoint, Envelope
+from brainscore_itmaps.reporting.comparisons import MARKS, ORDER
+from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, style
+
+FEW = 8
+"""Up to so many networks each is drawn, or named, by itself."""
+SIMULATED = "SIMULATED recording, no animal was recorded"
+REPORTED = 0.05
+LEFT_OUT = "{} without accuracy left out"
+
+
+class Lines(NamedTuple):
+    """What was fitted to the networks of an array that are not harmonized.
+
+    Attributes
+    ----------
+    edge : Envelope
+    point : ChangePoint
+    accuracies : (float, float)
+        From where to where they are drawn.
+    """
+
+    edge: Envelope
+    point: ChangePoint
+    accuracies: tuple[float, float]
+
+
+def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapping[str, str]) -> Figure:
+    """Score against ImageNet accuracy, a panel an array.
+
+    Bars are 95 % intervals over images. The dashed line is the upper edge: 90 % of the networks that are not harmonized
+    lie below it. The dotted ones are two straight lines through all of these. Arrows lead from baselines to harmonized
+    networks.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of one benchmark in one window.
+    lines : mapping
+        From an array.
+    arrows : mapping
+        From a harmonized network to its baseline.
+    """
+    known = rows[rows["imagenet_top1"].notna()]
+    with style():
+        figure, panels = _panels(known, width=2.7, height=2.7)
+        for axis, (array, own) in zip(panels, known.groupby("array", sort=False), strict=True):
+            _draw_groups(axis, own, "imagenet_top1", names=True)
+            _draw_lines(axis, lines.get(str(array)))
+            _draw_arrows(axis, own, arrows)
+            axis.set(title=_short(str(array)), xlabel="ImageNet top-1, %")
+        panels[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
+        missing = rows[rows["imagenet_top1"].isna()].drop_duplicates(["network", "weights"])
+        _legend(figure, panels, _notes(rows, LEFT_OUT.format(len(missing)) if len(missing) else ""))
+    return figure
+
+
+def relation_figure(rows: pd.DataFrame, column: str, label: str) -> Figure:
+    """Score against another number of the table, a panel an array.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of one benchmark in one window.
+    column, label : str
+        Of the horizontal axis.
+    """
+    known = rows[rows[column].notna()]
+    with style():
+        figure, panels = _panels(known, width=2.7, height=2.7)
+        for axis, (array, own) in zip(panels, known.groupby("array", sort=False), strict=True):
+            _draw_groups(axis, own, column, names=True)
+            axis.set(title=_short(str(array)), xlabel=label)
+        panels[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
+        _legend(figure, panels, _notes(rows))
+    return figure
+
+
+def temporal_figure(rows: pd.DataFrame) -> Figure:
+    """Score in windows of time, a panel an array: each network, or, of many, the median and quartiles of each group.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of one benchmark in several windows.
+    """
+    ends = rows["window"].str.split("-", expand=True).astype(float)
+    timed = rows.assign(middle=ends.mean(axis=1), half=(ends[1] - ends[0]) / 2).sort_values("middle")
+    names = ["network", "weights"] if timed.groupby(["network", "weights"]).ngroups <= FEW else ["group"]
+    order = list(timed.groupby(names, sort=False).groups)
+    with style():
+        figure, panels = _panels(timed, width=3.0, height=2.5)
+        for axis, (array, own) in zip(panels, timed.groupby("array", sort=False), strict=True):
+            for key, part in own.groupby(names, sort=False):
+                number = order.index(key if len(names) > 1 else key[0])
+                line = part.groupby(["middle", "half"])["score"].quantile([0.25, 0.5, 0.75]).unstack().reset_index()
+                bars = None if len(names) > 1 else [line[0.5] - line[0.25], line[0.75] - line[0.5]]
+                axis.errorbar(
+                    line["middle"],
+                    line[0.5],
+                    bars,
+                    line["half"],
+                    color=CYCLE[number % len(CYCLE)],
+                    marker=MARKS[number % len(MARKS)],
+                    markersize=3.5,
+                    elinewidth=0.6,
+                    label=_name(part.iloc[0]) if len(names) > 1 else f"{key[0]}, median and quartiles",
+                )
+            axis.axhline(0, color="black", linewidth=0.5)
+            axis.set(title=_short(str(array)), xlabel="ms after stimulus onset")
+        panels[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
+        _legend(figure, panels, _notes(rows), columns=2)
+    return figure
+
+
+def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
+    """What harmonizing gives: score of a harmonized network minus its baseline's, with 95 % intervals over images.
+
+    Filled where it is reported with false discoveries held at 5 %.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Of one benchmark in one window.
+    note : str
+        Said above.
+    """
+    arrays = list(dict.fromkeys(pairs["array"]))
+    with style():
+        figure = Figure(figsize=(2 * COLUMN, 0.24 * len(pairs) + 0.5 * len(arrays) + 0.6), layout="constrained")
+        heights = [max(1, int((pairs["array"] == array).sum())) for array in arrays]
+        panels = figure.subplots(len(arrays), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
+        for axis, array in zip(panels, arrays, strict=True):
+            own = pairs[pairs["array"] == array].iloc[::-1]
+            for place, row in enumerate(own.itertuples()):
+                mean = not row.baseline
+                colour = CYCLE[6] if mean else CYCLE[1]
+                reported = (row.p_value if mean else row.q_value) < REPORTED
+                axis.plot([row.low, row.high], [place, place], color=colour, linewidth=1.2)
+                axis.plot(row.difference, place, "D" if mean else "o", color=colour, markersize=5,
+                          markerfacecolor=colour if reported else "white")  # fmt: skip
+            axis.axvline(0, color=CEILING, linewidth=1, linestyle="--")
+            axis.set_yticks(range(len(own)), own["network"])
+            axis.set(title=_short(str(array)), ylim=(-0.6, len(own) - 0.4))
+        panels[-1].set_xlabel("gain in score over the baseline; filled: reported with false discoveries held at 5 %")
+        if note:
+            figure.suptitle(note, fontsize=8)
+    return figure
+
+
+def _panels(rows: pd.DataFrame, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    number = rows["array"].nunique()
+    figure = Figure(figsize=(max(COLUMN, width * number + 0.5), height + 0.9), layout="constrained")
+    return figure, list(figure.subplots(1, number, squeeze=False, sharey=True)[0])
+
+
+def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str, names: bool) -> None:
+    few = len(rows) <= FEW
+    for number, group in enumerate(ORDER):
+        own = rows[rows["group"] == group]
+        if own.empty:
+            continue
+        bars = np.nan_to_num(np.maximum([own["score"] - own["low"], own["high"] - own["score"]], 0))
+        axis.errorbar(
+            own[column],
+            own["score"],
+            bars,
+            linestyle="",
+            color=CYCLE[number % len(CYCLE)],
+            marker=MARKS[number % len(MARKS)],
+            markersize=5 if few else 3,
+            elinewidth=0.6 if few else 0.25,
+            label=group,
+        )
+    if names and few:
+        middle = (rows[column].min() + rows[column].max()) / 2
+        for row in rows.to_dict("records"):
+            side = -1 if row[column] > middle else 1  # toward the middle, where there is room
+            axis.annotate(_name(row), (row[column], row["score"]), xytext=(4 * side, 3), textcoords="offset points",
+                          fontsize=7, color="0.3", ha="right" if side < 0 else "left")  # fmt: skip
+
+
+def _draw_lines(axis: Axes, lines: Lines | None) -> None:
+    if lines is None:
+        return
+    low, high = lines.accuracies
+    points = np.linspace(low, high, 100)
+    axis.plot(points, np.polyval(lines.edge.coefficients[::-1], points), "--", color="0.2", linewidth=1.2,
+              label="upper edge: 90 % lie below")  # fmt: skip
+    at, value, before, after = lines.point[:4]
+    bent = value + np.where(points < at, before, after) * (points - at)
+    axis.plot(points, bent, ":", color="0.2", linewidth=1.2, label="two lines through the cloud")
+
+
+def _draw_arrows(axis: Axes, rows: pd.DataFrame, arrows: Mapping[str, str]) -> None:
+    by_name = {row["network"]: row for row in rows.to_dict("records")}
+    for network, baseline in arrows.items():
+        if network in by_name and baseline in by_name:
+            ends = [(by_name[name]["imagenet_top1"], by_name[name]["score"]) for name in (network, baseline)]
+            axis.annotate("", *ends, arrowprops={"arrowstyle": "->", "color": "0.3", "linewidth": 0.8})
+
+
+def _legend(figure: Figure, panels: list[Axes], notes: str, columns: int = 4) -> None:
+    labelled: dict[str, object] = {}
+    for axis in panels:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            labelled.setdefault(label, handle)
+    columns = columns if len(panels) > 1 else min(2, columns)
+    figure.legend(list(labelled.values()), list(labelled), loc="outside lower center", ncols=columns)
+    if notes:
+        figure.suptitle(notes, fontsize=8)
+
+
+def _notes(rows: pd.DataFrame, more: str = "") -> str:
+    return "\n".join(filter(None, [SIMULATED if rows["simulated"].any() else "", more]))
+
+
+def _name(row: "pd.Series | Mapping[str, object]") -> str:
+    return f"{row['network']} ({row['weights']})" if str(row["weights"]).startswith("random") else str(row["network"])
+
+
+def _short(array: str) -> str:
+    return array.removeprefix("Arcaro2020.")

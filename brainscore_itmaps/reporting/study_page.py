@@ -1,0 +1,203 @@
+"""The page of a study: a scatter whose points open the network's maps, a table that sorts and filters, fits, figures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from brainscore_itmaps.reporting.comparisons import ORDER
+from brainscore_itmaps.reporting.drawing import CYCLE
+from brainscore_itmaps.reporting.report import filled, text_of
+from brainscore_itmaps.reporting.study_figures import Lines
+
+WIDTH, HEIGHT, MARGIN = 640, 400, 52
+SHOWN = {
+    "network": "network",
+    "group": "group",
+    "imagenet_top1": "top-1, %",
+    "benchmark": "benchmark",
+    "array": "array",
+    "window": "window, ms",
+    "layer": "layer",
+    "raw": "raw",
+    "ceiling": "ceiling",
+    "score": "score",
+    "low": "from",
+    "high": "to",
+    "alignment": "alignment",
+    "human_alignment": "human alignment",
+}
+"""Columns of the table on the page, and their heads."""
+NUMBERS = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
+FILTERS = ("group", "benchmark", "array", "window")
+
+
+class StudyFigure(NamedTuple):
+    """A figure that lies beside the page.
+
+    Attributes
+    ----------
+    stem : str
+        Of its files, from the page on, without ending.
+    text : str
+        What is to be seen.
+    """
+
+    stem: str
+    text: str
+
+
+def study_page(
+    rows: pd.DataFrame,
+    pages: Mapping[str, str],
+    lines: Mapping[tuple[str, ...], Lines],
+    fits: pd.DataFrame,
+    pairs: pd.DataFrame,
+    notes: Sequence[str],
+    figures: Sequence[StudyFigure],
+    citations: Sequence[str],
+) -> str:
+    """A study as a page beside its files; nothing is fetched from elsewhere when it is opened.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The tidy table.
+    pages : mapping
+        From a result to its page, as an address from this page on.
+    lines : mapping
+        From (benchmark, asked window, array) to what was fitted there.
+    fits, pairs : DataFrame
+    notes : sequence of str
+        What was left out, and why.
+    figures : sequence of StudyFigure
+    citations : sequence of str
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    number = rows.drop_duplicates(["network", "weights"]).shape[0]
+    return filled(
+        "study.html",
+        title=f"{number} networks, {rows['benchmark'].nunique()} benchmark{'s' * (rows['benchmark'].nunique() != 1)}",
+        simulated=bool(rows["simulated"].any()),
+        panels=list(_panels(rows, pages, lines)),
+        header=list(SHOWN.items()),
+        numeric=NUMBERS,
+        rows=list(_cells(rows, pages)),
+        filters=[(name, SHOWN[name], list(dict.fromkeys(filter(None, rows[name])))) for name in FILTERS],
+        fits=_plain(fits, ("array", "asked", "which", "networks", "statistic", "estimate", "low", "high", "p_value")),
+        meanings=list(dict.fromkeys(zip(fits["statistic"], fits["meaning"], strict=True))),
+        over=sorted(set(fits["over"])),
+        pairs=_plain(pairs, ("network", "array", "asked", "difference", "low", "high", "p_value", "q_value")),
+        notes=notes,
+        figures=figures,
+        citations=citations,
+        js=Markup(text_of("study.js")),
+    )
+
+
+def _panels(
+    rows: pd.DataFrame, pages: Mapping[str, str], lines: Mapping[tuple[str, ...], Lines]
+) -> Iterator[dict[str, Any]]:
+    """A scatter for each benchmark, window and array of which two accuracies are known."""
+    for (benchmark, asked, array), own in rows.groupby(["benchmark", "asked", "array"], sort=False):
+        known = own[own["imagenet_top1"].notna() & np.isfinite(own["score"])]
+        if known["imagenet_top1"].nunique() < 2:
+            continue
+        x, y = _scale(known["imagenet_top1"], MARGIN, WIDTH - 12), _scale(known["score"], HEIGHT - MARGIN, 12)
+        yield {
+            "name": " ".join(dict.fromkeys(filter(None, (benchmark, array, asked)))),
+            "left_out": len(own) - len(known),
+            "width": WIDTH,
+            "height": HEIGHT,
+            "margin": MARGIN,
+            "x_ticks": [(round(x(tick), 1), f"{tick:g}") for tick in _ticks(known["imagenet_top1"])],
+            "y_ticks": [(round(y(tick), 1), f"{tick:g}") for tick in _ticks(known["score"])],
+            "edge": _path(lines.get((benchmark, asked, array)), x, y),
+            "groups": [(group, _colour(group)) for group in ORDER if (known["group"] == group).any()],
+            "points": [
+                {
+                    "row": place,
+                    "x": round(x(row["imagenet_top1"]), 1),
+                    "y": round(y(row["score"]), 1),
+                    "colour": _colour(row["group"]),
+                    "harmonized": row["group"] == "harmonized",
+                    "page": pages.get(row["result"], ""),
+                    "text": f"{row['network']}, top-1 {row['imagenet_top1']:.1f} %, score {row['score']:.3f}"
+                    + (f" ({row['low']:.3f} to {row['high']:.3f})" if np.isfinite(row["low"]) else ""),
+                }
+                for place, row in zip(known.index, known.to_dict("records"), strict=True)
+            ],
+        }
+
+
+def _cells(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    for place, row in zip(rows.index, rows.to_dict("records"), strict=True):
+        name = row["network"] if not row["weights"].startswith("random") else f"{row['network']} ({row['weights']})"
+        cells = []
+        for column in SHOWN:
+            value = row[column]
+            if column in NUMBERS:
+                known = value is not None and np.isfinite(value)
+                digits = 1 if column == "imagenet_top1" else 3
+                cells.append((f"{value:.{digits}f}" if known else "", repr(float(value)) if known else ""))
+            else:
+                cells.append((name if column == "network" else value, ""))
+        yield {
+            "row": place,
+            "page": pages.get(row["result"], ""),
+            "cells": cells,
+            "keys": {column: row[column] for column in FILTERS},
+        }
+
+
+def _plain(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+    """A table as texts."""
+    return {
+        "header": [column.replace("_", " ") for column in columns],
+        "rows": [[_shown(row[column]) for column in columns] for row in table.to_dict("records")],
+    }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.4g}"
+    return str(value)
+
+
+def _colour(group: str) -> str:
+    return CYCLE[ORDER.index(group) % len(CYCLE)]
+
+
+def _scale(values: "pd.Series[float]", start: float, stop: float) -> Any:
+    low, high = float(values.min()), float(values.max())
+    room = 0.06 * (high - low or 1)
+    return lambda value: start + (value - low + room) / (high - low + 2 * room) * (stop - start)
+
+
+def _ticks(values: "pd.Series[float]") -> list[float]:
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = float(values.min()), float(values.max())
+    ticks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [float(tick) for tick in ticks if low <= tick <= high]
+
+
+def _path(lines: Lines | None, x: Any, y: Any) -> str:
+    """The upper edge, as SVG has it."""
+    if lines is None:
+        return ""
+    points = np.linspace(*lines.accuracies, 60)
+    heights = np.polyval(lines.edge.coefficients[::-1], points)
+    return " ".join(f"{x(point):.1f},{y(height):.1f}" for point, height in zip(points, heights, strict=True))
+
+
+def relative(file: Path, page: Path) -> str:
+    """The address of a file from the page's folder on."""
+    return file.relative_to(page.parent).as_posix()

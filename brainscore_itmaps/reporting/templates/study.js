@@ -1,0 +1,57 @@
+"use strict";
+
+const table = document.getElementById("results");
+const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells], rows = [...body.rows];
+const points = [...document.querySelectorAll(".point")];
+const words = document.getElementById("words");
+const choices = [...document.querySelectorAll("[data-filter]")];
+
+/** Of a cell: a number where the column has them, else its text; nothing comes last either way. */
+function valueOf(row, place) {
+  const cell = row.cells[place];
+  if (heads[place].dataset.kind === "text") return cell.textContent;
+  return cell.dataset.value === undefined ? null : Number(cell.dataset.value);
+}
+
+function sort(place) {
+  const downward = heads[place].getAttribute("aria-sort") === "ascending";
+  heads.forEach((head) => head.removeAttribute("aria-sort"));
+  heads[place].setAttribute("aria-sort", downward ? "descending" : "ascending");
+  const sign = downward ? -1 : 1;
+  rows.sort((first, second) => {
+    const [a, b] = [valueOf(first, place), valueOf(second, place)];
+    if (a === b) return first.dataset.row - second.dataset.row;
+    if (a === null || a === "") return 1;
+    if (b === null || b === "") return -1;
+    return typeof a === "string" ? sign * a.localeCompare(b, undefined, { numeric: true }) : sign * (a - b);
+  });
+  body.append(...rows);
+}
+
+function filter() {
+  const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const kept = new Set();
+  for (const row of rows) {
+    const text = row.textContent.toLowerCase();
+    const fits = choices.every((choice) => choice.value === "" || row.dataset[choice.dataset.filter] === choice.value);
+    row.hidden = !(fits && wanted.every((word) => text.includes(word)));
+    if (!row.hidden) kept.add(row.dataset.row);
+  }
+  for (const point of points) point.classList.toggle("off", !kept.has(point.dataset.row));
+  document.getElementById("shown").textContent = `${kept.size} of ${rows.length} rows`;
+}
+
+heads.forEach((head, place) => head.querySelector("button").addEventListener("click", () => sort(place)));
+words.addEventListener("input", filter);
+choices.forEach((choice) => choice.addEventListener("change", filter));
+
+const panels = [...document.querySelectorAll(".scatter")], panel = document.getElementById("panel");
+function show() {
+  panels.forEach((figure, number) => { figure.hidden = String(number) !== panel.value; });
+}
+if (panel) {
+  panel.addEventListener("change", show);
+  show();
+}
+document.querySelectorAll(".only-script").forEach((part) => { part.hidden = false; });
+filter();

@@ -1,0 +1,283 @@
+"""What a study says: does predictivity fall as accuracy grows, and does the harmonizer change that?"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from brainscore_itmaps.metrics.inference import Interval, compare_networks, control_false_discoveries
+from brainscore_itmaps.metrics.tradeoff import (
+    FEWEST,
+    ChangePoint,
+    Envelope,
+    RankCorrelation,
+    change_point,
+    envelope,
+    most_accurate,
+    rank_correlation,
+    scores_over_images,
+)
+from brainscore_itmaps.study.table import KINDS, MEAN, SET, StudyTable
+
+HARMONIZED = "harmonized"
+ALL, BEST = "all", "most accurate half"
+DRAWS = 500
+SEED = 0
+MEANINGS = {
+    "rank correlation": "Spearman's rho of ImageNet top-1 and score: of the cloud of networks, not of its upper edge",
+    "change point": "ImageNet top-1 at which two straight lines through the cloud meet",
+    "slope before it": "score for each point of top-1 below the change point",
+    "slope after it": "score for each point of top-1 above the change point",
+    "peak of the edge": "ImageNet top-1 at which the upper edge, a parabola above 90 % of the networks, is highest; "
+    "beyond the networks where the edge only rises or falls",
+    "slope of the edge's end": "slope of that edge at the most accurate network: negative where the best predictivity "
+    "falls; the decline that was published is one of this edge, not of the cloud",
+}
+FITTED = ("array", "which", "networks", "statistic", "estimate", "low", "high", "p_value", "over", "meaning")
+PAIRED = ("network", "baseline", "array", "difference", "low", "high", "p_value", "q_value", "images")
+TWINS = "mean of {} twins"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was fitted to networks on one array.
+
+    Attributes
+    ----------
+    key : tuple
+        Benchmark, measure, window that was asked, whether as published (``SET``).
+    array : str
+    which : "all" or "most accurate half"
+        Of the networks that are not harmonized.
+    networks : int
+    over : str
+        What was drawn again for the intervals.
+    rank : RankCorrelation
+    point : ChangePoint
+    edge : Envelope
+    accuracies : (float, float)
+        From the least to the most accurate.
+    """
+
+    key: tuple[object, ...]
+    array: str
+    which: str
+    networks: int
+    over: str
+    rank: RankCorrelation
+    point: ChangePoint
+    edge: Envelope
+    accuracies: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Fits and tests of a study.
+
+    Attributes
+    ----------
+    fits : tuple of Fit
+    pairs : DataFrame
+        A row for each harmonized network with its baseline and array: difference of their scores, its interval over
+        images, p of a permutation test image by image, and q: p with false discoveries held over all these rows. Rows
+        named "mean of n twins" test the mean over twins, and are not among them.
+    notes : tuple of str
+        What could not be fitted or tested, and why.
+    """
+
+    fits: tuple[Fit, ...]
+    pairs: pd.DataFrame
+    notes: tuple[str, ...] = field(default=())
+
+    def fits_table(self) -> pd.DataFrame:
+        """A row for each number that was fitted, with its interval and what it means."""
+        rows = [dict(zip(SET, fit.key, strict=True)) | row for fit in self.fits for row in _rows(fit)]
+        columns = [
+            *SET,
+            "array",
+            "which",
+            "networks",
+            "statistic",
+            "estimate",
+            "low",
+            "high",
+            "p_value",
+            "over",
+            "meaning",
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+
+def findings(table: StudyTable, draws: int = DRAWS) -> Findings:
+    """Fit and test what a study's table holds.
+
+    Harmonized networks are not among those that are fitted: they are compared with the edge of the others, and each
+    with its own baseline.
+
+    Parameters
+    ----------
+    table : StudyTable
+    draws : int
+        Of the bootstrap of each fit.
+    """
+    fits: list[Fit] = []
+    notes: list[str] = []
+    for (*key, array), rows in _by_array(table.rows):
+        known = rows[rows["imagenet_top1"].notna() & np.isfinite(rows["score"]) & (rows["group"] != HARMONIZED)]
+        accuracy = known["imagenet_top1"].to_numpy(dtype=float)
+        for which, places in ((ALL, np.arange(len(known))), (BEST, most_accurate(accuracy) if len(known) else [])):
+            chosen = known.iloc[places]
+            if (differ := chosen["imagenet_top1"].nunique()) < FEWEST:
+                notes.append(
+                    f"{array}{_asked(key)}, {which}: no fit. It takes {FEWEST} accuracies of networks that are not "
+                    f"harmonized; here are {differ}."
+                )
+            else:
+                fits.append(_fit(table, tuple(key), array, which, chosen, draws))
+    pairs = _pairs(table, notes)
+    return Findings(tuple(fits), pairs, tuple(notes))
+
+
+def twin_of(network: str) -> str | None:
+    """The baseline of a harmonized network, by its name."""
+    name = network.removeprefix("harmonized_")
+    return f"{name}_timm_baseline" if name != network else None
+
+
+def _by_array(rows: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
+    yield from rows[rows["array"] != MEAN].groupby([*SET, "array"], sort=False)
+
+
+def _fit(table: StudyTable, key: tuple[object, ...], array: str, which: str, chosen: pd.DataFrame, draws: int) -> Fit:
+    accuracy, scores = (chosen[name].to_numpy(dtype=float) for name in ("imagenet_top1", "score"))
+    rng = np.random.default_rng(SEED)
+    again = _over_images(table, chosen, accuracy, rng, draws)
+    return Fit(
+        key,
+        array,
+        which,
+        len(chosen),
+        "networks" if again is None else "images and networks",
+        rank_correlation(accuracy, scores, rng, draws, again),
+        change_point(accuracy, scores, rng, draws, again),
+        envelope(accuracy, scores, rng, resamples=draws, drawn=again),
+        (float(accuracy.min()), float(accuracy.max())),
+    )
+
+
+def _over_images(
+    table: StudyTable, chosen: pd.DataFrame, accuracy: NDArray[np.float64], rng: np.random.Generator, draws: int
+) -> NDArray[np.float64] | None:
+    """Scores on images drawn again; None where values of images are not known, or the networks saw others."""
+    values = [table.image_values[place] for place in chosen.index]
+    ceilings = [table.image_ceilings[place] for place in chosen.index]
+    if any(value is None for value in values) or len({table.images[place] for place in chosen.index}) > 1:
+        return None
+    bound = np.asarray(ceilings[0], dtype=float)
+    shares = [np.asarray(own, float) * bound.mean() / np.asarray(ceiling, float).mean()
+              for own, ceiling in zip(values, ceilings, strict=True)]  # fmt: skip
+    return scores_over_images(np.stack(shares), bound, accuracy, rng, draws)
+
+
+def _rows(fit: Fit) -> Iterator[dict[str, object]]:
+    numbers: dict[str, tuple[float, Interval, float]] = {
+        "rank correlation": (fit.rank.rho, fit.rank.interval, fit.rank.p_value),
+        "change point": (fit.point.at, fit.point.at_interval, np.nan),
+        "slope before it": (fit.point.before, fit.point.before_interval, np.nan),
+        "slope after it": (fit.point.after, fit.point.after_interval, np.nan),
+        "peak of the edge": (fit.edge.peak, fit.edge.peak_interval, np.nan),
+        "slope of the edge's end": (fit.edge.end_slope, fit.edge.end_slope_interval, np.nan),
+    }
+    for name, (estimate, interval, p_value) in numbers.items():
+        yield {
+            "array": fit.array,
+            "which": fit.which,
+            "networks": fit.networks,
+            "statistic": name,
+            "estimate": estimate,
+            "low": interval.low,
+            "high": interval.high,
+            "p_value": p_value,
+            "over": fit.over,
+            "meaning": MEANINGS[name],
+        }
+
+
+def _pairs(table: StudyTable, notes: list[str]) -> pd.DataFrame:
+    rng = np.random.default_rng(SEED)
+    told: list[dict[str, object]] = []
+    means: list[dict[str, object]] = []
+    trained = ~table.rows["weights"].str.startswith("random")
+    for (*key, array), rows in _by_array(table.rows[(table.rows["kind"] == KINDS[0]) & trained]):
+        place_of = {network: place for place, network in zip(rows.index, rows["network"], strict=True)}
+        both: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        for network, place in place_of.items():
+            baseline = twin_of(network)
+            if baseline is None or baseline not in place_of:
+                continue
+            other = place_of[baseline]
+            if table.images[place] != table.images[other]:
+                notes.append(f"{network} and {baseline} saw other pictures on {array}: they are not compared.")
+                continue
+            shares = _share(table, place), _share(table, other)
+            both.append(shares)
+            told.append(_tested(key, network, baseline, array, *shares, rng))
+        if len(both) > 1 and len({len(first) for first, _ in both}) == 1:
+            mean = [np.mean([pair[side] for pair in both], axis=0) for side in (0, 1)]
+            means.append(_tested(key, TWINS.format(len(both)), "", array, *mean, rng))
+    q_values = control_false_discoveries([row["p_value"] for row in told]) if told else []
+    rows_of = [row | {"q_value": q} for row, q in zip(told, q_values, strict=True)] + means
+    return pd.DataFrame(rows_of, columns=[*SET, *PAIRED])
+
+
+def _share(table: StudyTable, place: int) -> NDArray[np.float64]:
+    """What each image gives to a score: its mean is the score."""
+    values, ceilings = table.image_values[place], table.image_ceilings[place]
+    assert values is not None
+    assert ceilings is not None
+    share: NDArray[np.float64] = np.asarray(values, float) / np.asarray(ceilings, float).mean()
+    return share
+
+
+def _tested(
+    key: Sequence[object],
+    network: str,
+    baseline: str,
+    array: object,
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> dict[str, object]:
+    found = compare_networks(first, second, rng, resamples=20_000)
+    return dict(zip(SET, key, strict=True)) | {
+        "network": network,
+        "baseline": baseline,
+        "array": array,
+        "difference": found.difference,
+        "low": found.interval.low,
+        "high": found.interval.high,
+        "p_value": found.p_value,
+        "q_value": np.nan,
+        "images": len(first),
+    }
+
+
+def _asked(key: Sequence[object]) -> str:
+    return f" ({key[2]})" if key[2] else ""
+
+
+def sentences(found: Findings) -> list[str]:
+    """The fits' main lines: of each array, what the cloud and what its upper edge does."""
+    lines = []
+    for (key, array), fits in groupby(found.fits, key=lambda fit: (fit.key, fit.array)):
+        for fit in fits:
+            end, rank = fit.edge.end_slope_interval, fit.rank
+            lines.append(
+                f"{array}{_asked(key)}, {fit.which} ({fit.networks} networks): rho {rank.rho:+.2f} "
+                f"({rank.interval.low:+.2f} to {rank.interval.high:+.2f}); the upper edge's slope at its end "
+                f"{fit.edge.end_slope:+.4f} a point of top-1 ({end.low:+.4f} to {end.high:+.4f})"
+            )
+    return lines
