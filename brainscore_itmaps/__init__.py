@@ -16,28 +16,34 @@ if TYPE_CHECKING:
     from brainscore_itmaps.features.record import record
     from brainscore_itmaps.metrics.left_out import predict_left_out
     from brainscore_itmaps.models.load import load_model
+    from brainscore_itmaps.study.compare import compare
+    from brainscore_itmaps.study.sweep import sweep
 
 __all__ = [
     "Grid",
     "Recording",
+    "compare",
     "load_model",
     "load_recording",
     "predict_left_out",
     "record",
     "score",
     "score_features",
+    "sweep",
     "to_grid",
 ]
 
 _ROOMS = {
     "Grid": "data.recording",
     "Recording": "data.recording",
+    "compare": "study.compare",
     "load_model": "models.load",
     "load_recording": "data.load",
     "predict_left_out": "metrics.left_out",
     "record": "features.record",
     "score": "bridge.score",
     "score_features": "benchmark.arrays",
+    "sweep": "study.sweep",
     "to_grid": "features.grid",
 }
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from brainscore_itmaps.cli.compare import compare
 from brainscore_itmaps.cli.data import data
 from brainscore_itmaps.cli.doctor import doctor
 from brainscore_itmaps.cli.harmonize import harmonize
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(score)
 app.command()(report)
 app.command()(sweep)
+app.command()(compare)
 app.command()(harmonize)
 app.command()(doctor)
 app.command()(link)

@@ -8,7 +8,7 @@ import typer
 
 from brainscore_itmaps.cli.results import named_result
 from brainscore_itmaps.cli.terminal import progress_bar, say, shown_size
-from brainscore_itmaps.errors import ItMapsError, UsageError
+from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
 
 if TYPE_CHECKING:
@@ -65,25 +65,9 @@ def write_report(results: "Sequence[Result]", file: Path, benchmark: str | None 
 
 def _pictures(result: "Result", benchmark: str, asked: bool) -> "list[list[Path | None]]":
     """The pictures of each array, where they are on this machine and lie under the maps as a whole."""
-    from brainscore_itmaps.benchmark.catalogue import CATALOGUE, SIMULATED
-    from brainscore_itmaps.bridge.score import recordings_of
-    from brainscore_itmaps.data.sources import held_archive
+    from brainscore_itmaps.bridge.pictures import pictures_of
 
-    spec = CATALOGUE.get(benchmark)
-    here = spec is None or spec.recordings == (SIMULATED,) or held_archive() is not None  # a page fetches nothing
-    whole = spec is None or spec.view != "screen"
-    try:
-        found = {recording.identifier: recording for recording in recordings_of(benchmark)} if whole and here else {}
-    except (ItMapsError, OSError):  # removed, or changed: the maps are in the result
-        if asked:
-            raise
-        found = {}
-    shown = []
-    for array in result.arrays:
-        recording = found.get(array.recording) or found.get(array.recording.removesuffix("-reference"))
-        fits = recording is not None and tuple(recording.names) == array.images
-        images: list[Path | None] = list(recording.images) if fits and recording else [None] * len(array.images)
-        shown.append(images)
+    shown = pictures_of(result, benchmark, asked)
     if asked and not any(any(own) for own in shown):
         scored = ", ".join(array.recording for array in result.arrays)
         raise UsageError(

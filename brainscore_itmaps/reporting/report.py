@@ -106,7 +106,7 @@ def filled(template: str, **given: Any) -> str:
 
 def text_of(name: str) -> str:
     """A file among the templates."""
-    return (files("brainscore_itmaps.reporting") / TEMPLATES / name).readtext_of(encoding="utf-8")
+    return (files("brainscore_itmaps.reporting") / TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _figures(result: Result, array: ArrayResult, pictures: Pictures) -> list[Drawn]:

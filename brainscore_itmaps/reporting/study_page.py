@@ -1,7 +1,6 @@
 """The page of a study: a scatter whose points open the network's maps, a table that sorts and filters, fits, figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,10 +43,13 @@ class StudyFigure(NamedTuple):
         Of its files, from the page on, without ending.
     text : str
         What is to be seen.
+    source : str
+        An address that holds the picture itself.
     """
 
     stem: str
     text: str
+    source: str
 
 
 def study_page(
@@ -196,8 +198,3 @@ def _path(lines: Lines | None, x: Any, y: Any) -> str:
     points = np.linspace(*lines.accuracies, 60)
     heights = np.polyval(lines.edge.coefficients[::-1], points)
     return " ".join(f"{x(point):.1f},{y(height):.1f}" for point, height in zip(points, heights, strict=True))
-
-
-def relative(file: Path, page: Path) -> str:
-    """The address of a file from the page's folder on."""
-    return file.relative_to(page.parent).as_posix()

@@ -26,7 +26,7 @@ from brainscore_itmaps.reporting.study_figures import (
     temporal_figure,
 )
 from brainscore_itmaps.reporting.study_page import StudyFigure, study_page
-from brainscore_itmaps.study.fits import ALL, DRAWS, Findings, findings, twin_of
+from brainscore_itmaps.study.fits import ALL, DRAWS, Findings, Fit, findings, twin_of
 from brainscore_itmaps.study.table import KINDS, MEAN, SET, StudyTable, tidy_table
 
 WHERE = "Name another folder with --out."
@@ -116,9 +116,7 @@ def compare(
     page = folder / PAGE
     notes = [*table.troubles, *troubles, *found.notes]
     lines = {(str(fit.key[0]), str(fit.key[2]), fit.array): line for fit, line in _lines(found)}
-    text = study_page(
-        table.rows, pages, lines, found.fits_table(), found.pairs, notes, drawn, table.citations
-    )
+    text = study_page(table.rows, pages, lines, found.fits_table(), found.pairs, notes, drawn, table.citations)
     with replacing(page, WHERE) as beside:
         beside.write_text(text, encoding="utf-8")
     files += [folder / place for place in pages.values()]
@@ -158,7 +156,7 @@ def _is_newer(file: Path, source: Path) -> bool:
     return file.is_file() and file.stat().st_mtime_ns > source.stat().st_mtime_ns
 
 
-def _lines(found: Findings) -> Iterator[tuple["_Fit", Lines]]:
+def _lines(found: Findings) -> Iterator[tuple[Fit, Lines]]:
     for fit in found.fits:
         if fit.which == ALL:
             yield fit, Lines(fit.edge, fit.point, fit.accuracies)
@@ -188,7 +186,9 @@ def _figures(table: StudyTable, found: Findings) -> Iterator[_Figure]:
     for key, own in timed.groupby([name for name in SET if name != "asked"], sort=False):
         moments = own[own["asked"] != ""] if (own["asked"] != "").any() else own
         if moments["window"].nunique() > 1:
-            yield _Figure(f"windows--{_stem(key)}", f"Score over time, {_named(key)}", temporal_figure(moments), moments)
+            yield _Figure(
+                f"windows--{_stem(key)}", f"Score over time, {_named(key)}", temporal_figure(moments), moments
+            )
 
 
 def _stem(key: Iterable[object]) -> str:

@@ -95,20 +95,7 @@ class Findings:
     def fits_table(self) -> pd.DataFrame:
         """A row for each number that was fitted, with its interval and what it means."""
         rows = [dict(zip(SET, fit.key, strict=True)) | row for fit in self.fits for row in _rows(fit)]
-        columns = [
-            *SET,
-            "array",
-            "which",
-            "networks",
-            "statistic",
-            "estimate",
-            "low",
-            "high",
-            "p_value",
-            "over",
-            "meaning",
-        ]
-        return pd.DataFrame(rows, columns=columns)
+        return pd.DataFrame(rows, columns=[*SET, *FITTED])
 
 
 def findings(table: StudyTable, draws: int = DRAWS) -> Findings:

@@ -1,0 +1,44 @@
+"""The pictures that a result was scored on, where they are on this machine."""
+
+from pathlib import Path
+
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, SIMULATED
+from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.bridge.score import recordings_of
+from brainscore_itmaps.data.sources import held_archive
+from brainscore_itmaps.errors import ItMapsError
+
+
+def pictures_of(result: Result, benchmark: str | None = None, asked: bool = False) -> list[list[Path | None]]:
+    """The pictures of each array, where they are at hand and lie under the maps as a whole; nothing is fetched.
+
+    Parameters
+    ----------
+    result : Result
+    benchmark : str, optional
+        A benchmark, or the folder of the recording that was scored; by default what the result names.
+    asked : bool
+        A recording that cannot be read is an error.
+
+    Returns
+    -------
+    list of lists
+        In the order of the maps; None for a picture that is not at hand.
+    """
+    benchmark = benchmark or result.benchmark
+    spec = CATALOGUE.get(benchmark)
+    here = spec is None or spec.recordings == (SIMULATED,) or held_archive() is not None
+    whole = spec is None or spec.view != "screen"
+    try:
+        found = {recording.identifier: recording for recording in recordings_of(benchmark)} if whole and here else {}
+    except (ItMapsError, OSError):  # removed, or changed: the maps are in the result
+        if asked:
+            raise
+        found = {}
+    shown = []
+    for array in result.arrays:
+        recording = found.get(array.recording) or found.get(array.recording.removesuffix("-reference"))
+        fits = recording is not None and tuple(recording.names) == array.images
+        images: list[Path | None] = list(recording.images) if fits and recording else [None] * len(array.images)
+        shown.append(images)
+    return shown

@@ -1,0 +1,72 @@
+"""`brainscore compare`: many results as a table, figures and a page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from brainscore_itmaps.cli.results import named_result
+from brainscore_itmaps.cli.terminal import progress_bar, say
+
+if TYPE_CHECKING:
+    from brainscore_itmaps.study.compare import Comparison
+
+SHOWN = 20
+"""Rows that are printed; all of them are in the table."""
+
+
+def compare(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RESULTS...",
+            help="Folders of studies or results, JSON files, or names of `brainscore results list`.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write into.")],
+    maps: Annotated[
+        bool, typer.Option("--maps/--no-maps", help="Write a page with the maps of each result, some megabytes each.")
+    ] = True,
+) -> None:
+    """Compare results: a tidy table, fits of predictivity against accuracy, figures, and a page to look around in."""
+    named = [each if Path(each).expanduser().exists() else str(named_result(each, None)) for each in results]
+    with progress_bar() as progress:
+        progress("reading results", 0, 1)
+        from brainscore_itmaps.study.compare import compare as compare_in_python
+
+        compared = compare_in_python(named, out, maps=maps, progress=progress)
+    _print(compared)
+
+
+def _print(compared: "Comparison") -> None:
+    from brainscore_itmaps.study.fits import sentences
+
+    rows = compared.table.rows
+    table = Table("network", "array", "window", "top-1", "score", "95 % interval")
+    for row in rows.sort_values("score", ascending=False).head(SHOWN).to_dict("records"):
+        random = f" ({row['weights']})" if row["weights"].startswith("random") else ""
+        accuracy, low = ("" if row[name] != row[name] else row[name] for name in ("imagenet_top1", "low"))
+        table.add_row(
+            f"{row['network']}{random}",
+            row["array"],
+            row["window"],
+            f"{accuracy:.1f}" if accuracy else "",
+            f"{row['score']:.3f}",
+            f"{low:.3f} to {row['high']:.3f}" if low != "" else "",
+        )
+    say(table)
+    if len(rows) > SHOWN:
+        say(f"           the best {SHOWN} of {len(rows)} rows")
+    for line in sentences(compared.findings):
+        say(f"fit        {line}")
+    pairs = compared.findings.pairs
+    for row in pairs.to_dict("records"):
+        q = "" if row["q_value"] != row["q_value"] else f", q {row['q_value']:.3g}"
+        say(f"gain       {row['network']}, {row['array']}: {row['difference']:+.3f} ({row['low']:+.3f} to "
+            f"{row['high']:+.3f}), p {row['p_value']:.3g}{q}")  # fmt: skip
+    for note in (*compared.table.troubles, *compared.findings.notes):
+        say(f"note       {note}")
+    if rows["simulated"].any():
+        say("recording  SIMULATED, no animal was recorded")
+    say(f"written    {compared.page} and {len(compared.files) - 1} files beside it")

@@ -1,0 +1,99 @@
+"""A study to compare: many named networks, SIMULATED, whose scores follow a planted edge and gain."""
+
+from dataclasses import replace
+
+import numpy as np
+from shown import scored
+
+from brainscore_itmaps.models.accuracy import timm_top1
+
+NAMES = (
+    "resnet50.a1_in1k",
+    "resnet18.a1_in1k",
+    "resnet34.a1_in1k",
+    "resnet101.a1_in1k",
+    "vit_base_patch16_224.augreg_in1k",
+    "vit_small_patch16_224.augreg_in21k_ft_in1k",
+    "swin_tiny_patch4_window7_224.ms_in1k",
+    "convnext_tiny.fb_in1k",
+    "efficientnet_b0.ra_in1k",
+    "vgg16.tv_in1k",
+    "levit_128.fb_dist_in1k",
+    "tf_efficientnet_b0.ap_in1k",
+)
+TWINS = ("resnet50", "vgg16")
+GAIN = 0.12
+
+
+def planted(names=NAMES, twins=TWINS, label="", window=(100, 250), seed=0):
+    """A result of each network, on the simulated recording."""
+    rng = np.random.default_rng(seed)
+    result = scored()
+    array = result.arrays[0]
+    pictures = rng.normal(0, 0.05, len(array.images))
+
+    def of(model, accuracy, score):
+        single = rng.normal(0, 0.02, len(array.images))
+        values = np.clip(score + pictures + single - single.mean() - pictures.mean(), 0.01, None) * array.ceiling
+        raw = float(values.mean())
+        own = replace(
+            array, window=window, image_value=values, raw=raw, score=raw / array.ceiling,
+            interval=(raw / array.ceiling - 0.04, raw / array.ceiling + 0.04), alignment=score + rng.normal(0, 0.02),
+        )  # fmt: skip
+        return replace(
+            result, model=model, weights=f"weights of {model}", weights_sha256=f"{abs(hash(model)):064x}"[:64],
+            imagenet_top1=accuracy, imagenet_top1_source="made up", label=label, arrays=(own,), raw=raw, score=own.score,
+            interval=own.interval, alignment=own.alignment,
+        )  # fmt: skip
+
+    def edge(accuracy):
+        return 0.5 - 0.002 * (accuracy - 77) ** 2
+
+    results = []
+    for name in names:
+        accuracy = timm_top1(name)[0] or 75.0
+        results.append(of(f"timm:{name}", accuracy, edge(accuracy) - rng.exponential(0.05)))
+    for twin in twins:
+        baseline = edge(76.0) - 0.1
+        results.append(of(f"{twin}_timm_baseline", 76.0, baseline))
+        results.append(of(f"harmonized_{twin}", 77.0, baseline + GAIN))
+    return results
+
+
+def in_windows(names=NAMES[:3], twins=TWINS):
+    """The same networks in three windows."""
+    return [
+        result
+        for number, window in enumerate(((50, 100), (100, 150), (150, 200)))
+        for result in planted(names, twins, label=f"{window[0]}-{window[1]}", window=window, seed=number)
+    ]
+
+
+def human(result, score):
+    """What human alignment of a network says, as it is written."""
+    return {
+        "model": result.model,
+        "weights": result.weights,
+        "weights_sha256": result.weights_sha256,
+        "benchmark": "ClickMe.alignment",
+        "benchmark_version": 1,
+        "score": score,
+        "interval": [score - 0.1, score + 0.1],
+        "raw": score * 0.6,
+        "ceiling": 0.6,
+        "reference_compat": False,
+    }
+
+
+def theirs(network, score, benchmark="MajajHong2015public.IT-pls", weights="pretrained"):
+    """What a benchmark of Brain-Score's own says, as it is written."""
+    return {
+        "model": network,
+        "benchmark": benchmark,
+        "weights": weights,
+        "score": score,
+        "raw": score * 0.8,
+        "ceiling": 0.8,
+        "error": 0.01,
+        "comment": None,
+    }
