@@ -41,9 +41,9 @@ def planted(names=NAMES, twins=TWINS, label="", window=(100, 250), seed=0):
             interval=(raw / array.ceiling - 0.04, raw / array.ceiling + 0.04), alignment=score + rng.normal(0, 0.02),
         )  # fmt: skip
         return replace(
-            result, model=model, weights=f"weights of {model}", weights_sha256=f"{abs(hash(model)):064x}"[:64],
-            imagenet_top1=accuracy, imagenet_top1_source="made up", label=label, arrays=(own,), raw=raw, score=own.score,
-            interval=own.interval, alignment=own.alignment,
+            result, model=model, weights=f"weights of {model}", weights_sha256=model.encode().hex().ljust(64, "0")[:64],
+            imagenet_top1=accuracy, imagenet_top1_source="made up", label=label, arrays=(own,), raw=raw,
+            score=own.score, interval=own.interval, alignment=own.alignment,
         )  # fmt: skip
 
     def edge(accuracy):

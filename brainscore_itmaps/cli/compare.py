@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from brainscore_itmaps.cli.results import named_result
 from brainscore_itmaps.cli.terminal import progress_bar, say
@@ -43,13 +43,13 @@ def _print(compared: "Comparison") -> None:
     from brainscore_itmaps.study.fits import sentences
 
     rows = compared.table.rows
-    table = Table("network", "array", "window", "top-1", "score", "95 % interval")
+    table = Table(Column("network", overflow="fold"), "array", "window", "top-1", "score", "95 % interval")
     for row in rows.sort_values("score", ascending=False).head(SHOWN).to_dict("records"):
         random = f" ({row['weights']})" if row["weights"].startswith("random") else ""
         accuracy, low = ("" if row[name] != row[name] else row[name] for name in ("imagenet_top1", "low"))
         table.add_row(
             f"{row['network']}{random}",
-            row["array"],
+            row["array"].removeprefix("Arcaro2020.").removesuffix("-simulated"),
             row["window"],
             f"{accuracy:.1f}" if accuracy else "",
             f"{row['score']:.3f}",

@@ -1,4 +1,4 @@
-"""The page of a study: a scatter whose points open the network's maps, a table that sorts and filters, fits, figures."""
+"""The page of a study: a scatter whose points open maps, a table that sorts and filters, fits, and figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from brainscore_itmaps.reporting.drawing import CYCLE
 from brainscore_itmaps.reporting.report import filled, text_of
 from brainscore_itmaps.reporting.study_figures import Lines
 
-WIDTH, HEIGHT, MARGIN = 640, 400, 52
+WIDTH, HEIGHT, MARGIN = 640, 400, 60
 SHOWN = {
     "network": "network",
     "group": "group",
@@ -116,6 +116,7 @@ def _panels(
         yield {
             "name": " ".join(dict.fromkeys(filter(None, (benchmark, array, asked)))),
             "left_out": len(own) - len(known),
+            "opens": any(pages.get(result) for result in known["result"]),
             "width": WIDTH,
             "height": HEIGHT,
             "margin": MARGIN,

@@ -112,18 +112,20 @@ def findings(table: StudyTable, draws: int = DRAWS) -> Findings:
     """
     fits: list[Fit] = []
     notes: list[str] = []
+    unfitted: list[str] = []
     for (*key, array), rows in _by_array(table.rows):
         known = rows[rows["imagenet_top1"].notna() & np.isfinite(rows["score"]) & (rows["group"] != HARMONIZED)]
         accuracy = known["imagenet_top1"].to_numpy(dtype=float)
         for which, places in ((ALL, np.arange(len(known))), (BEST, most_accurate(accuracy) if len(known) else [])):
             chosen = known.iloc[places]
-            if (differ := chosen["imagenet_top1"].nunique()) < FEWEST:
-                notes.append(
-                    f"{array}{_asked(key)}, {which}: no fit. It takes {FEWEST} accuracies of networks that are not "
-                    f"harmonized; here are {differ}."
-                )
+            if chosen["imagenet_top1"].nunique() < FEWEST:
+                unfitted.append(f"{array}{_asked(key)}, {which}")
             else:
                 fits.append(_fit(table, tuple(key), array, which, chosen, draws))
+    if unfitted:
+        notes.append(
+            f"No fit of {'; '.join(unfitted)}: it takes {FEWEST} different accuracies of networks that are not harmonized."
+        )
     pairs = _pairs(table, notes)
     return Findings(tuple(fits), pairs, tuple(notes))
 

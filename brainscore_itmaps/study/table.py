@@ -116,6 +116,8 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
             citations |= {CITE_HUMAN: None} if told["benchmark"] == HUMAN_ALIGNMENT else {}
     _add_human_alignment(rows)
     _add_accuracies(rows)
+    order = sorted(range(len(rows)), key=lambda place: _place(rows[place]))
+    rows, values = [rows[place] for place in order], [values[place] for place in order]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     troubles += _twice(frame)
     return StudyTable(
@@ -248,6 +250,12 @@ def _row_of_numbers(told: dict[str, Any]) -> dict[str, Any]:
         "reference_compat": bool(told.get("reference_compat", False)),
         "kind": KINDS[1] if human else KINDS[2],
     }
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Maps first; what is compared stands together, the best network on top."""
+    return (KINDS.index(row["kind"]), row["benchmark"], row["reference_compat"], row["asked"], row["array"] == MEAN,
+            row["array"], -row["score"], row["result"])  # fmt: skip
 
 
 def _same_weights(row: dict[str, Any]) -> tuple[str, str]:

@@ -1,0 +1,112 @@
+"""A comparison: everything that it writes, as somebody types it."""
+
+import json
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+from command_line import brainscore
+from studies import NAMES, human, in_windows, planted
+
+from brainscore_itmaps import compare
+from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.reporting.study_figures import accuracy_figure, gains_figure, relation_figure, temporal_figure
+from brainscore_itmaps.study.fits import findings
+from brainscore_itmaps.study.table import tidy_table
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    results = planted()
+    for number, result in enumerate(results + in_windows()):
+        if number < 2:
+            result.save(folder / "results")
+    (folder / "human.json").write_text(json.dumps(human(results[0], 0.4)))
+    given = [folder, *results[2:], *in_windows()]
+    return compare(given, folder / "out", maps=False, draws=20)
+
+
+def test_everything_is_written_with_its_data(compared):
+    folder = compared.page.parent
+    assert {"index.html", "table.csv", "table.parquet", "fits.csv", "pairs.csv"} <= {f.name for f in folder.iterdir()}
+    figures = {file.stem for file in (folder / "figures").glob("*.svg")}
+    for kind in ("accuracy", "alignment", "gains", "windows"):
+        assert f"{kind}--it_maps_simulated" in figures
+    for ending in ("pdf", "csv"):
+        assert {file.stem for file in (folder / "figures").glob(f"*.{ending}")} == figures
+    assert all(file.is_file() for file in compared.files)
+    assert "accuracy--it_maps_simulated--50-100" in figures
+    assert all("SIMULATED" in file.read_text() for file in (folder / "figures").glob("*it_maps_simulated*.svg"))
+
+
+def test_csv_and_parquet_hold_the_same_table(compared):
+    folder = compared.page.parent
+    stored = pd.read_parquet(folder / "table.parquet")
+    pd.testing.assert_frame_equal(stored, compared.table.rows)
+    written = pd.read_csv(folder / "table.csv", keep_default_na=False, na_values={"score": "", "imagenet_top1": ""})
+    for name in ("score", "imagenet_top1"):
+        pd.testing.assert_series_equal(written[name], stored[name])
+    assert list(written["network"]) == list(stored["network"])
+    fits = pd.read_csv(folder / "fits.csv")
+    assert set(fits["statistic"]) >= {"rank correlation", "slope of the edge's end"}
+
+
+def test_a_comparison_repeats_itself(compared, tmp_path):
+    again = compare([*planted(), *in_windows()], tmp_path, maps=False, draws=20)
+    mine = (again.page.parent / "figures" / "accuracy--it_maps_simulated.svg").read_bytes()
+    assert mine == (compared.page.parent / "figures" / "accuracy--it_maps_simulated.svg").read_bytes()
+    assert (
+        again.findings.fits_table()
+        .query("benchmark == 'it_maps_simulated'")
+        .equals(compared.findings.fits_table().query("benchmark == 'it_maps_simulated'"))
+    )
+
+
+def test_it_is_written_over_and_nothing_else_is(tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "mine.svg").write_text("mine")
+    for _ in range(2):
+        compare(planted(NAMES[:2], ()), tmp_path, draws=20)
+    assert (tmp_path / "figures" / "mine.svg").read_text() == "mine"
+    assert len(list((tmp_path / "maps").glob("*.html"))) == 2
+    with pytest.raises(UsageError, match="is a file"):
+        compare(planted(NAMES[:2], ()), tmp_path / "index.html")
+
+
+def test_words_of_a_figure_are_large_enough_and_its_points_are_those_of_the_table():
+    table = tidy_table([*planted(), *in_windows()])
+    rows = table.rows[table.rows["asked"] == ""]
+    pairs = findings(table, draws=20).pairs
+    figures = [
+        accuracy_figure(rows, {}, {"harmonized_vgg16": "vgg16_timm_baseline"}),
+        relation_figure(rows, "alignment", "alignment"),
+        temporal_figure(table.rows[table.rows["asked"] != ""]),
+        gains_figure(pairs[pairs["asked"] == ""]),
+    ]
+    for figure in figures:
+        texts = [text for text in figure.findobj(mpl.text.Text) if text.get_text().strip()]
+        assert min(text.get_fontsize() for text in texts) >= 7
+    drawn = {tuple(point) for line in figures[0].axes[0].lines for point in line.get_xydata()}
+    assert {tuple(row) for row in rows[["imagenet_top1", "score"]].to_numpy()} <= drawn
+    assert len(figures[2].axes[0].containers) == 7  # networks
+
+
+def test_as_somebody_types_it(tmp_path, own_home):
+    for result in planted():
+        result.save(tmp_path / "results")
+    done = brainscore("compare", tmp_path, "--out", tmp_path / "out", "--no-maps", COLUMNS="120")
+    assert done.returncode == 0, done.stderr
+    assert "fit        it_maps_simulated, all (14 networks): rho" in done.stdout
+    assert "gain       harmonized_resnet50" in done.stdout
+    assert "SIMULATED" in done.stdout
+    assert (tmp_path / "out" / "index.html").is_file()
+    assert not (tmp_path / "out" / "maps").exists()
+    for arguments, said in (
+        ([tmp_path / "out", "--out", tmp_path / "more"], "no results to compare"),
+        (["nothing", "--out", tmp_path / "more"], "There is no result 'nothing'"),
+    ):
+        refused = brainscore("compare", *arguments, COLUMNS="200")
+        assert refused.returncode == 2
+        assert said in refused.stderr
+        assert "Traceback" not in refused.stderr

@@ -1,0 +1,148 @@
+"""Results of every kind in one tidy table, and what is fitted and tested in it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import false_discovery_control, spearmanr
+from shown import scored, two_arrays
+from studies import GAIN, NAMES, human, in_windows, planted, theirs
+
+from brainscore_itmaps.errors import DataError, UsageError
+from brainscore_itmaps.metrics.inference import compare_networks
+from brainscore_itmaps.metrics.tradeoff import change_point, envelope
+from brainscore_itmaps.study.fits import BEST, findings
+from brainscore_itmaps.study.table import COLUMNS, MEAN, tidy_table
+
+
+def write(folder, name, told):
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(told))
+
+
+def test_a_row_says_what_its_result_says():
+    result = planted()[0]
+    rows = tidy_table([result]).rows
+    assert tuple(rows.columns) == COLUMNS
+    (row,) = rows.to_dict("records")
+    for name in ("imagenet_top1", "score", "raw", "alignment"):
+        assert row[name] == getattr(result, name)
+    assert (row["low"], row["high"]) == result.interval
+    assert (row["network"], row["group"], row["window"], row["simulated"]) == (result.model, "CNN", "100-250", True)
+    assert row["ceiling"] == result.arrays[0].ceiling
+    assert np.isnan(row["human_alignment"])
+
+
+def test_several_arrays_have_a_row_each_and_their_mean():
+    table = tidy_table([two_arrays()])
+    assert list(table.rows["array"]) == ["it_maps_simulated", "narrow", MEAN]
+    assert list(table.rows["simulated"]) == [True, False, True]
+    assert table.image_values[2] is None
+
+
+def test_every_kind_of_result_is_read_from_a_folder(tmp_path):
+    result = planted()[0]
+    result.save(tmp_path)
+    write(tmp_path, "human", human(result, 0.4))
+    write(tmp_path, "theirs", theirs(result.model, 0.5))
+    write(tmp_path, "random", theirs(result.model, 0.1, weights="random (seed 1)"))
+    write(tmp_path / "done", "record", {"network": "any"})
+    write(tmp_path, "failures", [1, 2])
+    (tmp_path / "cut.json").write_text('{"model": ')
+    table = tidy_table([tmp_path, str(tmp_path)])  # twice is once
+    assert list(table.rows["kind"]) == ["maps", "human", "brain-score", "brain-score"]
+    assert list(table.rows["imagenet_top1"])[:3] == [result.imagenet_top1] * 3
+    assert np.isnan(table.rows["imagenet_top1"].iloc[3])  # of random weights
+    assert list(table.rows["human_alignment"])[:2] == [0.4, 0.4]
+    assert len(table.troubles) == 1
+    assert "cut.json cannot be read" in table.troubles[0]
+    assert any("fel2022" in citation for citation in table.citations)
+
+
+def test_the_human_alignment_of_other_weights_is_not_taken(tmp_path):
+    result = planted()[0]
+    write(tmp_path, "human", human(result, 0.4) | {"weights_sha256": "of another"})
+    assert np.isnan(tidy_table([result, tmp_path]).rows["human_alignment"].iloc[0])
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no results to compare"):
+        tidy_table([tmp_path / "empty"])
+    write(tmp_path, "other", {"any": "thing"})
+    with pytest.raises(DataError, match="is no result"):
+        tidy_table([str(tmp_path / "other.json")])
+    with pytest.raises(DataError, match="cannot be read"):
+        tidy_table([tmp_path / "missing.json"])
+    write(tmp_path, "none", theirs("a", 0.5) | {"score": None})
+    with pytest.raises(DataError, match="tells of no score"):
+        tidy_table([tmp_path / "none.json"])
+
+
+def test_fits_are_those_of_the_metrics_over_networks_that_are_not_harmonized(rng):
+    table = tidy_table(planted())
+    (all_of_them, best) = findings(table, draws=20).fits
+    rows = table.rows[table.rows["group"] != "harmonized"]
+    x, y = rows["imagenet_top1"].to_numpy(), rows["score"].to_numpy()
+    assert all_of_them.networks == len(rows) == len(NAMES) + 2
+    assert all_of_them.rank.rho == spearmanr(x, y).statistic
+    assert all_of_them.point[:4] == change_point(x, y, rng, resamples=2)[:4]
+    np.testing.assert_array_equal(all_of_them.edge.coefficients, envelope(x, y, rng, resamples=2).coefficients)
+    assert all_of_them.over == "images and networks"
+    upper = rows[rows["imagenet_top1"] >= rows["imagenet_top1"].median()]
+    assert (best.which, best.networks) == (BEST, len(upper))
+    assert best.rank.rho == pytest.approx(spearmanr(upper["imagenet_top1"], upper["score"]).statistic)
+
+
+def test_of_scores_without_images_intervals_are_over_networks_alone(tmp_path):
+    for number, name in enumerate(NAMES):
+        write(tmp_path, f"theirs{number}", theirs(f"timm:{name}", 0.3 + 0.01 * number))
+    found = findings(tidy_table([tmp_path]), draws=20)
+    assert {fit.over for fit in found.fits} == {"networks"}
+    assert len(found.fits_table()) == 12
+    assert "not of the cloud" in " ".join(found.fits_table()["meaning"])
+
+
+def test_too_few_networks_are_not_fitted_and_it_is_said():
+    found = findings(tidy_table(planted(NAMES[:3], ())), draws=20)
+    assert found.fits == ()
+    assert "it takes 5 different accuracies" in found.notes[0]
+
+
+def test_pairs_are_tested_image_by_image_with_false_discoveries_held(rng):
+    table = tidy_table(in_windows())
+    pairs = findings(table, draws=20).pairs
+    singles, means = pairs[pairs["baseline"] != ""], pairs[pairs["baseline"] == ""]
+    assert len(singles) == 6
+    assert len(means) == 3
+    np.testing.assert_allclose(pairs["difference"], GAIN, atol=1e-9)
+    np.testing.assert_allclose(singles["q_value"], false_discovery_control(singles["p_value"]))
+    assert means["q_value"].isna().all()
+    first = singles.iloc[0]
+    rows = table.rows[table.rows["asked"] == first["asked"]]
+    shares = [
+        table.image_values[place] / table.image_ceilings[place].mean()
+        for name in (first["network"], first["baseline"])
+        for place in rows.index[rows["network"] == name]
+    ]
+    again = compare_networks(*shares, rng, resamples=20_000)
+    assert first["p_value"] == again.p_value  # all 2**14 swaps
+    assert first["low"] == pytest.approx(again.interval.low, abs=0.003)
+
+
+def test_a_network_that_is_there_with_two_layers_is_told():
+    one = scored()
+    other = type(one)(**(vars(one) | {"layer": "layer2"}))
+    (array,) = other.arrays
+    other = type(one)(
+        **(vars(other) | {"arrays": (type(array)(**(vars(array) | {"layer_of_image": ("layer2",) * 14})),)})
+    )
+    (trouble,) = tidy_table([one, other]).troubles
+    assert "is there 2 times" in trouble
+
+
+def test_the_table_is_plain(tmp_path):
+    rows = tidy_table(planted()).rows
+    assert set(rows.dtypes.astype(str)) <= {"float64", "object", "bool"}
+    assert isinstance(rows, pd.DataFrame)
