@@ -1,47 +1,15 @@
 """The page in a headless Chromium, with the network off."""
 
-import os
-import shutil
-import subprocess
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from browsers import browser, chromium, opened  # noqa: F401  # fixtures
 from shown import pictures, scored, two_arrays
 
 from brainscore_itmaps.reporting.report import comparison, report
 
 pytestmark = pytest.mark.slow
-
-INSTALL = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """Debian's, installed where that may be done: as root, on a machine with apt, unless ITMAPS_NO_INSTALL is set."""
-
-    def found():
-        return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-    if found() is None and os.geteuid() == 0 and shutil.which("apt-get") and not os.environ.get("ITMAPS_NO_INSTALL"):
-        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update", "-qq"], INSTALL):
-            with suppress(subprocess.TimeoutExpired):
-                subprocess.run(command, capture_output=True, check=False, timeout=180, env=quiet)
-    if found() is None:
-        pytest.skip("NO CHROMIUM HERE: NO REPORT WAS OPENED IN A BROWSER. Install it: apt-get install chromium")
-    return found()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -49,29 +17,6 @@ def file(tmp_path_factory):
     written = tmp_path_factory.mktemp("page") / "report.html"
     written.write_text(report(two_arrays(), [pictures(), pictures()]), encoding="utf-8")
     return written
-
-
-@pytest.fixture
-def opened(browser, file):
-    """Opens a file, with everything that went wrong in a list."""
-    contexts = []
-
-    def open_page(path=file, width=1280, **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        context.set_offline(True)
-        contexts.append(context)
-        page = context.new_page()
-        page.trouble = []
-        page.on("console", lambda message: page.trouble.append(message.text))
-        page.on("pageerror", lambda error: page.trouble.append(str(error)))
-        page.on("request", lambda asked: asked.url.startswith(("data:", "file:")) or page.trouble.append(asked.url))
-        page.goto(path.as_uri())
-        page.wait_for_load_state("load")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
 
 
 def part(page, name, array=0):
@@ -88,8 +33,8 @@ def said(page, array=0):
 
 
 @pytest.mark.parametrize(("image", "site"), [(0, None), (5, None), (5, 7)])
-def test_hovered_values_are_those_of_the_result(opened, image, site):
-    page, array = opened(), scored().arrays[0]
+def test_hovered_values_are_those_of_the_result(opened, image, site, file):  # noqa: F811
+    page, array = opened(file), scored().arrays[0]
     part(page, "thumbnails").locator("button").nth(image).click()
     if site is not None:
         part(page, "site").select_option(label=array.sites[site])
@@ -107,8 +52,8 @@ def test_hovered_values_are_those_of_the_result(opened, image, site):
     assert page.trouble == []
 
 
-def test_another_picture_changes_the_picture_and_both_maps(opened):
-    page = opened()
+def test_another_picture_changes_the_picture_and_both_maps(opened, file):  # noqa: F811
+    page = opened(file)
     names = ("overlay", "recorded", "predicted", "difference")
     page.wait_for_function("[...document.querySelectorAll('.thumbnails img')].every(image => image.complete)")
     before = {name: drawn(page, name) for name in names}
@@ -123,9 +68,9 @@ def test_another_picture_changes_the_picture_and_both_maps(opened):
     assert page.trouble == []
 
 
-def test_the_colours_are_where_the_values_are(opened):
+def test_the_colours_are_where_the_values_are(opened, file):  # noqa: F811
     """The brightest tile of the drawn map is the highest value of the recorded one, at its row and column."""
-    page, array = opened(), scored().arrays[0]
+    page, array = opened(file), scored().arrays[0]
     neural = array.neural[0].mean(axis=-1)
     lowest = np.unravel_index(neural.argmin(), neural.shape)
     pixel = "(canvas, [y, x]) => [...canvas.getContext('2d').getImageData((x + .5) * canvas.width / 17, "
@@ -133,8 +78,8 @@ def test_the_colours_are_where_the_values_are(opened):
     assert part(page, "recorded").evaluate(pixel, [int(place) for place in lowest]) == [68, 1, 84]  # viridis' first
 
 
-def test_the_keyboard_is_enough(opened):
-    page, array = opened(), scored().arrays[0]
+def test_the_keyboard_is_enough(opened, file):  # noqa: F811
+    page, array = opened(file), scored().arrays[0]
     part(page, "recorded").focus()
     page.keyboard.press("ArrowLeft")  # from the centre
     page.keyboard.press("ArrowUp")
@@ -151,8 +96,8 @@ def test_the_keyboard_is_enough(opened):
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_the_screen_and_can_be_read(opened, tmp_path, width, scheme):
-    page = opened(width=width, color_scheme=scheme)
+def test_the_page_fits_the_screen_and_can_be_read(opened, tmp_path, width, scheme, file):  # noqa: F811
+    page = opened(file, width=width, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     back, text = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
     brightness = [np.mean([float(value) for value in colour[4:-1].split(",")]) for colour in (back, text)]
@@ -161,8 +106,8 @@ def test_the_page_fits_the_screen_and_can_be_read(opened, tmp_path, width, schem
     assert len(page.screenshot(path=tmp_path / "page.png", full_page=True)) > 10_000
 
 
-def test_without_javascript_the_figures_and_numbers_are_there(opened):
-    page = opened(java_script_enabled=False)
+def test_without_javascript_the_figures_and_numbers_are_there(opened, file):  # noqa: F811
+    page = opened(file, java_script_enabled=False)
     assert page.locator(".browser").first.is_hidden()
     assert page.locator(".array").nth(1).is_visible()
     assert page.locator("figure img").count() == 6
@@ -170,15 +115,15 @@ def test_without_javascript_the_figures_and_numbers_are_there(opened):
     assert f"{scored().score:.3f}" in page.locator("header").inner_text()
 
 
-def test_it_prints_every_array(opened, tmp_path):
-    page = opened()
+def test_it_prints_every_array(opened, tmp_path, file):  # noqa: F811
+    page = opened(file)
     page.emulate_media(media="print")
     assert all(page.locator(".array").nth(number).is_visible() for number in (0, 1))
     assert page.locator(".browser").first.is_hidden()
     assert page.pdf(path=tmp_path / "page.pdf")[:4] == b"%PDF"
 
 
-def test_a_hostile_name_runs_nothing(opened, tmp_path):
+def test_a_hostile_name_runs_nothing(opened, tmp_path):  # noqa: F811
     name = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
     array = replace(scored().arrays[0], recording=name, images=tuple(f"{name}{number}" for number in range(14)))
     result = replace(scored(), model=name, arrays=(array,))

@@ -1,7 +1,7 @@
 """Figures of a study; each function takes rows of its table, returns a figure and saves nothing."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -103,7 +103,12 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
         for axis, (array, own) in zip(panels, timed.groupby("array", sort=False), strict=True):
             for key, part in own.groupby(names, sort=False):
                 number = order.index(key if len(names) > 1 else key[0])
-                line = part.groupby(["middle", "half"])["score"].quantile([0.25, 0.5, 0.75]).unstack().reset_index()
+                line = (
+                    part.groupby(["middle", "half"])["score"]
+                    .quantile(np.array([0.25, 0.5, 0.75]))
+                    .unstack()
+                    .reset_index()
+                )
                 bars = None if len(names) > 1 else [line[0.5] - line[0.25], line[0.75] - line[0.5]]
                 axis.errorbar(
                     line["middle"],
@@ -207,11 +212,11 @@ def _draw_arrows(axis: Axes, rows: pd.DataFrame, arrows: Mapping[str, str]) -> N
     for network, baseline in arrows.items():
         if network in by_name and baseline in by_name:
             ends = [(by_name[name]["imagenet_top1"], by_name[name]["score"]) for name in (network, baseline)]
-            axis.annotate("", *ends, arrowprops={"arrowstyle": "->", "color": "0.3", "linewidth": 0.8})
+            axis.annotate("", ends[0], ends[1], arrowprops={"arrowstyle": "->", "color": "0.3", "linewidth": 0.8})
 
 
 def _legend(figure: Figure, panels: list[Axes], notes: str, columns: int = 4) -> None:
-    labelled: dict[str, object] = {}
+    labelled: dict[str, Any] = {}
     for axis in panels:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             labelled.setdefault(label, handle)
@@ -225,7 +230,7 @@ def _notes(rows: pd.DataFrame, more: str = "") -> str:
     return "\n".join(filter(None, [SIMULATED if rows["simulated"].any() else "", more]))
 
 
-def _name(row: "pd.Series | Mapping[str, object]") -> str:
+def _name(row: Any) -> str:
     return f"{row['network']} ({row['weights']})" if str(row["weights"]).startswith("random") else str(row["network"])
 
 

@@ -108,7 +108,8 @@ def _panels(
     rows: pd.DataFrame, pages: Mapping[str, str], lines: Mapping[tuple[str, ...], Lines]
 ) -> Iterator[dict[str, Any]]:
     """A scatter for each benchmark, window and array of which two accuracies are known."""
-    for (benchmark, asked, array), own in rows.groupby(["benchmark", "asked", "array"], sort=False):
+    for key, own in rows.groupby(["benchmark", "asked", "array"], sort=False):
+        benchmark, asked, array = map(str, key)
         known = own[own["imagenet_top1"].notna() & np.isfinite(own["score"])]
         if known["imagenet_top1"].nunique() < 2:
             continue

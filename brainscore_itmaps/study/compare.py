@@ -115,7 +115,9 @@ def compare(
         drawn.append(_write_figure(folder, each, files))
     page = folder / PAGE
     notes = [*table.troubles, *troubles, *found.notes]
-    lines = {(str(fit.key[0]), str(fit.key[2]), fit.array): line for fit, line in _lines(found)}
+    lines: dict[tuple[str, ...], Lines] = {
+        (str(fit.key[0]), str(fit.key[2]), fit.array): line for fit, line in _lines(found)
+    }
     text = study_page(table.rows, pages, lines, found.fits_table(), found.pairs, notes, drawn, table.citations)
     with replacing(page, WHERE) as beside:
         beside.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -121,10 +122,11 @@ def findings(table: StudyTable, draws: int = DRAWS) -> Findings:
             if chosen["imagenet_top1"].nunique() < FEWEST:
                 unfitted.append(f"{array}{_asked(key)}, {which}")
             else:
-                fits.append(_fit(table, tuple(key), array, which, chosen, draws))
+                fits.append(_fit(table, tuple(key), str(array), which, chosen, draws))
     if unfitted:
         notes.append(
-            f"No fit of {'; '.join(unfitted)}: it takes {FEWEST} different accuracies of networks that are not harmonized."
+            f"No fit of {'; '.join(unfitted)}: it takes {FEWEST} different accuracies of networks that are not "
+            "harmonized."
         )
     pairs = _pairs(table, notes)
     return Findings(tuple(fits), pairs, tuple(notes))
@@ -197,8 +199,8 @@ def _rows(fit: Fit) -> Iterator[dict[str, object]]:
 
 def _pairs(table: StudyTable, notes: list[str]) -> pd.DataFrame:
     rng = np.random.default_rng(SEED)
-    told: list[dict[str, object]] = []
-    means: list[dict[str, object]] = []
+    told: list[dict[str, Any]] = []
+    means: list[dict[str, Any]] = []
     trained = ~table.rows["weights"].str.startswith("random")
     for (*key, array), rows in _by_array(table.rows[(table.rows["kind"] == KINDS[0]) & trained]):
         place_of = {network: place for place, network in zip(rows.index, rows["network"], strict=True)}
@@ -214,10 +216,10 @@ def _pairs(table: StudyTable, notes: list[str]) -> pd.DataFrame:
             shares = _share(table, place), _share(table, other)
             both.append(shares)
             told.append(_tested(key, network, baseline, array, *shares, rng))
-        if len(both) > 1 and len({len(first) for first, _ in both}) == 1:
-            mean = [np.mean([pair[side] for pair in both], axis=0) for side in (0, 1)]
-            means.append(_tested(key, TWINS.format(len(both)), "", array, *mean, rng))
-    q_values = control_false_discoveries([row["p_value"] for row in told]) if told else []
+        if len(both) > 1 and len({len(values) for values, _ in both}) == 1:
+            first, second = (np.mean([pair[side] for pair in both], axis=0) for side in (0, 1))
+            means.append(_tested(key, TWINS.format(len(both)), "", array, first, second, rng))
+    q_values = control_false_discoveries([row["p_value"] for row in told])
     rows_of = [row | {"q_value": q} for row, q in zip(told, q_values, strict=True)] + means
     return pd.DataFrame(rows_of, columns=[*SET, *PAIRED])
 
@@ -239,7 +241,7 @@ def _tested(
     first: NDArray[np.float64],
     second: NDArray[np.float64],
     rng: np.random.Generator,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     found = compare_networks(first, second, rng, resamples=20_000)
     return dict(zip(SET, key, strict=True)) | {
         "network": network,

@@ -152,6 +152,7 @@ def _read(
             except DataError as error:
                 if named:
                     raise
+                seen.add(name)
                 troubles.append(str(error))
                 continue
             if told is None and named:
@@ -287,11 +288,14 @@ def _twice(rows: pd.DataFrame) -> list[str]:
     """Networks that are there with several layers: fits count each."""
     maps = rows[(rows["kind"] == KINDS[0]) & (rows["array"] != MEAN)]
     several = maps.groupby([*SET, "array", "network", "weights"], sort=False)["layer"].agg(list)
-    return [
-        f"{key[-2]} is there {len(layers)} times on {key[-3]} ({', '.join(layers)}): every time counts as a network."
-        for key, layers in several.items()
-        if len(layers) > 1
-    ]
+    troubles = []
+    for key, layers in several.items():
+        *_, array, network, _ = tuple(key)  # type: ignore[arg-type]
+        if len(layers) > 1:
+            troubles.append(
+                f"{network} is there {len(layers)} times on {array} ({', '.join(layers)}): each time counts as a network."
+            )
+    return troubles
 
 
 def _all(troubles: Sequence[str]) -> str:
