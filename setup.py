@@ -61,6 +61,7 @@ package_data = {
         "models/*.json",
         "models/*.csv",
         "reporting/templates/*",
+        "study/*.json",
         "study/named/*.toml",
     ]
 }

@@ -19,6 +19,7 @@ from brainscore_itmaps.cli.results import results
 from brainscore_itmaps.cli.score import score
 from brainscore_itmaps.cli.sweep import sweep
 from brainscore_itmaps.cli.terminal import errors
+from brainscore_itmaps.cli.verify_real import verify_real
 from brainscore_itmaps.errors import InstallationError, ItMapsError
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.command()(score)
 app.command()(report)
 app.command()(sweep)
 app.command()(compare)
+app.command("verify-real")(verify_real)
 app.command()(harmonize)
 app.command()(doctor)
 app.command()(link)

@@ -290,11 +290,10 @@ def _twice(rows: pd.DataFrame) -> list[str]:
     several = maps.groupby([*SET, "array", "network", "weights"], sort=False)["layer"].agg(list)
     troubles = []
     for key, layers in several.items():
-        *_, array, network, _ = tuple(key)  # type: ignore[arg-type]
+        array, network = np.array(key, dtype=object)[-3:-1]
         if len(layers) > 1:
-            troubles.append(
-                f"{network} is there {len(layers)} times on {array} ({', '.join(layers)}): each time counts as a network."
-            )
+            times = f"{len(layers)} times on {array} ({', '.join(layers)})"
+            troubles.append(f"{network} is there {times}: each time counts as a network.")
     return troubles
 
 

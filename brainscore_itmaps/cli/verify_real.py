@@ -1,0 +1,96 @@
+"""`brainscore verify-real`: the real recordings, and our numbers beside the published ones."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column, Table
+
+from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
+from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.files import refuse_unwritable, replacing
+
+if TYPE_CHECKING:
+    from brainscore_itmaps.study.verify import Verification
+
+
+def verify_real(
+    networks: Annotated[
+        str | None, typer.Option(help="Networks with commas between them; by default a few with published numbers.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps; auto takes a GPU where there is one.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Check the real recordings, and print our numbers beside the published ones with what may explain a difference."""
+    if out is not None:
+        refuse_unwritable(out.expanduser())
+    from brainscore_itmaps.bridge.names import refuse_unknown
+
+    asked = [name.strip() for name in networks.split(",") if name.strip()] if networks is not None else None
+    if asked == []:
+        raise UsageError("--networks names none.", "For example --networks timm:resnet50.tv_in1k.")
+    for name in asked or []:
+        refuse_unknown(name, None)
+    with progress_bar() as progress:
+        progress("starting torch", 0, 1)
+        from brainscore_itmaps.study.verify import NETWORKS, verify
+
+        found = verify(asked or NETWORKS, device=device, progress=progress)
+    told = _finite(found.to_dict())
+    if out is not None:
+        with replacing(out.expanduser()) as beside:
+            print_json(told, beside)
+    if as_json:
+        print_json(told)
+    else:
+        _print(found)
+        if out is not None:
+            say(f"written    {out}")
+
+
+def _finite(told: dict[str, object]) -> dict[str, object]:
+    """JSON knows no NaN: what was not published is null."""
+    numbers = told["numbers"]
+    assert isinstance(numbers, tuple | list)
+    return told | {"numbers": [n | {"published": None if n["published"] != n["published"] else n["published"]}
+                               for n in numbers]}  # fmt: skip
+
+
+def _print(found: "Verification") -> None:
+    if found.simulated:
+        say("SIMULATED: this archive is a stand-in, no animal was recorded. Nothing can agree with published numbers.")
+    say(f"archive    sha256 {found.sha256}")
+    checks = Table("array", "what", "published", "here", "", title="structure", title_justify="left")
+    for check in found.checks:
+        checks.add_row(check.array, check.what, check.expected, check.found, "agrees" if check.agrees else "DIFFERS")
+    say(checks)
+    table = Table(
+        Column("network", overflow="fold"),
+        "array",
+        "window",
+        Column("layer", overflow="fold"),
+        *(Column(name, justify="right") for name in ("published", "ours", "difference")),
+        "",
+        title="not divided by ceilings; choices of the published code",
+        title_justify="left",
+    )
+    for each in found.numbers:
+        known = each.published == each.published
+        table.add_row(
+            each.network.removeprefix("timm:") or "ceiling",
+            each.array,
+            each.window.removeprefix("followup_").replace("_", "-"),
+            each.published_layer or ("best block" if each.network else ""),
+            f"{each.published:.3f}" if known else "",
+            "" if each.ours is None else f"{each.ours:.3f}",
+            f"{each.ours - each.published:+.3f}" if known and each.ours is not None else "",
+            each.verdict,
+        )
+    say(table)
+    for reason in dict.fromkeys(f"{each.network}: {each.reason}" for each in found.numbers if each.reason):
+        say(f"not run    {reason}")
+    for reason in found.reasons:
+        say(f"may be     {reason}")
+    for source in dict.fromkeys(each.source for each in found.numbers):
+        say(f"source     {source}")

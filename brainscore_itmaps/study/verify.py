@@ -1,0 +1,298 @@
+"""For the owner of the real recordings: are they what was published, and do our numbers agree with the published?"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.bridge.score import score
+from brainscore_itmaps.data.arcaro2020 import ARRAYS, PICTURES, Array
+from brainscore_itmaps.data.load import load_recording
+from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.errors import DataError, ItMapsError, one_line
+from brainscore_itmaps.metrics.ceiling import reference_ceiling
+from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.progress import Report, silent
+
+NETWORKS = ("harmonized_resnet50", "timm:resnet50.tv_in1k", "timm:vgg16.tv_in1k", "timm:efficientnet_b0.ra_in1k")
+"""Asked by default; published numbers are known of :data:`published_networks`."""
+SAME, CLOSE = 0.001, 0.02
+SITES = {"monkey1_PL": 32, "monkey1_ML": 31, "monkey2_ML": 32}
+RATES = {"monkey1_PL": (66.0, 231.0), "monkey1_ML": (15.0, 135.0), "monkey2_ML": (19.0, 137.0)}
+PEAKS = {"monkey1_PL": 84.0, "monkey1_ML": 157.0, "monkey2_ML": 186.0}
+BETWEEN_SITES = (0.45, 0.85)
+STEP = 40
+LOOKED_AT = 280
+REASONS = {
+    "all": (
+        "orientation: both axes of the maps are reversed, as published; `brainscore data orient` shows whether that "
+        "lies right on the pictures",
+        "windows are half-open here: 131-170 ms counted from 1 is [130, 170)",
+        "the file of the recordings may be another release: compare its sha256 with that of `brainscore data info`",
+    ),
+    "published": (
+        "the published loader cuts the channels at 33, so that PL has a site of ML; this is repeated here",
+        "its pictures are divided by the mean where the standard deviation is meant; this is repeated here",
+        "add_15 is the last sum before its ReLU; layer4.2 is read after it (the published activation_48)",
+        "scikit-learn 1.3 turned the coefficients that the published code multiplies with; those before are meant here",
+    ),
+    "own": (
+        "the code of the follow-up is not public: how it resized, averaged and scaled is taken to be as before",
+        "where no layer is published, the best block on the very pictures is taken here; the published one is the best "
+        "of all modules, and so as good or better",
+        "timm's weights of a tag can be replaced; the result names their hash",
+    ),
+}
+"""What may explain a difference: always, with the published loader, with the follow-up."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property of a recording.
+
+    Attributes
+    ----------
+    array, what : str
+    expected, found : str
+    agrees : bool
+    """
+
+    array: str
+    what: str
+    expected: str
+    found: str
+    agrees: bool
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A published number and ours.
+
+    Attributes
+    ----------
+    what : "ceiling" or "predictivity"
+        Not divided by the ceiling.
+    array, window, network, layer, published_layer : str
+    published : float
+    source : str
+    loaded : "published" or "own"
+        Whether the recording is read as the published loader does, or with its sites in their arrays.
+    ours : float or None
+    verdict : str
+        "same", "close", "differs"; "not run"; "simulated", where agreement would mean nothing.
+    reason : str
+        Why it was not run.
+    """
+
+    what: str
+    array: str
+    window: str
+    network: str
+    layer: str
+    published_layer: str
+    published: float
+    source: str
+    loaded: str
+    ours: float | None
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was checked and compared.
+
+    Attributes
+    ----------
+    simulated : bool
+        The archive is a stand-in; no animal was recorded.
+    sha256 : str
+        Of the archive.
+    checks : tuple of Check
+    numbers : tuple of Beside
+    """
+
+    simulated: bool
+    sha256: str
+    checks: tuple[Check, ...]
+    numbers: tuple[Beside, ...]
+
+    @property
+    def reasons(self) -> list[str]:
+        """What may explain the differences that there are."""
+        kinds = {"own", "published"} & {each.loaded for each in self.numbers if each.verdict == "differs"}
+        return [reason for kind in ("all", *sorted(kinds)) for reason in REASONS[kind]] if kinds else []
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self) | {"reasons": self.reasons}
+
+
+def published_numbers() -> list[dict[str, Any]]:
+    """What was published of these recordings, number by number, with its source."""
+    text = (files("brainscore_itmaps.study") / "published.json").read_text(encoding="utf-8")
+    numbers: list[dict[str, Any]] = json.loads(text)
+    return numbers
+
+
+def published_networks() -> list[str]:
+    """Networks of which numbers were published."""
+    return list(dict.fromkeys(each["network"] for each in published_numbers() if each["network"]))
+
+
+def verify(
+    networks: Sequence[str | Network] = NETWORKS, *, device: str = "auto", progress: Report = silent
+) -> Verification:
+    """Check the recordings' structure, and put our numbers beside the published ones.
+
+    Parameters
+    ----------
+    networks : sequence of str or Network
+        Those of which nothing was published are scored under the follow-up's windows, with nothing beside them.
+    device : str
+        As for :func:`brainscore_itmaps.score`.
+    progress : callable
+        Told (what is being done, steps done, steps in all).
+
+    Raises
+    ------
+    DataError, InstallationError
+        When the recordings cannot be had or read. A network that cannot be scored is reported instead.
+    """
+    checks: list[Check] = []
+    recordings: dict[str, Recording] = {}
+    for number, array in enumerate(ARRAYS.values()):
+        progress(f"checking {array.name}", number, len(ARRAYS))
+        recordings[array.name] = load_recording(array.name, progress=progress)
+        checks += structure(array, recordings[array.name])
+    simulated = any(recording.simulated for recording in recordings.values())
+    named = {network if isinstance(network, str) else network.name: network for network in networks}
+    asked = [each for each in published_numbers() if not each["network"] or each["network"] in named]
+    asked += [each for name in named if name not in published_networks() for each in _unpublished(name)]
+    numbers = []
+    for number, each in enumerate(asked):
+        progress(f"{each['network'] or 'ceiling'} on {each['array']}", number, len(asked))
+        numbers.append(_beside(each, named.get(each["network"]), simulated, device))
+    sha256 = next(iter(recordings.values())).sha256
+    return Verification(simulated, sha256, tuple(checks), tuple(numbers))
+
+
+def structure(array: Array, recording: Recording) -> list[Check]:
+    """Hold a recording to what is published of it.
+
+    Parameters
+    ----------
+    array : Array
+    recording : Recording
+        In eLife's window.
+    """
+    shape = (PICTURES, array.positions, array.positions, SITES[array.name])
+    means = recording.maps.mean(axis=(0, 1, 2))
+    low, high = RATES[array.name]
+    course = _time_course(array)
+    peak = max(course, key=lambda moment: course[moment])
+    between = _between_sites(recording.maps)
+    sizes = sorted({_size(file) for file in recording.images})
+    lasts = max(course) + STEP
+    return [
+        Check(
+            array.name, "maps (image, y, x, site)", str(shape), str(recording.maps.shape), recording.maps.shape == shape
+        ),
+        Check(array.name, "sites left out", "none", ", ".join(recording.dropped) or "none", not recording.dropped),
+        Check(
+            array.name,
+            "mean of each site",
+            f"about {low:g} to {high:g} spikes/s",
+            f"{means.min():.3g} to {means.max():.3g}",
+            bool(0.2 * low < np.median(means) < 2 * high),
+        ),
+        Check(array.name, "time", f"{LOOKED_AT} ms or more", f"{lasts} ms or more", lasts >= LOOKED_AT),
+        Check(
+            array.name,
+            "largest mean response",
+            f"about {PEAKS[array.name]:g} ms",
+            f"{peak}-{peak + STEP} ms",
+            abs(peak + STEP / 2 - PEAKS[array.name]) <= STEP,
+        ),
+        Check(
+            array.name,
+            "median r between maps of two sites",
+            "0.55 to 0.75",
+            f"{between:.2f}",
+            BETWEEN_SITES[0] <= between <= BETWEEN_SITES[1],
+        ),
+        Check(array.name, "pictures", str(PICTURES), f"{len(recording.images)}, {', '.join(sizes)} pixels", True),
+    ]
+
+
+def _time_course(array: Array) -> dict[int, float]:
+    """Mean response in steps, by their beginning, as far as the recording goes."""
+    course: dict[int, float] = {}
+    for start in range(0, LOOKED_AT, STEP):
+        try:
+            course[start] = float(load_recording(array.name, (start, start + STEP)).maps.mean())
+        except DataError:  # it ends before
+            break
+    if not course:
+        raise DataError(f"{array.name} cannot be read from its first {STEP} ms.", "Bring the files as published.")
+    return course
+
+
+def _between_sites(maps: NDArray[np.float64]) -> float:
+    """Median over pairs of sites and images of Pearson r between their maps."""
+    found = []
+    for image in maps.reshape(len(maps), -1, maps.shape[-1]):
+        with np.errstate(invalid="ignore"):
+            pairs = np.corrcoef(image.T)[np.triu_indices(image.shape[-1], 1)]
+        found.append(np.nanmedian(pairs))
+    return float(np.mean(found))
+
+
+def _size(file: Any) -> str:
+    from PIL import Image
+
+    with Image.open(file) as picture:
+        return f"{picture.width} x {picture.height}"
+
+
+def _unpublished(network: str) -> list[dict[str, Any]]:
+    """What is asked of a network of which nothing was published: what was asked of the others."""
+    pattern = [each for each in published_numbers() if each["network"] == "timm:resnet50.tv_in1k"]
+    return [each | {"network": network, "layer": "", "published_layer": "", "published": np.nan} for each in pattern]
+
+
+def _beside(each: dict[str, Any], network: str | Network | None, simulated: bool, device: str) -> Beside:
+    ours, reason = None, ""
+    try:
+        ours = _ours(each, network, device)
+    except ItMapsError as error:
+        reason = str(error)
+    except Exception as error:  # of a network: the others are still compared
+        reason = f"{type(error).__name__}: {one_line(error)}."
+    return Beside(**each, ours=ours, verdict=_verdict(each["published"], ours, simulated), reason=reason)
+
+
+def _ours(each: dict[str, Any], network: str | Network | None, device: str) -> float:
+    published = each["loaded"] == "published"
+    recording = load_recording(
+        each["array"], each["window"], orientation="flip_both" if not published else None, reference_compat=published
+    )
+    if network is None:
+        return float(reference_ceiling(recording.maps).mean())
+    layers = [each["layer"]] if each["layer"] else "all"
+    return score(network, recording, layers, reference_compat=True, device=device).raw
+
+
+def _verdict(published: float, ours: float | None, simulated: bool) -> str:
+    if ours is None:
+        return "not run"
+    if simulated:
+        return "simulated"
+    if np.isnan(published):
+        return "not published"
+    difference = abs(ours - published)
+    return "same" if difference <= SAME else "close" if difference <= CLOSE else "differs"

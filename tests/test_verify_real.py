@@ -1,0 +1,111 @@
+"""The real recordings beside the published numbers; here on a SIMULATED archive of the published layout."""
+
+import json
+import math
+
+import pytest
+from command_line import brainscore
+
+from brainscore_itmaps import load_model, load_recording, score
+from brainscore_itmaps.data import sources
+from brainscore_itmaps.metrics.ceiling import reference_ceiling
+from brainscore_itmaps.study import verify as verification
+from brainscore_itmaps.study.verify import Beside, Verification, published_networks, published_numbers, verify
+
+
+def found_in(**wanted):
+    return [n["published"] for n in published_numbers() if all(n[name] == value for name, value in wanted.items())]
+
+
+def test_the_published_numbers_are_those_of_the_paper_and_its_follow_up():
+    assert found_in(what="ceiling", window="tutorial") == [0.78930, 0.69663, 0.61346]
+    assert found_in(what="ceiling", array="monkey2_ML")[:5] == [0.6102, 0.6363, 0.8338, 0.8657, 0.8590]
+    assert found_in(network="harmonized_resnet50", published_layer="add_15") == [0.41487, 0.31852]
+    assert found_in(network="timm:vgg16.tv_in1k") == [0.343, 0.398, 0.291, 0.300]
+    assert len(published_networks()) == 10
+    assert {n["loaded"] for n in published_numbers() if n["window"] == "tutorial"} == {"published"}
+    assert all("2023" in n["source"] or "2025" in n["source"] for n in published_numbers())
+
+
+@pytest.mark.slow
+def test_ours_stand_beside_the_published_ones_and_a_simulated_archive_agrees_with_nothing(
+    own_home, long_stand_in, monkeypatch
+):
+    sources.fetch(file=long_stand_in)
+    monkeypatch.setattr(verification, "STEP", 140)
+    network = load_model("timm:test_resnet", "random", seed=1)
+    pattern = {"published_layer": "", "published": 0.5, "source": "made up for this test"}
+    ceiling = {"what": "ceiling", "network": "", "layer": ""} | pattern
+    scored = {"what": "predictivity", "array": "monkey2_ML", "window": "followup_171_210", "loaded": "own"} | pattern
+    numbers = [
+        ceiling | {"array": "monkey1_ML", "window": "followup_131_170", "loaded": "own"},
+        ceiling | {"array": "monkey1_PL", "window": "tutorial", "loaded": "published"},
+        scored | {"network": network.name, "layer": "layer3"},
+        scored | {"network": network.name, "layer": "nothing"},
+    ]
+    monkeypatch.setattr(verification, "published_numbers", lambda: numbers)
+    found = verify([network], device="cpu")
+    assert found.simulated
+    assert {each.array for each in found.checks} == {"monkey1_PL", "monkey1_ML", "monkey2_ML"}
+    shapes = [each.found for each in found.checks if each.what.startswith("maps")]
+    assert shapes == ["(14, 17, 17, 32)", "(14, 17, 17, 31)", "(14, 9, 9, 32)"]
+    own, published, compared, failed = found.numbers
+    assert own.ours == reference_ceiling(load_recording("monkey1_ML", (130, 170)).maps).mean()
+    assert (
+        published.ours == reference_ceiling(load_recording("monkey1_PL", "tutorial", reference_compat=True).maps).mean()
+    )
+    expected = score(network, load_recording("monkey2_ML", (170, 210)), "layer3", reference_compat=True, device="cpu")
+    assert compared.ours == expected.raw
+    assert (failed.ours, failed.verdict) == (None, "not run")
+    assert "has no layer 'nothing'" in failed.reason
+    assert {each.verdict for each in (own, published, compared)} == {"simulated"}
+    assert found.reasons == []
+
+
+@pytest.mark.parametrize(
+    ("published", "ours", "simulated", "verdict"),
+    [
+        (0.5, 0.5005, False, "same"),
+        (0.5, 0.515, False, "close"),
+        (0.5, 0.55, False, "differs"),
+        (0.5, 0.5, True, "simulated"),
+        (0.5, None, True, "not run"),
+        (math.nan, 0.5, False, "not published"),
+    ],
+)
+def test_verdicts(published, ours, simulated, verdict):
+    assert verification._verdict(published, ours, simulated) == verdict
+
+
+def test_a_difference_comes_with_what_may_explain_it():
+    def differing(loaded):
+        number = Beside("ceiling", "monkey1_ML", "", "", "", "", 0.5, "", loaded, 0.6, "differs", "")
+        return " ".join(Verification(False, "", (), (number,)).reasons)
+
+    assert "orientation" in differing("own")
+    assert "not public" in differing("own")
+    assert "channels at 33" in differing("published")
+    assert "channels at 33" not in differing("own")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--networks", "efficientnet_lite9"], 4, "Did you mean"),
+        (["--networks", ","], 2, "names none"),
+        (["--networks", "efficientnet_lite0"], 3, "are not here"),
+        (["--out", "/proc/none/any.json"], 5, "Cannot write"),
+    ],
+)
+def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, said):
+    done = brainscore("verify-real", *arguments, ITMAPS_OFFLINE="1", COLUMNS="200")
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_not_published_is_null_in_json():
+    from brainscore_itmaps.cli.verify_real import _finite
+
+    told = _finite({"numbers": [{"published": math.nan}, {"published": 0.5}]})
+    assert json.dumps(told, allow_nan=False) == '{"numbers": [{"published": null}, {"published": 0.5}]}'
