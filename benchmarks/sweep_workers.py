@@ -50,7 +50,5 @@ if __name__ == "__main__":
     runs = len(STUDY["network"]) * len(STUDY["windows"])
     print(f"{len(STUDY['network'])} networks, {runs} runs, {cores} cores; best of {times}")
     for name, swept in best.items():
-        ratio = swept.seconds / best["2 workers"].seconds
-        print(
-            f"{name:22} {swept.seconds:6.1f} s   {swept.peak_bytes / 1e9:.2f} GB a worker   2 workers are {ratio:.2f} x"
-        )
+        ratio, memory = swept.seconds / best["2 workers"].seconds, swept.peak_bytes / 1e9
+        print(f"{name:22} {swept.seconds:6.1f} s   {memory:.2f} GB a worker   2 workers are {ratio:.2f} x as fast")
