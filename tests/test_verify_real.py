@@ -33,14 +33,14 @@ def test_ours_stand_beside_the_published_ones_and_a_simulated_archive_agrees_wit
 ):
     sources.fetch(file=long_stand_in)
     monkeypatch.setattr(verification, "STEP", 140)
-    network = load_model("timm:test_resnet", "random", seed=1)
+    network = load_model("efficientnet_lite0", "random", seed=1)
     pattern = {"published_layer": "", "published": 0.5, "source": "made up for this test"}
     ceiling = {"what": "ceiling", "network": "", "layer": ""} | pattern
     scored = {"what": "predictivity", "array": "monkey2_ML", "window": "followup_171_210", "loaded": "own"} | pattern
     numbers = [
         ceiling | {"array": "monkey1_ML", "window": "followup_131_170", "loaded": "own"},
         ceiling | {"array": "monkey1_PL", "window": "tutorial", "loaded": "published"},
-        scored | {"network": network.name, "layer": "layer3"},
+        scored | {"network": network.name, "layer": "blocks.2"},
         scored | {"network": network.name, "layer": "nothing"},
     ]
     monkeypatch.setattr(verification, "published_numbers", lambda: numbers)
@@ -51,10 +51,9 @@ def test_ours_stand_beside_the_published_ones_and_a_simulated_archive_agrees_wit
     assert shapes == ["(14, 17, 17, 32)", "(14, 17, 17, 31)", "(14, 9, 9, 32)"]
     own, published, compared, failed = found.numbers
     assert own.ours == reference_ceiling(load_recording("monkey1_ML", (130, 170)).maps).mean()
-    assert (
-        published.ours == reference_ceiling(load_recording("monkey1_PL", "tutorial", reference_compat=True).maps).mean()
-    )
-    expected = score(network, load_recording("monkey2_ML", (170, 210)), "layer3", reference_compat=True, device="cpu")
+    as_published = load_recording("monkey1_PL", "tutorial", reference_compat=True)
+    assert published.ours == reference_ceiling(as_published.maps).mean()
+    expected = score(network, load_recording("monkey2_ML", (170, 210)), "blocks.2", reference_compat=True, device="cpu")
     assert compared.ours == expected.raw
     assert (failed.ours, failed.verdict) == (None, "not run")
     assert "has no layer 'nothing'" in failed.reason

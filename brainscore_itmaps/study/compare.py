@@ -5,9 +5,9 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.pictures import pictures_of
@@ -58,7 +58,7 @@ class Comparison:
 class _Figure:
     stem: str
     text: str
-    figure: Figure
+    figure: Any
     data: pd.DataFrame
 
 
