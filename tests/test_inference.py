@@ -121,3 +121,13 @@ def test_false_discoveries_are_controlled_by_the_textbook_s_steps():
     p_values = np.array([0.01, 0.04, 0.03, np.nan, 0.5])
     np.testing.assert_allclose(control_false_discoveries(p_values), [0.04, 0.16 / 3, 0.16 / 3, np.nan, 0.5])
     assert np.isnan(control_false_discoveries([np.nan])).all()
+
+
+def test_the_interval_of_a_difference_covers_it_as_often_as_it_says():
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(300):
+        baseline = rng.normal(size=14)
+        interval = compare_networks(baseline + rng.normal(0.3, 1, 14), baseline, rng, resamples=999).interval
+        covered += interval.low <= 0.3 <= interval.high
+    assert 0.915 * 300 <= covered <= 0.985 * 300

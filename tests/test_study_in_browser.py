@@ -17,7 +17,7 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     results = planted((*NAMES[:3], NAMES[4]))
     (folder / "human.json").write_text(json.dumps(human(results[0], 0.4)))
-    return compare([folder, *results, *in_windows(NAMES[:1], ())], folder / "out", draws=20)
+    return compare([folder, *results, *in_windows(NAMES[:2], ())], folder / "out", draws=20)
 
 
 def shown(page):

@@ -5,9 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
+from scipy.stats import norm, spearmanr
+from scipy.stats import t as student
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.tradeoff import change_point, envelope, pareto_front
+from brainscore_itmaps.metrics.inference import expansion
+from brainscore_itmaps.metrics.tradeoff import (
+    change_point,
+    envelope,
+    most_accurate,
+    pareto_front,
+    rank_correlation,
+    scores_over_images,
+)
 
 
 def broken(x, at=0.75, before=0.4, after=-1.2):
@@ -103,3 +113,76 @@ def test_networks_that_cannot_be_fitted_are_refused(accuracy, predictivity, said
             fit(accuracy, predictivity, rng)
     with pytest.raises(ArrayError, match="quantile is 1"):
         envelope(np.arange(6.0), np.arange(6.0), rng, quantile=1)
+
+
+def test_the_rank_correlation_is_scipy_s_and_its_interval_holds_it(rng):
+    accuracy = rng.uniform(size=40)
+    predictivity = accuracy + rng.normal(0, 0.3, 40)
+    found, expected = rank_correlation(accuracy, predictivity, rng, 300), spearmanr(accuracy, predictivity)
+    assert (found.rho, found.p_value, found.networks) == (expected.statistic, expected.pvalue, 40)
+    assert found.interval.low < found.rho < found.interval.high
+    assert np.isnan(rank_correlation(accuracy, np.ones(40), rng, 10).rho)
+    with pytest.raises(ArrayError, match="at least 3"):
+        rank_correlation(accuracy[:2], predictivity[:2], rng)
+
+
+def test_images_drawn_again_shift_all_networks_alike(rng):
+    """Hard and easy pictures, and nothing else: every draw moves all networks by the same."""
+    accuracy, pictures = rng.uniform(60, 90, 12), rng.normal(0.5, 0.1, 14)
+    values = pictures + 0.01 * (accuracy - 75)[:, None]
+    drawn = scores_over_images(values, np.ones(14), accuracy, rng, 4000)
+    change = drawn - values.mean(axis=1)
+    np.testing.assert_allclose(change, change[:, :1] + np.zeros(12), atol=1e-12)
+    assert change.std() == pytest.approx(expansion(14) * pictures.std() / np.sqrt(14), rel=0.05)
+
+
+def test_what_an_image_gives_to_single_networks_is_not_counted_again(rng):
+    accuracy = rng.uniform(60, 90, 200)
+    values = 0.5 + rng.normal(0, 0.1, (200, 14))
+    drawn = scores_over_images(values, np.ones(14), accuracy, rng, 500)
+    alone = 0.1 / np.sqrt(14)
+    assert (drawn - values.mean(axis=1)).std() < 0.25 * alone
+
+
+def test_fits_take_the_scores_that_were_drawn(rng):
+    accuracy = rng.uniform(0.5, 0.9, 30)
+    truth = broken(accuracy)
+    drawn = truth + np.array([0.0, 1.0])[:, None] * accuracy  # half of the draws are steeper by 1
+    found = change_point(accuracy, truth, rng, drawn=np.repeat(drawn, 30, axis=0))
+    assert found.before_interval.low == pytest.approx(0.4)
+    assert found.before_interval.high == pytest.approx(1.4)
+    with pytest.raises(ArrayError, match="one row of scores a draw"):
+        envelope(accuracy, truth, rng, drawn=drawn[:, 1:])
+
+
+def test_the_edge_ends_with_the_slope_that_was_planted(rng):
+    accuracy = np.linspace(60, 90, 200)
+    edge = 0.5 - 0.001 * (accuracy - 75) ** 2
+    found = envelope(accuracy, edge - np.where(np.arange(200) % 2, 0.1, 0.0), rng, resamples=40)
+    assert (found.peak, found.height) == (pytest.approx(75), pytest.approx(0.5))
+    assert found.end_slope == pytest.approx(-0.002 * 15)
+    assert found.end_slope_interval.low <= found.end_slope + 1e-9
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), number=st.integers(1, 40))
+def test_the_most_accurate_half_is_above_the_median(seed, number):
+    accuracy = np.round(np.random.default_rng(seed).uniform(size=number), 1)
+    kept = most_accurate(accuracy)
+    assert {*kept} == {place for place in range(number) if accuracy[place] >= np.median(accuracy)}
+
+
+def test_values_that_do_not_fit_are_refused(rng):
+    for values, ceilings, accuracy in (
+        (np.ones((3, 4)), np.ones(3), np.ones(3)),
+        (np.ones((3, 4)), np.ones(4), np.ones(4)),
+    ):
+        with pytest.raises(ArrayError, match="do not fit"):
+            scores_over_images(values, ceilings, accuracy, rng)
+    with pytest.raises(ArrayError, match="not finite"):
+        scores_over_images(np.full((3, 4), np.nan), np.ones(4), np.ones(3), rng)
+
+
+def test_intervals_over_few_images_are_wider_by_student_s_quantile():
+    assert expansion(14) == pytest.approx(np.sqrt(14 / 13) * student.ppf(0.975, 13) / norm.ppf(0.975))
+    assert expansion(10_000) == pytest.approx(1, abs=1e-3)
