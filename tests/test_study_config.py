@@ -1,5 +1,6 @@
 """What a study can ask, and what there is to do in it."""
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -121,7 +122,13 @@ def test_slurm_is_told_what_its_jobs_need(monkeypatch):
         connected(ClusterConfig(scheduler="slurm"), 1, GB, "cpu"),
     ):
         pass
-    monkeypatch.setitem(__import__("sys").modules, "dask_jobqueue", None)
+    monkeypatch.setenv("PATH", "")
+    with (
+        pytest.raises(InstallationError, match="no sbatch here"),
+        connected(ClusterConfig(scheduler="slurm", memory="8GB"), 1, GB, "cpu"),
+    ):
+        pass
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
     with (
         pytest.raises(InstallationError, match=r"brainscore_itmaps\[slurm\]"),
         connected(ClusterConfig(scheduler="slurm", memory="8GB"), 1, GB, "cpu"),

@@ -1,6 +1,7 @@
 """A study is run: nothing twice, nothing lost, the same numbers as without it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -153,6 +154,69 @@ def test_a_network_that_kills_its_worker_costs_itself_alone(own_home, tmp_path):
     assert len(told(tmp_path / "out")) == 1
 
 
+SBATCH = """#!/bin/sh
+cp "$1" {folder}/job.sh
+setsid sh {folder}/job.sh >/dev/null 2>&1 &
+echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/sh
+kill -- -"$1"
+"""
+
+
+@pytest.mark.slow
+def test_slurm_is_given_a_job_a_worker(own_home, tmp_path, monkeypatch):
+    """With a stand-in for SLURM's commands, which runs the job here."""
+    for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+        (tmp_path / name).write_text(text.format(folder=tmp_path))
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    file = tmp_path / "small.toml"
+    file.write_text(
+        'benchmarks = ["it_maps_simulated"]\n[[network]]\nname = "timm:test_resnet"\nweights = "random"\n'
+        '[cluster]\nscheduler = "slurm"\nmemory = "4GB"\nqueue = "gpu"\ndirectives = ["--gres=gpu:1"]\n'
+        'prologue = ["echo ready"]\nthreads = 1\n'
+    )
+    done = brainscore("sweep", file, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "scored     1 in" in done.stdout
+    job = (tmp_path / "job.sh").read_text()
+    for line in (
+        "#SBATCH -p gpu",
+        "#SBATCH --gres=gpu:1",
+        "#SBATCH --cpus-per-task=1",
+        "#SBATCH --mem=4G",
+        "echo ready",
+    ):
+        assert line in job
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_runs_is_joined(own_home, tmp_path, study):
+    address = f"tcp://127.0.0.1:{_free_port()}"
+    dask = [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    port = address.rpartition(":")[2]
+    with (
+        subprocess.Popen([*dask, "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"], **quiet) as one,
+        subprocess.Popen([*dask, "worker", address, "--nthreads", "1", "--no-dashboard"], **quiet) as other,
+    ):
+        try:
+            done = brainscore("sweep", study(), "--out", tmp_path / "out", "--scheduler", address)
+        finally:
+            other.terminate()
+            one.terminate()
+    assert done.returncode == 0, done.stderr
+    assert "workers that run already" in done.stdout
+    assert "scored     6 in" in done.stdout
+
+
+def _free_port():
+    """Asked for in a process of its own: no test opens a socket in this one."""
+    code = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
 def test_what_fails_does_not_keep_the_rest_from_being_asked(own_home, tmp_path, monkeypatch):
     from brainscore_core.metrics import Score
 
@@ -177,7 +241,8 @@ def test_what_fails_does_not_keep_the_rest_from_being_asked(own_home, tmp_path, 
     assert outcomes[1].result["weights"] == outcomes[2].result["weights"] == "random (seed 3)"
     assert outcomes[2].result["pictures"] == 18
     assert outcomes[3].result.weights == "random (seed 3)"
-    assert asked[0] == ("timm:test_resnet", "theirs.bad", "random", 3, None)
+    assert asked[0][0].weights == "random (seed 3)"
+    assert outcomes[1].result["weights_sha256"] == asked[0][0].sha256 == outcomes[3].result.weights_sha256
     assert peak > 10**8
 
 

@@ -195,7 +195,7 @@ def _score_through_brain_score(
 
 
 def score_elsewhere(
-    model: str, benchmark: str, weights: str = "pretrained", seed: int = 0, arch: str | None = None
+    model: str | Network, benchmark: str, weights: str = "pretrained", seed: int = 0, arch: str | None = None
 ) -> Any:
     """Score a network on a benchmark of Brain-Score's own.
 
@@ -203,8 +203,8 @@ def score_elsewhere(
 
     Parameters
     ----------
-    model : str
-        A name from the zoo, ``timm:<name>``, or any model identifier of Brain-Score.
+    model : str or Network
+        A name from the zoo, ``timm:<name>``, or any model identifier of Brain-Score; or a loaded network.
     benchmark : str
         An identifier of Brain-Score's.
     weights, seed, arch
@@ -232,10 +232,11 @@ def score_elsewhere(
                 "It may need a download or a package; `brainscore --debug score ...` shows where it failed.",
             ) from error
         try:
-            if is_ours(model):
+            if isinstance(model, Network) or is_ours(model):
                 from brainscore_itmaps.bridge.models import brain_model
 
-                candidate = brain_model(load_network(model, weights, seed, arch=arch))
+                network = model if isinstance(model, Network) else load_network(model, weights, seed, arch=arch)
+                candidate = brain_model(network)
             else:
                 candidate = load_model(model)
             with without_bars():
@@ -243,7 +244,7 @@ def score_elsewhere(
         except ItMapsError:
             raise
         except Exception as error:
-            raise _of_theirs(model, error) from error
+            raise _of_theirs(model.name if isinstance(model, Network) else model, error) from error
 
 
 def _of_theirs(model: str, error: Exception) -> ModelError:

@@ -1,6 +1,7 @@
 """Figures of a study; each function takes rows of its table, returns a figure and saves nothing."""
 
 from collections.abc import Mapping
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ FEW = 8
 """Up to so many networks each is drawn, or named, by itself."""
 SIMULATED = "SIMULATED recording, no animal was recorded"
 REPORTED = 0.05
+LONGEST_NAME = 60
 LEFT_OUT = "{} without accuracy left out"
 
 
@@ -231,7 +233,8 @@ def _notes(rows: pd.DataFrame, more: str = "") -> str:
 
 
 def _name(row: Any) -> str:
-    return f"{row['network']} ({row['weights']})" if str(row["weights"]).startswith("random") else str(row["network"])
+    random = f" ({row['weights']})" if str(row["weights"]).startswith("random") else ""
+    return shorten(f"{row['network']}{random}", LONGEST_NAME, placeholder=" ...")
 
 
 def _short(array: str) -> str:

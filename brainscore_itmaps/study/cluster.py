@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -82,7 +83,9 @@ def connected(asked: ClusterConfig, networks: int, needs: float, device: str) ->
     Raises
     ------
     UsageError
-        When the scheduler does not answer, SLURM is told no memory, or dask-jobqueue is not installed.
+        When the scheduler does not answer, or SLURM is told no memory.
+    InstallationError
+        When dask-jobqueue is not installed, or there is no SLURM here.
     """
     import dask
     from distributed import Client
@@ -140,8 +143,14 @@ def _slurm(asked: ClusterConfig, networks: int) -> tuple[Any, Workers]:
         ) from error
     if not asked.memory:
         raise UsageError("How much memory a job of SLURM's may take is not said.", 'Add memory = "8GB" to [cluster].')
+    if shutil.which("sbatch") is None:
+        raise InstallationError(
+            "There is no sbatch here, which submits jobs to SLURM.",
+            "Run this where jobs are submitted, or leave out --scheduler slurm.",
+        )
     workers = Workers(min(asked.workers or networks, networks), asked.threads or 1, _bytes(asked.memory))
     cluster = SLURMCluster(
+        job_name="itmaps",
         queue=asked.queue or None,
         account=asked.account or None,
         walltime=asked.walltime,

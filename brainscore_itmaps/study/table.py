@@ -259,11 +259,6 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
             row["array"], -row["score"], row["result"])  # fmt: skip
 
 
-def _same_weights(row: dict[str, Any]) -> tuple[str, str]:
-    """What tells a network with its weights from others; Brain-Score's own benchmarks know no hash."""
-    return row["network"], row["weights"] if row["weights"].startswith("random") else ""
-
-
 def _add_human_alignment(rows: list[dict[str, Any]]) -> None:
     known = {(row["network"], row["sha256"]): row["score"] for row in rows if row["kind"] == KINDS[1]}
     for row in rows:
@@ -272,10 +267,11 @@ def _add_human_alignment(rows: list[dict[str, Any]]) -> None:
 
 def _add_accuracies(rows: list[dict[str, Any]]) -> None:
     """Of results that know none, where it is that of pretrained weights."""
-    known = {_same_weights(row): row["imagenet_top1"] for row in rows if row["imagenet_top1"] is not None}
+    known = {(row["network"], row["sha256"]): row["imagenet_top1"] for row in rows if row["kind"] == KINDS[0]}
     for row in rows:
         if row["kind"] != KINDS[0] and not row["weights"].startswith("random"):
-            row["imagenet_top1"] = known.get(_same_weights(row), _published_accuracy(row["network"]))
+            found = known.get((row["network"], row["sha256"]))
+            row["imagenet_top1"] = found if found is not None else _published_accuracy(row["network"])
 
 
 def _published_accuracy(network: str) -> float | None:

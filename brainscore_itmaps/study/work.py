@@ -153,9 +153,11 @@ def _result(
     if is_elsewhere(run.benchmark):
         from brainscore_itmaps.bridge.elsewhere import described
 
-        told = score_elsewhere(choice.name, run.benchmark, choice.weights, choice.seed, choice.arch or None)
-        weights = f"random (seed {choice.seed})" if choice.weights == "random" else choice.weights
-        return described(told, choice.name, run.benchmark) | {"weights": weights}
+        if not ours:
+            return described(score_elsewhere(choice.name, run.benchmark), choice.name, run.benchmark)
+        network = load()
+        told = described(score_elsewhere(network, run.benchmark), network.name, run.benchmark)
+        return told | {"weights": network.weights, "weights_sha256": network.sha256}
     layers = choice.layers or study.layers
     return score(
         load() if ours else choice.name,
