@@ -66,6 +66,19 @@ def test_the_human_alignment_of_other_weights_is_not_taken(tmp_path):
     assert np.isnan(tidy_table([result, tmp_path]).rows["human_alignment"].iloc[0])
 
 
+def test_weights_of_ones_own_have_no_published_accuracy(tmp_path):
+    result = planted()[0]
+    for number, weights in enumerate(("file mine.safetensors (sha256 ab)", "random (seed 1)")):
+        write(tmp_path, f"human{number}", human(result, 0.4) | {"weights": weights, "weights_sha256": f"of {number}"})
+    assert tidy_table([tmp_path]).rows["imagenet_top1"].isna().all()
+    write(tmp_path, "same", human(result, 0.4))
+    write(tmp_path, "theirs", theirs(result.model, 0.5))
+    rows = tidy_table([tmp_path, replace(result, imagenet_top1=12.0)]).rows
+    known = rows.set_index("result")["imagenet_top1"]
+    assert known["same"] == 12.0  # what the result of the same weights says
+    assert known["theirs"] == result.imagenet_top1
+
+
 def test_what_cannot_be_compared_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no results to compare"):

@@ -46,6 +46,8 @@ COLUMNS = (
 )
 SET = ["benchmark", "measure", "asked", "reference_compat"]
 """What rows have in common that can be compared, array by array."""
+OWN_WEIGHTS = ("random", "file ", "as they were given")
+"""How weights begin that are not those that were published."""
 KINDS = ("maps", "human", "brain-score")
 
 
@@ -266,12 +268,13 @@ def _add_human_alignment(rows: list[dict[str, Any]]) -> None:
 
 
 def _add_accuracies(rows: list[dict[str, Any]]) -> None:
-    """Of results that know none, where it is that of pretrained weights."""
+    """Of results that know none: that of the same weights, or the published one of pretrained ones."""
     known = {(row["network"], row["sha256"]): row["imagenet_top1"] for row in rows if row["kind"] == KINDS[0]}
     for row in rows:
-        if row["kind"] != KINDS[0] and not row["weights"].startswith("random"):
-            found = known.get((row["network"], row["sha256"]))
-            row["imagenet_top1"] = found if found is not None else _published_accuracy(row["network"])
+        if row["kind"] != KINDS[0]:
+            own = row["weights"].startswith(OWN_WEIGHTS)
+            published = None if own else _published_accuracy(row["network"])
+            row["imagenet_top1"] = known.get((row["network"], row["sha256"]), published)
 
 
 def _published_accuracy(network: str) -> float | None:
