@@ -1,6 +1,7 @@
 """Results of every kind in one tidy table, and what is fitted and tested in it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
