@@ -147,11 +147,8 @@ def test_pairs_are_tested_image_by_image_with_false_discoveries_held(rng):
 
 def test_a_network_that_is_there_with_two_layers_is_told():
     one = scored()
-    other = type(one)(**(vars(one) | {"layer": "layer2"}))
-    (array,) = other.arrays
-    other = type(one)(
-        **(vars(other) | {"arrays": (type(array)(**(vars(array) | {"layer_of_image": ("layer2",) * 14})),)})
-    )
+    array = replace(one.arrays[0], layer_of_image=("layer2",) * 14)
+    other = replace(one, layer="layer2", arrays=(array,))
     (trouble,) = tidy_table([one, other]).troubles
     assert "is there 2 times" in trouble
 

@@ -56,7 +56,7 @@ def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapp
     known = rows[rows["imagenet_top1"].notna()]
     with style():
         figure, panels = _panels(known, width=2.7, height=2.7)
-        for axis, (array, own) in zip(panels, known.groupby("array", sort=False), strict=True):
+        for axis, (array, own) in zip(panels, known.groupby("array"), strict=True):
             _draw_groups(axis, own, "imagenet_top1", names=True)
             _draw_lines(axis, lines.get(str(array)))
             _draw_arrows(axis, own, arrows)
@@ -80,7 +80,7 @@ def relation_figure(rows: pd.DataFrame, column: str, label: str) -> Figure:
     known = rows[rows[column].notna()]
     with style():
         figure, panels = _panels(known, width=2.7, height=2.7)
-        for axis, (array, own) in zip(panels, known.groupby("array", sort=False), strict=True):
+        for axis, (array, own) in zip(panels, known.groupby("array"), strict=True):
             _draw_groups(axis, own, column, names=True)
             axis.set(title=_short(str(array)), xlabel=label)
         panels[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
@@ -102,7 +102,7 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
     order = list(timed.groupby(names, sort=False).groups)
     with style():
         figure, panels = _panels(timed, width=3.0, height=2.5)
-        for axis, (array, own) in zip(panels, timed.groupby("array", sort=False), strict=True):
+        for axis, (array, own) in zip(panels, timed.groupby("array"), strict=True):
             for key, part in own.groupby(names, sort=False):
                 number = order.index(key if len(names) > 1 else key[0])
                 line = (

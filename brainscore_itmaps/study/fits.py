@@ -27,6 +27,8 @@ HARMONIZED = "harmonized"
 ALL, BEST = "all", "most accurate half"
 DRAWS = 500
 SEED = 0
+FEW_CASES = 4
+"""Up to so many cases without a fit are named."""
 MEANINGS = {
     "rank correlation": "Spearman's rho of ImageNet top-1 and score: of the cloud of networks, not of its upper edge",
     "change point": "ImageNet top-1 at which two straight lines through the cloud meet",
@@ -124,10 +126,8 @@ def findings(table: StudyTable, draws: int = DRAWS) -> Findings:
             else:
                 fits.append(_fit(table, tuple(key), str(array), which, chosen, draws))
     if unfitted:
-        notes.append(
-            f"No fit of {'; '.join(unfitted)}: it takes {FEWEST} different accuracies of networks that are not "
-            "harmonized."
-        )
+        cases = "; ".join(unfitted) if len(unfitted) <= FEW_CASES else f"{len(unfitted)} of {len(unfitted) + len(fits)}"
+        notes.append(f"No fit of {cases}: it takes {FEWEST} different accuracies of networks that are not harmonized.")
     pairs = _pairs(table, notes)
     return Findings(tuple(fits), pairs, tuple(notes))
 

@@ -172,6 +172,7 @@ def _ask(
     progress("starting workers", 0, networks)
     with connected(study.cluster, networks, planned.memory, study.device) as (client, workers):
         started(planned, workers)
+        progress("asking networks", 0, networks)
         began = time.monotonic()
 
         def submit(each: Work) -> Any:
