@@ -73,6 +73,11 @@ def test_networks_come_from_sets_names_and_tables_each_once():
         ('benchmarks = ["it_maps"]\nnetworks = ["a"]\nattribution = "gradients"', "Did you mean gradient"),
         ('benchmarks = ["it_maps"]\nnetworks = ["a"]\nbatch_size = 0', "batch_size cannot be"),
         ('benchmarks = ["it_maps"]\nnetworks = ["a"]\n[cluster]\nworkers = -1', "cluster.workers cannot be"),
+        (
+            'benchmarks = ["it_maps"]\n[[network]]\nname = "timm:resnet18"\nlayers = ["a", "b"]\n'
+            '[[network]]\nname = "timm:resnet18"\nlayers = ["b", "c"]',
+            "twice with as many layers",
+        ),
         ("networks = ", "is no TOML"),
     ],
 )

@@ -89,8 +89,10 @@ def connected(asked: ClusterConfig, networks: int, needs: float, device: str) ->
     """
     import dask
     from distributed import Client
+    from distributed.utils import silence_logging_cmgr
 
-    with dask.config.set({"distributed.scheduler.allowed-failures": ATTEMPTS, "distributed.comm.timeouts.connect": 10}):
+    settings = {"distributed.scheduler.allowed-failures": ATTEMPTS, "distributed.comm.timeouts.connect": 10}
+    with dask.config.set(settings), silence_logging_cmgr(logging.CRITICAL):  # what it logs, we say
         if asked.scheduler == SLURM:
             started, workers = _slurm(asked, networks)
         elif asked.scheduler:

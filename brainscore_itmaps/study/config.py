@@ -1,5 +1,6 @@
 """What a study asks: which networks, which benchmarks, and how; in a TOML file."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -195,5 +196,11 @@ def _refuse_impossible(study: StudyConfig, where: str) -> None:
     }
     if wrong := [name for name, right in possible.items() if not right]:
         raise UsageError(f"{where}: {' and '.join(wrong)} cannot be what is said.", "Give a possible number.")
+    several = Counter((choice.title, len(choice.layers)) for choice in study.network if len(choice.layers) > 1)
+    if twice := [title for (title, _), times in several.items() if times > 1]:
+        raise UsageError(
+            f"{where}: {twice[0]} is there twice with as many layers: their results would have one name.",
+            "Ask them in two studies.",
+        )
     if seeded := [choice.name for choice in study.network if choice.seed and choice.weights != "random"]:
         raise UsageError(f"{where}: {seeded[0]} has a seed, which is for random weights.", 'Add weights = "random".')

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,7 @@ def sweep(
     UsageError, ModelError
         When the study or a name in it is not known.
     InstallationError
-        When the folder cannot be written.
+        When the folder cannot be written, or the scheduler goes away.
     """
     began = time.monotonic()
     config = study if isinstance(study, StudyConfig) else read_study(study)
@@ -218,6 +219,10 @@ def _one_by_one(
                 done = wait(list(running), timeout=LOOK_AGAIN, return_when="FIRST_COMPLETED").done
             except TimeoutError:
                 continue
+            except CancelledError as error:
+                raise InstallationError(
+                    "The dask scheduler went away.", "Start it, and run the study again: what was done is kept."
+                ) from error
             for task in done:
                 yield running.pop(task), task
 
