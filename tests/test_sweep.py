@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from shards import write_shard
 from brainscore_itmaps import load_model, score
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.data.clickme_shards import fetch_clickme
-from brainscore_itmaps.study.config import NetworkChoice, study_of
+from brainscore_itmaps.study.config import NetworkChoice, read_study, study_of
 from brainscore_itmaps.study.plan import Run, plan
 from brainscore_itmaps.study.sweep import FAILURES, in_words, sweep
 from brainscore_itmaps.study.work import ask_network
@@ -25,7 +26,6 @@ from brainscore_itmaps.study.work import ask_network
 STUDY = """
 benchmarks = ["it_maps_simulated"]
 windows = ["own", "50-100"]
-{more}
 [[network]]
 name = "timm:test_resnet"
 weights = "random"
@@ -44,14 +44,10 @@ seed = 2
 
 @pytest.fixture
 def study(tmp_path):
-    """A file of three small networks in two windows; further lines go before the networks."""
-
-    def write(more=""):
-        file = tmp_path / "small.toml"
-        file.write_text(STUDY.format(more=more))
-        return file
-
-    return write
+    """A file of three small networks in two windows."""
+    file = tmp_path / "small.toml"
+    file.write_text(STUDY)
+    return file
 
 
 def told(folder):
@@ -60,14 +56,24 @@ def told(folder):
     return {name: {k: v for k, v in result.items() if k != "written"} for name, result in results.items()}
 
 
-@pytest.mark.slow
-def test_a_study_gives_what_its_networks_give_alone_and_is_not_run_twice(own_home, tmp_path, study):
-    out = tmp_path / "out"
-    done = brainscore("sweep", study(), "--out", out)
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The folder of the study, run in one go, and what the command said."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    file = folder / "small.toml"
+    file.write_text(STUDY)
+    home = {"ITMAPS_HOME": str(folder / "home"), "BRAINIO_HOME": str(folder / "brainio")}
+    done = brainscore("sweep", file, "--out", folder / "out", **home)
     assert done.returncode == 0, done.stderr
-    assert "6 runs of 3 networks" in done.stdout
-    assert "timm:test_resnet (random, seed 2): 2 scored" in done.stdout
-    assert "scored     6 in" in done.stdout
+    return folder / "out", done.stdout
+
+
+@pytest.mark.slow
+def test_a_study_gives_what_its_networks_give_alone_and_is_not_run_twice(unbroken, own_home, tmp_path, study):
+    out, said = unbroken
+    assert "6 runs of 3 networks" in said
+    assert "timm:test_resnet (random, seed 2): 2 scored" in said
+    assert "scored     6 in" in said
     loaded = [Result.load(file) for file in sorted((out / "results").glob("*.json"))]
     assert len(loaded) == 6
     for seed, window in ((1, None), (2, (50, 100))):
@@ -76,28 +82,18 @@ def test_a_study_gives_what_its_networks_give_alone_and_is_not_run_twice(own_hom
         assert same.score == pytest.approx(alone.score, rel=1e-6)
         np.testing.assert_allclose(same.arrays[0].site_r, alone.arrays[0].site_r, rtol=1e-4, atol=1e-5)
 
-    again = brainscore("sweep", study(), "--out", out)
+    again = brainscore("sweep", study, "--out", out)
     assert "scored     0 in" in again.stdout
     assert "6 were done before" in again.stdout
     assert "workers" not in again.stdout  # none was started
-    next((out / "results").glob("*.npz")).write_bytes(b"damaged")
-    assert [len(work.to_do) for work in plan(study_of(STUDY_READ), out).work].count(1) == 1
-
-
-STUDY_READ = {
-    "benchmarks": ["it_maps_simulated"],
-    "windows": ["own", "50-100"],
-    "network": [
-        {"name": "timm:test_resnet", "weights": "random", "seed": 1},
-        {"name": "timm:test_vit", "weights": "random"},
-        {"name": "timm:test_resnet", "weights": "random", "seed": 2},
-    ],
-}
+    copy = shutil.copytree(out, tmp_path / "copy")
+    next((copy / "results").glob("*.npz")).write_bytes(b"damaged")
+    assert [len(work.to_do) for work in plan(read_study(study), copy).work].count(1) == 1
 
 
 @pytest.mark.slow
-def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_results(own_home, tmp_path, study, monkeypatch):
-    out, file = tmp_path / "out", study("[cluster]\nworkers = 1")
+def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_results(unbroken, own_home, tmp_path, study):
+    out, file = tmp_path / "out", study
     command = [sys.executable, "-m", "brainscore_itmaps", "sweep", str(file), "--out", str(out)]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     give_up = time.monotonic() + 120
@@ -114,10 +110,7 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_results(own_home,
     assert done.returncode == 0, done.stderr
     assert f"scored     {6 - len(first)} in" in done.stdout
     assert {each: each.stat().st_mtime_ns for each in first} == first
-    monkeypatch.setenv("ITMAPS_HOME", str(tmp_path / "another home"))
-    unbroken = brainscore("sweep", file, "--out", tmp_path / "unbroken")
-    assert unbroken.returncode == 0, unbroken.stderr
-    assert told(out) == told(tmp_path / "unbroken")
+    assert told(out) == told(unbroken[0])
 
 
 def _processes_of(session):
@@ -202,7 +195,7 @@ def test_a_scheduler_that_runs_is_joined(own_home, tmp_path, study):
         subprocess.Popen([*dask, "worker", address, "--nthreads", "1", "--no-dashboard"], **quiet) as other,
     ):
         try:
-            done = brainscore("sweep", study(), "--out", tmp_path / "out", "--scheduler", address)
+            done = brainscore("sweep", study, "--out", tmp_path / "out", "--scheduler", address)
         finally:
             other.terminate()
             one.terminate()

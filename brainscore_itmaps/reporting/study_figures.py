@@ -1,7 +1,6 @@
 """Figures of a study; each function takes rows of its table, returns a figure and saves nothing."""
 
 from collections.abc import Mapping
-from textwrap import shorten
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -234,7 +233,8 @@ def _notes(rows: pd.DataFrame, more: str = "") -> str:
 
 def _name(row: Any) -> str:
     random = f" ({row['weights']})" if str(row["weights"]).startswith("random") else ""
-    return shorten(f"{row['network']}{random}", LONGEST_NAME, placeholder=" ...")
+    name = f"{row['network']}{random}"
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
 
 
 def _short(array: str) -> str:
