@@ -92,6 +92,16 @@ def test_words_of_a_figure_are_large_enough_and_its_points_are_those_of_the_tabl
     assert len(figures[2].axes[0].containers) == 7  # networks
 
 
+def test_of_many_networks_time_is_drawn_by_group():
+    rows = tidy_table(in_windows(NAMES)).rows
+    axis = temporal_figure(rows).axes[0]
+    labels = {line.get_label() for line in axis.containers}
+    assert labels == {f"{group}, median and quartiles" for group in rows["group"]}
+    cnn = next(each for each in axis.containers if each.get_label().startswith("CNN"))
+    medians = rows[rows["group"] == "CNN"].groupby("window", sort=False)["score"].median()
+    assert sorted(cnn[0].get_ydata()) == pytest.approx(sorted(medians))
+
+
 def test_as_somebody_types_it(tmp_path, own_home):
     for result in planted():
         result.save(tmp_path / "results")

@@ -285,7 +285,7 @@ def test_a_dry_run_lists_the_work_and_computes_nothing(own_home, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "it_maps_simulated (50-100): 6 networks" in done.stdout
     assert "efficientnet_lite0 (random, seed 2)" in done.stdout
-    for word in ("weights    0.1", "memory     about 1.2 GB", "time       roughly"):
+    for word in ("weights    0.1", "memory     about 1.6 GB", "time       roughly"):
         assert word in done.stdout
     assert not (tmp_path / "out").exists()
 

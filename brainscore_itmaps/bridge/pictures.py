@@ -27,7 +27,7 @@ def pictures_of(result: Result, benchmark: str | None = None, asked: bool = Fals
     """
     benchmark = benchmark or result.benchmark
     spec = CATALOGUE.get(benchmark)
-    here = spec is None or spec.recordings == (SIMULATED,) or held_archive() is not None
+    here = is_at_hand(benchmark)
     whole = spec is None or spec.view != "screen"
     try:
         found = {recording.identifier: recording for recording in recordings_of(benchmark)} if whole and here else {}
@@ -42,3 +42,9 @@ def pictures_of(result: Result, benchmark: str | None = None, asked: bool = Fals
         images: list[Path | None] = list(recording.images) if fits and recording else [None] * len(array.images)
         shown.append(images)
     return shown
+
+
+def is_at_hand(benchmark: str) -> bool:
+    """Are the recordings of a benchmark on this machine?"""
+    spec = CATALOGUE.get(benchmark)
+    return spec is None or spec.recordings == (SIMULATED,) or held_archive() is not None

@@ -72,8 +72,7 @@ def bootstrap_over_images(
     resamples : int
         Number of draws.
     expanded : bool
-        Take outer percentiles for few images (:func:`expansion`): an interval of percentiles of 14 images covers a mean
-        in 92 to 93 % of cases, not in 95 %.
+        Take outer percentiles for few images (:func:`expansion`), without which an interval covers less than it says.
 
     Returns
     -------

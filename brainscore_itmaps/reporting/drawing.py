@@ -18,6 +18,7 @@ from brainscore_itmaps.benchmark.result import ArrayResult, Result
 COLUMN = 3.5
 """Width in inches of a column of print; text is 7 points or larger at this width."""
 
+SIMULATED = "SIMULATED recording, no animal was recorded"
 MAP_COLOURS = "viridis"
 DIFFERENCE_COLOURS = "RdBu_r"
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -116,7 +117,7 @@ def name_of_site(array: ArrayResult, site: int | None) -> str:
 
 def kind_of(array: ArrayResult) -> str:
     """What was recorded; that it is simulated, where it is."""
-    return "SIMULATED recording, no animal was recorded" if array.simulated else array.recording
+    return SIMULATED if array.simulated else array.recording
 
 
 def name_of(result: Result) -> str:
@@ -138,7 +139,7 @@ def bounded_by_sites(result: Result) -> bool:
 
 def any_simulated(results: Sequence[Result]) -> str:
     """What a figure of several results says below itself of simulated recordings."""
-    return "SIMULATED recording, no animal was recorded" if any(result.simulated for result in results) else ""
+    return SIMULATED if any(result.simulated for result in results) else ""
 
 
 def error_bars(scored: Sequence[Result | ArrayResult]) -> NDArray[np.float64]:

@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 
 from brainscore_itmaps.metrics.tradeoff import ChangePoint, Envelope
 from brainscore_itmaps.reporting.comparisons import MARKS, ORDER
-from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, style
+from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, SIMULATED, style
 
 FEW = 8
 """Up to so many networks each is drawn, or named, by itself."""
-SIMULATED = "SIMULATED recording, no animal was recorded"
 REPORTED = 0.05
 LONGEST_NAME = 60
 LEFT_OUT = "{} without accuracy left out"
@@ -56,7 +55,7 @@ def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapp
     with style():
         figure, panels = _panels(known, width=2.7, height=2.7)
         for axis, (array, own) in zip(panels, known.groupby("array"), strict=True):
-            _draw_groups(axis, own, "imagenet_top1", names=True)
+            _draw_groups(axis, own, "imagenet_top1")
             _draw_lines(axis, lines.get(str(array)))
             _draw_arrows(axis, own, arrows)
             axis.set(title=_short(str(array)), xlabel="ImageNet top-1, %")
@@ -80,7 +79,7 @@ def relation_figure(rows: pd.DataFrame, column: str, label: str) -> Figure:
     with style():
         figure, panels = _panels(known, width=2.7, height=2.7)
         for axis, (array, own) in zip(panels, known.groupby("array"), strict=True):
-            _draw_groups(axis, own, column, names=True)
+            _draw_groups(axis, own, column)
             axis.set(title=_short(str(array)), xlabel=label)
         panels[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
         _legend(figure, panels, _notes(rows))
@@ -170,7 +169,7 @@ def _panels(rows: pd.DataFrame, width: float, height: float) -> tuple[Figure, li
     return figure, list(figure.subplots(1, number, squeeze=False, sharey=True)[0])
 
 
-def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str, names: bool) -> None:
+def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str) -> None:
     few = len(rows) <= FEW
     for number, group in enumerate(ORDER):
         own = rows[rows["group"] == group]
@@ -188,7 +187,7 @@ def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str, names: bool) -> No
             elinewidth=0.6 if few else 0.25,
             label=group,
         )
-    if names and few:
+    if few:
         middle = (rows[column].min() + rows[column].max()) / 2
         for row in rows.to_dict("records"):
             side = -1 if row[column] > middle else 1  # toward the middle, where there is room

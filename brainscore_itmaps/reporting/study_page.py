@@ -30,6 +30,7 @@ SHOWN = {
     "human_alignment": "human alignment",
 }
 """Columns of the table on the page, and their heads."""
+AS_PUBLISHED = {"True": "(as published)"}
 NUMBERS = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
 FILTERS = ("group", "benchmark", "array", "window")
 
@@ -71,7 +72,7 @@ def study_page(
     pages : mapping
         From a result to its page, as an address from this page on.
     lines : mapping
-        From (benchmark, asked window, array) to what was fitted there.
+        From (benchmark, measure, asked window, whether as published, array), as texts, to what was fitted there.
     fits, pairs : DataFrame
     notes : sequence of str
         What was left out, and why.
@@ -108,14 +109,14 @@ def _panels(
     rows: pd.DataFrame, pages: Mapping[str, str], lines: Mapping[tuple[str, ...], Lines]
 ) -> Iterator[dict[str, Any]]:
     """A scatter for each benchmark, window and array of which two accuracies are known."""
-    for key, own in rows.groupby(["benchmark", "asked", "array"], sort=False):
-        benchmark, asked, array = map(str, key)
+    for key, own in rows.groupby(["benchmark", "measure", "asked", "reference_compat", "array"], sort=False):
+        benchmark, _, asked, published, array = place = tuple(map(str, key))
         known = own[own["imagenet_top1"].notna() & np.isfinite(own["score"])]
         if known["imagenet_top1"].nunique() < 2:
             continue
         x, y = _scale(known["imagenet_top1"], MARGIN, WIDTH - 12), _scale(known["score"], HEIGHT - MARGIN, 12)
         yield {
-            "name": " ".join(dict.fromkeys(filter(None, (benchmark, array, asked)))),
+            "name": " ".join(dict.fromkeys(filter(None, (benchmark, array, asked, AS_PUBLISHED.get(published, ""))))),
             "left_out": len(own) - len(known),
             "opens": any(pages.get(result) for result in known["result"]),
             "width": WIDTH,
@@ -123,11 +124,11 @@ def _panels(
             "margin": MARGIN,
             "x_ticks": [(round(x(tick), 1), f"{tick:g}") for tick in _ticks(known["imagenet_top1"])],
             "y_ticks": [(round(y(tick), 1), f"{tick:g}") for tick in _ticks(known["score"])],
-            "edge": _path(lines.get((benchmark, asked, array)), x, y),
+            "edge": _path(lines.get(place), x, y),
             "groups": [(group, _colour(group)) for group in ORDER if (known["group"] == group).any()],
             "points": [
                 {
-                    "row": place,
+                    "row": number,
                     "x": round(x(row["imagenet_top1"]), 1),
                     "y": round(y(row["score"]), 1),
                     "colour": _colour(row["group"]),
@@ -136,7 +137,7 @@ def _panels(
                     "text": f"{row['network']}, top-1 {row['imagenet_top1']:.1f} %, score {row['score']:.3f}"
                     + (f" ({row['low']:.3f} to {row['high']:.3f})" if np.isfinite(row["low"]) else ""),
                 }
-                for place, row in zip(known.index, known.to_dict("records"), strict=True)
+                for number, row in zip(known.index, known.to_dict("records"), strict=True)
             ],
         }
 

@@ -1,6 +1,5 @@
 """Compare results: one table, fits, figures with their data, and a page to look around in."""
 
-import csv
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ from brainscore_itmaps.bridge.pictures import pictures_of
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.reporting.drawing import style
+from brainscore_itmaps.reporting.drawing import SIMULATED, style
 from brainscore_itmaps.reporting.embedded import address
 from brainscore_itmaps.reporting.report import report
 from brainscore_itmaps.reporting.study_figures import (
-    SIMULATED,
     Lines,
     accuracy_figure,
     gains_figure,
@@ -115,9 +113,7 @@ def compare(
         drawn.append(_write_figure(folder, each, files))
     page = folder / PAGE
     notes = [*table.troubles, *troubles, *found.notes]
-    lines: dict[tuple[str, ...], Lines] = {
-        (str(fit.key[0]), str(fit.key[2]), fit.array): line for fit, line in _lines(found)
-    }
+    lines: dict[tuple[str, ...], Lines] = {(*map(str, fit.key), fit.array): line for fit, line in _lines(found)}
     text = study_page(table.rows, pages, lines, found.fits_table(), found.pairs, notes, drawn, table.citations)
     with replacing(page, WHERE) as beside:
         beside.write_text(text, encoding="utf-8")
@@ -128,7 +124,7 @@ def compare(
 def _write_tables(folder: Path, table: StudyTable, found: Findings) -> Iterator[Path]:
     for name, rows in (("table", table.rows), ("fits", found.fits_table()), ("pairs", found.pairs)):
         with replacing(folder / f"{name}.csv", WHERE) as beside:
-            rows.to_csv(beside, index=False, float_format=None)
+            rows.to_csv(beside, index=False)
         yield folder / f"{name}.csv"
     with replacing(folder / "table.parquet", WHERE) as beside:
         table.rows.to_parquet(beside, index=False)
@@ -216,6 +212,6 @@ def _write_figure(folder: Path, each: _Figure, files: list[Path]) -> StudyFigure
     with replacing(stem.with_name(f"{stem.name}.svg"), WHERE) as beside:
         beside.write_bytes(vector.getvalue())
     with replacing(stem.with_name(f"{stem.name}.csv"), WHERE) as beside:
-        each.data.to_csv(beside, index=False, quoting=csv.QUOTE_MINIMAL)
+        each.data.to_csv(beside, index=False)
     files += [stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "pdf", "csv")]
     return StudyFigure(f"{FIGURES}/{each.stem}", each.text, address(vector.getvalue(), "image/svg+xml"))

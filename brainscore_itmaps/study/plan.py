@@ -6,12 +6,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE, HUMAN_ALIGNMENT, SIMULATED
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.store import key_of, package_versions, recording_content
 from brainscore_itmaps.bridge.names import is_elsewhere, is_ours, refuse_unknown, window_asked
+from brainscore_itmaps.bridge.pictures import is_at_hand
 from brainscore_itmaps.bridge.score import recordings_of
 from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
-from brainscore_itmaps.data.sources import held_archive
 from brainscore_itmaps.errors import ItMapsError, UsageError
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.accuracy import timm_parameters
@@ -24,12 +24,13 @@ from brainscore_itmaps.study.config import OWN, NetworkChoice, StudyConfig
 RECORDS = "done"
 RESULTS = "results"
 
-START_SECONDS = 12.0
-"""Until a worker has imported torch; measured on one core."""
-NETWORK_SECONDS, PARAMETER_SECONDS = 3.0, 0.15
-"""Of one array in one window: in all, and for every million parameters; measured on one core at one layer."""
-WORKER_BYTES = 1.2e9
-"""Of a worker that has imported torch, with a recording and its predictions."""
+START_SECONDS = 10.0
+"""Until a worker has imported torch."""
+NETWORK_SECONDS, PARAMETER_SECONDS = 1.5, 0.1
+"""Of one array in one window at one layer: in all, and for every million parameters. Networks of 5 million took 1 to 2
+seconds on one core; what larger ones take is a guess."""
+WORKER_BYTES = 1.6e9
+"""The most that workers held with networks of 5 million parameters."""
 
 
 @dataclass(frozen=True)
@@ -164,14 +165,9 @@ def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool) -> li
         return [[file.name, file.stat().st_size] for file in clickme_files(HELD_OUT)]
     if is_elsewhere(benchmark):
         return [package_versions(("brainscore_vision", "brainscore_core"))]
-    if not fetch and not _is_here(benchmark):
+    if not fetch and not is_at_hand(benchmark):
         raise UsageError("The recordings are not on this machine.", "They are fetched when the study is run.")
     return [recording_content(each) for each in recordings_of(benchmark, window_asked(window), study.reference_compat)]
-
-
-def _is_here(benchmark: str) -> bool:
-    spec = CATALOGUE.get(benchmark)
-    return spec is None or spec.recordings == (SIMULATED,) or held_archive() is not None
 
 
 def _weights(choice: NetworkChoice) -> list[Any] | None:
