@@ -1,0 +1,183 @@
+"""A protocol: every choice that turns recordings and features into a score, as data.
+
+:data:`OURS` is used by default; :data:`PUBLISHED` makes the choices of the reference code of Linsley et al. (2023).
+Code reads a field where the choice is made; docs/reference.md is this table read aloud.
+"""
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
+
+from brainscore_itmaps.errors import UsageError, nearest
+
+Loader = Literal["ours", "published"]
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The choices of an evaluation.
+
+    Attributes
+    ----------
+    name : str
+        For ``protocol=`` and ``--protocol``.
+    suffix : str
+        Ends the identifiers of recordings and the names of results that were made by it.
+    loader : "ours" or "published"
+        Which channels belong to an array, in which precision rates are averaged over time, how images are read, which
+        window and orientation are the default.
+    preprocess : "model" or "published"
+        How images become a model's input: as its weights ask for, or 224 x 224, minus ImageNet's mean, over the mean.
+    resample : "positions" or "published"
+        How a layer is brought to the grid: sampled at the recorded positions; or channels averaged above 600,
+        enlarged or block-averaged, and each image scaled to 0-1.
+    regressions : mapping of str to str
+        Solver of :func:`~brainscore_itmaps.predict_left_out` for each regression that can be asked for.
+    components : int
+        PLS components.
+    intercept : bool
+        Predict with the intercept of the regression.
+    precision : "float64" or "float32"
+        Of predictions and of maps averaged over sites.
+    reduce_sites : "defined" or "all"
+        Median over the sites whose correlation is defined; or over all, undefined where one of them is.
+    coarsen : "tiles" or "bilinear"
+        How maps are brought to a coarser scale: averaged over tiles, or interpolated without antialiasing.
+    overlap_epsilon : float or None
+        Added to the denominators of Dice and IoU; None: undefined where a map has no top.
+    ceiling : "matched" or "published"
+        The noise ceiling of site maps: in the statistic of the score, or the best pair of sites, row by row.
+    choose_layer : "left_out" or "best"
+        Of several layers: chosen for each image on the other images, or the best one on the images that are scored.
+    heatmap_blur : "centred" or "published"
+        Blur of human importance maps; the published one moves them by half a pixel.
+    views : tuple of str
+        How images may be shown.
+    measures : tuple of str
+        What may be compared.
+    square_grids_only : bool
+        Refuse grids whose sides differ.
+    """
+
+    name: str
+    suffix: str
+    loader: Loader
+    preprocess: Literal["model", "published"]
+    resample: Literal["positions", "published"]
+    regressions: Mapping[str, str]
+    components: int
+    intercept: bool
+    precision: Literal["float64", "float32"]
+    reduce_sites: Literal["defined", "all"]
+    coarsen: Literal["tiles", "bilinear"]
+    overlap_epsilon: float | None
+    ceiling: Literal["matched", "published"]
+    choose_layer: Literal["left_out", "best"]
+    heatmap_blur: Literal["centred", "published"]
+    views: tuple[str, ...]
+    measures: tuple[str, ...]
+    square_grids_only: bool
+
+    def __reduce__(self) -> tuple[Callable[[str], "Protocol"], tuple[str]]:
+        return protocol_named, (self.name,)
+
+    def solver(self, method: str) -> str:
+        """Name the solver of a regression.
+
+        Raises
+        ------
+        UsageError
+            When this protocol has no such regression.
+        """
+        if method not in self.regressions:
+            what = f"There is no regression named {method!r}"
+            what = what if self is OURS else f"The {self.name} protocol has no regression {method!r}"
+            raise UsageError(f"{what}.", nearest(str(method), self.regressions))
+        return self.regressions[method]
+
+
+OURS = Protocol(
+    name="ours",
+    suffix="",
+    loader="ours",
+    preprocess="model",
+    resample="positions",
+    regressions=MappingProxyType({name: name for name in ("pls", "nipals", "ridge", "ridge_cv")}),
+    components=25,
+    intercept=True,
+    precision="float64",
+    reduce_sites="defined",
+    coarsen="tiles",
+    overlap_epsilon=None,
+    ceiling="matched",
+    choose_layer="left_out",
+    heatmap_blur="centred",
+    views=("whole", "screen", "fixation"),
+    measures=("predictivity", "alignment", "attribution"),
+    square_grids_only=False,
+)
+
+PUBLISHED = Protocol(
+    name="published",
+    suffix="-reference",
+    loader="published",
+    preprocess="published",
+    resample="published",
+    regressions=MappingProxyType({"pls": "nipals", "nipals": "nipals"}),
+    components=25,
+    intercept=False,
+    precision="float32",
+    reduce_sites="all",
+    coarsen="bilinear",
+    overlap_epsilon=1e-9,
+    ceiling="published",
+    choose_layer="best",
+    heatmap_blur="published",
+    views=("whole",),
+    measures=("predictivity", "alignment"),
+    square_grids_only=True,
+)
+
+PROTOCOLS = {protocol.name: protocol for protocol in (OURS, PUBLISHED)}
+
+
+def protocol_named(protocol: "str | Protocol") -> Protocol:
+    """Find a protocol by its name; a protocol is given back as it is.
+
+    Raises
+    ------
+    UsageError
+        When there is none of that name, with the nearest one.
+
+    Examples
+    --------
+    >>> protocol_named("published").intercept
+    False
+    """
+    if isinstance(protocol, Protocol):
+        return protocol
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"There is no protocol named {protocol!r}.", nearest(str(protocol), PROTOCOLS))
+    return PROTOCOLS[protocol]
+
+
+def accept_reference_compat(function: Call) -> Call:
+    """Let a function take ``reference_compat=True``, the name of ``protocol="published"`` in 0.1, with a warning."""
+
+    @functools.wraps(function)
+    def renamed(*arguments: Any, **options: Any) -> Any:
+        if "reference_compat" in options:
+            options["protocol"] = OLD_SPELLING[bool(options.pop("reference_compat"))]
+            new = f'protocol="{options["protocol"]}"'
+            warnings.warn(f"reference_compat is now {new}; write that.", FutureWarning, stacklevel=2)
+        return function(*arguments, **options)
+
+    return renamed  # type: ignore[return-value]
+
+
+OLD_SPELLING = {False: OURS.name, True: PUBLISHED.name}
+"""What ``reference_compat`` says in files that were written before the protocols had names."""
