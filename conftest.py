@@ -5,9 +5,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-os.environ["OPENBLAS_NUM_THREADS"] = (
-    "1"  # before anything imports numpy: numpy's and scipy's pools fight over processors
-)
+# before anything imports numpy: the workers of a run share the processors, and pools of threads fight over them
+os.environ |= {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
 HOME = Path(tempfile.mkdtemp(prefix="itmaps-tests-"))
 
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from brainscore_itmaps import load_model, load_recording
-from brainscore_itmaps.benchmark.arrays import score_field
+from brainscore_itmaps import load_model, load_recording, predict_left_out
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-from brainscore_itmaps.benchmark.evaluate import Options, evaluate
-from brainscore_itmaps.benchmark.source import network_source
+from brainscore_itmaps.benchmark.evaluate import evaluate
+from brainscore_itmaps.benchmark.source import ALL, HookedModel
+from brainscore_itmaps.cache import default_cache
 from brainscore_itmaps.data.stand_in import write_stand_in
 from brainscore_itmaps.features.record import record_at_grid
 from brainscore_itmaps.settings import Settings
@@ -42,7 +42,7 @@ def measure(name: str, archive: str, folder: str) -> None:
     """Time each part, and the whole, in turns; in a process of its own, whose peak memory is told."""
     recordings = [load_recording(array, source=archive) for array in ARRAYS]
     network = load_model(f"timm:{name}", weights="random")
-    everything = network_source(network, "all")
+    everything = HookedModel(network).source(ALL)
     one = replace(everything, layers=everything.layers[-1:])
     shown = [recordings[0], recordings[2]]
     print(f"{name}, {len(everything.layers)} block outputs, {torch.get_num_threads()} threads; SIMULATED recordings")
@@ -84,11 +84,11 @@ def read(network, layers, recordings):
 def predict(features, recordings):
     for recording, number in zip(recordings, (0, 0, 1), strict=True):
         for layer in features[number].values():
-            score_field(layer.field(recording.grid), recording.maps)
+            predict_left_out(layer.field(recording.grid), recording.maps)
 
 
 def score(source, recordings):
-    evaluate(source, recordings, CATALOGUE["it_maps"], Options(kept=False))
+    evaluate(source, recordings, CATALOGUE["it_maps"], cache=default_cache(fresh=True))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, norm, spearmanr
 
-from brainscore_itmaps.metrics.inference import Interval, compare_networks, control_false_discoveries
+from brainscore_itmaps.metrics.inference import Interval, compare_images, control_false_discoveries
 from brainscore_itmaps.metrics.tradeoff import change_point, envelope, rank_correlation, scores_over_images
 
 NETWORKS, IMAGES, TWINS, ARRAYS = 60, 14, 7, 3
@@ -98,7 +98,7 @@ def paired(number: int, gain: float) -> tuple[float, float, int, int]:
     for _ in range(TWINS * ARRAYS):
         baseline = rng.normal(0.45, PICTURE, IMAGES)
         harmonized = baseline + rng.normal(gain, GAIN_SPREAD, IMAGES)
-        found = compare_networks(harmonized, baseline, rng, resamples=2**IMAGES)
+        found = compare_images(harmonized, baseline, rng, resamples=2**IMAGES)
         gains.append(found.difference)
         p_values.append(found.p_value)
         covered.append(found.interval.low <= gain <= found.interval.high)

@@ -9,22 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.arrays import score_features
+    from brainscore_itmaps.benchmark.result import Result, compare_results
     from brainscore_itmaps.bridge.score import score
     from brainscore_itmaps.data.load import load_recording
     from brainscore_itmaps.data.recording import Grid, Recording
     from brainscore_itmaps.features.grid import to_grid
     from brainscore_itmaps.features.record import record
-    from brainscore_itmaps.metrics.left_out import predict_left_out
+    from brainscore_itmaps.metrics.ceiling import noise_ceiling
+    from brainscore_itmaps.metrics.folds import predict_left_out
     from brainscore_itmaps.models.load import load_model
     from brainscore_itmaps.study.compare import compare
     from brainscore_itmaps.study.sweep import sweep
+    from brainscore_itmaps.training.loss import HarmonizerLoss
 
 __all__ = [
     "Grid",
+    "HarmonizerLoss",
     "Recording",
+    "Result",
     "compare",
+    "compare_results",
     "load_model",
     "load_recording",
+    "noise_ceiling",
     "predict_left_out",
     "record",
     "score",
@@ -35,11 +42,15 @@ __all__ = [
 
 _ROOMS = {
     "Grid": "data.recording",
+    "HarmonizerLoss": "training.loss",
     "Recording": "data.recording",
+    "Result": "benchmark.result",
     "compare": "study.compare",
+    "compare_results": "benchmark.result",
     "load_model": "models.load",
     "load_recording": "data.load",
-    "predict_left_out": "metrics.left_out",
+    "noise_ceiling": "metrics.ceiling",
+    "predict_left_out": "metrics.folds",
     "record": "features.record",
     "score": "bridge.score",
     "score_features": "benchmark.arrays",

@@ -1,13 +1,17 @@
-"""Files from the network, through pooch: retried, and put in place only when they are whole."""
+"""Files from the network, through pooch: retried, and put in place only when they are whole; or none at all."""
 
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
 from brainscore_itmaps.files import make_readable
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.settings import Settings
 
 TRIES = 3
 TIMEOUT = 30
@@ -116,3 +120,25 @@ def download(
                 f"Cannot write {path}: {error.strerror or error}.", "Make room, or set ITMAPS_HOME to another folder."
             ) from error
     return path
+
+
+@contextmanager
+def hubs_as_set() -> Iterator[None]:
+    """Hold the downloads of other libraries to our settings: offline, they take what they keep and connect to nothing.
+
+    Hugging Face's hub reads its own switch from the environment when it is imported; torch's hub has none.
+    """
+    import torch.hub
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file
+    if Settings.from_environment().offline:
+        constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file = True, _forbidden
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file = before
+
+
+def _forbidden(url: str, *arguments: Any, **options: Any) -> None:
+    raise OSError(f"offline mode forbids downloading {url}")

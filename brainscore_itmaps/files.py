@@ -1,12 +1,14 @@
 """Files that nobody can meet half-written."""
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.progress import Report, silent
@@ -104,6 +106,18 @@ def locked(folder: Path, fix: str = ANOTHER_FOLDER, progress: Report = silent) -
         yield
     finally:
         lock.release()
+
+
+def write_json(path: Path, content: Any, fix: str = ANOTHER_FOLDER) -> None:
+    """Write a JSON file in one step.
+
+    Raises
+    ------
+    InstallationError
+        As :func:`replacing`.
+    """
+    with replacing(path, fix) as beside:
+        beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def refuse_unwritable(path: Path, fix: str = ANOTHER_FOLDER) -> None:

@@ -7,7 +7,7 @@ Code reads a field where the choice is made; docs/reference.md is this table rea
 import functools
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
@@ -68,7 +68,7 @@ class Protocol:
     loader: Loader
     preprocess: Literal["model", "published"]
     resample: Literal["positions", "published"]
-    regressions: Mapping[str, str]
+    regressions: Mapping[str, str] = field(hash=False)
     components: int
     intercept: bool
     precision: Literal["float64", "float32"]
@@ -158,9 +158,14 @@ def protocol_named(protocol: "str | Protocol") -> Protocol:
     >>> protocol_named("published").intercept
     False
     """
-    if isinstance(protocol, Protocol):
+    if isinstance(protocol, Protocol) and PROTOCOLS.get(protocol.name) == protocol:
         return protocol
-    if protocol not in PROTOCOLS:
+    if isinstance(protocol, Protocol):
+        raise UsageError(
+            f"The protocol {protocol.name!r} is not one of ours: a result could not say how it was made.",
+            f"Use {' or '.join(PROTOCOLS)}.",
+        )
+    if not isinstance(protocol, str) or protocol not in PROTOCOLS:
         raise UsageError(f"There is no protocol named {protocol!r}.", nearest(str(protocol), PROTOCOLS))
     return PROTOCOLS[protocol]
 

@@ -1,17 +1,23 @@
-"""Where things are kept on this machine, read from the environment once per call."""
+"""Where things are kept on this machine, and whether to connect: read from the environment once per call."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from brainscore_itmaps.errors import InstallationError
 
+_overrides: ContextVar[dict[str, Any]] = ContextVar("settings that differ from the environment")
+
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says.
+    """What the environment says, and what :func:`overridden` says instead.
 
     Attributes
     ----------
@@ -21,7 +27,7 @@ class Settings:
         Brain-Score's folder of pictures: ``BRAINIO_HOME``, else ``~/.brainio``. Pictures go there because Brain-Score
         compares paths under it without regard to where the folder lies.
     offline : bool
-        ``ITMAPS_OFFLINE`` is set to anything but 0: recordings are never fetched.
+        ``ITMAPS_OFFLINE`` is set to anything but 0: recordings and weights are never downloaded.
     """
 
     home: Path
@@ -44,8 +50,24 @@ class Settings:
             raise InstallationError(
                 "This user has no home folder.", "Set ITMAPS_HOME and BRAINIO_HOME to folders that you may write to."
             ) from error
-        return cls(
-            home=home,
-            brainio_home=brainio_home,
-            offline=os.environ.get("ITMAPS_OFFLINE", "0") not in ("", "0"),
-        )
+        offline = os.environ.get("ITMAPS_OFFLINE", "0") not in ("", "0")
+        return replace(cls(home, brainio_home, offline), **_overrides.get({}))
+
+
+@contextmanager
+def overridden(**values: Any) -> Iterator[None]:
+    """Use other settings than the environment's; the environment itself is left alone.
+
+    They hold in this thread, and not in processes that are started meanwhile.
+
+    Parameters
+    ----------
+    **values
+        Fields of :class:`Settings`; None leaves what holds already.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    token = _overrides.set(_overrides.get({}) | given)
+    try:
+        yield
+    finally:
+        _overrides.reset(token)

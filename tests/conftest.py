@@ -1,11 +1,13 @@
 """Small things that many tests need."""
 
+import os
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from local_server import send, server
 from PIL import Image
 from scipy.io import loadmat, savemat
@@ -39,24 +41,38 @@ def own_home(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stand_in(tmp_path_factory) -> Path:
+def made_once(tmp_path_factory):
+    """Write a file or folder once for all workers of a run: ``made_once(name, write)``. Not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, write) -> Path:
+        path, unfinished = shared / name, shared / f"unfinished-{name}"
+        with FileLock(shared / f"{name}.lock"):
+            if not path.exists():
+                write(unfinished)
+                unfinished.rename(path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def stand_in(made_once) -> Path:
     """A simulated archive of the published layout, 20 ms long."""
-    return write_stand_in(tmp_path_factory.mktemp("stand-in") / "short.zip", seed=1, duration=20)
+    return made_once("short.zip", lambda path: write_stand_in(path, seed=1, duration=20))
 
 
 @pytest.fixture(scope="session")
-def long_stand_in(tmp_path_factory) -> Path:
+def long_stand_in(made_once) -> Path:
     """A simulated archive of the published layout, 300 ms long, as short as eLife's windows allow."""
-    return write_stand_in(tmp_path_factory.mktemp("stand-in") / "long.zip", duration=300)
+    return made_once("long.zip", lambda path: write_stand_in(path, duration=300))
 
 
 @pytest.fixture(scope="session")
-def unpacked(stand_in, tmp_path_factory) -> Path:
+def unpacked(stand_in, made_once) -> Path:
     """The short archive as a folder. Not to be changed."""
-    folder = tmp_path_factory.mktemp("unpacked")
-    with zipfile.ZipFile(stand_in) as archive:
-        archive.extractall(folder)
-    return folder
+    return made_once("unpacked", lambda folder: zipfile.ZipFile(stand_in).extractall(folder))
 
 
 @pytest.fixture

@@ -20,6 +20,18 @@ def pictures():
     return load_recording("it_maps_simulated").images
 
 
+def changed(scored, **given):
+    """As :func:`dataclasses.replace`, also of what the estimate, the reading and the request of a result hold."""
+    if "label" in given:
+        given["window"] = given.pop("label") or None
+    for name in ("estimate", "reading", "request"):
+        part = getattr(scored, name, None)
+        own = {key: given.pop(key) for key in list(given) if hasattr(part, key) and key not in vars(scored)}
+        if own:
+            given[name] = replace(part, **own)
+    return replace(scored, **given)
+
+
 def narrow(array):
     """Another array: every second column, the first five sites; no two lengths are the same."""
     columns, sites = slice(None, None, 2), slice(0, 5)

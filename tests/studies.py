@@ -1,11 +1,10 @@
 """A study to compare: many named networks, SIMULATED, whose scores follow a planted edge and gain."""
 
-from dataclasses import replace
-
 import numpy as np
-from shown import scored
+from shown import changed, scored
 
 from brainscore_itmaps.models.accuracy import timm_top1
+from brainscore_itmaps.models.request import Weights
 
 NAMES = (
     "resnet50.a1_in1k",
@@ -36,12 +35,13 @@ def planted(names=NAMES, twins=TWINS, label="", window=(100, 250), seed=0):
         single = rng.normal(0, 0.02, len(array.images))
         values = np.clip(score + pictures + single - single.mean() - pictures.mean(), 0.01, None) * array.ceiling
         raw = float(values.mean())
-        own = replace(
+        own = changed(
             array, window=window, image_value=values, raw=raw, score=raw / array.ceiling,
             interval=(raw / array.ceiling - 0.04, raw / array.ceiling + 0.04), alignment=score + rng.normal(0, 0.02),
         )  # fmt: skip
-        return replace(
-            result, model=model, weights=f"weights of {model}", weights_sha256=model.encode().hex().ljust(64, "0")[:64],
+        sha256 = model.encode().hex().ljust(64, "0")[:64]
+        return changed(
+            result, model=model, weights=Weights("pretrained", source=f"weights of {model}", sha256=sha256),
             imagenet_top1=accuracy, imagenet_top1_source="made up", label=label, arrays=(own,), raw=raw,
             score=own.score, interval=own.interval, alignment=own.alignment,
         )  # fmt: skip
@@ -73,7 +73,7 @@ def human(result, score):
     """What human alignment of a network says, as it is written."""
     return {
         "model": result.model,
-        "weights": result.weights,
+        "weights": str(result.weights),
         "weights_sha256": result.weights_sha256,
         "benchmark": "ClickMe.alignment",
         "benchmark_version": 1,

@@ -54,7 +54,7 @@ def test_a_map_without_a_top_has_no_overlap(pair):
     for values in top_overlap(first, second):
         assert np.isnan(values[1])
         assert np.isfinite(values[[0, 2]]).all()
-    assert top_overlap(first, second, reference_compat=True).dice[1] == 0
+    assert top_overlap(first, second, protocol="published").dice[1] == 0
 
 
 def test_everything_at_once_is_what_the_parts_are(pair):

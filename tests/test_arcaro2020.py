@@ -1,5 +1,7 @@
 """The maps of Arcaro 2020, read from simulated files of the published layout."""
 
+import hashlib
+import json
 import shutil
 import zipfile
 
@@ -40,8 +42,8 @@ def published_loader(folder, name, a, b):
 
 @pytest.mark.parametrize("window", [(3, 17), (0, 20), (7, 8)])
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_reference_compat_is_the_published_loader_digit_for_digit(stand_in, unpacked, name, window):
-    recording = load_recording(name, window, stand_in, reference_compat=True)
+def test_the_published_protocol_reads_as_the_published_loader_digit_for_digit(stand_in, unpacked, name, window):
+    recording = load_recording(name, window, stand_in, protocol="published")
     maps, pictures = published_loader(unpacked, name, *window)
     assert recording.maps.dtype == maps.dtype == np.float32
     np.testing.assert_array_equal(recording.maps, maps)
@@ -50,13 +52,14 @@ def test_reference_compat_is_the_published_loader_digit_for_digit(stand_in, unpa
     assert recording.identifier == f"Arcaro2020.{name}-simulated-reference"
 
 
-def test_reference_compat_has_the_published_split_and_the_published_window(long_stand_in):
-    posterior = load_recording("monkey1_PL", source=long_stand_in, reference_compat=True)
+@pytest.mark.slow
+def test_the_published_protocol_has_the_published_split_and_the_published_window(long_stand_in):
+    posterior = load_recording("monkey1_PL", source=long_stand_in, protocol="published")
     assert posterior.window == (50, 90)
     assert posterior.sites[-1] == "monkey1_PL-ch33"
     assert [
         len(posterior.sites),
-        len(load_recording("monkey1_ML", (0, 9), long_stand_in, reference_compat=True).sites),
+        len(load_recording("monkey1_ML", (0, 9), long_stand_in, protocol="published").sites),
     ] == [
         33,
         30,
@@ -102,6 +105,7 @@ def test_grids_cover_sixteen_degrees_with_both_edges(stand_in):
         ("monkey2_ML", "followup_211_250", (210, 250)),
     ],
 )
+@pytest.mark.slow
 def test_windows_by_name(long_stand_in, name, window, expected):
     recording = load_recording(name, window, long_stand_in)
     assert recording.window == expected
@@ -149,11 +153,11 @@ def test_a_site_without_any_value_is_dropped_and_listed(red):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("compat", [False, True])
-def test_a_site_with_some_values_missing_is_an_error_naming_site_and_images(red, value, compat):
+@pytest.mark.parametrize("protocol", ["ours", "published"])
+def test_a_site_with_some_values_missing_is_an_error_naming_site_and_images(red, value, protocol):
     red.variables["imageRF"][2, 3, 10, 6, [0, 12]] = value
     with pytest.raises(DataError, match=r"1 site\(s\).*monkey2_ML-ch07 on image\(s\) 1, 13, counted from 1"):
-        load_recording("monkey2_ML", (0, 20), red.write(), reference_compat=compat)
+        load_recording("monkey2_ML", (0, 20), red.write(), protocol=protocol)
     assert load_recording("monkey2_ML", (0, 10), red.folder).maps.shape[-1] == 32  # it lies outside this window
 
 
@@ -201,7 +205,7 @@ def test_a_chosen_orientation_is_followed_for_that_monkey_and_that_source_only(s
     assert load_recording("monkey2_ML", (0, 20), stand_in).orientation == "flip_both"
     assert load_recording("monkey2_ML", (0, 20), red.write()).orientation == "flip_both"
     assert load_recording("monkey1_PL", (0, 20), stand_in, orientation="flip_y").orientation == "flip_y"
-    assert load_recording("monkey1_PL", (0, 20), stand_in, reference_compat=True).orientation == "flip_both"
+    assert load_recording("monkey1_PL", (0, 20), stand_in, protocol="published").orientation == "flip_both"
     with pytest.raises(UsageError, match="Did you mean flip_both"):
         load_recording("monkey1_PL", (0, 20), stand_in, orientation="flip-both")
     (load._choices_file()).write_text("{")
@@ -322,11 +326,11 @@ def write_hdf5(red, names_shape=(1, 14)):
     return red.folder
 
 
-@pytest.mark.parametrize("compat", [False, True])
+@pytest.mark.parametrize("protocol", ["ours", "published"])
 @pytest.mark.parametrize("names_shape", [(1, 14), (14, 1)])
-def test_version_7_3_gives_the_same_recording(red, compat, names_shape):
-    expected = load_recording("monkey2_ML", (3, 17), red.write(), reference_compat=compat)
-    found = load_recording("monkey2_ML", (3, 17), write_hdf5(red, names_shape), reference_compat=compat)
+def test_version_7_3_gives_the_same_recording(red, protocol, names_shape):
+    expected = load_recording("monkey2_ML", (3, 17), red.write(), protocol=protocol)
+    found = load_recording("monkey2_ML", (3, 17), write_hdf5(red, names_shape), protocol=protocol)
     assert found.sha256 != expected.sha256
     np.testing.assert_array_equal(found.maps, expected.maps)
     assert found.names == expected.names
@@ -454,8 +458,13 @@ def test_a_recording_is_read_once_and_again_when_what_was_kept_has_changed(stand
     assert (again.names, again.images, len(read)) == (first.names, first.images, 1)
     load_recording("monkey2_ML", (0, 19), stand_in)
     load_recording("monkey2_ML", (0, 20), stand_in, orientation="flip_y")
-    load_recording("monkey2_ML", (0, 20), stand_in, reference_compat=True)
+    load_recording("monkey2_ML", (0, 20), stand_in, protocol="published")
     assert len(read) == 4
+    asked = [((0, 20), "flip_both", False), ((0, 19), "flip_both", False), ((0, 20), "flip_y", False)]
+    asked.append(((0, 20), "flip_both", True))  # the names of 0.1, so that what it prepared is not read again
+    keys = [json.dumps([1, first.sha256, "monkey2_ML", *parameters]) for parameters in asked]
+    prepared = {f"monkey2_ML-{hashlib.sha256(key.encode()).hexdigest()[:16]}" for key in keys}
+    assert {folder.name for folder in own_home.glob("prepared/*")} == prepared
     for kept in own_home.glob("prepared/*/maps.npz"):
         kept.write_bytes(kept.read_bytes()[:-50])
     np.testing.assert_array_equal(load_recording("monkey2_ML", (0, 20), stand_in).maps, first.maps)

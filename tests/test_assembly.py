@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("own_home")
 @pytest.fixture(params=["monkey1_PL", "monkey2_ML", "reference", "dropped"])
 def recording(request, stand_in):
     if request.param == "reference":
-        return load_recording("monkey1_ML", (3, 17), stand_in, reference_compat=True)
+        return load_recording("monkey1_ML", (3, 17), stand_in, protocol="published")
     if request.param == "dropped":
         return replace(load_recording("monkey2_ML", (3, 17), stand_in), dropped=("ch 1", "ch 2"))
     return load_recording(request.param, (3, 17), stand_in)

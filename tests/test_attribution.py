@@ -10,19 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.cross_decomposition import PLSRegression
+from sources import network_source
 
 from brainscore_itmaps import Grid, Recording, load_model, record, to_grid
-from brainscore_itmaps.benchmark.attribution import network_attribution
+from brainscore_itmaps.benchmark.attribution import attribute
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import evaluate
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.benchmark.source import network_source
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.features.attribution import METHODS, _encoder, attribution_maps, pooled
 from brainscore_itmaps.metrics.ceiling import map_ceiling
-from brainscore_itmaps.metrics.left_out import coefficients_left_out
+from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out
 from brainscore_itmaps.models.layout import spatial_maps
 from brainscore_itmaps.models.network import Network, untrained
+from brainscore_itmaps.models.request import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
 STD = (0.2, 0.5, 0.4)
@@ -31,7 +32,7 @@ GRID = Grid(y=np.array([-8.0, -1.0, 4.0]), x=np.array([-6.0, 0.0, 3.0, 8.0]), ex
 
 def network_of(module, size):
     spec = replace(ZOO["efficientnet_lite0"], size=size, std=STD)
-    return Network("own", spec, module.eval(), "random", sha256="")
+    return Network("own", spec, module.eval(), Weights("random", seed=0))
 
 
 class Curved(torch.nn.Module):
@@ -280,13 +281,17 @@ def weights_by_hand(field, maps):
 def test_attribution_and_its_controls_are_those_taken_by_hand(small, seed):
     network = load_model("timm:test_efficientnet", weights="random", seed=seed)
     layers = ("blocks.3", "blocks.2", "blocks.3", "blocks.2")
-    found = network_attribution(network)(small, layers, lambda *told: None)
+    found = attribute(network, small, layers, "gradient")
     random = untrained(network, seed=1 if seed == 0 else 0)
     assert random.sha256 != network.sha256
     mean = small.maps.mean(axis=-1)
     for each, weighed, expected in (
         (network, weights_by_hand, found.rho),
-        (random, lambda field, maps: coefficients_left_out(field, maps).mean(axis=-1), found.random_rho),
+        (
+            random,
+            lambda field, maps: fit_folds(field, maps, leave_one_out(4)).coefficients().mean(axis=-1),
+            found.random_rho,
+        ),
     ):
         units = record(each, small.images, ["blocks.2", "blocks.3"])
         weights = {layer: weighed(to_grid(units[layer], small.grid), small.maps) for layer in units}
@@ -304,18 +309,18 @@ def test_attribution_and_its_controls_are_those_taken_by_hand(small, seed):
 
 def test_a_network_that_cannot_be_built_anew_has_no_control(small):
     spec = replace(ZOO["efficientnet_lite0"], size=8, std=STD, architecture="own_design")
-    network = Network("own", spec, Curved().eval(), "random", sha256="")
+    network = Network("own", spec, Curved().eval(), Weights("random", seed=0))
     with pytest.raises(ModelError, match="own cannot be built anew with random weights"):
-        network_attribution(network)(small, ("layer",) * 4, lambda *told: None)
+        attribute(network, small, ("layer",) * 4, "gradient")
 
 
 def test_the_benchmark_s_value_is_the_attribution_s(small, tmp_path):
     network = load_model("timm:test_efficientnet", weights="random", seed=2)
     spec = BenchmarkSpec("own", ("own",), measure="attribution")
-    source = network_source(network, "blocks.3", attribute=network_attribution(network))
+    source = network_source(network, "blocks.3")
     result = evaluate(source, [small], spec)
     array = result.arrays[0]
-    saliency = network_attribution(network)(small, ("blocks.3",) * 4, lambda *told: None)
+    saliency = attribute(network, small, ("blocks.3",) * 4, "gradient")
     np.testing.assert_allclose(array.saliency.rho, saliency.rho, rtol=0, atol=1e-12)
     ceiling = map_ceiling(small.maps, None, np.random.default_rng(0))
     np.testing.assert_allclose(array.image_ceiling, ceiling)
@@ -331,4 +336,4 @@ def test_a_source_without_gradients_has_no_attribution(small):
     network = load_model("timm:test_efficientnet", weights="random")
     spec = BenchmarkSpec("own", ("own",), measure="attribution")
     with pytest.raises(ModelError, match="cannot be traced"):
-        evaluate(network_source(network, "blocks.3"), [small], spec)
+        evaluate(replace(network_source(network, "blocks.3"), attribute=None), [small], spec)

@@ -7,14 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sources import fresh
 
 from brainscore_itmaps import Recording, load_model, load_recording, record, score, to_grid
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-from brainscore_itmaps.benchmark.evaluate import Options, evaluate_features
+from brainscore_itmaps.benchmark.evaluate import evaluate_features
 from brainscore_itmaps.benchmark.result import Reading
-from brainscore_itmaps.benchmark.source import WHOLE_PICTURE
+from brainscore_itmaps.benchmark.source import SEEN
 from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.metrics.ceiling import site_ceiling
+from brainscore_itmaps.models.request import Weights
 
 ARCHITECTURES = {
     "test_efficientnet": "convolutional",
@@ -24,7 +26,6 @@ ARCHITECTURES = {
     "test_coatnet": "convolutions, then attention between maps",
     "vit_tiny_r_s16_p8_224": "convolutions, then attention between tokens",
 }
-ANEW = Options(kept=False)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_both_entrances_give_the_same_score(benchmark, architecture):
 
     network = load_model(f"timm:{architecture}", weights="random", seed=1)
     direct = score(network, fresh=True)
-    through = benchmark.evaluate(brain_model(network), ANEW)
+    through = benchmark.evaluate(brain_model(network), fresh())
     assert through.score == pytest.approx(direct.score, abs=1e-6)
     assert (through.layer, through.weights, through.weights_sha256) == (
         direct.layer,
@@ -59,6 +60,7 @@ def threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_neither_batches_nor_threads_change_the_score_of_either_entrance(benchmark, threads, monkeypatch):
     from brainscore_itmaps.bridge import models
 
@@ -69,7 +71,7 @@ def test_neither_batches_nor_threads_change_the_score_of_either_entrance(benchma
         for batch_size in (1, 5, 14):
             direct = score(network, batch_size=batch_size, fresh=True)
             monkeypatch.setattr(models, "BATCH_SIZE", batch_size)
-            through = benchmark.evaluate(models.brain_model(network), ANEW)
+            through = benchmark.evaluate(models.brain_model(network), fresh())
             assert direct.score == pytest.approx(expected, abs=1e-6), (number, batch_size)
             assert through.score == pytest.approx(expected, abs=1e-6), (number, batch_size)
 
@@ -117,7 +119,7 @@ def test_pictures_in_another_order_give_the_same_score(benchmark):
             return self.model.look_at(stimuli, number_of_trials)[::-1]
 
     model = brain_model(load_model("timm:test_efficientnet", weights="random"))
-    assert benchmark.evaluate(Reversing(model), ANEW).score == benchmark.evaluate(model, ANEW).score
+    assert benchmark.evaluate(Reversing(model), fresh()).score == benchmark.evaluate(model, fresh()).score
 
 
 def test_a_pooled_layer_is_refused_and_what_takes_it_is_named(benchmark):
@@ -138,22 +140,14 @@ def test_channels_of_two_layers_are_put_side_by_side_at_the_grid(benchmark):
     """Their score is that of one layer with the channels of both, each sampled at the grid from its own units."""
     network, recording = load_model("timm:test_efficientnet", weights="random"), load_recording("it_maps_simulated")
     network.spec.layers["IT"] = ["blocks.1", "blocks.4"]
-    through = benchmark.evaluate(brain_model_of_two(network), ANEW)
+    through = benchmark.evaluate(brain_model_of_two(network), fresh())
 
     units = record(network, recording.images, ["blocks.1", "blocks.4"])
     assert units["blocks.1"].shape[2:] != units["blocks.4"].shape[2:]
     both = np.concatenate([to_grid(units[layer], recording.grid) for layer in ("blocks.1", "blocks.4")], axis=-1)
-    reading = Reading(
-        model="two",
-        weights="w",
-        weights_sha256=None,
-        imagenet_top1=None,
-        imagenet_top1_source=None,
-        layer="both",
-        field_of_view="",
-    )
+    reading = Reading(model="two", weights=Weights("module"), layer="both")
     spec = CATALOGUE["it_maps_simulated"]
-    expected = evaluate_features(both.transpose(0, 3, 1, 2), recording, reading, spec, ANEW)
+    expected = evaluate_features(both.transpose(0, 3, 1, 2), recording, reading, spec, cache=fresh())
     assert through.layer == "blocks.1, blocks.4"
     assert through.score == pytest.approx(expected.score, abs=1e-6)
     np.testing.assert_allclose(through.arrays[0].predicted, expected.arrays[0].predicted, rtol=0, atol=1e-3)
@@ -217,8 +211,8 @@ def test_a_model_of_brain_score_s_own_tree_is_scored_as_it_is():
 
     result = score("pixels", "it_maps_simulated")
     assert result.layer == "pixels"
-    assert result.weights == "as Brain-Score loads it"
-    assert result.field_of_view == OWN_PREPROCESSING + WHOLE_PICTURE
+    assert str(result.weights) == "as Brain-Score loads it"
+    assert result.field_of_view == OWN_PREPROCESSING + SEEN["whole"]
     assert abs(result.score) < 0.2
 
 

@@ -3,7 +3,13 @@ import pytest
 
 from brainscore_itmaps import predict_left_out
 from brainscore_itmaps.errors import ArrayError, UsageError
-from brainscore_itmaps.metrics.ceiling import ceiling, describe, reference_ceiling, site_ceiling, split_half_ceiling
+from brainscore_itmaps.metrics.ceiling import (
+    describe,
+    noise_ceiling,
+    reference_ceiling,
+    site_ceiling,
+    split_half_ceiling,
+)
 from brainscore_itmaps.metrics.correlation import site_correlation
 
 
@@ -111,10 +117,7 @@ def test_the_published_ceiling_step_by_step(rng):
 def test_each_ceiling_says_what_it_bounds_and_how_sure_it_is(rng):
     _, maps = shared(rng, 0.8)
     repeats = maps[:, None] + 0.5 * rng.normal(size=(6, 4, 7, 8, 9))
-    taken = {
-        kind: ceiling(maps, kind, repeats=repeats, rng=np.random.default_rng(0))
-        for kind in ("sites", "split_half", "reference")
-    }
+    taken = {kind: noise_ceiling(maps, kind, repeats=repeats) for kind in ("sites", "split_half", "reference")}
     for kind, found in taken.items():
         assert found.kind == kind
         assert found.bounds
@@ -140,17 +143,29 @@ def test_an_interval_of_a_site_is_that_of_its_mean_over_images(rng):
         np.testing.assert_allclose(found.site_interval[site], defined.mean() + np.array([-half, half]), atol=0.2 * half)
 
 
+@pytest.mark.parametrize("kind", ["sites", "split_half", "reference"])
+def test_a_seed_is_a_generator_that_starts_with_it(rng, kind):
+    _, maps = shared(rng, 0.8)
+    repeats = maps[:, None] + 0.5 * rng.normal(size=(6, 4, 7, 8, 9))
+    default, seeded, generated, other = (
+        noise_ceiling(maps, kind, repeats=repeats, **given).interval
+        for given in ({}, {"rng": 0}, {"rng": np.random.default_rng(0)}, {"rng": 1})
+    )
+    assert default == seeded == generated != other
+    assert generated[:2] == (generated.low, generated.high)
+
+
 def test_ceilings_that_cannot_be_taken_are_refused(rng):
     maps = rng.normal(size=(4, 5, 6, 1))
     with pytest.raises(ArrayError, match="1 of 1 sites miss no value"):
-        ceiling(maps, rng=rng)
+        noise_ceiling(maps, rng=rng)
     with pytest.raises(ArrayError, match="needs the repeats"):
-        ceiling(maps, "split_half", rng=rng)
+        noise_ceiling(maps, "split_half", rng=rng)
     with pytest.raises(ArrayError, match="at least 2 sites"):
-        ceiling(maps, "reference", rng=rng)
+        noise_ceiling(maps, "reference", rng=rng)
     with pytest.raises(UsageError, match=r"no ceiling named 'site'\. Did you mean sites"):
-        ceiling(maps, "site", rng=rng)
+        noise_ceiling(maps, "site", rng=rng)
     with pytest.raises(ArrayError, match="are not those of the maps"):
-        ceiling(maps, "split_half", rng=rng, repeats=rng.normal(size=(9, 2, 5, 6, 1)))
+        noise_ceiling(maps, "split_half", rng=rng, repeats=rng.normal(size=(9, 2, 5, 6, 1)))
     with pytest.raises(ArrayError, match="The maps have shape"):
-        ceiling(maps[0], rng=rng)
+        noise_ceiling(maps[0], rng=rng)

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 
 from brainscore_itmaps import load_model, score
 from brainscore_itmaps.errors import ModelError, UsageError
+from brainscore_itmaps.files import sha256
 
 NAME = "timm:test_vit"
 
@@ -23,7 +24,9 @@ def test_weights_of_ones_own_are_those_that_were_saved(tmp_path, state, prefix, 
     network = load_model(NAME, file)
     assert network.sha256 == load_model(NAME, "random", seed=5).sha256 != load_model(NAME, "random").sha256
     assert network.top1 is None
-    assert file.name in network.weights
+    assert file.name in str(network.weights)
+    assert (network.weights.kind, network.weights.path) == ("file", str(file))
+    assert str(network.weights) == f"file {file} (sha256 {sha256(file)[:12]})"
 
 
 def test_a_hostile_file_is_not_run(tmp_path):

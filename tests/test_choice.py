@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.cross_decomposition import PLSRegression
 
-from brainscore_itmaps.benchmark.choice import chosen_layers, inner_values, pairs_of_groups
+from brainscore_itmaps.benchmark.choice import chosen_layers, nested_cv_scores
 from brainscore_itmaps.errors import ArrayError, DataError
-from brainscore_itmaps.metrics.left_out import predict_groups_left_out
+from brainscore_itmaps.metrics.folds import fit_folds, groups_left_out, pairs_of_groups
 
 
 def planted(rng, images, channels=6, sites=3):
@@ -19,7 +19,7 @@ def planted(rng, images, channels=6, sites=3):
 
 def inner(field, maps, measure="predictivity"):
     """Values of the training images, from fields and maps on."""
-    return inner_values(predict_groups_left_out(field, maps, pairs_of_groups(len(maps))).predicted, maps, measure)
+    return nested_cv_scores(fit_folds(field, maps, pairs_of_groups(len(maps))), maps, measure)
 
 
 def fitted(field, maps, others, components=6):
@@ -39,7 +39,7 @@ def value_of(predicted, maps, measure):
 
 @pytest.mark.parametrize("measure", ["predictivity", "alignment", "attribution"])
 @pytest.mark.parametrize("images", [4, 7, 9])
-def test_inner_values_are_those_of_a_regression_that_saw_neither_image(rng, images, measure):
+def test_nested_cv_scores_are_those_of_a_regression_that_saw_neither_image(rng, images, measure):
     """Of up to 7 images it leaves out the two; of 9, image k is left out with image k + 7."""
     field, maps = planted(rng, images)
     found = inner(field, maps, measure)
@@ -71,28 +71,52 @@ def test_maps_of_the_picture_that_is_scored_never_matter(measure, images, image,
     assert chosen_layers({"one": after, "two": other})[image] == before_choice[image]
 
 
+def test_each_of_several_sets_is_scored(rng):
+    field, maps = planted(rng, 8)
+    other = maps[::-1, ..., :2]
+    fitted = fit_folds(field, [maps, other], pairs_of_groups(8))
+    for number, alone in enumerate((maps, other)):
+        found = nested_cv_scores(fitted, alone, set=number)
+        np.testing.assert_allclose(found, inner(field, alone), rtol=0, atol=1e-12)
+
+
+def test_folds_that_are_no_pairs_of_groups_are_refused(rng):
+    field, maps = planted(rng, 6)
+    fitted = fit_folds(field, maps, pairs_of_groups(6, 3))
+    assert np.isfinite(nested_cv_scores(fitted, maps)[0, 1])
+    for wrong in (fit_folds(field, maps, groups_left_out(6, 3)), fitted.select([0, 1]), fitted.select([0, 1, 2, 2])):
+        with pytest.raises(ArrayError, match="every two groups of the 6 images once"):
+            nested_cv_scores(wrong, maps)
+    with pytest.raises(ArrayError, match="every two groups of the 5 images once"):
+        nested_cv_scores(fitted, maps[:5])
+
+
 @pytest.mark.parametrize("components", [2, 9])
 @pytest.mark.parametrize("groups", [(0, 1, 2, 3, 4, 5), (0, 0, 1, 1, 2, 2), (0, 0, 0, 0, 1, 1), (0, 1, 1, 2, 1, 0)])
 @pytest.mark.parametrize("channels", [6, 150])  # few are multiplied out at once; of many, row by row
 def test_groups_of_images_are_predicted_from_all_the_others(rng, groups, components, channels):
     field, maps = planted(rng, 6, channels)
     left_out = np.array(groups) == np.unique(groups)[:, None]
-    found, used = predict_groups_left_out(field, maps, left_out, components)
-    assert (used == min(components, channels)).all()
-    assert found.shape == (max(groups) + 1, 6, 4, 3, 3)
+    found = fit_folds(field, maps, left_out, components=components)
+    assert (found.components == min(components, channels)).all()
     for fold, out in enumerate(left_out):
-        assert np.isnan(found[fold, ~out]).all()
         predict = fitted(field, maps, np.flatnonzero(~out), min(components, channels))
-        for image in np.flatnonzero(out):
-            np.testing.assert_allclose(found[fold, image], predict(field[image]), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(found.of(fold), [predict(shown) for shown in field[out]], rtol=0, atol=1e-9)
+    for image in range(6):
+        fold, place = groups[image], groups[:image].count(groups[image])
+        np.testing.assert_array_equal(found.predicted[image], found.of(fold)[place])
 
 
 def test_an_image_that_no_fold_leaves_out_is_predicted_by_none(rng):
     field, maps = planted(rng, 5)
     left_out = np.array([[True, False, False, False, False], [False, True, True, False, False]])
-    found = predict_groups_left_out(field, maps, left_out).predicted
-    assert np.isnan(found[:, 3:]).all()
-    np.testing.assert_allclose(found[1, 2], fitted(field, maps, [0, 3, 4])(field[2]), rtol=0, atol=1e-9)
+    found = fit_folds(field, maps, left_out)
+    assert [len(found.of(fold)) for fold in range(2)] == [1, 2]
+    np.testing.assert_allclose(found.of(1)[1], fitted(field, maps, [0, 3, 4])(field[2]), rtol=0, atol=1e-9)
+    with pytest.raises(ArrayError, match="0 folds leave out image 3, 4"):
+        found.predicted  # noqa: B018
+    with pytest.raises(ArrayError, match="2 folds leave out image 1, 2"):
+        found.select([1, 0, 1]).predicted  # noqa: B018
 
 
 def test_a_site_that_is_constant_on_what_a_fold_keeps_is_predicted_constant(rng):
@@ -101,24 +125,25 @@ def test_a_site_that_is_constant_on_what_a_fold_keeps_is_predicted_constant(rng)
     left_out = np.array(
         [[False, False, False, False, True], [True, True, True, False, False], [False] * 3 + [True] * 2]
     )
-    found = predict_groups_left_out(field, maps, left_out).predicted
-    np.testing.assert_array_equal(found[[0, 2], 4, ..., 1], 0.1)
-    assert np.ptp(found[1, 0, ..., 1]) > 0
-    alone = predict_groups_left_out(field, np.delete(maps, 1, axis=-1), left_out).predicted
-    np.testing.assert_allclose(np.delete(found[0, 4], 1, axis=-1), alone[0, 4], rtol=0, atol=1e-9)
+    found = fit_folds(field, maps, left_out)
+    np.testing.assert_array_equal([found.of(0)[0, ..., 1], found.of(2)[1, ..., 1]], 0.1)
+    assert np.ptp(found.of(1)[0, ..., 1]) > 0
+    alone = fit_folds(field, np.delete(maps, 1, axis=-1), left_out)
+    np.testing.assert_allclose(np.delete(found.of(0)[0], 1, axis=-1), alone.of(0)[0], rtol=0, atol=1e-9)
 
 
 def test_a_fold_that_keeps_one_image_is_refused(rng):
     field, maps = planted(rng, 4)
     with pytest.raises(ArrayError, match="fewer than 2 images"):
-        predict_groups_left_out(field, maps, np.array([[True, True, True, False]]))
+        fit_folds(field, maps, np.array([[True, True, True, False]]))
 
 
-def test_a_missing_value_is_refused_not_fitted(rng):
-    field, maps = planted(rng, 4)
+def test_a_site_with_a_missing_value_is_fitted_by_no_fold_and_changes_no_score(rng):
+    field, maps = planted(rng, 5)
+    expected = inner(field, maps[..., 1:])
     maps[0, 0, 0, 0] = np.nan
-    with pytest.raises(ArrayError):
-        predict_groups_left_out(field, maps, np.eye(4, dtype=bool))
+    assert np.isnan(fit_folds(field, maps, pairs_of_groups(5)).of(3)[..., 0]).all()
+    np.testing.assert_allclose(inner(field, maps), expected, rtol=0, atol=1e-12)
 
 
 def test_each_image_takes_the_layer_that_does_best_on_the_others(rng):

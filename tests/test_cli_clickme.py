@@ -7,7 +7,7 @@ import sys
 import threading
 
 import pytest
-from command_line import brainscore
+from answers import assert_refused, succeeded
 from local_server import send, server
 from shards import write_shard
 
@@ -19,8 +19,7 @@ pytestmark = pytest.mark.usefixtures("own_home")
 def test_a_split_is_brought_from_a_folder(tmp_path):
     for number in range(18):
         write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
-    done = brainscore("data", "fetch", "clickme", "--split", "val", "--from", tmp_path / "usb")
-    assert done.returncode == 0, done.stderr
+    done = succeeded("data", "fetch", "clickme", "--split", "val", "--from", tmp_path / "usb")
     assert "18 shards, 18 pictures" in done.stdout
     assert "no licence is stated" in done.stdout
     assert "clickme-val.lock.json" in done.stdout
@@ -40,10 +39,7 @@ def test_a_split_is_brought_from_a_folder(tmp_path):
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(arguments, code, said):
-    done = brainscore("data", "fetch", *arguments, COLUMNS="200", NO_COLOR="1")
-    assert done.returncode == code, done.stderr
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    assert_refused(code, said, "data", "fetch", *arguments, COLUMNS="200", NO_COLOR="1")
 
 
 @pytest.mark.enable_socket

@@ -9,9 +9,9 @@ import sys
 import threading
 from pathlib import Path
 
-import command_line
 import numpy as np
 import pytest
+from answers import answered, succeeded
 from local_server import CONTENT, send, server
 from PIL import Image
 
@@ -22,12 +22,6 @@ from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.files import sha256
 
 pytestmark = pytest.mark.usefixtures("own_home")
-
-
-def brainscore(*arguments, **environment):
-    done = command_line.brainscore(*arguments, **environment)
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def test_list_says_what_is_here_and_imports_nothing_heavy(stand_in):
@@ -42,12 +36,11 @@ def test_list_says_what_is_here_and_imports_nothing_heavy(stand_in):
     assert done.stdout.splitlines()[-1].strip() == "imported:"
     assert re.search(r"monkey2_ML\W+150-300 ms\W+9 x 9\W+not here: brainscore data fetch", done.stdout)
     sources.fetch(file=stand_in)
-    assert "here, a SIMULATED stand-in" in brainscore("data", "list").stdout
+    assert "here, a SIMULATED stand-in" in answered("data", "list").stdout
 
 
 def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
-    done = brainscore("data", "fetch", "--from", stand_in, "--sha256", sha256(stand_in))
-    assert done.returncode == 0, done.stderr
+    done = succeeded("data", "fetch", "--from", stand_in, "--sha256", sha256(stand_in))
     assert "SIMULATED: this archive is a stand-in" in done.stdout
     assert sha256(stand_in) in done.stdout
     assert str(own_home / "Arcaro2020.lock.json") in done.stdout
@@ -79,15 +72,14 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(arguments, code, said):
-    done = brainscore("data", *arguments, ITMAPS_OFFLINE="1")
+    done = answered("data", *arguments, ITMAPS_OFFLINE="1")
     assert done.returncode == code, done.stderr
     assert said in done.stdout + done.stderr
 
 
 def test_info_says_what_a_recording_holds(stand_in, own_home):
-    brainscore("data", "fetch", "--from", stand_in)
-    done = brainscore("data", "info", "monkey2_ML", "--window", "3-17")
-    assert done.returncode == 0, done.stderr
+    answered("data", "fetch", "--from", stand_in)
+    done = succeeded("data", "info", "monkey2_ML", "--window", "3-17")
     for said in (
         "Arcaro2020.monkey2_ML-simulated",
         "no animal was recorded",
@@ -105,7 +97,7 @@ def test_info_says_what_a_recording_holds(stand_in, own_home):
     maps = recording.maps.reshape(14, -1, 32)
     rest = [np.corrcoef(one[:, s], np.delete(one, s, 1).mean(1))[0, 1] for one in maps for s in range(32)]
     assert f"r {np.mean(rest):.2f} between" in done.stdout
-    done = brainscore("data", "info", "monkey1_PL", "--window", "3-17", "--reference-compat", "--source", stand_in)
+    done = answered("data", "info", "monkey1_PL", "--window", "3-17", "--protocol", "published", "--source", stand_in)
     assert "33, monkey1_PL-ch01 to monkey1_PL-ch33" in done.stdout
     assert "(no name" not in done.stdout
     with (own_home / "Arcaro2020.zip").open("r+b") as archive:
@@ -113,12 +105,12 @@ def test_info_says_what_a_recording_holds(stand_in, own_home):
         archive.seek(1000)
         archive.write(b"changed")
     os.utime(own_home / "Arcaro2020.zip", ns=(0, held.changed))
-    done = brainscore("data", "info", "monkey2_ML", "--window", "3-17")
+    done = answered("data", "info", "monkey2_ML", "--window", "3-17")
     assert (done.returncode, "has changed since it was recorded" in done.stderr) == (3, True)
 
 
 def test_info_of_the_simulated_recording_tells_its_repeats():
-    done = brainscore("data", "info", "it_maps_simulated")
+    done = answered("data", "info", "it_maps_simulated")
     assert "SIMULATED" in done.stdout
     assert re.search(r"repeats\s+6", done.stdout)
 
@@ -126,14 +118,13 @@ def test_info_of_the_simulated_recording_tells_its_repeats():
 def test_orient_draws_all_eight_and_records_a_choice(stand_in, tmp_path):
     figure = tmp_path / "eight.png"
     arguments = ("data", "orient", "monkey2_ML", "--window", "0-20", "--source", stand_in)
-    done = brainscore(*arguments, "--out", figure)
-    assert done.returncode == 0, done.stderr
+    done = succeeded(*arguments, "--out", figure)
     assert all(name in done.stdout for name in ORIENTATIONS)
     with Image.open(figure) as picture:
         assert min(picture.size) > 800
-    assert "transpose holds for all arrays of monkey2" in brainscore(*arguments, "--choose", "transpose").stdout
+    assert "transpose holds for all arrays of monkey2" in answered(*arguments, "--choose", "transpose").stdout
     assert load_recording("monkey2_ML", (0, 20), stand_in).orientation == "transpose"
-    assert "now        transpose" in brainscore(*arguments, "--out", figure).stdout
+    assert "now        transpose" in answered(*arguments, "--out", figure).stdout
 
 
 def test_check_says_what_is_wrong_and_what_is_worth_knowing(pictures, tmp_path, rng):
@@ -141,22 +132,20 @@ def test_check_says_what_is_wrong_and_what_is_worth_knowing(pictures, tmp_path, 
     maps[1, :, :, 0] = 4
     made = Recording.from_arrays(maps, pictures, identifier="mine", window=(0, 9))
     folder = made.save(tmp_path / "my [b]recording")
-    done = brainscore("data", "check", folder)
-    assert done.returncode == 0
+    done = succeeded("data", "check", folder)
     assert "mine: 6 pictures, 3 x 3 positions, 2 sites. Nothing is wrong." in done.stdout
     assert "1 maps are constant" in done.stdout
     assert "site-00 on picture-1" in done.stdout
     assert "keeps no repeats" in done.stdout
     (folder / "pictures" / "picture-2.png").unlink()
-    done = brainscore("data", "check", folder)
+    done = answered("data", "check", folder)
     assert done.returncode == 3
     assert "The picture pictures/picture-2.png is missing." in done.stdout
 
 
 def test_package_writes_what_it_names(stand_in, tmp_path):
     out = tmp_path / "out"
-    done = brainscore("data", "package", "monkey2_ML", "--window", "3-17", "--source", stand_in, "--out", out)
-    assert done.returncode == 0, done.stderr
+    done = succeeded("data", "package", "monkey2_ML", "--window", "3-17", "--source", stand_in, "--out", out)
     assert "SIMULATED: not for upload" in done.stdout
     named = re.findall(r"^sha1 ([0-9a-f]{40})  (\S+) \(", done.stdout, flags=re.MULTILINE)
     assert len(named) == 3
@@ -165,20 +154,19 @@ def test_package_writes_what_it_names(stand_in, tmp_path):
 
 
 def test_simulate_official_writes_an_archive_that_can_be_fetched(tmp_path):
-    done = brainscore("data", "simulate", "--official", tmp_path / "s.zip", "--duration", "2", "--seed", "5")
-    assert done.returncode == 0, done.stderr
+    done = succeeded("data", "simulate", "--official", tmp_path / "s.zip", "--duration", "2", "--seed", "5")
     assert "SIMULATED archive" in done.stdout
     assert sources.fetch(file=tmp_path / "s.zip").simulated
-    done = brainscore("data", "simulate", "--official", tmp_path / "s.zip")
+    done = answered("data", "simulate", "--official", tmp_path / "s.zip")
     assert (done.returncode, "is there already" in done.stderr) == (2, True)
 
 
 def test_clean_says_what_it_removed(stand_in, own_home):
     sources.fetch(file=stand_in)
-    done = brainscore("data", "clean")
+    done = answered("data", "clean")
     assert re.search(r"removed \S+Arcaro2020-[0-9a-f]{16} \(\d", done.stdout)
     assert (own_home / "Arcaro2020.zip").exists()
-    assert f"removed {own_home / 'Arcaro2020.zip'}" in brainscore("data", "clean", "--all").stdout
+    assert f"removed {own_home / 'Arcaro2020.zip'}" in answered("data", "clean", "--all").stdout
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
@@ -208,7 +196,7 @@ def test_control_c_during_a_download_ends_with_130_and_leaves_nothing(own_home):
 @pytest.mark.allow_hosts(["127.0.0.1"])
 def test_a_network_that_fails_is_one_sentence(own_home):
     with server(lambda handler, number: None) as running:
-        done = brainscore("data", "fetch", "--url", running.url)
+        done = answered("data", "fetch", "--url", running.url)
     assert done.returncode == 5
     assert running.url in done.stderr
     assert "tried 3 times" in done.stderr
@@ -217,8 +205,7 @@ def test_a_network_that_fails_is_one_sentence(own_home):
 
 def test_a_folder_of_files_is_a_source_too(unpacked, tmp_path):
     shutil.copytree(unpacked / "Arcaro2020" / "Red", tmp_path / "files")
-    done = brainscore("data", "info", "monkey2_ML", "--window", "3-17", "--source", tmp_path / "files")
-    assert done.returncode == 0, done.stderr
+    done = succeeded("data", "info", "monkey2_ML", "--window", "3-17", "--source", tmp_path / "files")
     assert f"source       {tmp_path / 'files'}" in done.stdout
 
 
@@ -226,9 +213,8 @@ def test_own_maps_are_scored_from_their_folder(tmp_path):
     folder = load_recording("it_maps_simulated").save(tmp_path / "mine")
     figure = tmp_path / "maps.png"
     arguments = ("score", "-m", "timm:test_vit", "--weights", "random", "--out", tmp_path / "results")
-    done = brainscore(*arguments, "--benchmark", folder, "--figure", figure)
-    assert done.returncode == 0, done.stderr
+    done = succeeded(*arguments, "--benchmark", folder, "--figure", figure)
     assert "SIMULATED" in done.stdout
     assert figure.exists()
-    assert brainscore(*arguments, "-q", "-b", folder).stdout == brainscore(*arguments, "-q").stdout
-    assert "There is no benchmark named" in brainscore(*arguments, "-b", tmp_path).stderr
+    assert answered(*arguments, "-q", "-b", folder).stdout == answered(*arguments, "-q").stdout
+    assert "There is no benchmark named" in answered(*arguments, "-b", tmp_path).stderr

@@ -1,29 +1,27 @@
 """`brainscore models ...`, and networks of one's own, as somebody types it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 
-import command_line
 import pytest
 import timm
 import torch
+from answers import answered, assert_refused, succeeded
 from keras_files import layout, write_keras
 from local_server import send, server
 from safetensors.torch import save_file
 
+from brainscore_itmaps.cli.app import app
+from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.kept import kept_weights
 from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("own_home")
-
-
-def brainscore(*arguments, **environment):
-    done = command_line.brainscore(*arguments, **environment)
-    assert "Traceback" not in done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def test_list_shows_every_network_and_imports_nothing_heavy():
 
 @pytest.mark.parametrize("columns", ["60", "100"])
 def test_list_of_a_set_and_of_a_group(columns):
-    done = brainscore("models", "list", "--set", "harmonized_twins", "--group", "hybrid", COLUMNS=columns)
+    done = answered("models", "list", "--set", "harmonized_twins", "--group", "hybrid", COLUMNS=columns)
     assert re.findall(r"\w+_(?:baseline|tiny|128)\b", done.stdout) == [
         "maxvit_tiny_timm_baseline",
         "levit_128_timm_baseline",
@@ -59,19 +57,19 @@ def test_list_of_a_set_and_of_a_group(columns):
 
 
 def test_the_list_nearest_to_the_paper_s_says_what_it_is():
-    done = brainscore("models", "list", "--set", "paper_proxy", COLUMNS="100")
+    done = answered("models", "list", "--set", "paper_proxy", COLUMNS="100")
     assert "245 of paper_proxy" in done.stdout
     assert "not the paper's own list" in done.stdout
     assert re.search(r"timm:resnet18\.tv_in1k\W+CNN\W+69\.8", done.stdout)
 
 
 def test_show_prints_layers_with_shapes_and_fetches_nothing():
-    done = brainscore("models", "show", "harmonized_levit_128", COLUMNS="100")
+    done = answered("models", "show", "harmonized_levit_128", COLUMNS="100")
     assert re.search(r"stages\.0 \W+128 x 14 x 14\W+IT", done.stdout)
     assert re.search(r"stages\.2\.blocks\.3\W+384 x 4 x 4", done.stdout)
     assert re.search(r"licence\W+not stated", done.stdout)
     assert "published, read off a figure" in re.sub(r"\s+", " ", done.stdout)
-    told = json.loads(brainscore("models", "show", "timm:test_resnet.r160_in1k", "--json").stdout)
+    told = json.loads(answered("models", "show", "timm:test_resnet.r160_in1k", "--json").stdout)
     assert told["shapes"][told["layers"]["IT"]][1:] == [told["size"] // 16] * 2
 
 
@@ -95,25 +93,22 @@ def test_show_prints_layers_with_shapes_and_fetches_nothing():
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_and_an_exit_code(arguments, code, said):
-    done = brainscore("models", *arguments, COLUMNS="200")
-    assert done.returncode == code, done.stderr
-    assert said in done.stderr
+    assert_refused(code, said, "models", *arguments, COLUMNS="200")
 
 
 def test_fetch_from_a_file_keeps_it_and_holds_to_it(levit, tmp_path):
     name = "harmonized_levit_128"
-    done = brainscore("models", "fetch", name, "--from", levit, "--sha256", sha256(levit))
-    assert done.returncode == 0, done.stderr
+    done = succeeded("models", "fetch", name, "--from", levit, "--sha256", sha256(levit))
     assert f"sha256     {sha256(levit)}" in done.stdout
     kept = kept_weights(ZOO[name])
     assert (kept.file_sha256, kept.published) == (sha256(levit), False)
-    assert re.search(rf"{name}, .*, here", brainscore("models", "list", COLUMNS="60").stdout)
-    assert sha256(levit) in brainscore("models", "fetch", name, "--offline").stdout
+    assert re.search(rf"{name}, .*, here", answered("models", "list", COLUMNS="60").stdout)
+    assert sha256(levit) in answered("models", "fetch", name, "--offline").stdout
     other = write_keras(tmp_path / "other.h5", layout("levit_small"), seed=2)
-    refused = brainscore("models", "fetch", name, "--from", other)
+    refused = answered("models", "fetch", name, "--from", other)
     assert refused.returncode == 4
     assert "is another file" in refused.stderr
-    refused = brainscore("models", "fetch", name, "--sha256", sha256(other))
+    refused = answered("models", "fetch", name, "--sha256", sha256(other))
     assert refused.returncode == 4
     assert "as you asked for" in refused.stderr
     assert kept_weights(ZOO[name]) == kept
@@ -123,9 +118,9 @@ def test_fetch_from_a_file_keeps_it_and_holds_to_it(levit, tmp_path):
 def test_fetch_from_a_mirror_is_held_to_the_hash_that_was_asked_for(levit):
     with server(lambda handler, number: send(handler, levit.read_bytes())) as running:
         arguments = ("models", "fetch", "harmonized_levit_128", "--url", running.url, "--sha256")
-        assert brainscore(*arguments, "0" * 64).returncode == 3
+        assert answered(*arguments, "0" * 64).returncode == 3
         assert kept_weights(ZOO["harmonized_levit_128"]) is None
-        done = brainscore(*arguments, sha256(levit))
+        done = answered(*arguments, sha256(levit))
     assert done.returncode == 0, done.stderr
     assert kept_weights(ZOO["harmonized_levit_128"]).origin == running.url
 
@@ -134,15 +129,14 @@ def test_a_file_of_a_twin_s_weights_is_kept(tmp_path):
     torch.manual_seed(1)
     module = timm.create_model("levit_128")
     save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, tmp_path / "m.safetensors")
-    done = brainscore("models", "fetch", "levit_128_timm_baseline", "--from", tmp_path / "m.safetensors")
-    assert done.returncode == 0, done.stderr
+    succeeded("models", "fetch", "levit_128_timm_baseline", "--from", tmp_path / "m.safetensors")
     kept = kept_weights(ZOO["levit_128_timm_baseline"])
     assert not kept.published
-    again = brainscore("models", "fetch", "levit_128_timm_baseline", "--from", tmp_path / "m.safetensors")
-    assert again.returncode == 0, again.stderr
+    succeeded("models", "fetch", "levit_128_timm_baseline", "--from", tmp_path / "m.safetensors")
 
 
 @pytest.mark.enable_socket
+@pytest.mark.slow
 def test_timm_s_own_weights_come_through_timm_s_code(tmp_path):
     """A server of the hub's kind: what it is asked for, and what it says of a file."""
     torch.manual_seed(2)
@@ -156,21 +150,36 @@ def test_timm_s_own_weights_come_through_timm_s_code(tmp_path):
 
     with server(answer) as running:
         hub = {"HF_ENDPOINT": running.url.removesuffix("/file.zip"), "HF_HOME": str(tmp_path / "hub")}
-        done = brainscore("models", "fetch", "timm:test_resnet", **hub)
-        assert done.returncode == 0, done.stderr
+        done = succeeded("models", "fetch", "timm:test_resnet", **hub)
         assert "in order   timm test_resnet.r160_in1k, kept by timm's hub" in done.stdout
-    offline = brainscore("models", "fetch", "timm:test_resnet", "--offline", **hub)
+    offline = answered("models", "fetch", "timm:test_resnet", "--offline", **hub)
     assert offline.stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["models", "fetch", "harmonized_levit_128", "--offline"], ModelError),
+        (["score", "-m", "harmonized_levit_128", "--offline"], ModelError),
+        (["data", "--offline", "info", "monkey1_PL"], DataError),
+        (["--debug", "data", "fetch", "--offline"], DataError),
+    ],
+)
+def test_an_option_is_no_variable_of_the_environment_and_ends_with_its_command(tmp_path, arguments, error):
+    before = dict(os.environ)
+    with pytest.raises(error, match="offline mode forbids"):
+        app(arguments, standalone_mode=False)
+    assert dict(os.environ) == before
+    assert not Settings.from_environment().offline
 
 
 def test_a_file_of_one_s_own_is_scored_under_its_name(tmp_path):
     torch.manual_seed(1)
     save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), tmp_path / "mine.safetensors")
-    shown = brainscore("models", "show", tmp_path / "mine.safetensors", "--arch", "test_resnet", COLUMNS="100")
+    shown = answered("models", "show", tmp_path / "mine.safetensors", "--arch", "test_resnet", COLUMNS="100")
     assert re.search(r"note\W+the file does not say how pictures are preprocessed", shown.stdout)
     arguments = ("score", "--model", tmp_path / "mine.safetensors", "--arch", "test_resnet", "--out", tmp_path)
-    done = brainscore(*arguments, COLUMNS="100")
-    assert done.returncode == 0, done.stderr
+    done = succeeded(*arguments, COLUMNS="100")
     name = re.search(r"mine-[0-9a-f]{8}", done.stdout)[0]
     assert shown.stdout.startswith(name)
     assert [file.name.split("--")[0] for file in tmp_path.glob("*.json")] == [name]
@@ -178,7 +187,6 @@ def test_a_file_of_one_s_own_is_scored_under_its_name(tmp_path):
 
 def test_a_function_of_one_s_own_is_scored(tmp_path):
     (tmp_path / "mine.py").write_text("import timm\ndef build(): return timm.create_model('test_resnet')\n")
-    done = brainscore("score", "--model", f"{tmp_path / 'mine.py'}:build", "-q", "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = succeeded("score", "--model", f"{tmp_path / 'mine.py'}:build", "-q", "--out", tmp_path)
     assert -1 < float(done.stdout) < 1
     assert [file.name.split("-")[0] for file in tmp_path.glob("*.json")] == ["mine.build"]

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from answers import succeeded
 from command_line import brainscore
 
 from brainscore_itmaps.benchmark.result import Result
@@ -12,8 +13,7 @@ def scored(tmp_path_factory):
     """A home in which one network was scored."""
     home = tmp_path_factory.mktemp("home")
     arguments = ("score", "-m", "timm:test_vit", "--weights", "random", "--layers", "blocks.1,blocks.3")
-    done = brainscore(*arguments, ITMAPS_HOME=home)
-    assert done.returncode == 0, done.stderr
+    done = succeeded(*arguments, ITMAPS_HOME=home)
     return home, done.stdout
 
 

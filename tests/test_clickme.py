@@ -4,21 +4,18 @@ import errno
 import json
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 from local_server import send, server
-from shards import jpeg, write_shard
+from published import GOLDEN, golden
+from shards import jpeg, write_example, write_records, write_shard
 
 from brainscore_itmaps.data import clickme_shards
 from brainscore_itmaps.data.clickme import as_heatmap, as_image, blurred, read_clickme, resized
 from brainscore_itmaps.data.clickme_shards import clickme_files, fetch_clickme, shard_names
-from brainscore_itmaps.data.tfrecords import write_example, write_records
 from brainscore_itmaps.errors import DataError, InstallationError, UsageError
-
-GOLDEN = Path(__file__).parent / "golden"
-
+from brainscore_itmaps.protocol import PUBLISHED
 
 GREY = jpeg(np.arange(4096, dtype=np.uint8).reshape(64, 64))
 
@@ -29,21 +26,14 @@ def of_another_size(picture, side):
     return picture[:place] + side.to_bytes(2, "big") * 2 + picture[place + 4 :]
 
 
-def golden(name):
-    with np.load(GOLDEN / f"{name}.npz") as stored:
-        return dict(stored)
-
-
 def test_the_published_blur_and_its_shift():
     stored = golden("clickme_blur")
     for heatmap, expected, small in zip(stored["hm_in"], stored["hm_out"], stored["hm_out_k5_2"], strict=True):
         heatmap = heatmap[..., 0].astype(np.float32)
-        np.testing.assert_allclose(blurred(heatmap, reference_compat=True), expected[..., 0], rtol=0, atol=1e-4)
-        for compat in (True, False):  # an odd number of points moves nothing in either
-            np.testing.assert_allclose(
-                blurred(heatmap, 5, 2.0, reference_compat=compat), small[..., 0], rtol=0, atol=1e-4
-            )
-    impulse = blurred(stored["impulse_in"][..., 0], reference_compat=True)
+        np.testing.assert_allclose(blurred(heatmap, blur="published"), expected[..., 0], rtol=0, atol=1e-4)
+        for blur in ("published", "centred"):  # an odd number of points moves nothing in either
+            np.testing.assert_allclose(blurred(heatmap, 5, 2.0, blur=blur), small[..., 0], rtol=0, atol=1e-4)
+    impulse = blurred(stored["impulse_in"][..., 0], blur="published")
     np.testing.assert_allclose(impulse, stored["impulse_out"], rtol=0, atol=1e-7)
 
 
@@ -52,16 +42,16 @@ def test_by_default_the_blur_moves_nothing_and_is_as_wide():
     impulse[30, 21] = 1
     moved, widths = {}, {}
     places = np.arange(64)
-    for compat in (True, False):
-        found = blurred(impulse, reference_compat=compat)
+    for blur in ("published", "centred"):
+        found = blurred(impulse, blur=blur)
         assert found.sum() == pytest.approx(1, abs=1e-6)
         sums = found.sum(axis=1), found.sum(axis=0)
         middle = np.array([(places * line).sum() for line in sums])
-        widths[compat] = [np.sqrt(((places - m) ** 2 * line).sum()) for m, line in zip(middle, sums, strict=True)]
-        moved[compat] = middle - (30, 21)
-    np.testing.assert_allclose(moved[False], 0, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(moved[True], (-0.46, -0.54), atol=0.001)
-    np.testing.assert_allclose(widths[False], widths[True], rtol=0.02)
+        widths[blur] = [np.sqrt(((places - m) ** 2 * line).sum()) for m, line in zip(middle, sums, strict=True)]
+        moved[blur] = middle - (30, 21)
+    np.testing.assert_allclose(moved["centred"], 0, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(moved["published"], (-0.46, -0.54), atol=0.001)
+    np.testing.assert_allclose(widths["centred"], widths["published"], rtol=0.02)
 
 
 @pytest.mark.parametrize("turn", [lambda a: a[::-1], lambda a: a[:, ::-1], lambda a: a.T])
@@ -70,8 +60,8 @@ def test_turning_a_map_before_or_after_is_the_same_up_to_the_borders(rng, turn):
     decoded = rng.integers(0, 256, (16, 16), dtype=np.uint8).repeat(16, axis=0).repeat(16, axis=1)
     turned = np.ascontiguousarray(turn(decoded))
     np.testing.assert_allclose(as_heatmap(turned), turn(as_heatmap(decoded)), rtol=0, atol=1e-3)
-    published = turn(as_heatmap(decoded, reference_compat=True))
-    assert np.abs(as_heatmap(turned, reference_compat=True) - published).max() > 1
+    published = turn(as_heatmap(decoded, PUBLISHED))
+    assert np.abs(as_heatmap(turned, PUBLISHED) - published).max() > 1
 
 
 def test_decoded_pictures_and_maps_become_the_published_ones():
@@ -80,7 +70,7 @@ def test_decoded_pictures_and_maps_become_the_published_ones():
     first = stored["decoded_heatmap"][0]
     np.testing.assert_allclose(resized(first.astype(np.float32), 64), stored["heatmap0_64"][..., 0], atol=1e-4)
     for decoded, expected in zip(stored["decoded_heatmap"], stored["heatmap_sub"], strict=True):
-        found = as_heatmap(decoded, reference_compat=True)
+        found = as_heatmap(decoded, PUBLISHED)
         assert found.shape == (224, 224)
         np.testing.assert_allclose(found[::8, ::8], expected[..., 0], rtol=0, atol=1e-4)
         assert np.abs(as_heatmap(decoded) - found).max() > 0.5
@@ -89,7 +79,7 @@ def test_decoded_pictures_and_maps_become_the_published_ones():
 def test_records_are_read_whole():
     """JPEGs are decoded more accurately here than TensorFlow does by default: up to 16 levels in a picture."""
     stored = golden("clickme_parse")
-    examples = list(read_clickme([GOLDEN / "clickme_synth.tfrecords"], reference_compat=True))
+    examples = list(read_clickme([GOLDEN / "clickme_synth.tfrecords"], protocol="published"))
     assert [example.label for example in examples] == stored["labels"].tolist()
     for example, image, heatmap in zip(examples, stored["image_sub"], stored["heatmap_sub"], strict=True):
         assert example.image.dtype == example.heatmap.dtype == np.float32

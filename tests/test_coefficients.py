@@ -8,7 +8,7 @@ from sklearn.cross_decomposition import PLSRegression
 
 from brainscore_itmaps import Grid, predict_left_out, to_grid
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.left_out import coefficients_left_out
+from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out
 from brainscore_itmaps.metrics.rows import rows_of
 
 
@@ -22,6 +22,10 @@ def by_scikit_learn(field, maps, components):
         weights.append(regression.coef_.T)
         predictions.append(regression.predict(field[image].reshape(-1, field.shape[-1])).reshape(maps[image].shape))
     return np.stack(weights), np.stack(predictions)
+
+
+def coefficients_left_out(field, maps, components=25):
+    return fit_folds(field, maps, leave_one_out(len(field)), components=components).coefficients()
 
 
 @pytest.fixture
@@ -97,8 +101,10 @@ def test_arrays_may_be_of_any_kind_of_number_but_must_fit(planted):
         coefficients_left_out(field[:2], maps[:2])
 
 
-def test_a_missing_value_is_refused_not_fitted(planted):
+def test_a_site_with_a_missing_value_has_no_weights_and_changes_no_other(planted):
     field, maps = planted
+    expected = coefficients_left_out(field, maps[..., 1:])
     maps[1, 2, 3, 0] = np.nan
-    with pytest.raises(ArrayError):
-        coefficients_left_out(field, maps)
+    weights = coefficients_left_out(field, maps)
+    assert np.isnan(weights[..., 0]).all()
+    np.testing.assert_allclose(weights[..., 1:], expected, rtol=0, atol=1e-12)

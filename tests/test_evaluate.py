@@ -19,23 +19,17 @@ from brainscore_itmaps import (
     to_grid,
 )
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-from brainscore_itmaps.benchmark.evaluate import Options, evaluate_features
+from brainscore_itmaps.benchmark.evaluate import evaluate_features
+from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.errors import DataError, ModelError, UsageError
 from brainscore_itmaps.features.record import published_input
 from brainscore_itmaps.metrics.ceiling import reference_ceiling, site_ceiling
 from brainscore_itmaps.metrics.predictivity import over_sites
+from brainscore_itmaps.models.request import Weights
 
 SPEC = CATALOGUE["it_maps_simulated"]
-READING = Reading(
-    model="m",
-    weights="w",
-    weights_sha256="",
-    imagenet_top1=None,
-    imagenet_top1_source=None,
-    layer="l",
-    field_of_view="the whole picture",
-)
+READING = Reading(model="m", weights=Weights("module", sha256=""), layer="l", field_of_view="the whole picture")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +62,10 @@ def test_the_number_is_the_formula_it_states(result):
 def test_training_matters_and_so_do_the_pictures(result, recording):
     """A pretrained network is far above the same network with random weights; shuffled pictures score about 0."""
     untrained = [score("efficientnet_lite0", weights="random", seed=seed) for seed in range(3)]
-    assert all(other.weights == f"random (seed {seed})" for seed, other in enumerate(untrained))
+    assert all(
+        other.weights == Weights("random", seed=seed, sha256=other.weights_sha256)
+        for seed, other in enumerate(untrained)
+    )
     assert result.interval[0] > max(other.interval[1] for other in untrained)
 
     network = load_model("efficientnet_lite0")
@@ -175,7 +172,7 @@ def test_the_published_code_has_no_score_for_constant_maps(recording):
             replace(recording, maps=maps, repeats=None),
             READING,
             SPEC,
-            Options(reference_compat=True),
+            ScoreRequest(protocol="published"),
         )
 
 
@@ -188,15 +185,15 @@ def test_a_recording_whose_repeats_contradict_each_other_has_no_score(recording,
 
 def test_the_published_choices_are_made_from_the_pictures_on(recording):
     network = load_model("efficientnet_lite0")
-    result = score(network, recording, reference_compat=True)
+    result = score(network, recording, protocol="published")
     features = record(network, recording.images, ["blocks.4"], preprocess=published_input)["blocks.4"]
-    expected = score_features(np.moveaxis(features, 1, -1), recording.maps, reference_compat=True)
+    expected = score_features(np.moveaxis(features, 1, -1), recording.maps, protocol="published")
     assert result.raw == expected.score
     (array,) = result.arrays
     np.testing.assert_array_equal(array.predicted, expected.predicted)
     np.testing.assert_array_equal(array.image_ceiling, reference_ceiling(recording.maps))
     assert result.score == pytest.approx(expected.score / reference_ceiling(recording.maps).mean())
-    assert result.reference_compat
+    assert result.protocol == "published"
     assert array.ceiling_kind.endswith("bounds nothing")
 
 
@@ -213,7 +210,7 @@ def test_published_pictures_are_divided_by_the_mean(recording):
 
 def test_a_network_of_another_size_has_no_published_input(recording):
     with pytest.raises(ModelError, match="takes pictures of 160 pixels; the published code shows 224"):
-        score("timm:test_vit", recording, weights="random", reference_compat=True)
+        score("timm:test_vit", recording, weights="random", protocol="published")
 
 
 def test_maps_that_predict_themselves_go_over_the_ceiling_of_the_noise(recording):
@@ -240,8 +237,6 @@ def test_unknown_names_are_answered_with_the_nearest():
         score("efficientnet_lite0", 3)
     with pytest.raises(UsageError, match="How pictures are preprocessed for a Conv2d is not said"):
         score(torch.nn.Conv2d(3, 3, 1))
-    with pytest.raises(UsageError, match=r"`brainscore score .* --benchmark MajajHong2015public\.IT-pls` scores it"):
-        score("efficientnet_lite0", "MajajHong2015public.IT-pls")
     with pytest.raises(UsageError, match=r"Did you mean MajajHong2015public\.IT-pls"):
         score("efficientnet_lite0", "MajajHong2015publik.IT-pls")
     network = load_model("timm:test_vit", weights="random")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.stats import pearsonr, spearmanr
-from shown import narrow, pictures, scored
+from shown import changed, narrow, pictures, scored
 
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.metrics.tradeoff import envelope
@@ -97,7 +97,7 @@ def test_a_histogram_counts_each_site_once():
 
 def in_window(window, value):
     result = scored()
-    array = replace(result.arrays[0], window=window, score=value, interval=(value - 0.1, value + 0.2))
+    array = changed(result.arrays[0], window=window, score=value, interval=(value - 0.1, value + 0.2))
     return replace(result, arrays=(array,))
 
 
@@ -110,16 +110,16 @@ def test_a_profile_over_windows_stands_at_their_middles_in_order():
 
 
 def named(model, value, top1, **given):
-    return replace(
+    return changed(
         scored(), model=model, score=value, interval=(value - 0.05, value + 0.1), imagenet_top1=top1, **given
     )
 
 
-@pytest.mark.parametrize("given", [{"measure": "alignment"}, {"measure": "attribution"}, {"reference_compat": True}])
+@pytest.mark.parametrize("given", [{"measure": "alignment"}, {"measure": "attribution"}, {"protocol": "published"}])
 def test_a_ceiling_of_something_else_is_not_drawn_with_correlations_of_sites(given):
     for draw in (layer_profile_figure, site_histogram_figure):
         assert "noise ceiling" in labels_of(draw(scored()))
-        assert "noise ceiling" not in labels_of(draw(replace(scored(), **given)))
+        assert "noise ceiling" not in labels_of(draw(changed(scored(), **given)))
 
 
 def labels_of(figure):
@@ -137,7 +137,7 @@ def test_a_picture_lies_where_it_was_shown_though_positions_do_not_span_it():
 
 def test_scores_above_the_ceiling_and_arrays_below_zero_are_drawn():
     array = scored().arrays[0]
-    arrays = (replace(array, score=-0.4), replace(array, score=2.8))
+    arrays = (changed(array, score=-0.4), changed(array, score=2.8))
     axis = models_figure([named("a", 1.2, None, arrays=arrays), named("b", 0.5, None, arrays=arrays)]).axes[0]
     low, high = axis.get_xlim()
     assert low < -0.4

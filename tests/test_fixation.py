@@ -8,15 +8,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from sources import fresh, network_source
 
 from brainscore_itmaps import Grid, Recording, load_model
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
-from brainscore_itmaps.benchmark.evaluate import Options, evaluate
-from brainscore_itmaps.benchmark.source import network_source
+from brainscore_itmaps.benchmark.evaluate import evaluate
+from brainscore_itmaps.cache import default_cache
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.features.fixation import at_centre, brown_noise, fixated, fixated_features
-from brainscore_itmaps.metrics.left_out import predict_left_out
+from brainscore_itmaps.metrics.folds import predict_left_out
 from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.request import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
 GRID = Grid(y=np.array([-8.0, 0.0, 6.0]), x=np.array([-5.0, 1.0, 8.0]), extent=16.0)
@@ -45,7 +47,7 @@ class Tiny(torch.nn.Module):
 
 def tiny(seed=0):
     spec = replace(ZOO["efficientnet_lite0"], size=32, visual_degrees=8)
-    return Network("tiny", spec, Tiny(seed).eval(), "random", sha256=f"tiny {seed}")
+    return Network("tiny", spec, Tiny(seed).eval(), Weights("random", seed=seed, sha256=f"tiny {seed}"))
 
 
 @pytest.fixture
@@ -163,7 +165,7 @@ def test_features_are_those_of_a_loop_over_views(small, batch_size):
     network = tiny()
     module = network.module
     source = network_source(network, ["even", "odd", "tokens", "pool"], view="fixation", batch_size=batch_size)
-    found = source.read(small, source.layers, False, lambda *told: None)
+    found = source.read(small, source.layers, fresh(), lambda *told: None)
     for number, image in enumerate(small.images):
         alone = fixated_features(network, image, source.layers, GRID, 8, batch_size)
         with Image.open(image) as opened:
@@ -227,13 +229,13 @@ def test_a_picture_that_was_shown_is_not_shown_again_unless_asked_for_anew(small
 
     def views_shown(layers, **options):
         shown.clear()
-        evaluate(network_source(network, layers, view="fixation"), [small], SPEC, Options(**options))
+        evaluate(network_source(network, layers, view="fixation"), [small], SPEC, cache=default_cache(**options))
         return sum(shown)
 
     assert views_shown("odd") == 36
     assert views_shown("odd") == 0
     assert views_shown(["odd", "even"]) == 36
-    assert views_shown(["odd", "even"], kept=False) == 36
+    assert views_shown(["odd", "even"], fresh=True) == 36
 
 
 def test_the_catalogue_s_fixation_benchmarks_are_of_whole_arrays():

@@ -1,12 +1,11 @@
 """The records, and what is made from them: they agree with each other and with timm."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import timm
 import yaml
+from command_line import python
 
 from brainscore_itmaps.bridge.from_zoo import FOLDERS, made_files
 from brainscore_itmaps.bridge.models import get_bibtex, get_layers
@@ -30,15 +29,7 @@ def test_plugin_lines_metadata_and_the_table_are_those_that_the_records_give(fil
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_metadata_is_valid_by_brain_score_s_own_command(folder):
     file = CHECKOUT / "plugins" / "models" / folder / "metadata.yaml"
-    command = [
-        sys.executable,
-        "-c",
-        "from brainscore_core.metadata.cli import main; main()",
-        file,
-        "--domain",
-        "vision",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = python("-c", "from brainscore_core.metadata.cli import main; main()", file, "--domain", "vision")
     assert done.stdout == "Metadata is valid.\n", done.stderr
     assert list(yaml.safe_load(file.read_text())["models"]) == list(FOLDERS[folder])
 

@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_two_thousand_damaged_files_end_in_a_recording_or_in_one_of_our_errors(own_home, tmp_path):
     script = Path(__file__).with_name("fuzz_recordings.py")
     done = subprocess.run(

@@ -48,6 +48,7 @@ def model_of(identifier):
 # the twin of a harmonized network has the same layers in the same architecture, and V1 of some takes a minute
 @pytest.mark.parametrize("identifier", [*EMBEDDED, *HARMONIZED])
 @pytest.mark.usefixtures("fresh_activations")
+@pytest.mark.slow
 def test_a_registered_network_has_a_v1_and_may_then_be_asked_for_behaviour(identifier, stimuli):
     model = model_of(identifier)
     model.start_recording(BrainModel.RecordingTarget.V1, time_bins=[(50, 100)])

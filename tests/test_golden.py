@@ -1,9 +1,8 @@
-"""reference_compat against what the published code computed; see golden/README.md."""
-
-from pathlib import Path
+"""The published protocol against what the published code computed; see golden/README.md."""
 
 import numpy as np
 import pytest
+from published import golden
 
 from brainscore_itmaps import predict_left_out, score_features
 from brainscore_itmaps.errors import ArrayError
@@ -11,17 +10,12 @@ from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.metrics.alignment import feature_alignment, top_overlap
 from brainscore_itmaps.metrics.ceiling import reference_ceiling
 from brainscore_itmaps.metrics.correlation import site_correlation
-from brainscore_itmaps.metrics.pls import fit_folds, published_direction
-from brainscore_itmaps.metrics.rows import rows_of
+from brainscore_itmaps.metrics.folds import leave_one_out
+from brainscore_itmaps.metrics.pls import fit_pls, published_direction
+from brainscore_itmaps.metrics.rows import Options, rows_of
 from brainscore_itmaps.metrics.scales import published_coarsened
 
-GOLDEN = Path(__file__).parent / "golden"
 CASES = [("george", 17, 7), ("george", 17, 28), ("red", 9, 7), ("red", 9, 9)]
-
-
-def golden(name):
-    with np.load(GOLDEN / f"{name}.npz") as stored:
-        return dict(stored)
 
 
 def maps_of(monkey):
@@ -38,7 +32,7 @@ def features_of(monkey, size):
 def test_scores_of_every_image_and_site(monkey, grid, size, precision):
     published = golden(f"score_model_{monkey}_central_it_relu_C064_h{size:02d}")
     result = score_features(
-        features_of(monkey, size).astype(precision), maps_of(monkey).astype(precision), reference_compat=True
+        features_of(monkey, size).astype(precision), maps_of(monkey).astype(precision), protocol="published"
     )
     np.testing.assert_allclose(result.site_r, published["corr_site_ref"], rtol=0, atol=1e-6)
     np.testing.assert_allclose(result.image_r, published["fold_score_ref"], rtol=0, atol=1e-6)
@@ -58,7 +52,8 @@ def test_the_iteration_stops_after_the_same_number_of_steps(monkey, grid, size):
     published = golden(f"score_model_{monkey}_central_it_relu_C064_h{size:02d}")
     maps = maps_of(monkey).astype(float)
     rows = rows_of(published_field(features_of(monkey, size), grid), maps[None])
-    folds = fit_folds(rows, np.ones((1, 14, maps.shape[-1]), bool), 25, published_direction)
+    varying = np.ones((1, 14, maps.shape[-1]), bool)
+    folds = fit_pls(rows, leave_one_out(14), varying, Options(25), published_direction)
     np.testing.assert_array_equal(folds.iterations[0], published["n_iter_ref"])
 
 
@@ -70,8 +65,9 @@ def test_coefficients_and_steps_of_single_regressions(case):
     half = len(x) // 2
     field = np.stack([x[:half], x[half:], np.zeros_like(x[:half])])[:, None]  # (image, 1, position, channel)
     maps = np.stack([y[:half], y[half:], np.zeros_like(y[:half])])[None, :, None]
-    folds = fit_folds(rows_of(field, maps), np.ones((1, 3, y.shape[1]), bool), 25, published_direction)
-    np.testing.assert_allclose(folds.coefficients()[0, 2], unit[f"{case}_coef64"], rtol=0, atol=1e-6)
+    varying = np.ones((1, 3, y.shape[1]), bool)
+    folds = fit_pls(rows_of(field, maps), leave_one_out(3), varying, Options(25), published_direction)
+    np.testing.assert_allclose(folds.coefficients(0)[2], unit[f"{case}_coef64"], rtol=0, atol=1e-6)
     np.testing.assert_array_equal(folds.iterations[0, 2], unit[f"{case}_n_iter"])
 
 
@@ -81,7 +77,7 @@ def test_fewer_dimensions_than_components_stop_at_the_rank(live):
     features = features_of("red", 9)
     features[..., live:] = 0
     stored = golden("rank_deficient")
-    result = score_features(features, maps_of("red"), reference_compat=True)
+    result = score_features(features, maps_of("red"), protocol="published")
     assert (result.components == min(live, 25)).all()
     np.testing.assert_allclose(result.image_r, stored[f"live{live}_fold_truncated"], rtol=0, atol=1e-6)
 
@@ -121,10 +117,10 @@ def test_channels_that_cannot_be_averaged(channels):
 def test_overlap_is_exact(case):
     stored = golden("heatmap_metrics")
     for percent in (5, 10, 25):
-        dice, iou = top_overlap(stored[f"{case}_a"], stored[f"{case}_b"], percent / 100, reference_compat=True)
+        dice, iou = top_overlap(stored[f"{case}_a"], stored[f"{case}_b"], percent / 100, protocol="published")
         np.testing.assert_array_equal(dice, stored[f"{case}_dice_p{percent}"])
         np.testing.assert_array_equal(iou, stored[f"{case}_iou_p{percent}"])
-    rho = feature_alignment(stored[f"{case}_a"][..., None], stored[f"{case}_b"][..., None], reference_compat=True)
+    rho = feature_alignment(stored[f"{case}_a"][..., None], stored[f"{case}_b"][..., None], protocol="published")
     np.testing.assert_allclose(rho, stored[f"{case}_spearman"], rtol=0, atol=1e-12)
 
 
@@ -136,7 +132,7 @@ def test_rank_correlation_at_coarse_scales(case, scale):
     stored = golden("spearmanr_sim")
     a, b = stored[f"{case}_a"][..., None], stored[f"{case}_b"][..., None]
     np.testing.assert_array_equal(published_coarsened(a, scale)[..., 0], stored[f"{case}_resized_a_{scale}"])
-    rho = feature_alignment(a, b, scale=scale, reference_compat=True)
+    rho = feature_alignment(a, b, scale=scale, protocol="published")
     np.testing.assert_allclose(rho, stored[f"{case}_rho_{scale}"], rtol=0, atol=1e-12)
 
 
@@ -144,7 +140,7 @@ def test_one_remaining_position_is_undefined():
     stored = golden("spearmanr_sim")
     pair = (stored["g17_default_a"][..., None], stored["g17_default_b"][..., None])
     assert np.isnan(stored["g17_default_rho_16"]).all()
-    assert np.isnan(feature_alignment(*pair, scale=16, reference_compat=True)).all()
+    assert np.isnan(feature_alignment(*pair, scale=16, protocol="published")).all()
 
 
 @pytest.mark.parametrize(("monkey", "published"), [("george", 0.4695), ("red", 0.5895)])

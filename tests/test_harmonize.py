@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from answers import succeeded
 from command_line import brainscore
 from PIL import Image
 from safetensors.torch import load_file
@@ -98,8 +99,7 @@ def test_the_run_is_a_network(finished, tmp_path):
     assert network.spec.size == 64
     assert network.module.num_classes == 4
     assert "6 of 6 steps" in network.notes[0]
-    done = brainscore("score", "--model", finished.folder, "--out", tmp_path, ITMAPS_HOME=str(tmp_path / "home"))
-    assert done.returncode == 0, done.stderr
+    done = succeeded("score", "--model", finished.folder, "--out", tmp_path, ITMAPS_HOME=str(tmp_path / "home"))
     assert network.name in done.stdout
 
 
@@ -171,15 +171,20 @@ clickme = "{shards / "train"}"
 ramp_epochs = 1
 """
     )
-    command = [sys.executable, "-m", "brainscore_itmaps", "harmonize", str(file), "--device", "cpu", "--out"]
-    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True, timeout=300)
-    running = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = ("harmonize", file, "--device", "cpu", "--out")
+    assert brainscore(*command, tmp_path / "whole").returncode == 0
+    running = subprocess.Popen(
+        [sys.executable, "-m", "brainscore_itmaps", *map(str, command), str(tmp_path / "killed")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     while not list((tmp_path / "killed" / FOLDER).glob("step-*")):
         time.sleep(0.01)
         assert running.poll() is None
     os.kill(running.pid, signal.SIGKILL)
     running.communicate()
-    done = subprocess.run([*command, str(tmp_path / "killed")], check=True, capture_output=True, text=True, timeout=300)
+    done = brainscore(*command, tmp_path / "killed")
+    assert done.returncode == 0, done.stderr
     assert "went on from step" in done.stdout
     assert_same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
 
@@ -201,7 +206,7 @@ def test_two_processes_come_to_what_one_does(shards, tmp_path):
     file = tmp_path / "run.toml"
     text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in told.items())
     file.write_text(text + f'[data]\nclickme = "{shards / "train"}"\n[optimiser]\nkind = "sgd"\nlr = 0.01\n')
-    ours = ["-m", "brainscore_itmaps", "harmonize", str(file), "--device", "cpu", "--out"]
+    ours = ["harmonize", str(file), "--device", "cpu", "--out"]
     launch = [
         sys.executable,
         "-m",
@@ -214,10 +219,14 @@ def test_two_processes_come_to_what_one_does(shards, tmp_path):
     ]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     two = subprocess.run(
-        [*launch, *ours, str(tmp_path / "two")], capture_output=True, text=True, timeout=300, check=False
+        [*launch, "-m", "brainscore_itmaps", *ours, str(tmp_path / "two")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert two.returncode == 0, two.stderr[-3000:]
-    subprocess.run([sys.executable, *ours, str(tmp_path / "one")], check=True, capture_output=True, timeout=300)
+    assert brainscore(*ours, tmp_path / "one").returncode == 0
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-6)

@@ -1,9 +1,9 @@
 """The harmonizer's loss, against the published code's numbers and against finite differences."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
+import published
 import pytest
 import timm
 import torch
@@ -17,13 +17,11 @@ from brainscore_itmaps.training import HarmonizerLoss
 from brainscore_itmaps.training.loss import differentiable_attention, distance, gradient_of, standardised_cut, weighed
 from brainscore_itmaps.training.pyramid import pyramid
 
-GOLDEN = Path(__file__).parent / "golden"
 SIZES = ["64x64", "224x224", "33x33", "57x40", "7x7", "17x17"]
 
 
 def golden(name):
-    with np.load(GOLDEN / f"{name}.npz") as stored:
-        return {key: torch.from_numpy(np.asarray(stored[key])) for key in stored}
+    return {key: torch.from_numpy(np.asarray(values)) for key, values in published.golden(name).items()}
 
 
 class Published(nn.Module):

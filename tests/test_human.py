@@ -1,13 +1,14 @@
 """Agreement of saliency with human maps, against the published code's numbers."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from answers import succeeded
 from command_line import brainscore
-from shards import write_shard
+from published import GOLDEN, golden
+from shards import fetched_val, write_shard
 from torch import nn
 
 from brainscore_itmaps.benchmark.human import human_alignment
@@ -19,20 +20,14 @@ from brainscore_itmaps.features.saliency import as_input, saliency_maps
 from brainscore_itmaps.metrics.human import agreement
 from brainscore_itmaps.models.load import load_model
 
-GOLDEN = Path(__file__).parent / "golden"
 SYNTHETIC = GOLDEN / "clickme_synth.tfrecords"
 SETS = ["smooth56", "ties17", "sparse17", "u8_28", "const8", "f64_near_ties", "rect_12x20"]
-
-
-def golden(name):
-    with np.load(GOLDEN / f"{name}.npz") as stored:
-        return dict(stored)
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_measures_are_the_published_ones(name):
     stored = golden("heatmap_metrics")
-    found = agreement(stored[f"{name}_a"], stored[f"{name}_b"], reference_compat=True)
+    found = agreement(stored[f"{name}_a"], stored[f"{name}_b"], protocol="published")
     np.testing.assert_allclose(found.spearman, stored[f"{name}_spearman"], rtol=0, atol=1e-9)
     np.testing.assert_allclose(found.dice, stored[f"{name}_dice_p10"], rtol=0, atol=1e-6)
     np.testing.assert_allclose(found.iou, stored[f"{name}_iou_p10"], rtol=0, atol=1e-6)
@@ -69,11 +64,11 @@ def published():
 def test_saliency_and_alignment_are_the_published_ones(published):
     """As close as the decoding of JPEGs lets them be, which is more accurate here."""
     stored = golden("clickme_evaluate")
-    examples = list(read_clickme([SYNTHETIC], reference_compat=True))
+    examples = list(read_clickme([SYNTHETIC], protocol="published"))
     labels = np.array([example.label for example in examples])
     saliency, _ = saliency_maps(published, np.stack([example.image for example in examples]), labels)
     np.testing.assert_allclose(saliency[:, ::8, ::8], stored["saliency_sub"][..., 0], rtol=0.1, atol=1e-6)
-    found = human_alignment(published, [SYNTHETIC], reference_compat=True, batch_size=4)
+    found = human_alignment(published, [SYNTHETIC], protocol="published", batch_size=4)
     np.testing.assert_allclose(found.agreement.spearman, stored["score_spearman"], rtol=0, atol=5e-3)
     np.testing.assert_allclose(found.agreement.dice, stored["score_dice"], rtol=0, atol=0.01)
     np.testing.assert_allclose(found.agreement.iou, stored["score_iou"], rtol=0, atol=0.01)
@@ -83,9 +78,9 @@ def test_saliency_and_alignment_are_the_published_ones(published):
 
 def test_a_picture_as_saliency_agrees_as_published():
     stored = golden("clickme_evaluate")
-    examples = list(read_clickme([SYNTHETIC], reference_compat=True))
+    examples = list(read_clickme([SYNTHETIC], protocol="published"))
     pictures = np.stack([example.image.mean(axis=-1) for example in examples])
-    found = agreement(pictures, np.stack([example.heatmap for example in examples]), reference_compat=True)
+    found = agreement(pictures, np.stack([example.heatmap for example in examples]), protocol="published")
     np.testing.assert_allclose(found.spearman, stored["score_imageasmap_spearman"], rtol=0, atol=5e-3)
 
 
@@ -100,7 +95,6 @@ def test_a_batch_of_any_size_gives_the_same(published):
 def test_other_attributions_are_captums(published, method):
     plain = human_alignment(published, [SYNTHETIC])
     found = human_alignment(published, [SYNTHETIC], attribution=method)
-    assert found.method == method
     assert found.agreement.raw != plain.agreement.raw
     assert np.isfinite(found.agreement.spearman).all()
 
@@ -157,18 +151,14 @@ def test_the_benchmark_gives_brain_score_what_the_function_gives(tmp_path, monke
 
 
 def test_the_command_line_scores_and_writes(tmp_path, own_home):
-    for number in range(18):
-        write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
-    fetch_clickme("val", folder=tmp_path / "usb")
+    fetched_val(tmp_path / "usb")
     asked = ["score", "--model", "timm:test_resnet", "--weights", "random", "--benchmark", "ClickMe.alignment"]
-    done = brainscore(*asked, "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
+    done = succeeded(*asked, "--out", tmp_path / "out")
     assert "0.658" in done.stdout
     told = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
-    assert told["pictures"] == 18
+    assert told["details"]["images"] == 18
     assert told["score"] == pytest.approx(told["raw"] / 0.65753)
-    other = brainscore(*asked, "--out", tmp_path / "out", "--seed", "1", "--attribution", "smoothgrad", "-q")
-    assert other.returncode == 0, other.stderr
+    succeeded(*asked, "--out", tmp_path / "out", "--seed", "1", "--attribution", "smoothgrad", "-q")
     assert len(list((tmp_path / "out").glob("*.json"))) == 2
     refused = brainscore(*asked, "--layers", "all")
     assert refused.returncode == 2

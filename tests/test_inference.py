@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from scipy.stats import norm, ttest_rel
+from scipy.stats import bootstrap, norm, ttest_rel
 
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.metrics.inference import (
     bootstrap_over_images,
-    compare_networks,
+    compare_images,
     control_false_discoveries,
+    expansion,
     predictivity_interval,
 )
 
@@ -29,6 +30,17 @@ def test_images_are_drawn_together(rng):
     low, high, error = bootstrap_over_images(ratio, 3 * values, values, rng=np.random.default_rng(0))
     assert (low, high) == (pytest.approx(3), pytest.approx(3))
     assert error == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("expanded", "level"), [(False, 0.95), (True, 2 * norm.cdf(norm.ppf(0.975) * expansion(9)) - 1)]
+)
+def test_intervals_are_scipy_s_percentiles_of_the_same_draws(rng, expanded, level):
+    values = rng.normal(size=9)
+    interval = bootstrap_over_images(np.mean, values, rng=np.random.default_rng(3), resamples=500, expanded=expanded)
+    oracle = bootstrap((values,), np.mean, n_resamples=500, method="percentile", confidence_level=level, rng=3)
+    expected = (*oracle.confidence_interval, oracle.standard_error)
+    np.testing.assert_allclose(interval, expected, rtol=0, atol=1e-12)
 
 
 def test_the_same_seed_gives_the_same_interval(rng):
@@ -90,20 +102,20 @@ def test_one_image_or_one_draw_is_refused(rng):
 def test_two_networks_are_compared_image_by_image(rng):
     shared = rng.normal(size=14)
     first, second = shared + 0.05 + 0.1 * rng.normal(size=14), shared
-    found = compare_networks(first, second, np.random.default_rng(0), resamples=20_000)
+    found = compare_images(first, second, np.random.default_rng(0), resamples=20_000)
     assert found.difference == pytest.approx(np.mean(first - second))
     assert found.p_value == pytest.approx(ttest_rel(first, second).pvalue, abs=0.02)
     assert found.interval.low < found.difference < found.interval.high
-    assert compare_networks(second, first, np.random.default_rng(0)).difference == -found.difference
+    assert compare_images(second, first, np.random.default_rng(0)).difference == -found.difference
 
 
 def test_few_images_are_permuted_in_every_way():
     first, second = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, 0.5, 1.0, 1.5])
-    assert compare_networks(first, second, np.random.default_rng(0)).p_value == pytest.approx(2 / 16)
+    assert compare_images(first, second, np.random.default_rng(0)).p_value == pytest.approx(2 / 16)
 
 
 def test_networks_that_do_not_differ_are_seldom_told_apart(rng):
-    p_values = [compare_networks(*rng.normal(size=(2, 8)), rng, resamples=256).p_value for _ in range(200)]
+    p_values = [compare_images(*rng.normal(size=(2, 8)), rng, resamples=256).p_value for _ in range(200)]
     assert 0.01 < np.mean(np.array(p_values) <= 0.05) < 0.1
 
 
@@ -112,9 +124,9 @@ def test_networks_that_do_not_differ_are_seldom_told_apart(rng):
 )
 def test_values_that_are_no_pairs_are_refused(first, second, rng):
     with pytest.raises(ArrayError, match="cannot be paired"):
-        compare_networks(first, second, rng)
+        compare_images(first, second, rng)
     with pytest.raises(ArrayError, match="not finite"):
-        compare_networks(np.array([1.0, np.nan]), np.ones(2), rng)
+        compare_images(np.array([1.0, np.nan]), np.ones(2), rng)
 
 
 def test_false_discoveries_are_controlled_by_the_textbook_s_steps():
@@ -128,6 +140,6 @@ def test_the_interval_of_a_difference_covers_it_as_often_as_it_says():
     covered = 0
     for _ in range(300):
         baseline = rng.normal(size=14)
-        interval = compare_networks(baseline + rng.normal(0.3, 1, 14), baseline, rng, resamples=999).interval
+        interval = compare_images(baseline + rng.normal(0.3, 1, 14), baseline, rng, resamples=999).interval
         covered += interval.low <= 0.3 <= interval.high
     assert 0.915 * 300 <= covered <= 0.985 * 300

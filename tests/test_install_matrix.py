@@ -55,7 +55,9 @@ class Environment:
         return self.run("-m", "pip", *arguments, **environment)
 
     def install(self, *what, **environment):
-        return self.pip("install", "-q", "--no-deps", "--no-index", "--no-build-isolation", *what, **environment)
+        return self.pip(
+            "install", "-q", "--no-compile", "--no-deps", "--no-index", "--no-build-isolation", *what, **environment
+        )
 
     def brainscore(self, *arguments, code=0):
         done = subprocess.run(
@@ -71,7 +73,7 @@ class Environment:
 
     def home(self):
         """Another one each time: no score is found again that another environment computed."""
-        return {"ITMAPS_HOME": tempfile.mkdtemp(dir=self.folder)}
+        return {"ITMAPS_HOME": tempfile.mkdtemp(dir=self.folder), "PYTHONDONTWRITEBYTECODE": ""}
 
     def our_score(self):
         return self.brainscore("score", "--model", "efficientnet_lite0", "--benchmark", "it_maps_simulated", "-q")
@@ -214,14 +216,6 @@ def test_both_editable(environment, clone, checkout, tmp_path):
     assert not list(mine.rglob("itmaps_*"))
 
 
-def test_our_wheel_beside_brain_score_s_editable_clone(environment, clone, checkout):
-    environment.install("-e", clone)
-    environment.install(checkout)
-    assert not (environment.site / "brainscore_vision").exists()
-    assert EXPECTED.match(environment.our_score())
-    assert "attached while they run" in environment.brainscore("doctor")
-
-
 def test_a_hidden_clone_is_diagnosed_and_cured_by_what_doctor_says(environment, clone, checkout):
     environment.install("-e", clone)
     environment.install(checkout, ITMAPS_NATIVE_PLUGINS="1")
@@ -231,7 +225,9 @@ def test_a_hidden_clone_is_diagnosed_and_cured_by_what_doctor_says(environment, 
 
     shutil.rmtree(environment.site / "brainscore_vision")
     environment.install("--force-reinstall", checkout)
-    environment.brainscore("doctor")
+    assert not (environment.site / "brainscore_vision").exists()
+    assert EXPECTED.match(environment.our_score())
+    assert "attached while they run" in environment.brainscore("doctor")
 
 
 def test_an_earlier_build_leaves_nothing_in_the_next_wheel(environment, checkout, tmp_path):

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from answers import succeeded
 from command_line import brainscore
 
 from brainscore_itmaps import load_model, load_recording, score
@@ -13,16 +14,20 @@ from brainscore_itmaps.benchmark.ceilings import MAP_SITES, SITES
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.metrics.ceiling import map_ceiling, site_ceiling
 
+pytestmark = pytest.mark.slow
+
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
 
 
 @pytest.fixture(scope="module")
-def home(long_stand_in, tmp_path_factory):
+def home(long_stand_in, made_once):
     """A home that knows the archive."""
+
+    def fetch(folder):
+        succeeded("data", "fetch", "--from", long_stand_in, ITMAPS_HOME=folder)
+
     before = os.environ["ITMAPS_HOME"]
-    os.environ["ITMAPS_HOME"] = str(tmp_path_factory.mktemp("home"))
-    done = brainscore("data", "fetch", "--from", long_stand_in)
-    assert done.returncode == 0, done.stderr
+    os.environ["ITMAPS_HOME"] = str(made_once("home-of-three-arrays", fetch))
     yield os.environ["ITMAPS_HOME"]
     os.environ["ITMAPS_HOME"] = before
 
@@ -141,18 +146,18 @@ def test_values_stand_beside_ceilings_of_their_own_measure(home, network, tmp_pa
 
 @pytest.mark.parametrize("kind", ["screen-pls", "fixation-pls", "attribution", "ridge"])
 def test_what_the_published_code_never_did_is_refused(home, kind):
-    with pytest.raises(UsageError, match="The published code"):
-        score("timm:resnet18", f"Arcaro2020.monkey2_ML-{kind}", weights="random", reference_compat=True)
+    with pytest.raises(UsageError, match="The published protocol"):
+        score("timm:resnet18", f"Arcaro2020.monkey2_ML-{kind}", weights="random", protocol="published")
     if kind != "ridge":
-        with pytest.raises(UsageError, match="The published code knows nothing like"):
-            score("pixels", f"Arcaro2020.monkey2_ML-{kind}", reference_compat=True)
+        with pytest.raises(UsageError, match="The published protocol knows nothing like"):
+            score("pixels", f"Arcaro2020.monkey2_ML-{kind}", protocol="published")
 
 
 def test_compat_takes_the_best_layer_on_the_very_images_of_the_published_recording(home):
     network = load_model("timm:test_efficientnet", weights="random")
     network = type(network)(**vars(network) | {"spec": type(network.spec)(**vars(network.spec) | {"size": 224})})
     layers = ["blocks.2", "blocks.3", "blocks.4"]
-    result = score(network, "Arcaro2020.monkey1_ML-pls", layers, reference_compat=True)
+    result = score(network, "Arcaro2020.monkey1_ML-pls", layers, protocol="published")
     (array,) = result.arrays
     assert (array.neural.shape[-1], array.window) == (30, (50, 90))
     raw = {value.layer: value.raw for value in array.layers}
@@ -160,14 +165,13 @@ def test_compat_takes_the_best_layer_on_the_very_images_of_the_published_recordi
     assert set(array.layer_of_image) == {max(raw, key=raw.get)}
     assert array.raw == max(raw.values())
     assert result.layer == "best of 3"
-    windowed = score(network, "Arcaro2020.monkey1_ML-pls", layers[:1], window="tutorial", reference_compat=True)
+    windowed = score(network, "Arcaro2020.monkey1_ML-pls", layers[:1], window="tutorial", protocol="published")
     assert windowed.arrays[0].window == (130, 170)
 
 
 def test_the_command_prints_every_array_and_their_mean(home, result, tmp_path):
     arguments = ("score", "-m", "timm:test_vit", "--weights", "random", "-b", "it_maps", "--out", tmp_path)
-    done = brainscore(*arguments, ITMAPS_HOME=home)
-    assert done.returncode == 0, done.stderr
+    done = succeeded(*arguments, ITMAPS_HOME=home)
     for name in ARRAYS:
         assert f"│ {name} │" in done.stdout
     assert f"{result.interval[0]:.3f} to {result.interval[1]:.3f}" in done.stdout

@@ -5,16 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from sources import fresh, network_source
 
 from brainscore_itmaps import Grid, Recording, load_model, load_recording, record, score, to_grid
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
-from brainscore_itmaps.benchmark.choice import chosen_layers, inner_values, pairs_of_groups
-from brainscore_itmaps.benchmark.evaluate import Options, evaluate
+from brainscore_itmaps.benchmark.choice import chosen_layers, nested_cv_scores
+from brainscore_itmaps.benchmark.evaluate import evaluate
+from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.benchmark.source import network_source
 from brainscore_itmaps.errors import DataError, ModelError
+from brainscore_itmaps.metrics.folds import fit_folds, pairs_of_groups
 from brainscore_itmaps.metrics.inference import interval_of_arrays
-from brainscore_itmaps.metrics.left_out import predict_groups_left_out
+from brainscore_itmaps.protocol import PUBLISHED
 
 LAYERS = ["blocks.1.0", "blocks.2.0", "blocks.3.0"]
 BLOCKS = [f"blocks.{stage}.0" for stage in range(5)]
@@ -27,8 +29,8 @@ def choice(network, recording, layers, measure="predictivity"):
     """Layer of each picture, from pictures on."""
     units, pairs, inner = record(network, recording.images, layers), pairs_of_groups(len(recording.images)), {}
     for layer in layers:
-        predicted = predict_groups_left_out(to_grid(units[layer], recording.grid), recording.maps, pairs).predicted
-        inner[layer] = inner_values(predicted, recording.maps, measure)
+        fitted = fit_folds(to_grid(units[layer], recording.grid), recording.maps, pairs)
+        inner[layer] = nested_cv_scores(fitted, recording.maps, measure)
     return chosen_layers(inner)
 
 
@@ -115,10 +117,10 @@ def test_the_published_way_takes_the_best_layer_on_the_very_pictures(shown):
     """At 224 pixels, which the published code shows; so resnet18, on a small recording."""
     network = load_model("timm:resnet18", weights="random")
     recording = replace(planted(shown, network, "layer2.0", seed=1), repeats=None)
-    layers, options = ["layer1.0", "layer2.0", "layer3.0"], Options(reference_compat=True)
-    found = evaluate(network_source(network, layers, reference_compat=True), [recording], SPEC, options)
+    layers, options = ["layer1.0", "layer2.0", "layer3.0"], ScoreRequest(protocol="published")
+    found = evaluate(network_source(network, layers, protocol=PUBLISHED), [recording], SPEC, options)
     alone = {
-        layer: evaluate(network_source(network, layer, reference_compat=True), [recording], SPEC, options)
+        layer: evaluate(network_source(network, layer, protocol=PUBLISHED), [recording], SPEC, options)
         for layer in layers
     }
     best = max(layers, key=lambda layer: alone[layer].raw)
@@ -227,5 +229,5 @@ def test_arrays_of_the_same_pictures_at_other_positions_are_read_apart(arrays):
     spec = BenchmarkSpec("two", ("planted", "second"))
     result = evaluate(network_source(network, "blocks.2.0"), [first, elsewhere], spec)
     for array, recording in zip(result.arrays, (first, elsewhere), strict=True):
-        alone = evaluate(network_source(network, "blocks.2.0"), [recording], SPEC, Options(kept=False))
+        alone = evaluate(network_source(network, "blocks.2.0"), [recording], SPEC, cache=fresh())
         assert array.score == alone.score

@@ -1,13 +1,17 @@
 """What every regression over left-out images has in common."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from brainscore_itmaps import predict_left_out
 from brainscore_itmaps.errors import ArrayError, DataError, UsageError
-from brainscore_itmaps.metrics.left_out import METHODS
+from brainscore_itmaps.metrics.folds import SOLVERS, fit_folds, groups_left_out, leave_one_out, pairs_of_groups
 
-METHOD = pytest.mark.parametrize("method", METHODS)
+METHOD = pytest.mark.parametrize("method", SOLVERS)
 
 
 @pytest.fixture
@@ -137,5 +141,117 @@ def test_an_unknown_regression_is_answered_with_the_nearest(planted):
 def test_what_was_given_is_not_changed(planted):
     for values in planted:
         values.setflags(write=False)
-    for method in METHODS:
+    for method in SOLVERS:
         predict_left_out(*planted, method)
+
+
+@METHOD
+def test_sets_with_different_sites_in_one_pass_are_what_they_are_alone(planted, method, rng):
+    """Arrays that were shown the same images; the sites of one do not vary for a fold, another misses a value."""
+    field, maps = planted
+    few, many = maps[..., :1] + rng.normal(size=(5, 6, 7, 1)), rng.normal(size=(5, 6, 7, 9)) + field[..., :9]
+    few[1:] = 0.1
+    many[3, 2, 1, 4] = np.nan
+    folds = np.concatenate([leave_one_out(5), pairs_of_groups(5)])
+    together = fit_folds(field, [maps, few, many], folds, method)
+    for number, alone in enumerate([maps, few, many]):
+        expected = fit_folds(field, alone, folds, method)
+        assert together.components[number].tolist() == expected.components.tolist()
+        if expected.penalty is not None:
+            varying = ~folds[:, 0] | (alone is not few)  # else no penalty is better than another
+            np.testing.assert_array_equal(together.penalty[number][varying], expected.penalty[varying])
+        for fold in range(len(folds)):
+            found = together.of(fold, number)
+            np.testing.assert_allclose(found, expected.of(fold), rtol=0, atol=1e-12 * np.nanstd(alone))
+    predicted = together.select(slice(5)).predicted
+    assert [sets.shape for sets in predicted] == [maps.shape, few.shape, many.shape]
+    np.testing.assert_array_equal(np.isnan(predicted[2]).any(axis=(0, 1, 2)), np.arange(9) == 4)
+    if method in ("pls", "nipals"):
+        for weights, alone in zip(together.coefficients(), [maps, few, many], strict=True):
+            expected = fit_folds(field, alone, folds, method).coefficients()
+            np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-12 * np.nanmax(np.abs(expected)))
+
+
+@METHOD
+def test_stacked_sets_are_those_of_a_sequence(planted, method):
+    field, maps = planted
+    sets, folds = np.stack([maps, 2 * maps[::-1]]), groups_left_out(5, 2)
+    stacked, sequence = fit_folds(field, sets, folds, method), fit_folds(field, list(sets), folds, method)
+    assert stacked.predicted.shape == sets.shape
+    assert stacked.components.shape == (2, 2)
+    np.testing.assert_array_equal(stacked.predicted, np.stack(sequence.predicted))
+    np.testing.assert_array_equal(stacked.of(1, 1), stacked.predicted[1, [1, 3]])
+
+
+@METHOD
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 9999), images=st.integers(3, 8), number=st.integers(1, 5), channels=st.sampled_from([3, 60]))
+def test_a_fold_among_others_is_what_it_is_alone(method, seed, images, number, channels):
+    """Folds of any number of images, overlapping ones too, that have images in common or not."""
+    rng = np.random.default_rng(seed)
+    field = rng.normal(size=(images, 3, 4, channels)) + 1
+    maps = field[..., :3] + rng.normal(size=(images, 3, 4, 3))
+    folds = np.zeros((number, images), bool)
+    for fold in folds:
+        fold[rng.permutation(images)[: rng.integers(0, images - 1)]] = True
+    together = fit_folds(field, maps, folds, method, components=3)
+    for fold, left_out in enumerate(folds):
+        alone = fit_folds(field, maps, [left_out], method, components=3)
+        assert alone.of(0).shape == (left_out.sum(), 3, 4, 3)
+        tolerance = 1e-2 if method == "nipals" else 1e-9  # its early stop depends on rounding
+        np.testing.assert_allclose(together.of(fold), alone.of(0), rtol=0, atol=tolerance)
+    again = together.select(np.arange(number)[::-1])
+    assert (again.folds == folds[::-1]).all()
+    for fold in range(number):
+        np.testing.assert_array_equal(again.of(number - 1 - fold), together.of(fold))
+
+
+@METHOD
+def test_maps_of_the_images_that_a_fold_leaves_out_are_not_looked_at(planted, method, rng):
+    field, maps = planted
+    folds = pairs_of_groups(5)
+    before = fit_folds(field, maps, folds, method)
+    for fold in (0, 4):
+        changed = maps.copy()
+        changed[folds[fold]] = 1e3 * rng.normal(size=(2, 6, 7, 4))
+        after = fit_folds(field, changed, folds, method)
+        np.testing.assert_allclose(after.of(fold), before.of(fold), rtol=0, atol=1e-8)
+        assert np.abs(after.of(fold - 1) - before.of(fold - 1)).max() > 1
+        if before.penalty is not None:
+            assert after.penalty[fold] == before.penalty[fold]
+
+
+def test_groups_and_their_pairs():
+    np.testing.assert_array_equal(
+        groups_left_out(5, 2), [[True, False, True, False, True], [False, True] * 2 + [False]]
+    )
+    np.testing.assert_array_equal(groups_left_out(3), leave_one_out(3))
+    for images, groups in ((4, 4), (7, 7), (17, 7)):
+        pairs = [np.isin(np.arange(images) % 7, pair) for pair in combinations(range(groups), 2)]
+        np.testing.assert_array_equal(pairs_of_groups(images), pairs)
+    assert pairs_of_groups(9, 3).sum(axis=1).tolist() == [6, 6, 6]
+    for refused in (lambda: groups_left_out(5, 1), lambda: pairs_of_groups(5, 2)):
+        with pytest.raises(ArrayError, match="groups"):
+            refused()
+
+
+@pytest.mark.parametrize(
+    "folds",
+    [np.eye(5), np.eye(4, dtype=bool), np.ones(5, bool), np.ones((0, 5), bool), [[0]], np.ones((1, 5), bool)],
+)
+def test_folds_that_do_not_fit_the_images_are_refused(planted, folds):
+    with pytest.raises(ArrayError, match=r"The folds are|A fold keeps fewer than 2 images"):
+        fit_folds(*planted, folds)
+
+
+def test_sets_that_do_not_fit_the_field_are_refused(planted):
+    field, maps = planted
+    for sets in ([maps, maps[:4]], [maps, maps[0]], [maps, maps[None]], (maps[:, :5],)):
+        with pytest.raises(ArrayError, match="must share image, y and x"):
+            fit_folds(field, sets, leave_one_out(5))
+
+
+@pytest.mark.parametrize("method", ["ridge", "ridge_cv"])
+def test_ridge_regressions_keep_no_coefficients(planted, method):
+    with pytest.raises(UsageError, match="no coefficients"):
+        fit_folds(*planted, leave_one_out(5), method).coefficients()

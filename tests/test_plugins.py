@@ -2,11 +2,10 @@
 
 import importlib.util
 import re
-import subprocess
-import sys
 from importlib.machinery import PathFinder
 
 import pytest
+from command_line import python
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge import plugins
@@ -156,7 +155,7 @@ def test_attaching_finds_ours_and_upstream_s_and_says_what_neither_has():
         "try: ImportPlugin('brainscore_vision', 'models', 'nothing_has_this')\n"
         "except AssertionError as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = python("-c", code)
     assert done.stdout.splitlines() == [
         "it_maps_simulated",
         "Arcaro2020.monkey2_ML-alignment",

@@ -43,6 +43,15 @@ def test_undefined_sites_are_counted_and_leave_their_image_defined(pair):
     assert found.image_r[1] == pytest.approx(np.median(np.delete(found.site_r[1], 2)))
 
 
+def test_by_the_published_protocol_an_undefined_site_leaves_its_image_undefined(pair):
+    predicted, maps = pair
+    maps[1, ..., 2] = 7.0
+    found = neural_predictivity(predicted, maps, protocol="published")
+    np.testing.assert_array_equal(found.image_r, np.median(found.site_r, axis=1))
+    np.testing.assert_array_equal(np.isnan(found.image_r), [False, True, False])
+    assert np.isnan(found.score)
+
+
 def test_an_image_without_any_defined_site_makes_the_score_undefined(pair):
     predicted, maps = pair
     predicted[2] = 0.0

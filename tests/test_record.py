@@ -5,12 +5,13 @@ import torch
 from brainscore_itmaps import load_model, record
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.request import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
 
 def network_of(module):
     """A network that takes 224-pixel pictures, around any module."""
-    return Network(name="small", spec=ZOO["efficientnet_lite0"], module=module, weights="random", sha256="")
+    return Network(name="small", spec=ZOO["efficientnet_lite0"], module=module, weights=Weights("random", seed=0))
 
 
 class OverwritesItsLayer(torch.nn.Module):

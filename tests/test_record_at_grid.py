@@ -9,18 +9,20 @@ from PIL import Image
 from brainscore_itmaps import Grid, load_model, record, to_grid
 from brainscore_itmaps.errors import ArrayError, ModelError
 from brainscore_itmaps.features import record as recording
-from brainscore_itmaps.features.field import LayerFeatures, joined, kept_small, side_by_side
+from brainscore_itmaps.features.field import LayerFeatures, downsample_if_larger, joined, side_by_side
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.features.record import published_input, record_at_grid
 from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.request import Weights
 from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.protocol import PUBLISHED
 
 UNEVEN = Grid(y=np.array([-8.0, -2.5, 0.0, 1.0, 7.0]), x=np.array([-7.0, -6.5, 3.0, 8.0]), extent=16.0)
 
 
 def network_of(module):
     """A network that takes 224-pixel pictures, around any module."""
-    return Network(name="small", spec=ZOO["efficientnet_lite0"], module=module, weights="random", sha256="")
+    return Network(name="small", spec=ZOO["efficientnet_lite0"], module=module, weights=Weights("random", seed=0))
 
 
 class TwoLayers(torch.nn.Module):
@@ -151,7 +153,7 @@ def test_the_published_choices_are_those_made_of_everything_at_once(pictures, ba
     network = load_model("timm:test_efficientnet", weights="random")
     layers = ["conv_stem", "blocks.3.0", "blocks.4.0"]  # 112, 14 and 7 units along a side
     whole = record(network, pictures, layers, batch_size, preprocess=published_input)
-    found = record_at_grid(network, pictures, layers, Grid.even(9), batch_size, reference_compat=True)
+    found = record_at_grid(network, pictures, layers, Grid.even(9), batch_size, protocol=PUBLISHED)
     for layer in layers:
         expected = published_field(np.moveaxis(whole[layer], 1, -1), 9)
         assert found[layer].at_grid
@@ -168,7 +170,7 @@ def test_features_that_the_published_code_cannot_scale_are_named_whatever_the_ba
     network, said = network_of(Contrast()), []
     for batch_size in (4, 1):
         with pytest.raises(ArrayError, match="are constant on the images") as raised:
-            record_at_grid(network, files, ["layer"], Grid.even(9), batch_size, reference_compat=True)
+            record_at_grid(network, files, ["layer"], Grid.even(9), batch_size, protocol=PUBLISHED)
         said.append(raised.value.args[0])
     assert "2" in said[0].split(":")[0]
     assert said[1] == said[0]
@@ -236,7 +238,7 @@ def test_another_error_of_the_network_s_is_passed_on_at_once(pictures, crowded):
 def test_layers_side_by_side_are_fields_joined_along_channels(rng, units):
     grid, maps = Grid.even(5), rng.normal(size=(3, 2, units, units))
     other = rng.normal(size=(3, 7, 9, 9))
-    both = side_by_side([kept_small(maps, grid), kept_small(other, grid)], grid)
+    both = side_by_side([downsample_if_larger(maps, grid), downsample_if_larger(other, grid)], grid)
     assert both.at_grid
     np.testing.assert_array_equal(both.field(grid)[..., :2], to_grid(maps, grid))
     np.testing.assert_array_equal(both.field(grid)[..., 2:], to_grid(other, grid))
@@ -244,7 +246,7 @@ def test_layers_side_by_side_are_fields_joined_along_channels(rng, units):
 
 def test_a_layer_with_as_many_units_as_positions_keeps_its_units(rng):
     maps = rng.normal(size=(3, 2, 5, 5))
-    kept = kept_small(maps, Grid.even(5))
+    kept = downsample_if_larger(maps, Grid.even(5))
     assert not kept.at_grid
     np.testing.assert_allclose(kept.field(Grid.even(5)), np.moveaxis(maps, 1, -1), rtol=0, atol=1e-14)
     assert isinstance(kept, LayerFeatures)

@@ -11,16 +11,17 @@ from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlparse
 
-import command_line
 import numpy as np
 import pytest
+from answers import assert_refused, succeeded
 from PIL import Image
-from shown import pictures, scored, two_arrays
+from shown import changed, pictures, scored, two_arrays
 
 from brainscore_itmaps import score
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.cli.report import write_report
 from brainscore_itmaps.errors import DataError, UsageError
+from brainscore_itmaps.models.request import ModelRequest, Weights
 from brainscore_itmaps.reporting.report import command_of, comparison, report
 
 HOSTILE = "<script>alert('x')</script>"
@@ -142,7 +143,7 @@ def test_three_arrays_of_two_monkeys_with_their_photographs_stay_under_six_megab
 
 
 def test_names_that_are_html_are_only_names():
-    result = replace(scored(), model=HOSTILE, weights=f"file {HOSTILE}", notes=(HOSTILE,))
+    result = changed(scored(), model=HOSTILE, weights=Weights("file", path=HOSTILE), notes=(HOSTILE,))
     array = replace(result.arrays[0], recording=HOSTILE, images=(HOSTILE, *result.arrays[0].images[1:]))
     for text in (page(replace(result, arrays=(array,))), comparison([replace(result, arrays=(array,))])):
         assert HOSTILE not in text
@@ -189,7 +190,7 @@ def test_a_constant_map_is_undefined_in_the_page():
 
 
 def test_a_comparison_ranks_networks_and_refuses_what_was_not_measured_alike():
-    first, second = (replace(scored(), model=name, score=value) for name, value in (("worse", 0.1), ("better", 0.3)))
+    first, second = (changed(scored(), model=name, score=value) for name, value in (("worse", 0.1), ("better", 0.3)))
     text = comparison([first, second])
     assert text.index("better") < text.index("worse")
     with pytest.raises(UsageError, match="not measured alike"):
@@ -199,21 +200,33 @@ def test_a_comparison_ranks_networks_and_refuses_what_was_not_measured_alike():
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"weights": "random (seed 3)"}, "--weights random --seed 3"),
-        ({"weights": "file a b.pt (sha256 0123456789ab)"}, "--weights 'a b.pt'"),
+        ({"weights": Weights("random", seed=3)}, "--weights random --seed 3"),
+        ({"weights": Weights("file", path="a b.pt", source="sha256 0123456789ab")}, "--weights 'a b.pt'"),
+        ({"weights": Weights("file", path="a b.h5")}, "--weights 'a b.h5'"),
         ({"label": "130-170"}, "--window 130-170"),
-        ({"label": "smoothgrad", "measure": "attribution"}, "--attribution smoothgrad"),
-        ({"label": "110-180-smoothgrad", "measure": "attribution"}, "--window 110-180 --attribution smoothgrad"),
-        ({"benchmark": "own"}, "--benchmark FOLDER-OF-THE-RECORDING"),
+        ({"window": (130, 170)}, "--window 130-170"),
+        ({"attribution": "smoothgrad", "measure": "attribution"}, "--attribution smoothgrad"),
         (
-            {"model": "w-0123abcd", "weights": "file w.pt (sha256 01)"},
-            "--model w.pt --benchmark it_maps_simulated --arch",
+            {"window": (110, 180), "attribution": "smoothgrad", "measure": "attribution"},
+            "--window 110-180 --attribution smoothgrad",
         ),
-        ({"reference_compat": True}, "--reference-compat"),
+        ({"benchmark": "own"}, "--benchmark FOLDER-OF-THE-RECORDING"),
+        ({"weights": Weights("module")}, "--model FILE.py:FUNCTION"),
+        ({"protocol": "published"}, "--protocol published"),
     ],
 )
 def test_the_command_is_what_somebody_would_type(given, expected):
-    assert expected in command_of(replace(scored(), **given))
+    result = changed(scored(), **given)
+    model = replace(result.request.model, weights=result.weights)
+    request = replace(result.request, benchmark=result.benchmark, model=model)
+    assert expected in command_of(replace(result, request=request))
+
+
+def test_the_command_of_a_file_that_is_the_model_names_its_architecture():
+    model = ModelRequest("w.pt", arch="resnet18")
+    result = changed(scored(), model="w-0123abcd", weights=Weights("file", path="w.pt"))
+    told = command_of(replace(result, request=replace(result.request, model=model)))
+    assert "--model w.pt --benchmark it_maps_simulated --arch resnet18" in told
 
 
 def test_a_notebook_shows_the_score_and_that_it_is_simulated():
@@ -224,20 +237,17 @@ def test_a_notebook_shows_the_score_and_that_it_is_simulated():
 
 
 def test_the_command_writes_pages(tmp_path, own_home):
-    done = command_line.brainscore(
+    done = succeeded(
         "score", "-m", "timm:test_resnet", "--weights", "random", "--report", "--out", tmp_path, COLUMNS="200"
     )
-    assert done.returncode == 0, done.stderr
     (file,) = tmp_path.glob("*.html")
     assert f"written    {file}" in done.stdout
     assert len(told(file.read_text())["pictures"]) == 14
     (saved,) = tmp_path.glob("*.json")
-    again = command_line.brainscore("report", saved, "--out", tmp_path / "again.html")
-    assert again.returncode == 0, again.stderr
+    succeeded("report", saved, "--out", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text() == file.read_text()
     other = score("timm:test_vit", weights="random").save(tmp_path)[0]
-    several = command_line.brainscore("report", saved.stem, other.stem, "--from", tmp_path)
-    assert several.returncode == 0, several.stderr
+    succeeded("report", saved.stem, other.stem, "--from", tmp_path)
     assert "2 networks on it_maps_simulated" in (tmp_path / "comparison.html").read_text()
     assert Result.load(saved).model in (tmp_path / "comparison.html").read_text()
 
@@ -258,7 +268,4 @@ def test_what_cannot_be_shown_is_a_sentence(tmp_path, own_home, arguments, code,
     saved = scored().save(tmp_path)[0]
     (tmp_path / "damaged.json").write_text("{")
     given = [text.format(saved=saved, damaged=tmp_path / "damaged.json") for text in arguments]
-    done = command_line.brainscore("report", *given)
-    assert done.returncode == code, done.stderr
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    assert_refused(code, said, "report", *given)

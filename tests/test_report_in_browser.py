@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from browsers import browser, chromium, opened  # noqa: F401  # fixtures
-from shown import pictures, scored, two_arrays
+from shown import changed, pictures, scored, two_arrays
 
 from brainscore_itmaps.reporting.report import comparison, report
 
@@ -126,7 +126,7 @@ def test_it_prints_every_array(opened, tmp_path, file):  # noqa: F811
 def test_a_hostile_name_runs_nothing(opened, tmp_path):  # noqa: F811
     name = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
     array = replace(scored().arrays[0], recording=name, images=tuple(f"{name}{number}" for number in range(14)))
-    result = replace(scored(), model=name, arrays=(array,))
+    result = changed(scored(), model=name, arrays=(array,))
     for number, text in enumerate((report(result, [pictures()]), comparison([result]))):
         path = tmp_path / f"{number}.html"
         path.write_text(text, encoding="utf-8")

@@ -63,7 +63,7 @@ def test_only_the_window_of_the_file_can_be_had(write):
     with pytest.raises(UsageError, match="means over 100-250 ms only"):
         load_recording("monkey1_ML", (130, 170), write())
     with pytest.raises(UsageError, match="reads no response maps"):
-        load_recording("monkey1_ML", source=write(), reference_compat=True)
+        load_recording("monkey1_ML", source=write(), protocol="published")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 
 from brainscore_itmaps import predict_left_out
 from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.folds import fit_folds, groups_left_out, pairs_of_groups
 
 
 def planted(rng, channels, images=5, y=4, x=7, sites=3):
@@ -13,9 +14,10 @@ def planted(rng, channels, images=5, y=4, x=7, sites=3):
     return field, maps
 
 
-def split(field, maps, image):
-    train = np.arange(len(field)) != image
-    return (values.reshape(-1, values.shape[-1]) for values in (field[train], maps[train], field[image]))
+def split(field, maps, left_out):
+    """Rows to train on, features and maps, and rows of the image or images that are left out."""
+    train = ~np.isin(np.arange(len(field)), np.flatnonzero(left_out) if np.ndim(left_out) else left_out)
+    return (values.reshape(-1, values.shape[-1]) for values in (field[train], maps[train], field[~train]))
 
 
 @pytest.mark.parametrize("channels", [6, 40, 300])
@@ -61,6 +63,36 @@ def test_the_penalty_is_chosen_as_a_search_over_the_training_images_chooses_it(r
         assert left_out.penalty[image] == search.best_params_["alpha"]
         expected = search.predict(unseen).reshape(maps[image].shape)
         np.testing.assert_allclose(left_out.predicted[image], expected, rtol=0, atol=1e-8 * maps.std())
+
+
+@pytest.mark.parametrize("channels", [6, 40, 300])  # blocks of low rank, of pairs of images only, of all rows
+@pytest.mark.parametrize("folds", [groups_left_out(7, 3), pairs_of_groups(9), np.arange(5) > [[4], [1], [2]]])
+def test_equals_scikit_learn_where_several_images_are_left_out(rng, channels, folds):
+    field, maps = planted(rng, channels, images=folds.shape[1])
+    fitted = fit_folds(field, maps, folds, "ridge", penalty=5.0)
+    assert (fitted.penalty == 5.0).all()
+    assert (fitted.components == channels).all()
+    for fold, left_out in enumerate(folds):
+        x, y, unseen = split(field, maps, left_out)
+        expected = Ridge(5.0).fit(x, y).predict(unseen) if left_out.any() else np.zeros((0, 3))
+        np.testing.assert_allclose(fitted.of(fold).reshape(-1, 3), expected, rtol=0, atol=1e-9 * maps.std())
+
+
+@pytest.mark.parametrize("channels", [6, 40, 300])
+@pytest.mark.parametrize("folds", [groups_left_out(7, 3), pairs_of_groups(5), pairs_of_groups(8, 4)])
+def test_the_penalty_of_a_group_is_chosen_as_a_search_over_its_training_images_chooses_it(rng, channels, folds):
+    field, maps = planted(rng, channels, images=folds.shape[1])
+    penalties = np.logspace(-1, 4, 6)
+    fitted = fit_folds(field, maps, folds, "ridge_cv", penalties=penalties)
+    for fold in (0, len(folds) // 2, -1):
+        x, y, unseen = split(field, maps, folds[fold])
+        groups = np.repeat(np.arange((~folds[fold]).sum()), 28)
+        search = GridSearchCV(
+            Ridge(), {"alpha": penalties}, cv=LeaveOneGroupOut(), scoring="neg_mean_squared_error"
+        ).fit(x, y, groups=groups)
+        assert fitted.penalty[fold] == search.best_params_["alpha"]
+        expected = search.predict(unseen)
+        np.testing.assert_allclose(fitted.of(fold).reshape(-1, 3), expected, rtol=0, atol=1e-8 * maps.std())
 
 
 def test_the_left_out_maps_choose_nothing(rng):

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +7,8 @@ from hypothesis import strategies as st
 
 from brainscore_itmaps import Grid, predict_left_out, to_grid
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.rows import rows_of, sum_of_others
+from brainscore_itmaps.metrics.folds import groups_left_out, leave_one_out, pairs_of_groups
+from brainscore_itmaps.metrics.rows import products_of_rest, rows_of, sum_of_others
 
 
 def enlarged(rng, height=3, width=4, y=9, x=11, images=5, channels=40, sites=3):
@@ -95,3 +98,25 @@ def test_sums_of_others_do_not_cancel():
     np.testing.assert_array_equal(sum_of_others(values)[0], 6)
     np.testing.assert_array_equal(sum_of_others(values[::-1].copy())[-1], 6)
     np.testing.assert_allclose(sum_of_others(np.arange(5.0)), 10 - np.arange(5.0))
+
+
+@pytest.mark.parametrize(
+    "folds", [leave_one_out(9), groups_left_out(9, 4), pairs_of_groups(9), np.arange(9) < [[3], [0]]]
+)
+def test_products_are_those_of_the_images_that_each_fold_keeps(rng, folds):
+    left, right = rng.normal(size=(9, 4, 3)), rng.normal(size=(9, 4, 5))
+    found, squares = products_of_rest(left, right, folds), products_of_rest(left, left, folds)
+    for fold, left_out in enumerate(folds):
+        a, b = left[~left_out].reshape(-1, 3), right[~left_out].reshape(-1, 5)
+        np.testing.assert_allclose(found[fold], a.T @ b, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(squares[fold], a.T @ a, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("leave", [groups_left_out, pairs_of_groups])
+def test_products_are_formed_for_groups_of_images_not_for_images(leave):
+    x, folds = np.ones((300, 2, 60)), leave(300)
+    tracemalloc.start()
+    products_of_rest(x, x, folds)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 300 * 60 * 60 * 8 / 4

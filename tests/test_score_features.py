@@ -55,9 +55,9 @@ def test_undefined_maps_are_counted(arrays):
 
 def test_the_published_choices_make_an_undefined_map_undefine_the_score(rng):
     features, maps = rng.normal(size=(5, 6, 6, 30)), rng.normal(size=(5, 9, 9, 4))
-    assert np.isfinite(score_features(features, maps, reference_compat=True).score)
+    assert np.isfinite(score_features(features, maps, protocol="published").score)
     maps[2, ..., 1] = 4.0
-    assert np.isnan(score_features(features, maps, reference_compat=True).score)
+    assert np.isnan(score_features(features, maps, protocol="published").score)
     assert np.isfinite(score_features(features, maps).score)
 
 
@@ -86,7 +86,7 @@ def test_the_published_last_channel_is_zero_only_where_features_are_enlarged(rng
 )
 def test_arrays_that_do_not_fit_are_refused(features, maps, compat, said):
     with pytest.raises(ArrayError, match=said):
-        score_features(features, maps, reference_compat=compat)
+        score_features(features, maps, protocol="published" if compat else "ours")
 
 
 def test_one_row_of_positions_reads_the_middle_of_the_features(rng):
@@ -98,5 +98,5 @@ def test_one_row_of_positions_reads_the_middle_of_the_features(rng):
 
 
 def test_the_published_code_has_no_ridge(arrays):
-    with pytest.raises(UsageError, match="has no ridge"):
-        score_features(arrays[0], arrays[2], method="ridge", reference_compat=True)
+    with pytest.raises(UsageError, match="has no regression 'ridge'"):
+        score_features(arrays[0], arrays[2], method="ridge", protocol="published")

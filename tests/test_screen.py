@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from sources import network_source
 
 from brainscore_itmaps import Grid, Recording, load_recording, score
 from brainscore_itmaps.errors import DataError
@@ -148,7 +149,6 @@ def test_both_entrances_see_the_same_screen(small):
     from brainscore_itmaps import load_model
     from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
     from brainscore_itmaps.benchmark.evaluate import evaluate
-    from brainscore_itmaps.benchmark.source import network_source
     from brainscore_itmaps.bridge.benchmark import ItMapsBenchmark
     from brainscore_itmaps.bridge.models import brain_model
 

@@ -5,8 +5,9 @@ import timm
 
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.models import sets
+from brainscore_itmaps.models.baselines import BASELINES
 from brainscore_itmaps.models.groups import group_of
-from brainscore_itmaps.models.sets import SETS, named_set
+from brainscore_itmaps.models.sets import SETS, baseline_of, named_set
 from brainscore_itmaps.models.zoo import ZOO
 
 
@@ -15,6 +16,10 @@ def test_each_harmonized_network_stands_before_its_twin():
     assert len(twins) == 14
     for harmonized, baseline in zip(twins[::2], twins[1::2], strict=True):
         assert harmonized.removeprefix("harmonized_") == baseline.removesuffix("_timm_baseline")
+        assert (baseline_of(harmonized), baseline_of(baseline)) == (baseline, None)
+        assert ZOO[harmonized].architecture == ZOO[baseline].architecture
+    assert set(twins[1::2]) == set(BASELINES)
+    assert baseline_of("timm:resnet50") is None
 
 
 @pytest.mark.parametrize("name", SETS)

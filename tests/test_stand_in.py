@@ -47,6 +47,7 @@ def test_empty_channels_and_bare_names_can_be_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["monkey1_PL", "monkey1_ML", "monkey2_ML"])
+@pytest.mark.slow
 def test_sites_share_as_much_of_their_maps_as_recorded_ones_do(long_stand_in, name):
     recording = load_recording(name, source=long_stand_in)
     pairs, rest = [], []
@@ -62,6 +63,7 @@ def test_sites_share_as_much_of_their_maps_as_recorded_ones_do(long_stand_in, na
     ("name", "peak", "at", "object_peak"),
     [("monkey1_PL", 154, 84, 75), ("monkey1_ML", 60, 157, -18), ("monkey2_ML", 102, 186, 34)],
 )
+@pytest.mark.slow
 def test_responses_to_faces_have_the_measured_latency_and_size_and_exceed_those_to_objects(
     long_stand_in, tmp_path, name, peak, at, object_peak
 ):

@@ -4,13 +4,12 @@ import sys
 from dataclasses import replace
 
 import pytest
-from shards import write_shard
+from shards import fetched_val
 
 from brainscore_itmaps import load_recording
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, HUMAN_ALIGNMENT
-from brainscore_itmaps.bridge.names import is_elsewhere
+from brainscore_itmaps.bridge.names import is_external
 from brainscore_itmaps.bridge.plugins import identifiers
-from brainscore_itmaps.data.clickme_shards import fetch_clickme
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.sets import named_set
@@ -27,7 +26,7 @@ SMALL = {"networks": ["timm:test_resnet"], "benchmarks": ["it_maps_simulated"]}
 def test_a_named_study_asks_networks_and_benchmarks_that_exist(name):
     study = read_study(name)
     assert study.title
-    assert {b for b in study.benchmarks if is_elsewhere(b)} <= {HUMAN_ALIGNMENT, *identifiers("benchmarks")}
+    assert {b for b in study.benchmarks if is_external(b)} <= {*identifiers("benchmarks")}
     assert len(study.network) == len(set(study.network)) >= 6
 
 
@@ -39,7 +38,7 @@ def test_the_named_studies_ask_what_they_say():
     assert HUMAN_ALIGNMENT in twins.benchmarks
     assert {*named_set("paper_proxy"), *HARMONIZED} == {choice.name for choice in proxy.network}
     assert "not the paper's own" in proxy.title
-    assert sum(is_elsewhere(b) and b != HUMAN_ALIGNMENT for b in proxy.benchmarks) == 3
+    assert sum(is_external(b) for b in proxy.benchmarks) == 3
     for window, start in zip(windows.windows, range(50, 250, 40), strict=True):
         assert window == f"followup_{start + 1}_{start + 40}"
 
@@ -156,7 +155,7 @@ def test_a_key_is_made_of_all_that_changes_a_result_and_of_nothing_else(tmp_path
         {"layers": ["layer3"]},
         {"layers": ["all"]},
         {"attribution": "smoothgrad"},
-        {"reference_compat": True},
+        {"protocol": "published"},
         {"networks": [], "network": random[:1]},
         {"networks": [], "network": random[1:]},
     ]
@@ -181,9 +180,7 @@ def test_code_of_a_users_is_always_run(tmp_path):
 
 
 def test_windows_are_asked_of_recordings_alone(tmp_path, own_home):
-    for number in range(18):
-        write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
-    fetch_clickme("val", folder=tmp_path / "usb")
+    fetched_val(tmp_path / "usb")
     load_recording("it_maps_simulated").save(tmp_path / "own")
     benchmarks = ["it_maps_simulated", HUMAN_ALIGNMENT, "MajajHong2015public.IT-pls", str(tmp_path / "own")]
     planned = plan(study_of(SMALL | {"benchmarks": benchmarks, "windows": ["own", "50-100"]}), tmp_path)

@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control, spearmanr
-from shown import scored, two_arrays
+from shown import changed, scored, two_arrays
 from studies import GAIN, NAMES, human, in_windows, planted, theirs
 
+from brainscore_itmaps.benchmark.result import MEAN
 from brainscore_itmaps.errors import DataError, UsageError
-from brainscore_itmaps.metrics.inference import compare_networks
+from brainscore_itmaps.metrics.inference import compare_images
 from brainscore_itmaps.metrics.tradeoff import change_point, envelope
 from brainscore_itmaps.study.fits import BEST, findings
-from brainscore_itmaps.study.table import COLUMNS, MEAN, tidy_table
+from brainscore_itmaps.study.table import COLUMNS, tidy_table
 
 
 def write(folder, name, told):
@@ -52,7 +53,7 @@ def test_every_kind_of_result_is_read_from_a_folder(tmp_path):
     write(tmp_path, "failures", [1, 2])
     (tmp_path / "cut.json").write_text('{"model": ')
     table = tidy_table([tmp_path, str(tmp_path)])  # twice is once
-    assert list(table.rows["kind"]) == ["maps", "human", "brain-score", "brain-score"]
+    assert list(table.rows["kind"]) == ["maps", "human", "external", "external"]
     assert list(table.rows["imagenet_top1"])[:3] == [result.imagenet_top1] * 3
     assert np.isnan(table.rows["imagenet_top1"].iloc[3])  # of random weights
     assert list(table.rows["human_alignment"])[:2] == [0.4, 0.4]
@@ -74,7 +75,7 @@ def test_weights_of_ones_own_have_no_published_accuracy(tmp_path):
     assert tidy_table([tmp_path]).rows["imagenet_top1"].isna().all()
     write(tmp_path, "same", human(result, 0.4))
     write(tmp_path, "theirs", theirs(result.model, 0.5))
-    rows = tidy_table([tmp_path, replace(result, imagenet_top1=12.0)]).rows
+    rows = tidy_table([tmp_path, changed(result, imagenet_top1=12.0)]).rows
     known = rows.set_index("result")["imagenet_top1"]
     assert known["same"] == 12.0  # what the result of the same weights says
     assert known["theirs"] == result.imagenet_top1
@@ -140,7 +141,7 @@ def test_pairs_are_tested_image_by_image_with_false_discoveries_held(rng):
         for name in (first["network"], first["baseline"])
         for place in rows.index[rows["network"] == name]
     ]
-    again = compare_networks(*shares, rng, resamples=20_000)
+    again = compare_images(*shares, rng, resamples=20_000)
     assert first["p_value"] == again.p_value  # all 2**14 swaps
     assert first["low"] == pytest.approx(again.interval.low, abs=0.003)
 
@@ -148,7 +149,7 @@ def test_pairs_are_tested_image_by_image_with_false_discoveries_held(rng):
 def test_a_network_that_is_there_with_two_layers_is_told():
     one = scored()
     array = replace(one.arrays[0], layer_of_image=("layer2",) * 14)
-    other = replace(one, layer="layer2", arrays=(array,))
+    other = changed(one, layer="layer2", arrays=(array,))
     (trouble,) = tidy_table([one, other]).troubles
     assert "is there 2 times" in trouble
 

@@ -7,17 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from answers import assert_refused, succeeded
 from command_line import brainscore
-from shards import write_shard
+from shards import fetched_val
 
 from brainscore_itmaps import load_model, score
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.data.clickme_shards import fetch_clickme
+from brainscore_itmaps.settings import overridden
+from brainscore_itmaps.study.cluster import Workers
 from brainscore_itmaps.study.config import NetworkChoice, read_study, study_of
 from brainscore_itmaps.study.plan import Run, plan
 from brainscore_itmaps.study.sweep import FAILURES, in_words, sweep
@@ -39,6 +44,9 @@ weights = "random"
 name = "timm:test_resnet"
 weights = "random"
 seed = 2
+
+[cluster]
+threads = 1
 """
 
 
@@ -57,15 +65,19 @@ def told(folder):
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
+def unbroken(made_once):
     """The folder of the study, run in one go, and what the command said."""
-    folder = tmp_path_factory.mktemp("unbroken")
-    file = folder / "small.toml"
-    file.write_text(STUDY)
-    home = {"ITMAPS_HOME": str(folder / "home"), "BRAINIO_HOME": str(folder / "brainio")}
-    done = brainscore("sweep", file, "--out", folder / "out", **home)
-    assert done.returncode == 0, done.stderr
-    return folder / "out", done.stdout
+
+    def run(folder):
+        folder.mkdir()
+        file = folder / "small.toml"
+        file.write_text(STUDY)
+        home = {"ITMAPS_HOME": str(folder / "home"), "BRAINIO_HOME": str(folder / "brainio")}
+        done = succeeded("sweep", file, "--out", folder / "out", **home)
+        (folder / "said").write_text(done.stdout)
+
+    folder = made_once("unbroken", run)
+    return folder / "out", (folder / "said").read_text()
 
 
 @pytest.mark.slow
@@ -94,7 +106,7 @@ def test_a_study_gives_what_its_networks_give_alone_and_is_not_run_twice(unbroke
 @pytest.mark.slow
 def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_results(unbroken, own_home, tmp_path, study):
     out, file = tmp_path / "out", study
-    command = [sys.executable, "-m", "brainscore_itmaps", "sweep", str(file), "--out", str(out)]
+    command = [sys.executable, "-m", "brainscore_itmaps", "sweep", str(file), "--out", str(out), "--workers", "1"]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     give_up = time.monotonic() + 120
     while not list(out.glob("done/*.json")) and time.monotonic() < give_up:
@@ -106,8 +118,7 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_results(unbroken,
     while _processes_of(running.pid):
         assert time.monotonic() < give_up, "a worker outlived what started it"
         time.sleep(0.2)
-    done = brainscore("sweep", file, "--out", out)
-    assert done.returncode == 0, done.stderr
+    done = succeeded("sweep", file, "--out", out, "--workers", 1)
     assert f"scored     {6 - len(first)} in" in done.stdout
     assert {each: each.stat().st_mtime_ns for each in first} == first
     assert told(out) == told(unbroken[0])
@@ -170,8 +181,7 @@ def test_slurm_is_given_a_job_a_worker(own_home, tmp_path, monkeypatch):
         '[cluster]\nscheduler = "slurm"\nmemory = "4GB"\nqueue = "gpu"\ndirectives = ["--gres=gpu:1"]\n'
         'prologue = ["echo ready"]\nthreads = 1\n'
     )
-    done = brainscore("sweep", file, "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
+    done = succeeded("sweep", file, "--out", tmp_path / "out")
     assert "scored     1 in" in done.stdout
     job = (tmp_path / "job.sh").read_text()
     for line in (
@@ -213,29 +223,28 @@ def _free_port():
 def test_what_fails_does_not_keep_the_rest_from_being_asked(own_home, tmp_path, monkeypatch):
     from brainscore_core.metrics import Score
 
-    for number in range(18):
-        write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
-    fetch_clickme("val", folder=tmp_path / "usb")
+    from brainscore_itmaps.bridge.external import result_of_score
+
+    fetched_val(tmp_path / "usb")
     asked = []
 
-    def theirs(*given):
-        asked.append(given)
-        if given[1] == "theirs.bad":
+    def theirs(self, model, request, cache, progress):
+        asked.append(model.network)
+        if self.identifier == "theirs.bad":
             raise ZeroDivisionError("by nothing")
-        return Score(0.25)
+        return result_of_score(Score(0.25), model, request)
 
-    monkeypatch.setattr("brainscore_itmaps.bridge.score.score_elsewhere", theirs)
+    monkeypatch.setattr("brainscore_itmaps.bridge.external.ExternalBenchmark.score", theirs)
     choice = NetworkChoice("timm:test_resnet", weights="random", seed=3)
     names = ["theirs.bad", "theirs.good", "ClickMe.alignment", "it_maps_simulated"]
     study = study_of({"networks": ["timm:test_resnet"], "benchmarks": names})
     outcomes, peak = ask_network(choice, [Run(name, "", "") for name in names], study, False, 1)
     assert outcomes[0].reason == "ZeroDivisionError: by nothing."
-    assert outcomes[1].result["score"] == 0.25
-    assert outcomes[1].result["weights"] == outcomes[2].result["weights"] == "random (seed 3)"
-    assert outcomes[2].result["pictures"] == 18
-    assert outcomes[3].result.weights == "random (seed 3)"
-    assert asked[0][0].weights == "random (seed 3)"
-    assert outcomes[1].result["weights_sha256"] == asked[0][0].sha256 == outcomes[3].result.weights_sha256
+    assert outcomes[1].result.score == 0.25
+    assert [str(outcome.result.weights) for outcome in outcomes[1:]] == ["random (seed 3)"] * 3
+    assert outcomes[2].result.details["images"] == 18
+    assert str(asked[0].weights) == "random (seed 3)"
+    assert outcomes[1].result.weights_sha256 == asked[0].sha256 == outcomes[3].result.weights_sha256
     assert peak > 10**8
 
 
@@ -252,6 +261,26 @@ def test_a_network_that_cannot_be_loaded_is_tried_once(monkeypatch):
     outcomes, _ = ask_network(study.network[0], runs, study, False, 1)
     assert [outcome.reason for outcome in outcomes] == ["OSError: no such disk."] * 2
     assert len(tried) == 1
+
+
+def test_a_worker_is_told_that_it_is_offline(own_home, tmp_path, monkeypatch):
+    """With a thread in place of a process: neither inherits the settings of the one that asks."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    @contextmanager
+    def connected(*asked):
+        with ThreadPoolExecutor() as pool:
+            yield SimpleNamespace(submit=lambda function, *given, pure: pool.submit(function, *given)), Workers(1, 1, 0)
+
+    monkeypatch.setattr("brainscore_itmaps.study.sweep.connected", connected)
+    monkeypatch.setattr(
+        "brainscore_itmaps.study.sweep._one_by_one",
+        lambda client, work, submit, progress: [(each, submit(each)) for each in work],
+    )
+    study = study_of({"networks": ["timm:legacy_seresnet18"], "benchmarks": ["it_maps_simulated"]})
+    with overridden(offline=True):
+        (failure,) = sweep(study, tmp_path / "out").failures
+    assert "offline mode forbids downloading https://" in failure.reason
 
 
 def test_where_nothing_can_be_asked_the_reason_is_written(own_home, tmp_path):
@@ -274,15 +303,11 @@ def test_where_nothing_can_be_asked_the_reason_is_written(own_home, tmp_path):
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, said):
-    done = brainscore("sweep", *arguments, COLUMNS="200", NO_COLOR="1")
-    assert done.returncode == code, done.stderr
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    assert_refused(code, said, "sweep", *arguments, COLUMNS="200", NO_COLOR="1")
 
 
 def test_a_dry_run_lists_the_work_and_computes_nothing(own_home, tmp_path):
-    done = brainscore("sweep", "embedded", "--out", tmp_path / "out", "--dry-run", COLUMNS="100")
-    assert done.returncode == 0, done.stderr
+    done = succeeded("sweep", "embedded", "--out", tmp_path / "out", "--dry-run", COLUMNS="100")
     assert "it_maps_simulated (50-100): 6 networks" in done.stdout
     assert "efficientnet_lite0 (random, seed 2)" in done.stdout
     for word in ("weights    0.1", "memory     about 1.6 GB", "time       roughly"):

@@ -4,19 +4,12 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
-import google_crc32c
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shards import field, framed, write_example, write_records
 
-from brainscore_itmaps.data.tfrecords import (
-    read_at,
-    read_example,
-    read_records,
-    record_offsets,
-    write_example,
-    write_records,
-)
+from brainscore_itmaps.data.tfrecords import read_at, read_example, read_records, record_offsets
 from brainscore_itmaps.errors import DataError
 
 GOLDEN = Path(__file__).parent / "golden" / "clickme_synth.tfrecords"  # written by TensorFlow
@@ -59,9 +52,6 @@ def test_numbers_that_are_not_packed_and_unknown_fields_are_read():
     floats = b"\x0d" + struct.pack("<f", 1.5) + b"\x0d" + struct.pack("<f", -2)  # two fields of four bytes
     integers = b"\x08\x05\x08" + b"\xff" * 9 + b"\x01"  # 5 and -1
     unknown = b"\x31" + b"12345678" + b"\x38\x07"  # fields 6 and 7
-
-    def field(number, value):
-        return bytes([number << 3 | 2, len(value)]) + value
 
     entries = [
         field(1, b"f") + field(2, field(2, floats) + unknown),
@@ -126,10 +116,7 @@ def test_a_file_that_was_cut_off_is_refused_with_the_record_and_its_place(tmp_pa
 def test_a_length_that_nothing_has_asks_for_no_memory(tmp_path):
     file = tmp_path / "a.tfrecords"
     write_records(file, [b"x"])
-    length = struct.pack("<Q", 2**62)
-    crc = google_crc32c.value(length)
-    masked = (((crc >> 15) | (crc << 17)) + 0xA282EAD8) % 2**32
-    file.write_bytes(file.read_bytes() + length + struct.pack("<I", masked) + b"rest")
+    file.write_bytes(file.read_bytes() + framed(struct.pack("<Q", 2**62)) + b"rest")
     for read in (lambda: list(read_records(file)), lambda: record_offsets(file), lambda: read_at(file, 17)):
         with pytest.raises(DataError, match=r"at byte 17: the file ends within it"):
             read()

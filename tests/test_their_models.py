@@ -3,9 +3,13 @@
 import pytest
 import torch
 import torchvision
+from huggingface_hub import constants
+from sources import fresh
 
 from brainscore_itmaps import score
+from brainscore_itmaps.bridge.guest import as_a_guest
 from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.settings import overridden
 
 
 @pytest.fixture
@@ -23,13 +27,26 @@ def test_alexnet_commits_its_own_layer(random_alexnet):
     assert result.device == "as Brain-Score chooses"
 
 
+def test_offline_holds_for_their_models_too():
+    with overridden(offline=True), as_a_guest():
+        assert constants.is_offline_mode()
+    assert not constants.is_offline_mode()
+
+
+@pytest.mark.slow
 def test_resnet18_random_is_made_to_commit_layers_and_given_back(monkeypatch):
     """It commits none itself before it has scored them on data that need a download."""
     import brainscore_vision
 
     loaded = []
     load_model = brainscore_vision.load_model
-    monkeypatch.setattr(brainscore_vision, "load_model", lambda name: loaded.append(load_model(name)) or loaded[-1])
+
+    def load(name):
+        loaded.append(load_model(name))
+        loaded[-1].activations_model._extractor._batch_size = 14  # not 64, filled up with copies of the last picture
+        return loaded[-1]
+
+    monkeypatch.setattr(brainscore_vision, "load_model", load)
     profile = score("resnet18_random", layers="all")
     (array,) = profile.arrays
     assert [value.layer for value in array.layers] == ["layer1", "layer2", "layer3", "layer4"]  # avgpool has no map
@@ -51,8 +68,7 @@ def test_operations_in_place_after_a_layer_do_not_reach_its_activation():
     from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
 
     from brainscore_itmaps import load_recording
-    from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-    from brainscore_itmaps.bridge.candidate import candidate_source
+    from brainscore_itmaps.bridge.candidate import BrainScoreModel
     from brainscore_itmaps.models.load import load_model
 
     network = load_model("timm:test_efficientnet", weights="random")
@@ -65,7 +81,7 @@ def test_operations_in_place_after_a_layer_do_not_reach_its_activation():
     )
     model = ModelCommitment("in place", wrapper, layers=["0"], region_layer_map={"IT": "0"})
     recording = load_recording("it_maps_simulated")
-    found = candidate_source(model, CATALOGUE["it_maps_simulated"]).read(recording, (), True, lambda *told: None)["0"]
+    found = BrainScoreModel(model).source().read(recording, (), fresh(), lambda *told: None)["0"]
     with torch.inference_mode():
         expected = layer(network.preprocess(recording.images)).numpy()
     assert found.values.min() < 0
@@ -79,7 +95,7 @@ def test_a_layout_that_a_model_states_wins_over_guessing():
 
     from brainscore_itmaps import load_recording
     from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-    from brainscore_itmaps.bridge.candidate import candidate_source
+    from brainscore_itmaps.bridge.candidate import BrainScoreModel
     from brainscore_itmaps.models.load import load_model
 
     network = load_model("timm:test_efficientnet", weights="random")
@@ -103,7 +119,7 @@ def test_a_layout_that_a_model_states_wins_over_guessing():
     recording, spec = load_recording("it_maps_simulated"), CATALOGUE["it_maps_simulated"]
 
     def read():
-        return candidate_source(model, spec).read(recording, (), True, lambda *told: None)["layer"]
+        return BrainScoreModel(model).source(view=spec.view).read(recording, (), fresh(), lambda *told: None)["layer"]
 
     guessed = read()
     for said in ("NHWC", {"IT": "NHWC"}, {"layer": "NHWC"}):

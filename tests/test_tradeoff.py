@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm, spearmanr
 from scipy.stats import t as student
+from sklearn.linear_model import QuantileRegressor
 
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.inference import expansion
@@ -78,6 +79,38 @@ def test_the_envelope_lies_above_its_share_of_the_networks(rng):
     assert (predictivity <= curve + 1e-9).mean() == pytest.approx(0.9, abs=0.02)
     assert found.peak_interval.low < 0.7 < found.peak_interval.high
     assert found.peak == pytest.approx(0.7, abs=0.02)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), number=st.integers(5, 60), quantile=st.floats(0.05, 0.95))
+def test_the_envelope_is_scikit_learn_s_quantile_regression(seed, number, quantile):
+    rng = np.random.default_rng(seed)
+    accuracy, predictivity = rng.uniform(size=number), rng.normal(0.4, 0.1, number)
+    found = envelope(accuracy, predictivity, rng, quantile=quantile, resamples=2).coefficients
+    oracle = QuantileRegressor(quantile=quantile, alpha=0, solver="highs")
+    oracle.fit(np.column_stack([accuracy, accuracy**2]), predictivity)
+    np.testing.assert_allclose(found, [oracle.intercept_, *oracle.coef_], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("slope", [0.002, 0.0, -0.001])
+@pytest.mark.parametrize(
+    "accuracy", [[69, 72, 75, 82, 84], [66, 81, 83, 86, 89], [67, 68, 71, 74, 83, 87, 90], np.linspace(60, 90, 40)]
+)
+def test_models_on_one_line_have_a_straight_edge_without_a_peak(rng, slope, accuracy):
+    accuracy = np.array(accuracy, float)
+    found = envelope(accuracy, 0.9 + slope * accuracy, rng, resamples=20)
+    np.testing.assert_allclose(found.coefficients, [0.9, slope, 0], rtol=0, atol=1e-12)
+    assert found.end_slope == pytest.approx(slope, abs=1e-12)
+    assert np.isnan([found.peak, found.height, *found.peak_interval]).all()
+
+
+def test_scores_that_are_equal_to_rounding_are_fitted(rng):
+    for number in (5, 6, 8) * 10:
+        accuracy, predictivity = rng.uniform(60, 90, number), 0.5 + 1e-12 * rng.normal(size=number)
+        found = envelope(accuracy, predictivity, rng, resamples=5)
+        curve = np.polynomial.polynomial.polyval(accuracy, found.coefficients)
+        np.testing.assert_allclose(curve, 0.5, rtol=0, atol=1e-10)
+        assert np.isfinite(found.end_slope_interval).all()
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from command_line import brainscore
+from answers import assert_refused
 
 from brainscore_itmaps import load_model, load_recording, score
 from brainscore_itmaps.data import sources
@@ -51,9 +51,9 @@ def test_ours_stand_beside_the_published_ones_and_a_simulated_archive_agrees_wit
     assert shapes == ["(14, 17, 17, 32)", "(14, 17, 17, 31)", "(14, 9, 9, 32)"]
     own, published, compared, failed = found.numbers
     assert own.ours == reference_ceiling(load_recording("monkey1_ML", (130, 170)).maps).mean()
-    as_published = load_recording("monkey1_PL", "tutorial", reference_compat=True)
+    as_published = load_recording("monkey1_PL", "tutorial", protocol="published")
     assert published.ours == reference_ceiling(as_published.maps).mean()
-    expected = score(network, load_recording("monkey2_ML", (170, 210)), "blocks.2", reference_compat=True, device="cpu")
+    expected = score(network, load_recording("monkey2_ML", (170, 210)), "blocks.2", protocol="published", device="cpu")
     assert compared.ours == expected.raw
     assert (failed.ours, failed.verdict) == (None, "not run")
     assert "has no layer 'nothing'" in failed.reason
@@ -97,10 +97,7 @@ def test_a_difference_comes_with_what_may_explain_it():
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, said):
-    done = brainscore("verify-real", *arguments, ITMAPS_OFFLINE="1", COLUMNS="200")
-    assert done.returncode == code, done.stderr
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    assert_refused(code, said, "verify-real", *arguments, ITMAPS_OFFLINE="1", COLUMNS="200")
 
 
 def test_what_is_not_published_is_null_in_json():

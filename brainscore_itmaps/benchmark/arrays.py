@@ -1,164 +1,124 @@
 """Score arrays: features and maps that somebody holds, whatever they come from."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainscore_itmaps.data.recording import Grid
+from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.evaluate import check_grid, evaluate_features
+from brainscore_itmaps.benchmark.layers import FeatureScore, score_predictions
+from brainscore_itmaps.benchmark.request import ScoreRequest
+from brainscore_itmaps.benchmark.result import Reading, Result
+from brainscore_itmaps.cache import array_content
+from brainscore_itmaps.data.recording import Grid, Recording
 from brainscore_itmaps.errors import ArrayError, UsageError
-from brainscore_itmaps.features.grid import to_grid
-from brainscore_itmaps.features.published import published_field
-from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
-from brainscore_itmaps.metrics.left_out import COMPONENTS, LeftOut, predict_left_out
-from brainscore_itmaps.metrics.predictivity import neural_predictivity
+from brainscore_itmaps.features.field import downsample_if_larger
+from brainscore_itmaps.metrics.folds import predict_left_out
 from brainscore_itmaps.metrics.rows import real_array
+from brainscore_itmaps.models.request import ModelRequest, Weights
 from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
 
-@dataclass(frozen=True)
-class FeatureScore:
-    """How well features predict maps of images that the regression had not seen.
-
-    Attributes
-    ----------
-    score : float
-        Neural predictivity, not divided by a ceiling: mean over images of ``image_r``.
-    image_r : array, shape (image,)
-        Median over sites.
-    site_r : array, shape (image, site)
-        Pearson r over positions; NaN where a map is constant or missing.
-    undefined : int
-        How many of ``site_r`` are NaN.
-    map_rho, map_rho_coarse : array, shape (image,)
-        Feature alignment: Spearman rho of the maps averaged over sites, at the full grid, and over tiles of about 4 x 4
-        positions.
-    components : array, shape (image,)
-        PLS components used when that image was left out.
-    predicted : array, shape (image, y, x, site)
-        In the units of the maps; with ``reference_compat`` without the intercept.
-    penalty : array, shape (image,), or None
-        Of a ridge regression.
-    """
-
-    score: float
-    image_r: NDArray[np.float64]
-    site_r: NDArray[np.float64]
-    undefined: int
-    map_rho: NDArray[np.float64]
-    map_rho_coarse: NDArray[np.float64]
-    components: NDArray[np.int64]
-    predicted: NDArray[np.floating[Any]]
-    penalty: NDArray[np.float64] | None
-
-
+@accept_reference_compat
 def score_features(
     features: ArrayLike,
-    maps: ArrayLike,
+    maps_or_recording: ArrayLike | Recording,
     *,
     method: str = "pls",
-    reference_compat: bool = False,
-    components: int = COMPONENTS,
+    protocol: str | Protocol = "ours",
+    components: int | None = None,
     grid: Grid | None = None,
     progress: Steps = uncounted,
-) -> FeatureScore:
+) -> FeatureScore | Result:
     """Predict the map of every image from features of all other images, and compare.
 
     Parameters
     ----------
     features : array, shape (image, y, x, channel)
         Of any native size; sampled at the positions of the maps.
-    maps : array, shape (image, y, x, site)
+    maps_or_recording : array, shape (image, y, x, site), or Recording
         Of the same images, which were shown square.
     method : str
         Of :func:`~brainscore_itmaps.predict_left_out`.
-    reference_compat : bool
-        Make every choice of the published code (docs/reference.md): its resize and scaling of the features, its NIPALS
-        without an intercept, single precision where it decides ranks, medians that a constant map makes NaN.
-    components : int
-        PLS components.
+    protocol : str or Protocol
+        "published" makes every choice of the published code (docs/reference.md): its resize and scaling of the
+        features, its NIPALS without an intercept, single precision where it decides ranks, medians that a constant map
+        makes NaN.
+    components : int, optional
+        PLS components; 25 by default. For maps.
     grid : Grid, optional
-        Positions of the maps; by default evenly from edge to edge of the picture.
+        Positions of the maps; by default evenly from edge to edge of the image. A recording has its own.
     progress : callable
-        Told (steps done, steps in all).
+        Called with (steps done, steps in all).
+
+    Returns
+    -------
+    FeatureScore or Result
+        Of maps: values of each image and site, not divided by a ceiling. Of a recording: a whole result, with the noise
+        ceiling, the interval and notes.
 
     Raises
     ------
     ArrayError
-        A ValueError, when the arrays do not fit together or cannot be fitted.
+        A ValueError, when the arrays do not fit together or cannot be fitted, or their axes are in another order.
+    UsageError
+        When a method or protocol is not known.
+    DataError, ModelError
+        Of a recording: as :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.normal(size=(6, 5, 5, 3))
+    >>> maps = features @ rng.normal(size=(3, 4))
+    >>> round(score_features(features, maps).score, 3)
+    1.0
     """
-    recorded, native = real_array(maps, "maps"), real_array(features, "features")
+    chosen = protocol_named(protocol)
+    recording = maps_or_recording if isinstance(maps_or_recording, Recording) else None
+    native = real_array(features, "features")
+    recorded = real_array(maps_or_recording if recording is None else recording.maps, "maps")  # type: ignore[arg-type]
     if native.ndim != 4 or recorded.ndim != 4 or len(native) != len(recorded) or 0 in native.shape + recorded.shape:
         raise ArrayError(
             f"The features {native.shape} and the maps {recorded.shape} do not share their images.",
             "Give (image, y, x, channel) and (image, y, x, site).",
         )
+    _check_axes("features", native, recorded, "channel")
+    if recording is None:
+        _check_axes("maps", recorded, native, "site")
     if grid is not None and not isinstance(grid, Grid):
         raise UsageError(f"{grid!r} is no grid.", "Give a brainscore_itmaps.Grid, or leave it out.")
+    if recording is not None:
+        if grid is not None or components is not None:
+            raise UsageError("A recording has its own grid, and the protocol's components.", "Leave both out.")
+        weights = Weights("module", sha256=array_content(native))
+        name = f"features-{str(weights.sha256)[:8]}"
+        request = ScoreRequest(
+            ModelRequest(name, weights), protocol=chosen.name, method="" if method == "pls" else method
+        )
+        spec = BenchmarkSpec(recording.identifier, (recording.identifier,), method=method)
+        reading = Reading(model=name, weights=weights, layer="features", field_of_view="as given")
+        return evaluate_features(
+            np.moveaxis(native, -1, 1), recording, reading, spec, request,
+            progress=lambda step, done, total: progress(done, total),
+        )  # fmt: skip
+    solver = chosen.solver(method)
+    check_grid(chosen, recorded.shape[1:3])
     height, width = recorded.shape[1:3]
-    if reference_compat:
-        refuse_unpublished(method, (height, width))
-        field = published_field(native, height)
-    else:
-        places = grid or Grid(y=Grid.even(height).y, x=Grid.even(width).x, extent=16.0)
-        field = to_grid(np.moveaxis(native, -1, 1), places)
-    return score_field(
-        field, recorded, method=method, reference_compat=reference_compat, components=components, progress=progress
-    )
+    places = grid or Grid(y=Grid.even(height).y, x=Grid.even(width).x, extent=16.0)
+    field = downsample_if_larger(np.moveaxis(native, -1, 1), places, chosen).field(places)
+    options: dict[str, Any] = {} if components is None else {"components": components}
+    left_out = predict_left_out(field, recorded, solver, intercept=chosen.intercept, progress=progress, **options)
+    return score_predictions(left_out.predicted, recorded, chosen, left_out.components, left_out.penalty)
 
 
-def score_field(
-    field: NDArray[np.floating[Any]],
-    maps: NDArray[Any],
-    *,
-    method: str = "pls",
-    reference_compat: bool = False,
-    components: int = COMPONENTS,
-    progress: Steps = uncounted,
-) -> FeatureScore:
-    """As :func:`score_features`, for features that are at the grid already, shape (image, y, x, channel)."""
-    chosen, intercept = ("nipals", False) if reference_compat else (method, True)
-    left_out = predict_left_out(field, maps, chosen, components=components, intercept=intercept, progress=progress)
-    return score_predicted(left_out, maps, reference_compat)
-
-
-def score_predicted(left_out: LeftOut, maps: NDArray[Any], reference_compat: bool = False) -> FeatureScore:
-    """Compare predictions of left-out images with what was recorded."""
-    precision = np.float32 if reference_compat else np.float64
-    predicted: NDArray[np.floating[Any]] = left_out.predicted.astype(precision, copy=False)
-    maps = maps if reference_compat else maps.astype(np.float64, copy=False)
-    predictivity = neural_predictivity(predicted, maps)
-    image_r = predictivity.image_r
-    if reference_compat:  # an undefined site makes its image undefined, as published
-        image_r = np.median(predictivity.site_r, axis=1)
-    rho, rho_coarse = (
-        feature_alignment(predicted, maps, scale=scale, reference_compat=reference_compat) for scale in (1, COARSE)
-    )
-    return FeatureScore(
-        score=float(image_r.mean()),
-        image_r=image_r,
-        site_r=predictivity.site_r,
-        undefined=predictivity.undefined,
-        map_rho=rho,
-        map_rho_coarse=rho_coarse,
-        components=left_out.components,
-        predicted=predicted,
-        penalty=left_out.penalty,
-    )
-
-
-def refuse_unpublished(method: str, grid: tuple[int, ...]) -> None:
-    """Refuse what the published code cannot do.
-
-    Raises
-    ------
-    UsageError
-        For another regression than its PLS.
-    ArrayError
-        For a grid that is not square.
-    """
-    if method not in ("pls", "nipals"):
-        raise UsageError(f"The published code has no {method}.", "Leave out the method, or reference_compat.")
-    if grid[0] != grid[1]:
-        raise ArrayError(f"The grid is {grid[0]} x {grid[1]}.", "The published code knows square grids only.")
+def _check_axes(name: str, values: NDArray[Any], other: NDArray[Any], last: str) -> None:
+    """Refuse an array whose channels or sites come before y and x, where its shape tells."""
+    _, first, second, third = values.shape
+    if first > second == third and (first, second) != other.shape[1:3]:
+        raise ArrayError(
+            f"The {name} {values.shape} look like (image, {last}, y, x).",
+            f"Give (image, y, x, {last}): np.moveaxis({name}, 1, -1).",
+        )

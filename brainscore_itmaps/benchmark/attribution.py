@@ -1,4 +1,4 @@
-"""Attribution of the predicted response to places of the picture, beside its controls."""
+"""Attribution of the predicted response to places of the image, beside its controls."""
 
 from collections.abc import Sequence
 
@@ -6,54 +6,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.result import Saliency
-from brainscore_itmaps.benchmark.source import Attribute
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.features.attribution import attribution_maps, refuse_method
+from brainscore_itmaps.features.attribution import attribution_maps
 from brainscore_itmaps.features.record import record_at_grid
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.left_out import coefficients_left_out
+from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out
 from brainscore_itmaps.models.network import Network, untrained
-from brainscore_itmaps.progress import Report
+from brainscore_itmaps.progress import Report, silent
 
 
-def network_attribution(network: Network, method: str = "gradient") -> Attribute:
-    """Attribute what a network predicts, and what the same architecture with random weights does.
+def attribute(
+    network: Network, recording: Recording, layer_of_image: Sequence[str], method: str, progress: Report = silent
+) -> Saliency:
+    """Attribute what a model predicts, and what the same architecture with random weights does.
 
     Parameters
     ----------
     network : Network
+    recording : Recording
+    layer_of_image : sequence of str
+        Layer that predicts each image.
     method : str
         Of :func:`~brainscore_itmaps.features.attribution.attribution_maps`.
-
-    Raises
-    ------
-    UsageError, InstallationError
-        When the method is not known, or takes a package that is not installed.
+    progress : callable
+        Called with (what is being done, steps done, steps in all).
     """
-    refuse_method(method)
-
-    def attribute(recording: Recording, layer_of_image: Sequence[str], progress: Report) -> Saliency:
-        progress("attributing", 0, 2)
-        maps = _attributed(network, recording, layer_of_image, method)
-        progress("attributing, with random weights", 1, 2)
-        random = untrained(network, seed=1 if network.weights == "random (seed 0)" else 0)
-        control = _attributed(random, recording, layer_of_image, method)
-        nearness = -np.hypot(recording.grid.y[:, None], recording.grid.x)
-        centre = np.repeat(nearness[None], len(recording.images), axis=0)
-        rho, random_rho, centre_rho = (_rho(given, recording) for given in (maps, control, centre))
-        return Saliency(maps, rho, centre_rho, random_rho, method)
-
-    return attribute
+    progress("attributing", 0, 2)
+    maps = _attributed(network, recording, layer_of_image, method)
+    progress("attributing, with random weights", 1, 2)
+    weights = network.weights
+    random = untrained(network, seed=1 if weights.kind == "random" and weights.seed == 0 else 0)
+    control = _attributed(random, recording, layer_of_image, method)
+    nearness = -np.hypot(recording.grid.y[:, None], recording.grid.x)
+    centre = np.repeat(nearness[None], len(recording.images), axis=0)
+    rho, random_rho, centre_rho = (_rho(given, recording) for given in (maps, control, centre))
+    return Saliency(maps, rho, centre_rho, random_rho, method)
 
 
 def _attributed(
     network: Network, recording: Recording, layer_of_image: Sequence[str], method: str
 ) -> NDArray[np.float64]:
-    """Each picture by the regression that never saw it."""
+    """Each image by the regression that never saw it."""
     layers = list(dict.fromkeys(layer_of_image))
     features = record_at_grid(network, recording.images, layers, recording.grid)
+    folds = leave_one_out(len(recording.images))
     weights = {
-        layer: coefficients_left_out(features[layer].field(recording.grid), recording.maps).mean(axis=-1)
+        layer: fit_folds(features[layer].field(recording.grid), recording.maps, folds).coefficients().mean(axis=-1)
         for layer in layers
     }
     own = [weights[layer][image] for image, layer in enumerate(layer_of_image)]

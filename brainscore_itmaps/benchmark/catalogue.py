@@ -63,7 +63,8 @@ VARIANTS: dict[str, tuple[Measure, str, View]] = {
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
 SIMULATED = "it_maps_simulated"
 HUMAN_ALIGNMENT = "ClickMe.alignment"
-"""Asks no recording: see :mod:`brainscore_itmaps.benchmark.human`."""
+OTHER_KINDS = (HUMAN_ALIGNMENT,)
+"""Benchmarks of ours without maps; :data:`~brainscore_itmaps.bridge.score.OTHER_KINDS` says which class each is."""
 
 
 def _spec(identifier: str, recordings: tuple[str, ...], variant: str) -> BenchmarkSpec:

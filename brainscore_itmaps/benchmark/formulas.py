@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.result import ArrayResult
+from brainscore_itmaps.protocol import Protocol
 
 VALUES = {
     "predictivity": "(median over sites of Pearson r over positions)",
@@ -16,10 +17,12 @@ OVER_ONE = (
 )
 
 
-def formula_of(benchmark: BenchmarkSpec, arrays: int, reference_compat: bool) -> str:
+DIVISORS = {"published": "the published ceiling", "matched": "the same of the ceiling"}
+
+
+def formula_of(benchmark: BenchmarkSpec, arrays: int, protocol: Protocol) -> str:
     """What the score of a benchmark is."""
-    published = reference_compat and benchmark.measure == "predictivity"
-    divisor = "the published ceiling" if published else "the same of the ceiling"
+    divisor = DIVISORS[protocol.ceiling if benchmark.measure == "predictivity" else "matched"]
     one = f"mean over images of {VALUES[benchmark.measure]}, divided by {divisor}"
     return one if arrays == 1 else f"mean over {arrays} arrays of: {one}"
 

@@ -2,21 +2,29 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.request import ScoreRequest
+from brainscore_itmaps.benchmark.result import Estimate, Reading, Result
+from brainscore_itmaps.benchmark.source import LoadedModel
+from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.clickme import ClickMe, read_clickme
-from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
+from brainscore_itmaps.errors import DataError, ModelError, UsageError
+from brainscore_itmaps.features.attribution import refuse_method
 from brainscore_itmaps.features.saliency import saliency_maps
 from brainscore_itmaps.metrics.alignment import summarised
 from brainscore_itmaps.metrics.human import INTER_HUMAN, Agreement, agreement
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
+from brainscore_itmaps.models.names import is_ours
 from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
 VERSION = 1
 BATCH_SIZE = 32
@@ -33,62 +41,115 @@ CITATION = """@inproceedings{fel2022harmonizing,
 
 @dataclass(frozen=True)
 class HumanAlignment:
-    """Agreement of a network's saliency with human maps.
+    """Agreement of a model's saliency with human maps.
 
     Attributes
     ----------
-    model, weights, weights_sha256 : str
     agreement : Agreement
-        Picture by picture.
+        Image by image.
     accuracy : float
-        Percent of these pictures whose label has the largest logit.
-    method : str
-        How saliency was computed.
-    reference_compat : bool
+        Percent of these images whose label has the largest logit.
     interval : (float, float)
-        95 % bootstrap over pictures, of the score.
+        95 % bootstrap over images, of the score.
     """
 
-    model: str
-    weights: str
-    weights_sha256: str
     agreement: Agreement
     accuracy: float
-    method: str
-    reference_compat: bool
     interval: tuple[float, float]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers alone, as JSON takes them."""
-        found = self.agreement
-        overlap = {name: _plain(summarised(getattr(found, name)).mean) for name in ("dice", "iou")}
-        return {
-            "model": self.model,
-            "weights": self.weights,
-            "weights_sha256": self.weights_sha256,
-            "benchmark": HUMAN_ALIGNMENT,
-            "benchmark_version": VERSION,
-            "score": _plain(found.score),
-            "interval": [_plain(end) for end in self.interval],
-            "formula": "mean Spearman correlation of saliency and human map / that between people",
-            "raw": _plain(found.raw),
-            "ceiling": INTER_HUMAN,
-            "ceiling_source": "published by Fel et al. 2022",
-            **overlap,
-            "top1_on_these": self.accuracy,
-            "pictures": len(found.spearman),
-            "undefined": summarised(found.spearman).undefined,
-            "attribution": self.method,
-            "reference_compat": self.reference_compat,
-        }
+
+@dataclass(frozen=True)
+class HumanBenchmark:
+    """Human alignment on ClickMe's held-out images; see :class:`~brainscore_itmaps.benchmark.benchmark.Benchmark`.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        Shards in ClickMe's format; by default the held-out ones that were downloaded.
+    """
+
+    files: tuple[Path, ...] = ()
+    identifier: str = HUMAN_ALIGNMENT
+
+    def prepared(self, request: ScoreRequest, progress: Report = silent) -> "HumanBenchmark":
+        """Look for its files; refuse layers, windows, an unknown attribution and models without gradients."""
+        if request.model.layers or request.window is not None:
+            raise UsageError(f"{self.identifier} has no layers or windows.", "Leave out --layers and --window.")
+        refuse_method(request.attribution)
+        if request.model.weights.kind != "module" and request.model.arch is None and not is_ours(request.model.name):
+            raise self._without_gradients(request.model.name)
+        return replace(self, files=tuple(self._files()))
+
+    def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
+        """Name the files and their sizes."""
+        return [[file.name, file.stat().st_size] for file in self._files()]
+
+    def score(
+        self, model: LoadedModel, request: ScoreRequest, cache: ResultCache | None = None, progress: Report = silent
+    ) -> Result:
+        """Score a loaded model.
+
+        Raises
+        ------
+        ModelError
+            When it gives no gradients, or has too few classes.
+        DataError
+            When the images were not downloaded.
+        """
+        if model.network is None:
+            raise self._without_gradients(model.name)
+        network, method = model.network, request.attribution
+        found = human_alignment(
+            network, self._files(), attribution=method, protocol=request.protocol,
+            batch_size=request.model.batch_size, progress=progress,
+        )  # fmt: skip
+        agreement = found.agreement
+        dice, iou = (summarised(values).mean for values in (agreement.dice, agreement.iou))
+        return Result(
+            request=request,
+            reading=Reading(
+                model=network.name,
+                weights=network.weights,
+                imagenet_top1=network.top1,
+                imagenet_top1_source=network.top1_source,
+                device=str(next(network.module.parameters()).device),
+            ),
+            benchmark=self.identifier,
+            benchmark_version=VERSION,
+            kind="human",
+            measure="human alignment",
+            estimate=Estimate(agreement.raw, INTER_HUMAN, agreement.score, found.interval),
+            image_value=agreement.spearman,
+            formula="mean Spearman correlation of saliency and human map / that between people",
+            details={
+                "ceiling_source": "published by Fel et al. 2022",
+                "dice": dice,
+                "iou": iou,
+                "top1_on_these": found.accuracy,
+                "images": len(agreement.spearman),
+                "undefined": summarised(agreement.spearman).undefined,
+                "attribution": method,
+            },
+            citations=(CITATION,),
+        )
+
+    def _without_gradients(self, model: str) -> ModelError:
+        return ModelError(
+            f"{model} is a model of Brain-Score's, whose interface gives no gradients.",
+            "Ask human alignment of networks of ours, or of timm (timm:<name>).",
+        )
+
+    def _files(self) -> Sequence[Path]:
+        return self.files or clickme_files(HELD_OUT)
 
 
+@accept_reference_compat
 def human_alignment(
     network: Network,
     files: Sequence[Path],
     *,
     attribution: str = "gradient",
-    reference_compat: bool = False,
+    protocol: str | Protocol = "ours",
     batch_size: int = BATCH_SIZE,
     progress: Report = silent,
 ) -> HumanAlignment:
@@ -102,8 +163,9 @@ def human_alignment(
         Shards of ClickMe, or in its format.
     attribution : "gradient", "integrated_gradients" or "smoothgrad"
         The size of the gradient is what was published.
-    reference_compat : bool
-        Blur human maps as the published code does, which moves them by half a pixel of 64; in single precision.
+    protocol : str or Protocol
+        "published" blurs human maps as the published code does, which moves them by half a pixel of 64; in single
+        precision.
     batch_size : int
     progress : callable
         Told (what is being done, pictures done, pictures in all; 0 where that is not known).
@@ -115,30 +177,22 @@ def human_alignment(
     ModelError
         When the network has too few classes, or lets no gradient through.
     """
+    protocol = protocol_named(protocol)
     seen: list[Agreement] = []
     right: list[np.ndarray[Any, np.dtype[np.bool_]]] = []
-    for batch in _batches(read_clickme(files, reference_compat=reference_compat), batch_size):
+    for batch in _batches(read_clickme(files, protocol=protocol), batch_size):
         progress("comparing with human maps", sum(map(len, right)), 0)
         images, heatmaps = (np.stack([getattr(each, name) for each in batch]) for name in ("image", "heatmap"))
         labels = np.array([each.label for each in batch], dtype=np.int64)
         saliency, correct = saliency_maps(network, images, labels, attribution)
-        seen.append(agreement(saliency, heatmaps, reference_compat=reference_compat))
+        seen.append(agreement(saliency, heatmaps, protocol=protocol))
         right.append(correct)
     if not seen:
         raise DataError("There are no pictures with human maps.", "Give files that hold some.")
     joined = Agreement(
         *(np.concatenate([getattr(each, name) for each in seen]) for name in ("spearman", "dice", "iou"))
     )
-    return HumanAlignment(
-        network.name,
-        network.weights,
-        network.sha256,
-        joined,
-        100 * float(np.concatenate(right).mean()),
-        attribution,
-        reference_compat,
-        _interval(joined),
-    )
+    return HumanAlignment(joined, 100 * float(np.concatenate(right).mean()), _interval(joined))
 
 
 def _batches(examples: Iterable[ClickMe], size: int) -> Iterator[list[ClickMe]]:
@@ -154,7 +208,3 @@ def _interval(found: Agreement) -> tuple[float, float]:
         return (np.nan, np.nan)
     drawn = bootstrap_over_images(np.mean, defined, rng=np.random.default_rng(0), resamples=RESAMPLES)
     return drawn.low / INTER_HUMAN, drawn.high / INTER_HUMAN
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -1,40 +1,118 @@
-"""What came out: every number, what it was made from, and how."""
+"""A result: what was asked for, the estimate that came out, what it was made from, and what a reader should know."""
 
-import csv
-import json
 import platform
 import re
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.benchmark.store import package_versions
-from brainscore_itmaps.errors import DataError, one_line
-from brainscore_itmaps.files import ANOTHER_FOLDER, replacing, sha256
+from brainscore_itmaps.benchmark.codec import INLINE, encode
+from brainscore_itmaps.benchmark.request import ScoreRequest
+from brainscore_itmaps.cache import package_versions
+from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.files import ANOTHER_FOLDER
+from brainscore_itmaps.metrics.inference import Comparison, compare_images, interval_of_arrays
+from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.protocol import protocol_named
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = "brainscore_itmaps result"
-VERSION = 2
+VERSION = 3
 EXPLAINED = "raw squared, divided by the ceiling, as in Brain-Score's explained_variance"
-NAMES = ("images", "interval", "layer_of_image", "sites", "window")  # kept in both files; tuples, not arrays
-PACKAGES = (
-    "brainscore_itmaps",
-    "brainscore_vision",
-    "numpy",
-    "pillow",
-    "scipy",
-    "timm",
-    "torch",
-    "torchvision",
-)
+MEAN = "mean"
+"""In place of an array: over all arrays of a benchmark."""
+PACKAGES = ("brainscore_itmaps", "brainscore_vision", "numpy", "pillow", "scipy", "timm", "torch", "torchvision")
 
 
-class LayerValue(NamedTuple):
+UNDEFINED = (np.nan, np.nan)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score, and how sure of it we are. A number that is absent is NaN, and ``reason`` says why.
+
+    Attributes
+    ----------
+    raw : float
+        In the measure of the benchmark, not divided by a ceiling.
+    ceiling : float
+        Noise ceiling, in the same measure.
+    score : float
+        ``raw / ceiling``.
+    interval : (float, float)
+        95 % interval of ``score``.
+    error : float
+        Standard error of ``score``.
+    explained : float
+        ``raw**2 / ceiling``, the other normalisation that Brain-Score's benchmarks use.
+    replicates : array, shape (image,), or None
+        The score without each image in turn, of the same predictions; by them, stored results can be compared.
+    reason : str
+        Why the score or its interval is absent.
+    """
+
+    raw: float = np.nan
+    ceiling: float = np.nan
+    score: float = np.nan
+    interval: tuple[float, float] = UNDEFINED
+    error: float = np.nan
+    explained: float = np.nan
+    replicates: NDArray[np.float64] | None = field(default=None, repr=False)
+    reason: str = ""
+
+
+def estimate_score(
+    arrays: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], images: Sequence[object], seed: int = 0
+) -> Estimate:
+    """Estimate the mean over arrays of (mean over images / mean over images of the ceiling).
+
+    Parameters
+    ----------
+    arrays : sequence of (array, array), each of shape (image,)
+        Values of the images and their ceilings, of each array.
+    images : sequence
+        What names the images of each array: arrays that were shown the same ones are drawn the same ones.
+    seed : int
+        Of the bootstrap over images.
+
+    Raises
+    ------
+    ArrayError
+        With fewer than 2 images.
+    """
+    interval = interval_of_arrays(arrays, images, np.random.default_rng(seed))
+    raws, ceilings = ([float(each[side].mean()) for each in arrays] for side in (0, 1))
+    scores = [raw / ceiling for raw, ceiling in zip(raws, ceilings, strict=True)]
+    without: list[NDArray[np.float64]] = []
+    for shown in dict.fromkeys(images):
+        own = [
+            (values.sum() - values) / (bound.sum() - bound) if name == shown else score
+            for (values, bound), name, score in zip(arrays, images, scores, strict=True)
+        ]
+        without.append(np.mean(np.broadcast_arrays(*own), axis=0))
+    explained = [raw**2 / ceiling for raw, ceiling in zip(raws, ceilings, strict=True)]
+    return Estimate(
+        raw=float(np.mean(raws)),
+        ceiling=float(np.mean(ceilings)),
+        score=float(np.mean(scores)),
+        interval=interval[:2],
+        error=interval.error,
+        explained=float(np.mean(explained)),
+        replicates=np.concatenate(without),
+    )
+
+
+@dataclass(frozen=True)
+class LayerResult:
     """How one layer does on an array, all images.
 
     Attributes
@@ -57,8 +135,9 @@ class LayerValue(NamedTuple):
     chosen: int
 
 
-class Saliency(NamedTuple):
-    """Where in each picture the predicted response comes from, and its controls.
+@dataclass(frozen=True)
+class Saliency:
+    """Where in each image the predicted response comes from, and its controls.
 
     Attributes
     ----------
@@ -67,14 +146,14 @@ class Saliency(NamedTuple):
     rho : array, shape (image,)
         Spearman rho with the recorded map averaged over sites.
     centre_rho : array, shape (image,)
-        The same of nearness to the picture's centre, whatever the picture.
+        The same of nearness to the image's centre, whatever the image.
     random_rho : array, shape (image,)
-        The same of the network with random weights.
+        The same of the model with random weights.
     method : str
         Of attribution.
     """
 
-    maps: NDArray[np.float64]
+    maps: NDArray[np.float64] = field(metadata={"array": "saliency"})
     rho: NDArray[np.float64]
     centre_rho: NDArray[np.float64]
     random_rho: NDArray[np.float64]
@@ -83,33 +162,33 @@ class Saliency(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Which layer of which network was read, and how the pictures were shown to it.
+    """Which layer of which model was read, and how the images were shown to it.
 
     Attributes
     ----------
-    model, weights, weights_sha256 : str
-        The network; ``weights`` says where they come from, or that they are random.
+    model : str
+        Name of the model that was loaded.
+    weights : Weights
     imagenet_top1, imagenet_top1_source : float, str or None
         ImageNet accuracy of these weights in percent and who measured it, where it is known.
     layer : str
         The layer; of several, how it was chosen.
     field_of_view : str
-        What of each picture the network saw.
+        What of each image the model saw.
     device : str
         Where it was computed.
     """
 
     model: str
-    weights: str
-    weights_sha256: str | None
-    imagenet_top1: float | None
-    imagenet_top1_source: str | None
-    layer: str
-    field_of_view: str
+    weights: Weights
+    imagenet_top1: float | None = None
+    imagenet_top1_source: str | None = None
+    layer: str = ""
+    field_of_view: str = ""
     device: str = "cpu"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ArrayResult:
     """How well the maps of one array are predicted.
 
@@ -121,21 +200,14 @@ class ArrayResult:
         True when no animal was recorded.
     window : (int, int)
         Milliseconds after stimulus onset.
-    score : float
-        ``raw / ceiling``.
-    interval : (float, float)
-        95 % bootstrap interval of ``score`` over images.
-    error : float
-        Bootstrap standard error of ``score``.
-    raw, ceiling : float
-        Means over images, in the measure of the benchmark.
-    explained : float
-        ``raw**2 / ceiling``, the other normalisation that Brain-Score's benchmarks use.
+    estimate : Estimate
+        Its numbers are attributes of the array too: ``raw``, ``ceiling``, ``score``, ``interval``, ``error``,
+        ``explained``.
     alignment : float
         Mean over images of ``map_rho``.
     ceiling_kind : str
         How the ceiling was taken.
-    layers : tuple of LayerValue
+    layers : tuple of LayerResult
         Every layer that was tried.
     layer_of_image : tuple of str
         Which of them predicted each image.
@@ -152,15 +224,15 @@ class ArrayResult:
     components : array, shape (image,)
         PLS components used when that image was left out.
     predicted, neural : array, shape (image, y, x, site)
-        The maps, spikes per second; predicted without the intercept with ``reference_compat``.
+        The maps, spikes per second; predicted without the intercept by the published protocol.
     degrees_y, degrees_x : array, shape (y,) and (x,)
-        Positions of the maps, degrees of visual angle below and to the right of the picture's centre.
+        Positions of the maps, degrees of visual angle below and to the right of the image's centre.
     images, sites : tuple of str
-        Names of the pictures and of the sites.
+        Names of the images and of the sites.
     saliency : Saliency or None
         Where attribution was asked for.
     extent : float or None
-        Side of the pictures in degrees; None in results that were written before it was kept.
+        Side of the images in degrees; None in results that were written before it was kept.
     """
 
     recording: str
@@ -168,15 +240,10 @@ class ArrayResult:
     citation: str
     simulated: bool
     window: tuple[int, int]
-    score: float
-    interval: tuple[float, float]
-    error: float
-    raw: float
-    ceiling: float
-    explained: float
+    estimate: Estimate = field(metadata=INLINE)
     alignment: float
     ceiling_kind: str
-    layers: tuple[LayerValue, ...]
+    layers: tuple[LayerResult, ...]
     layer_of_image: tuple[str, ...]
     image_r: NDArray[np.float64]
     map_rho: NDArray[np.float64]
@@ -195,6 +262,21 @@ class ArrayResult:
     saliency: Saliency | None = None
     extent: float | None = None
 
+    raw = property(attrgetter("estimate.raw"))
+    ceiling = property(attrgetter("estimate.ceiling"))
+    score = property(attrgetter("estimate.score"))
+    interval = property(attrgetter("estimate.interval"))
+    error = property(attrgetter("estimate.error"))
+    explained = property(attrgetter("estimate.explained"))
+
+    def __post_init__(self) -> None:
+        shape = tuple(len(each) for each in (self.images, self.degrees_y, self.degrees_x, self.sites))
+        if self.neural.size and not self.neural.shape == self.predicted.shape == shape:
+            raise ValueError("its maps are not those of its images, positions and sites")
+
+    def __repr__(self) -> str:
+        return f"<ArrayResult {self.recording}: {_numbers(self.estimate)}>"
+
     @property
     def undefined_sites(self) -> int:
         """How many site correlations or their ceilings are undefined because a map is constant, over all images."""
@@ -209,67 +291,96 @@ class ArrayResult:
         return ", ".join(f"{layer} ({self.layer_of_image.count(layer)})" for layer in ranked)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result(Reading):
-    """Score of a network on a benchmark of one or several arrays.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Result:
+    """Score of a model on a benchmark.
 
     Attributes
     ----------
-    model, weights, weights_sha256, imagenet_top1, imagenet_top1_source, layer, field_of_view
-        See :class:`Reading`.
+    request : ScoreRequest
+        What was asked for; :func:`~brainscore_itmaps.bridge.reproduce.reproduce` asks for it again.
+    reading : Reading
+        What was read. Its fields are attributes of the result too: ``model``, ``weights``, ``layer``, ...
     benchmark, benchmark_version : str, int
         What it was scored on.
+    kind : "maps", "human" or "external"
+        Kind of the benchmark: maps of recordings, human alignment, or one of Brain-Score's own.
     measure : str
         What was compared: see :class:`~brainscore_itmaps.benchmark.catalogue.BenchmarkSpec`.
-    score, raw, ceiling, explained, alignment : float
-        Means over the arrays.
-    interval : (float, float)
-        95 % bootstrap interval of ``score`` over images; arrays that were shown the same pictures are drawn the same.
-    error : float
-        Bootstrap standard error of ``score``.
+    estimate : Estimate
+        Means over the arrays; arrays that were shown the same images are drawn the same ones. Its numbers are
+        attributes of the result too: ``raw``, ``ceiling``, ``score``, ``interval``, ``error``, ``explained``.
+    alignment : float
+        Mean over the arrays; NaN where the benchmark has no maps.
     formula : str
         What ``score`` is, in words.
     notes : tuple of str
         What a reader should know of these numbers.
     arrays : tuple of ArrayResult
-        Each array.
-    reference_compat : bool
-        True when the choices of the published code were made (docs/reference.md).
-    bootstrap_seed : int
-        Seed of the interval.
-    label : str
-        Ends the names of the files: the window or the kind of attribution that was asked for.
+        Each array of a benchmark of maps.
+    image_value : array, shape (image,), or None
+        Value of each image, of a benchmark without maps that has images.
+    details : dict
+        Further numbers and words of other benchmarks, by name.
+    citations : tuple of str
+        What to cite.
     versions : dict
         Of the packages that made the numbers.
     written : str
         When it was made (UTC). All else repeats exactly.
     """
 
+    request: ScoreRequest
+    reading: Reading = field(metadata=INLINE)
     benchmark: str
-    benchmark_version: int
-    measure: str
-    score: float
-    interval: tuple[float, float]
-    error: float
-    raw: float
-    ceiling: float
-    explained: float
-    alignment: float
-    formula: str
-    notes: tuple[str, ...]
-    arrays: tuple[ArrayResult, ...]
-    bootstrap_seed: int
-    reference_compat: bool = False
-    label: str = ""
+    benchmark_version: int | None = 1
+    kind: str = "maps"
+    measure: str = ""
+    estimate: Estimate = field(metadata=INLINE)
+    alignment: float = np.nan
+    formula: str = ""
+    notes: tuple[str, ...] = ()
+    arrays: tuple[ArrayResult, ...] = ()
+    image_value: NDArray[np.float64] | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    citations: tuple[str, ...] = ()
     versions: dict[str, str] = field(
         default_factory=lambda: {"python": platform.python_version()} | package_versions(PACKAGES)
     )
     written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
+    raw = property(attrgetter("estimate.raw"))
+    ceiling = property(attrgetter("estimate.ceiling"))
+    score = property(attrgetter("estimate.score"))
+    interval = property(attrgetter("estimate.interval"))
+    error = property(attrgetter("estimate.error"))
+    explained = property(attrgetter("estimate.explained"))
+    model = property(attrgetter("reading.model"))
+    weights = property(attrgetter("reading.weights"))
+    weights_sha256 = property(attrgetter("reading.weights.sha256"))
+    imagenet_top1 = property(attrgetter("reading.imagenet_top1"))
+    imagenet_top1_source = property(attrgetter("reading.imagenet_top1_source"))
+    layer = property(attrgetter("reading.layer"))
+    field_of_view = property(attrgetter("reading.field_of_view"))
+    device = property(attrgetter("reading.device"))
+    protocol = property(attrgetter("request.protocol"))
+
+    def __repr__(self) -> str:
+        simulated = ", SIMULATED" if self.simulated else ""
+        arrays = f"{len(self.arrays)} arrays{simulated}"
+        return f"<Result {self.model} on {self.benchmark}: {_numbers(self.estimate)}, {arrays}>"
+
+    @property
+    def label(self) -> str:
+        """What tells it from others of the same model and benchmark: the window or attribution that was asked for."""
+        asked = self.request.attribution if self.measure in ("attribution", "human alignment") else "gradient"
+        told = (self.request.method, self.request.window_label, asked if asked != "gradient" else "")
+        return "-".join(filter(None, told))
+
     @property
     def simulated(self) -> bool:
         """True when no animal was recorded, for any of the arrays."""
-        return any(array.simulated for array in self.arrays)
+        return any(array.simulated for array in self.arrays) or "simulated" in self.benchmark
 
     @property
     def undefined_sites(self) -> int:
@@ -287,162 +398,165 @@ class Result(Reading):
             for array in self.arrays
         )
         return (
-            f"<div>{escape(self.model)} ({escape(self.weights)}) on {escape(self.benchmark)}: <b>{self.score:.3f}</b>, "
-            f"95 % interval {self.interval[0]:.3f} to {self.interval[1]:.3f}<br>{kind}"
+            f"<div>{escape(self.model)} ({escape(str(self.weights))}) on {escape(self.benchmark)}: "
+            f"<b>{self.score:.3f}</b>, 95 % interval {self.interval[0]:.3f} to {self.interval[1]:.3f}<br>{kind}"
             f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the arrays over sites and positions, ready for JSON."""
-        own = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name != "arrays"}
+        """Give everything but the arrays over sites and positions, ready for JSON."""
+        plain = encode(self).plain
+        for one, array in zip(plain["arrays"], self.arrays, strict=True):
+            one["undefined_sites"] = array.undefined_sites
         derived = {
+            "weights_sha256": self.weights_sha256,
+            "protocol": self.protocol,
+            "label": self.label,
             "simulated": self.simulated,
             "undefined_sites": self.undefined_sites,
             "explained_formula": EXPLAINED,
         }
-        return (
-            {"format": FORMAT, "version": VERSION}
-            | own
-            | derived
-            | {"arrays": [_small(array) for array in self.arrays]}
-        )
+        return {"format": FORMAT, "version": VERSION} | plain | derived
 
-    def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> tuple[Path, Path, Path]:
-        """Write ``<model>--<layer>--<benchmark>.json``, ``.csv`` and ``.npz``; each appears complete.
+    def to_dataframe(self) -> "pd.DataFrame":
+        """Give tidy rows: one an array, one for the mean of several, one for a benchmark without arrays."""
+        import pandas as pd
 
-        A label, where there is one, is one more part of the name.
+        return pd.DataFrame(self.rows())
 
-        The JSON holds all but the large arrays, which are in the NPZ; the CSV holds one row a recorded map.
+    def rows(self) -> list[dict[str, Any]]:
+        """Give what :meth:`to_dataframe` shows, as plain values."""
+        shared = {
+            "model": self.model,
+            "weights": str(self.weights),
+            "sha256": self.weights_sha256,
+            "random": self.weights.kind == "random",
+            "published": self.weights.kind in ("pretrained", "external"),
+            "imagenet_top1": self.imagenet_top1,
+            "benchmark": self.benchmark,
+            "kind": self.kind,
+            "measure": self.measure,
+            "asked": self.label,
+            "protocol": self.protocol,
+        }
+        rows = [
+            {"array": array.recording, "window": f"{array.window[0]}-{array.window[1]}", "layer": array.layer}
+            | _row(array.estimate, array.alignment, array.simulated)
+            for array in self.arrays
+        ]
+        if len(rows) != 1:
+            name = MEAN if rows else self.benchmark
+            own = {"array": name, "window": "", "layer": self.layer}
+            rows.append(own | _row(self.estimate, self.alignment, self.simulated))
+        return [shared | row for row in rows]
+
+    def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> tuple[Path, ...]:
+        """Write ``<model>--<layer>--<benchmark>.json``; of maps ``.csv`` and ``.npz`` too.
+
+        A label, where there is one, is one more part of the name. The JSON holds all but the large arrays, which are in
+        the NPZ; the CSV holds one row a recorded map. An older result of the same name is replaced in one step: at any
+        moment, :meth:`load` finds the older or the new one, whole.
 
         Returns
         -------
-        the three paths
+        the paths
         """
-        stem = Path(folder) / self.file_stem
-        paths = tuple(stem.with_name(f"{stem.name}.{ending}") for ending in ("json", "csv", "npz"))
-        with replacing(paths[2], fix) as beside:
-            np.savez_compressed(beside, **self._arrays())
-            arrays_sha256 = sha256(beside)
-        with replacing(paths[1], fix) as beside, beside.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(self._rows())
-        with replacing(paths[0], fix) as beside:
-            told = self.to_dict() | {"npz_sha256": arrays_sha256}
-            beside.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        return paths  # type: ignore[return-value]
+        from brainscore_itmaps.benchmark.saved import save_result
+
+        return save_result(self, Path(folder), fix)
 
     @classmethod
     def load(cls, file: Path | str) -> "Result":
-        """Read what :meth:`save` wrote, from its JSON file and the NPZ beside it.
+        """Read what :meth:`save` wrote, from its JSON file and the NPZ beside it; also what earlier versions wrote.
 
         Raises
         ------
         DataError
-            When one is missing, damaged, of another version, or not the one that was written with the other.
+            When one is missing, damaged, of an unknown version, or not the one that was written with the other.
         """
-        path = Path(file)
-        try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(told, dict) or told.get("format") != FORMAT or told.get("version") != VERSION:
-                raise ValueError(f"it is no {FORMAT} of version {VERSION}")
-            beside = path.with_suffix("").with_name(path.name.removesuffix(".json") + ".npz")
-            if sha256(beside) != told["npz_sha256"]:
-                raise ValueError(f"{beside.name} is not the file that was written with it")
-            with np.load(beside, allow_pickle=False) as opened:
-                stored = {name: opened[name] for name in opened}
-            several = len(told["arrays"]) > 1
-            arrays = tuple(_array_result(small, stored, several) for small in told["arrays"])
-            own = {f.name: _tuples(told[f.name]) for f in fields(cls) if f.name != "arrays"}
-            if not arrays or not all(isinstance(own[name], int | float) for name in ("score", "raw", "ceiling")):
-                raise ValueError("it has no arrays, or its score is no number")
-            return cls(**own, arrays=arrays)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, BadZipFile) as error:
-            raise DataError(
-                f"{path} cannot be read as a result: {one_line(error)}.", "Score again; the kept layers make it quick."
-            ) from error
+        from brainscore_itmaps.benchmark.saved import load_result
+
+        return load_result(Path(file))
 
     @property
     def file_stem(self) -> str:
         """What its files are called, without ending."""
-        weights = f"-{self.weights}" if self.weights.startswith("random") else ""
-        if self.weights.startswith("file ") and self.weights_sha256 is not None:  # the name may say nothing of them
-            weights = f"-{self.weights_sha256[:8]}".removeprefix(self.model[-9:])
-        identified = [array.recording.endswith("-reference") for array in self.arrays]
-        published = "-reference" if self.reference_compat and not all(identified) else ""
-        parts = (f"{self.model}{weights}", self.layer, self.benchmark + published, self.label)
+        weights, sha256 = self.weights, (self.weights_sha256 or "")[:8]
+        told = f"-{weights}" if weights.kind == "random" else ""
+        if weights.kind == "file" or (
+            self.kind == "human" and weights.kind != "random"
+        ):  # the name says nothing of them
+            told = f"-{sha256}".removeprefix(self.model[-9:])
+        suffix = protocol_named(self.protocol).suffix
+        identified = [array.recording.endswith(suffix) for array in self.arrays]
+        suffix = "" if identified and all(identified) else suffix
+        parts = (f"{self.model}{told}", self.layer, self.benchmark + suffix, self.label)
         return "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts if part)
 
-    def _arrays(self) -> dict[str, Any]:
-        told = ("model", "weights", "layer", "benchmark", "simulated", "score")
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in told}
-        for array in self.arrays:
-            prefix = f"{array.recording}/" if len(self.arrays) > 1 else ""
-            for f in fields(array):
-                if f.name not in ("layers", "saliency") and np.ndim(getattr(array, f.name)) > 0:
-                    arrays[prefix + f.name] = getattr(array, f.name)
-            if array.saliency is not None:
-                arrays[f"{prefix}saliency"] = array.saliency.maps
-        return arrays
 
-    def _rows(self) -> list[list[Any]]:
-        names = ["model", "benchmark", "simulated", "array", "image", "site", "layer", "r", "ceiling"]
-        rows: list[list[Any]] = [names]
-        of_sites = self.measure == "predictivity"  # else the ceiling is of another number than r
-        for array in self.arrays:
-            for i, image in enumerate(array.images):
-                for s, site in enumerate(array.sites):
-                    values = (array.site_r[i, s], array.site_ceiling[i, s] if of_sites else np.nan)
-                    shown = ["" if np.isnan(value) else repr(float(value)) for value in values]
-                    where = (self.model, self.benchmark, array.simulated, array.recording, image, site)
-                    rows.append([*where, array.layer_of_image[i], *shown])
-        return rows
+def image_shares(result: Result) -> NDArray[np.float64]:
+    """Give what each image contributes to a score: the mean over images is the score.
+
+    Arrays that were shown the same images add up image by image; others follow one another.
+
+    Returns
+    -------
+    array, shape (image,)
+    """
+    sums: dict[tuple[str, ...], NDArray[np.float64]] = {}
+    for array in result.arrays:
+        share = array.image_value / array.ceiling / len(result.arrays)
+        sums[array.images] = sums.get(array.images, 0) + share
+    total = sum(map(len, sums.values()))
+    return np.concatenate([share * total / len(share) for share in sums.values()])
 
 
-def _small(array: ArrayResult) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    for f in fields(array):
-        value = getattr(array, f.name)
-        if f.name == "layers":
-            told[f.name] = [{name: _plain(item) for name, item in layer._asdict().items()} for layer in value]
-        elif f.name == "saliency":
-            if value is not None:
-                told[f.name] = {name: _plain(item) for name, item in value._asdict().items() if name != "maps"}
-        elif np.ndim(value) < 2:
-            told[f.name] = _plain(value)
-    return told | {"undefined_sites": array.undefined_sites}
+def compare_results(a: Result, b: Result, *, rng: int | np.random.Generator = 0, resamples: int = 20_000) -> Comparison:
+    """Compare two results on the same images: is the difference of their scores more than chance over images?
+
+    Parameters
+    ----------
+    a, b : Result
+        Of one benchmark of maps, on the same recordings.
+    rng : int or numpy Generator
+        Of permutations and bootstrap.
+    resamples : int
+        Permutations, and draws of the interval.
+
+    Returns
+    -------
+    Comparison
+        ``difference`` (a minus b), its ``interval`` over images, and the two-sided ``p_value`` of a permutation test in
+        which each image's two values are swapped at random.
+
+    Raises
+    ------
+    UsageError
+        When they are not results of maps of the same recordings.
+    """
+    for each in (a, b):
+        if not isinstance(each, Result) or not each.arrays:
+            raise UsageError(f"{each!r} holds no maps to compare.", "Give two results of a benchmark of maps.")
+    if _alike(a) != _alike(b):
+        raise UsageError(
+            f"{a.benchmark} ({a.measure}) and {b.benchmark} ({b.measure}) were not scored alike on the same maps.",
+            "Compare results of one benchmark and protocol, on the same recordings and windows.",
+        )
+    return compare_images(image_shares(a), image_shares(b), np.random.default_rng(rng), resamples)
 
 
-def _array_result(small: dict[str, Any], stored: dict[str, Any], several: bool) -> ArrayResult:
-    prefix = f"{small['recording']}/" if several else ""
-    values: dict[str, Any] = {}
-    for f in fields(ArrayResult):
-        if f.name == "layers":
-            values[f.name] = tuple(LayerValue(**{k: _tuples(v) for k, v in layer.items()}) for layer in small["layers"])
-        elif f.name == "saliency":
-            if f.name in small:
-                told = small[f.name]
-                rhos = {name: np.array(told[name], np.float64) for name in ("rho", "centre_rho", "random_rho")}
-                values[f.name] = Saliency(stored[f"{prefix}saliency"], **rhos, method=told["method"])
-        elif prefix + f.name in stored and stored[prefix + f.name].ndim > 0 and f.name not in NAMES:
-            values[f.name] = stored[prefix + f.name]
-        elif f.name in small or f.default is MISSING:
-            values[f.name] = _tuples(small[f.name])
-    if (
-        not values["neural"].shape
-        == values["predicted"].shape
-        == (*(len(values[name]) for name in ("images", "degrees_y", "degrees_x", "sites")),)
-    ):
-        raise ValueError("its maps are not those of its images, positions and sites")
-    return ArrayResult(**values)
+def _alike(result: Result) -> tuple[Any, ...]:
+    """What two results must share to be compared."""
+    maps = [(array.recording, array.recording_sha256, array.window, array.images) for array in result.arrays]
+    return result.benchmark, result.measure, result.protocol, result.request.method, maps
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(np.nan if item is None else item for item in value) if isinstance(value, list) else value
+def _numbers(estimate: Estimate) -> str:
+    low, high = estimate.interval
+    return f"score {estimate.score:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _plain(value: Any) -> Any:
-    """Numbers as JSON knows them: lists for arrays, null for what is undefined."""
-    if isinstance(value, np.ndarray | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and np.isnan(value) else value
+def _row(estimate: Estimate, alignment: float, simulated: bool) -> dict[str, Any]:
+    low, high = estimate.interval
+    numbers = {"raw": estimate.raw, "ceiling": estimate.ceiling, "score": estimate.score, "low": low, "high": high}
+    return numbers | {"error": estimate.error, "alignment": alignment, "simulated": simulated}

@@ -1,13 +1,18 @@
-"""Where features come from: a network of ours, or anything that tells what its layers answer to pictures."""
+"""Where features come from: a model that our hooks read, or anything that tells what its layers answer to images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol as Interface
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.benchmark import store
+from brainscore_itmaps.benchmark.attribution import attribute
+from brainscore_itmaps.benchmark.catalogue import View
 from brainscore_itmaps.benchmark.result import Reading, Saliency
+from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.data.pictures import PUBLISHED_SIZE
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ModelError
@@ -18,19 +23,22 @@ from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.layers import block_layers
 from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.progress import Report
+from brainscore_itmaps.protocol import OURS, Protocol
 
-WHOLE_PICTURE = "each picture fills the network's whole input"
-ON_SCREEN = "each picture at its size in degrees in the {degrees:g} degrees that the network sees; only these count"
-FIXATED = "each position of each picture in turn at the centre of the {degrees:g} degrees that the network sees"
-ALL = "all"
+SEEN = {
+    "whole": "each picture fills the network's whole input",
+    "screen": "each picture at its size in degrees in the {degrees:g} degrees that the network sees; only these count",
+    "fixation": "each position of each picture in turn at the centre of the {degrees:g} degrees that the network sees",
+}
+ALL = ("all",)
 
-Read = Callable[[Recording, Sequence[str], bool, Report], dict[str, LayerFeatures]]
-Attribute = Callable[[Recording, Sequence[str], Report], Saliency]
+Read = Callable[[Recording, Sequence[str], ResultCache, Report], dict[str, LayerFeatures]]
+Attribute = Callable[[Recording, Sequence[str], str, Report], Saliency]
 
 
 @dataclass(frozen=True)
 class Source:
-    """Something that reads layers.
+    """Layers of a model that can be read for a recording.
 
     Attributes
     ----------
@@ -42,10 +50,10 @@ class Source:
         What tells weights, architecture and preprocessing apart; None where they cannot be known, and features are told
         apart instead.
     read : callable
-        Takes a recording, names of layers, whether to look up what was read before where reading takes long, and whom
-        to tell; gives the features of each layer.
+        Takes a recording, names of layers, the cache and whom to tell; gives the features of each layer.
     attribute : callable or None
-        Takes a recording and the layer of each image; gives where in the pictures the prediction comes from.
+        Takes a recording, the layer of each image, a method and whom to tell; gives where in the images the prediction
+        comes from. None where the model gives no gradients.
     """
 
     reading: Reading
@@ -55,78 +63,111 @@ class Source:
     attribute: Attribute | None = None
 
 
-def network_source(
-    network: Network,
-    layers: str | Sequence[str] | None = None,
-    view: str = "whole",
-    batch_size: int = BATCH_SIZE,
-    reference_compat: bool = False,
-    attribute: Attribute | None = None,
-) -> Source:
-    """Read a network through our own hooks.
+class LoadedModel(Interface):
+    """A model that is ready to be read, ours or Brain-Score's."""
 
-    Parameters
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+
+    @property
+    def visual_degrees(self) -> float:
+        """Width of what it sees."""
+
+    @property
+    def network(self) -> Network | None:
+        """The torch model, where gradients can be asked of it."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its scores should know."""
+
+    def source(self, layers: Sequence[str], view: View, protocol: Protocol) -> Source:
+        """Give what can be read of it; no layers: those that stand for IT."""
+
+
+@dataclass(frozen=True)
+class HookedModel:
+    """A torch model that is read through our own hooks; see :class:`LoadedModel`.
+
+    Attributes
     ----------
     network : Network
-    layers : str or sequence of str, optional
-        Layers, or "all" for the output of every block; by default the layer committed to IT.
-    view : "whole", "screen" or "fixation"
-        How pictures are shown.
     batch_size : int
-        Pictures shown at once.
-    reference_compat : bool
-        Preprocess and resize as the published code does.
-    attribute : callable, optional
-        See :class:`Source`.
-
-    Raises
-    ------
-    ModelError
-        When no layer is committed, or one does not exist; when the published code shows pictures of another size.
+        Images shown at once.
     """
-    spec = network.spec
-    if reference_compat and spec.size != PUBLISHED_SIZE:
-        raise ModelError(
-            f"{network.name} takes pictures of {spec.size} pixels; the published code shows {PUBLISHED_SIZE}.",
-            "Choose a network of that size, or leave out reference_compat.",
-        )
-    chosen = _layers(network, layers)
 
-    device = next(network.module.parameters()).device
-    preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view, reference_compat)
-    content = None
-    if not network.own_code:
-        content = f"{network.module!r} {spec.architecture} {network.sha256} {preprocessing} {device.type}"
+    network: Network
+    batch_size: int = BATCH_SIZE
 
-    def read(recording: Recording, wanted: Sequence[str], kept: bool, progress: Report) -> dict[str, LayerFeatures]:
-        if view == "fixation":
-            return _fixated(network, recording, wanted, content, batch_size, kept, progress)
-        return record_at_grid(
-            network,
-            recording.images,
-            wanted,
-            recording.grid,
-            batch_size,
-            reference_compat,
-            progress=lambda done, total: progress("recording features", done, total),
-        )
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.network.name
 
-    return Source(
-        reading=Reading(
+    @property
+    def visual_degrees(self) -> float:
+        """Width of what it sees."""
+        return self.network.spec.visual_degrees
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided when it was loaded."""
+        return self.network.notes
+
+    def source(self, layers: Sequence[str] = (), view: View = "whole", protocol: Protocol = OURS) -> Source:
+        """Give what our hooks read.
+
+        Parameters
+        ----------
+        layers : sequence of str
+            Layers; "all" for the output of every block; none for the layer committed to IT.
+        view : "whole", "screen" or "fixation"
+            How images are shown.
+        protocol : Protocol
+
+        Raises
+        ------
+        ModelError
+            When no layer is committed, or one does not exist; when the protocol shows images of another size.
+        """
+        network, spec = self.network, self.network.spec
+        if protocol.preprocess == "published" and spec.size != PUBLISHED_SIZE:
+            raise ModelError(
+                f"{network.name} takes pictures of {spec.size} pixels; the published code shows {PUBLISHED_SIZE}.",
+                "Choose a network of that size, or leave out the published protocol.",
+            )
+        device = next(network.module.parameters()).device
+        content = None
+        if not network.own_code:
+            shown = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view)
+            read_as = (protocol.preprocess, protocol.resample, device.type)
+            content = f"{network.module!r} {spec.architecture} {network.sha256} {shown} {read_as}"
+
+        def read(
+            recording: Recording, wanted: Sequence[str], cache: ResultCache, progress: Report
+        ) -> dict[str, LayerFeatures]:
+            if view == "fixation":
+                return _fixated(network, recording, wanted, content, self.batch_size, cache, progress)
+            return record_at_grid(
+                network,
+                recording.images,
+                wanted,
+                recording.grid,
+                self.batch_size,
+                protocol,
+                progress=lambda done, total: progress("recording features", done, total),
+            )
+
+        reading = Reading(
             model=network.name,
             weights=network.weights,
-            weights_sha256=network.sha256,
             imagenet_top1=network.top1,
             imagenet_top1_source=network.top1_source,
-            layer="",
-            field_of_view=field_of_view(view, spec.visual_degrees),
+            field_of_view=SEEN[view].format(degrees=spec.visual_degrees),
             device=str(device),
-        ),
-        layers=chosen,
-        content=content,
-        read=read,
-        attribute=attribute,
-    )
+        )
+        return Source(reading, _layers(network, layers), content, read, partial(attribute, network))
 
 
 def _fixated(
@@ -135,36 +176,36 @@ def _fixated(
     layers: Sequence[str],
     content: str | None,
     batch_size: int,
-    kept: bool,
+    cache: ResultCache,
     progress: Report,
 ) -> dict[str, LayerFeatures]:
-    """One picture after the other, each kept at once: memory stays that of one picture, and a killed run goes on.
+    """One image after the other, each cached at once: memory stays that of one image, and an interrupted run resumes.
 
-    Of a network that cannot be told from others nothing is kept.
+    Of a model that cannot be told from others nothing is cached.
     """
     grid, degrees = recording.grid, network.spec.visual_degrees
-    pictures: dict[str, list[NDArray[np.float64]]] = {layer: [] for layer in layers}
+    units: dict[str, list[NDArray[np.float64]]] = {layer: [] for layer in layers}
+    expected = {"units": Expected((len(grid.y), len(grid.x), -1))}
+
+    def answers(image: Path, missing: Sequence[str]) -> list[tuple[str, dict[str, NDArray[np.float64]]]]:
+        answered = fixated_features(network, image, missing, grid, degrees, batch_size)
+        return [(layer, {"units": answered[layer]}) for layer in missing]
+
     for done, image in enumerate(recording.images):
-        where = [grid.y.tolist(), grid.x.tolist(), grid.extent, sha256(image)]
-        keys = {layer: store.key_of(fixated=content, layer=layer, where=where) for layer in layers}
-        found = {layer: store.look_up(key) if kept and content else None for layer, key in keys.items()}
-        missing = [layer for layer in layers if "units" not in (found[layer] or {})]
-        answered = fixated_features(network, image, missing, grid, degrees, batch_size) if missing else {}
+        if content is None:
+            found = dict(answers(image, layers))
+        else:
+            where = [grid.y.tolist(), grid.x.tolist(), grid.extent, sha256(image)]
+            keys = {layer: key_of(fixated=content, layer=layer, where=where) for layer in layers}
+            found = cache.computed_all(keys, partial(answers, image), dict.fromkeys(layers, expected), progress)
         for layer in layers:
-            if layer in answered and content:
-                store.keep(keys[layer], {"units": answered[layer]})
-            pictures[layer].append(answered[layer] if layer in answered else found[layer]["units"])  # type: ignore[index]
+            units[layer].append(found[layer]["units"])
         progress("bringing positions to the centre of view", done + 1, len(recording.images))
-    return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in pictures.items()}
+    return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in units.items()}
 
 
-def field_of_view(view: str, degrees: float) -> str:
-    """What of each picture is seen, in words."""
-    return {"whole": WHOLE_PICTURE, "screen": ON_SCREEN, "fixation": FIXATED}[view].format(degrees=degrees)
-
-
-def _layers(network: Network, layers: str | Sequence[str] | None) -> tuple[str, ...]:
-    if layers is None:
+def _layers(network: Network, layers: Sequence[str]) -> tuple[str, ...]:
+    if not layers:
         committed = network.spec.layers.get("IT")
         if committed is None:
             raise ModelError(
@@ -172,12 +213,10 @@ def _layers(network: Network, layers: str | Sequence[str] | None) -> tuple[str, 
                 "Name one with --layers.",
             )
         layers = [committed]
-    elif layers == ALL:
+    elif tuple(layers) == ALL:
         layers = block_layers(network.module, network.spec.size)
         if not layers:
             raise ModelError(f"No block of {network.name} gives a map.", "Name layers with --layers.")
-    elif isinstance(layers, str):
-        layers = [layers]
     for layer in layers:
         refuse_missing_layer(network, layer)
     return tuple(dict.fromkeys(layers))

@@ -35,7 +35,7 @@ def to_score(result: Result) -> Score:
         "measure": result.measure,
         "alignment": result.alignment,
         "layer": result.layer,
-        "weights": result.weights,
+        "weights": str(result.weights),
         "weights_sha256": result.weights_sha256,
         "simulated": result.simulated,
         "field_of_view": result.field_of_view,
@@ -48,7 +48,7 @@ def to_score(result: Result) -> Score:
         "maps": {array.recording: {"predicted": array.predicted, "neural": array.neural} for array in arrays},
         "windows": {array.recording: array.window for array in arrays},
         "hashes": {array.recording: array.recording_sha256 for array in arrays},
-        "bootstrap_seed": result.bootstrap_seed,
+        "bootstrap_seed": result.request.seed,
         "versions": dict(result.versions),
     }
     return score

@@ -1,6 +1,6 @@
 """Our benchmarks as Brain-Score benchmarks."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,15 +12,15 @@ from brainscore_vision.model_interface import BrainModel
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of
-from brainscore_itmaps.benchmark.evaluate import DEFAULTS, Options, evaluate
+from brainscore_itmaps.benchmark.maps import MapsBenchmark
+from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.as_score import site_values, to_score
-from brainscore_itmaps.bridge.candidate import candidate_source
+from brainscore_itmaps.bridge.candidate import BrainScoreModel, request_of
+from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.assembly import assembly, stimulus_set
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.features.screen import placed_on_screen
-from brainscore_itmaps.progress import Report, silent
 
 
 def get_benchmark(identifier: str) -> "ItMapsBenchmark":
@@ -55,14 +55,13 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
             parent="IT",
             bibtex=spec.citation,
         )
-        self.spec = spec
+        self.maps = MapsBenchmark(spec, tuple(recordings or ()))
         self.region = "IT"
-        self.given = recordings
 
     @cached_property
     def recordings(self) -> list[Recording]:
         """The recordings, loaded when they are first needed."""
-        return self.given or [load_recording(name) for name in self.spec.recordings]
+        return list(self.maps.recordings(ScoreRequest()))
 
     @cached_property
     def _assembly(self) -> DataAssembly:
@@ -83,37 +82,22 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         """Score a model: the ceiled value, with what it was made from in ``attrs``."""
         return to_score(self.evaluate(candidate))
 
-    def evaluate(
-        self,
-        candidate: BrainModel,
-        options: Options = DEFAULTS,
-        progress: Report = silent,
-        layers: str | Sequence[str] | None = None,
-    ) -> Result:
+    def evaluate(self, candidate: BrainModel, cache: ResultCache | None = None) -> Result:
         """Score a model and give the whole result.
-
-        Parameters
-        ----------
-        candidate : BrainModel
-        options, progress
-            As in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
-        layers : str or sequence of str, optional
-            See :func:`~brainscore_itmaps.bridge.candidate.candidate_source`.
 
         Raises
         ------
         ModelError
             When the model's IT layer gives no usable map.
         """
-        source = candidate_source(candidate, self.spec, options.reference_compat, layers)
-        recordings = self.recordings
-        if self.spec.view == "screen":
-            recordings = [placed_on_screen(recording, candidate.visual_degrees()) for recording in recordings]
-        return evaluate(source, recordings, self.spec, options, progress)
+        benchmark = replace(self.maps, given=tuple(self.recordings))
+        request = ScoreRequest(request_of(candidate), self.identifier)
+        return benchmark.score(BrainScoreModel(candidate), request, cache or default_cache())
 
     def _take_ceiling(self) -> Score:
         """Mean over the arrays; of all their positions, also where a model would see only some."""
-        taken = [ceiling_of(recording, self.spec) for recording in self.recordings]
+        cache = default_cache()
+        taken = [ceiling_of(recording, self.maps.spec, cache) for recording in self.recordings]
         score = Score(np.mean([ceiling.image.mean() for ceiling in taken]))
         score.attrs["kind"] = taken[0].kind
         score.attrs["raw"] = site_values(

@@ -3,6 +3,8 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,124 +15,166 @@ from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper
 from brainscore_vision.model_interface import BrainModel
 from numpy.typing import NDArray
 
-from brainscore_itmaps.benchmark.attribution import network_attribution
-from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.attribution import attribute
+from brainscore_itmaps.benchmark.catalogue import View
 from brainscore_itmaps.benchmark.result import Reading
-from brainscore_itmaps.benchmark.source import ALL, Source, field_of_view
+from brainscore_itmaps.benchmark.source import ALL, SEEN, LoadedModel, Source
+from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.assembly import stimulus_set
 from brainscore_itmaps.data.pictures import read_picture
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, UsageError, nearest, one_line
-from brainscore_itmaps.features.field import LayerFeatures, kept_small, side_by_side
+from brainscore_itmaps.features.field import LayerFeatures, downsample_if_larger, side_by_side
 from brainscore_itmaps.features.fixation import at_centre, fixated
 from brainscore_itmaps.features.record import refuse_not_finite
 from brainscore_itmaps.models.layout import Layout, spatial_maps
 from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.request import ModelRequest, Weights
 from brainscore_itmaps.progress import Report
+from brainscore_itmaps.protocol import OURS, Protocol
 
+Features = dict[str, LayerFeatures]
 OWN_PREPROCESSING = "what the model's own preprocessing leaves of "
 
 
-def candidate_source(
-    candidate: BrainModel,
-    benchmark: BenchmarkSpec,
-    reference_compat: bool = False,
-    layers: str | Sequence[str] | None = None,
-) -> Source:
-    """Read whatever a model commits to IT, or layers that it is made to commit one after the other.
+@dataclass(frozen=True)
+class BrainScoreModel:
+    """A model of Brain-Score's; see :class:`~brainscore_itmaps.benchmark.source.LoadedModel`.
 
-    Units of several layers that a model commits to IT are put side by side at the grid: Brain-Score takes them for one.
-
-    Parameters
-    ----------
-    candidate : BrainModel
-        Its ``spatial_layout``, if it has one, says how layers are laid out: ``NCHW``, ``NHWC`` or ``("tokens", leading
-        tokens)``, for all layers, or in a dict by layer or by region.
-    benchmark : BenchmarkSpec
-        Says how pictures are shown.
-    reference_compat : bool
-        Resize and scale as the published code does.
-    layers : str or sequence of str, optional
-        For each to be committed to IT in turn, for this reading only; "all" those of the model's own list that give a
-        map.
-
-    Raises
-    ------
-    UsageError
-        When layers are asked of a model that has no map from regions to layers.
+    Its ``spatial_layout``, if it has one, says how layers are laid out: ``NCHW``, ``NHWC`` or ``("tokens", leading
+    tokens)``, for all layers, or in a dict by layer or by region.
     """
-    asked = None if layers is None else _asked(candidate, layers)
+
+    candidate: BrainModel
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Identifier of the model."""
+        return str(self.candidate.identifier)
+
+    @property
+    def visual_degrees(self) -> float:
+        """Width of what it sees."""
+        return float(self.candidate.visual_degrees())
+
+    @property
+    def network(self) -> Network | None:
+        """The torch model behind it, where it is one of ours."""
+        return getattr(self.candidate, "itmaps_network", None)
+
+    def source(self, layers: Sequence[str] = (), view: View = "whole", protocol: Protocol = OURS) -> Source:
+        """Give what it commits to IT, or layers that it is made to commit one after the other.
+
+        Units of several layers that a model commits to IT are put side by side at the grid: Brain-Score takes them for
+        one layer.
+
+        Parameters
+        ----------
+        layers : sequence of str
+            For each to be committed to IT in turn, for this reading only; "all" those of the model's own list that
+            give a map.
+        view : "whole", "screen" or "fixation"
+            How images are shown.
+        protocol : Protocol
+            Says how layers are brought to the grid; a model keeps its own preprocessing.
+
+        Raises
+        ------
+        UsageError
+            When layers are asked of a model that has no map from regions to layers.
+        """
+        candidate, network = self.candidate, self.network
+        asked = _asked(candidate, layers) if layers else None
+        answers = partial(_centres_of if view == "fixation" else _maps_of, candidate, network, protocol)
+
+        def read(recording: Recording, wanted: Sequence[str], cache: ResultCache, progress: Report) -> Features:
+            if asked is None:
+                answered = answers(recording, progress)
+                if len(answered) == 1:
+                    return answered
+                return {", ".join(answered): side_by_side(list(answered.values()), recording.grid)}
+            features: Features = {}
+            for layer in asked:
+                try:
+                    with _committed(candidate, layer):
+                        features |= answers(recording, progress)
+                except NoMapError:
+                    if tuple(layers) != ALL or (layer == asked[-1] and not features):
+                        raise
+            return features
+
+        seen = SEEN[view].format(degrees=self.visual_degrees)
+        reading = Reading(model=self.name, weights=Weights("external"), field_of_view=OWN_PREPROCESSING + seen,
+                          device="as Brain-Score chooses")  # fmt: skip
+        if network is not None:
+            reading = replace(
+                reading,
+                weights=network.weights,
+                imagenet_top1=network.top1,
+                imagenet_top1_source=network.top1_source,
+                field_of_view=seen,
+                device=str(next(network.module.parameters()).device),
+            )
+        return Source(reading, (), None, read, None if network is None else partial(attribute, network))
+
+
+def request_of(candidate: BrainModel) -> ModelRequest:
+    """Say how to ask for a model again: as it was loaded, where it is one of ours."""
     network: Network | None = getattr(candidate, "itmaps_network", None)
-    prefix = getattr(network.module, "num_prefix_tokens", None) if network else None
+    return network.request if network is not None else ModelRequest(str(candidate.identifier), Weights("external"))
 
-    def maps_of(recording: Recording, progress: Report) -> dict[str, LayerFeatures]:
-        progress("recording features", 0, 1)
-        looked = _look(candidate, _shown(recording), recording.names, recording.window)
-        layers = {}
+
+def as_candidate(model: LoadedModel) -> BrainModel:
+    """Give a loaded model as Brain-Score's interface."""
+    if isinstance(model, BrainScoreModel):
+        return model.candidate
+    from brainscore_itmaps.bridge.models import brain_model
+
+    assert model.network is not None
+    return brain_model(model.network)
+
+
+def _maps_of(
+    candidate: BrainModel, network: Network | None, protocol: Protocol, recording: Recording, progress: Report
+) -> Features:
+    progress("recording features", 0, 1)
+    looked = _look(candidate, _shown(recording), recording.names, recording.window)
+    features = {}
+    for layer, activation in looked.items():
+        refuse_not_finite(activation, layer, recording.names)
+        maps = spatial_maps(activation, layer, _leading_tokens(network), _layout(candidate, layer))
+        features[layer] = downsample_if_larger(maps, recording.grid, protocol)
+    return features
+
+
+def _centres_of(
+    candidate: BrainModel, network: Network | None, protocol: Protocol, recording: Recording, progress: Report
+) -> Features:
+    rows, columns = len(recording.grid.y), len(recording.grid.x)
+    images: dict[str, list[NDArray[np.float64]]] = {}
+    for done, image in enumerate(recording.images):
+        with tempfile.TemporaryDirectory() as folder:
+            stimuli, names = _fixations(image, recording, candidate.visual_degrees(), Path(folder))
+            looked = _look(candidate, stimuli, names, recording.window)
         for layer, activation in looked.items():
-            refuse_not_finite(activation, layer, recording.names)
-            maps = spatial_maps(activation, layer, prefix, _layout(candidate, layer))
-            layers[layer] = kept_small(maps, recording.grid, reference_compat)
-        return layers
-
-    def centres_of(recording: Recording, progress: Report) -> dict[str, LayerFeatures]:
-        rows, columns = len(recording.grid.y), len(recording.grid.x)
-        pictures: dict[str, list[NDArray[np.float64]]] = {}
-        for done, image in enumerate(recording.images):
-            with tempfile.TemporaryDirectory() as folder:
-                stimuli, names = _fixations(image, recording, candidate.visual_degrees(), Path(folder))
-                looked = _look(candidate, stimuli, names, recording.window)
-            for layer, activation in looked.items():
-                refuse_not_finite(activation, layer, names)
-                centre = at_centre(activation, layer, prefix, _layout(candidate, layer))
-                pictures.setdefault(layer, []).append(centre.reshape(rows, columns, -1))
-            progress("bringing positions to the centre of view", done + 1, len(recording.images))
-        return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in pictures.items()}
-
-    def read(recording: Recording, wanted: Sequence[str], kept: bool, progress: Report) -> dict[str, LayerFeatures]:
-        answers = centres_of if benchmark.view == "fixation" else maps_of
-        if asked is None:
-            answered = answers(recording, progress)
-            if len(answered) == 1:
-                return answered
-            return {", ".join(answered): side_by_side(list(answered.values()), recording.grid)}
-        features: dict[str, LayerFeatures] = {}
-        for layer in asked:
-            try:
-                with _committed(candidate, layer):
-                    features |= answers(recording, progress)
-            except NoMapError:
-                if layers != ALL or (layer == asked[-1] and not features):
-                    raise
-        return features
-
-    view = field_of_view(benchmark.view, candidate.visual_degrees())
-    return Source(
-        reading=Reading(
-            model=candidate.identifier,
-            weights=network.weights if network else "as Brain-Score loads it",
-            weights_sha256=network.sha256 if network else None,
-            imagenet_top1=network.top1 if network else None,
-            imagenet_top1_source=network.top1_source if network else None,
-            layer="",
-            field_of_view=view if network else OWN_PREPROCESSING + view,
-            device=str(next(network.module.parameters()).device) if network else "as Brain-Score chooses",
-        ),
-        layers=(),
-        content=None,
-        read=read,
-        attribute=network_attribution(network) if network else None,
-    )
+            refuse_not_finite(activation, layer, names)
+            centre = at_centre(activation, layer, _leading_tokens(network), _layout(candidate, layer))
+            images.setdefault(layer, []).append(centre.reshape(rows, columns, -1))
+        progress("bringing positions to the centre of view", done + 1, len(recording.images))
+    return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in images.items()}
 
 
-def _asked(candidate: BrainModel, layers: str | Sequence[str]) -> list[str]:
+def _leading_tokens(network: Network | None) -> int | None:
+    return None if network is None else getattr(network.module, "num_prefix_tokens", None)
+
+
+def _asked(candidate: BrainModel, layers: Sequence[str]) -> list[str]:
     if not isinstance(_mapping(candidate), dict):
         raise UsageError(
             f"{candidate.identifier} has no map from regions to layers that could be changed.", "Leave out --layers."
         )
-    if layers == ALL:
-        return list(candidate.layers)
-    return [layers] if isinstance(layers, str) else list(layers)
+    return list(candidate.layers if tuple(layers) == ALL else layers)
 
 
 def _mapping(candidate: BrainModel) -> Any:

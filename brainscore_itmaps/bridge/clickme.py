@@ -5,11 +5,11 @@ from brainscore_vision.benchmarks import BenchmarkBase
 from brainscore_vision.model_interface import BrainModel
 
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
-from brainscore_itmaps.benchmark.human import CITATION, VERSION, HumanAlignment, human_alignment
-from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
-from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.benchmark.human import CITATION, VERSION, HumanBenchmark
+from brainscore_itmaps.benchmark.request import ScoreRequest
+from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.bridge.candidate import BrainScoreModel, request_of
 from brainscore_itmaps.metrics.human import INTER_HUMAN
-from brainscore_itmaps.models.network import Network
 
 
 def get_benchmark(identifier: str) -> "ClickMeBenchmark":
@@ -48,21 +48,18 @@ class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
         DataError
             When the pictures were not fetched.
         """
-        network: Network | None = getattr(candidate, "itmaps_network", None)
-        if network is None:
-            raise ModelError(
-                f"{candidate.identifier} gives no gradients through Brain-Score's interface.",
-                "Score a network of ours or of timm (timm:<name>).",
-            )
-        return to_score(human_alignment(network, clickme_files(HELD_OUT)))
+        request = ScoreRequest(request_of(candidate), self.identifier)
+        return to_score(HumanBenchmark().score(BrainScoreModel(candidate), request))
 
 
-def to_score(found: HumanAlignment) -> Score:
+def to_score(result: Result) -> Score:
     """Turn a result into Brain-Score's score: ``raw`` over ``ceiling``, with everything else in ``attrs``."""
-    score = Score(found.agreement.score)
-    raw = Score(found.agreement.raw)
-    raw.attrs["raw"] = found.agreement.spearman
-    told = {name: value for name, value in found.to_dict().items() if name not in ("score", "raw", "ceiling")}
-    low, high = found.interval
-    score.attrs |= told | {"raw": raw, "ceiling": Score(INTER_HUMAN), "error": (high - low) / 2}
+    score = Score(result.score)
+    low, high = result.interval
+    told = result.to_dict() | result.details
+    score.attrs |= {name: value for name, value in told.items() if isinstance(value, str | int | float | list)}
+    raw = Score(result.raw)
+    raw.attrs["raw"] = result.image_value
+    numbers = {"raw": raw, "ceiling": Score(result.ceiling), "error": (high - low) / 2, "interval": result.interval}
+    score.attrs |= numbers | {"weights": str(result.weights)}
     return score

@@ -86,7 +86,7 @@ def metadata_of(spec: ModelSpec) -> dict[str, Any]:
         metadata["legal"] = {"license": spec.weights.licence}
     if harmonized:
         metadata["training"]["objective"] = "cross-entropy plus harmonization loss"
-        base = BASELINES[f"{spec.identifier.removeprefix('harmonized_')}_timm_baseline"]
+        base = BASELINES[spec.baseline]
         metadata["lineage"] = {
             "base_models": [{"identifier": base.identifier, "name": base.title, "relationship": "variant_of"}]
         }
@@ -118,7 +118,7 @@ def table(specs: Iterable[ModelSpec]) -> str:
     rows.append("| --- " * 10 + "|")
     for spec in specs:
         assert spec.weights is not None
-        top1 = f"{spec.top1:.1f} %" + (" (published)" if "published" in (spec.top1_source or "") else "")
+        top1 = f"{spec.top1:.1f} %" + (" (published)" if isinstance(spec.weights, KerasWeights) else "")
         rows.append(
             f"| `{spec.identifier}` | {spec.group} | `{spec.architecture}` | {top1} | "
             f"{', '.join(f'`{layer}`' for layer in spec.layers.values())} | `{spec.readout}` | {spec.size}, "

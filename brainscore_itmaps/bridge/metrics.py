@@ -41,8 +41,8 @@ from numpy.typing import NDArray
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import site_ceiling
+from brainscore_itmaps.metrics.folds import predict_left_out
 from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images, predictivity_interval
-from brainscore_itmaps.metrics.left_out import predict_left_out
 from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_images, over_sites
 
 NEEDED = ("image_id", "row", "col")

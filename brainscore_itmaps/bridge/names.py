@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, OTHER_KINDS
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
-from brainscore_itmaps.models.names import is_own, refuse_unknown_model, timm_architectures, weight_file
+from brainscore_itmaps.models.names import is_ours as is_ours
+from brainscore_itmaps.models.names import is_own, refuse_unknown_model, timm_architectures, weights_asked
 from brainscore_itmaps.models.zoo import ZOO
 
 
@@ -14,7 +15,6 @@ def refuse_unknown(
     model: str | None,
     benchmark: str | None,
     weights: str | Path = "pretrained",
-    elsewhere: bool = False,
     arch: str | None = None,
 ) -> None:
     """Refuse names that nothing has, in well under a second: no network library is imported.
@@ -25,8 +25,6 @@ def refuse_unknown(
         Names.
     weights : str
         Asked of the model.
-    elsewhere : bool
-        Let benchmarks of Brain-Score's own pass.
     arch : str, optional
         Architecture of a file of weights.
 
@@ -37,19 +35,12 @@ def refuse_unknown(
     ModelError
         For the model.
     """
-    if benchmark is not None and benchmark not in CATALOGUE and not is_folder_of_maps(benchmark):
-        known = identifiers("benchmarks")
-        if benchmark not in known:
-            raise UsageError(
-                f"There is no benchmark named {benchmark!r}.",
-                nearest(benchmark, CATALOGUE, nearest(benchmark, known, f"Ours: {', '.join(CATALOGUE)}.")),
-            )
-        if not elsewhere:
-            raise UsageError(
-                f"{benchmark} is a benchmark of Brain-Score's own, not one of spatial maps.",
-                f"`brainscore score --model {model} --benchmark {benchmark}` scores it, and score_elsewhere in Python.",
-            )
-    weight_file(weights)
+    if benchmark is not None and is_external(benchmark) and benchmark not in (known := identifiers("benchmarks")):
+        raise UsageError(
+            f"There is no benchmark named {benchmark!r}.",
+            nearest(benchmark, CATALOGUE, nearest(benchmark, known, f"Ours: {', '.join(CATALOGUE)}.")),
+        )
+    weights_asked(weights)
     if model is None:
         return
     if is_ours(model) or arch is not None:
@@ -77,14 +68,14 @@ def is_folder_of_maps(benchmark: str) -> bool:
     return (Path(benchmark).expanduser() / "recording.json").is_file()
 
 
-def is_ours(model: str) -> bool:
-    """Is this a network that our own hooks read? Otherwise Brain-Score loads it."""
-    return model in ZOO or model.startswith("timm:") or is_own(model)
+def has_maps(benchmark: str) -> bool:
+    """Is this a benchmark of maps, whose layers and windows can be chosen?"""
+    return benchmark in CATALOGUE or is_folder_of_maps(benchmark)
 
 
-def is_elsewhere(benchmark: str) -> bool:
-    """Is this a benchmark of Brain-Score's own?"""
-    return benchmark not in CATALOGUE and not is_folder_of_maps(benchmark)
+def is_external(benchmark: str) -> bool:
+    """Is this a benchmark of Brain-Score's own, if anything?"""
+    return benchmark not in OTHER_KINDS and not has_maps(benchmark)
 
 
 def window_asked(window: str | None) -> tuple[int, int] | str | None:

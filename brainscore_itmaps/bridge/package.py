@@ -1,7 +1,6 @@
 """A recording as the files that Brain-Score's maintainers upload: assembly, stimuli, and their hashes."""
 
 import hashlib
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from brainscore_itmaps.archives import add_member
 from brainscore_itmaps.data.assembly import assembly, stimulus_set
 from brainscore_itmaps.data.pictures import plain_name
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.files import replacing
+from brainscore_itmaps.files import replacing, write_json
 
 
 def package(recording: Recording, folder: Path) -> dict[str, Any]:
@@ -63,8 +62,7 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
             {"name": file.name, "size": file.stat().st_size, "sha1": _sha1(file)} for file in (netcdf, csv, archive)
         ],
     }
-    with replacing(folder / f"{assembly_name}.json") as beside:
-        beside.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / f"{assembly_name}.json", about)
     return about
 
 

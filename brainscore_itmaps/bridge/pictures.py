@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, SIMULATED
+from brainscore_itmaps.benchmark.maps import maps_benchmark
+from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.bridge.score import recordings_of
 from brainscore_itmaps.data.sources import held_archive
 from brainscore_itmaps.errors import ItMapsError
 
@@ -25,12 +26,13 @@ def pictures_of(result: Result, benchmark: str | None = None, asked: bool = Fals
     list of lists
         In the order of the maps; None for a picture that is not at hand.
     """
-    benchmark = benchmark or result.benchmark
+    benchmark = benchmark or result.request.benchmark or result.benchmark
     spec = CATALOGUE.get(benchmark)
     here = is_at_hand(benchmark)
     whole = spec is None or spec.view != "screen"
     try:
-        found = {recording.identifier: recording for recording in recordings_of(benchmark)} if whole and here else {}
+        loaded = maps_benchmark(benchmark).recordings(ScoreRequest()) if whole and here else ()
+        found = {recording.identifier: recording for recording in loaded}
     except (ItMapsError, OSError):  # removed, or changed: the maps are in the result
         if asked:
             raise

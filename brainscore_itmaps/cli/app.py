@@ -1,8 +1,8 @@
 """The `brainscore` command, put together from one file a subcommand."""
 
-import os
 import sys
 import traceback
+from contextvars import ContextVar
 from importlib.metadata import version
 from typing import Annotated
 
@@ -15,12 +15,15 @@ from brainscore_itmaps.cli.harmonize import harmonize
 from brainscore_itmaps.cli.link import link, unlink
 from brainscore_itmaps.cli.models import models
 from brainscore_itmaps.cli.report import report
+from brainscore_itmaps.cli.reproduce import reproduce
 from brainscore_itmaps.cli.results import results
 from brainscore_itmaps.cli.score import score
 from brainscore_itmaps.cli.sweep import sweep
 from brainscore_itmaps.cli.terminal import errors
 from brainscore_itmaps.cli.verify_real import verify_real
 from brainscore_itmaps.errors import InstallationError, ItMapsError
+
+_debug = ContextVar("debug", default=False)
 
 app = typer.Typer(
     help="Score vision networks on spatially resolved maps of macaque IT activity.",
@@ -30,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(score)
 app.command()(report)
+app.command()(reproduce)
 app.command()(sweep)
 app.command()(compare)
 app.command("verify-real")(verify_real)
@@ -56,25 +60,22 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error comes from.")] = False,
 ) -> None:
     """Options of all commands."""
-    if debug:
-        os.environ["ITMAPS_DEBUG"] = "1"
+    _debug.set(debug)
 
 
 def run() -> None:
     """Run a command; an error becomes one sentence and an exit code."""
     try:
         app(prog_name="brainscore")
-    except ItMapsError as error:
-        if os.environ.get("ITMAPS_DEBUG"):
+    except (ItMapsError, OSError) as error:
+        if _debug.get():
             traceback.print_exc()
-        errors().print(f"[bold red]error:[/] {_plain(error.args[0])} [bold]{_plain(error.fix)}[/]", soft_wrap=True)
-        sys.exit(error.exit_code)
-    except OSError as error:  # a disk or a name that nobody thought of
-        if os.environ.get("ITMAPS_DEBUG"):
-            traceback.print_exc()
-        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-        errors().print(f"[bold red]error:[/] {_plain(what)}.", soft_wrap=True)
-        sys.exit(InstallationError.exit_code)
+        if isinstance(error, OSError):  # a disk or a name that nobody thought of
+            what, fix = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", ""
+        else:
+            what, fix = error.args[0], f" [bold]{_plain(error.fix)}[/]"
+        errors().print(f"[bold red]error:[/] {_plain(what)}{fix}", soft_wrap=True)
+        sys.exit(getattr(error, "exit_code", InstallationError.exit_code))
 
 
 def _plain(text: str) -> str:

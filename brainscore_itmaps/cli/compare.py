@@ -45,7 +45,7 @@ def _print(compared: "Comparison") -> None:
     rows = compared.table.rows
     table = Table(Column("network", overflow="fold"), "array", "window", "top-1", "score", "95 % interval")
     for row in rows.sort_values("score", ascending=False).head(SHOWN).to_dict("records"):
-        random = f" ({row['weights']})" if row["weights"].startswith("random") else ""
+        random = f" ({row['weights']})" if row["random"] else ""
         accuracy, low = ("" if row[name] != row[name] else row[name] for name in ("imagenet_top1", "low"))
         table.add_row(
             f"{row['network']}{random}",

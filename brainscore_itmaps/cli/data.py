@@ -1,6 +1,5 @@
 """`brainscore data`: the files of recordings: bring them, list them, remove them, simulate them."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +7,7 @@ import typer
 from rich.table import Table
 
 from brainscore_itmaps.cli.data_show import check, info, orient, package
-from brainscore_itmaps.cli.fetch_options import refuse_options
+from brainscore_itmaps.cli.fetch_options import Offline, refuse_options
 from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable
@@ -17,12 +16,8 @@ data = typer.Typer(help="Recordings.", no_args_is_help=True)
 
 
 @data.callback()
-def options(
-    offline: Annotated[bool, typer.Option("--offline", help="Never connect; as ITMAPS_OFFLINE=1.")] = False,
-) -> None:
+def options(offline: Offline = False) -> None:
     """Recordings: bring them, look at them, check your own."""
-    if offline:
-        os.environ["ITMAPS_OFFLINE"] = "1"
 
 
 @data.command()
@@ -37,7 +32,7 @@ def fetch(
     ] = None,
     sha256: Annotated[str | None, typer.Option(help="What the archive's sha256 must be.")] = None,
     url: Annotated[str | None, typer.Option(help="A mirror of the archive, or of the folder above a split.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never connect; say what to bring.")] = False,
+    offline: Offline = False,
 ) -> None:
     """Bring the recordings of Arcaro 2020, or ClickMe; check them whole, and record what they are."""
     from brainscore_itmaps.data import sources
@@ -47,18 +42,13 @@ def fetch(
     if what == "clickme":
         if split is None or sha256 is not None:
             raise UsageError("ClickMe is fetched split by split, and no hash is published.", "Say --split val.")
-        _fetch_clickme(split, url, file, offline)
+        _fetch_clickme(split, url, file)
         return
     if split is not None:
         raise UsageError("--split is for ClickMe.", "Say `brainscore data fetch clickme --split val`.")
     with progress_bar() as progress:
-        held = sources.fetch(
-            url=url,
-            file=file.expanduser() if file is not None else None,
-            sha256=sha256,
-            offline=offline or None,
-            progress=progress,
-        )
+        file = file.expanduser() if file is not None else None
+        held = sources.fetch(url=url, file=file, sha256=sha256, progress=progress)
     home = Settings.from_environment().recordings
     if held.simulated:
         say("SIMULATED: this archive is a stand-in; no animal was recorded.")
@@ -68,13 +58,13 @@ def fetch(
     say(f"recorded   {held.recorded} in {home / sources.LOCK}")
 
 
-def _fetch_clickme(split: str, url: str | None, folder: Path | None, offline: bool) -> None:
+def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
     from brainscore_itmaps.data.clickme_shards import LICENCE, fetch_clickme
 
     say(f"note       {LICENCE}")
     with progress_bar() as progress:
         folder = folder.expanduser() if folder is not None else None
-        held = fetch_clickme(split, url=url, folder=folder, offline=offline or None, progress=progress)
+        held = fetch_clickme(split, url=url, folder=folder, progress=progress)
     say(f"in order   {held.folder} ({len(held.files)} shards, {held.records} pictures, {shown_size(held.size)})")
     say(f"recorded   {held.lock}")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Column, Table
 
-from brainscore_itmaps.cli.terminal import progress_bar, say, shown_size
+from brainscore_itmaps.cli.protocol_options import OldSpelling, ProtocolName, protocol_asked
+from brainscore_itmaps.cli.terminal import progress_bar, say, say_facts, shown_size
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
 
@@ -20,11 +20,16 @@ Window = Annotated[str | None, typer.Option(help="From-to in ms, as 100-250, or 
 Place = Annotated[
     Path | None, typer.Option(help="Read from this archive, folder or response-map file instead of the fetched one.")
 ]
-Compat = Annotated[bool, typer.Option("--reference-compat", help="Read as the published loader does.")]
 MAPS_SHOWN = 6
 
 
-def info(array: Name, window: Window = None, source: Place = None, reference_compat: Compat = False) -> None:
+def info(
+    array: Name,
+    window: Window = None,
+    source: Place = None,
+    protocol: ProtocolName = "ours",
+    reference_compat: OldSpelling = False,
+) -> None:
     """Say what a recording holds and where it comes from."""
     import numpy as np
 
@@ -33,7 +38,7 @@ def info(array: Name, window: Window = None, source: Place = None, reference_com
     from brainscore_itmaps.data.sources import held_archive
     from brainscore_itmaps.metrics.correlation import site_agreement
 
-    recording = _load(array, window, source, reference_compat)
+    recording = _load(array, window, source, protocol_asked(protocol, reference_compat))
     lines = {}
     if recording.simulated:
         lines["SIMULATED"] = "no animal was recorded"
@@ -74,10 +79,7 @@ def info(array: Name, window: Window = None, source: Place = None, reference_com
         lines["source"] = str(source)
     lines["cite"] = recording.citation
     say(recording.identifier)
-    table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
-    for name, text in lines.items():
-        table.add_row(name, text.replace("[", r"\["))
-    say(table)
+    say_facts(lines)
 
 
 def orient(
@@ -169,13 +171,11 @@ def parsed_window(text: str | None) -> tuple[int, int] | str | None:
     return (int(edges[1]), int(edges[2])) if edges else text
 
 
-def _load(array: str, window: str | None, source: Path | None, reference_compat: bool = False) -> "Recording":
+def _load(array: str, window: str | None, source: Path | None, protocol: str = "ours") -> "Recording":
     from brainscore_itmaps.data.load import load_recording
 
     with progress_bar() as progress:
-        return load_recording(
-            array, parsed_window(window), source, reference_compat=reference_compat, progress=progress
-        )
+        return load_recording(array, parsed_window(window), source, protocol=protocol, progress=progress)
 
 
 def _say_simulated(recording: "Recording") -> None:

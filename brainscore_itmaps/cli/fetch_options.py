@@ -1,8 +1,22 @@
-"""What `brainscore data fetch` and `brainscore models fetch` may be asked for."""
+"""What commands that download may be asked for."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.settings import overridden
+
+
+def _hold(context: typer.Context, offline: bool) -> bool:
+    """Keep the settings offline until the command ends."""
+    context.with_resource(overridden(offline=offline or None))
+    return offline
+
+
+Offline = Annotated[bool, typer.Option("--offline", callback=_hold, help="Download nothing; as ITMAPS_OFFLINE=1.")]
+"""The option that takes effect by itself: what a command calls reads it from the settings."""
 
 
 def refuse_options(file: Path | None, url: str | None, sha256: str | None) -> None:

@@ -1,13 +1,12 @@
 """`brainscore models`: the networks that have a name, what their layers give, and their weights."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column, Table
 
-from brainscore_itmaps.cli.fetch_options import refuse_options
+from brainscore_itmaps.cli.fetch_options import Offline, refuse_options
 from brainscore_itmaps.cli.models_show import record_of, show, state_of
 from brainscore_itmaps.cli.terminal import NARROW, output, print_json, progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError, nearest
@@ -86,7 +85,7 @@ def fetch(
     ] = None,
     sha256: Annotated[str | None, typer.Option(help="What the file's sha256 must be.")] = None,
     url: Annotated[str | None, typer.Option(help="A mirror of the file of a harmonized network.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never connect; say what to bring.")] = False,
+    offline: Offline = False,
 ) -> None:
     """Bring a network's weights, check that each of them has its place, and record what they were."""
     from brainscore_itmaps.models.names import is_own, refuse_unknown_model
@@ -103,8 +102,6 @@ def fetch(
         raise UsageError(f"--url is for harmonized networks; {name} is none.", "Leave it out, or give --from FILE.")
     if sha256 is not None and file is None and not isinstance(weights, KerasWeights):
         raise UsageError(f"No file of {name} is fetched that has a hash to compare.", "Leave out --sha256.")
-    if offline:
-        os.environ |= {"ITMAPS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
     if file is not None and spec is None:
         raise UsageError(
             f"What is given of {name} is not kept.", f"`brainscore score --model {name} --weights {file}` takes it."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from brainscore_itmaps.cli.terminal import NARROW, output, print_json, progress_bar, say
+from brainscore_itmaps.cli.terminal import NARROW, output, print_json, progress_bar, say, say_facts
 
 if TYPE_CHECKING:
     from brainscore_itmaps.models.network import Network
@@ -62,8 +62,8 @@ def _print_record(network: "Network") -> None:
         facts = {"class": spec.architecture}
     if weights is not None:
         facts |= {"weights": f"{weights.url} ({state_of(spec)})", "licence": weights.licence}
-    elif not network.weights.startswith("random"):
-        facts["weights"] = network.weights
+    elif network.weights.kind != "random":
+        facts["weights"] = str(network.weights)
     facts["parameters"] = f"{spec.parameters:,}"
     shown = "a function of your own" if network.transform else f"mean {_three(spec.mean)}, std {_three(spec.std)}"
     facts["input"] = f"{spec.size} x {spec.size} pixels, {shown}"
@@ -76,10 +76,7 @@ def _print_record(network: "Network") -> None:
         facts[f"note {number + 1}" if number else "note"] = note
     if spec.citation:
         facts["cite"] = spec.citation.partition("url={")[2].partition("}")[0]
-    table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
-    for field, text in facts.items():
-        table.add_row(field, text.replace("[", r"\["))
-    say(table)
+    say_facts(facts)
 
 
 def _three(values: tuple[float, ...]) -> str:

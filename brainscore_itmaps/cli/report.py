@@ -51,6 +51,8 @@ def report(
 
 def write_report(results: "Sequence[Result]", file: Path, benchmark: str | None = None, asked: bool = False) -> Path:
     """Write the page of a result, or the comparison of several; ``asked``: refuse a recording that is another one."""
+    if without := [result.benchmark for result in results if not result.arrays]:
+        raise UsageError(f"{without[0]} has no maps to draw.", "`brainscore results show` prints its numbers.")
     from brainscore_itmaps.reporting.report import comparison
     from brainscore_itmaps.reporting.report import report as page_of
 

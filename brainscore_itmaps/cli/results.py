@@ -21,7 +21,7 @@ Folder = Annotated[Path | None, typer.Option("--from", help="Folder of results; 
 @results.command("list")
 def list_results(folder: Folder = None) -> None:
     """List the results that were written."""
-    from brainscore_itmaps.benchmark import store
+    from brainscore_itmaps.cache import cache_size, default_cache
 
     place = _folder(folder)
     table = Table(Column("result", overflow="fold"), "score", "95 % interval", "written (UTC)")
@@ -33,7 +33,8 @@ def list_results(folder: Folder = None) -> None:
             damaged.append(str(error))
             continue
         low, high = told.interval
-        table.add_row(file.stem, f"{told.score:.3f}", f"{low:.3f} to {high:.3f}", told.written[:16])
+        interval = f"{low:.3f} to {high:.3f}" if low == low else ""
+        table.add_row(file.stem, f"{told.score:.3f}", interval, told.written[:16])
     if table.row_count:
         say(table)
     else:
@@ -41,7 +42,8 @@ def list_results(folder: Folder = None) -> None:
     for trouble in damaged:
         say(trouble)
     say(f"results    {place}")
-    say(f"kept       {store.home()} ({shown_size(store.kept_size())}); `brainscore results clean` empties it")
+    home = default_cache().home
+    say(f"cache      {home} ({shown_size(cache_size(home))}); `brainscore results clean` empties it")
 
 
 @results.command("show")
@@ -55,9 +57,10 @@ def show_result(
 @results.command("clean")
 def clean_results() -> None:
     """Remove what is kept of layers; results stay."""
-    from brainscore_itmaps.benchmark import store
+    from brainscore_itmaps.cache import clean_cache, default_cache
 
-    say(f"removed    {shown_size(store.clean())} from {store.home()}; results are untouched")
+    home = default_cache().home
+    say(f"removed    {shown_size(clean_cache(home))} from {home}; results are untouched")
 
 
 def named_result(result: str, folder: Path | None) -> Path:
@@ -87,7 +90,9 @@ def _folder(folder: Path | None) -> Path:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.glob("*.json") if file.with_name(f"{file.stem}.npz").is_file())
+    from brainscore_itmaps.benchmark.saved import is_result
+
+    return sorted(filter(is_result, folder.glob("*.json")))
 
 
 def _loaded(file: Path) -> "Result":

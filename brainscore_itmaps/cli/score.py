@@ -1,17 +1,16 @@
 """`brainscore score`: one network on one benchmark."""
 
-import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE, HUMAN_ALIGNMENT
-from brainscore_itmaps.bridge.names import is_elsewhere, refuse_unknown, window_asked
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.bridge.names import has_maps, refuse_unknown, window_asked
+from brainscore_itmaps.cli.fetch_options import Offline
+from brainscore_itmaps.cli.protocol_options import OldSpelling, ProtocolName, protocol_asked
 from brainscore_itmaps.cli.report import write_report
-from brainscore_itmaps.cli.score_human import score_human
-from brainscore_itmaps.cli.score_print import print_elsewhere, print_result, write_and_print
+from brainscore_itmaps.cli.score_print import print_result
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
@@ -77,12 +76,11 @@ def score(
         Literal["gradient", "integrated_gradients", "smoothgrad"],
         typer.Option(help="For benchmarks of attribution and human alignment; all but the first need captum."),
     ] = "gradient",
-    reference_compat: Annotated[
-        bool, typer.Option("--reference-compat", help="Make the choices of the published code, for comparison.")
-    ] = False,
+    protocol: ProtocolName = "ours",
+    reference_compat: OldSpelling = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the JSON, CSV and NPZ files.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute anew what was computed before.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    offline: Offline = False,
     figure: Annotated[
         Path | None, typer.Option(help="Also draw pictures with their maps into this file (png, svg or pdf).")
     ] = None,
@@ -94,50 +92,19 @@ def score(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the score alone.")] = False,
 ) -> None:
     """Score a network: as a table, a JSON, a CSV and an NPZ file. What is interrupted goes on when it is run again."""
-    elsewhere = is_elsewhere(benchmark)
     chosen = layers if layers in (None, "all") else [name.strip() for name in str(layers).split(",") if name.strip()]
-    refuse_unknown(model, benchmark, weights, elsewhere, arch)
+    if chosen == []:
+        raise UsageError("--layers names none.", "For example --layers blocks.3, or --layers all.")
+    refuse_unknown(model, benchmark, weights, arch)
+    chosen_protocol = protocol_asked(protocol, reference_compat)
     if seed is not None and weights != "random":
         raise UsageError("--seed is the seed of random weights.", "Add --weights random, or leave --seed out.")
-    if figure is not None and figure.suffix.lower() not in DRAWABLE:
-        raise UsageError(f"Cannot draw a {figure.suffix or 'file without ending'}.", f"Use {' or '.join(DRAWABLE)}.")
-    if figure is not None and (spec := CATALOGUE.get(benchmark)) is not None and spec.view == "screen":
-        raise UsageError("--figure draws whole pictures, of which this shows a part.", "Leave out --figure.")
+    _check_maps_asked(benchmark, chosen is not None or window is not None, figure, report)
     folder = (out or Settings.from_environment().home / "results").expanduser()
     figure = figure.expanduser() if figure is not None else None
     refuse_unwritable(folder / "result.json", WHERE_RESULTS_GO)
     if figure is not None:
         refuse_unwritable(figure)
-    if offline:
-        os.environ |= {"ITMAPS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
-    if benchmark == HUMAN_ALIGNMENT:
-        if chosen is not None or window is not None or figure is not None or report:
-            raise UsageError(
-                f"{HUMAN_ALIGNMENT} has no layers or windows, and no page yet.",
-                "Leave out --layers, --window, --figure and --report.",
-            )
-        score_human(
-            model,
-            folder,
-            weights=weights,
-            seed=seed or 0,
-            arch=arch,
-            device=device,
-            batch_size=batch_size,
-            attribution=attribution,
-            reference_compat=reference_compat,
-            as_json=as_json,
-            quiet=quiet,
-        )
-        return
-    if elsewhere:
-        if chosen is not None or window is not None or figure is not None or reference_compat or report:
-            raise UsageError(
-                f"{benchmark} is a benchmark of Brain-Score's own: it reads the layers and windows that it wants.",
-                "Leave out --layers, --window, --figure, --report and --reference-compat.",
-            )
-        score_on_theirs(model, benchmark, weights, seed or 0, arch, folder, as_json, quiet)
-        return
 
     with progress_bar(shown=not quiet) as progress:
         progress("starting torch", 0, 1)
@@ -154,7 +121,7 @@ def score(
             batch_size=batch_size,
             device=device,
             attribution=attribution,
-            reference_compat=reference_compat,
+            protocol=chosen_protocol,
             fresh=fresh,
             progress=progress,
         )
@@ -176,33 +143,25 @@ def score(
                 say(f"written    {file}")
 
 
-def score_on_theirs(
-    model: str,
-    benchmark: str,
-    weights: str,
-    seed: int,
-    arch: str | None,
-    folder: Path,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Score on a benchmark of Brain-Score's own, and write what it says of itself."""
-    with progress_bar(shown=not quiet) as progress:
-        progress("scoring through Brain-Score", 0, 1)
-        from brainscore_itmaps.bridge.elsewhere import described
-        from brainscore_itmaps.bridge.score import score_elsewhere
-
-        told = described(score_elsewhere(model, benchmark, weights, seed, arch), model, benchmark)
-    stem = re.sub(r"[^\w.-]+", "-", f"{model}--{benchmark}")
-    file = folder / f"{stem}.json"
-    write_and_print(told, file, print_elsewhere, as_json=as_json, quiet=quiet, fix=WHERE_RESULTS_GO)
+def _check_maps_asked(benchmark: str, part: bool, figure: Path | None, report: bool) -> None:
+    """Refuse layers, a window, a figure or a page of what has no maps, and a figure of another kind of file."""
+    spec = CATALOGUE.get(benchmark)
+    if (part or figure is not None or report) and not has_maps(benchmark):
+        raise UsageError(
+            f"{benchmark} has no layers or windows to choose, and no maps to draw.",
+            "Leave out --layers, --window, --figure and --report.",
+        )
+    if figure is not None and figure.suffix.lower() not in DRAWABLE:
+        raise UsageError(f"Cannot draw a {figure.suffix or 'file without ending'}.", f"Use {' or '.join(DRAWABLE)}.")
+    if figure is not None and spec is not None and spec.view == "screen":
+        raise UsageError("--figure draws whole pictures, of which this shows a part.", "Leave out --figure.")
 
 
 def draw(result: "Result", benchmark: str, file: Path) -> Path:
     """Draw pictures with their maps."""
-    from brainscore_itmaps.bridge.score import recordings_of
+    from brainscore_itmaps.benchmark.maps import maps_benchmark
     from brainscore_itmaps.reporting.maps import maps_figure
 
     with replacing(file) as beside:
-        maps_figure(result, recordings_of(benchmark)[0].images).savefig(beside, dpi=150)
+        maps_figure(result, maps_benchmark(benchmark).recordings(result.request)[0].images).savefig(beside, dpi=150)
     return file

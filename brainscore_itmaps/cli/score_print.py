@@ -1,26 +1,31 @@
 """How a result looks on the terminal."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.table import Column, Table
+from rich.table import Table
 
-from brainscore_itmaps.cli.terminal import NARROW, output, print_json, say
-from brainscore_itmaps.files import ANOTHER_FOLDER, replacing
+from brainscore_itmaps.cli.terminal import NARROW, output, say, say_facts
+from brainscore_itmaps.protocol import OURS, protocol_named
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import ArrayResult, Result
 
 
+CHOICES = {
+    "best": "the best on the very pictures that are scored, as published",
+    "left_out": "chosen for each picture on the other pictures alone; in brackets, for how many",
+}
+"""How a layer was chosen of several, by the protocol's ``choose_layer``."""
+
+
 def print_result(result: "Result") -> None:
     """Print the score with what was run: one line an array, and their mean."""
-    weights = f", {result.weights}," if result.weights.startswith("random") else ""
+    weights = f", {result.weights}," if result.weights.kind == "random" else ""
     lines = [_numbers(array) for array in result.arrays]
-    if len(lines) > 1:
+    if len(lines) != 1:
         lines.append(_numbers(result) | {"array": "mean", "layer": ""})
     lines[-1]["score"] = f"[bold]{lines[-1]['score']}[/]"
-    shown = [name for name in lines[0] if name != "array" or len(lines) > 1]
+    shown = [name for name in lines[0] if any(line[name] for line in lines) and (name != "array" or len(lines) > 1)]
     table = Table(title=f"{result.model}{weights} on {result.benchmark}", title_justify="left")
     if output().width < NARROW:
         table.show_header = False
@@ -38,7 +43,7 @@ def print_result(result: "Result") -> None:
     say(table)
     if any(len(array.layers) > 1 for array in result.arrays):
         print_layers(result)
-    _print_facts(_facts(result))
+    say_facts(_facts(result))
 
 
 def print_layers(result: "Result") -> None:
@@ -53,64 +58,53 @@ def print_layers(result: "Result") -> None:
     say(table)
 
 
-def write_and_print(
-    told: dict[str, Any],
-    file: Path,
-    printed: Callable[[dict[str, Any]], None],
-    *,
-    as_json: bool,
-    quiet: bool,
-    fix: str = ANOTHER_FOLDER,
-) -> None:
-    """Write plain numbers as JSON, and print them as asked: a full disk costs the file, not the number."""
-    try:
-        with replacing(file, fix) as beside:
-            print_json(told, beside)
-    finally:
-        if quiet:
-            say(str(told["score"]))
-        elif as_json:
-            print_json(told)
-        else:
-            printed(told)
-    if not (quiet or as_json):
-        say(f"written    {file}")
-
-
-def print_elsewhere(told: dict[str, Any]) -> None:
-    """Print a score of a benchmark of Brain-Score's own."""
-    table = Table(title=f"{told['model']} on {told['benchmark']}", title_justify="left")
-    names = [name for name in ("raw", "ceiling", "score", "error") if told[name] is not None]
-    for name in names:
-        table.add_column(name, justify="right")
-    table.add_row(*(f"{told[name]:.3f}" for name in names))
-    say(table)
-    _print_facts({"layer": told["comment"] or "as the model commits them"})
-
-
 def _short(recording: str) -> str:
     """Name of an array in a column; in full, and whether it is simulated, it stands below the table."""
     return recording.removeprefix("Arcaro2020.").removesuffix("-simulated")
 
 
 def _numbers(scored: "ArrayResult | Result") -> dict[str, str]:
+    numbers = {name: _number(getattr(scored, name)) for name in ("raw", "ceiling", "score", "error", "alignment")}
+    low, high = map(_number, scored.interval)
+    interval = {"95 % interval": f"{low} to {high}"} if low else {"error": numbers["error"]}
     return {
         "array": _short(getattr(scored, "recording", "")),
         "layer": scored.layer,
-        "raw": f"{scored.raw:.3f}",
-        "ceiling": f"{scored.ceiling:.3f}",
-        "score": f"{scored.score:.3f}",
-        "95 % interval": f"{scored.interval[0]:.3f} to {scored.interval[1]:.3f}",
-        "alignment": f"{scored.alignment:.3f}",
+        **{name: numbers[name] for name in ("raw", "ceiling", "score")},
+        **interval,
+        "alignment": numbers["alignment"],
     }
 
 
-def _facts(result: "Result") -> dict[str, str]:
-    from brainscore_itmaps.benchmark.result import EXPLAINED
+def _number(value: float) -> str:
+    """Three digits; nothing for what is absent."""
+    return "" if value != value else f"{value:.3f}"
 
+
+def _facts(result: "Result") -> dict[str, str]:
     accuracy = ""
     if result.imagenet_top1 is not None:
         accuracy = f", ImageNet top-1 {result.imagenet_top1:.1f} % ({result.imagenet_top1_source})"
+    run = {"weights": f"{result.weights}{accuracy}", "device": result.device, "score": result.formula}
+    facts = _facts_of_maps(result, run) if result.arrays else run | _details(result)
+    if result.protocol != OURS.name:
+        facts["protocol"] = f"{result.protocol}: its choices (docs/reference.md); not for use"
+    for number, note in enumerate(result.notes):
+        facts[f"note {number + 1}" if number else "note"] = note
+    if result.arrays:
+        facts["cite"] = "; ".join(result.citations)
+    return facts
+
+
+def _details(result: "Result") -> dict[str, str]:
+    facts = {"interval": result.estimate.reason} | result.details
+    shown = {name: f"{value:.3f}" if isinstance(value, float) else str(value) for name, value in facts.items()}
+    return {name.replace("_", " "): value for name, value in shown.items() if value not in ("", "None", "nan")}
+
+
+def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
+    from brainscore_itmaps.benchmark.result import EXPLAINED
+
     facts = {}
     for number, array in enumerate(result.arrays):
         images, rows, columns, sites = array.neural.shape
@@ -120,10 +114,7 @@ def _facts(result: "Result") -> dict[str, str]:
             f"{named}{'SIMULATED, no animal was recorded: ' if array.simulated else ''}{images} pictures, "
             f"{rows} x {columns} positions, {sites} sites, {array.window[0]}-{array.window[1]} ms"
         )
-    facts |= {
-        "weights": result.weights + accuracy,
-        "device": result.device,
-        "score": result.formula,
+    facts |= run | {
         "ceiling": "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays)),
         "interval": "bootstrap over images",
         "alignment": "mean over images of Spearman rho between predicted and recorded map, averaged over sites",
@@ -131,27 +122,11 @@ def _facts(result: "Result") -> dict[str, str]:
         "view": result.field_of_view,
     }
     if any(len(array.layers) > 1 for array in result.arrays):
-        facts["layer"] = (
-            "the best on the very pictures that are scored, as published"
-            if result.reference_compat
-            else "chosen for each picture on the other pictures alone; in brackets, for how many"
-        )
+        facts["layer"] = CHOICES[protocol_named(result.protocol).choose_layer]
     for array in result.arrays:
         if array.saliency is not None:
             facts["controls"] = (
                 f"attribution {array.saliency.rho.mean():.3f}; nearness to the centre "
                 f"{array.saliency.centre_rho.mean():.3f}; random weights {array.saliency.random_rho.mean():.3f}"
             )
-    if result.reference_compat:
-        facts["compat"] = "the choices of the published code (docs/reference.md); not for use"
-    for number, note in enumerate(result.notes):
-        facts[f"note {number + 1}" if number else "note"] = note
-    facts["cite"] = "; ".join(dict.fromkeys(array.citation for array in result.arrays))
     return facts
-
-
-def _print_facts(facts: dict[str, str]) -> None:
-    about = Table.grid("", Column(overflow="fold"), padding=(0, 2))
-    for name, text in facts.items():
-        about.add_row(name, text.replace("[", r"\["))
-    say(about)

@@ -1,6 +1,6 @@
 """`brainscore sweep`: many networks on many benchmarks."""
 
-import os
+import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from brainscore_itmaps.cli.fetch_options import Offline
 from brainscore_itmaps.cli.terminal import errors, progress_bar, say
 
 if TYPE_CHECKING:
@@ -36,12 +37,15 @@ def sweep(
     memory: Annotated[str | None, typer.Option(help="That a worker may take, as 8GB.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; auto takes GPUs where there are some.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute everything anew.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing.")] = False,
+    offline: Offline = False,
 ) -> None:
     """Score networks on benchmarks. The same command goes on with a study that was interrupted."""
     from brainscore_itmaps.study.config import read_study
 
-    config = read_study(study)
+    with warnings.catch_warnings(record=True) as told:
+        config = read_study(study)
+    for warning in told:
+        errors().print(f"note: {warning.message}", markup=False, soft_wrap=True)
     cluster = replace(
         config.cluster,
         scheduler=scheduler or config.cluster.scheduler,
@@ -50,8 +54,6 @@ def sweep(
         memory=memory or config.cluster.memory,
     )
     config = replace(config, cluster=cluster, device=device or config.device)
-    if offline:
-        os.environ |= {"ITMAPS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
     with progress_bar() as progress:
         progress("looking at what there is to do", 0, 1)
         from brainscore_itmaps.study.plan import default_folder, plan

@@ -3,14 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from brainscore_itmaps.errors import OutputError
 from brainscore_itmaps.progress import Report
@@ -41,6 +41,14 @@ def say(what: str | Table) -> None:
         raise OutputError(
             f"The output could not be written: {error.strerror}.", "Files named before this are complete."
         ) from error
+
+
+def say_facts(facts: Mapping[str, str]) -> None:
+    """Print names and what is said of each, in two columns."""
+    table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
+    for name, text in facts.items():
+        table.add_row(name, text.replace("[", r"\["))
+    say(table)
 
 
 def print_json(told: Any, file: Path | None = None) -> None:

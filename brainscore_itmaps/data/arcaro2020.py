@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from brainscore_itmaps.data.matfiles import numbers, refuse_missing, shapes, texts
 from brainscore_itmaps.data.orientation import oriented
 from brainscore_itmaps.data.pictures import find_pictures, plain_name, published_picture, read_picture
 from brainscore_itmaps.data.recording import Grid, Recording, whole_window
 from brainscore_itmaps.errors import DataError, UsageError, nearest
+from brainscore_itmaps.protocol import Protocol
 
 NAME = "Arcaro2020"
 CITATION = (
@@ -24,7 +25,6 @@ CITATION = (
 )
 PICTURES = 14
 LONGEST = 5000
-LOADER_SIZE = 224
 MARKER = "SIMULATED"
 """A variable of this name says that a file is a stand-in, which no animal was recorded for."""
 
@@ -133,7 +133,13 @@ ARRAYS = {
 """The arrays. Windows: of eLife's analysis, of the published tutorial, of the published loader, of the follow-up."""
 
 
-def window_of(array: Array, window: Window | str | None, reference_compat: bool) -> Window:
+DEFAULT_WINDOWS = {"ours": "elife", "published": "loader"}
+PRECISIONS: dict[str, DTypeLike] = {"ours": np.float64, "published": None}
+"""Of means over time, by loader; None: that of the file."""
+IMAGE_READERS = {"ours": read_picture, "published": published_picture}
+
+
+def window_of(array: Array, window: Window | str | None, protocol: Protocol) -> Window:
     """Give the window that a name stands for.
 
     Parameters
@@ -141,15 +147,15 @@ def window_of(array: Array, window: Window | str | None, reference_compat: bool)
     array : Array
         Windows differ between arrays.
     window : (int, int), str or None
-        None stands for ``elife``; in ``reference_compat`` for ``loader``.
+        None stands for the default of the protocol's loader.
+    protocol : Protocol
 
     Raises
     ------
     UsageError
         When the name is not known or the window is not two whole numbers.
     """
-    if window is None:
-        window = "loader" if reference_compat else "elife"
+    window = DEFAULT_WINDOWS[protocol.loader] if window is None else window
     if isinstance(window, str):
         if window not in array.windows:
             fix = f"{nearest(window, array.windows)} Or give it as from-to in ms, such as 100-250."
@@ -203,7 +209,7 @@ def picture_files(folder: Path, array: Array) -> list[Path]:
 
 
 def read_array(
-    folder: Path, array: Array, window: Window, orientation: str, reference_compat: bool, sha256: str, pictures: Path
+    folder: Path, array: Array, window: Window, orientation: str, protocol: Protocol, sha256: str, pictures: Path
 ) -> Recording:
     """Read one array of the published files.
 
@@ -215,9 +221,8 @@ def read_array(
         Milliseconds, half-open.
     orientation : str
         A name of ``ORIENTATIONS``.
-    reference_compat : bool
-        Do as the published loader: 33 sites in PL and 30 in ML, means in the precision of the file, pictures through
-        OpenCV at 224 x 224 pixels.
+    protocol : Protocol
+        Its ``loader``, and the suffix of the identifier.
     sha256 : str
         Of the source.
     pictures : Path
@@ -238,17 +243,17 @@ def read_array(
             "begins." + (f" By name: {within}." if within else ""),
         )
     shown = picture_files(folder, array)
-    chosen = array.published_sites if reference_compat else array.sites
+    chosen = {"ours": array.sites, "published": array.published_sites}[protocol.loader]
     part = (slice(None), slice(None), slice(*window), chosen, slice(None))
     responses = numbers(file, "imageRF", part)  # (x, y, time, site, image)
     names = np.array([f"{array.name}-ch{channel + 1:02d}" for channel in range(chosen.start, chosen.stop)])
     kept = sites_with_values(responses, names, array.name)
-    maps = responses.mean(axis=2, dtype=None if reference_compat else np.float64)[:, :, kept]  # (x, y, site, image)
+    maps = responses.mean(axis=2, dtype=PRECISIONS[protocol.loader])[:, :, kept]  # (x, y, site, image)
     simulated = MARKER in shapes(file)
     return Recording(
-        identifier=array.identifier + ("-simulated" if simulated else "") + ("-reference" if reference_compat else ""),
+        identifier=array.identifier + ("-simulated" if simulated else "") + protocol.suffix,
         maps=oriented(maps.transpose(3, 0, 1, 2), orientation),
-        images=_plain_pictures(shown, pictures / picture_prefix(array, simulated), reference_compat),
+        images=_plain_pictures(shown, pictures / picture_prefix(array, simulated), protocol),
         grid=Grid.even(array.positions),
         window=window,
         subject=array.subject,
@@ -303,10 +308,9 @@ def picture_prefix(array: Array, simulated: bool) -> str:
     return f"{NAME}{'-simulated' if simulated else ''}-{array.subject}"
 
 
-def _plain_pictures(shown: list[Path], prefix: Path, reference_compat: bool) -> tuple[Path, ...]:
+def _plain_pictures(shown: list[Path], prefix: Path, protocol: Protocol) -> tuple[Path, ...]:
     files = []
     for number, file in enumerate(shown, 1):
         files.append(prefix.with_name(f"{prefix.name}-{number:02d}-{plain_name(file.stem)}.png"))
-        picture = published_picture(file) if reference_compat else read_picture(file)
-        picture.save(files[-1])
+        IMAGE_READERS[protocol.loader](file).save(files[-1])
     return tuple(files)

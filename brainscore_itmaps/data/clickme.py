@@ -17,6 +17,7 @@ from scipy.ndimage import correlate
 
 from brainscore_itmaps.data.tfrecords import read_at, read_example, record_offsets
 from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.protocol import OURS, Protocol, accept_reference_compat, protocol_named
 
 SIZE = 224
 """Side of a picture and of its map, in pixels."""
@@ -46,27 +47,31 @@ class ClickMe(NamedTuple):
     label: int
 
 
-def read_clickme(files: Sequence[Path], *, reference_compat: bool = False) -> Iterator[ClickMe]:
+@accept_reference_compat
+def read_clickme(files: Sequence[Path], *, protocol: str | Protocol = "ours") -> Iterator[ClickMe]:
     """Read pictures with human maps, file by file.
 
     Parameters
     ----------
     files : sequence of Path
         Shards.
-    reference_compat : bool
+    protocol : "ours", "published" or Protocol
         See :func:`as_heatmap`.
 
     Raises
     ------
     DataError
         When a file is missing or damaged, or holds something else.
+    UsageError
+        When the protocol is not known.
     """
+    protocol = protocol_named(protocol)
     for file in files:
         for offset in record_offsets(file):
-            yield example_at(file, offset, reference_compat=reference_compat)
+            yield example_at(file, offset, protocol)
 
 
-def example_at(file: Path, offset: int, *, reference_compat: bool = False) -> ClickMe:
+def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
     """Read the picture whose record begins at a place (:func:`~brainscore_itmaps.data.tfrecords.record_offsets`).
 
     Raises
@@ -85,7 +90,7 @@ def example_at(file: Path, offset: int, *, reference_compat: bool = False) -> Cl
             f"{file}: the record at byte {offset} is none of ClickMe's (JPEGs image and heatmap, and a label).",
             "Name shards of ClickMe, or in its format.",
         ) from error
-    return ClickMe(as_image(colours), as_heatmap(grey, reference_compat=reference_compat), label)
+    return ClickMe(as_image(colours), as_heatmap(grey, protocol), label)
 
 
 def _decoded(jpeg: bytes, mode: str) -> NDArray[np.uint8]:
@@ -114,7 +119,7 @@ def as_image(decoded: NDArray[np.uint8]) -> NDArray[np.float32]:
     return resized(decoded.astype(np.float32), SIZE)
 
 
-def as_heatmap(decoded: NDArray[np.uint8], *, reference_compat: bool = False) -> NDArray[np.float32]:
+def as_heatmap(decoded: NDArray[np.uint8], protocol: Protocol = OURS) -> NDArray[np.float32]:
     """Make a human map of a decoded one as published: shrunk to 64 pixels, blurred, enlarged to 224.
 
     The blur has zeros around, so that a map fades toward its borders, as in the published code.
@@ -122,17 +127,17 @@ def as_heatmap(decoded: NDArray[np.uint8], *, reference_compat: bool = False) ->
     Parameters
     ----------
     decoded : array, shape (y, x)
-    reference_compat : bool
-        Blur as the published code does, whose kernel has an even number of points: that moves a map by half a pixel of
-        64 up and left. By default the kernel is centred: it reaches as far, half a point further on one side of each
-        axis and half a point less on the other, and moves nothing.
+    protocol : Protocol
+        Its ``heatmap_blur``. The published kernel has an even number of points: that moves a map by half a pixel of 64
+        up and left. The centred one reaches as far, half a point further on one side of each axis and half a point
+        less on the other, and moves nothing.
 
     Returns
     -------
     array, shape (224, 224)
     """
     coarse = resized(decoded.astype(np.float32), COARSE)
-    return resized(blurred(coarse, reference_compat=reference_compat), SIZE)
+    return resized(blurred(coarse, blur=protocol.heatmap_blur), SIZE)
 
 
 def resized(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
@@ -151,7 +156,7 @@ def resized(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 
 def blurred(
-    heatmap: NDArray[np.float32], size: int = KERNEL, sigma: float = SIGMA, *, reference_compat: bool = False
+    heatmap: NDArray[np.float32], size: int = KERNEL, sigma: float = SIGMA, *, blur: str = "centred"
 ) -> NDArray[np.float32]:
     """Blur a map with a Gaussian, with zeros around.
 
@@ -162,25 +167,28 @@ def blurred(
         Points of the kernel's sides.
     sigma : float
         Standard deviation, in pixels.
-    reference_compat : bool
+    blur : "centred" or "published"
         See :func:`as_heatmap`.
     """
     found: NDArray[np.float32] = correlate(
-        heatmap.astype(np.float64), _kernel(size, sigma, reference_compat), mode="constant"
+        heatmap.astype(np.float64), _kernel(size, sigma, blur), mode="constant"
     ).astype(np.float32)
     return found
 
 
 @cache
-def _kernel(size: int, sigma: float, reference_compat: bool) -> NDArray[np.float64]:
+def _kernel(size: int, sigma: float, blur: str) -> NDArray[np.float64]:
     """As it is laid over each pixel, with an odd number of points, of which the middle one lies on the pixel."""
     places = np.arange(size // 2 * 2 + 1) - size // 2
     line = np.exp(-(places**2) / (2 * sigma**2))
-    across = down = line
-    if size % 2 == 0 and reference_compat:
-        down = np.r_[0, line[1:]]  # reaches one pixel further below than above
-        across = np.r_[0, line[:-1]]  # and besides, its peak lies one pixel to the right
-    elif size % 2 == 0:  # of both outermost points, half lies inside the kernel
-        across = down = np.r_[line[0] / 2, line[1:-1], line[-1] / 2]
+    down, across = (line, line) if size % 2 else BLURS[blur](line)
     kernel: NDArray[np.float64] = np.outer(down, across) / (down.sum() * across.sum())
     return kernel
+
+
+BLURS = {
+    "centred": lambda line: (np.r_[line[0] / 2, line[1:-1], line[-1] / 2],) * 2,
+    "published": lambda line: (np.r_[0, line[1:]], np.r_[0, line[:-1]]),
+}
+"""An even number of points down and across, from an odd one: of both outermost points, half lies inside; or, published,
+it reaches one pixel further below than above, and besides, its peak lies one pixel to the right."""

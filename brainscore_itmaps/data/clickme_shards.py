@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from brainscore_itmaps.data.tfrecords import read_records
 from brainscore_itmaps.downloads import download
 from brainscore_itmaps.errors import DataError, InstallationError, UsageError, nearest
-from brainscore_itmaps.files import locked, replacing, sha256
+from brainscore_itmaps.files import locked, sha256, write_json
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import Settings
 
@@ -242,8 +242,7 @@ def _recorded(split: str) -> dict[str, dict[str, Any]]:
 
 def _record(split: str, known: dict[str, dict[str, Any]]) -> None:
     told = {"licence": LICENCE, "written": datetime.now(UTC).isoformat(timespec="seconds"), "shards": known}
-    with replacing(_lock(split), SET_HOME) as beside:
-        beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    write_json(_lock(split), told, SET_HOME)
 
 
 def _listed(names: list[str]) -> str:

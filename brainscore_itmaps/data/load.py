@@ -11,7 +11,7 @@ from brainscore_itmaps.data import orientation as orientations
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME, Window, read_array, window_of
 from brainscore_itmaps.data.pictures import placed_pictures
-from brainscore_itmaps.data.recording import Recording, pictures_identifier
+from brainscore_itmaps.data.recording import Recording, pictures_identifier, whole_window
 from brainscore_itmaps.data.response_maps import ORIENTATION as ORIENTATION_OF_RESPONSE_MAPS
 from brainscore_itmaps.data.response_maps import read_response_maps
 from brainscore_itmaps.data.saved import load_recording_folder, save_recording
@@ -20,6 +20,7 @@ from brainscore_itmaps.data.simulated import WINDOW, load_simulated
 from brainscore_itmaps.errors import DataError, InstallationError, UsageError, nearest
 from brainscore_itmaps.files import locked, replacing
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 from brainscore_itmaps.settings import Settings
 
 RECORDINGS = (SIMULATED, *ARRAYS)
@@ -28,13 +29,14 @@ READER = 1
 """Raised whenever the same source and parameters give another recording."""
 
 
+@accept_reference_compat
 def load_recording(
     name: str,
     window: Window | str | None = None,
     source: Path | str | None = None,
     *,
     orientation: str | None = None,
-    reference_compat: bool = False,
+    protocol: str | Protocol = "ours",
     progress: Report = silent,
 ) -> Recording:
     """Load a recording.
@@ -54,52 +56,54 @@ def load_recording(
         :data:`brainscore_itmaps.data.orientation.ORIENTATIONS`. By default the one that was chosen with
         ``brainscore data orient``, else both axes reversed, as published (for response maps the first axis alone, as
         their authors do).
-    reference_compat : bool
-        Do as the published loader does: 33 sites in PL and 30 in ML, means over time in the precision of the file, a
-        window of 50-90 ms unless one is given, both axes reversed, pictures of 224 x 224 pixels through OpenCV.
+    protocol : "ours", "published" or Protocol
+        Published, as the published loader: 33 sites in PL and 30 in ML, means over time in the precision of the file, a
+        window of 50-90 ms unless one is given, both axes reversed, images of 224 x 224 pixels through OpenCV.
     progress : callable
         Told (what is being done, steps done, steps in all).
 
     Returns
     -------
     Recording
-        Maps are float64 (image, y, x, site), in the units of the file; in ``reference_compat`` of its precision.
+        Maps are float64 (image, y, x, site), in the units of the file; published, of its precision.
 
     Raises
     ------
     UsageError
-        When the name, the window's name or the orientation is not known.
+        When the name, the window's name, the orientation or the protocol is not known.
     DataError
         When the window is not covered by the recording, or the files or pictures are missing or damaged.
     InstallationError
         When the files cannot be fetched or written.
     """
+    protocol = protocol_named(protocol)
     if not isinstance(name, str):
         raise UsageError(f"{name!r} is no name of a recording.", nearest("", RECORDINGS))
     name = name.removeprefix(f"{NAME}.").removesuffix("-simulated") if name.startswith(NAME) else name
     source = Path(source).expanduser() if source is not None else None
     if name == SIMULATED:
-        if isinstance(window, str) or orientation is not None or reference_compat:
+        if isinstance(window, str) or orientation is not None or protocol.loader != "ours":
             raise UsageError(
-                f"{SIMULATED} has no named windows, no other orientation and no reference to be compatible with.",
+                f"{SIMULATED} has no named windows, no other orientation and no other loader.",
                 "Give a window as (from, to), or leave these out.",
             )
-        return load_simulated(window or WINDOW) if source is None else load_simulated(window or WINDOW, source)
+        asked = WINDOW if window is None else whole_window(window)
+        return load_simulated(asked) if source is None else load_simulated(asked, source)
     if name not in ARRAYS:
         raise UsageError(f"There is no recording named {name!r}.", nearest(name, RECORDINGS))
     array = ARRAYS[name]
-    chosen = window_of(array, window, reference_compat)
+    chosen = window_of(array, window, protocol)
     if orientation is not None:
         orientations.refuse_orientation(orientation)
     maps_only = source is not None and source.suffix.lower() == ".mat" and source.name != array.mat
-    if maps_only and reference_compat:
-        raise UsageError("The published loader reads no response maps.", "Leave out reference_compat.")
+    if maps_only and protocol.loader != "ours":
+        raise UsageError(f"The {protocol.loader} loader reads no response maps.", "Leave out the protocol.")
     found = sources.resolve(source, array, progress)
-    if orientation is None:
-        published = ORIENTATION_OF_RESPONSE_MAPS if maps_only else PUBLISHED_ORIENTATION
-        orientation = published if reference_compat else chosen_orientation(found.sha256, array.subject) or published
+    if orientation is None and protocol.loader == "ours":
+        orientation = chosen_orientation(found.sha256, array.subject)
+    orientation = orientation or (ORIENTATION_OF_RESPONSE_MAPS if maps_only else PUBLISHED_ORIENTATION)
     home = Settings.from_environment().recordings
-    parameters = [READER, found.sha256, name, chosen, orientation, reference_compat]
+    parameters = [READER, found.sha256, name, chosen, orientation, protocol.loader == "published"]  # as 0.1 wrote them
     key = hashlib.sha256(json.dumps(parameters).encode()).hexdigest()[:16]
     kept = home / "prepared" / f"{name}-{key}"
     if (recording := _kept(kept)) is not None:
@@ -119,9 +123,7 @@ def load_recording(
                     )
                 else:
                     folder = sources.files_of(found, array, progress)
-                    recording = read_array(
-                        folder, array, chosen, orientation, reference_compat, found.sha256, Path(pictures)
-                    )
+                    recording = read_array(folder, array, chosen, orientation, protocol, found.sha256, Path(pictures))
                 save_recording(recording, kept, sources.SET_HOME)
         except OSError as error:
             raise InstallationError(f"Cannot write in {home}: {error.strerror or error}.", sources.SET_HOME) from error

@@ -65,7 +65,7 @@ def published_picture(file: Path) -> Image.Image:
 
     pixels = cv2.imread(str(file))
     if pixels is None:
-        raise DataError(f"The picture {file} cannot be read by OpenCV.", "Load it without reference_compat.")
+        raise DataError(f"The picture {file} cannot be read by OpenCV.", 'Load it with protocol="ours".')
     return Image.fromarray(published_size(pixels[:, :, ::-1]))
 
 

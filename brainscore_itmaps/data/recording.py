@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.data.orientation import refuse_orientation
 from brainscore_itmaps.errors import DataError, UsageError
+from brainscore_itmaps.files import sha256
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Grid:
         return cls(y=points, x=points, extent=extent)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recording:
     """IT activity of one array: a map per image and site.
 
@@ -261,6 +262,12 @@ class Recording:
                 "Leave these sites out, or repair the source; they are never filled in here.",
             )
 
+    def __repr__(self) -> str:
+        images, rows, columns, sites = self.maps.shape
+        kind = ", SIMULATED" if self.simulated else ""
+        shape = f"{images} images, {rows} x {columns} positions, {sites} sites"
+        return f"<Recording {self.identifier}: {shape}, {self.window[0]}-{self.window[1]} ms{kind}>"
+
     @property
     def names(self) -> tuple[str, ...]:
         """Name of each image: its file name without the ending."""
@@ -300,6 +307,16 @@ def pictures_identifier(recording: Recording) -> str:
     """What the pictures of a recording are called: the same for all arrays of a subject, which saw the same ones."""
     shared = f"{recording.identifier.split('.')[0]}.{recording.subject}"
     return f"{shared}-simulated" if recording.simulated else shared
+
+
+def recording_content(recording: Recording) -> str:
+    """Hash the maps, repeats, positions and images of a recording, whatever it is called."""
+    digest = hashlib.sha256(f"{recording.maps.dtype} {recording.maps.shape} {recording.grid.extent}".encode())
+    for array in (recording.maps, recording.grid.y, recording.grid.x, recording.repeats):
+        digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    for image in recording.images:
+        digest.update(sha256(image).encode())
+    return digest.hexdigest()
 
 
 def constant_maps(recording: Recording) -> list[tuple[str, str]]:

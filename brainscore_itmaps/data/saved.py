@@ -140,22 +140,27 @@ def _about(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         return None, [f"{ABOUT} is not a table of names and values."]
     if about.get("format", FORMAT) != FORMAT or about.get("version", VERSION) != VERSION:
         return None, [f"{ABOUT} is of format {about.get('format')!r}, version {about.get('version')!r}; not {VERSION}."]
+    extent = about.get("extent", 16.0)
+    entries = about["pictures"] if isinstance(about.get("pictures"), list) else []
     troubles = [
-        f"{ABOUT}: {name} is not a text." for name in TEXTS if name in about and not isinstance(about[name], str)
+        sentence
+        for right, sentence in (
+            *((isinstance(about.get(name, ""), str), f"{ABOUT}: {name} is not a text.") for name in TEXTS),
+            (about.get("identifier"), f"{ABOUT} names no identifier."),
+            (
+                _is_window(about.get("window")),
+                f"{ABOUT}: window is {about.get('window')!r}; give [from, to] in milliseconds.",
+            ),
+            (isinstance(about.get("simulated", False), bool), f"{ABOUT}: simulated is neither true nor false."),
+            (type(extent) in (int, float) and 0 < extent < LARGEST, f"{ABOUT}: extent is not a number of degrees."),
+            *(
+                (_is_texts(about.get(name, [])), f"{ABOUT}: {name} is not a list of names.")
+                for name in ("sites", "dropped")
+            ),
+        )
+        if not right
     ]
-    if not about.get("identifier"):
-        troubles.append(f"{ABOUT} names no identifier.")
-    if not _is_window(about.get("window")):
-        troubles.append(f"{ABOUT}: window is {about.get('window')!r}; give [from, to] in milliseconds.")
-    if not isinstance(about.get("simulated", False), bool):
-        troubles.append(f"{ABOUT}: simulated is neither true nor false.")
-    if type(about.get("extent", 16.0)) not in (int, float) or not 0 < about.get("extent", 16.0) < LARGEST:
-        troubles.append(f"{ABOUT}: extent is not a number of degrees.")
-    for name in ("sites", "dropped"):
-        if not _is_texts(about.get(name, [])):
-            troubles.append(f"{ABOUT}: {name} is not a list of names.")
-    entries = about.get("pictures")
-    named = [entry.get("file") if isinstance(entry, dict) else entry for entry in _list(entries)]
+    named = [entry.get("file") if isinstance(entry, dict) else entry for entry in entries]
     if not named or not _is_texts(named):
         troubles.append(f"{ABOUT}: pictures is not a list of file names in the order of the maps.")
     elif odd := [name for name in named if not _is_file_name(str(name))]:
@@ -196,30 +201,21 @@ def _arrays(folder: Path, about: dict[str, Any]) -> tuple[dict[str, NDArray[np.f
             arrays = {name: opened[name] for name in ("maps", "repeats", "y", "x") if name in opened}
     except Exception as error:  # numpy and zipfile raise many kinds on damaged bytes
         return {}, [f"{MAPS} cannot be read: {one_line(error)}."]
-    troubles = []
-    for name, axes in (("maps", 4), ("repeats", 5), ("y", 1), ("x", 1)):
-        if name in arrays and (arrays[name].dtype.kind not in "fiu" or arrays[name].ndim != axes):
-            troubles.append(
-                f"{MAPS}: {name} is {arrays[name].dtype} of shape {arrays[name].shape}; it needs {axes} axes."
-            )
+    troubles = [
+        f"{MAPS}: {name} is {arrays[name].dtype} of shape {arrays[name].shape}; it needs {axes} axes."
+        for name, axes in (("maps", 4), ("repeats", 5), ("y", 1), ("x", 1))
+        if name in arrays and (arrays[name].dtype.kind not in "fiu" or arrays[name].ndim != axes)
+    ]
     if not {"maps", "repeats"} & set(arrays):
         troubles.append(f"{MAPS} holds neither maps (image, y, x, site) nor repeats (image, repeat, y, x, site).")
     if troubles:
         return {}, troubles
-    return {name: _floating(values) for name, values in arrays.items()}, []
-
-
-def _floating(values: NDArray[Any]) -> NDArray[Any]:
-    return values if values.dtype.kind == "f" else values.astype(np.float64)
+    return {name: each if each.dtype.kind == "f" else each.astype(np.float64) for name, each in arrays.items()}, []
 
 
 def _is_window(value: Any) -> bool:
     numbers = isinstance(value, list) and len(value) == 2 and all(type(edge) is int for edge in value)
     return bool(numbers and -LARGEST < value[0] < value[1] < LARGEST)
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _is_file_name(name: str) -> bool:

@@ -14,7 +14,7 @@ from brainscore_itmaps.data.matfiles import shapes
 from brainscore_itmaps.data.pictures import read_picture
 from brainscore_itmaps.downloads import download
 from brainscore_itmaps.errors import DataError, InstallationError, one_line
-from brainscore_itmaps.files import locked, replacing
+from brainscore_itmaps.files import locked, write_json
 from brainscore_itmaps.files import sha256 as hash_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import Settings
@@ -66,7 +66,6 @@ def fetch(
     sha256: str | None = None,
     offline: bool | None = None,
     stand_in_will_do: bool = False,
-    timeout: float = 30,
     progress: Report = silent,
 ) -> Held:
     """Bring the archive into our folder, check it whole, and record what it is.
@@ -87,8 +86,6 @@ def fetch(
         Never connect; by default as ``ITMAPS_OFFLINE`` says.
     stand_in_will_do : bool
         Be content with a stand-in that is here, instead of fetching the real file.
-    timeout : float
-        Seconds without a byte after which a connection counts as failed.
     progress : callable
         Told (what is being done, megabytes done, megabytes in all).
 
@@ -131,7 +128,7 @@ def fetch(
                     return _adopt(archive, home, str(archive), sha256, progress)
             if settings.offline if offline is None else offline:
                 raise offline_error(home)
-            download(url or URL, candidate, sha256=sha256, timeout=timeout, progress=progress)
+            download(url or URL, candidate, sha256=sha256, progress=progress)
             return _adopt(candidate, home, url or URL, sha256, progress)
         finally:
             candidate.unlink(missing_ok=True)
@@ -294,8 +291,7 @@ def _adopt(candidate: Path, home: Path, origin: str, sha256: str | None, progres
     else:
         recorded = datetime.now(UTC).isoformat(timespec="seconds")
         held = Held(digest, now.st_size, now.st_mtime_ns, origin, recorded, simulated)
-    with replacing(home / LOCK, SET_HOME) as beside:
-        beside.write_text(json.dumps(asdict(held), indent=1) + "\n", encoding="utf-8")
+    write_json(home / LOCK, asdict(held), SET_HOME)
     return held
 
 

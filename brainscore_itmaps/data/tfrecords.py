@@ -1,11 +1,11 @@
-"""TFRecord files and the examples in them, read and written without TensorFlow.
+"""TFRecord files and the examples in them, read without TensorFlow.
 
 A record is its length, a checksum of the length, its bytes, and a checksum of these. An example
 (``tf.train.Example``) is a message of protocol buffers: a map from names to lists of bytes, numbers or whole numbers.
 """
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,14 +68,6 @@ def read_at(file: Path, offset: int) -> bytes:
     with _opened(file) as opened:
         opened.seek(offset)
         return _record(opened, file, None, offset)
-
-
-def write_records(file: Path, records: Iterable[bytes]) -> None:
-    """Write records into a new file."""
-    with file.open("wb") as opened:
-        for record in records:
-            length = LENGTH.pack(len(record))
-            opened.write(length + _check(length) + record + _check(record))
 
 
 def _opened(file: Path) -> BinaryIO:
@@ -143,12 +135,6 @@ def read_example(record: bytes) -> dict[str, Values]:
     except (ValueError, IndexError, struct.error) as error:
         raise DataError("A record is no tf.train.Example.", FETCH) from error
     return found
-
-
-def write_example(values: Mapping[str, Values]) -> bytes:
-    """Encode a ``tf.train.Example``: lists of bytes, of floating or of whole numbers, by name."""
-    entries = (_field(1, _field(1, name.encode()) + _field(2, _list(own))) for name, own in values.items())
-    return _field(1, b"".join(entries))
 
 
 def _feature(feature: bytes) -> Values:
@@ -238,23 +224,3 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
 
 def _signed(value: int) -> int:
     return value - 2**64 if value >= 2**63 else value
-
-
-def _list(values: Values) -> bytes:
-    if all(isinstance(value, bytes) for value in values):
-        return _field(BYTES_LIST, b"".join(_field(1, value) for value in values if isinstance(value, bytes)))
-    if all(isinstance(value, int) for value in values):
-        return _field(INT64_LIST, _field(1, b"".join(_as_varint(int(value) % 2**64) for value in values)))
-    return _field(FLOAT_LIST, _field(1, np.array(values, "<f4").tobytes()))
-
-
-def _field(number: int, value: bytes) -> bytes:
-    return _as_varint(number << 3 | BYTES) + _as_varint(len(value)) + value
-
-
-def _as_varint(value: int) -> bytes:
-    found = bytearray()
-    while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from brainscore_itmaps.data.pictures import published_size, read_picture
 from brainscore_itmaps.data.recording import Grid
 from brainscore_itmaps.errors import ModelError, nearest
-from brainscore_itmaps.features.field import LayerFeatures, joined, kept_small
+from brainscore_itmaps.features.field import LayerFeatures, downsample_if_larger, joined
 from brainscore_itmaps.models.layout import spatial_maps
 from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.protocol import OURS, Protocol
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 BATCH_SIZE = 14
@@ -78,7 +79,7 @@ def record_at_grid(
     layers: Sequence[str],
     grid: Grid,
     batch_size: int = BATCH_SIZE,
-    reference_compat: bool = False,
+    protocol: Protocol = OURS,
     progress: Steps = uncounted,
 ) -> dict[str, LayerFeatures]:
     """As :func:`record`, but each activation is brought to the grid as soon as a layer gives it.
@@ -91,8 +92,8 @@ def record_at_grid(
         As in :func:`record`.
     grid : Grid
         Of the recording.
-    reference_compat : bool
-        Preprocess, resize and scale as the published code does.
+    protocol : Protocol
+        Its ``preprocess``, a name of :data:`PREPROCESS`, and its ``resample``.
 
     Returns
     -------
@@ -101,11 +102,10 @@ def record_at_grid(
     prefix = getattr(network.module, "num_prefix_tokens", None)
 
     def small(activation: NDArray[np.floating[Any]], layer: str, first: int) -> LayerFeatures:
-        kept = kept_small(spatial_maps(activation, layer, prefix), grid, reference_compat, first)
+        kept = downsample_if_larger(spatial_maps(activation, layer, prefix), grid, protocol, first)
         return kept if kept.at_grid else LayerFeatures(kept.values.copy(), at_grid=False)
 
-    preprocess = published_input if reference_compat else None
-    batches = record_batches(network, images, layers, small, batch_size, preprocess, progress)
+    batches = record_batches(network, images, layers, small, batch_size, PREPROCESS[protocol.preprocess], progress)
     return {layer: joined(parts) for layer, parts in batches.items()}
 
 
@@ -232,6 +232,10 @@ def published_input(images: Sequence[Path]) -> torch.Tensor:
     mean = np.array(IMAGENET_MEAN)
     scaled = (pictures / 255.0 - mean) / mean
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), dtype=np.float32))
+
+
+PREPROCESS: dict[str, Preprocess | None] = {"model": None, "published": published_input}
+"""Reads images, by :attr:`~brainscore_itmaps.protocol.Protocol.preprocess`; None: what belongs to the weights."""
 
 
 def refuse_not_finite(activation: NDArray[np.floating[Any]], layer: str, images: Sequence[str]) -> None:

@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.correlation import site_rank_correlation
 from brainscore_itmaps.metrics.predictivity import alike
-from brainscore_itmaps.metrics.scales import coarsened, published_coarsened
+from brainscore_itmaps.metrics.scales import COARSENERS
+from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
 COARSE = 4
 TOP_SHARE = 0.1
-PUBLISHED_EPSILON = 1e-9
 
 
 class Summary(NamedTuple):
@@ -74,13 +74,14 @@ class Alignment:
         return {name: summarised(values) for name, values in vars(self).items()}
 
 
+@accept_reference_compat
 def align(
     predicted: ArrayLike,
     maps: ArrayLike,
     *,
     scale: int = COARSE,
     share: float = TOP_SHARE,
-    reference_compat: bool = False,
+    protocol: str | Protocol = "ours",
 ) -> Alignment:
     """Compare predicted with recorded maps in every way that :class:`Alignment` lists.
 
@@ -91,27 +92,28 @@ def align(
         Positions along a side of the coarse tiles.
     share : float
         Of positions that are a map's top.
-    reference_compat : bool
-        As the published code: single precision, shrunk without antialiasing, no overlap (0) where a map has no top.
+    protocol : "ours", "published" or Protocol
+        Published: single precision, interpolated to the coarse scale, an overlap of 0 where a map has no top.
     """
     predicted, maps = alike(predicted, maps)
     map_rho, map_rho_coarse, site_rho, site_rho_coarse = (
-        feature_alignment(predicted, maps, scale=size, per_site=per_site, reference_compat=reference_compat)
+        feature_alignment(predicted, maps, scale=size, per_site=per_site, protocol=protocol)
         for per_site in (False, True)
         for size in (1, scale)
     )
-    first, second = _site_means(predicted, maps, reference_compat)
-    dice, iou = top_overlap(first[..., 0], second[..., 0], share, reference_compat)
+    first, second = _site_means(predicted, maps, protocol_named(protocol))
+    dice, iou = top_overlap(first[..., 0], second[..., 0], share, protocol=protocol)
     return Alignment(map_rho, map_rho_coarse, site_rho, site_rho_coarse, dice, iou)
 
 
+@accept_reference_compat
 def feature_alignment(
     predicted: ArrayLike,
     maps: ArrayLike,
     *,
     scale: int = 1,
     per_site: bool = False,
-    reference_compat: bool = False,
+    protocol: str | Protocol = "ours",
 ) -> NDArray[np.float64]:
     """Spearman correlation, over positions, of the two maps averaged over sites, for every image.
 
@@ -123,8 +125,8 @@ def feature_alignment(
         Average tiles of about this many positions along each side first; 1 is the full grid.
     per_site : bool
         Compare the maps of each site instead of their average.
-    reference_compat : bool
-        As the published code: single precision, and shrunk without antialiasing instead of averaged.
+    protocol : "ours", "published" or Protocol
+        Published: single precision, and interpolated to the coarse scale instead of averaged over tiles.
 
     Returns
     -------
@@ -136,24 +138,24 @@ def feature_alignment(
     ArrayError
         When the shapes differ, or the scale is not a whole number from 1 on.
     """
+    protocol = protocol_named(protocol)
     predicted, maps = alike(predicted, maps)
     if not isinstance(scale, int | np.integer) or scale < 1:
         raise ArrayError(f"The scale is {scale}.", "Give a whole number of positions, from 1 on.")
-    pair = [predicted, maps] if per_site else _site_means(predicted, maps, reference_compat)
-    if reference_compat:
-        pair = [published_coarsened(values, scale).astype(np.float64) for values in pair]
-    else:
-        pair = [coarsened(values.astype(np.float64, copy=False), scale) for values in pair]
-    images, height, width, sites = pair[0].shape
-    rho = site_rank_correlation(*pair) if height * width > 2 else np.full((images, sites), np.nan)
+    pair = [predicted, maps] if per_site else _site_means(predicted, maps, protocol)
+    first, second = (COARSENERS[protocol.coarsen](values, scale).astype(np.float64, copy=False) for values in pair)
+    images, height, width, sites = first.shape
+    rho = site_rank_correlation(first, second) if height * width > 2 else np.full((images, sites), np.nan)
     return rho if per_site else rho[:, 0]
 
 
+@accept_reference_compat
 def top_overlap(
     first: NDArray[np.float64],
     second: NDArray[np.float64],
     share: float = TOP_SHARE,
-    reference_compat: bool = False,
+    *,
+    protocol: str | Protocol = "ours",
 ) -> Overlap:
     """Dice and intersection over union of the positions that are the top of each map.
 
@@ -164,23 +166,24 @@ def top_overlap(
     first, second : array, shape (image, y, x)
     share : float
         Between 0 and 1.
-    reference_compat : bool
-        As the published code: single precision, 1e-9 added to the denominators, and so 0 where a map has no top.
+    protocol : "ours", "published" or Protocol
+        Published: single precision, 1e-9 added to the denominators, and so 0 where a map has no top.
 
     Raises
     ------
     ArrayError
         When the shapes differ or the share is out of range.
     """
+    protocol = protocol_named(protocol)
     if first.ndim != 3 or first.shape != second.shape:
         raise ArrayError(f"The maps {first.shape} and {second.shape} differ.", "Give both as (image, y, x).")
     if not 0 < share < 1:
         raise ArrayError(f"The share of top positions is {share}.", "Give a number between 0 and 1.")
-    a, b = (_top(values, share, np.float32 if reference_compat else np.float64) for values in (first, second))
+    a, b = (_top(values, share, protocol.precision) for values in (first, second))
     both, either = (a & b).sum(axis=1), (a | b).sum(axis=1)
     chosen = a.sum(axis=1) + b.sum(axis=1)
-    if reference_compat:
-        return Overlap(2.0 * both / (chosen + PUBLISHED_EPSILON), both / (either + PUBLISHED_EPSILON))
+    if protocol.overlap_epsilon is not None:
+        return Overlap(2.0 * both / (chosen + protocol.overlap_epsilon), both / (either + protocol.overlap_epsilon))
     without = ~(a.any(axis=1) & b.any(axis=1))
     dice, iou = 2 * both / np.maximum(chosen, 1), both / np.maximum(either, 1)
     return Overlap(np.where(without, np.nan, dice), np.where(without, np.nan, iou))
@@ -196,26 +199,24 @@ def summarised(values: NDArray[np.float64]) -> Summary:
     return Summary(float(defined.mean()), float(np.median(defined)), spread, defined.size, undefined)
 
 
-def _site_means(
-    predicted: NDArray[np.float64], maps: NDArray[np.float64], reference_compat: bool
-) -> list[NDArray[np.float64]]:
-    """Both averaged over the sites that neither misses a value of, shape (image, y, x, 1)."""
-    if reference_compat:
-        return [_published_mean(values) for values in (predicted, maps)]
-    known = np.isfinite(predicted).all(axis=(0, 1, 2)) & np.isfinite(maps).all(axis=(0, 1, 2))
-    if not known.any():
-        return [np.full((*maps.shape[:3], 1), np.nan)] * 2
-    return [values[..., known].mean(axis=-1, keepdims=True, dtype=np.float64) for values in (predicted, maps)]
+def _site_means(predicted: NDArray[Any], maps: NDArray[Any], protocol: Protocol) -> list[NDArray[Any]]:
+    """Average both over sites, shape (image, y, x, 1): all of them, or those of which neither misses a value."""
+    if protocol.reduce_sites == "defined":
+        defined = np.isfinite(predicted).all(axis=(0, 1, 2)) & np.isfinite(maps).all(axis=(0, 1, 2))
+        if not defined.any():
+            return [np.full((*maps.shape[:3], 1), np.nan)] * 2
+        predicted, maps = predicted[..., defined], maps[..., defined]
+    return [_site_mean(values, protocol.precision) for values in (predicted, maps)]
 
 
-def _published_mean(maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """In single precision where that is what was recorded: its rounding decides ties of ranks."""
-    single = maps.astype(np.float32)
-    mean: NDArray[np.float64] = (single if (single == maps).all() else maps).mean(axis=-1, keepdims=True)
+def _site_mean(maps: NDArray[Any], precision: str) -> NDArray[Any]:
+    """Average in a precision that holds what was recorded exactly, or as it is: rounding decides ties of ranks."""
+    rounded = maps.astype(precision, copy=False)
+    mean: NDArray[Any] = (rounded if (rounded == maps).all() else maps).mean(axis=-1, keepdims=True)
     return mean
 
 
-def _top(maps: NDArray[np.float64], share: float, precision: type) -> NDArray[np.bool_]:
+def _top(maps: NDArray[np.float64], share: float, precision: str) -> NDArray[np.bool_]:
     flat: NDArray[Any] = maps.reshape(len(maps), -1).astype(precision)
     top: NDArray[np.bool_] = flat > np.percentile(flat, 100 * (1 - share), axis=1, keepdims=True)  # never where NaN
     return top

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.correlation import site_correlation
-from brainscore_itmaps.metrics.inference import Interval, interval_of_draws, predictivity_interval
-from brainscore_itmaps.metrics.left_out import COMPONENTS, predict_left_out
+from brainscore_itmaps.metrics.folds import COMPONENTS, predict_left_out
+from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images, draw_images, interval_of_draws
 from brainscore_itmaps.metrics.predictivity import over_images, over_sites
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Report, silent
@@ -63,28 +63,28 @@ class Ceiling:
     site_interval: NDArray[np.float64] | None = None
 
 
-def ceiling(
+def noise_ceiling(
     maps: NDArray[np.float64],
     kind: str = "sites",
     *,
-    rng: np.random.Generator,
     repeats: NDArray[np.float64] | None = None,
+    rng: int | np.random.Generator = 0,
     method: str = "pls",
     components: int = COMPONENTS,
     resamples: int = 1000,
     progress: Report = silent,
 ) -> Ceiling:
-    """Take a noise ceiling, with its intervals.
+    """Compute a noise ceiling, with its intervals.
 
     Parameters
     ----------
     maps : array, shape (image, y, x, site)
     kind : "sites", "split_half" or "reference"
         See :data:`BOUNDS` for what each bounds.
-    rng : numpy Generator
-        Of the bootstrap over images.
     repeats : array, shape (image, repeat, y, x, site), optional
         For ``split_half``.
+    rng : int or numpy Generator
+        Seed, or source of randomness, of the splits and of the bootstrap over images.
     method, components
         Of the regression whose predictions the ceiling is for; for ``sites``.
     resamples : int
@@ -100,11 +100,12 @@ def ceiling(
         When the kind is not known.
     """
     maps = real_array(maps, "maps")
+    rng = np.random.default_rng(rng)
     if maps.ndim != 4:
         raise ArrayError(f"The maps have shape {maps.shape}.", "Give them as (image, y, x, site).")
     if kind == "reference":
         image_r = reference_ceiling(maps)
-        interval = predictivity_interval(image_r[:, None], rng, resamples=resamples)
+        interval = bootstrap_over_images(np.mean, image_r, rng=rng, resamples=resamples)
         return Ceiling(kind, BOUNDS[kind], float(image_r.mean()), interval, image_r)
     if kind == "split_half":
         if repeats is None:
@@ -124,19 +125,18 @@ def ceiling(
 
 
 def describe(kind: str, site_r: NDArray[np.float64], rng: np.random.Generator, resamples: int = 1000) -> Ceiling:
-    """Sum up a ceiling that was taken of every image and site, with intervals over images."""
-    drawn = over_images(site_r[rng.integers(len(site_r), size=(resamples, len(site_r)))])  # (resample, site)
-    site_interval = np.stack([interval_of_draws(site)[:2] for site in drawn.T])
+    """Sum up the ceiling of every image and site, with intervals over images."""
+    drawn = over_images(site_r[draw_images(len(site_r), rng, resamples)])  # (resample, site)
     image_r = over_sites(site_r)
     return Ceiling(
         kind=kind,
         bounds=BOUNDS[kind],
         value=float(image_r.mean()),
-        interval=predictivity_interval(site_r, rng, resamples=resamples),
+        interval=bootstrap_over_images(np.mean, image_r, rng=rng, resamples=resamples),
         image_r=image_r,
         site_r=site_r,
         site_mean=over_images(site_r),
-        site_interval=site_interval,
+        site_interval=np.stack([interval_of_draws(site)[:2] for site in drawn.T]),
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.metrics.alignment import feature_alignment, summarised, top_overlap
+from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
 INTER_HUMAN = 0.65753
 """Mean Spearman correlation between people, as published by Fel et al. (2022) for ClickMe; not measured here."""
@@ -39,22 +40,22 @@ class Agreement:
         return self.raw / INTER_HUMAN
 
 
-def agreement(saliency: NDArray[Any], heatmaps: NDArray[Any], *, reference_compat: bool = False) -> Agreement:
+@accept_reference_compat
+def agreement(saliency: NDArray[Any], heatmaps: NDArray[Any], *, protocol: str | Protocol = "ours") -> Agreement:
     """Compare saliency maps with human maps.
 
     Parameters
     ----------
     saliency, heatmaps : array, shape (image, y, x)
-    reference_compat : bool
-        As the published code: in single precision, and no overlap (0) where a map has no top.
+    protocol : "ours", "published" or Protocol
+        Published: in single precision, and an overlap of 0 where a map has no top.
 
     Raises
     ------
     ArrayError
         When the shapes differ.
     """
-    if reference_compat:
-        saliency, heatmaps = saliency.astype(np.float32), heatmaps.astype(np.float32)
-    dice, iou = top_overlap(saliency, heatmaps, reference_compat=reference_compat)
+    saliency, heatmaps = (values.astype(protocol_named(protocol).precision) for values in (saliency, heatmaps))
+    dice, iou = top_overlap(saliency, heatmaps, protocol=protocol)
     rho = feature_alignment(saliency[..., None], heatmaps[..., None])
     return Agreement(rho, dice, iou)

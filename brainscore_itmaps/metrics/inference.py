@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import bootstrap, false_discovery_control, norm, permutation_test
+from scipy.stats import false_discovery_control, norm, permutation_test
 from scipy.stats import t as student
 
 from brainscore_itmaps.errors import ArrayError
@@ -32,7 +32,7 @@ UNDEFINED = Interval(np.nan, np.nan, np.nan)
 
 
 class Comparison(NamedTuple):
-    """Two networks on the same images.
+    """Two models on the same images.
 
     Attributes
     ----------
@@ -49,6 +49,41 @@ class Comparison(NamedTuple):
     p_value: float
 
 
+def draw_images(images: int, rng: np.random.Generator, resamples: int) -> NDArray[np.int64]:
+    """Draw as many images as there are, with replacement.
+
+    Returns
+    -------
+    array of int, shape (resample, image)
+
+    Raises
+    ------
+    ArrayError
+        With fewer than 2 images, or 2 draws.
+    """
+    if images < 2 or resamples < 2:
+        raise ArrayError(f"{resamples} draws of {images} images give no interval.", "It takes 2 images and 2 draws.")
+    return rng.integers(images, size=(resamples, images))
+
+
+def interval_of_draws(draws: NDArray[np.float64], wider: float = 1.0) -> Interval:
+    """Take the middle 95 % of the draws that are defined, and their standard deviation.
+
+    Parameters
+    ----------
+    draws : array, shape (resample,)
+        NaN where undefined.
+    wider : float
+        Factor on the normal quantile whose percentiles are taken (:func:`expansion`).
+    """
+    defined = draws[~np.isnan(draws)]
+    if len(defined) < 2:
+        return UNDEFINED
+    tail = 100 * norm.cdf(wider * norm.ppf(0.025))
+    low, high = np.percentile(defined, [tail, 100 - tail])
+    return Interval(float(low), float(high), float(defined.std(ddof=1)))
+
+
 def bootstrap_over_images(
     statistic: Callable[..., NDArray[np.float64]],
     *per_image: NDArray[np.float64],
@@ -56,7 +91,7 @@ def bootstrap_over_images(
     resamples: int = 10_000,
     expanded: bool = False,
 ) -> Interval:
-    """95 % percentile interval and standard error of a statistic, when images are drawn again with replacement.
+    """Compute the 95 % percentile interval and standard error of a statistic over images drawn with replacement.
 
     Predictions of left-out images share most of their training images, so they are not independent: the interval
     says how much the score depends on which images were shown, not how it would spread over new recordings.
@@ -77,29 +112,19 @@ def bootstrap_over_images(
     Returns
     -------
     Interval
-        Of NaN when a value of an image is NaN.
+        Of NaN when a value of an image is NaN. Draws in which the statistic is NaN do not count.
 
     Raises
     ------
     ArrayError
-        With fewer than 2 images, or 2 draws.
+        As :func:`draw_images`.
     """
-    _refuse_few(len(per_image[0]), resamples)
-    level = 2 * norm.cdf(norm.ppf(0.975) * expansion(len(per_image[0]))) - 1 if expanded else 0.95
+    images = len(per_image[0])
+    drawn = draw_images(images, rng, resamples)
     if any(np.isnan(values).any() for values in per_image):
         return UNDEFINED
-    result = bootstrap(
-        per_image,
-        statistic,
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        method="percentile",
-        confidence_level=level,
-        rng=rng,
-    )
-    low, high = result.confidence_interval
-    return Interval(float(low), float(high), float(result.standard_error))
+    draws = statistic(*(values[drawn] for values in per_image), axis=-1)
+    return interval_of_draws(draws, expansion(images) if expanded else 1.0)
 
 
 def expansion(images: int) -> float:
@@ -114,20 +139,20 @@ def expansion(images: int) -> float:
 
 def interval_of_arrays(
     pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
-    pictures: Sequence[object],
+    images: Sequence[object],
     rng: np.random.Generator,
     resamples: int = 10_000,
 ) -> Interval:
-    """Interval of the mean over arrays of (mean over images / mean over images of the ceiling).
+    """Compute the interval of the mean over arrays of (mean over images / mean over images of the ceiling).
 
-    Arrays that were shown the same pictures are drawn the same ones.
+    Arrays that were shown the same images are drawn the same ones.
 
     Parameters
     ----------
     pairs : sequence of (array, array), each of shape (image,)
         Values of the images and their ceilings, for each array.
-    pictures : sequence
-        What names the pictures of each array; equal where they are the same.
+    images : sequence
+        What names the images of each array; equal where they are the same.
     rng : numpy Generator
         Source of randomness.
     resamples : int
@@ -141,16 +166,15 @@ def interval_of_arrays(
     Raises
     ------
     ArrayError
-        With fewer than 2 images, or 2 draws.
+        As :func:`draw_images`.
     """
     if any(np.isnan(values).any() or np.isnan(ceilings).any() for values, ceilings in pairs):
         return UNDEFINED
     drawn: dict[object, NDArray[np.int64]] = {}
     total = np.zeros(resamples)
-    for (values, ceilings), shown in zip(pairs, pictures, strict=True):
-        _refuse_few(len(values), resamples)
+    for (values, ceilings), shown in zip(pairs, images, strict=True):
         if shown not in drawn:
-            drawn[shown] = rng.integers(len(values), size=(resamples, len(values)))
+            drawn[shown] = draw_images(len(values), rng, resamples)
         with np.errstate(divide="ignore", invalid="ignore"):
             total += values[drawn[shown]].mean(axis=1) / ceilings[drawn[shown]].mean(axis=1)
     return interval_of_draws(np.where(np.isfinite(total), total, np.nan) / len(pairs))
@@ -164,7 +188,7 @@ def predictivity_interval(
     reducer: str = "median",
     resamples: int = 1000,
 ) -> Interval:
-    """Interval of a neural predictivity, when images, and on demand sites, are drawn again with replacement.
+    """Compute the interval of a neural predictivity over images, and on demand sites, drawn with replacement.
 
     Parameters
     ----------
@@ -187,39 +211,22 @@ def predictivity_interval(
     Raises
     ------
     ArrayError
-        With fewer than 2 images, or 2 draws.
+        As :func:`draw_images`.
     """
     images, number = site_r.shape
-    _refuse_few(images, resamples)
     image_r = over_sites(site_r, reducer)
-    if np.isnan(image_r).any():
-        return UNDEFINED
-    drawn_images = rng.integers(images, size=(resamples, images))
-    if not sites:
-        return interval_of_draws(image_r[drawn_images].mean(axis=1))
+    if not sites or np.isnan(image_r).any():
+        return bootstrap_over_images(np.mean, image_r, rng=rng, resamples=resamples)
+    drawn_images = draw_images(images, rng, resamples)
     drawn_sites = rng.integers(number, size=(resamples, number))
     by_draw = over_sites(site_r[:, drawn_sites].reshape(images * resamples, number), reducer).reshape(images, resamples)
     return interval_of_draws(np.take_along_axis(by_draw, drawn_images.T, axis=0).mean(axis=0))
 
 
-def interval_of_draws(draws: NDArray[np.float64]) -> Interval:
-    """The middle 95 % of the bootstrap draws that are defined, and their standard deviation."""
-    defined = draws[~np.isnan(draws)]
-    if len(defined) < 2:
-        return UNDEFINED
-    low, high = np.percentile(defined, [2.5, 97.5])
-    return Interval(float(low), float(high), float(defined.std(ddof=1)))
-
-
-def _refuse_few(images: int, resamples: int) -> None:
-    if images < 2 or resamples < 2:
-        raise ArrayError(f"{resamples} draws of {images} images give no interval.", "It takes 2 images and 2 draws.")
-
-
-def compare_networks(
+def compare_images(
     first: NDArray[np.float64], second: NDArray[np.float64], rng: np.random.Generator, resamples: int = 10_000
 ) -> Comparison:
-    """Compare two networks image by image.
+    """Compare the values of two models image by image.
 
     Parameters
     ----------
@@ -237,24 +244,24 @@ def compare_networks(
     """
     if first.ndim != 1 or first.shape != second.shape or len(first) < 2:
         raise ArrayError(
-            f"{first.shape} and {second.shape} cannot be paired.", "Give one value an image for each network."
+            f"{first.shape} and {second.shape} cannot be paired.", "Give one value an image for each model."
         )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ArrayError("A value of an image is not finite.", "Leave that image out of both.")
-
-    def mean_difference(a: NDArray[np.float64], b: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-        difference: NDArray[np.float64] = (a - b).mean(axis=axis)
-        return difference
-
     test = permutation_test(
-        (first, second), mean_difference, permutation_type="samples", vectorized=True, n_resamples=resamples, rng=rng
+        (first, second),
+        lambda a, b, axis: np.mean(a - b, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        rng=rng,
     )
-    interval = bootstrap_over_images(mean_difference, first, second, rng=rng, resamples=resamples, expanded=True)
+    interval = bootstrap_over_images(np.mean, first - second, rng=rng, resamples=resamples, expanded=True)
     return Comparison(float(np.mean(first - second)), interval, float(test.pvalue))
 
 
 def control_false_discoveries(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Adjust the p values of many networks (Benjamini & Hochberg 1995).
+    """Adjust the p values of many models (Benjamini & Hochberg 1995).
 
     Rejecting those below q keeps the expected share of false discoveries at q or less.
 

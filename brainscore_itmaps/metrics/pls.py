@@ -1,4 +1,4 @@
-"""Partial least squares over left-out images: all folds advance together, one pass over the data a component.
+"""Partial least squares over folds of images: all folds advance together, one pass over the data a component.
 
 Improved kernel PLS (Dayal & MacGregor 1997, J. Chemometrics 11:73) deflates only the products of maps and features, so
 the folds can share the rows of the features. A component then needs one product, the features' covariance times one
@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Rows, centred, sum_of_rest
-from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Options, Rows, centred, products_of_rest, sum_of_rest
 
 NOISE = 1e4 * EPS  # of the largest component's scores: well above rounding, far below data
 ILL_CONDITIONED = 1e-3  # share of the largest component's variance below which covariances are too coarse
@@ -25,8 +24,8 @@ PUBLISHED_ITERATIONS = 500
 Direction = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.int64]]]
 
 
-class Folds(NamedTuple):
-    """PLS models, one for each fold and set. By default fold i leaves image i out.
+class PLSFolds(NamedTuple):
+    """PLS models, one for each fold and set.
 
     Attributes
     ----------
@@ -42,6 +41,8 @@ class Folds(NamedTuple):
         What all folds share.
     base : array, shape (fold, set, site)
         Mean of the maps over the images that are not left out.
+    plain : array, shape (image, row, channel), or None
+        Features that are not centred, of a regression without an intercept.
     """
 
     rotations: NDArray[np.float64]
@@ -50,35 +51,39 @@ class Folds(NamedTuple):
     iterations: NDArray[np.int64]
     training: "Training"
     base: NDArray[np.float64]
+    plain: NDArray[np.float64] | None
+    penalty: None = None
 
-    def predicted(self) -> NDArray[np.float64]:
-        """Of each image by the fold that leaves it out, shape (set, image, row, site), in the units of the maps."""
-        return self._predicted(self.training.x)
+    def predicted(self, fold: int, number: int) -> NDArray[np.float64]:
+        """Predict the images that a fold leaves out, for one set: shape (image left out, row, site)."""
+        x, ones, folds, means, _ = self.training
+        rotations, loadings = self.rotations[fold, number], self.site_loadings[fold, number]
+        if self.plain is not None:
+            predicted: NDArray[np.float64] = np.matmul(self.plain[folds[fold]], rotations.T @ loadings)
+            return predicted
+        scores = np.matmul(x[folds[fold]], rotations.T) - ones[:, None] * np.einsum("ac,c->a", rotations, means[fold])
+        predicted = np.matmul(scores, loadings) + ones[:, None] * self.base[fold, number]
+        return predicted
 
-    def predict(self, image: int, folds: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Of one image by some folds, shape (set, fold, row, site), in the units of the maps."""
-        some = self._replace(
-            rotations=self.rotations[folds],
-            site_loadings=self.site_loadings[folds],
-            training=self.training.of(folds),
-            base=self.base[folds],
+    def coefficients(self, number: int) -> NDArray[np.float64]:
+        """Give the weights of features that are not centred for one set, shape (fold, channel, site)."""
+        weights: NDArray[np.float64] = np.matmul(
+            self.rotations[:, number].swapaxes(1, 2), self.site_loadings[:, number]
         )
-        return some._predicted(self.training.x[[image]])
+        return weights
 
-    def _predicted(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """From centred features, shape (fold, row, channel) or (1, row, channel)."""
-        folds, sets, components, channels = self.rotations.shape
-        ones = self.training.ones
-        scores = np.matmul(x, self.rotations.reshape(folds, sets * components, channels).transpose(0, 2, 1))
-        scores = scores.reshape(folds, -1, sets, components).swapaxes(1, 2)
-        scores = scores - ones[:, None] * np.einsum("isac,ic->isa", self.rotations, self.training.means)[:, :, None]
-        predicted: NDArray[np.float64] = np.matmul(scores, self.site_loadings) + ones[:, None] * self.base[:, :, None]
-        return predicted.swapaxes(0, 1)
-
-    def coefficients(self) -> NDArray[np.float64]:
-        """Of features that are not centred, without the intercept: shape (set, fold, channel, site)."""
-        each: NDArray[np.float64] = np.matmul(self.rotations.swapaxes(2, 3), self.site_loadings)
-        return each.swapaxes(0, 1)
+    def select(self, folds: NDArray[np.int64]) -> "PLSFolds":
+        """Keep some of the folds."""
+        shared = self.training
+        return PLSFolds(
+            self.rotations[folds],
+            self.site_loadings[folds],
+            self.components[:, folds],
+            self.iterations[:, folds],
+            Training(shared.x, shared.ones, shared.folds[folds], shared.means[folds], shared.sizes[folds]),
+            self.base[folds],
+            self.plain,
+        )
 
 
 def exact_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -124,15 +129,14 @@ def _step(grams: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[NDA
     return image, size
 
 
-def fit_folds(
+def fit_pls(
     rows: Rows,
+    folds: NDArray[np.bool_],
     varying: NDArray[np.bool_],
-    components: int,
+    options: Options,
     direction: Direction = exact_direction,
-    progress: Steps = uncounted,
-    left_out: NDArray[np.bool_] | None = None,
-) -> Folds:
-    """Fit PLS once for every left-out image and set, on all other images.
+) -> PLSFolds:
+    """Fit PLS once for every fold and set, on the images that the fold does not leave out.
 
     Equal to one scikit-learn ``PLSRegression(components, scale=False, tol=1e-28, max_iter=200_000)`` per fold, to
     rounding. A fold stops when the products of maps and features are exhausted, or when a component's scores are no
@@ -141,30 +145,27 @@ def fit_folds(
     Parameters
     ----------
     rows : Rows
+    folds : array of bool, shape (fold, image)
+        Images that each fold leaves out.
     varying : array, shape (set, fold, site)
         Does this site vary on the images that remain?
-    components : int
+    options : Options
+        ``progress`` is told (components done, components in all).
     direction : callable
-        Solves the inner problem: Gram matrices (fold, site, site) to weights of the sites (fold, site).
-    progress : callable
-        Told (components done, components in all).
-    left_out : array of bool, shape (fold, image), optional
-        Images that each fold leaves out; by default each image in turn.
+        Solves the inner problem: Gram matrices (model, site, site) to weights of the sites (model, site).
     """
-    images, positions, channels = rows.field.shape
+    positions, channels = rows.field.shape[1:]
     sets, sites = rows.maps.shape[0], rows.maps.shape[-1]
-    leaves = np.eye(images, dtype=bool) if left_out is None else left_out
-    number_of_folds = len(leaves)
-    folds = number_of_folds * sets  # fold f * sets + set leaves the images of f out of that set
-    components = min(components, channels, int((~leaves).sum(axis=1).min()) * positions)
-    training, products, base, rounding = _begin(rows, varying, leaves)
-    covariances = _covariances(training) if _pays(training.x, number_of_folds, sets, components) else None
+    models = len(folds) * sets  # model f * sets + set leaves the images of fold f out of that set
+    components = min(options.components, channels, int((~folds).sum(axis=1).min()) * positions)
+    training, products, base, rounding = _begin(rows, varying, folds)
+    covariances = _covariances(training) if _pays(training.x, len(folds), sets, components) else None
 
-    rotations = np.zeros((folds, components, channels))
-    loadings = np.zeros((folds, components, channels))
-    site_loadings = np.zeros((folds, components, sites))
-    used, steps = np.zeros(folds, np.int64), np.zeros((folds, components), np.int64)
-    live, largest = np.ones(folds, bool), np.zeros(folds)
+    rotations = np.zeros((models, components, channels))
+    loadings = np.zeros((models, components, channels))
+    site_loadings = np.zeros((models, components, sites))
+    used, steps = np.zeros(models, np.int64), np.zeros((models, components), np.int64)
+    live, largest = np.ones(models, bool), np.zeros(models)
     grams, formed = _grams(products)
     rounding = np.maximum(rounding, EXHAUSTED**2 * formed)
     for number in range(components):
@@ -175,16 +176,16 @@ def fit_folds(
         live &= size > rounding
         if not live.any():
             break
-        weights = np.zeros((folds, sites))
+        weights = np.zeros((models, sites))
         weights[live], steps[live, number] = direction(grams[live])
-        w = np.matmul(weights[:, None], products)[:, 0]  # (fold, channel)
+        w = np.matmul(weights[:, None], products)[:, 0]  # (model, channel)
         length = np.maximum(np.linalg.norm(w, axis=1, keepdims=True), np.finfo(float).tiny)
         w /= length
         for _ in range(2):  # twice, or rounding grows with every component where channels differ much in size
-            along = np.matmul(loadings[:, :number], w[..., None])[..., 0]  # (fold, component)
+            along = np.matmul(loadings[:, :number], w[..., None])[..., 0]  # (model, component)
             w -= np.matmul(along[:, None], rotations[:, :number])[:, 0]
         if covariances is not None:
-            moments = np.matmul(w.reshape(-1, sets, channels), covariances).reshape(folds, channels)
+            moments = np.matmul(w.reshape(-1, sets, channels), covariances).reshape(models, channels)
             variance = np.einsum("fc,fc->f", moments, w)
             if (variance[live] < ILL_CONDITIONED * np.maximum(largest, variance)[live]).any():
                 covariances = None
@@ -197,12 +198,18 @@ def fit_folds(
         site_loadings[:, number] = np.matmul(grams, weights[..., None])[..., 0] / length * share
         used += live
         _deflate(products, grams, site_loadings[:, number], moments)
-        progress(number + 1, components)
+        options.progress(number + 1, components)
 
-    rotations = rotations.reshape(number_of_folds, sets, components, channels)
-    site_loadings = site_loadings.reshape(number_of_folds, sets, components, sites)
-    counted = steps.reshape(number_of_folds, sets, components).swapaxes(0, 1)
-    return Folds(rotations, site_loadings, used.reshape(number_of_folds, sets).T, counted, training, base)
+    by_fold = (len(folds), sets, components)
+    return PLSFolds(
+        rotations.reshape(*by_fold, channels),
+        site_loadings.reshape(*by_fold, sites),
+        used.reshape(len(folds), sets).T,
+        steps.reshape(by_fold).swapaxes(0, 1),
+        training,
+        base,
+        None if options.intercept else rows.field,
+    )
 
 
 class Training(NamedTuple):
@@ -210,45 +217,39 @@ class Training(NamedTuple):
 
     x: NDArray[np.float64]  # (image, row, channel)
     ones: NDArray[np.float64]  # (row,)
-    leaves: NDArray[np.bool_]  # (fold, image)
+    folds: NDArray[np.bool_]  # (fold, image), True where it is left out
     means: NDArray[np.float64]  # (fold, channel), over the images that remain
     sizes: NDArray[np.float64]  # (fold,), how many positions there are to train on
 
-    def of(self, folds: NDArray[np.int64]) -> "Training":
-        """The same for some of the folds."""
-        return Training(self.x, self.ones, self.leaves[folds], self.means[folds], self.sizes[folds])
-
 
 def _begin(
-    rows: Rows, varying: NDArray[np.bool_], leaves: NDArray[np.bool_]
+    rows: Rows, varying: NDArray[np.bool_], folds: NDArray[np.bool_]
 ) -> tuple[Training, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Centre everything, and multiply maps with features.
 
     Returns
     -------
     Training
-    products : array, shape (fold, site, channel)
+    products : array, shape (model, site, channel)
         Of maps and features of the images that are not left out, both centred on these.
     base : array, shape (fold, set, site)
         Mean of the maps over the images that are not left out.
-    rounding : array, shape (fold,)
+    rounding : array, shape (model,)
         Sum of squares of the products that rounding alone could give.
     """
-    (sets, images, positions, sites), channels = rows.maps.shape, rows.field.shape[-1]
-    folds = len(leaves)
-    sizes = float(rows.ones @ rows.ones) * (~leaves).sum(axis=1)
+    sets, images, positions, sites = rows.maps.shape
+    sizes = float(rows.ones @ rows.ones) * (~folds).sum(axis=1)
     (x,), _, spread_x = centred(rows.field[None], rows.ones)
     y, mean_y, spread_y = centred(rows.maps, rows.ones)
-    means_x = sum_of_rest(rows.ones @ x, leaves) / sizes[:, None]  # (fold, channel)
-    means_y = sum_of_rest((rows.ones @ y).swapaxes(0, 1), leaves) / sizes[:, None, None]  # (fold, set, site)
-    own = y.transpose(1, 0, 3, 2).reshape(images, sets * sites, positions)
-    products = sum_of_rest(np.matmul(own, x), leaves)  # (fold, set * site, channel)
-    for fold in range(folds):
-        products[fold] -= sizes[fold] * np.outer(means_y[fold], means_x[fold])
-    products = products.reshape(folds * sets, sites, channels)
-    products *= varying.swapaxes(0, 1).reshape(folds * sets, sites, 1)
-    rounding = EXHAUSTED**2 * spread_x.sum() * np.tile(spread_y.sum(axis=1), folds)
-    return Training(x, rows.ones, leaves, means_x, sizes), products, mean_y + means_y, rounding
+    means_x = sum_of_rest(rows.ones @ x, folds) / sizes[:, None]  # (fold, channel)
+    means_y = sum_of_rest((rows.ones @ y).swapaxes(0, 1), folds) / sizes[:, None, None]  # (fold, set, site)
+    products = products_of_rest(y.transpose(1, 2, 0, 3).reshape(images, positions, sets * sites), x, folds)
+    for product, size, mean_y_kept, mean_x in zip(products, sizes, means_y, means_x, strict=True):
+        product -= size * np.outer(mean_y_kept, mean_x)
+    products = products.reshape(len(folds) * sets, sites, -1)
+    products *= varying.swapaxes(0, 1).reshape(len(products), sites, 1)
+    rounding = EXHAUSTED**2 * spread_x.sum() * np.tile(spread_y.sum(axis=1), len(folds))
+    return Training(x, rows.ones, folds, means_x, sizes), products, mean_y + means_y, rounding
 
 
 def _grams(products: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -277,7 +278,7 @@ def _pays(x: NDArray[np.float64], covariances: int, sets: int, components: int) 
     """Is it less work to form the channels' covariance for every fold than to pass over the rows every component?
 
     Counted in operations of thin products; large products take half as long, and reading a number as long as ten.
-    It never takes more than four times the memory of the features.
+    It takes no more than four times the memory of the features, and, while folds are summed, as much again for groups.
     """
     images, rows, channels = x.shape
     folds = covariances * sets
@@ -293,30 +294,29 @@ def _padded(folds: int) -> int:
 
 def _covariances(training: Training) -> NDArray[np.float64]:
     """Sums of squares and products of the channels over the images that remain, shape (fold, channel, channel)."""
-    x, _, leaves, means, sizes = training
-    covariances = sum_of_rest(np.matmul(x.transpose(0, 2, 1), x), leaves)
-    for fold in range(len(leaves)):
-        covariances[fold] -= sizes[fold] * np.outer(means[fold], means[fold])
+    covariances = products_of_rest(training.x, training.x, training.folds)
+    for covariance, size, mean in zip(covariances, training.sizes, training.means, strict=True):
+        covariance -= size * np.outer(mean, mean)
     return covariances
 
 
 def _moments(training: Training, w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Products of features and each fold's scores (fold, channel), and the scores' sums of squares (fold,).
+    """Products of features and each model's scores (model, channel), and the scores' sums of squares (model,).
 
     One pass over the rows; the folds' directions are padded to a number of columns that matrix products like.
     """
-    x, ones, leaves, means, _ = training
-    folds, images = len(w), len(x)
-    sets = folds // len(leaves)
-    directions = np.zeros((_padded(folds), w.shape[1]))
-    directions[:folds] = w
-    offset = np.einsum("isc,ic->is", w.reshape(-1, sets, w.shape[1]), means).reshape(folds)
-    absent = np.repeat(leaves, sets, axis=0)
+    x, ones, folds, means, _ = training
+    models, images = len(w), len(x)
+    sets = models // len(folds)
+    directions = np.zeros((_padded(models), w.shape[1]))
+    directions[:models] = w
+    offset = np.einsum("isc,ic->is", w.reshape(-1, sets, w.shape[1]), means).reshape(models)
+    absent = np.repeat(folds, sets, axis=0)
     moments, variance = np.zeros_like(directions), np.zeros(len(directions))
     for image in range(images):
-        scores = x[image] @ directions.T  # (row, fold)
-        scores[:, :folds] -= ones[:, None] * offset
-        scores[:, :folds][:, absent[:, image]] = 0
+        scores = x[image] @ directions.T  # (row, model)
+        scores[:, :models] -= ones[:, None] * offset
+        scores[:, :models][:, absent[:, image]] = 0
         moments += scores.T @ x[image]
         variance += np.einsum("rf,rf->f", scores, scores)
-    return moments[:folds], variance[:folds]
+    return moments[:models], variance[:models]

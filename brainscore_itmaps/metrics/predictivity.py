@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.correlation import MEASURES
 from brainscore_itmaps.metrics.rows import real_array
+from brainscore_itmaps.protocol import OURS, Protocol, protocol_named
 
 REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {"median": np.nanmedian, "mean": np.nanmean}
 WHOLE_REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {
@@ -41,7 +42,12 @@ class Predictivity:
 
 
 def neural_predictivity(
-    predicted: ArrayLike, maps: ArrayLike, measure: str = "pearson", reducer: str = "median"
+    predicted: ArrayLike,
+    maps: ArrayLike,
+    measure: str = "pearson",
+    reducer: str = "median",
+    *,
+    protocol: str | Protocol = "ours",
 ) -> Predictivity:
     """Compare predicted with recorded maps: over positions, then sites, then images.
 
@@ -55,6 +61,8 @@ def neural_predictivity(
         Over the positions of one map.
     reducer : "median" or "mean"
         Over sites.
+    protocol : "ours", "published" or Protocol
+        See :func:`over_sites`.
 
     Raises
     ------
@@ -67,28 +75,32 @@ def neural_predictivity(
         raise UsageError(f"There is no measure named {measure!r}.", nearest(str(measure), MEASURES))
     predicted, maps = alike(predicted, maps)
     site_r = MEASURES[measure](predicted, maps)
-    image_r = over_sites(site_r, reducer)
+    image_r = over_sites(site_r, reducer, protocol_named(protocol))
     return Predictivity(float(image_r.mean()), image_r, site_r, int(np.isnan(site_r).sum()))
 
 
-def over_sites(site_values: NDArray[np.float64], reducer: str = "median") -> NDArray[np.float64]:
-    """One value an image, from one an image and site.
+def over_sites(
+    site_values: NDArray[np.float64], reducer: str = "median", protocol: Protocol = OURS
+) -> NDArray[np.float64]:
+    """Reduce one value an image and site to one an image.
 
     Parameters
     ----------
     site_values : array, shape (image, site)
-        Undefined sites (NaN) are left out of their image.
+        NaN where it is undefined.
     reducer : "median" or "mean"
+    protocol : Protocol
+        Its ``reduce_sites``: over the sites that are defined, or over all.
 
     Returns
     -------
     array, shape (image,)
-        NaN for an image on which every site is undefined.
+        NaN for an image on which every site is undefined; of all sites, where one of them is.
     """
     if reducer not in REDUCERS:
         raise UsageError(f"There is no reducer named {reducer!r}.", nearest(str(reducer), REDUCERS))
     missing = np.isnan(site_values)
-    if not missing.any():
+    if protocol.reduce_sites == "all" or not missing.any():
         return WHOLE_REDUCERS[reducer](site_values, axis=1)
     defined = ~missing.all(axis=1)
     result = np.full(len(site_values), np.nan)

@@ -1,173 +1,211 @@
-"""Ridge regression over left-out images, in closed form: the rows of an image are taken out of one fit of all.
+"""Ridge regression over folds of images, in closed form: the rows of images are taken out of one fit of all.
 
 A ridge regression with an unpenalised intercept is a linear smoother: fitted maps are H maps. What it would have
 predicted for rows that were left out follows from the block of H that belongs to them, without another fit:
 maps - (I - H_block)^-1 (maps - H maps).
 """
 
-from itertools import combinations
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.rows import EPS, Rows, centred, real_array
+from brainscore_itmaps.errors import ArrayError, UsageError
+from brainscore_itmaps.metrics.rows import EPS, Options, Rows, centred, real_array
 from brainscore_itmaps.progress import Steps, uncounted
 
-PENALTY = 1.0
 RELATIVE_PENALTIES = np.logspace(-4, 4, 9)
 
 
-def ridge(rows: Rows, penalty: float = PENALTY, progress: Steps = uncounted) -> NDArray[np.float64]:
-    """Predict every image from a ridge regression on all others.
+class RidgeFolds(NamedTuple):
+    """Ridge regressions, one for each fold and set.
+
+    Attributes
+    ----------
+    left_out : tuple of arrays, shape (set, image left out, row, site)
+        Predictions of each fold.
+    components : array, shape (set, fold)
+        Channels: all are used.
+    penalty : array, shape (set, fold)
+    """
+
+    left_out: tuple[NDArray[np.float64], ...]
+    components: NDArray[np.int64]
+    penalty: NDArray[np.float64]
+
+    def predicted(self, fold: int, number: int) -> NDArray[np.float64]:
+        """Predict the images that a fold leaves out, for one set: shape (image left out, row, site)."""
+        predicted: NDArray[np.float64] = self.left_out[fold][number]
+        return predicted
+
+    def coefficients(self, number: int) -> NoReturn:
+        """Refuse: a smoother has no weights of the features.
+
+        Raises
+        ------
+        UsageError
+        """
+        raise UsageError("Ridge regressions keep no coefficients.", "Fit by pls or nipals.")
+
+    def select(self, folds: NDArray[np.int64]) -> "RidgeFolds":
+        """Keep some of the folds."""
+        return RidgeFolds(
+            tuple(self.left_out[fold] for fold in folds), self.components[:, folds], self.penalty[:, folds]
+        )
+
+
+def ridge(rows: Rows, folds: NDArray[np.bool_], varying: NDArray[np.bool_], options: Options) -> RidgeFolds:
+    """Predict the images that each fold leaves out from a ridge regression on all others.
 
     Equal to scikit-learn's ``Ridge(alpha=penalty)`` per fold, to rounding.
 
     Parameters
     ----------
     rows : Rows
-    penalty : float
-        Added to the sums of squares of the centred channels, as scikit-learn's ``alpha``.
-    progress : callable
-        Told (images done, images in all).
-
-    Returns
-    -------
-    array, shape (set, image, row, site)
+    folds : array of bool, shape (fold, image)
+        Images that each fold leaves out.
+    varying : array, shape (set, fold, site)
+        Not needed.
+    options : Options
+        ``penalty`` is added to the sums of squares of the centred channels, as scikit-learn's ``alpha``; ``progress``
+        is told (folds done, folds in all).
 
     Raises
     ------
     ArrayError
         When the penalty is not above 0.
     """
-    _refuse_penalties([penalty])
-    x, y, ones, means = _problem(rows)
-    smoother = _Smoother(ones, *_principal(x), penalty)
-    residual = smoother.residual(y)
-    left_out = np.empty_like(y)
-    for image in range(len(x)):
-        left_out[image] = y[image] - smoother.left_out((image,), residual)[0]
-        progress(image + 1, len(x))
-    return _unstacked(left_out, means, ones)
+    _refuse_penalties([options.penalty])
+    penalties = np.full((len(folds), len(rows.maps)), options.penalty, np.float64)
+    return _predict(_Problem.of(rows), folds, penalties, options.progress)
 
 
-def ridge_cv(
-    rows: Rows, penalties: ArrayLike | None = None, progress: Steps = uncounted
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def ridge_cv(rows: Rows, folds: NDArray[np.bool_], varying: NDArray[np.bool_], options: Options) -> RidgeFolds:
     """As :func:`ridge`, each fold's penalty chosen on its own training images.
 
     The penalty is the one whose squared error, summed over sites, is smallest when each training image in turn is left
-    out as well: two images are taken out of the fit of all, and the left-out one's maps are never looked at.
+    out as well: it is taken out of the fit of all together with the fold's images, whose maps are never looked at.
 
     Parameters
     ----------
-    rows : Rows
-    penalties : array, optional
-        To choose from; by default 1e-4 to 1e4 times the mean sum of squares of a centred channel (of all images: the
-        features of a left-out image, never its maps, have a say in what there is to choose from).
-    progress : callable
-        Told (steps done, steps in all).
+    rows, folds, varying
+        As of :func:`ridge`.
+    options : Options
+        ``penalties`` to choose from; by default 1e-4 to 1e4 times the mean sum of squares of a centred channel (of all
+        images: the features of a left-out image, never its maps, have a say in what there is to choose from).
+        ``progress`` is told (penalties done, penalties in all).
 
-    Returns
-    -------
-    predicted : array, shape (set, image, row, site)
-    penalties : array, shape (set, image)
+    Raises
+    ------
+    ArrayError
+        When a penalty is not above 0.
     """
-    x, y, ones, means = _problem(rows)
-    images, positions, channels = x.shape
+    problem, penalties = _Problem.of(rows), options.penalties
     if penalties is None:
-        mean_square = np.einsum("irc,irc->", x, x) / channels
+        mean_square = np.einsum("irc,irc->", problem.x, problem.x) / problem.x.shape[-1]
         penalties = RELATIVE_PENALTIES * (mean_square or 1)
     _refuse_penalties(penalties)
     candidates = np.asarray(penalties, dtype=np.float64)
-    basis, squares = _principal(x)
-    errors = np.zeros((len(candidates), images, len(rows.maps)))
-    predictions = np.empty((len(candidates), *y.shape))
-    pairs = list(combinations(range(images), 2))
+    inner: dict[tuple[int, ...], list[tuple[int, int]]] = {}  # images left out at once: for which folds, to test which
+    for fold, left_out in enumerate(folds):
+        for image in np.flatnonzero(~left_out):
+            together = tuple(np.union1d(np.flatnonzero(left_out), image).tolist())
+            inner.setdefault(together, []).append((fold, together.index(image)))
+    errors = np.zeros((len(candidates), len(folds), len(rows.maps)))
     for number, penalty in enumerate(candidates):
-        smoother = _Smoother(ones, basis, squares, penalty)
-        residual = smoother.residual(y)
-        for image in range(images):
-            predictions[number, image] = y[image] - smoother.left_out((image,), residual)[0]
-        for first, second in pairs:
-            error = smoother.left_out((first, second), residual)
-            by_set = (error**2).reshape(2, positions, len(rows.maps), -1).sum(axis=(1, 3))  # (image of the pair, set)
-            errors[number, first] += by_set[1]
-            errors[number, second] += by_set[0]
-        progress(number + 1, len(candidates))
-    best = errors.argmin(axis=0)  # (image, set)
-    predicted = np.empty_like(rows.maps)
-    for number in range(len(candidates)):
-        chosen = (best == number).T  # (set, image)
-        predicted[chosen] = _unstacked(predictions[number], means, ones)[chosen]
-    return predicted, candidates[best].T
+        smoother = _Smoother(problem, penalty)
+        for images, tested in inner.items():
+            squared = smoother.left_out(images) ** 2
+            by_set = squared.reshape(len(images), squared.shape[1], len(rows.maps), -1).sum(axis=(1, 3))  # (image, set)
+            for fold, place in tested:
+                errors[number, fold] += by_set[place]
+        options.progress(number + 1, len(candidates))
+    return _predict(problem, folds, candidates[errors.argmin(axis=0)], uncounted)
+
+
+class _Problem(NamedTuple):
+    """Everything centred, in the basis of the principal directions of the features' rows."""
+
+    x: NDArray[np.float64]  # (image, row, channel)
+    y: NDArray[np.float64]  # (image, row, set * site)
+    ones: NDArray[np.float64]  # (row,)
+    means: NDArray[np.float64]  # of the maps, (set, site)
+    basis: NDArray[np.float64]  # (image, row, direction)
+    squares: NDArray[np.float64]  # (direction,)
+
+    @classmethod
+    def of(cls, rows: Rows) -> "_Problem":
+        y, means, _ = centred(rows.maps, rows.ones)
+        images, positions = y.shape[1:3]
+        x = centred(rows.field[None], rows.ones)[0][0]
+        return cls(x, y.transpose(1, 2, 0, 3).reshape(images, positions, -1), rows.ones, means, *_principal(x))
+
+
+def _predict(
+    problem: _Problem, folds: NDArray[np.bool_], penalties: NDArray[np.float64], progress: Steps
+) -> RidgeFolds:
+    """Predict what each fold leaves out, with a penalty for each fold and set (fold, set)."""
+    means = problem.means
+    left_out = [np.empty((len(means), fold.sum(), problem.y.shape[1], means.shape[1])) for fold in folds]
+    for penalty in np.unique(penalties):
+        smoother = _Smoother(problem, penalty)
+        for number in np.flatnonzero((penalties == penalty).any(axis=1)):
+            images = np.flatnonzero(folds[number])
+            predicted = problem.y[images] - smoother.left_out(tuple(images))
+            by_set = predicted.reshape(*predicted.shape[:2], *means.shape).transpose(2, 0, 1, 3)
+            chosen = penalties[number] == penalty
+            left_out[number][chosen] = (by_set + problem.ones[:, None] * means[:, None, None])[chosen]
+            progress(int(number) + 1, len(folds))
+    channels = np.full(penalties.T.shape, problem.x.shape[-1])
+    return RidgeFolds(tuple(left_out), channels, penalties.T)
 
 
 class _Smoother:
-    """The matrix I - H of a ridge regression, a block at a time, in the basis of the principal directions."""
+    """The matrix I - H of a ridge regression, a block at a time, and the residual of the fit on all images."""
 
-    def __init__(
-        self, ones: NDArray[np.float64], basis: NDArray[np.float64], squares: NDArray[np.float64], penalty: float
-    ) -> None:
-        self.basis = basis  # (image, row, direction)
+    def __init__(self, problem: _Problem, penalty: float) -> None:
+        basis, squares, ones = problem.basis, problem.squares, problem.ones
+        self.basis = basis
         self.complete = len(squares) == basis.shape[0] * basis.shape[1]
         if self.complete:  # the directions span all rows: what the penalty leaves of each, not a small difference
             self.weights = penalty / (squares + penalty)
         else:
             self.weights = -squares / (squares + penalty)
-        self.intercept = np.outer(ones, ones) / (len(basis) * (ones @ ones))
-        self.few = not self.complete and 2 * (len(squares) + 1) < basis.shape[1]
-        if self.few:  # the block of an image has a low rank, and its inverse comes from one of that size
-            constant = np.broadcast_to(ones / np.sqrt(len(basis) * (ones @ ones)), basis.shape[:2])
-            self.factor = np.concatenate([basis * np.sqrt(-self.weights), constant[..., None]], axis=-1)
-            self.grams = np.matmul(self.factor.transpose(0, 2, 1), self.factor)  # (image, direction, direction)
-        else:
-            self.own = [self.rest(image, image) for image in range(len(basis))]
+        self.constant = ones / np.sqrt(len(basis) * (ones @ ones))
+        along = np.tensordot(basis, problem.y, axes=([0, 1], [0, 1]))  # (direction, column)
+        self.residual = basis @ (self.weights[:, None] * along)  # y is centred, so the intercept fits nothing
+        if not self.complete:
+            self.residual = problem.y + self.residual
+        self.blocks: dict[int, NDArray[np.float64]] = {}
 
-    def left_out(self, images: tuple[int, ...], residual: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Errors at the rows of one image or two, (image, row, column), of the regression that never saw them."""
-        own = [residual[image] for image in images]
-        if self.few:
-            along = sum(self.factor[image].T @ residual[image] for image in images)
-            inner = np.eye(self.grams.shape[1]) - sum(self.grams[image] for image in images)
-            shift = np.linalg.solve(inner, along)
-            return np.stack([rest + self.factor[image] @ shift for image, rest in zip(images, own, strict=True)])
-        block = self.own[images[0]]
-        if len(images) == 2:
-            across = self.rest(*images)
-            block = np.block([[block, across], [across.T, self.own[images[1]]]])
-        return np.linalg.solve(block, np.concatenate(own)).reshape(len(images), *own[0].shape)
+    def left_out(self, images: tuple[int, ...]) -> NDArray[np.float64]:
+        """Errors at the rows of some images, (image, row, column), of the regression that never saw them."""
+        residual: NDArray[np.float64] = self.residual[list(images)]
+        basis = self.basis[list(images)]
+        flat = residual.reshape(-1, residual.shape[-1])
+        if not self.complete and 2 * (len(self.weights) + 1) < len(flat):  # the block has a low rank:
+            constant = np.broadcast_to(self.constant, basis.shape[:2])[..., None]
+            factor = np.concatenate([basis * np.sqrt(-self.weights), constant], axis=-1).reshape(len(flat), -1)
+            shift = np.linalg.solve(np.eye(factor.shape[1]) - factor.T @ factor, factor.T @ flat)
+            residual += (factor @ shift).reshape(residual.shape)
+            return residual
+        block = np.empty((*basis.shape[:2], *basis.shape[:2]))
+        for place, image in enumerate(images):
+            block[place, :, place] = self.own(image)
+            for before in range(place):
+                across = self.rest(images[before], image)
+                block[before, :, place], block[place, :, before] = across, across.T
+        return np.linalg.solve(block.reshape(len(flat), len(flat)), flat).reshape(residual.shape)
 
     def rest(self, first: int, second: int) -> NDArray[np.float64]:
-        block: NDArray[np.float64] = (self.basis[first] * self.weights) @ self.basis[second].T - self.intercept
-        if first == second and not self.complete:
-            block[np.diag_indices_from(block)] += 1
+        block: NDArray[np.float64] = (self.basis[first] * self.weights) @ self.basis[second].T
+        block -= np.outer(self.constant, self.constant)
         return block
 
-    def residual(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of the fit on all images; ``y`` (image, row, column) is centred, so the intercept fits nothing."""
-        along = np.tensordot(self.basis, y, axes=([0, 1], [0, 1]))  # (direction, column)
-        rest: NDArray[np.float64] = self.basis @ (self.weights[:, None] * along)
-        return rest if self.complete else y + rest
-
-
-def _problem(
-    rows: Rows,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Centred features (image, row, channel), maps, sets side by side (image, row, set * site), ones, maps' means."""
-    y, means, _ = centred(rows.maps, rows.ones)
-    images, positions = y.shape[1:3]
-    x = centred(rows.field[None], rows.ones)[0][0]
-    return x, y.transpose(1, 2, 0, 3).reshape(images, positions, -1), rows.ones, means
-
-
-def _unstacked(
-    left_out: NDArray[np.float64], means: NDArray[np.float64], ones: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Sets apart again (set, image, row, site), means (set, site) added."""
-    images, positions, _ = left_out.shape
-    by_set = left_out.reshape(images, positions, *means.shape).transpose(2, 0, 1, 3)
-    return by_set + ones[:, None] * means[:, None, None]
+    def own(self, image: int) -> NDArray[np.float64]:
+        if image not in self.blocks:
+            self.blocks[image] = self.rest(image, image) + np.eye(len(self.constant)) * (not self.complete)
+        return self.blocks[image]
 
 
 def _principal(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

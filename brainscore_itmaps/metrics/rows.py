@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brainscore_itmaps.errors import ArrayError, one_line
+from brainscore_itmaps.progress import Steps, uncounted
 
 EPS = np.finfo(np.float64).eps
 EXHAUSTED = 64 * EPS  # of what something was made of: the rest is rounding
@@ -33,8 +34,18 @@ class Rows(NamedTuple):
     basis: NDArray[np.float64] | None
 
     def to_positions(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Turn predictions of rows (set, image, row, site) into predictions of positions."""
+        """Turn predictions of rows (..., row, site) into predictions of positions (..., position, site)."""
         return predicted if self.basis is None else np.matmul(self.basis, predicted)
+
+
+class Options(NamedTuple):
+    """What solvers are told, as in :func:`~brainscore_itmaps.metrics.folds.fit_folds`."""
+
+    components: int
+    penalty: float = 1.0
+    penalties: ArrayLike | None = None
+    intercept: bool = True
+    progress: Steps = uncounted
 
 
 def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
@@ -105,22 +116,48 @@ def sum_of_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return others
 
 
-def sum_of_rest(values: NDArray[np.float64], left_out: NDArray[np.bool_]) -> NDArray[np.float64]:
+def sum_of_rest(values: NDArray[np.float64], folds: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Sum over the entries of the first axis that each fold keeps, without subtracting anything from the whole.
 
     Parameters
     ----------
     values : array, shape (image, ...)
-    left_out : array of bool, shape (fold, image)
+    folds : array of bool, shape (fold, image)
 
     Returns
     -------
     array, shape (fold, ...)
     """
-    if len(left_out) == len(values) and np.array_equal(left_out, np.eye(len(values), dtype=bool)):
+    if len(folds) == len(values) and np.array_equal(folds, np.eye(len(values), dtype=bool)):
         return sum_of_others(values)
-    kept: NDArray[np.float64] = (~left_out).astype(np.float64)
-    return (kept @ values.reshape(len(values), -1)).reshape(len(left_out), *values.shape[1:])
+    kept: NDArray[np.float64] = (~folds).astype(np.float64)
+    return (kept @ values.reshape(len(values), -1)).reshape(len(folds), *values.shape[1:])
+
+
+def products_of_rest(
+    left: NDArray[np.float64], right: NDArray[np.float64], folds: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Multiply columns with columns over the rows of the images that each fold keeps.
+
+    Images that the same folds leave out are a group, and multiplied together: there are as many products as groups.
+
+    Parameters
+    ----------
+    left, right : array, shape (image, row, column)
+    folds : array of bool, shape (fold, image)
+
+    Returns
+    -------
+    array, shape (fold, left's column, right's column)
+    """
+    _, first, group = np.unique(folds, axis=1, return_index=True, return_inverse=True)
+    groups = [np.flatnonzero(group.ravel() == group.ravel()[image]) for image in np.sort(first)]
+    products = np.empty((len(groups), left.shape[-1], right.shape[-1]))
+    for product, images in zip(products, groups, strict=True):
+        one = left[images].reshape(-1, left.shape[-1])
+        other = one if left is right else right[images].reshape(-1, right.shape[-1])
+        np.matmul(one.T, other, out=product)
+    return sum_of_rest(products, folds[:, np.sort(first)])
 
 
 def centred(

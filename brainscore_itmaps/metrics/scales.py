@@ -1,10 +1,12 @@
 """Maps at coarser scales."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 
-def coarsened(maps: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
+def coarsened(maps: NDArray[np.float64], scale: int) -> NDArray[np.floating[Any]]:
     """Average maps over areas: ``size // scale`` equal tiles along each axis; positions on a border count in part.
 
     Parameters
@@ -20,11 +22,13 @@ def coarsened(maps: NDArray[np.float64], scale: int) -> NDArray[np.float64]:
     if scale == 1:
         return maps
     down, across = (_areas(size, size // scale) for size in maps.shape[1:3])
-    averaged: NDArray[np.float64] = np.einsum("ay,iyxs,bx->iabs", down, maps, across, optimize=True)
+    averaged: NDArray[np.float64] = np.einsum(
+        "ay,iyxs,bx->iabs", down, maps.astype(np.float64, copy=False), across, optimize=True
+    )
     return averaged
 
 
-def published_coarsened(maps: NDArray[np.float64], scale: int) -> NDArray[np.float32]:
+def published_coarsened(maps: NDArray[np.float64], scale: int) -> NDArray[np.floating[Any]]:
     """Shrink maps as the published code does: two-by-two interpolation in single precision, without antialiasing.
 
     Of 17 positions it reads 8 and drops the rest. TensorFlow's ``tf.image.resize`` in its default mode.
@@ -39,6 +43,9 @@ def published_coarsened(maps: NDArray[np.float64], scale: int) -> NDArray[np.flo
         first, second = values.take(low, axis), values.take(high, axis)
         values = first + (second - first) * share
     return values
+
+
+COARSENERS = {"tiles": coarsened, "bilinear": published_coarsened}
 
 
 def half_pixel(size: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:

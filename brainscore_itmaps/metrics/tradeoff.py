@@ -14,6 +14,8 @@ from brainscore_itmaps.metrics.inference import UNDEFINED, Interval, expansion, 
 
 FEWEST = 5
 FEWEST_RANKED = 3
+STRAIGHT = 1e-9
+"""Share of the range of the scores below which an edge that bends over the range of accuracies counts as straight."""
 
 
 class ChangePoint(NamedTuple):
@@ -138,21 +140,19 @@ def scores_over_images(
     return drawn
 
 
-def most_accurate(accuracy: NDArray[np.float64], share: float = 0.5) -> NDArray[np.int64]:
-    """Networks whose accuracy is at or above a quantile of all accuracies.
+def most_accurate(accuracy: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Find the networks whose accuracy is at or above the median.
 
     Parameters
     ----------
     accuracy : array, shape (network,)
-    share : float
-        Of the networks that are to be kept; of equal accuracies all or none.
 
     Returns
     -------
     array of int
-        Their places.
+        Their places; of equal accuracies all or none.
     """
-    return np.flatnonzero(accuracy >= np.quantile(accuracy, 1 - share))
+    return np.flatnonzero(accuracy >= np.quantile(accuracy, 0.5))
 
 
 def rank_correlation(
@@ -322,16 +322,20 @@ def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]
 
 
 def _quantile_parabola(x: NDArray[np.float64], y: NDArray[np.float64], quantile: float) -> NDArray[np.float64]:
-    """Quantile regression as a linear programme (Koenker & Bassett 1978)."""
+    """Fit a parabola by quantile regression: the multipliers of the dual linear programme (Koenker & Bassett 1978).
+
+    Returns
+    -------
+    array, shape (3,)
+        Of 1, ``x`` and its square; the last is 0 where the edge is straight to rounding.
+    """
     middle, spread, height = x.mean(), np.ptp(x), np.ptp(y) or 1.0  # the solver's tolerances are absolute
-    scaled = (x - middle) / spread
-    design = np.column_stack([np.ones_like(x), scaled, scaled**2])
-    number = len(x)
-    cost = np.concatenate([np.zeros(3), np.full(number, quantile), np.full(number, 1 - quantile)])
-    residuals = np.hstack([design, np.eye(number), -np.eye(number)])
-    bounds = [(None, None)] * 3 + [(0, None)] * (2 * number)
-    a, b, c = linprog(cost, A_eq=residuals, b_eq=y / height, bounds=bounds, method="highs").x[:3] * height
-    return np.array([a - b * middle / spread + c * (middle / spread) ** 2,
+    design = np.vander((x - middle) / spread, 3, increasing=True)
+    above = (1 - quantile) * design.sum(axis=0)
+    dual = linprog((y.mean() - y) / height, A_eq=design.T, b_eq=above, bounds=(0, 1), method="highs")
+    a, b, c = -dual.eqlin.marginals * height
+    c = c if abs(c) > STRAIGHT * height else 0.0
+    return np.array([y.mean() + a - b * middle / spread + c * (middle / spread) ** 2,
                      b / spread - 2 * c * middle / spread**2, c / spread**2])  # fmt: skip
 
 

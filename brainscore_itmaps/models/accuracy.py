@@ -20,7 +20,7 @@ def timm_top1(timm_name: str, size: int | None = None) -> tuple[float, str] | tu
         Height and width of the input in pixels; by default the smallest that was measured, at which timm's
         preprocessing shows pictures.
     """
-    sizes = _table().get(timm_name, {})
+    sizes = {pixels: top1 for pixels, top1, _ in _rows().get(timm_name, [])}
     size = size or min(sizes, default=None)
     if size is None or size not in sizes:
         return None, None
@@ -33,11 +33,6 @@ def timm_parameters(timm_name: str) -> int | None:
     architecture = timm_name.split(".")[0]
     return next((round(row[2] * 1e6) for name, rows in _rows().items() if name.split(".")[0] == architecture
                  for row in rows), None)  # fmt: skip
-
-
-@cache
-def _table() -> dict[str, dict[int, float]]:
-    return {name: {size: top1 for size, top1, _ in rows} for name, rows in _rows().items()}
 
 
 @cache

@@ -38,7 +38,7 @@ def _twin(
     harmonized = HARMONIZED[f"harmonized_{name}"]
     return replace(
         harmonized,
-        identifier=f"{name}_timm_baseline",
+        identifier=harmonized.baseline,
         weights=weights,
         mean=colours[0],
         std=colours[1],
@@ -52,6 +52,7 @@ def _twin(
         options={},
         title=title,
         parameters=parameters or harmonized.parameters,
+        baseline="",
     )
 
 

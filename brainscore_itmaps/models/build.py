@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import torch
 
+from brainscore_itmaps.downloads import hubs_as_set
 from brainscore_itmaps.errors import ModelError, nearest, one_line
 
 PADDED_LIKE_KERAS = ("layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2")
@@ -61,13 +62,14 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
     Raises
     ------
     ModelError
-        When they cannot be had.
+        When they cannot be had, or are not on this machine and the settings say offline.
     """
     import timm
 
     refuse_unknown_tag(timm_name)
     try:
-        return cast(torch.nn.Module, timm.create_model(timm_name, pretrained=True))
+        with hubs_as_set():
+            return cast(torch.nn.Module, timm.create_model(timm_name, pretrained=True))
     except Exception as error:  # timm and its hub raise many kinds: no connection, no such file, no weights
         raise ModelError(
             f"The pretrained weights of timm:{timm_name} could not be had: {one_line(error)}.",

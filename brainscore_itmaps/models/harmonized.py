@@ -50,6 +50,7 @@ def _harmonized(
         options=options,
         title=f"Harmonized {shown}",
         parameters=parameters,
+        baseline=f"{name}_timm_baseline",
     )
 
 

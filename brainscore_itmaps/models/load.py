@@ -24,16 +24,19 @@ from brainscore_itmaps.models.names import (
     is_own,
     named_architecture,
     refuse_unknown_model,
-    weight_file,
+    weights_asked,
 )
 from brainscore_itmaps.models.network import Network, hash_of
 from brainscore_itmaps.models.own import Preprocessing, network_from_code, own_network, timm_preprocessing
-from brainscore_itmaps.models.preprocessing import read_preprocessing
+from brainscore_itmaps.models.preprocessing import plain_preprocessing, read_preprocessing
+from brainscore_itmaps.models.request import ModelRequest, Weights
 from brainscore_itmaps.models.runs import RECORD, WEIGHTS, is_run, read_run
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights, TimmWeights
 from brainscore_itmaps.models.weights import fetch_weights, load_kept
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
+
+NOT_LOADED = {"module": "was given as a module in memory", "external": "is loaded by Brain-Score"}
 
 
 def load_model(
@@ -81,29 +84,57 @@ def load_model(
         if weights is not None or arch is not None:
             raise UsageError("A module has its weights and architecture already.", "Leave out weights and arch.")
         return _readable(own_network(name, preprocessing))
-    refuse_unknown_model(name, arch)
-    weights = weights or "pretrained"
-    if is_own(name):
-        if weights != "pretrained":
-            raise UsageError(f"{name} brings its weights.", f"Leave out --weights, or give --model {arch or 'NAME'}.")
-        if is_code(name) or is_run(name):
-            if preprocessing is not None:
-                raise UsageError(f"{name} says its own preprocessing.", "Return (module, preprocessing) from it.")
-            return _readable(network_from_code(name) if is_code(name) else _from_run(Path(name).expanduser(), progress))
-        return _from_weights(Path(name).expanduser(), named_architecture(str(arch)), preprocessing, progress)
-    file = weight_file(weights)
-    if file is not None:
-        return _readable(_from_file(name, file, preprocessing, progress))
-    if preprocessing is not None:
+    asked = weights_asked(weights or "pretrained", seed)
+    if preprocessing is not None and not isinstance(preprocessing, Mapping):
+        raise UsageError("A function as preprocessing is for modules.", "Say size, mean and std of these weights.")
+    said = None if preprocessing is None else plain_preprocessing(preprocessing)
+    return load_model_request(ModelRequest(name, asked, arch, said), progress)
+
+
+def load_model_request(request: ModelRequest, progress: Report = silent) -> Network:
+    """Load the model that is asked for; its ``request`` is this one.
+
+    Parameters
+    ----------
+    request : ModelRequest
+        Layers, device and batch size are not looked at.
+    progress : callable
+        As for :func:`load_model`.
+
+    Raises
+    ------
+    UsageError, ModelError
+        As :func:`load_model`; and when it was a module in memory, or a model that Brain-Score loads.
+    """
+    name, weights, given = request.name, request.weights, request.preprocessing
+    if weights.kind in NOT_LOADED:
+        raise ModelError(f"{name} {NOT_LOADED[weights.kind]}: it cannot be loaded again.", "Give the model itself.")
+    refuse_unknown_model(name, request.arch)
+    if is_own(name) and weights.kind != "pretrained":
+        raise UsageError(
+            f"{name} brings its weights.", f"Leave out --weights, or give --model {request.arch or 'NAME'}."
+        )
+    if is_code(name) or is_run(name):
+        if given is not None:
+            raise UsageError(f"{name} says its own preprocessing.", "Return (module, preprocessing) from it.")
+        network = network_from_code(name) if is_code(name) else _from_run(Path(name).expanduser(), progress)
+    elif is_own(name):
+        network = _from_weights(Path(name).expanduser(), named_architecture(str(request.arch)), given, progress)
+    elif weights.kind == "file":
+        network = _from_file(name, Path(str(weights.path)), given, progress)
+    elif given is not None:
         raise UsageError(f"{name} has its own preprocessing.", "It can be said of a file of weights, or of a module.")
-    return _readable(_random(name, seed) if weights == "random" else _pretrained(name, progress))
+    else:
+        network = _random(name, weights.seed or 0) if weights.kind == "random" else _pretrained(name, progress)
+    return replace(_readable(network), request=request)
 
 
 def _random(name: str, seed: int) -> Network:
     known = ZOO.get(name)
     architecture = known.architecture if known else name.removeprefix("timm:")
     module = build(architecture, seed, **(known.options if known else {})).eval()
-    return Network(name, known or _timm_spec(name, module), module, f"random (seed {seed})", hash_of(module))
+    weights = Weights("random", seed=seed, sha256=hash_of(module))
+    return Network(name, known or _timm_spec(name, module), module, weights)
 
 
 def _pretrained(name: str, progress: Report) -> Network:
@@ -123,8 +154,7 @@ def _pretrained(name: str, progress: Report) -> Network:
         name,
         known,
         module.eval(),
-        _origin(known, kept),
-        hash_of(module),
+        Weights("pretrained", source=_origin(known, kept), sha256=hash_of(module)),
         top1=known.top1 if accurate else None,
         top1_source=known.top1_source if accurate else None,
         notes=tuple(kept.notes) if kept else (),
@@ -142,12 +172,13 @@ def _from_hub(timm_name: str) -> Network:
     module = timm_pretrained(timm_name).eval()
     tagged = f"{timm_name.split('.')[0]}.{module.pretrained_cfg['tag']}"  # type: ignore[index]
     spec = _timm_spec(f"timm:{tagged}", module)  # timm chooses a tag where none was given
-    return Network(spec.identifier, spec, module, f"timm {tagged}", hash_of(module), spec.top1, spec.top1_source)
+    weights = Weights("pretrained", source=f"timm {tagged}", sha256=hash_of(module))
+    return Network(spec.identifier, spec, module, weights, top1=spec.top1, top1_source=spec.top1_source)
 
 
-def _from_weights(file: Path, architecture: str, preprocessing: Preprocessing | None, progress: Report) -> Network:
+def _from_weights(file: Path, architecture: str, given: Mapping[str, Any] | None, progress: Report) -> Network:
     """A file of weights that is the network: its name is the file's, with a hash of what is in it."""
-    network = _readable(_from_file(architecture, file, preprocessing, progress))
+    network = _from_file(architecture, file, given, progress)
     name = f"{file.stem}-{network.sha256[:8]}"
     return replace(network, name=name, spec=replace(network.spec, identifier=name))
 
@@ -163,7 +194,7 @@ def _from_run(folder: Path, progress: Report) -> Network:
     return replace(network, name=name, spec=spec, notes=(record["trained"]["summary"],))
 
 
-def _from_file(name: str, file: Path, preprocessing: Preprocessing | None, progress: Report) -> Network:
+def _from_file(name: str, file: Path, given: Mapping[str, Any] | None, progress: Report) -> Network:
     known = ZOO.get(name)
     architecture = known.architecture if known else name.removeprefix("timm:")
     options: dict[str, Any] = dict(known.options) if known else {}
@@ -178,17 +209,15 @@ def _from_file(name: str, file: Path, preprocessing: Preprocessing | None, progr
             module = build(architecture, 0, **options)
         fill_from_tensors(module, tensors, file, architecture)
     spec = replace(known or _timm_spec(name, module.eval()), options=options, top1=None, top1_source=None)
-    if preprocessing is not None:
-        if not isinstance(preprocessing, Mapping):
-            raise UsageError("A function as preprocessing is for modules.", "Say size, mean and std of these weights.")
-        spec = replace(spec, **read_preprocessing(preprocessing))
+    if given is not None:
+        spec = replace(spec, **read_preprocessing(given))
     elif known is None:
         notes = (
             f"the file does not say how pictures are preprocessed: as for timm's {spec.architecture} ({spec.size} "
             f"pixels, mean {_shown(spec.mean)}, std {_shown(spec.std)}, {spec.interpolation})",
         )
-    origin = f"file {file} (sha256 {sha256(file)[:12]})"
-    return Network(name, spec, module.eval(), origin, hash_of(module), notes=notes)
+    weights = Weights("file", str(file), sha256=hash_of(module), source=f"sha256 {sha256(file)[:12]}")
+    return Network(name, spec, module.eval(), weights, notes=notes)
 
 
 def _shown(values: tuple[float, ...]) -> str:

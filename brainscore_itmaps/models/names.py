@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
+from brainscore_itmaps.models.request import Weights
 from brainscore_itmaps.models.runs import is_run
 from brainscore_itmaps.models.zoo import ZOO
 
@@ -17,6 +18,11 @@ WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", *KERAS_SUFFIX
 def is_own(name: str) -> bool:
     """Is this a network that a user brings: a file of weights, a function in a Python file, or what he trained?"""
     return not name.startswith("timm:") and (is_code(name) or Path(name).suffix in WEIGHT_SUFFIXES or is_run(name))
+
+
+def is_ours(name: str) -> bool:
+    """Is this a model that our own hooks read? Otherwise Brain-Score loads it."""
+    return name in ZOO or name.startswith("timm:") or is_own(name)
 
 
 def is_code(name: str) -> bool:
@@ -75,8 +81,8 @@ def named_architecture(arch: str) -> str:
     return arch if arch in ZOO or arch.startswith("timm:") else f"timm:{arch}"
 
 
-def weight_file(weights: str | Path) -> Path | None:
-    """The file that is meant by weights, or None where a word is.
+def weights_asked(weights: str | Path = "pretrained", seed: int = 0) -> Weights:
+    """Read what is asked of a model's weights: a word, or the name of a file.
 
     Raises
     ------
@@ -86,10 +92,10 @@ def weight_file(weights: str | Path) -> Path | None:
         When there is no such file.
     """
     if weights in WEIGHTS:
-        return None
+        return Weights("random", seed=seed) if weights == "random" else Weights()
     file = Path(weights).expanduser()
     if file.is_file():
-        return file
+        return Weights("file", path=str(file))
     if isinstance(weights, Path) or file.suffix in WEIGHT_SUFFIXES:
         raise ModelError(f"There is no file {file}.", "Name a file with weights.")
     raise UsageError(f"There are no weights named {weights!r}.", f"Ask for {' or '.join(WEIGHTS)}, or name a file.")

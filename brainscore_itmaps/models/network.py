@@ -12,7 +12,11 @@ from PIL import Image
 from brainscore_itmaps.errors import ModelError, UsageError, one_line
 from brainscore_itmaps.models.build import build
 from brainscore_itmaps.models.preprocessing import Transform
+from brainscore_itmaps.models.request import ModelRequest, Weights
 from brainscore_itmaps.models.spec import ModelSpec
+
+IN_MEMORY = ModelRequest("", Weights("module"))
+"""The request of a model that was given, not loaded."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,10 @@ class Network:
         What is known of it.
     module : torch.nn.Module
         In eval mode, on the CPU.
-    weights : str
-        Where its weights come from; says so when they are random.
-    sha256 : str
-        Hash of all parameters and buffers.
+    weights : Weights
+        Where they come from, and the hash of all parameters and buffers; as text, a sentence for people.
+    request : ModelRequest
+        How it was asked for: :func:`~brainscore_itmaps.models.load.load_model_request` loads it again.
     top1, top1_source : float, str or None
         ImageNet accuracy of these weights in percent and who measured it, where it is known.
     notes : tuple of str
@@ -44,13 +48,18 @@ class Network:
     name: str
     spec: ModelSpec
     module: torch.nn.Module
-    weights: str
-    sha256: str
+    weights: Weights
+    request: ModelRequest = IN_MEMORY
     top1: float | None = None
     top1_source: str | None = None
     notes: tuple[str, ...] = ()
     transform: Transform | None = None
     own_code: bool = False
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all parameters and buffers."""
+        return self.weights.sha256 or ""
 
     def preprocess(self, images: Sequence[Path | Image.Image], whole: bool = True) -> torch.Tensor:
         """Read pictures and turn them into the network's input.
@@ -134,7 +143,14 @@ def untrained(network: Network, seed: int = 0) -> Network:
                 "Give a network of timm.",
             ) from error
     module.eval().to(next(network.module.parameters()).device)
-    return replace(network, module=module, weights=f"random (seed {seed})", sha256=hash_of(module), top1=None)
+    asked = Weights("random", seed=seed)
+    return replace(
+        network,
+        module=module,
+        weights=replace(asked, sha256=hash_of(module)),
+        request=replace(network.request, weights=asked),
+        top1=None,
+    )
 
 
 def _reset(network: Network, seed: int) -> torch.nn.Module:

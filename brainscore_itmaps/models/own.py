@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import torch
 
 from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
-from brainscore_itmaps.models.network import Network, hash_of
+from brainscore_itmaps.models.network import IN_MEMORY, Network, hash_of
 from brainscore_itmaps.models.preprocessing import EXAMPLE, Transform, read_preprocessing, side_of
+from brainscore_itmaps.models.request import Weights
 from brainscore_itmaps.models.spec import ModelSpec
 
 Preprocessing = Mapping[str, Any] | Transform
@@ -64,8 +66,8 @@ def own_network(module: torch.nn.Module, preprocessing: Preprocessing | None, na
             f"{one_line(error)}.",
             "Check the size in preprocessing, and that the parameters are of 32 bits.",
         ) from error
-    hashed = hash_of(module)
-    name = f"{name or type(module).__name__}-{hashed[:8]}"
+    weights = Weights("module", sha256=hash_of(module))
+    name = f"{name or type(module).__name__}-{str(weights.sha256)[:8]}"
     spec = ModelSpec(
         identifier=name,
         architecture=type(module).__qualname__,
@@ -79,7 +81,8 @@ def own_network(module: torch.nn.Module, preprocessing: Preprocessing | None, na
         citation="",
         parameters=sum(parameter.numel() for parameter in module.parameters()),
     )
-    return Network(name, spec, module, "as they were given", hashed, transform=transform, own_code=True)
+    asked = replace(IN_MEMORY, name=name)
+    return Network(name, spec, module, weights, asked, transform=transform, own_code=True)
 
 
 def timm_preprocessing(module: torch.nn.Module) -> dict[str, Any]:

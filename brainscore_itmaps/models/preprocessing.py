@@ -52,6 +52,13 @@ def read_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:
     return said
 
 
+def plain_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what :func:`read_preprocessing` reads as numbers, texts and lists, which a file can hold."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in read_preprocessing(given).items()
+    }
+
+
 def side_of(transform: Transform) -> int:
     """Height and width in pixels of what a transform gives, once it is known to keep the whole picture.
 

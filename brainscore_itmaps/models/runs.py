@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brainscore_itmaps.errors import ModelError
-from brainscore_itmaps.files import replacing
+from brainscore_itmaps.files import replacing, write_json
 from brainscore_itmaps.models.spec import ModelSpec
 
 if TYPE_CHECKING:  # a name is looked at before torch is needed
@@ -53,8 +53,7 @@ def save_run(folder: Path, network: str, module: "torch.nn.Module", spec: ModelS
         "preprocessing": {name: getattr(spec, name) for name in ("size", "mean", "std", "interpolation", "crop")},
         "trained": dict(told),
     }
-    with replacing(folder / RECORD) as beside:
-        beside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / RECORD, record)
 
 
 def read_run(folder: Path) -> dict[str, Any]:

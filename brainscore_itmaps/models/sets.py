@@ -7,7 +7,7 @@ from pathlib import Path
 from brainscore_itmaps.errors import UsageError, nearest
 from brainscore_itmaps.models.baselines import BASELINES
 from brainscore_itmaps.models.harmonized import HARMONIZED
-from brainscore_itmaps.models.zoo import EMBEDDED
+from brainscore_itmaps.models.zoo import EMBEDDED, ZOO
 
 PROXY = Path(__file__).with_name("paper_proxy.json")
 
@@ -31,9 +31,14 @@ def named_set(name: str) -> list[str]:
     """
     if name not in SETS:
         raise UsageError(f"There is no set named {name!r}.", nearest(name, SETS))
-    twins = [twin for pair in zip(HARMONIZED, BASELINES, strict=True) for twin in pair]
+    twins = [name for spec in HARMONIZED.values() for name in (spec.identifier, spec.baseline)]
     whole = {"embedded": EMBEDDED, "harmonized": HARMONIZED, "baselines": BASELINES, "harmonized_twins": twins}
     return list(whole[name]) if name in whole else _proxy()
+
+
+def baseline_of(name: str) -> str | None:
+    """Name the baseline twin of a harmonized model; None for any other model."""
+    return ZOO[name].baseline or None if name in ZOO else None
 
 
 @cache

@@ -109,6 +109,8 @@ class ModelSpec:
         For people.
     parameters : int
         How many; 0 where nobody counted.
+    baseline : str
+        Of a harmonized model: identifier of the same architecture with timm's weights. Else empty.
     """
 
     identifier: str
@@ -129,3 +131,4 @@ class ModelSpec:
     options: dict[str, Any] = field(default_factory=dict)
     title: str = ""
     parameters: int = 0
+    baseline: str = ""

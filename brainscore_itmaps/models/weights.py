@@ -1,6 +1,5 @@
 """Weights that are brought once, converted if need be, and kept with a record of what they were."""
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +8,7 @@ import torch
 
 from brainscore_itmaps.downloads import download
 from brainscore_itmaps.errors import ModelError
-from brainscore_itmaps.files import locked, replacing
+from brainscore_itmaps.files import locked, replacing, write_json
 from brainscore_itmaps.files import sha256 as hash_of_file
 from brainscore_itmaps.models.build import build
 from brainscore_itmaps.models.checkpoint import fill_from_tensors, read_tensors
@@ -131,8 +130,7 @@ def _convert(spec: ModelSpec, file: Path, origin: str, sha256: str | None, progr
         recorded=datetime.now(UTC).isoformat(timespec="seconds"),
         notes=list(notes),
     )
-    with replacing(folder_of(spec) / RECORD, SET_HOME) as beside:
-        beside.write_text(json.dumps(asdict(kept), indent=1) + "\n", encoding="utf-8")
+    write_json(folder_of(spec) / RECORD, asdict(kept), SET_HOME)
     return kept
 
 

@@ -11,7 +11,9 @@ from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.metrics.tradeoff import FEWEST, envelope
 from brainscore_itmaps.models.groups import GROUPS, group_of
 from brainscore_itmaps.models.names import timm_architectures
+from brainscore_itmaps.models.sets import baseline_of
 from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, any_simulated, error_bars, names_of, style
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
@@ -102,8 +104,7 @@ def tradeoff_figure(results: Sequence[Result]) -> Figure:
         _draw_edge(axis, [result for result in known if group_of_result(result) != "harmonized"])
         by_name = {result.model: result for result in known}
         for name, result in by_name.items():
-            twin = by_name.get(f"{name.removeprefix('harmonized_')}_timm_baseline")
-            if name.startswith("harmonized_") and twin is not None:
+            if (twin := by_name.get(baseline_of(name) or "")) is not None:
                 axis.annotate("", (result.imagenet_top1, result.score), (twin.imagenet_top1, twin.score),
                               arrowprops={"arrowstyle": "->", "color": "0.3", "linewidth": 0.8})  # fmt: skip
         left_out = len(results) - len(known)
@@ -153,7 +154,7 @@ def refuse_mixed(results: Sequence[Result]) -> None:
             result.benchmark,
             result.benchmark_version,
             result.measure,
-            " (reference)" if result.reference_compat else "",
+            protocol_named(result.protocol).suffix,
             result.label,
             tuple((array.recording, array.window, array.simulated) for array in result.arrays),
         )

@@ -1,7 +1,7 @@
 """How all figures draw: sizes, colours, and maps in degrees over pictures."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
+from brainscore_itmaps.protocol import protocol_named
 
 COLUMN = 3.5
 """Width in inches of a column of print; text is 7 points or larger at this width."""
@@ -43,11 +44,9 @@ SETTINGS = {
 }
 
 
-@contextmanager
-def style() -> Iterator[None]:
+def style() -> AbstractContextManager[None]:
     """Our sizes and colours, for what is drawn inside."""
-    with mpl.rc_context(SETTINGS):
-        yield
+    return mpl.rc_context(SETTINGS)
 
 
 def value_range(maps: NDArray[np.floating[Any]]) -> tuple[float, float]:
@@ -122,7 +121,7 @@ def kind_of(array: ArrayResult) -> str:
 
 def name_of(result: Result) -> str:
     """A network, and that its weights are random, where they are."""
-    return f"{result.model} ({result.weights})" if result.weights.startswith("random") else result.model
+    return f"{result.model} ({result.weights})" if result.weights.kind == "random" else result.model
 
 
 def names_of(results: Sequence[Result]) -> list[str]:
@@ -134,7 +133,7 @@ def names_of(results: Sequence[Result]) -> list[str]:
 
 def bounded_by_sites(result: Result) -> bool:
     """Are the ceilings of single sites those of their correlations? Only then are both drawn together."""
-    return result.measure == "predictivity" and not result.reference_compat
+    return result.measure == "predictivity" and protocol_named(result.protocol).ceiling == "matched"
 
 
 def any_simulated(results: Sequence[Result]) -> str:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from markupsafe import Markup
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.result import EXPLAINED, ArrayResult, Result
-from brainscore_itmaps.models.runs import is_run
-from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.models.names import WEIGHT_SUFFIXES
+from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.reporting.comparisons import group_of_result, models_figure, refuse_mixed, tradeoff_figure
 from brainscore_itmaps.reporting.drawing import any_simulated, bounded_by_sites, name_of, names_of
 from brainscore_itmaps.reporting.embedded import Drawn, Pictures, drawn, maps_data
@@ -21,8 +22,6 @@ from brainscore_itmaps.reporting.maps import UNITS, sheet_figure
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure
 
 TEMPLATES = "templates"
-CAPTUM = ("integrated_gradients", "smoothgrad")
-"""Attributions that end a result's label."""
 
 
 def report(result: Result, pictures: Sequence[Pictures]) -> str:
@@ -112,7 +111,7 @@ def text_of(name: str) -> str:
 def _figures(result: Result, array: ArrayResult, pictures: Pictures) -> list[Drawn]:
     stem = array.recording
     kind = "simulated" if array.simulated else "recorded"
-    one = Result(**(vars(result) | {"arrays": (array,)}))
+    one = replace(result, arrays=(array,))
     bounded = bounded_by_sites(result)
     return [
         drawn(
@@ -227,38 +226,28 @@ def _between(ends: tuple[float, float]) -> str:
 
 def command_of(result: Result) -> str:
     """The command that scores this again, as far as the result tells it."""
-    benchmark = result.benchmark if result.benchmark in CATALOGUE else "FOLDER-OF-THE-RECORDING"
-    model, weights = _network(result)
-    words = ["brainscore", "score", "--model", model, "--benchmark", benchmark, *weights]
+    request, weights = result.request, result.weights
+    model, benchmark = request.model.name or result.model, request.benchmark or result.benchmark
+    if request.model.weights.kind == "module":
+        model = "FILE.py:FUNCTION"
+    if benchmark not in CATALOGUE and not Path(benchmark).expanduser().is_dir():
+        benchmark = "FOLDER-OF-THE-RECORDING"
+    words = ["brainscore", "score", "--model", model, "--benchmark", benchmark]
+    words += ["--weights", "random", "--seed", str(weights.seed)] if weights.kind == "random" else []
+    words += ["--weights", str(weights.path)] if request.model.weights.kind == "file" else []
+    if Path(model).suffix in WEIGHT_SUFFIXES:
+        words += ["--arch", request.model.arch or "ARCHITECTURE"]
     layers = list(dict.fromkeys(layer.layer for array in result.arrays for layer in array.layers))
     words += ["--layers", ",".join(layers)]
-    method = next((name for name in CAPTUM if result.measure == "attribution" and result.label.endswith(name)), "")
-    window = result.label.removesuffix(method).removesuffix("-")
-    words += ["--window", window] if window else []
-    words += ["--attribution", method] if method else []
-    if result.reference_compat:
-        words.append("--reference-compat")
+    words += ["--window", request.window_label] if request.window is not None else []
+    words += ["--attribution", request.attribution] if request.attribution != "gradient" else []
+    words += ["--protocol", result.protocol] if result.protocol != OURS.name else []
     return shlex.join(words)
-
-
-def _network(result: Result) -> tuple[str, list[str]]:
-    """What names a network and its weights; in capitals what its result does not tell."""
-    if result.weights.startswith("random (seed "):
-        seed = result.weights.removeprefix("random (seed ").removesuffix(")")
-        return result.model, ["--weights", "random", "--seed", seed]
-    if result.weights.startswith("file "):
-        file = Path(result.weights.removeprefix("file ").rpartition(" (sha256")[0])
-        if is_run(str(file.parent)):
-            return str(file.parent), []
-        if result.model in ZOO or result.model.startswith("timm:"):
-            return result.model, ["--weights", str(file)]
-        return str(file), ["--arch", "ARCHITECTURE"]
-    return "FILE.py:FUNCTION" if result.weights == "as they were given" else result.model, []
 
 
 def _run(result: Result) -> Iterator[tuple[str, str]]:
     yield "network", result.model
-    yield "weights", result.weights
+    yield "weights", str(result.weights)
     if result.weights_sha256:
         yield "sha256 of weights", result.weights_sha256
     if result.imagenet_top1 is not None:
@@ -274,7 +263,7 @@ def _run(result: Result) -> Iterator[tuple[str, str]]:
             f"sha256 {array.recording_sha256}",
         )
     yield "ceiling", "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays))
-    yield "interval", f"bootstrap over images, seed {result.bootstrap_seed}"
+    yield "interval", f"bootstrap over images, seed {result.request.seed}"
     yield "explained", EXPLAINED
     yield "device", result.device
     yield "versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())

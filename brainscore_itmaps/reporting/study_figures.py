@@ -51,21 +51,19 @@ def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapp
     arrows : mapping
         From a harmonized network to its baseline.
     """
-    known = rows[rows["imagenet_top1"].notna()]
-    with style():
-        figure, panels = _panels(known, width=2.7, height=2.7)
-        for axis, (array, own) in zip(panels, known.groupby("array"), strict=True):
-            _draw_groups(axis, own, "imagenet_top1")
-            _draw_lines(axis, lines.get(str(array)))
-            _draw_arrows(axis, own, arrows)
-            axis.set(title=_short(str(array)), xlabel="ImageNet top-1, %")
-        panels[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
-        missing = rows[rows["imagenet_top1"].isna()].drop_duplicates(["network", "weights"])
-        _legend(figure, panels, _notes(rows, LEFT_OUT.format(len(missing)) if len(missing) else ""))
-    return figure
+    missing = rows[rows["imagenet_top1"].isna()].drop_duplicates(["network", "weights"])
+    note = LEFT_OUT.format(len(missing)) if len(missing) else ""
+    return relation_figure(rows, "imagenet_top1", "ImageNet top-1, %", lines, arrows, note)
 
 
-def relation_figure(rows: pd.DataFrame, column: str, label: str) -> Figure:
+def relation_figure(
+    rows: pd.DataFrame,
+    column: str,
+    label: str,
+    lines: Mapping[str, Lines] | None = None,
+    arrows: Mapping[str, str] | None = None,
+    note: str = "",
+) -> Figure:
     """Score against another number of the table, a panel an array.
 
     Parameters
@@ -74,15 +72,21 @@ def relation_figure(rows: pd.DataFrame, column: str, label: str) -> Figure:
         Of one benchmark in one window.
     column, label : str
         Of the horizontal axis.
+    lines, arrows : mapping, optional
+        As in :func:`accuracy_figure`.
+    note : str
+        Said above.
     """
     known = rows[rows[column].notna()]
     with style():
         figure, panels = _panels(known, width=2.7, height=2.7)
         for axis, (array, own) in zip(panels, known.groupby("array"), strict=True):
             _draw_groups(axis, own, column)
+            _draw_lines(axis, (lines or {}).get(str(array)))
+            _draw_arrows(axis, own, arrows or {})
             axis.set(title=_short(str(array)), xlabel=label)
         panels[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
-        _legend(figure, panels, _notes(rows))
+        _legend(figure, panels, _notes(rows, note))
     return figure
 
 
@@ -231,7 +235,7 @@ def _notes(rows: pd.DataFrame, more: str = "") -> str:
 
 
 def _name(row: Any) -> str:
-    random = f" ({row['weights']})" if str(row["weights"]).startswith("random") else ""
+    random = f" ({row['weights']})" if row["random"] else ""
     name = f"{row['network']}{random}"
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
 

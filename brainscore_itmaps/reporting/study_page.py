@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from brainscore_itmaps.protocol import PUBLISHED
 from brainscore_itmaps.reporting.comparisons import ORDER
 from brainscore_itmaps.reporting.drawing import CYCLE
 from brainscore_itmaps.reporting.report import filled, text_of
@@ -30,7 +31,7 @@ SHOWN = {
     "human_alignment": "human alignment",
 }
 """Columns of the table on the page, and their heads."""
-AS_PUBLISHED = {"True": "(as published)"}
+AS_PUBLISHED = {PUBLISHED.name: "(as published)"}
 NUMBERS = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
 FILTERS = ("group", "benchmark", "array", "window")
 
@@ -72,7 +73,7 @@ def study_page(
     pages : mapping
         From a result to its page, as an address from this page on.
     lines : mapping
-        From (benchmark, measure, asked window, whether as published, array), as texts, to what was fitted there.
+        From (benchmark, measure, asked window, protocol, array), as texts, to what was fitted there.
     fits, pairs : DataFrame
     notes : sequence of str
         What was left out, and why.
@@ -109,7 +110,7 @@ def _panels(
     rows: pd.DataFrame, pages: Mapping[str, str], lines: Mapping[tuple[str, ...], Lines]
 ) -> Iterator[dict[str, Any]]:
     """A scatter for each benchmark, window and array of which two accuracies are known."""
-    for key, own in rows.groupby(["benchmark", "measure", "asked", "reference_compat", "array"], sort=False):
+    for key, own in rows.groupby(["benchmark", "measure", "asked", "protocol", "array"], sort=False):
         benchmark, _, asked, published, array = place = tuple(map(str, key))
         known = own[own["imagenet_top1"].notna() & np.isfinite(own["score"])]
         if known["imagenet_top1"].nunique() < 2:
@@ -144,7 +145,7 @@ def _panels(
 
 def _cells(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     for place, row in zip(rows.index, rows.to_dict("records"), strict=True):
-        name = row["network"] if not row["weights"].startswith("random") else f"{row['network']} ({row['weights']})"
+        name = row["network"] if not row["random"] else f"{row['network']} ({row['weights']})"
         cells = []
         for column in SHOWN:
             value = row[column]

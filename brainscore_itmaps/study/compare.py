@@ -8,11 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.bridge.pictures import pictures_of
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
+from brainscore_itmaps.models.sets import baseline_of
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.protocol import PUBLISHED
 from brainscore_itmaps.reporting.drawing import SIMULATED, style
 from brainscore_itmaps.reporting.embedded import address
 from brainscore_itmaps.reporting.report import report
@@ -24,16 +26,15 @@ from brainscore_itmaps.reporting.study_figures import (
     temporal_figure,
 )
 from brainscore_itmaps.reporting.study_page import StudyFigure, study_page
-from brainscore_itmaps.study.fits import ALL, DRAWS, Findings, Fit, findings, twin_of
-from brainscore_itmaps.study.table import KINDS, MEAN, SET, StudyTable, tidy_table
+from brainscore_itmaps.study.fits import ALL, DRAWS, Findings, Fit, findings
+from brainscore_itmaps.study.table import MAPS, SET, StudyTable, tidy_table
 
 WHERE = "Name another folder with --out."
 PAGE = "index.html"
-MAPS = "maps"
 FIGURES = "figures"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What a comparison says, and where it is written.
 
@@ -50,6 +51,9 @@ class Comparison:
     findings: Findings
     page: Path
     files: tuple[Path, ...]
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {self.table.rows['network'].nunique()} models: {self.page}>"
 
 
 @dataclass(frozen=True)
@@ -161,10 +165,11 @@ def _lines(found: Findings) -> Iterator[tuple[Fit, Lines]]:
 
 
 def _figures(table: StudyTable, found: Findings) -> Iterator[_Figure]:
-    arrows = {name: twin for name in table.rows["network"] if (twin := twin_of(name)) is not None}
+    arrows = {name: twin for name in table.rows["network"] if (twin := baseline_of(name)) is not None}
     rows = table.rows[table.rows["array"] != MEAN]
     for key, own in rows.groupby(SET, sort=False):
-        stem, named = _stem(key), _named(key)
+        benchmark, _, asked, protocol = key
+        stem, named = _stem(benchmark, asked, protocol), _named(benchmark, asked, protocol)
         known = own[own["imagenet_top1"].notna()]
         if known["imagenet_top1"].nunique() > 1:
             lines = {fit.array: line for fit, line in _lines(found) if fit.key == tuple(key)}
@@ -172,7 +177,7 @@ def _figures(table: StudyTable, found: Findings) -> Iterator[_Figure]:
             yield _Figure(f"accuracy--{stem}", text, accuracy_figure(own, lines, arrows), known)
         for column, label in (("alignment", "alignment of maps, Spearman rho"), ("human_alignment", "human alignment")):
             related = own[own[column].notna()]
-            if len(related) > 1 and own["kind"].iloc[0] == KINDS[0]:
+            if len(related) > 1 and own["kind"].iloc[0] == MAPS:
                 text = f"Score against {label}, {named}"
                 yield _Figure(f"{column}--{stem}", text, relation_figure(own, column, label), related)
         paired = found.pairs[(found.pairs[SET] == list(key)).all(axis=1)]
@@ -184,22 +189,20 @@ def _figures(table: StudyTable, found: Findings) -> Iterator[_Figure]:
     for key, own in timed.groupby([name for name in SET if name != "asked"], sort=False):
         moments = own[own["asked"] != ""] if (own["asked"] != "").any() else own
         if moments["window"].nunique() > 1:
-            yield _Figure(
-                f"windows--{_stem(key)}", f"Score over time, {_named(key)}", temporal_figure(moments), moments
-            )
+            stem, named = _stem(key[0], "", key[2]), _named(key[0], "", key[2])
+            yield _Figure(f"windows--{stem}", f"Score over time, {named}", temporal_figure(moments), moments)
 
 
-def _stem(key: Iterable[object]) -> str:
+def _stem(benchmark: object, asked: object, protocol: object) -> str:
     """A name for files, of what is compared."""
-    benchmark, _, *more = key
-    asked = [str(each) for each in more if isinstance(each, str) and each]
-    return "--".join([str(benchmark).replace("/", "-"), *asked, *(["reference"] if True in more else [])])
+    published = ["reference"] if protocol == PUBLISHED.name else []
+    return "--".join([str(benchmark).replace("/", "-"), *([str(asked)] if asked else []), *published])
 
 
-def _named(key: Iterable[object]) -> str:
-    benchmark, _, *more = key
-    asked = [f"{each} ms" for each in more if isinstance(each, str) and each]
-    return ", ".join([str(benchmark), *asked, *(["as published"] if True in more else [])])
+def _named(benchmark: object, asked: object, protocol: object) -> str:
+    published = ["as published"] if protocol == PUBLISHED.name else []
+    window = [f"{asked} ms" if str(asked)[0].isdigit() else str(asked)] if asked else []
+    return ", ".join([str(benchmark), *window, *published])
 
 
 def _write_figure(folder: Path, each: _Figure, files: list[Path]) -> StudyFigure:

@@ -1,5 +1,6 @@
 """What a study asks: which networks, which benchmarks, and how; in a TOML file."""
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import Any
 from brainscore_itmaps.configuration import filled, read_toml
 from brainscore_itmaps.errors import UsageError, nearest
 from brainscore_itmaps.models.sets import named_set
+from brainscore_itmaps.protocol import OLD_SPELLING, OURS, protocol_named
 
 SET = "set:"
 OWN = "own"
@@ -103,8 +105,8 @@ class StudyConfig:
         Empty: the one committed to IT. ("all",) or several: one is chosen for every picture on the others.
     attribution : str
         For benchmarks of attribution and human alignment.
-    reference_compat : bool
-        Make every choice of the published code.
+    protocol : str
+        Name of the :class:`~brainscore_itmaps.protocol.Protocol`.
     batch_size : int
         Pictures shown at once.
     device : str
@@ -120,7 +122,7 @@ class StudyConfig:
     windows: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
     attribution: str = "gradient"
-    reference_compat: bool = False
+    protocol: str = OURS.name
     batch_size: int = 14
     device: str = "auto"
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
@@ -156,7 +158,12 @@ def study_of(said: Mapping[str, Any], where: str = "the study") -> StudyConfig:
     tables = said.get("network", [])
     if not isinstance(tables, Sequence) or not all(isinstance(table, Mapping) for table in tables):
         raise UsageError(f"{where}: network is {tables!r}.", "Write each network as a table under [[network]].")
-    study: StudyConfig = filled(StudyConfig(), {k: v for k, v in said.items() if k != "network"}, where)
+    rest = {name: value for name, value in said.items() if name != "network"}
+    if isinstance(rest.get("reference_compat"), bool):
+        rest["protocol"] = OLD_SPELLING[bool(rest.pop("reference_compat"))]
+        warnings.warn(f'{where}: reference_compat is now protocol = "{rest["protocol"]}"; write that.', FutureWarning,
+                      stacklevel=2)  # fmt: skip
+    study: StudyConfig = filled(StudyConfig(), rest, where)
     asked = [choice for name in study.networks for choice in _named(name, where)]
     for table in tables:
         refuse = {"of_set": "[[network]] has no of_set"}
@@ -188,6 +195,10 @@ def _refuse_impossible(study: StudyConfig, where: str) -> None:
         raise UsageError(
             f"{where}: attribution cannot be {study.attribution!r}.", nearest(study.attribution, ATTRIBUTIONS)
         )
+    try:
+        protocol_named(study.protocol)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error.args[0]}", error.fix) from error
     possible = {
         "batch_size": study.batch_size > 0,
         "cluster.workers": study.cluster.workers >= 0,

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brainscore_itmaps.metrics.inference import Interval, compare_networks, control_false_discoveries
+from brainscore_itmaps.benchmark.result import MEAN
+from brainscore_itmaps.metrics.inference import Interval, compare_images, control_false_discoveries
 from brainscore_itmaps.metrics.tradeoff import (
     FEWEST,
     ChangePoint,
@@ -21,7 +22,8 @@ from brainscore_itmaps.metrics.tradeoff import (
     rank_correlation,
     scores_over_images,
 )
-from brainscore_itmaps.study.table import KINDS, MEAN, SET, StudyTable
+from brainscore_itmaps.models.sets import baseline_of
+from brainscore_itmaps.study.table import MAPS, SET, StudyTable
 
 HARMONIZED = "harmonized"
 ALL, BEST = "all", "most accurate half"
@@ -51,7 +53,7 @@ class Fit:
     Attributes
     ----------
     key : tuple
-        Benchmark, measure, window that was asked, whether as published (``SET``).
+        Benchmark, measure, window that was asked, protocol (``SET``).
     array : str
     which : "all" or "most accurate half"
         Of the networks that are not harmonized.
@@ -132,12 +134,6 @@ def findings(table: StudyTable, draws: int = DRAWS) -> Findings:
     return Findings(tuple(fits), pairs, tuple(notes))
 
 
-def twin_of(network: str) -> str | None:
-    """The baseline of a harmonized network, by its name."""
-    name = network.removeprefix("harmonized_")
-    return f"{name}_timm_baseline" if name != network else None
-
-
 def _by_array(rows: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
     yield from rows[rows["array"] != MEAN].groupby([*SET, "array"], sort=False)
 
@@ -201,12 +197,12 @@ def _pairs(table: StudyTable, notes: list[str]) -> pd.DataFrame:
     rng = np.random.default_rng(SEED)
     told: list[dict[str, Any]] = []
     means: list[dict[str, Any]] = []
-    trained = ~table.rows["weights"].str.startswith("random")
-    for (*key, array), rows in _by_array(table.rows[(table.rows["kind"] == KINDS[0]) & trained]):
+    trained = ~table.rows["random"]
+    for (*key, array), rows in _by_array(table.rows[(table.rows["kind"] == MAPS) & trained]):
         place_of = {network: place for place, network in zip(rows.index, rows["network"], strict=True)}
         both: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
         for network, place in place_of.items():
-            baseline = twin_of(network)
+            baseline = baseline_of(network)
             if baseline is None or baseline not in place_of:
                 continue
             other = place_of[baseline]
@@ -242,7 +238,7 @@ def _tested(
     second: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    found = compare_networks(first, second, rng, resamples=20_000)
+    found = compare_images(first, second, rng, resamples=20_000)
     return dict(zip(SET, key, strict=True)) | {
         "network": network,
         "baseline": baseline,

@@ -6,12 +6,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE, HUMAN_ALIGNMENT
-from brainscore_itmaps.benchmark.store import key_of, package_versions, recording_content
-from brainscore_itmaps.bridge.names import is_elsewhere, is_ours, refuse_unknown, window_asked
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.request import ScoreRequest
+from brainscore_itmaps.bridge.names import has_maps, is_external, is_ours, refuse_unknown, window_asked
 from brainscore_itmaps.bridge.pictures import is_at_hand
-from brainscore_itmaps.bridge.score import recordings_of
-from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
+from brainscore_itmaps.bridge.score import find_benchmark
+from brainscore_itmaps.cache import key_of, package_versions
 from brainscore_itmaps.errors import ItMapsError, UsageError
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.accuracy import timm_parameters
@@ -19,6 +19,7 @@ from brainscore_itmaps.models.names import is_code
 from brainscore_itmaps.models.runs import is_run, read_run
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.study.config import OWN, NetworkChoice, StudyConfig
 
 RECORDS = "done"
@@ -126,8 +127,7 @@ def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = Tr
         found out when they are run.
     """
     for benchmark in study.benchmarks:
-        if benchmark != HUMAN_ALIGNMENT:
-            refuse_unknown(None, benchmark, elsewhere=True)
+        refuse_unknown(None, benchmark)
     for choice in study.network:
         if not choice.of_set:
             refuse_unknown(choice.name, None, choice.weights, arch=choice.arch or None)
@@ -136,7 +136,7 @@ def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = Tr
     for number, (benchmark, window) in enumerate(pairs):
         progress(f"looking at {benchmark}", number, len(pairs))
         try:
-            asked[benchmark, window] = _content(study, benchmark, window, fetch)
+            asked[benchmark, window] = _content(study, benchmark, window, fetch, progress)
         except ItMapsError as error:
             unreachable[benchmark, window] = str(error)
     work = []
@@ -159,15 +159,12 @@ def _pairs(study: StudyConfig) -> list[tuple[str, str]]:
             for benchmark, window in product(study.benchmarks, windows)]  # fmt: skip
 
 
-def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool) -> list[Any]:
+def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool, progress: Report) -> list[Any]:
     """What a benchmark is made of, as far as it can change a result."""
-    if benchmark == HUMAN_ALIGNMENT:
-        return [[file.name, file.stat().st_size] for file in clickme_files(HELD_OUT)]
-    if is_elsewhere(benchmark):
-        return [package_versions(("brainscore_vision", "brainscore_core"))]
-    if not fetch and not is_at_hand(benchmark):
+    if not fetch and benchmark in CATALOGUE and not is_at_hand(benchmark):
         raise UsageError("The recordings are not on this machine.", "They are fetched when the study is run.")
-    return [recording_content(each) for each in recordings_of(benchmark, window_asked(window), study.reference_compat)]
+    request = ScoreRequest(benchmark=benchmark, window=window_asked(window), protocol=study.protocol)
+    return find_benchmark(benchmark).content(request, progress)
 
 
 def _weights(choice: NetworkChoice) -> list[Any] | None:
@@ -190,7 +187,8 @@ def _key(
 ) -> str:
     if weights is None:
         return ""
-    options = [study.attribution, study.reference_compat, list(choice.layers or study.layers)]
+    layers = list(choice.layers or study.layers) if has_maps(pair[0]) else []
+    options = [study.attribution, OURS.name if is_external(pair[0]) else study.protocol, layers]
     return key_of(study=weights, benchmark=pair, content=content, options=options)
 
 

@@ -1,7 +1,6 @@
 """Run a study: what is done is not done again, what fails is told at the end, what is killed goes on."""
 
 import json
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -9,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.errors import InstallationError, ItMapsError, one_line
 from brainscore_itmaps.files import locked, refuse_unwritable, replacing, sha256
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.settings import Settings
 from brainscore_itmaps.study.cluster import Workers, connected
 from brainscore_itmaps.study.config import ClusterConfig, NetworkChoice, StudyConfig, read_study
 from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Work, default_folder, plan, refuse_other_folder
@@ -112,7 +111,7 @@ def sweep(
     """Score a set of networks on a set of benchmarks.
 
     Every network is a task of dask's. Its results are written when it is done, into ``out/results``, with a record of
-    each in ``out/done``; what its layers scored is kept in the store at once. A study that is run again, because it was
+    each in ``out/done``; what its layers scored is cached at once. A study that is run again, because it was
     killed or because networks were added, computes what is missing.
 
     Workers are processes. In a script, call this under ``if __name__ == "__main__":``, as for multiprocessing.
@@ -169,7 +168,7 @@ def _ask(
     finished: Callable[[Finished], None],
 ) -> tuple[int, int, Workers, list[Failure]]:
     scored, peak, failures = 0, 0, []
-    networks = len(planned.to_do)
+    networks, offline = len(planned.to_do), Settings.from_environment().offline
     progress("starting workers", 0, networks)
     with connected(study.cluster, networks, planned.memory, study.device) as (client, workers):
         started(planned, workers)
@@ -177,7 +176,8 @@ def _ask(
         began = time.monotonic()
 
         def submit(each: Work) -> Any:
-            return client.submit(ask_network, each.network, each.to_do, study, fresh, workers.threads, pure=False)
+            asked = (each.network, each.to_do, study, fresh, workers.threads, offline)
+            return client.submit(ask_network, *asked, pure=False)
 
         for number, (each, task) in enumerate(_one_by_one(client, planned.to_do, submit, progress), 1):
             done = _done(task, each)
@@ -246,13 +246,8 @@ def _done(task: Any, work: Work) -> Done:
 def _write(folder: Path, choice: NetworkChoice, outcome: Outcome) -> None:
     """Write a result's files, then the record that they are there."""
     run, result = outcome.run, outcome.result
-    if isinstance(result, Result):
-        files: Sequence[Path] = result.save(folder / RESULTS, WHERE_STUDIES_GO)
-    else:
-        name = re.sub(r"[^\w.-]+", "-", f"{choice.title}--{run.benchmark}").strip("-")
-        files = [folder / RESULTS / f"{name}.json"]
-        with replacing(files[0], WHERE_STUDIES_GO) as beside:
-            beside.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    assert result is not None
+    files = result.save(folder / RESULTS, WHERE_STUDIES_GO)
     if run.key:
         record = {
             "network": choice.title,

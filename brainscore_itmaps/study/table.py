@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.human import CITATION as CITE_HUMAN
-from brainscore_itmaps.benchmark.result import FORMAT, ArrayResult, Result
+from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Result
 from brainscore_itmaps.errors import DataError, UsageError, one_line
 from brainscore_itmaps.models.accuracy import timm_top1
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.reporting.comparisons import group_of_network
 
-MEAN = "mean"
-"""In place of an array: of all arrays of a benchmark."""
 COLUMNS = (
     "network",
     "weights",
+    "random",
     "group",
     "imagenet_top1",
     "benchmark",
@@ -40,15 +39,14 @@ COLUMNS = (
     "alignment",
     "human_alignment",
     "simulated",
-    "reference_compat",
+    "protocol",
     "kind",
     "result",
 )
-SET = ["benchmark", "measure", "asked", "reference_compat"]
+SET = ["benchmark", "measure", "asked", "protocol"]
 """What rows have in common that can be compared, array by array."""
-OWN_WEIGHTS = ("random", "file ", "as they were given")
-"""How weights begin that are not those that were published."""
-KINDS = ("maps", "human", "brain-score")
+MAPS, HUMAN = "maps", "human"
+KINDS = (MAPS, HUMAN, "external")
 
 
 @dataclass(frozen=True)
@@ -106,16 +104,12 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
     values: list[ArrayResult | None] = []
     citations: dict[str, None] = {}
     for name, source, told in read:
-        if isinstance(told, Result):
+        if told.arrays:
             sources[name] = source
-            for row, array in _rows_of(told):
-                rows.append(row | {"result": name})
-                values.append(array)
-            citations |= dict.fromkeys(array.citation for array in told.arrays)
-        else:
-            rows.append(_row_of_numbers(told) | {"result": name})
-            values.append(None)
-            citations |= {CITE_HUMAN: None} if told["benchmark"] == HUMAN_ALIGNMENT else {}
+        for row, array in _rows_of(told):
+            rows.append(row | {"result": name})
+            values.append(array)
+        citations |= dict.fromkeys(told.citations or ([CITE_HUMAN] if told.kind == "human" else []))
     _add_human_alignment(rows)
     _add_accuracies(rows)
     order = sorted(range(len(rows)), key=lambda place: _place(rows[place]))
@@ -133,9 +127,7 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
     )
 
 
-def _read(
-    results: Iterable[str | Path | Result], troubles: list[str]
-) -> Iterator[tuple[str, Path | Result, Result | dict[str, Any]]]:
+def _read(results: Iterable[str | Path | Result], troubles: list[str]) -> Iterator[tuple[str, Path | Result, Result]]:
     """Name, source, and what it tells, of each result; one that is there twice, once."""
     seen: set[str] = set()
     for given in results:
@@ -150,7 +142,7 @@ def _read(
             if name in seen:
                 continue
             try:
-                told = source if isinstance(source, Result) else _told(source)
+                told = source if isinstance(source, Result) else _result(source)
             except DataError as error:
                 if named:
                     raise
@@ -164,116 +156,53 @@ def _read(
                 yield name, source, told
 
 
-def _told(file: Path) -> Result | dict[str, Any] | None:
-    """What a file tells; None when it is of another kind."""
+def _result(file: Path) -> Result | None:
+    """What a file holds, without maps; None when it is of another kind."""
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        plain = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read: {one_line(error)}.", "Score again, or leave it out.") from error
-    if not isinstance(told, dict):
+    if not isinstance(plain, dict) or plain.get("format", FORMAT) != FORMAT:
         return None
-    if told.get("format") == FORMAT:
-        return _without_maps(Result.load(file))
-    numbers = all(isinstance(told.get(name), str) for name in ("model", "benchmark")) and "score" in told
-    if numbers and not isinstance(told["score"], int | float):
+    if "format" not in plain and not {"model", "benchmark", "score"} <= plain.keys():
+        return None
+    result = Result.load(file)
+    if np.isnan(result.score):
         raise DataError(f"{file} tells of no score.", "Score again, or leave it out.")
-    return told if numbers else None
+    return _without_maps(result)
 
 
 def _without_maps(result: Result) -> Result:
     """A result that takes kilobytes: maps are read again when they are drawn."""
-    small = {name: np.zeros(0) for name in ("predicted", "neural", "site_r", "site_ceiling")}
-    arrays = tuple(ArrayResult(**(vars(array) | small)) for array in result.arrays)
-    return Result(**(vars(result) | {"arrays": arrays}))
+    small: dict[str, Any] = {name: np.zeros(0) for name in ("predicted", "neural", "site_r", "site_ceiling")}
+    return replace(result, arrays=tuple(replace(array, **small) for array in result.arrays))
 
 
 def _rows_of(result: Result) -> Iterator[tuple[dict[str, Any], ArrayResult | None]]:
-    common = {
-        "network": result.model,
-        "weights": result.weights,
-        "sha256": result.weights_sha256,
-        "group": group_of_network(result.model),
-        "imagenet_top1": result.imagenet_top1,
-        "benchmark": result.benchmark,
-        "measure": result.measure,
-        "asked": result.label,
-        "reference_compat": result.reference_compat,
-        "kind": KINDS[0],
-    }
-    for array in result.arrays:
-        own = {
-            "array": array.recording,
-            "window": f"{array.window[0]}-{array.window[1]}",
-            "layer": array.layer,
-            "simulated": array.simulated,
-        }
-        yield common | own | _numbers(array), array
-    if len(result.arrays) > 1:
-        own = {"array": MEAN, "window": "", "layer": result.layer, "simulated": result.simulated}
-        yield common | own | _numbers(result), None
-
-
-def _numbers(told: ArrayResult | Result) -> dict[str, float]:
-    low, high = told.interval
-    return {
-        "raw": told.raw,
-        "ceiling": told.ceiling,
-        "score": told.score,
-        "low": low,
-        "high": high,
-        "error": told.error,
-        "alignment": told.alignment,
-    }
-
-
-def _row_of_numbers(told: dict[str, Any]) -> dict[str, Any]:
-    """Of human alignment, or of a benchmark of Brain-Score's own."""
-    human = told["benchmark"] == HUMAN_ALIGNMENT
-    low, high = told.get("interval") or (None, None)
-    return {
-        "network": told["model"],
-        "weights": told.get("weights", "pretrained"),
-        "sha256": told.get("weights_sha256"),
-        "group": group_of_network(told["model"]),
-        "imagenet_top1": None,
-        "benchmark": told["benchmark"],
-        "measure": "human alignment" if human else "",
-        "asked": "",
-        "array": told["benchmark"],
-        "window": "",
-        "layer": "",
-        "raw": told.get("raw"),
-        "ceiling": told.get("ceiling"),
-        "score": told["score"],
-        "low": low,
-        "high": high,
-        "error": told.get("error"),
-        "alignment": None,
-        "simulated": "simulated" in told["benchmark"],
-        "reference_compat": bool(told.get("reference_compat", False)),
-        "kind": KINDS[1] if human else KINDS[2],
-    }
+    """A row for each array, and one for what has none: several arrays together, other benchmarks."""
+    for row, array in zip_longest(result.rows(), result.arrays):
+        yield row | {"network": row["model"], "group": group_of_network(row["model"])}, array
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
     """Maps first; what is compared stands together, the best network on top."""
-    return (KINDS.index(row["kind"]), row["benchmark"], row["reference_compat"], row["asked"], row["array"] == MEAN,
-            row["array"], -row["score"], row["result"])  # fmt: skip
+    kind = [*KINDS, row["kind"]].index(row["kind"])  # an unknown one last
+    return (kind, row["benchmark"], row["protocol"], row["asked"], row["array"] == MEAN, row["array"],
+            -row["score"], row["result"])  # fmt: skip
 
 
 def _add_human_alignment(rows: list[dict[str, Any]]) -> None:
-    known = {(row["network"], row["sha256"]): row["score"] for row in rows if row["kind"] == KINDS[1]}
+    known = {(row["network"], row["sha256"]): row["score"] for row in rows if row["kind"] == HUMAN}
     for row in rows:
         row["human_alignment"] = known.get((row["network"], row["sha256"]), np.nan)
 
 
 def _add_accuracies(rows: list[dict[str, Any]]) -> None:
     """Of results that know none: that of the same weights, or the published one of pretrained ones."""
-    known = {(row["network"], row["sha256"]): row["imagenet_top1"] for row in rows if row["kind"] == KINDS[0]}
+    known = {(row["network"], row["sha256"]): row["imagenet_top1"] for row in rows if row["kind"] == MAPS}
     for row in rows:
-        if row["kind"] != KINDS[0]:
-            own = row["weights"].startswith(OWN_WEIGHTS)
-            published = None if own else _published_accuracy(row["network"])
+        if row["kind"] != MAPS:
+            published = _published_accuracy(row["network"]) if row["published"] else None
             row["imagenet_top1"] = known.get((row["network"], row["sha256"]), published)
 
 
@@ -285,7 +214,7 @@ def _published_accuracy(network: str) -> float | None:
 
 def _twice(rows: pd.DataFrame) -> list[str]:
     """Networks that are there with several layers: fits count each."""
-    maps = rows[(rows["kind"] == KINDS[0]) & (rows["array"] != MEAN)]
+    maps = rows[rows["array"] != MEAN]
     several = maps.groupby([*SET, "array", "network", "weights"], sort=False)["layer"].agg(list)
     troubles = []
     for key, layers in several.items():

@@ -17,6 +17,7 @@ from brainscore_itmaps.errors import DataError, ItMapsError, one_line
 from brainscore_itmaps.metrics.ceiling import reference_ceiling
 from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.protocol import PUBLISHED
 
 NETWORKS = ("harmonized_resnet50", "timm:resnet50.tv_in1k", "timm:vgg16.tv_in1k", "timm:efficientnet_b0.ra_in1k")
 """Asked by default; published numbers are known of :data:`published_networks`."""
@@ -277,14 +278,12 @@ def _beside(each: dict[str, Any], network: str | Network | None, simulated: bool
 
 
 def _ours(each: dict[str, Any], network: str | Network | None, device: str) -> float:
-    published = each["loaded"] == "published"
-    recording = load_recording(
-        each["array"], each["window"], orientation="flip_both" if not published else None, reference_compat=published
-    )
+    loaded: dict[str, Any] = {"protocol": PUBLISHED} if each["loaded"] == "published" else {"orientation": "flip_both"}
+    recording = load_recording(each["array"], each["window"], **loaded)
     if network is None:
         return float(reference_ceiling(recording.maps).mean())
     layers = [each["layer"]] if each["layer"] else "all"
-    return score(network, recording, layers, reference_compat=True, device=device).raw
+    return score(network, recording, layers, protocol=PUBLISHED, device=device).raw  # type: ignore[no-any-return]
 
 
 def _verdict(published: float, ours: float | None, simulated: bool) -> str:

@@ -4,13 +4,19 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.bridge.names import is_elsewhere, is_ours, window_asked
-from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
+from brainscore_itmaps.bridge.names import has_maps, is_external, is_ours, window_asked
+from brainscore_itmaps.cache import ResultCache, default_cache
+from brainscore_itmaps.errors import ItMapsError, ModelError, one_line
+from brainscore_itmaps.models.names import weights_asked
+from brainscore_itmaps.models.request import ModelRequest
+from brainscore_itmaps.protocol import OURS
+from brainscore_itmaps.settings import overridden
 from brainscore_itmaps.study.config import NetworkChoice, StudyConfig
 from brainscore_itmaps.study.plan import Run
 
@@ -21,8 +27,8 @@ class Outcome(NamedTuple):
     Attributes
     ----------
     run : Run
-    result : Result, dict or None
-        A result of ours; plain numbers, of human alignment and of benchmarks of Brain-Score's own; None when it failed.
+    result : Result or None
+        None when it failed.
     reason : str
         Why it failed, and what to do next.
     exit_code : int
@@ -31,7 +37,7 @@ class Outcome(NamedTuple):
     """
 
     run: Run
-    result: Result | dict[str, Any] | None
+    result: Result | None
     reason: str
     exit_code: int
     seconds: float
@@ -51,7 +57,9 @@ class Done(NamedTuple):
     peak_bytes: int
 
 
-def ask_network(choice: NetworkChoice, runs: Iterable[Run], study: StudyConfig, fresh: bool, threads: int) -> Done:
+def ask_network(
+    choice: NetworkChoice, runs: Iterable[Run], study: StudyConfig, fresh: bool, threads: int, offline: bool = False
+) -> Done:
     """Ask a network everything; what fails does not keep the rest from being asked.
 
     Parameters
@@ -63,14 +71,16 @@ def ask_network(choice: NetworkChoice, runs: Iterable[Run], study: StudyConfig, 
         Compute anew what is kept.
     threads : int
         Of linear algebra, torch's and numpy's.
+    offline : bool
+        Download nothing; also where this worker's own environment says so.
     """
     import torch
     from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(threads)
-    with threadpool_limits(threads):
-        load = _loaded_once(choice, study.device)
-        outcomes = [_outcome(run, partial(_result, choice, run, study, fresh, load)) for run in runs]
+    with threadpool_limits(threads), overridden(offline=offline or None):
+        load, cache = _loaded_once(choice, study.device), default_cache(fresh)
+        outcomes = [_outcome(run, partial(_result, choice, run, study, cache, load)) for run in runs]
     return Done(outcomes, peak_bytes())
 
 
@@ -80,7 +90,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _outcome(run: Run, result: Callable[[], Result | dict[str, Any]]) -> Outcome:
+def _outcome(run: Run, result: Callable[[], Result]) -> Outcome:
     began = time.monotonic()
     try:
         return Outcome(run, result(), "", 0, time.monotonic() - began)
@@ -131,42 +141,15 @@ def device_of_worker(device: str) -> str:
         return device
 
 
-def _result(
-    choice: NetworkChoice, run: Run, study: StudyConfig, fresh: bool, load: Callable[[], Any]
-) -> Result | dict[str, Any]:
-    from brainscore_itmaps.bridge.score import score, score_elsewhere
+def _result(choice: NetworkChoice, run: Run, study: StudyConfig, cache: ResultCache, load: Callable[[], Any]) -> Result:
+    from brainscore_itmaps.bridge.score import score_request
 
     ours = is_ours(choice.name) or bool(choice.arch)
-    if run.benchmark == HUMAN_ALIGNMENT:
-        from brainscore_itmaps.benchmark.human import human_alignment
-        from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
-
-        if not ours:
-            raise UsageError(
-                f"{choice.name} is a model of Brain-Score's, whose interface gives no gradients.",
-                "Ask human alignment of networks of ours, or of timm (timm:<name>).",
-            )
-        files = clickme_files(HELD_OUT)
-        return human_alignment(
-            load(), files, attribution=study.attribution, reference_compat=study.reference_compat
-        ).to_dict()
-    if is_elsewhere(run.benchmark):
-        from brainscore_itmaps.bridge.elsewhere import described
-
-        if not ours:
-            return described(score_elsewhere(choice.name, run.benchmark), choice.name, run.benchmark)
-        network = load()
-        told = described(score_elsewhere(network, run.benchmark), network.name, run.benchmark)
-        return told | {"weights": network.weights, "weights_sha256": network.sha256}
-    layers = choice.layers or study.layers
-    return score(
-        load() if ours else choice.name,
-        run.benchmark,
-        ("all" if layers == ("all",) else list(layers)) if layers else None,
-        window=window_asked(run.window),
-        batch_size=study.batch_size,
-        device=device_of_worker(study.device),
-        attribution=study.attribution,
-        reference_compat=study.reference_compat,
-        fresh=fresh,
-    )
+    device, layers = device_of_worker(study.device), choice.layers or study.layers
+    asked = ModelRequest(choice.name, weights_asked(choice.weights, choice.seed), choice.arch or None,
+                         device=device, batch_size=study.batch_size)  # fmt: skip
+    if has_maps(run.benchmark):  # others have no layers to choose
+        asked = replace(asked, layers=layers)
+    protocol = OURS.name if is_external(run.benchmark) else study.protocol
+    request = ScoreRequest(asked, run.benchmark, window_asked(run.window), protocol, study.attribution)
+    return score_request(request, model=load() if ours else None, cache=cache)

@@ -13,7 +13,7 @@ import torch
 
 from brainscore_itmaps.benchmark.human import human_alignment
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
-from brainscore_itmaps.files import locked, refuse_unwritable, replacing
+from brainscore_itmaps.files import locked, refuse_unwritable, write_json
 from brainscore_itmaps.metrics.human import agreement
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.models.names import named_architecture, refuse_unknown_model
@@ -161,7 +161,8 @@ def _step(
         names += batch.names
         torch.manual_seed(_seed(config.seed, step, part, accelerator.process_index))  # of dropout
         more = part + 1 < config.accumulate
-        with accelerator.no_sync(model) if more else contextlib.nullcontext(), _autocast(config, accelerator):
+        halved = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.precision == "bf16")
+        with accelerator.no_sync(model) if more else contextlib.nullcontext(), halved:
             parts = loss(model, *(given.to(accelerator.device) for given in batch[:4]))
             accelerator.backward(parts.total / config.accumulate)
         seen.append(_numbers(parts, batch, logged))
@@ -269,10 +270,6 @@ def _accelerator(device: str) -> Any:
     return Accelerator(cpu=device == "cpu", mixed_precision="no")  # autocast is ours, so that the loss can leave it
 
 
-def _autocast(config: Config, accelerator: Any) -> torch.autocast:
-    return torch.autocast(accelerator.device.type, torch.bfloat16, enabled=config.precision == "bf16")
-
-
 def _own(accelerator: Any, config: Config) -> range:
     """Parts of a step that this process shows."""
     first = accelerator.process_index * config.accumulate
@@ -296,8 +293,7 @@ def _refuse_another_run(config: Config, mix: Mix, folder: Path, writing: bool) -
                 "Name another folder with --out, or delete this one.",
             )
     if writing:
-        with replacing(file) as beside:
-            beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        write_json(file, told)
 
 
 def _fixed(told: Any) -> Any:

@@ -1,7 +1,6 @@
 """The harmonizer's loss: be right, and for the reasons that people have (Fel et al. 2022, equation 3)."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -212,11 +211,9 @@ def standardised_cut(maps: torch.Tensor) -> torch.Tensor:
     return functional.relu((maps - mean) / (spread + EPSILON))
 
 
-@contextmanager
-def differentiable_attention() -> Iterator[None]:
+def differentiable_attention() -> AbstractContextManager[None]:
     """Compute attention by steps that can be differentiated twice, which fused kernels cannot; then as before."""
-    with sdpa_kernel(SDPBackend.MATH):
-        yield
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 def weighed(model: torch.nn.Module) -> list[torch.nn.Parameter]:

@@ -1,16 +1,17 @@
 """Benchmarks of Brain-Score's own through our command: no pip, no pickle, no bars, no stray prints."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import brainscore
+from answers import path_with_a_trap
+from command_line import brainscore, python
 
-from brainscore_itmaps.bridge.elsewhere import described
+from brainscore_itmaps import load_model
+from brainscore_itmaps.benchmark.request import ScoreRequest
+from brainscore_itmaps.benchmark.source import HookedModel
+from brainscore_itmaps.bridge.external import result_of_score
 from brainscore_itmaps.bridge.plugins import host_folder
 from brainscore_itmaps.errors import DataError
 
@@ -69,33 +70,24 @@ def toy(tmp_path) -> Path:
 
 
 def run(toy, *arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", ATTACHED, str(toy), "score", "--benchmark_identifier", "toy.v1", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | environment,
-    )
+    return python("-c", ATTACHED, toy, "score", "--benchmark_identifier", "toy.v1", *arguments, **environment)
 
 
 @pytest.mark.parametrize("model", ["pixels", "efficientnet_lite0"])
 def test_a_benchmark_of_theirs_gives_its_number_and_nothing_else(toy, tmp_path, model):
-    pip = tmp_path / "pip"
-    pip.write_text(f"#!/bin/sh\ntouch {tmp_path}/pip-was-run\n")
-    pip.chmod(0o755)
     pickles = set(host_folder().parent.glob("conda_score*"))
     arguments = ("--model_identifier", model, "--out", tmp_path)
-    done = run(toy, *arguments, "-q", PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    done = run(toy, *arguments, "-q", PATH=path_with_a_trap(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (0, "0.25\n", "")
     assert not (tmp_path / "pip-was-run").exists()
     assert set(host_folder().parent.glob("conda_score*")) == pickles
     told = json.loads((tmp_path / f"{model}--toy.v1.json").read_text())
     assert (told["score"], told["raw"], told["ceiling"], told["error"]) == (0.25, 0.125, 0.5, None)
-    assert told["seen"] == model
+    assert told["details"]["seen"] == model
 
 
 def test_what_only_our_benchmarks_have_is_refused(toy, tmp_path):
-    for option in (("--layers", "blocks.3"), ("--window", "100-150"), ("--reference-compat",)):
+    for option in (("--layers", "blocks.3"), ("--window", "100-150"), ("--protocol", "published")):
         done = run(toy, "--model", "pixels", "--out", tmp_path, *option)
         assert (done.returncode, "Leave out --layers" in done.stderr) == (2, True)
 
@@ -120,6 +112,8 @@ def test_only_single_finite_numbers_are_told():
         "many": [1],
         "other": np.nan,
     }
-    told = described(score, "m", "b")
+    model = HookedModel(load_model("timm:test_vit", weights="random"))
+    told = result_of_score(score, model, ScoreRequest(benchmark="b")).to_dict()
     assert (told["score"], told["raw"], told["ceiling"], told["error"]) == (0.5, None, 0.9, None)
-    assert (told["comment"], "many" in told, told["other"]) == ("layers", False, None)
+    details = told["details"]
+    assert (details["comment"], "many" in details, details["other"]) == ("layers", False, None)

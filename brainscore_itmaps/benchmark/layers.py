@@ -1,0 +1,221 @@
+"""Score layers on the maps of one or several arrays that share their images, each image predicted without it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, fixation_benchmarks
+from brainscore_itmaps.benchmark.choice import nested_cv_scores
+from brainscore_itmaps.benchmark.source import Source
+from brainscore_itmaps.cache import Expected, ResultCache, key_of
+from brainscore_itmaps.data.recording import Recording, recording_content
+from brainscore_itmaps.errors import NoMapError
+from brainscore_itmaps.features.field import LayerFeatures
+from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
+from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out, pairs_of_groups
+from brainscore_itmaps.metrics.predictivity import neural_predictivity
+from brainscore_itmaps.progress import Report
+from brainscore_itmaps.protocol import Protocol
+
+BOUND = 1 + 1e-9
+
+
+@dataclass(frozen=True)
+class FeatureScore:
+    """How well features predict maps of images that the regression had not seen.
+
+    Attributes
+    ----------
+    image_r : array, shape (image,)
+        Median over sites.
+    site_r : array, shape (image, site)
+        Pearson r over positions; NaN where a map is constant or missing.
+    map_rho, map_rho_coarse : array, shape (image,)
+        Feature alignment: Spearman rho of the maps averaged over sites, at the full grid, and over tiles of about 4 x 4
+        positions.
+    components : array, shape (image,)
+        PLS components used when that image was left out.
+    predicted : array, shape (image, y, x, site)
+        In the units of the maps; by the published protocol without the intercept.
+    penalty : array, shape (image,), or None
+        Of a ridge regression.
+    nested_r, nested_rho : array, shape (image, image), or None
+        ``image_r`` and ``map_rho`` of image j from a regression that saw neither i nor j, at (i, j): what a layer is
+        chosen by. None where there is one layer.
+    """
+
+    image_r: NDArray[np.float64]
+    site_r: NDArray[np.float64]
+    map_rho: NDArray[np.float64]
+    map_rho_coarse: NDArray[np.float64]
+    components: NDArray[np.int64]
+    predicted: NDArray[np.floating[Any]]
+    penalty: NDArray[np.float64] | None = None
+    nested_r: NDArray[np.float64] | None = None
+    nested_rho: NDArray[np.float64] | None = None
+
+    @property
+    def score(self) -> float:
+        """Neural predictivity, not divided by a ceiling: mean over images of ``image_r``."""
+        return float(self.image_r.mean())
+
+    @property
+    def undefined(self) -> int:
+        """How many of ``site_r`` are NaN."""
+        return int(np.isnan(self.site_r).sum())
+
+
+def expected_score(recording: Recording, nested: bool = False) -> dict[str, Expected]:
+    """Say what a cached :class:`FeatureScore` of a recording must hold to be believed."""
+    images, _, _, sites = shape = recording.maps.shape
+
+    def correlation(*shape: int, optional: bool = False) -> Expected:
+        return Expected(shape, undefined=True, low=-BOUND, high=BOUND, optional=optional)
+
+    return {
+        "image_r": correlation(images),
+        "site_r": correlation(images, sites),
+        "map_rho": correlation(images),
+        "map_rho_coarse": correlation(images),
+        "components": Expected((images,), "iu", low=0),
+        "predicted": Expected(shape),
+        "penalty": Expected((images,), undefined=True, low=0, optional=True),
+        "nested_r": correlation(images, images, optional=not nested),
+        "nested_rho": correlation(images, images, optional=not nested),
+    }
+
+
+def score_layers(
+    source: Source,
+    recordings: Sequence[Recording],
+    benchmark: BenchmarkSpec,
+    protocol: Protocol,
+    cache: ResultCache,
+    progress: Report,
+) -> list[dict[str, FeatureScore]]:
+    """Score every layer on recordings that share images and positions; read only layers that are not cached.
+
+    Returns
+    -------
+    list of dict of layer to FeatureScore
+        One dict for each recording.
+    """
+    features = {} if source.content is not None else _read(source, recordings[0], (), benchmark, cache, progress)
+    contents = {layer: source.content or features[layer].content for layer in features or source.layers}
+    nested = len(contents) > 1 and protocol.choose_layer == "left_out"
+    maps = [recording_content(recording) for recording in recordings]
+    keys = {
+        (layer, number): key_of(
+            model=content,
+            layer=layer,
+            recording=maps[number],
+            method=benchmark.method,
+            view=benchmark.view,
+            nested=nested,  # among several, a layer comes from other matrix products, which round differently
+            protocol=protocol.name,
+        )
+        for layer, content in contents.items()
+        for number in range(len(recordings))
+    }
+
+    def compute(missing: list[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
+        layers = list(dict.fromkeys(layer for layer, _ in missing))
+        held = features or _read(source, recordings[0], layers, benchmark, cache, progress)
+        for count, layer in enumerate(layers, 1):
+            field = held.pop(layer).field(recordings[0].grid)
+            step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
+            scores = score_field(field, [each.maps for each in recordings], benchmark.method, protocol, nested,
+                                 lambda done, total, step=step: progress(step, done, total))  # fmt: skip
+            yield from (((layer, number), vars(score)) for number, score in enumerate(scores)
+                        if (layer, number) in missing)  # fmt: skip
+
+    expected = {name: expected_score(recordings[name[1]], nested) for name in keys}
+    entries = cache.computed_all(keys, compute, expected, progress)
+    return [{layer: FeatureScore(**entries[layer, number]) for layer in contents} for number in range(len(recordings))]
+
+
+def score_field(
+    field: NDArray[np.floating[Any]],
+    maps: Sequence[NDArray[np.floating[Any]]],
+    method: str,
+    protocol: Protocol,
+    nested: bool,
+    progress: Any,
+) -> list[FeatureScore]:
+    """Score a layer on several arrays in one pass.
+
+    Parameters
+    ----------
+    field : array, shape (image, y, x, channel)
+    maps : sequence of arrays, shape (image, y, x, site)
+        Of the same images; each array is given a regression of its own.
+    method : str
+        Regression of the benchmark.
+    protocol : Protocol
+    nested : bool
+        Also score each image without pairs of groups, for the choice of a layer: always by PLS.
+    progress : callable
+        Called with (steps done, steps in all).
+    """
+    solver, alone = protocol.solver(method), leave_one_out(len(field))
+    options: dict[str, Any] = {"components": protocol.components, "intercept": protocol.intercept, "progress": progress}
+    pairs = None
+    if nested and solver == "pls":
+        fitted = fit_folds(field, maps, np.concatenate([alone, pairs_of_groups(len(field))]), solver, **options)
+        own, pairs = fitted.select(slice(len(alone))), fitted.select(slice(len(alone), None))
+    else:
+        if nested:
+            pairs = fit_folds(field, maps, pairs_of_groups(len(field)), progress=progress)
+        own = fit_folds(field, maps, alone, solver, **options)
+    scores = []
+    for number, recorded in enumerate(maps):
+        nests: dict[str, Any] = {}
+        if pairs is not None:
+            nests = {
+                name: nested_cv_scores(pairs, recorded, measure, set=number)
+                for name, measure in (("nested_r", "predictivity"), ("nested_rho", "alignment"))
+            }
+        penalty = None if own.penalty is None else own.penalty[number]
+        scores.append(
+            score_predictions(own.predicted[number], recorded, protocol, own.components[number], penalty, **nests)
+        )
+    return scores
+
+
+def score_predictions(
+    predicted: NDArray[np.float64],
+    maps: NDArray[Any],
+    protocol: Protocol,
+    components: NDArray[np.int64],
+    penalty: NDArray[np.float64] | None = None,
+    **nested: NDArray[np.float64],
+) -> FeatureScore:
+    """Compare predictions of left-out images with what was recorded."""
+    predicted = predicted.astype(protocol.precision, copy=False)
+    maps = maps.astype(np.float64, copy=False) if protocol.precision == "float64" else maps
+    predictivity = neural_predictivity(predicted, maps, protocol=protocol)
+    rho, rho_coarse = (feature_alignment(predicted, maps, scale=scale, protocol=protocol) for scale in (1, COARSE))
+    return FeatureScore(
+        predictivity.image_r, predictivity.site_r, rho, rho_coarse, components, predicted, penalty, **nested
+    )
+
+
+def _read(
+    source: Source,
+    recording: Recording,
+    layers: Sequence[str],
+    benchmark: BenchmarkSpec,
+    cache: ResultCache,
+    progress: Report,
+) -> dict[str, LayerFeatures]:
+    try:
+        return source.read(recording, layers or source.layers, cache, progress)
+    except NoMapError as error:
+        others = " or ".join(fixation_benchmarks(benchmark))
+        if not others:
+            raise
+        fix = f"{error.fix[:-1]}; or score it on {others}, where every position comes to the centre of view in turn."
+        raise NoMapError(error.args[0], fix) from error

@@ -1,0 +1,115 @@
+"""Brain-Score's own benchmarks: without their runs of pip, their pickles and what they print."""
+
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from os import devnull
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brainscore_itmaps.benchmark.request import ScoreRequest
+from brainscore_itmaps.benchmark.result import Estimate, Reading, Result
+from brainscore_itmaps.benchmark.source import LoadedModel
+from brainscore_itmaps.bridge.guest import as_a_guest, errors_as_sentences, without_bars
+from brainscore_itmaps.bridge.plugins import attach
+from brainscore_itmaps.cache import ResultCache, package_versions
+from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, one_line
+from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.protocol import OURS
+
+PLAIN = (str, int, float, bool)
+
+
+@dataclass(frozen=True)
+class ExternalBenchmark:
+    """A benchmark of Brain-Score's own; see :class:`~brainscore_itmaps.benchmark.benchmark.Benchmark`.
+
+    Attributes
+    ----------
+    identifier : str
+        Brain-Score's.
+    """
+
+    identifier: str
+
+    def prepared(self, request: ScoreRequest, progress: Report = silent) -> "ExternalBenchmark":
+        """Refuse layers, windows and protocols: it reads what it wants."""
+        if request.model.layers or request.window is not None or request.protocol != OURS.name:
+            raise UsageError(
+                f"{self.identifier} is a benchmark of Brain-Score's own: it reads the layers and windows it wants.",
+                "Leave out --layers, --window and --protocol.",
+            )
+        return self
+
+    def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
+        """Give the versions of Brain-Score."""
+        return [package_versions(("brainscore_vision", "brainscore_core"))]
+
+    def score(
+        self, model: LoadedModel, request: ScoreRequest, cache: ResultCache | None = None, progress: Report = silent
+    ) -> Result:
+        """Score a loaded model.
+
+        Raises
+        ------
+        DataError
+            When the benchmark cannot be loaded.
+        """
+        progress("scoring through Brain-Score", 0, 1)
+        with as_a_guest(), Path(devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+            attach()
+            from brainscore_core.benchmarks import score_benchmark
+            from brainscore_vision import load_benchmark
+
+            from brainscore_itmaps.bridge.candidate import as_candidate
+
+            try:
+                benchmark = load_benchmark(self.identifier)
+            except ItMapsError:
+                raise
+            except Exception as error:
+                raise DataError(
+                    f"Brain-Score's benchmark {self.identifier} could not be loaded: {one_line(error)}.",
+                    "It may need a download or a package; `brainscore --debug score ...` shows where it failed.",
+                ) from error
+            with errors_as_sentences(model.name), without_bars():
+                score = score_benchmark(benchmark, as_candidate(model))
+        return result_of_score(score, model, request)
+
+
+def result_of_score(score: Any, model: LoadedModel, request: ScoreRequest) -> Result:
+    """Take the numbers out of a score of Brain-Score's: whatever plain attributes it has, and ``comment``."""
+    attrs: Mapping[str, Any] = score.attrs
+    raw, ceiling, error = (_number(attrs.get(name)) for name in ("raw", "ceiling", "error"))
+    plain = {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in attrs.items()
+        if isinstance(value, PLAIN) and name not in ("raw", "ceiling", "error")
+    }
+    network, value = model.network, _number(score)
+    return Result(
+        request=request,
+        reading=Reading(
+            model=model.name,
+            weights=network.weights if network is not None else Weights("external"),
+            device=str(next(network.module.parameters()).device) if network is not None else "as Brain-Score chooses",
+        ),
+        benchmark=request.benchmark,
+        benchmark_version=None,
+        kind="external",
+        estimate=Estimate(raw, ceiling, value, error=error, reason="Brain-Score's benchmarks give no interval"),
+        formula="as Brain-Score's benchmark computes it",
+        details=plain,
+    )
+
+
+def _number(value: Any) -> float:
+    """A single finite number; NaN where there is none, or several."""
+    try:
+        number = float(np.asarray(value).item())
+    except (TypeError, ValueError):
+        return np.nan
+    return number if np.isfinite(number) else np.nan

@@ -1,0 +1,21 @@
+"""`--protocol`, and its spelling in 0.1."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from brainscore_itmaps.cli.terminal import errors
+
+ProtocolName = Annotated[
+    Literal["ours", "published"],
+    typer.Option("--protocol", help="Choices to make: ours, or those of the published code, for comparison."),
+]
+OldSpelling = Annotated[bool, typer.Option("--reference-compat", hidden=True)]
+
+
+def protocol_asked(protocol: str, reference_compat: bool) -> str:
+    """Give the name of the protocol; answer the old spelling with the new one, on standard error."""
+    if not reference_compat:
+        return protocol
+    errors().print("--reference-compat is now --protocol published; write that.", soft_wrap=True)
+    return "published"

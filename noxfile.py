@@ -1,0 +1,54 @@
+"""Sessions of checks, run with the tools of the environment that nox is started from.
+
+`.ci/run` runs lint, unit, e2e and install (the last three as one `pytest`); docs and mutations are run by hand.
+"""
+
+import re
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "unit"]
+INSTALL = "tests/test_install_matrix.py"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types and import contracts."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports", "--no-cache")
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Run the tests that are not slow."""
+    session.run("pytest", "-m", "not slow", *session.posargs)
+
+
+@nox.session
+def e2e(session: nox.Session) -> None:
+    """Run the slow tests: sweeps, training runs that are killed, reports in a browser."""
+    session.run("pytest", "-m", "slow", f"--ignore={INSTALL}", *session.posargs)
+
+
+@nox.session
+def install(session: nox.Session) -> None:
+    """Install this project beside Brain-Score in scratch environments, in every way."""
+    session.run("pytest", INSTALL, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run the examples of the docstrings and the README's Python."""
+    session.run("pytest", "-n", "0", "--doctest-modules", "brainscore_itmaps")
+    for example in re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.S):
+        session.run("python", "-c", example)
+
+
+@nox.session
+def mutations(session: nox.Session) -> None:
+    """Remove protections one by one; the named test must fail each time."""
+    session.run("python", "tests/mutations.py", *session.posargs)

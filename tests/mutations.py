@@ -1,0 +1,146 @@
+"""Remove protections of the package one by one, in a copy of the checkout: the test that is named must fail each time.
+
+Run from the checkout: ``python tests/mutations.py [words of the tests to try]``.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[1]
+ARCHIVES, RECORDS = "brainscore_itmaps/archives.py", "brainscore_itmaps/data/tfrecords.py"
+MUTATIONS = (  # file, text of the protection, what stands there instead, test that must fail
+    (
+        ARCHIVES,
+        'if ":" in name:',
+        "if False:",
+        "tests/test_archives.py::test_a_member_that_leads_elsewhere_is_refused_by_name_before_anything_is_written",
+    ),
+    (
+        ARCHIVES,
+        "if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):",
+        "if False:",
+        "tests/test_archives.py::test_links_and_devices_are_refused",
+    ),
+    (
+        ARCHIVES,
+        "elif path in files:",
+        "elif False:",
+        "tests/test_archives.py::test_names_that_meet_on_some_disk_are_refused",
+    ),
+    (
+        ARCHIVES,
+        "if len(members) > MEMBERS:",
+        "if False:",
+        "tests/test_archives.py::test_more_members_than_any_recording_has_are_refused",
+    ),
+    (
+        RECORDS,
+        "if opened.read(CHECK.size) != _check(record):",
+        "if not opened.read(CHECK.size):",
+        "tests/test_tfrecords.py::test_a_flipped_bit_is_noticed",
+    ),
+    (
+        "brainscore_itmaps/downloads.py",
+        "registry={path.name: sha256}",
+        "registry={path.name: None}",
+        "tests/test_downloads.py::test_another_file_than_the_hash_says_is_refused_and_not_kept",
+    ),
+    (
+        "brainscore_itmaps/downloads.py",
+        "if max(self.done, self.total) > LARGEST:",
+        "if False:",
+        "tests/test_downloads.py::test_a_file_without_end_is_stopped",
+    ),
+    (
+        "brainscore_itmaps/data/recording.py",
+        "if broken.any():",
+        "if False:",
+        "tests/test_recording.py::test_values_that_are_not_finite_are_refused_by_site_and_image",
+    ),
+    (
+        "brainscore_itmaps/data/recording.py",
+        "if not np.allclose(repeats.mean(axis=1), self.maps):",
+        "if False:",
+        "tests/test_recording.py::test_repeats_of_other_maps_and_repeats_that_are_not_finite_are_refused",
+    ),
+    (
+        "brainscore_itmaps/models/embedded.py",
+        "weights_only=True",
+        "weights_only=False",
+        "tests/test_models.py::test_a_hostile_weight_file_is_not_executed",
+    ),
+    (
+        "brainscore_itmaps/cache.py",
+        "return bool(np.isfinite(defined).all() and (defined >= self.low).all() and (defined <= self.high).all())",
+        "return True",
+        "tests/test_cache.py::test_an_entry_of_another_type_shape_or_range_is_not_believed",
+    ),
+    (
+        "brainscore_itmaps/benchmark/saved.py",
+        'if sha256(held) != plain["npz_sha256"]:',
+        "if False:",
+        "tests/test_result.py::test_a_file_that_was_edited_is_refused",
+    ),
+    (
+        "brainscore_itmaps/benchmark/saved.py",
+        'if (waiting := _waiting(file, "npz", plain["npz_sha256"])).is_file():',
+        "if False and (waiting := held):",
+        "tests/test_result.py::test_a_result_is_the_older_or_the_newer_one_whenever_the_process_is_killed",
+    ),
+    (
+        "brainscore_itmaps/benchmark/evaluate.py",
+        "if not ceiling.image.mean() > 0:",
+        "if False:",
+        "tests/test_evaluate.py::test_a_recording_whose_repeats_contradict_each_other_has_no_score",
+    ),
+    (
+        "brainscore_itmaps/benchmark/arrays.py",
+        "if first > second == third and (first, second) != other.shape[1:3]:",
+        "if False:",
+        "tests/test_result.py::test_channels_before_positions_are_refused_where_the_shape_tells",
+    ),
+)
+
+
+def outcome(copy: Path, *tests: str) -> int:
+    """Run tests on a copy of the checkout; returns pytest's exit code."""
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
+    done = subprocess.run(
+        command,
+        cwd=copy,
+        check=False,
+        capture_output=True,
+        env=os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    return done.returncode
+
+
+def main(words: list[str]) -> int:
+    """Try all mutations whose test has one of these words in its name; returns how many went unnoticed."""
+    chosen = [row for row in MUTATIONS if not words or any(word in row[3] for word in words)]
+    unnoticed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "checkout"
+        shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns(".git", "__pycache__", "build", "*.egg-info"))
+        if code := outcome(copy, *(test for *_, test in chosen)):
+            sys.exit(f"The tests fail without any mutation: pytest ended with {code}.")
+        for file, protection, instead, test in chosen:
+            source = copy / file
+            text = source.read_text()
+            if text.count(protection) != 1:
+                sys.exit(f"{file} has {text.count(protection)} times, not once: {protection}")
+            source.write_text(text.replace(protection, instead))
+            failed = outcome(copy, test) == 1  # 1: tests ran, and some failed
+            source.write_text(text)
+            unnoticed += not failed
+            print("noticed  " if failed else "UNNOTICED", test, "without", protection, flush=True)
+    print(f"{len(chosen) - unnoticed} of {len(chosen)} mutations were noticed.")
+    return unnoticed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,12 @@
+"""What the published code computed; see golden/README.md."""
+
+from pathlib import Path
+
+import numpy as np
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def golden(name):
+    with np.load(GOLDEN / f"{name}.npz") as stored:
+        return dict(stored)
