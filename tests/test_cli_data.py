@@ -115,6 +115,7 @@ def test_info_of_the_simulated_recording_tells_its_repeats():
     assert re.search(r"repeats\s+6", done.stdout)
 
 
+@pytest.mark.slow
 def test_orient_draws_all_eight_and_records_a_choice(stand_in, tmp_path):
     figure = tmp_path / "eight.png"
     arguments = ("data", "orient", "monkey2_ML", "--window", "0-20", "--source", stand_in)
@@ -209,6 +210,7 @@ def test_a_folder_of_files_is_a_source_too(unpacked, tmp_path):
     assert f"source       {tmp_path / 'files'}" in done.stdout
 
 
+@pytest.mark.slow
 def test_own_maps_are_scored_from_their_folder(tmp_path):
     folder = load_recording("it_maps_simulated").save(tmp_path / "mine")
     figure = tmp_path / "maps.png"

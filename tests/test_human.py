@@ -150,6 +150,7 @@ def test_the_benchmark_gives_brain_score_what_the_function_gives(tmp_path, monke
         ClickMeBenchmark()(type("Other", (), {"identifier": "other"})())
 
 
+@pytest.mark.slow
 def test_the_command_line_scores_and_writes(tmp_path, own_home):
     fetched_val(tmp_path / "usb")
     asked = ["score", "--model", "timm:test_resnet", "--weights", "random", "--benchmark", "ClickMe.alignment"]

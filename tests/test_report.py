@@ -112,6 +112,7 @@ def test_every_figure_has_its_data_beside_it():
     assert len(tables["it_maps_simulated-sites.csv"]) == 1 + 14 * 32
 
 
+@pytest.mark.slow
 def test_three_arrays_of_two_monkeys_with_their_photographs_stay_under_six_megabytes(tmp_path):
     """Maps as large as the recorded ones, of 32, 31 and 32 sites; photographs as large as they are shown."""
     array = scored().arrays[0]
@@ -236,6 +237,7 @@ def test_a_notebook_shows_the_score_and_that_it_is_simulated():
     assert shown.count("<tr>") == 2
 
 
+@pytest.mark.slow
 def test_the_command_writes_pages(tmp_path, own_home):
     done = succeeded(
         "score", "-m", "timm:test_resnet", "--weights", "random", "--report", "--out", tmp_path, COLUMNS="200"
