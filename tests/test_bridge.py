@@ -221,6 +221,7 @@ def test_another_s_model_that_fails_is_a_sentence():
         score("resnet18_random")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["timm:test_vit", "pixels"])
 def test_a_recording_of_ones_own_is_scored_as_one_that_comes_with_the_package(model, tmp_path):
     recording = load_recording("it_maps_simulated")

@@ -385,6 +385,7 @@ def test_networks_of_the_same_weights_that_compute_differently_are_told_apart(sm
     assert len(set(scores)) == 3
 
 
+@pytest.mark.slow
 def test_eight_processes_at_once_give_one_result_and_compute_each_layer_once(small, tmp_path):
     folder = small.save(tmp_path / "own")
     driven(

@@ -114,6 +114,7 @@ def test_fetch_from_a_file_keeps_it_and_holds_to_it(levit, tmp_path):
     assert kept_weights(ZOO[name]) == kept
 
 
+@pytest.mark.slow
 @pytest.mark.enable_socket
 def test_fetch_from_a_mirror_is_held_to_the_hash_that_was_asked_for(levit):
     with server(lambda handler, number: send(handler, levit.read_bytes())) as running:

@@ -35,6 +35,7 @@ def correct(network, files, labels):
     return int((answers == torch.tensor(labels)).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_embedded_networks_name_labelled_photographs(name, labelled_photographs):
     files, labels = labelled_photographs

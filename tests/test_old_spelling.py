@@ -60,6 +60,7 @@ def test_recordings_take_the_old_keyword_and_the_old_flag(stand_in, own_home):
     assert "reference-compat" not in CliRunner().invoke(data, ["info", "--help"]).output
 
 
+@pytest.mark.slow
 def test_a_score_takes_the_old_keyword_and_the_old_flag(tmp_path):
     with pytest.warns(FutureWarning, match='reference_compat is now protocol="published"; write that'):
         old = score("efficientnet_lite0", reference_compat=True)

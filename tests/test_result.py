@@ -136,6 +136,7 @@ result.save(out)
 """
 
 
+@pytest.mark.slow
 def test_a_result_is_the_older_or_the_newer_one_whenever_the_process_is_killed(tmp_path):
     """Killed before each step that touches the disk, while an older result lies there."""
     old = scored()
