@@ -35,6 +35,7 @@ def benchmark():
     return get_benchmark("it_maps_simulated")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_both_entrances_give_the_same_score(benchmark, architecture):
     from brainscore_itmaps.bridge.models import brain_model

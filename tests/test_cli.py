@@ -50,6 +50,7 @@ def test_is_answered_without_torch_or_brain_score_and_without_a_traceback(argume
     assert done.stdout.splitlines()[-1].strip() == "imported:"
 
 
+@pytest.mark.slow
 def test_the_table_says_what_was_run_and_the_files_hold_it(tmp_path):
     figure = tmp_path / "maps.png"
     done = brainscore("score", "--model", "efficientnet_lite0", "--out", tmp_path, "--figure", figure)

@@ -28,6 +28,7 @@ def compared(tmp_path_factory):
     return compare(given, folder / "out", maps=False, draws=20)
 
 
+@pytest.mark.slow
 def test_everything_is_written_with_its_data(compared):
     folder = compared.page.parent
     assert {"index.html", "table.csv", "table.parquet", "fits.csv", "pairs.csv"} <= {f.name for f in folder.iterdir()}
@@ -41,6 +42,7 @@ def test_everything_is_written_with_its_data(compared):
     assert all("SIMULATED" in file.read_text() for file in (folder / "figures").glob("*it_maps_simulated*.svg"))
 
 
+@pytest.mark.slow
 def test_csv_and_parquet_hold_the_same_table(compared):
     folder = compared.page.parent
     stored = pd.read_parquet(folder / "table.parquet")
