@@ -14,6 +14,7 @@ from markupsafe import Markup
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.result import EXPLAINED, ArrayResult, Result
 from brainscore_itmaps.models.names import WEIGHT_SUFFIXES
+from brainscore_itmaps.models.sets import baseline_of
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.reporting.comparisons import group_of_result, models_figure, refuse_mixed, tradeoff_figure
 from brainscore_itmaps.reporting.drawing import any_simulated, bounded_by_sites, name_of, names_of
@@ -176,7 +177,7 @@ def _comparing(results: Sequence[Result]) -> list[Drawn]:
     shown = [drawn(models_figure(results), "Scores with their intervals", "networks.csv", [header, *rows])]
     if sum(told.imagenet_top1 is not None for told in results) > 1:
         text = "Score against ImageNet accuracy"
-        if any(told.model.startswith("harmonized_") for told in results):
+        if any(baseline_of(told.model) for told in results):
             text += "; arrows lead from baselines to their harmonized twins, where both are here"
         shown.append(drawn(tradeoff_figure(results), text, "accuracy.csv", [header, *rows]))
     return shown
