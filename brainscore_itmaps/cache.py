@@ -84,7 +84,7 @@ class ResultCache:
         self,
         key: str,
         function: Callable[[], Mapping[str, Any]],
-        expected: Mapping[str, Expected],
+        expected: Mapping[str, Expected] | None = None,
         progress: Report = silent,
     ) -> Entry:
         """Read an entry, or compute and keep it. One process computes; others that want the same wait for it.
@@ -95,8 +95,8 @@ class ResultCache:
             From :func:`key_of`.
         function : callable
             Gives arrays and numbers by name; those that are None are left out.
-        expected : mapping of str to Expected
-            What an entry must hold to be believed; anything else is computed again.
+        expected : mapping of str to Expected, optional
+            What an entry must hold to be believed; anything else is computed again. Without it, finite numbers are.
         progress : callable
             Called with (what is being done, steps done, steps in all) when another process has to be waited for.
         """
@@ -106,7 +106,7 @@ class ResultCache:
         self,
         keys: Mapping[Name, str],
         function: Callable[[list[Name]], Iterable[tuple[Name, Mapping[str, Any]]]],
-        expected: Mapping[Name, Mapping[str, Expected]],
+        expected: Mapping[Name, Mapping[str, Expected] | None],
         progress: Report = silent,
     ) -> dict[Name, Entry]:
         """Read several entries; compute those that are missing in one call, and keep each as soon as it is there.
@@ -124,11 +124,15 @@ class ResultCache:
                 entries[name] = entry
         return entries
 
-    def _read(self, key: str, expected: Mapping[str, Expected]) -> Entry | None:
+    def _read(self, key: str, expected: Mapping[str, Expected] | None) -> Entry | None:
         try:
             with np.load(self._file(key), allow_pickle=False) as opened:
                 entry = {name: opened[name] for name in opened}
-            if entry.pop(NAMES).tolist() != list(entry) or not entry.keys() <= expected.keys():
+            if entry.pop(NAMES).tolist() != list(entry):
+                return None
+            if expected is None:
+                expected = {name: Expected(array.shape, "biuf") for name, array in entry.items()}
+            if not entry.keys() <= expected.keys():
                 return None
             needed = {name for name, each in expected.items() if not each.optional}
             whole = needed <= entry.keys() and all(expected[name].fits(array) for name, array in entry.items())

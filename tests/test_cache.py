@@ -117,6 +117,16 @@ def test_what_is_computed_is_found_again(home):
     assert held.computed("ab12", forbidden, another)["maps"].tolist() == [1, 1]
 
 
+def test_without_more_being_said_finite_numbers_are_believed(home):
+    held = ResultCache(home)
+    held.computed("ab12", lambda: ARRAYS)
+    np.testing.assert_array_equal(held.computed("ab12", forbidden)["maps"], ARRAYS["maps"])
+    for broken in (np.inf, np.nan):
+        held.computed("cd34", lambda broken=broken: {"a": np.full(3, broken)})
+        assert held.computed("cd34", lambda: {"a": np.ones(3)})["a"].tolist() == [1, 1, 1]
+        (home / "cd" / "cd34.npz").unlink()
+
+
 def test_several_entries_are_computed_in_one_call_and_only_where_they_are_missing(home):
     held, asked = ResultCache(home), []
 
