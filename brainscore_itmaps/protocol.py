@@ -33,8 +33,8 @@ class Protocol:
     preprocess : "model" or "published"
         How images become a model's input: as its weights ask for, or 224 x 224, minus ImageNet's mean, over the mean.
     resample : "positions" or "published"
-        How a layer is brought to the grid: sampled at the recorded positions; or channels averaged above 600,
-        enlarged or block-averaged, and each image scaled to 0-1.
+        How a layer gives one value per grid position: sampled at the recorded positions; or channels averaged above
+        600, enlarged or block-averaged, and each image scaled to 0-1.
     regressions : mapping of str to str
         Solver of :func:`~brainscore_itmaps.predict_left_out` for each regression that can be asked for.
     components : int
@@ -46,7 +46,7 @@ class Protocol:
     reduce_sites : "defined" or "all"
         Median over the sites whose correlation is defined; or over all, undefined where one of them is.
     coarsen : "tiles" or "bilinear"
-        How maps are brought to a coarser scale: averaged over tiles, or interpolated without antialiasing.
+        How maps are made coarser: averaged over tiles, or interpolated without antialiasing.
     overlap_epsilon : float or None
         Added to the denominators of Dice and IoU; None: undefined where a map has no top.
     ceiling : "matched" or "published"

@@ -380,8 +380,12 @@ def test_one_recording_in_two_windows_keeps_the_arrays_of_both(tmp_path):
     for array, recording in zip(result.arrays, recordings, strict=True):
         alone = evaluate(network_source(model, "layer3"), [recording], spec, cache=fresh())
         assert array.score == pytest.approx(alone.score, abs=1e-12)
-    assert same(Result.load(result.save(tmp_path)[0]), result)
+    json_file, _, npz = result.save(tmp_path)
+    assert same(Result.load(json_file), result)
     assert len(result.to_dataframe()) == 3
+    with np.load(npz) as held:
+        windows = [held[f"{number}/it_maps_simulated/window"].tolist() for number in range(2)]
+    assert windows == [[100, 250], [100, 200]]
 
 
 def test_a_protocol_of_ones_own_is_refused():

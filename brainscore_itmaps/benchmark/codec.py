@@ -42,7 +42,7 @@ def encode(value: Any, prefix: str = "") -> Encoded:
             plain |= inner.plain if each.metadata.get("inline") else {each.name: inner.plain}
             arrays |= inner.arrays
         elif isinstance(item, tuple) and item and is_dataclass(item[0]):
-            starts = _starts([getattr(one, "recording", None) for one in item], prefix)
+            starts = starts_of([getattr(one, "recording", None) for one in item], prefix)
             inners = [encode(one, start) for one, start in zip(item, starts, strict=True)]
             plain[each.name] = [inner.plain for inner in inners]
             arrays |= {name: array for inner in inners for name, array in inner.arrays.items()}
@@ -89,7 +89,7 @@ def _decoded(hint: Any, item: Any, arrays: Mapping[str, NDArray[Any]], prefix: s
         return _numbers(np.array([np.nan if each is None else each for each in item]), name)
     if origin is tuple and isinstance(item, list):
         if inner[1:] == (...,):
-            starts = _starts([one.get("recording") if isinstance(one, Mapping) else None for one in item], prefix)
+            starts = starts_of([one.get("recording") if isinstance(one, Mapping) else None for one in item], prefix)
             return tuple(_decoded(inner[0], one, arrays, start, name) for one, start in zip(item, starts, strict=True))
         if len(item) == len(inner):
             return tuple(_decoded(each, one, arrays, prefix, name) for each, one in zip(inner, item, strict=True))
@@ -105,7 +105,7 @@ def _decoded(hint: Any, item: Any, arrays: Mapping[str, NDArray[Any]], prefix: s
     raise ValueError(f"{name} is {str(item)[:80]!r}")
 
 
-def _starts(recordings: list[str | None], prefix: str) -> list[str]:
+def starts_of(recordings: list[str | None], prefix: str = "") -> list[str]:
     """What the names of the arrays of each item begin with: its recording, where there are several; numbered where
     one is there twice."""
     if len(recordings) < 2 or None in recordings:

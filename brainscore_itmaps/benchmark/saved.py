@@ -15,7 +15,7 @@ from zlib import error as ZlibError
 import numpy as np
 
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
-from brainscore_itmaps.benchmark.codec import decode, encode
+from brainscore_itmaps.benchmark.codec import decode, encode, starts_of
 from brainscore_itmaps.benchmark.result import FORMAT, VERSION, Result
 from brainscore_itmaps.errors import DataError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, replacing, sha256
@@ -133,8 +133,8 @@ def _remove_leftovers(file: Path) -> None:
 def _arrays(result: Result) -> bytes:
     names = ("model", "layer", "benchmark", "simulated", "score")
     arrays: dict[str, Any] = {name: getattr(result, name) for name in names} | {"weights": str(result.weights)}
-    for array in result.arrays:
-        prefix = f"{array.recording}/" if len(result.arrays) > 1 else ""
+    starts = starts_of([array.recording for array in result.arrays])
+    for array, prefix in zip(result.arrays, starts, strict=True):
         for name in ("window", "interval", "layer_of_image", "images", "sites"):
             arrays[prefix + name] = getattr(array, name)
     whole = io.BytesIO()
@@ -158,7 +158,7 @@ def _rows(result: Result) -> bytes:
 
 
 def _of_numbers(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring the plain numbers that version 0.1 wrote of human alignment and external benchmarks into today's form."""
+    """Convert the plain numbers of human alignment and external benchmarks, as release 0.1 wrote them."""
     human = plain["benchmark"] == HUMAN_ALIGNMENT
     weights = _weights(plain.get("weights", "pretrained"), plain.get("weights_sha256"))
     request = {
@@ -188,7 +188,7 @@ def _of_numbers(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_version_2(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring what version 2 wrote into today's form: it kept a sentence for the weights, and no request."""
+    """Convert a result of version 2, which held a sentence in place of the weights, and no request."""
     weights = _weights(plain["weights"], plain["weights_sha256"])
     window, attribution = plain["label"] or None, "gradient"
     for method in ("integrated_gradients", "smoothgrad"):
@@ -234,4 +234,4 @@ VERSIONS: dict[int, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
     2: _of_version_2,
     VERSION: lambda plain: plain,
 }
-"""How what each version wrote is brought into today's form; 0 stands for plain numbers without a format."""
+"""The function that converts the JSON of each version to the current form; 0: plain numbers without a format."""

@@ -77,7 +77,7 @@ class BrainScoreModel:
         view : "whole", "screen" or "fixation"
             How images are shown.
         protocol : Protocol
-            Says how layers are brought to the grid; a model keeps its own preprocessing.
+            Says how a layer gives one value per grid position; the model keeps its own preprocessing.
 
         Raises
         ------

@@ -28,7 +28,7 @@ def errors_as_sentences(model: str) -> Iterator[None]:
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Keep the bars that Brain-Score draws for every batch off the terminal; those of downloads are drawn elsewhere."""
+    """Hide tqdm's progress bars, which Brain-Score shows for every batch; this package's own are not tqdm's."""
     import tqdm
 
     start = tqdm.tqdm.__init__

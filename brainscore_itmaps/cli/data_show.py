@@ -1,6 +1,5 @@
 """`brainscore data info`, `orient`, `check` and `package`: one recording, looked at."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -165,17 +164,12 @@ def package(
         say(f"sha1 {file['sha1']}  {out / file['name']} ({shown_size(file['size'])})")
 
 
-def parsed_window(text: str | None) -> tuple[int, int] | str | None:
-    """Turn `100-250` into a window; leave names as they are."""
-    edges = re.fullmatch(r"(\d+)-(\d+)", text or "")
-    return (int(edges[1]), int(edges[2])) if edges else text
-
-
 def _load(array: str, window: str | None, source: Path | None, protocol: str = "ours") -> "Recording":
+    from brainscore_itmaps.bridge.names import window_asked
     from brainscore_itmaps.data.load import load_recording
 
     with progress_bar() as progress:
-        return load_recording(array, parsed_window(window), source, protocol=protocol, progress=progress)
+        return load_recording(array, window_asked(window), source, protocol=protocol, progress=progress)
 
 
 def _say_simulated(recording: "Recording") -> None:

@@ -42,7 +42,7 @@ class LayerFeatures:
 def downsample_if_larger(
     maps: NDArray[np.floating[Any]], grid: Grid, protocol: Protocol = OURS, first: int = 0
 ) -> LayerFeatures:
-    """Bring a layer's maps to a grid, or keep them as they are where they are smaller than that.
+    """Downsample a layer's maps to a grid; maps smaller than the grid stay as they are.
 
     Parameters
     ----------

@@ -180,7 +180,7 @@ class FittedFolds:
         )
 
     def select(self, folds: slice | ArrayLike) -> "FittedFolds":
-        """Keep some of the folds, by a slice or an array of their numbers; nothing is fitted anew."""
+        """Keep some of the folds, by a slice or an array of their numbers, without fitting again."""
         numbers = np.atleast_1d(np.arange(len(self.folds))[folds])  # type: ignore[index]
         return replace(
             self,
