@@ -1,6 +1,10 @@
 """Run the command line as ``python -m brainscore_itmaps``."""
 
-from brainscore_itmaps.cli.start import main
+import sys
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the current folder: as `brainscore` does, this imports nothing from it
+    from brainscore_itmaps.cli.start import main
+
     main()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 def brainscore(*arguments, **environment):
     """Run `brainscore` with these arguments, and these variables besides the environment's."""
-    hub = any(name.startswith("HF_") for name in environment)  # read when timm is imported
-    return (new_python if hub else python)("-m", "brainscore_itmaps", *arguments, **environment)
+    early = any(name.startswith(("HF_", "DASK_")) for name in environment)  # read when timm or dask is imported
+    return (new_python if early else python)("-m", "brainscore_itmaps", *arguments, **environment)
 
 
 def python(*arguments, **environment):

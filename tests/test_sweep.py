@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -190,34 +191,14 @@ def test_slurm_is_given_a_job_a_worker(own_home, tmp_path, monkeypatch):
         "#SBATCH --cpus-per-task=1",
         "#SBATCH --mem=4G",
         "echo ready",
+        "export PYTHONSAFEPATH=1",
+        "--no-dashboard",
+        "--worker-class brainscore_itmaps.study.private.PrivateWorker",
     ):
         assert line in job
-
-
-@pytest.mark.slow
-def test_a_scheduler_that_runs_is_joined(own_home, tmp_path, study):
-    address = f"tcp://127.0.0.1:{_free_port()}"
-    dask = [sys.executable, "-m", "dask"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    port = address.rpartition(":")[2]
-    with (
-        subprocess.Popen([*dask, "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"], **quiet) as one,
-        subprocess.Popen([*dask, "worker", address, "--nthreads", "1", "--no-dashboard"], **quiet) as other,
-    ):
-        try:
-            done = brainscore("sweep", study, "--out", tmp_path / "out", "--scheduler", address)
-        finally:
-            other.terminate()
-            one.terminate()
-    assert done.returncode == 0, done.stderr
-    assert "workers that run already" in done.stdout
-    assert "scored     6 in" in done.stdout
-
-
-def _free_port():
-    """Asked for in a process of its own: no test opens a socket in this one."""
-    code = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert " tls://" in job
+    key = re.search(r"--tls-key (\S+)", job)[1]
+    assert not Path(key).exists()  # it was made for this study
 
 
 def test_what_fails_does_not_keep_the_rest_from_being_asked(own_home, tmp_path, monkeypatch):

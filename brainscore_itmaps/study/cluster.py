@@ -1,13 +1,20 @@
-"""Workers for a study: on this machine, under SLURM, or of a dask scheduler that runs already."""
+"""Workers for a study: on this machine, under SLURM, or of a dask scheduler that runs already.
+
+Whoever can talk to a dask process can run code as its owner. All connections are therefore encrypted, and both sides
+show a certificate: one made for this study, or that of whoever runs the scheduler.
+"""
 
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from brainscore_itmaps.errors import InstallationError, UsageError, one_line
+from brainscore_itmaps.settings import Settings
 from brainscore_itmaps.study.config import ClusterConfig
 
 SLURM = "slurm"
@@ -15,8 +22,14 @@ SHARE = 0.8
 """Of the machine's memory that workers are given."""
 ATTEMPTS = 1
 """How often a network is given to another worker when one has died of it."""
-UNINTERRUPTED = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-"""Ctrl-C on the terminal is for us; we stop the workers."""
+ENCRYPTED = "tls://"
+HOW_TO_JOIN = 'docs/studies.md ("Where it runs") shows how to make one and where to name it.'
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
+"""Keeps Python from importing modules of the current folder."""
+PRIVATE_FOLDER = (  # in a job's shell; a folder of a known name in /tmp may be another user's
+    "export DASK_TEMPORARY_DIRECTORY=$(mktemp -d)",
+    "trap 'rm -rf \"$DASK_TEMPORARY_DIRECTORY\"' EXIT",
+)
 
 
 class Workers(NamedTuple):
@@ -83,66 +96,139 @@ def connected(asked: ClusterConfig, networks: int, needs: float, device: str) ->
     Raises
     ------
     UsageError
-        When the scheduler does not answer, or SLURM is told no memory.
+        When the scheduler is not encrypted, does not answer, or SLURM is told no memory.
     InstallationError
-        When dask-jobqueue is not installed, or there is no SLURM here.
+        When workers cannot be started, dask-jobqueue is not installed, or there is no SLURM here.
     """
     import dask
     from distributed import Client
     from distributed.utils import silence_logging_cmgr
 
+    if asked.scheduler not in ("", SLURM) and not asked.scheduler.startswith(ENCRYPTED):
+        raise UsageError(
+            f"The scheduler {asked.scheduler} is not encrypted: whoever reaches it can run code as its owner.",
+            f"Start it with a certificate and give the address that it prints, {ENCRYPTED}...; {HOW_TO_JOIN}",
+        )
     settings = {"distributed.scheduler.allowed-failures": ATTEMPTS, "distributed.comm.timeouts.connect": 10}
-    with dask.config.set(settings), silence_logging_cmgr(logging.CRITICAL):  # what it logs, we say
-        if asked.scheduler == SLURM:
-            started, workers = _slurm(asked, networks)
-        elif asked.scheduler:
-            started, workers = None, Workers(0, asked.threads or 1, 0)
-        else:
-            started, workers = _local(asked, networks, needs, device)
+    with (
+        dask.config.set(settings),
+        silence_logging_cmgr(logging.CRITICAL),  # what it logs, we say
+        _safe_path(),
+        _cluster(asked, networks, needs, device) as (started, workers),
+    ):
         try:
-            client = Client(started if started is not None else asked.scheduler, set_as_default=False)
-        except (OSError, ValueError, TypeError) as error:
+            security = _certificate() if started is None else started.security
+            client = Client(started or asked.scheduler, security=security, set_as_default=False)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise UsageError(
-                f"The scheduler {asked.scheduler} does not answer: {one_line(error)}.",
-                "Give the address that `dask scheduler` prints, or leave out --scheduler.",
+                f"The scheduler {asked.scheduler} does not answer, or has another certificate: {one_line(error)}.",
+                f"Give the address that `dask scheduler` prints, and the certificate it has; {HOW_TO_JOIN}",
             ) from error
-        try:
+        with client:
             yield client, workers
-        finally:
-            client.close()
-            if started is not None:
-                started.close()
 
 
-def _local(asked: ClusterConfig, networks: int, needs: float, device: str) -> tuple[Any, Workers]:
+def _certificate() -> Any:
+    """The certificate that dask's configuration names for clients.
+
+    Raises
+    ------
+    UsageError
+        When it names none.
+    OSError
+        When it cannot be read.
+    """
+    from distributed.security import Security
+
+    security = Security(require_encryption=True)
+    if security.get_connection_args("client")["ssl_context"] is None:
+        raise UsageError("Dask's configuration names no certificate to join a scheduler with.", HOW_TO_JOIN)
+    return security
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Let every Python that is started meanwhile ignore the current folder; give the environment back."""
+    before = dict(os.environ)
+    os.environ.update(SAFE_PATH)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextmanager
+def _cluster(asked: ClusterConfig, networks: int, needs: float, device: str) -> Iterator[tuple[Any, Workers]]:
+    """The cluster that is started, or None, and its workers."""
+    with ExitStack() as opened:
+        if asked.scheduler == SLURM:
+            yield _slurm(asked, networks, opened)
+        elif asked.scheduler:
+            yield None, Workers(0, asked.threads or 1, 0)
+        else:
+            yield _local(asked, networks, needs, device, opened)
+
+
+def _local(asked: ClusterConfig, networks: int, needs: float, device: str, opened: ExitStack) -> tuple[Any, Workers]:
     import dask
     from dask.system import CPU_COUNT
-    from distributed import LocalCluster
+    from distributed import Nanny, SpecCluster
+    from distributed.security import Security
     from distributed.system import MEMORY_LIMIT
+
+    from brainscore_itmaps.study.private import PrivateScheduler, PrivateWorker
 
     workers = workers_for(asked, networks, needs, CPU_COUNT, MEMORY_LIMIT, _cards(device))
     environment = {f"{library}_NUM_THREADS": str(workers.threads) for library in ("OMP", "MKL", "OPENBLAS")}
-    with dask.config.set(
-        {"distributed.nanny.pre-spawn-environ": environment, "distributed.worker.preload": [UNINTERRUPTED]}
-    ):
-        cluster = LocalCluster(
-            n_workers=workers.number,
-            threads_per_worker=1,  # one network at a time; what it computes uses more
-            processes=True,
-            memory_limit=workers.memory,
-            dashboard_address=None,
+    private = {"host": "127.0.0.1", "protocol": ENCRYPTED, "security": Security.temporary()}
+    options = {
+        "worker_class": PrivateWorker,
+        "nthreads": 1,  # one network at a time; what it computes uses more
+        "memory_limit": workers.memory,
+        "silence_logs": logging.CRITICAL,
+    }
+    settings = {
+        "distributed.nanny.pre-spawn-environ": environment | SAFE_PATH,
+        "temporary-directory": str(Settings.from_environment().home / "workers"),  # one in /tmp may be another user's
+    }
+    with dask.config.set(settings), _starting():
+        cluster = SpecCluster(
+            scheduler={"cls": PrivateScheduler, "options": private | {"port": 0, "dashboard": False}},
+            workers={name: {"cls": Nanny, "options": private | options} for name in range(workers.number)},
+            security=private["security"],
             silence_logs=logging.CRITICAL,
         )
+    opened.enter_context(cluster)
     return cluster, workers
 
 
-def _slurm(asked: ClusterConfig, networks: int) -> tuple[Any, Workers]:
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Make a sentence of whatever ended a worker before it worked."""
+    try:
+        yield
+    except Exception as error:  # dask raises what the worker raised
+        raise InstallationError(
+            f"The workers of the study could not be started: {one_line(error.__cause__ or error)}.",
+            "`brainscore doctor` checks the installation, `brainscore --debug sweep ...` shows where it failed.",
+        ) from error
+
+
+def _slurm(asked: ClusterConfig, networks: int, opened: ExitStack) -> tuple[Any, Workers]:
     try:
         from dask_jobqueue import SLURMCluster
+        from dask_jobqueue.slurm import SLURMJob
     except ImportError as error:
         raise InstallationError(
             "SLURM needs dask-jobqueue, which is not installed.", 'Run pip install "brainscore_itmaps[slurm]".'
         ) from error
+    import dask
+    from distributed.security import Security
+
+    from brainscore_itmaps.study.private import PrivateScheduler, PrivateWorker
+
     if not asked.memory:
         raise UsageError("How much memory a job of SLURM's may take is not said.", 'Add memory = "8GB" to [cluster].')
     if shutil.which("sbatch") is None:
@@ -150,21 +236,49 @@ def _slurm(asked: ClusterConfig, networks: int) -> tuple[Any, Workers]:
             "There is no sbatch here, which submits jobs to SLURM.",
             "Run this where jobs are submitted, or leave out --scheduler slurm.",
         )
+
+    class PrivateJob(SLURMJob):  # type: ignore[misc]
+        @contextmanager
+        def job_file(self) -> Iterator[str]:
+            """Write the script into a folder of our own: in a shared one another user could replace it."""
+            with tempfile.TemporaryDirectory() as folder:
+                script = Path(folder) / "job.sh"
+                script.write_text(self.job_script(), encoding="utf-8")
+                yield str(script)
+
     workers = Workers(min(asked.workers or networks, networks), asked.threads or 1, _bytes(asked.memory))
-    cluster = SLURMCluster(
-        job_name="itmaps",
-        queue=asked.queue or None,
-        account=asked.account or None,
-        walltime=asked.walltime,
-        cores=1,
-        processes=1,
-        job_cpu=workers.threads,
-        memory=asked.memory,
-        job_extra_directives=list(asked.directives),
-        job_script_prologue=list(asked.prologue),
-        scheduler_options={"dashboard_address": None},
-        silence_logs=logging.CRITICAL,
-    )
+    shared = dask.config.get("jobqueue.slurm.shared-temp-directory", None)
+    shared = Path(shared).expanduser() if shared else Settings.from_environment().home
+    shared.mkdir(parents=True, exist_ok=True)
+    # for certificate and key: only their owner reads it, and it goes when the study ends
+    private = opened.enter_context(tempfile.TemporaryDirectory(prefix=".certificate-", dir=shared))
+    extra = dask.config.get("jobqueue.slurm.worker-extra-args", None) or []
+    with _starting():
+        cluster = SLURMCluster(
+            job_cls=PrivateJob,
+            job_name="itmaps",
+            queue=asked.queue or None,
+            account=asked.account or None,
+            walltime=asked.walltime,
+            cores=1,
+            processes=1,
+            job_cpu=workers.threads,
+            memory=asked.memory,
+            job_extra_directives=list(asked.directives),
+            job_script_prologue=[
+                *(f"export {name}={value}" for name, value in SAFE_PATH.items()),
+                *PRIVATE_FOLDER,
+                *asked.prologue,
+            ],
+            worker_extra_args=[*extra, "--no-dashboard", "--worker-class", f"{PrivateWorker.__module__}.PrivateWorker"],
+            protocol=ENCRYPTED,
+            security=Security.temporary(),
+            shared_temp_directory=private,
+            scheduler_cls=PrivateScheduler,
+            scheduler_options={"dashboard": False, "dashboard_address": None},
+            silence_logs=logging.CRITICAL,
+        )
+    opened.enter_context(cluster)
     cluster.scale(jobs=workers.number)
     return cluster, workers
 
