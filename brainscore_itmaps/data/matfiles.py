@@ -1,4 +1,4 @@
-"""MATLAB files, versions 4 to 7 through scipy and 7.3 through h5py, read variable by variable."""
+"""MATLAB files, versions 4 to 7 through scipy and 7.3 as HDF5, read variable by variable."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.data.mattexts import read_texts
 from brainscore_itmaps.errors import DataError, ItMapsError, one_line
+from brainscore_itmaps.hdf5 import hdf5_file, is_hdf5
 
 NUMERIC = ("single", "double", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 FIX = "Fetch or copy the file again; if it is the one that was published, tell us."
@@ -24,20 +25,12 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
         When it is not a MATLAB file, naming it.
     """
     with _reading(file):
-        if not _is_hdf5(file):
+        if not is_hdf5(file):
             from scipy.io import whosmat
 
             return {name: tuple(shape) for name, shape, _ in whosmat(file)}
-        import h5py
-
-        with h5py.File(file, "r") as opened:
-            return {
-                name: tuple(stored.shape[::-1])
-                for name, stored in opened.items()
-                if isinstance(name, str)  # bytes where a name is no text
-                and isinstance(stored, h5py.Dataset)
-                and stored.shape is not None
-            }
+        with hdf5_file(file) as opened:
+            return {name: stored.shape[::-1] for name, stored in opened.datasets.items() if "/" not in name}
 
 
 def refuse_missing(file: Path, *names: str) -> None:
@@ -78,13 +71,9 @@ def numbers(file: Path, name: str, part: Sequence[slice] | None = None) -> NDArr
     shape = shapes(file)[name]
     chosen = tuple(part or [slice(None)] * len(shape))
     with _reading(file, name):
-        if _is_hdf5(file):
-            import h5py
-
-            with h5py.File(file, "r") as opened:
-                stored = opened[name]
-                _refuse_other_kinds(file, name, stored.dtype)
-                return np.asarray(stored[chosen[::-1]]).T
+        if is_hdf5(file):
+            with hdf5_file(file) as opened:
+                return opened.read(name, chosen[::-1]).T
         from scipy.io import loadmat, whosmat
 
         kind = {found: kind for found, _, kind in whosmat(file)}[name]
@@ -107,28 +96,14 @@ def texts(file: Path, name: str) -> list[str]:
     """
     refuse_missing(file, name)
     with _reading(file, name):
-        found = _texts_hdf5(file, name) if _is_hdf5(file) else read_texts(file, name)
+        if is_hdf5(file):
+            with hdf5_file(file) as opened:
+                found = opened.texts(name)
+        else:
+            found = read_texts(file, name)
     if not found or not all(isinstance(text, str) and text.strip() for text in found):
         raise DataError(f"{file}: {name} is not a list of names.", FIX)
     return [text.strip() for text in found]
-
-
-def _texts_hdf5(file: Path, name: str) -> list[Any]:
-    import h5py
-
-    with h5py.File(file, "r") as opened:
-        stored = opened[name]
-        if stored.dtype == h5py.ref_dtype:
-            rows = [np.asarray(opened[reference]).ravel() for reference in np.asarray(stored).ravel()]
-        else:
-            rows = list(np.asarray(stored).T)
-        return ["".join(map(chr, row)) for row in rows if np.issubdtype(row.dtype, np.integer)]
-
-
-def _is_hdf5(file: Path) -> bool:
-    import h5py
-
-    return bool(h5py.is_hdf5(file))
 
 
 def _refuse_other_kinds(file: Path, name: str, dtype: np.dtype[Any]) -> None:

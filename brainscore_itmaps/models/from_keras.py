@@ -68,16 +68,16 @@ def fill_from_keras(
 
 def _assigned(file: KerasFile, wanted: Sequence[Piece], architecture: str) -> tuple[list[str], list[str]]:
     """For each piece the name of its tensor in the file, and notes."""
-    endings = {ending: name for name in file.tensors for ending in _endings(name)}
+    endings = {ending: name for name in file.shapes for ending in _endings(name)}
     known = [endings.get(piece.keras) for piece in wanted]
     by_name = {name for name in known if name is not None}
-    left_over = [name for name in file.tensors if name not in by_name]
+    left_over = [name for name in file.shapes if name not in by_name]
     empty = [piece.keras for piece, name in zip(wanted, known, strict=True) if name is None]
     if not left_over and not empty:
         named = [name for name in known if name is not None]
         _refuse_shapes(file, wanted, named, architecture)
         return named, []
-    in_order = list(file.tensors)
+    in_order = list(file.shapes)
     if _same_order(file, wanted, in_order, known):
         return in_order, [BY_ORDER.format(named=left_over[0], known=empty[0])]
     raise ModelError(
@@ -100,9 +100,9 @@ def _some(names: Sequence[str]) -> str:
 
 def _refuse_shapes(file: KerasFile, wanted: Sequence[Piece], named: Sequence[str], architecture: str) -> None:
     wrong = [
-        f"{name} {file.tensors[name].shape}"
+        f"{name} {file.shapes[name]}"
         for piece, name in zip(wanted, named, strict=True)
-        if not _fits(file.tensors[name].shape, piece)
+        if not _fits(file.shapes[name], piece)
     ]
     if wrong:
         raise ModelError(
@@ -115,7 +115,7 @@ def _refuse_shapes(file: KerasFile, wanted: Sequence[Piece], named: Sequence[str
 def _same_order(file: KerasFile, wanted: Sequence[Piece], in_order: list[str], known: Sequence[str | None]) -> bool:
     """Do number, kind and shape agree in order, and does every known name stand in its own place?"""
     return len(in_order) == len(wanted) and all(
-        _role(name) == _role(piece.keras) and _fits(file.tensors[name].shape, piece) and by_name in (None, name)
+        _role(name) == _role(piece.keras) and _fits(file.shapes[name], piece) and by_name in (None, name)
         for piece, name, by_name in zip(wanted, in_order, known, strict=True)
     )
 

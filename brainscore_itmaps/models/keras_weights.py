@@ -1,4 +1,4 @@
-"""The tensors of a Keras 2 weight file (.h5), read with h5py alone."""
+"""The tensors of a Keras 2 weight file (.h5)."""
 
 import json
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.errors import ModelError, one_line
+from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.hdf5 import Hdf5Error, Hdf5File, hdf5_file
 
 FULL_MODEL = "model_weights"
 NOT_WEIGHTS = "optimizer_weights"
@@ -25,15 +25,17 @@ class KerasFile:
     Attributes
     ----------
     path : Path
-    tensors : dict of str to h5py.Dataset
-        By layer and weight (``conv1/kernel``), in the order of the file.
+    shapes : dict of str to tuple of int
+        Shape of each tensor, by layer and weight (``conv1/kernel``), in the order of the file.
     final_activation : str or None
         What the model ends with, where the file says so: those that hold weights alone do not.
     """
 
     path: Path
-    tensors: dict[str, Any]
+    shapes: dict[str, tuple[int, ...]]
     final_activation: str | None
+    _stored: dict[str, str]
+    _file: Hdf5File
 
     def read(self, name: str) -> NDArray[np.float32]:
         """Read one tensor.
@@ -44,9 +46,9 @@ class KerasFile:
             When it is damaged, or holds values that are not finite.
         """
         try:
-            tensor: NDArray[np.float32] = np.asarray(self.tensors[name][()], dtype=np.float32)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise ModelError(f"{name} of {self.path} cannot be read: {one_line(error)}.", BRING_ANOTHER) from error
+            tensor: NDArray[np.float32] = self._file.read(self._stored[name]).astype(np.float32)
+        except Hdf5Error as error:
+            raise ModelError(f"{name} of {self.path} cannot be read: {error}.", BRING_ANOTHER) from error
         if not np.isfinite(tensor).all():
             raise ModelError(f"{name} of {self.path} holds values that are not finite.", BRING_ANOTHER)
         return tensor
@@ -59,78 +61,66 @@ def keras_file(path: Path) -> Iterator[KerasFile]:
     Raises
     ------
     ModelError
-        When it is missing, no HDF5 file, cut off, not laid out as Keras 2 does, or when a tensor in it belongs to no
-        layer or lies in another file.
+        When it is missing, no HDF5 file, cut off, not laid out as Keras 2 does, when a tensor in it belongs to no
+        layer, or anything in it lies in another file.
     """
     if not path.is_file():
         raise ModelError(f"There is no file {path}.", "Name the .h5 file that you have.")
     try:
-        with h5py.File(path, "r") as file:
-            yield KerasFile(path, *_contents(file, path))
-    except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
-        reason = error.args[0] if isinstance(error, KeyError) and error.args else one_line(error)
-        raise ModelError(f"{path} cannot be read as a Keras weight file: {reason}.", BRING_ANOTHER) from error
+        with hdf5_file(path) as file:
+            stored = _stored(file, path)
+            shapes = {name: file.datasets[place].shape for name, place in stored.items()}
+            yield KerasFile(path, shapes, _final_activation(file), stored, file)
+    except Hdf5Error as error:
+        raise ModelError(f"{path} cannot be read as a Keras weight file: {error}.", BRING_ANOTHER) from error
 
 
-def _contents(file: Any, path: Path) -> tuple[dict[str, Any], str | None]:
-    root = file.get(FULL_MODEL, file)
-    layers = _names(root, "layer_names")
+def _stored(file: Hdf5File, path: Path) -> dict[str, str]:
+    """For each tensor its path in the file."""
+    root = FULL_MODEL if FULL_MODEL in file.attributes else ""
+    layers = _names(file, root, "layer_names")
     if not layers:
         raise ModelError(f"{path} lists no layers: it is no weight file of Keras 2.", BRING_ANOTHER)
-    tensors: dict[str, Any] = {}
+    stored: dict[str, str] = {}
     for layer in layers:
-        for weight in _names(root[layer], "weight_names"):
-            dataset = _own(root[layer], weight, path)
+        group = f"{root}/{layer}".removeprefix("/")
+        if group not in file.attributes:
+            raise ModelError(f"{path} lists the layer {layer}, but does not hold it.", BRING_ANOTHER)
+        for weight in _names(file, group, "weight_names"):
+            place = f"{group}/{weight}"
+            if place not in file.datasets:
+                raise ModelError(f"{path} lists {weight}, but does not hold it.", BRING_ANOTHER)
+            if not file.datasets[place].dtype.startswith("float"):
+                dtype = file.datasets[place].dtype
+                raise ModelError(f"{weight} of {path} holds {dtype}, not numbers with a fraction.", BRING_ANOTHER)
             bare = weight.removesuffix(":0")
             named = bare if bare.startswith(f"{layer}/") else f"{layer}/{bare}"
-            if named in tensors:
+            if named in stored:
                 raise ModelError(f"{path} lists {named} twice.", BRING_ANOTHER)
-            tensors[named] = dataset
-    unlisted = sorted(set(_datasets(root)) - {dataset.name for dataset in tensors.values()})
-    if unlisted:
+            stored[named] = place
+    inside = f"{root}/" if root else ""
+    held = {place for place in file.datasets if place.startswith(inside)}
+    not_weights = {place for place in held if place.removeprefix(inside).split("/")[0] == NOT_WEIGHTS}
+    if unlisted := sorted(held - not_weights - set(stored.values())):
         raise ModelError(
             f"{path} holds {len(unlisted)} tensors that belong to none of its layers ({', '.join(unlisted[:4])}).",
             BRING_ANOTHER,
         )
-    return tensors, _final_activation(file)
+    return stored
 
 
-def _names(group: Any, attribute: str) -> list[str]:
+def _names(file: Hdf5File, group: str, attribute: str) -> list[str]:
     """A list of names; Keras cuts one that is too long for an attribute into several, numbered from 0."""
-    parts = [group.attrs[attribute]] if attribute in group.attrs else []
+    attributes = file.attributes.get(group, {})
+    parts = [attributes[attribute]] if attribute in attributes else []
     if not parts:
-        numbered = (f"{attribute}{number}" for number in range(len(group.attrs)))
-        parts = [group.attrs[key] for key in numbered if key in group.attrs]
-    return [name.decode() if isinstance(name, bytes) else str(name) for part in parts for name in part]
+        numbered = (f"{attribute}{number}" for number in range(len(attributes)))
+        parts = [attributes[key] for key in numbered if key in attributes]
+    return [name for part in parts for name in ([part] if isinstance(part, str) else part)]
 
 
-def _own(group: Any, name: str, path: Path) -> Any:
-    """A tensor that lies in this very file."""
-    link, dataset = group.get(name, getlink=True), None
-    if isinstance(link, h5py.HardLink):
-        dataset = group[name]
-    if not isinstance(dataset, h5py.Dataset):
-        raise ModelError(f"{path} lists {name}, but does not hold it.", BRING_ANOTHER)
-    if dataset.is_virtual or dataset.external:
-        raise ModelError(f"{name} of {path} lies in another file.", BRING_ANOTHER)
-    if dataset.dtype.kind != "f":
-        raise ModelError(f"{name} of {path} holds {dataset.dtype}, not numbers with a fraction.", BRING_ANOTHER)
-    return dataset
-
-
-def _datasets(root: Any) -> list[str]:
-    found: list[str] = []
-
-    def visit(name: str, entry: Any) -> None:
-        if isinstance(entry, h5py.Dataset) and name.split("/")[0] != NOT_WEIGHTS:
-            found.append(entry.name)
-
-    root.visititems(visit)
-    return found
-
-
-def _final_activation(file: Any) -> str | None:
-    said = file.attrs.get("model_config")
+def _final_activation(file: Hdf5File) -> str | None:
+    said: Any = file.attributes.get("", {}).get("model_config")
     if said is None:
         return None
     try:

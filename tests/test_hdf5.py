@@ -1,0 +1,296 @@
+"""HDF5 files that nobody vouches for: none leads out of itself, and none holds up what reads it."""
+
+import base64
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import psutil
+import pytest
+from answers import assert_refused
+from keras_files import layout, write_keras
+
+from brainscore_itmaps import hdf5, hdf5_reader, load_recording
+from brainscore_itmaps.data.matfiles import numbers, texts
+from brainscore_itmaps.errors import DataError, ModelError
+from brainscore_itmaps.hdf5 import Hdf5Error, hdf5_file, is_hdf5
+from brainscore_itmaps.models.load import load_model
+from brainscore_itmaps.models.weights import fetch_weights
+from brainscore_itmaps.models.zoo import ZOO
+
+LOOPS = zlib.decompress(
+    base64.b85decode(
+        "c-rll!AiqG5QcYlTL>j$imkO?%q#c=A~u?XSWyq&G)fSmrcj|&5bUwOK_4Lx;6wOOLc5!tiOn87=t05xAWUawvzaY_4*6f>-r-tfyCDpoCu$-"
+        "Pt1OV`&1z2lYm9(#hB22^uNS>7tOvM%sBAvL`o&oknbividd^$RMo%#RkvQ5vHSx04k>y=h*G(Kf#y@;6>Gh*+^C{MSoCNf*mR9#5c}hoDS@M"
+        "uR7WFRJ8G~{bt6Tu6%tx`VuetiH9Ub(KVdbFU%ym1=#=AO7XCFF0ZdJZ7<79N7+ze8>KVN4}F$}{n48t%C!!XQmL%tb(*aJFf<R2*KJ74L(=`"
+        "_O~Q7bB;=y;;@Qu+&C(U($!^#$yH3UYMTd}o5$ANxn9dvu+j^n0LBL*B-GgZ1(qnrJS$o~@6ruF+uOZ4I+KlXtcDzVfuli=t?{<Y_6qhjO!K3"
+        "C*=dVg"
+    )
+)
+"""Written by h5py 3.16 with one byte changed: HDF5 2.0 reads an attribute of it for ever."""
+
+
+def external_storage(group, name, other):
+    group.create_dataset(name, (4,), "f4", external=[(str(other), 0, 16)])
+
+
+def external_link(group, name, other):
+    group[name] = h5py.ExternalLink(str(other), "/maps")
+
+
+def virtual_dataset(group, name, other):
+    sources = h5py.VirtualLayout((4,), "f4")
+    sources[:] = h5py.VirtualSource(str(other), "maps", (4,))
+    group.create_virtual_dataset(name, sources)
+
+
+FOREIGN = (external_storage, external_link, virtual_dataset)
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A file of somebody's that no other file may read."""
+    file = tmp_path / "other.h5"
+    with h5py.File(file, "w") as opened:
+        opened["maps"] = np.arange(4, dtype=np.float32)
+    return file
+
+
+def beside(levit, tmp_path):
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(levit.read_bytes())
+    return copy
+
+
+@pytest.fixture(scope="module")
+def levit(made_once):
+    return made_once("levit-for-hdf5", lambda file: write_keras(file, layout("levit_small")))
+
+
+@pytest.mark.parametrize(("foreign", "place"), list(itertools.product(FOREIGN, ["", "a", "a/b/c"])))
+def test_nothing_of_another_file_is_read_at_whatever_level(tmp_path, other, foreign, place):
+    file = tmp_path / "file.h5"
+    with h5py.File(file, "w") as opened:
+        foreign(opened.require_group(place or "/"), "maps", other)
+        assert list(opened[place or "/"]["maps"]) == list(opened.get(f"{place}/maps"))  # h5py follows it
+    with pytest.raises(Hdf5Error, match=f"{place}/?maps lies in another file"), hdf5_file(file):
+        pass
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_a_recording_in_matlab_7_3_reads_no_other_file(red, tmp_path, other, foreign):
+    with h5py.File(red.file, "w") as opened:
+        foreign(opened, "imageRF", other)
+    with pytest.raises(DataError, match=r"red_062419_data\.mat cannot be read .* imageRF lies in another file"):
+        load_recording("monkey2_ML", (0, 2), red.folder)
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_weights_read_no_other_file(tmp_path, other, levit, foreign):
+    copy = beside(levit, tmp_path)
+    with h5py.File(copy, "r+") as opened:
+        del opened["head/head"]
+        foreign(opened.create_group("head/head"), "bias:0", other)
+    with pytest.raises(ModelError, match=r"copy\.h5 cannot be read .* head/head/bias:0 lies in another file"):
+        load_model("harmonized_levit_128", copy)
+
+
+def test_weights_read_no_group_of_another_file(tmp_path, levit):
+    copy = beside(levit, tmp_path)
+    with h5py.File(copy, "r+") as opened:
+        del opened["head"]
+        opened["head"] = h5py.ExternalLink(str(levit), "/head")
+    with pytest.raises(ModelError, match=r"copy\.h5 cannot be read .* head lies in another file"):
+        load_model("harmonized_levit_128", copy)
+
+
+def test_a_netcdf_file_reads_no_other_file(tmp_path, other):
+    netCDF4 = pytest.importorskip("netCDF4")  # noqa: N806
+    file = tmp_path / "maps.nc"
+    with netCDF4.Dataset(file, "w") as opened:
+        opened.createDimension("site", 3)
+        opened.createVariable("maps", "f8", ("site",))[:] = [1, 2, 3]
+    with hdf5_file(file) as opened:
+        assert list(opened.read("maps")) == [1, 2, 3]
+    with h5py.File(file, "r+") as opened:
+        external_link(opened, "more", other)
+    with pytest.raises(Hdf5Error, match="more lies in another file"), hdf5_file(file):
+        pass
+
+
+def test_what_is_reached_by_a_reference_alone_is_held_to_the_same(tmp_path, other):
+    """The last entry of the root's list is hidden by its count, so that no walk through the file meets it."""
+    file = tmp_path / "names.mat"
+    with h5py.File(file, "w", libver="earliest") as opened:
+        opened.create_dataset("hidden", (4,), "u2", external=[(str(other), 0, 8)])
+        opened["cell"] = np.array([[opened["hidden"].ref]], dtype=h5py.ref_dtype)
+    content = bytearray(file.read_bytes())
+    content[content.index(b"SNOD") + 6] -= 1
+    file.write_bytes(content)
+    with hdf5_file(file) as opened:
+        assert list(opened.datasets) == ["cell"]
+    with pytest.raises(DataError, match="lies in another file"):
+        texts(file, "cell")
+
+
+def test_soft_links_are_not_followed(tmp_path):
+    file = tmp_path / "file.mat"
+    with h5py.File(file, "w") as opened:
+        opened["maps"] = np.arange(4.0)
+        opened["same"] = h5py.SoftLink("/maps")
+        opened["nowhere"] = h5py.SoftLink("/nothing")
+    with hdf5_file(file) as opened:
+        assert list(opened.datasets) == ["maps"]
+
+
+def test_more_objects_than_any_file_has_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5_reader, "LINKS", 3)
+    with h5py.File(tmp_path / "file.h5", "w") as opened:
+        for number in range(4):
+            opened[f"{number}"] = [1.0]
+        with pytest.raises(hdf5_reader.RefusedError, match="more than 3 objects"):
+            hdf5_reader.contents(opened)
+
+
+def test_a_group_that_holds_itself_is_listed_once(tmp_path):
+    file = tmp_path / "file.h5"
+    with h5py.File(file, "w") as opened:
+        opened["a/b/maps"] = [1.0]
+        opened["a/b/again"] = opened["a"]
+    with hdf5_file(file) as found:
+        assert list(found.datasets) == ["a/b/maps"]
+
+
+@pytest.mark.parametrize("dtype", [">f8", "<f4", "f2", ">i2", "u1", "<u8"])
+@pytest.mark.parametrize("shape", [(3, 4), (0, 4), ()])
+def test_numbers_are_those_that_h5py_reads(tmp_path, rng, dtype, shape):
+    file = tmp_path / "file.mat"
+    values = rng.integers(0, 100, shape).astype(dtype)
+    with h5py.File(file, "w") as opened:
+        opened["group/values"] = values
+        opened["values"] = values
+    with hdf5_file(file) as opened:
+        np.testing.assert_array_equal(opened.read("group/values"), values)
+        assert opened.datasets["values"].shape == shape
+        if shape == (3, 4):
+            np.testing.assert_array_equal(opened.read("values", (slice(1, 3), slice(None, None, 2))), values[1:3, ::2])
+    np.testing.assert_array_equal(numbers(file, "values"), values.T)
+
+
+@pytest.mark.parametrize("block", [0, 512, 2048])
+def test_a_file_is_told_by_its_beginning_alone(tmp_path, block):
+    file = tmp_path / "file"
+    with h5py.File(file, "w", userblock_size=block):
+        pass
+    assert is_hdf5(file)
+    for content in (b"", b"\x89HDF", b"something else" * 100):
+        file.write_bytes(content)
+        assert not is_hdf5(file)
+
+
+def test_a_file_that_is_read_for_ever_is_given_up_and_the_next_is_read(tmp_path, monkeypatch, levit):
+    monkeypatch.setattr(hdf5, "SECONDS", 1.0)
+    monkeypatch.setenv("ITMAPS_HOME", str(tmp_path / "home"))
+    file = tmp_path / "weights.h5"
+    file.write_bytes(LOOPS)
+    with pytest.raises(ModelError, match=r"weights\.h5 cannot be read .* more time than its size explains"):
+        fetch_weights(ZOO["harmonized_levit_128"], file=file)
+    monkeypatch.setattr(hdf5, "SECONDS", 30.0)
+    assert fetch_weights(ZOO["harmonized_levit_128"], file=levit).file_size == levit.stat().st_size  # the lock is free
+
+
+def test_a_file_that_is_damaged_in_matlabs_form_is_given_up_too(red, monkeypatch):
+    monkeypatch.setattr(hdf5, "SECONDS", 1.0)
+    red.file.write_bytes(LOOPS)
+    with pytest.raises(DataError, match=r"red_062419_data\.mat cannot be read .* more time than its size explains"):
+        load_recording("monkey2_ML", (0, 2), red.folder)
+
+
+def test_a_crash_of_the_process_that_reads_is_a_sentence(tmp_path, monkeypatch, other):
+    reader = tmp_path / "reader.py"
+    reader.write_text("import os, signal, sys\nsys.stdin.readline()\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    monkeypatch.setattr(hdf5, "READER", reader)
+    monkeypatch.setattr(hdf5, "_reader", None)
+    with pytest.raises(Hdf5Error, match=r"ends the process that reads it \(exit code -11\)"), hdf5_file(other):
+        pass
+
+
+def test_a_process_that_was_forked_does_not_share_the_one_that_reads(other):
+    with hdf5_file(other) as opened:
+        opened.read("maps")
+        child = os.fork()
+        if child == 0:
+            with hdf5_file(other) as own:
+                os._exit(int(own._owner is opened._owner))
+        assert os.waitpid(child, 0)[1] == 0
+        assert list(opened.read("maps")) == [0, 1, 2, 3]
+
+
+def _reader_of(process):
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        for child in psutil.Process(process.pid).children():
+            if "hdf5_reader.py" in " ".join(child.cmdline()) and child.cpu_times().user > 0.5:
+                return child
+        time.sleep(0.05)
+    raise AssertionError("nothing reads")
+
+
+def _is_gone(process):
+    give_up = time.monotonic() + 60
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < give_up:
+        time.sleep(0.05)
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+FETCH = """
+import brainscore_itmaps.hdf5
+brainscore_itmaps.hdf5.SECONDS = {seconds}
+from brainscore_itmaps.cli.start import main
+main()
+"""
+
+
+def fetching(file, seconds):
+    """A command that reads weights, and the process that reads them for it."""
+    command = [sys.executable, "-c", FETCH.format(seconds=seconds), "models", "fetch", "harmonized_levit_128"]
+    running = subprocess.Popen([*command, "--from", str(file)], stderr=subprocess.PIPE, text=True)
+    return running, _reader_of(running)
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_heard_while_a_file_is_read_for_ever(own_home, tmp_path):
+    file = tmp_path / "weights.h5"
+    file.write_bytes(LOOPS)
+    running, reader = fetching(file, 600)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert (running.returncode, said) == (130, "interrupted; the same command starts again.\n")
+    assert _is_gone(reader)
+    assert_refused(4, "There is no file", "models", "fetch", "harmonized_levit_128", "--from", tmp_path / "no.h5")
+
+
+@pytest.mark.slow
+def test_what_reads_for_ever_ends_although_the_command_was_killed(own_home, tmp_path):
+    file = tmp_path / "weights.h5"
+    file.write_bytes(LOOPS)
+    running, reader = fetching(file, 3)
+    running.kill()
+    running.communicate()
+    assert _is_gone(reader)
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    """A named pipe would be waited for without end."""
+    os.mkfifo(tmp_path / "pipe.h5")
+    with pytest.raises(Hdf5Error, match="it is no file"), hdf5_file(tmp_path / "pipe.h5"):
+        pass
+    with pytest.raises(Hdf5Error, match="it is no file"), hdf5_file(Path("/dev/zero")):
+        pass
