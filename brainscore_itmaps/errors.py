@@ -1,8 +1,23 @@
 """What can go wrong, said so that the reader knows what to do next."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from textwrap import shorten
+
+NOT_SHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that a terminal obeys, and those that turn the direction of a text; not tab and newline."""
+
+
+def printable(text: str) -> str:
+    """Write out the characters that a terminal would obey; files and their names may hold any.
+
+    Examples
+    --------
+    >>> print(printable("\x1b[31mred"))
+    \x1b[31mred
+    """
+    return NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 class ItMapsError(Exception):
@@ -19,8 +34,8 @@ class ItMapsError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, fix: str) -> None:
-        super().__init__(what)
-        self.fix = fix
+        super().__init__(printable(what))
+        self.fix = printable(fix)
 
     def __str__(self) -> str:
         return f"{self.args[0]} {self.fix}"

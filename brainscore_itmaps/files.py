@@ -1,11 +1,14 @@
-"""Files that nobody can meet half-written."""
+"""Files that nobody can meet half-written, and tables that no spreadsheet takes for programs."""
 
+import csv
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ from typing import Any
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.progress import Report, silent
 
+FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])")
+"""Where a spreadsheet would begin a formula: at the beginning of a cell, also where a semicolon or tab begins one."""
 ANOTHER_FOLDER = "Name a folder that you may write to."
 
 
@@ -118,6 +123,30 @@ def write_json(path: Path, content: Any, fix: str = ANOTHER_FOLDER) -> None:
     """
     with replacing(path, fix) as beside:
         beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def csv_cell(value: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would take for a formula; numbers, also written ones, stay.
+
+    Examples
+    --------
+    >>> csv_cell("=1+1"), csv_cell("-0.5"), csv_cell("blocks.4")
+    ("'=1+1", '-0.5', 'blocks.4')
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return FORMULA.sub(r"\1'", value)
+    return value
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Write rows as CSV, each cell as :func:`csv_cell` gives it."""
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows(map(csv_cell, row) for row in rows)
+    return lines.getvalue()
 
 
 def refuse_unwritable(path: Path, fix: str = ANOTHER_FOLDER) -> None:

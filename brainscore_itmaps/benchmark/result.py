@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.codec import INLINE, encode
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.cache import package_versions
-from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.errors import UsageError, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
 from brainscore_itmaps.metrics.inference import Comparison, compare_images, interval_of_arrays
 from brainscore_itmaps.models.request import Weights
@@ -275,7 +275,7 @@ class ArrayResult:
             raise ValueError("its maps are not those of its images, positions and sites")
 
     def __repr__(self) -> str:
-        return f"<ArrayResult {self.recording}: {_numbers(self.estimate)}>"
+        return f"<ArrayResult {printable(self.recording)}: {_numbers(self.estimate)}>"
 
     @property
     def undefined_sites(self) -> int:
@@ -368,7 +368,7 @@ class Result:
     def __repr__(self) -> str:
         simulated = ", SIMULATED" if self.simulated else ""
         arrays = f"{len(self.arrays)} arrays{simulated}"
-        return f"<Result {self.model} on {self.benchmark}: {_numbers(self.estimate)}, {arrays}>"
+        return printable(f"<Result {self.model} on {self.benchmark}: {_numbers(self.estimate)}, {arrays}>")
 
     @property
     def label(self) -> str:

@@ -1,6 +1,5 @@
 """Results on disk: an older one or a new one, whole, whatever happens in between."""
 
-import csv
 import hashlib
 import io
 import json
@@ -18,7 +17,7 @@ from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.codec import decode, encode, starts_of
 from brainscore_itmaps.benchmark.result import FORMAT, VERSION, Result
 from brainscore_itmaps.errors import DataError, one_line
-from brainscore_itmaps.files import ANOTHER_FOLDER, replacing, sha256
+from brainscore_itmaps.files import ANOTHER_FOLDER, csv_text, replacing, sha256
 from brainscore_itmaps.models.runs import is_run
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.protocol import OLD_SPELLING
@@ -143,9 +142,9 @@ def _arrays(result: Result) -> bytes:
 
 
 def _rows(result: Result) -> bytes:
-    whole = io.StringIO()
-    rows = csv.writer(whole, lineterminator="\n")
-    rows.writerow(["model", "benchmark", "simulated", "array", "image", "site", "layer", "r", "ceiling"])
+    rows: list[tuple[Any, ...]] = [
+        ("model", "benchmark", "simulated", "array", "image", "site", "layer", "r", "ceiling")
+    ]
     of_sites = result.measure == "predictivity"  # else the ceiling is of another number than r
     for array in result.arrays:
         for i, image in enumerate(array.images):
@@ -153,8 +152,8 @@ def _rows(result: Result) -> bytes:
                 values = (array.site_r[i, s], array.site_ceiling[i, s] if of_sites else np.nan)
                 shown = ["" if np.isnan(value) else repr(float(value)) for value in values]
                 where = (result.model, result.benchmark, array.simulated, array.recording, image, site)
-                rows.writerow([*where, array.layer_of_image[i], *shown])
-    return whole.getvalue().encode("utf-8")
+                rows.append((*where, array.layer_of_image[i], *shown))
+    return csv_text(rows).encode("utf-8")
 
 
 def _of_numbers(plain: Mapping[str, Any]) -> dict[str, Any]:

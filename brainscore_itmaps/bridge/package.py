@@ -11,7 +11,8 @@ from brainscore_itmaps.archives import add_member
 from brainscore_itmaps.data.assembly import assembly, stimulus_set
 from brainscore_itmaps.data.pictures import plain_name
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.files import replacing, write_json
+from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.files import csv_cell, replacing, write_json
 
 
 def package(recording: Recording, folder: Path) -> dict[str, Any]:
@@ -34,9 +35,13 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
 
     Raises
     ------
+    DataError
+        When the name of a picture would be a formula in the CSV, which must hold it as it is.
     InstallationError
         When the folder cannot be written to.
     """
+    if formulas := [name for name in recording.names if csv_cell(name) != name]:
+        raise DataError(f"A spreadsheet would take the name of the picture {formulas[0]} for a formula.", "Rename it.")
     data, stimuli = assembly(recording, repeats=True), stimulus_set(recording)
     assembly_name = f"assy_{plain_name(recording.identifier).replace('.', '_')}"
     stimuli_name = f"stimulus_{stimuli.identifier.replace('.', '_')}"

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from brainscore_itmaps.cli.compare import compare
 from brainscore_itmaps.cli.data import data
@@ -21,7 +22,7 @@ from brainscore_itmaps.cli.score import score
 from brainscore_itmaps.cli.sweep import sweep
 from brainscore_itmaps.cli.terminal import errors
 from brainscore_itmaps.cli.verify_real import verify_real
-from brainscore_itmaps.errors import InstallationError, ItMapsError
+from brainscore_itmaps.errors import InstallationError, ItMapsError, printable
 
 _debug = ContextVar("debug", default=False)
 
@@ -69,14 +70,11 @@ def run() -> None:
         app(prog_name="brainscore")
     except (ItMapsError, OSError) as error:
         if _debug.get():
-            traceback.print_exc()
+            errors().print(traceback.format_exc(), soft_wrap=True)
         if isinstance(error, OSError):  # a disk or a name that nobody thought of
             what, fix = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", ""
         else:
-            what, fix = error.args[0], f" [bold]{_plain(error.fix)}[/]"
-        errors().print(f"[bold red]error:[/] {_plain(what)}{fix}", soft_wrap=True)
+            what, fix = error.args[0], f" {error.fix}"
+        line = Text.assemble(("error:", "bold red"), f" {printable(what)}", (printable(fix), "bold"))
+        errors().print(line, soft_wrap=True)
         sys.exit(getattr(error, "exit_code", InstallationError.exit_code))
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -2,12 +2,13 @@
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from brainscore_itmaps.bridge.doctor import examine
 from brainscore_itmaps.cli.terminal import errors, say
 from brainscore_itmaps.errors import InstallationError
 
-MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "trouble": "[bold red]trouble[/]"}
+STYLES = {"ok": "green", "note": "yellow", "trouble": "bold red"}
 
 
 def doctor() -> None:
@@ -17,7 +18,7 @@ def doctor() -> None:
     table = Table.grid("", "", Column(overflow="fold"), padding=(0, 2))
     for finding in findings:
         what = finding.what + (f"\n-> {finding.fix}" if finding.fix else "")
-        table.add_row(MARKS[finding.state], finding.topic, what.replace("[", r"\["))
+        table.add_row(Text(finding.state, style=STYLES[finding.state]), finding.topic, what)
     say(table)
     if any(finding.state == "trouble" for finding in findings):
         raise typer.Exit(InstallationError.exit_code)

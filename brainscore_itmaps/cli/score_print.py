@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from brainscore_itmaps.cli.terminal import NARROW, output, say, say_facts
 from brainscore_itmaps.protocol import OURS, protocol_named
@@ -21,10 +22,10 @@ CHOICES = {
 def print_result(result: "Result") -> None:
     """Print the score with what was run: one line an array, and their mean."""
     weights = f", {result.weights}," if result.weights.kind == "random" else ""
-    lines = [_numbers(array) for array in result.arrays]
+    lines: list[dict[str, str | Text]] = [dict(_numbers(array)) for array in result.arrays]
     if len(lines) != 1:
-        lines.append(_numbers(result) | {"array": "mean", "layer": ""})
-    lines[-1]["score"] = f"[bold]{lines[-1]['score']}[/]"
+        lines.append({**_numbers(result), "array": "mean", "layer": ""})
+    lines[-1]["score"] = Text(str(lines[-1]["score"]), style="bold")
     shown = [name for name in lines[0] if any(line[name] for line in lines) and (name != "array" or len(lines) > 1)]
     table = Table(title=f"{result.model}{weights} on {result.benchmark}", title_justify="left")
     if output().width < NARROW:

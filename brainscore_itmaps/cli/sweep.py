@@ -45,7 +45,7 @@ def sweep(
     with warnings.catch_warnings(record=True) as told:
         config = read_study(study)
     for warning in told:
-        errors().print(f"note: {warning.message}", markup=False, soft_wrap=True)
+        errors().print(f"note: {warning.message}", soft_wrap=True)
     cluster = replace(
         config.cluster,
         scheduler=scheduler or config.cluster.scheduler,
@@ -130,7 +130,7 @@ def _print_end(swept: "Swept") -> None:
     if swept.failures:
         say(f"failed     {len(swept.failures)}, listed in {swept.folder / FAILURES}")
         for line in _lines(swept.failures):
-            errors().print(line, markup=False, soft_wrap=True)
+            errors().print(line, soft_wrap=True)
     if swept.scored or swept.kept:
         say(f"next       brainscore compare {swept.folder} --out {swept.folder / 'comparison'}")
 

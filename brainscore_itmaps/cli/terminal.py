@@ -11,17 +11,29 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column, Table
+from rich.text import Text
 
-from brainscore_itmaps.errors import OutputError
+from brainscore_itmaps.errors import OutputError, printable
 from brainscore_itmaps.progress import Report
 
 NARROW = 72
 """Columns below which a table becomes lines."""
 
 
+class PlainConsole(Console):
+    """A console that takes no text for markup, and obeys no character of it: most of what is shown comes from files."""
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **named)
+
+    def render_str(self, text: str, **named: Any) -> Text:
+        """Turn a text, of a table's cell too, into what is printed."""
+        return super().render_str(printable(text), **named)
+
+
 def output() -> Console:
     """Console of standard output."""
-    return Console(highlight=False)
+    return PlainConsole()
 
 
 def say(what: str | Table) -> None:
@@ -33,8 +45,7 @@ def say(what: str | Table) -> None:
         When it cannot be written. Standard output then leads nowhere: Python would try again when it ends.
     """
     try:
-        plain = isinstance(what, str)
-        output().print(what, markup=not plain, soft_wrap=plain)
+        output().print(what, soft_wrap=isinstance(what, str))
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -47,7 +58,7 @@ def say_facts(facts: Mapping[str, str]) -> None:
     """Print names and what is said of each, in two columns."""
     table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
     for name, text in facts.items():
-        table.add_row(name, text.replace("[", r"\["))
+        table.add_row(name, text)
     say(table)
 
 
@@ -62,19 +73,19 @@ def print_json(told: Any, file: Path | None = None) -> None:
 
 def errors() -> Console:
     """Console of standard error."""
-    return Console(stderr=True, highlight=False)
+    return PlainConsole(stderr=True)
 
 
 @contextmanager
 def progress_bar(shown: bool = True) -> Iterator[Report]:
     """Draw the progress that a computation reports; on a terminal only, and gone when it is done."""
     console = errors()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
         task = bar.add_task("starting", total=None)
 
         def report(step: str, done: int, total: int) -> None:
-            bar.update(task, description=step, completed=done, total=total)
+            bar.update(task, description=printable(step), completed=done, total=total)
 
         yield report
 

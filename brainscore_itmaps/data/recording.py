@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.data.orientation import refuse_orientation
-from brainscore_itmaps.errors import DataError, UsageError
+from brainscore_itmaps.errors import DataError, UsageError, printable
 from brainscore_itmaps.files import sha256
 
 
@@ -266,7 +266,7 @@ class Recording:
         images, rows, columns, sites = self.maps.shape
         kind = ", SIMULATED" if self.simulated else ""
         shape = f"{images} images, {rows} x {columns} positions, {sites} sites"
-        return f"<Recording {self.identifier}: {shape}, {self.window[0]}-{self.window[1]} ms{kind}>"
+        return f"<Recording {printable(self.identifier)}: {shape}, {self.window[0]}-{self.window[1]} ms{kind}>"
 
     @property
     def names(self) -> tuple[str, ...]:

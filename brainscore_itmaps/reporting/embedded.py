@@ -1,7 +1,6 @@
 """What a page carries inside itself: maps, pictures, figures, and the data behind them."""
 
 import base64
-import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainscore_itmaps.benchmark.result import ArrayResult
+from brainscore_itmaps.files import csv_text
 from brainscore_itmaps.reporting.drawing import DIFFERENCE_COLOURS, MAP_COLOURS, style
 
 PICTURE_SIDE = 300
@@ -52,9 +52,7 @@ def drawn(figure: Figure, text: str, file: str, rows: Iterable[Sequence[Any]], v
         else:
             figure.savefig(buffer, format="jpeg", dpi=130, pil_kwargs={"quality": QUALITY})
     kind = "image/svg+xml" if vector else "image/jpeg"
-    lines = io.StringIO()
-    csv.writer(lines, lineterminator="\n").writerows(rows)
-    return Drawn(address(buffer.getvalue(), kind), text, file, f"data:text/csv,{quote(lines.getvalue(), safe=',')}")
+    return Drawn(address(buffer.getvalue(), kind), text, file, f"data:text/csv,{quote(csv_text(rows), safe=',')}")
 
 
 def address(content: bytes, kind: str) -> str:

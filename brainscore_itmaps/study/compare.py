@@ -11,7 +11,7 @@ import pandas as pd
 from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.bridge.pictures import pictures_of
 from brainscore_itmaps.errors import DataError, UsageError
-from brainscore_itmaps.files import refuse_unwritable, replacing
+from brainscore_itmaps.files import csv_cell, refuse_unwritable, replacing
 from brainscore_itmaps.models.sets import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import PUBLISHED
@@ -128,11 +128,15 @@ def compare(
 def _write_tables(folder: Path, table: StudyTable, found: Findings) -> Iterator[Path]:
     for name, rows in (("table", table.rows), ("fits", found.fits_table()), ("pairs", found.pairs)):
         with replacing(folder / f"{name}.csv", WHERE) as beside:
-            rows.to_csv(beside, index=False)
+            _write_csv(beside, rows)
         yield folder / f"{name}.csv"
     with replacing(folder / "table.parquet", WHERE) as beside:
         table.rows.to_parquet(beside, index=False)
     yield folder / "table.parquet"
+
+
+def _write_csv(file: Path, rows: Any) -> None:
+    rows.rename(columns=csv_cell).apply(lambda column: column.map(csv_cell)).to_csv(file, index=False)
 
 
 def _write_pages(folder: Path, table: StudyTable, progress: Report) -> tuple[dict[str, str], list[str]]:
@@ -215,6 +219,6 @@ def _write_figure(folder: Path, each: _Figure, files: list[Path]) -> StudyFigure
     with replacing(stem.with_name(f"{stem.name}.svg"), WHERE) as beside:
         beside.write_bytes(vector.getvalue())
     with replacing(stem.with_name(f"{stem.name}.csv"), WHERE) as beside:
-        each.data.to_csv(beside, index=False)
+        _write_csv(beside, each.data)
     files += [stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "pdf", "csv")]
     return StudyFigure(f"{FIGURES}/{each.stem}", each.text, address(vector.getvalue(), "image/svg+xml"))

@@ -1,0 +1,165 @@
+"""Texts that come from files: a terminal obeys none of them, and a spreadsheet computes none."""
+
+import csv
+import io
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from answers import answered, assert_refused, succeeded
+from hypothesis import given
+from rich.table import Table
+from shown import changed, scored
+
+from brainscore_itmaps import compare
+from brainscore_itmaps.bridge.package import package
+from brainscore_itmaps.cli.terminal import PlainConsole
+from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.errors import DataError, ItMapsError, printable
+from brainscore_itmaps.files import csv_cell, csv_text
+from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.reporting.report import report
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2Jmodel\x9b31m\r\u202eevil[bold]:smile:[/]"
+SHOWN = r"\x1b]0;owned\x07\x1b[2Jmodel\x9b31m\r\u202eevil[bold]:smile:[/]"
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def printed(what):
+    console = PlainConsole(file=io.StringIO(), width=300, force_terminal=True, color_system=None)
+    console.print(what)
+    return console.file.getvalue()
+
+
+@given(st.text())
+def test_nothing_that_a_terminal_obeys_is_left_and_the_rest_is_as_it_was(text):
+    shown = printable(text)
+    assert not OBEYED.search(shown)
+    shown.encode()  # no half of a character either
+    assert printable(shown) == shown
+    if not OBEYED.search(text) and printable(text) != text:
+        assert any(0xD800 <= ord(letter) < 0xE000 or letter in "\u061c\u200e\u200f\u2028\u2029" for letter in text)
+
+
+def test_every_place_of_a_table_shows_a_text_as_it_is():
+    table = Table(HOSTILE, title=HOSTILE, caption=HOSTILE)
+    table.add_row(HOSTILE)
+    assert printed(table).count(SHOWN) == 4
+    assert printed(HOSTILE) == SHOWN + "\n"
+
+
+def test_an_error_names_things_as_they_are():
+    error = ItMapsError(f"There is no {HOSTILE}.", f"Rename {HOSTILE}.")
+    assert str(error) == f"There is no {SHOWN}. Rename {SHOWN}."
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """The file of a result whose every text is hostile, which says so when it is read."""
+    result = scored()
+    weights = Weights("pretrained", source=HOSTILE, sha256="0" * 64)
+    array = changed(result.arrays[0], recording=HOSTILE, images=(HOSTILE, *result.arrays[0].images[1:]))
+    own = changed(result, model=HOSTILE, weights=weights, arrays=(array,), notes=(HOSTILE,), imagenet_top1=1.0,
+                  imagenet_top1_source=HOSTILE, device=HOSTILE)  # fmt: skip
+    return next(file for file in own.save(tmp_path) if file.suffix == ".json")
+
+
+def test_a_result_shows_its_texts_and_obeys_none(own_home, tmp_path, hostile):
+    done = succeeded("results", "show", hostile, COLUMNS="400")
+    assert SHOWN in done.stdout
+    assert not OBEYED.search(done.stdout)
+    listed = succeeded("results", "list", "--from", tmp_path, COLUMNS="400")
+    assert not OBEYED.search(listed.stdout)
+    compared = answered("compare", hostile, "--out", tmp_path / "out", "--no-maps", COLUMNS="400")
+    assert not OBEYED.search(compared.stdout + compared.stderr)
+    from brainscore_itmaps import Result
+
+    assert SHOWN in repr(Result.load(hostile))
+
+
+def test_names_of_files_in_errors_and_traces_are_shown(tmp_path):
+    file = tmp_path / f"{HOSTILE.replace('/', '')}.json"
+    file.write_text("{}")
+    assert_refused(3, r"\x1b]0;owned\x07", "results", "show", file)
+    done = answered("results", "show", file)
+    assert not OBEYED.search(done.stderr)
+
+
+@given(st.one_of(st.text(), st.text(alphabet="=+-@\t\r\n;' 1a\uff1d"), st.floats().map(repr)))
+def test_no_cell_is_a_formula_and_the_text_is_found_again(text):
+    cell = csv_cell(text)
+    for begins in re.split("[;\t\r\n]", cell) if cell != text or not _is_number(text) else []:
+        assert not re.match(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]", begins)
+    if _is_number(text):
+        assert cell == text
+    else:
+        assert not cell.startswith(("\t", "\r"))
+        assert cell.replace("'", "") == text.replace("'", "")
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def test_numbers_and_plain_texts_stay():
+    rows = [("a", 1, -2.5, None, True, "-0.5", "-inf", "blocks.4", "a-b", "x=1")]
+    assert csv_text(rows) == "a,1,-2.5,,True,-0.5,-inf,blocks.4,a-b,x=1\n"
+
+
+FORMULA = "=cmd|' /C calc'!A0"
+
+
+def assert_no_formula(text):
+    cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
+    assert f"'{FORMULA}" in cells
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not _is_number(cell)]
+
+
+def with_formulas(tmp_path):
+    result = scored()
+    array = result.arrays[0]
+    sites = ("@SUM(1)", "+1+1", "-1+1", "\t=1", *array.sites[4:])
+    own = changed(array, images=(FORMULA, *array.images[1:]), sites=sites, recording=f"+{array.recording}")
+    return changed(result, model=FORMULA, imagenet_top1=50.0, imagenet_top1_source="made up", arrays=(own,))
+
+
+def test_no_csv_of_a_result_holds_a_formula(tmp_path):
+    files = with_formulas(tmp_path).save(tmp_path)
+    assert_no_formula(next(file for file in files if file.suffix == ".csv").read_text())
+
+
+def test_no_csv_of_a_report_holds_a_formula(tmp_path):
+    result = with_formulas(tmp_path)
+    page = report(result, [[None] * len(result.arrays[0].images)])
+    tables = [unquote(found) for found in re.findall(r'href="data:text/csv,([^"]*)"', page)]
+    assert len(tables) > 1
+    assert_no_formula("".join(tables))
+
+
+def test_no_csv_of_a_comparison_holds_a_formula(tmp_path):
+    other = changed(scored(), imagenet_top1=60.0, imagenet_top1_source="made up")
+    compared = compare([with_formulas(tmp_path), other], tmp_path / "out", maps=False)
+    tables = {file: file.read_text() for file in compared.files if file.suffix == ".csv"}
+    assert {"table.csv", "fits.csv", "pairs.csv"} < {file.name for file in tables}
+    assert_no_formula("".join(tables.values()))
+    read = pd.read_csv(tmp_path / "out" / "table.csv")
+    np.testing.assert_allclose(read["score"], compared.table.rows["score"])
+
+
+def test_brain_scores_csv_holds_names_as_they_are_or_nothing(tmp_path, pictures):
+    formula = pictures[0].rename(pictures[0].with_name("=1+1.png"))
+    images = (formula, *pictures[1:])
+    grid = Grid(y=np.arange(2.0), x=np.arange(3.0), extent=4.0)
+    maps = np.random.default_rng(0).normal(size=(6, 2, 3, 2))
+    recording = Recording("lab.array", maps, images, grid, (0, 100), "monkey", "IT", ("a", "b"), "0" * 64, "", True)
+    with pytest.raises(DataError, match=r"the name of the picture =1\+1 for a formula\. Rename it"):
+        package(recording, tmp_path / "out")
+    assert not Path(tmp_path / "out").exists()
