@@ -3,15 +3,18 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import hypothesis.strategies as st
 import pytest
 import torch
 from answers import succeeded
 from command_line import brainscore
+from hypothesis import HealthCheck, given, settings
 from PIL import Image
 from safetensors.torch import load_file
 from shards import write_shard
@@ -288,18 +291,83 @@ def test_a_folder_with_another_run_is_refused(finished, shards):
         harmonize(config_of(said(shards, optimiser={"lr": 0.5})), finished.folder, device="cpu")
 
 
-def test_a_damaged_checkpoint_and_a_changed_network_are_refused(finished, shards, tmp_path):
+@pytest.fixture
+def copied(finished, shards, tmp_path):
+    """A copy of the finished run: what it was told, its folder, and its last checkpoint."""
+    told = said(shards)
+    told["data"] |= {"held_out": str(shards / "val-0.tfrecords")}
+    folder = shutil.copytree(finished.folder, tmp_path / "run")
+    return config_of(told), folder, folder / FOLDER / "step-00000006"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "state.pt", "checkpoint.json"])
+@given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_flipped_bit_in_a_checkpoint_is_refused(copied, name, share, bit):
+    config, folder, last = copied
+    file = last / name
+    whole = file.read_bytes()
+    changed = bytearray(whole)
+    changed[int(share * len(whole))] ^= 1 << bit
+    file.write_bytes(changed)
+    try:
+        if name == "checkpoint.json" and json_or_none(changed) == json.loads(whole):  # a space became another one
+            assert harmonize(config, folder, device="cpu").went_on_from == 6
+        else:
+            with pytest.raises(ModelError, match=r"step-00000006.* Delete it, and the run resumes from the checkpoint"):
+                harmonize(config, folder, device="cpu")
+    finally:
+        file.write_bytes(whole)
+
+
+def json_or_none(content):
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def test_a_checkpoint_that_was_planted_is_refused(copied, shards, tmp_path):
+    config, folder, last = copied
+    planted = folder / FOLDER / "step-00000099"
+
+    def assert_planted_is_refused(match):
+        with pytest.raises(ModelError, match=rf"step-00000099.* {match}\. Delete it"):
+            harmonize(config, folder, device="cpu")
+
+    planted.mkdir()
+    assert_planted_is_refused(r"has no checkpoint\.json: it is incomplete, or written by an earlier version")
+    shutil.copytree(last, planted, dirs_exist_ok=True)
+    assert_planted_is_refused("holds step 6, not 99")
+    manifest = json.loads((planted / "checkpoint.json").read_text())
+    (planted / "checkpoint.json").write_text(json.dumps(manifest | {"step": 99}))
+    assert_planted_is_refused("was not written by this run, which ends after 6 steps")
+    other = harmonize(config_of(said(shards, seed=5)), tmp_path / "other", device="cpu")
+    shutil.rmtree(planted)
+    shutil.copytree(other.folder / FOLDER / last.name, planted)
+    assert_planted_is_refused("was written by another run")
+    for file in ("model.safetensors", "state.pt"):
+        shutil.rmtree(planted)
+        shutil.copytree(last, planted)
+        (planted / file).unlink()
+        assert_planted_is_refused(rf"has no {file}: .*")
+    shutil.rmtree(planted)
+    assert harmonize(config, folder, device="cpu").went_on_from == 6
+
+
+def test_without_its_last_checkpoint_a_run_resumes_from_the_one_before(copied, finished):
+    config, folder, last = copied
+    shutil.rmtree(last)
+    assert harmonize(config, folder, device="cpu").went_on_from == 4
+    assert_same(weights(folder), weights(finished.folder))
+
+
+def test_a_changed_network_is_refused(finished, shards, tmp_path):
     told = said(shards, epochs=0.7)
     harmonize(config_of(told), tmp_path / "run", device="cpu")
-    held = weights(tmp_path / "run")
-    state = next((tmp_path / "run" / FOLDER).glob("step-*/state.pt"))
-    state.write_bytes(state.read_bytes()[:50])
-    with pytest.raises(ModelError, match="cannot be gone on from"):
-        harmonize(config_of(told), tmp_path / "run", device="cpu")
     (tmp_path / "run" / "model.safetensors").write_bytes((finished.folder / "model.safetensors").read_bytes())
     with pytest.raises(ModelError, match="is not the one that"):
         load_model(str(tmp_path / "run"))
-    assert held
     (tmp_path / "run" / "network.json").write_text("{")
     with pytest.raises(ModelError, match="is damaged"):
         load_model(str(tmp_path / "run"))

@@ -1,5 +1,6 @@
 """Where a training run stands, so that a killed one goes on as if nothing had happened."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -8,17 +9,22 @@ from typing import Any
 import torch
 
 from brainscore_itmaps.errors import ModelError, one_line
-from brainscore_itmaps.files import new_folder
+from brainscore_itmaps.files import new_folder, sha256
 
 FOLDER = "checkpoints"
 WEIGHTS = "model.safetensors"
 STATE = "state.pt"
+MANIFEST = "checkpoint.json"
+"""Which step of which run this is, and the hashes of the other files."""
+DELETE = "Delete it, and the run resumes from the checkpoint before it."
 KEPT = 2
 NAMED = re.compile(r"step-(\d+)")
 
 
-def save_checkpoint(run: Path, step: int, module: torch.nn.Module, optimiser: torch.optim.Optimizer) -> None:
-    """Write a checkpoint, and remove all but the last two.
+def save_checkpoint(
+    run: Path, step: int, module: torch.nn.Module, optimiser: torch.optim.Optimizer, settings: str
+) -> None:
+    """Write a checkpoint with the hashes of its files, and remove all but the last two.
 
     The rates, the order of pictures and torch's randomness depend on the seed and the step alone: weights, the
     optimiser's state and the step are all that there is to keep.
@@ -31,6 +37,8 @@ def save_checkpoint(run: Path, step: int, module: torch.nn.Module, optimiser: to
         Steps that were done.
     module : torch.nn.Module
     optimiser : torch.optim.Optimizer
+    settings : str
+        Hash of what the run was told.
 
     Raises
     ------
@@ -45,12 +53,29 @@ def save_checkpoint(run: Path, step: int, module: torch.nn.Module, optimiser: to
     with new_folder(folder, "Name another folder with --out.") as new:
         save_model(module, str(new / WEIGHTS))
         torch.save(optimiser.state_dict(), new / STATE)
+        manifest = {
+            "step": step,
+            "settings": settings,
+            "sha256": {name: sha256(new / name) for name in (WEIGHTS, STATE)},
+        }
+        (new / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     for _, old in _checkpoints(run)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def go_on(run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer) -> int:
+def go_on(run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer, settings: str, steps: int) -> int:
     """Put a run back to where its last checkpoint was written.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the run.
+    module : torch.nn.Module
+    optimiser : torch.optim.Optimizer
+    settings : str
+        Hash of what the run was told.
+    steps : int
+        Of the whole run.
 
     Returns
     -------
@@ -60,7 +85,7 @@ def go_on(run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer) 
     Raises
     ------
     ModelError
-        When the last checkpoint is damaged, or of another network.
+        When the last checkpoint is damaged, was changed, or is of another run or network.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_model
@@ -69,15 +94,37 @@ def go_on(run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer) 
     if not found:
         return 0
     step, folder = found[-1]
+    _check(folder, step, settings, steps)
     try:
         load_model(module, folder / WEIGHTS)
         state: dict[str, Any] = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         optimiser.load_state_dict(state)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise ModelError(
-            f"{folder} cannot be gone on from: {one_line(error)}.", "Delete it, and the one before is taken."
-        ) from error
+        raise ModelError(f"{folder} cannot be resumed from: {one_line(error)}.", DELETE) from error
     return step
+
+
+def _check(folder: Path, step: int, settings: str, steps: int) -> None:
+    """Refuse a checkpoint that is not, byte for byte, what this run wrote at that step."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        written, own, hashes = manifest["step"], manifest["settings"], manifest["sha256"]
+        changed = [name for name in (WEIGHTS, STATE) if hashes[name] != sha256(folder / name)]
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{folder} has no {Path(str(error.filename)).name}: it is incomplete, or written by an earlier version.",
+            DELETE,
+        ) from error
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ModelError(f"{folder / MANIFEST} is damaged: {one_line(error)}.", DELETE) from error
+    if changed:
+        raise ModelError(f"{folder / changed[0]} is not as it was written: its hash is another one.", DELETE)
+    if own != settings:
+        raise ModelError(f"{folder} was written by another run.", DELETE)
+    if written != step:
+        raise ModelError(f"{folder} holds step {written}, not {step}.", DELETE)
+    if step > steps:
+        raise ModelError(f"{folder} was not written by this run, which ends after {steps} steps.", DELETE)
 
 
 def _checkpoints(run: Path) -> list[tuple[int, Path]]:

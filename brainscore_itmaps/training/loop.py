@@ -1,6 +1,7 @@
 """Train a network with the harmonizer, step by step; a killed run goes on where its last checkpoint was written."""
 
 import contextlib
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -103,9 +104,10 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
         )
     held = locked(folder, "Name another folder with --out.", progress) if accelerator.is_main_process else None
     with held or contextlib.nullcontext(), torch.random.fork_rng():
-        _refuse_another_run(config, mix, folder, accelerator.is_main_process)
+        told = config.to_dict() | {"pictures": [len(mix.mapped), len(mix.plain) if mix.plain else 0]}
+        _refuse_another_run(told, folder, accelerator.is_main_process)
         optimiser = _optimiser(config, network.module)
-        start = go_on(folder, network.module, optimiser)
+        start = go_on(folder, network.module, optimiser, _settings(told), total)
         model, optimiser = accelerator.prepare(network.module.train(), optimiser)
         logs = Log(folder, start) if accelerator.is_main_process else None
         order = places(mix, config.batch_size, parts, _own(accelerator, config), start, total)
@@ -126,7 +128,9 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
             if ended and logs is not None:
                 _end_epoch(config, folder, network, logs, done, per_epoch, progress)
             if accelerator.is_main_process and (ended or done % config.checkpoint_every == 0):
-                save_checkpoint(folder, done, network.module, optimiser)  # last: what it is of is all written
+                save_checkpoint(
+                    folder, done, network.module, optimiser, _settings(told)
+                )  # last: all it is of is written
             if ended:
                 accelerator.wait_for_everyone()
     log = Log(folder, total)
@@ -280,9 +284,8 @@ def _seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def _refuse_another_run(config: Config, mix: Mix, folder: Path, writing: bool) -> None:
+def _refuse_another_run(told: dict[str, Any], folder: Path, writing: bool) -> None:
     """Refuse to go on with a run that was told something else; write down what this one is told."""
-    told = config.to_dict() | {"pictures": [len(mix.mapped), len(mix.plain) if mix.plain else 0]}
     file = folder / SETTINGS
     if file.exists():
         before = json.loads(file.read_text(encoding="utf-8"))
@@ -294,6 +297,12 @@ def _refuse_another_run(config: Config, mix: Mix, folder: Path, writing: bool) -
             )
     if writing:
         write_json(file, told)
+
+
+def _settings(told: dict[str, Any]) -> str:
+    """Hash of what may not change between a run and its going on."""
+    fixed = {name: _fixed(value) for name, value in told.items() if name not in FREE}
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
 def _fixed(told: Any) -> Any:
