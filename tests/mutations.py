@@ -12,6 +12,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
 ARCHIVES, RECORDS = "brainscore_itmaps/archives.py", "brainscore_itmaps/data/tfrecords.py"
+CLUSTER, READER = "brainscore_itmaps/study/cluster.py", "brainscore_itmaps/hdf5_reader.py"
 MUTATIONS = (  # file, text of the protection, what stands there instead, test that must fail
     (
         ARCHIVES,
@@ -102,6 +103,180 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "if first > second == third and (first, second) != other.shape[1:3]:",
         "if False:",
         "tests/test_result.py::test_channels_before_positions_are_refused_where_the_shape_tells",
+    ),
+    (
+        CLUSTER,
+        'private = {"host": "127.0.0.1", "protocol": ENCRYPTED, "security": Security.temporary()}',
+        'private = {"host": "127.0.0.1", "protocol": "tcp://", "security": Security()}',
+        "tests/test_private_workers.py::test_another_user_of_the_machine_can_run_nothing_in_a_sweep",
+    ),
+    (
+        "brainscore_itmaps/study/private.py",
+        "class PrivateScheduler(Scheduler):",
+        "class PrivateScheduler(Scheduler):\n    pass\n\n\nclass Other(Scheduler):",
+        "tests/test_private_workers.py::test_another_user_of_the_machine_can_run_nothing_in_a_sweep",
+    ),
+    (
+        "brainscore_itmaps/study/private.py",
+        "class PrivateWorker(Worker):",
+        "class PrivateWorker(Worker):\n    pass\n\n\nclass Other(Worker):",
+        "tests/test_private_workers.py::test_another_user_of_the_machine_can_run_nothing_in_a_sweep",
+    ),
+    (
+        CLUSTER,
+        'SAFE_PATH = {"PYTHONSAFEPATH": "1"}',
+        'SAFE_PATH = {"PYTHONSAFEPATH": ""}',
+        "tests/test_private_workers.py::test_workers_import_nothing_from_the_current_folder",
+    ),
+    (
+        CLUSTER,
+        'if asked.scheduler not in ("", SLURM) and not asked.scheduler.startswith(ENCRYPTED):',
+        "if False:",
+        "tests/test_private_workers.py::test_a_scheduler_without_encryption_is_not_joined",
+    ),
+    (
+        CLUSTER,
+        'if security.get_connection_args("client")["ssl_context"] is None:',
+        "if False:",
+        "tests/test_private_workers.py::test_a_scheduler_is_joined_with_a_certificate_that_can_be_read",
+    ),
+    (
+        CLUSTER,
+        "    with dask.config.set(settings), _starting():",
+        "    with dask.config.set(settings):",
+        "tests/test_private_workers.py::test_workers_that_cannot_start_are_a_sentence_and_the_environment_is_given_back",
+    ),
+    (
+        CLUSTER,
+        "            protocol=ENCRYPTED,\n            security=Security.temporary(),",
+        "",
+        "tests/test_sweep.py::test_slurm_is_given_a_job_a_worker",
+    ),
+    (
+        READER,
+        "if kind != h5py.h5l.TYPE_HARD:",
+        "if False:",
+        "tests/test_hdf5.py::test_nothing_of_another_file_is_read_at_whatever_level",
+    ),
+    (
+        READER,
+        "                check_own(found, name)\n",
+        "",
+        "tests/test_hdf5.py::test_nothing_of_another_file_is_read_at_whatever_level",
+    ),
+    (
+        READER,
+        "how.get_layout() == h5py.h5d.VIRTUAL or how.get_external_count() > 0",
+        "how.get_external_count() > 0",
+        "tests/test_hdf5.py::test_nothing_of_another_file_is_read_at_whatever_level",
+    ),
+    (
+        READER,
+        "how.get_layout() == h5py.h5d.VIRTUAL or how.get_external_count() > 0",
+        "how.get_layout() == h5py.h5d.VIRTUAL",
+        "tests/test_hdf5.py::test_nothing_of_another_file_is_read_at_whatever_level",
+    ),
+    (
+        READER,
+        "            check_own(found.id, name)\n",
+        "",
+        "tests/test_hdf5.py::test_what_is_reached_by_a_reference_alone_is_held_to_the_same",
+    ),
+    (
+        READER,
+        "if kind == h5py.h5l.TYPE_SOFT:",
+        "if False:",
+        "tests/test_hdf5.py::test_soft_links_are_not_followed",
+    ),
+    (
+        READER,
+        "signal.setitimer(signal.ITIMER_PROF, min(seconds, LONGEST))",
+        "pass",
+        "tests/test_hdf5.py::test_what_reads_for_ever_ends_although_the_command_was_killed",
+    ),
+    (
+        "brainscore_itmaps/hdf5.py",
+        "        except BaseException:  # Ctrl-C\n            self.end()\n",
+        "        except BaseException:  # Ctrl-C\n",
+        "tests/test_hdf5.py::test_ctrl_c_is_heard_while_a_file_is_read_for_ever",
+    ),
+    (
+        "brainscore_itmaps/hdf5.py",
+        "or _reader.maker != os.getpid() ",
+        "",
+        "tests/test_hdf5.py::test_a_process_that_was_forked_does_not_share_the_one_that_reads",
+    ),
+    (
+        "brainscore_itmaps/hdf5.py",
+        "    if not path.is_file():\n",
+        "    if False:\n",
+        "tests/test_hdf5.py::test_only_regular_files_are_opened",
+    ),
+    (
+        "brainscore_itmaps/cli/terminal.py",
+        "return super().render_str(printable(text), **named)",
+        "return super().render_str(text, **named)",
+        "tests/test_untrusted_text.py::test_a_result_shows_its_texts_and_obeys_none",
+    ),
+    (
+        "brainscore_itmaps/cli/terminal.py",
+        "super().__init__(highlight=False, markup=False, emoji=False, **named)",
+        "super().__init__(highlight=False, **named)",
+        "tests/test_untrusted_text.py::test_every_place_of_a_table_shows_a_text_as_it_is",
+    ),
+    (
+        "brainscore_itmaps/errors.py",
+        "super().__init__(printable(what))",
+        "super().__init__(what)",
+        "tests/test_untrusted_text.py::test_an_error_names_things_as_they_are",
+    ),
+    (
+        "brainscore_itmaps/files.py",
+        "writerows(map(csv_cell, row) for row in rows)",
+        "writerows(rows)",
+        "tests/test_untrusted_text.py::test_no_csv_of_a_result_holds_a_formula",
+    ),
+    (
+        "brainscore_itmaps/study/compare.py",
+        "rows.rename(columns=csv_cell).apply(lambda column: column.map(csv_cell)).to_csv",
+        "rows.to_csv",
+        "tests/test_untrusted_text.py::test_no_csv_of_a_comparison_holds_a_formula",
+    ),
+    (
+        "brainscore_itmaps/bridge/package.py",
+        "if formulas := [name for name in recording.names if csv_cell(name) != name]:",
+        "if formulas := []:",
+        "tests/test_untrusted_text.py::test_brain_scores_csv_holds_names_as_they_are_or_nothing",
+    ),
+    (
+        "brainscore_itmaps/training/checkpoint.py",
+        "    if changed:\n",
+        "    if False:\n",
+        "tests/test_harmonize.py::test_a_flipped_bit_in_a_checkpoint_is_refused",
+    ),
+    (
+        "brainscore_itmaps/training/checkpoint.py",
+        "    if own != settings:\n",
+        "    if False:\n",
+        "tests/test_harmonize.py::test_a_checkpoint_that_was_planted_is_refused",
+    ),
+    (
+        "brainscore_itmaps/training/checkpoint.py",
+        "    if written != step:\n",
+        "    if False:\n",
+        "tests/test_harmonize.py::test_a_checkpoint_that_was_planted_is_refused",
+    ),
+    (
+        "brainscore_itmaps/training/checkpoint.py",
+        "    if step > steps:\n",
+        "    if False:\n",
+        "tests/test_harmonize.py::test_a_checkpoint_that_was_planted_is_refused",
+    ),
+    (
+        "pyproject.toml",
+        '"filelock>=3.20.3"',
+        '"filelock>=3.12"',
+        "tests/test_floors.py::test_a_version_with_a_known_hole_is_not_installed",
     ),
 )
 
