@@ -145,6 +145,7 @@ class _Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=READER.anchor,  # it keeps no folder in use
+            env=os.environ | {"HDF5_PLUGIN_PRELOAD": "::"},  # no filter from a library of somebody's
         )
 
     def ask(self, do: str, number: int, **named: Any) -> dict[str, Any]:
@@ -178,7 +179,9 @@ class _Reader:
         return values
 
     def end(self) -> None:
-        """End the process; it may be anywhere in HDF5."""
+        """End the process, which may be anywhere in HDF5; not that of the process that this one was forked from."""
+        if self.maker != os.getpid():
+            return
         self.process.kill()
         self.process.communicate()
 
@@ -207,5 +210,10 @@ def _running_reader() -> _Reader:
     with _using:
         if _reader is None or _reader.maker != os.getpid() or _reader.process.poll() is not None:
             _reader = _Reader()
-            atexit.register(_reader.end)
         return _reader
+
+
+@atexit.register
+def _end_reader() -> None:
+    if _reader is not None:
+        _reader.end()

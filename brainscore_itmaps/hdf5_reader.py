@@ -6,12 +6,13 @@ numbers of a dataset follow their line as bytes. Nothing is pickled, so that wha
 """
 
 import json
-import os
 import signal
 import sys
 from typing import Any, BinaryIO
 
-os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # no filter from a library that a file or the environment names
+import h5py
+import numpy as np
+
 LINKS = 100_000
 """More than any file of weights or maps has."""
 TEXT = 2**24
@@ -28,8 +29,6 @@ class RefusedError(Exception):
 
 def opened_file(path: str) -> Any:
     """Open a file, and refuse it where anything in it lies elsewhere."""
-    import h5py
-
     file = h5py.File(path, "r")
     try:
         return file, contents(file)
@@ -44,8 +43,6 @@ def contents(file: Any) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     seen, links = set(), 0
     waiting = [("", file.id)]
-    import h5py
-
     while waiting:
         path, group = waiting.pop()
         attributes[path] = texts_of(group)
@@ -74,8 +71,6 @@ def contents(file: Any) -> dict[str, Any]:
 
 def check_own(dataset: Any, name: str) -> None:
     """Refuse a dataset whose numbers lie in another file."""
-    import h5py
-
     how = dataset.get_create_plist()
     if how.get_layout() == h5py.h5d.VIRTUAL or how.get_external_count() > 0:
         raise RefusedError(f"{name} lies in another file")
@@ -83,9 +78,6 @@ def check_own(dataset: Any, name: str) -> None:
 
 def texts_of(group: Any) -> dict[str, Any]:
     """Attributes that are a text or a list of texts."""
-    import h5py
-    import numpy as np
-
     texts = {}
     attributes = h5py.AttributeManager(h5py.Group(group))
     for name in attributes:
@@ -107,8 +99,6 @@ def as_text(value: Any) -> str:
 
 def numbers(file: Any, name: str, part: list[list[int | None]] | None, seconds: float) -> Any:
     """Read real numbers of a dataset."""
-    import numpy as np
-
     dataset = file[name.encode("utf-8", "surrogateescape")]
     check_own(dataset.id, name)
     if dataset.dtype.kind not in "fiu":
@@ -121,9 +111,6 @@ def numbers(file: Any, name: str, part: list[list[int | None]] | None, seconds: 
 
 def texts(file: Any, name: str) -> list[str]:
     """Read rows of characters: MATLAB's cell array of texts (references to their letters), or a matrix of letters."""
-    import h5py
-    import numpy as np
-
     stored = file[name.encode("utf-8", "surrogateescape")]
     check_own(stored.id, name)
     if stored.dtype == h5py.ref_dtype:

@@ -5,24 +5,36 @@ without protection, and for each port what got through. Everything is imported b
 be able to read the environment.
 """
 
+import asyncio
 import http.client
 import json
 import os
 import sys
 
-from distributed import Client, LocalCluster
+from distributed import LocalCluster
+from distributed.core import rpc
+from distributed.protocol.pickle import dumps
 from distributed.security import Security
 
 NOBODY = 65534
+NOTHING = {"args": dumps(()), "kwargs": dumps({})}
 
 
-def submitted(address, security=None):
-    """Run a task through a port; returns the user that it ran as, or None where that was refused."""
-    try:
-        with Client(address, security=security, timeout=2, set_as_default=False) as client:
-            return client.submit(os.getuid, pure=False).result(timeout=2)
-    except Exception:
-        return None
+def ran(address, security=None):
+    """Have a scheduler, nanny or worker run a function; returns the user that it ran as, None where it is refused."""
+
+    async def ask(operation):
+        named = security.get_connection_args("client") if security else {}
+        async with rpc(address, timeout=2, connection_args=named) as other:
+            asked = getattr(other, operation)(function=dumps(os.getuid), wait=True, **NOTHING)
+            return (await asyncio.wait_for(asked, 2))["result"]
+
+    for operation in ("run_function", "run"):  # of a scheduler, of a nanny or worker
+        try:
+            return asyncio.run(ask(operation))
+        except Exception:
+            continue
+    return None
 
 
 def page(port):
@@ -41,18 +53,18 @@ def main(ports):
     own_certificate = Security.temporary()
     with LocalCluster(
         n_workers=1, processes=False, protocol="tcp://", dashboard_address="127.0.0.1:0", scheduler_port=0
-    ) as open_cluster:
-        address = open_cluster.scheduler.address
-        control = [submitted(address), page(open_cluster.scheduler.services["dashboard"].port)]
-        submitted(address.replace("tcp", "tls"), own_certificate)
+    ) as unprotected:
+        scheduler, (worker,) = unprotected.scheduler, unprotected.workers.values()
+        control = [ran(scheduler.address), ran(worker.address), page(scheduler.services["dashboard"].port)]
+        ran(scheduler.address.replace("tcp", "tls"), own_certificate)
     if os.getuid() == 0:
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
     through = {
         port: [
-            submitted(f"tcp://127.0.0.1:{port}"),
-            submitted(f"tls://127.0.0.1:{port}", own_certificate),
+            ran(f"tcp://127.0.0.1:{port}"),
+            ran(f"tls://127.0.0.1:{port}", own_certificate),
             page(port),
         ]
         for port in ports

@@ -78,7 +78,7 @@ def test_another_user_of_the_machine_can_run_nothing_in_a_sweep(own_home, tmp_pa
         assert attack.returncode == 0, attack.stderr
         assert running.poll() is None, "the attack was on nothing"
     told = json.loads(attack.stdout)
-    assert told["control"] == [os.getuid(), 200]  # without protection the same attack succeeds
+    assert told["control"] == [os.getuid(), os.getuid(), 200]  # without protection the same attack succeeds
     assert told["user"] == (65534 if os.getuid() == 0 else os.getuid())
     assert told["through"] == {str(port): [None, None, None] for port in ports}
     assert running.returncode == 0, (tmp_path / "errors").read_text()  # and the sweep is none the worse
