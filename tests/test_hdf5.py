@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -285,6 +286,18 @@ def test_what_reads_for_ever_ends_although_the_command_was_killed(own_home, tmp_
     running.kill()
     running.communicate()
     assert _is_gone(reader)
+
+
+def test_what_was_interrupted_is_not_taken_for_the_next_answer(tmp_path, other):
+    file = tmp_path / "loops.h5"
+    file.write_bytes(LOOPS)
+    timer = threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt), hdf5_file(file):
+        pass
+    timer.join()
+    with hdf5_file(other) as opened:
+        assert list(opened.read("maps")) == [0, 1, 2, 3]
 
 
 def test_only_regular_files_are_opened(tmp_path):

@@ -31,12 +31,14 @@ def build():
 """
 SHADOWED = ("random", "signal", "threading", "socket", "selectors", "queue", "logging", "numpy", "distributed")
 """Modules that a starting worker imports."""
-STARTED = "from brainscore_itmaps.cli.start import main; main()"
-"""As the `brainscore` script, which a package's copy without an installation does not have."""
 
 
 def sweep_command(study, folder):
-    return [sys.executable, "-P", "-c", STARTED, "sweep", str(study), "--out", str(folder / "out"), "--workers", "1"]
+    """The command, from a script in a folder of its own, as pip installs `brainscore`."""
+    script = folder / "bin" / "brainscore"
+    script.parent.mkdir()
+    script.write_text("from brainscore_itmaps.cli.start import main\n\nif __name__ == '__main__':\n    main()\n")
+    return [sys.executable, script, "sweep", str(study), "--out", str(folder / "out"), "--workers", "1"]
 
 
 @contextmanager
