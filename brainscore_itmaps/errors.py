@@ -6,11 +6,11 @@ from difflib import get_close_matches
 from textwrap import shorten
 
 NOT_SHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Characters that a terminal obeys, and those that turn the direction of a text; not tab and newline."""
+"""Control characters except tab and newline, characters that change the direction of text, and lone surrogates."""
 
 
 def printable(text: str) -> str:
-    """Write out the characters that a terminal would obey; files and their names may hold any.
+    """Escape control characters, which a terminal would obey; file names and contents may include any.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Files that nobody can meet half-written, and tables that no spreadsheet takes for programs."""
+"""Files that are written whole or not at all, locks, and CSV text without formulas."""
 
 import csv
 import hashlib
@@ -17,7 +17,7 @@ from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.progress import Report, silent
 
 FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])")
-"""Where a spreadsheet would begin a formula: at the beginning of a cell, also where a semicolon or tab begins one."""
+"""Where a spreadsheet would start a formula: at the start of a cell, also of one that a semicolon or tab starts."""
 ANOTHER_FOLDER = "Name a folder that you may write to."
 
 
@@ -126,7 +126,7 @@ def write_json(path: Path, content: Any, fix: str = ANOTHER_FOLDER) -> None:
 
 
 def csv_cell(value: Any) -> Any:
-    """Put an apostrophe before a text that a spreadsheet would take for a formula; numbers, also written ones, stay.
+    """Prefix an apostrophe to text that a spreadsheet would run as a formula; numbers are unchanged, also as text.
 
     Examples
     --------

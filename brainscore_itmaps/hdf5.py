@@ -1,7 +1,7 @@
-"""HDF5 files that nobody vouches for, read by another process that can be ended: weights of Keras, MATLAB 7.3, netCDF.
+"""Read untrusted HDF5 files (Keras weights, MATLAB 7.3, netCDF) in a separate process with a time limit.
 
-A file is refused where anything in it lies in another file: external links, external storage, virtual datasets, at
-whatever level. Soft links are not followed.
+A file is refused when any part of it is stored in another file: external links, external storage and virtual datasets,
+at every level. Soft links are not followed.
 """
 
 import atexit
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SECONDS = 30.0
-"""Of computing that opening a file may take; reading numbers gets more by their size."""
+"""CPU time limit for opening a file; reading a dataset adds time in proportion to its size."""
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 READER = Path(__file__).with_name("hdf5_reader.py")
 
@@ -32,17 +32,17 @@ _reader: "_Reader | None" = None
 
 
 class Hdf5Error(Exception):
-    """Why a file cannot be read, without a full stop."""
+    """An HDF5 file that cannot be read; the message is a clause without a full stop."""
 
 
 class Stored(NamedTuple):
-    """A dataset that a file holds.
+    """Shape and type of a dataset.
 
     Attributes
     ----------
     shape : tuple of int
     dtype : str
-        As numpy names it: "float32".
+        NumPy's name, such as "float32".
     """
 
     shape: tuple[int, ...]
@@ -51,15 +51,15 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True)
 class Hdf5File:
-    """An open file, and what it holds.
+    """An open HDF5 file and a list of its contents.
 
     Attributes
     ----------
     path : Path
     datasets : dict of str to Stored
-        By their path in the file, without the first stroke.
+        Datasets by their path in the file, without the leading slash.
     attributes : dict of str to dict
-        Of each group ("" is the whole file) those attributes that are a text or a list of texts.
+        For each group ("" is the root), its attributes that are a string or a list of strings.
     """
 
     path: Path
@@ -69,40 +69,55 @@ class Hdf5File:
     _owner: "_Reader" = field(repr=False)
 
     def read(self, name: str, part: Sequence[slice] | None = None) -> NDArray[Any]:
-        """Read the real numbers of a dataset, or a part of them.
+        """Read a dataset of real numbers, or a part of it.
+
+        Parameters
+        ----------
+        name : str
+            A key of ``datasets``.
+        part : sequence of slice, optional
+            One slice for each axis.
+
+        Returns
+        -------
+        array, shape of the part, dtype of the dataset (little-endian)
 
         Raises
         ------
         Hdf5Error
-            When it holds something else, is damaged, or takes too long.
+            When the dataset does not hold real numbers, is damaged, or exceeds the time limit.
         """
         slices = None if part is None else [[each.start, each.stop, each.step] for each in part]
         return self._owner.numbers(self._number, name, slices)
 
     def texts(self, name: str) -> list[str]:
-        """Read MATLAB's cell array of texts, or matrix of letters.
+        """Read a MATLAB cell array of strings, or a character matrix row by row.
 
         Raises
         ------
         Hdf5Error
-            When it is damaged, or takes too long.
+            When the dataset is damaged or exceeds the time limit.
         """
         return list(self._owner.ask("texts", self._number, name=name)["texts"])
 
 
 @contextlib.contextmanager
 def hdf5_file(path: Path) -> Iterator[Hdf5File]:
-    """Open a file and list what it holds.
+    """Open an HDF5 file and list its contents.
 
     Parameters
     ----------
     path : Path
         A regular file.
 
+    Yields
+    ------
+    Hdf5File
+
     Raises
     ------
     Hdf5Error
-        When it is not HDF5, is damaged, leads to another file, or takes too long.
+        When the file is not HDF5, is damaged, refers to another file, or exceeds the time limit.
 
     Examples
     --------
@@ -110,19 +125,19 @@ def hdf5_file(path: Path) -> Iterator[Hdf5File]:
     ...     kernel = file.read("conv1/conv1/kernel:0")
     """
     if not path.is_file():
-        raise Hdf5Error("it is no file")
+        raise Hdf5Error("it is not a regular file")
     number, owner = next(_numbers), _running_reader()
     told = owner.ask("open", number, path=str(path.absolute()))
     datasets = {name: Stored(tuple(each["shape"]), each["dtype"]) for name, each in told["datasets"].items()}
     try:
         yield Hdf5File(path, datasets, told["attributes"], number, owner)
     finally:
-        with contextlib.suppress(Hdf5Error):  # it ended, and closed the file with that
+        with contextlib.suppress(Hdf5Error):  # the process has ended, which closed the file
             owner.ask("close", number)
 
 
 def is_hdf5(path: Path) -> bool:
-    """Does a file begin as HDF5 does, at its start or behind a header of 512, 1024, 2048 ... bytes?"""
+    """Look for the HDF5 signature at the start of a file, or after a user block of 512, 1024, 2048 ... bytes."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         at = 0
@@ -135,7 +150,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 class _Reader:
-    """The process that reads: asked one thing at a time."""
+    """The process that reads HDF5 files; it answers one request at a time."""
 
     def __init__(self) -> None:
         self.maker = os.getpid()
@@ -144,12 +159,12 @@ class _Reader:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=READER.anchor,  # it keeps no folder in use
-            env=os.environ | {"HDF5_PLUGIN_PRELOAD": "::"},  # no filter from a library of somebody's
+            cwd=READER.anchor,  # keeps no folder in use
+            env=os.environ | {"HDF5_PLUGIN_PRELOAD": "::"},  # loads no filter plugins
         )
 
     def ask(self, do: str, number: int, **named: Any) -> dict[str, Any]:
-        """Ask for something and wait for the answer; whatever interrupts that ends the process too."""
+        """Send a request and wait for its answer; an interruption ends the process, whose answer would be left over."""
         line = json.dumps({"do": do, "file": number, "seconds": SECONDS, **named}).encode() + b"\n"
         with _using, self._ended_by_trouble():
             assert self.process.stdin is not None
@@ -165,7 +180,7 @@ class _Reader:
         return told
 
     def numbers(self, number: int, name: str, part: list[list[int | None]] | None) -> NDArray[Any]:
-        """Ask for numbers and take the bytes that follow the answer."""
+        """Request a dataset, and read the bytes that follow the answer into an array."""
         with _using, self._ended_by_trouble():
             assert self.process.stdout is not None
             told = self.ask("read", number, name=name, part=part)
@@ -179,7 +194,7 @@ class _Reader:
         return values
 
     def end(self) -> None:
-        """End the process, which may be anywhere in HDF5; not that of the process that this one was forked from."""
+        """Kill the process; a forked process leaves that of its parent alone."""
         if self.maker != os.getpid():
             return
         self.process.kill()
@@ -194,18 +209,18 @@ class _Reader:
         except (EOFError, OSError, ValueError, MemoryError) as error:
             self.end()
             if isinstance(error, MemoryError):
-                raise Hdf5Error("it takes more memory than there is") from error
+                raise Hdf5Error("it needs more memory than is available") from error
             code = self.process.returncode
             if code == -signal.SIGPROF:
-                raise Hdf5Error("reading it takes more time than its size explains: it is damaged") from error
-            raise Hdf5Error(f"it ends the process that reads it (exit code {code}): it is damaged") from error
+                raise Hdf5Error("reading it exceeded the time limit: the file is probably damaged") from error
+            raise Hdf5Error(f"reading it ended with exit code {code}: the file is probably damaged") from error
         except BaseException:  # Ctrl-C
             self.end()
             raise
 
 
 def _running_reader() -> _Reader:
-    """The process that reads; a new one where it ended, or where this process was forked from the one that has it."""
+    """Return the process that reads; start a new one if it has ended, or if this process is a fork of its owner."""
     global _reader
     with _using:
         if _reader is None or _reader.maker != os.getpid() or _reader.process.poll() is not None:

@@ -1,8 +1,8 @@
-"""The process that reads HDF5 files for :mod:`brainscore_itmaps.hdf5`; started by it, as a script.
+"""The script that reads HDF5 files in a separate process; started by :mod:`brainscore_itmaps.hdf5`.
 
-A file may be damaged, or made to hurt: HDF5 can loop for ever in it, crash in it, or read other files that it names.
-So it is read here, where a limit of computing time ends the process. Requests and answers are lines of JSON; the
-numbers of a dataset follow their line as bytes. Nothing is pickled, so that whatever happens here stays here.
+A damaged or malicious file can make HDF5 loop forever, crash, or read other files. Here, a CPU time limit ends the
+process. Requests and answers are lines of JSON; the values of a dataset follow their line as bytes. Nothing is pickled,
+so that a compromised reader cannot run code in the process that asks.
 """
 
 import json
@@ -14,21 +14,21 @@ import h5py
 import numpy as np
 
 LINKS = 100_000
-"""More than any file of weights or maps has."""
+"""Largest number of links in a file; files of weights or maps have fewer."""
 TEXT = 2**24
-"""Bytes of one attribute; a description of a large model has a tenth of that."""
+"""Largest size of an attribute, bytes; the configuration of a large Keras model takes a tenth of it."""
 LONGEST = 600.0
-"""Seconds of computing that a request gets at most."""
+"""Largest CPU time limit of a request, seconds."""
 PER_SECOND = 1e7
-"""Bytes of a dataset for which a request gets one more second; unpacking is ten times as fast."""
+"""Bytes of a dataset that add one second to the limit; decompression is about ten times as fast."""
 
 
 class RefusedError(Exception):
-    """A file that leads out of itself, or is larger than any that we read."""
+    """A file that refers to another file, or is larger than any that this package reads."""
 
 
 def opened_file(path: str) -> Any:
-    """Open a file, and refuse it where anything in it lies elsewhere."""
+    """Open a file and list its contents; refuse it when any part of it is stored in another file."""
     file = h5py.File(path, "r")
     try:
         return file, contents(file)
@@ -38,7 +38,7 @@ def opened_file(path: str) -> Any:
 
 
 def contents(file: Any) -> dict[str, Any]:
-    """List datasets and attributes of text, at every level; soft links are left out, and so never followed."""
+    """List datasets and text attributes at every level; soft links are not listed, so they are never followed."""
     datasets: dict[str, Any] = {}
     attributes: dict[str, Any] = {}
     seen, links = set(), 0
@@ -49,13 +49,13 @@ def contents(file: Any) -> dict[str, Any]:
         for raw in group:
             links += 1
             if links > LINKS:
-                raise RefusedError(f"it holds more than {LINKS} objects")
+                raise RefusedError(f"it contains more than {LINKS} objects")
             name = f"{path}/{raw.decode('utf-8', 'surrogateescape')}".removeprefix("/")
             kind = group.links.get_info(raw).type
             if kind == h5py.h5l.TYPE_SOFT:
                 continue
             if kind != h5py.h5l.TYPE_HARD:
-                raise RefusedError(f"{name} lies in another file")
+                raise RefusedError(f"{name} is stored in another file")
             found = h5py.h5o.open(group, raw)
             if isinstance(found, h5py.h5g.GroupID):
                 place = h5py.h5o.get_info(found).addr
@@ -70,20 +70,20 @@ def contents(file: Any) -> dict[str, Any]:
 
 
 def check_own(dataset: Any, name: str) -> None:
-    """Refuse a dataset whose numbers lie in another file."""
+    """Refuse a dataset whose values are stored in another file."""
     how = dataset.get_create_plist()
     if how.get_layout() == h5py.h5d.VIRTUAL or how.get_external_count() > 0:
-        raise RefusedError(f"{name} lies in another file")
+        raise RefusedError(f"{name} is stored in another file")
 
 
 def texts_of(group: Any) -> dict[str, Any]:
-    """Attributes that are a text or a list of texts."""
+    """Read the attributes of a group that are a string or a list of strings."""
     texts = {}
     attributes = h5py.AttributeManager(h5py.Group(group))
     for name in attributes:
         attribute = attributes.get_id(name)
         if np.prod(attribute.shape or (), dtype=float) * attribute.dtype.itemsize > TEXT:
-            raise RefusedError(f"its attribute {name} takes more than {TEXT} bytes")
+            raise RefusedError(f"its attribute {name} is larger than {TEXT} bytes")
         if h5py.check_string_dtype(attribute.dtype) is None and attribute.dtype.kind != "S":
             continue
         value = attributes[name]
@@ -93,24 +93,24 @@ def texts_of(group: Any) -> dict[str, Any]:
 
 
 def as_text(value: Any) -> str:
-    """Decode bytes so that those that are no UTF-8 come back when it is encoded again."""
+    """Decode bytes as UTF-8; invalid bytes survive a later encoding."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 def numbers(file: Any, name: str, part: list[list[int | None]] | None, seconds: float) -> Any:
-    """Read real numbers of a dataset."""
+    """Read a dataset of real numbers, or a part of it."""
     dataset = file[name.encode("utf-8", "surrogateescape")]
     check_own(dataset.id, name)
     if dataset.dtype.kind not in "fiu":
         raise RefusedError(f"{name} holds {dataset.dtype}, not real numbers")
     chosen = tuple(slice(*each) for each in part) if part is not None else ()
-    limit_computing(seconds + dataset.nbytes / PER_SECOND)  # of the whole: chunks are unpacked whole
+    limit_computing(seconds + dataset.nbytes / PER_SECOND)  # of the whole dataset: chunks are read whole
     values = np.asarray(dataset[chosen])
     return np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
 
 
 def texts(file: Any, name: str) -> list[str]:
-    """Read rows of characters: MATLAB's cell array of texts (references to their letters), or a matrix of letters."""
+    """Read MATLAB strings: a cell array (references to arrays of characters), or a character matrix."""
     stored = file[name.encode("utf-8", "surrogateescape")]
     check_own(stored.id, name)
     if stored.dtype == h5py.ref_dtype:
@@ -118,7 +118,7 @@ def texts(file: Any, name: str) -> list[str]:
         for reference in np.asarray(stored).ravel():
             found = file[reference]
             if not isinstance(found, h5py.Dataset):
-                raise RefusedError(f"{name} refers to what is no text")
+                raise RefusedError(f"{name} refers to something that is not a string")
             check_own(found.id, name)
             rows.append(np.asarray(found).ravel())
     else:
@@ -127,12 +127,12 @@ def texts(file: Any, name: str) -> list[str]:
 
 
 def limit_computing(seconds: float) -> None:
-    """End this process, wherever it is, once it has computed for so long; 0 lifts the limit."""
+    """End this process when it has used so much CPU time, even inside HDF5; 0 removes the limit."""
     signal.setitimer(signal.ITIMER_PROF, min(seconds, LONGEST))
 
 
 def answer(request: dict[str, Any], files: dict[int, Any]) -> tuple[dict[str, Any], bytes]:
-    """Do what is asked; returns what is said, and the bytes that follow it."""
+    """Carry out a request; returns the answer and the bytes that follow it."""
     number = request["file"]
     if request["do"] == "open":
         files[number], listed = opened_file(request["path"])
@@ -148,7 +148,7 @@ def answer(request: dict[str, Any], files: dict[int, Any]) -> tuple[dict[str, An
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer until there are no more requests, also because the process that asks has gone."""
+    """Answer requests until their stream ends, which it does when the asking process ends."""
     files: dict[int, Any] = {}
     for line in requests:
         request = json.loads(line)
@@ -158,7 +158,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             said, content = answer(request, files)
         except RefusedError as error:
             said = {"error": str(error)}
-        except Exception as error:  # of damaged bytes h5py makes kinds without number
+        except Exception as error:  # damaged files make h5py raise many kinds
             reason = error.args[0] if isinstance(error, KeyError) and error.args else error
             said = {"error": str(reason) or type(error).__name__}
         limit_computing(0)
@@ -169,5 +169,5 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks: it ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the asking process ends this one
     serve(sys.stdin.buffer, sys.stdout.buffer)

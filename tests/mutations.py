@@ -306,7 +306,7 @@ def main(words: list[str]) -> int:
             failed = outcome(copy, test) == 1  # 1: tests ran, and some failed
             source.write_text(text)
             unnoticed += not failed
-            print("noticed  " if failed else "UNNOTICED", test, "without", protection, flush=True)
+            print("noticed  " if failed else "UNNOTICED", test, "without", " ".join(protection.split()), flush=True)
     print(f"{len(chosen) - unnoticed} of {len(chosen)} mutations were noticed.")
     return unnoticed
 

@@ -129,7 +129,9 @@ def test_workers_that_cannot_start_are_a_sentence_and_the_environment_is_given_b
 @pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:8786", "127.0.0.1:8786", "ws://127.0.0.1:8786"])
 def test_a_scheduler_without_encryption_is_not_joined(scheduler):
     with (
-        pytest.raises(UsageError, match=r"is not encrypted: whoever reaches it can run code as its owner.*studies\.md"),
+        pytest.raises(
+            UsageError, match=r"is not encrypted: whoever can connect to it can run code as its owner.*studies\.md"
+        ),
         connected(ClusterConfig(scheduler=scheduler), 1, 1e9, "cpu"),
     ):
         pass
@@ -174,13 +176,13 @@ def test_a_scheduler_is_joined_with_a_certificate_that_can_be_read(own_home, tmp
     joining = ("sweep", study, "--out", tmp_path / "out", "--scheduler", f"tls://127.0.0.1:{_free_port()}")
     assert_refused(2, "names no certificate", *joining, DASK_CONFIG=tmp_path / "nothing")
     (tmp_path / "itmaps.key").write_text("no key")
-    assert_refused(2, "does not answer, or has another certificate", *joining, DASK_CONFIG=config)
+    assert_refused(2, "does not answer, or uses another certificate", *joining, DASK_CONFIG=config)
 
 
 @pytest.mark.slow
 def test_a_scheduler_that_is_not_there_is_a_sentence(own_home, tmp_path, config, study):
     joining = ("sweep", study, "--out", tmp_path / "out", "--scheduler", f"tls://127.0.0.1:{_free_port()}")
-    assert_refused(2, "does not answer, or has another certificate", *joining, DASK_CONFIG=config)
+    assert_refused(2, "does not answer, or uses another certificate", *joining, DASK_CONFIG=config)
 
 
 @pytest.mark.slow

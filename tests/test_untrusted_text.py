@@ -160,6 +160,6 @@ def test_brain_scores_csv_holds_names_as_they_are_or_nothing(tmp_path, pictures)
     grid = Grid(y=np.arange(2.0), x=np.arange(3.0), extent=4.0)
     maps = np.random.default_rng(0).normal(size=(6, 2, 3, 2))
     recording = Recording("lab.array", maps, images, grid, (0, 100), "monkey", "IT", ("a", "b"), "0" * 64, "", True)
-    with pytest.raises(DataError, match=r"the name of the picture =1\+1 for a formula\. Rename it"):
+    with pytest.raises(DataError, match=r"picture's name =1\+1 as a formula\. Rename the file"):
         package(recording, tmp_path / "out")
     assert not Path(tmp_path / "out").exists()

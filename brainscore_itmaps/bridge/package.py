@@ -36,12 +36,12 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        When the name of a picture would be a formula in the CSV, which must hold it as it is.
+        When a spreadsheet would run the name of a picture as a formula: the CSV must hold the name unchanged.
     InstallationError
         When the folder cannot be written to.
     """
     if formulas := [name for name in recording.names if csv_cell(name) != name]:
-        raise DataError(f"A spreadsheet would take the name of the picture {formulas[0]} for a formula.", "Rename it.")
+        raise DataError(f"A spreadsheet would run the picture's name {formulas[0]} as a formula.", "Rename the file.")
     data, stimuli = assembly(recording, repeats=True), stimulus_set(recording)
     assembly_name = f"assy_{plain_name(recording.identifier).replace('.', '_')}"
     stimuli_name = f"stimulus_{stimuli.identifier.replace('.', '_')}"

@@ -10,7 +10,7 @@ from types import FrameType
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGINT, _interrupt)
-    os.environ["PYTHONSAFEPATH"] = "1"  # no Python that is started from here imports from the current folder
+    os.environ["PYTHONSAFEPATH"] = "1"  # child processes import nothing from the current folder
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show is still no crash

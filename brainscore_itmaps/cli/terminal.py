@@ -21,13 +21,13 @@ NARROW = 72
 
 
 class PlainConsole(Console):
-    """A console that takes no text for markup, and obeys no character of it: most of what is shown comes from files."""
+    """A console that shows text as it is, with control characters escaped and no markup: most text comes from files."""
 
     def __init__(self, **named: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **named)
 
     def render_str(self, text: str, **named: Any) -> Text:
-        """Turn a text, of a table's cell too, into what is printed."""
+        """Convert a string, also a table cell, to what is printed."""
         return super().render_str(printable(text), **named)
 
 

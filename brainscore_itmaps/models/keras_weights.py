@@ -1,4 +1,4 @@
-"""The tensors of a Keras 2 weight file (.h5)."""
+"""Read the tensors of a Keras 2 weight file (.h5)."""
 
 import json
 from collections.abc import Iterator

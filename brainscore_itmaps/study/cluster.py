@@ -1,7 +1,7 @@
-"""Workers for a study: on this machine, under SLURM, or of a dask scheduler that runs already.
+"""Start the workers of a study on this machine or under SLURM, or join a running Dask scheduler.
 
-Whoever can talk to a dask process can run code as its owner. All connections are therefore encrypted, and both sides
-show a certificate: one made for this study, or that of whoever runs the scheduler.
+Anyone who can connect to a Dask process can run code as its owner. All connections therefore use TLS with certificates
+on both sides: a certificate made for this study, or the one that Dask's configuration names.
 """
 
 import logging
@@ -25,8 +25,8 @@ ATTEMPTS = 1
 ENCRYPTED = "tls://"
 HOW_TO_JOIN = 'docs/studies.md ("Where it runs") shows how to make one and where to name it.'
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
-"""Keeps Python from importing modules of the current folder."""
-PRIVATE_FOLDER = (  # in a job's shell; a folder of a known name in /tmp may be another user's
+"""Makes Python import no module from the current folder."""
+PRIVATE_FOLDER = (  # for a job's shell; another user may own a folder with a known name in /tmp
     "export DASK_TEMPORARY_DIRECTORY=$(mktemp -d)",
     "trap 'rm -rf \"$DASK_TEMPORARY_DIRECTORY\"' EXIT",
 )
@@ -96,7 +96,7 @@ def connected(asked: ClusterConfig, networks: int, needs: float, device: str) ->
     Raises
     ------
     UsageError
-        When the scheduler is not encrypted, does not answer, or SLURM is told no memory.
+        When the scheduler does not use TLS or does not answer, or no memory is set for SLURM.
     InstallationError
         When workers cannot be started, dask-jobqueue is not installed, or there is no SLURM here.
     """
@@ -106,7 +106,7 @@ def connected(asked: ClusterConfig, networks: int, needs: float, device: str) ->
 
     if asked.scheduler not in ("", SLURM) and not asked.scheduler.startswith(ENCRYPTED):
         raise UsageError(
-            f"The scheduler {asked.scheduler} is not encrypted: whoever reaches it can run code as its owner.",
+            f"The scheduler {asked.scheduler} is not encrypted: whoever can connect to it can run code as its owner.",
             f"Start it with a certificate and give the address that it prints, {ENCRYPTED}...; {HOW_TO_JOIN}",
         )
     settings = {"distributed.scheduler.allowed-failures": ATTEMPTS, "distributed.comm.timeouts.connect": 10}
@@ -121,22 +121,22 @@ def connected(asked: ClusterConfig, networks: int, needs: float, device: str) ->
             client = Client(started or asked.scheduler, security=security, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise UsageError(
-                f"The scheduler {asked.scheduler} does not answer, or has another certificate: {one_line(error)}.",
-                f"Give the address that `dask scheduler` prints, and the certificate it has; {HOW_TO_JOIN}",
+                f"The scheduler {asked.scheduler} does not answer, or uses another certificate: {one_line(error)}.",
+                f"Give the address that `dask scheduler` prints, and use its certificate; {HOW_TO_JOIN}",
             ) from error
         with client:
             yield client, workers
 
 
 def _certificate() -> Any:
-    """The certificate that dask's configuration names for clients.
+    """Read the client certificate that Dask's configuration names.
 
     Raises
     ------
     UsageError
-        When it names none.
+        When the configuration names no certificate.
     OSError
-        When it cannot be read.
+        When the certificate cannot be read.
     """
     from distributed.security import Security
 
@@ -148,7 +148,7 @@ def _certificate() -> Any:
 
 @contextmanager
 def _safe_path() -> Iterator[None]:
-    """Let every Python that is started meanwhile ignore the current folder; give the environment back."""
+    """Make every Python started meanwhile import nothing from the current folder; restore the environment."""
     before = dict(os.environ)
     os.environ.update(SAFE_PATH)
     try:
@@ -161,7 +161,7 @@ def _safe_path() -> Iterator[None]:
 
 @contextmanager
 def _cluster(asked: ClusterConfig, networks: int, needs: float, device: str) -> Iterator[tuple[Any, Workers]]:
-    """The cluster that is started, or None, and its workers."""
+    """Yield the cluster that was started, or None, and its workers; stop it afterwards."""
     with ExitStack() as opened:
         if asked.scheduler == SLURM:
             yield _slurm(asked, networks, opened)
@@ -191,7 +191,7 @@ def _local(asked: ClusterConfig, networks: int, needs: float, device: str, opene
     }
     settings = {
         "distributed.nanny.pre-spawn-environ": environment | SAFE_PATH,
-        "temporary-directory": str(Settings.from_environment().home / "workers"),  # one in /tmp may be another user's
+        "temporary-directory": str(Settings.from_environment().home / "workers"),  # another user may own one in /tmp
     }
     with dask.config.set(settings), _starting():
         cluster = SpecCluster(
@@ -206,7 +206,7 @@ def _local(asked: ClusterConfig, networks: int, needs: float, device: str, opene
 
 @contextmanager
 def _starting() -> Iterator[None]:
-    """Make a sentence of whatever ended a worker before it worked."""
+    """Turn the failure of a starting worker into a sentence."""
     try:
         yield
     except Exception as error:  # dask raises what the worker raised
@@ -240,7 +240,7 @@ def _slurm(asked: ClusterConfig, networks: int, opened: ExitStack) -> tuple[Any,
     class PrivateJob(SLURMJob):  # type: ignore[misc]
         @contextmanager
         def job_file(self) -> Iterator[str]:
-            """Write the script into a folder of our own: in a shared one another user could replace it."""
+            """Write the script into a private folder: in a shared one another user could replace it."""
             with tempfile.TemporaryDirectory() as folder:
                 script = Path(folder) / "job.sh"
                 script.write_text(self.job_script(), encoding="utf-8")
@@ -250,7 +250,7 @@ def _slurm(asked: ClusterConfig, networks: int, opened: ExitStack) -> tuple[Any,
     shared = dask.config.get("jobqueue.slurm.shared-temp-directory", None)
     shared = Path(shared).expanduser() if shared else Settings.from_environment().home
     shared.mkdir(parents=True, exist_ok=True)
-    # for certificate and key: only their owner reads it, and it goes when the study ends
+    # for the certificate and its key: readable by their owner alone, removed when the study ends
     private = opened.enter_context(tempfile.TemporaryDirectory(prefix=".certificate-", dir=shared))
     extra = dask.config.get("jobqueue.slurm.worker-extra-args", None) or []
     with _starting():

@@ -1,4 +1,4 @@
-"""Dask processes that offer other users of the machine nothing: no HTTP server, and signals that are ours alone."""
+"""Dask's scheduler and worker without their HTTP servers, which every user of the machine could read."""
 
 import signal
 from typing import Any
@@ -7,18 +7,18 @@ from distributed import Scheduler, Worker
 
 
 class PrivateScheduler(Scheduler):  # type: ignore[misc]
-    """Dask's scheduler without its HTTP server, which listens even when no dashboard is asked for."""
+    """A scheduler without an HTTP server; Dask's own starts one even without a dashboard."""
 
     def start_http_server(self, *given: Any, **named: Any) -> None:
-        """Start none: whoever reaches it reads what is computed, without a certificate."""
+        """Start no HTTP server: it would answer without a certificate."""
 
 
 class PrivateWorker(Worker):  # type: ignore[misc]
-    """Dask's worker without its HTTP server, deaf to Ctrl-C: that is for the process that stops the workers."""
+    """A worker without an HTTP server that ignores Ctrl-C: the process that started it stops it."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         super().__init__(*given, **named)
 
     def start_http_server(self, *given: Any, **named: Any) -> None:
-        """Start none: whoever reaches it reads what is computed, without a certificate."""
+        """Start no HTTP server: it would answer without a certificate."""

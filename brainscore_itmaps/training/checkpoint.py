@@ -15,7 +15,7 @@ FOLDER = "checkpoints"
 WEIGHTS = "model.safetensors"
 STATE = "state.pt"
 MANIFEST = "checkpoint.json"
-"""Which step of which run this is, and the hashes of the other files."""
+"""Step, hash of the run's settings, and hashes of the other files."""
 DELETE = "Delete it, and the run resumes from the checkpoint before it."
 KEPT = 2
 NAMED = re.compile(r"step-(\d+)")
@@ -38,7 +38,7 @@ def save_checkpoint(
     module : torch.nn.Module
     optimiser : torch.optim.Optimizer
     settings : str
-        Hash of what the run was told.
+        Hash of the run's settings.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def go_on(run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer, 
     module : torch.nn.Module
     optimiser : torch.optim.Optimizer
     settings : str
-        Hash of what the run was told.
+        Hash of the run's settings.
     steps : int
         Of the whole run.
 
@@ -85,7 +85,7 @@ def go_on(run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer, 
     Raises
     ------
     ModelError
-        When the last checkpoint is damaged, was changed, or is of another run or network.
+        When the last checkpoint is damaged, was changed, or belongs to another run or network.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_model
@@ -105,7 +105,7 @@ def go_on(run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer, 
 
 
 def _check(folder: Path, step: int, settings: str, steps: int) -> None:
-    """Refuse a checkpoint that is not, byte for byte, what this run wrote at that step."""
+    """Refuse a checkpoint that differs from what this run wrote at that step."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         written, own, hashes = manifest["step"], manifest["settings"], manifest["sha256"]
@@ -118,7 +118,7 @@ def _check(folder: Path, step: int, settings: str, steps: int) -> None:
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise ModelError(f"{folder / MANIFEST} is damaged: {one_line(error)}.", DELETE) from error
     if changed:
-        raise ModelError(f"{folder / changed[0]} is not as it was written: its hash is another one.", DELETE)
+        raise ModelError(f"{folder / changed[0]} was changed after it was written: its hash does not match.", DELETE)
     if own != settings:
         raise ModelError(f"{folder} was written by another run.", DELETE)
     if written != step:

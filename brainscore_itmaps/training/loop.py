@@ -300,7 +300,7 @@ def _refuse_another_run(told: dict[str, Any], folder: Path, writing: bool) -> No
 
 
 def _settings(told: dict[str, Any]) -> str:
-    """Hash of what may not change between a run and its going on."""
+    """Hash the settings that may not change when a run resumes."""
     fixed = {name: _fixed(value) for name, value in told.items() if name not in FREE}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
