@@ -160,13 +160,18 @@ class _Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=READER.anchor,  # keeps no folder in use
-            env=os.environ | {"HDF5_PLUGIN_PRELOAD": "::"},  # loads no filter plugins
+            # no filter plugins, and no threads that reserve memory
+            env=os.environ | {"HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
 
     def ask(self, do: str, number: int, **named: Any) -> dict[str, Any]:
         """Send a request and wait for its answer; an interruption ends the process, whose answer would be left over."""
         line = json.dumps({"do": do, "file": number, "seconds": SECONDS, **named}).encode() + b"\n"
+        if self.maker != os.getpid():
+            raise Hdf5Error("it was opened by another process, of which this one is a fork")
         with _using, self._ended_by_trouble():
+            if self.process.poll() is not None:
+                raise Hdf5Error("the process that reads it ended while it was reading another file; open it again")
             assert self.process.stdin is not None
             assert self.process.stdout is not None
             self.process.stdin.write(line)
@@ -211,7 +216,7 @@ class _Reader:
             if isinstance(error, MemoryError):
                 raise Hdf5Error("it needs more memory than is available") from error
             code = self.process.returncode
-            if code == -signal.SIGPROF:
+            if code in (-signal.SIGPROF, -signal.SIGALRM):
                 raise Hdf5Error("reading it exceeded the time limit: the file is probably damaged") from error
             raise Hdf5Error(f"reading it ended with exit code {code}: the file is probably damaged") from error
         except BaseException:  # Ctrl-C
@@ -220,10 +225,10 @@ class _Reader:
 
 
 def _running_reader() -> _Reader:
-    """Return the process that reads; start a new one if it has ended, or if this process is a fork of its owner."""
+    """Return the process that reads; start a new one if it has ended."""
     global _reader
     with _using:
-        if _reader is None or _reader.maker != os.getpid() or _reader.process.poll() is not None:
+        if _reader is None or _reader.process.poll() is not None:
             _reader = _Reader()
         return _reader
 
@@ -232,3 +237,13 @@ def _running_reader() -> _Reader:
 def _end_reader() -> None:
     if _reader is not None:
         _reader.end()
+
+
+def _forget_reader() -> None:
+    """In a forked process: the reader, and a lock that another thread may have held, belong to the parent."""
+    global _reader, _using
+    _reader, _using = None, threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_reader)

@@ -5,10 +5,14 @@ process. Requests and answers are lines of JSON; the values of a dataset follow 
 so that a compromised reader cannot run code in the process that asks.
 """
 
+import contextlib
 import json
+import os
+import resource
 import signal
 import sys
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 import h5py
 import numpy as np
@@ -17,8 +21,14 @@ LINKS = 100_000
 """Largest number of links in a file; files of weights or maps have fewer."""
 TEXT = 2**24
 """Largest size of an attribute, bytes; the configuration of a large Keras model takes a tenth of it."""
+RATIO = 1100
+"""Largest ratio of a dataset's size to its stored size; deflate compresses by 1032 at most."""
+MEMORY = 2**30
+"""Memory that a request may take in addition to the values that it returns, bytes."""
 LONGEST = 600.0
 """Largest CPU time limit of a request, seconds."""
+WAITING = 10
+"""Limit of elapsed time, as a multiple of the CPU time limit; opening a file may block without using CPU time."""
 PER_SECOND = 1e7
 """Bytes of a dataset that add one second to the limit; decompression is about ten times as fast."""
 
@@ -27,21 +37,19 @@ class RefusedError(Exception):
     """A file that refers to another file, or is larger than any that this package reads."""
 
 
-def opened_file(path: str) -> Any:
-    """Open a file and list its contents; refuse it when any part of it is stored in another file."""
-    file = h5py.File(path, "r")
-    try:
-        return file, contents(file)
-    except BaseException:
-        file.close()
-        raise
+class Opened(NamedTuple):
+    """An open file, and the datasets that were found and checked in it."""
+
+    file: Any
+    datasets: dict[str, Any]
 
 
 def contents(file: Any) -> dict[str, Any]:
     """List datasets and text attributes at every level; soft links are not listed, so they are never followed."""
     datasets: dict[str, Any] = {}
     attributes: dict[str, Any] = {}
-    seen, links = set(), 0
+    links, root = 0, h5py.h5o.get_info(file.id)
+    seen = {root.addr}
     waiting = [("", file.id)]
     while waiting:
         path, group = waiting.pop()
@@ -51,16 +59,20 @@ def contents(file: Any) -> dict[str, Any]:
             if links > LINKS:
                 raise RefusedError(f"it contains more than {LINKS} objects")
             name = f"{path}/{raw.decode('utf-8', 'surrogateescape')}".removeprefix("/")
+            if b"/" in raw or raw in (b"", b".", b".."):  # HDF5 would take it for a path, and follow the links in it
+                raise RefusedError(f"it contains an object with the invalid name {name!r}")
             kind = group.links.get_info(raw).type
             if kind == h5py.h5l.TYPE_SOFT:
                 continue
             if kind != h5py.h5l.TYPE_HARD:
                 raise RefusedError(f"{name} is stored in another file")
             found = h5py.h5o.open(group, raw)
+            place = h5py.h5o.get_info(found)
+            if place.fileno != root.fileno:
+                raise RefusedError(f"{name} is stored in another file")
             if isinstance(found, h5py.h5g.GroupID):
-                place = h5py.h5o.get_info(found).addr
-                if place not in seen:
-                    seen.add(place)
+                if place.addr not in seen:
+                    seen.add(place.addr)
                     waiting.append((name, found))
             elif isinstance(found, h5py.h5d.DatasetID):
                 check_own(found, name)
@@ -70,10 +82,13 @@ def contents(file: Any) -> dict[str, Any]:
 
 
 def check_own(dataset: Any, name: str) -> None:
-    """Refuse a dataset whose values are stored in another file."""
+    """Refuse a dataset whose values are stored in another file, or that claims more values than are stored."""
     how = dataset.get_create_plist()
     if how.get_layout() == h5py.h5d.VIRTUAL or how.get_external_count() > 0:
         raise RefusedError(f"{name} is stored in another file")
+    claimed = float(np.prod(dataset.shape or (), dtype=float)) * dataset.dtype.itemsize
+    if claimed > MEMORY / 100 and claimed > RATIO * dataset.get_storage_size():
+        raise RefusedError(f"{name} claims {claimed:.0f} bytes, of which only {dataset.get_storage_size()} are stored")
 
 
 def texts_of(group: Any) -> dict[str, Any]:
@@ -83,10 +98,12 @@ def texts_of(group: Any) -> dict[str, Any]:
     for name in attributes:
         attribute = attributes.get_id(name)
         if np.prod(attribute.shape or (), dtype=float) * attribute.dtype.itemsize > TEXT:
-            raise RefusedError(f"its attribute {name} is larger than {TEXT} bytes")
+            raise RefusedError(f"its attribute {as_text(name)} is larger than {TEXT} bytes")
         if h5py.check_string_dtype(attribute.dtype) is None and attribute.dtype.kind != "S":
             continue
         value = attributes[name]
+        if isinstance(value, h5py.Empty):
+            continue
         many = [as_text(each) for each in np.asarray(value, dtype=object).ravel()]
         texts[as_text(name)] = many if np.ndim(value) else many[0]
     return texts
@@ -97,62 +114,82 @@ def as_text(value: Any) -> str:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
-def numbers(file: Any, name: str, part: list[list[int | None]] | None, seconds: float) -> Any:
+def listed(opened: Opened, name: str) -> Any:
+    """Find a dataset that was listed when the file was opened."""
+    if name not in opened.datasets:
+        raise RefusedError(f"it has no dataset {name!r}")
+    return opened.file[name.encode("utf-8", "surrogateescape")]
+
+
+def numbers(opened: Opened, name: str, part: list[list[int | None]] | None, seconds: float) -> Any:
     """Read a dataset of real numbers, or a part of it."""
-    dataset = file[name.encode("utf-8", "surrogateescape")]
-    check_own(dataset.id, name)
-    if dataset.dtype.kind not in "fiu":
-        raise RefusedError(f"{name} holds {dataset.dtype}, not real numbers")
+    dataset = listed(opened, name)
+    if dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8:
+        raise RefusedError(f"{name} holds {dataset.dtype}, not real numbers of at most 64 bits")
     chosen = tuple(slice(*each) for each in part) if part is not None else ()
-    limit_computing(seconds + dataset.nbytes / PER_SECOND)  # of the whole dataset: chunks are read whole
-    values = np.asarray(dataset[chosen])
-    return np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    limit_time(seconds + dataset.nbytes / PER_SECOND)  # of the whole dataset: chunks are read whole
+    limit_memory(MEMORY + 3 * dataset.nbytes)
+    return np.asarray(dataset[chosen]).astype(dataset.dtype.newbyteorder("<"), order="C", copy=False)
 
 
-def texts(file: Any, name: str) -> list[str]:
+def texts(opened: Opened, name: str) -> list[str]:
     """Read MATLAB strings: a cell array (references to arrays of characters), or a character matrix."""
-    stored = file[name.encode("utf-8", "surrogateescape")]
-    check_own(stored.id, name)
-    if stored.dtype == h5py.ref_dtype:
+    stored = listed(opened, name)
+    if h5py.check_ref_dtype(stored.dtype) is h5py.Reference:
         rows = []
         for reference in np.asarray(stored).ravel():
-            found = file[reference]
+            found = opened.file[reference]
             if not isinstance(found, h5py.Dataset):
                 raise RefusedError(f"{name} refers to something that is not a string")
             check_own(found.id, name)
             rows.append(np.asarray(found).ravel())
     else:
-        rows = list(np.asarray(stored).T)
+        rows = list(np.atleast_2d(np.asarray(stored)).T)
     return ["".join(map(chr, row)) for row in rows if np.issubdtype(row.dtype, np.integer)]
 
 
-def limit_computing(seconds: float) -> None:
+def limit_time(seconds: float) -> None:
     """End this process when it has used so much CPU time, even inside HDF5; 0 removes the limit."""
     signal.setitimer(signal.ITIMER_PROF, min(seconds, LONGEST))
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST) * WAITING)
 
 
-def answer(request: dict[str, Any], files: dict[int, Any]) -> tuple[dict[str, Any], bytes]:
+def limit_memory(more: int) -> None:
+    """Let this process take so many bytes more than it has now; only on Linux, which tells how many it has."""
+    with contextlib.suppress(OSError, ValueError):
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (now + more, resource.RLIM_INFINITY))
+
+
+def answer(request: dict[str, Any], files: dict[int, Opened]) -> tuple[dict[str, Any], Any]:
     """Carry out a request; returns the answer and the bytes that follow it."""
     number = request["file"]
     if request["do"] == "open":
-        files[number], listed = opened_file(request["path"])
-        return listed, b""
+        file = h5py.File(request["path"], "r")
+        try:
+            found = contents(file)
+        except BaseException:
+            file.close()
+            raise
+        files[number] = Opened(file, found["datasets"])
+        return found, b""
     if request["do"] == "close":
         if number in files:
-            files.pop(number).close()
+            files.pop(number).file.close()
         return {}, b""
     if request["do"] == "texts":
         return {"texts": texts(files[number], request["name"])}, b""
     values = numbers(files[number], request["name"], request["part"], request["seconds"])
-    return {"shape": values.shape, "dtype": values.dtype.str}, values.data.cast("B") if values.size else b""
+    return {"shape": values.shape, "dtype": values.dtype.str}, values.reshape(-1).view(np.uint8).data
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until their stream ends, which it does when the asking process ends."""
-    files: dict[int, Any] = {}
+    files: dict[int, Opened] = {}
     for line in requests:
         request = json.loads(line)
-        limit_computing(request["seconds"])
+        limit_time(request["seconds"])
+        limit_memory(MEMORY)
         content: Any = b""
         try:
             said, content = answer(request, files)
@@ -161,13 +198,15 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         except Exception as error:  # damaged files make h5py raise many kinds
             reason = error.args[0] if isinstance(error, KeyError) and error.args else error
             said = {"error": str(reason) or type(error).__name__}
-        limit_computing(0)
+        limit_time(0)
         answers.write(json.dumps(said).encode() + b"\n")
         answers.write(content)
         answers.flush()
+        del content
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    for limit in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(limit, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the asking process ends this one
     serve(sys.stdin.buffer, sys.stdout.buffer)

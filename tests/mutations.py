@@ -195,6 +195,48 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/test_hdf5.py::test_what_reads_for_ever_ends_although_the_command_was_killed",
     ),
     (
+        READER,
+        'if b"/" in raw or raw in (b"", b".", b".."):',
+        "if False:",
+        "tests/test_hdf5.py::test_a_name_that_is_a_path_is_refused_before_its_links_are_followed",
+    ),
+    (
+        READER,
+        "if h5py.check_ref_dtype(stored.dtype) is h5py.Reference:",
+        "if stored.dtype == h5py.ref_dtype:",
+        "tests/test_hdf5.py::test_text_is_not_taken_for_a_reference",
+    ),
+    (
+        READER,
+        "if claimed > MEMORY / 100 and claimed > RATIO * dataset.get_storage_size():",
+        "if False:",
+        "tests/test_hdf5.py::test_a_dataset_that_claims_more_than_is_stored_is_refused",
+    ),
+    (
+        READER,
+        "        limit_memory(MEMORY)\n",
+        "",
+        "tests/test_hdf5.py::test_an_attribute_that_repeats_a_long_text_takes_limited_memory",
+    ),
+    (
+        READER,
+        "    signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST) * WAITING)\n",
+        "",
+        "tests/test_hdf5.py::test_a_file_that_blocks_without_computing_is_given_up",
+    ),
+    (
+        "brainscore_itmaps/hdf5.py",
+        "if self.maker != os.getpid():\n            raise",
+        "if False:\n            raise",
+        "tests/test_hdf5.py::test_a_forked_process_reads_for_itself",
+    ),
+    (
+        "brainscore_itmaps/hdf5.py",
+        "    os.register_at_fork(after_in_child=_forget_reader)\n",
+        "    pass\n",
+        "tests/test_hdf5.py::test_a_forked_process_reads_for_itself",
+    ),
+    (
         "brainscore_itmaps/hdf5.py",
         "        except BaseException:  # Ctrl-C\n            self.end()\n",
         "        except BaseException:  # Ctrl-C\n",

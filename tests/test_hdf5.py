@@ -141,6 +141,38 @@ def test_what_is_reached_by_a_reference_alone_is_held_to_the_same(tmp_path, othe
         texts(file, "cell")
 
 
+def renamed(file, old, new):
+    """Give a link another name of the same length, which h5py would not write."""
+    content = file.read_bytes()
+    assert content.count(old) == 1
+    file.write_bytes(content.replace(old, new))
+
+
+@pytest.mark.parametrize("name", [b"/h/z/data", b"h/z//data", b"./h/maps"])
+def test_a_name_that_is_a_path_is_refused_before_its_links_are_followed(tmp_path, name):
+    secret, file = tmp_path / "secret.h5", tmp_path / "file.mat"
+    with h5py.File(secret, "w") as opened:
+        opened["data/names"] = np.frombuffer(b"SECRET", np.uint8).astype(np.uint16)
+    with h5py.File(file, "w") as opened:
+        opened.create_group("h")["z"] = h5py.ExternalLink(str(secret), "/")
+        opened["Qh-z-data"] = 1.0
+        opened["cell"] = np.array([[b"/h/z/data/names"]], dtype=h5py.string_dtype())
+    renamed(file, b"Qh-z-data", name.ljust(9, b"s"))
+    with pytest.raises(Hdf5Error, match="an object with the invalid name"), hdf5_file(file):
+        pass
+    with pytest.raises(DataError, match="an object with the invalid name"):
+        texts(file, "cell")
+
+
+def test_text_is_not_taken_for_a_reference(tmp_path):
+    file = tmp_path / "file.mat"
+    with h5py.File(file, "w") as opened:
+        opened["maps"] = np.frombuffer(b"SECRET", np.uint8).astype(np.uint16)
+        opened["cell"] = np.array([["/maps"]], dtype=h5py.string_dtype())
+    with pytest.raises(DataError, match="cell is not a list of names"):
+        texts(file, "cell")
+
+
 def test_soft_links_are_not_followed(tmp_path):
     file = tmp_path / "file.mat"
     with h5py.File(file, "w") as opened:
@@ -149,6 +181,35 @@ def test_soft_links_are_not_followed(tmp_path):
         opened["nowhere"] = h5py.SoftLink("/nothing")
     with hdf5_file(file) as opened:
         assert list(opened.datasets) == ["maps"]
+        with pytest.raises(Hdf5Error, match="it has no dataset 'same'"):
+            opened.read("same")
+
+
+def test_a_dataset_that_claims_more_than_is_stored_is_refused(tmp_path):
+    file = tmp_path / "file.mat"
+    with h5py.File(file, "w") as opened:
+        opened.create_dataset("maps", (5 * 2**29,), "u2", chunks=(2**20,))
+    assert file.stat().st_size < 2000
+    with pytest.raises(Hdf5Error, match="maps claims 5368709120 bytes, of which only 0 are stored"), hdf5_file(file):
+        pass
+
+
+def test_an_attribute_that_repeats_a_long_text_takes_limited_memory(tmp_path):
+    """3000 elements of an attribute that all refer to one megabyte of the file's heap."""
+    file = tmp_path / "file.h5"
+    with h5py.File(file, "w") as opened:
+        opened.attrs["text"] = "x" * 10**6
+        opened.attrs["names"] = np.array(["y"] * 3000, dtype=h5py.string_dtype())
+    content = bytearray(file.read_bytes())
+    long = content.index((10**6).to_bytes(4, "little"), content.index(b"text\0"))
+    reference, short = bytes(content[long : long + 16]), (1).to_bytes(4, "little")
+    first = content.index(short, content.index(b"names\0") + 40)
+    while content[first + 16 : first + 20] != short or content[first + 32 : first + 36] != short:
+        first = content.index(short, first + 1)
+    content[first : first + 48000] = reference * 3000
+    file.write_bytes(content)
+    with pytest.raises(Hdf5Error, match="memory"), hdf5_file(file):
+        pass
 
 
 def test_more_objects_than_any_file_has_are_refused(tmp_path, monkeypatch):
@@ -178,11 +239,28 @@ def test_numbers_are_those_that_h5py_reads(tmp_path, rng, dtype, shape):
         opened["group/values"] = values
         opened["values"] = values
     with hdf5_file(file) as opened:
-        np.testing.assert_array_equal(opened.read("group/values"), values)
+        read = opened.read("group/values")
+        assert read.shape == shape
+        np.testing.assert_array_equal(read, values)
         assert opened.datasets["values"].shape == shape
         if shape == (3, 4):
             np.testing.assert_array_equal(opened.read("values", (slice(1, 3), slice(None, None, 2))), values[1:3, ::2])
-    np.testing.assert_array_equal(numbers(file, "values"), values.T)
+    np.testing.assert_array_equal(numbers(file, "values"), values.T, strict=False)
+
+
+def test_other_values_than_real_numbers_are_refused(tmp_path):
+    file = tmp_path / "file.h5"
+    with h5py.File(file, "w") as opened:
+        opened["long"] = np.ones(2, np.longdouble)
+        opened["complex"] = np.ones(2, complex)
+        opened["text"] = "text"
+        opened["pair"] = np.zeros(2, [("a", "f4"), ("b", "i4")])
+        opened.attrs["nothing"] = h5py.Empty("S10")
+    with hdf5_file(file) as found:
+        assert found.attributes == {"": {}}
+        for name in found.datasets:
+            with pytest.raises(Hdf5Error, match=f"{name} holds .*, not real numbers"):
+                found.read(name)
 
 
 @pytest.mark.parametrize("block", [0, 512, 2048])
@@ -223,15 +301,55 @@ def test_a_crash_of_the_process_that_reads_is_a_sentence(tmp_path, monkeypatch, 
         pass
 
 
-def test_a_process_that_was_forked_does_not_share_the_one_that_reads(other):
+def in_a_fork(function):
+    """Whether a function returns True in a forked process."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if function() else 1)
+        finally:
+            os._exit(2)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def test_a_forked_process_reads_for_itself(other):
     with hdf5_file(other) as opened:
         opened.read("maps")
-        child = os.fork()
-        if child == 0:
+
+        def reads_its_own():
             with hdf5_file(other) as own:
-                os._exit(int(own._owner is opened._owner))
-        assert os.waitpid(child, 0)[1] == 0
+                return own._owner is not opened._owner and list(own.read("maps")) == [0, 1, 2, 3]
+
+        def is_refused_its_parents():
+            with pytest.raises(Hdf5Error, match="opened by another process, of which this one is a fork"):
+                opened.read("maps")
+            return True
+
+        with hdf5._using:  # as if another thread read meanwhile: no fork has that thread, which would release it
+            assert in_a_fork(reads_its_own)
+        assert in_a_fork(is_refused_its_parents)
         assert list(opened.read("maps")) == [0, 1, 2, 3]
+
+
+def test_a_file_whose_reader_ended_with_another_file_is_not_called_damaged(tmp_path, monkeypatch, other):
+    bad = tmp_path / "bad.h5"
+    bad.write_bytes(LOOPS)
+    with hdf5_file(other) as opened:
+        monkeypatch.setattr(hdf5, "SECONDS", 0.2)
+        with pytest.raises(Hdf5Error, match="exceeded the time limit"), hdf5_file(bad):
+            pass
+        with pytest.raises(Hdf5Error, match="ended while it was reading another file; open it again"):
+            opened.read("maps")
+    with hdf5_file(other) as opened:
+        assert list(opened.read("maps")) == [0, 1, 2, 3]
+
+
+def test_a_file_that_blocks_without_computing_is_given_up(tmp_path, monkeypatch):
+    """Such as one on a disk that does not answer; here a named pipe, which :func:`hdf5_file` would refuse."""
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(hdf5, "SECONDS", 0.1)
+    with pytest.raises(Hdf5Error, match="exceeded the time limit"):
+        hdf5._running_reader().ask("open", 0, path=str(tmp_path / "pipe"))
 
 
 def _reader_of(process):
