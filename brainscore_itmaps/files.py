@@ -16,8 +16,9 @@ from typing import Any
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.progress import Report, silent
 
-FORMULA = re.compile(r"(^|[;\t\r\n])(?=\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])")
+FORMULA = re.compile(r"(^|[;\t\r\n])(?=[\s\x00\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])")
 """Where a spreadsheet would start a formula: at the start of a cell, also of one that a semicolon or tab starts."""
+NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)\s*", re.ASCII | re.IGNORECASE)
 ANOTHER_FOLDER = "Name a folder that you may write to."
 
 
@@ -133,13 +134,7 @@ def csv_cell(value: Any) -> Any:
     >>> csv_cell("=1+1"), csv_cell("-0.5"), csv_cell("blocks.4")
     ("'=1+1", '-0.5', 'blocks.4')
     """
-    if not isinstance(value, str):
-        return value
-    try:
-        float(value)
-    except ValueError:
-        return FORMULA.sub(r"\1'", value)
-    return value
+    return FORMULA.sub(r"\1'", value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:

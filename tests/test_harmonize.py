@@ -21,6 +21,7 @@ from shards import write_shard
 
 from brainscore_itmaps.benchmark.human import human_alignment
 from brainscore_itmaps.errors import DataError, InstallationError, ModelError, UsageError
+from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.training.checkpoint import FOLDER
 from brainscore_itmaps.training.config import config_of
@@ -352,7 +353,22 @@ def test_a_checkpoint_that_was_planted_is_refused(copied, shards, tmp_path):
         (planted / file).unlink()
         assert_planted_is_refused(rf"has no {file}: .*")
     shutil.rmtree(planted)
+    shutil.copytree(last, folder / FOLDER / "step-99")  # no name that a run gives
     assert harmonize(config, folder, device="cpu").went_on_from == 6
+
+
+@pytest.mark.parametrize("state", [5, [1], {"state": 5, "param_groups": 3}, b"no tensors"])
+def test_a_checkpoint_of_something_else_with_its_own_hashes_is_a_sentence(copied, state):
+    config, folder, last = copied
+    if isinstance(state, bytes):
+        (last / "state.pt").write_bytes(state)
+    else:
+        torch.save(state, last / "state.pt")
+    manifest = json.loads((last / "checkpoint.json").read_text())
+    manifest["sha256"]["state.pt"] = sha256(last / "state.pt")
+    (last / "checkpoint.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match=r"step-00000006 cannot be resumed from: .* Delete it"):
+        harmonize(config, folder, device="cpu")
 
 
 def test_without_its_last_checkpoint_a_run_resumes_from_the_one_before(copied, finished):

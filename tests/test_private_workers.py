@@ -126,12 +126,34 @@ def test_workers_that_cannot_start_are_a_sentence_and_the_environment_is_given_b
     assert given_back == "True", done.stderr
 
 
-@pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:8786", "127.0.0.1:8786", "ws://127.0.0.1:8786"])
+@pytest.mark.parametrize("scheduler", ["tcp://127.0.0.1:8786", "ws://127.0.0.1:8786", "TLS://127.0.0.1:8786"])
 def test_a_scheduler_without_encryption_is_not_joined(scheduler):
     with (
         pytest.raises(
             UsageError, match=r"is not encrypted: whoever can connect to it can run code as its owner.*studies\.md"
         ),
+        connected(ClusterConfig(scheduler=scheduler), 1, 1e9, "cpu"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "said"),
+    [
+        ("SLURM", "neither slurm nor an address"),
+        ("127.0.0.1:8786", "neither slurm nor an address"),
+        ("tls://[::1", "is not valid"),
+        ("tls://127.0.0.1:9/x", "is not valid"),
+        ("tls://127.0.0.1", "is not valid"),
+        ("tls://127.0.0.1:99999", "the port 99999 is not between 1 and 65535"),
+        ("tls://127.0.0.1:-1", "the port -1 is not between 1 and 65535"),
+        (f"tls://{'a' * 300}:80", "is not valid"),
+    ],
+)
+@pytest.mark.enable_socket
+def test_what_is_no_address_is_a_sentence_at_once(scheduler, said):
+    with (
+        pytest.raises(UsageError, match=rf"{said}.* Give .*tls://host:port"),
         connected(ClusterConfig(scheduler=scheduler), 1, 1e9, "cpu"),
     ):
         pass

@@ -15,7 +15,7 @@ from hypothesis import given
 from rich.table import Table
 from shown import changed, scored
 
-from brainscore_itmaps import compare
+from brainscore_itmaps import Result, compare
 from brainscore_itmaps.bridge.package import package
 from brainscore_itmaps.cli.terminal import PlainConsole
 from brainscore_itmaps.data.recording import Grid, Recording
@@ -52,6 +52,22 @@ def test_every_place_of_a_table_shows_a_text_as_it_is():
     assert printed(HOSTILE) == SHOWN + "\n"
 
 
+@pytest.mark.parametrize("arguments", [("data", "list", HOSTILE), ("results", "show", "a", HOSTILE), (f"--{HOSTILE}",)])
+def test_an_error_of_usage_shows_the_arguments(arguments):
+    done = answered(*arguments, COLUMNS="300")
+    assert done.returncode == 2
+    assert r"\x1b]0;owned\x07\x1b[2J" in done.stderr
+    assert not OBEYED.search(done.stderr)
+
+
+def test_a_result_with_names_that_are_no_text_is_saved(tmp_path):
+    result = scored()
+    array = changed(result.arrays[0], images=("\udcff", *result.arrays[0].images[1:]))
+    files = changed(result, arrays=(array,)).save(tmp_path)
+    assert "\\udcff" in next(file for file in files if file.suffix == ".csv").read_text()
+    assert Result.load(next(file for file in files if file.suffix == ".json")).arrays[0].images[0] == "\udcff"
+
+
 def test_an_error_names_things_as_they_are():
     error = ItMapsError(f"There is no {HOSTILE}.", f"Rename {HOSTILE}.")
     assert str(error) == f"There is no {SHOWN}. Rename {SHOWN}."
@@ -76,8 +92,6 @@ def test_a_result_shows_its_texts_and_obeys_none(own_home, tmp_path, hostile):
     assert not OBEYED.search(listed.stdout)
     compared = answered("compare", hostile, "--out", tmp_path / "out", "--no-maps", COLUMNS="400")
     assert not OBEYED.search(compared.stdout + compared.stderr)
-    from brainscore_itmaps import Result
-
     assert SHOWN in repr(Result.load(hostile))
 
 
@@ -89,24 +103,28 @@ def test_names_of_files_in_errors_and_traces_are_shown(tmp_path):
     assert not OBEYED.search(done.stderr)
 
 
-@given(st.one_of(st.text(), st.text(alphabet="=+-@\t\r\n;' 1a\uff1d"), st.floats().map(repr)))
+NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)\s*", re.ASCII | re.IGNORECASE)
+UNSEEN = "\ufeff\u200b\x00"
+
+
+@given(st.one_of(st.text(), st.text(alphabet=f"=+-@\t\r\n;' 1ae.\uff1d{UNSEEN}"), st.floats().map(repr)))
 def test_no_cell_is_a_formula_and_the_text_is_found_again(text):
     cell = csv_cell(text)
-    for begins in re.split("[;\t\r\n]", cell) if cell != text or not _is_number(text) else []:
-        assert not re.match(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]", begins)
-    if _is_number(text):
+    if NUMBER.fullmatch(text):
         assert cell == text
-    else:
-        assert not cell.startswith(("\t", "\r"))
-        assert cell.replace("'", "") == text.replace("'", "")
-
-
-def _is_number(text):
-    try:
         float(text)
-    except ValueError:
-        return False
-    return True
+        return
+    for begins in re.split("[;\t\r\n]", cell):
+        assert not re.match(rf"[\s{UNSEEN}]*[=+\-@\uff1d\uff0b\uff0d\uff20]", begins)
+    assert not cell.startswith(("\t", "\r"))
+    assert cell.replace("'", "") == text.replace("'", "")
+
+
+@given(st.one_of(st.floats(), st.integers()))
+def test_numbers_are_never_changed(number):
+    assert csv_cell(number) is number
+    for text in (repr(number), str(number), f"{number:+.3e}", f"{number:.7g}"):
+        assert csv_cell(text) == text
 
 
 def test_numbers_and_plain_texts_stay():
@@ -120,7 +138,8 @@ FORMULA = "=cmd|' /C calc'!A0"
 def assert_no_formula(text):
     cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
     assert f"'{FORMULA}" in cells
-    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not _is_number(cell)]
+    begins = ("=", "+", "-", "@", "\t", "\r")
+    assert not [cell for cell in cells if cell.startswith(begins) and not NUMBER.fullmatch(cell)]
 
 
 def with_formulas(tmp_path):

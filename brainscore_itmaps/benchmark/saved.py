@@ -153,7 +153,7 @@ def _rows(result: Result) -> bytes:
                 shown = ["" if np.isnan(value) else repr(float(value)) for value in values]
                 where = (result.model, result.benchmark, array.simulated, array.recording, image, site)
                 rows.append((*where, array.layer_of_image[i], *shown))
-    return csv_text(rows).encode("utf-8")
+    return csv_text(rows).encode("utf-8", "backslashreplace")  # a file name may be no text
 
 
 def _of_numbers(plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
+from typer.core import TyperGroup
 
 from brainscore_itmaps.cli.compare import compare
 from brainscore_itmaps.cli.data import data
@@ -26,7 +29,33 @@ from brainscore_itmaps.errors import InstallationError, ItMapsError, printable
 
 _debug = ContextVar("debug", default=False)
 
+
+class Commands(TyperGroup):
+    """The commands; an error of usage shows the control characters of an argument, which may be the name of a file."""
+
+    def make_context(self, *given: Any, **named: Any) -> Any:
+        """Parse the options before the command."""
+        with _printable():
+            return super().make_context(*given, **named)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Parse the arguments of a command, and run it."""
+        with _printable():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _printable() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(getattr(error, "message", None), str):  # of an error of usage
+            error.message = printable(error.message)  # type: ignore[attr-defined]
+        raise
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Score vision networks on spatially resolved maps of macaque IT activity.",
     no_args_is_help=True,
     add_completion=False,

@@ -7,6 +7,7 @@ on both sides: a certificate made for this study, or the one that Dask's configu
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,7 @@ ATTEMPTS = 1
 """How often a network is given to another worker when one has died of it."""
 ENCRYPTED = "tls://"
 HOW_TO_JOIN = 'docs/studies.md ("Where it runs") shows how to make one and where to name it.'
+THREADS = tuple(f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS"))
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 """Makes Python import no module from the current folder."""
 PRIVATE_FOLDER = (  # for a job's shell; another user may own a folder with a known name in /tmp
@@ -104,11 +106,8 @@ def connected(asked: ClusterConfig, networks: int, needs: float, device: str) ->
     from distributed import Client
     from distributed.utils import silence_logging_cmgr
 
-    if asked.scheduler not in ("", SLURM) and not asked.scheduler.startswith(ENCRYPTED):
-        raise UsageError(
-            f"The scheduler {asked.scheduler} is not encrypted: whoever can connect to it can run code as its owner.",
-            f"Start it with a certificate and give the address that it prints, {ENCRYPTED}...; {HOW_TO_JOIN}",
-        )
+    if asked.scheduler not in ("", SLURM):
+        _check_address(asked.scheduler)
     settings = {"distributed.scheduler.allowed-failures": ATTEMPTS, "distributed.comm.timeouts.connect": 10}
     with (
         dask.config.set(settings),
@@ -126,6 +125,27 @@ def connected(asked: ClusterConfig, networks: int, needs: float, device: str) ->
             ) from error
         with client:
             yield client, workers
+
+
+def _check_address(address: str) -> None:
+    """Refuse an address that is not encrypted, or is none: Dask would wait for it, and end with a traceback."""
+    if "://" not in address:
+        raise UsageError(f"The scheduler {address!r} is neither slurm nor an address.", f"Give {ENCRYPTED}host:port.")
+    if not address.startswith(ENCRYPTED):
+        raise UsageError(
+            f"The scheduler {address} is not encrypted: whoever can connect to it can run code as its owner.",
+            f"Start it with a certificate and give the address that it prints, {ENCRYPTED}...; {HOW_TO_JOIN}",
+        )
+    host, _, port = address.removeprefix(ENCRYPTED).rpartition(":")
+    try:
+        if not 0 < int(port) < 2**16:
+            raise ValueError(f"the port {port} is not between 1 and 65535")
+        socket.getaddrinfo(host.removeprefix("[").removesuffix("]"), int(port))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"The scheduler's address {address} is not valid: {one_line(error)}.",
+            f"Give the address that `dask scheduler` prints, {ENCRYPTED}host:port.",
+        ) from error
 
 
 def _certificate() -> Any:
@@ -148,14 +168,23 @@ def _certificate() -> Any:
 
 @contextmanager
 def _safe_path() -> Iterator[None]:
-    """Make every Python started meanwhile import nothing from the current folder; restore the environment."""
-    before = dict(os.environ)
+    """Make every Python started meanwhile import nothing from the current folder; restore what Dask sets."""
+    import dask
+
+    names = {
+        *SAFE_PATH,
+        *THREADS,
+        "PYTHONHASHSEED",
+        "__DASK_PARENT_PID",
+        *dask.config.get("distributed.nanny.pre-spawn-environ"),
+    }
+    before = {name: os.environ[name] for name in names & os.environ.keys()}
     os.environ.update(SAFE_PATH)
     try:
         yield
     finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
+        for name in names:
+            os.environ.pop(name, None)
         os.environ.update(before)
 
 
@@ -181,7 +210,7 @@ def _local(asked: ClusterConfig, networks: int, needs: float, device: str, opene
     from brainscore_itmaps.study.private import PrivateScheduler, PrivateWorker
 
     workers = workers_for(asked, networks, needs, CPU_COUNT, MEMORY_LIMIT, _cards(device))
-    environment = {f"{library}_NUM_THREADS": str(workers.threads) for library in ("OMP", "MKL", "OPENBLAS")}
+    environment = dict.fromkeys(THREADS, str(workers.threads))
     private = {"host": "127.0.0.1", "protocol": ENCRYPTED, "security": Security.temporary()}
     options = {
         "worker_class": PrivateWorker,

@@ -1,6 +1,7 @@
 """Where a training run stands, so that a killed one goes on as if nothing had happened."""
 
 import json
+import pickle
 import re
 import shutil
 from pathlib import Path
@@ -18,7 +19,7 @@ MANIFEST = "checkpoint.json"
 """Step, hash of the run's settings, and hashes of the other files."""
 DELETE = "Delete it, and the run resumes from the checkpoint before it."
 KEPT = 2
-NAMED = re.compile(r"step-(\d+)")
+NAMED = re.compile(r"step-(\d{8,})")
 
 
 def save_checkpoint(
@@ -99,7 +100,8 @@ def go_on(run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer, 
         load_model(module, folder / WEIGHTS)
         state: dict[str, Any] = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         optimiser.load_state_dict(state)
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, LookupError,
+            TypeError, AttributeError) as error:  # fmt: skip
         raise ModelError(f"{folder} cannot be resumed from: {one_line(error)}.", DELETE) from error
     return step
 
