@@ -130,7 +130,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         CLUSTER,
-        'if asked.scheduler not in ("", SLURM) and not asked.scheduler.startswith(ENCRYPTED):',
+        "if not address.startswith(ENCRYPTED):",
         "if False:",
         "tests/test_private_workers.py::test_a_scheduler_without_encryption_is_not_joined",
     ),
