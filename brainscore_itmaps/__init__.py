@@ -9,26 +9,54 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.arrays import score_features
+    from brainscore_itmaps.benchmark.catalogue import list_benchmarks
+    from brainscore_itmaps.benchmark.human import human_alignment
     from brainscore_itmaps.benchmark.result import Result, compare_results
     from brainscore_itmaps.bridge.score import score
     from brainscore_itmaps.data.load import load_recording
     from brainscore_itmaps.data.recording import Grid, Recording
+    from brainscore_itmaps.errors import (
+        ArrayError,
+        DataError,
+        InstallationError,
+        ItMapsError,
+        ModelError,
+        NoMapError,
+        OutputError,
+        UsageError,
+    )
     from brainscore_itmaps.features.grid import to_grid
     from brainscore_itmaps.features.record import record
+    from brainscore_itmaps.metrics.alignment import feature_alignment
     from brainscore_itmaps.metrics.ceiling import noise_ceiling
     from brainscore_itmaps.metrics.folds import predict_left_out
     from brainscore_itmaps.models.load import load_model
+    from brainscore_itmaps.models.sets import list_models
+    from brainscore_itmaps.reporting import figures
     from brainscore_itmaps.study.compare import compare
     from brainscore_itmaps.study.sweep import sweep
     from brainscore_itmaps.training.loss import HarmonizerLoss
 
 __all__ = [
+    "ArrayError",
+    "DataError",
     "Grid",
     "HarmonizerLoss",
+    "InstallationError",
+    "ItMapsError",
+    "ModelError",
+    "NoMapError",
+    "OutputError",
     "Recording",
     "Result",
+    "UsageError",
     "compare",
     "compare_results",
+    "feature_alignment",
+    "figures",
+    "human_alignment",
+    "list_benchmarks",
+    "list_models",
     "load_model",
     "load_recording",
     "noise_ceiling",
@@ -41,12 +69,24 @@ __all__ = [
 ]
 
 _ROOMS = {
+    "ArrayError": "errors",
+    "DataError": "errors",
     "Grid": "data.recording",
     "HarmonizerLoss": "training.loss",
+    "InstallationError": "errors",
+    "ItMapsError": "errors",
+    "ModelError": "errors",
+    "NoMapError": "errors",
+    "OutputError": "errors",
     "Recording": "data.recording",
     "Result": "benchmark.result",
+    "UsageError": "errors",
     "compare": "study.compare",
     "compare_results": "benchmark.result",
+    "feature_alignment": "metrics.alignment",
+    "human_alignment": "benchmark.human",
+    "list_benchmarks": "benchmark.catalogue",
+    "list_models": "models.sets",
     "load_model": "models.load",
     "load_recording": "data.load",
     "noise_ceiling": "metrics.ceiling",
@@ -61,6 +101,8 @@ _ROOMS = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: importing the package itself costs nothing."""
+    if name == "figures":
+        return import_module(f"{__name__}.reporting.figures")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -10,7 +10,7 @@ NOT_SHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 
 
 def printable(text: str) -> str:
-    """Escape control characters, which a terminal would obey; file names and contents may include any.
+    r"""Escape control characters, which a terminal would obey; file names and contents may include any.
 
     Examples
     --------

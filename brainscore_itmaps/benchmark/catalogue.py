@@ -87,6 +87,22 @@ CATALOGUE = {
 }
 
 
+def list_benchmarks() -> list[str]:
+    """List the benchmarks that this package registers.
+
+    Returns
+    -------
+    list of str
+        Names for :func:`brainscore_itmaps.score`, which also takes the benchmarks of Brain-Score and folders of maps.
+
+    Examples
+    --------
+    >>> "it_maps_simulated" in list_benchmarks()
+    True
+    """
+    return [*CATALOGUE, *OTHER_KINDS]
+
+
 def fixation_benchmarks(spec: BenchmarkSpec) -> list[str]:
     """Benchmarks that ask the same of models without maps: each position is brought to the centre of their view."""
     return [

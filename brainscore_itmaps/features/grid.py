@@ -1,34 +1,65 @@
 """From a layer's own resolution to the grid of a recording."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.data.recording import Grid
+from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.errors import ArrayError, UsageError
 
 
-def to_grid(maps: NDArray[np.floating[Any]], grid: Grid) -> NDArray[np.float64]:
+@overload
+def to_grid(features: NDArray[np.floating[Any]], grid: Grid | Recording) -> NDArray[np.float64]: ...
+@overload
+def to_grid(
+    features: Mapping[str, NDArray[np.floating[Any]]], grid: Grid | Recording
+) -> dict[str, NDArray[np.float64]]: ...
+def to_grid(features: Any, grid: Grid | Recording) -> Any:
     """Sample feature maps at the positions of a recording's grid, by linear interpolation.
 
-    The grid's positions are points of the picture, its edges included (17 points 1 degree apart over 16 degrees), not
-    the centres of 17 tiles. The first and last unit of a layer are taken to stand at the picture's edges, so a layer
-    of 17 x 17 units is returned as it is; positions beyond the edges take the edge's value. The published code averages
-    or interpolates tiles instead, which shifts features against the recording by up to half a degree towards the
-    picture's centre.
+    The grid's positions are points of the image, its edges included (17 points 1 degree apart over 16 degrees), not
+    the centres of 17 tiles. The first and last unit of a layer are placed at the image's edges, so a layer of 17 x 17
+    units is returned unchanged; positions beyond the edges take the value at the edge. The published code averages or
+    interpolates tiles instead, which shifts features relative to the recording by up to half a degree towards the
+    centre of the image.
 
     Parameters
     ----------
-    maps : array, shape (image, channel, height, width)
-        Of any size.
-    grid : Grid
-        Of the recording.
+    features : array, shape (image, channel, height, width), or dict of layer name to array
+        What :func:`brainscore_itmaps.record` returns, or one of its arrays.
+    grid : Grid or Recording
 
     Returns
     -------
-    array, shape (image, y, x, channel)
+    array, shape (image, y, x, channel), or dict of layer name to array
         In double precision.
+
+    Raises
+    ------
+    ArrayError
+        When features do not have four axes.
+    UsageError
+        When ``grid`` is neither a Grid nor a Recording.
+
+    Examples
+    --------
+    >>> features = {"layer3": np.zeros((2, 64, 7, 7))}
+    >>> to_grid(features, Grid.even(17))["layer3"].shape
+    (2, 17, 17, 64)
     """
+    grid = grid.grid if isinstance(grid, Recording) else grid
+    if not isinstance(grid, Grid):
+        raise UsageError(f"{type(grid).__name__} is not a grid.", "Give recording.grid, or a brainscore_itmaps.Grid.")
+    if isinstance(features, Mapping):
+        return {layer: to_grid(maps, grid) for layer, maps in features.items()}
+    maps = np.asarray(features)
+    if maps.ndim != 4 or maps.dtype.kind not in "fiu":
+        raise ArrayError(
+            f"The features have the shape {maps.shape}.",
+            "Give (image, channel, height, width), as record returns it.",
+        )
     lines = _between(np.moveaxis(maps, 2, 0), grid.y / grid.extent + 0.5)  # (y, image, channel, width)
     field = _between(np.moveaxis(lines, 3, 0), grid.x / grid.extent + 0.5)  # (x, y, image, channel)
     return np.ascontiguousarray(field.transpose(2, 1, 0, 3))

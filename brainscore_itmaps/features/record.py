@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from brainscore_itmaps.data.pictures import published_size, read_picture
-from brainscore_itmaps.data.recording import Grid
-from brainscore_itmaps.errors import ModelError, nearest
+from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.errors import DataError, ModelError, UsageError, nearest
 from brainscore_itmaps.features.field import LayerFeatures, downsample_if_larger, joined
 from brainscore_itmaps.models.layout import spatial_maps
 from brainscore_itmaps.models.network import Network
@@ -26,32 +27,32 @@ Kept = TypeVar("Kept")
 
 
 def record(
-    network: Network,
-    images: Sequence[Path],
-    layers: str | Sequence[str],
+    model: Network | str,
+    images: Recording | Path | str | Image.Image | Sequence[Path | str | Image.Image],
+    layers: str | Sequence[str] | None = None,
     batch_size: int = BATCH_SIZE,
     preprocess: Preprocess | None = None,
     progress: Steps = uncounted,
 ) -> dict[str, NDArray[np.floating[Any]]]:
-    """Show pictures to a network and keep what its layers answer.
+    """Record the activations of a model's layers for a set of images.
 
-    The network is left as it was: in its own mode, without hooks. Activations are copied when a layer gives them, so
-    that operations in place further on cannot change them.
+    The model is left unchanged: its mode is restored and no hooks remain. Activations are copied when a layer returns
+    them, so that later in-place operations cannot change them.
 
     Parameters
     ----------
-    network : Network
-        From :func:`brainscore_itmaps.load_model`.
-    images : sequence of Path
-        Pictures, each shown whole at the network's full field of view.
-    layers : str or sequence of str
-        Names of modules, as in ``network.module.named_modules()``.
+    model : Network or str
+        A model from :func:`brainscore_itmaps.load_model`, or its name.
+    images : Recording, or path, Pillow image, or a sequence of these
+        Each image is shown whole, at the model's full field of view.
+    layers : str or sequence of str, optional
+        Names of modules, as in ``model.module.named_modules()``; by default the layer committed to IT.
     batch_size : int
-        Pictures shown at once; does not change the result. Halved as often as the memory of a GPU asks for it.
+        Number of images per batch; does not change the result. Halved when a GPU runs out of memory.
     preprocess : callable, optional
-        Reads pictures and gives the network's input, instead of the preprocessing that belongs to its weights.
+        Converts images to the model's input, instead of the preprocessing that belongs to the model's weights.
     progress : callable
-        Told (pictures done, pictures in all).
+        Called with (images done, images in all).
 
     Returns
     -------
@@ -59,18 +60,72 @@ def record(
 
     Raises
     ------
+    UsageError
+        When the first argument is not a model, or the second not images.
+    DataError
+        When an image file does not exist.
     ModelError
-        When a layer does not exist, gives no map, gives something other than one tensor a picture, or a value that is
-        not finite.
+        When a layer does not exist, has no spatial map, does not return one tensor per image, or returns a value that
+        is not finite.
+
+    Examples
+    --------
+    >>> import brainscore_itmaps as itmaps
+    >>> recording = itmaps.load_recording("it_maps_simulated")
+    >>> model = itmaps.load_model("timm:test_resnet", "random")
+    >>> itmaps.record(model, recording.images[:2], "layer3")["layer3"].shape
+    (2, 192, 10, 10)
     """
-    layers = [layers] if isinstance(layers, str) else layers
+    network = _model(model)
+    layers = [layers] if isinstance(layers, str) else list(layers or [_committed(network)])
+    shown = _images(images)
     prefix = getattr(network.module, "num_prefix_tokens", None)
 
     def copied(activation: NDArray[np.floating[Any]], layer: str, first: int) -> NDArray[np.floating[Any]]:
         return spatial_maps(activation, layer, prefix).copy()
 
-    batches = record_batches(network, images, layers, copied, batch_size, preprocess, progress)
+    names = [image.name if isinstance(image, Path) else f"image {number}" for number, image in enumerate(shown)]
+    batches = record_batches(network, shown, layers, copied, batch_size, preprocess, progress, names)
     return {layer: np.concatenate(parts) for layer, parts in batches.items()}
+
+
+def _model(model: Network | str) -> Network:
+    """Return a loaded model; load it if its name is given."""
+    if isinstance(model, str):
+        from brainscore_itmaps.models.load import load_model
+
+        return load_model(model)
+    if not isinstance(model, Network):
+        raise UsageError(
+            f"A {type(model).__name__} is not a model that load_model returns.",
+            "Give load_model(name) or the name; score(module, preprocessing=...) takes a torch module.",
+        )
+    return model
+
+
+def _committed(network: Network) -> str:
+    """Name the layer that a model commits to IT."""
+    if "IT" not in network.spec.layers:
+        raise UsageError(f"{network.name} commits no layer to IT.", "Name a layer with layers=...")
+    return network.spec.layers["IT"]
+
+
+def _images(images: Any) -> list[Path | Image.Image]:
+    """List images as existing files or Pillow images."""
+    if isinstance(images, Recording):
+        return list(images.images)
+    given = [images] if isinstance(images, str | Path | Image.Image) else images
+    if not isinstance(given, Sequence) or not all(isinstance(image, str | Path | Image.Image) for image in given):
+        raise UsageError(
+            f"A {type(images).__name__} of other things than paths or Pillow images cannot be shown to a model.",
+            "Give load_recording(...), or a list of paths.",
+        )
+    found = [Path(image).expanduser() if isinstance(image, str | Path) else image for image in given]
+    if missing := [image for image in found if isinstance(image, Path) and not image.is_file()]:
+        raise DataError(f"There is no image file {missing[0]}.", "Give the paths of files, not of folders.")
+    if not found:
+        raise UsageError("There are no images.", "Give at least one path.")
+    return found
 
 
 def record_at_grid(

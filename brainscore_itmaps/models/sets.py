@@ -21,6 +21,32 @@ SETS = {
 }
 
 
+def list_models(named: str | None = None) -> list[str]:
+    """List the models that have a name of their own, or those of a named set.
+
+    Parameters
+    ----------
+    named : str, optional
+        A key of :data:`SETS`.
+
+    Returns
+    -------
+    list of str
+        Names for :func:`brainscore_itmaps.load_model`. ``timm:NAME`` names any other model of timm.
+
+    Raises
+    ------
+    UsageError
+        When there is no such set.
+
+    Examples
+    --------
+    >>> list_models("embedded")
+    ['efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2']
+    """
+    return list(ZOO) if named is None else named_set(named)
+
+
 def named_set(name: str) -> list[str]:
     """Names of the networks in a set, for ``--model``.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
+from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.protocol import protocol_named
 
 COLUMN = 3.5
@@ -102,6 +103,26 @@ def maps_of(array: ArrayResult, site: int | None) -> tuple[NDArray[np.float64], 
     if site is None:
         return array.neural.mean(axis=-1), array.predicted.mean(axis=-1)
     return array.neural[..., site], array.predicted[..., site]
+
+
+def only_array(scored: ArrayResult | Result) -> ArrayResult:
+    """Return an array's result, also of a result that has one array.
+
+    Raises
+    ------
+    UsageError
+        When the result has no array or several.
+    """
+    if isinstance(scored, ArrayResult):
+        return scored
+    arrays: tuple[ArrayResult, ...] = getattr(scored, "arrays", ())
+    if len(arrays) != 1:
+        raise UsageError(
+            f"A {type(scored).__name__} with {len(arrays)} arrays cannot be drawn as one array.",
+            "Give one of result.arrays.",
+        )
+    (array,) = arrays
+    return array
 
 
 def short_name(image: str) -> str:

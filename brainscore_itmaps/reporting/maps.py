@@ -18,6 +18,7 @@ from brainscore_itmaps.reporting.drawing import (
     maps_of,
     name_of,
     name_of_site,
+    only_array,
     short_name,
     style,
     value_range,
@@ -66,19 +67,23 @@ def maps_figure(result: Result, pictures: Sequence[Path], shown: Sequence[int] =
     return figure
 
 
-def overlay_figure(array: ArrayResult, picture: Path | None, image: int, site: int | None = None) -> Figure:
-    """The recorded map over its picture, with the positions that were recorded.
+def overlay_figure(
+    scored: ArrayResult | Result, picture: Path | None = None, image: int = 0, site: int | None = None
+) -> Figure:
+    """Draw a recorded map over its image, with the recorded positions.
 
     Parameters
     ----------
-    array : ArrayResult
+    scored : ArrayResult or Result
+        A result of one array, or one of ``result.arrays``.
     picture : Path, optional
-        Of that image.
+        The image that belongs to ``image``.
     image : int
         From 0.
     site : int, optional
         From 0; by default the mean over sites.
     """
+    array = only_array(scored)
     neural = maps_of(array, site)[0][image]
     with style():
         figure = Figure(figsize=(COLUMN, COLUMN), layout="constrained")
@@ -94,21 +99,25 @@ def overlay_figure(array: ArrayResult, picture: Path | None, image: int, site: i
     return figure
 
 
-def comparison_figure(array: ArrayResult, picture: Path | None, image: int, site: int | None = None) -> Figure:
-    """A picture, its recorded map, the predicted map and their difference, side by side.
+def comparison_figure(
+    scored: ArrayResult | Result, picture: Path | None = None, image: int = 0, site: int | None = None
+) -> Figure:
+    """Draw an image, its recorded map, the predicted map and their difference side by side.
 
     Recorded and predicted share one range of colours; that of the difference is symmetric about zero.
 
     Parameters
     ----------
-    array : ArrayResult
+    scored : ArrayResult or Result
+        A result of one array, or one of ``result.arrays``.
     picture : Path, optional
-        Of that image.
+        The image that belongs to ``image``.
     image : int
         From 0.
     site : int, optional
         From 0; by default the mean over sites.
     """
+    array = only_array(scored)
     neural, predicted = (maps[image] for maps in maps_of(array, site))
     agreement = f"rho = {array.map_rho[image]:.2f}" if site is None else f"r = {array.site_r[image, site]:.2f}"
     difference = predicted - neural
