@@ -189,7 +189,7 @@ def test_the_wrapper_copies_what_a_layer_gives():
 def test_a_recording_survives_brain_score_s_container():
     from brainscore_vision.benchmark_helpers import check_standard_format
 
-    from brainscore_itmaps.data.assembly import assembly, stimulus_set
+    from brainscore_itmaps.bridge.assembly import assembly, stimulus_set
 
     recording = load_recording("it_maps_simulated")
     data = assembly(recording)

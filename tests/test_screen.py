@@ -53,7 +53,7 @@ def test_a_picture_on_the_screen_is_brain_score_s_to_the_pixel(width, height, ra
 def test_pictures_of_a_recording_are_placed_as_brain_score_places_a_set(simulated, degrees):
     from brainscore_vision.benchmark_helpers.screen import place_on_screen
 
-    from brainscore_itmaps.data.assembly import stimulus_set
+    from brainscore_itmaps.bridge.assembly import stimulus_set
 
     theirs = place_on_screen(stimulus_set(simulated), target_visual_degrees=degrees, source_visual_degrees=16)
     ours = placed_on_screen(simulated, degrees)

@@ -16,9 +16,9 @@ from brainscore_itmaps.benchmark.maps import MapsBenchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.as_score import site_values, to_score
+from brainscore_itmaps.bridge.assembly import assembly, stimulus_set
 from brainscore_itmaps.bridge.candidate import BrainScoreModel, request_of
 from brainscore_itmaps.cache import ResultCache, default_cache
-from brainscore_itmaps.data.assembly import assembly, stimulus_set
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.recording import Recording
 

@@ -19,8 +19,8 @@ from brainscore_itmaps.benchmark.attribution import attribute
 from brainscore_itmaps.benchmark.catalogue import View
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.benchmark.source import ALL, SEEN, LoadedModel, Source
+from brainscore_itmaps.bridge.assembly import stimulus_set
 from brainscore_itmaps.cache import ResultCache
-from brainscore_itmaps.data.assembly import stimulus_set
 from brainscore_itmaps.data.pictures import read_picture
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, UsageError, nearest, one_line

@@ -8,7 +8,7 @@ from typing import Any
 from brainscore_core.supported_data_standards.brainio.packaging import write_netcdf
 
 from brainscore_itmaps.archives import add_member
-from brainscore_itmaps.data.assembly import assembly, stimulus_set
+from brainscore_itmaps.bridge.assembly import assembly, stimulus_set
 from brainscore_itmaps.data.pictures import plain_name
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError
