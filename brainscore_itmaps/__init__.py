@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.human import human_alignment
     from brainscore_itmaps.benchmark.result import Result, compare_results
     from brainscore_itmaps.bridge.score import score
+    from brainscore_itmaps.data.grid import Grid
     from brainscore_itmaps.data.load import load_recording
-    from brainscore_itmaps.data.recording import Grid, Recording
+    from brainscore_itmaps.data.recording import Recording
     from brainscore_itmaps.errors import (
         ArrayError,
         DataError,
@@ -71,7 +72,7 @@ __all__ = [
 _ROOMS = {
     "ArrayError": "errors",
     "DataError": "errors",
-    "Grid": "data.recording",
+    "Grid": "data.grid",
     "HarmonizerLoss": "training.loss",
     "InstallationError": "errors",
     "ItMapsError": "errors",

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from brainscore_itmaps import to_grid
-from brainscore_itmaps.data.recording import Grid
+from brainscore_itmaps.data.grid import Grid
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 7), (9, 5), (28, 14), (56, 56)])

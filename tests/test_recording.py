@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from brainscore_itmaps import load_recording
-from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.data.grid import Grid
+from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, UsageError
 
 

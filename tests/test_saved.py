@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from brainscore_itmaps.data.recording import Grid, Recording, constant_maps
-from brainscore_itmaps.data.saved import read_folder
+from brainscore_itmaps.data.grid import Grid
+from brainscore_itmaps.data.recording import Recording, check_folder, constant_maps
 from brainscore_itmaps.errors import DataError, InstallationError, UsageError
 from brainscore_itmaps.files import sha256
 
@@ -56,7 +56,7 @@ def test_what_was_saved_is_what_is_loaded(recording, tmp_path):
     folder = recording.save(tmp_path / "deep" / "mine")
     assert_same(Recording.load(folder), recording)
     assert sorted(file.name for file in folder.iterdir()) == ["maps.npz", "pictures", "recording.json"]
-    with pytest.raises(InstallationError, match="is there already"):
+    with pytest.raises(InstallationError, match="exists already"):
         recording.save(folder)
     assert_same(Recording.load(shutil.move(folder, tmp_path / "moved")), recording)
 
@@ -225,20 +225,20 @@ def test_what_is_wrong_with_the_files_is_said_all_at_once(recording, tmp_path):
     (folder / "pictures" / "picture-0.png").unlink()
     (folder / "pictures" / "picture-1.png").write_bytes(b"other")
     (folder / "maps.npz").write_bytes((folder / "maps.npz").read_bytes()[:-9])
-    found, troubles = read_folder(folder)
+    found, troubles = check_folder(folder)
     assert found is None
     assert len(troubles) == 3
-    assert read_folder(tmp_path / "nowhere")[1] == [f"There is no recording.json in {tmp_path / 'nowhere'}."]
+    assert check_folder(tmp_path / "nowhere")[1] == [f"There is no recording.json in {tmp_path / 'nowhere'}."]
     (folder / "recording.json").write_text('{"identifier": "cut')
-    assert "recording.json cannot be read" in read_folder(folder)[1][0]
+    assert "recording.json cannot be read" in check_folder(folder)[1][0]
     (folder / "recording.json").write_text("[]")
-    assert "not a table" in read_folder(folder)[1][0]
+    assert "not a table" in check_folder(folder)[1][0]
 
 
 def test_a_picture_by_hand_that_is_none_is_found_out(pictures, tmp_path):
     folder = by_hand(tmp_path / "mine", pictures)
     (folder / "pictures" / "picture-3.png").write_bytes(b"other")
-    assert "picture-3.png cannot be read" in read_folder(folder)[1][0]
+    assert "picture-3.png cannot be read" in check_folder(folder)[1][0]
 
 
 def test_a_picture_that_is_none_is_refused_before_anything_is_computed(recording, pictures, tmp_path):
@@ -247,7 +247,7 @@ def test_a_picture_that_is_none_is_refused_before_anything_is_computed(recording
     (folder / "pictures" / "picture-2.png").write_text("no picture")
     about["pictures"][2]["sha256"] = sha256(folder / "pictures" / "picture-2.png")
     (folder / "recording.json").write_text(json.dumps(about))
-    assert "picture-2.png cannot be read" in read_folder(folder)[1][0]
+    assert "picture-2.png cannot be read" in check_folder(folder)[1][0]
     pictures[4].write_text("no picture")
     with pytest.raises(DataError, match=r"picture-4\.png cannot be read"):
         Recording.from_arrays(recording.maps, pictures, identifier="x", window=(0, 9))

@@ -18,7 +18,8 @@ from shown import changed, scored
 from brainscore_itmaps import Result, compare
 from brainscore_itmaps.bridge.package import package
 from brainscore_itmaps.cli.terminal import PlainConsole
-from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.data.grid import Grid
+from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, ItMapsError, printable
 from brainscore_itmaps.files import csv_cell, csv_text
 from brainscore_itmaps.models.request import Weights

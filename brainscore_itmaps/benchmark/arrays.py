@@ -11,7 +11,8 @@ from brainscore_itmaps.benchmark.layers import FeatureScore, score_predictions
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.cache import array_content
-from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.data.grid import Grid
+from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.field import downsample_if_larger
 from brainscore_itmaps.metrics.folds import predict_left_out

@@ -7,8 +7,9 @@ import numpy as np
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.pictures import placed_pictures
-from brainscore_itmaps.data.recording import Grid, Recording, pictures_identifier
+from brainscore_itmaps.data.recording import Recording, pictures_identifier
 
 
 def stimulus_set(recording: Recording) -> StimulusSet:

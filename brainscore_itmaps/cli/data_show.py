@@ -126,10 +126,9 @@ def check(
     folder: Annotated[Path, typer.Argument(help="A folder with recording.json, maps.npz and pictures/.")],
 ) -> None:
     """Say what is wrong with a recording of your own, in sentences. Exit code 0, or 3."""
-    from brainscore_itmaps.data.recording import constant_maps
-    from brainscore_itmaps.data.saved import read_folder
+    from brainscore_itmaps.data.recording import check_folder, constant_maps
 
-    recording, troubles = read_folder(folder.expanduser())
+    recording, troubles = check_folder(folder.expanduser())
     for trouble in troubles:
         say(trouble)
     if recording is None:

@@ -14,7 +14,6 @@ from brainscore_itmaps.data.pictures import placed_pictures
 from brainscore_itmaps.data.recording import Recording, pictures_identifier, whole_window
 from brainscore_itmaps.data.response_maps import ORIENTATION as ORIENTATION_OF_RESPONSE_MAPS
 from brainscore_itmaps.data.response_maps import read_response_maps
-from brainscore_itmaps.data.saved import load_recording_folder, save_recording
 from brainscore_itmaps.data.simulated import IDENTIFIER as SIMULATED
 from brainscore_itmaps.data.simulated import WINDOW, load_simulated
 from brainscore_itmaps.errors import DataError, InstallationError, UsageError, nearest
@@ -124,7 +123,7 @@ def load_recording(
                 else:
                     folder = sources.files_of(found, array, progress)
                     recording = read_array(folder, array, chosen, orientation, protocol, found.sha256, Path(pictures))
-                save_recording(recording, kept, sources.SET_HOME)
+                recording.save(kept, sources.SET_HOME)
         except OSError as error:
             raise InstallationError(f"Cannot write in {home}: {error.strerror or error}.", sources.SET_HOME) from error
         placed = _kept(kept)
@@ -134,7 +133,7 @@ def load_recording(
 
 def _kept(folder: Path) -> Recording | None:
     try:
-        recording = load_recording_folder(folder)
+        recording = Recording.load(folder)
     except (DataError, OSError):  # not there, changed by somebody, or just being removed: it is read again
         return None
     return replace(recording, images=placed_pictures(recording.images, pictures_identifier(recording)))

@@ -9,33 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.orientation import refuse_orientation
-from brainscore_itmaps.errors import DataError, UsageError, printable
-from brainscore_itmaps.files import sha256
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The positions in the picture that were brought onto the receptive fields.
-
-    Attributes
-    ----------
-    y, x : array, shape (y,) and (x,)
-        Degrees of visual angle below and to the right of the picture's centre. Both edges of the picture belong to
-        the grid: 17 positions over 16 degrees lie exactly 1 degree apart.
-    extent : float
-        Width and height of the picture in degrees.
-    """
-
-    y: NDArray[np.float64]
-    x: NDArray[np.float64]
-    extent: float
-
-    @classmethod
-    def even(cls, positions: int, extent: float = 16.0) -> "Grid":
-        """Spread positions evenly from edge to edge, the same down and across; a single one stands in the centre."""
-        points = np.linspace(-extent / 2, extent / 2, positions) if positions > 1 else np.zeros(positions)
-        return cls(y=points, x=points, extent=extent)
+from brainscore_itmaps.data.saved import read_folder, write_folder
+from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, printable
+from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,24 +159,39 @@ class Recording:
             repeats=repeats,
         )
 
-    def save(self, folder: Path | str) -> Path:
-        """Write a folder that holds everything: ``recording.json``, ``maps.npz`` and the pictures.
+    def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> Path:
+        """Write a folder that holds everything: ``recording.json``, ``maps.npz`` and the images.
 
-        See :func:`brainscore_itmaps.data.saved.save_recording`.
+        Parameters
+        ----------
+        folder : path
+            Must not exist; it exists only once it is complete.
+        fix : str
+            For errors: how to name another folder.
+
+        Raises
+        ------
+        DataError
+            When an image of the recording no longer exists.
+        InstallationError
+            When the folder exists, cannot be written to, or the disk is full.
         """
-        from brainscore_itmaps.data.saved import save_recording
-
-        return save_recording(self, Path(folder))
+        write_folder(vars(self), Path(folder), fix)
+        return Path(folder)
 
     @classmethod
     def load(cls, folder: Path | str) -> "Recording":
         """Read what :meth:`save` wrote, or a folder of that form made by hand.
 
-        See :func:`brainscore_itmaps.data.saved.load_recording_folder`.
+        Raises
+        ------
+        DataError
+            Listing everything that is wrong with the folder.
         """
-        from brainscore_itmaps.data.saved import load_recording_folder
-
-        return load_recording_folder(Path(folder))
+        recording, troubles = check_folder(Path(folder))
+        if recording is None:
+            raise DataError(f"{folder}: {' '.join(troubles)}", "`brainscore data check FOLDER` lists what is wrong.")
+        return recording
 
     def __post_init__(self) -> None:
         self._refuse_description()
@@ -272,6 +265,21 @@ class Recording:
     def names(self) -> tuple[str, ...]:
         """Name of each image: its file name without the ending."""
         return tuple(image.stem for image in self.images)
+
+
+def check_folder(folder: Path) -> tuple[Recording | None, list[str]]:
+    """Read a folder that holds a recording, and list everything that is wrong with it.
+
+    Returns
+    -------
+    Recording or None, list of str
+        None when something is wrong; one sentence for each fault.
+    """
+    fields, troubles = read_folder(folder)
+    try:
+        return (Recording(**fields) if fields is not None else None), troubles
+    except ItMapsError as error:
+        return None, [str(error)]
 
 
 def _real(values: Any, identifier: str) -> NDArray[np.float64]:

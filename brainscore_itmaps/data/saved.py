@@ -7,15 +7,16 @@ and ``x`` in degrees where the positions are not spread evenly from edge to edge
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.pictures import read_picture
-from brainscore_itmaps.data.recording import Grid, Recording
-from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
+from brainscore_itmaps.errors import DataError, InstallationError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, new_folder, sha256
 
 FORMAT = "brainscore_itmaps recording"
@@ -26,67 +27,53 @@ LARGEST = 10**9
 TEXTS = ("identifier", "subject", "area", "citation", "orientation", "sha256")
 
 
-def save_recording(recording: Recording, folder: Path, fix: str = ANOTHER_FOLDER) -> Path:
-    """Write a recording as a folder, which exists only once it is complete.
+def write_folder(fields: Mapping[str, Any], folder: Path, fix: str = ANOTHER_FOLDER) -> None:
+    """Write the fields of a recording as a folder, which exists only once it is complete.
 
     Raises
     ------
     DataError
-        When a picture of the recording is not there any more.
+        When an image of the recording no longer exists.
     InstallationError
-        When the folder is there already, cannot be written to, or the disk is full.
+        When the folder exists, cannot be written to, or the disk is full.
     """
-    if missing := [str(image) for image in recording.images if not image.is_file()]:
-        raise DataError(f"{recording.identifier}: pictures are missing: {', '.join(missing)}.", "Bring them back.")
+    if missing := [str(image) for image in fields["images"] if not image.is_file()]:
+        raise DataError(f"{fields['identifier']}: pictures are missing: {', '.join(missing)}.", "Restore these files.")
     if folder.exists():
-        raise InstallationError(f"{folder} is there already.", "Name a new folder, or remove that one.")
+        raise InstallationError(f"{folder} exists already.", "Name a new folder, or remove that one.")
+    grid = fields["grid"]
     with new_folder(folder, fix) as inside:
         (inside / "pictures").mkdir()
         pictures = []
-        for image in recording.images:
+        for image in fields["images"]:
             shutil.copyfile(image, inside / "pictures" / image.name)
             pictures.append({"file": image.name, "sha256": sha256(image)})
-        arrays: dict[str, Any] = {"maps": recording.maps, "y": recording.grid.y, "x": recording.grid.x}
-        if recording.repeats is not None:
-            arrays["repeats"] = recording.repeats
+        arrays: dict[str, Any] = {"maps": fields["maps"], "y": grid.y, "x": grid.x}
+        if fields["repeats"] is not None:
+            arrays["repeats"] = fields["repeats"]
         np.savez_compressed(inside / MAPS, **arrays)
         about = {
             "format": FORMAT,
             "version": VERSION,
-            **{name: getattr(recording, name) for name in TEXTS},
-            "simulated": recording.simulated,
-            "window": list(recording.window),
-            "extent": recording.grid.extent,
-            "sites": list(recording.sites),
-            "dropped": list(recording.dropped),
+            **{name: fields[name] for name in TEXTS},
+            "simulated": fields["simulated"],
+            "window": list(fields["window"]),
+            "extent": grid.extent,
+            "sites": list(fields["sites"]),
+            "dropped": list(fields["dropped"]),
             "pictures": pictures,
             "maps_sha256": sha256(inside / MAPS),
         }
         (inside / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return folder
 
 
-def load_recording_folder(folder: Path) -> Recording:
-    """Read a recording that was saved as a folder, or made by hand in that form.
-
-    Raises
-    ------
-    DataError
-        Saying everything that is wrong with it.
-    """
-    recording, troubles = read_folder(folder)
-    if recording is None:
-        raise DataError(f"{folder}: {' '.join(troubles)}", "`brainscore data check FOLDER` lists what is wrong.")
-    return recording
-
-
-def read_folder(folder: Path) -> tuple[Recording | None, list[str]]:
-    """Read a folder and say everything that is wrong with it, a sentence each.
+def read_folder(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """Read the fields of a recording from a folder, and list everything that is wrong with it, a sentence each.
 
     Returns
     -------
-    Recording or None, list of str
-        No recording when there is any trouble.
+    dict or None, list of str
+        None when something is wrong.
     """
     about, troubles = _about(folder)
     if about is None:
@@ -102,30 +89,27 @@ def read_folder(folder: Path) -> tuple[Recording | None, list[str]]:
         maps = arrays["repeats"].mean(axis=1)
     _, rows, columns, sites = maps.shape
     extent = float(about.get("extent", 16.0))
-    try:
-        grid = Grid(
+    fields = {
+        "identifier": about["identifier"],
+        "maps": maps,
+        "images": tuple(pictures),
+        "grid": Grid(
             y=np.asarray(arrays.get("y", Grid.even(rows, extent).y), dtype=np.float64),
             x=np.asarray(arrays.get("x", Grid.even(columns, extent).x), dtype=np.float64),
             extent=extent,
-        )
-        return Recording(
-            identifier=about["identifier"],
-            maps=maps,
-            images=tuple(pictures),
-            grid=grid,
-            window=(about["window"][0], about["window"][1]),
-            subject=about.get("subject", "unknown"),
-            area=about.get("area", "unknown"),
-            sites=tuple(about.get("sites") or (f"site-{number:02d}" for number in range(sites))),
-            sha256=about.get("sha256") or sha256(folder / MAPS),
-            citation=about.get("citation", ""),
-            simulated=about.get("simulated", False),
-            repeats=repeats,
-            orientation=about.get("orientation", "as_stored"),
-            dropped=tuple(about.get("dropped", ())),
-        ), []
-    except ItMapsError as error:
-        return None, [str(error)]
+        ),
+        "window": (about["window"][0], about["window"][1]),
+        "subject": about.get("subject", "unknown"),
+        "area": about.get("area", "unknown"),
+        "sites": tuple(about.get("sites") or (f"site-{number:02d}" for number in range(sites))),
+        "sha256": about.get("sha256") or sha256(folder / MAPS),
+        "citation": about.get("citation", ""),
+        "simulated": about.get("simulated", False),
+        "repeats": repeats,
+        "orientation": about.get("orientation", "as_stored"),
+        "dropped": tuple(about.get("dropped", ())),
+    }
+    return fields, []
 
 
 def _about(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:

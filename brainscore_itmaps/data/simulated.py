@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.pictures import SET_BRAINIO_HOME, holds
-from brainscore_itmaps.data.recording import Grid, Recording, refuse_window
+from brainscore_itmaps.data.recording import Recording, refuse_window
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
 from brainscore_itmaps.settings import Settings

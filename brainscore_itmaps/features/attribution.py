@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from brainscore_itmaps.data.recording import Grid
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import interpolation
 from brainscore_itmaps.models.layout import spatial_maps

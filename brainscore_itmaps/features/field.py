@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.cache import array_content
-from brainscore_itmaps.data.recording import Grid
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.features.grid import to_grid
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.protocol import OURS, Protocol

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.pictures import read_picture
-from brainscore_itmaps.data.recording import Grid
 from brainscore_itmaps.features.grid import to_grid
 from brainscore_itmaps.features.record import record_batches
 from brainscore_itmaps.models.layout import Layout, spatial_maps

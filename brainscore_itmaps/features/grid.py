@@ -6,7 +6,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.data.grid import Grid
+from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ArrayError, UsageError
 
 

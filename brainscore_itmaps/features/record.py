@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.pictures import published_size, read_picture
-from brainscore_itmaps.data.recording import Grid, Recording
+from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, ModelError, UsageError, nearest
 from brainscore_itmaps.features.field import LayerFeatures, downsample_if_larger, joined
 from brainscore_itmaps.models.layout import spatial_maps

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.pictures import placed_pictures, read_picture
-from brainscore_itmaps.data.recording import Grid, Recording, pictures_identifier
+from brainscore_itmaps.data.recording import Recording, pictures_identifier
 from brainscore_itmaps.errors import DataError
 
 GREY = "gray"
