@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -305,11 +306,32 @@ def in_a_fork(function):
     """Whether a function returns True in a forked process."""
     child = os.fork()
     if child == 0:
+        signal.alarm(20)  # ends a child that waits forever
         try:
             os._exit(0 if function() else 1)
         finally:
             os._exit(2)
     return os.waitpid(child, 0)[1] == 0
+
+
+@contextmanager
+def another_thread_reading():
+    """Another thread holds the lock of the reader: a fork does not have that thread, which would release it."""
+    holds, ends = threading.Event(), threading.Event()
+
+    def hold():
+        with hdf5._using:
+            holds.set()
+            ends.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holds.wait()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()
 
 
 def test_a_forked_process_reads_for_itself(other):
@@ -325,7 +347,7 @@ def test_a_forked_process_reads_for_itself(other):
                 opened.read("maps")
             return True
 
-        with hdf5._using:  # as if another thread read meanwhile: no fork has that thread, which would release it
+        with another_thread_reading():
             assert in_a_fork(reads_its_own)
         assert in_a_fork(is_refused_its_parents)
         assert list(opened.read("maps")) == [0, 1, 2, 3]
