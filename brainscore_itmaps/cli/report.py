@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 
 
 def report(
-    results: Annotated[
-        list[str],
-        typer.Argument(metavar="RESULT", help="A name that `brainscore results list` prints, or a JSON file."),
-    ],
+    context: typer.Context,
+    result: Annotated[str, typer.Argument(help="A name that `brainscore results list` prints, or a JSON file.")],
     out: Annotated[Path | None, typer.Option(help="File to write; by default beside the result, as .html.")] = None,
     folder: Annotated[
         Path | None, typer.Option("--from", help="Folder of results; by default where they are written.")
@@ -29,12 +27,12 @@ def report(
     ] = None,
 ) -> None:
     """Write the page of a result: its numbers, its maps to browse, and figures, in a file that opens offline."""
-    if len(results) > 1:
+    if context.args:
         raise UsageError(
-            f"A report shows one result; {len(results)} are named.",
+            f"A report shows one result; {1 + len(context.args)} are named.",
             "To compare results, use `brainscore compare A B --out FOLDER`.",
         )
-    saved = named_result(results[0], folder)
+    saved = named_result(result, folder)
     file = (out or saved.with_suffix(".html")).expanduser()
     if file.suffix not in (".html", ".htm"):
         raise UsageError(f"{file} does not end in .html.", "The file is a page; name it so.")
