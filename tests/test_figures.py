@@ -10,10 +10,6 @@ from scipy.stats import pearsonr, spearmanr
 from shown import changed, narrow, pictures, scored
 
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.metrics.tradeoff import envelope
-from brainscore_itmaps.models.sets import named_set
-from brainscore_itmaps.reporting.comparisons import models_figure, tradeoff_figure
-from brainscore_itmaps.reporting.drawing import CYCLE
 from brainscore_itmaps.reporting.maps import comparison_figure, maps_figure, overlay_figure, sheet_figure
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure, window_profile_figure
 
@@ -109,12 +105,6 @@ def test_a_profile_over_windows_stands_at_their_middles_in_order():
         window_profile_figure([in_window((50, 90), 0.1)])
 
 
-def named(model, value, top1, **given):
-    return changed(
-        scored(), model=model, score=value, interval=(value - 0.05, value + 0.1), imagenet_top1=top1, **given
-    )
-
-
 @pytest.mark.parametrize("given", [{"measure": "alignment"}, {"measure": "attribution"}, {"protocol": "published"}])
 def test_a_ceiling_of_something_else_is_not_drawn_with_correlations_of_sites(given):
     for draw in (layer_profile_figure, site_histogram_figure):
@@ -135,68 +125,6 @@ def test_a_picture_lies_where_it_was_shown_though_positions_do_not_span_it():
     assert figure.axes[0].get_xlim() == (-10, 10)
 
 
-def test_scores_above_the_ceiling_and_arrays_below_zero_are_drawn():
-    array = scored().arrays[0]
-    arrays = (changed(array, score=-0.4), changed(array, score=2.8))
-    axis = models_figure([named("a", 1.2, None, arrays=arrays), named("b", 0.5, None, arrays=arrays)]).axes[0]
-    low, high = axis.get_xlim()
-    assert low < -0.4
-    assert high > 2.8
-
-
-def test_layers_of_one_network_are_told_apart():
-    axis = models_figure([named("a", 0.3, None, layer="x"), named("a", 0.2, None, layer="y")]).axes[0]
-    assert [label.get_text() for label in axis.get_yticklabels()] == [
-        f"a ({scored().weights}), {layer}" for layer in ("y", "x")
-    ]
-
-
-def test_networks_are_ranked_with_their_intervals_and_the_ceiling():
-    figure = models_figure([named("a", 0.3, None), named("b", 0.6, 70.0), named("harmonized_vgg16", 0.5, 69.3)])
-    axis = figure.axes[0]
-    assert [label.get_text().split(" ")[0] for label in axis.get_yticklabels()] == ["a", "harmonized_vgg16", "b"]
-    bars = [line for line in axis.get_lines() if len(line.get_xdata()) == 2 and line.get_xdata()[0] != 1]
-    np.testing.assert_allclose([bar.get_xdata() for bar in bars], [[0.25, 0.4], [0.45, 0.6], [0.55, 0.7]])
-    assert [bar.get_color() for bar in bars] == [CYCLE[0], CYCLE[1], CYCLE[0]]
-    assert any(set(line.get_xdata()) == {1} for line in axis.get_lines())
-
-
-def test_arrows_lead_from_baselines_to_harmonized_networks_below_the_edge_of_the_rest():
-    names = named_set("harmonized_twins")
-    results = [named(name, 0.3 + 0.02 * place, 60.0 + 2 * place) for place, name in enumerate(names)]
-    figure = tradeoff_figure([*results, named("unknown", 0.9, None)])
-    axis = figure.axes[0]
-    arrows = [text for text in axis.texts if text.arrow_patch is not None]
-    assert [(arrow.xyann, arrow.xy) for arrow in arrows] == [
-        ((twin.imagenet_top1, twin.score), (own.imagenet_top1, own.score))
-        for own, twin in zip(results[::2], results[1::2], strict=True)
-    ]
-    edge = next(line for line in axis.get_lines() if line.get_label() == "90 % lie below")
-    accuracy = np.array([result.imagenet_top1 for result in results[1::2]])
-    fitted = envelope(accuracy, np.array([r.score for r in results[1::2]]), np.random.default_rng(0), resamples=2)
-    middle = edge.get_xdata()[40]
-    expected = fitted.coefficients @ [1, middle, middle**2]
-    assert edge.get_ydata()[40] == pytest.approx(expected)
-    assert "1 without accuracy left out" in words(figure)
-    labels = {text.get_text() for text in axis.get_legend().get_texts()}
-    assert labels == {"harmonized", "CNN", "transformer", "hybrid", "90 % lie below"}
-
-
-def test_what_was_not_measured_alike_is_not_compared():
-    for draw in (models_figure, tradeoff_figure):
-        with pytest.raises(UsageError, match="not measured alike"):
-            draw([named("a", 0.3, 70.0), named("b", 0.4, 71.0, benchmark="it_maps")])
-        with pytest.raises(UsageError, match=r"window.*\(110-180\)"):
-            draw([named("a", 0.3, 70.0), named("b", 0.4, 71.0, label="110-180")])
-        recorded = (replace(scored().arrays[0], simulated=False),)
-        with pytest.raises(UsageError, match="not measured alike"):
-            draw([named("a", 0.3, 70.0), named("b", 0.4, 71.0, arrays=recorded)])
-        with pytest.raises(UsageError, match="nothing to compare"):
-            draw([])
-    with pytest.raises(UsageError, match="None of these results has an ImageNet accuracy"):
-        tradeoff_figure([named("a", 0.3, None)])
-
-
 FIGURES = {
     "maps": lambda: maps_figure(scored(), pictures()),
     "overlay": lambda: overlay_figure(scored().arrays[0], pictures()[0], 0),
@@ -205,10 +133,6 @@ FIGURES = {
     "layers": lambda: layer_profile_figure(scored()),
     "sites": lambda: site_histogram_figure(scored()),
     "windows": lambda: window_profile_figure([in_window((50, 90), 0.1), in_window((130, 170), 0.5)]),
-    "models": lambda: models_figure([named("a", 0.3, None), named("harmonized_vgg16", 0.5, 69.3)]),
-    "tradeoff": lambda: tradeoff_figure(
-        [named(name, 0.3 + 0.02 * place, 60.0 + 2 * place) for place, name in enumerate(named_set("harmonized_twins"))]
-    ),
 }
 
 

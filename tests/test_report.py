@@ -17,12 +17,11 @@ from answers import assert_refused, succeeded
 from PIL import Image
 from shown import changed, pictures, scored, two_arrays
 
-from brainscore_itmaps import score
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.cli.report import write_report
-from brainscore_itmaps.errors import DataError, UsageError
+from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.models.request import ModelRequest, Weights
-from brainscore_itmaps.reporting.report import command_of, comparison, report
+from brainscore_itmaps.reporting.report import command_of, report
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -61,8 +60,8 @@ def floats(told_array, name):
     return np.frombuffer(base64.b64decode(told_array[name]), "<f4").reshape(shape)
 
 
-@pytest.mark.parametrize("text", [default_page(), comparison([scored()])], ids=["result", "comparison"])
-def test_nothing_is_asked_for_when_it_is_opened(text):
+def test_nothing_is_asked_for_when_it_is_opened():
+    text = default_page()
     found = Addresses(text)
     assert found.asked
     assert {urlparse(address).scheme for address in found.asked + found.links} == {"data"}
@@ -146,11 +145,11 @@ def test_three_arrays_of_two_monkeys_with_their_photographs_stay_under_six_megab
 def test_names_that_are_html_are_only_names():
     result = changed(scored(), model=HOSTILE, weights=Weights("file", path=HOSTILE), notes=(HOSTILE,))
     array = replace(result.arrays[0], recording=HOSTILE, images=(HOSTILE, *result.arrays[0].images[1:]))
-    for text in (page(replace(result, arrays=(array,))), comparison([replace(result, arrays=(array,))])):
-        assert HOSTILE not in text
-        assert text.count("<script") <= 2
+    text = page(replace(result, arrays=(array,)))
+    assert HOSTILE not in text
+    assert text.count("<script") == 2
     assert HOSTILE not in result._repr_html_()
-    assert told(page(replace(result, arrays=(array,))))["arrays"][0]["images"][0] == HOSTILE
+    assert told(text)["arrays"][0]["images"][0] == HOSTILE
 
 
 def test_pictures_that_are_not_at_hand_are_left_out():
@@ -178,7 +177,7 @@ def test_a_result_that_was_changed_by_hand_is_refused(tmp_path, damage):
 def test_a_page_fetches_nothing(tmp_path, own_home, monkeypatch):
     """Of a benchmark whose archive is not here, the maps alone are shown."""
     monkeypatch.setattr("brainscore_itmaps.data.sources.fetch", lambda **given: pytest.fail("fetched"))
-    file = write_report([replace(scored(), benchmark="it_maps")], tmp_path / "page.html")
+    file = write_report(replace(scored(), benchmark="it_maps"), tmp_path / "page.html")
     assert told(file.read_text())["pictures"] == []
 
 
@@ -188,14 +187,6 @@ def test_a_constant_map_is_undefined_in_the_page():
     r[2, 3] = np.nan
     inside = told(page(replace(scored(), arrays=(replace(array, site_r=r),))))
     assert inside["arrays"][0]["r"][2][3] is None
-
-
-def test_a_comparison_ranks_networks_and_refuses_what_was_not_measured_alike():
-    first, second = (changed(scored(), model=name, score=value) for name, value in (("worse", 0.1), ("better", 0.3)))
-    text = comparison([first, second])
-    assert text.index("better") < text.index("worse")
-    with pytest.raises(UsageError, match="not measured alike"):
-        comparison([first, replace(second, benchmark="it_maps")])
 
 
 @pytest.mark.parametrize(
@@ -248,10 +239,6 @@ def test_the_command_writes_pages(tmp_path, own_home):
     (saved,) = tmp_path.glob("*.json")
     succeeded("report", saved, "--out", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text() == file.read_text()
-    other = score("timm:test_vit", weights="random").save(tmp_path)[0]
-    succeeded("report", saved.stem, other.stem, "--from", tmp_path)
-    assert "2 networks on it_maps_simulated" in (tmp_path / "comparison.html").read_text()
-    assert Result.load(saved).model in (tmp_path / "comparison.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -259,7 +246,7 @@ def test_the_command_writes_pages(tmp_path, own_home):
     [
         (["nothing"], 2, "There is no result 'nothing'"),
         (["{saved}", "--out", "page.txt"], 2, "does not end in .html"),
-        (["{saved}", "{saved}", "--maps", "folder"], 2, "shows no pictures"),
+        (["A", "B", "--out", "page.html"], 2, "use `brainscore compare A B --out FOLDER`"),
         (["{saved}", "--maps", "folder"], 3, "no recording.json in folder"),
         (["none.json"], 2, "There is no file none.json"),
         (["{damaged}"], 3, "cannot be read as a result"),

@@ -6,7 +6,7 @@ import timm
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.models import sets
 from brainscore_itmaps.models.baselines import BASELINES
-from brainscore_itmaps.models.groups import group_of
+from brainscore_itmaps.models.groups import group_of, group_of_network
 from brainscore_itmaps.models.sets import SETS, baseline_of, named_set
 from brainscore_itmaps.models.zoo import ZOO
 
@@ -64,3 +64,8 @@ def test_an_unknown_set_is_answered_with_the_nearest():
 )
 def test_groups_are_read_off_the_name(name, group):
     assert group_of(name) == group
+
+
+def test_groups_of_scored_models():
+    names = ("harmonized_vgg16", "vgg16_timm_baseline", "timm:vit_base_patch16_224.augreg_in1k", "timm:nothing", "mine")
+    assert [group_of_network(name) for name in names] == ["harmonized", "CNN", "transformer", "other", "other"]

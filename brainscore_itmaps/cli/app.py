@@ -62,7 +62,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(score)
-app.command()(report)
+app.command(context_settings={"allow_extra_args": True})(report)  # which it refuses in its own words
 app.command()(reproduce)
 app.command()(sweep)
 app.command()(compare)

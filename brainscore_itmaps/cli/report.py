@@ -1,6 +1,5 @@
-"""`brainscore report`: results as one HTML file."""
+"""`brainscore report`: a result as one HTML file."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +15,9 @@ if TYPE_CHECKING:
 
 
 def report(
-    results: Annotated[
-        list[str], typer.Argument(metavar="RESULT...", help="Names of `brainscore results list`, or their JSON files.")
-    ],
-    out: Annotated[
-        Path | None, typer.Option(help="File to write; by default beside the first result, as .html.")
-    ] = None,
+    context: typer.Context,
+    result: Annotated[str, typer.Argument(help="A name that `brainscore results list` prints, or a JSON file.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; by default beside the result, as .html.")] = None,
     folder: Annotated[
         Path | None, typer.Option("--from", help="Folder of results; by default where they are written.")
     ] = None,
@@ -30,36 +26,33 @@ def report(
         typer.Option("--maps", help="Folder of the recording of your own that was scored, for its pictures."),
     ] = None,
 ) -> None:
-    """Write a page that opens without a network: of one result with its maps to browse, of several a comparison."""
-    files = list(dict.fromkeys(named_result(name, folder) for name in results))
-    file = (out or files[0].with_suffix(".html")).expanduser()
-    if out is None and len(files) > 1:
-        file = files[0].with_name("comparison.html")
+    """Write the page of a result: its numbers, its maps to browse, and figures, in a file that opens offline."""
+    if context.args:
+        raise UsageError(
+            f"A report shows one result; {1 + len(context.args)} are named.",
+            "To compare results, use `brainscore compare A B --out FOLDER`.",
+        )
+    saved = named_result(result, folder)
+    file = (out or saved.with_suffix(".html")).expanduser()
     if file.suffix not in (".html", ".htm"):
         raise UsageError(f"{file} does not end in .html.", "The file is a page; name it so.")
-    if maps is not None and len(results) > 1:
-        raise UsageError("A comparison shows no pictures.", "Leave out --maps.")
     refuse_unwritable(file)
     with progress_bar() as progress:
         progress("drawing", 0, 1)
         from brainscore_itmaps.benchmark.result import Result
 
-        loaded = [Result.load(each) for each in files]
-        write_report(loaded, file, str(maps.expanduser()) if maps is not None else None, asked=maps is not None)
+        own = None if maps is None else str(maps.expanduser())
+        write_report(Result.load(saved), file, own, asked=maps is not None)
     say(f"written    {file} ({shown_size(file.stat().st_size)})")
 
 
-def write_report(results: "Sequence[Result]", file: Path, benchmark: str | None = None, asked: bool = False) -> Path:
-    """Write the page of a result, or the comparison of several; ``asked``: refuse a recording that is another one."""
-    if without := [result.benchmark for result in results if not result.arrays]:
-        raise UsageError(f"{without[0]} has no maps to draw.", "`brainscore results show` prints its numbers.")
-    from brainscore_itmaps.reporting.report import comparison
+def write_report(result: "Result", file: Path, benchmark: str | None = None, asked: bool = False) -> Path:
+    """Write the page of a result; ``asked``: refuse a recording other than the one that was scored."""
+    if not result.arrays:
+        raise UsageError(f"{result.benchmark} has no maps to draw.", "`brainscore results show` prints its numbers.")
     from brainscore_itmaps.reporting.report import report as page_of
 
-    if len(results) > 1:
-        page = comparison(results)
-    else:
-        page = page_of(results[0], _pictures(results[0], benchmark or results[0].benchmark, asked))
+    page = page_of(result, _pictures(result, benchmark or result.benchmark, asked))
     with replacing(file) as beside:
         beside.write_text(page, encoding="utf-8")
     return file

@@ -131,7 +131,7 @@ def score(
         if figure is not None:
             files.append(draw(result, benchmark, figure))
         if report:
-            files.append(write_report([result], files[0].with_suffix(".html"), benchmark))
+            files.append(write_report(result, files[0].with_suffix(".html"), benchmark))
     finally:  # a full disk costs the files, not the number
         if quiet:
             say(str(result.score))

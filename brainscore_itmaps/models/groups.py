@@ -2,9 +2,12 @@
 
 import re
 
-from brainscore_itmaps.models.names import timm_families
+from brainscore_itmaps.models.names import timm_architectures, timm_families
+from brainscore_itmaps.models.zoo import ZOO
 
-GROUPS = ("harmonized", "CNN", "transformer", "hybrid", "self-supervised", "robust", "extra data")
+OTHER = "other"
+GROUPS = ("CNN", "harmonized", "transformer", "hybrid", "self-supervised", "robust", "extra data", OTHER)
+"""In the order of legends; a group's colour and mark follow from its place."""
 
 # files of timm; every other one holds convolutional networks, or such without attention
 TRANSFORMERS = re.compile(
@@ -21,6 +24,15 @@ UNLABELLED = re.compile(r"mae|fcmae|dino\w*|mim|ijepa|seer|lvd\d+m|sat\d+m|eupe"
 MORE_DATA = re.compile(
     r"in(w?2[12]|12)k|ig1b|yfcc\w+|jft|laion\w*|ssld|swag|6m|m3[08]m|\w*datacomp\w*|dfn\w+|webli|openai"
 )
+
+
+def group_of_network(model: str) -> str:
+    """Return the group of a scored model by its name: "other" when neither the zoo nor timm has the name."""
+    if model in ZOO:
+        return ZOO[model].group
+    name = model.removeprefix("timm:")
+    known = model.startswith("timm:") and name.split(".")[0] in timm_architectures()
+    return group_of(name) if known else OTHER
 
 
 def group_of(timm_name: str) -> str:

@@ -1,6 +1,5 @@
 """How all figures draw: sizes, colours, and maps in degrees over pictures."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -145,28 +144,9 @@ def name_of(result: Result) -> str:
     return f"{result.model} ({result.weights})" if result.weights.kind == "random" else result.model
 
 
-def names_of(results: Sequence[Result]) -> list[str]:
-    """Networks, and the layers that were read of those that are there more than once."""
-    names = [name_of(result) for result in results]
-    layers = [result.layer for result in results]
-    return [f"{name}, {layer}" if names.count(name) > 1 else name for name, layer in zip(names, layers, strict=True)]
-
-
 def bounded_by_sites(result: Result) -> bool:
     """Are the ceilings of single sites those of their correlations? Only then are both drawn together."""
     return result.measure == "predictivity" and protocol_named(result.protocol).ceiling == "matched"
-
-
-def any_simulated(results: Sequence[Result]) -> str:
-    """What a figure of several results says below itself of simulated recordings."""
-    return SIMULATED if any(result.simulated for result in results) else ""
-
-
-def error_bars(scored: Sequence[Result | ArrayResult]) -> NDArray[np.float64]:
-    """Lengths below and above the scores, shape (2, result), of their intervals."""
-    scores, ends = np.array([told.score for told in scored]), np.array([told.interval for told in scored]).T
-    bars: NDArray[np.float64] = np.maximum([scores - ends[0], ends[1] - scores], 0)
-    return bars
 
 
 def _half(array: ArrayResult) -> float:

@@ -14,9 +14,8 @@ from brainscore_itmaps.reporting.drawing import (
     CEILING,
     COLUMN,
     CYCLE,
-    any_simulated,
+    SIMULATED,
     bounded_by_sites,
-    error_bars,
     kind_of,
     name_of,
     style,
@@ -139,10 +138,17 @@ def window_profile_figure(results: Sequence[Result]) -> Figure:
             middles = [sum(array.window) / 2 for array in arrays]
             halves = [(array.window[1] - array.window[0]) / 2 for array in arrays]
             scores = [array.score for array in arrays]
-            axis.errorbar(middles, scores, error_bars(arrays), halves, marker="o", markersize=4, label=name)
+            axis.errorbar(middles, scores, _error_bars(arrays), halves, marker="o", markersize=4, label=name)
         axis.axhline(0, color="black", linewidth=0.5)
         axis.set(xlabel="ms after stimulus onset", ylabel="score", title=name_of(results[0]))
         axis.legend()
-        if note := any_simulated(results):
-            figure.suptitle(note, fontsize=8)
+        if any(result.simulated for result in results):
+            figure.suptitle(SIMULATED, fontsize=8)
     return figure
+
+
+def _error_bars(arrays: Sequence[ArrayResult]) -> NDArray[np.float64]:
+    """Return the lengths of the intervals below and above the scores, shape (2, array)."""
+    scores, ends = np.array([array.score for array in arrays]), np.array([array.interval for array in arrays]).T
+    bars: NDArray[np.float64] = np.maximum([scores - ends[0], ends[1] - scores], 0)
+    return bars

@@ -1,4 +1,4 @@
-"""A result, or several, as one HTML file that needs nothing else."""
+"""Write a result as one HTML file that needs no other file."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -14,10 +14,8 @@ from markupsafe import Markup
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.result import EXPLAINED, ArrayResult, Result
 from brainscore_itmaps.models.names import WEIGHT_SUFFIXES
-from brainscore_itmaps.models.sets import baseline_of
 from brainscore_itmaps.protocol import OURS
-from brainscore_itmaps.reporting.comparisons import group_of_result, models_figure, refuse_mixed, tradeoff_figure
-from brainscore_itmaps.reporting.drawing import any_simulated, bounded_by_sites, name_of, names_of
+from brainscore_itmaps.reporting.drawing import bounded_by_sites, name_of
 from brainscore_itmaps.reporting.embedded import Drawn, Pictures, drawn, maps_data
 from brainscore_itmaps.reporting.maps import UNITS, sheet_figure
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure
@@ -61,38 +59,9 @@ def report(result: Result, pictures: Sequence[Pictures]) -> str:
         units=UNITS,
         command=command_of(result),
         run=list(_run(result)),
-        citations=_citations([result]),
+        citations=list(dict.fromkeys(array.citation for array in result.arrays)),
         data=maps_data(result.arrays, pictures, UNITS),
         js=Markup(text_of("report.js")),
-    )
-
-
-def comparison(results: Sequence[Result]) -> str:
-    """Several results on one benchmark as a page, the best one first.
-
-    Parameters
-    ----------
-    results : sequence of Result
-
-    Raises
-    ------
-    UsageError
-        When they are not of one benchmark in one version.
-    """
-    refuse_mixed(results)
-    ranked = sorted(results, key=lambda result: -result.score)
-    return filled(
-        "comparison.html",
-        title=f"{len(ranked)} networks on {ranked[0].benchmark}",
-        simulated=bool(any_simulated(ranked)),
-        formula=f"Score: {ranked[0].formula}.",
-        table=_table_of_networks(ranked),
-        figures=_comparing(ranked),
-        runs=[
-            {"name": name, "command": command_of(told), "run": list(_run(told))}
-            for name, told in zip(names_of(ranked), ranked, strict=True)
-        ],
-        citations=_citations(ranked),
     )
 
 
@@ -158,31 +127,6 @@ def _rows_of_maps(array: ArrayResult) -> Iterator[tuple[Any, ...]]:
         yield array.images[image], *position, f"{neural[place]:.6g}", f"{predicted[place]:.6g}"
 
 
-def _comparing(results: Sequence[Result]) -> list[Drawn]:
-    header = ("network", "layer", "group", "imagenet_top1", "score", "low", "high", "raw", "ceiling", "alignment")
-    rows = [
-        (
-            name_of(told),
-            told.layer,
-            group_of_result(told),
-            told.imagenet_top1,
-            told.score,
-            *told.interval,
-            told.raw,
-            told.ceiling,
-            told.alignment,
-        )
-        for told in results
-    ]
-    shown = [drawn(models_figure(results), "Scores with their intervals", "networks.csv", [header, *rows])]
-    if sum(told.imagenet_top1 is not None for told in results) > 1:
-        text = "Score against ImageNet accuracy"
-        if any(baseline_of(told.model) for told in results):
-            text += "; arrows lead from baselines to their harmonized twins, where both are here"
-        shown.append(drawn(tradeoff_figure(results), text, "accuracy.csv", [header, *rows]))
-    return shown
-
-
 def _table_of_arrays(result: Result) -> dict[str, Any]:
     shown: list[ArrayResult | Result] = list(result.arrays)
     names = [array.recording for array in result.arrays]
@@ -199,24 +143,6 @@ def _table_of_arrays(result: Result) -> dict[str, Any]:
                 *(f"{value:.3f}" for value in (told.explained, told.alignment)),
             )
             for name, told in zip(names, shown, strict=True)
-        ],
-    }
-
-
-def _table_of_networks(results: Sequence[Result]) -> dict[str, Any]:
-    return {
-        "header": ("network", "group", "top-1", "layer", "raw", "ceiling", "score", "95 % interval", "alignment"),
-        "rows": [
-            (
-                name_of(told),
-                group_of_result(told),
-                "" if told.imagenet_top1 is None else f"{told.imagenet_top1:.1f}",
-                told.layer,
-                *(f"{value:.3f}" for value in (told.raw, told.ceiling, told.score)),
-                _between(told.interval),
-                f"{told.alignment:.3f}",
-            )
-            for told in results
         ],
     }
 
@@ -269,7 +195,3 @@ def _run(result: Result) -> Iterator[tuple[str, str]]:
     yield "device", result.device
     yield "versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())
     yield "written", result.written
-
-
-def _citations(results: Sequence[Result]) -> list[str]:
-    return list(dict.fromkeys(array.citation for told in results for array in told.arrays))

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brainscore_itmaps.metrics.tradeoff import ChangePoint, Envelope
-from brainscore_itmaps.reporting.comparisons import MARKS, ORDER
+from brainscore_itmaps.models.groups import GROUPS
 from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, SIMULATED, style
 
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
 FEW = 8
 """Up to so many networks each is drawn, or named, by itself."""
 REPORTED = 0.05
@@ -175,7 +176,7 @@ def _panels(rows: pd.DataFrame, width: float, height: float) -> tuple[Figure, li
 
 def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str) -> None:
     few = len(rows) <= FEW
-    for number, group in enumerate(ORDER):
+    for number, group in enumerate(GROUPS):
         own = rows[rows["group"] == group]
         if own.empty:
             continue

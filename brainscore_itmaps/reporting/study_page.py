@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from brainscore_itmaps.models.groups import GROUPS
 from brainscore_itmaps.protocol import PUBLISHED
-from brainscore_itmaps.reporting.comparisons import ORDER
 from brainscore_itmaps.reporting.drawing import CYCLE
 from brainscore_itmaps.reporting.report import filled, text_of
 from brainscore_itmaps.reporting.study_figures import Lines
@@ -126,7 +126,7 @@ def _panels(
             "x_ticks": [(round(x(tick), 1), f"{tick:g}") for tick in _ticks(known["imagenet_top1"])],
             "y_ticks": [(round(y(tick), 1), f"{tick:g}") for tick in _ticks(known["score"])],
             "edge": _path(lines.get(place), x, y),
-            "groups": [(group, _colour(group)) for group in ORDER if (known["group"] == group).any()],
+            "groups": [(group, _colour(group)) for group in GROUPS if (known["group"] == group).any()],
             "points": [
                 {
                     "row": number,
@@ -178,7 +178,7 @@ def _shown(value: Any) -> str:
 
 
 def _colour(group: str) -> str:
-    return CYCLE[ORDER.index(group) % len(CYCLE)]
+    return CYCLE[GROUPS.index(group) % len(CYCLE)]
 
 
 def _scale(values: "pd.Series[float]", start: float, stop: float) -> Any:

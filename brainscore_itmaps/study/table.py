@@ -15,8 +15,8 @@ from brainscore_itmaps.benchmark.human import CITATION as CITE_HUMAN
 from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Result
 from brainscore_itmaps.errors import DataError, UsageError, one_line
 from brainscore_itmaps.models.accuracy import timm_top1
+from brainscore_itmaps.models.groups import group_of_network
 from brainscore_itmaps.models.zoo import ZOO
-from brainscore_itmaps.reporting.comparisons import group_of_network
 
 COLUMNS = (
     "network",
