@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.files import locked, replacing
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.settings import SET_HOME, Settings
 
 SCHEME = 2
 """Raised whenever the same key would name other numbers."""
 THAT_MATTER = ("brainscore_itmaps", "numpy", "opencv-python", "pillow", "scipy", "timm", "torch", "torchvision")
 NAMES = "names of the arrays"
-SET_HOME = "Set ITMAPS_HOME to a folder that you may write to."
 
 Entry = dict[str, NDArray[Any]]
 Name = TypeVar("Name", bound=Hashable)

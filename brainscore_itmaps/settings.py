@@ -12,6 +12,9 @@ import platformdirs
 
 from brainscore_itmaps.errors import InstallationError
 
+SET_HOME = "Set ITMAPS_HOME to a folder that you may write to."
+"""What to do when the home folder cannot be written."""
+
 _overrides: ContextVar[dict[str, Any]] = ContextVar("settings that differ from the environment")
 
 

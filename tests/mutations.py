@@ -57,6 +57,18 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/test_downloads.py::test_a_file_without_end_is_stopped",
     ),
     (
+        "brainscore_itmaps/pinned.py",
+        "if other is not None and sha256 != other.lower():",
+        "if False:",
+        "tests/test_sources.py::test_another_archive_upstream_is_refused_and_the_old_one_stays",
+    ),
+    (
+        "brainscore_itmaps/pinned.py",
+        "(now.st_mtime_ns == changed or hash_of(file) == sha256)",
+        "True",
+        "tests/test_sources.py::test_an_archive_that_changed_is_fetched_again_or_refused_offline",
+    ),
+    (
         "brainscore_itmaps/data/recording.py",
         "if broken.any():",
         "if False:",

@@ -11,6 +11,7 @@ from local_server import send, server
 from published import GOLDEN, golden
 from shards import jpeg, write_example, write_records, write_shard
 
+from brainscore_itmaps import pinned
 from brainscore_itmaps.data import clickme_shards
 from brainscore_itmaps.data.clickme import as_heatmap, as_image, blurred, read_clickme, resized
 from brainscore_itmaps.data.clickme_shards import clickme_files, fetch_clickme, shard_names
@@ -153,7 +154,7 @@ def test_a_damaged_or_another_shard_is_not_taken(served):
     folder, address, _ = served
     whole = (folder / "val-1.tfrecords").read_bytes()
     (folder / "val-1.tfrecords").write_bytes(whole[:-7])
-    with pytest.raises(DataError, match=r"/val/val-1\.tfrecords is not taken: it is .* damaged: record 1 at byte"):
+    with pytest.raises(DataError, match=r"/val/val-1\.tfrecords is not accepted: it is .* damaged: record 1 at byte"):
         fetch_clickme("val", url=address)
     (folder / "val-1.tfrecords").write_bytes(whole)
     held = fetch_clickme("val", url=address)
@@ -161,15 +162,15 @@ def test_a_damaged_or_another_shard_is_not_taken(served):
     write_shard(folder / "val-1.tfrecords", 2, seed=99)
     with pytest.raises(DataError, match="gave another file"):
         fetch_clickme("val", url=address)
-    with pytest.raises(DataError, match="not the shard that was recorded"):
+    with pytest.raises(DataError, match=r"not accepted: it is not the expected file: .* the recorded sha256 is"):
         fetch_clickme("val", folder=folder)
     (folder / "val-1.tfrecords").write_bytes(whole)
     assert fetch_clickme("val", folder=folder).files == held.files
     write_shard(held.files[0], 2, seed=98)  # in order, and another one
     for ask in (lambda: fetch_clickme("val", folder=folder), lambda: clickme_files("val")):
-        with pytest.raises(DataError, match=r"val-0\.tfrecords is not the shard that was recorded.*Delete it"):
+        with pytest.raises(DataError, match=r"val-0\.tfrecords is not the expected file.*Delete it"):
             ask()
-    assert not list(held.folder.glob("*.unchecked"))
+    assert not list(held.folder.glob(".candidate-*"))
 
 
 def test_a_full_disk_leaves_the_shards_that_are_here(tmp_path, monkeypatch, own_home):
@@ -200,7 +201,7 @@ def test_a_shard_whose_time_alone_changed_is_the_same(tmp_path, monkeypatch, own
     assert clickme_files("val") == held.files
     fetch_clickme("val", offline=True)
     assert json.loads(held.lock.read_text())["shards"]["val-0.tfrecords"]["changed"] == 10**9
-    monkeypatch.setattr(clickme_shards, "sha256", lambda file: pytest.fail("hashed again"))
+    monkeypatch.setattr(pinned, "hash_of", lambda file: pytest.fail("hashed again"))
     assert clickme_files("val") == held.files
 
 
@@ -211,12 +212,12 @@ def test_offline_says_what_is_missing_and_a_folder_can_be_given(tmp_path, monkey
         fetch_clickme("val", offline=True)
     for number in (0, 1):
         write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
-    with pytest.raises(DataError, match=r"2 shards were taken .* 2 of 4 are still missing: val-2\.tfrecords to val-3"):
+    with pytest.raises(DataError, match=r"2 shards were copied .* 2 of 4 are still missing: val-2\.tfrecords to val-3"):
         fetch_clickme("val", folder=tmp_path / "usb", offline=True)
     with pytest.raises(DataError, match="has none of the missing shards: val-2"):
         fetch_clickme("val", folder=tmp_path / "usb")
     write_shard(home / "val-3.tfrecords", 1, seed=3)  # put in its place by hand
-    with pytest.raises(DataError, match=r"1 of 4 .*: val-2\.tfrecords\. Bring them from https://storage"):
+    with pytest.raises(DataError, match=r"1 of 4 .*: val-2\.tfrecords\. Download them from https://storage"):
         fetch_clickme("val", offline=True)
     write_shard(home / "val-2.tfrecords", 1, seed=2)
     assert fetch_clickme("val", offline=True).records == 4

@@ -237,7 +237,7 @@ def test_fetched_once_converted_once_and_held_to_the_first(tmp_path, monkeypatch
     assert network.top1 is None  # the file did not come from its authors' address
     assert json.loads((folder_of(spec) / RECORD).read_text())["file_sha256"] == kept.file_sha256
     other = write_keras(tmp_path / "other.h5", layout("levit_small"), seed=2)
-    with pytest.raises(ModelError, match="another file"):
+    with pytest.raises(ModelError, match=r"other\.h5 is not the expected file: .*, the sha256 in .*model\.json is"):
         fetch_weights(spec, file=other)
     assert kept_weights(spec) == kept
 
@@ -249,14 +249,14 @@ def test_converted_weights_that_were_changed_are_refused(tmp_path, monkeypatch, 
     converted = bytearray((folder_of(spec) / CONVERTED).read_bytes())
     converted[-1] ^= 1
     (folder_of(spec) / CONVERTED).write_bytes(converted)
-    with pytest.raises(ModelError, match="not the file that was recorded"):
+    with pytest.raises(ModelError, match=r"model\.safetensors is not the expected file: .*, the recorded sha256 is"):
         load_model("harmonized_levit_128")
 
 
 def test_offline_says_what_to_bring(tmp_path, monkeypatch):
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path))
     monkeypatch.setenv("ITMAPS_OFFLINE", "1")
-    with pytest.raises(ModelError, match=r"Bring https://.*levit_small_harmonized\.h5 .*levit_128 --from FILE"):
+    with pytest.raises(ModelError, match=r"Download https://.*levit_small_harmonized\.h5 .*levit_128 --from FILE"):
         load_model("harmonized_levit_128")
     assert not list(tmp_path.rglob("model.*"))
 

@@ -5,10 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME
-from brainscore_itmaps.data.sources import ARCHIVE, SET_HOME
+from brainscore_itmaps.data.sources import ARCHIVE
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.files import locked
-from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.settings import SET_HOME, Settings
 
 Kept = list[tuple[Path, int]]
 

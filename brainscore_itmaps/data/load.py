@@ -20,7 +20,7 @@ from brainscore_itmaps.errors import DataError, InstallationError, UsageError, n
 from brainscore_itmaps.files import locked, replacing
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
-from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.settings import SET_HOME, Settings
 
 RECORDINGS = (SIMULATED, *ARRAYS)
 PUBLISHED_ORIENTATION = "flip_both"
@@ -107,7 +107,7 @@ def load_recording(
     kept = home / "prepared" / f"{name}-{key}"
     if (recording := _kept(kept)) is not None:
         return recording
-    with locked(home, sources.SET_HOME, progress):
+    with locked(home, SET_HOME, progress):
         if (recording := _kept(kept)) is not None:  # while we waited, another process read it
             return recording
         for left_behind in [kept, *home.glob(".pictures-*"), *home.glob("prepared/.*")]:  # by a run that was killed
@@ -123,9 +123,9 @@ def load_recording(
                 else:
                     folder = sources.files_of(found, array, progress)
                     recording = read_array(folder, array, chosen, orientation, protocol, found.sha256, Path(pictures))
-                recording.save(kept, sources.SET_HOME)
+                recording.save(kept, SET_HOME)
         except OSError as error:
-            raise InstallationError(f"Cannot write in {home}: {error.strerror or error}.", sources.SET_HOME) from error
+            raise InstallationError(f"Cannot write in {home}: {error.strerror or error}.", SET_HOME) from error
         placed = _kept(kept)
     assert placed is not None
     return placed
@@ -167,9 +167,9 @@ def choose_orientation(recording: Recording, orientation: str) -> Path:
         When it cannot be written.
     """
     orientations.refuse_orientation(orientation)
-    with locked(Settings.from_environment().recordings, sources.SET_HOME):
+    with locked(Settings.from_environment().recordings, SET_HOME):
         choices = _choices() | {f"{recording.sha256} {recording.subject}": orientation}
-        with replacing(_choices_file(), sources.SET_HOME) as beside:
+        with replacing(_choices_file(), SET_HOME) as beside:
             beside.write_text(json.dumps(choices, indent=1) + "\n", encoding="utf-8")
     return _choices_file()
 

@@ -1,7 +1,6 @@
-"""Where the files of Arcaro 2020 come from: the published archive, held to what it was first, a copy, or a folder."""
+"""Find the files of Arcaro 2020: in the published archive, which is downloaded once, in a copy, or in a folder."""
 
 import hashlib
-import json
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -12,22 +11,22 @@ from brainscore_itmaps.archives import is_intact, unpack
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, MARKER, NAME, Array, picture_files, refuse_shape
 from brainscore_itmaps.data.matfiles import shapes
 from brainscore_itmaps.data.pictures import read_picture
-from brainscore_itmaps.downloads import download
-from brainscore_itmaps.errors import DataError, InstallationError, one_line
-from brainscore_itmaps.files import locked, write_json
+from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import sha256 as hash_of
+from brainscore_itmaps.files import write_json
+from brainscore_itmaps.pinned import candidate_file, check_sha256, fetch_once, is_unchanged, read_record
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.settings import SET_HOME, Settings
 
 URL = "https://storage.googleapis.com/serrelab-public/neural_recordings/Arcaro2020.zip"
 ARCHIVE = f"{NAME}.zip"
 LOCK = f"{NAME}.lock.json"
-SET_HOME = "Set ITMAPS_HOME to a folder that you may write to."
+FETCH_FROM = "brainscore data fetch --from FILE"
 
 
 @dataclass(frozen=True)
-class Held:
-    """What the archive was when it was first found to be in order; every later use is held to it.
+class ArchiveRecord:
+    """Record of the first valid archive; every later archive must have its sha256.
 
     Attributes
     ----------
@@ -36,9 +35,9 @@ class Held:
     changed : int
         Time of its last change in nanoseconds: while size and time are the same, it is not hashed again.
     origin : str
-        Address or file that it came from.
+        Address or file of the archive.
     recorded : str
-        When, UTC.
+        Time, UTC.
     simulated : bool
         It is a stand-in: no animal was recorded.
     """
@@ -67,83 +66,73 @@ def fetch(
     offline: bool | None = None,
     stand_in_will_do: bool = False,
     progress: Report = silent,
-) -> Held:
-    """Bring the archive into our folder, check it whole, and record what it is.
+) -> ArchiveRecord:
+    """Download the archive, verify all of it, and record its sha256.
 
-    Upstream publishes no checksum. The first archive whose members, variables and pictures are all in order is recorded
-    with size and sha256 in ``Arcaro2020.lock.json``; from then on no other one is taken. (A stand-in is never held
-    against the real file.) Processes that ask at the same time wait for one download.
+    No checksum is published. The first archive whose members, variables and images are all valid is recorded with size
+    and sha256 in ``Arcaro2020.lock.json``, and no other archive is accepted afterwards; the record of a stand-in does
+    not exclude the real archive. Processes that ask at the same time wait for one download.
 
     Parameters
     ----------
     url : str, optional
-        A mirror of ``URL``.
+        Mirror of ``URL``.
     file : Path, optional
-        An archive that is on disk already: copied, nothing is downloaded.
+        Archive on disk: copied, nothing is downloaded.
     sha256 : str, optional
-        What its hash must be.
+        Expected sha256.
     offline : bool, optional
         Never connect; by default as ``ITMAPS_OFFLINE`` says.
     stand_in_will_do : bool
-        Be content with a stand-in that is here, instead of fetching the real file.
+        Accept a stand-in on disk instead of downloading the real archive.
     progress : callable
-        Told (what is being done, megabytes done, megabytes in all).
+        Called with (step, megabytes done, megabytes in all).
 
     Raises
     ------
     DataError
-        When the archive is not the expected one, or there is none and we are offline.
+        When the archive is not the expected one, or is missing offline.
     InstallationError
-        When the network fails, or the folder cannot be written to.
+        When the download fails, or the folder cannot be written to.
     """
     settings = Settings.from_environment()
-    home = settings.recordings
-    archive = home / ARCHIVE
+    archive = settings.recordings / ARCHIVE
 
-    def here() -> Held | None:
-        held = _in_order(home, thoroughly=not stand_in_will_do) if file is None else None
-        if held is None or (held.simulated and not stand_in_will_do):
-            return None
-        _refuse_other_hash(held.sha256, sha256, str(archive))
-        return held
+    def find() -> ArchiveRecord | None:
+        record = held_archive(thoroughly=not stand_in_will_do) if file is None else None
+        return None if record is None or (record.simulated and not stand_in_will_do) else record
+
+    def fetch() -> ArchiveRecord:
+        if file is not None:
+            return _accept(file, sha256, progress)
+        record = _read_lock()
+        if archive.is_file() and record is None:  # put there by hand
+            return _accept(archive, sha256, progress)
+        if archive.is_file() and record is not None and record.simulated and held_archive() is None:
+            with suppress(DataError):  # put there by hand in the place of a stand-in; or that stand-in, damaged
+                return _accept(archive, sha256, progress)
+        if settings.offline if offline is None else offline:
+            raise offline_error()
+        return _accept(url or URL, sha256, progress)
 
     if file is not None and not file.is_file():
-        what = f"{file} is a folder, not an archive." if file.is_dir() else f"There is no file {file}."
-        raise DataError(what, "Name the archive that you have; a folder of its files can be given to --source.")
-    if (held := here()) is not None:  # without the lock: a folder that cannot be written to will do
-        return held
-    candidate = home / f".candidate-{ARCHIVE}"
-    with locked(home, SET_HOME, progress):
-        try:
-            if (held := here()) is not None:  # while we waited, another process brought it
-                return held
-            if file is not None:
-                _copy(file, candidate)
-                return _adopt(candidate, home, str(file), sha256, progress)
-            before = _read_lock(home)
-            if archive.is_file() and before is None:  # somebody put it there
-                return _adopt(archive, home, str(archive), sha256, progress)
-            if archive.is_file() and before is not None and before.simulated and _in_order(home) is None:
-                with suppress(DataError):  # in the place of a stand-in; or it is that stand-in, damaged
-                    return _adopt(archive, home, str(archive), sha256, progress)
-            if settings.offline if offline is None else offline:
-                raise offline_error(home)
-            download(url or URL, candidate, sha256=sha256, progress=progress)
-            return _adopt(candidate, home, url or URL, sha256, progress)
-        finally:
-            candidate.unlink(missing_ok=True)
+        problem = f"{file} is a folder, not an archive." if file.is_dir() else f"There is no file {file}."
+        raise DataError(problem, "Name an archive; a folder of its files can be given to --source.")
+    record = fetch_once(find, fetch, settings.recordings, progress)
+    _check_requested(record.sha256, sha256, archive)
+    return record
 
 
-def offline_error(home: Path) -> DataError:
-    """Say which file to bring, and where to put it."""
-    held, archive = _read_lock(home), home / ARCHIVE
-    what = f"The recordings of {NAME} are not here, and offline mode forbids fetching them."
-    if held is not None and held.simulated and _in_order(home) is not None:
-        what = "Only a simulated stand-in is here, and offline mode forbids fetching the recordings."
-    elif held is not None and archive.exists():
-        what = f"{archive} is not the archive that was recorded, and offline mode forbids fetching it again."
-    known = f" (sha256 {held.sha256}, {held.size} bytes)" if held and not held.simulated else ""
-    return DataError(what, f"Bring {URL}{known} and put it at {archive}, or run `brainscore data fetch --from FILE`.")
+def offline_error() -> DataError:
+    """Make the error that says which file to download by hand, and where to put it."""
+    record, archive = _read_lock(), Settings.from_environment().recordings / ARCHIVE
+    problem = f"The recordings of {NAME} are not here, and offline mode forbids downloading them."
+    if record is not None and record.simulated and held_archive() is not None:
+        problem = "Only a simulated stand-in is here, and offline mode forbids downloading the recordings."
+    elif record is not None and archive.exists():
+        problem = f"{archive} is not the recorded archive, and offline mode forbids downloading it again."
+    expected = f" (sha256 {record.sha256}, {record.size} bytes)" if record and not record.simulated else ""
+    return DataError(problem, f"Download {URL}{expected} and put it at {archive}, or run `{FETCH_FROM}`.")
 
 
 def resolve(source: Path | None, array: Array, progress: Report = silent) -> Source:
@@ -152,7 +141,7 @@ def resolve(source: Path | None, array: Array, progress: Report = silent) -> Sou
     Parameters
     ----------
     source : Path or None
-        An archive, a folder that holds the files, or None for the fetched archive.
+        An archive, a folder that holds the files, or None for the downloaded archive.
 
     Raises
     ------
@@ -160,8 +149,8 @@ def resolve(source: Path | None, array: Array, progress: Report = silent) -> Sou
         When it is not there.
     """
     if source is None:
-        held = fetch(stand_in_will_do=True, progress=progress)
-        return Source(Settings.from_environment().recordings / ARCHIVE, held.sha256)
+        record = fetch(stand_in_will_do=True, progress=progress)
+        return Source(Settings.from_environment().recordings / ARCHIVE, record.sha256)
     if source.is_file() and source.name != array.mat:
         return Source(source, hash_of(source))
     if source.exists():
@@ -215,7 +204,7 @@ def find_folder(root: Path, array: Array) -> Path:
     if len(found) != 1:
         there = ", ".join(sorted(str(file.relative_to(root)) for file in root.rglob("*.mat"))[:8]) or "no .mat file"
         what = f"{len(found)} files named {array.mat}" if found else f"no {array.mat}"
-        raise DataError(f"{root} holds {what}; it has {there}.", f"Bring the files of {NAME} as they were published.")
+        raise DataError(f"{root} holds {what}; it has {there}.", f"Use the files of {NAME} as they were published.")
     return found[0]
 
 
@@ -237,96 +226,62 @@ def verify_structure(root: Path) -> bool:
     return simulated
 
 
-def _in_order(home: Path, thoroughly: bool = False) -> Held | None:
-    """The recorded archive if it is there and unchanged; hashed where size and time do not speak for it already."""
-    held, archive = _read_lock(home), home / ARCHIVE
-    if held is None or not archive.is_file():
+def held_archive(thoroughly: bool = False) -> ArchiveRecord | None:
+    """Read the record of the archive if the archive is there and unchanged.
+
+    It is hashed where its size or time of change differ from the record, and always if ``thoroughly``.
+    """
+    record, archive = _read_lock(), Settings.from_environment().recordings / ARCHIVE
+    if record is None or not archive.is_file():
         return None
-    now = archive.stat()
-    if not thoroughly and (now.st_size, now.st_mtime_ns) == (held.size, held.changed):
-        return held
-    if now.st_size == held.size and hash_of(archive) == held.sha256:
-        return held
-    return None
+    changed = None if thoroughly else record.changed
+    return record if is_unchanged(archive, record.sha256, record.size, changed) else None
 
 
-def held_archive(thoroughly: bool = False) -> Held | None:
-    """What is recorded of the archive, if it is here and unchanged; hashed anew when asked for ``thoroughly``."""
-    return _in_order(Settings.from_environment().recordings, thoroughly)
-
-
-def _adopt(candidate: Path, home: Path, origin: str, sha256: str | None, progress: Report) -> Held:
-    progress(f"checking {ARCHIVE}", 0, 1)
-    digest = hash_of(candidate)
-    _refuse_other_hash(digest, sha256, origin)
-    before = _read_lock(home)
-    folder = _folder_of(home, digest)
-    known = folder.exists() and is_intact(candidate, folder)
-    try:
-        if not known:
-            shutil.rmtree(folder, ignore_errors=True)
-            unpack(candidate, folder, called=origin, fix=SET_HOME, progress=progress)
+def _accept(origin: Path | str, sha256: str | None, progress: Report) -> ArchiveRecord:
+    """Copy or download an archive, verify it, put it in its place, and record it."""
+    home, record = Settings.from_environment().recordings, _read_lock()
+    archive = home / ARCHIVE
+    with candidate_file(origin, archive, FETCH_FROM, sha256, progress) as candidate:
+        progress(f"checking {ARCHIVE}", 0, 1)
+        digest = hash_of(candidate)
+        _check_requested(digest, sha256, origin)
+        folder = _folder_of(home, digest)
+        unpacked = folder.exists() and is_intact(candidate, folder)
         try:
-            simulated = verify_structure(folder)
-        except DataError as error:
-            raise DataError(f"{origin} is not in order: {error.args[0]}", error.fix) from error
-        if before is not None and not before.simulated and before.sha256 != digest:
-            raise DataError(
-                f"{origin} is {'a stand-in' if simulated else 'another archive'}: its sha256 is {digest}; that of the "
-                f"archive recorded on {before.recorded} is {before.sha256}.",
-                f"If upstream has replaced its file, remove {home / LOCK} and fetch again.",
-            )
-        archive = home / ARCHIVE
-        if candidate != archive:
+            if not unpacked:
+                shutil.rmtree(folder, ignore_errors=True)
+                unpack(candidate, folder, called=str(origin), fix=SET_HOME, progress=progress)
+            try:
+                simulated = verify_structure(folder)
+            except DataError as error:
+                raise DataError(f"{origin} is invalid: {error.args[0]}", error.fix) from error
+            if record is not None and not record.simulated:
+                recorded = {f"the sha256 recorded on {record.recorded}": record.sha256}
+                fix = f"If upstream has replaced its file, remove {home / LOCK} and download again."
+                check_sha256(digest, recorded, f"{origin}{', a stand-in,' if simulated else ''}", fix)
             candidate.replace(archive)
-    except BaseException as error:
-        if not known:
-            shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise InstallationError(f"Cannot write {home}: {one_line(error)}.", SET_HOME) from error
-        raise
-    now = archive.stat()
-    if before is not None and before.sha256 == digest:
-        held = replace(before, changed=now.st_mtime_ns)
-    else:
-        recorded = datetime.now(UTC).isoformat(timespec="seconds")
-        held = Held(digest, now.st_size, now.st_mtime_ns, origin, recorded, simulated)
-    write_json(home / LOCK, asdict(held), SET_HOME)
-    return held
+        except BaseException:
+            if not unpacked:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        now = archive.stat()
+    if record is None or record.sha256 != digest:
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        record = ArchiveRecord(digest, now.st_size, now.st_mtime_ns, str(origin), time, simulated)
+    record = replace(record, changed=now.st_mtime_ns)
+    write_json(home / LOCK, asdict(record), SET_HOME)
+    return record
 
 
-def _read_lock(home: Path) -> Held | None:
-    file = home / LOCK
-    if not file.exists():
-        return None
-    try:
-        return Held(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{file}, which records the archive of {NAME}, is damaged: {one_line(error)}.",
-            "Remove it if you trust the archive beside it; it is then recorded anew.",
-        ) from error
+def _read_lock() -> ArchiveRecord | None:
+    fix = "Remove it if you trust the archive beside it; the archive is then recorded again."
+    return read_record(Settings.from_environment().recordings / LOCK, lambda content: ArchiveRecord(**content), fix)
 
 
-def _refuse_other_hash(digest: str, expected: str | None, file: str) -> None:
-    if expected is not None and digest != expected.lower():
-        raise DataError(
-            f"{file} is not the expected file: its sha256 is {digest}, asked for was {expected}.",
-            "Check where the file and the sha256 come from.",
-        )
+def _check_requested(digest: str, sha256: str | None, file: Path | str) -> None:
+    check_sha256(digest, {"the requested sha256": sha256}, str(file), "Check the origin of the file and of the sha256.")
 
 
 def _folder_of(home: Path, digest: str) -> Path:
     return home / f"{NAME}-{digest[:16]}"
-
-
-def _copy(file: Path, candidate: Path) -> None:
-    try:
-        shutil.copyfile(file, candidate)
-    except OSError as error:
-        free = shutil.disk_usage(candidate.parent).free
-        raise InstallationError(
-            f"Cannot copy {file} ({file.stat().st_size} bytes) to {candidate.parent} ({free} bytes free): "
-            f"{error.strerror or error}.",
-            f"Make room, or: {SET_HOME}",
-        ) from error

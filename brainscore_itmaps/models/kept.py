@@ -1,11 +1,11 @@
-"""What is kept of weights that were brought, and the record of what they were; read without torch."""
+"""Read the record of downloaded and converted weights, without torch."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.models.spec import ModelSpec
+from brainscore_itmaps.pinned import read_record
 from brainscore_itmaps.settings import Settings
 
 CONVERTED = "model.safetensors"
@@ -13,26 +13,26 @@ RECORD = "model.json"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What the weights of a network were when they were converted; later downloads are held to it.
+class WeightsRecord:
+    """Record of a model's weights when they were converted; later files must have the same sha256.
 
     Attributes
     ----------
     identifier : str
     origin : str
-        Address or file that they came from.
+        Address or file of the original weights.
     published : bool
-        They came from the address that the authors publish, or have the hash that they state.
+        The file is from the address that the authors publish, or has the sha256 that they state.
     file_sha256, file_size : str, int
-        Of the file that was brought.
+        Of the original file.
     converted_sha256, converted_size : str, int
         Of ``model.safetensors``.
     parameters_sha256 : str
-        Of the network: names, shapes and values of all parameters and buffers.
+        Of the model: names, shapes and values of all parameters and buffers.
     recorded : str
-        When, UTC.
+        Time, UTC.
     notes : list of str
-        What was decided in converting.
+        Choices made in the conversion.
     """
 
     identifier: str
@@ -48,29 +48,24 @@ class Kept:
 
 
 def folder_of(spec: ModelSpec) -> Path:
-    """Where the converted weights of a network are kept."""
+    """Return the folder with the converted weights of a model."""
     return Settings.from_environment().home / "weights" / spec.identifier
 
 
-def kept_weights(spec: ModelSpec) -> Kept | None:
-    """What is recorded of a network's weights, where the converted file is there too."""
-    kept, file = recorded(spec), folder_of(spec) / CONVERTED
-    whole = kept is not None and file.is_file() and file.stat().st_size == kept.converted_size
-    return kept if whole else None
+def kept_weights(spec: ModelSpec) -> WeightsRecord | None:
+    """Read the record of a model's weights if the converted file exists and has the recorded size."""
+    record, file = recorded(spec), folder_of(spec) / CONVERTED
+    complete = record is not None and file.is_file() and file.stat().st_size == record.converted_size
+    return record if complete else None
 
 
-def recorded(spec: ModelSpec) -> Kept | None:
-    """What is recorded of a network's weights, whether they are there or not.
+def recorded(spec: ModelSpec) -> WeightsRecord | None:
+    """Read the record of a model's weights, also where the converted file is missing.
 
     Raises
     ------
     ModelError
         When the record is damaged.
     """
-    file = folder_of(spec) / RECORD
-    if not file.is_file():
-        return None
-    try:
-        return Kept(**json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{file} is damaged.", "Remove it; the weights are then fetched again.") from error
+    fix = "Remove it; the weights are then downloaded again."
+    return read_record(folder_of(spec) / RECORD, lambda content: WeightsRecord(**content), fix, ModelError)

@@ -15,7 +15,7 @@ from brainscore_itmaps.models.checkpoint import classes_in, fill_from_tensors, r
 from brainscore_itmaps.models.embedded import fill_from_package
 from brainscore_itmaps.models.from_keras import fill_from_keras
 from brainscore_itmaps.models.groups import group_of
-from brainscore_itmaps.models.kept import Kept, kept_weights
+from brainscore_itmaps.models.kept import WeightsRecord, kept_weights
 from brainscore_itmaps.models.keras_layouts import LAYOUTS
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.names import (
@@ -161,7 +161,7 @@ def _pretrained(name: str, progress: Report) -> Network:
     )
 
 
-def _origin(spec: ModelSpec, kept: Kept | None) -> str:
+def _origin(spec: ModelSpec, kept: WeightsRecord | None) -> str:
     if kept is not None:
         return f"{kept.origin} (sha256 {kept.file_sha256[:12]})"
     assert isinstance(spec.weights, PackagedWeights)
