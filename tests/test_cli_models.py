@@ -77,7 +77,7 @@ def test_show_prints_layers_with_shapes_and_fetches_nothing():
     ("arguments", "code", "said"),
     [
         (["list", "--set", "harmonised"], 2, "Did you mean harmonized"),
-        (["list", "--group", "cnn"], 2, "Groups: harmonized, CNN"),
+        (["list", "--group", "cnn"], 2, "Groups: CNN, harmonized"),
         (["show", "harmonized_resnet5"], 4, "Did you mean harmonized_resnet50"),
         (["show", "absent.safetensors"], 4, "There is no file"),
         (["fetch", "harmonized_levit_128", "--offline"], 4, "models fetch harmonized_levit_128 --from FILE"),
