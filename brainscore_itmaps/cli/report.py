@@ -17,20 +17,32 @@ if TYPE_CHECKING:
 
 def report(
     results: Annotated[
-        list[str], typer.Argument(metavar="RESULT...", help="Names of `brainscore results list`, or their JSON files.")
+        list[str],
+        typer.Argument(
+            metavar="RESULT...",
+            help="Read these results: names from `brainscore results list`, or the paths of their JSON files.",
+        ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="File to write; by default beside the first result, as .html.")
+        Path | None,
+        typer.Option(
+            help="Write the page to this .html file. The default is the name of the result, or comparison.html for "
+            "several results, in the folder of the first result."
+        ),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option("--from", help="Folder of results; by default where they are written.")
+        Path | None, typer.Option("--from", help="Look for results in this folder. The default is ITMAPS_HOME/results.")
     ] = None,
     maps: Annotated[
         Path | None,
-        typer.Option("--maps", help="Folder of the recording of your own that was scored, for its pictures."),
+        typer.Option(
+            "--maps",
+            help="Read the images from this folder, which holds the recording of your own that was scored. The "
+            "default is the recording that the result names.",
+        ),
     ] = None,
 ) -> None:
-    """Write a page that opens without a network: of one result with its maps to browse, of several a comparison."""
+    """Write an HTML page that works offline: the maps of one result, or a comparison of several results."""
     files = list(dict.fromkeys(named_result(name, folder) for name in results))
     file = (out or files[0].with_suffix(".html")).expanduser()
     if out is None and len(files) > 1:
