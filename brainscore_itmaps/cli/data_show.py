@@ -163,11 +163,11 @@ def check(
     shape = f"{images} pictures, {rows} x {columns} positions, {sites} sites"
     say(f"{recording.identifier}: {kind}{shape}. Nothing is wrong.")
     if constant := constant_maps(recording):
-        say(f"Worth knowing: {len(constant)} maps are constant, correlations with them undefined: {_some(constant)}.")
+        say(f"Note: {len(constant)} maps are constant, and correlations with them are undefined: {_some(constant)}.")
     if recording.repeats is None:
-        say("Worth knowing: it keeps no repeats, so its ceiling is taken from what its sites tell of each other.")
+        say("Note: It keeps no repeats, so its noise ceiling is computed from the agreement between its sites.")
     if not recording.citation:
-        say("Worth knowing: it does not say what to cite.")
+        say("Note: It has no citation.")
 
 
 def package(

@@ -16,7 +16,7 @@ def doctor() -> None:
 
     The exit code is 0 without problems and 5 with at least one problem.
     """
-    with errors().status("looking"):
+    with errors().status("checking"):
         findings = list(examine())
     table = Table.grid("", "", Column(overflow="fold"), padding=(0, 2))
     for finding in findings:

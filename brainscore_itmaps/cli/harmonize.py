@@ -43,7 +43,7 @@ def harmonize(
         folder = out or Path("runs") / config.stem
         trained = train(asked, folder.expanduser(), device=device, progress=progress)
     if trained.went_on_from == trained.steps:
-        say(f"done before: all {trained.steps} steps")
+        say(f"complete: all {trained.steps} steps were run before")
     elif trained.went_on_from:
         say(f"went on from step {trained.went_on_from} of {trained.steps}")
     for name in ("cross_entropy", "harmonization", "accuracy", "alignment"):

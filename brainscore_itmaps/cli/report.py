@@ -89,5 +89,5 @@ def _pictures(result: "Result", benchmark: str, asked: bool) -> "list[list[Path 
             "Name its folder, or leave out --maps.",
         )
     if not any(any(own) for own in shown):
-        say("pictures   not at hand; the page shows maps alone")
+        say("images     not on this machine; the page shows only the maps")
     return shown

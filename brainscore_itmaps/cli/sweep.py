@@ -102,7 +102,7 @@ def sweep(
     )
     config = replace(config, cluster=cluster, device=device or config.device)
     with progress_bar() as progress:
-        progress("looking at what there is to do", 0, 1)
+        progress("planning the work", 0, 1)
         from brainscore_itmaps.study.plan import default_folder, plan
         from brainscore_itmaps.study.sweep import sweep as run
 
@@ -137,7 +137,7 @@ def _print_plan(planned: "Plan", folder: Path) -> None:
     for name, number in asked.items():
         say(f"to do      {name}: {number} networks")
     for (benchmark, window), reason in planned.unreachable.items():
-        say(f"not asked  {benchmark}{f' ({window})' if window else ''}: {reason}")
+        say(f"skipped    {benchmark}{f' ({window})' if window else ''}: {reason}")
     if runs:
         known = [each.parameters for each in planned.to_do if each.parameters is not None]
         unknown = len(planned.to_do) - len(known)
