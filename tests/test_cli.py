@@ -15,8 +15,9 @@ from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--help"], 0, "Score vision networks on spatially resolved maps"),
+        (["--help"], 0, "Score vision models on spatially resolved maps"),
         (["score", "--help"], 0, "--model"),
+        (["score", "-h"], 0, "--model"),
         (["--version"], 0, "brainscore_itmaps 0.1.0"),
         (["score", "--model", "efficientnet_light0"], 4, "Did you mean efficientnet_lite"),
         (["score", "--model", "alexnett"], 4, "Did you mean alexnet"),

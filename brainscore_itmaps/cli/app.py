@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import version
@@ -16,6 +16,7 @@ from brainscore_itmaps.cli.compare import compare
 from brainscore_itmaps.cli.data import data
 from brainscore_itmaps.cli.doctor import doctor
 from brainscore_itmaps.cli.harmonize import harmonize
+from brainscore_itmaps.cli.help_texts import HELP_OPTIONS, examples
 from brainscore_itmaps.cli.link import link, unlink
 from brainscore_itmaps.cli.models import models
 from brainscore_itmaps.cli.report import report
@@ -56,21 +57,54 @@ def _printable() -> Iterator[None]:
 
 app = typer.Typer(
     cls=Commands,
-    help="Score vision networks on spatially resolved maps of macaque IT activity.",
+    help="Score vision models on spatially resolved maps of macaque IT activity.",
+    epilog=examples(
+        "brainscore score --model efficientnet_lite0 --benchmark it_maps_simulated",
+        "brainscore models list",
+    ),
+    context_settings=HELP_OPTIONS,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(score)
-app.command(context_settings={"allow_extra_args": True})(report)  # which it refuses in its own words
-app.command()(reproduce)
-app.command()(sweep)
-app.command()(compare)
-app.command("verify-real")(verify_real)
-app.command()(harmonize)
-app.command()(doctor)
-app.command()(link)
-app.command()(unlink)
+EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
+    score: (
+        "brainscore score --model efficientnet_lite0 --benchmark it_maps_simulated",
+        "brainscore score --model timm:resnet18 --weights random --layers all --report",
+    ),
+    report: (
+        "brainscore report efficientnet_lite0--blocks.4--it_maps_simulated",
+        "brainscore report efficientnet_lite0--blocks.4--it_maps_simulated --out a.html",
+    ),
+    reproduce: (
+        "brainscore reproduce efficientnet_lite0--blocks.4--it_maps_simulated",
+        "brainscore reproduce efficientnet_lite0--blocks.4--it_maps_simulated --offline",
+    ),
+    sweep: (
+        "brainscore sweep embedded --dry-run",
+        "brainscore sweep embedded --out studies/embedded --workers 2 --memory 4GB",
+    ),
+    compare: (
+        "brainscore compare studies/embedded --out studies/embedded/comparison",
+        "brainscore compare studies/embedded --out comparison --no-maps",
+    ),
+    verify_real: (
+        "brainscore verify-real --out verification.json",
+        "brainscore verify-real --networks timm:resnet50.tv_in1k,timm:vgg16.tv_in1k",
+    ),
+    harmonize: (
+        "brainscore harmonize resnet18.toml",
+        "brainscore harmonize resnet18.toml --out runs/resnet18 --device cpu",
+    ),
+    doctor: ("brainscore doctor", "brainscore --debug doctor"),
+    link: ("brainscore link", "brainscore doctor"),
+    unlink: ("brainscore unlink", "brainscore doctor"),
+}
+"""The commands that belong to no group, in the order of the help text, with their examples."""
+
+for command, lines in EXAMPLES.items():
+    more = {"allow_extra_args": True} if command is report else {}  # which it refuses in its own words
+    app.command(epilog=examples(*lines), context_settings=more)(command)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 app.add_typer(results, name="results")
@@ -85,11 +119,11 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error comes from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the Python traceback when a command fails.")] = False,
 ) -> None:
-    """Options of all commands."""
+    """Set the options of all commands."""
     _debug.set(debug)
 
 

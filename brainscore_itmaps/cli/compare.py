@@ -21,15 +21,16 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RESULTS...",
-            help="Folders of studies or results, JSON files, or names of `brainscore results list`.",
+            help="Compare these results: folders of studies or of results, JSON files, or names from "
+            "`brainscore results list`.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write into.")],
+    out: Annotated[Path, typer.Option(help="Write the table, the figures and the page into this folder.")],
     maps: Annotated[
-        bool, typer.Option("--maps/--no-maps", help="Write a page with the maps of each result, some megabytes each.")
+        bool, typer.Option("--maps/--no-maps", help="Write a page with the maps of each result, a few megabytes each.")
     ] = True,
 ) -> None:
-    """Compare results: a tidy table, fits of predictivity against accuracy, figures, and a page to look around in."""
+    """Compare results in a table, fits of predictivity against accuracy, figures and an interactive HTML page."""
     named = [each if Path(each).expanduser().exists() else str(named_result(each, None)) for each in results]
     with progress_bar() as progress:
         progress("reading results", 0, 1)

@@ -1,5 +1,6 @@
-"""`brainscore data`: the files of recordings: bring them, list them, remove them, simulate them."""
+"""`brainscore data`: download, list, remove and simulate recordings."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,33 +9,65 @@ from rich.table import Table
 
 from brainscore_itmaps.cli.data_show import check, info, orient, package
 from brainscore_itmaps.cli.fetch_options import Offline, refuse_options
+from brainscore_itmaps.cli.help_texts import HELP_OPTIONS, examples
 from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable
 
-data = typer.Typer(help="Recordings.", no_args_is_help=True)
+data = typer.Typer(
+    help="Download, inspect, check and package recordings.",
+    epilog=examples("brainscore data fetch", "brainscore data info it_maps_simulated"),
+    context_settings=HELP_OPTIONS,
+    no_args_is_help=True,
+)
 
 
 @data.callback()
 def options(offline: Offline = False) -> None:
-    """Recordings: bring them, look at them, check your own."""
+    """Set the options of all commands for recordings."""
 
 
-@data.command()
+@data.command(
+    epilog=examples(
+        "brainscore data fetch",
+        "brainscore data fetch clickme --split val",
+    )
+)
 def fetch(
     what: Annotated[
-        Literal["arcaro2020", "clickme"], typer.Argument(help="The recordings, or pictures with human maps.")
+        Literal["arcaro2020", "clickme"],
+        typer.Argument(
+            help="Download the recordings of Arcaro 2020 (arcaro2020), or images with human importance maps (clickme)."
+        ),
     ] = "arcaro2020",
-    split: Annotated[Literal["train", "val"] | None, typer.Option(help="Of ClickMe.")] = None,
+    split: Annotated[
+        Literal["train", "val"] | None,
+        typer.Option(help="Download this split of ClickMe. The option is required for clickme and has no default."),
+    ] = None,
     file: Annotated[
         Path | None,
-        typer.Option("--from", help="An archive, or the folder of a split, that is on disk; nothing is downloaded."),
+        typer.Option(
+            "--from",
+            help="Read the archive, or the folder of a split, from this path. By default the files are downloaded.",
+        ),
     ] = None,
-    sha256: Annotated[str | None, typer.Option(help="What the archive's sha256 must be.")] = None,
-    url: Annotated[str | None, typer.Option(help="A mirror of the archive, or of the folder above a split.")] = None,
+    sha256: Annotated[
+        str | None,
+        typer.Option(
+            help="Require this SHA-256 of the archive, in hexadecimal digits. The default is the recorded SHA-256 of "
+            "an earlier download, if there is one."
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Download from this mirror: the address of the archive, or of the folder above a split. The default "
+            "is the authors' server."
+        ),
+    ] = None,
     offline: Offline = False,
 ) -> None:
-    """Bring the recordings of Arcaro 2020, or ClickMe; check them whole, and record what they are."""
+    """Download the recordings of Arcaro 2020 or the ClickMe maps, verify them, and record their checksums."""
     from brainscore_itmaps.data import sources
     from brainscore_itmaps.settings import Settings
 
@@ -69,9 +102,15 @@ def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
     say(f"recorded   {held.lock}")
 
 
-@data.command(name="list")
+@data.command(
+    name="list",
+    epilog=examples(
+        "brainscore data list",
+        "brainscore data info it_maps_simulated",
+    ),
+)
 def list_recordings() -> None:
-    """List the recordings, and what of them is on this machine."""
+    """List the recordings and the files that are on this machine."""
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
     from brainscore_itmaps.data.kept import kept_files
     from brainscore_itmaps.data.simulated import IDENTIFIER, WINDOW
@@ -99,13 +138,21 @@ def list_recordings() -> None:
             say(f"{what:<11}{shown_size(sum(size for _, size in files))} in {len(files)} place(s)")
 
 
-@data.command()
+@data.command(
+    epilog=examples(
+        "brainscore data clean",
+        "brainscore data clean --all",
+    )
+)
 def clean(
     everything: Annotated[
-        bool, typer.Option("--all", help="Also the archive and the pictures handed to Brain-Score.")
+        bool, typer.Option("--all", help="Remove the archive and the images stored for Brain-Score, too.")
     ] = False,
 ) -> None:
-    """Remove what can be made again without a network; the record of the archive's hash and your choices stay."""
+    """Remove files that can be made again without a download.
+
+    The recorded checksum of the archive and the chosen orientations stay.
+    """
     from brainscore_itmaps.data.kept import remove_kept
 
     removed = remove_kept(everything)
@@ -115,17 +162,38 @@ def clean(
         say("nothing to remove")
 
 
-@data.command()
+@data.command(
+    epilog=examples(
+        "brainscore data simulate --seed 1 --out simulated1.npz",
+        "brainscore data simulate --official standin.zip --duration 300",
+    )
+)
 def simulate(
-    out: Annotated[Path | None, typer.Option(help="File to write; it_maps_simulated.npz.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed; 0 gives the recording inside the package.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the recording to this .npz file. The default is it_maps_simulated.npz."),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="Use this random seed, an integer. Seed 0 gives the recording inside the package."),
+    ] = 0,
     official: Annotated[
         Path | None,
-        typer.Option(help="Write a SIMULATED zip of the layout of the Arcaro 2020 archive instead."),
+        typer.Option(
+            help="Write a SIMULATED archive in the layout of Arcaro 2020 to this .zip file instead. By default no "
+            "archive is written."
+        ),
     ] = None,
-    duration: Annotated[int | None, typer.Option(min=1, max=2000, help="Milliseconds, with --official; 400.")] = None,
+    duration: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2000,
+            help="Simulate this many milliseconds. The default is 400. The option requires --official.",
+        ),
+    ] = None,
 ) -> None:
-    """Make the simulated recording again, or another one like it; or a stand-in for the official archive."""
+    """Make the simulated recording again, a similar one, or a simulated stand-in for the official archive."""
     if official is not None:
         if out is not None:
             raise UsageError("--out and --official exclude each other.", "Give one file.")
@@ -161,5 +229,25 @@ def _simulate_official(out: Path, seed: int, duration: int) -> None:
     say(f"written {out} ({shown_size(out.stat().st_size)})")
 
 
-for command in (info, orient, check, package):
-    data.command()(command)
+EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
+    info: (
+        "brainscore data info it_maps_simulated",
+        "brainscore data info monkey1_ML --window 130-170",
+    ),
+    orient: (
+        "brainscore data orient monkey1_ML --out orientations.png",
+        "brainscore data orient monkey1_ML --choose flip_both",
+    ),
+    check: (
+        "brainscore data check array1",
+        "brainscore data check ~/recordings/array1",
+    ),
+    package: (
+        "brainscore data package it_maps_simulated --out upload",
+        "brainscore data package monkey1_ML --window elife --out upload",
+    ),
+}
+"""The commands of :mod:`brainscore_itmaps.cli.data_show`, in the order of the help text, with their examples."""
+
+for command, lines in EXAMPLES.items():
+    data.command(epilog=examples(*lines))(command)

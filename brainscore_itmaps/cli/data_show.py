@@ -14,10 +14,22 @@ if TYPE_CHECKING:
     from brainscore_itmaps.data.arcaro2020 import Array
     from brainscore_itmaps.data.recording import Recording
 
-Name = Annotated[str, typer.Argument(metavar="ARRAY", help="monkey1_PL, monkey1_ML, monkey2_ML or it_maps_simulated.")]
-Window = Annotated[str | None, typer.Option(help="From-to in ms, as 100-250, or a name: elife, tutorial, ...")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="ARRAY", help="Read this array: monkey1_PL, monkey1_ML, monkey2_ML or it_maps_simulated."),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        help="Average the responses over this window: milliseconds after stimulus onset, such as 100-250, or a name, "
+        "such as elife or tutorial. The default depends on the array and the protocol."
+    ),
+]
 Place = Annotated[
-    Path | None, typer.Option(help="Read from this archive, folder or response-map file instead of the fetched one.")
+    Path | None,
+    typer.Option(
+        help="Read the recording from this archive, folder or response-map file. The default is the downloaded archive."
+    ),
 ]
 MAPS_SHOWN = 6
 
@@ -29,7 +41,7 @@ def info(
     protocol: ProtocolName = "ours",
     reference_compat: OldSpelling = False,
 ) -> None:
-    """Say what a recording holds and where it comes from."""
+    """Describe the contents and the source of a recording."""
     import numpy as np
 
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
@@ -84,13 +96,20 @@ def info(
 def orient(
     array: Name,
     out: Annotated[
-        Path | None, typer.Option(help="File to draw into (png, svg or pdf); ARRAY-orientations.png.")
+        Path | None,
+        typer.Option(help="Draw into this file (png, svg or pdf). The default is ARRAY-orientations.png."),
     ] = None,
-    choose: Annotated[str | None, typer.Option(help="Record this orientation; loading follows it from now on.")] = None,
+    choose: Annotated[
+        str | None,
+        typer.Option(
+            help="Record this orientation and use it whenever the recording is loaded. By default none is recorded, "
+            "and the maps are drawn."
+        ),
+    ] = None,
     window: Window = None,
     source: Place = None,
 ) -> None:
-    """Draw the maps over the pictures in all eight orientations, or record which one puts responses on faces."""
+    """Draw the maps over the images in all eight orientations, or record the one that puts responses on faces."""
     from brainscore_itmaps.data.load import choose_orientation
     from brainscore_itmaps.data.orientation import ORIENTATIONS, refuse_orientation
 
@@ -123,9 +142,14 @@ def orient(
 
 
 def check(
-    folder: Annotated[Path, typer.Argument(help="A folder with recording.json, maps.npz and pictures/.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Check this folder, which holds recording.json, maps.npz and pictures/.")
+    ],
 ) -> None:
-    """Say what is wrong with a recording of your own, in sentences. Exit code 0, or 3."""
+    """Check a recording of your own and print each problem in a sentence.
+
+    The exit code is 0 for a valid recording and 3 for an invalid one.
+    """
     from brainscore_itmaps.data.recording import check_folder, constant_maps
 
     recording, troubles = check_folder(folder.expanduser())
@@ -138,20 +162,20 @@ def check(
     shape = f"{images} pictures, {rows} x {columns} positions, {sites} sites"
     say(f"{recording.identifier}: {kind}{shape}. Nothing is wrong.")
     if constant := constant_maps(recording):
-        say(f"Worth knowing: {len(constant)} maps are constant, correlations with them undefined: {_some(constant)}.")
+        say(f"Note: {len(constant)} maps are constant, and correlations with them are undefined: {_some(constant)}.")
     if recording.repeats is None:
-        say("Worth knowing: it keeps no repeats, so its ceiling is taken from what its sites tell of each other.")
+        say("Note: It keeps no repeats, so its noise ceiling is computed from the agreement between its sites.")
     if not recording.citation:
-        say("Worth knowing: it does not say what to cite.")
+        say("Note: It has no citation.")
 
 
 def package(
     array: Name,
-    out: Annotated[Path, typer.Option(help="Folder to write into.")],
+    out: Annotated[Path, typer.Option(help="Write the files into this folder.")],
     window: Window = None,
     source: Place = None,
 ) -> None:
-    """Write the netCDF, CSV and zip that Brain-Score's maintainers would upload, with their sha1."""
+    """Write the netCDF, CSV and zip files that Brain-Score's maintainers would upload, and print their SHA-1."""
     refuse_unwritable(out.expanduser() / "x.json")
     recording = _load(array, window, source)
     from brainscore_itmaps.bridge.package import package as package_in_python

@@ -12,8 +12,11 @@ STYLES = {"ok": "green", "note": "yellow", "trouble": "bold red"}
 
 
 def doctor() -> None:
-    """Say what is installed where, how the plugins are found, and how to cure what is wrong. Exit code 0, or 5."""
-    with errors().status("looking"):
+    """Check the installation and the plugins, and print how to fix each problem.
+
+    The exit code is 0 without problems and 5 with at least one problem.
+    """
+    with errors().status("checking"):
         findings = list(examine())
     table = Table.grid("", "", Column(overflow="fold"), padding=(0, 2))
     for finding in findings:

@@ -15,7 +15,14 @@ def _hold(context: typer.Context, offline: bool) -> bool:
     return offline
 
 
-Offline = Annotated[bool, typer.Option("--offline", callback=_hold, help="Download nothing; as ITMAPS_OFFLINE=1.")]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        callback=_hold,
+        help="Download nothing. The environment variable ITMAPS_OFFLINE=1 has the same effect.",
+    ),
+]
 """The option that takes effect by itself: what a command calls reads it from the settings."""
 
 

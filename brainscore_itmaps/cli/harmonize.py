@@ -1,4 +1,4 @@
-"""`brainscore harmonize`: train a network with the neural harmonizer."""
+"""`brainscore harmonize`: train a model with the neural harmonizer."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,15 +9,30 @@ from brainscore_itmaps.cli.terminal import progress_bar, say
 
 
 def harmonize(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="What to train, on which pictures, and how.")],
+    config: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG.toml", help="Read the model, the data and the training settings from this TOML file."
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; by default runs/ and the name of the configuration.")
+        Path | None,
+        typer.Option(
+            help="Write the run into this folder. The default is runs/ followed by the name of the TOML file without "
+            "its suffix."
+        ),
     ] = None,
     device: Annotated[
-        Literal["auto", "cpu"], typer.Option(help="auto takes a GPU where there is one, several under accelerate.")
+        Literal["auto", "cpu"],
+        typer.Option(
+            help="Train on this device. With auto, a GPU is used if there is one, and several GPUs under accelerate."
+        ),
     ] = "auto",
 ) -> None:
-    """Train a network toward human importance maps. The same command goes on with a run that was interrupted."""
+    """Train a model toward human importance maps with the neural harmonizer.
+
+    An interrupted run resumes when the same command is run again.
+    """
     with progress_bar() as progress:
         from brainscore_itmaps.training.config import read_config
 
@@ -28,7 +43,7 @@ def harmonize(
         folder = out or Path("runs") / config.stem
         trained = train(asked, folder.expanduser(), device=device, progress=progress)
     if trained.went_on_from == trained.steps:
-        say(f"done before: all {trained.steps} steps")
+        say(f"complete: all {trained.steps} steps were run before")
     elif trained.went_on_from:
         say(f"went on from step {trained.went_on_from} of {trained.steps}")
     for name in ("cross_entropy", "harmonization", "accuracy", "alignment"):

@@ -1,4 +1,4 @@
-"""`brainscore models`: the networks that have a name, what their layers give, and their weights."""
+"""`brainscore models`: list, download and inspect models."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,6 +7,7 @@ import typer
 from rich.table import Column, Table
 
 from brainscore_itmaps.cli.fetch_options import Offline, refuse_options
+from brainscore_itmaps.cli.help_texts import HELP_OPTIONS, examples
 from brainscore_itmaps.cli.models_show import record_of, show, state_of
 from brainscore_itmaps.cli.terminal import NARROW, output, print_json, progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError, nearest
@@ -14,19 +15,40 @@ from brainscore_itmaps.errors import UsageError, nearest
 if TYPE_CHECKING:
     from brainscore_itmaps.models.spec import ModelSpec
 
-models = typer.Typer(help="Networks.", no_args_is_help=True)
+models = typer.Typer(
+    help="List, download and inspect models.",
+    epilog=examples("brainscore models list", "brainscore models show efficientnet_lite0"),
+    context_settings=HELP_OPTIONS,
+    no_args_is_help=True,
+)
 
 
-@models.command(name="list")
+@models.command(
+    name="list",
+    epilog=examples(
+        "brainscore models list --set embedded",
+        "brainscore models list --group transformer --json",
+    ),
+)
 def list_models(
     named: Annotated[
         str | None,
-        typer.Option("--set", help="A named set: embedded, harmonized, baselines, harmonized_twins, paper_proxy."),
+        typer.Option(
+            "--set",
+            help="List the models of this set: embedded, harmonized, baselines, harmonized_twins or paper_proxy. By "
+            "default all models with a name of their own are listed.",
+        ),
     ] = None,
-    group: Annotated[str | None, typer.Option(help="harmonized, CNN, transformer, hybrid, ...")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="List only the models of this group, such as harmonized, CNN, transformer or hybrid. By default all "
+            "groups are listed."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> None:
-    """List the networks that have a name of their own, or those of a set; `timm:<name>` names any other of timm."""
+    """List the models that have a name of their own, or those of a set. Any other timm model is named timm:NAME."""
     from brainscore_itmaps.models.groups import GROUPS
     from brainscore_itmaps.models.sets import SETS, named_set
     from brainscore_itmaps.models.zoo import ZOO
@@ -77,17 +99,40 @@ def _row(name: str) -> dict[str, Any]:
     }
 
 
-@models.command()
+@models.command(
+    epilog=examples(
+        "brainscore models fetch efficientnet_lite0",
+        "brainscore models fetch harmonized_resnet50 --from resnet50v2_harmonized.h5",
+    )
+)
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A network, or timm:<name>.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Download the weights of this model: a name from `brainscore models list`, or timm:NAME.",
+        ),
+    ],
     file: Annotated[
-        Path | None, typer.Option("--from", help="A file that is on disk already; nothing is downloaded.")
+        Path | None,
+        typer.Option("--from", help="Read the weights from this file. By default the weights are downloaded."),
     ] = None,
-    sha256: Annotated[str | None, typer.Option(help="What the file's sha256 must be.")] = None,
-    url: Annotated[str | None, typer.Option(help="A mirror of the file of a harmonized network.")] = None,
+    sha256: Annotated[
+        str | None,
+        typer.Option(
+            help="Require this SHA-256 of the file, in hexadecimal digits. The default is the recorded SHA-256 of an "
+            "earlier download, if there is one."
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Download the file of a harmonized model from this mirror. The default is the authors' server."
+        ),
+    ] = None,
     offline: Offline = False,
 ) -> None:
-    """Bring a network's weights, check that each of them has its place, and record what they were."""
+    """Download the weights of a model, verify that all of them are used, and record their checksums."""
     from brainscore_itmaps.models.names import is_own, refuse_unknown_model
     from brainscore_itmaps.models.spec import KerasWeights, PackagedWeights
     from brainscore_itmaps.models.zoo import ZOO
@@ -148,4 +193,9 @@ def _say_packaged(name: str) -> None:
     say(f"in order   {network.weights}, an installed package; there is nothing to fetch")
 
 
-models.command()(show)
+models.command(
+    epilog=examples(
+        "brainscore models show efficientnet_lite0",
+        "brainscore models show timm:resnet18 --json",
+    )
+)(show)

@@ -1,4 +1,4 @@
-"""`brainscore models show`: one network, looked at."""
+"""`brainscore models show`: describe one model."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,12 +15,23 @@ if TYPE_CHECKING:
 
 def show(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A network, timm:<name>, a file of weights, or file.py:function.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Show this model: a name from `brainscore models list`, timm:NAME, a checkpoint file, or "
+            "my_file.py:function.",
+        ),
     ],
-    arch: Annotated[str | None, typer.Option(help="Architecture of a file of weights.")] = None,
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            help="Build this architecture, a name of timm or of this package, for a checkpoint file. The option is "
+            "required for such a file and has no default."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
-    """Say what is known of a network, the shapes of its layers, and which it commits to IT. Fetches no weights."""
+    """Describe a model, the shapes of its layers and the layer committed to IT. No weights are downloaded."""
     from brainscore_itmaps.models.names import refuse_unknown_model
 
     refuse_unknown_model(name, arch)

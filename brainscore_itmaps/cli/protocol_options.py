@@ -8,9 +8,15 @@ from brainscore_itmaps.cli.terminal import errors
 
 ProtocolName = Annotated[
     Literal["ours", "published"],
-    typer.Option("--protocol", help="Choices to make: ours, or those of the published code, for comparison."),
+    typer.Option(
+        "--protocol",
+        help="Use the analysis choices of this package (ours) or of the published code (published). The published "
+        "choices are for comparison only.",
+    ),
 ]
-OldSpelling = Annotated[bool, typer.Option("--reference-compat", hidden=True)]
+OldSpelling = Annotated[
+    bool, typer.Option("--reference-compat", hidden=True, help="Use --protocol published instead of this option.")
+]
 
 
 def protocol_asked(protocol: str, reference_compat: bool) -> str:

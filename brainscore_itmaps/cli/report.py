@@ -16,17 +16,26 @@ if TYPE_CHECKING:
 
 def report(
     context: typer.Context,
-    result: Annotated[str, typer.Argument(help="A name that `brainscore results list` prints, or a JSON file.")],
-    out: Annotated[Path | None, typer.Option(help="File to write; by default beside the result, as .html.")] = None,
+    result: Annotated[
+        str, typer.Argument(help="Read this result: a name from `brainscore results list`, or the path of a JSON file.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write the page to this .html file. The default is the name of the result, beside it."),
+    ] = None,
     folder: Annotated[
-        Path | None, typer.Option("--from", help="Folder of results; by default where they are written.")
+        Path | None, typer.Option("--from", help="Look for results in this folder. The default is ITMAPS_HOME/results.")
     ] = None,
     maps: Annotated[
         Path | None,
-        typer.Option("--maps", help="Folder of the recording of your own that was scored, for its pictures."),
+        typer.Option(
+            "--maps",
+            help="Read the images from this folder, which holds the recording of your own that was scored. The "
+            "default is the recording that the result names.",
+        ),
     ] = None,
 ) -> None:
-    """Write the page of a result: its numbers, its maps to browse, and figures, in a file that opens offline."""
+    """Write an HTML page that works offline: the numbers of a result, its maps to browse, and figures."""
     if context.args:
         raise UsageError(
             f"A report shows one result; {1 + len(context.args)} are named.",
@@ -70,5 +79,5 @@ def _pictures(result: "Result", benchmark: str, asked: bool) -> "list[list[Path 
             "Name its folder, or leave out --maps.",
         )
     if not any(any(own) for own in shown):
-        say("pictures   not at hand; the page shows maps alone")
+        say("images     not on this machine; the page shows only the maps")
     return shown

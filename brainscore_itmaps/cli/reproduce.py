@@ -1,4 +1,4 @@
-"""`brainscore reproduce`: a result, run again."""
+"""`brainscore reproduce`: run a result again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,18 +12,20 @@ from brainscore_itmaps.cli.terminal import progress_bar, say
 
 def reproduce(
     result: Annotated[
-        str, typer.Argument(metavar="RESULT", help="Name of `brainscore results list`, or its JSON file.")
+        str,
+        typer.Argument(
+            metavar="RESULT",
+            help="Run this result again: a name from `brainscore results list`, or the path of its JSON file.",
+        ),
     ],
     folder: Annotated[
-        Path | None, typer.Option("--from", help="Folder of results; by default where they are written.")
+        Path | None, typer.Option("--from", help="Look for results in this folder. The default is ITMAPS_HOME/results.")
     ] = None,
     offline: Offline = False,
 ) -> None:
     """Run a result again, and print what is the same, what differs, and why.
 
-    Nothing is read from the cache. The exit code is 1 where the numbers differ by more than rounding.
-
-    Example: brainscore reproduce efficientnet_lite0--blocks.4--it_maps_simulated
+    The cache is not read. The exit code is 1 if the numbers differ by more than rounding.
     """
     file = named_result(result, folder)
     with progress_bar() as progress:

@@ -1,4 +1,4 @@
-"""`brainscore results`: what was scored, and what is kept."""
+"""`brainscore results`: list and show saved results, and empty the cache."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
+from brainscore_itmaps.cli.help_texts import HELP_OPTIONS, examples
 from brainscore_itmaps.cli.score_print import print_result
 from brainscore_itmaps.cli.terminal import say, shown_size
 from brainscore_itmaps.errors import DataError, UsageError, nearest
@@ -14,13 +15,29 @@ from brainscore_itmaps.settings import Settings
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
 
-results = typer.Typer(help="What was scored, and what is kept so that it is not computed again.", no_args_is_help=True)
-Folder = Annotated[Path | None, typer.Option("--from", help="Folder of results; by default where they are written.")]
+results = typer.Typer(
+    help="List and show saved results, and empty the cache.",
+    epilog=examples(
+        "brainscore results list",
+        "brainscore results show efficientnet_lite0--blocks.4--it_maps_simulated",
+    ),
+    context_settings=HELP_OPTIONS,
+    no_args_is_help=True,
+)
+Folder = Annotated[
+    Path | None, typer.Option("--from", help="Look for results in this folder. The default is ITMAPS_HOME/results.")
+]
 
 
-@results.command("list")
+@results.command(
+    "list",
+    epilog=examples(
+        "brainscore results list",
+        "brainscore results list --from studies/embedded/results",
+    ),
+)
 def list_results(folder: Folder = None) -> None:
-    """List the results that were written."""
+    """List the saved results with their scores, and the size of the cache."""
     from brainscore_itmaps.cache import cache_size, default_cache
 
     place = _folder(folder)
@@ -46,17 +63,33 @@ def list_results(folder: Folder = None) -> None:
     say(f"cache      {home} ({shown_size(cache_size(home))}); `brainscore results clean` empties it")
 
 
-@results.command("show")
+@results.command(
+    "show",
+    epilog=examples(
+        "brainscore results show efficientnet_lite0--blocks.4--it_maps_simulated",
+        "brainscore results list",
+    ),
+)
 def show_result(
-    result: Annotated[str, typer.Argument(help="Name of a result, or its JSON file.")], folder: Folder = None
+    result: Annotated[
+        str,
+        typer.Argument(help="Print this result: a name from `brainscore results list`, or the path of its JSON file."),
+    ],
+    folder: Folder = None,
 ) -> None:
-    """Show a result again."""
+    """Print a saved result."""
     print_result(_loaded(named_result(result, folder)))
 
 
-@results.command("clean")
+@results.command(
+    "clean",
+    epilog=examples(
+        "brainscore results clean",
+        "brainscore results list",
+    ),
+)
 def clean_results() -> None:
-    """Remove what is kept of layers; results stay."""
+    """Empty the cache of layer scores. Saved results stay."""
     from brainscore_itmaps.cache import clean_cache, default_cache
 
     home = default_cache().home

@@ -1,4 +1,4 @@
-"""`brainscore score`: one network on one benchmark."""
+"""`brainscore score`: score one model on one benchmark."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -31,8 +31,9 @@ def score(
             "-m",
             "--model_identifier",
             "--model-identifier",
-            help="A name of `brainscore models list`, timm:<any timm name>, a model identifier of Brain-Score's, "
-            "a file of weights with --arch, or my_file.py:function.",
+            help="Score this model: a name from `brainscore models list`, timm:NAME for any timm model, a model "
+            "identifier of Brain-Score, a checkpoint file with --arch, a folder written by `brainscore harmonize`, or "
+            "my_file.py:function.",
         ),
     ],
     benchmark: Annotated[
@@ -42,7 +43,8 @@ def score(
             "-b",
             "--benchmark_identifier",
             "--benchmark-identifier",
-            help="Name of a benchmark (ours or Brain-Score's), or a folder with a recording of your own.",
+            help="Score on this benchmark: the name of a benchmark of this package or of Brain-Score, or a folder "
+            "with a recording of your own.",
         ),
     ] = "it_maps_simulated",
     layers: Annotated[
@@ -50,48 +52,84 @@ def score(
         typer.Option(
             "--layers",
             "--layer",
-            help="Layer to read, by default the one committed to IT; several with commas between them, or all: then "
-            "one is chosen for every picture on the other pictures.",
+            help="Read this layer, several layers separated by commas, or all layers (all). One of several layers is "
+            "chosen for each image on the other images. The default is the layer committed to IT.",
         ),
     ] = None,
     window: Annotated[
-        str | None, typer.Option(help="Milliseconds after onset, as 130-170, or a window's name, as tutorial.")
+        str | None,
+        typer.Option(
+            help="Average the responses over this window: milliseconds after stimulus onset, such as 130-170, or a "
+            "name, such as tutorial. The default is the window of the benchmark."
+        ),
     ] = None,
     weights: Annotated[
         str,
         typer.Option(
-            help="pretrained; random, which the result says; or a file: safetensors, a torch state_dict, or for a "
-            "harmonized network its Keras .h5 file."
+            help="Use pretrained weights, random weights, or the weights in this file: safetensors, a torch "
+            "state_dict, or the Keras .h5 file of a harmonized model. The result states random weights."
         ),
     ] = "pretrained",
     arch: Annotated[
-        str | None, typer.Option(help="Architecture of a file of weights: a name of timm's, or of ours.")
+        str | None,
+        typer.Option(
+            help="Build this architecture, a name of timm or of this package, for a checkpoint file in --model. "
+            "The option is required for such a file and has no default."
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=2**63 - 1, help="Seed of random weights; 0 by default.")
+        int | None,
+        typer.Option(
+            min=0,
+            max=2**63 - 1,
+            help="Initialize random weights with this seed, an integer. The default is 0. The option requires "
+            "--weights random.",
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures shown at once.")] = 14,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps; auto takes a GPU where there is one.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Compute this many images at once.")] = 14,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="Compute on this device, such as cpu, cuda, cuda:1 or mps. With auto, a GPU is used if there is one."
+        ),
+    ] = "auto",
     attribution: Annotated[
         Literal["gradient", "integrated_gradients", "smoothgrad"],
-        typer.Option(help="For benchmarks of attribution and human alignment; all but the first need captum."),
+        typer.Option(
+            help="Use this attribution method in benchmarks of attribution and human alignment. All methods except "
+            "gradient require captum."
+        ),
     ] = "gradient",
     protocol: ProtocolName = "ours",
     reference_compat: OldSpelling = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for the JSON, CSV and NPZ files.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Compute anew what was computed before.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the JSON, CSV and NPZ files into this folder. The default is ITMAPS_HOME/results. A result of "
+            "the same name is overwritten."
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Compute everything again, and overwrite the values in the cache.")
+    ] = False,
     offline: Offline = False,
     figure: Annotated[
-        Path | None, typer.Option(help="Also draw pictures with their maps into this file (png, svg or pdf).")
+        Path | None,
+        typer.Option(
+            help="Draw the images with their maps into this file (png, svg or pdf). By default no figure is drawn."
+        ),
     ] = None,
     report: Annotated[
         bool,
-        typer.Option("--report", help="Also write a page with the maps to browse, an HTML file beside the others."),
+        typer.Option("--report", help="Write an HTML page for browsing the maps into the folder of the result."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the score alone.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the score.")] = False,
 ) -> None:
-    """Score a network: as a table, a JSON, a CSV and an NPZ file. What is interrupted goes on when it is run again."""
+    """Score a model on a benchmark: print a table, and write JSON, CSV and NPZ files.
+
+    An interrupted run resumes when the same command is run again.
+    """
     chosen = layers if layers in (None, "all") else [name.strip() for name in str(layers).split(",") if name.strip()]
     if chosen == []:
         raise UsageError("--layers names none.", "For example --layers blocks.3, or --layers all.")

@@ -1,4 +1,4 @@
-"""`brainscore sweep`: many networks on many benchmarks."""
+"""`brainscore sweep`: score many models on many benchmarks."""
 
 import warnings
 from collections import Counter
@@ -23,23 +23,70 @@ SHOWN = 20
 
 def sweep(
     study: Annotated[
-        str, typer.Argument(metavar="STUDY", help="embedded, harmonized_twins, paper_proxy, windows, or a TOML file.")
+        str,
+        typer.Argument(
+            metavar="STUDY", help="Run this study: embedded, harmonized_twins, paper_proxy, windows, or a TOML file."
+        ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder of the study; by default studies/ and its name.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the study into this folder. The default is studies/ followed by the name of the study."
+        ),
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what there is to do, its sizes and an estimate; compute nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="List the remaining work with its size and estimates of memory and time, and compute nothing.",
+        ),
     ] = False,
     scheduler: Annotated[
-        str | None, typer.Option(help="Address of a dask scheduler that runs, or slurm; by default this machine.")
+        str | None,
+        typer.Option(
+            help="Run on SLURM (slurm) or on the running Dask scheduler at this address (tls://HOST:PORT). The "
+            "default is the scheduler that the study names, or else this machine."
+        ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; under SLURM jobs.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of the linear algebra of a worker.")] = None,
-    memory: Annotated[str | None, typer.Option(help="That a worker may take, as 8GB.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; auto takes GPUs where there are some.")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Compute everything anew.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Start this many worker processes, or jobs on SLURM. The default is the number that the study names, "
+            "or else a number chosen from the models, cores and memory.",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Use this many linear algebra threads in each worker. The default is the number that the study "
+            "names, or else an equal share of the cores.",
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Limit the memory of each worker to this amount, such as 8GB. The default is the amount that the "
+            "study names, or else an equal share of the memory. SLURM requires an amount."
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Compute on this device, such as cpu, cuda or mps. With auto, GPUs are used if there are any. The "
+            "default is the device that the study names, or else auto."
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Compute everything again, and overwrite earlier results and the cache.")
+    ] = False,
     offline: Offline = False,
 ) -> None:
-    """Score networks on benchmarks. The same command goes on with a study that was interrupted."""
+    """Score many models on many benchmarks.
+
+    An interrupted study resumes when the same command is run again.
+    """
     from brainscore_itmaps.study.config import read_study
 
     with warnings.catch_warnings(record=True) as told:
@@ -55,7 +102,7 @@ def sweep(
     )
     config = replace(config, cluster=cluster, device=device or config.device)
     with progress_bar() as progress:
-        progress("looking at what there is to do", 0, 1)
+        progress("planning the work", 0, 1)
         from brainscore_itmaps.study.plan import default_folder, plan
         from brainscore_itmaps.study.sweep import sweep as run
 
@@ -90,7 +137,7 @@ def _print_plan(planned: "Plan", folder: Path) -> None:
     for name, number in asked.items():
         say(f"to do      {name}: {number} networks")
     for (benchmark, window), reason in planned.unreachable.items():
-        say(f"not asked  {benchmark}{f' ({window})' if window else ''}: {reason}")
+        say(f"skipped    {benchmark}{f' ({window})' if window else ''}: {reason}")
     if runs:
         known = [each.parameters for each in planned.to_do if each.parameters is not None]
         unknown = len(planned.to_do) - len(known)

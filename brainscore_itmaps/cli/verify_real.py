@@ -1,4 +1,4 @@
-"""`brainscore verify-real`: the real recordings, and our numbers beside the published ones."""
+"""`brainscore verify-real`: check the real recordings, and compare our numbers with the published ones."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 
 def verify_real(
     networks: Annotated[
-        str | None, typer.Option(help="Networks with commas between them; by default a few with published numbers.")
+        str | None,
+        typer.Option(help="Run these models, separated by commas. The default is four models with published numbers."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps; auto takes a GPU where there is one.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Write everything to this JSON file, too. By default no file is written.")
+    ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="Compute on this device, such as cpu, cuda or mps. With auto, a GPU is used if there is one."
+        ),
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Check the real recordings, and print our numbers beside the published ones with what may explain a difference."""
+    """Check the real recordings, and print our numbers, the published ones, and possible reasons for differences."""
     if out is not None:
         refuse_unwritable(out.expanduser())
     from brainscore_itmaps.bridge.names import refuse_unknown
