@@ -10,7 +10,7 @@ import nox
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "unit"]
-INSTALL = "tests/test_install_matrix.py"
+INSTALL = "tests/bridge/test_install_matrix.py"
 
 
 @nox.session

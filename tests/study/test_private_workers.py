@@ -75,7 +75,7 @@ def test_another_user_of_the_machine_can_run_nothing_in_a_sweep(own_home, tmp_pa
         ports = listening(running)
         assert len(ports) == 3  # scheduler, and a worker with its nanny: no dashboard
         assert set(ports.values()) == {"127.0.0.1"}
-        command = [sys.executable, Path(__file__).with_name("attack_on_workers.py"), *map(str, ports)]
+        command = [sys.executable, Path(__file__).parents[1] / "helpers" / "attack_on_workers.py", *map(str, ports)]
         attack = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
         assert attack.returncode == 0, attack.stderr
         assert running.poll() is None, "the attack was on nothing"

@@ -21,7 +21,7 @@ from brainscore_itmaps.bridge.plugins import host_folder, plugin_folders
 
 pytestmark = pytest.mark.slow
 
-CHECKOUT = Path(__file__).parents[1]
+CHECKOUT = Path(__file__).parents[2]
 EXPECTED = re.compile(r"0\.60\d+")
 NATIVE = ("-m", "brainscore_vision", "score", "--model_identifier=efficientnet_lite0",
           "--benchmark_identifier=it_maps_simulated")  # fmt: skip

@@ -19,7 +19,7 @@ from brainscore_itmaps.study.config import read_study
 PAIR = np.random.default_rng(0).normal(size=(2, 3, 8, 9, 4))
 MAPS = PAIR[..., 0]
 MAPS[0, 1] = 3.0
-SYNTHETIC = Path(__file__).parent / "golden" / "clickme_synth.tfrecords"
+SYNTHETIC = Path(__file__).parents[1] / "golden" / "clickme_synth.tfrecords"
 CALLS = {
     "align": lambda **how: align(*PAIR, **how).dice,
     "feature_alignment": lambda **how: feature_alignment(*PAIR, scale=4, **how),

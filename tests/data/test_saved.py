@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from recordings import assert_same
 
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.recording import Recording, check_folder, constant_maps
@@ -32,24 +33,6 @@ def recording(pictures, rng):
         citation="nobody (2026)",
         simulated=True,
     )
-
-
-def assert_same(found, expected):
-    for name in Recording.__dataclass_fields__:
-        one, other = getattr(found, name), getattr(expected, name)
-        if name == "grid":
-            np.testing.assert_array_equal(one.y, other.y)
-            np.testing.assert_array_equal(one.x, other.x)
-            assert one.extent == other.extent
-        elif name == "images":
-            assert [file.read_bytes() for file in one] == [file.read_bytes() for file in other]
-            assert [file.name for file in one] == [file.name for file in other]
-        elif name in ("maps", "repeats"):
-            np.testing.assert_array_equal(one, other)
-            assert (one is None) == (other is None)
-            assert one is None or one.dtype == other.dtype
-        else:
-            assert one == other, name
 
 
 def test_what_was_saved_is_what_is_loaded(recording, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from brainscore_core.supported_data_standards.brainio.assemblies import AssemblyLoader, NeuroidAssembly
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from brainscore_vision.benchmark_helpers import check_standard_format
-from test_saved import assert_same
+from recordings import assert_same
 
 from brainscore_itmaps import load_recording
 from brainscore_itmaps.bridge.assembly import assembly, recording_from, stimulus_set

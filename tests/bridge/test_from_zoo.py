@@ -16,7 +16,7 @@ from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.spec import PackagedWeights, TimmWeights
 from brainscore_itmaps.models.zoo import EMBEDDED, ZOO
 
-CHECKOUT = Path(__file__).parents[1]
+CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("file", made_files(CHECKOUT), ids=lambda file: "/".join(file.parts[-2:]))

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.mark.slow
 def test_two_thousand_damaged_files_end_in_a_recording_or_in_one_of_our_errors(own_home, tmp_path):
-    script = Path(__file__).with_name("fuzz_recordings.py")
+    script = Path(__file__).parents[1] / "helpers" / "fuzz_recordings.py"
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", script, "2000", "0"],
         capture_output=True,

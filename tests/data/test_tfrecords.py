@@ -12,7 +12,7 @@ from shards import field, framed, write_example, write_records
 from brainscore_itmaps.data.tfrecords import read_at, read_example, read_records, record_offsets
 from brainscore_itmaps.errors import DataError
 
-GOLDEN = Path(__file__).parent / "golden" / "clickme_synth.tfrecords"  # written by TensorFlow
+GOLDEN = Path(__file__).parents[1] / "golden" / "clickme_synth.tfrecords"  # written by TensorFlow
 VALUES = st.one_of(
     st.lists(st.binary(max_size=20), min_size=1, max_size=4),
     st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=4),

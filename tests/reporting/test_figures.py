@@ -13,7 +13,7 @@ from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.reporting.maps import comparison_figure, maps_figure, overlay_figure, sheet_figure
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure, window_profile_figure
 
-BASELINES = Path(__file__).parent / "golden" / "figures"
+BASELINES = Path(__file__).parents[1] / "golden" / "figures"
 
 
 def words(figure):

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-GOLDEN = Path(__file__).parent / "golden" / "harmonized"
+GOLDEN = Path(__file__).parents[1] / "golden" / "harmonized"
 DAMPED = ("out_bn", "mlp_2_bn", "qkv_bn", "_q_bn", "_kv_bn")
 SPREAD = {"bias": 0.02, "beta": 0.05, "moving_mean": 0.1, "cls": 0.3, "pos_embedding": 0.3, "positional_embedding": 0.3}
 
