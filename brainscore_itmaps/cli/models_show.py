@@ -31,7 +31,7 @@ def show(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
-    """Describe a model, the shapes of its layers and the layer committed to IT. No weights are downloaded."""
+    """Describe a model, the shapes of its layers and the areas they are committed to. No weights are downloaded."""
     from brainscore_itmaps.models.names import refuse_unknown_model
 
     refuse_unknown_model(name, arch)

@@ -45,14 +45,14 @@ def sweep(
         str | None,
         typer.Option(
             help="Run on SLURM (slurm) or on the running Dask scheduler at this address (tls://HOST:PORT). The "
-            "default is the scheduler that the study names, or else this machine."
+            "default is the scheduler set in the study, or else this machine."
         ),
     ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Start this many worker processes, or jobs on SLURM. The default is the number that the study names, "
+            help="Start this many worker processes, or jobs on SLURM. The default is the number set in the study, "
             "or else a number chosen from the models, cores and memory.",
         ),
     ] = None,
@@ -60,22 +60,22 @@ def sweep(
         int | None,
         typer.Option(
             min=1,
-            help="Use this many linear algebra threads in each worker. The default is the number that the study "
-            "names, or else an equal share of the cores.",
+            help="Use this many linear algebra threads in each worker. The default is the number set in the "
+            "study, or else an equal share of the cores.",
         ),
     ] = None,
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Limit the memory of each worker to this amount, such as 8GB. The default is the amount that the "
-            "study names, or else an equal share of the memory. SLURM requires an amount."
+            help="Limit the memory of each worker to this amount, such as 8GB. The default is the amount set in the "
+            "study, or else an equal share of the memory. SLURM requires an amount."
         ),
     ] = None,
     device: Annotated[
         str | None,
         typer.Option(
             help="Compute on this device, such as cpu, cuda or mps. With auto, GPUs are used if there are any. The "
-            "default is the device that the study names, or else auto."
+            "default is the device set in the study, or else auto."
         ),
     ] = None,
     fresh: Annotated[
