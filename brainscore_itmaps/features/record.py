@@ -99,7 +99,7 @@ def _model(model: Network | str) -> Network:
     if not isinstance(model, Network):
         raise UsageError(
             f"A {type(model).__name__} is not a model that load_model returns.",
-            "Give load_model(name) or the name; score(module, preprocessing=...) takes a torch module.",
+            "Give load_model(name), load_model(module, preprocessing=...), or the name of a model.",
         )
     return model
 

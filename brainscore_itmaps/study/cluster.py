@@ -7,6 +7,7 @@ on both sides: a certificate made for this study, or the one that Dask's configu
 import logging
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -246,9 +247,12 @@ def _starting() -> Iterator[None]:
 
 
 def _slurm(asked: ClusterConfig, networks: int, opened: ExitStack) -> tuple[Any, Workers]:
+    on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         from dask_jobqueue import SLURMCluster
         from dask_jobqueue.slurm import SLURMJob
+
+        signal.signal(signal.SIGINT, on_interrupt)  # importing it replaces what Ctrl-C does: exit with 0
     except ImportError as error:
         raise InstallationError(
             "SLURM needs dask-jobqueue, which is not installed.", 'Run pip install "brainscore_itmaps[slurm]".'

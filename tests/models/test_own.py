@@ -6,6 +6,7 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from small_model import Small
 
 from brainscore_itmaps import load_model, score
 from brainscore_itmaps.bridge.models import brain_model
@@ -17,21 +18,6 @@ from brainscore_itmaps.models.request import ModelRequest, Weights
 from brainscore_itmaps.models.runs import save_run
 
 SAID = {"size": 64, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
-
-
-class Small(torch.nn.Module):
-    """Units of 16 pixels, and a head."""
-
-    def __init__(self, factor=1.0):
-        super().__init__()
-        self.factor = factor
-        self.stem = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8), torch.nn.ReLU())
-        self.late = torch.nn.Sequential(torch.nn.Conv2d(8, 24, 2, stride=2), torch.nn.ReLU())
-        self.head = torch.nn.Linear(24, 5)
-
-    def forward(self, pictures):
-        maps = self.late(self.stem(pictures) ** self.factor)
-        return self.head(maps.mean(dim=(2, 3)))
 
 
 @pytest.fixture
@@ -66,7 +52,7 @@ def test_a_module_and_its_file_and_its_function_have_one_score(small, tmp_path, 
     (tmp_path / "mine.py").write_text(
         "import torch\n"
         "from beside import SIZE\n"
-        "from test_own import Small\n"
+        "from small_model import Small\n"
         "def build():\n"
         f"    module = Small()\n    module.load_state_dict(torch.load({str(tmp_path / 'small.pt')!r}))\n"
         f"    return module, dict(size=SIZE, mean={SAID['mean']}, std={SAID['std']})\n"

@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from command_line import new_python
 from shards import fetched_val
 
 from brainscore_itmaps import load_recording
@@ -118,6 +119,26 @@ def test_what_is_said_of_workers_is_not_chosen():
     assert str(Workers(1, 2, 3 * GB)) == "1 worker, each with 2 threads, 3.0 GB"
     with pytest.raises(UsageError, match="Write it as 8GB"):
         workers_for(ClusterConfig(memory="lots"), 1, GB, 1, GB)
+
+
+CTRL_C = """
+import signal, sys
+from brainscore_itmaps import UsageError
+from brainscore_itmaps.study.cluster import connected
+from brainscore_itmaps.study.config import ClusterConfig
+
+before = signal.getsignal(signal.SIGINT)
+try:
+    with connected(ClusterConfig(scheduler="slurm"), 1, 1e9, "cpu"):
+        pass
+except UsageError:
+    print(signal.getsignal(signal.SIGINT) is before, "dask_jobqueue" in sys.modules)
+"""
+
+
+def test_slurm_leaves_ctrl_c_as_it_was():
+    """dask-jobqueue replaces it when it is imported: Ctrl-C then ended with exit code 0."""
+    assert new_python("-c", CTRL_C).stdout == "True True\n"
 
 
 def test_slurm_is_told_what_its_jobs_need(monkeypatch):
