@@ -168,7 +168,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         READER,
         "if kind != h5py.h5l.TYPE_HARD:",
         "if False:",
-        "tests/test_hdf5.py::test_nothing_of_another_file_is_read_at_whatever_level",
+        "tests/test_hdf5.py::test_a_link_to_another_file_is_refused_before_that_file_is_opened",
     ),
     (
         READER,
