@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import h5py
@@ -388,17 +388,23 @@ def _reader_of(process):
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         for child in psutil.Process(process.pid).children():
-            if "hdf5_reader.py" in " ".join(child.cmdline()) and child.cpu_times().user > 0.5:
-                return child
+            with suppress(psutil.Error):  # another child, which has ended
+                if "hdf5_reader.py" in " ".join(child.cmdline()) and child.cpu_times().user > 0.5:
+                    return child
         time.sleep(0.05)
     raise AssertionError("nothing reads")
 
 
 def _is_gone(process, seconds=60):
     give_up = time.monotonic() + seconds
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < give_up:
+    while time.monotonic() < give_up:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
         time.sleep(0.05)
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return False
 
 
 FETCH = """
