@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -65,7 +65,10 @@ def waiting_sweep(folder):
 def listening(process):
     """Ports on which a process and those that it started accept connections, with their addresses."""
     parent = psutil.Process(process.pid)
-    found = [each for one in (parent, *parent.children(recursive=True)) for each in one.net_connections("all")]
+    found = []
+    for one in (parent, *parent.children(recursive=True)):
+        with suppress(psutil.Error):  # one that has ended meanwhile
+            found += one.net_connections("all")
     return {each.laddr.port: each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
 
 
