@@ -18,9 +18,9 @@ import h5py
 import numpy as np
 
 LINKS = 100_000
-"""Largest number of links in a file; files of weights or maps have fewer."""
+"""Largest number of links in a file."""
 TEXT = 2**24
-"""Largest size of an attribute, bytes; the configuration of a large Keras model takes a tenth of it."""
+"""Largest size of an attribute, bytes."""
 RATIO = 1100
 """Largest ratio of a dataset's size to its stored size; deflate compresses by 1032 at most."""
 MEMORY = 2**30
@@ -30,7 +30,7 @@ LONGEST = 600.0
 WAITING = 10
 """Limit of elapsed time, as a multiple of the CPU time limit; opening a file may block without using CPU time."""
 PER_SECOND = 1e7
-"""Bytes of a dataset that add one second to the limit; decompression is about ten times as fast."""
+"""Bytes of a dataset that add one second to the limit."""
 
 
 class RefusedError(Exception):

@@ -185,7 +185,7 @@ def _unavailable(split: str, missing: list[str], folder: Path | None, offline: b
         raise DataError(
             f"{len(missing)} of {SPLITS[split]} shards of ClickMe {split} are not in {clickme_folder() / split}, and "
             f"offline mode forbids downloading them: {_listed(missing)}.",
-            f"Download them from {ADDRESS}/{split}/ into that folder, or give theirs with "
+            f"Download them from {ADDRESS}/{split}/ into that folder, or name another folder with "
             f"`brainscore data fetch clickme --split {split} --from FOLDER`.",
         )
     absent = [name for name in missing if not (folder / name).is_file()]

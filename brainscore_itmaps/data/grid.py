@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Grid:
-    """The positions in the picture that were brought onto the receptive fields.
+    """The positions in the image that were shown at the receptive fields.
 
     Attributes
     ----------
     y, x : array, shape (y,) and (x,)
-        Degrees of visual angle below and to the right of the picture's centre. Both edges of the picture belong to
+        Degrees of visual angle below and to the right of the image's centre. Both edges of the image belong to
         the grid: 17 positions over 16 degrees lie exactly 1 degree apart.
     extent : float
-        Width and height of the picture in degrees.
+        Width and height of the image in degrees of visual angle.
     """
 
     y: NDArray[np.float64]
