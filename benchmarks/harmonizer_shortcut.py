@@ -26,7 +26,7 @@ from scipy import stats
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from brainscore_itmaps.metrics.human import agreement
+from brainscore_itmaps.metrics.alignment import agreement
 from brainscore_itmaps.training import HarmonizerLoss
 
 SIDE = 32

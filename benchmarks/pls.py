@@ -19,8 +19,8 @@ import numpy as np
 from sklearn.cross_decomposition import PLSRegression
 
 from brainscore_itmaps import Grid, predict_left_out, to_grid
-from brainscore_itmaps.metrics.correlation import site_correlation
 from brainscore_itmaps.metrics.inference import predictivity_interval
+from brainscore_itmaps.metrics.predictivity import site_correlation
 
 IMAGES, SITES, COMPONENTS = 14, 32, 25
 CASES = [  # grid, channels, native size

@@ -7,8 +7,7 @@ import numpy as np
 
 from brainscore_itmaps import load_model, load_recording, predict_left_out, record, to_grid
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.metrics.correlation import site_correlation
-from brainscore_itmaps.metrics.predictivity import over_sites
+from brainscore_itmaps.metrics.predictivity import over_sites, site_correlation
 from brainscore_itmaps.models.zoo import ZOO
 
 

@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from brainscore_itmaps.benchmark.arrays import score_features
     from brainscore_itmaps.benchmark.catalogue import list_benchmarks
     from brainscore_itmaps.benchmark.human import human_alignment
+    from brainscore_itmaps.benchmark.maps import score_features
     from brainscore_itmaps.benchmark.result import Result, compare_results
     from brainscore_itmaps.bridge.score import score
     from brainscore_itmaps.data.grid import Grid
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from brainscore_itmaps.metrics.ceiling import noise_ceiling
     from brainscore_itmaps.metrics.folds import predict_left_out
     from brainscore_itmaps.models.load import load_model
-    from brainscore_itmaps.models.sets import list_models
+    from brainscore_itmaps.models.zoo import list_models
     from brainscore_itmaps.reporting import figures
     from brainscore_itmaps.study.compare import compare
     from brainscore_itmaps.study.sweep import sweep

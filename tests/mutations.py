@@ -81,7 +81,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/data/test_recording.py::test_repeats_of_other_maps_and_repeats_that_are_not_finite_are_refused",
     ),
     (
-        "brainscore_itmaps/models/embedded.py",
+        "brainscore_itmaps/models/checkpoint.py",
         "weights_only=True",
         "weights_only=False",
         "tests/models/test_models.py::test_a_hostile_weight_file_is_not_executed",
@@ -111,7 +111,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/benchmark/test_evaluate.py::test_a_recording_whose_repeats_contradict_each_other_has_no_score",
     ),
     (
-        "brainscore_itmaps/benchmark/arrays.py",
+        "brainscore_itmaps/benchmark/maps.py",
         "if first > second == third and (first, second) != other.shape[1:3]:",
         "if False:",
         "tests/benchmark/test_result.py::test_channels_before_positions_are_refused_where_the_shape_tells",
@@ -291,7 +291,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/test_untrusted_text.py::test_no_csv_of_a_comparison_holds_a_formula",
     ),
     (
-        "brainscore_itmaps/bridge/package.py",
+        "brainscore_itmaps/bridge/assembly.py",
         "if formulas := [name for name in recording.names if csv_cell(name) != name]:",
         "if formulas := []:",
         "tests/test_untrusted_text.py::test_brain_scores_csv_holds_names_as_they_are_or_nothing",

@@ -20,7 +20,7 @@ from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.cache import Expected, ResultCache
 from brainscore_itmaps.data.recording import recording_content
 from brainscore_itmaps.models.network import Network
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
 SPEC = BenchmarkSpec("own", ("own",))

@@ -16,13 +16,13 @@ from rich.table import Table
 from shown import changed, scored
 
 from brainscore_itmaps import Result, compare
-from brainscore_itmaps.bridge.package import package
+from brainscore_itmaps.bridge.assembly import package
 from brainscore_itmaps.cli.terminal import PlainConsole
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, ItMapsError, printable
 from brainscore_itmaps.files import csv_cell, csv_text
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.reporting.report import report
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2Jmodel\x9b31m\r\u202eevil[bold]:smile:[/]"

@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, Measure
 from brainscore_itmaps.benchmark.ceilings import ArrayCeiling, ceiling_of
-from brainscore_itmaps.benchmark.choice import chosen_layers
 from brainscore_itmaps.benchmark.formulas import formula_of, notes_on
-from brainscore_itmaps.benchmark.layers import FeatureScore, score_layers
+from brainscore_itmaps.benchmark.layers import FeatureScore, chosen_layers, score_layers
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Reading, Result, Saliency, estimate_score
 from brainscore_itmaps.benchmark.source import Source
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.recording import Recording, constant_maps
 from brainscore_itmaps.errors import ArrayError, DataError, ModelError, UsageError
-from brainscore_itmaps.features.field import LayerFeatures, downsample_if_larger
+from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, protocol_named
 

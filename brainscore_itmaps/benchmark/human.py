@@ -16,10 +16,8 @@ from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.clickme import ClickMe, read_clickme
 from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
 from brainscore_itmaps.errors import DataError, ModelError, UsageError
-from brainscore_itmaps.features.attribution import refuse_method
-from brainscore_itmaps.features.saliency import saliency_maps
-from brainscore_itmaps.metrics.alignment import summarised
-from brainscore_itmaps.metrics.human import INTER_HUMAN, Agreement, agreement
+from brainscore_itmaps.features.attribution import refuse_method, saliency_maps
+from brainscore_itmaps.metrics.alignment import INTER_HUMAN, Agreement, agreement, summarised
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
 from brainscore_itmaps.models.names import is_ours
 from brainscore_itmaps.models.network import Network
@@ -60,7 +58,7 @@ class HumanAlignment:
 
 @dataclass(frozen=True)
 class HumanBenchmark:
-    """Human alignment on ClickMe's held-out images; see :class:`~brainscore_itmaps.benchmark.benchmark.Benchmark`.
+    """Human alignment on ClickMe's held-out images; see :class:`~brainscore_itmaps.benchmark.maps.Benchmark`.
 
     Attributes
     ----------

@@ -1,28 +1,38 @@
 """Benchmarks of spatial maps: those of the catalogue, and any recording."""
 
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, SIMULATED, BenchmarkSpec
-from brainscore_itmaps.benchmark.evaluate import check_benchmark, evaluate
+from brainscore_itmaps.benchmark.evaluate import check_benchmark, check_grid, evaluate, evaluate_features
+from brainscore_itmaps.benchmark.layers import FeatureScore, score_predictions
 from brainscore_itmaps.benchmark.request import ScoreRequest
-from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
-from brainscore_itmaps.cache import ResultCache
+from brainscore_itmaps.cache import ResultCache, array_content
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.recording import Recording, recording_content
-from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.attribution import refuse_method
-from brainscore_itmaps.features.screen import placed_on_screen
-from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.protocol import OURS, protocol_named
+from brainscore_itmaps.features.grid import downsample_if_larger
+from brainscore_itmaps.features.views import placed_on_screen
+from brainscore_itmaps.metrics.folds import predict_left_out
+from brainscore_itmaps.metrics.rows import real_array
+from brainscore_itmaps.models.spec import ModelRequest, Weights
+from brainscore_itmaps.progress import Report, Steps, silent, uncounted
+from brainscore_itmaps.protocol import OURS, Protocol, accept_reference_compat, protocol_named
 
 
 @dataclass(frozen=True)
 class MapsBenchmark:
-    """A benchmark of maps; see :class:`~brainscore_itmaps.benchmark.benchmark.Benchmark`.
+    """A benchmark of maps; see :class:`~brainscore_itmaps.benchmark.maps.Benchmark`.
 
     Attributes
     ----------
@@ -83,3 +93,123 @@ def maps_benchmark(benchmark: str | Recording) -> MapsBenchmark:
     given = benchmark if isinstance(benchmark, Recording) else Recording.load(Path(benchmark).expanduser())
     spec = BenchmarkSpec(given.identifier, recordings=(given.identifier,), citation=given.citation)
     return MapsBenchmark(spec, (given,))
+
+
+class Benchmark(typing.Protocol):
+    """A benchmark: maps of recordings, human alignment, or one of Brain-Score's own."""
+
+    @property
+    def identifier(self) -> str:
+        """Name for ``--benchmark``."""
+
+    def prepared(self, request: ScoreRequest, progress: Report) -> "Benchmark":
+        """Refuse what cannot be asked of it, and load what it needs, before the model is loaded."""
+
+    def content(self, request: ScoreRequest, progress: Report) -> list[Any]:
+        """Give what the benchmark is made of, as far as it can change a score: part of a cache key."""
+
+    def score(self, model: LoadedModel, request: ScoreRequest, cache: ResultCache, progress: Report) -> Result:
+        """Score a loaded model."""
+
+
+@accept_reference_compat
+def score_features(
+    features: ArrayLike,
+    maps_or_recording: ArrayLike | Recording,
+    *,
+    method: str = "pls",
+    protocol: str | Protocol = "ours",
+    components: int | None = None,
+    grid: Grid | None = None,
+    progress: Steps = uncounted,
+) -> FeatureScore | Result:
+    """Predict the map of every image from features of all other images, and compare.
+
+    Parameters
+    ----------
+    features : array, shape (image, y, x, channel)
+        Of any native size; sampled at the positions of the maps.
+    maps_or_recording : array, shape (image, y, x, site), or Recording
+        Of the same images, which were shown square.
+    method : str
+        Of :func:`~brainscore_itmaps.predict_left_out`.
+    protocol : str or Protocol
+        "published" makes every choice of the published code (docs/reference.md): its resize and scaling of the
+        features, its NIPALS without an intercept, single precision where it decides ranks, medians that a constant map
+        makes NaN.
+    components : int, optional
+        PLS components; 25 by default. For maps.
+    grid : Grid, optional
+        Positions of the maps; by default evenly from edge to edge of the image. A recording has its own.
+    progress : callable
+        Called with (steps done, steps in all).
+
+    Returns
+    -------
+    FeatureScore or Result
+        Of maps: values of each image and site, not divided by a ceiling. Of a recording: a whole result, with the noise
+        ceiling, the interval and notes.
+
+    Raises
+    ------
+    ArrayError
+        A ValueError, when the arrays do not fit together or cannot be fitted, or their axes are in another order.
+    UsageError
+        When a method or protocol is not known.
+    DataError, ModelError
+        Of a recording: as :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.normal(size=(6, 5, 5, 3))
+    >>> maps = features @ rng.normal(size=(3, 4))
+    >>> round(score_features(features, maps).score, 3)
+    1.0
+    """
+    chosen = protocol_named(protocol)
+    recording = maps_or_recording if isinstance(maps_or_recording, Recording) else None
+    native = real_array(features, "features")
+    recorded = real_array(maps_or_recording if recording is None else recording.maps, "maps")  # type: ignore[arg-type]
+    if native.ndim != 4 or recorded.ndim != 4 or len(native) != len(recorded) or 0 in native.shape + recorded.shape:
+        raise ArrayError(
+            f"The features {native.shape} and the maps {recorded.shape} do not share their images.",
+            "Give (image, y, x, channel) and (image, y, x, site).",
+        )
+    _check_axes("features", native, recorded, "channel")
+    if recording is None:
+        _check_axes("maps", recorded, native, "site")
+    if grid is not None and not isinstance(grid, Grid):
+        raise UsageError(f"{grid!r} is no grid.", "Give a brainscore_itmaps.Grid, or leave it out.")
+    if recording is not None:
+        if grid is not None or components is not None:
+            raise UsageError("A recording has its own grid, and the protocol's components.", "Leave both out.")
+        weights = Weights("module", sha256=array_content(native))
+        name = f"features-{str(weights.sha256)[:8]}"
+        request = ScoreRequest(
+            ModelRequest(name, weights), protocol=chosen.name, method="" if method == "pls" else method
+        )
+        spec = BenchmarkSpec(recording.identifier, (recording.identifier,), method=method)
+        reading = Reading(model=name, weights=weights, layer="features", field_of_view="as given")
+        return evaluate_features(
+            np.moveaxis(native, -1, 1), recording, reading, spec, request,
+            progress=lambda step, done, total: progress(done, total),
+        )  # fmt: skip
+    solver = chosen.solver(method)
+    check_grid(chosen, recorded.shape[1:3])
+    height, width = recorded.shape[1:3]
+    places = grid or Grid(y=Grid.even(height).y, x=Grid.even(width).x, extent=16.0)
+    field = downsample_if_larger(np.moveaxis(native, -1, 1), places, chosen).field(places)
+    options: dict[str, Any] = {} if components is None else {"components": components}
+    left_out = predict_left_out(field, recorded, solver, intercept=chosen.intercept, progress=progress, **options)
+    return score_predictions(left_out.predicted, recorded, chosen, left_out.components, left_out.penalty)
+
+
+def _check_axes(name: str, values: NDArray[Any], other: NDArray[Any], last: str) -> None:
+    """Refuse an array whose channels or sites come before y and x, where its shape tells."""
+    _, first, second, third = values.shape
+    if first > second == third and (first, second) != other.shape[1:3]:
+        raise ArrayError(
+            f"The {name} {values.shape} look like (image, {last}, y, x).",
+            f"Give (image, y, x, {last}): np.moveaxis({name}, 1, -1).",
+        )

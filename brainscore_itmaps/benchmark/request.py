@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from brainscore_itmaps.models.request import ModelRequest
+from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.protocol import OURS
 
 Window = tuple[int, int] | str

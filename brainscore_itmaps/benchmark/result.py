@@ -19,7 +19,7 @@ from brainscore_itmaps.cache import package_versions
 from brainscore_itmaps.errors import UsageError, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
 from brainscore_itmaps.metrics.inference import Comparison, compare_images, interval_of_arrays
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import protocol_named
 
 if TYPE_CHECKING:

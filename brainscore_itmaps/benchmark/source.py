@@ -16,9 +16,9 @@ from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.data.pictures import PUBLISHED_SIZE
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ModelError
-from brainscore_itmaps.features.field import LayerFeatures
-from brainscore_itmaps.features.fixation import fixated_features
+from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.features.record import BATCH_SIZE, record_at_grid, refuse_missing_layer
+from brainscore_itmaps.features.views import fixated_features
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.layers import block_layers
 from brainscore_itmaps.models.network import Network

@@ -1,6 +1,9 @@
 """Read layers through Brain-Score's interface: a model is asked to look at pictures, and to do nothing else."""
 
+import functools
+import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,13 +26,14 @@ from brainscore_itmaps.bridge.assembly import stimulus_set
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.pictures import read_picture
 from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.downloads import hubs_as_set
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, UsageError, nearest, one_line
-from brainscore_itmaps.features.field import LayerFeatures, downsample_if_larger, side_by_side
-from brainscore_itmaps.features.fixation import at_centre, fixated
+from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, side_by_side
 from brainscore_itmaps.features.record import refuse_not_finite
-from brainscore_itmaps.models.layout import Layout, spatial_maps
+from brainscore_itmaps.features.views import at_centre, fixated
+from brainscore_itmaps.models.layers import Layout, spatial_maps
 from brainscore_itmaps.models.network import Network
-from brainscore_itmaps.models.request import ModelRequest, Weights
+from brainscore_itmaps.models.spec import ModelRequest, Weights
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import OURS, Protocol
 
@@ -285,3 +289,51 @@ def _counted(looked: DataAssembly, name: str) -> NDArray[np.int64] | None:
     if values.dtype.kind == "f" and np.isnan(values).any():
         return None
     return values.astype(np.int64)  # type: ignore[no-any-return]
+
+
+GUEST = {"BS_INSTALL_DEPENDENCIES": "no"}
+
+
+@contextmanager
+def errors_as_sentences(model: str) -> Iterator[None]:
+    """Turn whatever somebody else's model or benchmark raises into a ModelError."""
+    try:
+        yield
+    except ItMapsError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"Brain-Score's model {model} could not be scored: {one_line(error)}.",
+            "It may need a download or a package; `brainscore --debug score ...` shows where it failed.",
+        ) from error
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Hide tqdm's progress bars, which Brain-Score shows for every batch; this package's own are not tqdm's."""
+    import tqdm
+
+    start = tqdm.tqdm.__init__
+    tqdm.tqdm.__init__ = functools.partialmethod(start, disable=True)
+    try:
+        yield
+    finally:
+        tqdm.tqdm.__init__ = start
+
+
+@contextmanager
+def as_a_guest() -> Iterator[None]:
+    """Brain-Score without its pip runs and its FutureWarning; the environment is given back."""
+    before = {name: os.environ.get(name) for name in GUEST}
+    os.environ |= GUEST
+    try:
+        with warnings.catch_warnings(), hubs_as_set():
+            warnings.filterwarnings("ignore", module="torchvision")  # its old names for weights, in models of others
+            warnings.filterwarnings("ignore", message="xarray subclass Score should explicitly define __slots__")
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -9,7 +9,7 @@ from brainscore_itmaps.benchmark.human import CITATION, VERSION, HumanBenchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.candidate import BrainScoreModel, request_of
-from brainscore_itmaps.metrics.human import INTER_HUMAN
+from brainscore_itmaps.metrics.alignment import INTER_HUMAN
 
 
 def get_benchmark(identifier: str) -> "ClickMeBenchmark":

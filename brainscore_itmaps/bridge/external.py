@@ -12,11 +12,11 @@ import numpy as np
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Estimate, Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
-from brainscore_itmaps.bridge.guest import as_a_guest, errors_as_sentences, without_bars
+from brainscore_itmaps.bridge.candidate import as_a_guest, errors_as_sentences, without_bars
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.cache import ResultCache, package_versions
 from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, one_line
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS
 
@@ -25,7 +25,7 @@ PLAIN = (str, int, float, bool)
 
 @dataclass(frozen=True)
 class ExternalBenchmark:
-    """A benchmark of Brain-Score's own; see :class:`~brainscore_itmaps.benchmark.benchmark.Benchmark`.
+    """A benchmark of Brain-Score's own; see :class:`~brainscore_itmaps.benchmark.maps.Benchmark`.
 
     Attributes
     ----------

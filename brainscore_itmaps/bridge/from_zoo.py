@@ -11,9 +11,9 @@ from typing import Any
 from brainscore_core.metadata.contract import dump
 
 from brainscore_itmaps.models.baselines import BASELINES
-from brainscore_itmaps.models.groups import group_of
 from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.spec import KerasWeights, ModelSpec, PackagedWeights, TimmWeights
+from brainscore_itmaps.models.timm_models import group_of
 from brainscore_itmaps.models.zoo import EMBEDDED
 
 FOLDERS = {"itmaps_embedded": EMBEDDED, "itmaps_harmonized": HARMONIZED, "itmaps_baselines": BASELINES}

@@ -8,15 +8,14 @@ from typing import Any
 
 import torch
 
-from brainscore_itmaps.benchmark.benchmark import Benchmark
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.human import HumanBenchmark
-from brainscore_itmaps.benchmark.maps import maps_benchmark
+from brainscore_itmaps.benchmark.maps import Benchmark, maps_benchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest, Window
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.benchmark.source import HookedModel, LoadedModel
+from brainscore_itmaps.bridge.candidate import as_a_guest, errors_as_sentences, without_bars
 from brainscore_itmaps.bridge.external import ExternalBenchmark
-from brainscore_itmaps.bridge.guest import as_a_guest, errors_as_sentences, without_bars
 from brainscore_itmaps.bridge.names import is_external, is_ours, refuse_unknown
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.cache import ResultCache, default_cache
@@ -28,7 +27,7 @@ from brainscore_itmaps.models.names import weights_asked
 from brainscore_itmaps.models.network import Network, on_device
 from brainscore_itmaps.models.own import Preprocessing, borrowed
 from brainscore_itmaps.models.preprocessing import plain_preprocessing
-from brainscore_itmaps.models.request import ModelRequest
+from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 

@@ -14,14 +14,12 @@ from typer.core import TyperGroup
 
 from brainscore_itmaps.cli.compare import compare
 from brainscore_itmaps.cli.data import data
-from brainscore_itmaps.cli.doctor import doctor
+from brainscore_itmaps.cli.doctor import doctor, link, unlink
 from brainscore_itmaps.cli.harmonize import harmonize
-from brainscore_itmaps.cli.help_texts import HELP_OPTIONS, examples
-from brainscore_itmaps.cli.link import link, unlink
 from brainscore_itmaps.cli.models import models
+from brainscore_itmaps.cli.options import HELP_OPTIONS, examples
 from brainscore_itmaps.cli.report import report
-from brainscore_itmaps.cli.reproduce import reproduce
-from brainscore_itmaps.cli.results import results
+from brainscore_itmaps.cli.results import reproduce, results
 from brainscore_itmaps.cli.score import score
 from brainscore_itmaps.cli.sweep import sweep
 from brainscore_itmaps.cli.terminal import errors

@@ -8,8 +8,7 @@ import typer
 from rich.table import Table
 
 from brainscore_itmaps.cli.data_show import check, info, orient, package
-from brainscore_itmaps.cli.fetch_options import Offline, refuse_options
-from brainscore_itmaps.cli.help_texts import HELP_OPTIONS, examples
+from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, examples, refuse_options
 from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import refuse_unwritable
@@ -112,7 +111,7 @@ def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
 def list_recordings() -> None:
     """List the recordings and the files that are on this machine."""
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
-    from brainscore_itmaps.data.kept import kept_files
+    from brainscore_itmaps.data.load import kept_files
     from brainscore_itmaps.data.simulated import IDENTIFIER, WINDOW
     from brainscore_itmaps.data.sources import held_archive
     from brainscore_itmaps.settings import Settings
@@ -153,7 +152,7 @@ def clean(
 
     The recorded checksum of the archive and the chosen orientations stay.
     """
-    from brainscore_itmaps.data.kept import remove_kept
+    from brainscore_itmaps.data.load import remove_kept
 
     removed = remove_kept(everything)
     for path, size in removed:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brainscore_itmaps.cli.protocol_options import OldSpelling, ProtocolName, protocol_asked
+from brainscore_itmaps.cli.options import OldSpelling, ProtocolName, protocol_asked
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_facts, shown_size
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import refuse_unwritable, replacing
@@ -47,7 +47,7 @@ def info(
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
     from brainscore_itmaps.data.recording import constant_maps
     from brainscore_itmaps.data.sources import held_archive
-    from brainscore_itmaps.metrics.correlation import site_agreement
+    from brainscore_itmaps.metrics.predictivity import site_agreement
 
     recording = _load(array, window, source, protocol_asked(protocol, reference_compat))
     lines = {}
@@ -110,8 +110,8 @@ def orient(
     source: Place = None,
 ) -> None:
     """Draw the maps over the images in all eight orientations, or record the one that puts responses on faces."""
+    from brainscore_itmaps.data.grid import ORIENTATIONS, refuse_orientation
     from brainscore_itmaps.data.load import choose_orientation
-    from brainscore_itmaps.data.orientation import ORIENTATIONS, refuse_orientation
 
     if choose is not None:
         refuse_orientation(choose)
@@ -130,7 +130,7 @@ def orient(
         _say_simulated(recording)
         say(f"{choose} holds for all arrays of {recording.subject} in this source from now on, recorded in {written}")
         return
-    from brainscore_itmaps.reporting.orientation import orientation_figure
+    from brainscore_itmaps.reporting.maps import orientation_figure
 
     with replacing(file) as beside:
         orientation_figure(recording).savefig(beside, dpi=110)
@@ -178,7 +178,7 @@ def package(
     """Write the netCDF, CSV and zip files that Brain-Score's maintainers would upload, and print their SHA-1."""
     refuse_unwritable(out.expanduser() / "x.json")
     recording = _load(array, window, source)
-    from brainscore_itmaps.bridge.package import package as package_in_python
+    from brainscore_itmaps.bridge.assembly import package as package_in_python
 
     about = package_in_python(recording, out.expanduser())
     if recording.simulated:

@@ -4,6 +4,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
+from brainscore_itmaps.bridge import plugins
 from brainscore_itmaps.bridge.doctor import examine
 from brainscore_itmaps.cli.terminal import errors, say
 from brainscore_itmaps.errors import InstallationError
@@ -25,3 +26,21 @@ def doctor() -> None:
     say(table)
     if any(finding.state == "trouble" for finding in findings):
         raise typer.Exit(InstallationError.exit_code)
+
+
+def link() -> None:
+    """Link the plugins into Brain-Score's folder, where `python -m brainscore_vision` looks for them.
+
+    The links are needed if this package or Brain-Score is an editable install, or if uv installed this package.
+    """
+    for folder in plugins.link():
+        say(f"linked {folder}")
+
+
+def unlink() -> None:
+    """Remove the links that `brainscore link` made."""
+    removed = plugins.unlink()
+    for folder in removed:
+        say(f"removed {folder}")
+    if not removed:
+        say("nothing was linked")

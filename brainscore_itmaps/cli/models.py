@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from brainscore_itmaps.cli.fetch_options import Offline, refuse_options
-from brainscore_itmaps.cli.help_texts import HELP_OPTIONS, examples
-from brainscore_itmaps.cli.models_show import record_of, show, state_of
+from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, examples, refuse_options
 from brainscore_itmaps.cli.terminal import NARROW, output, print_json, progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from brainscore_itmaps.models.spec import ModelSpec
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from brainscore_itmaps.cli.terminal import say_facts
+
+if TYPE_CHECKING:
+    from brainscore_itmaps.models.network import Network
+    from brainscore_itmaps.models.spec import ModelSpec
+
 
 models = typer.Typer(
     help="List, download and inspect models.",
@@ -49,9 +56,8 @@ def list_models(
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> None:
     """List the models that have a name of their own, or those of a set. Any other timm model is named timm:NAME."""
-    from brainscore_itmaps.models.groups import GROUPS
-    from brainscore_itmaps.models.sets import SETS, named_set
-    from brainscore_itmaps.models.zoo import ZOO
+    from brainscore_itmaps.models.timm_models import GROUPS
+    from brainscore_itmaps.models.zoo import SETS, ZOO, named_set
 
     if group is not None and group not in GROUPS:
         raise UsageError(f"There is no group named {group!r}.", nearest(group, GROUPS, f"Groups: {', '.join(GROUPS)}."))
@@ -81,8 +87,7 @@ def list_models(
 
 def _row(name: str) -> dict[str, Any]:
     """What is known of a network without loading it."""
-    from brainscore_itmaps.models.accuracy import timm_top1
-    from brainscore_itmaps.models.groups import group_of
+    from brainscore_itmaps.models.timm_models import group_of, timm_top1
     from brainscore_itmaps.models.zoo import ZOO
 
     if name in ZOO:
@@ -164,8 +169,7 @@ def fetch(
 def _fetch_kept(spec: "ModelSpec", file: Path | None, url: str | None, sha256: str | None) -> None:
     with progress_bar() as progress:
         progress("starting torch", 0, 1)
-        from brainscore_itmaps.models.kept import CONVERTED, folder_of
-        from brainscore_itmaps.models.weights import fetch_weights
+        from brainscore_itmaps.models.weights import CONVERTED, fetch_weights, folder_of
 
         kept = fetch_weights(spec, file.expanduser() if file else None, url=url, sha256=sha256, progress=progress)
     say(f"in order   {folder_of(spec) / CONVERTED} ({shown_size(kept.converted_size)})")
@@ -193,9 +197,106 @@ def _say_packaged(name: str) -> None:
     say(f"in order   {network.weights}, an installed package; there is nothing to fetch")
 
 
-models.command(
+@models.command(
     epilog=examples(
         "brainscore models show efficientnet_lite0",
         "brainscore models show timm:resnet18 --json",
     )
-)(show)
+)
+def show(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Show this model: a name from `brainscore models list`, timm:NAME, a checkpoint file, or "
+            "my_file.py:function.",
+        ),
+    ],
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            help="Build this architecture, a name of timm or of this package, for a checkpoint file. The option is "
+            "required for such a file and has no default."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Describe a model, the shapes of its layers and the areas they are committed to. No weights are downloaded."""
+    from brainscore_itmaps.models.names import refuse_unknown_model
+
+    refuse_unknown_model(name, arch)
+    with progress_bar() as progress:
+        progress("building the network", 0, 1)
+        from brainscore_itmaps.models.layers import block_layers, map_shapes
+        from brainscore_itmaps.models.load import load_model
+        from brainscore_itmaps.models.names import is_own
+
+        network = load_model(name, None if is_own(name) else "random", arch=arch)
+        size = network.spec.size
+        committed = list(network.spec.layers.values())
+        wanted = {*block_layers(network.module, size), *committed}
+        in_order = [layer for layer, _ in network.module.named_modules() if layer in wanted]
+        shapes = map_shapes(network.module, in_order, size)
+    if as_json:
+        shown = {layer: [channels, side, side] for layer, (channels, side) in shapes.items()}
+        print_json(record_of(network.spec) | {"shapes": shown})
+        return
+    _print_record(network)
+    table = Table("layer", Column("channels x units", justify="right"), "committed to")
+    for layer, (channels, side) in shapes.items():
+        regions = ", ".join(region for region, its in network.spec.layers.items() if its == layer)
+        if output().width < NARROW:
+            say(f"{layer}: {channels} x {side} x {side}{f', {regions}' if regions else ''}")
+        else:
+            table.add_row(layer, f"{channels} x {side} x {side}", regions)
+    if table.row_count:
+        say(table)
+    if not committed:
+        say("no layer is committed to IT: name one with `brainscore score --layers`")
+
+
+def _print_record(network: "Network") -> None:
+    spec, weights = network.spec, network.spec.weights
+    say(f"{network.name}{f': {spec.title}' if spec.title else ''}")
+    facts = {"group": spec.group, "timm": spec.architecture}
+    if network.own_code:
+        facts = {"class": spec.architecture}
+    if weights is not None:
+        facts |= {"weights": f"{weights.url} ({state_of(spec)})", "licence": weights.licence}
+    elif network.weights.kind != "random":
+        facts["weights"] = str(network.weights)
+    facts["parameters"] = f"{spec.parameters:,}"
+    shown = "a function of your own" if network.transform else f"mean {_three(spec.mean)}, std {_three(spec.std)}"
+    facts["input"] = f"{spec.size} x {spec.size} pixels, {shown}"
+    if network.transform is None:
+        facts["input"] += f", {spec.interpolation}; crop {spec.crop:g} for classification, none for maps"
+    facts["behaviour"] = spec.readout or "no layer for it"
+    if spec.top1 is not None:
+        facts["top-1"] = f"{spec.top1:.1f} % on ImageNet ({spec.top1_source})"
+    for number, note in enumerate(network.notes):
+        facts[f"note {number + 1}" if number else "note"] = note
+    if spec.citation:
+        facts["cite"] = spec.citation.partition("url={")[2].partition("}")[0]
+    say_facts(facts)
+
+
+def _three(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)
+
+
+def record_of(spec: "ModelSpec") -> dict[str, Any]:
+    """A record as JSON has it; the weights with their address."""
+    weights = spec.weights
+    return asdict(spec) | {"weights": None if weights is None else asdict(weights) | {"url": weights.url}}
+
+
+def state_of(spec: "ModelSpec") -> str:
+    """Where a network's weights are, as far as this can be said without timm."""
+    from brainscore_itmaps.models.spec import PackagedWeights, TimmWeights
+    from brainscore_itmaps.models.weights import kept_weights
+
+    if isinstance(spec.weights, PackagedWeights):
+        return "in a package"
+    if kept_weights(spec) is not None:
+        return "here"
+    return "timm's hub" if isinstance(spec.weights, TimmWeights) else "to be fetched"

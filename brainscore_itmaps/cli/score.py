@@ -7,8 +7,7 @@ import typer
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.names import has_maps, refuse_unknown, window_asked
-from brainscore_itmaps.cli.fetch_options import Offline
-from brainscore_itmaps.cli.protocol_options import OldSpelling, ProtocolName, protocol_asked
+from brainscore_itmaps.cli.options import Offline, OldSpelling, ProtocolName, protocol_asked
 from brainscore_itmaps.cli.report import write_report
 from brainscore_itmaps.cli.score_print import print_result
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
@@ -18,6 +17,11 @@ from brainscore_itmaps.settings import Settings
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from brainscore_itmaps.benchmark.result import Result
+
 
 DRAWABLE = (".png", ".svg", ".pdf")
 WHERE_RESULTS_GO = "Name another folder with --out, or set ITMAPS_HOME."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from brainscore_itmaps.cli.fetch_options import Offline
+from brainscore_itmaps.cli.options import Offline
 from brainscore_itmaps.cli.terminal import errors, progress_bar, say
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from brainscore_itmaps.data.grid import Grid
+from brainscore_itmaps.data.grid import Grid, oriented
 from brainscore_itmaps.data.matfiles import numbers, refuse_missing, shapes, texts
-from brainscore_itmaps.data.orientation import oriented
 from brainscore_itmaps.data.pictures import find_pictures, plain_name, published_picture, read_picture
 from brainscore_itmaps.data.recording import Recording, whole_window
 from brainscore_itmaps.errors import DataError, UsageError, nearest

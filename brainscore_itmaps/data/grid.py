@@ -1,9 +1,12 @@
 """The positions at which a recording sampled an image."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from brainscore_itmaps.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)
@@ -28,3 +31,62 @@ class Grid:
         """Spread positions evenly from edge to edge, the same down and across; a single one stands in the centre."""
         points = np.linspace(-extent / 2, extent / 2, positions) if positions > 1 else np.zeros(positions)
         return cls(y=points, x=points, extent=extent)
+
+
+ORIENTATIONS = {
+    "as_stored": (False, False, False),
+    "flip_y": (False, True, False),
+    "flip_x": (False, False, True),
+    "flip_both": (False, True, True),
+    "transpose": (True, False, False),
+    "transpose_flip_y": (True, True, False),
+    "transpose_flip_x": (True, False, True),
+    "transpose_flip_both": (True, True, True),
+}
+"""Name: whether the first stored axis counts columns instead of rows, then whether rows and columns are reversed."""
+
+
+def oriented(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
+    """Lay stored maps over their pictures.
+
+    Parameters
+    ----------
+    maps : array, shape (image, first, second, site)
+        As stored.
+    orientation : str
+        A name of ``ORIENTATIONS``. ``flip_both`` is what the published loader does: moving a *picture* by some degrees
+        brings the point opposite of it onto the receptive field, hence both axes are reversed.
+
+    Returns
+    -------
+    array, shape (image, y, x, site), y downward and x rightward in the picture
+
+    Raises
+    ------
+    UsageError
+        When the name is not known.
+    """
+    refuse_orientation(orientation)
+    transpose, flip_y, flip_x = ORIENTATIONS[orientation]
+    if transpose:
+        maps = maps.swapaxes(1, 2)
+    return np.ascontiguousarray(maps[:, :: -1 if flip_y else 1, :: -1 if flip_x else 1])
+
+
+def stored(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
+    """Undo :func:`oriented`."""
+    transpose, flip_y, flip_x = ORIENTATIONS[orientation]
+    maps = maps[:, :: -1 if flip_y else 1, :: -1 if flip_x else 1]
+    return maps.swapaxes(1, 2) if transpose else maps
+
+
+def refuse_orientation(orientation: str) -> None:
+    """Refuse a name that is none of the eight.
+
+    Raises
+    ------
+    UsageError
+        With the nearest names.
+    """
+    if orientation not in ORIENTATIONS:
+        raise UsageError(f"There is no orientation named {orientation!r}.", nearest(orientation, ORIENTATIONS))

@@ -4,10 +4,11 @@ import hashlib
 import json
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from brainscore_itmaps.data import orientation as orientations
+from brainscore_itmaps.data import grid as orientations
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME, Window, read_array, window_of
 from brainscore_itmaps.data.pictures import placed_pictures
@@ -16,6 +17,7 @@ from brainscore_itmaps.data.response_maps import ORIENTATION as ORIENTATION_OF_R
 from brainscore_itmaps.data.response_maps import read_response_maps
 from brainscore_itmaps.data.simulated import IDENTIFIER as SIMULATED
 from brainscore_itmaps.data.simulated import WINDOW, load_simulated
+from brainscore_itmaps.data.sources import ARCHIVE
 from brainscore_itmaps.errors import DataError, InstallationError, UsageError, nearest
 from brainscore_itmaps.files import locked, replacing
 from brainscore_itmaps.progress import Report, silent
@@ -52,7 +54,7 @@ def load_recording(
         (``.mat``). By default the archive that ``brainscore data fetch`` brought, which is fetched if need be.
     orientation : str, optional
         What lays the stored maps over the pictures, a name of
-        :data:`brainscore_itmaps.data.orientation.ORIENTATIONS`. By default the one that was chosen with
+        :data:`brainscore_itmaps.data.grid.ORIENTATIONS`. By default the one that was chosen with
         ``brainscore data orient``, else both axes reversed, as published (for response maps the first axis alone, as
         their authors do).
     protocol : "ours", "published" or Protocol
@@ -191,3 +193,74 @@ def _choices() -> dict[str, str]:
             f"{file}, which holds chosen orientations, is damaged.", "Remove it, and choose again."
         ) from error
     return choices
+
+
+Kept = list[tuple[Path, int]]
+
+
+def kept_files() -> dict[str, Kept]:
+    """What is kept, with sizes in bytes: the archive, what was unpacked and prepared from it, pictures, leftovers.
+
+    Returns
+    -------
+    dict of str to list of (Path, int)
+        ``archive``, ``unpacked``, ``prepared``, ``pictures`` and ``leftovers`` (of runs that were killed).
+    """
+    settings = Settings.from_environment()
+    home = settings.recordings
+    found = {
+        "archive": [home / ARCHIVE],
+        "unpacked": [*home.glob(f"{NAME}-*")],
+        "prepared": [*home.glob("prepared/*-*")],
+        "pictures": [
+            path
+            for subject in {array.subject for array in ARRAYS.values()}
+            for ending in ("", "-simulated")
+            for path in settings.brainio_home.glob(f"{NAME}.{subject}{ending}.stimuli-*")
+        ],
+        "leftovers": [path for place in (home, home / "prepared") for path in place.glob(".*-*")],
+    }
+    return {what: [(path, _size(path)) for path in sorted(paths) if path.exists()] for what, paths in found.items()}
+
+
+def remove_kept(everything: bool = False) -> Kept:
+    """Remove what can be made again without a network; with ``everything``, the archive and the pictures too.
+
+    The record of the archive's hash and the chosen orientations stay: a later download is still held to them.
+
+    Returns
+    -------
+    list of (Path, int)
+        What was removed, with its size.
+
+    Raises
+    ------
+    InstallationError
+        When something cannot be removed.
+    """
+    home = Settings.from_environment().recordings
+    if not home.exists():
+        return []
+    kinds = ["unpacked", "prepared", "leftovers"] + (["archive", "pictures"] if everything else [])
+    with locked(home, SET_HOME):
+        kept = kept_files()
+        removed = [entry for kind in kinds for entry in kept[kind]]
+        for path, _ in removed:
+            try:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+            except OSError as error:
+                raise InstallationError(
+                    f"Cannot remove {path}: {error.strerror or error}.", "Ask the owner of that folder to remove it."
+                ) from error
+    return removed
+
+
+def _size(path: Path) -> int:
+    size = 0
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        with suppress(FileNotFoundError):  # another process is just removing it
+            size += file.lstat().st_size if file.is_file() else 0
+    return size

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.orientation import refuse_orientation
+from brainscore_itmaps.data.grid import Grid, refuse_orientation
 from brainscore_itmaps.data.saved import read_folder, write_folder
 from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
@@ -46,7 +45,7 @@ class Recording:
         The same before averaging over repeats, where the source keeps them.
     orientation : str
         What was done to the stored axes to lay the maps over the pictures, a name of
-        :data:`brainscore_itmaps.data.orientation.ORIENTATIONS`.
+        :data:`brainscore_itmaps.data.grid.ORIENTATIONS`.
     dropped : tuple of str
         Sites of the source that hold no value at all, and are left out.
 

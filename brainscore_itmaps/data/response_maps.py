@@ -10,9 +10,8 @@ import numpy as np
 from PIL import Image
 
 from brainscore_itmaps.data.arcaro2020 import CITATION, MARKER, Array, Window, picture_prefix, sites_with_values
-from brainscore_itmaps.data.grid import Grid
+from brainscore_itmaps.data.grid import Grid, oriented
 from brainscore_itmaps.data.matfiles import numbers, refuse_missing, shapes
-from brainscore_itmaps.data.orientation import oriented
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, UsageError
 

@@ -17,8 +17,7 @@ from PIL import Image, ImageDraw
 
 from brainscore_itmaps.archives import add_member
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, CITATION, MARKER, NAME, PICTURES, Array
-from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.orientation import stored
+from brainscore_itmaps.data.grid import Grid, stored
 from brainscore_itmaps.files import replacing
 from brainscore_itmaps.progress import Report, silent
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.scales import half_pixel
+from brainscore_itmaps.metrics.predictivity import half_pixel
 
 MOST_CHANNELS = 600
 

@@ -13,8 +13,8 @@ from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.pictures import published_size, read_picture
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, ModelError, UsageError, nearest
-from brainscore_itmaps.features.field import LayerFeatures, downsample_if_larger, joined
-from brainscore_itmaps.models.layout import spatial_maps
+from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, joined
+from brainscore_itmaps.models.layers import spatial_maps
 from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.progress import Steps, uncounted
 from brainscore_itmaps.protocol import OURS, Protocol

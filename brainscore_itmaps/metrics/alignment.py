@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.correlation import site_rank_correlation
-from brainscore_itmaps.metrics.predictivity import alike
-from brainscore_itmaps.metrics.scales import COARSENERS
+from brainscore_itmaps.metrics.predictivity import COARSENERS, alike, site_rank_correlation
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
 COARSE = 4
@@ -220,3 +218,55 @@ def _top(maps: NDArray[np.float64], share: float, precision: str) -> NDArray[np.
     flat: NDArray[Any] = maps.reshape(len(maps), -1).astype(precision)
     top: NDArray[np.bool_] = flat > np.percentile(flat, 100 * (1 - share), axis=1, keepdims=True)  # never where NaN
     return top
+
+
+INTER_HUMAN = 0.65753
+"""Mean Spearman correlation between people, as published by Fel et al. (2022) for ClickMe; not measured here."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of saliency maps with human maps, picture by picture.
+
+    Attributes
+    ----------
+    spearman : array, shape (image,)
+        Over all pixels; NaN where a map is constant.
+    dice, iou : array, shape (image,)
+        Overlap of the top tenth of pixels.
+    """
+
+    spearman: NDArray[np.float64]
+    dice: NDArray[np.float64]
+    iou: NDArray[np.float64]
+
+    @property
+    def raw(self) -> float:
+        """Mean Spearman correlation over the pictures where it is defined; NaN where it nowhere is."""
+        return summarised(self.spearman).mean
+
+    @property
+    def score(self) -> float:
+        """:attr:`raw` over :data:`INTER_HUMAN`."""
+        return self.raw / INTER_HUMAN
+
+
+@accept_reference_compat
+def agreement(saliency: NDArray[Any], heatmaps: NDArray[Any], *, protocol: str | Protocol = "ours") -> Agreement:
+    """Compare saliency maps with human maps.
+
+    Parameters
+    ----------
+    saliency, heatmaps : array, shape (image, y, x)
+    protocol : "ours", "published" or Protocol
+        Published: in single precision, and an overlap of 0 where a map has no top.
+
+    Raises
+    ------
+    ArrayError
+        When the shapes differ.
+    """
+    saliency, heatmaps = (values.astype(protocol_named(protocol).precision) for values in (saliency, heatmaps))
+    dice, iou = top_overlap(saliency, heatmaps, protocol=protocol)
+    rho = feature_alignment(saliency[..., None], heatmaps[..., None])
+    return Agreement(rho, dice, iou)

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.correlation import site_correlation
 from brainscore_itmaps.metrics.folds import COMPONENTS, predict_left_out
 from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images, draw_images, interval_of_draws
-from brainscore_itmaps.metrics.predictivity import over_images, over_sites
+from brainscore_itmaps.metrics.predictivity import over_images, over_sites, site_correlation
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Report, silent
 

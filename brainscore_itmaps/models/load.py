@@ -9,14 +9,10 @@ import torch
 
 from brainscore_itmaps.errors import ModelError, UsageError
 from brainscore_itmaps.files import sha256
-from brainscore_itmaps.models.accuracy import timm_top1
 from brainscore_itmaps.models.build import build, timm_pretrained
-from brainscore_itmaps.models.checkpoint import classes_in, fill_from_tensors, read_tensors
-from brainscore_itmaps.models.embedded import fill_from_package
-from brainscore_itmaps.models.from_keras import fill_from_keras
-from brainscore_itmaps.models.groups import group_of
-from brainscore_itmaps.models.kept import WeightsRecord, kept_weights
+from brainscore_itmaps.models.checkpoint import classes_in, fill_from_package, fill_from_tensors, read_tensors
 from brainscore_itmaps.models.keras_layouts import LAYOUTS
+from brainscore_itmaps.models.keras_weights import fill_from_keras
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.names import (
     KERAS_SUFFIXES,
@@ -29,10 +25,10 @@ from brainscore_itmaps.models.names import (
 from brainscore_itmaps.models.network import Network, hash_of
 from brainscore_itmaps.models.own import Preprocessing, network_from_code, own_network, timm_preprocessing
 from brainscore_itmaps.models.preprocessing import plain_preprocessing, read_preprocessing
-from brainscore_itmaps.models.request import ModelRequest, Weights
 from brainscore_itmaps.models.runs import RECORD, WEIGHTS, is_run, read_run
-from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights, TimmWeights
-from brainscore_itmaps.models.weights import fetch_weights, load_kept
+from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, PackagedWeights, TimmWeights, Weights
+from brainscore_itmaps.models.timm_models import group_of, timm_top1
+from brainscore_itmaps.models.weights import WeightsRecord, fetch_weights, kept_weights, load_kept
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
 

@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
-from brainscore_itmaps.models.request import Weights
 from brainscore_itmaps.models.runs import is_run
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
 WEIGHTS = ("pretrained", "random")

@@ -12,8 +12,7 @@ from PIL import Image
 from brainscore_itmaps.errors import ModelError, UsageError, one_line
 from brainscore_itmaps.models.build import build
 from brainscore_itmaps.models.preprocessing import Transform
-from brainscore_itmaps.models.request import ModelRequest, Weights
-from brainscore_itmaps.models.spec import ModelSpec
+from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, Weights
 
 IN_MEMORY = ModelRequest("", Weights("module"))
 """The request of a model that was given, not loaded."""

@@ -14,8 +14,7 @@ from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_li
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.network import IN_MEMORY, Network, hash_of
 from brainscore_itmaps.models.preprocessing import EXAMPLE, Transform, read_preprocessing, side_of
-from brainscore_itmaps.models.request import Weights
-from brainscore_itmaps.models.spec import ModelSpec
+from brainscore_itmaps.models.spec import ModelSpec, Weights
 
 Preprocessing = Mapping[str, Any] | Transform
 
@@ -30,8 +29,8 @@ def own_network(module: torch.nn.Module, preprocessing: Preprocessing | None, na
     module : torch.nn.Module
         Takes pictures (image, 3, size, size). It is put into eval mode.
     preprocessing : mapping or callable, optional
-        See :func:`~brainscore_itmaps.models.preprocessing.read_preprocessing` and
-        :func:`~brainscore_itmaps.models.preprocessing.side_of`. May be left out for timm's modules, which know it.
+        See :func:`~brainscore_itmaps.models.own.read_preprocessing` and
+        :func:`~brainscore_itmaps.models.own.side_of`. May be left out for timm's modules, which know it.
     name : str, optional
         By default that of the class. The network's name carries a hash of its parameters too.
 

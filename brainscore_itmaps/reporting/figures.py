@@ -1,7 +1,12 @@
 """The figures of this package; each function returns a matplotlib figure and saves nothing."""
 
-from brainscore_itmaps.reporting.maps import comparison_figure, maps_figure, overlay_figure, sheet_figure
-from brainscore_itmaps.reporting.orientation import orientation_figure
+from brainscore_itmaps.reporting.maps import (
+    comparison_figure,
+    maps_figure,
+    orientation_figure,
+    overlay_figure,
+    sheet_figure,
+)
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure, window_profile_figure
 
 __all__ = [

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brainscore_itmaps.metrics.tradeoff import ChangePoint, Envelope
-from brainscore_itmaps.models.groups import GROUPS
+from brainscore_itmaps.models.timm_models import GROUPS
 from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, SIMULATED, style
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from brainscore_itmaps.models.groups import GROUPS
+from brainscore_itmaps.models.timm_models import GROUPS
 from brainscore_itmaps.protocol import PUBLISHED
 from brainscore_itmaps.reporting.drawing import CYCLE
 from brainscore_itmaps.reporting.report import filled, text_of

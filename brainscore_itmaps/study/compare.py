@@ -12,7 +12,7 @@ from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.bridge.pictures import pictures_of
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import csv_cell, refuse_unwritable, replacing
-from brainscore_itmaps.models.sets import baseline_of
+from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import PUBLISHED
 from brainscore_itmaps.reporting.drawing import SIMULATED, style

@@ -10,7 +10,7 @@ from typing import Any
 
 from brainscore_itmaps.configuration import filled, read_toml
 from brainscore_itmaps.errors import UsageError, nearest
-from brainscore_itmaps.models.sets import named_set
+from brainscore_itmaps.models.zoo import named_set
 from brainscore_itmaps.protocol import OLD_SPELLING, OURS, protocol_named
 
 SET = "set:"

@@ -22,7 +22,7 @@ from brainscore_itmaps.metrics.tradeoff import (
     rank_correlation,
     scores_over_images,
 )
-from brainscore_itmaps.models.sets import baseline_of
+from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.study.table import MAPS, SET, StudyTable
 
 HARMONIZED = "harmonized"

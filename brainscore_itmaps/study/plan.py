@@ -14,9 +14,9 @@ from brainscore_itmaps.bridge.score import find_benchmark
 from brainscore_itmaps.cache import key_of, package_versions
 from brainscore_itmaps.errors import ItMapsError, UsageError
 from brainscore_itmaps.files import sha256
-from brainscore_itmaps.models.accuracy import timm_parameters
 from brainscore_itmaps.models.names import is_code
 from brainscore_itmaps.models.runs import is_run, read_run
+from brainscore_itmaps.models.timm_models import timm_parameters
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS

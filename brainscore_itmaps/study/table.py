@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.human import CITATION as CITE_HUMAN
 from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Result
 from brainscore_itmaps.errors import DataError, UsageError, one_line
-from brainscore_itmaps.models.accuracy import timm_top1
-from brainscore_itmaps.models.groups import group_of_network
+from brainscore_itmaps.models.timm_models import group_of_network, timm_top1
 from brainscore_itmaps.models.zoo import ZOO
 
 COLUMNS = (

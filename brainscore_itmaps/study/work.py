@@ -14,7 +14,7 @@ from brainscore_itmaps.bridge.names import has_maps, is_external, is_ours, windo
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.errors import ItMapsError, ModelError, one_line
 from brainscore_itmaps.models.names import weights_asked
-from brainscore_itmaps.models.request import ModelRequest
+from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.settings import overridden
 from brainscore_itmaps.study.config import NetworkChoice, StudyConfig

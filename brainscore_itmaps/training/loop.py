@@ -15,19 +15,17 @@ import torch
 from brainscore_itmaps.benchmark.human import human_alignment
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.files import locked, refuse_unwritable, write_json
-from brainscore_itmaps.metrics.human import agreement
+from brainscore_itmaps.metrics.alignment import agreement
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.models.names import named_architecture, refuse_unknown_model
 from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.models.runs import save_run
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.training.batches import Batch, Mix, Shown, batches, image_folder, places
-from brainscore_itmaps.training.checkpoint import go_on, save_checkpoint
+from brainscore_itmaps.training.checkpoint import EPOCHS, STEPS, Log, go_on, save_checkpoint
 from brainscore_itmaps.training.clickme import clickme_source, shards_of
-from brainscore_itmaps.training.config import Config
-from brainscore_itmaps.training.log import EPOCHS, STEPS, Log
+from brainscore_itmaps.training.config import Config, learning_rate, steps_of, strength
 from brainscore_itmaps.training.loss import HarmonizerLoss, Parts
-from brainscore_itmaps.training.schedule import learning_rate, steps_of, strength
 
 SETTINGS = "config.json"
 FREE = ("checkpoint_every", "log_every", "held_out", "workers")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.cross_decomposition import PLSRegression
 
-from brainscore_itmaps.benchmark.choice import chosen_layers, nested_cv_scores
+from brainscore_itmaps.benchmark.layers import chosen_layers, nested_cv_scores
 from brainscore_itmaps.errors import ArrayError, DataError
 from brainscore_itmaps.metrics.folds import fit_folds, groups_left_out, pairs_of_groups
 

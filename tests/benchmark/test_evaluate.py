@@ -26,7 +26,7 @@ from brainscore_itmaps.errors import DataError, ModelError, UsageError
 from brainscore_itmaps.features.record import published_input
 from brainscore_itmaps.metrics.ceiling import reference_ceiling, site_ceiling
 from brainscore_itmaps.metrics.predictivity import over_sites
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
 
 SPEC = CATALOGUE["it_maps_simulated"]
 READING = Reading(model="m", weights=Weights("module", sha256=""), layer="l", field_of_view="the whole picture")

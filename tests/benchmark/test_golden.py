@@ -9,11 +9,10 @@ from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.metrics.alignment import feature_alignment, top_overlap
 from brainscore_itmaps.metrics.ceiling import reference_ceiling
-from brainscore_itmaps.metrics.correlation import site_correlation
 from brainscore_itmaps.metrics.folds import leave_one_out
 from brainscore_itmaps.metrics.pls import fit_pls, published_direction
+from brainscore_itmaps.metrics.predictivity import published_coarsened, site_correlation
 from brainscore_itmaps.metrics.rows import Options, rows_of
-from brainscore_itmaps.metrics.scales import published_coarsened
 
 CASES = [("george", 17, 7), ("george", 17, 28), ("red", 9, 7), ("red", 9, 9)]
 

@@ -16,8 +16,8 @@ from brainscore_itmaps.data import clickme_shards
 from brainscore_itmaps.data.clickme import read_clickme
 from brainscore_itmaps.data.clickme_shards import fetch_clickme
 from brainscore_itmaps.errors import DataError, ModelError
-from brainscore_itmaps.features.saliency import as_input, saliency_maps
-from brainscore_itmaps.metrics.human import agreement
+from brainscore_itmaps.features.attribution import as_input, saliency_maps
+from brainscore_itmaps.metrics.alignment import agreement
 from brainscore_itmaps.models.load import load_model
 
 SYNTHETIC = GOLDEN / "clickme_synth.tfrecords"

@@ -124,7 +124,7 @@ def test_alignment_compares_maps_averaged_over_sites(home, network):
 
 def test_values_stand_beside_ceilings_of_their_own_measure(home, network, tmp_path):
     """Spearman rho of averaged maps has another ceiling than Pearson r of a site."""
-    from brainscore_itmaps.bridge.as_score import to_score
+    from brainscore_itmaps.bridge.benchmark import to_score
 
     ridge, alignment = (score(network, f"Arcaro2020.monkey2_ML-{kind}") for kind in ("pls", "alignment"))
     for result, values in ((ridge, "image_r"), (alignment, "map_rho")):

@@ -9,8 +9,8 @@ from sources import fresh, network_source
 
 from brainscore_itmaps import Grid, Recording, load_model, load_recording, record, score, to_grid
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
-from brainscore_itmaps.benchmark.choice import chosen_layers, nested_cv_scores
 from brainscore_itmaps.benchmark.evaluate import evaluate
+from brainscore_itmaps.benchmark.layers import chosen_layers, nested_cv_scores
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.errors import DataError, ModelError

@@ -11,8 +11,7 @@ from brainscore_itmaps import load_recording, score
 from brainscore_itmaps.cli.data import data
 from brainscore_itmaps.data.clickme import read_clickme
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.metrics.alignment import align, feature_alignment, top_overlap
-from brainscore_itmaps.metrics.human import agreement
+from brainscore_itmaps.metrics.alignment import agreement, align, feature_alignment, top_overlap
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.study.config import read_study
 

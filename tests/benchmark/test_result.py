@@ -28,7 +28,7 @@ from brainscore_itmaps.benchmark.evaluate import evaluate
 from brainscore_itmaps.benchmark.result import Estimate, Result, estimate_score, image_shares
 from brainscore_itmaps.errors import ArrayError, DataError, InstallationError, UsageError
 from brainscore_itmaps.metrics.inference import compare_images, interval_of_arrays
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import OURS
 
 OLD = GOLDEN / "results_of_version_2"

@@ -5,7 +5,7 @@ from brainscore_itmaps import Grid, predict_left_out, score_features, to_grid
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.correlation import site_correlation
+from brainscore_itmaps.metrics.predictivity import site_correlation
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from brainscore_vision.benchmark_helpers import check_standard_format
 from recordings import assert_same
 
 from brainscore_itmaps import load_recording
-from brainscore_itmaps.bridge.assembly import assembly, recording_from, stimulus_set
-from brainscore_itmaps.bridge.package import package
+from brainscore_itmaps.bridge.assembly import assembly, package, recording_from, stimulus_set
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.data.recording import Recording
 

@@ -16,7 +16,7 @@ from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.benchmark.source import SEEN
 from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.metrics.ceiling import site_ceiling
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
 
 ARCHITECTURES = {
     "test_efficientnet": "convolutional",

@@ -9,11 +9,10 @@ from command_line import python
 
 from brainscore_itmaps.bridge.from_zoo import FOLDERS, made_files
 from brainscore_itmaps.bridge.models import get_bibtex, get_layers
-from brainscore_itmaps.models.accuracy import timm_top1
 from brainscore_itmaps.models.baselines import BASELINES
-from brainscore_itmaps.models.groups import GROUPS
 from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.spec import PackagedWeights, TimmWeights
+from brainscore_itmaps.models.timm_models import GROUPS, timm_top1
 from brainscore_itmaps.models.zoo import EMBEDDED, ZOO
 
 CHECKOUT = Path(__file__).parents[2]

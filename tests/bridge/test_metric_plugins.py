@@ -15,7 +15,7 @@ from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import site_ceiling
-from brainscore_itmaps.metrics.correlation import site_correlation
+from brainscore_itmaps.metrics.predictivity import site_correlation
 
 
 def assembly(values, order=None, time_bins=None, first_row=0):

@@ -7,7 +7,7 @@ from huggingface_hub import constants
 from sources import fresh
 
 from brainscore_itmaps import score
-from brainscore_itmaps.bridge.guest import as_a_guest
+from brainscore_itmaps.bridge.candidate import as_a_guest
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.settings import overridden
 

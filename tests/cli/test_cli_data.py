@@ -17,7 +17,7 @@ from PIL import Image
 
 from brainscore_itmaps import load_recording
 from brainscore_itmaps.data import sources
-from brainscore_itmaps.data.orientation import ORIENTATIONS
+from brainscore_itmaps.data.grid import ORIENTATIONS
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.files import sha256
 

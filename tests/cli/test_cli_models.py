@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from brainscore_itmaps.cli.app import app
 from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.files import sha256
-from brainscore_itmaps.models.kept import kept_weights
+from brainscore_itmaps.models.weights import kept_weights
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.settings import Settings
 

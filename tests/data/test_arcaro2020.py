@@ -16,7 +16,7 @@ from PIL import Image
 
 from brainscore_itmaps import load_recording
 from brainscore_itmaps.data import load, sources
-from brainscore_itmaps.data.orientation import ORIENTATIONS, oriented, stored
+from brainscore_itmaps.data.grid import ORIENTATIONS, oriented, stored
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import sha256
 

@@ -11,8 +11,7 @@ from brainscore_itmaps.data import simulated
 from brainscore_itmaps.data.simulated import EDGES, EMBEDDED, Simulation, drives, simulate, time_course
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.metrics.ceiling import split_half_ceiling
-from brainscore_itmaps.metrics.correlation import site_correlation
-from brainscore_itmaps.metrics.predictivity import over_sites
+from brainscore_itmaps.metrics.predictivity import over_sites, site_correlation
 
 
 @pytest.fixture(scope="module")

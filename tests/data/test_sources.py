@@ -16,7 +16,7 @@ from command_line import brainscore, python
 
 from brainscore_itmaps import load_recording
 from brainscore_itmaps.data import sources
-from brainscore_itmaps.data.kept import kept_files, remove_kept
+from brainscore_itmaps.data.load import kept_files, remove_kept
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.data.stand_in import write_stand_in
 from brainscore_itmaps.errors import DataError, InstallationError

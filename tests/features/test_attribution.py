@@ -21,9 +21,9 @@ from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.features.attribution import METHODS, _encoder, attribution_maps, pooled
 from brainscore_itmaps.metrics.ceiling import map_ceiling
 from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out
-from brainscore_itmaps.models.layout import spatial_maps
+from brainscore_itmaps.models.layers import spatial_maps
 from brainscore_itmaps.models.network import Network, untrained
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
 STD = (0.2, 0.5, 0.4)

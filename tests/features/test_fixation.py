@@ -15,10 +15,10 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import evaluate
 from brainscore_itmaps.cache import default_cache
 from brainscore_itmaps.errors import ModelError
-from brainscore_itmaps.features.fixation import at_centre, brown_noise, fixated, fixated_features
+from brainscore_itmaps.features.views import at_centre, brown_noise, fixated, fixated_features
 from brainscore_itmaps.metrics.folds import predict_left_out
 from brainscore_itmaps.models.network import Network
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
 GRID = Grid(y=np.array([-8.0, 0.0, 6.0]), x=np.array([-5.0, 1.0, 8.0]), extent=16.0)

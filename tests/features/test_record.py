@@ -5,7 +5,7 @@ import torch
 from brainscore_itmaps import load_model, record
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.models.network import Network
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
 

@@ -9,11 +9,11 @@ from PIL import Image
 from brainscore_itmaps import Grid, load_model, record, to_grid
 from brainscore_itmaps.errors import ArrayError, ModelError
 from brainscore_itmaps.features import record as recording
-from brainscore_itmaps.features.field import LayerFeatures, downsample_if_larger, joined, side_by_side
+from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, joined, side_by_side
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.features.record import published_input, record_at_grid
 from brainscore_itmaps.models.network import Network
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.protocol import PUBLISHED
 

@@ -11,7 +11,7 @@ from sources import network_source
 
 from brainscore_itmaps import Grid, Recording, load_recording, score
 from brainscore_itmaps.errors import DataError
-from brainscore_itmaps.features.screen import on_screen, placed_on_screen
+from brainscore_itmaps.features.views import on_screen, placed_on_screen
 
 
 def noise(width, height, seed=0):

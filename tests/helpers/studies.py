@@ -3,8 +3,8 @@
 import numpy as np
 from shown import changed, scored
 
-from brainscore_itmaps.models.accuracy import timm_top1
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models.spec import Weights
+from brainscore_itmaps.models.timm_models import timm_top1
 
 NAMES = (
     "resnet50.a1_in1k",

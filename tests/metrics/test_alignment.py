@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score, jaccard_score
 
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.alignment import align, feature_alignment, summarised, top_overlap
-from brainscore_itmaps.metrics.scales import coarsened
+from brainscore_itmaps.metrics.predictivity import coarsened
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from brainscore_itmaps.metrics.ceiling import (
     site_ceiling,
     split_half_ceiling,
 )
-from brainscore_itmaps.metrics.correlation import site_correlation
+from brainscore_itmaps.metrics.predictivity import site_correlation
 
 
 @pytest.mark.parametrize("repeats", [2, 5, 6])

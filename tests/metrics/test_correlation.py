@@ -6,7 +6,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import explained_variance_score
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.correlation import (
+from brainscore_itmaps.metrics.predictivity import (
     MEASURES,
     site_agreement,
     site_correlation,

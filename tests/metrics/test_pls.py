@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression
 
 from brainscore_itmaps import predict_left_out
 from brainscore_itmaps.metrics import pls
-from brainscore_itmaps.metrics.correlation import site_correlation
+from brainscore_itmaps.metrics.predictivity import site_correlation
 
 
 def planted(seed=0, images=5, y=6, x=7, channels=12, sites=4, noise=0.5, rank=None):

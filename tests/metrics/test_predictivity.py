@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 
 from brainscore_itmaps.errors import ArrayError, UsageError
-from brainscore_itmaps.metrics.correlation import site_correlation, site_explained_variance
-from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_sites
+from brainscore_itmaps.metrics.predictivity import (
+    neural_predictivity,
+    over_sites,
+    site_correlation,
+    site_explained_variance,
+)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
-from brainscore_itmaps.metrics.scales import coarsened, published_coarsened
+from brainscore_itmaps.metrics.predictivity import coarsened, published_coarsened
 
 
 def test_whole_tiles_are_averaged(rng):

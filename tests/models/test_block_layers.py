@@ -4,8 +4,7 @@ import pytest
 import timm
 import torch
 
-from brainscore_itmaps.models.layers import block_layers, with_places
-from brainscore_itmaps.models.layout import spatial_maps
+from brainscore_itmaps.models.layers import block_layers, spatial_maps, with_places
 
 EXPECTED = {
     "resnet18": [f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)],

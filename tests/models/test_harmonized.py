@@ -13,9 +13,8 @@ from brainscore_itmaps import load_model
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.models import keras_layouts
 from brainscore_itmaps.models.harmonized import HARMONIZED
-from brainscore_itmaps.models.kept import CONVERTED, RECORD, folder_of, kept_weights
 from brainscore_itmaps.models.layers import map_shapes
-from brainscore_itmaps.models.weights import fetch_weights
+from brainscore_itmaps.models.weights import CONVERTED, RECORD, fetch_weights, folder_of, kept_weights
 from brainscore_itmaps.models.zoo import ZOO
 
 LAYOUTS = {

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from brainscore_itmaps.errors import ModelError
-from brainscore_itmaps.models.layout import spatial_maps
+from brainscore_itmaps.models.layers import spatial_maps
 
 
 def test_channels_first_stays(rng):

@@ -15,8 +15,8 @@ from timm.data import ImageNetInfo, create_transform, resolve_data_config
 
 from brainscore_itmaps import load_model, record
 from brainscore_itmaps.errors import ModelError, UsageError
-from brainscore_itmaps.models import embedded, names
-from brainscore_itmaps.models.request import Weights
+from brainscore_itmaps.models import checkpoint, names
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import EMBEDDED, ZOO
 from brainscore_itmaps.settings import overridden
 
@@ -131,14 +131,14 @@ def test_weights_of_another_architecture_are_refused(monkeypatch, name):
 
 
 def test_weights_that_leave_a_parameter_empty_are_refused_by_its_name(monkeypatch):
-    rename = embedded._timm_names
+    rename = checkpoint._timm_names
 
     def lose_one(tensors, module):
         renamed = rename(tensors, module)
         renamed["classifier.offset"] = renamed.pop("classifier.bias")
         return renamed
 
-    monkeypatch.setattr(embedded, "_timm_names", lose_one)
+    monkeypatch.setattr(checkpoint, "_timm_names", lose_one)
     with pytest.raises(ModelError, match=r"1 .*empty \(classifier.bias\), 1 are left over \(classifier.offset\)"):
         load_model("efficientnet_lite0")
 
@@ -149,7 +149,7 @@ def test_a_hostile_weight_file_is_not_executed(monkeypatch, tmp_path):
             return Path.touch, (tmp_path / "executed",)
 
     torch.save({"weights": Hostile()}, tmp_path / "hostile.pth")
-    monkeypatch.setattr(embedded, "_packaged_file", lambda weights: tmp_path / "hostile.pth")
+    monkeypatch.setattr(checkpoint, "_packaged_file", lambda weights: tmp_path / "hostile.pth")
     with pytest.raises(ModelError, match="cannot be read as weights"):
         load_model("efficientnet_lite0")
     assert not (tmp_path / "executed").exists()

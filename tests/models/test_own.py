@@ -14,8 +14,8 @@ from brainscore_itmaps.errors import ModelError, UsageError
 from brainscore_itmaps.models.load import load_model_request
 from brainscore_itmaps.models.network import untrained
 from brainscore_itmaps.models.preprocessing import plain_preprocessing, read_preprocessing
-from brainscore_itmaps.models.request import ModelRequest, Weights
 from brainscore_itmaps.models.runs import save_run
+from brainscore_itmaps.models.spec import ModelRequest, Weights
 
 SAID = {"size": 64, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
 

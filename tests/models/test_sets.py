@@ -4,11 +4,10 @@ import pytest
 import timm
 
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.models import sets
+from brainscore_itmaps.models import zoo
 from brainscore_itmaps.models.baselines import BASELINES
-from brainscore_itmaps.models.groups import group_of, group_of_network
-from brainscore_itmaps.models.sets import SETS, baseline_of, named_set
-from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.models.timm_models import group_of, group_of_network
+from brainscore_itmaps.models.zoo import SETS, ZOO, baseline_of, named_set
 
 
 def test_each_harmonized_network_stands_before_its_twin():
@@ -33,7 +32,7 @@ def test_every_network_of_a_set_can_be_named(name):
 def test_the_nearest_published_list_says_that_it_is_not_the_paper_s():
     assert len(named_set("paper_proxy")) == 245
     assert "not the paper's own list" in SETS["paper_proxy"]
-    assert "not the paper's own list" in json.loads(sets.PROXY.read_text())["note"]
+    assert "not the paper's own list" in json.loads(zoo.PROXY.read_text())["note"]
 
 
 def test_an_unknown_set_is_answered_with_the_nearest():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from brainscore_itmaps import load_recording
-from brainscore_itmaps.data.orientation import ORIENTATIONS, oriented, stored
-from brainscore_itmaps.reporting.orientation import orientation_figure
+from brainscore_itmaps.data.grid import ORIENTATIONS, oriented, stored
+from brainscore_itmaps.reporting.maps import orientation_figure
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from shown import changed, pictures, scored, two_arrays
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.cli.report import write_report
 from brainscore_itmaps.errors import DataError
-from brainscore_itmaps.models.request import ModelRequest, Weights
+from brainscore_itmaps.models.spec import ModelRequest, Weights
 from brainscore_itmaps.reporting.report import command_of, report
 
 HOSTILE = "<script>alert('x')</script>"

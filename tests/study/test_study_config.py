@@ -13,8 +13,7 @@ from brainscore_itmaps.bridge.names import is_external
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.models.harmonized import HARMONIZED
-from brainscore_itmaps.models.sets import named_set
-from brainscore_itmaps.models.zoo import EMBEDDED
+from brainscore_itmaps.models.zoo import EMBEDDED, named_set
 from brainscore_itmaps.study.cluster import Workers, connected, workers_for
 from brainscore_itmaps.study.config import NAMED, ClusterConfig, NetworkChoice, read_study, study_of
 from brainscore_itmaps.study.plan import plan

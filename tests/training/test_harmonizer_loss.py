@@ -14,8 +14,14 @@ from torch.nn import functional
 
 from brainscore_itmaps.errors import ArrayError, ModelError, UsageError
 from brainscore_itmaps.training import HarmonizerLoss
-from brainscore_itmaps.training.loss import differentiable_attention, distance, gradient_of, standardised_cut, weighed
-from brainscore_itmaps.training.pyramid import pyramid
+from brainscore_itmaps.training.loss import (
+    differentiable_attention,
+    distance,
+    gradient_of,
+    pyramid,
+    standardised_cut,
+    weighed,
+)
 
 SIZES = ["64x64", "224x224", "33x33", "57x40", "7x7", "17x17"]
 

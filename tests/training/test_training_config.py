@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.training.config import PRESETS, config_of, read_config
-from brainscore_itmaps.training.schedule import learning_rate, steps_of, strength
+from brainscore_itmaps.training.config import PRESETS, config_of, learning_rate, read_config, steps_of, strength
 
 
 def test_what_is_left_out_comes_from_the_preset_and_then_from_the_defaults():

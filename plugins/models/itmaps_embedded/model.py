@@ -1,7 +1,7 @@
 """The functions that Brain-Score looks for in a model plugin."""
 
 from brainscore_itmaps.bridge.models import get_bibtex, get_layers, get_model
-from brainscore_itmaps.models.sets import named_set
+from brainscore_itmaps.models.zoo import named_set
 
 __all__ = ["get_bibtex", "get_layers", "get_model", "get_model_list"]
 
