@@ -1,4 +1,4 @@
-"""Time and memory that each harmonized network's conversion takes, each in a process of its own.
+"""Time and memory that each harmonized model's conversion takes, each in a process of its own.
 
 The Keras files are written here, in the published layouts, with made-up numbers. Run from the checkout:
 ``python benchmarks/conversion.py``.
@@ -52,9 +52,7 @@ def main() -> None:
     sys.path.insert(0, str(TESTS))
     from keras_files import layout, write_keras
 
-    print(
-        f"{'network':<28}{'file MB':>8}{'convert s':>12}{'more peak MB':>14}{'peak MB':>10}{'load s':>10}", flush=True
-    )
+    print(f"{'model':<28}{'file MB':>8}{'convert s':>12}{'more peak MB':>14}{'peak MB':>10}{'load s':>10}", flush=True)
     for name, described in FILES.items():
         with tempfile.TemporaryDirectory() as folder:
             file = write_keras(Path(folder) / f"{described}.h5", layout(described))

@@ -1,7 +1,7 @@
 """What a step with the harmonizer costs beside a plain one: time as a ratio in one run, and memory.
 
-    python benchmarks/harmonizer_cost.py                          # resnet18, 16 pictures of 224 pixels, on the CPU
-    python benchmarks/harmonizer_cost.py --network vit_small_patch16_224 --batch 8
+    python benchmarks/harmonizer_cost.py                          # resnet18, 16 images of 224 pixels, on the CPU
+    python benchmarks/harmonizer_cost.py --model vit_small_patch16_224 --batch 8
 
 Both kinds of step are taken in turns, so that whatever else the machine does falls on both. Of memory, the peak of each
 kind is measured in a process of its own.
@@ -52,12 +52,12 @@ def peak(name, batch, device, strength):
 
 def main():
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--network", default="resnet18")
+    asked.add_argument("--model", default="resnet18")
     asked.add_argument("--batch", type=int, default=16)
     asked.add_argument("--steps", type=int, default=7)
     asked.add_argument("--device", default="cpu")
     asked = asked.parse_args()
-    step = stepper(asked.network, asked.batch, asked.device)
+    step = stepper(asked.model, asked.batch, asked.device)
     for strength in KINDS.values():
         step(strength)
     seconds = {kind: [] for kind in KINDS}
@@ -68,10 +68,10 @@ def main():
             seconds[kind].append(time.perf_counter() - began)
     ratios = [b / a for a, b in zip(seconds["plain"], seconds["harmonizer"], strict=True)]
     told = ", ".join(f"{kind} {statistics.median(taken):.3f} s" for kind, taken in seconds.items())
-    print(f"{asked.network}, {asked.batch} pictures, {asked.device}: {told} a step (median of {asked.steps})")
+    print(f"{asked.model}, {asked.batch} images, {asked.device}: {told} a step (median of {asked.steps})")
     print(f"ratio {statistics.median(ratios):.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
     with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        most = {k: pool.apply(peak, (asked.network, asked.batch, asked.device, s)) for k, s in KINDS.items()}
+        most = {k: pool.apply(peak, (asked.model, asked.batch, asked.device, s)) for k, s in KINDS.items()}
     print(f"peak memory: plain {most['plain']:.0f} MB, harmonizer {most['harmonizer']:.0f} MB")
 
 

@@ -1,10 +1,10 @@
-"""Does the harmonizer do what it is for? A small task with a shortcut, and one network trained with it and without.
+"""Does the harmonizer do what it is for? A small task with a shortcut, and one model trained with it and without.
 
-Every picture is a piece of a photograph (from scikit-image, foolbox and scikit-learn) with a bright shape in it, whose
+Every image is a piece of a photograph (from scikit-image, foolbox and scikit-learn) with a bright shape in it, whose
 form is the class, and a sticker elsewhere: a short line, whose direction goes with the class too. The outline of the
-shape, blurred, serves as human map. Pictures to measure on are pieces of other photographs; where the shortcut is
+shape, blurred, serves as human map. Images to measure on are pieces of other photographs; where the shortcut is
 removed, the line has any direction. Nobody was asked where he looks: the maps are SIMULATED. What is shown is that the
-loss moves a network to where it is told to look, and what that does to what it has learned.
+loss moves a model to where it is told to look, and what that does to what it has learned.
 
     python benchmarks/harmonizer_shortcut.py            # a quarter of an hour on two busy cores
 """
@@ -39,14 +39,14 @@ MEASURES = ("spearman", "dice", "iou", "with_shortcut", "shortcut_removed")
 
 
 def photographs():
-    """Pictures inside installed packages, as arrays (y, x, rgb) in [0, 1], shrunk so that pieces show something."""
+    """Images inside installed packages, as arrays (y, x, rgb) in [0, 1], shrunk so that pieces show something."""
     folders = [files("skimage") / "data", files("foolbox") / "data", files("sklearn.datasets") / "images"]
     found = []
     for name in sorted(path for folder in folders for path in Path(str(folder)).glob("*.[jp][pn]g")):
-        with Image.open(name) as picture:
-            if min(picture.size) >= 200 and picture.mode == "RGB":
-                picture.thumbnail((200, 200))
-                found.append(np.asarray(picture, dtype=np.float32) / 255)
+        with Image.open(name) as image:
+            if min(image.size) >= 200 and image.mode == "RGB":
+                image.thumbnail((200, 200))
+                found.append(np.asarray(image, dtype=np.float32) / 255)
     return found
 
 
@@ -59,8 +59,8 @@ def shape(kind, rng):
     return np.clip(inside[kind] + 0.5, 0, 1)
 
 
-def pictures(photos, count, rng, shortcut):
-    """Pictures, labels and maps of what is diagnostic: (n, 3, y, x), (n,), (n, y, x)."""
+def images(photos, count, rng, shortcut):
+    """Images, labels and maps of what is diagnostic: (n, 3, y, x), (n,), (n, y, x)."""
     labels = rng.integers(CLASSES, size=count)
     images, maps = [], []
     for label in labels:
@@ -79,7 +79,7 @@ def pictures(photos, count, rng, shortcut):
     return tuple(torch.from_numpy(values) for values in given)
 
 
-def network(seed):
+def model(seed):
     torch.manual_seed(seed)
     layers, inputs = [], 3
     for channels, stride in ((16, 1), (32, 2), (32, 1), (64, 2)):
@@ -90,18 +90,18 @@ def network(seed):
 
 def trained(seed, strength, data, epochs):
     images, labels, maps = data
-    model = network(seed).train()
+    trained_model = model(seed).train()
     loss = HarmonizerLoss(lambda_harmonization=strength)
     rng = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0)
+    optimiser = torch.optim.AdamW(trained_model.parameters(), lr=RATE, weight_decay=0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=epochs * (len(images) // BATCH))
     for _ in range(epochs):
         for batch in torch.randperm(len(images), generator=rng)[: len(images) // BATCH * BATCH].split(BATCH):
             optimiser.zero_grad()
-            loss(model, images[batch], labels[batch], maps[batch]).total.backward()
+            loss(trained_model, images[batch], labels[batch], maps[batch]).total.backward()
             optimiser.step()
             schedule.step()
-    return model.eval()
+    return trained_model.eval()
 
 
 def saliency(model, images, labels):
@@ -123,7 +123,7 @@ def data_of(seed):
     seen, others = ([photos[place] for place in part] for part in (order[::2], order[1::2]))
     rng = np.random.default_rng(seed + 1)
     counts = ((seen, TRAINED, True), (others, MEASURED, True), (others, MEASURED, False))
-    return [pictures(photos, count, rng, shortcut) for photos, count, shortcut in counts]
+    return [images(photos, count, rng, shortcut) for photos, count, shortcut in counts]
 
 
 def measured(seed, strength, epochs):
@@ -140,7 +140,7 @@ def measured(seed, strength, epochs):
 
 
 def of_each_class(labels):
-    """The first picture of each."""
+    """The first image of each."""
     return [int((labels == kind).nonzero()[0]) for kind in range(CLASSES)]
 
 
@@ -151,12 +151,12 @@ def interval(values):
 
 
 def draw(file, seed, found):
-    """Held-out pictures, their maps, and the saliency of both networks."""
+    """Held-out images, their maps, and the saliency of both models."""
     from matplotlib.figure import Figure
 
     _, _, (images, labels, maps) = data_of(seed)
     shown = of_each_class(labels)
-    rows = {"picture": (images[shown] * 0.25 + 0.45).permute(0, 2, 3, 1).clamp(0, 1), "map (simulated)": maps[shown]}
+    rows = {"image": (images[shown] * 0.25 + 0.45).permute(0, 2, 3, 1).clamp(0, 1), "map (simulated)": maps[shown]}
     rows |= {f"saliency, lambda {strength:g}": maps for strength, maps in found.items()}
     figure = Figure(figsize=(7, 7 * len(rows) / CLASSES), layout="constrained")
     for line, (name, row) in zip(figure.subplots(len(rows), CLASSES), rows.items(), strict=True):
@@ -173,7 +173,7 @@ def main():
     asked.add_argument("--first", type=int, default=5, help="seed; lambda and epochs were chosen on seeds 0 to 4")
     asked.add_argument("--epochs", type=int, default=18)
     asked.add_argument("--lambdas", type=float, nargs="+", default=[0.0, 3.0])
-    asked.add_argument("--figure", type=Path, help="also draw pictures and saliency of the first seed into this file")
+    asked.add_argument("--figure", type=Path, help="also draw images and saliency of the first seed into this file")
     asked = asked.parse_args()
     seeds = range(asked.first, asked.first + asked.seeds)
     runs = list(itertools.product(seeds, asked.lambdas))

@@ -1,9 +1,9 @@
-"""What scoring costs beside the plain forward pass of the same pictures: time as a ratio in one run, and peak memory.
+"""What scoring costs beside the plain forward pass of the same images: time as a ratio in one run, and peak memory.
 
 Run: python benchmarks/score_overhead.py (some minutes on two cores)
 
 Random weights and SIMULATED recordings of the size of the published ones: two arrays of 17 x 17 positions that share 14
-pictures, one of 9 x 9 with 14 others. All block outputs of a network are read and scored on all three.
+images, one of 9 x 9 with 14 others. All block outputs of a model are read and scored on all three.
 """
 
 import resource
@@ -28,21 +28,21 @@ from brainscore_itmaps.settings import Settings
 
 ROUNDS = 3
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
-NETWORKS = ("resnet50", "vit_base_patch16_224")
+MODELS = ("resnet50", "vit_base_patch16_224")
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive = write_stand_in(Path(folder) / "simulated.zip", duration=300)
-        for name in NETWORKS:
+        for name in MODELS:
             subprocess.run([sys.executable, __file__, name, str(archive), folder], check=True)
 
 
 def measure(name: str, archive: str, folder: str) -> None:
     """Time each part, and the whole, in turns; in a process of its own, whose peak memory is told."""
     recordings = [load_recording(array, source=archive) for array in ARRAYS]
-    network = load_model(f"timm:{name}", weights="random")
-    everything = HookedModel(network).source(ALL)
+    model = load_model(f"timm:{name}", weights="random")
+    everything = HookedModel(model).source(ALL)
     one = replace(everything, layers=everything.layers[-1:])
     shown = [recordings[0], recordings[2]]
     print(f"{name}, {len(everything.layers)} block outputs, {torch.get_num_threads()} threads; SIMULATED recordings")
@@ -55,8 +55,8 @@ def measure(name: str, archive: str, folder: str) -> None:
         return answer
 
     for _ in range(ROUNDS):
-        timed("plain forward pass", forward, network, shown)
-        features = timed("read all layers at the grid", read, network, everything.layers, shown)
+        timed("plain forward pass", forward, model, shown)
+        features = timed("read all layers at the grid", read, model, everything.layers, shown)
         timed("predict left-out images from all layers", predict, features, recordings)
         del features
         timed("whole scoring, committed layer", score, one, recordings)
@@ -71,14 +71,14 @@ def measure(name: str, archive: str, folder: str) -> None:
     )
 
 
-def forward(network, recordings):
+def forward(model, recordings):
     with torch.inference_mode():
         for recording in recordings:
-            network.module(network.preprocess(recording.images))
+            model.module(model.preprocess(recording.images))
 
 
-def read(network, layers, recordings):
-    return [record_at_grid(network, recording.images, layers, recording.grid) for recording in recordings]
+def read(model, layers, recordings):
+    return [record_at_grid(model, recording.images, layers, recording.grid) for recording in recordings]
 
 
 def predict(features, recordings):

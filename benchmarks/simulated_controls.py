@@ -1,4 +1,4 @@
-"""Controls of the simulated recording: trained against random weights, and shuffled pictures.
+"""Controls of the simulated recording: trained against random weights, and shuffled images.
 
 Run: python benchmarks/simulated_controls.py (about two minutes on two cores)
 """
@@ -21,14 +21,14 @@ def main() -> None:
             show(f"{name}, random weights, seed {seed}", result)
         print(f"{name}, random weights, mean of the five: {np.mean([result.score for result in untrained]):.3f}")
 
-    network = load_model("efficientnet_lite0")
-    layer = network.spec.layers["IT"]
-    features = record(network, recording.images, [layer])[layer]
+    model = load_model("efficientnet_lite0")
+    layer = model.spec.layers["IT"]
+    features = record(model, recording.images, [layer])[layer]
     rng = np.random.default_rng(0)
     maps_last = np.moveaxis(features, 1, -1)
     shuffled = [score_features(maps_last[derangement(rng, len(features))], recording).score for _ in range(20)]
     low, high = np.percentile(shuffled, [2.5, 97.5])
-    print(f"efficientnet_lite0, pictures shuffled 20 times: mean {np.mean(shuffled):.3f}, 95 % {low:.3f} to {high:.3f}")
+    print(f"efficientnet_lite0, images shuffled 20 times: mean {np.mean(shuffled):.3f}, 95 % {low:.3f} to {high:.3f}")
 
 
 def describe(recording):
@@ -46,7 +46,7 @@ def show(name, result):
 
 
 def derangement(rng, number):
-    """A random order that leaves no picture in its place."""
+    """A random order that leaves no image in its place."""
     while True:
         order = rng.permutation(number)
         if (order != np.arange(number)).all():

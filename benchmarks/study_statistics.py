@@ -1,7 +1,7 @@
 """Do the fits and tests of a study find what was planted, and do their intervals cover it as often as they say?
 
-Simulated studies: networks of growing accuracy whose scores follow a planted line, edge or gain, on 14 pictures that
-are hard or easy for all networks, suit accurate networks more or less, and suit single networks more or less.
+Simulated studies: models of growing accuracy whose scores follow a planted line, edge or gain, on 14 images that
+are hard or easy for all models, suit accurate models more or less, and suit single models more or less.
 
     python benchmarks/study_statistics.py --studies 200
 """
@@ -19,14 +19,14 @@ from scipy.stats import binom, norm, spearmanr
 from brainscore_itmaps.metrics.inference import Interval, compare_images, control_false_discoveries
 from brainscore_itmaps.metrics.tradeoff import change_point, envelope, rank_correlation, scores_over_images
 
-NETWORKS, IMAGES, TWINS, ARRAYS = 60, 14, 7, 3
+MODELS, IMAGES, TWINS, ARRAYS = 60, 14, 7, 3
 TESTS = TWINS * ARRAYS
 RANGE = (60.0, 90.0)
 AT, HEIGHT, BEFORE, AFTER = 76.0, 0.46, 0.006, -0.008
 PEAK, CURVATURE, DEFICIT = 77.0, -0.0008, 0.06
-DEVIATION, PICTURE, TILT, SINGLE = 0.015, 0.08, 0.001, 0.06
-"""Standard deviations: of networks; of pictures; of what a point of accuracy gives on a picture; of one network on one
-picture."""
+DEVIATION, IMAGE, TILT, SINGLE = 0.015, 0.08, 0.001, 0.06
+"""Standard deviations: of models; of images; of what a point of accuracy gives on an image; of one model on one
+image."""
 GAIN, GAIN_SPREAD = 0.08, 0.06
 
 Array = NDArray[np.float64]
@@ -43,12 +43,12 @@ def edge(accuracy: Array) -> Array:
 
 
 def study(truth: Array, accuracy: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Values (network, image) and ceilings (image,) of networks whose scores are known."""
+    """Values (model, image) and ceilings (image,) of models whose scores are known."""
     ceilings = rng.normal(0.8, 0.04, IMAGES)
-    pictures = rng.normal(0, PICTURE, IMAGES)
+    images = rng.normal(0, IMAGE, IMAGES)
     tilts = rng.normal(0, TILT, IMAGES) * (accuracy - np.mean(RANGE))[:, None]
     single = rng.normal(0, SINGLE, (len(truth), IMAGES))
-    return (truth[:, None] + pictures + tilts + single) * ceilings, ceilings
+    return (truth[:, None] + images + tilts + single) * ceilings, ceilings
 
 
 def fits(number: int, images: bool) -> list[tuple[str, float, float, Interval]]:
@@ -58,14 +58,14 @@ def fits(number: int, images: bool) -> list[tuple[str, float, float, Interval]]:
 
 def _fits(number: int, images: bool) -> Iterator[tuple[str, float, float, Interval]]:
     rng = np.random.default_rng([7, number])
-    accuracy = np.sort(rng.uniform(*RANGE, NETWORKS))
+    accuracy = np.sort(rng.uniform(*RANGE, MODELS))
 
     def scored(truth: Array, resamples: int) -> tuple[Array, Array | None]:
         values, ceilings = study(truth, accuracy, rng)
         again = scores_over_images(values, ceilings, accuracy, rng, resamples) if images else None
         return values.mean(axis=1) / ceilings.mean(), again
 
-    truth = broken(accuracy) + rng.normal(0, DEVIATION, NETWORKS)
+    truth = broken(accuracy) + rng.normal(0, DEVIATION, MODELS)
     scores, drawn = scored(truth, 300)
     found = change_point(accuracy, scores, rng, 300, drawn)
     yield "change point", AT, found.at, found.at_interval
@@ -73,7 +73,7 @@ def _fits(number: int, images: bool) -> Iterator[tuple[str, float, float, Interv
     yield "slope after it", AFTER, found.after, found.after_interval
     rho = rank_correlation(accuracy, scores, rng, 300, drawn)
     yield "rank correlation", RHO, rho.rho, rho.interval
-    below = edge(accuracy) - rng.exponential(DEFICIT, NETWORKS)
+    below = edge(accuracy) - rng.exponential(DEFICIT, MODELS)
     scores, drawn = scored(below, 200)
     upper = envelope(accuracy, scores, rng, resamples=200, drawn=drawn)
     yield "slope of the edge's end", 2 * CURVATURE * (accuracy.max() - PEAK), upper.end_slope, upper.end_slope_interval
@@ -81,7 +81,7 @@ def _fits(number: int, images: bool) -> Iterator[tuple[str, float, float, Interv
 
 
 def population_rho() -> float:
-    """Rank correlation in very many networks, on pictures as many as are shown; mean over sets of pictures."""
+    """Rank correlation in very many models, on images as many as are shown; mean over sets of images."""
     rng = np.random.default_rng(0)
     found = []
     for _ in range(300):
@@ -96,7 +96,7 @@ def paired(number: int, gain: float) -> tuple[float, float, int, int]:
     rng = np.random.default_rng([11, number])
     gains, p_values, covered = [], [], []
     for _ in range(TWINS * ARRAYS):
-        baseline = rng.normal(0.45, PICTURE, IMAGES)
+        baseline = rng.normal(0.45, IMAGE, IMAGES)
         harmonized = baseline + rng.normal(gain, GAIN_SPREAD, IMAGES)
         found = compare_images(harmonized, baseline, rng, resamples=2**IMAGES)
         gains.append(found.difference)
@@ -133,11 +133,11 @@ if __name__ == "__main__":
     asked.add_argument("--studies", type=int, default=200)
     studies = asked.parse_args().studies
     began = time.perf_counter()
-    print(f"{studies} SIMULATED studies of {NETWORKS} networks on {IMAGES} pictures; 95 % intervals")
+    print(f"{studies} SIMULATED studies of {MODELS} models on {IMAGES} images; 95 % intervals")
     for images in (False, True):
-        print(f"intervals over {'images and networks' if images else 'networks alone'}")
+        print(f"intervals over {'images and models' if images else 'models alone'}")
         table(partial(fits, images=images), studies)
-    print(f"{TWINS} twins on {ARRAYS} arrays, tested picture by picture, false discoveries held at 5 %")
+    print(f"{TWINS} twins on {ARRAYS} arrays, tested image by image, false discoveries held at 5 %")
     for gain in (GAIN, 0.0):
         with ProcessPoolExecutor() as processes:
             told = np.array(list(processes.map(partial(paired, gain=gain), range(studies))))

@@ -19,7 +19,7 @@ STUDY = {
     "benchmarks": ["it_maps_simulated"],
     "windows": ["own", "50-100", "100-150", "150-200", "200-250", "250-300"],
     "layers": ["all"],
-    "network": [{"name": "efficientnet_lite0", "weights": "random", "seed": seed} for seed in range(8)],
+    "model": [{"name": "efficientnet_lite0", "weights": "random", "seed": seed} for seed in range(8)],
 }
 
 
@@ -47,8 +47,8 @@ if __name__ == "__main__":
             swept = timed(*choice)
             if name not in best or swept.seconds < best[name].seconds:
                 best[name] = swept
-    runs = len(STUDY["network"]) * len(STUDY["windows"])
-    print(f"{len(STUDY['network'])} networks, {runs} runs, {cores} cores; best of {times}")
+    runs = len(STUDY["model"]) * len(STUDY["windows"])
+    print(f"{len(STUDY['model'])} models, {runs} runs, {cores} cores; best of {times}")
     for name, swept in best.items():
         ratio, memory = swept.seconds / best["2 workers"].seconds, swept.peak_bytes / 1e9
         print(f"{name:10} {swept.seconds:6.1f} s   {memory:.2f} GB a worker   2 workers are {ratio:.2f} x as fast")

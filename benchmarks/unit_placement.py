@@ -15,11 +15,11 @@ def main() -> None:
     recording = load_recording("it_maps_simulated")
     print("SIMULATED recording, no animal was recorded; raw predictivity")
     for name in ZOO:
-        network = load_model(name)
-        layer = network.spec.layers["IT"]
-        maps = record(network, recording.images, [layer])[layer]
+        model = load_model(name)
+        layer = model.spec.layers["IT"]
+        maps = record(model, recording.images, [layer])[layer]
         units, grid = maps.shape[-1], recording.grid
-        # patch centres span (units - 1) / units of the picture; positions further out take the outermost unit
+        # patch centres span (units - 1) / units of the image; positions further out take the outermost unit
         reach = grid.extent / 2 * (units - 1) / units
         clipped = Grid(np.clip(grid.y, -reach, reach), np.clip(grid.x, -reach, reach), 2 * reach)
         edges, centres = (

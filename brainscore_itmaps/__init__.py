@@ -1,4 +1,4 @@
-"""Score vision networks on spatially resolved maps of macaque IT activity, as a Brain-Score plugin.
+"""Score vision models on spatially resolved maps of macaque IT activity, as a Brain-Score plugin.
 
 The straight line, one public name a step: :func:`load_recording`, :func:`load_model`, :func:`record`,
 :func:`to_grid`, :func:`predict_left_out`; and :func:`score`, which walks it. :func:`score_features` scores arrays.
@@ -87,14 +87,14 @@ _ROOMS = {
     "feature_alignment": "metrics.alignment",
     "human_alignment": "benchmark.human",
     "list_benchmarks": "benchmark.catalogue",
-    "list_models": "models.sets",
+    "list_models": "models.zoo",
     "load_model": "models.load",
     "load_recording": "data.load",
     "noise_ceiling": "metrics.ceiling",
     "predict_left_out": "metrics.folds",
     "record": "features.record",
     "score": "bridge.score",
-    "score_features": "benchmark.arrays",
+    "score_features": "benchmark.maps",
     "sweep": "study.sweep",
     "to_grid": "features.grid",
 }

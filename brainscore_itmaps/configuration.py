@@ -1,6 +1,7 @@
 """Configurations: a TOML file into frozen dataclasses, and every mistake with its place."""
 
 import tomllib
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -23,6 +24,32 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} cannot be read: {error.strerror}.", "Name a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} is no TOML: {one_line(error)}.", "Correct it there.") from error
+
+
+def with_current_names(given: Mapping[str, Any], renamed: Mapping[str, str], where: str) -> dict[str, Any]:
+    """Replace the former names of keys with the current ones, and warn about each.
+
+    Parameters
+    ----------
+    given : mapping
+    renamed : mapping of str to str
+        Former name to current name.
+    where : str
+        What messages begin with: the file.
+
+    Raises
+    ------
+    UsageError
+        When a key is given under both names.
+    """
+    current = dict(given)
+    for former, name in renamed.items():
+        if former in current:
+            if name in current:
+                raise UsageError(f"{where}: {former} is the former name of {name}, and both are given.", "Keep one.")
+            warnings.warn(f"{where}: {former} is now called {name}; write that.", FutureWarning, stacklevel=3)
+            current[name] = current.pop(former)
+    return current
 
 
 def filled(config: Any, said: Mapping[str, Any], where: str, section: str = "") -> Any:

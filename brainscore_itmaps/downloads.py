@@ -1,4 +1,4 @@
-"""Files from the network, through pooch: retried, and put in place only when they are whole; or none at all."""
+"""Files downloaded through pooch: retried, and put in place only when they are whole; or none at all."""
 
 import logging
 import shutil
@@ -80,7 +80,7 @@ def download(
     Raises
     ------
     InstallationError
-        When the network fails, naming the address and how many bytes came; when the disk is full.
+        When the connection fails, naming the address and how many bytes came; when the disk is full.
     DataError
         When the server has no such file, or gives another one.
     """

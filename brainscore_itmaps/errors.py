@@ -51,7 +51,7 @@ class UsageError(ItMapsError):
 
 
 class DataError(ItMapsError):
-    """A recording or picture that is missing, damaged or of the wrong shape."""
+    """A recording or image that is missing, damaged or of the wrong shape."""
 
     exit_code = 3
 
@@ -61,13 +61,13 @@ class ArrayError(DataError, ValueError):
 
 
 class ModelError(ItMapsError):
-    """A network, its weights or one of its layers that cannot be used."""
+    """A model, its weights or one of its layers that cannot be used."""
 
     exit_code = 4
 
 
 class NoMapError(ModelError):
-    """A layer whose units have no place in the picture."""
+    """A layer whose units have no place in the image."""
 
 
 class InstallationError(ItMapsError):

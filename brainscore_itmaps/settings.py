@@ -27,7 +27,7 @@ class Settings:
     home : Path
         Our own folder, for results and recordings: ``ITMAPS_HOME``, else the platform's place for a user's data.
     brainio_home : Path
-        Brain-Score's folder of pictures: ``BRAINIO_HOME``, else ``~/.brainio``. Pictures go there because Brain-Score
+        Brain-Score's folder of images: ``BRAINIO_HOME``, else ``~/.brainio``. Images go there because Brain-Score
         compares paths under it without regard to where the folder lies.
     offline : bool
         ``ITMAPS_OFFLINE`` is set to anything but 0: recordings and weights are never downloaded.

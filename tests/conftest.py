@@ -21,12 +21,12 @@ def rng():
 
 
 @pytest.fixture
-def pictures(tmp_path, rng) -> tuple[Path, ...]:
-    """Six small pictures of smooth noise, none like another."""
+def images(tmp_path, rng) -> tuple[Path, ...]:
+    """Six small images of smooth noise, none like another."""
     files = []
     for number in range(6):
         coarse = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
-        file = tmp_path / f"picture-{number}.png"
+        file = tmp_path / f"image-{number}.png"
         Image.fromarray(coarse).resize((96, 96), Image.Resampling.BICUBIC).save(file)
         files.append(file)
     return tuple(files)
@@ -79,12 +79,12 @@ def unpacked(stand_in, made_once) -> Path:
 def red(unpacked, tmp_path):
     """A folder of monkey 2's files to be changed: its variables, and ``write()``, which puts them there."""
     folder = tmp_path / "red"
-    pictures = folder / "red_naturalface"
-    pictures.mkdir(parents=True)
+    images = folder / "red_naturalface"
+    images.mkdir(parents=True)
     file = folder / "red_062419_data.mat"
     original = unpacked / "Arcaro2020" / "Red"
-    for picture in (original / "red_naturalface").iterdir():
-        (pictures / picture.name).write_bytes(picture.read_bytes())
+    for image in (original / "red_naturalface").iterdir():
+        (images / image.name).write_bytes(image.read_bytes())
     stored = loadmat(original / file.name)
     variables = {"imageRF": stored["imageRF"].copy(), "UniqueNames": stored["UniqueNames"], "SIMULATED": 1}
 
@@ -92,7 +92,7 @@ def red(unpacked, tmp_path):
         savemat(file, variables, **options)
         return folder
 
-    return SimpleNamespace(folder=folder, file=file, pictures=pictures, variables=variables, write=write)
+    return SimpleNamespace(folder=folder, file=file, images=images, variables=variables, write=write)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import torch
 from command_line import python
 from PIL import Image
-from sources import fresh, network_source
+from sources import fresh, model_source
 
 from brainscore_itmaps import Grid, Recording, cache, load_model
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
@@ -19,7 +19,7 @@ from brainscore_itmaps.benchmark.layers import FeatureScore, expected_score
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.cache import Expected, ResultCache
 from brainscore_itmaps.data.recording import recording_content
-from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
@@ -40,9 +40,9 @@ read = source.record_at_grid
 def scored(home, log, out, die_at=None):
     os.environ["ITMAPS_HOME"] = home
 
-    def logged(network, images, layers, *rest, **options):
+    def logged(model, images, layers, *rest, **options):
         told("reading " + " ".join(layers))
-        return read(network, images, layers, *rest, **options)
+        return read(model, images, layers, *rest, **options)
 
     def told(line):
         with open(log, "a") as file:
@@ -87,10 +87,10 @@ def home(own_home) -> Path:
 
 
 @pytest.fixture
-def small(pictures, rng, own_home):
-    """Six pictures, 4 x 4 positions, four sites."""
+def small(images, rng, own_home):
+    """Six images, 4 x 4 positions, four sites."""
     maps = rng.normal(size=(6, 4, 4, 1)) + 0.5 * rng.normal(size=(6, 4, 4, 4))
-    return Recording.from_arrays(maps, pictures, identifier="own", window=(0, 9))
+    return Recording.from_arrays(maps, images, identifier="own", window=(0, 9))
 
 
 EXPECTED = {"maps": Expected((3, 4, 5)), "components": Expected((3,), "i", low=0), "score": Expected((), high=1)}
@@ -257,7 +257,7 @@ def test_versions_of_packages_are_in_every_key(monkeypatch, package):
     assert cache.key_of(layer="a") != before
 
 
-def test_a_recording_s_content_is_its_numbers_and_pictures_not_its_name(small, tmp_path, rng):
+def test_a_recording_s_content_is_its_numbers_and_images_not_its_name(small, tmp_path, rng):
     content = recording_content(small)
     renamed = replace(small, identifier="other", subject="other", citation="other", sha256="other", window=(5, 7))
     assert recording_content(renamed) == content
@@ -308,39 +308,39 @@ def test_cleaning_removes_what_is_kept_and_says_how_much_that_was(home, own_home
     assert held._read(cache.key_of(number=1), sizes) is not None
 
 
-def passes(network, recording, held=None, layers="blocks.1", seed=0, **changes):
-    """How many pictures a score shows to a network."""
+def passes(model, recording, held=None, layers="blocks.1", seed=0, **changes):
+    """How many images a score shows to a model."""
     shown = []
-    hook = network.module.register_forward_pre_hook(lambda module, given: shown.append(len(given[0])))
-    result = evaluate(network_source(network, layers, **changes), [recording], SPEC, ScoreRequest(seed=seed), held)
+    hook = model.module.register_forward_pre_hook(lambda module, given: shown.append(len(given[0])))
+    result = evaluate(model_source(model, layers, **changes), [recording], SPEC, ScoreRequest(seed=seed), held)
     hook.remove()
     return sum(shown), result
 
 
 def test_a_score_is_looked_up_where_nothing_changed_and_computed_where_something_did(small, home, monkeypatch):
-    network = load_model("timm:test_vit", weights="random")
-    count, first = passes(network, small)
+    model = load_model("timm:test_vit", weights="random")
+    count, first = passes(model, small)
     assert count == 6
     count, again = passes(load_model("timm:test_vit", weights="random"), small, batch_size=2)
     assert count == 0
     assert again.to_dict() | {"written": ""} == first.to_dict() | {"written": ""}
     np.testing.assert_array_equal(again.arrays[0].predicted, first.arrays[0].predicted)
-    count, anew = passes(network, small, fresh())
+    count, anew = passes(model, small, fresh())
     assert count == 6
     assert anew.score == first.score
-    assert passes(network, small, seed=3)[0] == 0  # only the interval changes
+    assert passes(model, small, seed=3)[0] == 0  # only the interval changes
 
     other = load_model("timm:test_vit", weights="random", seed=1)
-    coarser = replace(network, spec=replace(network.spec, interpolation="nearest"))
-    assert passes(other, small)[0] == passes(coarser, small)[0] == passes(network, small, layers="blocks.2")[0] == 6
-    assert passes(network, replace(small, maps=small.maps + 1))[0] == 6
+    coarser = replace(model, spec=replace(model.spec, interpolation="nearest"))
+    assert passes(other, small)[0] == passes(coarser, small)[0] == passes(model, small, layers="blocks.2")[0] == 6
+    assert passes(model, replace(small, maps=small.maps + 1))[0] == 6
     monkeypatch.setattr(cache, "package_versions", lambda packages: dict.fromkeys(packages, "0.0.1"))
-    assert passes(network, small)[0] == 6
+    assert passes(model, small)[0] == 6
 
 
 def test_of_several_layers_only_the_missing_ones_are_read(small, home):
-    network = load_model("timm:test_vit", weights="random")
-    source, read = network_source(network, ["blocks.0", "blocks.1"]), []
+    model = load_model("timm:test_vit", weights="random")
+    source, read = model_source(model, ["blocks.0", "blocks.1"]), []
 
     def told(recording, layers, held, progress):
         read.append(list(layers))
@@ -358,31 +358,31 @@ def test_of_several_layers_only_the_missing_ones_are_read(small, home):
 
 
 def test_damaged_files_are_computed_anew(small, home):
-    network = load_model("timm:test_vit", weights="random")
-    _, first = passes(network, small, layers=["blocks.0", "blocks.1"])
+    model = load_model("timm:test_vit", weights="random")
+    _, first = passes(model, small, layers=["blocks.0", "blocks.1"])
     for file in home.rglob("*.npz"):
         file.write_bytes(file.read_bytes()[:-30])
-    count, again = passes(network, small, layers=["blocks.0", "blocks.1"])
+    count, again = passes(model, small, layers=["blocks.0", "blocks.1"])
     assert count == 6
     assert again.to_dict() | {"written": ""} == first.to_dict() | {"written": ""}
-    assert passes(network, small, layers=["blocks.0", "blocks.1"])[0] == 0
+    assert passes(model, small, layers=["blocks.0", "blocks.1"])[0] == 0
 
 
 @pytest.mark.parametrize("layers", ["blocks.1", ["blocks.0", "blocks.1"]])
 def test_what_is_asked_for_anew_looks_nothing_up_and_takes_the_place_of_what_was_kept(small, home, layers):
-    network = load_model("timm:test_vit", weights="random")
-    _, first = passes(network, small, layers=layers)
+    model = load_model("timm:test_vit", weights="random")
+    _, first = passes(model, small, layers=layers)
     for file in home.rglob("*.npz"):  # by somebody who wants another number
         with np.load(file) as opened:
             changed = {name: array / 2 if array.dtype.kind == "f" else array for name, array in dict(opened).items()}
         np.savez_compressed(file, **changed)
-    assert passes(network, small, layers=layers)[1].raw != first.raw
+    assert passes(model, small, layers=layers)[1].raw != first.raw
     for held in (fresh(), None):
-        _, again = passes(network, small, held, layers=layers)
+        _, again = passes(model, small, held, layers=layers)
         assert again.to_dict() | {"written": ""} == first.to_dict() | {"written": ""}
 
 
-def test_networks_of_the_same_weights_that_compute_differently_are_told_apart(small, home):
+def test_models_of_the_same_weights_that_compute_differently_are_told_apart(small, home):
     """As somebody changes a stride, a dilation or what comes after a layer: the parameters stay the same."""
     weight = torch.randn(4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     scores = []
@@ -390,8 +390,8 @@ def test_networks_of_the_same_weights_that_compute_differently_are_told_apart(sm
         module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 4, stride=8, dilation=dilation, bias=False), after)
         module[0].weight.data = weight
         spec = replace(ZOO["efficientnet_lite0"], size=64)
-        network = Network("own", spec, module.eval(), Weights("module", sha256="0"))
-        scores.append(passes(network, small, layers="1")[1].score)
+        model = Model("own", spec, module.eval(), Weights("module", sha256="0"))
+        scores.append(passes(model, small, layers="1")[1].score)
     assert len(set(scores)) == 3
 
 

@@ -35,8 +35,8 @@ def test_importing_the_package_imports_none_of_them():
     assert done.stdout == "[]\n", done.stderr
 
 
-@pytest.mark.parametrize("name", ["features.record", "features.grid", "models.sets", "benchmark.catalogue", "files",
-                                  "errors", "protocol", "models.request", "benchmark.arrays"])  # fmt: skip
+@pytest.mark.parametrize("name", ["features.record", "features.grid", "models.zoo", "benchmark.catalogue", "files",
+                                  "errors", "protocol", "models.spec", "benchmark.maps"])  # fmt: skip
 def test_examples_give_what_they_say(name):
     module = importlib.import_module(f"brainscore_itmaps.{name}")
     ended = doctest.testmod(module, extraglobs={"np": np})
@@ -56,16 +56,16 @@ def test_the_line_takes_what_each_step_returns():
     assert itmaps.score_features(field, recording).arrays[0].neural.shape == recording.maps.shape
 
 
-def test_images_are_paths_texts_or_pillow_images(pictures):
+def test_images_are_paths_texts_or_pillow_images(images):
     model = itmaps.load_model("timm:test_resnet", "random")
-    expected = itmaps.record(model, pictures, "layer3")["layer3"]
-    texts = itmaps.record(model, [str(picture) for picture in pictures], ["layer3"])["layer3"]
-    opened = itmaps.record(model, [Image.open(picture) for picture in pictures], "layer3")["layer3"]
+    expected = itmaps.record(model, images, "layer3")["layer3"]
+    texts = itmaps.record(model, [str(image) for image in images], ["layer3"])["layer3"]
+    opened = itmaps.record(model, [Image.open(image) for image in images], "layer3")["layer3"]
     np.testing.assert_array_equal(texts, expected)
     np.testing.assert_array_equal(opened, expected)
     committed = model.spec.layers["IT"]
-    one = itmaps.record(model, str(pictures[0]))
-    np.testing.assert_allclose(one[committed], itmaps.record(model, pictures, committed)[committed][:1], rtol=1e-4,
+    one = itmaps.record(model, str(images[0]))
+    np.testing.assert_allclose(one[committed], itmaps.record(model, images, committed)[committed][:1], rtol=1e-4,
                                atol=1e-5)  # fmt: skip
 
 

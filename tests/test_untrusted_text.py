@@ -174,12 +174,12 @@ def test_no_csv_of_a_comparison_holds_a_formula(tmp_path):
     np.testing.assert_allclose(read["score"], compared.table.rows["score"])
 
 
-def test_brain_scores_csv_holds_names_as_they_are_or_nothing(tmp_path, pictures):
-    formula = pictures[0].rename(pictures[0].with_name("=1+1.png"))
-    images = (formula, *pictures[1:])
+def test_brain_scores_csv_holds_names_as_they_are_or_nothing(tmp_path, images):
+    formula = images[0].rename(images[0].with_name("=1+1.png"))
+    files = (formula, *images[1:])
     grid = Grid(y=np.arange(2.0), x=np.arange(3.0), extent=4.0)
     maps = np.random.default_rng(0).normal(size=(6, 2, 3, 2))
-    recording = Recording("lab.array", maps, images, grid, (0, 100), "monkey", "IT", ("a", "b"), "0" * 64, "", True)
-    with pytest.raises(DataError, match=r"picture's name =1\+1 as a formula\. Rename the file"):
+    recording = Recording("lab.array", maps, files, grid, (0, 100), "monkey", "IT", ("a", "b"), "0" * 64, "", True)
+    with pytest.raises(DataError, match=r"image's name =1\+1 as a formula\. Rename the file"):
         package(recording, tmp_path / "out")
     assert not Path(tmp_path / "out").exists()

@@ -11,18 +11,18 @@ from brainscore_itmaps.features.attribution import attribution_maps
 from brainscore_itmaps.features.record import record_at_grid
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out
-from brainscore_itmaps.models.network import Network, untrained
+from brainscore_itmaps.models.model import Model, untrained
 from brainscore_itmaps.progress import Report, silent
 
 
 def attribute(
-    network: Network, recording: Recording, layer_of_image: Sequence[str], method: str, progress: Report = silent
+    model: Model, recording: Recording, layer_of_image: Sequence[str], method: str, progress: Report = silent
 ) -> Saliency:
     """Attribute what a model predicts, and what the same architecture with random weights does.
 
     Parameters
     ----------
-    network : Network
+    model : Model
     recording : Recording
     layer_of_image : sequence of str
         Layer that predicts each image.
@@ -32,10 +32,10 @@ def attribute(
         Called with (what is being done, steps done, steps in all).
     """
     progress("attributing", 0, 2)
-    maps = _attributed(network, recording, layer_of_image, method)
+    maps = _attributed(model, recording, layer_of_image, method)
     progress("attributing, with random weights", 1, 2)
-    weights = network.weights
-    random = untrained(network, seed=1 if weights.kind == "random" and weights.seed == 0 else 0)
+    weights = model.weights
+    random = untrained(model, seed=1 if weights.kind == "random" and weights.seed == 0 else 0)
     control = _attributed(random, recording, layer_of_image, method)
     nearness = -np.hypot(recording.grid.y[:, None], recording.grid.x)
     centre = np.repeat(nearness[None], len(recording.images), axis=0)
@@ -43,19 +43,17 @@ def attribute(
     return Saliency(maps, rho, centre_rho, random_rho, method)
 
 
-def _attributed(
-    network: Network, recording: Recording, layer_of_image: Sequence[str], method: str
-) -> NDArray[np.float64]:
+def _attributed(model: Model, recording: Recording, layer_of_image: Sequence[str], method: str) -> NDArray[np.float64]:
     """Each image by the regression that never saw it."""
     layers = list(dict.fromkeys(layer_of_image))
-    features = record_at_grid(network, recording.images, layers, recording.grid)
+    features = record_at_grid(model, recording.images, layers, recording.grid)
     folds = leave_one_out(len(recording.images))
     weights = {
         layer: fit_folds(features[layer].field(recording.grid), recording.maps, folds).coefficients().mean(axis=-1)
         for layer in layers
     }
     own = [weights[layer][image] for image, layer in enumerate(layer_of_image)]
-    return attribution_maps(network, recording.images, layer_of_image, own, recording.grid, method)
+    return attribution_maps(model, recording.images, layer_of_image, own, recording.grid, method)
 
 
 def _rho(maps: NDArray[np.float64], recording: Recording) -> NDArray[np.float64]:

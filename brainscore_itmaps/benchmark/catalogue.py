@@ -18,12 +18,12 @@ class BenchmarkSpec:
     recordings : tuple of str
         Names for :func:`brainscore_itmaps.load_recording`; the score is the mean over them.
     measure : "predictivity", "alignment" or "attribution"
-        What is compared: the map of each site; the maps averaged over sites; or where in the picture the prediction
+        What is compared: the map of each site; the maps averaged over sites; or where in the image the prediction
         comes from, with the map averaged over sites.
     method : str
         Of :func:`brainscore_itmaps.predict_left_out`.
     view : "whole", "screen" or "fixation"
-        Each picture fills the model's field of view; it is placed in it at its size in degrees, and what lies outside
+        Each image fills the model's field of view; it is placed in it at its size in degrees, and what lies outside
         is not scored; or every position is brought to its centre in turn.
     version : int
         Raised whenever scores change.

@@ -123,9 +123,9 @@ def _attribute(
         return None
     if source.attribute is None:
         raise ModelError(
-            f"Where in the picture {source.reading.model}'s prediction comes from cannot be traced: "
-            "that takes gradients of a torch network.",
-            "Score it on another benchmark, or give a network of timm (timm:<name>).",
+            f"Where in the image {source.reading.model}'s prediction comes from cannot be traced: "
+            "that takes gradients of a torch model.",
+            "Score it on another benchmark, or give a model of timm (timm:<name>).",
         )
     return source.attribute(recording, layer_of_image, request.attribution, progress)
 
@@ -285,7 +285,7 @@ def _check_defined(
         raise DataError(
             f"{recording.identifier}: every site's map is constant on {', '.join(constant)}: "
             "a correlation with it is undefined.",
-            "Leave these pictures out of the recording.",
+            "Leave these images out of the recording.",
         )
     if not ceiling.image.mean() > 0:
         raise DataError(
@@ -296,5 +296,5 @@ def _check_defined(
         raise ModelError(
             f"The layer {layer_of_image[undefined[0]]!r} of {model} predicts a constant map on "
             f"{', '.join(names[undefined])}: a correlation with it is undefined.",
-            "Choose a layer whose activation varies over the picture.",
+            "Choose a layer whose activation varies over the image.",
         )

@@ -1,4 +1,4 @@
-"""Human alignment: does a network look where people say that it matters? (Fel et al. 2022, on ClickMe.)"""
+"""Human alignment: does a model look where people say that it matters? (Fel et al. 2022, on ClickMe.)"""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,8 +19,8 @@ from brainscore_itmaps.errors import DataError, ModelError, UsageError
 from brainscore_itmaps.features.attribution import refuse_method, saliency_maps
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN, Agreement, agreement, summarised
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
+from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.names import is_ours
-from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
@@ -94,11 +94,11 @@ class HumanBenchmark:
         DataError
             When the images were not downloaded.
         """
-        if model.network is None:
+        if model.torch_model is None:
             raise self._without_gradients(model.name)
-        network, method = model.network, request.attribution
+        loaded, method = model.torch_model, request.attribution
         found = human_alignment(
-            network, self._files(), attribution=method, protocol=request.protocol,
+            loaded, self._files(), attribution=method, protocol=request.protocol,
             batch_size=request.model.batch_size, progress=progress,
         )  # fmt: skip
         agreement = found.agreement
@@ -106,11 +106,11 @@ class HumanBenchmark:
         return Result(
             request=request,
             reading=Reading(
-                model=network.name,
-                weights=network.weights,
-                imagenet_top1=network.top1,
-                imagenet_top1_source=network.top1_source,
-                device=str(next(network.module.parameters()).device),
+                model=loaded.name,
+                weights=loaded.weights,
+                imagenet_top1=loaded.top1,
+                imagenet_top1_source=loaded.top1_source,
+                device=str(next(loaded.module.parameters()).device),
             ),
             benchmark=self.identifier,
             benchmark_version=VERSION,
@@ -134,7 +134,7 @@ class HumanBenchmark:
     def _without_gradients(self, model: str) -> ModelError:
         return ModelError(
             f"{model} is a model of Brain-Score's, whose interface gives no gradients.",
-            "Ask human alignment of networks of ours, or of timm (timm:<name>).",
+            "Ask human alignment of models of ours, or of timm (timm:<name>).",
         )
 
     def _files(self) -> Sequence[Path]:
@@ -143,7 +143,7 @@ class HumanBenchmark:
 
 @accept_reference_compat
 def human_alignment(
-    network: Network,
+    model: Model,
     files: Sequence[Path],
     *,
     attribution: str = "gradient",
@@ -151,11 +151,11 @@ def human_alignment(
     batch_size: int = BATCH_SIZE,
     progress: Report = silent,
 ) -> HumanAlignment:
-    """Compare a network's saliency for the label of every picture with the picture's human map.
+    """Compare a model's saliency for the label of every image with the image's human map.
 
     Parameters
     ----------
-    network : Network
+    model : Model
         A classifier of ImageNet's thousand classes, or of those in the files.
     files : sequence of Path
         Shards of ClickMe, or in its format.
@@ -166,14 +166,14 @@ def human_alignment(
         precision.
     batch_size : int
     progress : callable
-        Told (what is being done, pictures done, pictures in all; 0 where that is not known).
+        Told (what is being done, images done, images in all; 0 where that is not known).
 
     Raises
     ------
     DataError
-        When a file is missing or damaged, or holds no pictures.
+        When a file is missing or damaged, or holds no images.
     ModelError
-        When the network has too few classes, or lets no gradient through.
+        When the model has too few classes, or lets no gradient through.
     """
     protocol = protocol_named(protocol)
     seen: list[Agreement] = []
@@ -182,11 +182,11 @@ def human_alignment(
         progress("comparing with human maps", sum(map(len, right)), 0)
         images, heatmaps = (np.stack([getattr(each, name) for each in batch]) for name in ("image", "heatmap"))
         labels = np.array([each.label for each in batch], dtype=np.int64)
-        saliency, correct = saliency_maps(network, images, labels, attribution)
+        saliency, correct = saliency_maps(model, images, labels, attribution)
         seen.append(agreement(saliency, heatmaps, protocol=protocol))
         right.append(correct)
     if not seen:
-        raise DataError("There are no pictures with human maps.", "Give files that hold some.")
+        raise DataError("There are no images with human maps.", "Give files that hold some.")
     joined = Agreement(
         *(np.concatenate([getattr(each, name) for each in seen]) for name in ("spearman", "dice", "iou"))
     )
@@ -200,7 +200,7 @@ def _batches(examples: Iterable[ClickMe], size: int) -> Iterator[list[ClickMe]]:
 
 
 def _interval(found: Agreement) -> tuple[float, float]:
-    """Of the score, over pictures."""
+    """Of the score, over images."""
     defined = found.spearman[np.isfinite(found.spearman)]
     if len(defined) < 2:
         return (np.nan, np.nan)

@@ -13,7 +13,7 @@ from brainscore_itmaps.benchmark.attribution import attribute
 from brainscore_itmaps.benchmark.catalogue import View
 from brainscore_itmaps.benchmark.result import Reading, Saliency
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
-from brainscore_itmaps.data.pictures import PUBLISHED_SIZE
+from brainscore_itmaps.data.images import PUBLISHED_SIZE
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.features.grid import LayerFeatures
@@ -21,14 +21,14 @@ from brainscore_itmaps.features.record import BATCH_SIZE, record_at_grid, refuse
 from brainscore_itmaps.features.views import fixated_features
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.layers import block_layers
-from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import OURS, Protocol
 
 SEEN = {
-    "whole": "each picture fills the network's whole input",
-    "screen": "each picture at its size in degrees in the {degrees:g} degrees that the network sees; only these count",
-    "fixation": "each position of each picture in turn at the centre of the {degrees:g} degrees that the network sees",
+    "whole": "each image fills the model's whole input",
+    "screen": "each image at its size in degrees in the {degrees:g} degrees that the model sees; only these count",
+    "fixation": "each position of each image in turn at the centre of the {degrees:g} degrees that the model sees",
 }
 ALL = ("all",)
 
@@ -75,7 +75,7 @@ class LoadedModel(Interface):
         """Width of what it sees."""
 
     @property
-    def network(self) -> Network | None:
+    def torch_model(self) -> Model | None:
         """The torch model, where gradients can be asked of it."""
 
     @property
@@ -92,28 +92,28 @@ class HookedModel:
 
     Attributes
     ----------
-    network : Network
+    model : Model
     batch_size : int
         Images shown at once.
     """
 
-    network: Network
+    torch_model: Model
     batch_size: int = BATCH_SIZE
 
     @property
     def name(self) -> str:
         """Name of the model."""
-        return self.network.name
+        return self.torch_model.name
 
     @property
     def visual_degrees(self) -> float:
         """Width of what it sees."""
-        return self.network.spec.visual_degrees
+        return self.torch_model.spec.visual_degrees
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was decided when it was loaded."""
-        return self.network.notes
+        return self.torch_model.notes
 
     def source(self, layers: Sequence[str] = (), view: View = "whole", protocol: Protocol = OURS) -> Source:
         """Give what our hooks read.
@@ -131,26 +131,26 @@ class HookedModel:
         ModelError
             When no layer is committed, or one does not exist; when the protocol shows images of another size.
         """
-        network, spec = self.network, self.network.spec
+        model, spec = self.torch_model, self.torch_model.spec
         if protocol.preprocess == "published" and spec.size != PUBLISHED_SIZE:
             raise ModelError(
-                f"{network.name} takes pictures of {spec.size} pixels; the published code shows {PUBLISHED_SIZE}.",
-                "Choose a network of that size, or leave out the published protocol.",
+                f"{model.name} takes images of {spec.size} pixels; the published code shows {PUBLISHED_SIZE}.",
+                "Choose a model of that size, or leave out the published protocol.",
             )
-        device = next(network.module.parameters()).device
+        device = next(model.module.parameters()).device
         content = None
-        if not network.own_code:
+        if not model.own_code:
             shown = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view)
             read_as = (protocol.preprocess, protocol.resample, device.type)
-            content = f"{network.module!r} {spec.architecture} {network.sha256} {shown} {read_as}"
+            content = f"{model.module!r} {spec.architecture} {model.sha256} {shown} {read_as}"
 
         def read(
             recording: Recording, wanted: Sequence[str], cache: ResultCache, progress: Report
         ) -> dict[str, LayerFeatures]:
             if view == "fixation":
-                return _fixated(network, recording, wanted, content, self.batch_size, cache, progress)
+                return _fixated(model, recording, wanted, content, self.batch_size, cache, progress)
             return record_at_grid(
-                network,
+                model,
                 recording.images,
                 wanted,
                 recording.grid,
@@ -160,18 +160,18 @@ class HookedModel:
             )
 
         reading = Reading(
-            model=network.name,
-            weights=network.weights,
-            imagenet_top1=network.top1,
-            imagenet_top1_source=network.top1_source,
+            model=model.name,
+            weights=model.weights,
+            imagenet_top1=model.top1,
+            imagenet_top1_source=model.top1_source,
             field_of_view=SEEN[view].format(degrees=spec.visual_degrees),
             device=str(device),
         )
-        return Source(reading, _layers(network, layers), content, read, partial(attribute, network))
+        return Source(reading, _layers(model, layers), content, read, partial(attribute, model))
 
 
 def _fixated(
-    network: Network,
+    model: Model,
     recording: Recording,
     layers: Sequence[str],
     content: str | None,
@@ -183,12 +183,12 @@ def _fixated(
 
     Of a model that cannot be told from others nothing is cached.
     """
-    grid, degrees = recording.grid, network.spec.visual_degrees
+    grid, degrees = recording.grid, model.spec.visual_degrees
     units: dict[str, list[NDArray[np.float64]]] = {layer: [] for layer in layers}
     expected = {"units": Expected((len(grid.y), len(grid.x), -1))}
 
     def answers(image: Path, missing: Sequence[str]) -> list[tuple[str, dict[str, NDArray[np.float64]]]]:
-        answered = fixated_features(network, image, missing, grid, degrees, batch_size)
+        answered = fixated_features(model, image, missing, grid, degrees, batch_size)
         return [(layer, {"units": answered[layer]}) for layer in missing]
 
     for done, image in enumerate(recording.images):
@@ -204,19 +204,19 @@ def _fixated(
     return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in units.items()}
 
 
-def _layers(network: Network, layers: Sequence[str]) -> tuple[str, ...]:
+def _layers(model: Model, layers: Sequence[str]) -> tuple[str, ...]:
     if not layers:
-        committed = network.spec.layers.get("IT")
+        committed = model.spec.layers.get("IT")
         if committed is None:
             raise ModelError(
-                f"No layer of {network.name} is committed to IT, and none could be chosen from its description.",
+                f"No layer of {model.name} is committed to IT, and none could be chosen from its description.",
                 "Name one with --layers.",
             )
         layers = [committed]
     elif tuple(layers) == ALL:
-        layers = block_layers(network.module, network.spec.size)
+        layers = block_layers(model.module, model.spec.size)
         if not layers:
-            raise ModelError(f"No block of {network.name} gives a map.", "Name layers with --layers.")
+            raise ModelError(f"No block of {model.name} gives a map.", "Name layers with --layers.")
     for layer in layers:
-        refuse_missing_layer(network, layer)
+        refuse_missing_layer(model, layer)
     return tuple(dict.fromkeys(layers))

@@ -13,22 +13,22 @@ from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 
 from brainscore_itmaps.archives import add_member
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.pictures import placed_pictures, plain_name
-from brainscore_itmaps.data.recording import Recording, pictures_identifier
+from brainscore_itmaps.data.images import placed_images, plain_name
+from brainscore_itmaps.data.recording import Recording, images_identifier
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import csv_cell, replacing, write_json
 
 
 def stimulus_set(recording: Recording) -> StimulusSet:
-    """The pictures of a recording, in the order of its maps.
+    """The images of a recording, in the order of its maps.
 
     Returns
     -------
     StimulusSet
-        One row per picture: ``stimulus_id`` (equal to ``image_id``), and its path under Brain-Score's picture home. The
+        One row per image: ``stimulus_id`` (equal to ``image_id``), and its path under Brain-Score's image home. The
         identifier is the name of their folder, which holds a hash of what they are or of how they were made.
     """
-    paths = placed_pictures(recording.images, pictures_identifier(recording))
+    paths = placed_images(recording.images, images_identifier(recording))
     stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in recording.names])
     stimuli.stimulus_paths = {path.stem: path for path in paths}
     stimuli.identifier = paths[0].parent.name
@@ -36,7 +36,7 @@ def stimulus_set(recording: Recording) -> StimulusSet:
 
 
 def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
-    """The maps of a recording: one presentation per picture and position, one neuroid per site, one time bin.
+    """The maps of a recording: one presentation per image and position, one neuroid per site, one time bin.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     Returns
     -------
     NeuroidAssembly, shape (image * y * x, site, 1), or (image * repeat * y * x, site, 1)
-        ``stimulus_id`` is unique to picture and position, ``image_id`` names the picture; ``row``, ``col``, ``x_deg``
+        ``stimulus_id`` is unique to image and position, ``image_id`` names the image; ``row``, ``col``, ``x_deg``
         and ``y_deg`` the position. :func:`recording_from` gives the recording back.
     """
     values = recording.maps[:, None]
@@ -101,7 +101,7 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
     data : NeuroidAssembly
         As :func:`assembly` makes it, also after it was written to netCDF and read again.
     stimuli : StimulusSet, optional
-        Its pictures, where they are not in ``data.attrs``.
+        Its images, where they are not in ``data.attrs``.
     """
     stimuli = data.attrs["stimulus_set"] if stimuli is None else stimuli
     names = [str(name) for name in stimuli["stimulus_id"]]
@@ -133,7 +133,7 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
 
 
 def package(recording: Recording, folder: Path) -> dict[str, Any]:
-    """Write the netCDF of the maps, the CSV and the zip of the pictures, and a JSON of their sha1.
+    """Write the netCDF of the maps, the CSV and the zip of the images, and a JSON of their sha1.
 
     The files have the names and forms of Brain-Score's own packaging, which would upload them at once. The zip and the
     CSV are the same byte for byte whenever they are made.
@@ -153,12 +153,12 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        When a spreadsheet would run the name of a picture as a formula: the CSV must hold the name unchanged.
+        When a spreadsheet would run the name of an image as a formula: the CSV must hold the name unchanged.
     InstallationError
         When the folder cannot be written to.
     """
     if formulas := [name for name in recording.names if csv_cell(name) != name]:
-        raise DataError(f"A spreadsheet would run the picture's name {formulas[0]} as a formula.", "Rename the file.")
+        raise DataError(f"A spreadsheet would run the image's name {formulas[0]} as a formula.", "Rename the file.")
     data, stimuli = assembly(recording, repeats=True), stimulus_set(recording)
     assembly_name = f"assy_{plain_name(recording.identifier).replace('.', '_')}"
     stimuli_name = f"stimulus_{stimuli.identifier.replace('.', '_')}"

@@ -37,15 +37,15 @@ def get_assembly(recording: str) -> DataAssembly:
 
 
 def get_stimulus_set(recording: str) -> Any:
-    """Give Brain-Score the pictures of a recording."""
+    """Give Brain-Score the images of a recording."""
     return stimulus_set(load_recording(recording))
 
 
 class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
     """Predict the maps of one or several arrays from the IT layer of any Brain-Score model.
 
-    Every picture is shown at the model's full field of view, as published; it is not cut to the 8 degrees that most
-    models are registered with, unless the benchmark says ``screen`` or ``fixation``. Our networks see it whole; what a
+    Every image is shown at the model's full field of view, as published; it is not cut to the 8 degrees that most
+    models are registered with, unless the benchmark says ``screen`` or ``fixation``. Our models see it whole; what a
     model of Brain-Score's makes of it is up to its own preprocessing. The score says which in
     ``attrs['field_of_view']``.
     """

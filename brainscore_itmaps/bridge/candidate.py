@@ -1,4 +1,4 @@
-"""Read layers through Brain-Score's interface: a model is asked to look at pictures, and to do nothing else."""
+"""Read layers through Brain-Score's interface: a model is asked to look at images, and to do nothing else."""
 
 import functools
 import os
@@ -24,7 +24,7 @@ from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.benchmark.source import ALL, SEEN, LoadedModel, Source
 from brainscore_itmaps.bridge.assembly import stimulus_set
 from brainscore_itmaps.cache import ResultCache
-from brainscore_itmaps.data.pictures import read_picture
+from brainscore_itmaps.data.images import read_image
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.downloads import hubs_as_set
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, UsageError, nearest, one_line
@@ -32,7 +32,7 @@ from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger,
 from brainscore_itmaps.features.record import refuse_not_finite
 from brainscore_itmaps.features.views import at_centre, fixated
 from brainscore_itmaps.models.layers import Layout, spatial_maps
-from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.spec import ModelRequest, Weights
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import OURS, Protocol
@@ -63,9 +63,9 @@ class BrainScoreModel:
         return float(self.candidate.visual_degrees())
 
     @property
-    def network(self) -> Network | None:
+    def torch_model(self) -> Model | None:
         """The torch model behind it, where it is one of ours."""
-        return getattr(self.candidate, "itmaps_network", None)
+        return getattr(self.candidate, "itmaps_model", None)
 
     def source(self, layers: Sequence[str] = (), view: View = "whole", protocol: Protocol = OURS) -> Source:
         """Give what it commits to IT, or layers that it is made to commit one after the other.
@@ -88,9 +88,9 @@ class BrainScoreModel:
         UsageError
             When layers are asked of a model that has no map from regions to layers.
         """
-        candidate, network = self.candidate, self.network
+        candidate, model = self.candidate, self.torch_model
         asked = _asked(candidate, layers) if layers else None
-        answers = partial(_centres_of if view == "fixation" else _maps_of, candidate, network, protocol)
+        answers = partial(_centres_of if view == "fixation" else _maps_of, candidate, model, protocol)
 
         def read(recording: Recording, wanted: Sequence[str], cache: ResultCache, progress: Report) -> Features:
             if asked is None:
@@ -111,22 +111,22 @@ class BrainScoreModel:
         seen = SEEN[view].format(degrees=self.visual_degrees)
         reading = Reading(model=self.name, weights=Weights("external"), field_of_view=OWN_PREPROCESSING + seen,
                           device="as Brain-Score chooses")  # fmt: skip
-        if network is not None:
+        if model is not None:
             reading = replace(
                 reading,
-                weights=network.weights,
-                imagenet_top1=network.top1,
-                imagenet_top1_source=network.top1_source,
+                weights=model.weights,
+                imagenet_top1=model.top1,
+                imagenet_top1_source=model.top1_source,
                 field_of_view=seen,
-                device=str(next(network.module.parameters()).device),
+                device=str(next(model.module.parameters()).device),
             )
-        return Source(reading, (), None, read, None if network is None else partial(attribute, network))
+        return Source(reading, (), None, read, None if model is None else partial(attribute, model))
 
 
 def request_of(candidate: BrainModel) -> ModelRequest:
     """Say how to ask for a model again: as it was loaded, where it is one of ours."""
-    network: Network | None = getattr(candidate, "itmaps_network", None)
-    return network.request if network is not None else ModelRequest(str(candidate.identifier), Weights("external"))
+    model: Model | None = getattr(candidate, "itmaps_model", None)
+    return model.request if model is not None else ModelRequest(str(candidate.identifier), Weights("external"))
 
 
 def as_candidate(model: LoadedModel) -> BrainModel:
@@ -135,25 +135,25 @@ def as_candidate(model: LoadedModel) -> BrainModel:
         return model.candidate
     from brainscore_itmaps.bridge.models import brain_model
 
-    assert model.network is not None
-    return brain_model(model.network)
+    assert model.torch_model is not None
+    return brain_model(model.torch_model)
 
 
 def _maps_of(
-    candidate: BrainModel, network: Network | None, protocol: Protocol, recording: Recording, progress: Report
+    candidate: BrainModel, model: Model | None, protocol: Protocol, recording: Recording, progress: Report
 ) -> Features:
     progress("recording features", 0, 1)
     looked = _look(candidate, _shown(recording), recording.names, recording.window)
     features = {}
     for layer, activation in looked.items():
         refuse_not_finite(activation, layer, recording.names)
-        maps = spatial_maps(activation, layer, _leading_tokens(network), _layout(candidate, layer))
+        maps = spatial_maps(activation, layer, _leading_tokens(model), _layout(candidate, layer))
         features[layer] = downsample_if_larger(maps, recording.grid, protocol)
     return features
 
 
 def _centres_of(
-    candidate: BrainModel, network: Network | None, protocol: Protocol, recording: Recording, progress: Report
+    candidate: BrainModel, model: Model | None, protocol: Protocol, recording: Recording, progress: Report
 ) -> Features:
     rows, columns = len(recording.grid.y), len(recording.grid.x)
     images: dict[str, list[NDArray[np.float64]]] = {}
@@ -163,14 +163,14 @@ def _centres_of(
             looked = _look(candidate, stimuli, names, recording.window)
         for layer, activation in looked.items():
             refuse_not_finite(activation, layer, names)
-            centre = at_centre(activation, layer, _leading_tokens(network), _layout(candidate, layer))
+            centre = at_centre(activation, layer, _leading_tokens(model), _layout(candidate, layer))
             images.setdefault(layer, []).append(centre.reshape(rows, columns, -1))
         progress("bringing positions to the centre of view", done + 1, len(recording.images))
     return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in images.items()}
 
 
-def _leading_tokens(network: Network | None) -> int | None:
-    return None if network is None else getattr(network.module, "num_prefix_tokens", None)
+def _leading_tokens(model: Model | None) -> int | None:
+    return None if model is None else getattr(model.module, "num_prefix_tokens", None)
 
 
 def _asked(candidate: BrainModel, layers: Sequence[str]) -> list[str]:
@@ -213,9 +213,9 @@ def _shown(recording: Recording) -> StimulusSet:
 
 
 def _fixations(image: Path, recording: Recording, degrees: float, folder: Path) -> tuple[StimulusSet, tuple[str, ...]]:
-    """Every position of one picture at the centre of view, as files without compression."""
+    """Every position of one image at the centre of view, as files without compression."""
     names = []
-    for number, view in enumerate(fixated(read_picture(image), recording.grid, degrees)):
+    for number, view in enumerate(fixated(read_image(image), recording.grid, degrees)):
         names.append(f"{image.stem}-{number:04d}")
         view.save(folder / f"{names[-1]}.bmp")
     stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in names])
@@ -242,7 +242,7 @@ def _look(
 
 @contextmanager
 def copied_activations() -> Iterator[None]:
-    """Let Brain-Score's wrapper of torch networks copy what a layer gives.
+    """Let Brain-Score's wrapper of torch models copy what a layer gives.
 
     On the CPU it keeps a view, which an operation in place after the layer overwrites; on a GPU it copies.
     """

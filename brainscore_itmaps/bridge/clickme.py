@@ -19,9 +19,9 @@ def get_benchmark(identifier: str) -> "ClickMeBenchmark":
 
 
 class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
-    """Does a network look where people say that it matters?
+    """Does a model look where people say that it matters?
 
-    Brain-Score's interface gives no gradients: only our networks, and those of timm, can be asked.
+    Brain-Score's interface gives no gradients: only our models, and those of timm, can be asked.
     """
 
     def __init__(self) -> None:
@@ -39,14 +39,14 @@ class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
         return Score(INTER_HUMAN)
 
     def __call__(self, candidate: BrainModel) -> Score:
-        """Score a model on ClickMe's held-out pictures.
+        """Score a model on ClickMe's held-out images.
 
         Raises
         ------
         ModelError
-            When it is none of our networks.
+            When it is none of our models.
         DataError
-            When the pictures were not fetched.
+            When the images were not fetched.
         """
         request = ScoreRequest(request_of(candidate), self.identifier)
         return to_score(HumanBenchmark().score(BrainScoreModel(candidate), request))

@@ -195,27 +195,27 @@ def _command() -> Finding:
 
 def _embedded() -> Finding:
     try:
-        from brainscore_itmaps.data.simulated import picture_sources
+        from brainscore_itmaps.data.simulated import image_sources
     except Exception as error:  # a broken numpy or Pillow raises whatever it raises
         return Finding("embedded data", f"cannot be read: {error}", "trouble", "Install this package again.")
     packaged = [spec.weights for spec in ZOO.values() if isinstance(spec.weights, PackagedWeights)]
-    needed = {weights.package for weights in packaged} | picture_sources()
+    needed = {weights.package for weights in packaged} | image_sources()
     missing = sorted(package for package in needed if _version(package) is None)
     if missing:
         return Finding(
             "embedded data",
             f"missing: {', '.join(missing)}",
             "note",
-            "For the networks and pictures that need no download: pip install 'brainscore_itmaps[embedded]'.",
+            "For the models and images that need no download: pip install 'brainscore_itmaps[embedded]'.",
         )
-    return Finding("embedded data", f"{len(needed)} packages with networks and photographs")
+    return Finding("embedded data", f"{len(needed)} packages with models and photographs")
 
 
 def _caches() -> Iterator[Finding]:
     settings = Settings.from_environment()
     folders = {
         "results (ITMAPS_HOME)": settings.home,
-        "pictures (BRAINIO_HOME)": settings.brainio_home,
+        "images (BRAINIO_HOME)": settings.brainio_home,
         "activations (RESULTCACHING_HOME)": Path(os.environ.get("RESULTCACHING_HOME", "~/.result_caching")),
         "screens (BRAINSCORE_HOME)": Path(os.environ.get("BRAINSCORE_HOME", "~/.brain-score")),
     }

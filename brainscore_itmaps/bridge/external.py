@@ -89,13 +89,13 @@ def result_of_score(score: Any, model: LoadedModel, request: ScoreRequest) -> Re
         for name, value in attrs.items()
         if isinstance(value, PLAIN) and name not in ("raw", "ceiling", "error")
     }
-    network, value = model.network, _number(score)
+    loaded, value = model.torch_model, _number(score)
     return Result(
         request=request,
         reading=Reading(
             model=model.name,
-            weights=network.weights if network is not None else Weights("external"),
-            device=str(next(network.module.parameters()).device) if network is not None else "as Brain-Score chooses",
+            weights=loaded.weights if loaded is not None else Weights("external"),
+            device=str(next(loaded.module.parameters()).device) if loaded is not None else "as Brain-Score chooses",
         ),
         benchmark=request.benchmark,
         benchmark_version=None,

@@ -28,7 +28,7 @@ START, END = "<!-- from the zoo -->", "<!-- end -->"
 
 
 def plugin_lines(specs: Iterable[ModelSpec]) -> str:
-    """A plugin's ``__init__.py``: a literal line a network, since Brain-Score reads text."""
+    """A plugin's ``__init__.py``: a literal line a model, since Brain-Score reads text."""
     lines = [f"model_registry['{spec.identifier}'] = lambda: get_model('{spec.identifier}')\n" for spec in specs]
     return (
         "from brainscore_vision import model_registry\n\nfrom brainscore_itmaps.bridge.models import get_model\n\n"
@@ -44,7 +44,7 @@ def metadata_yaml(specs: Iterable[ModelSpec]) -> str:
 
 
 def metadata_of(spec: ModelSpec) -> dict[str, Any]:
-    """One network as Brain-Score's metadata has it."""
+    """One model as Brain-Score's metadata has it."""
     assert spec.weights is not None
     harmonized = spec.group == "harmonized"
     family = group_of(spec.architecture) if harmonized else spec.group

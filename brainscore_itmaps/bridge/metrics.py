@@ -1,7 +1,7 @@
 """Our metrics as Brain-Score metrics: two assemblies in, a score out.
 
 They take anybody's spatial data: presentations named by ``image_id``, ``row`` and ``col``, one for every position of
-every image, in any order. Six images of 5 x 4 positions, seen by 3 sites and by 8 channels of a network:
+every image, in any order. Six images of 5 x 4 positions, seen by 3 sites and by 8 channels of a model:
 
 >>> import numpy as np
 >>> from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly

@@ -1,4 +1,4 @@
-"""Our networks as Brain-Score models."""
+"""Our models as Brain-Score models."""
 
 import functools
 import hashlib
@@ -14,15 +14,15 @@ from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
 from numpy.typing import NDArray
 
 from brainscore_itmaps.models.load import load_model
-from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.zoo import ZOO
 
 BATCH_SIZE = 14
-"""Brain-Score fills every batch up to its size; ours fits the 14 pictures of a recording."""
+"""Brain-Score fills every batch up to its size; ours fits the 14 images of a recording."""
 
 
 def get_model(identifier: str) -> ModelCommitment:
-    """Give Brain-Score a network of the zoo."""
+    """Give Brain-Score a model of the zoo."""
     return brain_model(load_model(identifier))
 
 
@@ -32,23 +32,23 @@ def get_layers(identifier: str) -> list[str]:
 
 
 def get_bibtex(identifier: str) -> str:
-    """What to cite for a network."""
+    """What to cite for a model."""
     return ZOO[identifier].citation
 
 
-def brain_model(network: Network) -> ModelCommitment:
-    """Wrap a loaded network.
+def brain_model(loaded: Model) -> ModelCommitment:
+    """Wrap a loaded model.
 
     The wrapper's identifier carries a hash of weights and preprocessing: Brain-Score keeps activations by that name. Of
     a user's own code, whose hash tells nothing of what it computes, it is another one each time.
     """
-    spec = network.spec
+    spec = loaded.spec
     preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation)
-    known = uuid.uuid4().hex if network.own_code else network.sha256
+    known = uuid.uuid4().hex if loaded.own_code else loaded.sha256
     key = hashlib.sha256(f"{known} {preprocessing}".encode()).hexdigest()[:8]
     wrapper = CopyingWrapper(
-        model=network.module,
-        preprocessing=functools.partial(_inputs, network),
+        model=loaded.module,
+        preprocessing=functools.partial(_inputs, loaded),
         identifier=f"{spec.identifier}-{key}",
         batch_size=BATCH_SIZE,
     )
@@ -61,7 +61,7 @@ def brain_model(network: Network) -> ModelCommitment:
         region_layer_map=dict(spec.layers),
         visual_degrees=spec.visual_degrees,
     )
-    model.itmaps_network = network
+    model.itmaps_model = loaded
     return model
 
 
@@ -69,11 +69,11 @@ class CopyingWrapper(PytorchWrapper):  # type: ignore[misc]
     """Brain-Score's wrapper, but activations are copied when a layer gives them, and kept by the layers asked for.
 
     The original keeps a view on the CPU, which a later operation in place overwrites. It keeps all layers of a set of
-    pictures in one file, and cannot join there what differs in kind: a transformer's tokens and its row for behaviour.
+    images in one file, and cannot join there what differs in kind: a transformer's tokens and its row for behaviour.
     """
 
     def __call__(self, stimuli: Any, layers: Sequence[str], *arguments: Any, **options: Any) -> Any:
-        """Show pictures and give what layers answer."""
+        """Show images and give what layers answer."""
         extractor = self._extractor
         identifier = extractor.identifier
         if identifier:
@@ -92,6 +92,6 @@ class CopyingWrapper(PytorchWrapper):  # type: ignore[misc]
         return layer.register_forward_hook(keep)
 
 
-def _inputs(network: Network, image_filepaths: list[str]) -> NDArray[np.float32]:
-    inputs: NDArray[np.float32] = network.preprocess([Path(path) for path in image_filepaths]).numpy()
+def _inputs(model: Model, image_filepaths: list[str]) -> NDArray[np.float32]:
+    inputs: NDArray[np.float32] = model.preprocess([Path(path) for path in image_filepaths]).numpy()
     return inputs

@@ -17,7 +17,7 @@ def refuse_unknown(
     weights: str | Path = "pretrained",
     arch: str | None = None,
 ) -> None:
-    """Refuse names that nothing has, in well under a second: no network library is imported.
+    """Refuse names that nothing has, in well under a second: no model library is imported.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def refuse_unknown(
     if weights != "pretrained":
         raise UsageError(
             f"{model} is a model of Brain-Score's: it brings its own weights.",
-            "Leave out --weights, or name a network of timm (timm:<name>).",
+            "Leave out --weights, or name a model of timm (timm:<name>).",
         )
 
 

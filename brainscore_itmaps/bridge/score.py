@@ -23,8 +23,8 @@ from brainscore_itmaps.data.recording import Recording, whole_window
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.models.load import load_model, load_model_request
+from brainscore_itmaps.models.model import Model, on_device
 from brainscore_itmaps.models.names import weights_asked
-from brainscore_itmaps.models.network import Network, on_device
 from brainscore_itmaps.models.own import Preprocessing, borrowed
 from brainscore_itmaps.models.preprocessing import plain_preprocessing
 from brainscore_itmaps.models.spec import ModelRequest
@@ -37,7 +37,7 @@ OTHER_KINDS: dict[str, Callable[[], Benchmark]] = {HUMAN_ALIGNMENT: HumanBenchma
 
 @accept_reference_compat
 def score(
-    model: str | Network | torch.nn.Module,
+    model: str | Model | torch.nn.Module,
     benchmark: str | Path | Recording = "it_maps_simulated",
     layers: str | Sequence[str] | None = None,
     *,
@@ -62,7 +62,7 @@ def score(
 
     Parameters
     ----------
-    model : str, Network or torch.nn.Module
+    model : str, Model or torch.nn.Module
         A name from the zoo, ``timm:<name>``, any model identifier of Brain-Score, a model of your own as
         :func:`brainscore_itmaps.load_model` takes it, or a loaded model. A module is given back as it was.
     benchmark : str or Recording
@@ -108,8 +108,8 @@ def score(
             return score(loaded, benchmark, layers, window=window, batch_size=batch_size, device=device,
                          attribution=attribution, protocol=protocol, fresh=fresh, cache=cache,
                          progress=progress)  # fmt: skip
-    if not isinstance(model, str | Network):
-        raise UsageError(f"A {type(model).__name__} is no network.", "Give a name, or a torch.nn.Module.")
+    if not isinstance(model, str | Model):
+        raise UsageError(f"A {type(model).__name__} is no model.", "Give a name, or a torch.nn.Module.")
     if preprocessing is not None and not (isinstance(model, str) and is_ours(model)):
         raise UsageError(
             f"{getattr(model, 'name', model)} has its own preprocessing.", "It is for modules and files of weights."
@@ -121,13 +121,13 @@ def score(
             f"{benchmark!r} is no benchmark.", "Give a name, a recording, or the folder that it was saved in."
         )
     if batch_size < 1:
-        raise UsageError(f"Batches of {batch_size} pictures cannot be shown.", "Give 1 or more.")
+        raise UsageError(f"Batches of {batch_size} images cannot be shown.", "Give 1 or more.")
     named = model if isinstance(model, str) else None
-    network = model if isinstance(model, Network) else None
+    loaded_model = model if isinstance(model, Model) else None
     refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, weights, arch=arch)
     asked = (
-        network.request
-        if network is not None
+        loaded_model.request
+        if loaded_model is not None
         else ModelRequest(str(named), weights_asked(weights, seed), arch, _mapping(preprocessing))
     )
     chosen = (layers,) if isinstance(layers, str) else tuple(layers or ())
@@ -140,14 +140,14 @@ def score(
     )
     held = cache or default_cache()
     return score_request(
-        request, find_benchmark(benchmark), network, replace(held, fresh=held.fresh or fresh), progress
+        request, find_benchmark(benchmark), loaded_model, replace(held, fresh=held.fresh or fresh), progress
     )
 
 
 def score_request(
     request: ScoreRequest,
     benchmark: Benchmark | None = None,
-    model: Network | None = None,
+    model: Model | None = None,
     cache: ResultCache | None = None,
     progress: Report = silent,
 ) -> Result:
@@ -158,7 +158,7 @@ def score_request(
     request : ScoreRequest
     benchmark : Benchmark, optional
         By default the one that the request names.
-    model : Network, optional
+    model : Model, optional
         By default the one that the request names, loaded.
     cache, progress
         As in :func:`score`.
@@ -192,12 +192,12 @@ def find_benchmark(benchmark: str | Recording) -> Benchmark:
 
 
 @contextmanager
-def opened_model(request: ModelRequest, network: Network | None, progress: Report) -> Iterator[LoadedModel]:
+def opened_model(request: ModelRequest, model: Model | None, progress: Report) -> Iterator[LoadedModel]:
     """Load a model, ours or Brain-Score's, for as long as the block lasts; somebody else's errors become sentences."""
-    if network is not None or is_ours(request.name) or request.arch is not None:
-        progress("loading the network", 0, 1)
-        network = network or load_model_request(request, progress)
-        yield HookedModel(on_device(network, request.device), request.batch_size)
+    if model is not None or is_ours(request.name) or request.arch is not None:
+        progress("loading the model", 0, 1)
+        model = model or load_model_request(request, progress)
+        yield HookedModel(on_device(model, request.device), request.batch_size)
         return
     with as_a_guest():
         attach()
@@ -205,6 +205,6 @@ def opened_model(request: ModelRequest, network: Network | None, progress: Repor
 
         from brainscore_itmaps.bridge.candidate import BrainScoreModel
 
-        progress("loading the network", 0, 1)
+        progress("loading the model", 0, 1)
         with errors_as_sentences(request.name), without_bars():
             yield BrainScoreModel(load_candidate(request.name))

@@ -88,7 +88,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
     ),
     verify_real: (
         "brainscore verify-real --out verification.json",
-        "brainscore verify-real --networks timm:resnet50.tv_in1k,timm:vgg16.tv_in1k",
+        "brainscore verify-real --models timm:resnet50.tv_in1k,timm:vgg16.tv_in1k",
     ),
     harmonize: (
         "brainscore harmonize resnet18.toml",

@@ -44,12 +44,12 @@ def _print(compared: "Comparison") -> None:
     from brainscore_itmaps.study.fits import sentences
 
     rows = compared.table.rows
-    table = Table(Column("network", overflow="fold"), "array", "window", "top-1", "score", "95 % interval")
+    table = Table(Column("model", overflow="fold"), "array", "window", "top-1", "score", "95 % interval")
     for row in rows.sort_values("score", ascending=False).head(SHOWN).to_dict("records"):
         random = f" ({row['weights']})" if row["random"] else ""
         accuracy, low = ("" if row[name] != row[name] else row[name] for name in ("imagenet_top1", "low"))
         table.add_row(
-            f"{row['network']}{random}",
+            f"{row['model']}{random}",
             row["array"].removeprefix("Arcaro2020.").removesuffix("-simulated"),
             row["window"],
             f"{accuracy:.1f}" if accuracy else "",
@@ -64,7 +64,7 @@ def _print(compared: "Comparison") -> None:
     pairs = compared.findings.pairs
     for row in pairs.to_dict("records"):
         q = "" if row["q_value"] != row["q_value"] else f", q {row['q_value']:.3g}"
-        say(f"gain       {row['network']}, {row['array']}: {row['difference']:+.3f} ({row['low']:+.3f} to "
+        say(f"gain       {row['model']}, {row['array']}: {row['difference']:+.3f} ({row['low']:+.3f} to "
             f"{row['high']:+.3f}), p {row['p_value']:.3g}{q}")  # fmt: skip
     for note in (*compared.table.troubles, *compared.findings.notes):
         say(f"note       {note}")

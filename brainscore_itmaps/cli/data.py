@@ -97,7 +97,7 @@ def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
     with progress_bar() as progress:
         folder = folder.expanduser() if folder is not None else None
         held = fetch_clickme(split, url=url, folder=folder, progress=progress)
-    say(f"in order   {held.folder} ({len(held.files)} shards, {held.records} pictures, {shown_size(held.size)})")
+    say(f"in order   {held.folder} ({len(held.files)} shards, {held.records} images, {shown_size(held.size)})")
     say(f"recorded   {held.lock}")
 
 

@@ -78,7 +78,7 @@ def info(
     if constant := constant_maps(recording):
         lines["constant"] = f"{len(constant)} maps, undefined for correlations: " + _some(constant)
     lines["orientation"] = recording.orientation
-    lines["pictures"] = f"{images}: " + ", ".join(recording.names)
+    lines["images"] = f"{images}: " + ", ".join(recording.names)
     lines["in"] = str(recording.images[0].parent)
     lines["sha256"] = f"{recording.sha256} (of the source)"
     if source is None and known is not None:
@@ -143,7 +143,7 @@ def orient(
 
 def check(
     folder: Annotated[
-        Path, typer.Argument(help="Check this folder, which holds recording.json, maps.npz and pictures/.")
+        Path, typer.Argument(help="Check this folder, which holds recording.json, maps.npz and images/.")
     ],
 ) -> None:
     """Check a recording of your own and print each problem in a sentence.
@@ -159,7 +159,7 @@ def check(
         raise typer.Exit(DataError.exit_code)
     images, rows, columns, sites = recording.maps.shape
     kind = "SIMULATED, " if recording.simulated else ""
-    shape = f"{images} pictures, {rows} x {columns} positions, {sites} sites"
+    shape = f"{images} images, {rows} x {columns} positions, {sites} sites"
     say(f"{recording.identifier}: {kind}{shape}. Nothing is wrong.")
     if constant := constant_maps(recording):
         say(f"Note: {len(constant)} maps are constant, and correlations with them are undefined: {_some(constant)}.")

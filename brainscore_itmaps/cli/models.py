@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from brainscore_itmaps.cli.terminal import say_facts
 
 if TYPE_CHECKING:
-    from brainscore_itmaps.models.network import Network
+    from brainscore_itmaps.models.model import Model
     from brainscore_itmaps.models.spec import ModelSpec
 
 
@@ -66,7 +66,7 @@ def list_models(
     if as_json:
         print_json(rows)
         return
-    table = Table(Column("network", overflow="fold"), "group", Column("top-1", justify="right"), "IT layer", "weights")
+    table = Table(Column("model", overflow="fold"), "group", Column("top-1", justify="right"), "IT layer", "weights")
     for row in rows:
         top1 = "" if row["top1"] is None else f"{row['top1']:.1f}"
         shown = [row["identifier"], row["group"], top1, row["layers"].get("IT", ""), row["state"]]
@@ -86,7 +86,7 @@ def list_models(
 
 
 def _row(name: str) -> dict[str, Any]:
-    """What is known of a network without loading it."""
+    """What is known of a model without loading it."""
     from brainscore_itmaps.models.timm_models import group_of, timm_top1
     from brainscore_itmaps.models.zoo import ZOO
 
@@ -149,7 +149,7 @@ def fetch(
     weights = spec.weights if spec else None
     refuse_options(file, url, sha256)
     if url is not None and not isinstance(weights, KerasWeights):
-        raise UsageError(f"--url is for harmonized networks; {name} is none.", "Leave it out, or give --from FILE.")
+        raise UsageError(f"--url is for harmonized models; {name} is none.", "Leave it out, or give --from FILE.")
     if sha256 is not None and file is None and not isinstance(weights, KerasWeights):
         raise UsageError(f"No file of {name} is fetched that has a hash to compare.", "Leave out --sha256.")
     if file is not None and spec is None:
@@ -169,7 +169,8 @@ def fetch(
 def _fetch_kept(spec: "ModelSpec", file: Path | None, url: str | None, sha256: str | None) -> None:
     with progress_bar() as progress:
         progress("starting torch", 0, 1)
-        from brainscore_itmaps.models.weights import CONVERTED, fetch_weights, folder_of
+        from brainscore_itmaps.models.weights import fetch_weights
+        from brainscore_itmaps.models.weights_record import CONVERTED, folder_of
 
         kept = fetch_weights(spec, file.expanduser() if file else None, url=url, sha256=sha256, progress=progress)
     say(f"in order   {folder_of(spec) / CONVERTED} ({shown_size(kept.converted_size)})")
@@ -183,9 +184,9 @@ def _fetch_through_timm(name: str) -> None:
     with progress_bar(shown=False):  # the hub draws its own
         from brainscore_itmaps.models.load import load_model
 
-        network = load_model(name)
-    say(f"in order   {network.weights}, kept by timm's hub")
-    say(f"sha256     {network.sha256} (of all parameters)")
+        model = load_model(name)
+    say(f"in order   {model.weights}, kept by timm's hub")
+    say(f"sha256     {model.sha256} (of all parameters)")
 
 
 def _say_packaged(name: str) -> None:
@@ -193,8 +194,8 @@ def _say_packaged(name: str) -> None:
         progress("reading the package", 0, 1)
         from brainscore_itmaps.models.load import load_model
 
-        network = load_model(name)
-    say(f"in order   {network.weights}, an installed package; there is nothing to fetch")
+        model = load_model(name)
+    say(f"in order   {model.weights}, an installed package; there is nothing to fetch")
 
 
 @models.command(
@@ -226,25 +227,25 @@ def show(
 
     refuse_unknown_model(name, arch)
     with progress_bar() as progress:
-        progress("building the network", 0, 1)
+        progress("building the model", 0, 1)
         from brainscore_itmaps.models.layers import block_layers, map_shapes
         from brainscore_itmaps.models.load import load_model
         from brainscore_itmaps.models.names import is_own
 
-        network = load_model(name, None if is_own(name) else "random", arch=arch)
-        size = network.spec.size
-        committed = list(network.spec.layers.values())
-        wanted = {*block_layers(network.module, size), *committed}
-        in_order = [layer for layer, _ in network.module.named_modules() if layer in wanted]
-        shapes = map_shapes(network.module, in_order, size)
+        model = load_model(name, None if is_own(name) else "random", arch=arch)
+        size = model.spec.size
+        committed = list(model.spec.layers.values())
+        wanted = {*block_layers(model.module, size), *committed}
+        in_order = [layer for layer, _ in model.module.named_modules() if layer in wanted]
+        shapes = map_shapes(model.module, in_order, size)
     if as_json:
         shown = {layer: [channels, side, side] for layer, (channels, side) in shapes.items()}
-        print_json(record_of(network.spec) | {"shapes": shown})
+        print_json(record_of(model.spec) | {"shapes": shown})
         return
-    _print_record(network)
+    _print_record(model)
     table = Table("layer", Column("channels x units", justify="right"), "committed to")
     for layer, (channels, side) in shapes.items():
-        regions = ", ".join(region for region, its in network.spec.layers.items() if its == layer)
+        regions = ", ".join(region for region, its in model.spec.layers.items() if its == layer)
         if output().width < NARROW:
             say(f"{layer}: {channels} x {side} x {side}{f', {regions}' if regions else ''}")
         else:
@@ -255,25 +256,25 @@ def show(
         say("no layer is committed to IT: name one with `brainscore score --layers`")
 
 
-def _print_record(network: "Network") -> None:
-    spec, weights = network.spec, network.spec.weights
-    say(f"{network.name}{f': {spec.title}' if spec.title else ''}")
+def _print_record(model: "Model") -> None:
+    spec, weights = model.spec, model.spec.weights
+    say(f"{model.name}{f': {spec.title}' if spec.title else ''}")
     facts = {"group": spec.group, "timm": spec.architecture}
-    if network.own_code:
+    if model.own_code:
         facts = {"class": spec.architecture}
     if weights is not None:
         facts |= {"weights": f"{weights.url} ({state_of(spec)})", "licence": weights.licence}
-    elif network.weights.kind != "random":
-        facts["weights"] = str(network.weights)
+    elif model.weights.kind != "random":
+        facts["weights"] = str(model.weights)
     facts["parameters"] = f"{spec.parameters:,}"
-    shown = "a function of your own" if network.transform else f"mean {_three(spec.mean)}, std {_three(spec.std)}"
+    shown = "a function of your own" if model.transform else f"mean {_three(spec.mean)}, std {_three(spec.std)}"
     facts["input"] = f"{spec.size} x {spec.size} pixels, {shown}"
-    if network.transform is None:
+    if model.transform is None:
         facts["input"] += f", {spec.interpolation}; crop {spec.crop:g} for classification, none for maps"
     facts["behaviour"] = spec.readout or "no layer for it"
     if spec.top1 is not None:
         facts["top-1"] = f"{spec.top1:.1f} % on ImageNet ({spec.top1_source})"
-    for number, note in enumerate(network.notes):
+    for number, note in enumerate(model.notes):
         facts[f"note {number + 1}" if number else "note"] = note
     if spec.citation:
         facts["cite"] = spec.citation.partition("url={")[2].partition("}")[0]
@@ -291,9 +292,9 @@ def record_of(spec: "ModelSpec") -> dict[str, Any]:
 
 
 def state_of(spec: "ModelSpec") -> str:
-    """Where a network's weights are, as far as this can be said without timm."""
+    """Where a model's weights are, as far as this can be said without timm."""
     from brainscore_itmaps.models.spec import PackagedWeights, TimmWeights
-    from brainscore_itmaps.models.weights import kept_weights
+    from brainscore_itmaps.models.weights_record import kept_weights
 
     if isinstance(spec.weights, PackagedWeights):
         return "in a package"

@@ -61,17 +61,17 @@ def write_report(result: "Result", file: Path, benchmark: str | None = None, ask
         raise UsageError(f"{result.benchmark} has no maps to draw.", "`brainscore results show` prints its numbers.")
     from brainscore_itmaps.reporting.report import report as page_of
 
-    page = page_of(result, _pictures(result, benchmark or result.benchmark, asked))
+    page = page_of(result, _images(result, benchmark or result.benchmark, asked))
     with replacing(file) as beside:
         beside.write_text(page, encoding="utf-8")
     return file
 
 
-def _pictures(result: "Result", benchmark: str, asked: bool) -> "list[list[Path | None]]":
-    """The pictures of each array, where they are on this machine and lie under the maps as a whole."""
-    from brainscore_itmaps.bridge.pictures import pictures_of
+def _images(result: "Result", benchmark: str, asked: bool) -> "list[list[Path | None]]":
+    """The images of each array, where they are on this machine and lie under the maps as a whole."""
+    from brainscore_itmaps.bridge.images import images_of
 
-    shown = pictures_of(result, benchmark, asked)
+    shown = images_of(result, benchmark, asked)
     if asked and not any(any(own) for own in shown):
         scored = ", ".join(array.recording for array in result.arrays)
         raise UsageError(

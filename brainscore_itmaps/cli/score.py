@@ -196,11 +196,11 @@ def _check_maps_asked(benchmark: str, part: bool, figure: Path | None, report: b
     if figure is not None and figure.suffix.lower() not in DRAWABLE:
         raise UsageError(f"Cannot draw a {figure.suffix or 'file without ending'}.", f"Use {' or '.join(DRAWABLE)}.")
     if figure is not None and spec is not None and spec.view == "screen":
-        raise UsageError("--figure draws whole pictures, of which this shows a part.", "Leave out --figure.")
+        raise UsageError("--figure draws whole images, of which this shows a part.", "Leave out --figure.")
 
 
 def draw(result: "Result", benchmark: str, file: Path) -> Path:
-    """Draw pictures with their maps."""
+    """Draw images with their maps."""
     from brainscore_itmaps.benchmark.maps import maps_benchmark
     from brainscore_itmaps.reporting.maps import maps_figure
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 CHOICES = {
-    "best": "the best on the very pictures that are scored, as published",
-    "left_out": "chosen for each picture on the other pictures alone; in brackets, for how many",
+    "best": "the best on the very images that are scored, as published",
+    "left_out": "chosen for each image on the other images alone; in brackets, for how many",
 }
 """How a layer was chosen of several, by the protocol's ``choose_layer``."""
 
@@ -48,7 +48,7 @@ def print_result(result: "Result") -> None:
 
 
 def print_layers(result: "Result") -> None:
-    """Print what every layer scores, not divided by a ceiling, and for how many pictures it was chosen."""
+    """Print what every layer scores, not divided by a ceiling, and for how many images it was chosen."""
     table = Table(title="layers (times chosen), not ceiled", title_justify="left")
     table.add_column("layer")
     for array in result.arrays:
@@ -112,7 +112,7 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
         what = "recording" if len(result.arrays) == 1 else f"array {number + 1}"
         named = "" if len(result.arrays) == 1 else f"{array.recording}: "
         facts[what] = (
-            f"{named}{'SIMULATED, no animal was recorded: ' if array.simulated else ''}{images} pictures, "
+            f"{named}{'SIMULATED, no animal was recorded: ' if array.simulated else ''}{images} images, "
             f"{rows} x {columns} positions, {sites} sites, {array.window[0]}-{array.window[1]} ms"
         )
     facts |= run | {

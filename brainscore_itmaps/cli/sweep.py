@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from brainscore_itmaps.study.sweep import Failure, Finished, Swept
 
 SHOWN = 20
-"""Networks that a dry run lists."""
+"""Models that a dry run lists."""
 
 
 def sweep(
@@ -123,28 +123,28 @@ def _print_plan(planned: "Plan", folder: Path) -> None:
     from brainscore_itmaps.study.plan import START_SECONDS
     from brainscore_itmaps.study.sweep import in_words
 
-    table = Table("network", "to do", "done", "weights")
+    table = Table("model", "to do", "done", "weights")
     for each in planned.work[:SHOWN]:
         size = "" if each.parameters is None else f"{each.parameters * 4 / 1e6:.0f} MB"
-        table.add_row(each.network.title, str(len(each.to_do)), str(len(each.done)), size)
+        table.add_row(each.model.title, str(len(each.to_do)), str(len(each.done)), size)
     for column in table.columns[1:]:
         column.justify = "right"
     say(table)
     if len(planned.work) > SHOWN:
-        say(f"           and {len(planned.work) - SHOWN} more networks")
+        say(f"           and {len(planned.work) - SHOWN} more models")
     runs = [run for each in planned.to_do for run in each.to_do]
     asked = Counter(f"{run.benchmark}{f' ({run.window})' if run.window else ''}" for run in runs)
     for name, number in asked.items():
-        say(f"to do      {name}: {number} networks")
+        say(f"to do      {name}: {number} models")
     for (benchmark, window), reason in planned.unreachable.items():
         say(f"skipped    {benchmark}{f' ({window})' if window else ''}: {reason}")
     if runs:
         known = [each.parameters for each in planned.to_do if each.parameters is not None]
         unknown = len(planned.to_do) - len(known)
-        say(f"weights    {sum(known) * 4 / 1e9:.2f} GB{f', and {unknown} networks of unknown size' if unknown else ''}")
+        say(f"weights    {sum(known) * 4 / 1e9:.2f} GB{f', and {unknown} models of unknown size' if unknown else ''}")
         say(f"memory     about {planned.memory / 1e9:.1f} GB a worker")
         seconds = START_SECONDS + sum(each.seconds for each in planned.to_do)
-        say(f"time       roughly {in_words(seconds)} on one core without downloads, at one layer a network")
+        say(f"time       roughly {in_words(seconds)} on one core without downloads, at one layer a model")
     else:
         say("to do      nothing")
     say(f"folder     {folder}")
@@ -152,18 +152,18 @@ def _print_plan(planned: "Plan", folder: Path) -> None:
 
 def _print_start(planned: "Plan", workers: "Workers") -> None:
     runs = sum(len(each.to_do) for each in planned.to_do)
-    say(f"to do      {runs} runs of {len(planned.to_do)} networks")
+    say(f"to do      {runs} runs of {len(planned.to_do)} models")
     say(f"workers    {workers}")
 
 
-def _print_finished(network: "Finished") -> None:
+def _print_finished(model: "Finished") -> None:
     from brainscore_itmaps.study.sweep import in_words
 
-    failed = f", {network.failed} failed" if network.failed else ""
-    left = f", about {in_words(network.seconds_left)} left" if network.networks_done < network.networks else ""
+    failed = f", {model.failed} failed" if model.failed else ""
+    left = f", about {in_words(model.seconds_left)} left" if model.models_done < model.models else ""
     say(
-        f"{network.networks_done:>3} of {network.networks:<4} {network.network}: {network.scored} scored{failed} in "
-        f"{in_words(network.seconds)}{left}"
+        f"{model.models_done:>3} of {model.models:<4} {model.model}: {model.scored} scored{failed} in "
+        f"{in_words(model.seconds)}{left}"
     )
 
 
@@ -183,9 +183,9 @@ def _print_end(swept: "Swept") -> None:
 
 
 def _lines(failures: "tuple[Failure, ...]") -> list[str]:
-    """One a network and reason, however many benchmarks fail for it."""
+    """One a model and reason, however many benchmarks fail for it."""
     grouped: dict[tuple[str, str], list[str]] = {}
     for each in failures:
         asked = f"{each.benchmark}{f' ({each.window})' if each.window else ''}"
-        grouped.setdefault((each.network or "every network", each.reason), []).append(asked)
-    return [f"  {network}, {', '.join(asked)}: {reason}" for (network, reason), asked in grouped.items()]
+        grouped.setdefault((each.model or "every model", each.reason), []).append(asked)
+    return [f"  {model}, {', '.join(asked)}: {reason}" for (model, reason), asked in grouped.items()]

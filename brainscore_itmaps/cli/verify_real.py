@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 
 def verify_real(
-    networks: Annotated[
+    models: Annotated[
         str | None,
-        typer.Option(help="Run these models, separated by commas. The default is four models with published numbers."),
+        typer.Option(
+            "--models",
+            "--networks",
+            help="Run these models, separated by commas. The default is four models with published numbers.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write everything to this JSON file, too. By default no file is written.")
@@ -35,16 +39,16 @@ def verify_real(
         refuse_unwritable(out.expanduser())
     from brainscore_itmaps.bridge.names import refuse_unknown
 
-    asked = [name.strip() for name in networks.split(",") if name.strip()] if networks is not None else None
+    asked = [name.strip() for name in models.split(",") if name.strip()] if models is not None else None
     if asked == []:
-        raise UsageError("--networks names none.", "For example --networks timm:resnet50.tv_in1k.")
+        raise UsageError("--models names none.", "For example --models timm:resnet50.tv_in1k.")
     for name in asked or []:
         refuse_unknown(name, None)
     with progress_bar() as progress:
         progress("starting torch", 0, 1)
-        from brainscore_itmaps.study.verify import NETWORKS, verify
+        from brainscore_itmaps.study.verify import MODELS, verify
 
-        found = verify(asked or NETWORKS, device=device, progress=progress)
+        found = verify(asked or MODELS, device=device, progress=progress)
     told = _finite(found.to_dict())
     if out is not None:
         with replacing(out.expanduser()) as beside:
@@ -74,7 +78,7 @@ def _print(found: "Verification") -> None:
         checks.add_row(check.array, check.what, check.expected, check.found, "agrees" if check.agrees else "DIFFERS")
     say(checks)
     table = Table(
-        Column("network", overflow="fold"),
+        Column("model", overflow="fold"),
         "array",
         "window",
         Column("layer", overflow="fold"),
@@ -86,17 +90,17 @@ def _print(found: "Verification") -> None:
     for each in found.numbers:
         known = each.published == each.published
         table.add_row(
-            each.network.removeprefix("timm:") or "ceiling",
+            each.model.removeprefix("timm:") or "ceiling",
             each.array,
             each.window.removeprefix("followup_").replace("_", "-"),
-            each.published_layer or ("best block" if each.network else ""),
+            each.published_layer or ("best block" if each.model else ""),
             f"{each.published:.3f}" if known else "",
             "" if each.ours is None else f"{each.ours:.3f}",
             f"{each.ours - each.published:+.3f}" if known and each.ours is not None else "",
             each.verdict,
         )
     say(table)
-    for reason in dict.fromkeys(f"{each.network}: {each.reason}" for each in found.numbers if each.reason):
+    for reason in dict.fromkeys(f"{each.model}: {each.reason}" for each in found.numbers if each.reason):
         say(f"not run    {reason}")
     for reason in found.reasons:
         say(f"may be     {reason}")

@@ -1,1 +1,1 @@
-"""Recordings: maps of neural activity with the pictures that evoked them."""
+"""Recordings: maps of neural activity with the images that evoked them."""

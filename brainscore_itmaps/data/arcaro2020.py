@@ -1,7 +1,7 @@
 """The maps of Arcaro, Ponce & Livingstone (2020), eLife 9:e53798: three arrays in two monkeys, read as published.
 
-``imageRF`` holds (x, y, time, channel, image): 1 sample a millisecond from stimulus onset, 14 pictures. Both grids
-cover the 16 degrees of a picture, edges included.
+``imageRF`` holds (x, y, time, channel, image): 1 sample a millisecond from stimulus onset, 14 images. Both grids
+cover the 16 degrees of an image, edges included.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from brainscore_itmaps.data.grid import Grid, oriented
+from brainscore_itmaps.data.images import find_images, plain_name, published_image, read_image
 from brainscore_itmaps.data.matfiles import numbers, refuse_missing, shapes, texts
-from brainscore_itmaps.data.pictures import find_pictures, plain_name, published_picture, read_picture
 from brainscore_itmaps.data.recording import Recording, whole_window
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.protocol import Protocol
@@ -23,7 +23,7 @@ CITATION = (
     "Arcaro, Ponce & Livingstone (2020), The neurons that mistook a hat for a face, eLife 9:e53798, "
     "https://doi.org/10.7554/eLife.53798"
 )
-PICTURES = 14
+IMAGES = 14
 LONGEST = 5000
 MARKER = "SIMULATED"
 """A variable of this name says that a file is a stand-in, which no animal was recorded for."""
@@ -41,8 +41,8 @@ class Array:
     ----------
     name, subject, area, hemisphere, hardware : str
         For example ``monkey1_PL``.
-    mat, pictures : str
-        The file of this monkey and the folder of its pictures beside it.
+    mat, images : str
+        The file of this monkey and the folder of its images beside it.
     channels : int
         How many the file has.
     sites : slice
@@ -61,7 +61,7 @@ class Array:
     hemisphere: str
     hardware: str
     mat: str
-    pictures: str
+    images: str
     channels: int
     sites: slice
     published_sites: slice
@@ -93,7 +93,7 @@ ARRAYS = {
             hemisphere="right",
             hardware="Microprobes FMA, 32 channels",
             mat="george_060118_data.mat",
-            pictures="natural_test",
+            images="natural_test",
             channels=63,
             sites=slice(0, 32),
             published_sites=slice(0, 33),
@@ -107,7 +107,7 @@ ARRAYS = {
             hemisphere="right",
             hardware="NeuroNexus Matrix, 32 channels, the dead one not in the file",
             mat="george_060118_data.mat",
-            pictures="natural_test",
+            images="natural_test",
             channels=63,
             sites=slice(32, 63),
             published_sites=slice(33, 63),
@@ -121,7 +121,7 @@ ARRAYS = {
             hemisphere="left",
             hardware="Microprobes FMA, 32 channels",
             mat="red_062419_data.mat",
-            pictures="red_naturalface",
+            images="red_naturalface",
             channels=32,
             sites=slice(0, 32),
             published_sites=slice(0, 32),
@@ -136,7 +136,7 @@ ARRAYS = {
 DEFAULT_WINDOWS = {"ours": "elife", "published": "loader"}
 PRECISIONS: dict[str, DTypeLike] = {"ours": np.float64, "published": None}
 """Of means over time, by loader; None: that of the file."""
-IMAGE_READERS = {"ours": read_picture, "published": published_picture}
+IMAGE_READERS = {"ours": read_image, "published": published_image}
 
 
 def window_of(array: Array, window: Window | str | None, protocol: Protocol) -> Window:
@@ -175,48 +175,43 @@ def refuse_shape(file: Path, array: Array) -> int:
     refuse_missing(file, "imageRF", "UniqueNames")
     shape = shapes(file)["imageRF"]
     n = array.positions
-    if (
-        len(shape) != 5
-        or shape[:2] != (n, n)
-        or not 1 <= shape[2] <= LONGEST
-        or shape[3:] != (array.channels, PICTURES)
-    ):
+    if len(shape) != 5 or shape[:2] != (n, n) or not 1 <= shape[2] <= LONGEST or shape[3:] != (array.channels, IMAGES):
         raise DataError(
-            f"{file}: imageRF has shape {shape}; expected ({n}, {n}, time, {array.channels}, {PICTURES}): "
+            f"{file}: imageRF has shape {shape}; expected ({n}, {n}, time, {array.channels}, {IMAGES}): "
             f"x, y, time in ms (up to {LONGEST}), channel, image.",
             BRING,
         )
     return shape[2]
 
 
-def picture_files(folder: Path, array: Array) -> list[Path]:
-    """Find the pictures that a monkey's file names, in the order of its maps.
+def image_files(folder: Path, array: Array) -> list[Path]:
+    """Find the images that a monkey's file names, in the order of its maps.
 
     Parameters
     ----------
     folder : Path
-        Holds the ``.mat`` file and the folder of pictures.
+        Holds the ``.mat`` file and the folder of images.
 
     Raises
     ------
     DataError
-        When there are not 14 names, or pictures are missing.
+        When there are not 14 names, or images are missing.
     """
     names = texts(folder / array.mat, "UniqueNames")
-    if len(names) != PICTURES:
-        raise DataError(f"{folder / array.mat}: UniqueNames has {len(names)} names; expected {PICTURES}.", BRING)
-    return find_pictures(names, folder / array.pictures)
+    if len(names) != IMAGES:
+        raise DataError(f"{folder / array.mat}: UniqueNames has {len(names)} names; expected {IMAGES}.", BRING)
+    return find_images(names, folder / array.images)
 
 
 def read_array(
-    folder: Path, array: Array, window: Window, orientation: str, protocol: Protocol, sha256: str, pictures: Path
+    folder: Path, array: Array, window: Window, orientation: str, protocol: Protocol, sha256: str, images: Path
 ) -> Recording:
     """Read one array of the published files.
 
     Parameters
     ----------
     folder : Path
-        Holds the ``.mat`` file and the folder of pictures.
+        Holds the ``.mat`` file and the folder of images.
     window : (int, int)
         Milliseconds, half-open.
     orientation : str
@@ -225,8 +220,8 @@ def read_array(
         Its ``loader``, and the suffix of the identifier.
     sha256 : str
         Of the source.
-    pictures : Path
-        A folder to write the pictures into, as plain PNG.
+    images : Path
+        A folder to write the images into, as plain PNG.
 
     Raises
     ------
@@ -242,7 +237,7 @@ def read_array(
             f"It is recorded from 0 to {duration} ms after stimulus onset; choose a window within that ends after it "
             "begins." + (f" By name: {within}." if within else ""),
         )
-    shown = picture_files(folder, array)
+    shown = image_files(folder, array)
     chosen = {"ours": array.sites, "published": array.published_sites}[protocol.loader]
     part = (slice(None), slice(None), slice(*window), chosen, slice(None))
     responses = numbers(file, "imageRF", part)  # (x, y, time, site, image)
@@ -253,7 +248,7 @@ def read_array(
     return Recording(
         identifier=array.identifier + ("-simulated" if simulated else "") + protocol.suffix,
         maps=oriented(maps.transpose(3, 0, 1, 2), orientation),
-        images=_plain_pictures(shown, pictures / picture_prefix(array, simulated), protocol),
+        images=_plain_images(shown, images / image_prefix(array, simulated), protocol),
         grid=Grid.even(array.positions),
         window=window,
         subject=array.subject,
@@ -303,12 +298,12 @@ def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], what: st
     return ~empty
 
 
-def picture_prefix(array: Array, simulated: bool) -> str:
-    """What the names of a monkey's pictures begin with."""
+def image_prefix(array: Array, simulated: bool) -> str:
+    """What the names of a monkey's images begin with."""
     return f"{NAME}{'-simulated' if simulated else ''}-{array.subject}"
 
 
-def _plain_pictures(shown: list[Path], prefix: Path, protocol: Protocol) -> tuple[Path, ...]:
+def _plain_images(shown: list[Path], prefix: Path, protocol: Protocol) -> tuple[Path, ...]:
     files = []
     for number, file in enumerate(shown, 1):
         files.append(prefix.with_name(f"{prefix.name}-{number:02d}-{plain_name(file.stem)}.png"))

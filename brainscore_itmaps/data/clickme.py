@@ -1,4 +1,4 @@
-"""ClickMe: pictures of ImageNet with maps of what people found important in them (Linsley et al. 2019).
+"""ClickMe: images of ImageNet with maps of what people found important in them (Linsley et al. 2019).
 
 The published files are shards of TFRecords: a JPEG of 256 x 256 pixels, a JPEG of its map, and its class.
 """
@@ -20,17 +20,17 @@ from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.protocol import OURS, Protocol, accept_reference_compat, protocol_named
 
 SIZE = 224
-"""Side of a picture and of its map, in pixels."""
+"""Side of an image and of its map, in pixels."""
 COARSE = 64
 """Side at which maps are blurred."""
 KERNEL, SIGMA = 10, 10.0
 """Points and standard deviation of the blur, at that side."""
 LARGEST = 4096
-"""Pixels a side that a picture may have before it is decoded; the published ones have 256."""
+"""Pixels a side that an image may have before it is decoded; the published ones have 256."""
 
 
 class ClickMe(NamedTuple):
-    """A picture with a human map.
+    """An image with a human map.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class ClickMe(NamedTuple):
 
 @accept_reference_compat
 def read_clickme(files: Sequence[Path], *, protocol: str | Protocol = "ours") -> Iterator[ClickMe]:
-    """Read pictures with human maps, file by file.
+    """Read images with human maps, file by file.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def read_clickme(files: Sequence[Path], *, protocol: str | Protocol = "ours") ->
 
 
 def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
-    """Read the picture whose record begins at a place (:func:`~brainscore_itmaps.data.tfrecords.record_offsets`).
+    """Read the image whose record begins at a place (:func:`~brainscore_itmaps.data.tfrecords.record_offsets`).
 
     Raises
     ------
@@ -95,17 +95,17 @@ def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
 
 def _decoded(jpeg: bytes, mode: str) -> NDArray[np.uint8]:
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if max(picture.size) > LARGEST:
-                raise ValueError(f"{picture.size} pixels")
-            return np.asarray(picture.convert(mode))
+            if max(image.size) > LARGEST:
+                raise ValueError(f"{image.size} pixels")
+            return np.asarray(image.convert(mode))
     except Exception as error:  # pillow raises many kinds on damaged bytes
         raise ValueError("no JPEG") from error
 
 
 def as_image(decoded: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Resize a decoded picture as published: bilinear, without antialiasing.
+    """Resize a decoded image as published: bilinear, without antialiasing.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ SPLITS = {"train": 319, "val": 18}
 """Number of shards: one more of each than the published loaders read."""
 HELD_OUT = "val"
 """The split on which models are compared."""
-LICENCE = "no licence is stated for ClickMe; its pictures are those of ImageNet, under ImageNet's terms"
+LICENCE = "no licence is stated for ClickMe; its images are those of ImageNet, under ImageNet's terms"
 
 
 Record = dict[str, Any]
@@ -90,7 +90,7 @@ def fetch_clickme(
     DataError
         When a shard is damaged, is missing offline, in the folder or on the server, or is not the recorded one.
     InstallationError
-        When the network fails, or the disk is full; shards that were downloaded stay.
+        When the connection fails, or the disk is full; shards that were downloaded stay.
     """
     names = shard_names(split)
     settings = Settings.from_environment()

@@ -47,19 +47,19 @@ ORIENTATIONS = {
 
 
 def oriented(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
-    """Lay stored maps over their pictures.
+    """Lay stored maps over their images.
 
     Parameters
     ----------
     maps : array, shape (image, first, second, site)
         As stored.
     orientation : str
-        A name of ``ORIENTATIONS``. ``flip_both`` is what the published loader does: moving a *picture* by some degrees
+        A name of ``ORIENTATIONS``. ``flip_both`` is what the published loader does: moving a *image* by some degrees
         brings the point opposite of it onto the receptive field, hence both axes are reversed.
 
     Returns
     -------
-    array, shape (image, y, x, site), y downward and x rightward in the picture
+    array, shape (image, y, x, site), y downward and x rightward in the image
 
     Raises
     ------

@@ -11,8 +11,8 @@ from pathlib import Path
 from brainscore_itmaps.data import grid as orientations
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME, Window, read_array, window_of
-from brainscore_itmaps.data.pictures import placed_pictures
-from brainscore_itmaps.data.recording import Recording, pictures_identifier, whole_window
+from brainscore_itmaps.data.images import placed_images
+from brainscore_itmaps.data.recording import Recording, images_identifier, whole_window
 from brainscore_itmaps.data.response_maps import ORIENTATION as ORIENTATION_OF_RESPONSE_MAPS
 from brainscore_itmaps.data.response_maps import read_response_maps
 from brainscore_itmaps.data.simulated import IDENTIFIER as SIMULATED
@@ -53,7 +53,7 @@ def load_recording(
         Where to read from: the published archive, a folder of the files in it, or a file of the authors' response maps
         (``.mat``). By default the archive that ``brainscore data fetch`` brought, which is fetched if need be.
     orientation : str, optional
-        What lays the stored maps over the pictures, a name of
+        What lays the stored maps over the images, a name of
         :data:`brainscore_itmaps.data.grid.ORIENTATIONS`. By default the one that was chosen with
         ``brainscore data orient``, else both axes reversed, as published (for response maps the first axis alone, as
         their authors do).
@@ -73,7 +73,7 @@ def load_recording(
     UsageError
         When the name, the window's name, the orientation or the protocol is not known.
     DataError
-        When the window is not covered by the recording, or the files or pictures are missing or damaged.
+        When the window is not covered by the recording, or the files or images are missing or damaged.
     InstallationError
         When the files cannot be fetched or written.
     """
@@ -112,19 +112,17 @@ def load_recording(
     with locked(home, SET_HOME, progress):
         if (recording := _kept(kept)) is not None:  # while we waited, another process read it
             return recording
-        for left_behind in [kept, *home.glob(".pictures-*"), *home.glob("prepared/.*")]:  # by a run that was killed
+        for left_behind in [kept, *home.glob(".images-*"), *home.glob("prepared/.*")]:  # by a run that was killed
             shutil.rmtree(left_behind, ignore_errors=True)
         try:
-            with tempfile.TemporaryDirectory(prefix=".pictures-", dir=home) as pictures:
+            with tempfile.TemporaryDirectory(prefix=".images-", dir=home) as images:
                 progress(f"reading {name}", 0, 1)
                 sources.refuse_changed(found, array)
                 if maps_only:
-                    recording = read_response_maps(
-                        found.place, array, chosen, orientation, found.sha256, Path(pictures)
-                    )
+                    recording = read_response_maps(found.place, array, chosen, orientation, found.sha256, Path(images))
                 else:
                     folder = sources.files_of(found, array, progress)
-                    recording = read_array(folder, array, chosen, orientation, protocol, found.sha256, Path(pictures))
+                    recording = read_array(folder, array, chosen, orientation, protocol, found.sha256, Path(images))
                 recording.save(kept, SET_HOME)
         except OSError as error:
             raise InstallationError(f"Cannot write in {home}: {error.strerror or error}.", SET_HOME) from error
@@ -138,7 +136,7 @@ def _kept(folder: Path) -> Recording | None:
         recording = Recording.load(folder)
     except (DataError, OSError):  # not there, changed by somebody, or just being removed: it is read again
         return None
-    return replace(recording, images=placed_pictures(recording.images, pictures_identifier(recording)))
+    return replace(recording, images=placed_images(recording.images, images_identifier(recording)))
 
 
 def chosen_orientation(sha256: str, subject: str) -> str | None:
@@ -147,7 +145,7 @@ def chosen_orientation(sha256: str, subject: str) -> str | None:
 
 
 def choose_orientation(recording: Recording, orientation: str) -> Path:
-    """Record how a monkey's maps lie over the pictures; :func:`load_recording` follows it from now on.
+    """Record how a monkey's maps lie over the images; :func:`load_recording` follows it from now on.
 
     Parameters
     ----------
@@ -199,12 +197,12 @@ Kept = list[tuple[Path, int]]
 
 
 def kept_files() -> dict[str, Kept]:
-    """What is kept, with sizes in bytes: the archive, what was unpacked and prepared from it, pictures, leftovers.
+    """What is kept, with sizes in bytes: the archive, what was unpacked and prepared from it, images, leftovers.
 
     Returns
     -------
     dict of str to list of (Path, int)
-        ``archive``, ``unpacked``, ``prepared``, ``pictures`` and ``leftovers`` (of runs that were killed).
+        ``archive``, ``unpacked``, ``prepared``, ``images`` and ``leftovers`` (of runs that were killed).
     """
     settings = Settings.from_environment()
     home = settings.recordings
@@ -212,7 +210,7 @@ def kept_files() -> dict[str, Kept]:
         "archive": [home / ARCHIVE],
         "unpacked": [*home.glob(f"{NAME}-*")],
         "prepared": [*home.glob("prepared/*-*")],
-        "pictures": [
+        "images": [
             path
             for subject in {array.subject for array in ARRAYS.values()}
             for ending in ("", "-simulated")
@@ -224,7 +222,7 @@ def kept_files() -> dict[str, Kept]:
 
 
 def remove_kept(everything: bool = False) -> Kept:
-    """Remove what can be made again without a network; with ``everything``, the archive and the pictures too.
+    """Remove what can be made again without a connection; with ``everything``, the archive and the images too.
 
     The record of the archive's hash and the chosen orientations stay: a later download is still held to them.
 
@@ -241,7 +239,7 @@ def remove_kept(everything: bool = False) -> Kept:
     home = Settings.from_environment().recordings
     if not home.exists():
         return []
-    kinds = ["unpacked", "prepared", "leftovers"] + (["archive", "pictures"] if everything else [])
+    kinds = ["unpacked", "prepared", "leftovers"] + (["archive", "images"] if everything else [])
     with locked(home, SET_HOME):
         kept = kept_files()
         removed = [entry for kind in kinds for entry in kept[kind]]

@@ -1,4 +1,4 @@
-"""What a recording is: the maps of one array, with the pictures, the grid and the window they belong to."""
+"""What a recording is: the maps of one array, with the images, the grid and the window they belong to."""
 
 import hashlib
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ class Recording:
     maps : array, shape (image, y, x, site)
         Spikes per second, mean over ``window`` and over repeats.
     images : tuple of Path
-        The pictures, in the order of ``maps``, each ``grid.extent`` degrees wide and high.
+        The images, in the order of ``maps``, each ``grid.extent`` degrees wide and high.
     grid : Grid
-        Where in the picture each position lies.
+        Where in the image each position lies.
     window : (int, int)
         Milliseconds after stimulus onset, half-open.
     subject, area : str
@@ -44,7 +44,7 @@ class Recording:
     repeats : array, shape (image, repeat, y, x, site), optional
         The same before averaging over repeats, where the source keeps them.
     orientation : str
-        What was done to the stored axes to lay the maps over the pictures, a name of
+        What was done to the stored axes to lay the maps over the images, a name of
         :data:`brainscore_itmaps.data.grid.ORIENTATIONS`.
     dropped : tuple of str
         Sites of the source that hold no value at all, and are left out.
@@ -93,9 +93,9 @@ class Recording:
         Parameters
         ----------
         maps : array, shape (image, y, x, site)
-            Mean activity, y downward and x rightward in the picture. None when there are ``repeats``: then their mean.
+            Mean activity, y downward and x rightward in the image. None when there are ``repeats``: then their mean.
         images : paths, or uint8 array of shape (image, height, width, 3)
-            The pictures in the order of the maps. Arrays are written as PNG files into Brain-Score's picture home.
+            The images in the order of the maps. Arrays are written as PNG files into Brain-Score's image home.
         identifier : str
             Name for outputs.
         window : (int, int)
@@ -103,7 +103,7 @@ class Recording:
         repeats : array, shape (image, repeat, y, x, site), optional
             The same before averaging; needed for a split-half ceiling.
         grid : Grid, optional
-            Where the positions lie; by default spread from edge to edge of a picture of 16 degrees.
+            Where the positions lie; by default spread from edge to edge of an image of 16 degrees.
         sites : sequence of str, optional
             One name per site; by default numbered.
         subject, area, citation, simulated
@@ -112,11 +112,11 @@ class Recording:
         Raises
         ------
         DataError
-            When shapes do not fit together, a value is not finite, or a picture is missing or cannot be read.
+            When shapes do not fit together, a value is not finite, or an image is missing or cannot be read.
         UsageError
             When the window is not two whole numbers.
         """
-        from brainscore_itmaps.data.pictures import read_picture, written_pictures
+        from brainscore_itmaps.data.images import read_image, written_images
 
         if repeats is not None:
             repeats = _real(repeats, identifier)
@@ -129,15 +129,15 @@ class Recording:
                 "Give maps as (image, y, x, site), or repeats as (image, repeat, y, x, site).",
             )
         if isinstance(images, np.ndarray):
-            files = written_pictures(images, identifier)
+            files = written_images(images, identifier)
         else:
             files = tuple(Path(image) for image in images)
             if missing := [str(file) for file in files if not file.is_file()]:
                 raise DataError(
-                    f"{identifier}: {len(missing)} picture(s) are missing: {', '.join(missing)}.", "Bring them."
+                    f"{identifier}: {len(missing)} image(s) are missing: {', '.join(missing)}.", "Bring them."
                 )
             for file in files:
-                read_picture(file)
+                read_image(file)
         _, rows, columns, count = maps.shape
         hashed = hashlib.sha256(repr((maps.shape, window)).encode())
         hashed.update(np.ascontiguousarray(maps if repeats is None else repeats).tobytes())
@@ -197,15 +197,15 @@ class Recording:
         expected = (len(self.images), len(self.grid.y), len(self.grid.x), len(self.sites))
         if self.maps.shape != expected:
             raise DataError(
-                f"{self.identifier}: maps have shape {self.maps.shape}, but the pictures, the grid and the sites ask "
+                f"{self.identifier}: maps have shape {self.maps.shape}, but the images, the grid and the sites ask "
                 f"for {expected} (image, y, x, site).",
-                "Give one map per picture and site, sampled at the grid.",
+                "Give one map per image and site, sampled at the grid.",
             )
         self._refuse_not_finite()
         if len(set(self.names)) < len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise DataError(
-                f"{self.identifier}: several pictures are named {', '.join(twice)}.", "Name each differently."
+                f"{self.identifier}: several images are named {', '.join(twice)}.", "Name each differently."
             )
         if self.repeats is not None:
             self._refuse_other_repeats(self.repeats, expected)
@@ -229,7 +229,7 @@ class Recording:
         ):
             raise DataError(
                 f"{self.identifier}: the grid over {self.grid.extent} degrees has positions that do not ascend.",
-                "Give degrees to the right of and below the picture's centre, in ascending order.",
+                "Give degrees to the right of and below the image's centre, in ascending order.",
             )
 
     def _refuse_other_repeats(self, repeats: NDArray[np.float64], expected: tuple[int, ...]) -> None:
@@ -310,8 +310,8 @@ def whole_window(window: Any) -> tuple[int, int]:
     raise UsageError(f"{window!r} is not a window.", "Give (from, to) in whole milliseconds.")
 
 
-def pictures_identifier(recording: Recording) -> str:
-    """What the pictures of a recording are called: the same for all arrays of a subject, which saw the same ones."""
+def images_identifier(recording: Recording) -> str:
+    """What the images of a recording are called: the same for all arrays of a subject, which saw the same ones."""
     shared = f"{recording.identifier.split('.')[0]}.{recording.subject}"
     return f"{shared}-simulated" if recording.simulated else shared
 

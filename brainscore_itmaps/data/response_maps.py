@@ -1,7 +1,7 @@
-"""The eLife authors' own response maps (GitHub: mikearcaro/NoHeadResponseMaps): one map per picture, mean over sites.
+"""The eLife authors' own response maps (GitHub: mikearcaro/NoHeadResponseMaps): one map per image, mean over sites.
 
-A file holds ``MLcurr_data`` and, for monkey 1, ``PLcurr_data``, x by y by image, and the pictures as ``Expimages``,
-height by width by RGB by image. Their script lays a map over its picture after reversing the first axis alone.
+A file holds ``MLcurr_data`` and, for monkey 1, ``PLcurr_data``, x by y by image, and the images as ``Expimages``,
+height by width by RGB by image. Their script lays a map over its image after reversing the first axis alone.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from brainscore_itmaps.data.arcaro2020 import CITATION, MARKER, Array, Window, picture_prefix, sites_with_values
+from brainscore_itmaps.data.arcaro2020 import CITATION, MARKER, Array, Window, image_prefix, sites_with_values
 from brainscore_itmaps.data.grid import Grid, oriented
 from brainscore_itmaps.data.matfiles import numbers, refuse_missing, shapes
 from brainscore_itmaps.data.recording import Recording
@@ -21,7 +21,7 @@ FIX = "Bring a file of response maps as its authors published it."
 
 
 def read_response_maps(
-    file: Path, array: Array, window: Window, orientation: str, sha256: str, pictures: Path
+    file: Path, array: Array, window: Window, orientation: str, sha256: str, images: Path
 ) -> Recording:
     """Read the population maps of one array.
 
@@ -35,8 +35,8 @@ def read_response_maps(
         A name of ``ORIENTATIONS``.
     sha256 : str
         Of the file.
-    pictures : Path
-        A folder to write the pictures into.
+    images : Path
+        A folder to write the images into.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def read_response_maps(
         raise DataError(f"{file}: {name} has shape {shape}; expected ({n}, {n}, image): x, y, image.", FIX)
     if len(shown) != 4 or shown[2] != 3 or shown[3] != shape[2]:
         raise DataError(
-            f"{file}: Expimages has shape {shown}; expected (height, width, 3, {shape[2]}): one picture for each map.",
+            f"{file}: Expimages has shape {shown}; expected (height, width, 3, {shape[2]}): one image for each map.",
             FIX,
         )
     maps = numbers(file, name)  # (x, y, image)
@@ -74,7 +74,7 @@ def read_response_maps(
     return Recording(
         identifier=f"{array.identifier}-population{suffix}",
         maps=oriented(maps.transpose(2, 0, 1)[..., None].astype(np.float64), orientation),
-        images=_written(file, pictures / picture_prefix(array, simulated)),
+        images=_written(file, images / image_prefix(array, simulated)),
         grid=Grid.even(n),
         window=window,
         subject=array.subject,
@@ -97,7 +97,7 @@ def _written(file: Path, prefix: Path) -> tuple[Path, ...]:
     elif pixels.dtype != np.uint8:
         raise DataError(f"{file}: Expimages holds {pixels.dtype}; expected uint8, or numbers from 0 to 1 or 255.", FIX)
     files = []
-    for number, picture in enumerate(pixels.transpose(3, 0, 1, 2), 1):
+    for number, image in enumerate(pixels.transpose(3, 0, 1, 2), 1):
         files.append(prefix.with_name(f"{prefix.name}-figure-{number:02d}.png"))
-        Image.fromarray(np.ascontiguousarray(picture.round().astype(np.uint8))).save(files[-1])
+        Image.fromarray(np.ascontiguousarray(image.round().astype(np.uint8))).save(files[-1])
     return tuple(files)

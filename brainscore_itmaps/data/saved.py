@@ -1,6 +1,6 @@
-"""A recording as a folder: ``recording.json``, ``maps.npz`` and ``pictures/``; any lab can write one.
+"""A recording as a folder: ``recording.json``, ``maps.npz`` and ``images/``; any lab can write one.
 
-``recording.json`` names, in the order of the maps, the pictures; ``identifier`` and ``window`` must be there too, the
+``recording.json`` names, in the order of the maps, the images; ``identifier`` and ``window`` must be there too, the
 rest has defaults. ``maps.npz`` holds ``maps`` (image, y, x, site) or ``repeats`` (image, repeat, y, x, site), and ``y``
 and ``x`` in degrees where the positions are not spread evenly from edge to edge.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.pictures import read_picture
+from brainscore_itmaps.data.images import read_image
 from brainscore_itmaps.errors import DataError, InstallationError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, new_folder, sha256
 
@@ -38,16 +38,16 @@ def write_folder(fields: Mapping[str, Any], folder: Path, fix: str = ANOTHER_FOL
         When the folder exists, cannot be written to, or the disk is full.
     """
     if missing := [str(image) for image in fields["images"] if not image.is_file()]:
-        raise DataError(f"{fields['identifier']}: pictures are missing: {', '.join(missing)}.", "Restore these files.")
+        raise DataError(f"{fields['identifier']}: images are missing: {', '.join(missing)}.", "Restore these files.")
     if folder.exists():
         raise InstallationError(f"{folder} exists already.", "Name a new folder, or remove that one.")
     grid = fields["grid"]
     with new_folder(folder, fix) as inside:
-        (inside / "pictures").mkdir()
-        pictures = []
+        (inside / "images").mkdir()
+        images = []
         for image in fields["images"]:
-            shutil.copyfile(image, inside / "pictures" / image.name)
-            pictures.append({"file": image.name, "sha256": sha256(image)})
+            shutil.copyfile(image, inside / "images" / image.name)
+            images.append({"file": image.name, "sha256": sha256(image)})
         arrays: dict[str, Any] = {"maps": fields["maps"], "y": grid.y, "x": grid.x}
         if fields["repeats"] is not None:
             arrays["repeats"] = fields["repeats"]
@@ -61,7 +61,7 @@ def write_folder(fields: Mapping[str, Any], folder: Path, fix: str = ANOTHER_FOL
             "extent": grid.extent,
             "sites": list(fields["sites"]),
             "dropped": list(fields["dropped"]),
-            "pictures": pictures,
+            "images": images,
             "maps_sha256": sha256(inside / MAPS),
         }
         (inside / ABOUT).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -78,7 +78,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     about, troubles = _about(folder)
     if about is None:
         return None, troubles
-    pictures, more = _pictures(folder, about)
+    images, more = _images(folder, about)
     troubles += more
     arrays, more = _arrays(folder, about)
     troubles += more
@@ -92,7 +92,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     fields = {
         "identifier": about["identifier"],
         "maps": maps,
-        "images": tuple(pictures),
+        "images": tuple(images),
         "grid": Grid(
             y=np.asarray(arrays.get("y", Grid.even(rows, extent).y), dtype=np.float64),
             x=np.asarray(arrays.get("x", Grid.even(columns, extent).x), dtype=np.float64),
@@ -124,8 +124,10 @@ def _about(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         return None, [f"{ABOUT} is not a table of names and values."]
     if about.get("format", FORMAT) != FORMAT or about.get("version", VERSION) != VERSION:
         return None, [f"{ABOUT} is of format {about.get('format')!r}, version {about.get('version')!r}; not {VERSION}."]
+    if "images" not in about and "pictures" in about:  # as written until version 0.1
+        about["images"] = about["pictures"]
     extent = about.get("extent", 16.0)
-    entries = about["pictures"] if isinstance(about.get("pictures"), list) else []
+    entries = about["images"] if isinstance(about.get("images"), list) else []
     troubles = [
         sentence
         for right, sentence in (
@@ -146,31 +148,32 @@ def _about(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     ]
     named = [entry.get("file") if isinstance(entry, dict) else entry for entry in entries]
     if not named or not _is_texts(named):
-        troubles.append(f"{ABOUT}: pictures is not a list of file names in the order of the maps.")
+        troubles.append(f"{ABOUT}: images is not a list of file names in the order of the maps.")
     elif odd := [name for name in named if not _is_file_name(str(name))]:
-        troubles.append(f"{ABOUT}: {', '.join(map(repr, odd))} are not names of files in pictures/.")
+        troubles.append(f"{ABOUT}: {', '.join(map(repr, odd))} are not names of files in images/.")
     return (None if troubles else about), troubles
 
 
-def _pictures(folder: Path, about: dict[str, Any]) -> tuple[list[Path], list[str]]:
+def _images(folder: Path, about: dict[str, Any]) -> tuple[list[Path], list[str]]:
     files = []
     troubles = []
-    for entry in about["pictures"]:
+    inside = "images" if (folder / "images").is_dir() or not (folder / "pictures").is_dir() else "pictures"
+    for entry in about["images"]:
         name, expected = (entry["file"], entry.get("sha256")) if isinstance(entry, dict) else (entry, None)
-        file = folder / "pictures" / name
+        file = folder / inside / name
         files.append(file)
         if not file.is_file():
-            troubles.append(f"The picture pictures/{name} is missing.")
+            troubles.append(f"The image {inside}/{name} is missing.")
             continue
         try:
             if expected is not None and sha256(file) != expected:
-                troubles.append(f"The picture pictures/{name} is not the one that was saved (sha256).")
+                troubles.append(f"The image {inside}/{name} is not the one that was saved (sha256).")
             else:
-                read_picture(file)
+                read_image(file)
         except DataError as error:
             troubles.append(error.args[0])
         except OSError as error:
-            troubles.append(f"The picture pictures/{name} cannot be read: {error.strerror}.")
+            troubles.append(f"The image {inside}/{name} cannot be read: {error.strerror}.")
     return files, troubles
 
 

@@ -1,6 +1,6 @@
 """A simulated recording whose truth is known: hand-marked heads, bodies and objects, read out by simulated sites.
 
-No network is involved. Heads, bodies and other objects were outlined by hand in 14 photographs (the representation).
+No model is involved. Heads, bodies and other objects were outlined by hand in 14 photographs (the representation).
 Each site weighs the three, sees them through a Gaussian receptive field, and answers with a gain, a latency and noise
 of the size measured on the published recordings (Arcaro, Ponce & Livingstone 2020, eLife 9:e53798, and its PSTHs).
 See ``docs/simulated.md`` for what such data can show and what they cannot.
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.pictures import SET_BRAINIO_HOME, holds
+from brainscore_itmaps.data.images import SET_BRAINIO_HOME, holds
 from brainscore_itmaps.data.recording import Recording, refuse_window
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
@@ -117,7 +117,7 @@ def load_simulated(window: tuple[int, int] = WINDOW, source: Path = EMBEDDED) ->
     return Recording(
         identifier=IDENTIFIER if simulation.seed == 0 else f"{IDENTIFIER}-seed{simulation.seed}",
         maps=rates.mean(axis=1),
-        images=picture_files(),
+        images=image_files(),
         grid=GRID,
         window=window,
         subject="simulated monkey",
@@ -142,7 +142,7 @@ def simulate(seed: int = 0, sites: int = 32, repeats: int = 6) -> Simulation:
     seed : int
         Of numpy's default generator.
     sites, repeats : int
-        Number of sites, and of presentations of each picture at each position.
+        Number of sites, and of presentations of each image at each position.
     """
     rng = np.random.default_rng(seed)
     receptive_field = rng.uniform(1.9, 2.6, sites)
@@ -182,7 +182,7 @@ def drives(weights: NDArray[np.float64], receptive_field: NDArray[np.float64]) -
     drive = np.empty((len(shown), len(GRID.y), len(GRID.x), len(weights)))
     for site, sigma in enumerate(receptive_field):
         field = np.exp(-0.5 * ((GRID.y[:, None] - centres) / sigma) ** 2)  # (y, pixel); the grid is the same in x
-        field /= field.sum(axis=1, keepdims=True)  # what lies outside the picture neither drives nor counts
+        field /= field.sum(axis=1, keepdims=True)  # what lies outside the image neither drives nor counts
         drive[..., site] = np.einsum("yp,ipqc,xq,c->iyx", field, shown, field, weights[site], optimize=True)
     drive /= drive.max(axis=(0, 1, 2))
     return drive
@@ -190,7 +190,7 @@ def drives(weights: NDArray[np.float64], receptive_field: NDArray[np.float64]) -
 
 @cache
 def representation() -> NDArray[np.float64]:
-    """The marked regions as pictures of 10 pixels a degree, shape (image, y, x, channel), 1 inside and 0 outside."""
+    """The marked regions as images of 10 pixels a degree, shape (image, y, x, channel), 1 inside and 0 outside."""
     try:
         from skimage.draw import polygon2mask
     except ImportError as error:
@@ -222,10 +222,10 @@ def time_course(edges: NDArray[np.int64], latency: NDArray[np.float64]) -> NDArr
     return mean
 
 
-def picture_files() -> tuple[Path, ...]:
-    """The 14 pictures as PNG files, cut from the photographs of installed packages; made on first use.
+def image_files() -> tuple[Path, ...]:
+    """The 14 images as PNG files, cut from the photographs of installed packages; made on first use.
 
-    They lie in a folder of Brain-Score's picture home that is named by the hash of how they are cut. A file that does
+    They lie in a folder of Brain-Score's image home that is named by the hash of how they are cut. A file that does
     not hold exactly that cut any more is made anew.
 
     Raises
@@ -246,7 +246,7 @@ def picture_files() -> tuple[Path, ...]:
     return files
 
 
-def picture_sources() -> set[str]:
+def image_sources() -> set[str]:
     """Names of the packages whose photographs are shown."""
     return {scene["package"] for scene in _scenes()}
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from brainscore_itmaps.archives import is_intact, unpack
-from brainscore_itmaps.data.arcaro2020 import ARRAYS, MARKER, NAME, Array, picture_files, refuse_shape
+from brainscore_itmaps.data.arcaro2020 import ARRAYS, MARKER, NAME, Array, image_files, refuse_shape
+from brainscore_itmaps.data.images import read_image
 from brainscore_itmaps.data.matfiles import shapes
-from brainscore_itmaps.data.pictures import read_picture
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import sha256 as hash_of
 from brainscore_itmaps.files import write_json
@@ -155,7 +155,7 @@ def resolve(source: Path | None, array: Array, progress: Report = silent) -> Sou
         return Source(source, hash_of(source))
     if source.exists():
         folder = find_folder(source, array) if source.is_dir() else source.parent
-        files = [folder / array.mat, *sorted(file for file in (folder / array.pictures).glob("*") if file.is_file())]
+        files = [folder / array.mat, *sorted(file for file in (folder / array.images).glob("*") if file.is_file())]
         named = "".join(f"{file.name} {hash_of(file)}\n" for file in files)
         return Source(folder, hashlib.sha256(named.encode()).hexdigest())
     raise DataError(f"There is no file or folder {source}.", f"Name the archive of {NAME}, or a folder with its files.")
@@ -220,8 +220,8 @@ def verify_structure(root: Path) -> bool:
     for array in {array.mat: array for array in ARRAYS.values()}.values():
         folder = find_folder(root, array)
         refuse_shape(folder / array.mat, array)
-        for picture in picture_files(folder, array):
-            read_picture(picture)
+        for image in image_files(folder, array):
+            read_image(image)
         simulated |= MARKER in shapes(folder / array.mat)
     return simulated
 

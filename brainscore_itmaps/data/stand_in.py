@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from brainscore_itmaps.archives import add_member
-from brainscore_itmaps.data.arcaro2020 import ARRAYS, CITATION, MARKER, NAME, PICTURES, Array
+from brainscore_itmaps.data.arcaro2020 import ARRAYS, CITATION, IMAGES, MARKER, NAME, Array
 from brainscore_itmaps.data.grid import Grid, stored
 from brainscore_itmaps.files import replacing
 from brainscore_itmaps.progress import Report, silent
@@ -80,7 +80,7 @@ def write_stand_in(
     duration : int
         Milliseconds that are recorded; 400 in the published PSTHs.
     names : str
-        How ``UniqueNames`` writes a picture's name; ``{}`` for a bare one.
+        How ``UniqueNames`` writes an image's name; ``{}`` for a bare one.
     empty_channels : tuple of int
         Channels, counted from 0, that hold NaN throughout.
     progress : callable
@@ -95,15 +95,15 @@ def write_stand_in(
         add_member(archive, f"{NAME}/README.txt", README.encode())
         for number, (subject, folder) in enumerate(FOLDERS.items()):
             arrays = [array for array in ARRAYS.values() if array.subject == subject]
-            mat, pictures = arrays[0].mat, arrays[0].pictures
+            mat, images = arrays[0].mat, arrays[0].images
             rng = np.random.default_rng([seed, number])
             shown, faces, objects = _scenes(rng)
-            order = rng.permutation(PICTURES)  # as found in files, the order of the maps is not that of the alphabet
+            order = rng.permutation(IMAGES)  # as found in files, the order of the maps is not that of the alphabet
             basenames = [f"img_{name:02d}.png" for name in order]
-            for basename, picture in zip(basenames, shown, strict=True):
+            for basename, image in zip(basenames, shown, strict=True):
                 encoded = io.BytesIO()
-                picture.save(encoded, "PNG")
-                add_member(archive, f"{NAME}/{folder}/{pictures}/{basename}", encoded.getvalue())
+                image.save(encoded, "PNG")
+                add_member(archive, f"{NAME}/{folder}/{images}/{basename}", encoded.getvalue())
             responses = _responses(rng, arrays, faces, objects, duration, progress)
             responses[:, :, :, list(empty_channels), :] = np.nan
             cells = np.array([[names.format(basename) for basename in basenames]], dtype=object)
@@ -123,7 +123,7 @@ def _responses(
     positions, channels = arrays[0].positions, arrays[0].channels
     times = np.arange(duration) + 0.5
     noise = _noise_basis(duration)
-    responses = np.empty((positions, positions, duration, channels, PICTURES), np.float32, order="F")
+    responses = np.empty((positions, positions, duration, channels, IMAGES), np.float32, order="F")
     for array in arrays:
         face_course, object_course = (course.over(times) for course in COURSES[array.name])
         courses = np.concatenate([[face_course, object_course], noise]).astype(np.float32)
@@ -157,34 +157,34 @@ def _noise_basis(duration: int) -> NDArray[np.float64]:
     return basis
 
 
-def _seen(picture: NDArray[np.float64], width: float, positions: int) -> NDArray[np.float64]:
-    """See pictures (image, pixel, pixel) through a Gaussian receptive field at every position of the grid."""
+def _seen(image: NDArray[np.float64], width: float, positions: int) -> NDArray[np.float64]:
+    """See images (image, pixel, pixel) through a Gaussian receptive field at every position of the grid."""
     grid = Grid.even(positions)
-    centres = (np.arange(picture.shape[1]) + 0.5) * grid.extent / picture.shape[1] - grid.extent / 2
+    centres = (np.arange(image.shape[1]) + 0.5) * grid.extent / image.shape[1] - grid.extent / 2
     field = np.exp(-0.5 * ((grid.y[:, None] - centres) / width) ** 2)
     field /= field.sum(axis=1, keepdims=True)
-    seen: NDArray[np.float64] = np.einsum("yp,ipq,xq->iyx", field, picture, field, optimize=True)
+    seen: NDArray[np.float64] = np.einsum("yp,ipq,xq->iyx", field, image, field, optimize=True)
     return seen
 
 
 def _scenes(rng: np.random.Generator) -> tuple[list[Image.Image], NDArray[np.float64], NDArray[np.float64]]:
-    """Draw the pictures; give them with where faces and objects are, shape (image, 40, 40)."""
-    pictures: list[Image.Image] = []
+    """Draw the images; give them with where faces and objects are, shape (image, 40, 40)."""
+    images: list[Image.Image] = []
     faces: list[NDArray[np.float64]] = []
     objects: list[NDArray[np.float64]] = []
-    for number in range(PICTURES):
+    for number in range(IMAGES):
         coarse = rng.integers(60, 150, (8, 8, 3), dtype=np.uint8)
-        picture = Image.fromarray(coarse).resize((PIXELS, PIXELS), Image.Resampling.BICUBIC)
+        image = Image.fromarray(coarse).resize((PIXELS, PIXELS), Image.Resampling.BICUBIC)
         masks = [Image.new("L", (PIXELS, PIXELS)) for _ in range(2)]
         corners = rng.permutation(4)
         for place in range(1 + number % 2):
-            _draw_face(picture, masks[0], _place(rng, corners[place]), int(rng.integers(55, 80)))
+            _draw_face(image, masks[0], _place(rng, corners[place]), int(rng.integers(55, 80)))
         for place in range(2, 3 + number % 2):
-            _draw_object(picture, masks[1], _place(rng, corners[place]), int(rng.integers(50, 80)), rng)
-        pictures.append(picture)
+            _draw_object(image, masks[1], _place(rng, corners[place]), int(rng.integers(50, 80)), rng)
+        images.append(image)
         for where, mask in zip((faces, objects), masks, strict=True):
             where.append(np.asarray(mask.resize((40, 40), Image.Resampling.BOX)) / 255)
-    return pictures, np.array(faces), np.array(objects)
+    return images, np.array(faces), np.array(objects)
 
 
 def _place(rng: np.random.Generator, corner: int) -> tuple[int, int]:
@@ -192,11 +192,11 @@ def _place(rng: np.random.Generator, corner: int) -> tuple[int, int]:
     return int(x + rng.integers(-20, 21)), int(y + rng.integers(-20, 21))
 
 
-def _draw_face(picture: Image.Image, mask: Image.Image, at: tuple[int, int], size: int) -> None:
+def _draw_face(image: Image.Image, mask: Image.Image, at: tuple[int, int], size: int) -> None:
     x, y = at
     outline = (x - 0.75 * size, y - size, x + 0.75 * size, y + size)
     ImageDraw.Draw(mask).ellipse(outline, fill=255)
-    draw = ImageDraw.Draw(picture)
+    draw = ImageDraw.Draw(image)
     draw.ellipse(outline, fill=(222, 178, 148), outline=(90, 60, 45), width=3)
     for side in (-1, 1):
         eye = x + side * 0.3 * size
@@ -208,7 +208,7 @@ def _draw_face(picture: Image.Image, mask: Image.Image, at: tuple[int, int], siz
 
 
 def _draw_object(
-    picture: Image.Image, mask: Image.Image, at: tuple[int, int], size: int, rng: np.random.Generator
+    image: Image.Image, mask: Image.Image, at: tuple[int, int], size: int, rng: np.random.Generator
 ) -> None:
     x, y = at
     outline = [
@@ -219,7 +219,7 @@ def _draw_object(
     ]
     ImageDraw.Draw(mask).polygon(outline, fill=255)
     colour = tuple(int(value) for value in rng.integers(40, 220, 3))
-    ImageDraw.Draw(picture).polygon(outline, fill=colour, outline=(30, 30, 30))
+    ImageDraw.Draw(image).polygon(outline, fill=colour, outline=(30, 30, 30))
 
 
 def _mat(variables: dict[str, Any]) -> bytes:

@@ -1,1 +1,1 @@
-"""From pictures to features at the recording's grid."""
+"""From images to features at the recording's grid."""

@@ -1,4 +1,4 @@
-"""Where in a picture a predicted response comes from: gradients of layer and regression with respect to the picture.
+"""Where in an image a predicted response comes from: gradients of layer and regression with respect to the image.
 
 The published code holds such a score (`saliency_score` of the reference code of Linsley et al. 2023: the gradient of
 the prediction's error, through layer and PLS weights) that never ran. Here it is the gradient of the prediction itself.
@@ -18,7 +18,7 @@ from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import interpolation
 from brainscore_itmaps.models.layers import spatial_maps
-from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.model import Model
 
 Respond = Callable[[torch.Tensor], torch.Tensor]
 STEPS = 32
@@ -27,21 +27,21 @@ NOISE = 0.15
 
 
 def attribution_maps(
-    network: Network,
+    model: Model,
     images: Sequence[Path],
     layers: Sequence[str],
     weights: Sequence[NDArray[np.float64]],
     grid: Grid,
     method: str = "gradient",
 ) -> NDArray[np.float64]:
-    """How much each place of each picture matters to the response that a regression predicts from a layer.
+    """How much each place of each image matters to the response that a regression predicts from a layer.
 
     The predicted response is summed over the positions of the grid. Its attribution to each pixel is taken as the
     largest over the three colours, and averaged over a tile around each position.
 
     Parameters
     ----------
-    network : Network
+    model : Model
     images : sequence of Path
     layers : sequence of str
         Of each image.
@@ -49,8 +49,8 @@ def attribution_maps(
         Of the regression that predicts each image, mean over sites.
     grid : Grid
     method : "gradient", "integrated_gradients" or "smoothgrad"
-        The size of the gradient; the others through captum: integrated from a picture of the mean colour, or averaged
-        over noisy pictures.
+        The size of the gradient; the others through captum: integrated from an image of the mean colour, or averaged
+        over noisy images.
 
     Returns
     -------
@@ -66,26 +66,26 @@ def attribution_maps(
         When no gradient comes through.
     """
     refuse_method(method)
-    spread = torch.tensor(network.spec.std)[:, None, None]
+    spread = torch.tensor(model.spec.std)[:, None, None]
     maps = []
     for image, layer, weight in zip(images, layers, weights, strict=True):
-        device = next(network.module.parameters()).device
-        picture = network.preprocess([image]).to(device)
-        respond = _encoder(network, layer, weight, grid)
+        device = next(model.module.parameters()).device
+        image_file = model.preprocess([image]).to(device)
+        respond = _encoder(model, layer, weight, grid)
         try:
-            given = METHODS[method](respond, picture)[0].detach().to("cpu", torch.float64)
+            given = METHODS[method](respond, image_file)[0].detach().to("cpu", torch.float64)
         except torch.OutOfMemoryError as error:
             raise ModelError(
-                f"Tracing {network.name} back to the picture does not fit into the memory of {device}.",
+                f"Tracing {model.name} back to the image does not fit into the memory of {device}.",
                 "Use --device cpu.",
             ) from error
         except RuntimeError as error:  # torch's word for a step without a derivative
             raise ModelError(
-                f"{network.name} lets no gradient through to the picture: {one_line(error)}.",
+                f"{model.name} lets no gradient through to the image: {one_line(error)}.",
                 "Choose another benchmark.",
             ) from error
         if method != "integrated_gradients":  # which is in units of the response already
-            given = given / spread  # per step of the picture's colours, not of the input's
+            given = given / spread  # per step of the image's colours, not of the input's
         maps.append(pooled(given.abs().amax(dim=0).numpy(), grid))
     return np.stack(maps)
 
@@ -107,7 +107,7 @@ def refuse_method(method: str) -> None:
 
 
 def pooled(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
-    """Average pixels over the tile around each position; at the picture's edge over the part that lies inside.
+    """Average pixels over the tile around each position; at the image's edge over the part that lies inside.
 
     Parameters
     ----------
@@ -132,16 +132,16 @@ def _tiles(points: NDArray[np.float64], extent: float, pixels: int) -> NDArray[n
     return shares
 
 
-def _encoder(network: Network, layer: str, weight: NDArray[np.float64], grid: Grid) -> Respond:
-    """The response that is predicted for a picture, summed over positions, as a function of the network's input."""
-    module = dict(network.module.named_modules())[layer]
-    prefix = getattr(network.module, "num_prefix_tokens", None)
+def _encoder(model: Model, layer: str, weight: NDArray[np.float64], grid: Grid) -> Respond:
+    """The response that is predicted for an image, summed over positions, as a function of the model's input."""
+    module = dict(model.module.named_modules())[layer]
+    prefix = getattr(model.module, "num_prefix_tokens", None)
 
     def respond(inputs: torch.Tensor) -> torch.Tensor:
         answers: list[torch.Tensor] = []
         hook = module.register_forward_hook(lambda module, given, answer: answers.append(answer.clone()))
         try:
-            network.module(inputs)
+            model.module(inputs)
         finally:
             hook.remove()
         flat = answers[0].flatten(1)
@@ -163,29 +163,29 @@ def _shares(
     return shares
 
 
-def _gradient(respond: Respond, picture: torch.Tensor) -> torch.Tensor:
-    inputs = picture.clone().requires_grad_()
+def _gradient(respond: Respond, image: torch.Tensor) -> torch.Tensor:
+    inputs = image.clone().requires_grad_()
     with torch.enable_grad():
         response = respond(inputs).sum()
         return torch.autograd.grad(response, inputs)[0]
 
 
-def _integrated(respond: Respond, picture: torch.Tensor) -> torch.Tensor:
+def _integrated(respond: Respond, image: torch.Tensor) -> torch.Tensor:
     attributed: torch.Tensor = (
-        _captum().IntegratedGradients(respond).attribute(picture, n_steps=STEPS, internal_batch_size=STEPS)
+        _captum().IntegratedGradients(respond).attribute(image, n_steps=STEPS, internal_batch_size=STEPS)
     )
     return attributed
 
 
-def _smoothed(respond: Respond, picture: torch.Tensor) -> torch.Tensor:
+def _smoothed(respond: Respond, image: torch.Tensor) -> torch.Tensor:
     captum = _captum()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         attributed: torch.Tensor = captum.NoiseTunnel(captum.Saliency(respond)).attribute(
-            picture,
+            image,
             nt_type="smoothgrad",
             nt_samples=STEPS,
-            stdevs=NOISE * float(picture.max() - picture.min()),
+            stdevs=NOISE * float(image.max() - image.min()),
             abs=False,
         )
     return attributed
@@ -209,16 +209,16 @@ METHODS: dict[str, Callable[[Respond, torch.Tensor], torch.Tensor]] = {
 
 
 def saliency_maps(
-    network: Network, images: NDArray[np.float32], labels: NDArray[np.int64], method: str = "gradient"
+    model: Model, images: NDArray[np.float32], labels: NDArray[np.int64], method: str = "gradient"
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """How much each pixel matters to the logit of each picture's label.
+    """How much each pixel matters to the logit of each image's label.
 
-    The attribution to the network's input is taken as the largest absolute one over the three colours, as Fel et al.
-    (2022) evaluate networks; brought back to the pictures' size where the network takes another one.
+    The attribution to the model's input is taken as the largest absolute one over the three colours, as Fel et al.
+    (2022) evaluate models; brought back to the images' size where the model takes another one.
 
     Parameters
     ----------
-    network : Network
+    model : Model
     images : array, shape (image, y, x, rgb)
         From 0 to 255.
     labels : array, shape (image,)
@@ -234,26 +234,26 @@ def saliency_maps(
     Raises
     ------
     ModelError
-        When the network has no such class, or lets no gradient through.
+        When the model has no such class, or lets no gradient through.
     UsageError, InstallationError
         When the method is not known, or takes a package that is not installed.
     """
     refuse_method(method)
-    device = next(network.module.parameters()).device
-    inputs = as_input(network, images).to(device)
+    device = next(model.module.parameters()).device
+    inputs = as_input(model, images).to(device)
     classes = torch.from_numpy(labels).to(device)
     with torch.no_grad():
-        logits = network.module(inputs)
+        logits = model.module(inputs)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or int(labels.max()) >= logits.shape[1]:
         shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ModelError(
-            f"{network.name} gives {shape}: no logit of class {int(labels.max())}.", "Give a classifier of ImageNet."
+            f"{model.name} gives {shape}: no logit of class {int(labels.max())}.", "Give a classifier of ImageNet."
         )
     try:
-        given = [_attributed(network, shown, own, method) for shown, own in _portions(inputs, classes, method)]
+        given = [_attributed(model, shown, own, method) for shown, own in _portions(inputs, classes, method)]
     except RuntimeError as error:  # torch's word for a step without a derivative
         raise ModelError(
-            f"{network.name} lets no gradient through to the picture: {one_line(error)}.", "Choose another network."
+            f"{model.name} lets no gradient through to the image: {one_line(error)}.", "Choose another model."
         ) from error
     saliency = torch.cat(given).detach().to("cpu", torch.float32).abs().amax(dim=1)
     if saliency.shape[1:] != images.shape[1:3]:
@@ -261,12 +261,12 @@ def saliency_maps(
     return saliency.double().numpy(), (logits.argmax(dim=1) == classes).cpu().numpy()
 
 
-def as_input(network: Network, images: NDArray[np.float32]) -> torch.Tensor:
-    """Preprocess pictures that are arrays already: resized, bilinear, where the network takes another size.
+def as_input(model: Model, images: NDArray[np.float32]) -> torch.Tensor:
+    """Preprocess images that are arrays already: resized, bilinear, where the model takes another size.
 
     Parameters
     ----------
-    network : Network
+    model : Model
     images : array, shape (image, y, x, rgb)
         From 0 to 255.
 
@@ -274,12 +274,12 @@ def as_input(network: Network, images: NDArray[np.float32]) -> torch.Tensor:
     -------
     tensor, shape (image, 3, size, size)
     """
-    if network.transform is not None:
-        return network.preprocess([Image.fromarray(image) for image in np.clip(np.rint(images), 0, 255).astype("u1")])
+    if model.transform is not None:
+        return model.preprocess([Image.fromarray(image) for image in np.clip(np.rint(images), 0, 255).astype("u1")])
     shown = torch.from_numpy(images).permute(0, 3, 1, 2) / 255
-    if shown.shape[2:] != (network.spec.size,) * 2:
-        shown = functional.interpolate(shown, (network.spec.size,) * 2, mode="bilinear", antialias=True)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (network.spec.mean, network.spec.std))
+    if shown.shape[2:] != (model.spec.size,) * 2:
+        shown = functional.interpolate(shown, (model.spec.size,) * 2, mode="bilinear", antialias=True)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (model.spec.mean, model.spec.std))
     return (shown - mean) / std
 
 
@@ -289,9 +289,9 @@ def _portions(inputs: torch.Tensor, classes: torch.Tensor, method: str) -> Itera
     return zip(torch.split(inputs, size), torch.split(classes, size), strict=True)
 
 
-def _attributed(network: Network, shown: torch.Tensor, classes: torch.Tensor, method: str) -> torch.Tensor:
+def _attributed(model: Model, shown: torch.Tensor, classes: torch.Tensor, method: str) -> torch.Tensor:
     def respond(inputs: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = network.module(inputs)
+        logits: torch.Tensor = model.module(inputs)
         own = classes if len(classes) == len(inputs) else classes.expand(len(inputs))
         return logits.gather(1, own[:, None])[:, 0]
 

@@ -88,7 +88,7 @@ def interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.floa
 
 @dataclass(frozen=True)
 class LayerFeatures:
-    """What a layer answered to every picture.
+    """What a layer answered to every image.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ RESAMPLERS: dict[str, Callable[[NDArray[np.floating[Any]], Grid, int], LayerFeat
 
 
 def joined(batches: list[LayerFeatures]) -> LayerFeatures:
-    """Put the pictures of several batches together."""
+    """Put the images of several batches together."""
     return LayerFeatures(np.concatenate([batch.values for batch in batches]), batches[0].at_grid)
 
 

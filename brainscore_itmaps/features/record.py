@@ -1,4 +1,4 @@
-"""Record the activations of a network's layers."""
+"""Record the activations of a model's layers."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.pictures import published_size, read_picture
+from brainscore_itmaps.data.images import published_size, read_image
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, ModelError, UsageError, nearest
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, joined
 from brainscore_itmaps.models.layers import spatial_maps
-from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Steps, uncounted
 from brainscore_itmaps.protocol import OURS, Protocol
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 BATCH_SIZE = 14
-"""The pictures of a recording."""
+"""The images of a recording."""
 
 Preprocess = Callable[[Sequence[Any]], torch.Tensor]
 Kept = TypeVar("Kept")
 
 
 def record(
-    model: Network | str,
+    model: Model | str,
     images: Recording | Path | str | Image.Image | Sequence[Path | str | Image.Image],
     layers: str | Sequence[str] | None = None,
     batch_size: int = BATCH_SIZE,
@@ -42,7 +42,7 @@ def record(
 
     Parameters
     ----------
-    model : Network or str
+    model : Model or str
         A model from :func:`brainscore_itmaps.load_model`, or its name.
     images : Recording, or path, Pillow image, or a sequence of these
         Each image is shown whole, at the model's full field of view.
@@ -77,26 +77,26 @@ def record(
     >>> itmaps.record(model, recording.images[:2], "layer3")["layer3"].shape
     (2, 192, 10, 10)
     """
-    network = _model(model)
-    layers = [layers] if isinstance(layers, str) else list(layers or [_committed(network)])
+    loaded = _model(model)
+    layers = [layers] if isinstance(layers, str) else list(layers or [_committed(loaded)])
     shown = _images(images)
-    prefix = getattr(network.module, "num_prefix_tokens", None)
+    prefix = getattr(loaded.module, "num_prefix_tokens", None)
 
     def copied(activation: NDArray[np.floating[Any]], layer: str, first: int) -> NDArray[np.floating[Any]]:
         return spatial_maps(activation, layer, prefix).copy()
 
     names = [image.name if isinstance(image, Path) else f"image {number}" for number, image in enumerate(shown)]
-    batches = record_batches(network, shown, layers, copied, batch_size, preprocess, progress, names)
+    batches = record_batches(loaded, shown, layers, copied, batch_size, preprocess, progress, names)
     return {layer: np.concatenate(parts) for layer, parts in batches.items()}
 
 
-def _model(model: Network | str) -> Network:
+def _model(model: Model | str) -> Model:
     """Return a loaded model; load it if its name is given."""
     if isinstance(model, str):
         from brainscore_itmaps.models.load import load_model
 
         return load_model(model)
-    if not isinstance(model, Network):
+    if not isinstance(model, Model):
         raise UsageError(
             f"A {type(model).__name__} is not a model that load_model returns.",
             "Give load_model(name), load_model(module, preprocessing=...), or the name of a model.",
@@ -104,11 +104,11 @@ def _model(model: Network | str) -> Network:
     return model
 
 
-def _committed(network: Network) -> str:
+def _committed(model: Model) -> str:
     """Name the layer that a model commits to IT."""
-    if "IT" not in network.spec.layers:
-        raise UsageError(f"{network.name} commits no layer to IT.", "Name a layer with layers=...")
-    return network.spec.layers["IT"]
+    if "IT" not in model.spec.layers:
+        raise UsageError(f"{model.name} commits no layer to IT.", "Name a layer with layers=...")
+    return model.spec.layers["IT"]
 
 
 def _images(images: Any) -> list[Path | Image.Image]:
@@ -130,7 +130,7 @@ def _images(images: Any) -> list[Path | Image.Image]:
 
 
 def record_at_grid(
-    network: Network,
+    model: Model,
     images: Sequence[Path],
     layers: Sequence[str],
     grid: Grid,
@@ -140,11 +140,11 @@ def record_at_grid(
 ) -> dict[str, LayerFeatures]:
     """As :func:`record`, but each activation is brought to the grid as soon as a layer gives it.
 
-    Nothing larger than one activation of one batch is ever held: all layers of a network fit into memory.
+    Nothing larger than one activation of one batch is ever held: all layers of a model fit into memory.
 
     Parameters
     ----------
-    network, images, layers, batch_size, progress
+    model, images, layers, batch_size, progress
         As in :func:`record`.
     grid : Grid
         Of the recording.
@@ -155,18 +155,18 @@ def record_at_grid(
     -------
     dict of layer name to LayerFeatures
     """
-    prefix = getattr(network.module, "num_prefix_tokens", None)
+    prefix = getattr(model.module, "num_prefix_tokens", None)
 
     def small(activation: NDArray[np.floating[Any]], layer: str, first: int) -> LayerFeatures:
         kept = downsample_if_larger(spatial_maps(activation, layer, prefix), grid, protocol, first)
         return kept if kept.at_grid else LayerFeatures(kept.values.copy(), at_grid=False)
 
-    batches = record_batches(network, images, layers, small, batch_size, PREPROCESS[protocol.preprocess], progress)
+    batches = record_batches(model, images, layers, small, batch_size, PREPROCESS[protocol.preprocess], progress)
     return {layer: joined(parts) for layer, parts in batches.items()}
 
 
 def record_batches(
-    network: Network,
+    model: Model,
     images: Sequence[Any],
     layers: Sequence[str],
     keep: Callable[[NDArray[np.floating[Any]], str, int], Kept],
@@ -175,27 +175,27 @@ def record_batches(
     progress: Steps = uncounted,
     names: Sequence[str] | None = None,
 ) -> dict[str, list[Kept]]:
-    """Show pictures to a network batch by batch, and keep something of what its layers answer.
+    """Show images to a model batch by batch, and keep something of what its layers answer.
 
     Parameters
     ----------
-    network, layers, batch_size, preprocess, progress
+    model, layers, batch_size, preprocess, progress
         As in :func:`record`.
     images : sequence
         Of what the preprocessing takes.
     names : sequence of str, optional
-        What errors call the pictures; by default the names of their files.
+        What errors call the images; by default the names of their files.
     keep : callable
         Takes the activation of a batch, which is overwritten later, the layer's name, and the number of the batch's
-        first picture; gives what is kept of it.
+        first image; gives what is kept of it.
 
     Returns
     -------
     dict of layer name to what was kept of each batch
     """
-    modules = dict(network.module.named_modules())
+    modules = dict(model.module.named_modules())
     for layer in layers:
-        refuse_missing_layer(network, layer)
+        refuse_missing_layer(model, layer)
     kept: dict[str, list[Kept]] = {layer: [] for layer in layers}
     called = names or [image.name for image in images]
     batch: Sequence[Any] = ()
@@ -205,34 +205,34 @@ def record_batches(
         def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
             if not isinstance(output, torch.Tensor):
                 raise ModelError(
-                    f"The layer {layer!r} of {network.name} gives a {type(output).__name__}, not one tensor.",
+                    f"The layer {layer!r} of {model.name} gives a {type(output).__name__}, not one tensor.",
                     "Choose a layer inside it.",
                 )
             if output.shape[:1] != (len(batch),):
                 count = len(output) if output.ndim else 1
-                raise _not_once(network, layer, f"{count} activations for {len(batch)} pictures")
+                raise _not_once(model, layer, f"{count} activations for {len(batch)} images")
             activation = output.detach().to("cpu", torch.float32).numpy()
             refuse_not_finite(activation, layer, called[done : done + len(batch)])
             kept[layer].append(keep(activation, layer, done))
 
         return hook
 
-    training = network.module.training
+    training = model.module.training
     hooks = [modules[layer].register_forward_hook(keeping(layer)) for layer in layers]
-    device = next(network.module.parameters()).device
+    device = next(model.module.parameters()).device
     try:
-        network.module.eval()
+        model.module.eval()
         with torch.inference_mode():
             while done < len(images):
                 batch = images[done : done + batch_size]
                 try:
-                    network.module((preprocess or network.preprocess)(batch).to(device))
+                    model.module((preprocess or model.preprocess)(batch).to(device))
                 except torch.OutOfMemoryError as error:
                     for parts in kept.values():
                         del parts[number:]
                     if batch_size == 1:
                         raise ModelError(
-                            f"One picture of {network.name} does not fit into the memory of {device}.",
+                            f"One image of {model.name} does not fit into the memory of {device}.",
                             "Use --device cpu.",
                         ) from error
                     batch_size = -(-len(batch) // 2)
@@ -241,42 +241,42 @@ def record_batches(
                 done, number = done + len(batch), number + 1
                 for layer, parts in kept.items():
                     if len(parts) != number:
-                        raise _not_once(network, layer, f"{len(parts)} activations for {number} batches")
+                        raise _not_once(model, layer, f"{len(parts)} activations for {number} batches")
                 progress(done, len(images))
     finally:
         for hook in hooks:
             hook.remove()
-        network.module.train(training)
+        model.module.train(training)
     return kept
 
 
-def refuse_missing_layer(network: Network, layer: str) -> None:
-    """Refuse a layer that a network does not have.
+def refuse_missing_layer(model: Model, layer: str) -> None:
+    """Refuse a layer that a model does not have.
 
     Raises
     ------
     ModelError
         With the names that look most like it.
     """
-    modules = dict(network.module.named_modules())
+    modules = dict(model.module.named_modules())
     if layer not in modules:
-        committed = network.spec.layers.get("IT", "none")
+        committed = model.spec.layers.get("IT", "none")
         raise ModelError(
-            f"{network.name} has no layer {layer!r}.",
+            f"{model.name} has no layer {layer!r}.",
             nearest(layer, filter(None, modules), f"The layer committed to IT is {committed}."),
         )
 
 
-def _not_once(network: Network, layer: str, what: str) -> ModelError:
+def _not_once(model: Model, layer: str, what: str) -> ModelError:
     return ModelError(
-        f"The layer {layer!r} of {network.name} gave {what}: it is not used, used more than once, or works on parts "
-        "of pictures.",
-        "Choose a layer that every picture passes once.",
+        f"The layer {layer!r} of {model.name} gave {what}: it is not used, used more than once, or works on parts "
+        "of images.",
+        "Choose a layer that every image passes once.",
     )
 
 
 def published_input(images: Sequence[Path]) -> torch.Tensor:
-    """Show pictures as the published code does: 224 x 224 by OpenCV, minus the mean of ImageNet, over that mean.
+    """Show images as the published code does: 224 x 224 by OpenCV, minus the mean of ImageNet, over that mean.
 
     One divides by the standard deviation; the published line divides by the mean once more.
 
@@ -284,9 +284,9 @@ def published_input(images: Sequence[Path]) -> torch.Tensor:
     -------
     tensor, shape (image, 3, 224, 224)
     """
-    pictures = np.stack([published_size(np.asarray(read_picture(path))) for path in images])  # (image, y, x, channel)
+    shown = np.stack([published_size(np.asarray(read_image(path))) for path in images])  # (image, y, x, channel)
     mean = np.array(IMAGENET_MEAN)
-    scaled = (pictures / 255.0 - mean) / mean
+    scaled = (shown / 255.0 - mean) / mean
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), dtype=np.float32))
 
 
@@ -300,12 +300,12 @@ def refuse_not_finite(activation: NDArray[np.floating[Any]], layer: str, images:
     Raises
     ------
     ModelError
-        Naming the layer and the pictures.
+        Naming the layer and the images.
     """
     broken = ~np.isfinite(activation).reshape(len(activation), -1).all(axis=1)
     if broken.any():
         names = ", ".join(name for name, bad in zip(images, broken, strict=True) if bad)
         raise ModelError(
             f"The layer {layer!r} gives values that are not finite, on {names}.",
-            "Check the weights and the preprocessing of this network; nothing was scored.",
+            "Check the weights and the preprocessing of this model; nothing was scored.",
         )

@@ -1,4 +1,4 @@
-"""Pictures at their size in degrees on the screen that a model sees."""
+"""Images at their size in degrees on the screen that a model sees."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.pictures import placed_pictures, read_picture
-from brainscore_itmaps.data.recording import Recording, pictures_identifier
+from brainscore_itmaps.data.images import placed_images, read_image
+from brainscore_itmaps.data.recording import Recording, images_identifier
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.features.grid import to_grid
 from brainscore_itmaps.features.record import record_batches
 from brainscore_itmaps.models.layers import Layout, spatial_maps
-from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.model import Model
 
 GREY = "gray"
 
 
 def placed_on_screen(recording: Recording, degrees: float) -> Recording:
-    """Show each picture at its size in degrees to a model that sees so many, and keep the positions in its view.
+    """Show each image at its size in degrees to a model that sees so many, and keep the positions in its view.
 
-    As Brain-Score's ``place_on_screen``: a model that sees less than the picture is shown its middle, one that sees
+    As Brain-Score's ``place_on_screen``: a model that sees less than the image is shown its middle, one that sees
     more is shown it on grey. Positions on the edge of the view count as seen.
 
     Parameters
@@ -37,7 +37,7 @@ def placed_on_screen(recording: Recording, degrees: float) -> Recording:
     Returns
     -------
     Recording
-        With pictures as wide as the view, and the maps at the positions in it.
+        With images as wide as the view, and the maps at the positions in it.
 
     Raises
     ------
@@ -51,14 +51,14 @@ def placed_on_screen(recording: Recording, degrees: float) -> Recording:
     if min(len(rows), len(columns)) < 2:
         raise DataError(
             f"{recording.identifier}: {len(rows)} x {len(columns)} positions lie in a view of {degrees:g} degrees.",
-            "Choose a benchmark that shows whole pictures.",
+            "Choose a benchmark that shows whole images.",
         )
     inside = np.ix_(rows, columns)
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{name}.png" for name in recording.names]
         for image, file in zip(recording.images, files, strict=True):
-            on_screen(read_picture(image), degrees / grid.extent).save(file)
-        images = placed_pictures(files, f"{pictures_identifier(recording)}-screen{degrees:g}")
+            on_screen(read_image(image), degrees / grid.extent).save(file)
+        images = placed_images(files, f"{images_identifier(recording)}-screen{degrees:g}")
     return replace(
         recording,
         images=images,
@@ -68,52 +68,52 @@ def placed_on_screen(recording: Recording, degrees: float) -> Recording:
     )
 
 
-def on_screen(picture: Image.Image, ratio: float) -> Image.Image:
-    """Cut a picture to a share of its width and height, or lay it on grey that is so many times larger.
+def on_screen(image: Image.Image, ratio: float) -> Image.Image:
+    """Cut an image to a share of its width and height, or lay it on grey that is so many times larger.
 
     Parameters
     ----------
-    picture : Image
+    image : Image
     ratio : float
-        Width of the view, in widths of the picture.
+        Width of the view, in widths of the image.
     """
-    size = np.array(picture.size)
+    size = np.array(image.size)
     target: NDArray[np.int64] = (ratio * size).round().astype(int)
     if ratio >= 1:
         screen = Image.new("RGB", (int(target[0]), int(target[1])), GREY)
         left, top = ((target - size) / 2).round().astype(int)
-        screen.paste(picture, (int(left), int(top)))
+        screen.paste(image, (int(left), int(top)))
         return screen
     left, top = ((size - target) / 2).round().astype(int)
-    return picture.crop((int(left), int(top), int(left + target[0]), int(top + target[1])))
+    return image.crop((int(left), int(top), int(left + target[0]), int(top + target[1])))
 
 
 CENTRE = Grid(y=np.zeros(1), x=np.zeros(1), extent=1.0)
 CONTRAST = 0.2
 
 
-def fixated(picture: Image.Image, grid: Grid, degrees: float) -> Iterator[Image.Image]:
-    """Move a picture over the screen so that each position of the grid comes to the centre of view in turn.
+def fixated(image: Image.Image, grid: Grid, degrees: float) -> Iterator[Image.Image]:
+    """Move an image over the screen so that each position of the grid comes to the centre of view in turn.
 
-    What the picture does not cover is brown noise that stands still (Arcaro, Ponce & Livingstone 2020: the pictures
+    What the image does not cover is brown noise that stands still (Arcaro, Ponce & Livingstone 2020: the images
     lay in brown noise that filled the screen; its contrast is not given, here a standard deviation of 0.2 around grey).
 
     Parameters
     ----------
-    picture : Image
+    image : Image
         Shown ``grid.extent`` degrees wide and high.
     grid : Grid
-        Positions, in degrees from the picture's centre.
+        Positions, in degrees from the image's centre.
     degrees : float
         Width and height of the view.
 
     Yields
     ------
     Image
-        Square, at the picture's resolution; row by row, the positions of a row from left to right.
+        Square, at the image's resolution; row by row, the positions of a row from left to right.
     """
-    side = max(picture.size)
-    picture = picture if picture.size == (side, side) else picture.resize((side, side), Image.Resampling.BICUBIC)
+    side = max(image.size)
+    image = image if image.size == (side, side) else image.resize((side, side), Image.Resampling.BICUBIC)
     pixels = side / grid.extent  # per degree
     size = round(degrees * pixels)
     screen = brown_noise(size)
@@ -121,7 +121,7 @@ def fixated(picture: Image.Image, grid: Grid, degrees: float) -> Iterator[Image.
         for x in grid.x:
             view = screen.copy()
             left, top = (round(size / 2 - (at + grid.extent / 2) * pixels) for at in (x, y))
-            view.paste(picture, (left, top))
+            view.paste(image, (left, top))
             yield view
 
 
@@ -168,19 +168,19 @@ def at_centre(
 
 
 def fixated_features(
-    network: Network, image: Path, layers: Sequence[str], grid: Grid, degrees: float, batch_size: int
+    model: Model, image: Path, layers: Sequence[str], grid: Grid, degrees: float, batch_size: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Show a network every position of one picture.
+    """Show a model every position of one image.
 
     Parameters
     ----------
-    network : Network
+    model : Model
     image : Path
     layers : sequence of str
         Pooled or with maps.
     grid : Grid
     degrees : float
-        Width and height of the network's view.
+        Width and height of the model's view.
     batch_size : int
         Positions shown at once.
 
@@ -188,10 +188,10 @@ def fixated_features(
     -------
     dict of layer to array, shape (y, x, channel)
     """
-    prefix = getattr(network.module, "num_prefix_tokens", None)
-    views = list(fixated(read_picture(image), grid, degrees))
+    prefix = getattr(model.module, "num_prefix_tokens", None)
+    views = list(fixated(read_image(image), grid, degrees))
     batches = record_batches(
-        network,
+        model,
         views,
         layers,
         lambda activation, layer, first: at_centre(activation, layer, prefix),

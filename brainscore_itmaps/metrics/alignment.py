@@ -1,4 +1,4 @@
-"""Feature alignment: do predicted and recorded map agree on where in a picture it matters?"""
+"""Feature alignment: do predicted and recorded map agree on where in an image it matters?"""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -226,7 +226,7 @@ INTER_HUMAN = 0.65753
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of saliency maps with human maps, picture by picture.
+    """Agreement of saliency maps with human maps, image by image.
 
     Attributes
     ----------
@@ -242,7 +242,7 @@ class Agreement:
 
     @property
     def raw(self) -> float:
-        """Mean Spearman correlation over the pictures where it is defined; NaN where it nowhere is."""
+        """Mean Spearman correlation over the images where it is defined; NaN where it nowhere is."""
         return summarised(self.spearman).mean
 
     @property

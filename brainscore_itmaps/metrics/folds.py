@@ -91,8 +91,8 @@ def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
     """
     if images < 4:
         raise DataError(
-            f"A layer cannot be chosen on the training images of {images} pictures.",
-            "Name one layer, or give 4 pictures or more.",
+            f"A layer cannot be chosen on the training images of {images} images.",
+            "Name one layer, or give 4 images or more.",
         )
     if groups < 3:
         raise ArrayError(f"Pairs of {groups} groups leave no image to fit on.", "Ask for 3 groups or more.")

@@ -1,4 +1,4 @@
-"""Does predictivity fall as accuracy grows? Fits over many networks, for the trade-off study."""
+"""Does predictivity fall as accuracy grows? Fits over many models, for the trade-off study."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -30,7 +30,7 @@ class ChangePoint(NamedTuple):
     before, after : float
         Slopes.
     at_interval, before_interval, after_interval : Interval
-        Over networks, and on demand images, drawn again with replacement.
+        Over models, and on demand images, drawn again with replacement.
     """
 
     at: float
@@ -43,7 +43,7 @@ class ChangePoint(NamedTuple):
 
 
 class Envelope(NamedTuple):
-    """A parabola below which a given share of the networks lies.
+    """A parabola below which a given share of the models lies.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Envelope(NamedTuple):
     end_slope : float
         Slope at the highest accuracy that there is; negative where the edge falls there.
     peak_interval, end_slope_interval : Interval
-        Over networks, and on demand images, drawn again with replacement; of the peak, of the draws that have one.
+        Over models, and on demand images, drawn again with replacement; of the peak, of the draws that have one.
     """
 
     coefficients: NDArray[np.float64]
@@ -69,24 +69,24 @@ class Envelope(NamedTuple):
 
 
 class RankCorrelation(NamedTuple):
-    """Do more accurate networks predict better?
+    """Do more accurate models predict better?
 
     Attributes
     ----------
     rho : float
         Spearman's, of accuracy and predictivity; NaN where one of them is constant.
     interval : Interval
-        Over networks, and on demand images, drawn again with replacement.
+        Over models, and on demand images, drawn again with replacement.
     p_value : float
         Two-sided, of no association.
-    networks : int
+    models : int
         How many.
     """
 
     rho: float
     interval: Interval
     p_value: float
-    networks: int
+    models: int
 
 
 def scores_over_images(
@@ -96,27 +96,27 @@ def scores_over_images(
     rng: np.random.Generator,
     resamples: int = 1000,
 ) -> NDArray[np.float64]:
-    """Scores of networks as they would be on other images, one row a draw.
+    """Scores of models as they would be on other images, one row a draw.
 
-    Images are drawn again with replacement, the same for all networks. Of what a draw changes, the part that networks
-    share is taken: a straight line in their accuracy. What an image gives to single networks is in the differences
-    between networks already; drawn with both, it would be counted twice, and intervals would cover more than they say
+    Images are drawn again with replacement, the same for all models. Of what a draw changes, the part that models
+    share is taken: a straight line in their accuracy. What an image gives to single models is in the differences
+    between models already; drawn with both, it would be counted twice, and intervals would cover more than they say
     (Owen 2007, Ann. Appl. Stat. 1:386). The change is made larger by
     :func:`~brainscore_itmaps.metrics.inference.expansion`.
 
     Parameters
     ----------
-    values : array, shape (network, image)
+    values : array, shape (model, image)
         What each image gives.
     ceilings : array, shape (image,)
-    accuracy : array, shape (network,)
+    accuracy : array, shape (model,)
     rng : numpy Generator
     resamples : int
         Number of draws.
 
     Returns
     -------
-    array, shape (resample, network)
+    array, shape (resample, model)
 
     Raises
     ------
@@ -126,10 +126,10 @@ def scores_over_images(
     if values.ndim != 2 or (len(accuracy), len(ceilings)) != values.shape or len(ceilings) < 2:
         raise ArrayError(
             f"{values.shape}, {ceilings.shape} and {accuracy.shape} do not fit.",
-            "Give (network, image), (image,) and (network,).",
+            "Give (model, image), (image,) and (model,).",
         )
     if not all(np.isfinite(each).all() for each in (values, ceilings, accuracy)):
-        raise ArrayError("A value is not finite.", "Leave that network out.")
+        raise ArrayError("A value is not finite.", "Leave that model out.")
     images = len(ceilings)
     counts = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
     scores = values.mean(axis=1) / ceilings.mean()
@@ -141,11 +141,11 @@ def scores_over_images(
 
 
 def most_accurate(accuracy: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Find the networks whose accuracy is at or above the median.
+    """Find the models whose accuracy is at or above the median.
 
     Parameters
     ----------
-    accuracy : array, shape (network,)
+    accuracy : array, shape (model,)
 
     Returns
     -------
@@ -162,11 +162,11 @@ def rank_correlation(
     resamples: int = 1000,
     drawn: NDArray[np.float64] | None = None,
 ) -> RankCorrelation:
-    """Rank correlation of accuracy and predictivity over networks.
+    """Rank correlation of accuracy and predictivity over models.
 
     Parameters
     ----------
-    accuracy, predictivity : array, shape (network,)
+    accuracy, predictivity : array, shape (model,)
     rng, resamples, drawn
         As in :func:`change_point`.
 
@@ -197,18 +197,18 @@ def change_point(
 ) -> ChangePoint:
     """Fit two straight lines that meet, by least squares over the meeting point too.
 
-    The best meeting point is found exactly (Hudson 1966, J. Am. Stat. Assoc. 61:1097): it is a network's accuracy, or
+    The best meeting point is found exactly (Hudson 1966, J. Am. Stat. Assoc. 61:1097): it is a model's accuracy, or
     lies between two neighbours where the lines fitted on each side cross.
 
     Parameters
     ----------
-    accuracy, predictivity : array, shape (network,)
+    accuracy, predictivity : array, shape (model,)
     rng : numpy Generator
-        Of the bootstrap over networks.
+        Of the bootstrap over models.
     resamples : int
         Number of draws.
-    drawn : array, shape (resample, network), optional
-        Predictivity with images drawn again (:func:`scores_over_images`); from each of its rows networks are drawn
+    drawn : array, shape (resample, model), optional
+        Predictivity with images drawn again (:func:`scores_over_images`); from each of its rows models are drawn
         once, in place of ``resamples``.
 
     Raises
@@ -228,7 +228,7 @@ def change_point(
 
 
 def pareto_front(accuracy: NDArray[np.float64], predictivity: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Networks that no other one equals or exceeds in both while exceeding in one, by growing accuracy.
+    """Models that no other one equals or exceeds in both while exceeding in one, by growing accuracy.
 
     Returns
     -------
@@ -238,12 +238,12 @@ def pareto_front(accuracy: NDArray[np.float64], predictivity: NDArray[np.float64
     _refuse(accuracy, predictivity, fewest=1)
     order = np.lexsort((-predictivity, -accuracy))
     best, front = -np.inf, []
-    for network in order:
-        if predictivity[network] > best:
-            best = predictivity[network]
-            front.append(network)
-        elif front and (accuracy[network], predictivity[network]) == (accuracy[front[-1]], best):
-            front.append(network)  # the same point twice
+    for model in order:
+        if predictivity[model] > best:
+            best = predictivity[model]
+            front.append(model)
+        elif front and (accuracy[model], predictivity[model]) == (accuracy[front[-1]], best):
+            front.append(model)  # the same point twice
     return np.array(front[::-1])
 
 
@@ -255,15 +255,15 @@ def envelope(
     resamples: int = 200,
     drawn: NDArray[np.float64] | None = None,
 ) -> Envelope:
-    """Fit the upper edge of a cloud of networks: quantile regression on accuracy and its square.
+    """Fit the upper edge of a cloud of models: quantile regression on accuracy and its square.
 
     Parameters
     ----------
-    accuracy, predictivity : array, shape (network,)
+    accuracy, predictivity : array, shape (model,)
     rng : numpy Generator
-        Of the bootstrap over networks.
+        Of the bootstrap over models.
     quantile : float
-        Share of the networks that lie below.
+        Share of the models that lie below.
     resamples, drawn
         As in :func:`change_point`.
 
@@ -300,7 +300,7 @@ def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, f
         if a != c and left < (cross := (d - b) / (a - c)) < right:
             candidates.append(cross)
     at = np.array(candidates)
-    before, after = np.minimum(x - at[:, None], 0), np.maximum(x - at[:, None], 0)  # (candidate, network)
+    before, after = np.minimum(x - at[:, None], 0), np.maximum(x - at[:, None], 0)  # (candidate, model)
     products = np.zeros((len(at), 3, 3))
     products[:, 0, 0] = len(x)
     for number, side in enumerate((before, after), 1):
@@ -355,7 +355,7 @@ def _draws(
     drawn: NDArray[np.float64] | None,
     fewest: int,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Networks drawn again with replacement, and the scores to take of them.
+    """Models drawn again with replacement, and the scores to take of them.
 
     Draws of too few different accuracies are drawn anew.
     """
@@ -369,8 +369,8 @@ def _draws(
 
 def _refuse(accuracy: NDArray[np.float64], predictivity: NDArray[np.float64], fewest: int = FEWEST) -> None:
     if accuracy.ndim != 1 or accuracy.shape != predictivity.shape:
-        raise ArrayError(f"{accuracy.shape} and {predictivity.shape} differ.", "Give one value a network in both.")
+        raise ArrayError(f"{accuracy.shape} and {predictivity.shape} differ.", "Give one value a model in both.")
     if not (np.isfinite(accuracy).all() and np.isfinite(predictivity).all()):
-        raise ArrayError("A value is not finite.", "Leave that network out.")
+        raise ArrayError("A value is not finite.", "Leave that model out.")
     if len(np.unique(accuracy)) < fewest:
-        raise ArrayError(f"{len(np.unique(accuracy))} accuracies differ.", f"Give at least {fewest} networks.")
+        raise ArrayError(f"{len(np.unique(accuracy))} accuracies differ.", f"Give at least {fewest} models.")

@@ -1,1 +1,1 @@
-"""Networks: what is known of each, and how to load it."""
+"""Models: what is known of each, and how to load it."""

@@ -1,9 +1,9 @@
-"""The baseline twins of the harmonized networks: the same architectures with timm's weights for ImageNet alone.
+"""The baseline twins of the harmonized models: the same architectures with timm's weights for ImageNet alone.
 
 Layers are those of the harmonized twin; preprocessing, licence and accuracy are those that timm states for the weights.
-The published figures compare with networks that their authors trained themselves and never published: these are the
+The published figures compare with models that their authors trained themselves and never published: these are the
 nearest that can be had. ConvNeXt-T and MaxViT-T are five points more accurate here than there, and LeViT-128 was
-distilled from another network.
+distilled from another model.
 """
 
 from dataclasses import replace
@@ -87,7 +87,7 @@ BASELINES = {
             71.594,
             _cite(
                 "simonyan2014very",
-                "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+                "Very Deep Convolutional Models for Large-Scale Image Recognition",
                 "Simonyan, Karen and Zisserman, Andrew",
                 2014,
                 "1409.1556",
@@ -104,7 +104,7 @@ BASELINES = {
             76.542,
             _cite(
                 "tan2019efficientnet",
-                "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+                "EfficientNet: Rethinking Model Scaling for Convolutional Neural Models",
                 "Tan, Mingxing and Le, Quoc V.",
                 2019,
                 "1905.11946",

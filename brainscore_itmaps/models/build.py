@@ -1,4 +1,4 @@
-"""Build a network's architecture with timm."""
+"""Build a model's architecture with timm."""
 
 from typing import Any, cast
 
@@ -73,7 +73,7 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
     except Exception as error:  # timm and its hub raise many kinds: no connection, no such file, no weights
         raise ModelError(
             f"The pretrained weights of timm:{timm_name} could not be had: {one_line(error)}.",
-            "Connect to the network once (timm's hub keeps them), or give --weights FILE, or --weights random.",
+            "Connect to the model once (timm's hub keeps them), or give --weights FILE, or --weights random.",
         ) from error
 
 

@@ -70,12 +70,12 @@ def classes_in(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> int
 
 
 def fill_from_tensors(module: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path, architecture: str) -> None:
-    """Fill a network: every tensor is used, every parameter filled.
+    """Fill a model: every tensor is used, every parameter filled.
 
     Raises
     ------
     ModelError
-        With what stays empty, is left over, or has another shape; the network is then of no use.
+        With what stays empty, is left over, or has another shape; the model is then of no use.
     """
     state = module.state_dict()
     empty = [name for name in state if name not in tensors and not name.endswith("num_batches_tracked")]
@@ -104,7 +104,7 @@ def fill_from_tensors(module: torch.nn.Module, tensors: dict[str, torch.Tensor],
 
 
 def fill_from_package(module: torch.nn.Module, weights: PackagedWeights) -> None:
-    """Fill a network with the weights inside a package.
+    """Fill a model with the weights inside a package.
 
     Raises
     ------

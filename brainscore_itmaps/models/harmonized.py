@@ -1,4 +1,4 @@
-"""The harmonized networks: one record each.
+"""The harmonized models: one record each.
 
 Weights are those that Fel, Rodriguez, Linsley & Serre (2022) and Linsley et al. (2023) publish. Neither checksums nor
 a licence of the weights are stated; accuracies were read off the published figures.

@@ -1,4 +1,4 @@
-"""Which tensor of a harmonized network's Keras file is which parameter of the timm network.
+"""Which tensor of a harmonized model's Keras file is which parameter of the timm model.
 
 The layouts are those that Keras 2.15 writes of the published architectures: keras.applications (VGG16), the ResNet-50
 and EfficientNet-B0 of the harmonizer's authors, vit-keras (ViT), keras_cv_attention_models (ConvNeXt, LeViT, MaxViT).
@@ -80,7 +80,7 @@ def pieces(architecture: str, module: nn.Module) -> list[Piece]:
     architecture : str
         One of :data:`LAYOUTS`.
     module : torch.nn.Module
-        The timm network.
+        The timm model.
     """
     modules = dict(module.named_modules())
     state = module.state_dict()

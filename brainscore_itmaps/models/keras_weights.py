@@ -137,15 +137,15 @@ def _final_activation(file: Hdf5File) -> str | None:
 
 
 SHOWN = 4
-ANOTHER_FILE = "Give the file that belongs to this network."
-SOFTMAX_LEFT_OFF = "the softmax at the end of the weight file is left off: the network gives logits"
+ANOTHER_FILE = "Give the file that belongs to this model."
+SOFTMAX_LEFT_OFF = "the softmax at the end of the weight file is left off: the model gives logits"
 BY_ORDER = "the weight file names its layers otherwise ({named} for {known}); its tensors were taken in their order"
 
 
 def fill_from_keras(
     module: torch.nn.Module, architecture: str, path: Path, progress: Report = silent
 ) -> tuple[str, ...]:
-    """Copy the tensors of a Keras file into a network, axes and order as torch has them.
+    """Copy the tensors of a Keras file into a model, axes and order as torch has them.
 
     Tensors are found by name; a prefix that a wrapping model gave to all is passed over. When names are not those known
     but number, order, kind and shape of all tensors are, they are taken in order, and a note says so.
@@ -153,7 +153,7 @@ def fill_from_keras(
     Parameters
     ----------
     module : torch.nn.Module
-        timm's network of that architecture; what it holds is replaced.
+        timm's model of that architecture; what it holds is replaced.
     architecture : str
         timm's name.
     path : Path
@@ -169,7 +169,7 @@ def fill_from_keras(
     Raises
     ------
     ModelError
-        When the file cannot be read, or is of another network; then with what is left over.
+        When the file cannot be read, or is of another model; then with what is left over.
     """
     wanted = pieces(architecture, module)
     state = module.state_dict()
@@ -208,7 +208,7 @@ def _assigned(file: KerasFile, wanted: Sequence[Piece], architecture: str) -> tu
     raise ModelError(
         f"{file.path} does not hold the weights of {architecture}: "
         f"{len(left_over)} of its tensors are left over{_some(left_over)}, "
-        f"{len(empty)} of the network's stay empty{_some(empty)}.",
+        f"{len(empty)} of the model's stay empty{_some(empty)}.",
         ANOTHER_FILE,
     )
 

@@ -1,4 +1,4 @@
-"""Which layers of a network can be read as maps."""
+"""Which layers of a model can be read as maps."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +14,10 @@ ROWS = (torch.nn.Sequential, torch.nn.ModuleList)
 
 
 def block_layers(module: torch.nn.Module, size: int) -> list[str]:
-    """Outputs of a network's blocks, in the order of the network.
+    """Outputs of a model's blocks, in the order of the model.
 
     A block is a module with parts that stands in a row of others (a Sequential or a list), and has no such row of
-    blocks inside: ``layer4.2`` of a ResNet, ``blocks.11`` of a vision transformer. Networks without blocks, such as
+    blocks inside: ``layer4.2`` of a ResNet, ``blocks.11`` of a vision transformer. Models without blocks, such as
     VGG, give every part of their rows. Only those whose answer has places in it count.
 
     Parameters
@@ -56,7 +56,7 @@ def _parts(module: torch.nn.Module) -> Iterator[str]:
 
 
 def committed_layers(module: torch.nn.Module, size: int) -> dict[str, str]:
-    """Layers for V1, V2, V4 and IT of any network.
+    """Layers for V1, V2, V4 and IT of any model.
 
     IT is the last stage of at most 16 pixels a unit; of equal stages, two thirds up. The stages are those that timm
     describes, as far as one forward pass goes through them and they give one tensor with places in it; else the blocks.
@@ -100,7 +100,7 @@ def _is_after(layer: str, committed: str, blocks: list[str]) -> bool:
 
 
 def readout_layer(module: torch.nn.Module, size: int) -> str | None:
-    """The last layer before the classifier that gives one row of numbers a picture, for behaviour.
+    """The last layer before the classifier that gives one row of numbers an image, for behaviour.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def map_shapes(module: torch.nn.Module, layers: Sequence[str], size: int) -> dic
 def _watch(
     module: torch.nn.Module, layers: Sequence[str], size: int, keep: Callable[[str, torch.nn.Module, object], None]
 ) -> None:
-    """Show a network one grey picture, and tell of every output of the layers."""
+    """Show a model one grey image, and tell of every output of the layers."""
     modules = dict(module.named_modules())
 
     def hook_of(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
@@ -191,7 +191,7 @@ def spatial_maps(
 ) -> NDArray[np.floating[Any]]:
     """Arrange a layer's activation as maps.
 
-    Pictures are shown square, so a map is square, and that tells the axes apart.
+    Images are shown square, so a map is square, and that tells the axes apart.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def spatial_maps(
     layer : str
         Name of the layer, for errors.
     prefix : int, optional
-        How many leading tokens the network has; when it is not known, up to 16.
+        How many leading tokens the model has; when it is not known, up to 16.
     layout : str or tuple, optional
         What the axes are, where somebody says so; then nothing is guessed.
 
@@ -232,7 +232,7 @@ def spatial_maps(
                 return square.transpose(0, 3, 1, 2)
     raise NoMapError(
         f"The layer {layer!r} gives no map: its activation has shape {activation.shape}, image first.",
-        "Choose a layer before pooling, whose units still have a place in the picture.",
+        "Choose a layer before pooling, whose units still have a place in the image.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Load a network by name, with the preprocessing that belongs to its weights."""
+"""Load a model by name, with the preprocessing that belongs to its weights."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +14,7 @@ from brainscore_itmaps.models.checkpoint import classes_in, fill_from_package, f
 from brainscore_itmaps.models.keras_layouts import LAYOUTS
 from brainscore_itmaps.models.keras_weights import fill_from_keras
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
+from brainscore_itmaps.models.model import Model, hash_of
 from brainscore_itmaps.models.names import (
     KERAS_SUFFIXES,
     is_code,
@@ -22,13 +23,13 @@ from brainscore_itmaps.models.names import (
     refuse_unknown_model,
     weights_asked,
 )
-from brainscore_itmaps.models.network import Network, hash_of
-from brainscore_itmaps.models.own import Preprocessing, network_from_code, own_network, timm_preprocessing
+from brainscore_itmaps.models.own import Preprocessing, model_from_code, own_model, timm_preprocessing
 from brainscore_itmaps.models.preprocessing import plain_preprocessing, read_preprocessing
 from brainscore_itmaps.models.runs import RECORD, WEIGHTS, is_run, read_run
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, PackagedWeights, TimmWeights, Weights
 from brainscore_itmaps.models.timm_models import group_of, timm_top1
-from brainscore_itmaps.models.weights import WeightsRecord, fetch_weights, kept_weights, load_kept
+from brainscore_itmaps.models.weights import fetch_weights, load_kept
+from brainscore_itmaps.models.weights_record import WeightsRecord, kept_weights
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
 
@@ -43,8 +44,8 @@ def load_model(
     arch: str | None = None,
     preprocessing: Preprocessing | None = None,
     progress: Report = silent,
-) -> Network:
-    """Load a network.
+) -> Model:
+    """Load a model.
 
     Parameters
     ----------
@@ -54,17 +55,17 @@ def load_model(
         function in a Python file, ``my_file.py:build``, that gives a module, or (module, preprocessing); the folder of
         a training run; or a module, which is put into eval mode.
     weights : "pretrained", "random", str or Path, optional
-        By default the pretrained ones; those of harmonized networks are fetched and converted once. Random weights must
+        By default the pretrained ones; those of harmonized models are fetched and converted once. Random weights must
         be asked for; what is loaded says so. Or a file: safetensors, a torch file that holds a ``state_dict``, or, for
-        a harmonized network, the Keras file (.h5) that its authors publish. Nothing is kept of a file.
+        a harmonized model, the Keras file (.h5) that its authors publish. Nothing is kept of a file.
     seed : int
         For random weights.
     arch : str, optional
         Architecture of a file of weights: a name of timm's or of the zoo.
     preprocessing : mapping or callable, optional
-        For networks of your own. A mapping: ``size``, ``mean``, ``std``, ``interpolation`` ("bilinear") and ``crop``
-        (0.875; maps use the whole picture). Or, for a module, a function that makes a tensor (3, side, side) of a
-        picture of Pillow's, as torchvision's transforms do.
+        For models of your own. A mapping: ``size``, ``mean``, ``std``, ``interpolation`` ("bilinear") and ``crop``
+        (0.875; maps use the whole image). Or, for a module, a function that makes a tensor (3, side, side) of an
+        image of Pillow's, as torchvision's transforms do.
     progress : callable
         Told (what is being done, steps done, steps in all).
 
@@ -73,13 +74,13 @@ def load_model(
     UsageError
         When the weights are neither a word that we know nor a file; when something is not said, or said twice.
     ModelError
-        When the name is not known, the weights are missing, damaged or of another architecture, or the network's
+        When the name is not known, the weights are missing, damaged or of another architecture, or the model's
         layers cannot be read as maps (Hiera).
     """
     if isinstance(name, torch.nn.Module):
         if weights is not None or arch is not None:
             raise UsageError("A module has its weights and architecture already.", "Leave out weights and arch.")
-        return _readable(own_network(name, preprocessing))
+        return _readable(own_model(name, preprocessing))
     asked = weights_asked(weights or "pretrained", seed)
     if preprocessing is not None and not isinstance(preprocessing, Mapping):
         raise UsageError("A function as preprocessing is for modules.", "Say size, mean and std of these weights.")
@@ -87,7 +88,7 @@ def load_model(
     return load_model_request(ModelRequest(name, asked, arch, said), progress)
 
 
-def load_model_request(request: ModelRequest, progress: Report = silent) -> Network:
+def load_model_request(request: ModelRequest, progress: Report = silent) -> Model:
     """Load the model that is asked for; its ``request`` is this one.
 
     Parameters
@@ -113,27 +114,27 @@ def load_model_request(request: ModelRequest, progress: Report = silent) -> Netw
     if is_code(name) or is_run(name):
         if given is not None:
             raise UsageError(f"{name} says its own preprocessing.", "Return (module, preprocessing) from it.")
-        network = network_from_code(name) if is_code(name) else _from_run(Path(name).expanduser(), progress)
+        model = model_from_code(name) if is_code(name) else _from_run(Path(name).expanduser(), progress)
     elif is_own(name):
-        network = _from_weights(Path(name).expanduser(), named_architecture(str(request.arch)), given, progress)
+        model = _from_weights(Path(name).expanduser(), named_architecture(str(request.arch)), given, progress)
     elif weights.kind == "file":
-        network = _from_file(name, Path(str(weights.path)), given, progress)
+        model = _from_file(name, Path(str(weights.path)), given, progress)
     elif given is not None:
         raise UsageError(f"{name} has its own preprocessing.", "It can be said of a file of weights, or of a module.")
     else:
-        network = _random(name, weights.seed or 0) if weights.kind == "random" else _pretrained(name, progress)
-    return replace(_readable(network), request=request)
+        model = _random(name, weights.seed or 0) if weights.kind == "random" else _pretrained(name, progress)
+    return replace(_readable(model), request=request)
 
 
-def _random(name: str, seed: int) -> Network:
+def _random(name: str, seed: int) -> Model:
     known = ZOO.get(name)
     architecture = known.architecture if known else name.removeprefix("timm:")
     module = build(architecture, seed, **(known.options if known else {})).eval()
     weights = Weights("random", seed=seed, sha256=hash_of(module))
-    return Network(name, known or _timm_spec(name, module), module, weights)
+    return Model(name, known or _timm_spec(name, module), module, weights)
 
 
-def _pretrained(name: str, progress: Report) -> Network:
+def _pretrained(name: str, progress: Report) -> Model:
     known = ZOO.get(name)
     if known is None:
         return _from_hub(name.removeprefix("timm:"))
@@ -146,7 +147,7 @@ def _pretrained(name: str, progress: Report) -> Network:
         kept = fetch_weights(known, progress=progress)
         load_kept(known, module, kept)
     accurate = kept is None or kept.published
-    return Network(
+    return Model(
         name,
         known,
         module.eval(),
@@ -164,33 +165,33 @@ def _origin(spec: ModelSpec, kept: WeightsRecord | None) -> str:
     return f"{spec.weights.package} {spec.weights.version}"
 
 
-def _from_hub(timm_name: str) -> Network:
+def _from_hub(timm_name: str) -> Model:
     module = timm_pretrained(timm_name).eval()
     tagged = f"{timm_name.split('.')[0]}.{module.pretrained_cfg['tag']}"  # type: ignore[index]
     spec = _timm_spec(f"timm:{tagged}", module)  # timm chooses a tag where none was given
     weights = Weights("pretrained", source=f"timm {tagged}", sha256=hash_of(module))
-    return Network(spec.identifier, spec, module, weights, top1=spec.top1, top1_source=spec.top1_source)
+    return Model(spec.identifier, spec, module, weights, top1=spec.top1, top1_source=spec.top1_source)
 
 
-def _from_weights(file: Path, architecture: str, given: Mapping[str, Any] | None, progress: Report) -> Network:
-    """A file of weights that is the network: its name is the file's, with a hash of what is in it."""
-    network = _from_file(architecture, file, given, progress)
-    name = f"{file.stem}-{network.sha256[:8]}"
-    return replace(network, name=name, spec=replace(network.spec, identifier=name))
+def _from_weights(file: Path, architecture: str, given: Mapping[str, Any] | None, progress: Report) -> Model:
+    """A file of weights that is the model: its name is the file's, with a hash of what is in it."""
+    model = _from_file(architecture, file, given, progress)
+    name = f"{file.stem}-{model.sha256[:8]}"
+    return replace(model, name=name, spec=replace(model.spec, identifier=name))
 
 
-def _from_run(folder: Path, progress: Report) -> Network:
-    """A network that was trained here; its name is the folder's, with a hash of its weights."""
+def _from_run(folder: Path, progress: Report) -> Model:
+    """A model that was trained here; its name is the folder's, with a hash of its weights."""
     record = read_run(folder)
-    network = _from_file(record["network"], folder / WEIGHTS, record["preprocessing"], progress)
-    if network.sha256 != record["sha256"]:
+    model = _from_file(record["model"], folder / WEIGHTS, record["preprocessing"], progress)
+    if model.sha256 != record["sha256"]:
         raise ModelError(f"{folder / WEIGHTS} is not the one that {folder / RECORD} is of.", "Train it again.")
-    name = f"{folder.resolve().name}-{network.sha256[:8]}"
-    spec = replace(network.spec, identifier=name, group="")
-    return replace(network, name=name, spec=spec, notes=(record["trained"]["summary"],))
+    name = f"{folder.resolve().name}-{model.sha256[:8]}"
+    spec = replace(model.spec, identifier=name, group="")
+    return replace(model, name=name, spec=spec, notes=(record["trained"]["summary"],))
 
 
-def _from_file(name: str, file: Path, given: Mapping[str, Any] | None, progress: Report) -> Network:
+def _from_file(name: str, file: Path, given: Mapping[str, Any] | None, progress: Report) -> Model:
     known = ZOO.get(name)
     architecture = known.architecture if known else name.removeprefix("timm:")
     options: dict[str, Any] = dict(known.options) if known else {}
@@ -209,31 +210,31 @@ def _from_file(name: str, file: Path, given: Mapping[str, Any] | None, progress:
         spec = replace(spec, **read_preprocessing(given))
     elif known is None:
         notes = (
-            f"the file does not say how pictures are preprocessed: as for timm's {spec.architecture} ({spec.size} "
+            f"the file does not say how images are preprocessed: as for timm's {spec.architecture} ({spec.size} "
             f"pixels, mean {_shown(spec.mean)}, std {_shown(spec.std)}, {spec.interpolation})",
         )
     weights = Weights("file", str(file), sha256=hash_of(module), source=f"sha256 {sha256(file)[:12]}")
-    return Network(name, spec, module.eval(), weights, notes=notes)
+    return Model(name, spec, module.eval(), weights, notes=notes)
 
 
 def _shown(values: tuple[float, ...]) -> str:
     return "/".join(f"{value:g}" for value in values)
 
 
-def _readable(network: Network) -> Network:
-    if hasattr(network.module, "unroll"):
+def _readable(model: Model) -> Model:
+    if hasattr(model.module, "unroll"):
         raise ModelError(
-            f"{network.name} keeps its units in an order that is not that of the picture, row by row.",
-            "Its layers cannot be read as maps; choose a network of another family.",
+            f"{model.name} keeps its units in an order that is not that of the image, row by row.",
+            "Its layers cannot be read as maps; choose a model of another family.",
         )
-    return network
+    return model
 
 
 def _fill_from_keras(module: torch.nn.Module, architecture: str, file: Path, progress: Report) -> tuple[str, ...]:
     if architecture not in LAYOUTS:
         raise ModelError(
             f"{file} is a Keras file, and how those hold the weights of {architecture} is not known.",
-            "Give safetensors or a torch file; Keras files are read for the harmonized networks.",
+            "Give safetensors or a torch file; Keras files are read for the harmonized models.",
         )
     return fill_from_keras(module, architecture, file, progress)
 

@@ -1,4 +1,4 @@
-"""Which names are networks; answered without importing torch."""
+"""Which names are models; answered without importing torch."""
 
 import importlib.util
 import re
@@ -16,7 +16,7 @@ WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", *KERAS_SUFFIX
 
 
 def is_own(name: str) -> bool:
-    """Is this a network that a user brings: a file of weights, a function in a Python file, or what he trained?"""
+    """Is this a model that a user brings: a file of weights, a function in a Python file, or what he trained?"""
     return not name.startswith("timm:") and (is_code(name) or Path(name).suffix in WEIGHT_SUFFIXES or is_run(name))
 
 
@@ -31,7 +31,7 @@ def is_code(name: str) -> bool:
 
 
 def refuse_unknown_model(name: str, arch: str | None = None) -> None:
-    """Refuse a name that no network has, without importing timm.
+    """Refuse a name that no model has, without importing timm.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def refuse_unknown_model(name: str, arch: str | None = None) -> None:
         if is_code(name):
             return
         if arch is None:
-            raise UsageError(f"Which network {name} is for is not said.", "Add its architecture: --arch resnet50.")
+            raise UsageError(f"Which model {name} is for is not said.", "Add its architecture: --arch resnet50.")
         name = named_architecture(arch)
     if name.startswith("timm:"):
         architecture = name.removeprefix("timm:").split(".")[0]
@@ -70,14 +70,14 @@ def refuse_unknown_model(name: str, arch: str | None = None) -> None:
             )
     elif name not in ZOO:
         if name.split(".")[0] in timm_architectures():
-            raise ModelError(f"There is no network named {name!r}, but timm has one.", f"Use timm:{name}.")
+            raise ModelError(f"There is no model named {name!r}, but timm has one.", f"Use timm:{name}.")
         raise ModelError(
-            f"There is no network named {name!r}.", nearest(name, ZOO, f"Known: {', '.join(ZOO)}, timm:<name>.")
+            f"There is no model named {name!r}.", nearest(name, ZOO, f"Known: {', '.join(ZOO)}, timm:<name>.")
         )
 
 
 def named_architecture(arch: str) -> str:
-    """What ``--arch`` names: a network of the zoo, or one of timm."""
+    """What ``--arch`` names: a model of the zoo, or one of timm."""
     return arch if arch in ZOO or arch.startswith("timm:") else f"timm:{arch}"
 
 

@@ -1,4 +1,4 @@
-"""Networks that users bring: modules, files of weights with the name of their architecture, functions in files."""
+"""Models that users bring: modules, files of weights with the name of their architecture, functions in files."""
 
 import importlib.util
 import sys
@@ -12,37 +12,37 @@ import torch
 
 from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
-from brainscore_itmaps.models.network import IN_MEMORY, Network, hash_of
+from brainscore_itmaps.models.model import IN_MEMORY, Model, hash_of
 from brainscore_itmaps.models.preprocessing import EXAMPLE, Transform, read_preprocessing, side_of
 from brainscore_itmaps.models.spec import ModelSpec, Weights
 
 Preprocessing = Mapping[str, Any] | Transform
 
 
-def own_network(module: torch.nn.Module, preprocessing: Preprocessing | None, name: str | None = None) -> Network:
-    """Describe a module: how its pictures are preprocessed, and which layers it commits.
+def own_model(module: torch.nn.Module, preprocessing: Preprocessing | None, name: str | None = None) -> Model:
+    """Describe a module: how its images are preprocessed, and which layers it commits.
 
-    Layers are chosen as for any network of timm (:func:`~brainscore_itmaps.models.layers.committed_layers`).
+    Layers are chosen as for any model of timm (:func:`~brainscore_itmaps.models.layers.committed_layers`).
 
     Parameters
     ----------
     module : torch.nn.Module
-        Takes pictures (image, 3, size, size). It is put into eval mode.
+        Takes images (image, 3, size, size). It is put into eval mode.
     preprocessing : mapping or callable, optional
         See :func:`~brainscore_itmaps.models.own.read_preprocessing` and
         :func:`~brainscore_itmaps.models.own.side_of`. May be left out for timm's modules, which know it.
     name : str, optional
-        By default that of the class. The network's name carries a hash of its parameters too.
+        By default that of the class. The model's name carries a hash of its parameters too.
 
     Raises
     ------
     UsageError
         When preprocessing is not said, or cannot be used.
     ModelError
-        When the module has no parameters, or cannot be shown a picture of that size.
+        When the module has no parameters, or cannot be shown an image of that size.
     """
     if next(module.parameters(), None) is None:
-        raise ModelError(f"A {type(module).__name__} without parameters is no network.", "Give one that has some.")
+        raise ModelError(f"A {type(module).__name__} without parameters is no model.", "Give one that has some.")
     transform = preprocessing if callable(preprocessing) else None
     if preprocessing is not None and not isinstance(preprocessing, Mapping) and transform is None:
         raise UsageError(f"Preprocessing cannot be {preprocessing!r}.", EXAMPLE)
@@ -53,7 +53,7 @@ def own_network(module: torch.nn.Module, preprocessing: Preprocessing | None, na
     elif hasattr(module, "pretrained_cfg"):
         said = timm_preprocessing(module)
     else:
-        raise UsageError(f"How pictures are preprocessed for a {type(module).__name__} is not said.", EXAMPLE)
+        raise UsageError(f"How images are preprocessed for a {type(module).__name__} is not said.", EXAMPLE)
     module.eval()
     try:
         layers, readout = committed_layers(module, said["size"]), readout_layer(module, said["size"])
@@ -61,7 +61,7 @@ def own_network(module: torch.nn.Module, preprocessing: Preprocessing | None, na
         raise
     except Exception as error:  # somebody else's forward
         raise ModelError(
-            f"A {type(module).__name__} cannot be shown a picture (1, 3, {said['size']}, {said['size']}): "
+            f"A {type(module).__name__} cannot be shown an image (1, 3, {said['size']}, {said['size']}): "
             f"{one_line(error)}.",
             "Check the size in preprocessing, and that the parameters are of 32 bits.",
         ) from error
@@ -81,7 +81,7 @@ def own_network(module: torch.nn.Module, preprocessing: Preprocessing | None, na
         parameters=sum(parameter.numel() for parameter in module.parameters()),
     )
     asked = replace(IN_MEMORY, name=name)
-    return Network(name, spec, module, weights, asked, transform=transform, own_code=True)
+    return Model(name, spec, module, weights, asked, transform=transform, own_code=True)
 
 
 def timm_preprocessing(module: torch.nn.Module) -> dict[str, Any]:
@@ -98,14 +98,14 @@ def timm_preprocessing(module: torch.nn.Module) -> dict[str, Any]:
     }
 
 
-def network_from_code(reference: str) -> Network:
-    """Run a function in a Python file, and take the network that it gives.
+def model_from_code(reference: str) -> Model:
+    """Run a function in a Python file, and take the model that it gives.
 
     Parameters
     ----------
     reference : str
         ``my_file.py:build``. The function takes nothing, and gives a module, or a module and its preprocessing
-        (:func:`own_network`).
+        (:func:`own_model`).
 
     Raises
     ------
@@ -124,14 +124,14 @@ def network_from_code(reference: str) -> Network:
             "`brainscore --debug ...` shows where.",
         ) from error
     module, preprocessing = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
-    if isinstance(module, Network):
+    if isinstance(module, Model):
         return module
     if not isinstance(module, torch.nn.Module):
         raise ModelError(
             f"{function} in {file.name} gives a {type(module).__name__}.",
             "Let it return a torch.nn.Module, or (module, preprocessing).",
         )
-    return own_network(module, preprocessing, f"{file.stem}.{function}")
+    return own_model(module, preprocessing, f"{file.stem}.{function}")
 
 
 def _function(file: Path, name: str) -> Callable[[], Any]:

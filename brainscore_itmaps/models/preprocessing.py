@@ -1,4 +1,4 @@
-"""Preprocessing that users bring with a network of their own."""
+"""Preprocessing that users bring with a model of their own."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,7 +24,7 @@ def read_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:
     ----------
     given : mapping
         ``size`` (pixels), ``mean`` and ``std`` (three numbers each, of RGB values in [0, 1]); and, if wanted,
-        ``interpolation`` (by Pillow's name; "bilinear") and ``crop`` (0.875; maps use the whole picture).
+        ``interpolation`` (by Pillow's name; "bilinear") and ``crop`` (0.875; maps use the whole image).
 
     Raises
     ------
@@ -60,15 +60,15 @@ def plain_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def side_of(transform: Transform) -> int:
-    """Height and width in pixels of what a transform gives, once it is known to keep the whole picture.
+    """Height and width in pixels of what a transform gives, once it is known to keep the whole image.
 
-    Positions are counted from the picture's edges: a transform that cuts them off would shift every map, without any
-    other sign. It is tried on pictures that differ along one edge.
+    Positions are counted from the image's edges: a transform that cuts them off would shift every map, without any
+    other sign. It is tried on images that differ along one edge.
 
     Parameters
     ----------
     transform : callable
-        Takes a picture of Pillow's in RGB, gives a tensor (3, side, side), as torchvision's do.
+        Takes an image of Pillow's in RGB, gives a tensor (3, side, side), as torchvision's do.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def side_of(transform: Transform) -> int:
     plain, again = _tried(transform, noise), _tried(transform, noise)
     if not torch.equal(plain, again):
         raise UsageError(
-            "The preprocessing gives something else for the same picture each time.",
+            "The preprocessing gives something else for the same image each time.",
             "Leave out what is random; that is for training.",
         )
     start, end, whole = slice(0, EDGE), slice(PROBE - EDGE, PROBE), slice(0, PROBE)
@@ -94,19 +94,19 @@ def side_of(transform: Transform) -> int:
             lost.append(name)
     if lost:
         raise UsageError(
-            f"The preprocessing cuts off, or moves, the picture's edge ({', '.join(lost)}): all maps would be shifted.",
-            "Resize the whole picture instead of cropping its centre.",
+            f"The preprocessing cuts off, or moves, the image's edge ({', '.join(lost)}): all maps would be shifted.",
+            "Resize the whole image instead of cropping its centre.",
         )
     return int(plain.shape[-1])
 
 
-def _tried(transform: Transform, picture: Image.Image) -> torch.Tensor:
+def _tried(transform: Transform, image: Image.Image) -> torch.Tensor:
     try:
-        given = transform(picture)
+        given = transform(image)
     except Exception as error:  # somebody else's function
         raise UsageError(
-            f"The preprocessing fails on a picture of Pillow's: {one_line(error)}.",
-            "It takes one picture (RGB) and gives a tensor (3, side, side); torchvision.transforms.ToTensor() does.",
+            f"The preprocessing fails on an image of Pillow's: {one_line(error)}.",
+            "It takes one image (RGB) and gives a tensor (3, side, side); torchvision.transforms.ToTensor() does.",
         ) from error
     if not isinstance(given, torch.Tensor):
         raise UsageError(f"The preprocessing gives a {type(given).__name__}, not a tensor.", EXAMPLE)

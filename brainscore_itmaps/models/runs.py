@@ -1,4 +1,4 @@
-"""Networks that were trained here: a folder with weights, and a record of what they are for."""
+"""Models that were trained here: a folder with weights, and a record of what they are for."""
 
 import json
 from collections.abc import Mapping
@@ -12,22 +12,25 @@ from brainscore_itmaps.models.spec import ModelSpec
 if TYPE_CHECKING:  # a name is looked at before torch is needed
     import torch
 
-RECORD = "network.json"
+RECORD = "run.json"
+OLDER_RECORD = "network.json"
+"""As version 0.1 wrote it."""
 WEIGHTS = "model.safetensors"
 
 
 def is_run(name: str) -> bool:
-    """Is this the folder of a network that was trained here?"""
-    return (Path(name).expanduser() / RECORD).is_file()
+    """Is this the folder of a model that was trained here?"""
+    folder = Path(name).expanduser()
+    return (folder / RECORD).is_file() or (folder / OLDER_RECORD).is_file()
 
 
-def save_run(folder: Path, network: str, module: "torch.nn.Module", spec: ModelSpec, told: Mapping[str, Any]) -> None:
-    """Write a network so that it can be loaded by the name of the folder.
+def save_run(folder: Path, model: str, module: "torch.nn.Module", spec: ModelSpec, told: Mapping[str, Any]) -> None:
+    """Write a model so that it can be loaded by the name of the folder.
 
     Parameters
     ----------
     folder : Path
-    network : str
+    model : str
         Whose architecture it is: a name of the zoo, or ``timm:`` and a name of timm's.
     module : torch.nn.Module
     spec : ModelSpec
@@ -42,13 +45,13 @@ def save_run(folder: Path, network: str, module: "torch.nn.Module", spec: ModelS
     """
     from safetensors.torch import save_file
 
-    from brainscore_itmaps.models.network import hash_of
+    from brainscore_itmaps.models.model import hash_of
 
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
     with replacing(folder / WEIGHTS) as beside:
         save_file(tensors, beside)
     record = {
-        "network": network,
+        "model": model,
         "sha256": hash_of(module),
         "preprocessing": {name: getattr(spec, name) for name in ("size", "mean", "std", "interpolation", "crop")},
         "trained": dict(told),
@@ -57,18 +60,18 @@ def save_run(folder: Path, network: str, module: "torch.nn.Module", spec: ModelS
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """Read a network's record.
+    """Read a model's record.
 
     Raises
     ------
     ModelError
         When it is damaged.
     """
+    file = folder / (RECORD if (folder / RECORD).is_file() else OLDER_RECORD)
     try:
-        record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        record["preprocessing"]["size"], record["network"], record["sha256"], record["trained"]["summary"]
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        record["model"] = record["model" if file.name == RECORD else "network"]
+        record["preprocessing"]["size"], record["sha256"], record["trained"]["summary"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{folder / RECORD} is damaged.", f"Load {WEIGHTS} beside it with --arch, or train again."
-        ) from error
+        raise ModelError(f"{file} is damaged.", f"Load {WEIGHTS} beside it with --arch, or train again.") from error
     return record

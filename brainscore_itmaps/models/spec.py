@@ -1,4 +1,4 @@
-"""What is known of a network before it is loaded."""
+"""What is known of a model before it is loaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -83,7 +83,7 @@ class ModelSpec:
     architecture : str
         Name of the timm architecture.
     weights : PackagedWeights, KerasWeights, TimmWeights or None
-        None: of a network that is no row of the zoo.
+        None: of a model that is no row of the zoo.
     size : int
         Height and width of the input in pixels.
     mean, std : three floats
@@ -91,7 +91,7 @@ class ModelSpec:
     interpolation : str
         For resizing, by Pillow's name.
     crop : float
-        Share of the picture's side that is kept for classification. Maps always use the whole picture.
+        Share of the image's side that is kept for classification. Maps always use the whole image.
     layers : dict
         Layer committed to each of V1, V2, V4 and IT.
     readout : str or None

@@ -1,4 +1,4 @@
-"""ImageNet accuracy and size of timm's networks, as timm's authors measured them."""
+"""ImageNet accuracy and size of timm's models, as timm's authors measured them."""
 
 import csv
 import re
@@ -22,7 +22,7 @@ def timm_top1(timm_name: str, size: int | None = None) -> tuple[float, str] | tu
         With the tag.
     size : int, optional
         Height and width of the input in pixels; by default the smallest that was measured, at which timm's
-        preprocessing shows pictures.
+        preprocessing shows images.
     """
     sizes = {pixels: top1 for pixels, top1, _ in _rows().get(timm_name, [])}
     size = size or min(sizes, default=None)
@@ -53,7 +53,7 @@ OTHER = "other"
 GROUPS = ("CNN", "harmonized", "transformer", "hybrid", "self-supervised", "robust", "extra data", OTHER)
 """In the order of legends; a group's colour and mark follow from its place."""
 
-# files of timm; every other one holds convolutional networks, or such without attention
+# files of timm; every other one holds convolutional models, or such without attention
 TRANSFORMERS = re.compile(
     r"beit|cait|crossvit|davit|deepseek_vit|deit|eva|gemma4_vit|hiera\w*|mvitv2|naflexvit|nest|pit|pvt_v2|qwen3_vit|"
     r"swin_transformer\w*|tnt|twins|vision_transformer|vision_transformer_(relpos|sam)|volo|xcit"
@@ -70,7 +70,7 @@ MORE_DATA = re.compile(
 )
 
 
-def group_of_network(model: str) -> str:
+def group_of_model(model: str) -> str:
     """Return the group of a scored model by its name: "other" when neither the zoo nor timm has the name."""
     if model in ZOO:
         return ZOO[model].group
@@ -80,10 +80,10 @@ def group_of_network(model: str) -> str:
 
 
 def group_of(timm_name: str) -> str:
-    """Group of a network of timm, as far as its tag and its family tell.
+    """Group of a model of timm, as far as its tag and its family tell.
 
     The tag comes first: trained on adversarial examples ("robust": AdvProp, ensemble adversarial training); without
-    labels before ("self-supervised"); with pictures beyond ImageNet-1k ("extra data"). Otherwise the architecture:
+    labels before ("self-supervised"); with images beyond ImageNet-1k ("extra data"). Otherwise the architecture:
     "transformer", "hybrid" of convolutions and attention, or "CNN" for all the rest.
 
     Parameters

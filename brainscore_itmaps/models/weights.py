@@ -1,6 +1,6 @@
 """Download the weights of a model once, convert them, and record both files."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,74 +12,12 @@ from brainscore_itmaps.files import sha256 as hash_of_file
 from brainscore_itmaps.models.build import build
 from brainscore_itmaps.models.checkpoint import fill_from_tensors, read_tensors
 from brainscore_itmaps.models.keras_weights import fill_from_keras
-from brainscore_itmaps.models.network import hash_of
+from brainscore_itmaps.models.model import hash_of
 from brainscore_itmaps.models.spec import KerasWeights, ModelSpec
-from brainscore_itmaps.pinned import candidate_file, check_sha256, fetch_once, read_record
+from brainscore_itmaps.models.weights_record import CONVERTED, RECORD, WeightsRecord, folder_of, kept_weights, recorded
+from brainscore_itmaps.pinned import candidate_file, check_sha256, fetch_once
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import SET_HOME, Settings
-
-CONVERTED = "model.safetensors"
-RECORD = "model.json"
-
-
-@dataclass(frozen=True)
-class WeightsRecord:
-    """Record of a model's weights when they were converted; later files must have the same sha256.
-
-    Attributes
-    ----------
-    identifier : str
-    origin : str
-        Address or file of the original weights.
-    published : bool
-        The file is from the address that the authors publish, or has the sha256 that they state.
-    file_sha256, file_size : str, int
-        Of the original file.
-    converted_sha256, converted_size : str, int
-        Of ``model.safetensors``.
-    parameters_sha256 : str
-        Of the model: names, shapes and values of all parameters and buffers.
-    recorded : str
-        Time, UTC.
-    notes : list of str
-        Choices made in the conversion.
-    """
-
-    identifier: str
-    origin: str
-    published: bool
-    file_sha256: str
-    file_size: int
-    converted_sha256: str
-    converted_size: int
-    parameters_sha256: str
-    recorded: str
-    notes: list[str]
-
-
-def folder_of(spec: ModelSpec) -> Path:
-    """Return the folder with the converted weights of a model."""
-    return Settings.from_environment().home / "weights" / spec.identifier
-
-
-def kept_weights(spec: ModelSpec) -> WeightsRecord | None:
-    """Read the record of a model's weights if the converted file exists and has the recorded size."""
-    record, file = recorded(spec), folder_of(spec) / CONVERTED
-    complete = record is not None and file.is_file() and file.stat().st_size == record.converted_size
-    return record if complete else None
-
-
-def recorded(spec: ModelSpec) -> WeightsRecord | None:
-    """Read the record of a model's weights, also where the converted file is missing.
-
-    Raises
-    ------
-    ModelError
-        When the record is damaged.
-    """
-    fix = "Remove it; the weights are then downloaded again."
-    return read_record(folder_of(spec) / RECORD, lambda content: WeightsRecord(**content), fix, ModelError)
-
 
 OTHER_FILE = "Give the file with that sha256; or, if the authors have replaced it, remove the record first."
 
@@ -116,7 +54,7 @@ def fetch_weights(
     ModelError
         When the file is not the expected one, or is missing and ``ITMAPS_OFFLINE`` is set.
     DataError, InstallationError
-        When the server has no such file, the network fails, or the folder cannot be written to.
+        When the server has no such file, the model fails, or the folder cannot be written to.
     """
     folder = folder_of(spec)
 
@@ -176,7 +114,7 @@ def _convert(spec: ModelSpec, file: Path, origin: str, sha256: str | None, progr
         fill_from_tensors(module, read_tensors(file), file, spec.architecture)
     with replacing(folder_of(spec) / CONVERTED, SET_HOME) as beside:
         tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-        save_file(tensors, beside, {"format": "pt", "network": spec.identifier, "origin": origin})
+        save_file(tensors, beside, {"format": "pt", "model": spec.identifier, "origin": origin})
         converted, size = hash_of_file(beside), beside.stat().st_size
     record = WeightsRecord(
         identifier=spec.identifier,

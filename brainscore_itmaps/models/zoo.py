@@ -1,4 +1,4 @@
-"""The networks that have a name of their own."""
+"""The models that have a name of their own."""
 
 import json
 from dataclasses import replace
@@ -11,14 +11,14 @@ from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
 
 TAN_LE_2019 = """@inproceedings{tan2019efficientnet,
-  title={EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks},
+  title={EfficientNet: Rethinking Model Scaling for Convolutional Neural Models},
   author={Tan, Mingxing and Le, Quoc V.},
   booktitle={International Conference on Machine Learning},
   year={2019},
   url={https://arxiv.org/abs/1905.11946}
 }"""
 
-# IT is the last stage at 14 x 14 units. Published scores of 366 networks on the real maps (Linsley, Feng & Serre 2025)
+# IT is the last stage at 14 x 14 units. Published scores of 366 models on the real maps (Linsley, Feng & Serre 2025)
 # put the best layer of EfficientNet-B0, the same plan of stages, at the entrance of blocks.5: the output of blocks.4.
 _lite0 = ModelSpec(
     identifier="efficientnet_lite0",
@@ -91,11 +91,11 @@ ZOO = EMBEDDED | HARMONIZED | BASELINES
 PROXY = Path(__file__).with_name("paper_proxy.json")
 
 SETS = {
-    "embedded": "pretrained networks whose weights come inside ordinary packages",
-    "harmonized": "the seven networks that their authors trained with the neural harmonizer",
+    "embedded": "pretrained models whose weights come inside ordinary packages",
+    "harmonized": "the seven models that their authors trained with the neural harmonizer",
     "baselines": "the same seven architectures with timm's weights for ImageNet",
-    "harmonized_twins": "each harmonized network before its baseline",
-    "paper_proxy": "networks of a sister project of the same month: the nearest published list to the 135 networks of "
+    "harmonized_twins": "each harmonized model before its baseline",
+    "paper_proxy": "models of a sister project of the same month: the nearest published list to the 135 models of "
     "Linsley et al. 2023, which were never listed; not the paper's own list",
 }
 
@@ -127,7 +127,7 @@ def list_models(named: str | None = None) -> list[str]:
 
 
 def named_set(name: str) -> list[str]:
-    """Names of the networks in a set, for ``--model``.
+    """Names of the models in a set, for ``--model``.
 
     Raises
     ------
@@ -148,5 +148,5 @@ def baseline_of(name: str) -> str | None:
 
 @cache
 def _proxy() -> list[str]:
-    families = json.loads(PROXY.read_text(encoding="utf-8"))["networks"]
+    families = json.loads(PROXY.read_text(encoding="utf-8"))["models"]
     return [f"timm:{name}" for family in families.values() for name in family]

@@ -1,4 +1,4 @@
-"""How all figures draw: sizes, colours, and maps in degrees over pictures."""
+"""How all figures draw: sizes, colours, and maps in degrees over images."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -61,12 +61,12 @@ def difference_range(difference: NDArray[np.floating[Any]]) -> tuple[float, floa
     return -most, most
 
 
-def draw_picture(axis: Axes, picture: Path | None, array: ArrayResult, grey: bool = False) -> None:
-    """Draw a picture where it lies in degrees, y downward; an empty field where there is none to draw."""
+def draw_image(axis: Axes, image: Path | None, array: ArrayResult, grey: bool = False) -> None:
+    """Draw an image where it lies in degrees, y downward; an empty field where there is none to draw."""
     half = _half(array)
     axis.set(xticks=(-half, 0, half), yticks=(-half, 0, half), facecolor="0.92")
-    if picture is not None:
-        with Image.open(picture) as opened:
+    if image is not None:
+        with Image.open(image) as opened:
             axis.imshow(opened.convert("L" if grey else "RGB").convert("RGB"), extent=(-half, half, half, -half))
     step_x, step_y = _half_step(array.degrees_x), _half_step(array.degrees_y)
     x, y = array.degrees_x, array.degrees_y
@@ -125,7 +125,7 @@ def only_array(scored: ArrayResult | Result) -> ArrayResult:
 
 
 def short_name(image: str) -> str:
-    """The last part of a picture's name."""
+    """The last part of an image's name."""
     return image.rsplit("-", 1)[-1]
 
 
@@ -140,7 +140,7 @@ def kind_of(array: ArrayResult) -> str:
 
 
 def name_of(result: Result) -> str:
-    """A network, and that its weights are random, where they are."""
+    """A model, and that its weights are random, where they are."""
     return f"{result.model} ({result.weights})" if result.weights.kind == "random" else result.model
 
 
@@ -150,7 +150,7 @@ def bounded_by_sites(result: Result) -> bool:
 
 
 def _half(array: ArrayResult) -> float:
-    """Half the side of the picture, in degrees."""
+    """Half the side of the image, in degrees."""
     return (array.extent or float(np.ptp(array.degrees_y))) / 2
 
 

@@ -1,4 +1,4 @@
-"""What a page carries inside itself: maps, pictures, figures, and the data behind them."""
+"""What a page carries inside itself: maps, images, figures, and the data behind them."""
 
 import base64
 import io
@@ -18,10 +18,10 @@ from brainscore_itmaps.benchmark.result import ArrayResult
 from brainscore_itmaps.files import csv_text
 from brainscore_itmaps.reporting.drawing import DIFFERENCE_COLOURS, MAP_COLOURS, style
 
-PICTURE_SIDE = 300
+IMAGE_SIDE = 300
 QUALITY = 75
 
-Pictures = Sequence[Path | None]
+Images = Sequence[Path | None]
 
 
 class Drawn(NamedTuple):
@@ -30,7 +30,7 @@ class Drawn(NamedTuple):
     Attributes
     ----------
     source, data : str
-        Addresses that hold the picture and the CSV themselves.
+        Addresses that hold the image and the CSV themselves.
     text : str
         What is to be seen.
     file : str
@@ -60,23 +60,23 @@ def address(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def small_picture(file: Path) -> str:
-    """A picture as an address, no larger than it is shown; stretched to a square, as its map is."""
+def small_image(file: Path) -> str:
+    """An image as an address, no larger than it is shown; stretched to a square, as its map is."""
     buffer = io.BytesIO()
-    with Image.open(file) as picture:
-        small = picture.convert("RGB").resize((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
+    with Image.open(file) as image:
+        small = image.convert("RGB").resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.LANCZOS)
         small.save(buffer, "JPEG", quality=QUALITY)
     return address(buffer.getvalue(), "image/jpeg")
 
 
-def maps_data(arrays: Sequence[ArrayResult], pictures: Sequence[Pictures], units: str) -> dict[str, Any]:
-    """Everything that the picture browser shows, for JSON; a picture that several arrays share is there once."""
-    files = list(dict.fromkeys(file for own in pictures for file in own if file is not None))
+def maps_data(arrays: Sequence[ArrayResult], images: Sequence[Images], units: str) -> dict[str, Any]:
+    """Everything that the image browser shows, for JSON; an image that several arrays share is there once."""
+    files = list(dict.fromkeys(file for own in images for file in own if file is not None))
     return {
         "units": units,
         "colours": _table(MAP_COLOURS),
         "diverging": _table(DIFFERENCE_COLOURS),
-        "pictures": [small_picture(file) for file in files],
+        "images": [small_image(file) for file in files],
         "arrays": [
             {
                 "kind": "simulated" if array.simulated else "recorded",
@@ -89,9 +89,9 @@ def maps_data(arrays: Sequence[ArrayResult], pictures: Sequence[Pictures], units
                 "predicted": _floats(array.predicted),
                 "rho": _defined(array.map_rho),
                 "r": [_defined(row) for row in array.site_r],
-                "pictures": [None if file is None else files.index(file) for file in own],
+                "files": [None if file is None else files.index(file) for file in own],
             }
-            for array, own in zip(arrays, pictures, strict=True)
+            for array, own in zip(arrays, images, strict=True)
         ],
     }
 

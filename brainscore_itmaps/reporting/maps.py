@@ -1,4 +1,4 @@
-"""Figures of maps over pictures; each function returns a figure and saves nothing."""
+"""Figures of maps over images; each function returns a figure and saves nothing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ from brainscore_itmaps.reporting.drawing import (
     COLUMN,
     DIFFERENCE_COLOURS,
     difference_range,
+    draw_image,
     draw_map,
-    draw_picture,
     draw_positions,
     kind_of,
     maps_of,
@@ -30,18 +30,18 @@ from brainscore_itmaps.reporting.drawing import (
 UNITS = "spikes/s"
 
 
-def maps_figure(result: Result, pictures: Sequence[Path], shown: Sequence[int] = (0, 1, 2)) -> Figure:
-    """Pictures, with the recorded and the predicted map averaged over sites below each.
+def maps_figure(result: Result, images: Sequence[Path], shown: Sequence[int] = (0, 1, 2)) -> Figure:
+    """Images, with the recorded and the predicted map averaged over sites below each.
 
-    Positions are drawn where they lie in degrees, so the outermost ones reach half a step over the picture's edge.
-    Both maps of a picture share one range of colours, from the 0.5th to the 99.5th percentile of the recorded map.
+    Positions are drawn where they lie in degrees, so the outermost ones reach half a step over the image's edge.
+    Both maps of an image share one range of colours, from the 0.5th to the 99.5th percentile of the recorded map.
 
     Parameters
     ----------
     result : Result
         The maps of its first array are drawn.
-    pictures : sequence of Path
-        The recording's pictures, in the order of the maps.
+    images : sequence of Path
+        The recording's images, in the order of the maps.
     shown : sequence of int
         Which of them to draw, from 0.
     """
@@ -52,14 +52,14 @@ def maps_figure(result: Result, pictures: Sequence[Path], shown: Sequence[int] =
         axes = figure.subplots(3, len(shown), squeeze=False, sharex=True, sharey=True)
         for column, image in enumerate(shown):
             limits = value_range(neural[image])
-            draw_picture(axes[0, column], pictures[image], array)
+            draw_image(axes[0, column], images[image], array)
             draw_map(axes[1, column], neural[image], array, limits)
             drawn = draw_map(axes[2, column], predicted[image], array, limits)
             bar = figure.colorbar(drawn, ax=axes[2, column], location="bottom", extend="both", aspect=15)
             bar.set_label(UNITS)
             axes[0, column].set_title(short_name(array.images[image]), fontsize=9)
             axes[2, column].set_xlabel(f"rho = {array.map_rho[image]:.2f}", fontsize=9)
-        names = ("picture", "simulated map" if array.simulated else "recorded map", "predicted map")
+        names = ("image", "simulated map" if array.simulated else "recorded map", "predicted map")
         for row, name in enumerate(names):
             axes[row, 0].set_ylabel(f"{name}\n(position in degrees)", fontsize=9)
         figure.suptitle(
@@ -71,7 +71,7 @@ def maps_figure(result: Result, pictures: Sequence[Path], shown: Sequence[int] =
 
 
 def overlay_figure(
-    scored: ArrayResult | Result, picture: Path | None = None, image: int = 0, site: int | None = None
+    scored: ArrayResult | Result, image_file: Path | None = None, image: int = 0, site: int | None = None
 ) -> Figure:
     """Draw a recorded map over its image, with the recorded positions.
 
@@ -79,7 +79,7 @@ def overlay_figure(
     ----------
     scored : ArrayResult or Result
         A result of one array, or one of ``result.arrays``.
-    picture : Path, optional
+    image : Path, optional
         The image that belongs to ``image``.
     image : int
         From 0.
@@ -91,7 +91,7 @@ def overlay_figure(
     with style():
         figure = Figure(figsize=(COLUMN, COLUMN), layout="constrained")
         axis = figure.subplots()
-        draw_picture(axis, picture, array, grey=True)
+        draw_image(axis, image_file, array, grey=True)
         drawn = draw_map(axis, neural, array, value_range(neural), alpha=0.55)
         draw_positions(axis, array)
         figure.colorbar(drawn, ax=axis, extend="both", label=UNITS, shrink=0.8)
@@ -103,7 +103,7 @@ def overlay_figure(
 
 
 def comparison_figure(
-    scored: ArrayResult | Result, picture: Path | None = None, image: int = 0, site: int | None = None
+    scored: ArrayResult | Result, image_file: Path | None = None, image: int = 0, site: int | None = None
 ) -> Figure:
     """Draw an image, its recorded map, the predicted map and their difference side by side.
 
@@ -113,7 +113,7 @@ def comparison_figure(
     ----------
     scored : ArrayResult or Result
         A result of one array, or one of ``result.arrays``.
-    picture : Path, optional
+    image : Path, optional
         The image that belongs to ``image``.
     image : int
         From 0.
@@ -127,7 +127,7 @@ def comparison_figure(
     with style():
         figure = Figure(figsize=(2 * COLUMN, 2.4), layout="constrained")
         axes = figure.subplots(1, 4, sharex=True, sharey=True)
-        draw_picture(axes[0], picture, array)
+        draw_image(axes[0], image_file, array)
         drawn = draw_map(axes[1], neural, array, value_range(neural))
         draw_map(axes[2], predicted, array, value_range(neural))
         figure.colorbar(drawn, ax=axes[1:3], location="bottom", extend="both", label=UNITS, aspect=30)
@@ -142,17 +142,15 @@ def comparison_figure(
     return figure
 
 
-def sheet_figure(
-    result: Result, array: ArrayResult, pictures: Sequence[Path | None], site: int | None = None
-) -> Figure:
-    """All pictures of an array with their recorded and predicted maps, seven a row.
+def sheet_figure(result: Result, array: ArrayResult, images: Sequence[Path | None], site: int | None = None) -> Figure:
+    """All images of an array with their recorded and predicted maps, seven a row.
 
     Parameters
     ----------
     result : Result
     array : ArrayResult
         One of its arrays.
-    pictures : sequence of Path or None
+    images : sequence of Path or None
         Of its images.
     site : int, optional
         From 0; by default the mean over sites.
@@ -172,7 +170,7 @@ def sheet_figure(
         for image, name in enumerate(array.images):
             top, middle, bottom = axes[3 * (image // across) : 3 * (image // across) + 3, image % across]
             limits = value_range(neural[image])
-            draw_picture(top, pictures[image], array)
+            draw_image(top, images[image], array)
             draw_map(middle, neural[image], array, limits)
             draw_map(bottom, predicted[image], array, limits)
             rho = array.map_rho[image] if site is None else array.site_r[image, site]
@@ -182,19 +180,19 @@ def sheet_figure(
                 axis.set_axis_on()
                 axis.set(xticks=(), yticks=())
         for row in range(down):
-            for axis, kind in zip(axes[3 * row :, 0], ("picture", "recorded", "predicted"), strict=False):
+            for axis, kind in zip(axes[3 * row :, 0], ("image", "recorded", "predicted"), strict=False):
                 axis.set_ylabel("simulated" if kind == "recorded" and array.simulated else kind)
         extent = array.extent or float(np.ptp(array.degrees_x))
         figure.suptitle(
             f"{name_of(result)} on {array.recording}: {kind_of(array)}\n{name_of_site(array, site)}, "
-            f"{array.window[0]}-{array.window[1]} ms, {extent:g} degrees across; both maps of a picture share colours",
+            f"{array.window[0]}-{array.window[1]} ms, {extent:g} degrees across; both maps of an image share colours",
             fontsize=8,
         )
     return figure
 
 
 def orientation_figure(recording: Recording, shown: Sequence[int] | None = None) -> Figure:
-    """Draw maps, averaged over sites, over their pictures in all eight orientations, one a row.
+    """Draw maps, averaged over sites, over their images in all eight orientations, one a row.
 
     Whoever knows the data sees which row puts responses on faces. Positions are drawn where they lie in degrees;
     colours run from the 0.5th to the 99.5th percentile of each map. The recording's present orientation is marked.
@@ -204,7 +202,7 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
     recording : Recording
         Read from a file; its ``orientation`` says how.
     shown : sequence of int, optional
-        Pictures to draw, from 0; all by default.
+        Images to draw, from 0; all by default.
     """
     shown = range(len(recording.images)) if shown is None else shown
     maps = stored(recording.maps.mean(axis=-1, keepdims=True), recording.orientation)
@@ -215,10 +213,10 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
     figure.subplots_adjust(
         left=1.6 / width, right=1 - 0.1 / width, bottom=0.1 / height, top=1 - 0.75 / height, wspace=0.05, hspace=0.05
     )
-    pictures = []
+    images = []
     for image in shown:
-        with Image.open(recording.images[image]) as picture:
-            pictures.append(np.asarray(picture.convert("L")))
+        with Image.open(recording.images[image]) as image_file:
+            images.append(np.asarray(image_file.convert("L")))
     for row, name in enumerate(ORIENTATIONS):
         laid = oriented(maps, name)[..., 0]
         here = name == recording.orientation
@@ -227,7 +225,7 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
             step = recording.grid.extent / (laid.shape[1] - 1) / 2
             edge = half + step
             low, high = np.percentile(laid[image], [0.5, 99.5])
-            axis.imshow(pictures[column], extent=(-half, half, half, -half), cmap="gray")
+            axis.imshow(images[column], extent=(-half, half, half, -half), cmap="gray")
             axis.imshow(laid[image], extent=(-edge, edge, edge, -edge), vmin=low, vmax=high, cmap="inferno", alpha=0.55)
             axis.set(xticks=(), yticks=(), xlim=(-half, half), ylim=(half, -half))
             if row == 0:

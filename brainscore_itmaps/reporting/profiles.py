@@ -110,24 +110,24 @@ def _over_images(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def window_profile_figure(results: Sequence[Result]) -> Figure:
-    """One network's score in several windows of time, a line for each array.
+    """One model's score in several windows of time, a line for each array.
 
     Parameters
     ----------
     results : sequence of Result
-        Of one network on the same arrays, in different windows.
+        Of one model on the same arrays, in different windows.
 
     Raises
     ------
     UsageError
-        When they are of several networks, or of one window.
+        When they are of several models, or of one window.
     """
-    networks = {(result.model, result.weights) for result in results}
+    models = {(result.model, result.weights) for result in results}
     windows = {array.window for result in results for array in result.arrays}
-    if len(networks) != 1 or len(windows) < 2:
+    if len(models) != 1 or len(windows) < 2:
         raise UsageError(
-            f"A profile over time is of one network in several windows; these are {len(networks)} and {len(windows)}.",
-            "Score one network with --window 50-90, --window 90-130 and so on.",
+            f"A profile over time is of one model in several windows; these are {len(models)} and {len(windows)}.",
+            "Score one model with --window 50-90, --window 90-130 and so on.",
         )
     with style():
         figure = Figure(figsize=(COLUMN, 2.6), layout="constrained")

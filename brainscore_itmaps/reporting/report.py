@@ -16,23 +16,23 @@ from brainscore_itmaps.benchmark.result import EXPLAINED, ArrayResult, Result
 from brainscore_itmaps.models.names import WEIGHT_SUFFIXES
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.reporting.drawing import bounded_by_sites, name_of
-from brainscore_itmaps.reporting.embedded import Drawn, Pictures, drawn, maps_data
+from brainscore_itmaps.reporting.embedded import Drawn, Images, drawn, maps_data
 from brainscore_itmaps.reporting.maps import UNITS, sheet_figure
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure
 
 TEMPLATES = "templates"
 
 
-def report(result: Result, pictures: Sequence[Pictures]) -> str:
-    """One result as a page: numbers, a browser of pictures and maps, figures, what was run, what to cite.
+def report(result: Result, images: Sequence[Images]) -> str:
+    """One result as a page: numbers, a browser of images and maps, figures, what was run, what to cite.
 
     Nothing is fetched when it is opened, and all but the browser is there without JavaScript.
 
     Parameters
     ----------
     result : Result
-    pictures : sequence of sequences of Path or None
-        Of each array, in the order of its maps; None where a picture is not at hand.
+    images : sequence of sequences of Path or None
+        Of each array, in the order of its maps; None where an image is not at hand.
 
     Returns
     -------
@@ -54,13 +54,13 @@ def report(result: Result, pictures: Sequence[Pictures]) -> str:
                 "kind": "simulated" if array.simulated else "recorded",
                 "figures": _figures(result, array, own),
             }
-            for array, own in zip(result.arrays, pictures, strict=True)
+            for array, own in zip(result.arrays, images, strict=True)
         ],
         units=UNITS,
         command=command_of(result),
         run=list(_run(result)),
         citations=list(dict.fromkeys(array.citation for array in result.arrays)),
-        data=maps_data(result.arrays, pictures, UNITS),
+        data=maps_data(result.arrays, images, UNITS),
         js=Markup(text_of("report.js")),
     )
 
@@ -78,15 +78,15 @@ def text_of(name: str) -> str:
     return (files("brainscore_itmaps.reporting") / TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _figures(result: Result, array: ArrayResult, pictures: Pictures) -> list[Drawn]:
+def _figures(result: Result, array: ArrayResult, images: Images) -> list[Drawn]:
     stem = array.recording
     kind = "simulated" if array.simulated else "recorded"
     one = replace(result, arrays=(array,))
     bounded = bounded_by_sites(result)
     return [
         drawn(
-            sheet_figure(result, array, pictures),
-            f"Every picture with its {kind} and its predicted map, averaged over sites",
+            sheet_figure(result, array, images),
+            f"Every image with its {kind} and its predicted map, averaged over sites",
             f"{stem}-maps.csv",
             _rows_of_maps(array),
             vector=False,
@@ -173,7 +173,7 @@ def command_of(result: Result) -> str:
 
 
 def _run(result: Result) -> Iterator[tuple[str, str]]:
-    yield "network", result.model
+    yield "model", result.model
     yield "weights", str(result.weights)
     if result.weights_sha256:
         yield "sha256 of weights", result.weights_sha256
@@ -186,7 +186,7 @@ def _run(result: Result) -> Iterator[tuple[str, str]]:
         images, rows, columns, sites = array.neural.shape
         yield (
             array.recording,
-            f"{images} pictures, {rows} x {columns} positions, {sites} sites, {array.window[0]}-{array.window[1]} ms; "
+            f"{images} images, {rows} x {columns} positions, {sites} sites, {array.window[0]}-{array.window[1]} ms; "
             f"sha256 {array.recording_sha256}",
         )
     yield "ceiling", "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays))

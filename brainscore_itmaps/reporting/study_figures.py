@@ -14,14 +14,14 @@ from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, SIMULATE
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 FEW = 8
-"""Up to so many networks each is drawn, or named, by itself."""
+"""Up to so many models each is drawn, or named, by itself."""
 REPORTED = 0.05
 LONGEST_NAME = 60
 LEFT_OUT = "{} without accuracy left out"
 
 
 class Lines(NamedTuple):
-    """What was fitted to the networks of an array that are not harmonized.
+    """What was fitted to the models of an array that are not harmonized.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class Lines(NamedTuple):
 def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapping[str, str]) -> Figure:
     """Score against ImageNet accuracy, a panel an array.
 
-    Bars are 95 % intervals over images. The dashed line is the upper edge: 90 % of the networks that are not harmonized
+    Bars are 95 % intervals over images. The dashed line is the upper edge: 90 % of the models that are not harmonized
     lie below it. The dotted ones are two straight lines through all of these. Arrows lead from baselines to harmonized
-    networks.
+    models.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapp
     lines : mapping
         From an array.
     arrows : mapping
-        From a harmonized network to its baseline.
+        From a harmonized model to its baseline.
     """
-    missing = rows[rows["imagenet_top1"].isna()].drop_duplicates(["network", "weights"])
+    missing = rows[rows["imagenet_top1"].isna()].drop_duplicates(["model", "weights"])
     note = LEFT_OUT.format(len(missing)) if len(missing) else ""
     return relation_figure(rows, "imagenet_top1", "ImageNet top-1, %", lines, arrows, note)
 
@@ -92,7 +92,7 @@ def relation_figure(
 
 
 def temporal_figure(rows: pd.DataFrame) -> Figure:
-    """Score in windows of time, a panel an array: each network, or, of many, the median and quartiles of each group.
+    """Score in windows of time, a panel an array: each model, or, of many, the median and quartiles of each group.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
     """
     ends = rows["window"].str.split("-", expand=True).astype(float)
     timed = rows.assign(middle=ends.mean(axis=1), half=(ends[1] - ends[0]) / 2).sort_values("middle")
-    names = ["network", "weights"] if timed.groupby(["network", "weights"]).ngroups <= FEW else ["group"]
+    names = ["model", "weights"] if timed.groupby(["model", "weights"]).ngroups <= FEW else ["group"]
     order = list(timed.groupby(names, sort=False).groups)
     with style():
         figure, panels = _panels(timed, width=3.0, height=2.5)
@@ -134,7 +134,7 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
 
 
 def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
-    """What harmonizing gives: score of a harmonized network minus its baseline's, with 95 % intervals over images.
+    """What harmonizing gives: score of a harmonized model minus its baseline's, with 95 % intervals over images.
 
     Filled where it is reported with false discoveries held at 5 %.
 
@@ -160,7 +160,7 @@ def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
                 axis.plot(row.difference, place, "D" if mean else "o", color=colour, markersize=5,
                           markerfacecolor=colour if reported else "white")  # fmt: skip
             axis.axvline(0, color=CEILING, linewidth=1, linestyle="--")
-            axis.set_yticks(range(len(own)), own["network"])
+            axis.set_yticks(range(len(own)), own["model"])
             axis.set(title=_short(str(array)), ylim=(-0.6, len(own) - 0.4))
         panels[-1].set_xlabel("gain in score over the baseline; filled: reported with false discoveries held at 5 %")
         if note:
@@ -213,10 +213,10 @@ def _draw_lines(axis: Axes, lines: Lines | None) -> None:
 
 
 def _draw_arrows(axis: Axes, rows: pd.DataFrame, arrows: Mapping[str, str]) -> None:
-    by_name = {row["network"]: row for row in rows.to_dict("records")}
-    for network, baseline in arrows.items():
-        if network in by_name and baseline in by_name:
-            ends = [(by_name[name]["imagenet_top1"], by_name[name]["score"]) for name in (network, baseline)]
+    by_name = {row["model"]: row for row in rows.to_dict("records")}
+    for model, baseline in arrows.items():
+        if model in by_name and baseline in by_name:
+            ends = [(by_name[name]["imagenet_top1"], by_name[name]["score"]) for name in (model, baseline)]
             axis.annotate("", ends[0], ends[1], arrowprops={"arrowstyle": "->", "color": "0.3", "linewidth": 0.8})
 
 
@@ -237,7 +237,7 @@ def _notes(rows: pd.DataFrame, more: str = "") -> str:
 
 def _name(row: Any) -> str:
     random = f" ({row['weights']})" if row["random"] else ""
-    name = f"{row['network']}{random}"
+    name = f"{row['model']}{random}"
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
 
 

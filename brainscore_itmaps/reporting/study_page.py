@@ -15,7 +15,7 @@ from brainscore_itmaps.reporting.study_figures import Lines
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 60
 SHOWN = {
-    "network": "network",
+    "model": "model",
     "group": "group",
     "imagenet_top1": "top-1, %",
     "benchmark": "benchmark",
@@ -46,7 +46,7 @@ class StudyFigure(NamedTuple):
     text : str
         What is to be seen.
     source : str
-        An address that holds the picture itself.
+        An address that holds the image itself.
     """
 
     stem: str
@@ -85,20 +85,20 @@ def study_page(
     str
         HTML.
     """
-    number = rows.drop_duplicates(["network", "weights"]).shape[0]
+    number = rows.drop_duplicates(["model", "weights"]).shape[0]
     return filled(
         "study.html",
-        title=f"{number} networks, {rows['benchmark'].nunique()} benchmark{'s' * (rows['benchmark'].nunique() != 1)}",
+        title=f"{number} models, {rows['benchmark'].nunique()} benchmark{'s' * (rows['benchmark'].nunique() != 1)}",
         simulated=bool(rows["simulated"].any()),
         panels=list(_panels(rows, pages, lines)),
         header=list(SHOWN.items()),
         numeric=NUMBERS,
         rows=list(_cells(rows, pages)),
         filters=[(name, SHOWN[name], list(dict.fromkeys(filter(None, rows[name])))) for name in FILTERS],
-        fits=_plain(fits, ("array", "asked", "which", "networks", "statistic", "estimate", "low", "high", "p_value")),
+        fits=_plain(fits, ("array", "asked", "which", "models", "statistic", "estimate", "low", "high", "p_value")),
         meanings=list(dict.fromkeys(zip(fits["statistic"], fits["meaning"], strict=True))),
         over=sorted(set(fits["over"])),
-        pairs=_plain(pairs, ("network", "array", "asked", "difference", "low", "high", "p_value", "q_value")),
+        pairs=_plain(pairs, ("model", "array", "asked", "difference", "low", "high", "p_value", "q_value")),
         notes=notes,
         figures=figures,
         citations=citations,
@@ -135,7 +135,7 @@ def _panels(
                     "colour": _colour(row["group"]),
                     "harmonized": row["group"] == "harmonized",
                     "page": pages.get(row["result"], ""),
-                    "text": f"{row['network']}, top-1 {row['imagenet_top1']:.1f} %, score {row['score']:.3f}"
+                    "text": f"{row['model']}, top-1 {row['imagenet_top1']:.1f} %, score {row['score']:.3f}"
                     + (f" ({row['low']:.3f} to {row['high']:.3f})" if np.isfinite(row["low"]) else ""),
                 }
                 for number, row in zip(known.index, known.to_dict("records"), strict=True)
@@ -145,7 +145,7 @@ def _panels(
 
 def _cells(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     for place, row in zip(rows.index, rows.to_dict("records"), strict=True):
-        name = row["network"] if not row["random"] else f"{row['network']} ({row['weights']})"
+        name = row["model"] if not row["random"] else f"{row['model']} ({row['weights']})"
         cells = []
         for column in SHOWN:
             value = row[column]
@@ -154,7 +154,7 @@ def _cells(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[str, A
                 digits = 1 if column == "imagenet_top1" else 3
                 cells.append((f"{value:.{digits}f}" if known else "", repr(float(value)) if known else ""))
             else:
-                cells.append((name if column == "network" else value, ""))
+                cells.append((name if column == "model" else value, ""))
         yield {
             "row": place,
             "page": pages.get(row["result"], ""),

@@ -1,1 +1,1 @@
-"""Many networks, one question: running them, comparing them, and checking the real files."""
+"""Many models, one question: running them, comparing them, and checking the real files."""

@@ -23,7 +23,7 @@ SLURM = "slurm"
 SHARE = 0.8
 """Of the machine's memory that workers are given."""
 ATTEMPTS = 1
-"""How often a network is given to another worker when one has died of it."""
+"""How often a model is given to another worker when one has died of it."""
 ENCRYPTED = "tls://"
 HOW_TO_JOIN = 'docs/studies.md ("Where it runs") shows how to make one and where to name it.'
 THREADS = tuple(f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS"))
@@ -59,17 +59,17 @@ class Workers(NamedTuple):
         return f"{many}, each with {self.threads} thread{'s' * (self.threads != 1)}{memory}"
 
 
-def workers_for(asked: ClusterConfig, networks: int, needs: float, cores: int, memory: int, cards: int = 0) -> Workers:
+def workers_for(asked: ClusterConfig, models: int, needs: float, cores: int, memory: int, cards: int = 0) -> Workers:
     """Choose workers for a machine.
 
-    As many as there are networks, cores, and shares of the memory that hold one; with GPUs, one for each. Cores are
+    As many as there are models, cores, and shares of the memory that hold one; with GPUs, one for each. Cores are
     divided among them, so that they do not fight.
 
     Parameters
     ----------
     asked : ClusterConfig
         What it says is not chosen.
-    networks : int
+    models : int
         Of which something is to do.
     needs : float
         Bytes that a worker is expected to take.
@@ -77,24 +77,24 @@ def workers_for(asked: ClusterConfig, networks: int, needs: float, cores: int, m
         Of the machine: processor cores, bytes, GPUs.
     """
     fits = int(memory * SHARE // needs)
-    number = asked.workers or max(1, min(networks, cards or cores, fits))
+    number = asked.workers or max(1, min(models, cards or cores, fits))
     threads = asked.threads or max(1, cores // number)
     return Workers(number, threads, _bytes(asked.memory) or int(memory * SHARE / number))
 
 
 @contextmanager
-def connected(asked: ClusterConfig, networks: int, needs: float, device: str) -> Iterator[tuple[Any, Workers]]:
+def connected(asked: ClusterConfig, models: int, needs: float, device: str) -> Iterator[tuple[Any, Workers]]:
     """A client of dask's with workers behind it; those that were started for it are stopped afterwards.
 
     Parameters
     ----------
     asked : ClusterConfig
-    networks : int
+    models : int
         Of which something is to do.
     needs : float
         Bytes that a worker is expected to take.
     device : str
-        On which networks will be computed.
+        On which models will be computed.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def connected(asked: ClusterConfig, networks: int, needs: float, device: str) ->
         dask.config.set(settings),
         silence_logging_cmgr(logging.CRITICAL),  # what it logs, we say
         _safe_path(),
-        _cluster(asked, networks, needs, device) as (started, workers),
+        _cluster(asked, models, needs, device) as (started, workers),
     ):
         try:
             security = _certificate() if started is None else started.security
@@ -190,18 +190,18 @@ def _safe_path() -> Iterator[None]:
 
 
 @contextmanager
-def _cluster(asked: ClusterConfig, networks: int, needs: float, device: str) -> Iterator[tuple[Any, Workers]]:
+def _cluster(asked: ClusterConfig, models: int, needs: float, device: str) -> Iterator[tuple[Any, Workers]]:
     """Yield the cluster that was started, or None, and its workers; stop it afterwards."""
     with ExitStack() as opened:
         if asked.scheduler == SLURM:
-            yield _slurm(asked, networks, opened)
+            yield _slurm(asked, models, opened)
         elif asked.scheduler:
             yield None, Workers(0, asked.threads or 1, 0)
         else:
-            yield _local(asked, networks, needs, device, opened)
+            yield _local(asked, models, needs, device, opened)
 
 
-def _local(asked: ClusterConfig, networks: int, needs: float, device: str, opened: ExitStack) -> tuple[Any, Workers]:
+def _local(asked: ClusterConfig, models: int, needs: float, device: str, opened: ExitStack) -> tuple[Any, Workers]:
     import dask
     from dask.system import CPU_COUNT
     from distributed import Nanny, SpecCluster
@@ -210,12 +210,12 @@ def _local(asked: ClusterConfig, networks: int, needs: float, device: str, opene
 
     from brainscore_itmaps.study.private import PrivateScheduler, PrivateWorker
 
-    workers = workers_for(asked, networks, needs, CPU_COUNT, MEMORY_LIMIT, _cards(device))
+    workers = workers_for(asked, models, needs, CPU_COUNT, MEMORY_LIMIT, _cards(device))
     environment = dict.fromkeys(THREADS, str(workers.threads))
     private = {"host": "127.0.0.1", "protocol": ENCRYPTED, "security": Security.temporary()}
     options = {
         "worker_class": PrivateWorker,
-        "nthreads": 1,  # one network at a time; what it computes uses more
+        "nthreads": 1,  # one model at a time; what it computes uses more
         "memory_limit": workers.memory,
         "silence_logs": logging.CRITICAL,
     }
@@ -246,7 +246,7 @@ def _starting() -> Iterator[None]:
         ) from error
 
 
-def _slurm(asked: ClusterConfig, networks: int, opened: ExitStack) -> tuple[Any, Workers]:
+def _slurm(asked: ClusterConfig, models: int, opened: ExitStack) -> tuple[Any, Workers]:
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         from dask_jobqueue import SLURMCluster
@@ -279,7 +279,7 @@ def _slurm(asked: ClusterConfig, networks: int, opened: ExitStack) -> tuple[Any,
                 script.write_text(self.job_script(), encoding="utf-8")
                 yield str(script)
 
-    workers = Workers(min(asked.workers or networks, networks), asked.threads or 1, _bytes(asked.memory))
+    workers = Workers(min(asked.workers or models, models), asked.threads or 1, _bytes(asked.memory))
     shared = dask.config.get("jobqueue.slurm.shared-temp-directory", None)
     shared = Path(shared).expanduser() if shared else Settings.from_environment().home
     shared.mkdir(parents=True, exist_ok=True)

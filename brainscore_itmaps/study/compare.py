@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from brainscore_itmaps.benchmark.result import MEAN, Result
-from brainscore_itmaps.bridge.pictures import pictures_of
+from brainscore_itmaps.bridge.images import images_of
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import csv_cell, refuse_unwritable, replacing
 from brainscore_itmaps.models.zoo import baseline_of
@@ -53,7 +53,7 @@ class Comparison:
     files: tuple[Path, ...]
 
     def __repr__(self) -> str:
-        return f"<Comparison of {self.table.rows['network'].nunique()} models: {self.page}>"
+        return f"<Comparison of {self.table.rows['model'].nunique()} models: {self.page}>"
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ def compare(
     draws: int = DRAWS,
     progress: Report = silent,
 ) -> Comparison:
-    """Compare results of many networks.
+    """Compare results of many models.
 
-    Writes into ``out``: ``table.csv`` and ``table.parquet``, a row for each network, array and window; ``fits.csv`` and
+    Writes into ``out``: ``table.csv`` and ``table.parquet``, a row for each model, array and window; ``fits.csv`` and
     ``pairs.csv``; ``figures/``, each as SVG and PDF with its data as CSV; ``maps/``, the page of each result; and
     ``index.html``, which leads to all of it.
 
@@ -148,7 +148,7 @@ def _write_pages(folder: Path, table: StudyTable, progress: Report) -> tuple[dic
         try:
             if not (isinstance(source, Path) and _is_newer(file, source)):
                 result = source if isinstance(source, Result) else Result.load(source)
-                text = report(result, pictures_of(result))
+                text = report(result, images_of(result))
                 with replacing(file, WHERE) as beside:
                     beside.write_text(text, encoding="utf-8")
         except DataError as error:
@@ -169,7 +169,7 @@ def _lines(found: Findings) -> Iterator[tuple[Fit, Lines]]:
 
 
 def _figures(table: StudyTable, found: Findings) -> Iterator[_Figure]:
-    arrows = {name: twin for name in table.rows["network"] if (twin := baseline_of(name)) is not None}
+    arrows = {name: twin for name in table.rows["model"] if (twin := baseline_of(name)) is not None}
     rows = table.rows[table.rows["array"] != MEAN]
     for key, own in rows.groupby(SET, sort=False):
         benchmark, _, asked, protocol = key

@@ -1,4 +1,4 @@
-"""What a study asks: which networks, which benchmarks, and how; in a TOML file."""
+"""What a study asks: which models, which benchmarks, and how; in a TOML file."""
 
 import warnings
 from collections import Counter
@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.configuration import filled, read_toml
+from brainscore_itmaps.configuration import filled, read_toml, with_current_names
 from brainscore_itmaps.errors import UsageError, nearest
 from brainscore_itmaps.models.zoo import named_set
 from brainscore_itmaps.protocol import OLD_SPELLING, OURS, protocol_named
@@ -22,8 +22,8 @@ NAMED = ("embedded", "harmonized_twins", "paper_proxy", "windows")
 
 
 @dataclass(frozen=True)
-class NetworkChoice:
-    """A network that is asked.
+class ModelChoice:
+    """A model that is asked.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class NetworkChoice:
     weights, seed, arch
         As for :func:`brainscore_itmaps.score`.
     layers : tuple of str
-        Of this network; empty: those of the study.
+        Of this model; empty: those of the study.
     of_set : bool
         It came with a named set: that it is not known here is found out when its turn comes.
     """
@@ -66,7 +66,7 @@ class ClusterConfig:
         Of a worker's linear algebra; 0 for the cores divided among the workers.
     memory : str
         That a worker may take, "8GB"; "" for the machine's divided among the workers. A worker that takes more is
-        stopped, and its network reported. Under SLURM it must be said.
+        stopped, and its model reported. Under SLURM it must be said.
     queue, account, walltime : str
         Of SLURM's jobs.
     directives : tuple of str
@@ -88,36 +88,36 @@ class ClusterConfig:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """Many networks, the same questions.
+    """Many models, the same questions.
 
     Attributes
     ----------
     title : str
         For people.
-    networks : tuple of str
+    models : tuple of str
         Names as for ``--model``; ``set:NAME`` for all of a named set. Those with options of their own stand in
-        ``[[network]]`` tables.
+        ``[[model]]`` tables.
     benchmarks : tuple of str
         Ours, Brain-Score's, or folders with recordings.
     windows : tuple of str
         Asked of every recording that has a time axis: "own", "130-170", or a window's name; empty: its own alone.
     layers : tuple of str
-        Empty: the one committed to IT. ("all",) or several: one is chosen for every picture on the others.
+        Empty: the one committed to IT. ("all",) or several: one is chosen for every image on the others.
     attribution : str
         For benchmarks of attribution and human alignment.
     protocol : str
         Name of the :class:`~brainscore_itmaps.protocol.Protocol`.
     batch_size : int
-        Pictures shown at once.
+        Images shown at once.
     device : str
         As for ``--device``.
     cluster : ClusterConfig
-    network : tuple of NetworkChoice
-        All that are asked: of ``networks``, then of the tables.
+    model : tuple of ModelChoice
+        All that are asked: of ``models``, then of the tables.
     """
 
     title: str = ""
-    networks: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
     benchmarks: tuple[str, ...] = ()
     windows: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
@@ -126,7 +126,7 @@ class StudyConfig:
     batch_size: int = 14
     device: str = "auto"
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
-    network: tuple[NetworkChoice, ...] = ()
+    model: tuple[ModelChoice, ...] = ()
 
 
 def read_study(name: str | Path) -> StudyConfig:
@@ -155,40 +155,41 @@ def study_of(said: Mapping[str, Any], where: str = "the study") -> StudyConfig:
     UsageError
         When something is unknown, missing or impossible.
     """
-    tables = said.get("network", [])
+    said = with_current_names(said, {"networks": "models", "network": "model"}, where)
+    tables = said.get("model", [])
     if not isinstance(tables, Sequence) or not all(isinstance(table, Mapping) for table in tables):
-        raise UsageError(f"{where}: network is {tables!r}.", "Write each network as a table under [[network]].")
-    rest = {name: value for name, value in said.items() if name != "network"}
+        raise UsageError(f"{where}: model is {tables!r}.", "Write each model as a table under [[model]].")
+    rest = {name: value for name, value in said.items() if name != "model"}
     if isinstance(rest.get("reference_compat"), bool):
         rest["protocol"] = OLD_SPELLING[bool(rest.pop("reference_compat"))]
         warnings.warn(f'{where}: reference_compat is now protocol = "{rest["protocol"]}"; write that.', FutureWarning,
                       stacklevel=2)  # fmt: skip
     study: StudyConfig = filled(StudyConfig(), rest, where)
-    asked = [choice for name in study.networks for choice in _named(name, where)]
+    asked = [choice for name in study.models for choice in _named(name, where)]
     for table in tables:
-        refuse = {"of_set": "[[network]] has no of_set"}
+        refuse = {"of_set": "[[model]] has no of_set"}
         if wrong := refuse.keys() & table.keys():
             raise UsageError(f"{where}: {refuse[wrong.pop()]}.", "Leave it out.")
-        asked.append(filled(NetworkChoice(), table, where, "network."))
-    study = replace(study, network=tuple(dict.fromkeys(asked)), benchmarks=tuple(dict.fromkeys(study.benchmarks)))
+        asked.append(filled(ModelChoice(), table, where, "model."))
+    study = replace(study, model=tuple(dict.fromkeys(asked)), benchmarks=tuple(dict.fromkeys(study.benchmarks)))
     _refuse_impossible(study, where)
     return study
 
 
-def _named(name: str, where: str) -> list[NetworkChoice]:
+def _named(name: str, where: str) -> list[ModelChoice]:
     if not name.startswith(SET):
-        return [NetworkChoice(name)]
+        return [ModelChoice(name)]
     try:
-        return [NetworkChoice(each, of_set=True) for each in named_set(name.removeprefix(SET))]
+        return [ModelChoice(each, of_set=True) for each in named_set(name.removeprefix(SET))]
     except UsageError as error:
         raise UsageError(f"{where}: {error.args[0]}", error.fix) from error
 
 
 def _refuse_impossible(study: StudyConfig, where: str) -> None:
-    if not study.network:
-        raise UsageError(f"{where} names no networks.", 'For example networks = ["set:embedded"].')
-    if not all(choice.name for choice in study.network):
-        raise UsageError(f"{where}: a network has no name.", 'Add name = "resnet50_timm_baseline" to its table.')
+    if not study.model:
+        raise UsageError(f"{where} names no models.", 'For example models = ["set:embedded"].')
+    if not all(choice.name for choice in study.model):
+        raise UsageError(f"{where}: a model has no name.", 'Add name = "resnet50_timm_baseline" to its table.')
     if not study.benchmarks:
         raise UsageError(f"{where} names no benchmarks.", 'For example benchmarks = ["it_maps_simulated"].')
     if study.attribution not in ATTRIBUTIONS:
@@ -203,15 +204,15 @@ def _refuse_impossible(study: StudyConfig, where: str) -> None:
         "batch_size": study.batch_size > 0,
         "cluster.workers": study.cluster.workers >= 0,
         "cluster.threads": study.cluster.threads >= 0,
-        "seed": all(0 <= choice.seed < 2**63 for choice in study.network),
+        "seed": all(0 <= choice.seed < 2**63 for choice in study.model),
     }
     if wrong := [name for name, right in possible.items() if not right]:
         raise UsageError(f"{where}: {' and '.join(wrong)} cannot be what is said.", "Give a possible number.")
-    several = Counter((choice.title, len(choice.layers)) for choice in study.network if len(choice.layers) > 1)
+    several = Counter((choice.title, len(choice.layers)) for choice in study.model if len(choice.layers) > 1)
     if twice := [title for (title, _), times in several.items() if times > 1]:
         raise UsageError(
             f"{where}: {twice[0]} is there twice with as many layers: their results would have one name.",
             "Ask them in two studies.",
         )
-    if seeded := [choice.name for choice in study.network if choice.seed and choice.weights != "random"]:
+    if seeded := [choice.name for choice in study.model if choice.seed and choice.weights != "random"]:
         raise UsageError(f"{where}: {seeded[0]} has a seed, which is for random weights.", 'Add weights = "random".')

@@ -32,23 +32,23 @@ SEED = 0
 FEW_CASES = 4
 """Up to so many cases without a fit are named."""
 MEANINGS = {
-    "rank correlation": "Spearman's rho of ImageNet top-1 and score: of the cloud of networks, not of its upper edge",
+    "rank correlation": "Spearman's rho of ImageNet top-1 and score: of the cloud of models, not of its upper edge",
     "change point": "ImageNet top-1 at which two straight lines through the cloud meet",
     "slope before it": "score for each point of top-1 below the change point",
     "slope after it": "score for each point of top-1 above the change point",
-    "peak of the edge": "ImageNet top-1 at which the upper edge, a parabola above 90 % of the networks, is highest; "
-    "beyond the networks where the edge only rises or falls",
-    "slope of the edge's end": "slope of that edge at the most accurate network: negative where the best predictivity "
+    "peak of the edge": "ImageNet top-1 at which the upper edge, a parabola above 90 % of the models, is highest; "
+    "beyond the models where the edge only rises or falls",
+    "slope of the edge's end": "slope of that edge at the most accurate model: negative where the best predictivity "
     "falls; the decline that was published is one of this edge, not of the cloud",
 }
-FITTED = ("array", "which", "networks", "statistic", "estimate", "low", "high", "p_value", "over", "meaning")
-PAIRED = ("network", "baseline", "array", "difference", "low", "high", "p_value", "q_value", "images")
+FITTED = ("array", "which", "models", "statistic", "estimate", "low", "high", "p_value", "over", "meaning")
+PAIRED = ("model", "baseline", "array", "difference", "low", "high", "p_value", "q_value", "images")
 TWINS = "mean of {} twins"
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What was fitted to networks on one array.
+    """What was fitted to models on one array.
 
     Attributes
     ----------
@@ -56,8 +56,8 @@ class Fit:
         Benchmark, measure, window that was asked, protocol (``SET``).
     array : str
     which : "all" or "most accurate half"
-        Of the networks that are not harmonized.
-    networks : int
+        Of the models that are not harmonized.
+    models : int
     over : str
         What was drawn again for the intervals.
     rank : RankCorrelation
@@ -70,7 +70,7 @@ class Fit:
     key: tuple[object, ...]
     array: str
     which: str
-    networks: int
+    models: int
     over: str
     rank: RankCorrelation
     point: ChangePoint
@@ -86,7 +86,7 @@ class Findings:
     ----------
     fits : tuple of Fit
     pairs : DataFrame
-        A row for each harmonized network with its baseline and array: difference of their scores, its interval over
+        A row for each harmonized model with its baseline and array: difference of their scores, its interval over
         images, p of a permutation test image by image, and q: p with false discoveries held over all these rows. Rows
         named "mean of n twins" test the mean over twins, and are not among them.
     notes : tuple of str
@@ -106,7 +106,7 @@ class Findings:
 def findings(table: StudyTable, draws: int = DRAWS) -> Findings:
     """Fit and test what a study's table holds.
 
-    Harmonized networks are not among those that are fitted: they are compared with the edge of the others, and each
+    Harmonized models are not among those that are fitted: they are compared with the edge of the others, and each
     with its own baseline.
 
     Parameters
@@ -129,7 +129,7 @@ def findings(table: StudyTable, draws: int = DRAWS) -> Findings:
                 fits.append(_fit(table, tuple(key), str(array), which, chosen, draws))
     if unfitted:
         cases = "; ".join(unfitted) if len(unfitted) <= FEW_CASES else f"{len(unfitted)} of {len(unfitted) + len(fits)}"
-        notes.append(f"No fit of {cases}: it takes {FEWEST} different accuracies of networks that are not harmonized.")
+        notes.append(f"No fit of {cases}: it takes {FEWEST} different accuracies of models that are not harmonized.")
     pairs = _pairs(table, notes)
     return Findings(tuple(fits), pairs, tuple(notes))
 
@@ -147,7 +147,7 @@ def _fit(table: StudyTable, key: tuple[object, ...], array: str, which: str, cho
         array,
         which,
         len(chosen),
-        "networks" if again is None else "images and networks",
+        "models" if again is None else "images and models",
         rank_correlation(accuracy, scores, rng, draws, again),
         change_point(accuracy, scores, rng, draws, again),
         envelope(accuracy, scores, rng, resamples=draws, drawn=again),
@@ -158,7 +158,7 @@ def _fit(table: StudyTable, key: tuple[object, ...], array: str, which: str, cho
 def _over_images(
     table: StudyTable, chosen: pd.DataFrame, accuracy: NDArray[np.float64], rng: np.random.Generator, draws: int
 ) -> NDArray[np.float64] | None:
-    """Scores on images drawn again; None where values of images are not known, or the networks saw others."""
+    """Scores on images drawn again; None where values of images are not known, or the models saw others."""
     values = [table.image_values[place] for place in chosen.index]
     ceilings = [table.image_ceilings[place] for place in chosen.index]
     if any(value is None for value in values) or len({table.images[place] for place in chosen.index}) > 1:
@@ -182,7 +182,7 @@ def _rows(fit: Fit) -> Iterator[dict[str, object]]:
         yield {
             "array": fit.array,
             "which": fit.which,
-            "networks": fit.networks,
+            "models": fit.models,
             "statistic": name,
             "estimate": estimate,
             "low": interval.low,
@@ -199,19 +199,19 @@ def _pairs(table: StudyTable, notes: list[str]) -> pd.DataFrame:
     means: list[dict[str, Any]] = []
     trained = ~table.rows["random"]
     for (*key, array), rows in _by_array(table.rows[(table.rows["kind"] == MAPS) & trained]):
-        place_of = {network: place for place, network in zip(rows.index, rows["network"], strict=True)}
+        place_of = {model: place for place, model in zip(rows.index, rows["model"], strict=True)}
         both: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
-        for network, place in place_of.items():
-            baseline = baseline_of(network)
+        for model, place in place_of.items():
+            baseline = baseline_of(model)
             if baseline is None or baseline not in place_of:
                 continue
             other = place_of[baseline]
             if table.images[place] != table.images[other]:
-                notes.append(f"{network} and {baseline} saw other pictures on {array}: they are not compared.")
+                notes.append(f"{model} and {baseline} saw other images on {array}: they are not compared.")
                 continue
             shares = _share(table, place), _share(table, other)
             both.append(shares)
-            told.append(_tested(key, network, baseline, array, *shares, rng))
+            told.append(_tested(key, model, baseline, array, *shares, rng))
         if len(both) > 1 and len({len(values) for values, _ in both}) == 1:
             first, second = (np.mean([pair[side] for pair in both], axis=0) for side in (0, 1))
             means.append(_tested(key, TWINS.format(len(both)), "", array, first, second, rng))
@@ -231,7 +231,7 @@ def _share(table: StudyTable, place: int) -> NDArray[np.float64]:
 
 def _tested(
     key: Sequence[object],
-    network: str,
+    model: str,
     baseline: str,
     array: object,
     first: NDArray[np.float64],
@@ -240,7 +240,7 @@ def _tested(
 ) -> dict[str, Any]:
     found = compare_images(first, second, rng, resamples=20_000)
     return dict(zip(SET, key, strict=True)) | {
-        "network": network,
+        "model": model,
         "baseline": baseline,
         "array": array,
         "difference": found.difference,
@@ -263,7 +263,7 @@ def sentences(found: Findings) -> list[str]:
         for fit in fits:
             end, rank = fit.edge.end_slope_interval, fit.rank
             lines.append(
-                f"{array}{_asked(key)}, {fit.which} ({fit.networks} networks): rho {rank.rho:+.2f} "
+                f"{array}{_asked(key)}, {fit.which} ({fit.models} models): rho {rank.rho:+.2f} "
                 f"({rank.interval.low:+.2f} to {rank.interval.high:+.2f}); the upper edge's slope at its end "
                 f"{fit.edge.end_slope:+.4f} a point of top-1 ({end.low:+.4f} to {end.high:+.4f})"
             )

@@ -8,8 +8,8 @@ from typing import Any
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.request import ScoreRequest
+from brainscore_itmaps.bridge.images import is_at_hand
 from brainscore_itmaps.bridge.names import has_maps, is_external, is_ours, refuse_unknown, window_asked
-from brainscore_itmaps.bridge.pictures import is_at_hand
 from brainscore_itmaps.bridge.score import find_benchmark
 from brainscore_itmaps.cache import key_of, package_versions
 from brainscore_itmaps.errors import ItMapsError, UsageError
@@ -20,23 +20,23 @@ from brainscore_itmaps.models.timm_models import timm_parameters
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS
-from brainscore_itmaps.study.config import OWN, NetworkChoice, StudyConfig
+from brainscore_itmaps.study.config import OWN, ModelChoice, StudyConfig
 
 RECORDS = "done"
 RESULTS = "results"
 
 START_SECONDS = 10.0
 """Until a worker has imported torch."""
-NETWORK_SECONDS, PARAMETER_SECONDS = 1.5, 0.1
-"""Of one array in one window at one layer: in all, and for every million parameters. Networks of 5 million took 1 to 2
+MODEL_SECONDS, PARAMETER_SECONDS = 1.5, 0.1
+"""Of one array in one window at one layer: in all, and for every million parameters. Models of 5 million took 1 to 2
 seconds on one core; what larger ones take is a guess."""
 WORKER_BYTES = 1.6e9
-"""The most that workers held with networks of 5 million parameters."""
+"""The most that workers held with models of 5 million parameters."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One network on one benchmark in one window.
+    """One model on one benchmark in one window.
 
     Attributes
     ----------
@@ -53,17 +53,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Work:
-    """What one network is asked: the unit of work.
+    """What one model is asked: the unit of work.
 
     Attributes
     ----------
-    network : NetworkChoice
+    model : ModelChoice
     to_do, done : tuple of Run
     parameters : int or None
-        Of the network, where it is known before it is loaded.
+        Of the model, where it is known before it is loaded.
     """
 
-    network: NetworkChoice
+    model: ModelChoice
     to_do: tuple[Run, ...]
     done: tuple[Run, ...]
     parameters: int | None
@@ -73,19 +73,19 @@ class Work:
         """Rough estimate for what is to do, of one layer, on one core."""
         specs = [CATALOGUE.get(run.benchmark) for run in self.to_do]
         arrays = sum(len(spec.recordings) if spec is not None else 1 for spec in specs)
-        return arrays * (NETWORK_SECONDS + PARAMETER_SECONDS * (self.parameters or 3e7) / 1e6)
+        return arrays * (MODEL_SECONDS + PARAMETER_SECONDS * (self.parameters or 3e7) / 1e6)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A study, network by network.
+    """A study, model by model.
 
     Attributes
     ----------
     work : tuple of Work
-        Every network, also those of which nothing is to do.
+        Every model, also those of which nothing is to do.
     unreachable : dict
-        Why a benchmark cannot be asked of any network, by its name and window.
+        Why a benchmark cannot be asked of any model, by its name and window.
     """
 
     work: tuple[Work, ...]
@@ -93,19 +93,19 @@ class Plan:
 
     @property
     def to_do(self) -> tuple[Work, ...]:
-        """Networks of which something is to do."""
+        """Models of which something is to do."""
         return tuple(each for each in self.work if each.to_do)
 
     @property
     def memory(self) -> float:
-        """Rough estimate of the bytes that a worker takes: the largest network, twice, and what any one takes."""
+        """Rough estimate of the bytes that a worker takes: the largest model, twice, and what any one takes."""
         return WORKER_BYTES + 8 * max((each.parameters or 3e7 for each in self.to_do), default=0)
 
 
 def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = True, progress: Report = silent) -> Plan:
     """Say what there is to do.
 
-    What was done is known by a hash of the network's name and weights, the recording, the window, the layers, the
+    What was done is known by a hash of the model's name and weights, the recording, the window, the layers, the
     options and the versions of the packages; and its files must be as they were written.
 
     Parameters
@@ -123,12 +123,12 @@ def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = Tr
     Raises
     ------
     UsageError, ModelError
-        When a name of a network or a benchmark is not known. Networks of a named set that this timm does not know are
+        When a name of a model or a benchmark is not known. Models of a named set that this timm does not know are
         found out when they are run.
     """
     for benchmark in study.benchmarks:
         refuse_unknown(None, benchmark)
-    for choice in study.network:
+    for choice in study.model:
         if not choice.of_set:
             refuse_unknown(choice.name, None, choice.weights, arch=choice.arch or None)
     asked, unreachable = {}, {}
@@ -140,7 +140,7 @@ def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = Tr
         except ItMapsError as error:
             unreachable[benchmark, window] = str(error)
     work = []
-    for choice in study.network:
+    for choice in study.model:
         weights = _weights(choice)
         runs = [Run(*pair, _key(study, choice, weights, pair, content)) for pair, content in asked.items()]
         done = () if fresh else tuple(run for run in runs if run.key and is_done(out, run.key))
@@ -167,8 +167,8 @@ def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool, progr
     return find_benchmark(benchmark).content(request, progress)
 
 
-def _weights(choice: NetworkChoice) -> list[Any] | None:
-    """What tells the weights of a network from others; None where nothing does, because code of a user's makes them."""
+def _weights(choice: ModelChoice) -> list[Any] | None:
+    """What tells the weights of a model from others; None where nothing does, because code of a user's makes them."""
     if is_code(choice.name):
         return None
     if is_run(choice.name):
@@ -183,7 +183,7 @@ def _weights(choice: NetworkChoice) -> list[Any] | None:
 
 
 def _key(
-    study: StudyConfig, choice: NetworkChoice, weights: list[Any] | None, pair: tuple[str, str], content: list[Any]
+    study: StudyConfig, choice: ModelChoice, weights: list[Any] | None, pair: tuple[str, str], content: list[Any]
 ) -> str:
     if weights is None:
         return ""
@@ -192,7 +192,7 @@ def _key(
     return key_of(study=weights, benchmark=pair, content=content, options=options)
 
 
-def _parameters(choice: NetworkChoice) -> int | None:
+def _parameters(choice: ModelChoice) -> int | None:
     spec = ZOO.get(choice.arch or choice.name)
     if spec is not None and spec.parameters:
         return spec.parameters

@@ -13,9 +13,9 @@ from brainscore_itmaps.files import locked, refuse_unwritable, replacing, sha256
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import Settings
 from brainscore_itmaps.study.cluster import Workers, connected
-from brainscore_itmaps.study.config import ClusterConfig, NetworkChoice, StudyConfig, read_study
+from brainscore_itmaps.study.config import ClusterConfig, ModelChoice, StudyConfig, read_study
 from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Work, default_folder, plan, refuse_other_folder
-from brainscore_itmaps.study.work import Done, Outcome, ask_network
+from brainscore_itmaps.study.work import Done, Outcome, ask_model
 
 FAILURES = "failures.json"
 LOOK_AGAIN = 5
@@ -29,14 +29,14 @@ class Failure:
 
     Attributes
     ----------
-    network, benchmark, window : str
-        The network is "" where no network can be asked this.
+    model, benchmark, window : str
+        The model is "" where no model can be asked this.
     reason : str
     exit_code : int
         Of its kind.
     """
 
-    network: str
+    model: str
     benchmark: str
     window: str
     reason: str
@@ -45,27 +45,27 @@ class Failure:
 
 @dataclass(frozen=True)
 class Finished:
-    """A network that was asked everything.
+    """A model that was asked everything.
 
     Attributes
     ----------
-    network : str
+    model : str
     scored, failed : int
         Runs.
     seconds : float
         That its runs took.
-    networks_done, networks : int
+    models_done, models : int
         Of those of which something was to do.
     seconds_left : float
         Estimate for the rest.
     """
 
-    network: str
+    model: str
     scored: int
     failed: int
     seconds: float
-    networks_done: int
-    networks: int
+    models_done: int
+    models: int
     seconds_left: float
 
 
@@ -108,11 +108,11 @@ def sweep(
     started: Callable[[Plan, Workers], None] = lambda plan, workers: None,
     finished: Callable[[Finished], None] = lambda finished: None,
 ) -> Swept:
-    """Score a set of networks on a set of benchmarks.
+    """Score a set of models on a set of benchmarks.
 
-    Every network is a task of dask's. Its results are written when it is done, into ``out/results``, with a record of
+    Every model is a task of dask's. Its results are written when it is done, into ``out/results``, with a record of
     each in ``out/done``; what its layers scored is cached at once. A study that is run again, because it was
-    killed or because networks were added, computes what is missing.
+    killed or because models were added, computes what is missing.
 
     Workers are processes. In a script, call this under ``if __name__ == "__main__":``, as for multiprocessing.
 
@@ -127,11 +127,11 @@ def sweep(
     fresh : bool
         Compute everything anew.
     progress : callable
-        Told (what is being done, networks done, networks in all).
+        Told (what is being done, models done, models in all).
     started : callable
         Told the plan and the workers before they begin.
     finished : callable
-        Told of each network when it is done.
+        Told of each model when it is done.
 
     Raises
     ------
@@ -168,16 +168,16 @@ def _ask(
     finished: Callable[[Finished], None],
 ) -> tuple[int, int, Workers, list[Failure]]:
     scored, peak, failures = 0, 0, []
-    networks, offline = len(planned.to_do), Settings.from_environment().offline
-    progress("starting workers", 0, networks)
-    with connected(study.cluster, networks, planned.memory, study.device) as (client, workers):
+    models, offline = len(planned.to_do), Settings.from_environment().offline
+    progress("starting workers", 0, models)
+    with connected(study.cluster, models, planned.memory, study.device) as (client, workers):
         started(planned, workers)
-        progress("asking networks", 0, networks)
+        progress("asking models", 0, models)
         began = time.monotonic()
 
         def submit(each: Work) -> Any:
-            asked = (each.network, each.to_do, study, fresh, workers.threads, offline)
-            return client.submit(ask_network, *asked, pure=False)
+            asked = (each.model, each.to_do, study, fresh, workers.threads, offline)
+            return client.submit(ask_model, *asked, pure=False)
 
         for number, (each, task) in enumerate(_one_by_one(client, planned.to_do, submit, progress), 1):
             done = _done(task, each)
@@ -186,23 +186,23 @@ def _ask(
                 if outcome.result is None:
                     run = outcome.run
                     failures.append(
-                        Failure(each.network.title, run.benchmark, run.window, outcome.reason, outcome.exit_code)
+                        Failure(each.model.title, run.benchmark, run.window, outcome.reason, outcome.exit_code)
                     )
                 else:
-                    _write(folder, each.network, outcome)
+                    _write(folder, each.model, outcome)
                     scored += 1
             failed = sum(outcome.result is None for outcome in done.outcomes)
-            left = (time.monotonic() - began) / number * (networks - number)
+            left = (time.monotonic() - began) / number * (models - number)
             seconds = sum(outcome.seconds for outcome in done.outcomes)
-            finished(Finished(each.network.title, len(done.outcomes) - failed, failed, seconds, number, networks, left))
-            progress(f"asking networks, about {in_words(left)} left", number, networks)
+            finished(Finished(each.model.title, len(done.outcomes) - failed, failed, seconds, number, models, left))
+            progress(f"asking models, about {in_words(left)} left", number, models)
     return scored, peak, workers, failures
 
 
 def _one_by_one(
     client: Any, work: Sequence[Work], submit: Callable[[Work], Any], progress: Report
 ) -> Iterator[tuple[Work, Any]]:
-    """Networks as they are done; no worker is given one before it is free, so that none goes down with another's."""
+    """Models as they are done; no worker is given one before it is free, so that none goes down with another's."""
     from distributed import wait
 
     waiting = list(reversed(work))
@@ -243,14 +243,14 @@ def _done(task: Any, work: Work) -> Done:
     return Done([Outcome(run, None, reason, InstallationError.exit_code, 0.0) for run in work.to_do], 0)
 
 
-def _write(folder: Path, choice: NetworkChoice, outcome: Outcome) -> None:
+def _write(folder: Path, choice: ModelChoice, outcome: Outcome) -> None:
     """Write a result's files, then the record that they are there."""
     run, result = outcome.run, outcome.result
     assert result is not None
     files = result.save(folder / RESULTS, WHERE_STUDIES_GO)
     if run.key:
         record = {
-            "network": choice.title,
+            "model": choice.title,
             "benchmark": run.benchmark,
             "window": run.window,
             "seconds": round(outcome.seconds, 3),

@@ -1,4 +1,4 @@
-"""Results of every kind as one tidy table: a row for each network, array and window."""
+"""Results of every kind as one tidy table: a row for each model, array and window."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.human import CITATION as CITE_HUMAN
 from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Result
 from brainscore_itmaps.errors import DataError, UsageError, one_line
-from brainscore_itmaps.models.timm_models import group_of_network, timm_top1
+from brainscore_itmaps.models.timm_models import group_of_model, timm_top1
 from brainscore_itmaps.models.zoo import ZOO
 
 COLUMNS = (
-    "network",
+    "model",
     "weights",
     "random",
     "group",
@@ -57,11 +57,11 @@ class StudyTable:
     rows : DataFrame
         Columns as :data:`COLUMNS`. ``asked`` is the window that was asked for, empty for the benchmark's own; ``array``
         is :data:`MEAN` in the row of a benchmark of several arrays, and the benchmark itself where it has none.
-        ``human_alignment`` is the score on ClickMe.alignment of the same network with the same weights.
+        ``human_alignment`` is the score on ClickMe.alignment of the same model with the same weights.
     image_values, image_ceilings : tuple of arrays or None
         Of each row, shape (image,): what ``raw`` and ``ceiling`` are the means of, where this is known.
     images : tuple of tuples of str
-        Of each row: names of the pictures.
+        Of each row: names of the images.
     sources : dict
         Where each result of ours is, by its name in ``result``.
     troubles : tuple of str
@@ -180,47 +180,47 @@ def _without_maps(result: Result) -> Result:
 def _rows_of(result: Result) -> Iterator[tuple[dict[str, Any], ArrayResult | None]]:
     """A row for each array, and one for what has none: several arrays together, other benchmarks."""
     for row, array in zip_longest(result.rows(), result.arrays):
-        yield row | {"network": row["model"], "group": group_of_network(row["model"])}, array
+        yield row | {"model": row["model"], "group": group_of_model(row["model"])}, array
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Maps first; what is compared stands together, the best network on top."""
+    """Maps first; what is compared stands together, the best model on top."""
     kind = [*KINDS, row["kind"]].index(row["kind"])  # an unknown one last
     return (kind, row["benchmark"], row["protocol"], row["asked"], row["array"] == MEAN, row["array"],
             -row["score"], row["result"])  # fmt: skip
 
 
 def _add_human_alignment(rows: list[dict[str, Any]]) -> None:
-    known = {(row["network"], row["sha256"]): row["score"] for row in rows if row["kind"] == HUMAN}
+    known = {(row["model"], row["sha256"]): row["score"] for row in rows if row["kind"] == HUMAN}
     for row in rows:
-        row["human_alignment"] = known.get((row["network"], row["sha256"]), np.nan)
+        row["human_alignment"] = known.get((row["model"], row["sha256"]), np.nan)
 
 
 def _add_accuracies(rows: list[dict[str, Any]]) -> None:
     """Of results that know none: that of the same weights, or the published one of pretrained ones."""
-    known = {(row["network"], row["sha256"]): row["imagenet_top1"] for row in rows if row["kind"] == MAPS}
+    known = {(row["model"], row["sha256"]): row["imagenet_top1"] for row in rows if row["kind"] == MAPS}
     for row in rows:
         if row["kind"] != MAPS:
-            published = _published_accuracy(row["network"]) if row["published"] else None
-            row["imagenet_top1"] = known.get((row["network"], row["sha256"]), published)
+            published = _published_accuracy(row["model"]) if row["published"] else None
+            row["imagenet_top1"] = known.get((row["model"], row["sha256"]), published)
 
 
-def _published_accuracy(network: str) -> float | None:
-    if network in ZOO:
-        return ZOO[network].top1
-    return timm_top1(network.removeprefix("timm:"))[0] if network.startswith("timm:") else None
+def _published_accuracy(model: str) -> float | None:
+    if model in ZOO:
+        return ZOO[model].top1
+    return timm_top1(model.removeprefix("timm:"))[0] if model.startswith("timm:") else None
 
 
 def _twice(rows: pd.DataFrame) -> list[str]:
-    """Networks that are there with several layers: fits count each."""
+    """Models that are there with several layers: fits count each."""
     maps = rows[rows["array"] != MEAN]
-    several = maps.groupby([*SET, "array", "network", "weights"], sort=False)["layer"].agg(list)
+    several = maps.groupby([*SET, "array", "model", "weights"], sort=False)["layer"].agg(list)
     troubles = []
     for key, layers in several.items():
-        array, network = np.array(key, dtype=object)[-3:-1]
+        array, model = np.array(key, dtype=object)[-3:-1]
         if len(layers) > 1:
             times = f"{len(layers)} times on {array} ({', '.join(layers)})"
-            troubles.append(f"{network} is there {times}: each time counts as a network.")
+            troubles.append(f"{model} is there {times}: each time counts as a model.")
     return troubles
 
 

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.bridge.score import score
-from brainscore_itmaps.data.arcaro2020 import ARRAYS, PICTURES, Array
+from brainscore_itmaps.data.arcaro2020 import ARRAYS, IMAGES, Array
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, ItMapsError, one_line
 from brainscore_itmaps.metrics.ceiling import reference_ceiling
-from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import PUBLISHED
 
-NETWORKS = ("harmonized_resnet50", "timm:resnet50.tv_in1k", "timm:vgg16.tv_in1k", "timm:efficientnet_b0.ra_in1k")
-"""Asked by default; published numbers are known of :data:`published_networks`."""
+MODELS = ("harmonized_resnet50", "timm:resnet50.tv_in1k", "timm:vgg16.tv_in1k", "timm:efficientnet_b0.ra_in1k")
+"""Asked by default; published numbers are known of :data:`published_models`."""
 SAME, CLOSE = 0.001, 0.02
 SITES = {"monkey1_PL": 32, "monkey1_ML": 31, "monkey2_ML": 32}
 RATES = {"monkey1_PL": (66.0, 231.0), "monkey1_ML": (15.0, 135.0), "monkey2_ML": (19.0, 137.0)}
@@ -31,19 +31,19 @@ LOOKED_AT = 280
 REASONS = {
     "all": (
         "orientation: both axes of the maps are reversed, as published; `brainscore data orient` shows whether that "
-        "lies right on the pictures",
+        "lies right on the images",
         "windows are half-open here: 131-170 ms counted from 1 is [130, 170)",
         "the file of the recordings may be another release: compare its sha256 with that of `brainscore data info`",
     ),
     "published": (
         "the published loader cuts the channels at 33, so that PL has a site of ML; this is repeated here",
-        "its pictures are divided by the mean where the standard deviation is meant; this is repeated here",
+        "its images are divided by the mean where the standard deviation is meant; this is repeated here",
         "add_15 is the last sum before its ReLU; layer4.2 is read after it (the published activation_48)",
         "scikit-learn 1.3 turned the coefficients that the published code multiplies with; those before are meant here",
     ),
     "own": (
         "the code of the follow-up is not public: how it resized, averaged and scaled is taken to be as before",
-        "where no layer is published, the best block on the very pictures is taken here; the published one is the best "
+        "where no layer is published, the best block on the very images is taken here; the published one is the best "
         "of all modules, and so as good or better",
         "timm's weights of a tag can be replaced; the result names their hash",
     ),
@@ -77,7 +77,7 @@ class Beside:
     ----------
     what : "ceiling" or "predictivity"
         Not divided by the ceiling.
-    array, window, network, layer, published_layer : str
+    array, window, model, layer, published_layer : str
     published : float
     source : str
     loaded : "published" or "own"
@@ -92,7 +92,7 @@ class Beside:
     what: str
     array: str
     window: str
-    network: str
+    model: str
     layer: str
     published_layer: str
     published: float
@@ -140,19 +140,17 @@ def published_numbers() -> list[dict[str, Any]]:
     return numbers
 
 
-def published_networks() -> list[str]:
-    """Networks of which numbers were published."""
-    return list(dict.fromkeys(each["network"] for each in published_numbers() if each["network"]))
+def published_models() -> list[str]:
+    """Models of which numbers were published."""
+    return list(dict.fromkeys(each["model"] for each in published_numbers() if each["model"]))
 
 
-def verify(
-    networks: Sequence[str | Network] = NETWORKS, *, device: str = "auto", progress: Report = silent
-) -> Verification:
+def verify(models: Sequence[str | Model] = MODELS, *, device: str = "auto", progress: Report = silent) -> Verification:
     """Check the recordings' structure, and put our numbers beside the published ones.
 
     Parameters
     ----------
-    networks : sequence of str or Network
+    models : sequence of str or Model
         Those of which nothing was published are scored under the follow-up's windows, with nothing beside them.
     device : str
         As for :func:`brainscore_itmaps.score`.
@@ -162,7 +160,7 @@ def verify(
     Raises
     ------
     DataError, InstallationError
-        When the recordings cannot be had or read. A network that cannot be scored is reported instead.
+        When the recordings cannot be had or read. A model that cannot be scored is reported instead.
     """
     checks: list[Check] = []
     recordings: dict[str, Recording] = {}
@@ -171,13 +169,13 @@ def verify(
         recordings[array.name] = load_recording(array.name, progress=progress)
         checks += structure(array, recordings[array.name])
     simulated = any(recording.simulated for recording in recordings.values())
-    named = {network if isinstance(network, str) else network.name: network for network in networks}
-    asked = [each for each in published_numbers() if not each["network"] or each["network"] in named]
-    asked += [each for name in named if name not in published_networks() for each in _unpublished(name)]
+    named = {model if isinstance(model, str) else model.name: model for model in models}
+    asked = [each for each in published_numbers() if not each["model"] or each["model"] in named]
+    asked += [each for name in named if name not in published_models() for each in _unpublished(name)]
     numbers = []
     for number, each in enumerate(asked):
-        progress(f"{each['network'] or 'ceiling'} on {each['array']}", number, len(asked))
-        numbers.append(_beside(each, named.get(each["network"]), simulated, device))
+        progress(f"{each['model'] or 'ceiling'} on {each['array']}", number, len(asked))
+        numbers.append(_beside(each, named.get(each["model"]), simulated, device))
     sha256 = next(iter(recordings.values())).sha256
     return Verification(simulated, sha256, tuple(checks), tuple(numbers))
 
@@ -191,7 +189,7 @@ def structure(array: Array, recording: Recording) -> list[Check]:
     recording : Recording
         In eLife's window.
     """
-    shape = (PICTURES, array.positions, array.positions, SITES[array.name])
+    shape = (IMAGES, array.positions, array.positions, SITES[array.name])
     means = recording.maps.mean(axis=(0, 1, 2))
     low, high = RATES[array.name]
     course = _time_course(array)
@@ -226,7 +224,7 @@ def structure(array: Array, recording: Recording) -> list[Check]:
             f"{between:.2f}",
             BETWEEN_SITES[0] <= between <= BETWEEN_SITES[1],
         ),
-        Check(array.name, "pictures", str(PICTURES), f"{len(recording.images)}, {', '.join(sizes)} pixels", True),
+        Check(array.name, "images", str(IMAGES), f"{len(recording.images)}, {', '.join(sizes)} pixels", True),
     ]
 
 
@@ -256,34 +254,34 @@ def _between_sites(maps: NDArray[np.float64]) -> float:
 def _size(file: Any) -> str:
     from PIL import Image
 
-    with Image.open(file) as picture:
-        return f"{picture.width} x {picture.height}"
+    with Image.open(file) as image:
+        return f"{image.width} x {image.height}"
 
 
-def _unpublished(network: str) -> list[dict[str, Any]]:
-    """What is asked of a network of which nothing was published: what was asked of the others."""
-    pattern = [each for each in published_numbers() if each["network"] == "timm:resnet50.tv_in1k"]
-    return [each | {"network": network, "layer": "", "published_layer": "", "published": np.nan} for each in pattern]
+def _unpublished(model: str) -> list[dict[str, Any]]:
+    """What is asked of a model of which nothing was published: what was asked of the others."""
+    pattern = [each for each in published_numbers() if each["model"] == "timm:resnet50.tv_in1k"]
+    return [each | {"model": model, "layer": "", "published_layer": "", "published": np.nan} for each in pattern]
 
 
-def _beside(each: dict[str, Any], network: str | Network | None, simulated: bool, device: str) -> Beside:
+def _beside(each: dict[str, Any], model: str | Model | None, simulated: bool, device: str) -> Beside:
     ours, reason = None, ""
     try:
-        ours = _ours(each, network, device)
+        ours = _ours(each, model, device)
     except ItMapsError as error:
         reason = str(error)
-    except Exception as error:  # of a network: the others are still compared
+    except Exception as error:  # of a model: the others are still compared
         reason = f"{type(error).__name__}: {one_line(error)}."
     return Beside(**each, ours=ours, verdict=_verdict(each["published"], ours, simulated), reason=reason)
 
 
-def _ours(each: dict[str, Any], network: str | Network | None, device: str) -> float:
+def _ours(each: dict[str, Any], model: str | Model | None, device: str) -> float:
     loaded: dict[str, Any] = {"protocol": PUBLISHED} if each["loaded"] == "published" else {"orientation": "flip_both"}
     recording = load_recording(each["array"], each["window"], **loaded)
-    if network is None:
+    if model is None:
         return float(reference_ceiling(recording.maps).mean())
     layers = [each["layer"]] if each["layer"] else "all"
-    return score(network, recording, layers, protocol=PUBLISHED, device=device).raw  # type: ignore[no-any-return]
+    return score(model, recording, layers, protocol=PUBLISHED, device=device).raw  # type: ignore[no-any-return]
 
 
 def _verdict(published: float, ours: float | None, simulated: bool) -> str:

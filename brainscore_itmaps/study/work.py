@@ -1,4 +1,4 @@
-"""What a worker does: one network on everything that is asked of it."""
+"""What a worker does: one model on everything that is asked of it."""
 
 import resource
 import sys
@@ -17,7 +17,7 @@ from brainscore_itmaps.models.names import weights_asked
 from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.settings import overridden
-from brainscore_itmaps.study.config import NetworkChoice, StudyConfig
+from brainscore_itmaps.study.config import ModelChoice, StudyConfig
 from brainscore_itmaps.study.plan import Run
 
 
@@ -57,14 +57,14 @@ class Done(NamedTuple):
     peak_bytes: int
 
 
-def ask_network(
-    choice: NetworkChoice, runs: Iterable[Run], study: StudyConfig, fresh: bool, threads: int, offline: bool = False
+def ask_model(
+    choice: ModelChoice, runs: Iterable[Run], study: StudyConfig, fresh: bool, threads: int, offline: bool = False
 ) -> Done:
-    """Ask a network everything; what fails does not keep the rest from being asked.
+    """Ask a model everything; what fails does not keep the rest from being asked.
 
     Parameters
     ----------
-    choice : NetworkChoice
+    choice : ModelChoice
     runs : iterable of Run
     study : StudyConfig
     fresh : bool
@@ -96,23 +96,23 @@ def _outcome(run: Run, result: Callable[[], Result]) -> Outcome:
         return Outcome(run, result(), "", 0, time.monotonic() - began)
     except ItMapsError as error:
         reason, code = str(error), error.exit_code
-    except Exception as error:  # of a network, or of somebody else's benchmark: the others are still asked
+    except Exception as error:  # of a model, or of somebody else's benchmark: the others are still asked
         reason, code = f"{type(error).__name__}: {one_line(error)}.", ModelError.exit_code
     return Outcome(run, None, reason, code, time.monotonic() - began)
 
 
-def _loaded_once(choice: NetworkChoice, device: str) -> Callable[[], Any]:
-    """Loads the network when it is first wanted; a failure is remembered too."""
+def _loaded_once(choice: ModelChoice, device: str) -> Callable[[], Any]:
+    """Loads the model when it is first wanted; a failure is remembered too."""
     found: list[Any] = []
 
     def load() -> Any:
         from brainscore_itmaps.models.load import load_model
-        from brainscore_itmaps.models.network import on_device
+        from brainscore_itmaps.models.model import on_device
 
         if not found:
             try:
-                network = load_model(choice.name, _weights(choice), choice.seed, arch=choice.arch or None)
-                found.append(on_device(network, device_of_worker(device)))
+                model = load_model(choice.name, _weights(choice), choice.seed, arch=choice.arch or None)
+                found.append(on_device(model, device_of_worker(device)))
             except Exception as error:
                 found.append(error)
         if isinstance(found[0], Exception):
@@ -122,7 +122,7 @@ def _loaded_once(choice: NetworkChoice, device: str) -> Callable[[], Any]:
     return load
 
 
-def _weights(choice: NetworkChoice) -> str | None:
+def _weights(choice: ModelChoice) -> str | None:
     return None if choice.weights == "pretrained" else choice.weights
 
 
@@ -141,7 +141,7 @@ def device_of_worker(device: str) -> str:
         return device
 
 
-def _result(choice: NetworkChoice, run: Run, study: StudyConfig, cache: ResultCache, load: Callable[[], Any]) -> Result:
+def _result(choice: ModelChoice, run: Run, study: StudyConfig, cache: ResultCache, load: Callable[[], Any]) -> Result:
     from brainscore_itmaps.bridge.score import score_request
 
     ours = is_ours(choice.name) or bool(choice.arch)

@@ -1,4 +1,4 @@
-"""Which pictures a step shows, and how: decided by the seed and the number of the step alone.
+"""Which images a step shows, and how: decided by the seed and the number of the step alone.
 
 Nothing is remembered from one step to the next, so that a run that goes on at any step, with any number of processes
 that read, shows what it would have shown.
@@ -22,11 +22,11 @@ from brainscore_itmaps.training.config import DataConfig
 
 LONGEST_RATIO = 4 / 3
 Item = tuple[torch.Tensor, int, torch.Tensor, float, str]
-"""What a batch holds of one picture."""
+"""What a batch holds of one image."""
 
 
 class Example(NamedTuple):
-    """A picture to train on.
+    """An image to train on.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Example(NamedTuple):
 
 
 class Source(Protocol):
-    """Pictures that can be read by their number."""
+    """Images that can be read by their number."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -56,7 +56,7 @@ class Source(Protocol):
 
 
 class Batch(NamedTuple):
-    """Pictures that are shown at once.
+    """Images that are shown at once.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of pictures for each class, as ImageNet's.
+    """A folder of images for each class, as ImageNet's.
 
     Attributes
     ----------
@@ -90,17 +90,17 @@ class Folder:
     samples: tuple[tuple[str, int], ...]
 
     def __len__(self) -> int:
-        """How many pictures there are."""
+        """How many images there are."""
         return len(self.samples)
 
     def read(self, number: int) -> Example:
         """Read one, without a human map."""
         file, label = self.samples[number]
         try:
-            with Image.open(file) as picture:
-                return Example(torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1), None, label)
+            with Image.open(file) as image:
+                return Example(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1), None, label)
         except OSError as error:
-            raise DataError(f"{file} cannot be read as a picture.", "Remove it, or put a whole one there.") from error
+            raise DataError(f"{file} cannot be read as an image.", "Remove it, or put a whole one there.") from error
 
     def name(self, number: int) -> str:
         """Its file."""
@@ -108,7 +108,7 @@ class Folder:
 
 
 def image_folder(folder: Path, classes: int) -> Folder:
-    """List the pictures of a folder like ImageNet's.
+    """List the images of a folder like ImageNet's.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def image_folder(folder: Path, classes: int) -> Folder:
         listed = ImageFolder(str(folder))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
-            f"{folder} is no folder with a folder of pictures for each class.", "Name one in data.images."
+            f"{folder} is no folder with a folder of images for each class.", "Name one in data.images."
         ) from error
     if len(listed.classes) != classes:
         raise DataError(
@@ -132,14 +132,14 @@ def image_folder(folder: Path, classes: int) -> Folder:
 
 @dataclass(frozen=True)
 class Mix:
-    """Pictures with human maps, and without, in a given proportion.
+    """Images with human maps, and without, in a given proportion.
 
     Attributes
     ----------
     mapped : Source
     plain : Source or None
     share : float
-        Of pictures with a map; 1 where there are no others.
+        Of images with a map; 1 where there are no others.
     seed : int
     """
 
@@ -149,13 +149,13 @@ class Mix:
     seed: int
 
     def steps(self, batch_size: int) -> float:
-        """Steps of an epoch: which shows every picture without a map once, or, without these, every one with."""
+        """Steps of an epoch: which shows every image without a map once, or, without these, every one with."""
         if self.plain is None:
             return len(self.mapped) / batch_size
         return len(self.plain) / (batch_size * (1 - self.share))
 
     def chosen(self, step: int, batch_size: int) -> list[tuple[bool, int]]:
-        """Pictures of a step: whether of those with a map, and the number, in a random order.
+        """Images of a step: whether of those with a map, and the number, in a random order.
 
         Each source goes round in an order of its own, another one at each round.
         """
@@ -183,7 +183,7 @@ def _order(seed: int, turn: int, with_map: bool, count: int) -> NDArray[np.int64
 
 
 class Place(NamedTuple):
-    """A picture's place in a run: its step, its place in it, and which picture stands there."""
+    """An image's place in a run: its step, its place in it, and which image stands there."""
 
     step: int
     slot: int
@@ -193,7 +193,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Shown(Dataset[Item | ItMapsError]):
-    """Pictures as a network sees them in training: cut, mirrored, preprocessed.
+    """Images as a model sees them in training: cut, mirrored, preprocessed.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ class Shown(Dataset[Item | ItMapsError]):
     spec : ModelSpec
         Whose size, and mean and standard deviation of colours, are taken.
     classes : int
-        That the network has.
+        That the model has.
     """
 
     mix: Mix
@@ -211,7 +211,7 @@ class Shown(Dataset[Item | ItMapsError]):
     classes: int
 
     def __getitem__(self, place: Place) -> Item | ItMapsError:
-        """Read a picture; its cut depends on the seed, the step and the place in it.
+        """Read an image; its cut depends on the seed, the step and the place in it.
 
         An error is given, not raised: torch would turn it into one of its own on the way out of a reading process.
         """
@@ -226,7 +226,7 @@ class Shown(Dataset[Item | ItMapsError]):
         image, heatmap, label = source.read(place.number)
         if label >= self.classes:
             raise DataError(
-                f"{source.name(place.number)} is of class {label}, counted from 0; the network has {self.classes} "
+                f"{source.name(place.number)} is of class {label}, counted from 0; the model has {self.classes} "
                 "classes.",
                 "Say classes in the configuration.",
             )
@@ -242,18 +242,18 @@ class Shown(Dataset[Item | ItMapsError]):
 def cut(
     image: torch.Tensor, heatmap: torch.Tensor, size: int, smallest: float, flip: bool, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cut a picture and its map at random, the same piece of both, and mirror both or none.
+    """Cut an image and its map at random, the same piece of both, and mirror both or none.
 
     Parameters
     ----------
     image : tensor, shape (3, y, x)
         From 0 to 1.
     heatmap : tensor, shape (y, x)
-        Of the same size or of another: both show the whole picture.
+        Of the same size or of another: both show the whole image.
     size : int
         Of the result's sides.
     smallest : float
-        Share of the area that is left at least; the sides' ratio goes from 3/4 to 4/3. 1: the whole picture, squeezed.
+        Share of the area that is left at least; the sides' ratio goes from 3/4 to 4/3. 1: the whole image, squeezed.
     flip : bool
     seed : int
         Torch's own randomness is left alone.
@@ -287,7 +287,7 @@ def places(mix: Mix, batch_size: int, parts: int, part_of: range, start: int, en
     ----------
     mix : Mix
     batch_size : int
-        Pictures of a step, over all processes.
+        Images of a step, over all processes.
     parts : int
         In which a step is shown by all processes together.
     part_of : range
@@ -309,7 +309,7 @@ def batches(shown: Shown, order: Iterator[list[Place]], workers: int) -> Iterato
     Raises
     ------
     DataError
-        When a picture is damaged, or of a class that the network lacks.
+        When an image is damaged, or of a class that the model lacks.
     """
     for batch in DataLoader(shown, batch_sampler=order, num_workers=workers, collate_fn=_together):
         if isinstance(batch, ItMapsError):

@@ -29,7 +29,7 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint with the hashes of its files, and remove all but the last two.
 
-    The rates, the order of pictures and torch's randomness depend on the seed and the step alone: weights, the
+    The rates, the order of images and torch's randomness depend on the seed and the step alone: weights, the
     optimiser's state and the step are all that there is to keep.
 
     Parameters
@@ -88,7 +88,7 @@ def go_on(run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer, 
     Raises
     ------
     ModelError
-        When the last checkpoint is damaged, was changed, or belongs to another run or network.
+        When the last checkpoint is damaged, was changed, or belongs to another run or model.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_model

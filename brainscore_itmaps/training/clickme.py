@@ -1,4 +1,4 @@
-"""ClickMe, and shards in its format, as pictures to train on."""
+"""ClickMe, and shards in its format, as images to train on."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def shards_of(named: str) -> list[Path]:
     files = [place] if place.is_file() else sorted(place.glob(f"*{SUFFIX}"))
     if not files:
         raise DataError(
-            f"There are no pictures with human maps in {named}.",
+            f"There are no images with human maps in {named}.",
             f"Name a split of ClickMe ({', '.join(SPLITS)}), or a file or folder of {SUFFIX} files.",
         )
     return files

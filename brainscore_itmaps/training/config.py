@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.configuration import filled, read_toml
+from brainscore_itmaps.configuration import filled, read_toml, with_current_names
 from brainscore_itmaps.errors import UsageError, nearest
 
 PRECISIONS = ("float32", "bf16")
@@ -16,27 +16,27 @@ SCHEDULES = ("steps", "cosine")
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Pictures to train on.
+    """Images to train on.
 
     Attributes
     ----------
     clickme : str
         A split of ClickMe that was fetched ("train", "val"), or a file or folder of TFRecord shards in its format.
     images : str
-        Folder with a folder of pictures for each class, as ImageNet's; "" for none. ClickMe's labels count the classes
+        Folder with a folder of images for each class, as ImageNet's; "" for none. ClickMe's labels count the classes
         in the order of the folders' names.
     share : float
-        Of the pictures of a step that come from ClickMe, where there are both.
+        Of the images of a step that come from ClickMe, where there are both.
     held_out : str
         As ``clickme``: accuracy and human alignment are measured on it after every epoch; "" for none.
     size : int
-        Side in pixels; 0 for what the network's preprocessing says.
+        Side in pixels; 0 for what the model's preprocessing says.
     smallest_crop : float
-        Share of a picture's area that the smallest crop has; 1 for whole pictures.
+        Share of an image's area that the smallest crop has; 1 for whole images.
     flip : bool
-        Mirror half of the pictures.
+        Mirror half of the images.
     workers : int
-        Processes that read pictures; 0 reads them in the training process. They change the speed alone.
+        Processes that read images; 0 reads them in the training process. They change the speed alone.
     """
 
     clickme: str = "train"
@@ -102,27 +102,27 @@ class Config:
 
     Attributes
     ----------
-    network : str
+    model : str
         Of timm, or of ours: its architecture is trained.
     weights : str
         "pretrained", "random", or a file.
     classes : int
-        Where the network has another number, its classifier begins anew.
+        Where the model has another number, its classifier begins anew.
     preset : "published", "fine_tuning" or ""
         Which values are meant by what is left out (:data:`PRESETS`).
     epochs : float
-        An epoch shows every picture of ``data.images`` once, or, without, every picture of ``data.clickme``.
+        An epoch shows every image of ``data.images`` once, or, without, every image of ``data.clickme``.
     batch_size : int
-        Pictures a step, over all devices.
+        Images a step, over all devices.
     accumulate : int
-        Parts that the pictures of a step are shown in, one after the other; batch normalisation sees a part alone.
+        Parts that the images of a step are shown in, one after the other; batch normalisation sees a part alone.
     precision : "float32" or "bf16"
     seed : int
     checkpoint_every, log_every : int
         Steps.
     """
 
-    network: str
+    model: str
     weights: str = "pretrained"
     classes: int = 1000
     preset: str = ""
@@ -157,7 +157,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """The recipe of Fel et al. 2022 (SGD, 5 epochs of warm-up, a tenth of the rate at epochs 30, 60 and 80), whose rate and
-lambda for each network are not known; and the fine-tuning of later work of the same laboratory (AdamW, cosine, lambda
+lambda for each model are not known; and the fine-tuning of later work of the same laboratory (AdamW, cosine, lambda
 growing over all epochs), whose rate is not known and whose loss between maps differs from the one here."""
 
 
@@ -181,12 +181,13 @@ def config_of(said: Mapping[str, Any], where: str = "the configuration") -> Conf
     UsageError
         When something is unknown, missing or impossible.
     """
-    if "network" not in said:
-        raise UsageError(f"{where} does not say which network to train.", 'For example network = "resnet18".')
+    said = with_current_names(said, {"network": "model"}, where)
+    if "model" not in said:
+        raise UsageError(f"{where} does not say which model to train.", 'For example model = "resnet18".')
     preset = said.get("preset", "")
     if preset and preset not in PRESETS:
         raise UsageError(f"{where}: there is no preset {preset!r}.", nearest(str(preset), PRESETS))
-    config: Config = filled(Config(network=""), PRESETS.get(preset, {}), where)
+    config: Config = filled(Config(model=""), PRESETS.get(preset, {}), where)
     config = filled(config, said, where)
     _refuse_impossible(config, where)
     return config

@@ -1,4 +1,4 @@
-"""Train a network with the harmonizer, step by step; a killed run goes on where its last checkpoint was written."""
+"""Train a model with the harmonizer, step by step; a killed run goes on where its last checkpoint was written."""
 
 import contextlib
 import hashlib
@@ -17,8 +17,8 @@ from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.files import locked, refuse_unwritable, write_json
 from brainscore_itmaps.metrics.alignment import agreement
 from brainscore_itmaps.models.load import load_model
+from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.names import named_architecture, refuse_unknown_model
-from brainscore_itmaps.models.network import Network
 from brainscore_itmaps.models.runs import save_run
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.training.batches import Batch, Mix, Shown, batches, image_folder, places
@@ -31,7 +31,7 @@ SETTINGS = "config.json"
 FREE = ("checkpoint_every", "log_every", "held_out", "workers")
 """What may change between a run and its going on."""
 COMPARED = 8
-"""Pictures of a logged step whose saliency is compared with their maps, and that are named when it fails."""
+"""Images of a logged step whose saliency is compared with their maps, and that are named when it fails."""
 MOMENTUM = 0.9
 
 
@@ -49,7 +49,7 @@ class Trained:
     last : dict
         The last line of the log.
     held_out : dict
-        The last line of the measurements on held-out pictures; empty where there are none.
+        The last line of the measurements on held-out images; empty where there are none.
     """
 
     folder: Path
@@ -60,10 +60,10 @@ class Trained:
 
 
 def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: Report = silent) -> Trained:
-    """Train a network as a configuration says, or go on with it.
+    """Train a model as a configuration says, or go on with it.
 
-    In ``folder``: ``log.csv`` (every ``log_every`` steps), ``epochs.csv`` (measurements on held-out pictures), the last
-    two checkpoints, and after every epoch the network, which ``brainscore score --model folder`` takes.
+    In ``folder``: ``log.csv`` (every ``log_every`` steps), ``epochs.csv`` (measurements on held-out images), the last
+    two checkpoints, and after every epoch the model, which ``brainscore score --model folder`` takes.
 
     On the CPU, a run that was killed and goes on gives the same weights, bit for bit. Under ``accelerate launch`` all
     processes share each step.
@@ -80,17 +80,17 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
     Raises
     ------
     UsageError
-        When the folder holds another run, or the pictures are not there.
+        When the folder holds another run, or the images are not there.
     ModelError
-        When the network is not known; when the loss or its gradient is not finite, with the step and the pictures. The
+        When the model is not known; when the loss or its gradient is not finite, with the step and the images. The
         last checkpoint is from before.
     DataError, InstallationError
-        When a picture cannot be read; when the folder cannot be written to, or accelerate is not installed.
+        When an image cannot be read; when the folder cannot be written to, or accelerate is not installed.
     """
     accelerator = _accelerator(device)
     refuse_unwritable(folder / SETTINGS, "Name another folder with --out.")
     mix = _mix(config)
-    network = _network(config)
+    loaded = _model(config)
     per_epoch = mix.steps(config.batch_size)
     total = steps_of(config, per_epoch)
     parts = accelerator.num_processes * config.accumulate
@@ -102,14 +102,14 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
         )
     held = locked(folder, "Name another folder with --out.", progress) if accelerator.is_main_process else None
     with held or contextlib.nullcontext(), torch.random.fork_rng():
-        told = config.to_dict() | {"pictures": [len(mix.mapped), len(mix.plain) if mix.plain else 0]}
+        told = config.to_dict() | {"images": [len(mix.mapped), len(mix.plain) if mix.plain else 0]}
         _refuse_another_run(told, folder, accelerator.is_main_process)
-        optimiser = _optimiser(config, network.module)
-        start = go_on(folder, network.module, optimiser, _settings(told), total)
-        model, optimiser = accelerator.prepare(network.module.train(), optimiser)
+        optimiser = _optimiser(config, loaded.module)
+        start = go_on(folder, loaded.module, optimiser, _settings(told), total)
+        model, optimiser = accelerator.prepare(loaded.module.train(), optimiser)
         logs = Log(folder, start) if accelerator.is_main_process else None
         order = places(mix, config.batch_size, parts, _own(accelerator, config), start, total)
-        shown = Shown(mix, config.data, network.spec, config.classes)
+        shown = Shown(mix, config.data, loaded.spec, config.classes)
         reading = batches(shown, order, config.data.workers)
         last: dict[str, float] = {}
         for step in range(start, total):
@@ -124,10 +124,10 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
             progress(_told(last or numbers), done, total)
             ended = done == total or int(done / per_epoch) > int(step / per_epoch)
             if ended and logs is not None:
-                _end_epoch(config, folder, network, logs, done, per_epoch, progress)
+                _end_epoch(config, folder, loaded, logs, done, per_epoch, progress)
             if accelerator.is_main_process and (ended or done % config.checkpoint_every == 0):
                 save_checkpoint(
-                    folder, done, network.module, optimiser, _settings(told)
+                    folder, done, loaded.module, optimiser, _settings(told)
                 )  # last: all it is of is written
             if ended:
                 accelerator.wait_for_everyone()
@@ -145,7 +145,7 @@ def _step(
     per_epoch: float,
     logged: bool,
 ) -> dict[str, float]:
-    """Show one step's pictures, and change the weights once."""
+    """Show one step's images, and change the weights once."""
     loss = HarmonizerLoss(
         strength(config, step, per_epoch),
         config.loss.lambda_weights,
@@ -204,51 +204,51 @@ def _refuse_not_finite(numbers: dict[str, float], step: int, names: list[str]) -
         f"The loss or its gradient is not finite at step {step + 1}: "
         f"{', '.join(f'{name} {numbers[name]:g}' for name in named)}. The step showed {shown}. "
         "Its change of the weights was not made; checkpoints are from before.",
-        "Lower optimiser.lr or loss.lambda_harmonization, set optimiser.clip, or look at these pictures.",
+        "Lower optimiser.lr or loss.lambda_harmonization, set optimiser.clip, or look at these images.",
     )
 
 
 def _end_epoch(
-    config: Config, folder: Path, network: Network, logs: Log, done: int, per_epoch: float, progress: Report
+    config: Config, folder: Path, model: Model, logs: Log, done: int, per_epoch: float, progress: Report
 ) -> None:
-    """Measure on held-out pictures, and write the network."""
+    """Measure on held-out images, and write the model."""
     told = {"step": done, "epoch": done / per_epoch}
     if config.data.held_out:
-        network.module.eval()
-        found = human_alignment(network, shards_of(config.data.held_out), progress=progress)
-        network.module.train()
+        model.module.eval()
+        found = human_alignment(model, shards_of(config.data.held_out), progress=progress)
+        model.module.train()
         measured = {"top1": found.accuracy, "spearman": found.agreement.raw, "alignment": found.agreement.score}
         logs.write(EPOCHS, told | measured)
     weighed = f"lambda {config.loss.lambda_harmonization:g}" if config.loss.lambda_harmonization else "no harmonizer"
     of = steps_of(config, per_epoch)
-    summary = f"trained here: {done} of {of} steps of {config.batch_size} pictures, {weighed}, seed {config.seed}"
+    summary = f"trained here: {done} of {of} steps of {config.batch_size} images, {weighed}, seed {config.seed}"
     save_run(
         folder,
-        named_architecture(config.network),
-        network.module,
-        network.spec,
+        named_architecture(config.model),
+        model.module,
+        model.spec,
         {"summary": summary, "step": done, "steps": of, "config": config.to_dict()},
     )
 
 
-def _network(config: Config) -> Network:
-    """The network to train, with as many classes as are asked for, and pictures of the size that is asked for."""
-    name = named_architecture(config.network)
+def _model(config: Config) -> Model:
+    """The model to train, with as many classes as are asked for, and images of the size that is asked for."""
+    name = named_architecture(config.model)
     refuse_unknown_model(name)
-    network = load_model(name, config.weights, config.seed)
-    module = network.module
+    model = load_model(name, config.weights, config.seed)
+    module = model.module
     if getattr(module, "num_classes", config.classes) != config.classes:
         torch.manual_seed(config.seed)
         module.reset_classifier(config.classes)  # type: ignore[operator]
-    spec = replace(network.spec, size=config.data.size or network.spec.size)
-    return replace(network, spec=spec)
+    spec = replace(model.spec, size=config.data.size or model.spec.size)
+    return replace(model, spec=spec)
 
 
 def _mix(config: Config) -> Mix:
     mapped = clickme_source(config.data.clickme)
     plain = image_folder(Path(config.data.images).expanduser(), config.classes) if config.data.images else None
     if plain is not None and config.data.share == 1:
-        raise UsageError("data.share is 1: no picture of data.images would be shown.", "Lower it, or leave out images.")
+        raise UsageError("data.share is 1: no image of data.images would be shown.", "Lower it, or leave out images.")
     return Mix(mapped, plain, config.data.share, config.seed)
 
 

@@ -30,7 +30,7 @@ class Parts:
     logits : tensor, shape (image, class)
         Detached.
     gradient : tensor, shape (image, 3, y, x)
-        Of each picture's labelled logit with respect to the picture; detached. Zeros where the batch has no human map.
+        Of each image's labelled logit with respect to the image; detached. Zeros where the batch has no human map.
     """
 
     total: torch.Tensor
@@ -43,7 +43,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class HarmonizerLoss:
-    """Cross-entropy, a weight term, and the distance of a network's saliency from human importance maps.
+    """Cross-entropy, a weight term, and the distance of a model's saliency from human importance maps.
 
     It takes the place of the loss in any training loop::
 
@@ -52,7 +52,7 @@ class HarmonizerLoss:
             parts = harmonizer(model, images, labels, heatmaps, tokens)
             parts.total.backward()
 
-    The network is called once, in the mode it is in: batch normalisation in training mode takes its statistics from the
+    The model is called once, in the mode it is in: batch normalisation in training mode takes its statistics from the
     batch and updates its running ones once. Under autocast, a batch that holds human maps is computed in 32 bits all
     the same, as derivatives of derivatives suffer most from half precision; a batch without any is not.
 
@@ -95,26 +95,26 @@ class HarmonizerLoss:
         heatmaps: torch.Tensor,
         tokens: torch.Tensor | None = None,
     ) -> Parts:
-        """Show a batch to a network.
+        """Show a batch to a model.
 
         Parameters
         ----------
         model : torch.nn.Module
             Gives logits (image, class).
         images : tensor, shape (image, 3, y, x)
-            As the network takes them.
+            As the model takes them.
         labels : tensor, shape (image,) of whole numbers, or (image, class) of shares
         heatmaps : tensor, shape (image, y, x)
             Human maps; what stands where there is none does not matter.
         tokens : tensor, shape (image,), optional
-            1 where a picture has a human map, 0 where not. By default all have one.
+            1 where an image has a human map, 0 where not. By default all have one.
 
         Raises
         ------
         ArrayError
             When the shapes do not fit each other.
         ModelError
-            When the network does not give logits of each picture, or lets no gradient through to the picture.
+            When the model does not give logits of each image, or lets no gradient through to the image.
         """
         tokens = images.new_ones(len(images)) if tokens is None else tokens.to(images)
         _refuse_unfit(images, labels, heatmaps, tokens)
@@ -147,7 +147,7 @@ class HarmonizerLoss:
 
 
 def gradient_of(logits: torch.Tensor, labels: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """Gradient of labelled logits with respect to the pictures, which can itself be differentiated.
+    """Gradient of labelled logits with respect to the images, which can itself be differentiated.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def gradient_of(logits: torch.Tensor, labels: torch.Tensor, images: torch.Tensor
         return torch.autograd.grad(labelled, images, create_graph=True)[0]
     except RuntimeError as error:  # torch's word for a step without a derivative
         raise ModelError(
-            f"The network lets no gradient through to the picture: {one_line(error)}.", "Train another network."
+            f"The model lets no gradient through to the image: {one_line(error)}.", "Train another model."
         ) from error
 
 
@@ -175,13 +175,13 @@ def distance(saliency: torch.Tensor, heatmaps: torch.Tensor, tokens: torch.Tenso
     """How far saliency is from human maps, over the levels of a pyramid (the harmonisation term).
 
     Both are standardised and cut at 0; the human map is stretched to the saliency's largest value. The mean squared
-    difference is taken over all pictures and positions of a level, with 0 for those without a human map.
+    difference is taken over all images and positions of a level, with 0 for those without a human map.
 
     Parameters
     ----------
     saliency, heatmaps : tensor, shape (image, y, x)
     tokens : tensor, shape (image,)
-        1 where a picture has a human map, 0 where not.
+        1 where an image has a human map, 0 where not.
     levels : int
 
     Returns
@@ -246,7 +246,7 @@ def _logits(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
         given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ModelError(
-            f"The network gives {given}, not logits (image, class) of {len(images)} pictures.",
+            f"The model gives {given}, not logits (image, class) of {len(images)} images.",
             "Give a classifier; wrap one that returns more than its logits.",
         )
     return logits

@@ -1,4 +1,4 @@
-"""A layer is chosen without the picture that it will be scored on."""
+"""A layer is chosen without the image that it will be scored on."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_nested_cv_scores_are_those_of_a_regression_that_saw_neither_image(rng, 
 @settings(max_examples=25, deadline=None)
 @given(images=st.integers(4, 10), image=st.integers(0, 9), seed=st.integers(0, 9999), size=st.sampled_from([0, 1, 1e3]))
 @pytest.mark.parametrize("measure", ["predictivity", "alignment"])
-def test_maps_of_the_picture_that_is_scored_never_matter(measure, images, image, seed, size):
+def test_maps_of_the_image_that_is_scored_never_matter(measure, images, image, seed, size):
     rng, image = np.random.default_rng(seed), image % images
     field, maps = planted(rng, images)
     changed = maps.copy()
@@ -175,6 +175,6 @@ def test_values_that_are_undefined_do_not_count():
 
 
 def test_few_images_have_no_training_images_to_choose_on(rng):
-    with pytest.raises(DataError, match="cannot be chosen on the training images of 3 pictures"):
+    with pytest.raises(DataError, match="cannot be chosen on the training images of 3 images"):
         inner(*planted(rng, 3))
     assert (np.isnan(inner(*planted(rng, 4))) == np.eye(4, dtype=bool)).all()

@@ -29,7 +29,7 @@ from brainscore_itmaps.metrics.predictivity import over_sites
 from brainscore_itmaps.models.spec import Weights
 
 SPEC = CATALOGUE["it_maps_simulated"]
-READING = Reading(model="m", weights=Weights("module", sha256=""), layer="l", field_of_view="the whole picture")
+READING = Reading(model="m", weights=Weights("module", sha256=""), layer="l", field_of_view="the whole image")
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,8 @@ def test_the_number_is_the_formula_it_states(result):
     assert (array.components == 25).all()
 
 
-def test_training_matters_and_so_do_the_pictures(result, recording):
-    """A pretrained network is far above the same network with random weights; shuffled pictures score about 0."""
+def test_training_matters_and_so_do_the_images(result, recording):
+    """A pretrained model is far above the same model with random weights; shuffled images score about 0."""
     untrained = [score("efficientnet_lite0", weights="random", seed=seed) for seed in range(3)]
     assert all(
         other.weights == Weights("random", seed=seed, sha256=other.weights_sha256)
@@ -68,8 +68,8 @@ def test_training_matters_and_so_do_the_pictures(result, recording):
     )
     assert result.interval[0] > max(other.interval[1] for other in untrained)
 
-    network = load_model("efficientnet_lite0")
-    features = record(network, recording.images, ["blocks.4"])["blocks.4"]
+    model = load_model("efficientnet_lite0")
+    features = record(model, recording.images, ["blocks.4"])["blocks.4"]
     orders = [np.roll(np.arange(14), shift) for shift in (2, 5, 9)]
     shuffled = [evaluate_features(features[order], recording, READING, SPEC).score for order in orders]
     assert abs(np.mean(shuffled)) < 0.1
@@ -91,7 +91,7 @@ def test_two_runs_give_the_same_json_but_for_times(tmp_path, result):
         np.testing.assert_array_equal(arrays["predicted"], result.arrays[0].predicted)
 
 
-def test_what_is_written_is_named_by_network_weights_layer_and_benchmark(tmp_path, result):
+def test_what_is_written_is_named_by_model_weights_layer_and_benchmark(tmp_path, result):
     files = result.save(tmp_path / "a folder, ünïcode")
     stem = "efficientnet_lite0--blocks.4--it_maps_simulated"
     assert [file.name for file in files] == [f"{stem}.json", f"{stem}.csv", f"{stem}.npz"]
@@ -133,7 +133,7 @@ def test_a_constant_prediction_is_an_error_not_a_zero(recording):
         evaluate_features(np.ones((14, 3, 7, 7)), recording, READING, SPEC)
 
 
-def test_a_picture_without_any_map_is_the_recording_s_fault(recording):
+def test_an_image_without_any_map_is_the_recording_s_fault(recording):
     maps, repeats = recording.maps.copy(), recording.repeats.copy()
     maps[5], repeats[5] = 20.0, 20.0
     with pytest.raises(DataError, match="every site's map is constant on it_maps_simulated-05"):
@@ -149,16 +149,16 @@ def test_without_repeats_the_ceiling_is_what_sites_tell_of_each_other(recording,
     assert again.ceiling == pytest.approx(result.ceiling, abs=0.02)  # planted: sites share all that they respond to
 
 
-def test_grids_need_not_be_square(pictures, rng, own_home):
+def test_grids_need_not_be_square(images, rng, own_home):
     maps = rng.normal(size=(6, 5, 8, 3)) + rng.normal(size=(6, 5, 8, 1))
-    recording = Recording.from_arrays(maps, pictures, identifier="wide", window=(0, 9))
+    recording = Recording.from_arrays(maps, images, identifier="wide", window=(0, 9))
     (array,) = evaluate_features(rng.normal(size=(6, 20, 4, 4)), recording, READING, SPEC).arrays
     assert (len(array.degrees_y), len(array.degrees_x)) == array.neural.shape[1:3] == array.predicted.shape[1:3]
 
 
-def test_one_repeat_is_no_split(pictures, rng, own_home):
+def test_one_repeat_is_no_split(images, rng, own_home):
     repeats = rng.normal(size=(6, 1, 5, 8, 3)) + rng.normal(size=(6, 1, 5, 8, 1))
-    recording = Recording.from_arrays(None, pictures, identifier="once", window=(0, 9), repeats=repeats)
+    recording = Recording.from_arrays(None, images, identifier="once", window=(0, 9), repeats=repeats)
     (array,) = evaluate_features(rng.normal(size=(6, 20, 4, 4)), recording, READING, SPEC).arrays
     assert array.ceiling_kind.startswith("each site predicted from the other sites")
 
@@ -183,10 +183,10 @@ def test_a_recording_whose_repeats_contradict_each_other_has_no_score(recording,
         evaluate_features(rng.normal(size=(14, 30, 7, 7)), nothing, READING, SPEC)
 
 
-def test_the_published_choices_are_made_from_the_pictures_on(recording):
-    network = load_model("efficientnet_lite0")
-    result = score(network, recording, protocol="published")
-    features = record(network, recording.images, ["blocks.4"], preprocess=published_input)["blocks.4"]
+def test_the_published_choices_are_made_from_the_images_on(recording):
+    model = load_model("efficientnet_lite0")
+    result = score(model, recording, protocol="published")
+    features = record(model, recording.images, ["blocks.4"], preprocess=published_input)["blocks.4"]
     expected = score_features(np.moveaxis(features, 1, -1), recording.maps, protocol="published")
     assert result.raw == expected.score
     (array,) = result.arrays
@@ -197,19 +197,19 @@ def test_the_published_choices_are_made_from_the_pictures_on(recording):
     assert array.ceiling_kind.endswith("bounds nothing")
 
 
-def test_published_pictures_are_divided_by_the_mean(recording):
+def test_published_images_are_divided_by_the_mean(recording):
     shown = published_input(recording.images[:2])
-    with Image.open(recording.images[1]) as picture:
-        size = picture.size
-        bilinear = np.asarray(picture.convert("RGB").resize((224, 224), Image.Resampling.BILINEAR), float)
+    with Image.open(recording.images[1]) as image:
+        size = image.size
+        bilinear = np.asarray(image.convert("RGB").resize((224, 224), Image.Resampling.BILINEAR), float)
     mean = np.array([0.485, 0.456, 0.406])
     back = (shown[1].numpy().transpose(1, 2, 0) * mean + mean) * 255
     assert np.abs(back - np.round(back)).max() < 1e-3
     assert np.abs(back - bilinear).mean() < (1 if size == (224, 224) else 8)  # OpenCV does not smooth when it shrinks
 
 
-def test_a_network_of_another_size_has_no_published_input(recording):
-    with pytest.raises(ModelError, match="takes pictures of 160 pixels; the published code shows 224"):
+def test_a_model_of_another_size_has_no_published_input(recording):
+    with pytest.raises(ModelError, match="takes images of 160 pixels; the published code shows 224"):
         score("timm:test_vit", recording, weights="random", protocol="published")
 
 
@@ -220,8 +220,8 @@ def test_maps_that_predict_themselves_go_over_the_ceiling_of_the_noise(recording
 
 
 def test_public_names_are_the_line_that_score_walks(result, recording):
-    network = load_model("efficientnet_lite0")
-    features = record(network, recording.images, ["blocks.4"])
+    model = load_model("efficientnet_lite0")
+    features = record(model, recording.images, ["blocks.4"])
     left_out = predict_left_out(to_grid(features["blocks.4"], recording.grid), recording.maps)
     np.testing.assert_array_equal(left_out.predicted, result.arrays[0].predicted)
 
@@ -235,11 +235,11 @@ def test_unknown_names_are_answered_with_the_nearest():
         score("resnet50")
     with pytest.raises(UsageError, match="3 is no benchmark"):
         score("efficientnet_lite0", 3)
-    with pytest.raises(UsageError, match="How pictures are preprocessed for a Conv2d is not said"):
+    with pytest.raises(UsageError, match="How images are preprocessed for a Conv2d is not said"):
         score(torch.nn.Conv2d(3, 3, 1))
     with pytest.raises(UsageError, match=r"Did you mean MajajHong2015public\.IT-pls"):
         score("efficientnet_lite0", "MajajHong2015publik.IT-pls")
-    network = load_model("timm:test_vit", weights="random")
-    network.spec.layers.clear()
+    model = load_model("timm:test_vit", weights="random")
+    model.spec.layers.clear()
     with pytest.raises(ModelError, match="Name one with --layers"):
-        score(network)
+        score(model)

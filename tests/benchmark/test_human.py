@@ -40,7 +40,7 @@ def test_measures_are_the_published_ones(name):
 
 
 class Published(nn.Module):
-    """The network of the published evaluation, on pictures that were preprocessed to -1..1."""
+    """The model of the published evaluation, on images that were preprocessed to -1..1."""
 
     def __init__(self, stored):
         super().__init__()
@@ -76,11 +76,11 @@ def test_saliency_and_alignment_are_the_published_ones(published):
     assert human_alignment(published, [SYNTHETIC]).agreement.score != found.agreement.score
 
 
-def test_a_picture_as_saliency_agrees_as_published():
+def test_an_image_as_saliency_agrees_as_published():
     stored = golden("clickme_evaluate")
     examples = list(read_clickme([SYNTHETIC], protocol="published"))
-    pictures = np.stack([example.image.mean(axis=-1) for example in examples])
-    found = agreement(pictures, np.stack([example.heatmap for example in examples]), protocol="published")
+    images = np.stack([example.image.mean(axis=-1) for example in examples])
+    found = agreement(images, np.stack([example.heatmap for example in examples]), protocol="published")
     np.testing.assert_allclose(found.spearman, stored["score_imageasmap_spearman"], rtol=0, atol=5e-3)
 
 
@@ -99,37 +99,37 @@ def test_other_attributions_are_captums(published, method):
     assert np.isfinite(found.agreement.spearman).all()
 
 
-def test_pictures_are_resized_for_networks_of_another_size():
-    network = load_model("efficientnet_lite1", "random")
+def test_images_are_resized_for_models_of_another_size():
+    model = load_model("efficientnet_lite1", "random")
     image = np.full((2, 224, 224, 3), 255, np.float32)
-    inputs = as_input(network, image)
+    inputs = as_input(model, image)
     assert inputs.shape == (2, 3, 240, 240)
     torch.testing.assert_close(inputs, torch.ones_like(inputs))
-    saliency, right = saliency_maps(network, image, np.array([1, 2]))
+    saliency, right = saliency_maps(model, image, np.array([1, 2]))
     assert saliency.shape == (2, 224, 224)
     assert right.shape == (2,)
 
 
-def test_a_transform_of_ones_own_is_shown_the_picture():
-    def transform(picture):
-        return torch.from_numpy(np.array(picture.resize((32, 32)), np.float32)).permute(2, 0, 1) / 255
+def test_a_transform_of_ones_own_is_shown_the_image():
+    def transform(image):
+        return torch.from_numpy(np.array(image.resize((32, 32)), np.float32)).permute(2, 0, 1) / 255
 
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
-    network = load_model(module, preprocessing=transform)
-    inputs = as_input(network, np.full((1, 224, 224, 3), 51, np.float32))
+    model = load_model(module, preprocessing=transform)
+    inputs = as_input(model, np.full((1, 224, 224, 3), 51, np.float32))
     torch.testing.assert_close(inputs, torch.full((1, 3, 32, 32), 0.2))
 
 
-def test_a_network_with_too_few_classes_is_refused():
-    network = load_model("timm:test_resnet", "random")
-    network.module.reset_classifier(10)
+def test_a_model_with_too_few_classes_is_refused():
+    model = load_model("timm:test_resnet", "random")
+    model.module.reset_classifier(10)
     with pytest.raises(ModelError, match="no logit of class 999"):
-        human_alignment(network, [SYNTHETIC])
+        human_alignment(model, [SYNTHETIC])
 
 
-def test_no_pictures_are_refused(published, tmp_path):
+def test_no_images_are_refused(published, tmp_path):
     (tmp_path / "empty.tfrecords").touch()
-    with pytest.raises(DataError, match="no pictures with human maps"):
+    with pytest.raises(DataError, match="no images with human maps"):
         human_alignment(published, [tmp_path / "empty.tfrecords"])
 
 
@@ -138,12 +138,12 @@ def test_the_benchmark_gives_brain_score_what_the_function_gives(tmp_path, monke
     from brainscore_itmaps.bridge.models import brain_model
 
     monkeypatch.setitem(clickme_shards.SPLITS, "val", 1)
-    network = load_model("timm:test_resnet", "random")
+    model = load_model("timm:test_resnet", "random")
     with pytest.raises(DataError, match="brainscore data fetch clickme --split val"):
-        ClickMeBenchmark()(brain_model(network))
+        ClickMeBenchmark()(brain_model(model))
     write_shard(tmp_path / "usb" / "val-0.tfrecords", 3)
     files = fetch_clickme("val", folder=tmp_path / "usb").files
-    score, found = ClickMeBenchmark()(brain_model(network)), human_alignment(network, files)
+    score, found = ClickMeBenchmark()(brain_model(model)), human_alignment(model, files)
     assert float(score) == pytest.approx(found.agreement.score)
     assert float(score.attrs["raw"]) / float(score.attrs["ceiling"]) == pytest.approx(float(score))
     with pytest.raises(ModelError, match="no gradients"):

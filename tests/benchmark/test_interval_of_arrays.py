@@ -28,7 +28,7 @@ def pairs(rng):
 def test_of_one_array_it_is_the_bootstrap_over_images(seed, images):
     rng = np.random.default_rng(seed)
     values, ceilings = rng.normal(0.5, 0.2, size=images), rng.uniform(0.5, 1, size=images)
-    found = interval_of_arrays([(values, ceilings)], ["pictures"], np.random.default_rng(seed), resamples=500)
+    found = interval_of_arrays([(values, ceilings)], ["images"], np.random.default_rng(seed), resamples=500)
     ours = bootstrap_over_images(ratio, values, ceilings, rng=np.random.default_rng(seed), resamples=500)
     np.testing.assert_allclose(found, ours, rtol=0, atol=1e-9)
     theirs = bootstrap(
@@ -43,7 +43,7 @@ def test_of_one_array_it_is_the_bootstrap_over_images(seed, images):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
 
 
-def test_arrays_that_share_pictures_are_drawn_the_same_ones(pairs):
+def test_arrays_that_share_images_are_drawn_the_same_ones(pairs):
     """Draw by draw, in a loop."""
     found = interval_of_arrays(pairs, ["a", "a", "b"], np.random.default_rng(2), resamples=400)
     rng = np.random.default_rng(2)
@@ -59,8 +59,8 @@ def test_arrays_that_share_pictures_are_drawn_the_same_ones(pairs):
     np.testing.assert_allclose(found, (*np.percentile(draws, [2.5, 97.5]), np.std(draws, ddof=1)), atol=1e-12)
 
 
-def test_pictures_in_common_make_what_arrays_share_count_once(pairs):
-    """Planted: two arrays that agree are one array if they saw the same pictures, and two if they did not."""
+def test_images_in_common_make_what_arrays_share_count_once(pairs):
+    """Planted: two arrays that agree are one array if they saw the same images, and two if they did not."""
     values, ceilings = pairs[0]
     one, same, apart = (
         interval_of_arrays([(values, ceilings)] * len(shown), shown, np.random.default_rng(0)).error
@@ -77,7 +77,7 @@ def test_pictures_in_common_make_what_arrays_share_count_once(pairs):
     assert independent > 0.02
 
 
-def test_pictures_may_be_named_by_anything_that_can_be_compared(pairs):
+def test_images_may_be_named_by_anything_that_can_be_compared(pairs):
     by_name = interval_of_arrays(pairs, ["a", "a", "b"], np.random.default_rng(2))
     by_files = interval_of_arrays(pairs, [("x", "y"), ("x", "y"), ("z",)], np.random.default_rng(2))
     assert by_name == by_files

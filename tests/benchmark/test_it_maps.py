@@ -33,23 +33,23 @@ def home(long_stand_in, made_once):
 
 
 @pytest.fixture(scope="module")
-def network():
+def model():
     return load_model("timm:test_vit", weights="random")
 
 
 @pytest.fixture(scope="module")
-def result(home, network):
-    return score(network, "it_maps")
+def result(home, model):
+    return score(model, "it_maps")
 
 
-def test_the_score_is_the_mean_over_arrays_of_each_one_s_own(result, network):
+def test_the_score_is_the_mean_over_arrays_of_each_one_s_own(result, model):
     assert [array.recording for array in result.arrays] == [f"Arcaro2020.{name}-simulated" for name in ARRAYS]
     assert result.formula.startswith("mean over 3 arrays of: mean over images of (median over sites")
     assert result.simulated
     for name in ("score", "raw", "ceiling", "explained", "alignment"):
         assert getattr(result, name) == pytest.approx(np.mean([getattr(a, name) for a in result.arrays]), abs=1e-12)
     for name, array in zip(ARRAYS, result.arrays, strict=True):
-        alone = score(network, f"Arcaro2020.{name}-pls", fresh=True)
+        alone = score(model, f"Arcaro2020.{name}-pls", fresh=True)
         assert alone.score == pytest.approx(array.score, abs=1e-12)
         assert alone.interval == pytest.approx(array.interval, abs=1e-12)
         assert array.explained == pytest.approx(array.raw**2 / array.ceiling)
@@ -59,7 +59,7 @@ def test_the_score_is_the_mean_over_arrays_of_each_one_s_own(result, network):
         assert array.window == recording.window == ((150, 300) if name == "monkey2_ML" else (100, 250))
 
 
-def test_the_interval_draws_the_same_pictures_for_arrays_that_share_them(result):
+def test_the_interval_draws_the_same_images_for_arrays_that_share_them(result):
     rng = np.random.default_rng(0)
     first, second = (rng.integers(14, size=(10_000, 14)) for _ in range(2))
     draws = [
@@ -71,7 +71,7 @@ def test_the_interval_draws_the_same_pictures_for_arrays_that_share_them(result)
     assert result.error == pytest.approx(mean.std(ddof=1), abs=1e-9)
 
 
-def test_brain_score_s_entrance_gives_the_same_numbers_and_what_it_asks_of_a_score(result, network):
+def test_brain_score_s_entrance_gives_the_same_numbers_and_what_it_asks_of_a_score(result, model):
     from brainscore_vision import load_benchmark
     from brainscore_vision.benchmark_helpers.validate_error import validate_score_uncertainty
 
@@ -79,7 +79,7 @@ def test_brain_score_s_entrance_gives_the_same_numbers_and_what_it_asks_of_a_sco
     from brainscore_itmaps.bridge.plugins import attach
 
     attach()
-    given = load_benchmark("it_maps")(brain_model(network))
+    given = load_benchmark("it_maps")(brain_model(model))
     assert float(given) == pytest.approx(result.score, abs=1e-6)
     assert given.attrs["interval"] == pytest.approx(result.interval, abs=1e-6)
     checked = validate_score_uncertainty(given)
@@ -103,18 +103,18 @@ def test_brain_score_s_entrance_gives_the_same_numbers_and_what_it_asks_of_a_sco
     assert set(given.attrs["versions"]) >= {"numpy", "torch", "timm", "brainscore_itmaps"}
 
 
-def test_pictures_that_two_arrays_share_are_shown_once(home, network, monkeypatch):
+def test_images_that_two_arrays_share_are_shown_once(home, model, monkeypatch):
     shown = []
-    preprocess = type(network).preprocess
+    preprocess = type(model).preprocess
     monkeypatch.setattr(
-        type(network), "preprocess", lambda self, images: shown.extend(images) or preprocess(self, images)
+        type(model), "preprocess", lambda self, images: shown.extend(images) or preprocess(self, images)
     )
-    score(network, "it_maps", fresh=True)
+    score(model, "it_maps", fresh=True)
     assert len(shown) == len(set(shown)) == 28
 
 
-def test_alignment_compares_maps_averaged_over_sites(home, network):
-    result = score(network, "it_maps_alignment")
+def test_alignment_compares_maps_averaged_over_sites(home, model):
+    result = score(model, "it_maps_alignment")
     for name, array in zip(ARRAYS, result.arrays, strict=True):
         assert array.raw == pytest.approx(array.map_rho.mean(), abs=1e-12)
         ceiling = map_ceiling(load_recording(name).maps, rng=np.random.default_rng(0))
@@ -122,11 +122,11 @@ def test_alignment_compares_maps_averaged_over_sites(home, network):
     assert result.score == pytest.approx(np.mean([array.raw / array.ceiling for array in result.arrays]))
 
 
-def test_values_stand_beside_ceilings_of_their_own_measure(home, network, tmp_path):
+def test_values_stand_beside_ceilings_of_their_own_measure(home, model, tmp_path):
     """Spearman rho of averaged maps has another ceiling than Pearson r of a site."""
     from brainscore_itmaps.bridge.benchmark import to_score
 
-    ridge, alignment = (score(network, f"Arcaro2020.monkey2_ML-{kind}") for kind in ("pls", "alignment"))
+    ridge, alignment = (score(model, f"Arcaro2020.monkey2_ML-{kind}") for kind in ("pls", "alignment"))
     for result, values in ((ridge, "image_r"), (alignment, "map_rho")):
         (array,) = result.arrays
         np.testing.assert_array_equal(array.image_value, getattr(array, values))
@@ -154,10 +154,10 @@ def test_what_the_published_code_never_did_is_refused(home, kind):
 
 
 def test_compat_takes_the_best_layer_on_the_very_images_of_the_published_recording(home):
-    network = load_model("timm:test_efficientnet", weights="random")
-    network = type(network)(**vars(network) | {"spec": type(network.spec)(**vars(network.spec) | {"size": 224})})
+    model = load_model("timm:test_efficientnet", weights="random")
+    model = type(model)(**vars(model) | {"spec": type(model.spec)(**vars(model.spec) | {"size": 224})})
     layers = ["blocks.2", "blocks.3", "blocks.4"]
-    result = score(network, "Arcaro2020.monkey1_ML-pls", layers, protocol="published")
+    result = score(model, "Arcaro2020.monkey1_ML-pls", layers, protocol="published")
     (array,) = result.arrays
     assert (array.neural.shape[-1], array.window) == (30, (50, 90))
     raw = {value.layer: value.raw for value in array.layers}
@@ -165,7 +165,7 @@ def test_compat_takes_the_best_layer_on_the_very_images_of_the_published_recordi
     assert set(array.layer_of_image) == {max(raw, key=raw.get)}
     assert array.raw == max(raw.values())
     assert result.layer == "best of 3"
-    windowed = score(network, "Arcaro2020.monkey1_ML-pls", layers[:1], window="tutorial", protocol="published")
+    windowed = score(model, "Arcaro2020.monkey1_ML-pls", layers[:1], window="tutorial", protocol="published")
     assert windowed.arrays[0].window == (130, 170)
 
 

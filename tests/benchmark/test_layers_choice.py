@@ -1,11 +1,11 @@
-"""Several layers and several arrays: which layer is read for which picture, and what becomes of planted truth."""
+"""Several layers and several arrays: which layer is read for which image, and what becomes of planted truth."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
-from sources import fresh, network_source
+from sources import fresh, model_source
 
 from brainscore_itmaps import Grid, Recording, load_model, load_recording, record, score, to_grid
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
@@ -25,9 +25,9 @@ SPEC = BenchmarkSpec("own", ("own",))
 PER_IMAGE = ("image_r", "map_rho", "map_rho_coarse", "site_r", "components", "predicted")
 
 
-def choice(network, recording, layers, measure="predictivity"):
-    """Layer of each picture, from pictures on."""
-    units, pairs, inner = record(network, recording.images, layers), pairs_of_groups(len(recording.images)), {}
+def choice(model, recording, layers, measure="predictivity"):
+    """Layer of each image, from images on."""
+    units, pairs, inner = record(model, recording.images, layers), pairs_of_groups(len(recording.images)), {}
     for layer in layers:
         fitted = fit_folds(to_grid(units[layer], recording.grid), recording.maps, pairs)
         inner[layer] = nested_cv_scores(fitted, recording.maps, measure)
@@ -40,7 +40,7 @@ def per_layer(values):
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """Eight pictures of smooth noise, none like another."""
+    """Eight images of smooth noise, none like another."""
     folder, rng = tmp_path_factory.mktemp("shown"), np.random.default_rng(3)
     files = []
     for number in range(8):
@@ -50,10 +50,10 @@ def shown(tmp_path_factory):
     return tuple(files)
 
 
-def planted(shown, network, layer, seed, noise=0.5):
+def planted(shown, model, layer, seed, noise=0.5):
     """Six sites that weigh a layer's channels at random, at 7 x 7 positions; two presentations with noise of each."""
     rng = np.random.default_rng(seed)
-    field = to_grid(record(network, shown, [layer])[layer], GRID)
+    field = to_grid(record(model, shown, [layer])[layer], GRID)
     truth = field @ rng.normal(size=(field.shape[-1], 6))
     truth /= truth.std(axis=(0, 1, 2))
     repeats = truth[:, None] + noise * rng.normal(size=(8, 2, 7, 7, 6))
@@ -72,16 +72,16 @@ def alone():
     }
 
 
-def test_the_layer_of_each_picture_is_the_best_on_all_the_others(chosen):
+def test_the_layer_of_each_image_is_the_best_on_all_the_others(chosen):
     recording = load_recording("it_maps_simulated")
-    network = load_model("timm:test_efficientnet", weights="random", seed=1)
+    model = load_model("timm:test_efficientnet", weights="random", seed=1)
     (array,) = chosen.arrays
-    assert array.layer_of_image == choice(network, recording, LAYERS)
+    assert array.layer_of_image == choice(model, recording, LAYERS)
     assert set(array.layer_of_image) == set(LAYERS)  # or this would test little
     assert chosen.layer == "chosen of 3"
 
 
-def test_every_picture_s_numbers_are_those_of_its_layer_alone(chosen, alone):
+def test_every_image_s_numbers_are_those_of_its_layer_alone(chosen, alone):
     (array,) = chosen.arrays
     for number, layer in enumerate(array.layer_of_image):
         for name in PER_IMAGE:
@@ -113,15 +113,14 @@ def test_layers_are_read_in_the_order_that_was_asked_for_and_once(chosen):
     assert again.score == chosen.score
 
 
-def test_the_published_way_takes_the_best_layer_on_the_very_pictures(shown):
+def test_the_published_way_takes_the_best_layer_on_the_very_images(shown):
     """At 224 pixels, which the published code shows; so resnet18, on a small recording."""
-    network = load_model("timm:resnet18", weights="random")
-    recording = replace(planted(shown, network, "layer2.0", seed=1), repeats=None)
+    model = load_model("timm:resnet18", weights="random")
+    recording = replace(planted(shown, model, "layer2.0", seed=1), repeats=None)
     layers, options = ["layer1.0", "layer2.0", "layer3.0"], ScoreRequest(protocol="published")
-    found = evaluate(network_source(network, layers, protocol=PUBLISHED), [recording], SPEC, options)
+    found = evaluate(model_source(model, layers, protocol=PUBLISHED), [recording], SPEC, options)
     alone = {
-        layer: evaluate(network_source(network, layer, protocol=PUBLISHED), [recording], SPEC, options)
-        for layer in layers
+        layer: evaluate(model_source(model, layer, protocol=PUBLISHED), [recording], SPEC, options) for layer in layers
     }
     best = max(layers, key=lambda layer: alone[layer].raw)
     assert found.arrays[0].layer_of_image == (best,) * 8
@@ -130,11 +129,11 @@ def test_the_published_way_takes_the_best_layer_on_the_very_pictures(shown):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_layer_and_the_network_that_maps_were_made_from_come_first(shown, own_home, seed):
-    network = load_model("timm:test_efficientnet", weights="random", seed=seed)
+def test_the_layer_and_the_model_that_maps_were_made_from_come_first(shown, own_home, seed):
+    model = load_model("timm:test_efficientnet", weights="random", seed=seed)
     planted_layer = BLOCKS[1 + seed % 4]
-    recording = planted(shown, network, planted_layer, seed)
-    result = score(network, recording, BLOCKS)
+    recording = planted(shown, model, planted_layer, seed)
+    result = score(model, recording, BLOCKS)
     profile = {layer: value.raw for layer, value in per_layer(result.arrays[0].layers).items()}
     assert max(profile, key=profile.get) == planted_layer
     assert result.arrays[0].layer_of_image == (planted_layer,) * 8
@@ -147,35 +146,35 @@ def test_the_layer_and_the_network_that_maps_were_made_from_come_first(shown, ow
     assert result.score == pytest.approx(1, abs=0.1)  # without the noise it would predict all
 
 
-def test_pictures_of_other_maps_predict_nothing(shown, own_home):
-    network = load_model("timm:test_efficientnet", weights="random")
-    recording = planted(shown, network, "blocks.2.0", seed=0)
-    right = score(network, recording, ["blocks.2.0", "blocks.3.0"])
+def test_images_of_other_maps_predict_nothing(shown, own_home):
+    model = load_model("timm:test_efficientnet", weights="random")
+    recording = planted(shown, model, "blocks.2.0", seed=0)
+    right = score(model, recording, ["blocks.2.0", "blocks.3.0"])
     shuffled = []
     for shift in (1, 3, 4, 6):
         order = np.roll(np.arange(8), shift)
         other = replace(recording, maps=recording.maps[order], repeats=recording.repeats[order])
-        shuffled.append(score(network, other, ["blocks.2.0", "blocks.3.0"]).score)
+        shuffled.append(score(model, other, ["blocks.2.0", "blocks.3.0"]).score)
     assert right.score > 0.9
     assert abs(np.mean(shuffled)) < 0.1
     assert max(shuffled) < 0.5
 
 
 def test_maps_averaged_over_sites_choose_by_their_own_measure(shown, own_home):
-    network = load_model("timm:test_efficientnet", weights="random")
-    recording = planted(shown, network, "blocks.2.0", seed=1, noise=3.0)
-    other = evaluate(network_source(network, LAYERS), [recording], SPEC)  # what it keeps is of another measure
-    found = evaluate(network_source(network, LAYERS), [recording], replace(SPEC, measure="alignment"))
-    assert found.arrays[0].layer_of_image == choice(network, recording, LAYERS, "alignment")
-    assert found.arrays[0].layer_of_image != other.arrays[0].layer_of_image == choice(network, recording, LAYERS)
+    model = load_model("timm:test_efficientnet", weights="random")
+    recording = planted(shown, model, "blocks.2.0", seed=1, noise=3.0)
+    other = evaluate(model_source(model, LAYERS), [recording], SPEC)  # what it keeps is of another measure
+    found = evaluate(model_source(model, LAYERS), [recording], replace(SPEC, measure="alignment"))
+    assert found.arrays[0].layer_of_image == choice(model, recording, LAYERS, "alignment")
+    assert found.arrays[0].layer_of_image != other.arrays[0].layer_of_image == choice(model, recording, LAYERS)
     assert found.raw == pytest.approx(found.arrays[0].map_rho.mean())
     for value in found.arrays[0].layers:
         assert value.raw == value.alignment
 
 
-def test_three_pictures_are_too_few_to_choose_a_layer(shown, own_home, rng):
+def test_three_images_are_too_few_to_choose_a_layer(shown, own_home, rng):
     few = Recording.from_arrays(rng.normal(size=(3, 4, 4, 3)), shown[:3], identifier="few", window=(0, 9))
-    with pytest.raises(DataError, match="on the training images of 3 pictures"):
+    with pytest.raises(DataError, match="on the training images of 3 images"):
         score("timm:test_vit", few, ["blocks.0", "blocks.1"], weights="random")
     with pytest.raises(ModelError, match=r"has no layer 'blocks\.9'"):
         score("timm:test_vit", few, ["blocks.0", "blocks.9"], weights="random")
@@ -183,22 +182,22 @@ def test_three_pictures_are_too_few_to_choose_a_layer(shown, own_home, rng):
 
 @pytest.fixture
 def arrays(shown, own_home):
-    """Two arrays that were shown the same pictures, and one that was shown others of them."""
-    network = load_model("timm:test_efficientnet", weights="random")
-    first = planted(shown, network, "blocks.2.0", seed=0)
-    second = replace(planted(shown, network, "blocks.3.0", seed=1), identifier="second")
-    third = planted(shown, network, "blocks.2.0", seed=2)
+    """Two arrays that were shown the same images, and one that was shown others of them."""
+    model = load_model("timm:test_efficientnet", weights="random")
+    first = planted(shown, model, "blocks.2.0", seed=0)
+    second = replace(planted(shown, model, "blocks.3.0", seed=1), identifier="second")
+    third = planted(shown, model, "blocks.2.0", seed=2)
     third = replace(third, identifier="third", images=third.images[:6], maps=third.maps[:6], repeats=third.repeats[:6])
-    return network, [first, second, third]
+    return model, [first, second, third]
 
 
 def test_of_several_arrays_the_score_is_the_mean_and_each_is_what_it_is_alone(arrays, tmp_path):
-    network, recordings = arrays
+    model, recordings = arrays
     seen = []
-    network.module.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
-    source, spec = network_source(network, LAYERS), BenchmarkSpec("three", ("planted", "second", "third"))
+    model.module.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+    source, spec = model_source(model, LAYERS), BenchmarkSpec("three", ("planted", "second", "third"))
     result = evaluate(source, recordings, spec)
-    assert sum(seen) == 8 + 6  # pictures that arrays share are shown once
+    assert sum(seen) == 8 + 6  # images that arrays share are shown once
     alone = [evaluate(source, [recording], SPEC) for recording in recordings]
     for name in ("score", "raw", "ceiling", "explained", "alignment"):
         assert getattr(result, name) == pytest.approx(np.mean([getattr(each, name) for each in alone]), abs=1e-12)
@@ -223,11 +222,11 @@ def test_of_several_arrays_the_score_is_the_mean_and_each_is_what_it_is_alone(ar
         np.testing.assert_array_equal(array.neural, kept.neural)
 
 
-def test_arrays_of_the_same_pictures_at_other_positions_are_read_apart(arrays):
-    network, (first, second, _) = arrays
+def test_arrays_of_the_same_images_at_other_positions_are_read_apart(arrays):
+    model, (first, second, _) = arrays
     elsewhere = replace(second, grid=replace(GRID, y=GRID.y / 2, x=GRID.x / 4))
     spec = BenchmarkSpec("two", ("planted", "second"))
-    result = evaluate(network_source(network, "blocks.2.0"), [first, elsewhere], spec)
+    result = evaluate(model_source(model, "blocks.2.0"), [first, elsewhere], spec)
     for array, recording in zip(result.arrays, (first, elsewhere), strict=True):
-        alone = evaluate(network_source(network, "blocks.2.0"), [recording], SPEC, cache=fresh())
+        alone = evaluate(model_source(model, "blocks.2.0"), [recording], SPEC, cache=fresh())
         assert array.score == alone.score

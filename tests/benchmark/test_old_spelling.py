@@ -75,7 +75,7 @@ def test_a_score_takes_the_old_keyword_and_the_old_flag(tmp_path):
 
 def test_a_study_file_takes_the_old_key_with_a_sentence(tmp_path):
     file = tmp_path / "old.toml"
-    text = 'networks = ["timm:test_vit"]\nbenchmarks = ["it_maps_simulated"]\nreference_compat = {}\n'
+    text = 'models = ["timm:test_vit"]\nbenchmarks = ["it_maps_simulated"]\nreference_compat = {}\n'
     for value, protocol in (("true", "published"), ("false", "ours")):
         file.write_text(text.format(value))
         with pytest.warns(FutureWarning, match=f'old.toml: reference_compat is now protocol = "{protocol}"'):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from published import GOLDEN
 from shown import changed, narrow, scored, two_arrays
-from sources import fresh, network_source
+from sources import fresh, model_source
 
 from brainscore_itmaps import (
     Grid,
@@ -358,11 +358,11 @@ def test_the_process_that_writes_leaves_no_lock_or_umask(tmp_path):
         os.umask(before)
 
 
-def test_features_of_another_size_with_the_same_values_are_told_apart(own_home, pictures, rng):
+def test_features_of_another_size_with_the_same_values_are_told_apart(own_home, images, rng):
     """At the grid, or still to be sampled: the same numbers mean another field."""
     grid = Grid(y=np.linspace(-5, 5, 5), x=np.linspace(-3, 7, 5), extent=16.0)
     maps = rng.normal(size=(6, 5, 5, 3)) + rng.normal(size=(6, 5, 5, 1))
-    recording = Recording.from_arrays(maps, pictures, identifier="own", window=(0, 9), grid=grid)
+    recording = Recording.from_arrays(maps, images, identifier="own", window=(0, 9), grid=grid)
     features = rng.normal(size=(6, 11, 11, 4))
     sampled = to_grid(np.moveaxis(features, -1, 1), grid)
     first, second = score_features(features, recording), score_features(sampled, recording)
@@ -376,9 +376,9 @@ def test_one_recording_in_two_windows_keeps_the_arrays_of_both(tmp_path):
     recordings = [load_recording("it_maps_simulated", window) for window in ((100, 250), (100, 200))]
     model = load_model("timm:test_resnet", "random")
     spec = BenchmarkSpec("two windows", ("it_maps_simulated",) * 2)
-    result = evaluate(network_source(model, "layer3"), recordings, spec)
+    result = evaluate(model_source(model, "layer3"), recordings, spec)
     for array, recording in zip(result.arrays, recordings, strict=True):
-        alone = evaluate(network_source(model, "layer3"), [recording], spec, cache=fresh())
+        alone = evaluate(model_source(model, "layer3"), [recording], spec, cache=fresh())
         assert array.score == pytest.approx(alone.score, abs=1e-12)
     json_file, _, npz = result.save(tmp_path)
     assert same(Result.load(json_file), result)

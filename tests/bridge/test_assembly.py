@@ -80,8 +80,8 @@ def test_packaged_files_are_read_back_by_brain_score_and_their_sha1_is_told(reco
         assert entry["sha1"] == hashlib.sha1(content).hexdigest()
         assert entry["size"] == len(content)
     with zipfile.ZipFile(files["zip"]) as archive:
-        archive.extractall(tmp_path / "pictures")
-    stimuli = StimulusSet.from_files(files["csv"], tmp_path / "pictures")
+        archive.extractall(tmp_path / "images")
+    stimuli = StimulusSet.from_files(files["csv"], tmp_path / "images")
     data = AssemblyLoader(cls=NeuroidAssembly, file_path=files["nc"]).load()
     assert_same(recording_from(data, stimuli), recording)
     (description,) = (tmp_path / "out").glob("*.json")
@@ -91,14 +91,12 @@ def test_packaged_files_are_read_back_by_brain_score_and_their_sha1_is_told(reco
     assert [entry["sha1"] for entry in again["files"]][1:] == [entry["sha1"] for entry in about["files"]][1:]
 
 
-def test_pictures_that_merely_lie_under_brain_score_s_home_are_named_by_what_they_show(pictures, tmp_path):
+def test_images_that_merely_lie_under_brain_score_s_home_are_named_by_what_they_show(images, tmp_path):
     home = tmp_path / "brainio" / "mine"
     home.mkdir(parents=True)
     identifiers = set()
     for turn in range(2):
-        files = [
-            shutil.copy(picture, home / f"{number}.png") for number, picture in enumerate(pictures[turn : turn + 3])
-        ]
+        files = [shutil.copy(image, home / f"{number}.png") for number, image in enumerate(images[turn : turn + 3])]
         made = Recording.from_arrays(np.ones((3, 2, 2, 1)), files, identifier="x", window=(0, 9))
         identifiers.add(stimulus_set(made).identifier)
     assert len(identifiers) == 2

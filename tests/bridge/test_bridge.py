@@ -40,9 +40,9 @@ def benchmark():
 def test_both_entrances_give_the_same_score(benchmark, architecture):
     from brainscore_itmaps.bridge.models import brain_model
 
-    network = load_model(f"timm:{architecture}", weights="random", seed=1)
-    direct = score(network, fresh=True)
-    through = benchmark.evaluate(brain_model(network), fresh())
+    model = load_model(f"timm:{architecture}", weights="random", seed=1)
+    direct = score(model, fresh=True)
+    through = benchmark.evaluate(brain_model(model), fresh())
     assert through.score == pytest.approx(direct.score, abs=1e-6)
     assert (through.layer, through.weights, through.weights_sha256) == (
         direct.layer,
@@ -65,14 +65,14 @@ def threads():
 def test_neither_batches_nor_threads_change_the_score_of_either_entrance(benchmark, threads, monkeypatch):
     from brainscore_itmaps.bridge import models
 
-    network = load_model("timm:test_efficientnet", weights="random", seed=1)
-    expected = score(network, fresh=True).score
+    model = load_model("timm:test_efficientnet", weights="random", seed=1)
+    expected = score(model, fresh=True).score
     for number in (1, 2):
         threads(number)
         for batch_size in (1, 5, 14):
-            direct = score(network, batch_size=batch_size, fresh=True)
+            direct = score(model, batch_size=batch_size, fresh=True)
             monkeypatch.setattr(models, "BATCH_SIZE", batch_size)
-            through = benchmark.evaluate(models.brain_model(network), fresh())
+            through = benchmark.evaluate(models.brain_model(model), fresh())
             assert direct.score == pytest.approx(expected, abs=1e-6), (number, batch_size)
             assert through.score == pytest.approx(expected, abs=1e-6), (number, batch_size)
 
@@ -82,8 +82,8 @@ def test_the_score_is_what_brain_score_wants(benchmark):
 
     from brainscore_itmaps.bridge.models import brain_model
 
-    network = load_model("timm:test_vit", weights="random")
-    result, given = score(network), benchmark(brain_model(network))
+    model = load_model("timm:test_vit", weights="random")
+    result, given = score(model), benchmark(brain_model(model))
     assert float(given) == pytest.approx(result.score, abs=1e-6)
     assert float(given.attrs["raw"]) == pytest.approx(result.raw, abs=1e-6)
     assert float(given.attrs["ceiling"]) == pytest.approx(float(benchmark.ceiling))
@@ -106,7 +106,7 @@ def test_the_benchmark_says_what_it_is(benchmark):
     assert "url=" in benchmark.bibtex
 
 
-def test_pictures_in_another_order_give_the_same_score(benchmark):
+def test_images_in_another_order_give_the_same_score(benchmark):
     from brainscore_itmaps.bridge.models import brain_model
 
     class Reversing:
@@ -126,24 +126,24 @@ def test_pictures_in_another_order_give_the_same_score(benchmark):
 def test_a_pooled_layer_is_refused_and_what_takes_it_is_named(benchmark):
     from brainscore_itmaps.bridge.models import brain_model
 
-    network = load_model("timm:test_efficientnet", weights="random")
-    network.spec.layers["IT"] = "global_pool"
+    model = load_model("timm:test_efficientnet", weights="random")
+    model.spec.layers["IT"] = "global_pool"
     with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, where"):
-        benchmark.evaluate(brain_model(network))
+        benchmark.evaluate(brain_model(model))
     with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, where"):
-        score(network)
-    network.spec.layers["IT"] = ["blocks.4", "global_pool"]
+        score(model)
+    model.spec.layers["IT"] = ["blocks.4", "global_pool"]
     with pytest.raises(ModelError, match="'global_pool' gives no map"):
-        benchmark.evaluate(brain_model_of_two(network))
+        benchmark.evaluate(brain_model_of_two(model))
 
 
 def test_channels_of_two_layers_are_put_side_by_side_at_the_grid(benchmark):
     """Their score is that of one layer with the channels of both, each sampled at the grid from its own units."""
-    network, recording = load_model("timm:test_efficientnet", weights="random"), load_recording("it_maps_simulated")
-    network.spec.layers["IT"] = ["blocks.1", "blocks.4"]
-    through = benchmark.evaluate(brain_model_of_two(network), fresh())
+    model, recording = load_model("timm:test_efficientnet", weights="random"), load_recording("it_maps_simulated")
+    model.spec.layers["IT"] = ["blocks.1", "blocks.4"]
+    through = benchmark.evaluate(brain_model_of_two(model), fresh())
 
-    units = record(network, recording.images, ["blocks.1", "blocks.4"])
+    units = record(model, recording.images, ["blocks.1", "blocks.4"])
     assert units["blocks.1"].shape[2:] != units["blocks.4"].shape[2:]
     both = np.concatenate([to_grid(units[layer], recording.grid) for layer in ("blocks.1", "blocks.4")], axis=-1)
     reading = Reading(model="two", weights=Weights("module"), layer="both")
@@ -153,20 +153,20 @@ def test_channels_of_two_layers_are_put_side_by_side_at_the_grid(benchmark):
     assert through.score == pytest.approx(expected.score, abs=1e-6)
     np.testing.assert_allclose(through.arrays[0].predicted, expected.arrays[0].predicted, rtol=0, atol=1e-3)
     for alone in ("blocks.1", "blocks.4"):
-        assert abs(score(network, layers=alone).score - expected.score) > 1e-3
+        assert abs(score(model, layers=alone).score - expected.score) > 1e-3
 
 
-def brain_model_of_two(network):
+def brain_model_of_two(model):
     from brainscore_itmaps.bridge import models
 
     wrapper = models.CopyingWrapper(
-        model=network.module, preprocessing=functools.partial(models._inputs, network), identifier="two", batch_size=14
+        model=model.module, preprocessing=functools.partial(models._inputs, model), identifier="two", batch_size=14
     )
     return models.ModelCommitment(
         identifier="two",
         activations_model=wrapper,
-        layers=network.spec.layers["IT"],
-        region_layer_map=dict(network.spec.layers),
+        layers=model.spec.layers["IT"],
+        region_layer_map=dict(model.spec.layers),
     )
 
 
@@ -254,7 +254,7 @@ def test_a_recording_of_one_site_without_repeats_has_no_ceiling(stand_in, own_ho
         score("timm:test_vit", alone, weights="random")
 
 
-def test_two_pictures_cannot_be_left_out(pictures, rng, own_home):
-    recording = Recording.from_arrays(rng.normal(size=(2, 5, 5, 3)), pictures[:2], identifier="few", window=(0, 9))
+def test_two_images_cannot_be_left_out(images, rng, own_home):
+    recording = Recording.from_arrays(rng.normal(size=(2, 5, 5, 3)), images[:2], identifier="few", window=(0, 9))
     with pytest.raises(DataError, match="at least 3 images, not 2"):
         score("timm:test_vit", recording, weights="random")

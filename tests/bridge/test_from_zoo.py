@@ -33,7 +33,7 @@ def test_metadata_is_valid_by_brain_score_s_own_command(folder):
     assert list(yaml.safe_load(file.read_text())["models"]) == list(FOLDERS[folder])
 
 
-def test_every_network_is_in_one_folder():
+def test_every_model_is_in_one_folder():
     assert sorted(name for specs in FOLDERS.values() for name in specs) == sorted(ZOO)
 
 
@@ -79,7 +79,7 @@ def test_twins_are_one_architecture_with_the_same_layers():
         assert baseline.group != "harmonized"
 
 
-def test_accuracy_is_looked_up_at_the_size_that_pictures_are_shown_at():
+def test_accuracy_is_looked_up_at_the_size_that_images_are_shown_at():
     assert timm_top1("convnext_tiny.fb_in1k") == (82.066, "timm results for convnext_tiny.fb_in1k at 224 pixels")
     assert timm_top1("convnext_tiny.fb_in1k", 288)[0] == 82.694
     assert timm_top1("convnext_tiny.fb_in1k", 256) == timm_top1("convnext_tiny.nothing") == (None, None)

@@ -1,7 +1,7 @@
-"""What Brain-Score asks of any model that is contributed, asked of every network that we register.
+"""What Brain-Score asks of any model that is contributed, asked of every model that we register.
 
 Brain-Score's own tests of this need files that its wheel lacks; these ask the same. Weights are random, for most
-cannot be had without a network: what is asked does not depend on them. The embedded networks have their own.
+cannot be had without a model: what is asked does not depend on them. The embedded models have their own.
 """
 
 import numpy as np
@@ -45,11 +45,11 @@ def model_of(identifier):
     return model
 
 
-# the twin of a harmonized network has the same layers in the same architecture, and V1 of some takes a minute
+# the twin of a harmonized model has the same layers in the same architecture, and V1 of some takes a minute
 @pytest.mark.parametrize("identifier", [*EMBEDDED, *HARMONIZED])
 @pytest.mark.usefixtures("fresh_activations")
 @pytest.mark.slow
-def test_a_registered_network_has_a_v1_and_may_then_be_asked_for_behaviour(identifier, stimuli):
+def test_a_registered_model_has_a_v1_and_may_then_be_asked_for_behaviour(identifier, stimuli):
     model = model_of(identifier)
     model.start_recording(BrainModel.RecordingTarget.V1, time_bins=[(50, 100)])
     activity = model.look_at(stimuli, number_of_trials=1)
@@ -62,7 +62,7 @@ def test_a_registered_network_has_a_v1_and_may_then_be_asked_for_behaviour(ident
 
 @pytest.mark.parametrize("identifier", ZOO)
 @pytest.mark.usefixtures("fresh_activations")
-def test_a_registered_network_behaves(identifier, stimuli):
+def test_a_registered_model_behaves(identifier, stimuli):
     model = model_of(identifier)
     assert model.identifier == identifier
     assert 0 < model.visual_degrees() < 9000

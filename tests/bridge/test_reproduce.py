@@ -17,10 +17,10 @@ from brainscore_itmaps.errors import DataError, ModelError
 
 
 @pytest.fixture
-def small(pictures, rng, own_home, tmp_path):
+def small(images, rng, own_home, tmp_path):
     """The folder of a recording: six images, 4 x 4 positions, four sites."""
     maps = rng.normal(size=(6, 4, 4, 1)) + 0.5 * rng.normal(size=(6, 4, 4, 4))
-    return str(Recording.from_arrays(maps, pictures, identifier="own", window=(0, 9)).save(tmp_path / "recording"))
+    return str(Recording.from_arrays(maps, images, identifier="own", window=(0, 9)).save(tmp_path / "recording"))
 
 
 def test_a_request_is_stored_and_gives_the_same_numbers(small, tmp_path):
@@ -65,12 +65,12 @@ def test_weights_in_a_file_that_changed_are_told(small, tmp_path):
     assert "weights" in [each.what for each in found.differs]
 
 
-def test_what_was_given_in_memory_is_refused_with_a_sentence(small, pictures, rng):
+def test_what_was_given_in_memory_is_refused_with_a_sentence(small, images, rng):
     module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 9, stride=9), torch.nn.ReLU())
     preprocessing = {"size": 96, "mean": (0.5,) * 3, "std": (0.5,) * 3}
     with pytest.raises(ModelError, match="was given as a module in memory"):
         reproduce(score(module, small, "0", preprocessing=preprocessing))
-    recording = Recording.from_arrays(rng.normal(size=(6, 4, 4, 3)), pictures, identifier="in memory", window=(0, 9))
+    recording = Recording.from_arrays(rng.normal(size=(6, 4, 4, 3)), images, identifier="in memory", window=(0, 9))
     with pytest.raises(DataError, match="was given in memory"):
         reproduce(score("timm:test_vit", recording, weights="random"))
 

@@ -43,7 +43,7 @@ def test_resnet18_random_is_made_to_commit_layers_and_given_back(monkeypatch):
 
     def load(name):
         loaded.append(load_model(name))
-        loaded[-1].activations_model._extractor._batch_size = 14  # not 64, filled up with copies of the last picture
+        loaded[-1].activations_model._extractor._batch_size = 14  # not 64, filled up with copies of the last image
         return loaded[-1]
 
     monkeypatch.setattr(brainscore_vision, "load_model", load)
@@ -71,11 +71,11 @@ def test_operations_in_place_after_a_layer_do_not_reach_its_activation():
     from brainscore_itmaps.bridge.candidate import BrainScoreModel
     from brainscore_itmaps.models.load import load_model
 
-    network = load_model("timm:test_efficientnet", weights="random")
+    loaded = load_model("timm:test_efficientnet", weights="random")
     layer = torch.nn.Conv2d(3, 4, 16, stride=16)
     wrapper = PytorchWrapper(
         model=torch.nn.Sequential(layer, torch.nn.ReLU(inplace=True)).eval(),
-        preprocessing=lambda paths: network.preprocess(paths).numpy(),
+        preprocessing=lambda paths: loaded.preprocess(paths).numpy(),
         identifier="in place",
         batch_size=14,
     )
@@ -83,7 +83,7 @@ def test_operations_in_place_after_a_layer_do_not_reach_its_activation():
     recording = load_recording("it_maps_simulated")
     found = BrainScoreModel(model).source().read(recording, (), fresh(), lambda *told: None)["0"]
     with torch.inference_mode():
-        expected = layer(network.preprocess(recording.images)).numpy()
+        expected = layer(loaded.preprocess(recording.images)).numpy()
     assert found.values.min() < 0
     np.testing.assert_allclose(found.values, np.moveaxis(expected, 1, -1), rtol=0, atol=1e-5)
 
@@ -98,7 +98,7 @@ def test_a_layout_that_a_model_states_wins_over_guessing():
     from brainscore_itmaps.bridge.candidate import BrainScoreModel
     from brainscore_itmaps.models.load import load_model
 
-    network = load_model("timm:test_efficientnet", weights="random")
+    loaded = load_model("timm:test_efficientnet", weights="random")
 
     class Last(torch.nn.Module):
         def __init__(self):
@@ -111,7 +111,7 @@ def test_a_layout_that_a_model_states_wins_over_guessing():
 
     module = Last().eval()
     wrapper = PytorchWrapper(
-        model=module, preprocessing=lambda paths: network.preprocess(paths).numpy(), identifier="last", batch_size=14
+        model=module, preprocessing=lambda paths: loaded.preprocess(paths).numpy(), identifier="last", batch_size=14
     )
     model = ModelCommitment(
         identifier="last", activations_model=wrapper, layers=["layer"], region_layer_map={"IT": "layer"}

@@ -56,7 +56,7 @@ def test_the_table_says_what_was_run_and_the_files_hold_it(tmp_path):
     figure = tmp_path / "maps.png"
     done = brainscore("score", "--model", "efficientnet_lite0", "--out", tmp_path, "--figure", figure)
     assert done.returncode == 0, done.stderr
-    assert "SIMULATED, no animal was recorded: 14 pictures, 17 x 17 positions, 32 sites, 100-250 ms" in done.stdout
+    assert "SIMULATED, no animal was recorded: 14 images, 17 x 17 positions, 32 sites, 100-250 ms" in done.stdout
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
     assert "[bold]" not in done.stdout
@@ -68,8 +68,8 @@ def test_the_table_says_what_was_run_and_the_files_hold_it(tmp_path):
     assert f"{expected.score:.3f}" in done.stdout
     for file in (figure, *tmp_path.glob("efficientnet*")):
         assert f"written    {file}" in done.stdout
-    with Image.open(figure) as picture:
-        assert min(picture.size) > 500
+    with Image.open(figure) as image:
+        assert min(image.size) > 500
 
 
 def test_quiet_prints_the_number_alone_and_python_gives_the_same(tmp_path):
@@ -121,7 +121,7 @@ def test_a_full_disk_costs_the_files_but_not_the_number(tmp_path):
         f"sys.argv = 'brainscore score -m timm:test_vit --weights random --fresh --out'.split() + [{str(tmp_path)!r}]\n"
         "from brainscore_itmaps.cli.start import main; main()"
     )
-    load_recording("it_maps_simulated")  # its pictures are larger than the limit
+    load_recording("it_maps_simulated")  # its images are larger than the limit
     done = python("-c", limited)
     assert done.returncode == 5, done.stderr
     assert "0.849" in done.stdout
@@ -150,7 +150,7 @@ runpy.run_module("brainscore_itmaps", run_name="__main__")
     ["typer", "torch", "scipy.stats", pytest.param("timm.data.transforms_factory", marks=pytest.mark.slow)],
 )
 def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path, imported):
-    """Pressed while a module is imported: at the start, before the network, before the numbers."""
+    """Pressed while a module is imported: at the start, before the model, before the numbers."""
     arguments = [imported, "score", "-m", "efficientnet_lite0", "--out", tmp_path]
     done = new_python("-c", INTERRUPTED, *arguments)
     assert done.returncode == 130

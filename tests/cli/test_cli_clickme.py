@@ -20,7 +20,7 @@ def test_a_split_is_brought_from_a_folder(tmp_path):
     for number in range(18):
         write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
     done = succeeded("data", "fetch", "clickme", "--split", "val", "--from", tmp_path / "usb")
-    assert "18 shards, 18 pictures" in done.stdout
+    assert "18 shards, 18 images" in done.stdout
     assert "no licence is stated" in done.stdout
     assert "clickme-val.lock.json" in done.stdout
     assert len(clickme_files("val")) == 18

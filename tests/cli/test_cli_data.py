@@ -121,27 +121,27 @@ def test_orient_draws_all_eight_and_records_a_choice(stand_in, tmp_path):
     arguments = ("data", "orient", "monkey2_ML", "--window", "0-20", "--source", stand_in)
     done = succeeded(*arguments, "--out", figure)
     assert all(name in done.stdout for name in ORIENTATIONS)
-    with Image.open(figure) as picture:
-        assert min(picture.size) > 800
+    with Image.open(figure) as image:
+        assert min(image.size) > 800
     assert "transpose holds for all arrays of monkey2" in answered(*arguments, "--choose", "transpose").stdout
     assert load_recording("monkey2_ML", (0, 20), stand_in).orientation == "transpose"
     assert "now        transpose" in answered(*arguments, "--out", figure).stdout
 
 
-def test_check_says_what_is_wrong_and_what_is_worth_knowing(pictures, tmp_path, rng):
+def test_check_says_what_is_wrong_and_what_is_worth_knowing(images, tmp_path, rng):
     maps = rng.normal(size=(6, 3, 3, 2))
     maps[1, :, :, 0] = 4
-    made = Recording.from_arrays(maps, pictures, identifier="mine", window=(0, 9))
+    made = Recording.from_arrays(maps, images, identifier="mine", window=(0, 9))
     folder = made.save(tmp_path / "my [b]recording")
     done = succeeded("data", "check", folder)
-    assert "mine: 6 pictures, 3 x 3 positions, 2 sites. Nothing is wrong." in done.stdout
+    assert "mine: 6 images, 3 x 3 positions, 2 sites. Nothing is wrong." in done.stdout
     assert "1 maps are constant" in done.stdout
-    assert "site-00 on picture-1" in done.stdout
+    assert "site-00 on image-1" in done.stdout
     assert "keeps no repeats" in done.stdout
-    (folder / "pictures" / "picture-2.png").unlink()
+    (folder / "images" / "image-2.png").unlink()
     done = answered("data", "check", folder)
     assert done.returncode == 3
-    assert "The picture pictures/picture-2.png is missing." in done.stdout
+    assert "The image images/image-2.png is missing." in done.stdout
 
 
 def test_package_writes_what_it_names(stand_in, tmp_path):
@@ -195,7 +195,7 @@ def test_control_c_during_a_download_ends_with_130_and_leaves_nothing(own_home):
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
-def test_a_network_that_fails_is_one_sentence(own_home):
+def test_a_model_that_fails_is_one_sentence(own_home):
     with server(lambda handler, number: None) as running:
         done = answered("data", "fetch", "--url", running.url)
     assert done.returncode == 5

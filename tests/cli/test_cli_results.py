@@ -10,7 +10,7 @@ from brainscore_itmaps.errors import DataError
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
-    """A home in which one network was scored."""
+    """A home in which one model was scored."""
     home = tmp_path_factory.mktemp("home")
     arguments = ("score", "-m", "timm:test_vit", "--weights", "random", "--layers", "blocks.1,blocks.3")
     done = succeeded(*arguments, ITMAPS_HOME=home)

@@ -30,13 +30,13 @@ PUBLISHED = {
 
 
 def published_loader(folder, name, a, b):
-    """What the published code computes, step by step: maps, and pictures as it hands them to networks."""
-    monkey, mat, pictures, sites = PUBLISHED[name]
+    """What the published code computes, step by step: maps, and images as it hands them to models."""
+    monkey, mat, images, sites = PUBLISHED[name]
     loaded = scipy.io.loadmat(folder / "Arcaro2020" / monkey / mat)
     responses = loaded["imageRF"].transpose((-1, 0, 1, 2, 3))[:, :, :, :, sites]
     maps = responses[:, ::-1, ::-1, a:b, :].mean(axis=3)
     names = [loaded["UniqueNames"][0][i][0].split("\\")[-1] for i in range(len(responses))]
-    files = [folder / "Arcaro2020" / monkey / pictures / name for name in names]
+    files = [folder / "Arcaro2020" / monkey / images / name for name in names]
     return maps, [cv2.resize(cv2.imread(str(file))[:, :, ::-1], (224, 224)) for file in files]
 
 
@@ -44,11 +44,11 @@ def published_loader(folder, name, a, b):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_published_protocol_reads_as_the_published_loader_digit_for_digit(stand_in, unpacked, name, window):
     recording = load_recording(name, window, stand_in, protocol="published")
-    maps, pictures = published_loader(unpacked, name, *window)
+    maps, images = published_loader(unpacked, name, *window)
     assert recording.maps.dtype == maps.dtype == np.float32
     np.testing.assert_array_equal(recording.maps, maps)
-    for file, picture in zip(recording.images, pictures, strict=True):
-        np.testing.assert_array_equal(np.asarray(Image.open(file)), picture)
+    for file, image in zip(recording.images, images, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(file)), image)
     assert recording.identifier == f"Arcaro2020.{name}-simulated-reference"
 
 
@@ -221,14 +221,14 @@ def cells(names):
 
 
 @pytest.mark.parametrize("prefix", ["C:\\data\\stim\\", "/home/somebody/stim/", "", "..\\..\\", "C:/mixed\\"])
-def test_pictures_are_found_by_the_last_part_of_their_names_in_the_order_of_the_maps(red, prefix):
+def test_images_are_found_by_the_last_part_of_their_names_in_the_order_of_the_maps(red, prefix):
     names = [str(cell[0]).split("\\")[-1] for cell in red.variables["UniqueNames"][0]]
     red.variables["UniqueNames"] = cells(prefix + name for name in names)
     recording = load_recording("monkey2_ML", (0, 20), red.write())
     assert names != sorted(names)
     assert [image.stem.rsplit("-", 1)[1] for image in recording.images] == [name[:-4] for name in names]
     for name, image in zip(names, recording.images, strict=True):
-        np.testing.assert_array_equal(np.asarray(Image.open(image)), np.asarray(Image.open(red.pictures / name)))
+        np.testing.assert_array_equal(np.asarray(Image.open(image)), np.asarray(Image.open(red.images / name)))
 
 
 def test_names_as_a_column_and_as_a_matrix_of_characters_are_read_too(red):
@@ -239,26 +239,26 @@ def test_names_as_a_column_and_as_a_matrix_of_characters_are_read_too(red):
         assert load_recording("monkey2_ML", (0, 20), red.write()).names == expected
 
 
-def test_missing_pictures_are_listed_all_at_once(red):
+def test_missing_images_are_listed_all_at_once(red):
     red.write()
     for name in ("img_03.png", "img_11.png"):
-        (red.pictures / name).unlink()
+        (red.images / name).unlink()
     with pytest.raises(
-        DataError, match=r"2 of 14 pictures are not in .*img_03\.png.*img_11\.png|img_11\.png.*img_03\.png"
+        DataError, match=r"2 of 14 images are not in .*img_03\.png.*img_11\.png|img_11\.png.*img_03\.png"
     ):
         load_recording("monkey2_ML", (0, 20), red.folder)
 
 
 def test_case_is_forgiven_where_it_leaves_no_doubt(red):
-    (red.pictures / "img_03.png").rename(red.pictures / "IMG_03.PNG")
+    (red.images / "img_03.png").rename(red.images / "IMG_03.PNG")
     assert len(load_recording("monkey2_ML", (0, 20), red.write()).images) == 14
 
 
-def test_two_names_that_lead_to_one_picture_are_no_match(red):
+def test_two_names_that_lead_to_one_image_are_no_match(red):
     names = [str(cell[0]).split("\\")[-1] for cell in red.variables["UniqueNames"][0]]
     red.variables["UniqueNames"] = cells([*names[:12], "extra.png", "EXTRA.png"])
-    (red.pictures / "Extra.png").write_bytes((red.pictures / names[0]).read_bytes())
-    with pytest.raises(DataError, match=r"Names of several pictures lead to Extra\.png"):
+    (red.images / "Extra.png").write_bytes((red.images / names[0]).read_bytes())
+    with pytest.raises(DataError, match=r"Names of several images lead to Extra\.png"):
         load_recording("monkey2_ML", (0, 20), red.write())
 
 
@@ -273,20 +273,20 @@ def test_thirteen_names_and_a_name_given_twice_are_errors(red):
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "CMYK", "P", "1", "I;16"])
-def test_pictures_of_any_mode_and_size_become_rgb_of_the_same_size(red, mode):
-    file = red.pictures / "img_00.png"
+def test_images_of_any_mode_and_size_become_rgb_of_the_same_size(red, mode):
+    file = red.images / "img_00.png"
     ramp = np.linspace(0, 255, 40 * 30).reshape(30, 40).astype(np.uint8)
     if mode == "I;16":
         Image.fromarray(ramp.astype(np.uint16) * 257).save(file)
         expected = np.stack([ramp] * 3, axis=-1)
     else:
-        picture = Image.fromarray(ramp).convert("RGB").convert(mode)
+        image_file = Image.fromarray(ramp).convert("RGB").convert(mode)
         if mode in ("LA", "RGBA"):
-            picture.putalpha(Image.fromarray(ramp[::-1].copy()))
+            image_file.putalpha(Image.fromarray(ramp[::-1].copy()))
             expected = np.stack([ramp] * 3, axis=-1)  # transparency is ignored, as OpenCV does
         else:
-            expected = np.asarray(picture.convert("RGB"))
-        picture.save(file, "TIFF" if mode == "CMYK" else "PNG")
+            expected = np.asarray(image_file.convert("RGB"))
+        image_file.save(file, "TIFF" if mode == "CMYK" else "PNG")
     recording = load_recording("monkey2_ML", (0, 20), red.write())
     image = next(image for image in recording.images if image.stem.endswith("img_00"))
     with Image.open(image) as opened:
@@ -298,15 +298,15 @@ def test_a_camera_s_orientation_tag_is_applied(red):
     lying = Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4) * 20)
     tag = Image.Exif()
     tag[0x0112] = 6  # to be turned by 90 degrees clockwise
-    lying.save(red.pictures / "img_00.png", exif=tag)
+    lying.save(red.images / "img_00.png", exif=tag)
     recording = load_recording("monkey2_ML", (0, 20), red.write())
     image = next(image for image in recording.images if image.stem.endswith("img_00"))
     np.testing.assert_array_equal(np.asarray(Image.open(image))[..., 0], np.rot90(np.asarray(lying), -1))
 
 
-def test_a_picture_that_cannot_be_read_is_an_error_naming_it(red):
-    (red.pictures / "img_05.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"The picture .*img_05\.png cannot be read"):
+def test_an_image_that_cannot_be_read_is_an_error_naming_it(red):
+    (red.images / "img_05.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"The image .*img_05\.png cannot be read"):
         load_recording("monkey2_ML", (0, 20), red.write())
 
 
@@ -473,8 +473,8 @@ def test_a_recording_is_read_once_and_again_when_what_was_kept_has_changed(stand
         image.write_bytes(b"changed")
     load_recording("monkey2_ML", (0, 20), stand_in)
     assert len(read) == 5
-    with Image.open(first.images[0]) as picture:
-        assert picture.size == (400, 400)
+    with Image.open(first.images[0]) as image_file:
+        assert image_file.size == (400, 400)
 
 
 def test_an_unpacked_file_that_somebody_changed_is_unpacked_again(stand_in, own_home):

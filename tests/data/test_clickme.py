@@ -1,4 +1,4 @@
-"""ClickMe's pictures and maps, against the published code's numbers, and bringing its shards."""
+"""ClickMe's images and maps, against the published code's numbers, and bringing its shards."""
 
 import errno
 import json
@@ -21,10 +21,10 @@ from brainscore_itmaps.protocol import PUBLISHED
 GREY = jpeg(np.arange(4096, dtype=np.uint8).reshape(64, 64))
 
 
-def of_another_size(picture, side):
+def of_another_size(image, side):
     """A JPEG that says that it has so many pixels a side."""
-    place = picture.index(b"\xff\xc0") + 5
-    return picture[:place] + side.to_bytes(2, "big") * 2 + picture[place + 4 :]
+    place = image.index(b"\xff\xc0") + 5
+    return image[:place] + side.to_bytes(2, "big") * 2 + image[place + 4 :]
 
 
 def test_the_published_blur_and_its_shift():
@@ -65,7 +65,7 @@ def test_turning_a_map_before_or_after_is_the_same_up_to_the_borders(rng, turn):
     assert np.abs(as_heatmap(turned, PUBLISHED) - published).max() > 1
 
 
-def test_decoded_pictures_and_maps_become_the_published_ones():
+def test_decoded_images_and_maps_become_the_published_ones():
     stored = golden("clickme_parse")
     np.testing.assert_allclose(as_image(stored["decoded_image_0"])[::8, ::8], stored["image_sub"][0], atol=1e-4)
     first = stored["decoded_heatmap"][0]
@@ -78,7 +78,7 @@ def test_decoded_pictures_and_maps_become_the_published_ones():
 
 
 def test_records_are_read_whole():
-    """JPEGs are decoded more accurately here than TensorFlow does by default: up to 16 levels in a picture."""
+    """JPEGs are decoded more accurately here than TensorFlow does by default: up to 16 levels in an image."""
     stored = golden("clickme_parse")
     examples = list(read_clickme([GOLDEN / "clickme_synth.tfrecords"], protocol="published"))
     assert [example.label for example in examples] == stored["labels"].tolist()

@@ -10,12 +10,12 @@ from brainscore_itmaps.errors import DataError, UsageError
 
 
 @pytest.fixture
-def recording(pictures, rng):
+def recording(images, rng):
     repeats = rng.uniform(0, 50, (6, 2, 4, 5, 3))
     return Recording(
         identifier="small_simulated",
         maps=repeats.mean(axis=1),
-        images=pictures,
+        images=images,
         grid=Grid(y=np.linspace(-8, 8, 4), x=np.linspace(-8, 8, 5), extent=16.0),
         window=(100, 250),
         subject="nobody",
@@ -49,8 +49,8 @@ def test_repeats_of_other_maps_and_repeats_that_are_not_finite_are_refused(recor
             replace(recording, repeats=repeats)
 
 
-def test_pictures_of_one_name_are_refused(recording):
-    with pytest.raises(DataError, match="several pictures are named picture-0"):
+def test_images_of_one_name_are_refused(recording):
+    with pytest.raises(DataError, match="several images are named image-0"):
         replace(recording, images=(recording.images[0], *recording.images[:-1]))
 
 

@@ -31,7 +31,7 @@ def write(variables, tmp_path):
 
 
 @pytest.mark.parametrize("area", ["ML", "PL"])
-def test_maps_lie_over_their_pictures_as_in_the_authors_own_script(variables, write, area):
+def test_maps_lie_over_their_images_as_in_the_authors_own_script(variables, write, area):
     recording = load_recording(f"monkey1_{area}", source=write())
     assert recording.maps.shape == (8, 17, 17, 1)
     for image in range(8):
@@ -47,7 +47,7 @@ def test_maps_lie_over_their_pictures_as_in_the_authors_own_script(variables, wr
 
 
 @pytest.mark.parametrize("scale", [1, 255])
-def test_pictures_as_floating_point_numbers(variables, write, scale):
+def test_images_as_floating_point_numbers(variables, write, scale):
     shown = variables["Expimages"]
     variables["Expimages"] = shown / (255 / scale)
     recording = load_recording("monkey1_ML", source=write())

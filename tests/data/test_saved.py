@@ -20,10 +20,10 @@ pytestmark = pytest.mark.usefixtures("own_home")
 
 
 @pytest.fixture
-def recording(pictures, rng):
+def recording(images, rng):
     return Recording.from_arrays(
         None,
-        pictures,
+        images,
         identifier="somelab.simulated",
         window=(70, 170),
         repeats=rng.normal(size=(6, 2, 4, 5, 3)),
@@ -38,10 +38,22 @@ def recording(pictures, rng):
 def test_what_was_saved_is_what_is_loaded(recording, tmp_path):
     folder = recording.save(tmp_path / "deep" / "mine")
     assert_same(Recording.load(folder), recording)
-    assert sorted(file.name for file in folder.iterdir()) == ["maps.npz", "pictures", "recording.json"]
+    assert sorted(file.name for file in folder.iterdir()) == ["images", "maps.npz", "recording.json"]
     with pytest.raises(InstallationError, match="exists already"):
         recording.save(folder)
     assert_same(Recording.load(shutil.move(folder, tmp_path / "moved")), recording)
+
+
+def test_a_folder_that_calls_its_images_pictures_is_read_too(recording, tmp_path):
+    folder = recording.save(tmp_path / "mine")
+    (folder / "images").rename(folder / "pictures")
+    about = json.loads((folder / "recording.json").read_text())
+    about["pictures"] = about.pop("images")
+    (folder / "recording.json").write_text(json.dumps(about))
+    assert_same(Recording.load(folder), recording)
+    (folder / "pictures" / recording.images[2].name).unlink()
+    with pytest.raises(DataError, match=r"The image pictures/image-2\.png is missing"):
+        Recording.load(folder)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -54,21 +66,21 @@ def test_what_was_saved_is_what_is_loaded(recording, tmp_path):
     name=st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable() and text.strip()),
     start=st.integers(-100, 100),
 )
-def test_any_maps_and_names_survive_saving(maps, name, start, pictures, tmp_path_factory):
+def test_any_maps_and_names_survive_saving(maps, name, start, images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "it"
-    given = Recording.from_arrays(maps, pictures, identifier=name, window=(start, start + 10))
+    given = Recording.from_arrays(maps, images, identifier=name, window=(start, start + 10))
     assert given.maps.dtype == np.float64
     assert_same(Recording.load(given.save(folder)), given)
 
 
-def test_pictures_may_be_arrays_and_lie_where_brain_score_wants_them(rng, tmp_path):
+def test_images_may_be_arrays_and_lie_where_brain_score_wants_them(rng, tmp_path):
     shown = rng.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
     made = Recording.from_arrays(rng.normal(size=(3, 2, 2, 1)), shown, identifier="my.lab", window=(0, 9))
     assert all(file.is_relative_to(tmp_path / "brainio") for file in made.images)
     np.testing.assert_array_equal(np.stack([np.asarray(Image.open(file)) for file in made.images]), shown)
-    with pytest.raises(DataError, match="the pictures are float64"):
+    with pytest.raises(DataError, match="the images are float64"):
         Recording.from_arrays(made.maps, shown / 255, identifier="my.lab", window=(0, 9))
-    with pytest.raises(DataError, match=r"1 picture\(s\) are missing"):
+    with pytest.raises(DataError, match=r"1 image\(s\) are missing"):
         Recording.from_arrays(made.maps, [*made.images[:2], tmp_path / "no.png"], identifier="my.lab", window=(0, 9))
     with pytest.raises(DataError, match="maps have 3 axes"):
         Recording.from_arrays(made.maps[0], shown, identifier="my.lab", window=(0, 9))
@@ -85,18 +97,18 @@ def test_pictures_may_be_arrays_and_lie_where_brain_score_wants_them(rng, tmp_pa
         (np.ones((6, 2, 2, 1)), "70-170", "is not a window"),
     ],
 )
-def test_arrays_and_windows_that_are_none_are_refused(pictures, values, window, said):
+def test_arrays_and_windows_that_are_none_are_refused(images, values, window, said):
     with pytest.raises((DataError, UsageError), match=said):
-        Recording.from_arrays(values, pictures, identifier="x", window=window)
+        Recording.from_arrays(values, images, identifier="x", window=window)
 
 
-def test_numpy_s_whole_numbers_are_whole_numbers(pictures, tmp_path):
+def test_numpy_s_whole_numbers_are_whole_numbers(images, tmp_path):
     window = (np.int64(3), np.int32(9))
-    made = Recording.from_arrays(np.ones((6, 2, 2, 1)), pictures, identifier="x", window=window)
+    made = Recording.from_arrays(np.ones((6, 2, 2, 1)), images, identifier="x", window=window)
     assert Recording.load(made.save(tmp_path / "it")).window == (3, 9)
 
 
-def test_a_written_picture_that_somebody_changed_is_written_again(rng):
+def test_a_written_image_that_somebody_changed_is_written_again(rng):
     shown = rng.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
     for content in (b"none", None):
         made = Recording.from_arrays(np.ones((3, 2, 2, 1)), shown, identifier="x", window=(0, 9))
@@ -105,42 +117,42 @@ def test_a_written_picture_that_somebody_changed_is_written_again(rng):
             made.images[1].write_bytes(content)
 
 
-def test_a_picture_that_has_gone_is_missed_when_saving(recording, tmp_path):
+def test_an_image_that_has_gone_is_missed_when_saving(recording, tmp_path):
     recording.images[3].unlink()
-    with pytest.raises(DataError, match=r"pictures are missing: .*picture-3\.png"):
+    with pytest.raises(DataError, match=r"images are missing: .*image-3\.png"):
         recording.save(tmp_path / "it")
     assert not (tmp_path / "it").exists()
 
 
-def test_the_hash_of_arrays_follows_what_they_hold(recording, pictures):
-    def hashed(maps, images=pictures, window=(0, 9)):
-        return Recording.from_arrays(maps, images, identifier="x", window=window).sha256
+def test_the_hash_of_arrays_follows_what_they_hold(recording, images):
+    def hashed(maps, shown=images, window=(0, 9)):
+        return Recording.from_arrays(maps, shown, identifier="x", window=window).sha256
 
     maps = recording.maps
     assert hashed(maps) == hashed(maps.copy(order="F"))
-    assert len({hashed(maps), hashed(maps + 1e-9), hashed(maps, pictures[::-1]), hashed(maps, window=(0, 8))}) == 4
+    assert len({hashed(maps), hashed(maps + 1e-9), hashed(maps, images[::-1]), hashed(maps, window=(0, 8))}) == 4
 
 
-def test_constant_maps_are_named(recording, pictures):
+def test_constant_maps_are_named(recording, images):
     maps = recording.maps.copy()
     maps[2, :, :, 1] = 5
-    made = Recording.from_arrays(maps, pictures, identifier="x", window=(0, 9), sites=["a", "b", "c"])
-    assert constant_maps(made) == [("b", "picture-2")]
+    made = Recording.from_arrays(maps, images, identifier="x", window=(0, 9), sites=["a", "b", "c"])
+    assert constant_maps(made) == [("b", "image-2")]
 
 
 def by_hand(folder, shown, /, **about):
     """The least that a folder needs."""
-    (folder / "pictures").mkdir(parents=True)
-    for picture in shown:
-        shutil.copy(picture, folder / "pictures")
+    (folder / "images").mkdir(parents=True)
+    for image in shown:
+        shutil.copy(image, folder / "images")
     np.savez(folder / "maps.npz", maps=np.random.default_rng(0).normal(size=(6, 4, 5, 3)))
-    about = {"identifier": "by-hand", "window": [70, 170], "pictures": [p.name for p in shown]} | about
+    about = {"identifier": "by-hand", "window": [70, 170], "images": [p.name for p in shown]} | about
     (folder / "recording.json").write_text(json.dumps(about))
     return folder
 
 
-def test_a_folder_made_by_hand_needs_little(pictures, tmp_path):
-    made = Recording.load(by_hand(tmp_path / "mine", pictures))
+def test_a_folder_made_by_hand_needs_little(images, tmp_path):
+    made = Recording.load(by_hand(tmp_path / "mine", images))
     assert made.maps.shape == (6, 4, 5, 3)
     assert made.sites == ("site-00", "site-01", "site-02")
     np.testing.assert_array_equal(made.grid.x, Grid.even(5).x)
@@ -158,12 +170,12 @@ def test_a_folder_made_by_hand_needs_little(pictures, tmp_path):
         ({"simulated": "no"}, "simulated is neither true nor false"),
         ({"sites": "abc"}, "sites is not a list of names"),
         ({"sites": ["a"]}, "maps have shape"),
-        ({"pictures": []}, "pictures is not a list of file names"),
-        ({"pictures": ["../secret.png"]}, "are not names of files in pictures/"),
-        ({"pictures": [5]}, "pictures is not a list"),
-        ({"pictures": ["a.png", "b.png"]}, r"pictures/a\.png is missing.*pictures/b\.png is missing"),
-        ({"pictures": 5}, "pictures is not a list of file names"),
-        ({"pictures": ["a\x00b", "c" * 300]}, "are not names of files in pictures/"),
+        ({"images": []}, "images is not a list of file names"),
+        ({"images": ["../secret.png"]}, "are not names of files in images/"),
+        ({"images": [5]}, "images is not a list"),
+        ({"images": ["a.png", "b.png"]}, r"images/a\.png is missing.*images/b\.png is missing"),
+        ({"images": 5}, "images is not a list of file names"),
+        ({"images": ["a\x00b", "c" * 300]}, "are not names of files in images/"),
         ({"extent": "wide"}, "extent is not a number"),
         ({"extent": True}, "extent is not a number"),
         ({"extent": 0}, "extent is not a number"),
@@ -177,9 +189,9 @@ def test_a_folder_made_by_hand_needs_little(pictures, tmp_path):
         ({"format": "x"}, "of format 'x'"),
     ],
 )
-def test_what_is_wrong_with_the_description_is_said(pictures, tmp_path, about, said):
+def test_what_is_wrong_with_the_description_is_said(images, tmp_path, about, said):
     with pytest.raises(DataError, match=said):
-        Recording.load(by_hand(tmp_path / "mine", pictures, **about))
+        Recording.load(by_hand(tmp_path / "mine", images, **about))
 
 
 @pytest.mark.parametrize(
@@ -196,8 +208,8 @@ def test_what_is_wrong_with_the_description_is_said(pictures, tmp_path, about, s
         ({"maps": np.zeros((6, 0, 5, 3))}, "hold nothing"),
     ],
 )
-def test_what_is_wrong_with_the_arrays_is_said(pictures, tmp_path, values, said):
-    folder = by_hand(tmp_path / "mine", pictures)
+def test_what_is_wrong_with_the_arrays_is_said(images, tmp_path, values, said):
+    folder = by_hand(tmp_path / "mine", images)
     np.savez(folder / "maps.npz", **values)
     with pytest.raises(DataError, match=said):
         Recording.load(folder)
@@ -205,8 +217,8 @@ def test_what_is_wrong_with_the_arrays_is_said(pictures, tmp_path, values, said)
 
 def test_what_is_wrong_with_the_files_is_said_all_at_once(recording, tmp_path):
     folder = recording.save(tmp_path / "mine")
-    (folder / "pictures" / "picture-0.png").unlink()
-    (folder / "pictures" / "picture-1.png").write_bytes(b"other")
+    (folder / "images" / "image-0.png").unlink()
+    (folder / "images" / "image-1.png").write_bytes(b"other")
     (folder / "maps.npz").write_bytes((folder / "maps.npz").read_bytes()[:-9])
     found, troubles = check_folder(folder)
     assert found is None
@@ -218,22 +230,22 @@ def test_what_is_wrong_with_the_files_is_said_all_at_once(recording, tmp_path):
     assert "not a table" in check_folder(folder)[1][0]
 
 
-def test_a_picture_by_hand_that_is_none_is_found_out(pictures, tmp_path):
-    folder = by_hand(tmp_path / "mine", pictures)
-    (folder / "pictures" / "picture-3.png").write_bytes(b"other")
-    assert "picture-3.png cannot be read" in check_folder(folder)[1][0]
+def test_an_image_by_hand_that_is_none_is_found_out(images, tmp_path):
+    folder = by_hand(tmp_path / "mine", images)
+    (folder / "images" / "image-3.png").write_bytes(b"other")
+    assert "image-3.png cannot be read" in check_folder(folder)[1][0]
 
 
-def test_a_picture_that_is_none_is_refused_before_anything_is_computed(recording, pictures, tmp_path):
+def test_an_image_that_is_none_is_refused_before_anything_is_computed(recording, images, tmp_path):
     folder = recording.save(tmp_path / "it")
     about = json.loads((folder / "recording.json").read_text())
-    (folder / "pictures" / "picture-2.png").write_text("no picture")
-    about["pictures"][2]["sha256"] = sha256(folder / "pictures" / "picture-2.png")
+    (folder / "images" / "image-2.png").write_text("no image")
+    about["images"][2]["sha256"] = sha256(folder / "images" / "image-2.png")
     (folder / "recording.json").write_text(json.dumps(about))
-    assert "picture-2.png cannot be read" in check_folder(folder)[1][0]
-    pictures[4].write_text("no picture")
-    with pytest.raises(DataError, match=r"picture-4\.png cannot be read"):
-        Recording.from_arrays(recording.maps, pictures, identifier="x", window=(0, 9))
+    assert "image-2.png cannot be read" in check_folder(folder)[1][0]
+    images[4].write_text("no image")
+    with pytest.raises(DataError, match=r"image-4\.png cannot be read"):
+        Recording.from_arrays(recording.maps, images, identifier="x", window=(0, 9))
     with pytest.raises(DataError, match="has no identifier"):
         Recording.from_arrays(recording.maps, recording.images[:0], identifier=" ", window=(0, 9))
 

@@ -79,7 +79,7 @@ def test_rates_follow_baseline_gain_and_drive():
     rate = simulation.baseline[:, None] + (simulation.gain * drive)[..., None] * course
     measured = simulation.counts.mean(axis=1) / 0.050
     assert drive.max() == 1
-    # over all positions of all pictures the counts pin the rate to well under a percent
+    # over all positions of all images the counts pin the rate to well under a percent
     ratio = measured.mean(axis=(0, 1, 2)) / rate.mean(axis=(0, 1, 2))
     np.testing.assert_allclose(ratio, np.exp(0.1**2 / 2), atol=0.03)
 
@@ -95,19 +95,19 @@ def test_the_truth_reaches_the_ceiling(recording):
 
 
 def test_position_alone_predicts_nothing(recording):
-    """The pictures are cut so that where something lies in the others says nothing about where it lies in this one."""
+    """The images are cut so that where something lies in the others says nothing about where it lies in this one."""
     others = np.stack([np.delete(recording.maps, i, axis=0).mean(axis=0) for i in range(14)])
     assert abs(over_sites(site_correlation(others, recording.maps)).mean()) < 0.1
 
 
-def test_pictures_are_the_marked_photographs(recording):
+def test_images_are_the_marked_photographs(recording):
     assert len(set(recording.names)) == 14
     scenes = json.loads(simulated.SCENES.read_text())["scenes"]
     for file, scene in zip(recording.images, scenes, strict=True):
         package = importlib.metadata.distribution(scene["package"])
-        with Image.open(package.locate_file(scene["file"])) as photograph, Image.open(file) as picture:
-            assert picture.size[0] == picture.size[1]
-            np.testing.assert_array_equal(picture, photograph.convert("RGB").crop(scene["box"]))
+        with Image.open(package.locate_file(scene["file"])) as photograph, Image.open(file) as image:
+            assert image.size[0] == image.size[1]
+            np.testing.assert_array_equal(image, photograph.convert("RGB").crop(scene["box"]))
 
 
 def test_a_photograph_of_another_package_version_is_refused(tmp_path, monkeypatch):
@@ -119,7 +119,7 @@ def test_a_photograph_of_another_package_version_is_refused(tmp_path, monkeypatc
     simulated._scenes.cache_clear()
     try:
         with pytest.raises(DataError, match="missing or not the one marked"):
-            simulated.picture_files()
+            simulated.image_files()
     finally:
         simulated._scenes.cache_clear()
 
@@ -131,32 +131,32 @@ def test_missing_photographs_name_the_extra_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("BRAINIO_HOME", str(tmp_path))
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
     with pytest.raises(DataError, match=r"pip install 'brainscore_itmaps\[embedded\]'"):
-        simulated.picture_files()
+        simulated.image_files()
 
 
-def test_pictures_are_made_once_and_survive_an_interruption(monkeypatch, tmp_path):
+def test_images_are_made_once_and_survive_an_interruption(monkeypatch, tmp_path):
     monkeypatch.setenv("BRAINIO_HOME", str(tmp_path))
     with monkeypatch.context() as failing:
         failing.setattr(Image.Image, "save", lambda *args, **kwargs: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            simulated.picture_files()
+            simulated.image_files()
     assert list(tmp_path.rglob("*.png")) == []
-    files = simulated.picture_files()
+    files = simulated.image_files()
     times = [file.stat().st_mtime_ns for file in files]
-    assert [file.stat().st_mtime_ns for file in simulated.picture_files()] == times
+    assert [file.stat().st_mtime_ns for file in simulated.image_files()] == times
 
 
 @pytest.mark.parametrize("damage", ["mirrored", "cut"])
-def test_a_picture_that_was_altered_is_made_anew(monkeypatch, tmp_path, damage):
+def test_an_image_that_was_altered_is_made_anew(monkeypatch, tmp_path, damage):
     monkeypatch.setenv("BRAINIO_HOME", str(tmp_path))
-    file = simulated.picture_files()[2]
+    file = simulated.image_files()[2]
     before = file.read_bytes()
     if damage == "cut":
         file.write_bytes(before[:2000])
     else:
-        with Image.open(file) as picture:
-            picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(file)
-    assert simulated.picture_files()[2].read_bytes() == before
+        with Image.open(file) as image:
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(file)
+    assert simulated.image_files()[2].read_bytes() == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "missing", "text"])

@@ -73,7 +73,7 @@ def test_responses_to_faces_have_the_measured_latency_and_size_and_exceed_those_
     (file,) = tmp_path.rglob(array.mat)
     responses = loadmat(file)["imageRF"][::-1, ::-1, :, array.sites].mean(
         axis=3
-    )  # (y, x, time, image), laid over pictures
+    )  # (y, x, time, image), laid over images
     rng = np.random.default_rng([0, int(name[6]) - 1])
     _, faces, objects = module._scenes(rng)
     courses = []

@@ -1,4 +1,4 @@
-"""Where in a picture a predicted response comes from."""
+"""Where in an image a predicted response comes from."""
 
 import sys
 from dataclasses import replace
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.cross_decomposition import PLSRegression
-from sources import network_source
+from sources import model_source
 
 from brainscore_itmaps import Grid, Recording, load_model, record, to_grid
 from brainscore_itmaps.benchmark.attribution import attribute
@@ -22,7 +22,7 @@ from brainscore_itmaps.features.attribution import METHODS, _encoder, attributio
 from brainscore_itmaps.metrics.ceiling import map_ceiling
 from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out
 from brainscore_itmaps.models.layers import spatial_maps
-from brainscore_itmaps.models.network import Network, untrained
+from brainscore_itmaps.models.model import Model, untrained
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
@@ -30,9 +30,9 @@ STD = (0.2, 0.5, 0.4)
 GRID = Grid(y=np.array([-8.0, -1.0, 4.0]), x=np.array([-6.0, 0.0, 3.0, 8.0]), extent=16.0)
 
 
-def network_of(module, size):
+def model_of(module, size):
     spec = replace(ZOO["efficientnet_lite0"], size=size, std=STD)
-    return Network("own", spec, module.eval(), Weights("random", seed=0))
+    return Model("own", spec, module.eval(), Weights("random", seed=0))
 
 
 class Curved(torch.nn.Module):
@@ -50,7 +50,7 @@ class Curved(torch.nn.Module):
 
 
 class Window(torch.nn.Module):
-    """Lets one pixel of the picture through, in one colour."""
+    """Lets one pixel of the image through, in one colour."""
 
     def __init__(self, size, row, column, colour=1):
         super().__init__()
@@ -64,14 +64,14 @@ class Window(torch.nn.Module):
 
 
 @pytest.fixture
-def small(pictures, rng, own_home):
-    """Four pictures, 5 x 5 positions, six sites."""
+def small(images, rng, own_home):
+    """Four images, 5 x 5 positions, six sites."""
     maps = rng.normal(size=(4, 5, 5, 1)) + 0.5 * rng.normal(size=(4, 5, 5, 6))
-    return Recording.from_arrays(maps, pictures[:4], identifier="own", window=(0, 9))
+    return Recording.from_arrays(maps, images[:4], identifier="own", window=(0, 9))
 
 
-def response_of(network, layer, weight, grid):
-    return _encoder(network, layer, weight, grid)
+def response_of(model, layer, weight, grid):
+    return _encoder(model, layer, weight, grid)
 
 
 @settings(max_examples=40, deadline=None)
@@ -112,158 +112,158 @@ def test_pixels_are_averaged_over_the_tile_around_each_position(rng, grid):
         ("swin_tiny_patch4_window7_224", "layers.0"),  # channels last
     ],
 )
-def test_the_encoder_s_response_is_the_prediction_summed_over_positions(pictures, rng, architecture, layer):
-    network = load_model(f"timm:{architecture}", weights="random")
-    shown = pictures[:2]
-    units = record(network, shown, [layer])[layer]
+def test_the_encoder_s_response_is_the_prediction_summed_over_positions(images, rng, architecture, layer):
+    model = load_model(f"timm:{architecture}", weights="random")
+    shown = images[:2]
+    units = record(model, shown, [layer])[layer]
     weight = rng.normal(size=units.shape[1])
     expected = (to_grid(units, GRID) @ weight).sum(axis=(1, 2))
     with torch.inference_mode():
-        found = response_of(network, layer, weight, GRID)(network.preprocess(shown)).numpy()
+        found = response_of(model, layer, weight, GRID)(model.preprocess(shown)).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(to_grid(units, GRID) * weight).sum())
-    assert not dict(network.module.named_modules())[layer]._forward_hooks
+    assert not dict(model.module.named_modules())[layer]._forward_hooks
 
 
-def test_positions_beyond_the_picture_are_weighed_as_the_regression_read_them(pictures, rng):
+def test_positions_beyond_the_image_are_weighed_as_the_regression_read_them(images, rng):
     """A recording may have some: what its regression was fitted on there has to be what is traced back."""
-    network, weight = network_of(Curved(), size=8), rng.normal(size=5)
+    model, weight = model_of(Curved(), size=8), rng.normal(size=5)
     beyond = Grid(y=np.array([-9.0, 0.0, 8.5]), x=np.array([-8.0, 3.0, 10.0]), extent=16.0)
-    expected = (to_grid(record(network, pictures, ["layer"])["layer"], beyond) @ weight).sum(axis=(1, 2))
+    expected = (to_grid(record(model, images, ["layer"])["layer"], beyond) @ weight).sum(axis=(1, 2))
     with torch.inference_mode():
-        found = response_of(network, "layer", weight, beyond)(network.preprocess(pictures)).numpy()
+        found = response_of(model, "layer", weight, beyond)(model.preprocess(images)).numpy()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
-def test_the_gradient_is_that_of_finite_differences_over_the_colours_spread(pictures, rng):
-    network, weight = network_of(Curved(), size=8), rng.normal(size=5)
-    inputs = network.preprocess(pictures[:1]).double()
+def test_the_gradient_is_that_of_finite_differences_over_the_colours_spread(images, rng):
+    model, weight = model_of(Curved(), size=8), rng.normal(size=5)
+    inputs = model.preprocess(images[:1]).double()
 
     def response(inputs):
         with torch.inference_mode():
-            units = network.module.layer(torch.tanh(2 * network.module.first(inputs))).numpy()
+            units = model.module.layer(torch.tanh(2 * model.module.first(inputs))).numpy()
         return (to_grid(units, GRID) @ weight).sum(axis=(1, 2))
 
     step = 1e-5
     moved = torch.eye(3 * 8 * 8, dtype=torch.float64).reshape(-1, 3, 8, 8) * step
     differences = ((response(inputs + moved) - response(inputs - moved)) / (2 * step)).reshape(3, 8, 8)
-    found = METHODS["gradient"](response_of(network, "layer", weight, GRID), inputs)
+    found = METHODS["gradient"](response_of(model, "layer", weight, GRID), inputs)
     np.testing.assert_allclose(found[0].numpy(), differences, rtol=0, atol=1e-7)
 
-    by_colour = differences / np.array(STD)[:, None, None]  # of the picture's colours, not the input's
-    maps = attribution_maps(network, pictures[:1], ["layer"], [weight], GRID)
+    by_colour = differences / np.array(STD)[:, None, None]  # of the image's colours, not the input's
+    maps = attribution_maps(model, images[:1], ["layer"], [weight], GRID)
     assert maps.shape == (1, 3, 4)
     np.testing.assert_allclose(maps[0], pooled(np.abs(by_colour).max(axis=0), GRID), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_network_that_looks_at_one_place_is_attributed_to_that_place(pictures, method):
-    """Planted: of the whole picture one green pixel is let through, the response is its value times known weights."""
+def test_a_model_that_looks_at_one_place_is_attributed_to_that_place(images, method):
+    """Planted: of the whole image one green pixel is let through, the response is its value times known weights."""
     row, column, size, grid = 11, 21, 33, Grid.even(9)  # the units are pixels; row 11 is between positions 2 and 3
-    network, weight = network_of(Window(size, row, column), size), np.array([5.0, -2.0, 7.0])
-    maps = attribution_maps(network, pictures, ["layer"] * 6, [weight] * 6, grid, method)
+    model, weight = model_of(Window(size, row, column), size), np.array([5.0, -2.0, 7.0])
+    maps = attribution_maps(model, images, ["layer"] * 6, [weight] * 6, grid, method)
     places = np.linspace(0, size - 1, 9)  # of the positions, in units: four apart
     share = np.clip(1 - np.abs(places - row), 0, None).sum() * np.clip(1 - np.abs(places - column), 0, None).sum()
     assert share == 0
     np.testing.assert_array_equal(maps, 0)  # no position reads these units
 
-    network = network_of(Window(size, 12, 20), size)  # where position (3, 5) reads
-    maps = attribution_maps(network, pictures, ["layer"] * 6, [weight] * 6, grid, method)
+    model = model_of(Window(size, 12, 20), size)  # where position (3, 5) reads
+    maps = attribution_maps(model, images, ["layer"] * 6, [weight] * 6, grid, method)
     value = np.full(6, 2.0 / STD[1])
     if method == "integrated_gradients":
-        value = 2.0 * np.abs(network.preprocess(pictures)[:, 1, 12, 20].double().numpy())
-    size_of_tile = (33 / 8) ** 2  # pixels; positions are an eighth of the picture apart
+        value = 2.0 * np.abs(model.preprocess(images)[:, 1, 12, 20].double().numpy())
+    size_of_tile = (33 / 8) ** 2  # pixels; positions are an eighth of the image apart
     expected = np.zeros((6, 9, 9))
     expected[:, 3, 5] = value / size_of_tile
     np.testing.assert_allclose(maps, expected, rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_each_picture_is_attributed_through_its_own_layer_and_weights(pictures, method):
-    network = network_of(Curved(), size=8)
+def test_each_image_is_attributed_through_its_own_layer_and_weights(images, method):
+    model = model_of(Curved(), size=8)
     weights = [np.arange(5.0), np.ones(4), -np.arange(5.0)]
-    layers, shown = ["layer", "first", "layer"], [pictures[0], pictures[1], pictures[0]]
-    together = attribution_maps(network, shown, layers, weights, GRID, method)
+    layers, shown = ["layer", "first", "layer"], [images[0], images[1], images[0]]
+    together = attribution_maps(model, shown, layers, weights, GRID, method)
     for number in range(3):
-        alone = attribution_maps(network, [shown[number]], [layers[number]], [weights[number]], GRID, method)
+        alone = attribution_maps(model, [shown[number]], [layers[number]], [weights[number]], GRID, method)
         np.testing.assert_allclose(together[number], alone[0], rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(together[2], together[0], rtol=1e-6)  # of a sign it is the size
     assert not np.allclose(together[1], together[0])
 
 
 @pytest.mark.parametrize(("architecture", "layer"), [("test_efficientnet", "blocks.3"), ("test_vit", "blocks.3")])
-def test_integrated_gradients_add_up_to_the_response(pictures, architecture, layer):
-    network = load_model(f"timm:{architecture}", weights="random")
-    picture = network.preprocess(pictures[:1])
-    grey = torch.zeros_like(picture)  # the mean colour
+def test_integrated_gradients_add_up_to_the_response(images, architecture, layer):
+    model = load_model(f"timm:{architecture}", weights="random")
+    image = model.preprocess(images[:1])
+    grey = torch.zeros_like(image)  # the mean colour
     answers = []
-    hook = dict(network.module.named_modules())[layer].register_forward_hook(lambda *told: answers.append(told[-1]))
+    hook = dict(model.module.named_modules())[layer].register_forward_hook(lambda *told: answers.append(told[-1]))
     with torch.inference_mode():
-        network.module(torch.cat([picture, grey]))
+        model.module(torch.cat([image, grey]))
     hook.remove()
-    shown, unseen = spatial_maps(answers[0].numpy(), layer, getattr(network.module, "num_prefix_tokens", None))
-    respond = response_of(network, layer, (shown - unseen).mean(axis=(1, 2)), GRID)  # a response that differs much
+    shown, unseen = spatial_maps(answers[0].numpy(), layer, getattr(model.module, "num_prefix_tokens", None))
+    respond = response_of(model, layer, (shown - unseen).mean(axis=(1, 2)), GRID)  # a response that differs much
     with torch.inference_mode():
-        difference = float(respond(picture) - respond(grey))
-    attributed = METHODS["integrated_gradients"](respond, picture)
-    assert attributed.shape == picture.shape
+        difference = float(respond(image) - respond(grey))
+    attributed = METHODS["integrated_gradients"](respond, image)
+    assert attributed.shape == image.shape
     assert float(attributed.sum()) == pytest.approx(difference, rel=0.02)
 
 
-def test_smoothgrad_repeats_exactly_and_leaves_torch_s_randomness_alone(pictures, rng):
-    network, weight = network_of(Curved(), size=8), rng.normal(size=5)
+def test_smoothgrad_repeats_exactly_and_leaves_torch_s_randomness_alone(images, rng):
+    model, weight = model_of(Curved(), size=8), rng.normal(size=5)
     torch.manual_seed(11)
     expected = torch.rand(3)
     torch.manual_seed(11)
-    first = attribution_maps(network, pictures[:1], ["layer"], [weight], GRID, "smoothgrad")
+    first = attribution_maps(model, images[:1], ["layer"], [weight], GRID, "smoothgrad")
     torch.testing.assert_close(torch.rand(3), expected)
-    again = attribution_maps(network, pictures[:1], ["layer"], [weight], GRID, "smoothgrad")
+    again = attribution_maps(model, images[:1], ["layer"], [weight], GRID, "smoothgrad")
     np.testing.assert_array_equal(first, again)
 
 
-def test_smoothgrad_is_the_mean_gradient_over_noisy_pictures(pictures, rng):
+def test_smoothgrad_is_the_mean_gradient_over_noisy_images(images, rng):
     """Noise of 15 % of the input's range; many more samples than it takes bring its own mean."""
-    network, weight = network_of(Curved(), size=8), rng.normal(size=5)
-    picture = network.preprocess(pictures[:1]).double()
-    respond = response_of(network, "layer", weight, GRID)
+    model, weight = model_of(Curved(), size=8), rng.normal(size=5)
+    image = model.preprocess(images[:1]).double()
+    respond = response_of(model, "layer", weight, GRID)
     noise = torch.randn(4000, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    gradients = METHODS["gradient"](respond, picture + 0.15 * (picture.max() - picture.min()) * noise)
-    found = METHODS["smoothgrad"](respond, picture)[0]
+    gradients = METHODS["gradient"](respond, image + 0.15 * (image.max() - image.min()) * noise)
+    found = METHODS["smoothgrad"](respond, image)[0]
     error = gradients.std(dim=0) / np.sqrt(32)
     assert float(((found - gradients.mean(dim=0)) / error).square().mean()) < 1.5
 
 
-def test_an_unknown_attribution_is_answered_with_the_nearest(pictures):
+def test_an_unknown_attribution_is_answered_with_the_nearest(images):
     with pytest.raises(UsageError, match=r"no attribution named 'gradients'\. Did you mean"):
-        attribution_maps(network_of(Curved(), 8), pictures, ["layer"], [np.ones(5)], GRID, "gradients")
+        attribution_maps(model_of(Curved(), 8), images, ["layer"], [np.ones(5)], GRID, "gradients")
 
 
 @pytest.mark.parametrize("method", ["integrated_gradients", "smoothgrad"])
-def test_without_captum_it_is_named(pictures, monkeypatch, method):
+def test_without_captum_it_is_named(images, monkeypatch, method):
     monkeypatch.setitem(sys.modules, "captum.attr", None)
-    network = network_of(Curved(), 8)
+    model = model_of(Curved(), 8)
     with pytest.raises(InstallationError, match=r"pip install 'brainscore_itmaps\[attribution\]'"):
-        attribution_maps(network, pictures[:1], ["layer"], [np.ones(5)], GRID, method)
-    attribution_maps(network, pictures[:1], ["layer"], [np.ones(5)], GRID)
+        attribution_maps(model, images[:1], ["layer"], [np.ones(5)], GRID, method)
+    attribution_maps(model, images[:1], ["layer"], [np.ones(5)], GRID)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_network_that_lets_no_gradient_through_is_refused(pictures, method):
+def test_a_model_that_lets_no_gradient_through_is_refused(images, method):
     class Shut(Curved):
         def forward(self, x):
             with torch.no_grad():
                 return super().forward(x)
 
     with pytest.raises(ModelError, match="lets no gradient through"):
-        attribution_maps(network_of(Shut(), 8), pictures[:1], ["layer"], [np.ones(5)], GRID, method)
+        attribution_maps(model_of(Shut(), 8), images[:1], ["layer"], [np.ones(5)], GRID, method)
 
 
-def test_memory_that_runs_out_is_no_lack_of_a_gradient(pictures):
+def test_memory_that_runs_out_is_no_lack_of_a_gradient(images):
     class Large(Curved):
         def forward(self, x):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     with pytest.raises((ModelError, torch.OutOfMemoryError), match="memory") as raised:
-        attribution_maps(network_of(Large(), 8), pictures[:1], ["layer"], [np.ones(5)], GRID)
+        attribution_maps(model_of(Large(), 8), images[:1], ["layer"], [np.ones(5)], GRID)
     assert "gradient" not in str(raised.value)
 
 
@@ -279,14 +279,14 @@ def weights_by_hand(field, maps):
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_attribution_and_its_controls_are_those_taken_by_hand(small, seed):
-    network = load_model("timm:test_efficientnet", weights="random", seed=seed)
+    model = load_model("timm:test_efficientnet", weights="random", seed=seed)
     layers = ("blocks.3", "blocks.2", "blocks.3", "blocks.2")
-    found = attribute(network, small, layers, "gradient")
-    random = untrained(network, seed=1 if seed == 0 else 0)
-    assert random.sha256 != network.sha256
+    found = attribute(model, small, layers, "gradient")
+    random = untrained(model, seed=1 if seed == 0 else 0)
+    assert random.sha256 != model.sha256
     mean = small.maps.mean(axis=-1)
     for each, weighed, expected in (
-        (network, weights_by_hand, found.rho),
+        (model, weights_by_hand, found.rho),
         (
             random,
             lambda field, maps: fit_folds(field, maps, leave_one_out(4)).coefficients().mean(axis=-1),
@@ -299,7 +299,7 @@ def test_attribution_and_its_controls_are_those_taken_by_hand(small, seed):
         maps = attribution_maps(each, small.images, layers, own, small.grid)
         rho = [spearmanr(maps[image].ravel(), mean[image].ravel()).statistic for image in range(4)]
         np.testing.assert_allclose(expected, rho, rtol=0, atol=1e-9)
-        if each is network:
+        if each is model:
             np.testing.assert_allclose(found.maps, maps, rtol=1e-6)
     nearness = [[-np.sqrt(y**2 + x**2) for x in small.grid.x] for y in small.grid.y]
     centre = [spearmanr(np.ravel(nearness), image.ravel()).statistic for image in mean]
@@ -307,20 +307,20 @@ def test_attribution_and_its_controls_are_those_taken_by_hand(small, seed):
     assert found.method == "gradient"
 
 
-def test_a_network_that_cannot_be_built_anew_has_no_control(small):
+def test_a_model_that_cannot_be_built_anew_has_no_control(small):
     spec = replace(ZOO["efficientnet_lite0"], size=8, std=STD, architecture="own_design")
-    network = Network("own", spec, Curved().eval(), Weights("random", seed=0))
+    model = Model("own", spec, Curved().eval(), Weights("random", seed=0))
     with pytest.raises(ModelError, match="own cannot be built anew with random weights"):
-        attribute(network, small, ("layer",) * 4, "gradient")
+        attribute(model, small, ("layer",) * 4, "gradient")
 
 
 def test_the_benchmark_s_value_is_the_attribution_s(small, tmp_path):
-    network = load_model("timm:test_efficientnet", weights="random", seed=2)
+    model = load_model("timm:test_efficientnet", weights="random", seed=2)
     spec = BenchmarkSpec("own", ("own",), measure="attribution")
-    source = network_source(network, "blocks.3")
+    source = model_source(model, "blocks.3")
     result = evaluate(source, [small], spec)
     array = result.arrays[0]
-    saliency = attribute(network, small, ("blocks.3",) * 4, "gradient")
+    saliency = attribute(model, small, ("blocks.3",) * 4, "gradient")
     np.testing.assert_allclose(array.saliency.rho, saliency.rho, rtol=0, atol=1e-12)
     ceiling = map_ceiling(small.maps, None, np.random.default_rng(0))
     np.testing.assert_allclose(array.image_ceiling, ceiling)
@@ -333,7 +333,7 @@ def test_the_benchmark_s_value_is_the_attribution_s(small, tmp_path):
 
 
 def test_a_source_without_gradients_has_no_attribution(small):
-    network = load_model("timm:test_efficientnet", weights="random")
+    model = load_model("timm:test_efficientnet", weights="random")
     spec = BenchmarkSpec("own", ("own",), measure="attribution")
     with pytest.raises(ModelError, match="cannot be traced"):
-        evaluate(replace(network_source(network, "blocks.3"), attribute=None), [small], spec)
+        evaluate(replace(model_source(model, "blocks.3"), attribute=None), [small], spec)

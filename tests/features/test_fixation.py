@@ -1,4 +1,4 @@
-"""Every position of a picture at the centre of view."""
+"""Every position of an image at the centre of view."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from sources import fresh, network_source
+from sources import fresh, model_source
 
 from brainscore_itmaps import Grid, Recording, load_model
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
@@ -17,7 +17,7 @@ from brainscore_itmaps.cache import default_cache
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.features.views import at_centre, brown_noise, fixated, fixated_features
 from brainscore_itmaps.metrics.folds import predict_left_out
-from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
@@ -47,15 +47,15 @@ class Tiny(torch.nn.Module):
 
 def tiny(seed=0):
     spec = replace(ZOO["efficientnet_lite0"], size=32, visual_degrees=8)
-    return Network("tiny", spec, Tiny(seed).eval(), Weights("random", seed=seed, sha256=f"tiny {seed}"))
+    return Model("tiny", spec, Tiny(seed).eval(), Weights("random", seed=seed, sha256=f"tiny {seed}"))
 
 
 @pytest.fixture
-def small(pictures, rng, own_home):
-    """Four pictures, 3 x 3 positions, sites that share a signal, and repeats that agree."""
+def small(images, rng, own_home):
+    """Four images, 3 x 3 positions, sites that share a signal, and repeats that agree."""
     truth = rng.normal(size=(4, 3, 3, 1)) * np.array([1.0, 0.5, 2.0]) + 0.3 * rng.normal(size=(4, 3, 3, 3))
     repeats = truth[:, None] + 0.1 * rng.normal(size=(4, 4, 3, 3, 3))
-    return Recording.from_arrays(None, pictures[:4], identifier="own", window=(0, 9), repeats=repeats, grid=GRID)
+    return Recording.from_arrays(None, images[:4], identifier="own", window=(0, 9), repeats=repeats, grid=GRID)
 
 
 @settings(max_examples=40, deadline=None)
@@ -66,8 +66,8 @@ def small(pictures, rng, own_home):
     down=st.floats(-0.5, 0.5),
     across=st.floats(-0.5, 0.5),
 )
-def test_what_lies_at_a_position_of_the_picture_lies_at_the_centre_of_view(side, degrees, extent, down, across):
-    """Planted: one white pixel on black at the position; the noise around the picture is covered where it is."""
+def test_what_lies_at_a_position_of_the_image_lies_at_the_centre_of_view(side, degrees, extent, down, across):
+    """Planted: one white pixel on black at the position; the noise around the image is covered where it is."""
     pixels = np.zeros((side, side, 3), np.uint8)
     row, column = (min(int((share + 0.5) * side), side - 1) for share in (down, across))
     pixels[row, column] = 255
@@ -83,13 +83,13 @@ def test_what_lies_at_a_position_of_the_picture_lies_at_the_centre_of_view(side,
     assert (np.abs(where).max(axis=1) <= 1).any()
 
 
-def test_what_the_picture_does_not_cover_is_noise_that_stands_still(pictures):
-    """Whole pixels a degree: every view pixel by pixel, from the picture where it lies and from the noise elsewhere."""
-    with Image.open(pictures[0]) as opened:
-        picture = opened.convert("RGB")
+def test_what_the_image_does_not_cover_is_noise_that_stands_still(images):
+    """Whole pixels a degree: every view pixel by pixel, from the image where it lies and from the noise elsewhere."""
+    with Image.open(images[0]) as opened:
+        image = opened.convert("RGB")
     grid, degrees = Grid.even(5), 8
-    views = [np.asarray(view) for view in fixated(picture, grid, degrees)]
-    pixels, noise = np.asarray(picture), np.asarray(brown_noise(48))
+    views = [np.asarray(view) for view in fixated(image, grid, degrees)]
+    pixels, noise = np.asarray(image), np.asarray(brown_noise(48))
     assert len(views) == 25
     positions = [(y, x) for y in grid.y for x in grid.x]
     for view, (y, x) in zip(views, positions, strict=True):
@@ -103,10 +103,10 @@ def test_what_the_picture_does_not_cover_is_noise_that_stands_still(pictures):
 
 
 @pytest.mark.parametrize("size", [(60, 90), (90, 60), (1, 7)])
-def test_a_picture_that_is_not_square_is_shown_square(size):
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
-    square = picture.resize((max(size), max(size)), Image.Resampling.BICUBIC)
-    for view, expected in zip(fixated(picture, GRID, 8), fixated(square, GRID, 8), strict=True):
+def test_an_image_that_is_not_square_is_shown_square(size):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
+    square = image.resize((max(size), max(size)), Image.Resampling.BICUBIC)
+    for view, expected in zip(fixated(image, GRID, 8), fixated(square, GRID, 8), strict=True):
         np.testing.assert_array_equal(np.asarray(view), np.asarray(expected))
 
 
@@ -162,18 +162,18 @@ def test_tokens_that_fill_no_square_have_no_centre(rng):
 
 @pytest.mark.parametrize("batch_size", [1, 4, 99])
 def test_features_are_those_of_a_loop_over_views(small, batch_size):
-    network = tiny()
-    module = network.module
-    source = network_source(network, ["even", "odd", "tokens", "pool"], view="fixation", batch_size=batch_size)
+    model = tiny()
+    module = model.module
+    source = model_source(model, ["even", "odd", "tokens", "pool"], view="fixation", batch_size=batch_size)
     found = source.read(small, source.layers, fresh(), lambda *told: None)
     for number, image in enumerate(small.images):
-        alone = fixated_features(network, image, source.layers, GRID, 8, batch_size)
+        alone = fixated_features(model, image, source.layers, GRID, 8, batch_size)
         with Image.open(image) as opened:
             views = list(fixated(opened.convert("RGB"), GRID, 8))
         for position, view in enumerate(views):
             row, column = divmod(position, 3)
             with torch.inference_mode():
-                even = module.even(network.preprocess([view]))
+                even = module.even(model.preprocess([view]))
                 odd = module.odd(torch.tanh(even))
             expected = {
                 "even": even[0, :, 3:5, 3:5].mean(dim=(1, 2)),
@@ -186,11 +186,11 @@ def test_features_are_those_of_a_loop_over_views(small, batch_size):
                 np.testing.assert_array_equal(alone[layer][row, column], found[layer].values[number, row, column])
 
 
-def test_a_value_that_is_not_finite_is_named_by_picture_and_position(small):
-    network = tiny()
-    network.module.pool.forward = lambda x: x.index_fill(0, torch.tensor([2]), torch.nan)
-    with pytest.raises(ModelError, match="'pool' gives values that are not finite, on picture-0 at position 2"):
-        fixated_features(network, small.images[0], ["pool"], GRID, 8, batch_size=99)
+def test_a_value_that_is_not_finite_is_named_by_image_and_position(small):
+    model = tiny()
+    model.module.pool.forward = lambda x: x.index_fill(0, torch.tensor([2]), torch.nan)
+    with pytest.raises(ModelError, match="'pool' gives values that are not finite, on image-0 at position 2"):
+        fixated_features(model, small.images[0], ["pool"], GRID, 8, batch_size=99)
 
 
 @pytest.mark.parametrize("layer", ["blocks.2", "global_pool"])
@@ -198,10 +198,10 @@ def test_both_entrances_fixate_alike(small, layer):
     from brainscore_itmaps.bridge.benchmark import ItMapsBenchmark
     from brainscore_itmaps.bridge.models import brain_model
 
-    network = load_model("timm:test_efficientnet", weights="random")
-    network.spec.layers["IT"] = layer
-    through = ItMapsBenchmark(SPEC, [small]).evaluate(brain_model(network))
-    direct = evaluate(network_source(network, view="fixation"), [small], SPEC)
+    model = load_model("timm:test_efficientnet", weights="random")
+    model.spec.layers["IT"] = layer
+    through = ItMapsBenchmark(SPEC, [small]).evaluate(brain_model(model))
+    direct = evaluate(model_source(model, view="fixation"), [small], SPEC)
     assert through.layer == direct.layer == layer
     assert through.score == pytest.approx(direct.score, abs=1e-6)
     np.testing.assert_allclose(through.arrays[0].predicted, direct.arrays[0].predicted, rtol=0, atol=1e-3)
@@ -211,9 +211,9 @@ def test_both_entrances_fixate_alike(small, layer):
 
 
 def test_the_score_is_that_of_a_regression_on_the_centres(small):
-    network = tiny()
-    found = evaluate(network_source(network, "odd", view="fixation"), [small], SPEC)
-    field = np.stack([fixated_features(network, image, ["odd"], GRID, 8, 14)["odd"] for image in small.images])
+    model = tiny()
+    found = evaluate(model_source(model, "odd", view="fixation"), [small], SPEC)
+    field = np.stack([fixated_features(model, image, ["odd"], GRID, 8, 14)["odd"] for image in small.images])
     predicted = predict_left_out(field, small.maps).predicted
     by_hand = [
         np.median([np.corrcoef(predicted[i, ..., s].ravel(), small.maps[i, ..., s].ravel())[0, 1] for s in range(3)])
@@ -223,13 +223,13 @@ def test_the_score_is_that_of_a_regression_on_the_centres(small):
     assert found.raw == pytest.approx(np.mean(by_hand))
 
 
-def test_a_picture_that_was_shown_is_not_shown_again_unless_asked_for_anew(small):
-    network, shown = tiny(), []
-    network.module.register_forward_pre_hook(lambda module, given: shown.append(len(given[0])))
+def test_an_image_that_was_shown_is_not_shown_again_unless_asked_for_anew(small):
+    model, shown = tiny(), []
+    model.module.register_forward_pre_hook(lambda module, given: shown.append(len(given[0])))
 
     def views_shown(layers, **options):
         shown.clear()
-        evaluate(network_source(network, layers, view="fixation"), [small], SPEC, cache=default_cache(**options))
+        evaluate(model_source(model, layers, view="fixation"), [small], SPEC, cache=default_cache(**options))
         return sum(shown)
 
     assert views_shown("odd") == 36

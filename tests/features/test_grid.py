@@ -23,7 +23,7 @@ def test_a_layer_of_the_grid_s_size_is_returned_as_it_is(rng):
     np.testing.assert_allclose(to_grid(maps, Grid.even(17)), maps.transpose(0, 2, 3, 1), rtol=0, atol=1e-14)
 
 
-def test_a_ramp_over_the_picture_reads_its_degrees_at_every_position():
+def test_a_ramp_over_the_image_reads_its_degrees_at_every_position():
     grid = Grid(y=np.array([-8.0, -1.0, 8.0]), x=np.array([-8.0, 2.5, 4.0, 8.0]), extent=16.0)
     down, across = np.meshgrid(np.linspace(-8, 8, 11), np.linspace(-8, 8, 6), indexing="ij")
     field = to_grid(np.stack([down, across])[None], grid)

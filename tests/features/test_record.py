@@ -4,14 +4,14 @@ import torch
 
 from brainscore_itmaps import load_model, record
 from brainscore_itmaps.errors import ModelError
-from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
 
-def network_of(module):
-    """A network that takes 224-pixel pictures, around any module."""
-    return Network(name="small", spec=ZOO["efficientnet_lite0"], module=module, weights=Weights("random", seed=0))
+def model_of(module):
+    """A model that takes 224-pixel images, around any module."""
+    return Model(name="small", spec=ZOO["efficientnet_lite0"], module=module, weights=Weights("random", seed=0))
 
 
 class OverwritesItsLayer(torch.nn.Module):
@@ -38,19 +38,19 @@ class Answers(torch.nn.Module):
         return x
 
 
-def test_activations_survive_operations_in_place(pictures):
-    network = network_of(OverwritesItsLayer().eval())
-    recorded = record(network, pictures, ["layer"])["layer"]
+def test_activations_survive_operations_in_place(images):
+    model = model_of(OverwritesItsLayer().eval())
+    recorded = record(model, images, ["layer"])["layer"]
     with torch.inference_mode():
-        expected = network.module.layer(network.preprocess(pictures)).numpy()
+        expected = model.module.layer(model.preprocess(images)).numpy()
     np.testing.assert_array_equal(recorded, expected)
     assert recorded.min() < 0
 
 
-def test_the_network_is_given_back_as_it_was(pictures):
+def test_the_model_is_given_back_as_it_was(images):
     module = OverwritesItsLayer().train()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    record(network_of(module), pictures, ["layer"])
+    record(model_of(module), images, ["layer"])
     assert module.training
     assert not module.layer._forward_hooks
     torch.testing.assert_close(dict(module.state_dict()), before)
@@ -61,22 +61,22 @@ def test_the_network_is_given_back_as_it_was(pictures):
 
     failing = Fails().train()
     with pytest.raises(MemoryError):
-        record(network_of(failing), pictures, ["layer"])
+        record(model_of(failing), images, ["layer"])
     assert failing.training
     assert not failing.layer._forward_hooks
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 14])
-def test_batch_size_and_threads_do_not_change_the_features(pictures, batch_size):
-    network = load_model("timm:test_efficientnet", weights="random")
-    layer = network.spec.layers["IT"]
-    expected = record(network, pictures, [layer])[layer]
+def test_batch_size_and_threads_do_not_change_the_features(images, batch_size):
+    model = load_model("timm:test_efficientnet", weights="random")
+    layer = model.spec.layers["IT"]
+    expected = record(model, images, [layer])[layer]
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
         told = []
         recorded = record(
-            network, pictures, [layer], batch_size=batch_size, progress=lambda done, total: told.append((done, total))
+            model, images, [layer], batch_size=batch_size, progress=lambda done, total: told.append((done, total))
         )[layer]
     finally:
         torch.set_num_threads(threads)
@@ -84,9 +84,9 @@ def test_batch_size_and_threads_do_not_change_the_features(pictures, batch_size)
     assert told[-1] == (6, 6)
 
 
-def test_several_layers_come_from_one_pass(pictures):
-    network = load_model("timm:test_vit", weights="random")
-    recorded = record(network, pictures, ["blocks.0", "blocks.1"])
+def test_several_layers_come_from_one_pass(images):
+    model = load_model("timm:test_vit", weights="random")
+    recorded = record(model, images, ["blocks.0", "blocks.1"])
     assert [maps.shape for maps in recorded.values()] == [(6, 64, 10, 10)] * 2
 
 
@@ -95,22 +95,22 @@ def test_several_layers_come_from_one_pass(pictures):
     [
         (lambda x: (x, x), "gives a tuple, not one tensor"),
         (lambda x: {"x": x}, "gives a dict, not one tensor"),
-        (lambda x: x.repeat(4, 1, 1, 1), "gave 24 activations for 6 pictures"),
+        (lambda x: x.repeat(4, 1, 1, 1), "gave 24 activations for 6 images"),
         (lambda x: x.mean(dim=(2, 3)), "gives no map"),
-        (lambda x: x.index_fill(0, torch.tensor([2, 4]), torch.nan), "not finite, on picture-2.png, picture-4.png"),
+        (lambda x: x.index_fill(0, torch.tensor([2, 4]), torch.nan), "not finite, on image-2.png, image-4.png"),
     ],
 )
-def test_a_layer_that_cannot_be_used_is_refused(pictures, answer, message):
+def test_a_layer_that_cannot_be_used_is_refused(images, answer, message):
     with pytest.raises(ModelError, match=message):
-        record(network_of(Answers(answer)), pictures, ["layer"])
+        record(model_of(Answers(answer)), images, ["layer"])
 
 
-def test_a_layer_that_is_never_used_is_refused(pictures):
-    network = load_model("timm:test_vit", weights="random")
+def test_a_layer_that_is_never_used_is_refused(images):
+    model = load_model("timm:test_vit", weights="random")
     with pytest.raises(ModelError, match="gave 0 activations for 1 batches"):
-        record(network, pictures, ["blocks.0.attn.attn_drop"])
+        record(model, images, ["blocks.0.attn.attn_drop"])
 
 
-def test_an_unknown_layer_is_answered_with_the_nearest(pictures):
+def test_an_unknown_layer_is_answered_with_the_nearest(images):
     with pytest.raises(ModelError, match=r"has no layer 'blocks\.11'\. Did you mean blocks\.1"):
-        record(load_model("timm:test_vit", weights="random"), pictures, ["blocks.11"])
+        record(load_model("timm:test_vit", weights="random"), images, ["blocks.11"])

@@ -12,7 +12,7 @@ from brainscore_itmaps.features import record as recording
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, joined, side_by_side
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.features.record import published_input, record_at_grid
-from brainscore_itmaps.models.network import Network
+from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.protocol import PUBLISHED
@@ -20,9 +20,9 @@ from brainscore_itmaps.protocol import PUBLISHED
 UNEVEN = Grid(y=np.array([-8.0, -2.5, 0.0, 1.0, 7.0]), x=np.array([-7.0, -6.5, 3.0, 8.0]), extent=16.0)
 
 
-def network_of(module):
-    """A network that takes 224-pixel pictures, around any module."""
-    return Network(name="small", spec=ZOO["efficientnet_lite0"], module=module, weights=Weights("random", seed=0))
+def model_of(module):
+    """A model that takes 224-pixel images, around any module."""
+    return Model(name="small", spec=ZOO["efficientnet_lite0"], module=module, weights=Weights("random", seed=0))
 
 
 class TwoLayers(torch.nn.Module):
@@ -39,7 +39,7 @@ class TwoLayers(torch.nn.Module):
 
 
 class Crowded(TwoLayers):
-    """Out of memory, between its two layers, above some number of pictures; ``seen`` are the batches it was given."""
+    """Out of memory, between its two layers, above some number of images; ``seen`` are the batches it was given."""
 
     def __init__(self, most, from_call=0):
         super().__init__()
@@ -54,7 +54,7 @@ class Crowded(TwoLayers):
 
 
 class Contrast(torch.nn.Module):
-    """Six channels of 7 x 7 units: how much brighter than the corner. Zero for a picture of one colour."""
+    """Six channels of 7 x 7 units: how much brighter than the corner. Zero for an image of one colour."""
 
     def __init__(self):
         super().__init__()
@@ -86,11 +86,11 @@ def crowded():
     ],
 )
 @pytest.mark.parametrize("batch_size", [1, 4, 14])
-def test_is_what_sampling_whole_activations_gives(pictures, architecture, layers, batch_size):
-    network = load_model(f"timm:{architecture}", weights="random")
-    whole = record(network, pictures, layers, batch_size)
+def test_is_what_sampling_whole_activations_gives(images, architecture, layers, batch_size):
+    model = load_model(f"timm:{architecture}", weights="random")
+    whole = record(model, images, layers, batch_size)
     grids = (Grid.even(5), Grid.even(17), UNEVEN)
-    sampled = [record_at_grid(network, pictures, layers, grid, batch_size) for grid in grids]
+    sampled = [record_at_grid(model, images, layers, grid, batch_size) for grid in grids]
     for (grid, found), layer in product(zip(grids, sampled, strict=True), layers):
         assert list(found) == layers
         expected = to_grid(whole[layer], grid)
@@ -102,28 +102,28 @@ def test_is_what_sampling_whole_activations_gives(pictures, architecture, layers
             assert found[layer].values.dtype == np.float32
 
 
-def test_several_layers_come_from_one_pass_and_are_what_they_are_alone(pictures, crowded):
+def test_several_layers_come_from_one_pass_and_are_what_they_are_alone(images, crowded):
     module = crowded(most=99)
-    both = record_at_grid(network_of(module), pictures, ["first", "second"], Grid.even(9), batch_size=4)
+    both = record_at_grid(model_of(module), images, ["first", "second"], Grid.even(9), batch_size=4)
     assert module.seen == [4, 2]
     for layer, features in both.items():
-        alone = record_at_grid(network_of(module), pictures, [layer], Grid.even(9), batch_size=4)[layer]
+        alone = record_at_grid(model_of(module), images, [layer], Grid.even(9), batch_size=4)[layer]
         np.testing.assert_array_equal(features.values, alone.values)
 
 
 @pytest.mark.parametrize("grid", [Grid.even(17), Grid.even(40)], ids=["larger layer", "smaller layer"])
-def test_operations_in_place_after_a_layer_change_nothing(pictures, grid):
-    network = network_of(TwoLayers().eval())
-    found = record_at_grid(network, pictures, ["first", "second"], grid)
+def test_operations_in_place_after_a_layer_change_nothing(images, grid):
+    model = model_of(TwoLayers().eval())
+    found = record_at_grid(model, images, ["first", "second"], grid)
     with torch.inference_mode():
-        first = network.module.first(network.preprocess(pictures))
-        second = network.module.second(torch.relu(first))
+        first = model.module.first(model.preprocess(images))
+        second = model.module.second(torch.relu(first))
     for layer, expected in (("first", first), ("second", second)):
         np.testing.assert_array_equal(found[layer].field(grid), to_grid(expected.numpy(), grid))
         assert found[layer].field(grid).min() < 0
 
 
-def test_nothing_of_the_size_of_a_whole_activation_is_kept(pictures, monkeypatch):
+def test_nothing_of_the_size_of_a_whole_activation_is_kept(images, monkeypatch):
     parts = {}
 
     def seen_joining(batches):
@@ -136,8 +136,8 @@ def test_nothing_of_the_size_of_a_whole_activation_is_kept(pictures, monkeypatch
         assert not [tensor.shape for tensor in live if tensor.shape[1:] in ((4, 28, 28), (6, 7, 7))]
 
     monkeypatch.setattr(recording, "joined", seen_joining)
-    network = network_of(TwoLayers().eval())
-    record_at_grid(network, pictures, ["first", "second"], Grid.even(9), batch_size=2, progress=none_is_held)
+    model = model_of(TwoLayers().eval())
+    record_at_grid(model, images, ["first", "second"], Grid.even(9), batch_size=2, progress=none_is_held)
     assert [part.values.shape for part in parts[True]] == [(2, 9, 9, 4)] * 3
     assert [part.values.shape for part in parts[False]] == [(2, 7, 7, 6)] * 3
     for part in parts[True] + parts[False]:
@@ -149,11 +149,11 @@ def test_nothing_of_the_size_of_a_whole_activation_is_kept(pictures, monkeypatch
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 14])
-def test_the_published_choices_are_those_made_of_everything_at_once(pictures, batch_size):
-    network = load_model("timm:test_efficientnet", weights="random")
+def test_the_published_choices_are_those_made_of_everything_at_once(images, batch_size):
+    model = load_model("timm:test_efficientnet", weights="random")
     layers = ["conv_stem", "blocks.3.0", "blocks.4.0"]  # 112, 14 and 7 units along a side
-    whole = record(network, pictures, layers, batch_size, preprocess=published_input)
-    found = record_at_grid(network, pictures, layers, Grid.even(9), batch_size, protocol=PUBLISHED)
+    whole = record(model, images, layers, batch_size, preprocess=published_input)
+    found = record_at_grid(model, images, layers, Grid.even(9), batch_size, protocol=PUBLISHED)
     for layer in layers:
         expected = published_field(np.moveaxis(whole[layer], 1, -1), 9)
         assert found[layer].at_grid
@@ -167,10 +167,10 @@ def test_features_that_the_published_code_cannot_scale_are_named_whatever_the_ba
     noise[2] = 0
     for file, pixels in zip(files, noise, strict=True):
         Image.fromarray(pixels).save(file)
-    network, said = network_of(Contrast()), []
+    model, said = model_of(Contrast()), []
     for batch_size in (4, 1):
         with pytest.raises(ArrayError, match="are constant on the images") as raised:
-            record_at_grid(network, files, ["layer"], Grid.even(9), batch_size, protocol=PUBLISHED)
+            record_at_grid(model, files, ["layer"], Grid.even(9), batch_size, protocol=PUBLISHED)
         said.append(raised.value.args[0])
     assert "2" in said[0].split(":")[0]
     assert said[1] == said[0]
@@ -186,13 +186,13 @@ def test_features_that_the_published_code_cannot_scale_are_named_whatever_the_ba
         (3, 5, [5, 3, 3]),
     ],
 )
-def test_memory_that_runs_out_halves_the_batch_and_changes_nothing_else(pictures, crowded, most, batch_size, seen):
+def test_memory_that_runs_out_halves_the_batch_and_changes_nothing_else(images, crowded, most, batch_size, seen):
     layers, told = ["first", "second"], []
-    expected = record_at_grid(network_of(crowded(99)), pictures, layers, Grid.even(9), batch_size=1)
+    expected = record_at_grid(model_of(crowded(99)), images, layers, Grid.even(9), batch_size=1)
     module = crowded(most)
     found = record_at_grid(
-        network_of(module),
-        pictures,
+        model_of(module),
+        images,
         layers,
         Grid.even(9),
         batch_size,
@@ -206,30 +206,30 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_nothing_else(pictures
     assert told == [(done, 6) for done in np.cumsum(shown)]
 
 
-def test_memory_that_runs_out_later_on_keeps_what_was_recorded(pictures, crowded):
+def test_memory_that_runs_out_later_on_keeps_what_was_recorded(images, crowded):
     module = crowded(most=1, from_call=1)
-    found = record(network_of(module), pictures, ["first", "second"], batch_size=3)
+    found = record(model_of(module), images, ["first", "second"], batch_size=3)
     assert module.seen == [3, 3, 2, 1, 1, 1]
-    expected = record(network_of(crowded(99)), pictures, ["first", "second"], batch_size=1)
+    expected = record(model_of(crowded(99)), images, ["first", "second"], batch_size=1)
     for layer, activation in expected.items():
         np.testing.assert_allclose(found[layer], activation, rtol=0, atol=1e-4)
 
 
-def test_one_picture_that_does_not_fit_is_a_sentence_and_leaves_the_network_as_it_was(pictures, crowded):
+def test_one_image_that_does_not_fit_is_a_sentence_and_leaves_the_model_as_it_was(images, crowded):
     module = crowded(most=0).train()
-    with pytest.raises(ModelError, match=r"One picture of small does not fit .* of cpu\. Use --device cpu") as raised:
-        record_at_grid(network_of(module), pictures, ["first", "second"], Grid.even(9))
+    with pytest.raises(ModelError, match=r"One image of small does not fit .* of cpu\. Use --device cpu") as raised:
+        record_at_grid(model_of(module), images, ["first", "second"], Grid.even(9))
     assert module.seen == [6, 3, 2, 1]
     assert isinstance(raised.value.__cause__, torch.OutOfMemoryError)
     assert module.training
     assert not [part for part in module.modules() if part._forward_hooks]
 
 
-def test_another_error_of_the_network_s_is_passed_on_at_once(pictures, crowded):
+def test_another_error_of_the_model_s_is_passed_on_at_once(images, crowded):
     module = crowded(most=99)
     module.second = torch.nn.Conv2d(5, 6, 4)
     with pytest.raises(RuntimeError, match="channels"):
-        record_at_grid(network_of(module), pictures, ["first"], Grid.even(9))
+        record_at_grid(model_of(module), images, ["first"], Grid.even(9))
     assert module.seen == [6]
     assert not module.first._forward_hooks
 

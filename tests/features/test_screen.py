@@ -1,4 +1,4 @@
-"""Pictures at their size in degrees, against Brain-Score's own screen."""
+"""Images at their size in degrees, against Brain-Score's own screen."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from sources import network_source
+from sources import model_source
 
 from brainscore_itmaps import Grid, Recording, load_recording, score
 from brainscore_itmaps.errors import DataError
@@ -25,11 +25,11 @@ def simulated():
 
 
 @pytest.fixture
-def small(pictures, rng, own_home):
-    """Six pictures of 96 pixels and 16 degrees, maps at 9 x 5 positions, two repeats."""
+def small(images, rng, own_home):
+    """Six images of 96 pixels and 16 degrees, maps at 9 x 5 positions, two repeats."""
     repeats = rng.normal(size=(6, 2, 9, 5, 3))
     grid = Grid(y=Grid.even(9).y, x=np.array([-7.0, -3.0, 0.0, 2.5, 8.0]), extent=16.0)
-    return Recording.from_arrays(None, pictures, identifier="own", window=(0, 9), repeats=repeats, grid=grid)
+    return Recording.from_arrays(None, images, identifier="own", window=(0, 9), repeats=repeats, grid=grid)
 
 
 @settings(max_examples=60, deadline=None)
@@ -39,18 +39,18 @@ def small(pictures, rng, own_home):
     ratio=st.one_of(st.just(1.0), st.floats(0.3, 0.999), st.floats(1.001, 3)),
     seed=st.integers(0, 99),
 )
-def test_a_picture_on_the_screen_is_brain_score_s_to_the_pixel(width, height, ratio, seed):
+def test_an_image_on_the_screen_is_brain_score_s_to_the_pixel(width, height, ratio, seed):
     from brainscore_vision.benchmark_helpers.screen import ImageConverter
 
-    picture = noise(width, height, seed)
-    expected = ImageConverter(".").apply_ratio(picture, ratio)
-    found = on_screen(picture, ratio)
+    image = noise(width, height, seed)
+    expected = ImageConverter(".").apply_ratio(image, ratio)
+    found = on_screen(image, ratio)
     assert (found.mode, found.size) == (expected.mode, expected.size)
     np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
 
 
 @pytest.mark.parametrize("degrees", [5, 8, 10.5, 23])
-def test_pictures_of_a_recording_are_placed_as_brain_score_places_a_set(simulated, degrees):
+def test_images_of_a_recording_are_placed_as_brain_score_places_a_set(simulated, degrees):
     from brainscore_vision.benchmark_helpers.screen import place_on_screen
 
     from brainscore_itmaps.bridge.assembly import stimulus_set
@@ -87,8 +87,8 @@ def test_a_recording_without_repeats_has_none_on_the_screen_either(small):
 
 
 @pytest.mark.parametrize("degrees", [8, 12, 24])
-def test_every_position_shows_what_it_showed_in_the_picture(rng, own_home, degrees):
-    """Planted: a picture whose colours tell where one is, read at each position of the recording and of the view."""
+def test_every_position_shows_what_it_showed_in_the_image(rng, own_home, degrees):
+    """Planted: an image whose colours tell where one is, read at each position of the recording and of the view."""
     pixels = np.zeros((160, 160, 3), np.uint8)
     pixels[..., 0], pixels[..., 1] = np.arange(160)[:, None], np.arange(160)
     images = np.stack([pixels, 255 - pixels, pixels[::-1]])
@@ -97,8 +97,8 @@ def test_every_position_shows_what_it_showed_in_the_picture(rng, own_home, degre
         rng.normal(size=(3, 5, 4, 2)), images, identifier="gradient", window=(0, 9), grid=grid
     )
     placed = placed_on_screen(recording, degrees)
-    with Image.open(placed.images[0]) as picture:
-        shown = np.asarray(picture).astype(int)
+    with Image.open(placed.images[0]) as image:
+        shown = np.asarray(image).astype(int)
     assert shown.shape == (degrees * 10, degrees * 10, 3)
     for y in placed.grid.y:
         for x in placed.grid.x:
@@ -107,7 +107,7 @@ def test_every_position_shows_what_it_showed_in_the_picture(rng, own_home, degre
                 np.testing.assert_array_equal(shown[row, column], [(y + 8) * 10, (x + 8) * 10, 0])
 
 
-def test_arrays_that_share_pictures_share_them_on_the_screen_too(small, rng):
+def test_arrays_that_share_images_share_them_on_the_screen_too(small, rng):
     other = replace(small, identifier="own", maps=small.maps[..., :2], repeats=None, sites=small.sites[:2])
     assert placed_on_screen(small, 8).images == placed_on_screen(other, 8).images
     assert placed_on_screen(small, 8).images != placed_on_screen(small, 12).images
@@ -124,8 +124,8 @@ def test_a_view_of_too_few_positions_is_an_error(small, degrees, positions):
         placed_on_screen(small, degrees)
 
 
-def test_the_benchmark_scores_the_positions_in_the_network_s_view(simulated):
-    """Eight of sixteen degrees: 9 x 9 positions, the same as of a recording of the middles of the pictures."""
+def test_the_benchmark_scores_the_positions_in_the_model_s_view(simulated):
+    """Eight of sixteen degrees: 9 x 9 positions, the same as of a recording of the middles of the images."""
     found = score("timm:test_vit", "it_maps_screen_simulated", weights="random")
     assert found.arrays[0].neural.shape == (14, 9, 9, 32)
     np.testing.assert_array_equal(found.arrays[0].neural, simulated.maps[:, 4:13, 4:13])
@@ -154,11 +154,11 @@ def test_both_entrances_see_the_same_screen(small):
 
     truth = small.maps.mean(axis=-1)[..., None] * np.array([1.0, 2.0, -1.0])
     clean = replace(small, maps=truth, repeats=np.stack([truth, truth], axis=1))
-    network = load_model("timm:test_efficientnet", weights="random")
+    model = load_model("timm:test_efficientnet", weights="random")
     spec = BenchmarkSpec("own", ("own",), view="screen")
-    through = ItMapsBenchmark(spec, [clean]).evaluate(brain_model(network))
-    placed = placed_on_screen(clean, network.spec.visual_degrees)
-    direct = evaluate(network_source(network, view="screen"), [placed], spec)
+    through = ItMapsBenchmark(spec, [clean]).evaluate(brain_model(model))
+    placed = placed_on_screen(clean, model.spec.visual_degrees)
+    direct = evaluate(model_source(model, view="screen"), [placed], spec)
     assert through.arrays[0].neural.shape == (6, 5, 3, 3)
     assert through.score == pytest.approx(direct.score, abs=1e-6)
     assert direct.ceiling == pytest.approx(1)

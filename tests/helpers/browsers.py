@@ -1,4 +1,4 @@
-"""A headless Chromium to open pages in, with the network off."""
+"""A headless Chromium to open pages in, with the model off."""
 
 import shutil
 

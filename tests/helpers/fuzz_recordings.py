@@ -44,14 +44,14 @@ def seeds(rng):
     for kind in ("compressed", "plain"):
         encoded = io.BytesIO()
         with zipfile.ZipFile(encoded, "w", zipfile.ZIP_DEFLATED if kind == "plain" else zipfile.ZIP_STORED) as archive:
-            for name, content in pictures(rng).items():
+            for name, content in images(rng).items():
                 archive.writestr(f"Arcaro2020/Red/red_naturalface/{name}", content)
             archive.writestr(f"Arcaro2020/Red/{MAT}", mats[kind])
         zips[f"zip of {kind}"] = encoded.getvalue()
     return mats, zips
 
 
-def pictures(rng):
+def images(rng):
     encoded = {}
     for name in NAMES:
         content = io.BytesIO()
@@ -92,7 +92,7 @@ def main(count, seed):
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "red"
         (folder / "red_naturalface").mkdir(parents=True)
-        for name, content in pictures(rng).items():
+        for name, content in images(rng).items():
             (folder / "red_naturalface" / name).write_bytes(content)
         kinds = [*mats.items(), *zips.items()]
         for number in range(count):

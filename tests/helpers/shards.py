@@ -58,12 +58,12 @@ def jpeg(values):
 
 def record(rng, label, classes=4):
     """A patch whose place goes with nothing and whose colour goes with the class."""
-    picture = rng.integers(60, 120, (SIDE // 8, SIDE // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    image = rng.integers(60, 120, (SIDE // 8, SIDE // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
     y, x = rng.integers(20, SIDE - 90, 2)
-    picture[y : y + 70, x : x + 70] = [(255 * label) // classes, 255 - (255 * label) // classes, 200]
+    image[y : y + 70, x : x + 70] = [(255 * label) // classes, 255 - (255 * label) // classes, 200]
     heatmap = np.zeros((SIDE, SIDE), np.uint8)
     heatmap[y : y + 70, x : x + 70] = 255
-    return write_example({"image": [jpeg(picture)], "heatmap": [jpeg(heatmap)], "label": [label]})
+    return write_example({"image": [jpeg(image)], "heatmap": [jpeg(heatmap)], "label": [label]})
 
 
 def write_shard(file, count, seed=0, classes=4):
@@ -74,7 +74,7 @@ def write_shard(file, count, seed=0, classes=4):
 
 
 def fetched_val(folder):
-    """ClickMe's validation split as it is after it was fetched: 18 shards of one picture."""
+    """ClickMe's validation split as it is after it was fetched: 18 shards of one image."""
     for number in range(18):
         write_shard(folder / f"val-{number}.tfrecords", 1, seed=number)
     return fetch_clickme("val", folder=folder)

@@ -11,12 +11,12 @@ from brainscore_itmaps import load_model, load_recording, score
 
 @cache
 def scored():
-    """A small network with random weights on the simulated recording, two layers."""
+    """A small model with random weights on the simulated recording, two layers."""
     return score(load_model("timm:test_resnet", "random", seed=1), layers=["layer2", "layer3"], fresh=True)
 
 
 @cache
-def pictures():
+def images():
     return load_recording("it_maps_simulated").images
 
 

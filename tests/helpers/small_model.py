@@ -13,6 +13,6 @@ class Small(torch.nn.Module):
         self.late = torch.nn.Sequential(torch.nn.Conv2d(8, 24, 2, stride=2), torch.nn.ReLU())
         self.head = torch.nn.Linear(24, 5)
 
-    def forward(self, pictures):
-        maps = self.late(self.stem(pictures) ** self.factor)
+    def forward(self, images):
+        maps = self.late(self.stem(images) ** self.factor)
         return self.head(maps.mean(dim=(2, 3)))

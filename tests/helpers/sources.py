@@ -5,9 +5,9 @@ from brainscore_itmaps.cache import default_cache
 from brainscore_itmaps.protocol import OURS
 
 
-def network_source(network, layers=(), view="whole", batch_size=14, protocol=OURS):
+def model_source(model, layers=(), view="whole", batch_size=14, protocol=OURS):
     """A model through our own hooks; one layer may be named alone."""
-    return HookedModel(network, batch_size).source((layers,) if isinstance(layers, str) else layers, view, protocol)
+    return HookedModel(model, batch_size).source((layers,) if isinstance(layers, str) else layers, view, protocol)
 
 
 def fresh():

@@ -1,4 +1,4 @@
-"""A study to compare: many named networks, SIMULATED, whose scores follow a planted edge and gain."""
+"""A study to compare: many named models, SIMULATED, whose scores follow a planted edge and gain."""
 
 import numpy as np
 from shown import changed, scored
@@ -25,15 +25,15 @@ GAIN = 0.12
 
 
 def planted(names=NAMES, twins=TWINS, label="", window=(100, 250), seed=0):
-    """A result of each network, on the simulated recording."""
+    """A result of each model, on the simulated recording."""
     rng = np.random.default_rng(seed)
     result = scored()
     array = result.arrays[0]
-    pictures = rng.normal(0, 0.05, len(array.images))
+    images = rng.normal(0, 0.05, len(array.images))
 
     def of(model, accuracy, score):
         single = rng.normal(0, 0.02, len(array.images))
-        values = np.clip(score + pictures + single - single.mean() - pictures.mean(), 0.01, None) * array.ceiling
+        values = np.clip(score + images + single - single.mean() - images.mean(), 0.01, None) * array.ceiling
         raw = float(values.mean())
         own = changed(
             array, window=window, image_value=values, raw=raw, score=raw / array.ceiling,
@@ -61,7 +61,7 @@ def planted(names=NAMES, twins=TWINS, label="", window=(100, 250), seed=0):
 
 
 def in_windows(names=NAMES[:3], twins=TWINS):
-    """The same networks in three windows."""
+    """The same models in three windows."""
     return [
         result
         for number, window in enumerate(((50, 100), (100, 150), (150, 200)))
@@ -70,7 +70,7 @@ def in_windows(names=NAMES[:3], twins=TWINS):
 
 
 def human(result, score):
-    """What human alignment of a network says, as it is written."""
+    """What human alignment of a model says, as it is written."""
     return {
         "model": result.model,
         "weights": str(result.weights),
@@ -85,10 +85,10 @@ def human(result, score):
     }
 
 
-def theirs(network, score, benchmark="MajajHong2015public.IT-pls", weights="pretrained"):
+def theirs(model, score, benchmark="MajajHong2015public.IT-pls", weights="pretrained"):
     """What a benchmark of Brain-Score's own says, as it is written."""
     return {
-        "model": network,
+        "model": model,
         "benchmark": benchmark,
         "weights": weights,
         "score": score,

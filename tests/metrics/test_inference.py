@@ -99,7 +99,7 @@ def test_one_image_or_one_draw_is_refused(rng):
         control_false_discoveries([0.5, 1.5])
 
 
-def test_two_networks_are_compared_image_by_image(rng):
+def test_two_models_are_compared_image_by_image(rng):
     shared = rng.normal(size=14)
     first, second = shared + 0.05 + 0.1 * rng.normal(size=14), shared
     found = compare_images(first, second, np.random.default_rng(0), resamples=20_000)
@@ -114,7 +114,7 @@ def test_few_images_are_permuted_in_every_way():
     assert compare_images(first, second, np.random.default_rng(0)).p_value == pytest.approx(2 / 16)
 
 
-def test_networks_that_do_not_differ_are_seldom_told_apart(rng):
+def test_models_that_do_not_differ_are_seldom_told_apart(rng):
     p_values = [compare_images(*rng.normal(size=(2, 8)), rng, resamples=256).p_value for _ in range(200)]
     assert 0.01 < np.mean(np.array(p_values) <= 0.05) < 0.1
 

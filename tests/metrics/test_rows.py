@@ -57,7 +57,7 @@ def test_long_thin_grids_are_not_mistaken_for_enlarged_ones(rng, shape):
 
 
 def sparse(rng):
-    """Units that fire in one column of one picture and in one row of another only."""
+    """Units that fire in one column of one image and in one row of another only."""
     field = np.zeros((14, 9, 9, 60))
     field[3, :, 4], field[5, 2] = rng.normal(size=(2, 9, 60))
     return field

@@ -61,17 +61,17 @@ def test_no_other_meeting_point_fits_better(seed, number):
 def test_the_front_is_what_nothing_else_exceeds(rng):
     accuracy, predictivity = np.round(rng.uniform(size=(2, 40)), 1)  # ties
     front = pareto_front(accuracy, predictivity)
-    for network in range(40):
+    for model in range(40):
         beaten = (
-            (accuracy >= accuracy[network])
-            & (predictivity >= predictivity[network])
-            & ((accuracy > accuracy[network]) | (predictivity > predictivity[network]))
+            (accuracy >= accuracy[model])
+            & (predictivity >= predictivity[model])
+            & ((accuracy > accuracy[model]) | (predictivity > predictivity[model]))
         ).any()
-        assert (network in front) == (not beaten)
+        assert (model in front) == (not beaten)
     assert (np.diff(accuracy[front]) >= 0).all()
 
 
-def test_the_envelope_lies_above_its_share_of_the_networks(rng):
+def test_the_envelope_lies_above_its_share_of_the_models(rng):
     accuracy = rng.uniform(0.5, 0.9, 300)
     predictivity = 0.5 - 8 * (accuracy - 0.7) ** 2 - rng.exponential(0.05, 300)
     found = envelope(accuracy, predictivity, rng, quantile=0.9, resamples=50)
@@ -140,7 +140,7 @@ def test_an_envelope_that_opens_upward_has_no_peak(rng):
         (np.array([1.0, 1, 1, 2, 3, 4]), np.arange(6.0), "4 accuracies differ"),
     ],
 )
-def test_networks_that_cannot_be_fitted_are_refused(accuracy, predictivity, said, rng):
+def test_models_that_cannot_be_fitted_are_refused(accuracy, predictivity, said, rng):
     for fit in (change_point, envelope):
         with pytest.raises(ArrayError, match=said):
             fit(accuracy, predictivity, rng)
@@ -152,24 +152,24 @@ def test_the_rank_correlation_is_scipy_s_and_its_interval_holds_it(rng):
     accuracy = rng.uniform(size=40)
     predictivity = accuracy + rng.normal(0, 0.3, 40)
     found, expected = rank_correlation(accuracy, predictivity, rng, 300), spearmanr(accuracy, predictivity)
-    assert (found.rho, found.p_value, found.networks) == (expected.statistic, expected.pvalue, 40)
+    assert (found.rho, found.p_value, found.models) == (expected.statistic, expected.pvalue, 40)
     assert found.interval.low < found.rho < found.interval.high
     assert np.isnan(rank_correlation(accuracy, np.ones(40), rng, 10).rho)
     with pytest.raises(ArrayError, match="at least 3"):
         rank_correlation(accuracy[:2], predictivity[:2], rng)
 
 
-def test_images_drawn_again_shift_all_networks_alike(rng):
-    """Hard and easy pictures, and nothing else: every draw moves all networks by the same."""
-    accuracy, pictures = rng.uniform(60, 90, 12), rng.normal(0.5, 0.1, 14)
-    values = pictures + 0.01 * (accuracy - 75)[:, None]
+def test_images_drawn_again_shift_all_models_alike(rng):
+    """Hard and easy images, and nothing else: every draw moves all models by the same."""
+    accuracy, images = rng.uniform(60, 90, 12), rng.normal(0.5, 0.1, 14)
+    values = images + 0.01 * (accuracy - 75)[:, None]
     drawn = scores_over_images(values, np.ones(14), accuracy, rng, 4000)
     change = drawn - values.mean(axis=1)
     np.testing.assert_allclose(change, change[:, :1] + np.zeros(12), atol=1e-12)
-    assert change.std() == pytest.approx(expansion(14) * pictures.std() / np.sqrt(14), rel=0.05)
+    assert change.std() == pytest.approx(expansion(14) * images.std() / np.sqrt(14), rel=0.05)
 
 
-def test_what_an_image_gives_to_single_networks_is_not_counted_again(rng):
+def test_what_an_image_gives_to_single_models_is_not_counted_again(rng):
     accuracy = rng.uniform(60, 90, 200)
     values = 0.5 + rng.normal(0, 0.1, (200, 14))
     drawn = scores_over_images(values, np.ones(14), accuracy, rng, 500)

@@ -55,7 +55,7 @@ class Row(torch.nn.Module):
 
 @cache
 def built(architecture, **changes):
-    """With the preset size of its pictures."""
+    """With the preset size of its images."""
     module = timm.create_model(architecture, **changes).eval()
     return module, module.pretrained_cfg["input_size"][-1]
 
@@ -65,11 +65,11 @@ def hooks_of(module):
 
 
 @pytest.mark.parametrize("architecture", EXPECTED)
-def test_the_blocks_of_a_network_are_named_in_its_order(architecture):
+def test_the_blocks_of_a_model_are_named_in_its_order(architecture):
     assert block_layers(*built(architecture)) == EXPECTED[architecture]
 
 
-def test_a_network_without_blocks_gives_the_parts_of_its_rows():
+def test_a_model_without_blocks_gives_the_parts_of_its_rows():
     module, size = built("vgg11", num_classes=2)
     row = [f"features.{name}" for name, _ in module.features.named_children()]
     assert len(row) == 8 + 8 + 5  # convolutions, what follows each, pools
@@ -81,7 +81,7 @@ def test_a_network_without_blocks_gives_the_parts_of_its_rows():
     [
         *((architecture, {}) for architecture in EXPECTED),
         ("cait_xxs24_224", {"depth": 1}),  # its last blocks give the class token alone
-        ("nest_tiny", {}),  # its blocks keep windows of the picture apart
+        ("nest_tiny", {}),  # its blocks keep windows of the image apart
     ],
 )
 def test_every_layer_that_is_named_can_be_read_as_a_map(architecture, changes):
@@ -134,8 +134,8 @@ def test_a_block_that_gives_one_place_is_left_out(answer):
 
 
 def test_a_block_with_a_row_of_blocks_inside_is_a_stage():
-    network = torch.nn.Sequential(Stage(Block(), Block()), Block(), Stage(Block()))
-    assert block_layers(network, 8) == ["0.blocks.0", "0.blocks.1", "1", "2.blocks.0"]
+    model = torch.nn.Sequential(Stage(Block(), Block()), Block(), Stage(Block()))
+    assert block_layers(model, 8) == ["0.blocks.0", "0.blocks.1", "1", "2.blocks.0"]
 
 
 def test_a_block_may_begin_with_an_empty_row():
@@ -151,8 +151,8 @@ def test_a_block_may_begin_with_an_empty_row():
             return self.shortcut(x) + self.conv(x)
 
     assert block_layers(torch.nn.Sequential(Residual(), Residual()), 8) == ["0", "1"]
-    network = torch.nn.Sequential(Stage(Residual(), Residual()), Stage(Residual()))
-    assert block_layers(network, 8) == ["0.blocks.0", "0.blocks.1", "1.blocks.0"]
+    model = torch.nn.Sequential(Stage(Residual(), Residual()), Stage(Residual()))
+    assert block_layers(model, 8) == ["0.blocks.0", "0.blocks.1", "1.blocks.0"]
 
 
 def test_only_where_no_block_gives_a_map_the_parts_of_rows_are_taken():
@@ -169,9 +169,9 @@ def test_looking_for_layers_leaves_no_hook_behind():
 
     def fail(blocks, x):
         blocks[0](x)
-        raise RuntimeError("this network does not like pictures of zeros")
+        raise RuntimeError("this model does not like images of zeros")
 
     failing = Row([Block()], fail)
-    with pytest.raises(RuntimeError, match="pictures of zeros"):
+    with pytest.raises(RuntimeError, match="images of zeros"):
         with_places(failing, ["blocks.0"], 8)
     assert hooks_of(failing) == []

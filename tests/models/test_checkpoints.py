@@ -21,12 +21,12 @@ def state():
 def test_weights_of_ones_own_are_those_that_were_saved(tmp_path, state, prefix, ending):
     file, tensors = tmp_path / f"weights.{ending}", {f"{prefix}{name}": tensor for name, tensor in state.items()}
     save_file(tensors, file) if ending == "safetensors" else torch.save(tensors, file)
-    network = load_model(NAME, file)
-    assert network.sha256 == load_model(NAME, "random", seed=5).sha256 != load_model(NAME, "random").sha256
-    assert network.top1 is None
-    assert file.name in str(network.weights)
-    assert (network.weights.kind, network.weights.path) == ("file", str(file))
-    assert str(network.weights) == f"file {file} (sha256 {sha256(file)[:12]})"
+    model = load_model(NAME, file)
+    assert model.sha256 == load_model(NAME, "random", seed=5).sha256 != load_model(NAME, "random").sha256
+    assert model.top1 is None
+    assert file.name in str(model.weights)
+    assert (model.weights.kind, model.weights.path) == ("file", str(file))
+    assert str(model.weights) == f"file {file} (sha256 {sha256(file)[:12]})"
 
 
 def test_a_hostile_file_is_not_run(tmp_path):
@@ -63,7 +63,7 @@ def test_damaged_and_missing_files_are_a_sentence(tmp_path, state, ending):
         load_model(NAME, tmp_path / f"absent.{ending}")
 
 
-def test_keras_files_are_for_harmonized_networks(tmp_path):
+def test_keras_files_are_for_harmonized_models(tmp_path):
     (tmp_path / "weights.h5").touch()
     with pytest.raises(ModelError, match="Keras file, and how those hold"):
         load_model(NAME, tmp_path / "weights.h5")

@@ -14,7 +14,8 @@ from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.models import keras_layouts
 from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.layers import map_shapes
-from brainscore_itmaps.models.weights import CONVERTED, RECORD, fetch_weights, folder_of, kept_weights
+from brainscore_itmaps.models.weights import fetch_weights
+from brainscore_itmaps.models.weights_record import CONVERTED, RECORD, folder_of, kept_weights
 from brainscore_itmaps.models.zoo import ZOO
 
 LAYOUTS = {
@@ -58,16 +59,16 @@ def distance(module, golden):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 @pytest.mark.slow
-def test_converted_networks_give_the_logits_of_keras(name, keras_weights):
+def test_converted_models_give_the_logits_of_keras(name, keras_weights):
     golden, tolerance = LAYOUTS[name]
-    network = load_model(name, keras_weights(golden))
-    assert distance(network.module, golden) < tolerance
-    assert network.top1 is None  # of a file nobody knows
-    assert f"{golden}.h5" in str(network.weights)
-    assert ["softmax" in note for note in network.notes] == ([True] if golden == "efficientnetB0" else [])
-    layers = network.spec.layers
-    assert list(map_shapes(network.module, list(layers.values()), 224)) == list(layers.values())
-    assert network.spec.readout in dict(network.module.named_modules())
+    model = load_model(name, keras_weights(golden))
+    assert distance(model.module, golden) < tolerance
+    assert model.top1 is None  # of a file nobody knows
+    assert f"{golden}.h5" in str(model.weights)
+    assert ["softmax" in note for note in model.notes] == ([True] if golden == "efficientnetB0" else [])
+    layers = model.spec.layers
+    assert list(map_shapes(model.module, list(layers.values()), 224)) == list(layers.values())
+    assert model.spec.readout in dict(model.module.named_modules())
 
 
 def test_every_record_has_a_layout():
@@ -149,9 +150,9 @@ def test_a_file_of_other_layer_names_is_read_in_order_with_a_note(tmp_path, levi
             for weight, renamed in zip(weights, renamed_weights, strict=True):
                 group[renamed] = known[layer][weight][()]
         other.attrs["layer_names"] = names
-    network = load_model("harmonized_levit_128", tmp_path / "other.h5")
-    assert "taken in their order" in network.notes[0]
-    assert network.sha256 == load_model("harmonized_levit_128", levit).sha256
+    model = load_model("harmonized_levit_128", tmp_path / "other.h5")
+    assert "taken in their order" in model.notes[0]
+    assert model.sha256 == load_model("harmonized_levit_128", levit).sha256
 
 
 @pytest.mark.parametrize("name", ["harmonized_levit_128", "harmonized_convnext_tiny"])
@@ -159,9 +160,9 @@ def test_a_prefix_of_a_wrapping_model_is_passed_over(tmp_path, name):
     described = layout(LAYOUTS[name][0])
     for layer in described["layers"]:
         layer["weights"] = [[f"wrapped/{weight}", *rest] for weight, *rest in layer["weights"]]
-    network = load_model(name, write_keras(tmp_path / "wrapped.h5", described))
-    assert distance(network.module, LAYOUTS[name][0]) < 1e-5
-    assert network.notes == ()
+    model = load_model(name, write_keras(tmp_path / "wrapped.h5", described))
+    assert distance(model.module, LAYOUTS[name][0]) < 1e-5
+    assert model.notes == ()
 
 
 def test_a_file_of_another_architecture_is_refused_with_what_is_left_over(levit):
@@ -200,7 +201,7 @@ def test_one_tensor_too_many_too_few_or_of_another_shape_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"1 of its tensors are left over \(head/extra/bias\), 0"):
         load_model("harmonized_levit_128", extra)
     fewer = spoilt(lambda layers: layers[-1]["weights"].pop(), tmp_path)
-    with pytest.raises(ModelError, match=r"0 of its tensors .*, 1 of the network's stay empty \(head/bias\)"):
+    with pytest.raises(ModelError, match=r"0 of its tensors .*, 1 of the model's stay empty \(head/bias\)"):
         load_model("harmonized_levit_128", fewer)
     shape = spoilt(lambda layers: layers[-1]["weights"][-1].__setitem__(1, [999]), tmp_path)
     with pytest.raises(ModelError, match=r"1 of its tensors have another shape \(head/bias \(999,\)\)"):
@@ -230,10 +231,10 @@ def test_fetched_once_converted_once_and_held_to_the_first(tmp_path, monkeypatch
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path))
     spec = ZOO["harmonized_levit_128"]
     kept = fetch_weights(spec, file=levit)
-    network = load_model("harmonized_levit_128")
-    assert distance(network.module, "levit_small") < 1e-5
-    assert network.sha256 == kept.parameters_sha256 == load_model("harmonized_levit_128", levit).sha256
-    assert network.top1 is None  # the file did not come from its authors' address
+    model = load_model("harmonized_levit_128")
+    assert distance(model.module, "levit_small") < 1e-5
+    assert model.sha256 == kept.parameters_sha256 == load_model("harmonized_levit_128", levit).sha256
+    assert model.top1 is None  # the file did not come from its authors' address
     assert json.loads((folder_of(spec) / RECORD).read_text())["file_sha256"] == kept.file_sha256
     other = write_keras(tmp_path / "other.h5", layout("levit_small"), seed=2)
     with pytest.raises(ModelError, match=r"other\.h5 is not the expected file: .*, the sha256 in .*model\.json is"):
@@ -272,10 +273,10 @@ def test_brought_from_a_server_after_a_failure_and_only_once(tmp_path, monkeypat
     with server(answer) as running:
         weights = replace(spec.weights, url=running.url)
         monkeypatch.setitem(ZOO, spec.identifier, replace(spec, weights=weights))
-        network = load_model(spec.identifier, progress=lambda *step: steps.append(step))
-        assert load_model(spec.identifier).sha256 == network.sha256
+        model = load_model(spec.identifier, progress=lambda *step: steps.append(step))
+        assert load_model(spec.identifier).sha256 == model.sha256
     assert len(running.asked) == 2
-    assert (network.top1, network.top1_source) == (spec.top1, spec.top1_source)
+    assert (model.top1, model.top1_source) == (spec.top1, spec.top1_source)
     assert {step.split()[0] for step, _, _ in steps} == {"downloading", "converting"}
     assert sorted(file.name for file in folder_of(spec).iterdir() if file.name[0] != ".") == [RECORD, CONVERTED]
 

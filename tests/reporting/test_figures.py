@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.stats import pearsonr, spearmanr
-from shown import changed, narrow, pictures, scored
+from shown import changed, images, narrow, scored
 
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.reporting.maps import comparison_figure, maps_figure, overlay_figure, sheet_figure
@@ -21,25 +21,25 @@ def words(figure):
 
 
 def maps_in(axis):
-    """The images of an axis that are maps, not pictures."""
+    """The images of an axis that are maps, not images."""
     return [image for image in axis.get_images() if image.get_array().ndim == 2]
 
 
 @pytest.mark.parametrize("site", [None, 3])
-def test_a_map_lies_over_its_picture_where_it_was_recorded(site):
+def test_a_map_lies_over_its_image_where_it_was_recorded(site):
     array = narrow(scored().arrays[0])
-    axis = overlay_figure(array, pictures()[2], 2, site).axes[0]
+    axis = overlay_figure(array, images()[2], 2, site).axes[0]
     (drawn,) = maps_in(axis)
     expected = array.neural[2].mean(axis=-1) if site is None else array.neural[2, ..., site]
     np.testing.assert_array_equal(drawn.get_array(), expected)
     assert drawn.get_extent() == [-9, 9, 8.5, -8.5]  # x every 2 degrees, y every degree: half a step over the edge
     assert drawn.get_clim() == pytest.approx(np.percentile(expected, [0.5, 99.5]))
-    picture = next(image for image in axis.get_images() if image.get_array().ndim == 3)
-    assert picture.get_extent() == [-8, 8, 8, -8]
+    image_file = next(image for image in axis.get_images() if image.get_array().ndim == 3)
+    assert image_file.get_extent() == [-8, 8, 8, -8]
     (points,) = axis.get_lines()
     assert (points.get_xdata().min(), points.get_xdata().max(), points.get_ydata().max()) == (-8, 8, 8)
     assert len(points.get_xdata()) == 17 * 9
-    assert axis.get_ylim() == (8.5, -8.5)  # downward, as pictures are
+    assert axis.get_ylim() == (8.5, -8.5)  # downward, as images are
 
 
 @pytest.mark.parametrize("site", [None, 3])
@@ -57,10 +57,10 @@ def test_recorded_predicted_and_their_difference(site):
     assert array.sites[3] in words(figure) or site is None
 
 
-def test_a_sheet_shows_every_picture():
+def test_a_sheet_shows_every_image():
     result = scored()
     array = result.arrays[0]
-    figure = sheet_figure(result, array, pictures())
+    figure = sheet_figure(result, array, images())
     shown = [maps_in(axis)[0].get_array() for axis in figure.axes if maps_in(axis)]
     assert len(shown) == 2 * len(array.images)
     np.testing.assert_array_equal(shown[0], array.neural[0].mean(axis=-1))
@@ -101,7 +101,7 @@ def test_a_profile_over_windows_stands_at_their_middles_in_order():
     figure = window_profile_figure([in_window((130, 170), 0.5), in_window((50, 90), 0.1), in_window((90, 130), 0.3)])
     (line, *_) = figure.axes[0].get_lines()
     np.testing.assert_array_equal(line.get_xydata(), [[70, 0.1], [110, 0.3], [150, 0.5]])
-    with pytest.raises(UsageError, match="one network in several windows"):
+    with pytest.raises(UsageError, match="one model in several windows"):
         window_profile_figure([in_window((50, 90), 0.1)])
 
 
@@ -116,20 +116,20 @@ def labels_of(figure):
     return {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
 
 
-def test_a_picture_lies_where_it_was_shown_though_positions_do_not_span_it():
+def test_an_image_lies_where_it_was_shown_though_positions_do_not_span_it():
     array = replace(scored().arrays[0], extent=20.0)
-    figure = overlay_figure(array, pictures()[0], 0)
-    picture, drawn = figure.axes[0].get_images()
-    assert picture.get_extent() == [-10, 10, 10, -10]
+    figure = overlay_figure(array, images()[0], 0)
+    image, drawn = figure.axes[0].get_images()
+    assert image.get_extent() == [-10, 10, 10, -10]
     assert drawn.get_extent() == [-8.5, 8.5, 8.5, -8.5]
     assert figure.axes[0].get_xlim() == (-10, 10)
 
 
 FIGURES = {
-    "maps": lambda: maps_figure(scored(), pictures()),
-    "overlay": lambda: overlay_figure(scored().arrays[0], pictures()[0], 0),
-    "comparison": lambda: comparison_figure(scored().arrays[0], pictures()[0], 0),
-    "sheet": lambda: sheet_figure(scored(), scored().arrays[0], pictures()),
+    "maps": lambda: maps_figure(scored(), images()),
+    "overlay": lambda: overlay_figure(scored().arrays[0], images()[0], 0),
+    "comparison": lambda: comparison_figure(scored().arrays[0], images()[0], 0),
+    "sheet": lambda: sheet_figure(scored(), scored().arrays[0], images()),
     "layers": lambda: layer_profile_figure(scored()),
     "sites": lambda: site_histogram_figure(scored()),
     "windows": lambda: window_profile_figure([in_window((50, 90), 0.1), in_window((130, 170), 0.5)]),

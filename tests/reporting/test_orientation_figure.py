@@ -18,9 +18,9 @@ def test_every_row_shows_its_orientation_where_the_positions_lie(recording):
     for row, name in zip(axes, ORIENTATIONS, strict=True):
         assert row[0].get_ylabel().startswith(name)
         for axis, image in zip(row, [0, 5, 13], strict=True):
-            picture, drawn = axis.images
+            image_file, drawn = axis.images
             np.testing.assert_allclose(drawn.get_array(), oriented(raw, name)[image, ..., 0])
-            assert picture.get_extent() == [-8, 8, 8, -8]
+            assert image_file.get_extent() == [-8, 8, 8, -8]
             assert drawn.get_extent() == [-9, 9, 9, -9]  # 9 points 2 degrees apart: each stands in the middle of 2
             assert drawn.get_clim() == pytest.approx(tuple(np.percentile(raw[image], [0.5, 99.5])))
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from answers import assert_refused, succeeded
 from PIL import Image
-from shown import changed, pictures, scored, two_arrays
+from shown import changed, images, scored, two_arrays
 
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.cli.report import write_report
@@ -32,7 +32,7 @@ def default_page():
 
 
 def page(result):
-    return report(result, [pictures() for _ in result.arrays])
+    return report(result, [images() for _ in result.arrays])
 
 
 class Addresses(HTMLParser):
@@ -92,7 +92,7 @@ def test_the_maps_inside_are_those_of_the_result():
         np.testing.assert_array_equal(np.array(shown["r"], float), array.site_r)
         assert shown["images"] == list(array.images)
     assert [shown["kind"] for shown in inside["arrays"]] == ["simulated", "recorded"]
-    assert len(inside["pictures"]) == 14  # once, though two arrays show them
+    assert len(inside["images"]) == 14  # once, though two arrays show them
 
 
 def test_every_figure_has_its_data_beside_it():
@@ -116,8 +116,8 @@ def test_three_arrays_of_two_monkeys_with_their_photographs_stay_under_six_megab
     """Maps as large as the recorded ones, of 32, 31 and 32 sites; photographs as large as they are shown."""
     array = scored().arrays[0]
     flipped = [tmp_path / f"{number}.png" for number in range(14)]
-    for file, picture in zip(flipped, pictures(), strict=True):
-        with Image.open(picture) as opened:
+    for file, image in zip(flipped, images(), strict=True):
+        with Image.open(image) as opened:
             opened.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(file)
     fewer = slice(0, 31)
     second = replace(
@@ -138,7 +138,7 @@ def test_three_arrays_of_two_monkeys_with_their_photographs_stay_under_six_megab
         degrees_x=array.degrees_x[every],
         degrees_y=array.degrees_y[every],
     )
-    text = report(replace(scored(), arrays=(array, second, third)), [pictures(), pictures(), flipped])
+    text = report(replace(scored(), arrays=(array, second, third)), [images(), images(), flipped])
     assert len(text.encode()) < 6e6
 
 
@@ -152,10 +152,10 @@ def test_names_that_are_html_are_only_names():
     assert told(text)["arrays"][0]["images"][0] == HOSTILE
 
 
-def test_pictures_that_are_not_at_hand_are_left_out():
+def test_images_that_are_not_at_hand_are_left_out():
     text = report(scored(), [[None] * 14])
-    assert told(text)["pictures"] == []
-    assert told(text)["arrays"][0]["pictures"] == [None] * 14
+    assert told(text)["images"] == []
+    assert told(text)["arrays"][0]["files"] == [None] * 14
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_page_fetches_nothing(tmp_path, own_home, monkeypatch):
     """Of a benchmark whose archive is not here, the maps alone are shown."""
     monkeypatch.setattr("brainscore_itmaps.data.sources.fetch", lambda **given: pytest.fail("fetched"))
     file = write_report(replace(scored(), benchmark="it_maps"), tmp_path / "page.html")
-    assert told(file.read_text())["pictures"] == []
+    assert told(file.read_text())["images"] == []
 
 
 def test_a_constant_map_is_undefined_in_the_page():
@@ -235,7 +235,7 @@ def test_the_command_writes_pages(tmp_path, own_home):
     )
     (file,) = tmp_path.glob("*.html")
     assert f"written    {file}" in done.stdout
-    assert len(told(file.read_text())["pictures"]) == 14
+    assert len(told(file.read_text())["images"]) == 14
     (saved,) = tmp_path.glob("*.json")
     succeeded("report", saved, "--out", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text() == file.read_text()

@@ -1,11 +1,11 @@
-"""The page in a headless Chromium, with the network off."""
+"""The page in a headless Chromium, with the model off."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from browsers import browser, chromium, opened  # noqa: F401  # fixtures
-from shown import changed, pictures, scored, two_arrays
+from shown import changed, images, scored, two_arrays
 
 from brainscore_itmaps.reporting.report import report
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     written = tmp_path_factory.mktemp("page") / "report.html"
-    written.write_text(report(two_arrays(), [pictures(), pictures()]), encoding="utf-8")
+    written.write_text(report(two_arrays(), [images(), images()]), encoding="utf-8")
     return written
 
 
@@ -52,7 +52,7 @@ def test_hovered_values_are_those_of_the_result(opened, image, site, file):  # n
     assert page.trouble == []
 
 
-def test_another_picture_changes_the_picture_and_both_maps(opened, file):  # noqa: F811
+def test_another_image_changes_the_image_and_both_maps(opened, file):  # noqa: F811
     page = opened(file)
     names = ("overlay", "recorded", "predicted", "difference")
     page.wait_for_function("[...document.querySelectorAll('.thumbnails img')].every(image => image.complete)")
@@ -61,9 +61,9 @@ def test_another_picture_changes_the_picture_and_both_maps(opened, file):  # noq
     assert part(page, "name").inner_text() == scored().arrays[0].images[8]
     assert all(drawn(page, name) != before[name] for name in names)
     part(page, "strength").fill("0")
-    picture = drawn(page, "overlay")
+    image = drawn(page, "overlay")
     part(page, "strength").fill("100")
-    assert drawn(page, "overlay") not in (picture, before["overlay"])
+    assert drawn(page, "overlay") not in (image, before["overlay"])
     assert drawn(page, "overlay") == drawn(page, "recorded")
     assert page.trouble == []
 
@@ -128,7 +128,7 @@ def test_a_hostile_name_runs_nothing(opened, tmp_path):  # noqa: F811
     array = replace(scored().arrays[0], recording=name, images=tuple(f"{name}{number}" for number in range(14)))
     result = changed(scored(), model=name, arrays=(array,))
     path = tmp_path / "report.html"
-    path.write_text(report(result, [pictures()]), encoding="utf-8")
+    path.write_text(report(result, [images()]), encoding="utf-8")
     page = opened(path)
     assert name in page.locator("body").inner_text()
     assert page.title() != "run"

@@ -50,7 +50,7 @@ def test_csv_and_parquet_hold_the_same_table(compared):
     written = pd.read_csv(folder / "table.csv", keep_default_na=False, na_values={"score": "", "imagenet_top1": ""})
     for name in ("score", "imagenet_top1"):
         pd.testing.assert_series_equal(written[name], stored[name])
-    assert list(written["network"]) == list(stored["network"])
+    assert list(written["model"]) == list(stored["model"])
     fits = pd.read_csv(folder / "fits.csv")
     assert set(fits["statistic"]) >= {"rank correlation", "slope of the edge's end"}
 
@@ -93,10 +93,10 @@ def test_words_of_a_figure_are_large_enough_and_its_points_are_those_of_the_tabl
         assert min(text.get_fontsize() for text in texts) >= 7
     drawn = {tuple(point) for line in figures[0].axes[0].lines for point in line.get_xydata()}
     assert {tuple(row) for row in rows[["imagenet_top1", "score"]].to_numpy()} <= drawn
-    assert len(figures[2].axes[0].containers) == 7  # networks
+    assert len(figures[2].axes[0].containers) == 7  # models
 
 
-def test_of_many_networks_time_is_drawn_by_group():
+def test_of_many_models_time_is_drawn_by_group():
     rows = tidy_table(in_windows(NAMES)).rows
     axis = temporal_figure(rows).axes[0]
     labels = {line.get_label() for line in axis.containers}
@@ -111,7 +111,7 @@ def test_as_somebody_types_it(tmp_path, own_home):
     for result in planted():
         result.save(tmp_path / "results")
     done = succeeded("compare", tmp_path, "--out", tmp_path / "out", "--no-maps", COLUMNS="120")
-    assert "fit        it_maps_simulated, all (14 networks): rho" in done.stdout
+    assert "fit        it_maps_simulated, all (14 models): rho" in done.stdout
     assert "gain       harmonized_resnet50" in done.stdout
     assert "SIMULATED" in done.stdout
     assert (tmp_path / "out" / "index.html").is_file()

@@ -43,10 +43,10 @@ def sweep_command(study, folder):
 
 @contextmanager
 def waiting_sweep(folder):
-    """A sweep whose network is not loaded before the file ``go`` is there; yields its process."""
+    """A sweep whose model is not loaded before the file ``go`` is there; yields its process."""
     (folder / "mine.py").write_text(WAITING.format(folder=folder))
     study = folder / "study.toml"
-    study.write_text(f'networks = ["{folder}/mine.py:build"]\nbenchmarks = ["it_maps_simulated"]\n')
+    study.write_text(f'models = ["{folder}/mine.py:build"]\nbenchmarks = ["it_maps_simulated"]\n')
     errors = folder / "errors"
     with errors.open("w") as stream:
         running = subprocess.Popen(sweep_command(study, folder), stdout=subprocess.DEVNULL, stderr=stream, cwd=folder)
@@ -193,7 +193,7 @@ def config(tmp_path):
 @pytest.fixture
 def study(tmp_path):
     file = tmp_path / "small.toml"
-    file.write_text('benchmarks = ["it_maps_simulated"]\n[[network]]\nname = "timm:test_resnet"\nweights = "random"\n')
+    file.write_text('benchmarks = ["it_maps_simulated"]\n[[model]]\nname = "timm:test_resnet"\nweights = "random"\n')
     return file
 
 

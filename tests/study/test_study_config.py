@@ -15,69 +15,69 @@ from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.zoo import EMBEDDED, named_set
 from brainscore_itmaps.study.cluster import Workers, connected, workers_for
-from brainscore_itmaps.study.config import NAMED, ClusterConfig, NetworkChoice, read_study, study_of
+from brainscore_itmaps.study.config import NAMED, ClusterConfig, ModelChoice, read_study, study_of
 from brainscore_itmaps.study.plan import plan
 
 GB = 10**9
-SMALL = {"networks": ["timm:test_resnet"], "benchmarks": ["it_maps_simulated"]}
+SMALL = {"models": ["timm:test_resnet"], "benchmarks": ["it_maps_simulated"]}
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_named_study_asks_networks_and_benchmarks_that_exist(name):
+def test_a_named_study_asks_models_and_benchmarks_that_exist(name):
     study = read_study(name)
     assert study.title
     assert {b for b in study.benchmarks if is_external(b)} <= {*identifiers("benchmarks")}
-    assert len(study.network) == len(set(study.network)) >= 6
+    assert len(study.model) == len(set(study.model)) >= 6
 
 
 def test_the_named_studies_ask_what_they_say():
     embedded, twins, proxy, windows = map(read_study, NAMED)
-    assert {choice.name for choice in embedded.network} == {*EMBEDDED}
+    assert {choice.name for choice in embedded.model} == {*EMBEDDED}
     assert all(CATALOGUE[b].recordings == ("it_maps_simulated",) for b in embedded.benchmarks)  # needs no download
-    assert [choice.name for choice in twins.network] == named_set("harmonized_twins")
+    assert [choice.name for choice in twins.model] == named_set("harmonized_twins")
     assert HUMAN_ALIGNMENT in twins.benchmarks
-    assert {*named_set("paper_proxy"), *HARMONIZED} == {choice.name for choice in proxy.network}
+    assert {*named_set("paper_proxy"), *HARMONIZED} == {choice.name for choice in proxy.model}
     assert "not the paper's own" in proxy.title
     assert sum(is_external(b) for b in proxy.benchmarks) == 3
     for window, start in zip(windows.windows, range(50, 250, 40), strict=True):
         assert window == f"followup_{start + 1}_{start + 40}"
 
 
-def test_networks_come_from_sets_names_and_tables_each_once():
+def test_models_come_from_sets_names_and_tables_each_once():
     study = study_of(
         {
-            "networks": ["set:embedded", "timm:resnet18", "timm:resnet18"],
+            "models": ["set:embedded", "timm:resnet18", "timm:resnet18"],
             "benchmarks": ["it_maps_simulated"],
-            "network": [{"name": "timm:resnet18", "weights": "random", "seed": 3}, {"name": "timm:resnet18"}],
+            "model": [{"name": "timm:resnet18", "weights": "random", "seed": 3}, {"name": "timm:resnet18"}],
         }
     )
-    assert [choice.name for choice in study.network] == [*EMBEDDED, "timm:resnet18", "timm:resnet18"]
-    assert study.network[-1].title == "timm:resnet18 (random, seed 3)"
+    assert [choice.name for choice in study.model] == [*EMBEDDED, "timm:resnet18", "timm:resnet18"]
+    assert study.model[-1].title == "timm:resnet18 (random, seed 3)"
 
 
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ('benchmarks = ["it_maps"]', "names no networks"),
-        ('networks = ["timm:resnet18"]', "names no benchmarks"),
-        ('networks = ["set:embeded"]\nbenchmarks = ["it_maps"]', r"no set named 'embeded'. Did you mean embedded\?"),
-        ('networks = "timm:resnet18"', r'Give a list, such as \["one", "two"\]'),
-        ("networks = [1]", r"networks is \[1\]. Give a list"),
-        ('networs = ["timm:resnet18"]', r"there is no networs. Did you mean network"),
-        ("[network]\nname = 3", r"under \[\[network\]\]"),
-        ("[[network]]\nname = 3", "network.name is 3. Give text"),
-        ('[[network]]\nof_set = true\nname = "a"', "has no of_set"),
-        ('benchmarks = ["it_maps"]\n[[network]]\nweights = "random"', "a network has no name"),
-        ('benchmarks = ["it_maps"]\n[[network]]\nname = "timm:resnet18"\nseed = 1', 'Add weights = "random"'),
-        ('benchmarks = ["it_maps"]\nnetworks = ["a"]\nattribution = "gradients"', "Did you mean gradient"),
-        ('benchmarks = ["it_maps"]\nnetworks = ["a"]\nbatch_size = 0', "batch_size cannot be"),
-        ('benchmarks = ["it_maps"]\nnetworks = ["a"]\n[cluster]\nworkers = -1', "cluster.workers cannot be"),
+        ('benchmarks = ["it_maps"]', "names no models"),
+        ('models = ["timm:resnet18"]', "names no benchmarks"),
+        ('models = ["set:embeded"]\nbenchmarks = ["it_maps"]', r"no set named 'embeded'. Did you mean embedded\?"),
+        ('models = "timm:resnet18"', r'Give a list, such as \["one", "two"\]'),
+        ("models = [1]", r"models is \[1\]. Give a list"),
+        ('modells = ["timm:resnet18"]', r"there is no modells. Did you mean models"),
+        ("[model]\nname = 3", r"under \[\[model\]\]"),
+        ("[[model]]\nname = 3", "model.name is 3. Give text"),
+        ('[[model]]\nof_set = true\nname = "a"', "has no of_set"),
+        ('benchmarks = ["it_maps"]\n[[model]]\nweights = "random"', "a model has no name"),
+        ('benchmarks = ["it_maps"]\n[[model]]\nname = "timm:resnet18"\nseed = 1', 'Add weights = "random"'),
+        ('benchmarks = ["it_maps"]\nmodels = ["a"]\nattribution = "gradients"', "Did you mean gradient"),
+        ('benchmarks = ["it_maps"]\nmodels = ["a"]\nbatch_size = 0', "batch_size cannot be"),
+        ('benchmarks = ["it_maps"]\nmodels = ["a"]\n[cluster]\nworkers = -1', "cluster.workers cannot be"),
         (
-            'benchmarks = ["it_maps"]\n[[network]]\nname = "timm:resnet18"\nlayers = ["a", "b"]\n'
-            '[[network]]\nname = "timm:resnet18"\nlayers = ["b", "c"]',
+            'benchmarks = ["it_maps"]\n[[model]]\nname = "timm:resnet18"\nlayers = ["a", "b"]\n'
+            '[[model]]\nname = "timm:resnet18"\nlayers = ["b", "c"]',
             "twice with as many layers",
         ),
-        ("networks = ", "is no TOML"),
+        ("models = ", "is no TOML"),
     ],
 )
 def test_a_mistake_is_answered_with_its_place(tmp_path, said, told):
@@ -96,17 +96,17 @@ def test_a_study_that_is_not_there_is_answered_with_the_nearest_one():
 
 
 @pytest.mark.parametrize(
-    ("networks", "cores", "memory", "cards", "chosen"),
+    ("models", "cores", "memory", "cards", "chosen"),
     [
         (14, 8, 64, 0, (8, 1)),  # as many as there are cores
-        (3, 8, 64, 0, (3, 2)),  # or networks, which then take more cores each
-        (14, 8, 10, 0, (4, 2)),  # or as hold one network each
+        (3, 8, 64, 0, (3, 2)),  # or models, which then take more cores each
+        (14, 8, 10, 0, (4, 2)),  # or as hold one model each
         (14, 8, 1, 0, (1, 8)),  # never none
         (14, 8, 64, 2, (2, 4)),  # one for each GPU
     ],
 )
-def test_workers_are_chosen_for_the_machine(networks, cores, memory, cards, chosen):
-    workers = workers_for(ClusterConfig(), networks, 2 * GB, cores, memory * GB, cards)
+def test_workers_are_chosen_for_the_machine(models, cores, memory, cards, chosen):
+    workers = workers_for(ClusterConfig(), models, 2 * GB, cores, memory * GB, cards)
     assert workers[:2] == chosen
     assert workers.number * workers.threads <= cores
     assert workers.number * workers.memory <= memory * GB
@@ -168,7 +168,7 @@ def test_a_key_is_made_of_all_that_changes_a_result_and_of_nothing_else(tmp_path
     own = keys({}, tmp_path)
     random = [{"name": "timm:test_resnet", "weights": "random", "seed": seed} for seed in (0, 1)]
     others = [
-        {"networks": ["timm:test_vit"]},
+        {"models": ["timm:test_vit"]},
         {"benchmarks": ["it_maps_alignment_simulated"]},
         {"windows": ["50-100"]},
         {"windows": ["50-150"]},
@@ -176,8 +176,8 @@ def test_a_key_is_made_of_all_that_changes_a_result_and_of_nothing_else(tmp_path
         {"layers": ["all"]},
         {"attribution": "smoothgrad"},
         {"protocol": "published"},
-        {"networks": [], "network": random[:1]},
-        {"networks": [], "network": random[1:]},
+        {"models": [], "model": random[:1]},
+        {"models": [], "model": random[1:]},
     ]
     different = [own, *(keys(said, tmp_path) for said in others)]
     assert len({key for each in different for key in each}) == len(different)
@@ -188,7 +188,7 @@ def test_a_key_is_made_of_all_that_changes_a_result_and_of_nothing_else(tmp_path
 def test_a_file_of_weights_is_known_by_what_is_in_it(tmp_path):
     file = tmp_path / "mine.safetensors"
     file.write_bytes(b"one")
-    asked = {"networks": [], "network": [{"name": str(file), "arch": "resnet18"}]}
+    asked = {"models": [], "model": [{"name": str(file), "arch": "resnet18"}]}
     first = keys(asked, tmp_path)
     file.write_bytes(b"two")
     assert keys(asked, tmp_path) != first
@@ -196,7 +196,7 @@ def test_a_file_of_weights_is_known_by_what_is_in_it(tmp_path):
 
 def test_code_of_a_users_is_always_run(tmp_path):
     (tmp_path / "mine.py").write_text("def build(): pass")
-    assert keys({"networks": [f"{tmp_path / 'mine.py'}:build"]}, tmp_path) == [""]
+    assert keys({"models": [f"{tmp_path / 'mine.py'}:build"]}, tmp_path) == [""]
 
 
 def test_windows_are_asked_of_recordings_alone(tmp_path, own_home):
@@ -220,16 +220,26 @@ def test_a_benchmark_that_cannot_be_had_is_told_with_its_reason_and_the_rest_is_
 
 def test_a_mistyped_name_is_refused_and_one_of_a_set_is_left_for_its_turn(tmp_path):
     with pytest.raises(ModelError, match="Did you mean"):
-        plan(study_of(SMALL | {"networks": ["timm:resnet1"]}), tmp_path)
+        plan(study_of(SMALL | {"models": ["timm:resnet1"]}), tmp_path)
     with pytest.raises(UsageError, match="Did you mean"):
         plan(study_of(SMALL | {"benchmarks": ["it_map_simulated"]}), tmp_path)
-    study = replace(study_of(SMALL), network=(NetworkChoice("timm:not_in_timm", of_set=True),))
+    study = replace(study_of(SMALL), model=(ModelChoice("timm:not_in_timm", of_set=True),))
     assert len(plan(study, tmp_path).to_do) == 1
 
 
-def test_estimates_grow_with_the_network(tmp_path):
-    planned = plan(study_of(SMALL | {"networks": ["timm:resnet18", "timm:vgg16", "harmonized_resnet50"]}), tmp_path)
+def test_estimates_grow_with_the_model(tmp_path):
+    planned = plan(study_of(SMALL | {"models": ["timm:resnet18", "timm:vgg16", "harmonized_resnet50"]}), tmp_path)
     small, large, ours = planned.work
     assert (small.parameters, large.parameters, ours.parameters) == (11_690_000, 138_360_000, 25_557_032)
     assert large.seconds > ours.seconds > small.seconds > 0
     assert planned.memory > 8 * large.parameters
+
+
+def test_the_former_names_of_keys_are_read_with_a_warning():
+    now = {"benchmarks": ["it_maps"], "models": ["timm:resnet18"], "model": [{"name": "a", "weights": "random"}]}
+    before = {"benchmarks": now["benchmarks"], "networks": now["models"], "network": now["model"]}
+    with pytest.warns(FutureWarning, match="network is now called model"):
+        same = study_of(before) == study_of(now)
+    assert same
+    with pytest.warns(FutureWarning), pytest.raises(UsageError, match="network is the former name of model"):
+        study_of(before | {"model": now["model"]})

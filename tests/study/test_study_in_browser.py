@@ -1,4 +1,4 @@
-"""The page of a comparison in a headless Chromium, with the network off."""
+"""The page of a comparison in a headless Chromium, with the model off."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_the_table_filters_and_the_scatter_with_it(opened, study):  # noqa: F811
     assert page.trouble == []
 
 
-def test_a_point_opens_the_maps_of_its_network(opened, study):  # noqa: F811
+def test_a_point_opens_the_maps_of_its_model(opened, study):  # noqa: F811
     page = opened(study.page)
     point = page.locator('.scatter:visible a.point[aria-label^="harmonized_vgg16"]')
     assert "top-1 77.0 %" in point.get_attribute("aria-label")

@@ -31,7 +31,7 @@ def test_a_row_says_what_its_result_says():
     for name in ("imagenet_top1", "score", "raw", "alignment"):
         assert row[name] == getattr(result, name)
     assert (row["low"], row["high"]) == result.interval
-    assert (row["network"], row["group"], row["window"], row["simulated"]) == (result.model, "CNN", "100-250", True)
+    assert (row["model"], row["group"], row["window"], row["simulated"]) == (result.model, "CNN", "100-250", True)
     assert row["ceiling"] == result.arrays[0].ceiling
     assert np.isnan(row["human_alignment"])
 
@@ -49,7 +49,7 @@ def test_every_kind_of_result_is_read_from_a_folder(tmp_path):
     write(tmp_path, "human", human(result, 0.4))
     write(tmp_path, "theirs", theirs(result.model, 0.5))
     write(tmp_path, "random", theirs(result.model, 0.1, weights="random (seed 1)"))
-    write(tmp_path / "done", "record", {"network": "any"})
+    write(tmp_path / "done", "record", {"model": "any"})
     write(tmp_path, "failures", [1, 2])
     (tmp_path / "cut.json").write_text('{"model": ')
     table = tidy_table([tmp_path, str(tmp_path)])  # twice is once
@@ -95,31 +95,31 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         tidy_table([tmp_path / "none.json"])
 
 
-def test_fits_are_those_of_the_metrics_over_networks_that_are_not_harmonized(rng):
+def test_fits_are_those_of_the_metrics_over_models_that_are_not_harmonized(rng):
     table = tidy_table(planted())
     (all_of_them, best) = findings(table, draws=20).fits
     rows = table.rows[table.rows["group"] != "harmonized"]
     x, y = rows["imagenet_top1"].to_numpy(), rows["score"].to_numpy()
-    assert all_of_them.networks == len(rows) == len(NAMES) + 2
+    assert all_of_them.models == len(rows) == len(NAMES) + 2
     assert all_of_them.rank.rho == spearmanr(x, y).statistic
     assert all_of_them.point[:4] == change_point(x, y, rng, resamples=2)[:4]
     np.testing.assert_array_equal(all_of_them.edge.coefficients, envelope(x, y, rng, resamples=2).coefficients)
-    assert all_of_them.over == "images and networks"
+    assert all_of_them.over == "images and models"
     upper = rows[rows["imagenet_top1"] >= rows["imagenet_top1"].median()]
-    assert (best.which, best.networks) == (BEST, len(upper))
+    assert (best.which, best.models) == (BEST, len(upper))
     assert best.rank.rho == pytest.approx(spearmanr(upper["imagenet_top1"], upper["score"]).statistic)
 
 
-def test_of_scores_without_images_intervals_are_over_networks_alone(tmp_path):
+def test_of_scores_without_images_intervals_are_over_models_alone(tmp_path):
     for number, name in enumerate(NAMES):
         write(tmp_path, f"theirs{number}", theirs(f"timm:{name}", 0.3 + 0.01 * number))
     found = findings(tidy_table([tmp_path]), draws=20)
-    assert {fit.over for fit in found.fits} == {"networks"}
+    assert {fit.over for fit in found.fits} == {"models"}
     assert len(found.fits_table()) == 12
     assert "not of the cloud" in " ".join(found.fits_table()["meaning"])
 
 
-def test_too_few_networks_are_not_fitted_and_it_is_said():
+def test_too_few_models_are_not_fitted_and_it_is_said():
     found = findings(tidy_table(planted(NAMES[:3], ())), draws=20)
     assert found.fits == ()
     assert "it takes 5 different accuracies" in found.notes[0]
@@ -138,15 +138,15 @@ def test_pairs_are_tested_image_by_image_with_false_discoveries_held(rng):
     rows = table.rows[table.rows["asked"] == first["asked"]]
     shares = [
         table.image_values[place] / table.image_ceilings[place].mean()
-        for name in (first["network"], first["baseline"])
-        for place in rows.index[rows["network"] == name]
+        for name in (first["model"], first["baseline"])
+        for place in rows.index[rows["model"] == name]
     ]
     again = compare_images(*shares, rng, resamples=20_000)
     assert first["p_value"] == again.p_value  # all 2**14 swaps
     assert first["low"] == pytest.approx(again.interval.low, abs=0.003)
 
 
-def test_a_network_that_is_there_with_two_layers_is_told():
+def test_a_model_that_is_there_with_two_layers_is_told():
     one = scored()
     array = replace(one.arrays[0], layer_of_image=("layer2",) * 14)
     other = changed(one, layer="layer2", arrays=(array,))

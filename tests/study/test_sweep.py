@@ -24,24 +24,24 @@ from brainscore_itmaps import load_model, score
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.settings import overridden
 from brainscore_itmaps.study.cluster import Workers
-from brainscore_itmaps.study.config import NetworkChoice, read_study, study_of
+from brainscore_itmaps.study.config import ModelChoice, read_study, study_of
 from brainscore_itmaps.study.plan import Run, plan
 from brainscore_itmaps.study.sweep import FAILURES, in_words, sweep
-from brainscore_itmaps.study.work import ask_network
+from brainscore_itmaps.study.work import ask_model
 
 STUDY = """
 benchmarks = ["it_maps_simulated"]
 windows = ["own", "50-100"]
-[[network]]
+[[model]]
 name = "timm:test_resnet"
 weights = "random"
 seed = 1
 
-[[network]]
+[[model]]
 name = "timm:test_vit"
 weights = "random"
 
-[[network]]
+[[model]]
 name = "timm:test_resnet"
 weights = "random"
 seed = 2
@@ -53,7 +53,7 @@ threads = 1
 
 @pytest.fixture
 def study(tmp_path):
-    """A file of three small networks in two windows."""
+    """A file of three small models in two windows."""
     file = tmp_path / "small.toml"
     file.write_text(STUDY)
     return file
@@ -82,9 +82,9 @@ def unbroken(made_once):
 
 
 @pytest.mark.slow
-def test_a_study_gives_what_its_networks_give_alone_and_is_not_run_twice(unbroken, own_home, tmp_path, study):
+def test_a_study_gives_what_its_models_give_alone_and_is_not_run_twice(unbroken, own_home, tmp_path, study):
     out, said = unbroken
-    assert "6 runs of 3 networks" in said
+    assert "6 runs of 3 models" in said
     assert "timm:test_resnet (random, seed 2): 2 scored" in said
     assert "scored     6 in" in said
     loaded = [Result.load(file) for file in sorted((out / "results").glob("*.json"))]
@@ -139,13 +139,13 @@ def _processes_of(session):
 
 
 @pytest.mark.slow
-def test_a_network_that_kills_its_worker_costs_itself_alone(own_home, tmp_path):
+def test_a_model_that_kills_its_worker_costs_itself_alone(own_home, tmp_path):
     (tmp_path / "mine.py").write_text("import os\ndef build(): os._exit(1)\n")
     file = tmp_path / "mixed.toml"
     file.write_text(
-        f'networks = ["{tmp_path}/mine.py:build"]\nbenchmarks = ["it_maps_simulated"]\n'
-        '[[network]]\nname = "timm:test_resnet"\nweights = "random"\n'
-        '[[network]]\nname = "timm:test_resnet"\nweights = "random"\nlayers = ["nothing"]\n'
+        f'models = ["{tmp_path}/mine.py:build"]\nbenchmarks = ["it_maps_simulated"]\n'
+        '[[model]]\nname = "timm:test_resnet"\nweights = "random"\n'
+        '[[model]]\nname = "timm:test_resnet"\nweights = "random"\nlayers = ["nothing"]\n'
         "[cluster]\nworkers = 1\n"
     )
     done = brainscore("sweep", file, "--out", tmp_path / "out")
@@ -178,7 +178,7 @@ def test_slurm_is_given_a_job_a_worker(own_home, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     file = tmp_path / "small.toml"
     file.write_text(
-        'benchmarks = ["it_maps_simulated"]\n[[network]]\nname = "timm:test_resnet"\nweights = "random"\n'
+        'benchmarks = ["it_maps_simulated"]\n[[model]]\nname = "timm:test_resnet"\nweights = "random"\n'
         '[cluster]\nscheduler = "slurm"\nmemory = "4GB"\nqueue = "gpu"\ndirectives = ["--gres=gpu:1"]\n'
         'prologue = ["echo ready"]\nthreads = 1\n'
     )
@@ -210,16 +210,16 @@ def test_what_fails_does_not_keep_the_rest_from_being_asked(own_home, tmp_path, 
     asked = []
 
     def theirs(self, model, request, cache, progress):
-        asked.append(model.network)
+        asked.append(model.torch_model)
         if self.identifier == "theirs.bad":
             raise ZeroDivisionError("by nothing")
         return result_of_score(Score(0.25), model, request)
 
     monkeypatch.setattr("brainscore_itmaps.bridge.external.ExternalBenchmark.score", theirs)
-    choice = NetworkChoice("timm:test_resnet", weights="random", seed=3)
+    choice = ModelChoice("timm:test_resnet", weights="random", seed=3)
     names = ["theirs.bad", "theirs.good", "ClickMe.alignment", "it_maps_simulated"]
-    study = study_of({"networks": ["timm:test_resnet"], "benchmarks": names})
-    outcomes, peak = ask_network(choice, [Run(name, "", "") for name in names], study, False, 1)
+    study = study_of({"models": ["timm:test_resnet"], "benchmarks": names})
+    outcomes, peak = ask_model(choice, [Run(name, "", "") for name in names], study, False, 1)
     assert outcomes[0].reason == "ZeroDivisionError: by nothing."
     assert outcomes[1].result.score == 0.25
     assert [str(outcome.result.weights) for outcome in outcomes[1:]] == ["random (seed 3)"] * 3
@@ -229,7 +229,7 @@ def test_what_fails_does_not_keep_the_rest_from_being_asked(own_home, tmp_path, 
     assert peak > 10**8
 
 
-def test_a_network_that_cannot_be_loaded_is_tried_once(monkeypatch):
+def test_a_model_that_cannot_be_loaded_is_tried_once(monkeypatch):
     tried = []
 
     def load(*given, **named):
@@ -237,9 +237,9 @@ def test_a_network_that_cannot_be_loaded_is_tried_once(monkeypatch):
         raise OSError("no such disk")
 
     monkeypatch.setattr("brainscore_itmaps.models.load.load_model", load)
-    study = study_of({"networks": ["efficientnet_lite0"], "benchmarks": ["it_maps_simulated"]})
+    study = study_of({"models": ["efficientnet_lite0"], "benchmarks": ["it_maps_simulated"]})
     runs = [Run("it_maps_simulated", window, "") for window in ("", "50-100")]
-    outcomes, _ = ask_network(study.network[0], runs, study, False, 1)
+    outcomes, _ = ask_model(study.model[0], runs, study, False, 1)
     assert [outcome.reason for outcome in outcomes] == ["OSError: no such disk."] * 2
     assert len(tried) == 1
 
@@ -258,20 +258,20 @@ def test_a_worker_is_told_that_it_is_offline(own_home, tmp_path, monkeypatch):
         "brainscore_itmaps.study.sweep._one_by_one",
         lambda client, work, submit, progress: [(each, submit(each)) for each in work],
     )
-    study = study_of({"networks": ["timm:legacy_seresnet18"], "benchmarks": ["it_maps_simulated"]})
+    study = study_of({"models": ["timm:legacy_seresnet18"], "benchmarks": ["it_maps_simulated"]})
     with overridden(offline=True):
         (failure,) = sweep(study, tmp_path / "out").failures
     assert "offline mode forbids downloading https://" in failure.reason
 
 
 def test_where_nothing_can_be_asked_the_reason_is_written(own_home, tmp_path):
-    study = study_of({"networks": ["timm:test_resnet"], "benchmarks": ["it_maps_simulated"], "windows": ["1-2"]})
+    study = study_of({"models": ["timm:test_resnet"], "benchmarks": ["it_maps_simulated"], "windows": ["1-2"]})
     swept = sweep(study, tmp_path)
     assert (swept.scored, swept.workers) == (0, None)
     (failure,) = json.loads((tmp_path / FAILURES).read_text())
     assert "in bins of 50 ms" in failure["reason"]
-    assert failure["network"] == ""
-    assert sweep(replace(study, network=()), tmp_path / "other").failures == swept.failures
+    assert failure["model"] == ""
+    assert sweep(replace(study, model=()), tmp_path / "other").failures == swept.failures
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, said):
 
 def test_a_dry_run_lists_the_work_and_computes_nothing(own_home, tmp_path):
     done = succeeded("sweep", "embedded", "--out", tmp_path / "out", "--dry-run", COLUMNS="100")
-    assert "it_maps_simulated (50-100): 6 networks" in done.stdout
+    assert "it_maps_simulated (50-100): 6 models" in done.stdout
     assert "efficientnet_lite0 (random, seed 2)" in done.stdout
     for word in ("weights    0.1", "memory     about 1.6 GB", "time       roughly"):
         assert word in done.stdout

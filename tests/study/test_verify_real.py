@@ -10,7 +10,7 @@ from brainscore_itmaps import load_model, load_recording, score
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.metrics.ceiling import reference_ceiling
 from brainscore_itmaps.study import verify as verification
-from brainscore_itmaps.study.verify import Beside, Verification, published_networks, published_numbers, verify
+from brainscore_itmaps.study.verify import Beside, Verification, published_models, published_numbers, verify
 
 
 def found_in(**wanted):
@@ -20,9 +20,9 @@ def found_in(**wanted):
 def test_the_published_numbers_are_those_of_the_paper_and_its_follow_up():
     assert found_in(what="ceiling", window="tutorial") == [0.78930, 0.69663, 0.61346]
     assert found_in(what="ceiling", array="monkey2_ML")[:5] == [0.6102, 0.6363, 0.8338, 0.8657, 0.8590]
-    assert found_in(network="harmonized_resnet50", published_layer="add_15") == [0.41487, 0.31852]
-    assert found_in(network="timm:vgg16.tv_in1k") == [0.343, 0.398, 0.291, 0.300]
-    assert len(published_networks()) == 10
+    assert found_in(model="harmonized_resnet50", published_layer="add_15") == [0.41487, 0.31852]
+    assert found_in(model="timm:vgg16.tv_in1k") == [0.343, 0.398, 0.291, 0.300]
+    assert len(published_models()) == 10
     assert {n["loaded"] for n in published_numbers() if n["window"] == "tutorial"} == {"published"}
     assert all("2023" in n["source"] or "2025" in n["source"] for n in published_numbers())
 
@@ -33,18 +33,18 @@ def test_ours_stand_beside_the_published_ones_and_a_simulated_archive_agrees_wit
 ):
     sources.fetch(file=long_stand_in)
     monkeypatch.setattr(verification, "STEP", 140)
-    network = load_model("efficientnet_lite0", "random", seed=1)
+    model = load_model("efficientnet_lite0", "random", seed=1)
     pattern = {"published_layer": "", "published": 0.5, "source": "made up for this test"}
-    ceiling = {"what": "ceiling", "network": "", "layer": ""} | pattern
+    ceiling = {"what": "ceiling", "model": "", "layer": ""} | pattern
     scored = {"what": "predictivity", "array": "monkey2_ML", "window": "followup_171_210", "loaded": "own"} | pattern
     numbers = [
         ceiling | {"array": "monkey1_ML", "window": "followup_131_170", "loaded": "own"},
         ceiling | {"array": "monkey1_PL", "window": "tutorial", "loaded": "published"},
-        scored | {"network": network.name, "layer": "blocks.2"},
-        scored | {"network": network.name, "layer": "nothing"},
+        scored | {"model": model.name, "layer": "blocks.2"},
+        scored | {"model": model.name, "layer": "nothing"},
     ]
     monkeypatch.setattr(verification, "published_numbers", lambda: numbers)
-    found = verify([network], device="cpu")
+    found = verify([model], device="cpu")
     assert found.simulated
     assert {each.array for each in found.checks} == {"monkey1_PL", "monkey1_ML", "monkey2_ML"}
     shapes = [each.found for each in found.checks if each.what.startswith("maps")]
@@ -53,7 +53,7 @@ def test_ours_stand_beside_the_published_ones_and_a_simulated_archive_agrees_wit
     assert own.ours == reference_ceiling(load_recording("monkey1_ML", (130, 170)).maps).mean()
     as_published = load_recording("monkey1_PL", "tutorial", protocol="published")
     assert published.ours == reference_ceiling(as_published.maps).mean()
-    expected = score(network, load_recording("monkey2_ML", (170, 210)), "blocks.2", protocol="published", device="cpu")
+    expected = score(model, load_recording("monkey2_ML", (170, 210)), "blocks.2", protocol="published", device="cpu")
     assert compared.ours == expected.raw
     assert (failed.ours, failed.verdict) == (None, "not run")
     assert "has no layer 'nothing'" in failed.reason
@@ -90,9 +90,9 @@ def test_a_difference_comes_with_what_may_explain_it():
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--networks", "efficientnet_lite9"], 4, "Did you mean"),
-        (["--networks", ","], 2, "names none"),
-        (["--networks", "efficientnet_lite0"], 3, "are not here"),
+        (["--models", "efficientnet_lite9"], 4, "Did you mean"),
+        (["--models", ","], 2, "names none"),
+        (["--models", "efficientnet_lite0"], 3, "are not here"),
         (["--out", "/proc/none/any.json"], 5, "Cannot write"),
     ],
 )

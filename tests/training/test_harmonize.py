@@ -39,7 +39,7 @@ def shards(tmp_path_factory):
 
 def said(shards, **changed):
     told = {
-        "network": "test_resnet",
+        "model": "test_resnet",
         "weights": "random",
         "classes": 4,
         "epochs": 2.0,
@@ -72,14 +72,14 @@ def without_seconds(rows):
 
 @pytest.fixture(scope="module")
 def finished(shards, tmp_path_factory):
-    """A run of six steps, with pictures to measure on; not to be changed."""
+    """A run of six steps, with images to measure on; not to be changed."""
     folder = tmp_path_factory.mktemp("runs") / "done"
     told = said(shards)
     told["data"] |= {"held_out": str(shards / "val-0.tfrecords")}
     return harmonize(config_of(told), folder, device="cpu")
 
 
-def test_a_run_leaves_a_log_two_checkpoints_and_a_network(finished, shards):
+def test_a_run_leaves_a_log_two_checkpoints_and_a_model(finished, shards):
     rows = lines(finished.folder / "log.csv")
     assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
     assert float(rows[2]["epoch"]) == 1
@@ -90,21 +90,21 @@ def test_a_run_leaves_a_log_two_checkpoints_and_a_network(finished, shards):
     assert sorted(each.name for each in (finished.folder / FOLDER).iterdir()) == ["step-00000004", "step-00000006"]
     epochs = lines(finished.folder / "epochs.csv")
     assert [row["step"] for row in epochs] == ["3", "6"]
-    network = load_model(str(finished.folder))
-    found = human_alignment(network, [shards / "val-0.tfrecords"])
+    model = load_model(str(finished.folder))
+    found = human_alignment(model, [shards / "val-0.tfrecords"])
     assert float(epochs[-1]["spearman"]) == pytest.approx(found.agreement.raw, abs=1e-6)
     assert float(epochs[-1]["top1"]) == pytest.approx(found.accuracy)
     assert finished.held_out["alignment"] == pytest.approx(found.agreement.raw / 0.65753, rel=1e-5)
 
 
-def test_the_run_is_a_network(finished, tmp_path):
-    network = load_model(str(finished.folder))
-    assert network.name == f"done-{network.sha256[:8]}"
-    assert network.spec.size == 64
-    assert network.module.num_classes == 4
-    assert "6 of 6 steps" in network.notes[0]
+def test_the_run_is_a_model(finished, tmp_path):
+    model = load_model(str(finished.folder))
+    assert model.name == f"done-{model.sha256[:8]}"
+    assert model.spec.size == 64
+    assert model.module.num_classes == 4
+    assert "6 of 6 steps" in model.notes[0]
     done = succeeded("score", "--model", finished.folder, "--out", tmp_path, ITMAPS_HOME=str(tmp_path / "home"))
-    assert network.name in done.stdout
+    assert model.name in done.stdout
 
 
 def test_going_on_with_a_finished_run_does_nothing(finished, shards):
@@ -160,10 +160,10 @@ def test_a_run_that_was_stopped_while_it_measured_goes_on_with_the_end_of_that_e
 
 @pytest.mark.slow
 def test_a_killed_process_goes_on_to_the_same_weights(shards, tmp_path):
-    """A network with attention and dropout, through the command line, killed without warning."""
+    """A model with attention and dropout, through the command line, killed without warning."""
     file = tmp_path / "run.toml"
     file.write_text(
-        f"""network = "test_vit"
+        f"""model = "test_vit"
 weights = "random"
 classes = 4
 epochs = 2
@@ -194,8 +194,8 @@ ramp_epochs = 1
 
 
 def test_parts_of_a_step_add_up_to_the_step(shards, tmp_path):
-    """Of a network without batch normalisation; each part has pictures with maps alone, so that their means add up."""
-    told = said(shards, network="test_vit", epochs=0.7, optimiser={"kind": "sgd", "lr": 0.01})
+    """Of a model without batch normalisation; each part has images with maps alone, so that their means add up."""
+    told = said(shards, model="test_vit", epochs=0.7, optimiser={"kind": "sgd", "lr": 0.01})
     told["data"] |= {"size": 0}
     harmonize(config_of(told), tmp_path / "whole", device="cpu")
     harmonize(config_of(told | {"accumulate": 2}), tmp_path / "parts", device="cpu")
@@ -206,7 +206,7 @@ def test_parts_of_a_step_add_up_to_the_step(shards, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_come_to_what_one_does(shards, tmp_path):
-    told = {"network": "test_vit", "weights": "random", "classes": 4, "epochs": 0.7, "batch_size": 4}
+    told = {"model": "test_vit", "weights": "random", "classes": 4, "epochs": 0.7, "batch_size": 4}
     file = tmp_path / "run.toml"
     text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in told.items())
     file.write_text(text + f'[data]\nclickme = "{shards / "train"}"\n[optimiser]\nkind = "sgd"\nlr = 0.01\n')
@@ -236,7 +236,7 @@ def test_two_processes_come_to_what_one_does(shards, tmp_path):
         torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-6)
 
 
-def test_pictures_without_maps_are_mixed_in(shards, tmp_path):
+def test_images_without_maps_are_mixed_in(shards, tmp_path):
     for number in range(4):
         (tmp_path / "images" / f"class{number}").mkdir(parents=True)
         for place in range(4):
@@ -245,9 +245,9 @@ def test_pictures_without_maps_are_mixed_in(shards, tmp_path):
     told = said(shards, epochs=1.0)
     told["data"] |= {"images": str(tmp_path / "images"), "share": 0.5}
     trained = harmonize(config_of(told), tmp_path / "run", device="cpu")
-    assert trained.steps == 8  # sixteen pictures, two of them a step
+    assert trained.steps == 8  # sixteen images, two of them a step
     told["data"] |= {"share": 1.0}
-    with pytest.raises(UsageError, match="no picture of data"):
+    with pytest.raises(UsageError, match="no image of data"):
         harmonize(config_of(told), tmp_path / "other", device="cpu")
 
 
@@ -258,7 +258,7 @@ def test_mixed_precision_trains_and_keeps_weights_in_32_bits(shards, tmp_path):
     assert {tensor.dtype for tensor in weights(tmp_path / "run").values()} == {torch.float32, torch.int64}
 
 
-def test_numbers_that_are_not_finite_stop_a_run_and_name_the_step_and_its_pictures(shards, tmp_path):
+def test_numbers_that_are_not_finite_stop_a_run_and_name_the_step_and_its_images(shards, tmp_path):
     told = said(shards, optimiser={"kind": "sgd", "lr": 1e30})
     with pytest.raises(ModelError, match=r"not finite at step [2-4]: .* showed train-\d.tfrecords record \d"):
         harmonize(config_of(told), tmp_path / "run", device="cpu")
@@ -267,7 +267,7 @@ def test_numbers_that_are_not_finite_stop_a_run_and_name_the_step_and_its_pictur
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_class_that_the_network_lacks_and_a_damaged_picture_are_sentences(shards, tmp_path, workers):
+def test_a_class_that_the_model_lacks_and_a_damaged_image_are_sentences(shards, tmp_path, workers):
     told = said(shards, classes=2)
     told["data"] |= {"workers": workers}
     with pytest.raises(DataError, match=r"train-\d\.tfrecords record \d is of class [23].* 2 classes"):
@@ -378,13 +378,23 @@ def test_without_its_last_checkpoint_a_run_resumes_from_the_one_before(copied, f
     assert_same(weights(folder), weights(finished.folder))
 
 
-def test_a_changed_network_is_refused(finished, shards, tmp_path):
+def test_a_record_of_the_former_name_is_read(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished.folder, folder)
+    record = json.loads((folder / "run.json").read_text())
+    record["network"] = record.pop("model")
+    (folder / "network.json").write_text(json.dumps(record))
+    (folder / "run.json").unlink()
+    assert load_model(str(folder)).sha256 == load_model(str(finished.folder)).sha256
+
+
+def test_a_changed_model_is_refused(finished, shards, tmp_path):
     told = said(shards, epochs=0.7)
     harmonize(config_of(told), tmp_path / "run", device="cpu")
     (tmp_path / "run" / "model.safetensors").write_bytes((finished.folder / "model.safetensors").read_bytes())
     with pytest.raises(ModelError, match="is not the one that"):
         load_model(str(tmp_path / "run"))
-    (tmp_path / "run" / "network.json").write_text("{")
+    (tmp_path / "run" / "run.json").write_text("{")
     with pytest.raises(ModelError, match="is damaged"):
         load_model(str(tmp_path / "run"))
 
@@ -392,8 +402,8 @@ def test_a_changed_network_is_refused(finished, shards, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"network": "resnet19"}, "no architecture named 'resnet19'"),
-        ({"data": {"clickme": "nowhere"}}, "no pictures with human maps in nowhere"),
+        ({"model": "resnet19"}, "no architecture named 'resnet19'"),
+        ({"data": {"clickme": "nowhere"}}, "no images with human maps in nowhere"),
         ({"data": {"clickme": "val"}}, "brainscore data fetch clickme --split val"),
     ],
 )
@@ -405,7 +415,7 @@ def test_what_is_not_there_is_answered_at_once(shards, tmp_path, own_home, chang
 
 def test_the_command_line_answers_a_mistake_without_torch(tmp_path):
     file = tmp_path / "run.toml"
-    file.write_text('network = "resnet18"\nepoch = 3')
+    file.write_text('model = "resnet18"\nepoch = 3')
     done = brainscore("harmonize", file)
     assert done.returncode == 2
     assert "Did you mean epochs?" in done.stderr

@@ -31,7 +31,7 @@ def golden(name):
 
 
 class Published(nn.Module):
-    """The network of the published numbers: flattened row by row with channels last, as Keras does."""
+    """The model of the published numbers: flattened row by row with channels last, as Keras does."""
 
     def __init__(self, stored):
         super().__init__()
@@ -133,7 +133,7 @@ def batch():
     }
 
 
-def small_network():
+def small_model():
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(3, 6, 3, stride=2, padding=1),
@@ -148,34 +148,34 @@ def small_network():
 
 def test_what_stands_where_there_is_no_human_map_does_not_matter(batch):
     loss = HarmonizerLoss()
-    first = loss(small_network(), **batch)
+    first = loss(small_model(), **batch)
     batch["heatmaps"][1] = torch.nan
-    second = loss(small_network(), **batch)
+    second = loss(small_model(), **batch)
     assert first.total == second.total
     assert first.harmonization > 0
 
 
 def test_without_human_maps_it_is_plain_training(batch):
     batch["tokens"] = torch.zeros(4)
-    plain = HarmonizerLoss(lambda_weights=0)(small_network(), **batch)
-    expected = functional.cross_entropy(small_network()(batch["images"]), batch["labels"], label_smoothing=0.1)
+    plain = HarmonizerLoss(lambda_weights=0)(small_model(), **batch)
+    expected = functional.cross_entropy(small_model()(batch["images"]), batch["labels"], label_smoothing=0.1)
     torch.testing.assert_close(plain.total, expected)
     assert plain.harmonization == 0
     batch["tokens"] = torch.ones(4)
-    off = HarmonizerLoss(lambda_harmonization=0, lambda_weights=0)(small_network(), **batch)
+    off = HarmonizerLoss(lambda_harmonization=0, lambda_weights=0)(small_model(), **batch)
     torch.testing.assert_close(off.total, expected)
 
 
 def test_whole_numbers_and_shares_are_the_same_labels(batch):
     loss = HarmonizerLoss()
-    numbers = loss(small_network(), **batch)
-    shares = loss(small_network(), **batch | {"labels": functional.one_hot(batch["labels"], 5)})
+    numbers = loss(small_model(), **batch)
+    shares = loss(small_model(), **batch | {"labels": functional.one_hot(batch["labels"], 5)})
     torch.testing.assert_close(numbers.total, shares.total)
     torch.testing.assert_close(numbers.gradient, shares.gradient)
 
 
 def test_running_statistics_are_updated_once(batch):
-    model, plain = small_network().train(), small_network().train()
+    model, plain = small_model().train(), small_model().train()
     HarmonizerLoss()(model, **batch).total.backward()
     plain(batch["images"])
     torch.testing.assert_close(model[1].running_mean, plain[1].running_mean)
@@ -184,12 +184,12 @@ def test_running_statistics_are_updated_once(batch):
 
 
 def test_under_autocast_saliency_and_loss_are_those_of_32_bits(batch):
-    plain = HarmonizerLoss()(small_network(), **batch)
+    plain = HarmonizerLoss()(small_model(), **batch)
     with torch.autocast("cpu", torch.bfloat16):
-        cast = HarmonizerLoss()(small_network(), **batch)
-        without = HarmonizerLoss()(small_network(), **batch | {"tokens": torch.zeros(4)})
+        cast = HarmonizerLoss()(small_model(), **batch)
+        without = HarmonizerLoss()(small_model(), **batch | {"tokens": torch.zeros(4)})
         assert torch.is_autocast_enabled("cpu")
-        coarse = HarmonizerLoss(saliency_in_float32=False)(small_network(), **batch)
+        coarse = HarmonizerLoss(saliency_in_float32=False)(small_model(), **batch)
     assert cast.gradient.dtype == coarse.gradient.dtype == torch.float32
     assert not torch.equal(coarse.gradient, cast.gradient)
     torch.testing.assert_close(coarse.harmonization, cast.harmonization, rtol=0.2, atol=0)
@@ -202,7 +202,7 @@ FAMILIES = ["test_resnet", "test_efficientnet", "test_vit", "test_convnext", "te
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_saliency_of_networks_is_differentiated_as_finite_differences_are(name):
+def test_saliency_of_models_is_differentiated_as_finite_differences_are(name):
     """Along a random direction of all parameters, in training mode, in 64 bits."""
     torch.manual_seed(0)
     model = timm.create_model(name, num_classes=7, drop_path_rate=0).double().train()
@@ -255,21 +255,21 @@ def test_the_weight_term_spares_normalisations_and_embeddings():
     spared = set(names.values()) - taken
     assert {"pos_embed", "patch_embed.proj.weight", "norm.weight", "blocks.0.norm1.bias"} <= spared
     assert {"head.weight", "head.bias", "blocks.0.attn.qkv.weight"} <= taken
-    network = small_network()
-    network[3].weight.requires_grad_(False)
-    assert {id(p) for p in weighed(network)} == {
-        id(p) for p in (*network[0].parameters(), network[3].bias, *network[6].parameters())
+    model = small_model()
+    model[3].weight.requires_grad_(False)
+    assert {id(p) for p in weighed(model)} == {
+        id(p) for p in (*model[0].parameters(), model[3].bias, *model[6].parameters())
     }
 
 
 def test_a_misfit_batch_is_refused_with_its_shapes(batch):
     with pytest.raises(ArrayError, match=r"heatmaps \(4, 32, 32, 1\)"):
-        HarmonizerLoss()(small_network(), **batch | {"heatmaps": batch["heatmaps"][..., None]})
+        HarmonizerLoss()(small_model(), **batch | {"heatmaps": batch["heatmaps"][..., None]})
     with pytest.raises(ArrayError, match=r"labels \(3,\)"):
-        HarmonizerLoss()(small_network(), **batch | {"labels": batch["labels"][:3]})
+        HarmonizerLoss()(small_model(), **batch | {"labels": batch["labels"][:3]})
 
 
-def test_a_network_without_logits_or_gradient_is_refused(batch):
+def test_a_model_without_logits_or_gradient_is_refused(batch):
     with pytest.raises(ModelError, match=r"gives \(4, 3, 32, 32\), not logits"):
         HarmonizerLoss(lambda_weights=0)(nn.Identity(), **batch)
 

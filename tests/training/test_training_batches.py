@@ -1,4 +1,4 @@
-"""Which pictures a step shows: decided by the seed and the step alone."""
+"""Which images a step shows: decided by the seed and the step alone."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -17,7 +17,7 @@ from brainscore_itmaps.training.config import DataConfig
 
 @dataclass(frozen=True)
 class Numbered:
-    """Pictures whose colour is their number."""
+    """Images whose colour is their number."""
 
     count: int
     mapped: bool = True
@@ -39,7 +39,7 @@ class Colours:
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.1, 0.2, 0.5, 0.9]), st.integers(1, 9))
 @settings(max_examples=60, deadline=None)
-def test_every_picture_comes_once_a_round_and_the_share_is_kept(mapped, plain, share, batch_size):
+def test_every_image_comes_once_a_round_and_the_share_is_kept(mapped, plain, share, batch_size):
     mix = Mix(Numbered(mapped), Numbered(plain, False), share, seed=3)
     steps = [mix.chosen(step, batch_size) for step in range(60)]
     assert all(len(step) == batch_size for step in steps)
@@ -59,7 +59,7 @@ def test_a_step_is_the_same_whenever_it_is_asked_for_and_another_one_with_anothe
     assert first[0] != sorted(first[0])
 
 
-def test_an_epoch_shows_every_picture_without_a_map_once():
+def test_an_epoch_shows_every_image_without_a_map_once():
     mix = Mix(Numbered(30), Numbered(80, False), 0.2, seed=0)
     assert mix.steps(10) == 10
     assert Mix(Numbered(30), None, 0.2, seed=0).steps(10) == 3
@@ -89,8 +89,8 @@ def test_batches_are_the_same_from_any_step_on(workers):
     assert (batch.heatmaps[batch.tokens == 0] == 0).all()
 
 
-def test_picture_and_map_are_cut_and_mirrored_alike():
-    """The map is the picture's red: it stays so, whatever is cut."""
+def test_image_and_map_are_cut_and_mirrored_alike():
+    """The map is the image's red: it stays so, whatever is cut."""
     image = torch.rand(3, 60, 80, generator=torch.Generator().manual_seed(0))
     for seed in range(20):
         piece, heatmap = cut(image, image[0], 32, 0.08, True, seed)
@@ -100,7 +100,7 @@ def test_picture_and_map_are_cut_and_mirrored_alike():
     assert not torch.equal(first, other)
 
 
-def test_a_map_of_another_size_lies_over_the_whole_picture():
+def test_a_map_of_another_size_lies_over_the_whole_image():
     image = torch.zeros(3, 256, 256)
     image[:, :, 128:] = 1
     heatmap = torch.zeros(64, 64)
@@ -131,6 +131,6 @@ def test_a_folder_of_classes_is_read_in_the_order_of_its_names(tmp_path):
         image_folder(tmp_path, 1000)
     with pytest.raises(DataError, match="no folder with a folder"):
         image_folder(tmp_path / "nothing", 2)
-    (tmp_path / "n01" / "a.png").write_bytes(b"no picture")
+    (tmp_path / "n01" / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png cannot be read"):
         folder.read(0)

@@ -17,12 +17,12 @@ function colourOf(table, share) {
   return table[Number.isFinite(share) ? place : 0];
 }
 
-/** Degrees from the centre of the picture, in words. */
+/** Degrees from the centre of the image, in words. */
 function side(degrees, before, after) {
   return degrees === 0 ? "0°" : `${Math.abs(degrees)}° ${degrees < 0 ? before : after}`;
 }
 
-/** Where a picture begins, in pixels, and how long it is, along positions that have a tile each. */
+/** Where an image begins, in pixels, and how long it is, along positions that have a tile each. */
 function placed(positions, tile, extent) {
   const step = positions.length > 1 ? positions[1] - positions[0] : 1;
   return [tile / 2 + ((-extent / 2 - positions[0]) / step) * tile, (extent / step) * tile];
@@ -33,11 +33,11 @@ function browser(section, array) {
   const find = (name) => section.querySelector(`[data-part="${name}"]`);
   const neural = floats(array.neural), predicted = floats(array.predicted);
   const rows = array.y.length, columns = array.x.length, sites = array.sites.length;
-  const pictures = array.pictures.map((number) => {
+  const images = array.files.map((number) => {
     if (number === null) return null;
-    const picture = new Image();
-    picture.src = told.pictures[number];
-    return picture;
+    const image = new Image();
+    image.src = told.images[number];
+    return image;
   });
   const chosen = { image: 0, site: -1, point: null };
 
@@ -86,14 +86,14 @@ function browser(section, array) {
     const tile = Math.max(8, Math.floor(340 / columns));
     canvas.width = tile * columns;
     canvas.height = tile * rows;
-    const pen = canvas.getContext("2d"), picture = pictures[chosen.image];
+    const pen = canvas.getContext("2d"), image = images[chosen.image];
     pen.fillStyle = "#eeeeee";
     pen.fillRect(0, 0, canvas.width, canvas.height);
     if (name === "overlay") {
-      if (picture !== null && picture.complete && picture.naturalWidth > 0) {
+      if (image !== null && image.complete && image.naturalWidth > 0) {
         const [left, width] = placed(array.x, tile, array.extent), [top, height] = placed(array.y, tile, array.extent);
-        pen.drawImage(picture, left, top, width, height);
-      } else if (picture !== null) picture.onload = draw;
+        pen.drawImage(image, left, top, width, height);
+      } else if (image !== null) image.onload = draw;
       pen.globalAlpha = find("strength").value / 100;
     }
     for (let y = 0; y < rows; y++) {
@@ -148,11 +148,11 @@ function browser(section, array) {
     button.type = "button";
     button.dataset.image = image;
     button.title = name;
-    const number = array.pictures[image];
+    const number = array.files[image];
     if (number === null) button.textContent = String(image + 1);
     else {
       const small = document.createElement("img");
-      small.src = told.pictures[number];
+      small.src = told.images[number];
       small.alt = name;
       button.append(small);
     }

@@ -4,7 +4,7 @@ from brainscore_vision import load_benchmark, load_model
 from brainscore_itmaps.bridge.plugins import attach
 
 
-def test_score_of_an_embedded_network():
+def test_score_of_an_embedded_model():
     attach()
     score = load_benchmark("it_maps_simulated")(load_model("efficientnet_lite0"))
     assert float(score) == pytest.approx(0.606, abs=0.005)

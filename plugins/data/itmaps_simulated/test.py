@@ -4,7 +4,7 @@ from brainscore_vision.benchmark_helpers import check_standard_format
 from brainscore_itmaps.bridge.plugins import attach
 
 
-def test_pictures_and_maps_belong_together():
+def test_images_and_maps_belong_together():
     attach()
     stimuli, data = load_stimulus_set("it_maps_simulated.stimuli"), load_dataset("it_maps_simulated")
     check_standard_format(data)

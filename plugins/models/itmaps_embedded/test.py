@@ -5,7 +5,7 @@ from brainscore_itmaps.bridge.plugins import attach
 
 
 @pytest.mark.parametrize("identifier", ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"])
-def test_looks_at_pictures(identifier):
+def test_looks_at_images(identifier):
     attach()
     model, stimuli = load_model(identifier), load_stimulus_set("it_maps_simulated.stimuli")
     assert model.identifier == identifier

@@ -1,4 +1,4 @@
-"""Pictures of a recording: found by the names that a file gives them, read in any mode, kept as plain RGB PNG."""
+"""Images of a recording: found by the names that a file gives them, read in any mode, kept as plain RGB PNG."""
 
 import hashlib
 import re
@@ -14,13 +14,13 @@ from brainscore_itmaps.errors import DataError, one_line
 from brainscore_itmaps.files import replacing, sha256
 from brainscore_itmaps.settings import Settings
 
-FIX = "Bring the pictures that belong to the recording."
+FIX = "Bring the images that belong to the recording."
 PUBLISHED_SIZE = 224
 SET_BRAINIO_HOME = "Set BRAINIO_HOME to a folder that you may write to."
 
 
-def find_pictures(names: Sequence[str], folder: Path) -> list[Path]:
-    r"""Find the pictures that a recording names, in its order.
+def find_images(names: Sequence[str], folder: Path) -> list[Path]:
+    r"""Find the images that a recording names, in its order.
 
     Parameters
     ----------
@@ -47,14 +47,14 @@ def find_pictures(names: Sequence[str], folder: Path) -> list[Path]:
         if len(alike) != 1 or not alike[0].is_file():
             missing.append(name)
     if shared := sorted({file.name for file in found if found.count(file) > 1}):
-        raise DataError(f"Names of several pictures lead to {', '.join(shared)} in {folder}.", FIX)
+        raise DataError(f"Names of several images lead to {', '.join(shared)} in {folder}.", FIX)
     if missing:
-        raise DataError(f"{len(missing)} of {len(names)} pictures are not in {folder}: {', '.join(missing)}.", FIX)
+        raise DataError(f"{len(missing)} of {len(names)} images are not in {folder}: {', '.join(missing)}.", FIX)
     return found
 
 
-def published_picture(file: Path) -> Image.Image:
-    """Read a picture as the published loader does: by OpenCV, 224 x 224, aspect ratio and aliasing ignored.
+def published_image(file: Path) -> Image.Image:
+    """Read an image as the published loader does: by OpenCV, 224 x 224, aspect ratio and aliasing ignored.
 
     Raises
     ------
@@ -65,22 +65,22 @@ def published_picture(file: Path) -> Image.Image:
 
     pixels = cv2.imread(str(file))
     if pixels is None:
-        raise DataError(f"The picture {file} cannot be read by OpenCV.", 'Load it with protocol="ours".')
+        raise DataError(f"The image {file} cannot be read by OpenCV.", 'Load it with protocol="ours".')
     return Image.fromarray(published_size(pixels[:, :, ::-1]))
 
 
 def published_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Resize a picture (y, x, 3) as the published loader does: OpenCV's bilinear, 224 x 224."""
+    """Resize an image (y, x, 3) as the published loader does: OpenCV's bilinear, 224 x 224."""
     import cv2
 
     resized: NDArray[np.uint8] = cv2.resize(pixels, (PUBLISHED_SIZE, PUBLISHED_SIZE))
     return resized
 
 
-def read_picture(file: Path) -> Image.Image:
-    """Read a picture of any size and mode as RGB of 8 bits.
+def read_image(file: Path) -> Image.Image:
+    """Read an image of any size and mode as RGB of 8 bits.
 
-    Grey, palette and CMYK pictures are converted; 16-bit grey is divided by 257; transparency is ignored, as the
+    Grey, palette and CMYK images are converted; 16-bit grey is divided by 257; transparency is ignored, as the
     published loader does; a camera's orientation tag is applied. The size stays.
 
     Raises
@@ -92,28 +92,28 @@ def read_picture(file: Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as opened:
-                picture = ImageOps.exif_transpose(opened)
-                if picture.mode.startswith("I"):
-                    grey = (np.asarray(picture).clip(0, 65535) / 257).round().astype(np.uint8)
+                image = ImageOps.exif_transpose(opened)
+                if image.mode.startswith("I"):
+                    grey = (np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8)
                     return Image.fromarray(grey).convert("RGB")
-                if picture.mode == "F":
+                if image.mode == "F":
                     raise ValueError("its pixels are floating-point numbers of unknown range")
-                return picture.convert("RGB")
+                return image.convert("RGB")
     except Exception as error:  # Pillow raises many kinds on damaged bytes
-        raise DataError(f"The picture {file} cannot be read: {one_line(error)}.", FIX) from error
+        raise DataError(f"The image {file} cannot be read: {one_line(error)}.", FIX) from error
 
 
 def plain_name(name: str) -> str:
     """Letters, digits, dots, dashes and underscores of a name; anything else becomes an underscore."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "picture"
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "image"
 
 
-def written_pictures(pictures: NDArray[np.uint8], identifier: str) -> tuple[Path, ...]:
-    """Write pictures as PNG files into Brain-Score's picture home, in a folder named by what they show.
+def written_images(images: NDArray[np.uint8], identifier: str) -> tuple[Path, ...]:
+    """Write images as PNG files into Brain-Score's image home, in a folder named by what they show.
 
     Parameters
     ----------
-    pictures : uint8 array, shape (image, height, width, 3)
+    images : uint8 array, shape (image, height, width, 3)
         RGB.
     identifier : str
         Of the recording; begins every name.
@@ -123,34 +123,34 @@ def written_pictures(pictures: NDArray[np.uint8], identifier: str) -> tuple[Path
     DataError
         When it is another kind of array.
     """
-    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != 3:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise DataError(
-            f"{identifier}: the pictures are {pictures.dtype} of shape {pictures.shape}.",
+            f"{identifier}: the images are {images.dtype} of shape {images.shape}.",
             "Give uint8 of shape (image, height, width, 3), or paths.",
         )
     name = plain_name(identifier)
-    key = hashlib.sha256(repr(pictures.shape).encode() + np.ascontiguousarray(pictures).tobytes()).hexdigest()[:12]
+    key = hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[:12]
     folder = Settings.from_environment().brainio_home / f"{name}.stimuli-{key}"
-    files = tuple(folder / f"{name}-{number:02d}.png" for number in range(len(pictures)))
-    for file, pixels in zip(files, pictures, strict=True):
-        picture = Image.fromarray(pixels)
-        if not holds(file, picture):
+    files = tuple(folder / f"{name}-{number:02d}.png" for number in range(len(images)))
+    for file, pixels in zip(files, images, strict=True):
+        image = Image.fromarray(pixels)
+        if not holds(file, image):
             with replacing(file, SET_BRAINIO_HOME) as beside:
-                picture.save(beside)
+                image.save(beside)
     return files
 
 
-def holds(file: Path, picture: Image.Image) -> bool:
-    """Does a file hold exactly this picture?"""
+def holds(file: Path, image: Image.Image) -> bool:
+    """Does a file hold exactly this image?"""
     try:
         with Image.open(file) as stored:
-            return stored.mode == picture.mode and np.array_equal(np.asarray(stored), np.asarray(picture))
-    except (OSError, SyntaxError, ValueError):  # missing, cut short or no picture
+            return stored.mode == image.mode and np.array_equal(np.asarray(stored), np.asarray(image))
+    except (OSError, SyntaxError, ValueError):  # missing, cut short or no image
         return False
 
 
-def placed_pictures(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:
-    """Bring pictures under Brain-Score's picture home, where its caches want them; those that are there stay.
+def placed_images(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:
+    """Bring images under Brain-Score's image home, where its caches want them; those that are there stay.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A network that is ready to see pictures."""
+"""A model that is ready to see images."""
 
 import copy
 import hashlib
@@ -19,13 +19,13 @@ IN_MEMORY = ModelRequest("", Weights("module"))
 
 
 @dataclass(frozen=True)
-class Network:
-    """A network that is ready to see pictures.
+class Model:
+    """A model that is ready to see images.
 
     Attributes
     ----------
     name : str
-        As it was asked for; of timm's pretrained networks, with the tag.
+        As it was asked for; of timm's pretrained models, with the tag.
     spec : ModelSpec
         What is known of it.
     module : torch.nn.Module
@@ -61,15 +61,15 @@ class Network:
         return self.weights.sha256 or ""
 
     def preprocess(self, images: Sequence[Path | Image.Image], whole: bool = True) -> torch.Tensor:
-        """Read pictures and turn them into the network's input.
+        """Read images and turn them into the model's input.
 
         Parameters
         ----------
         images : sequence of Path or of Pillow's images
-            Pictures of any size; converted to RGB.
+            Images of any size; converted to RGB.
         whole : bool
-            True: the whole picture is resized to the input, as a map needs it. False: resized and cropped at the
-            centre, as the network's ImageNet accuracy was measured. A transform that a user brought is used as it is.
+            True: the whole image is resized to the input, as a map needs it. False: resized and cropped at the
+            centre, as the model's ImageNet accuracy was measured. A transform that a user brought is used as it is.
 
         Returns
         -------
@@ -78,11 +78,13 @@ class Network:
         transform = self.transform or self._timm_transform(whole)
         inputs = []
         for image in images:
-            with image if isinstance(image, Image.Image) else Image.open(image) as picture:
-                picture = picture.convert("RGB")
-                if self.transform is not None and picture.width != picture.height:  # it might cut off what sticks out
-                    picture = picture.resize((max(picture.size),) * 2, Image.Resampling.BICUBIC)
-                inputs.append(transform(picture))
+            with image if isinstance(image, Image.Image) else Image.open(image) as image_file:
+                image_file = image_file.convert("RGB")
+                if (
+                    self.transform is not None and image_file.width != image_file.height
+                ):  # it might cut off what sticks out
+                    image_file = image_file.resize((max(image_file.size),) * 2, Image.Resampling.BICUBIC)
+                inputs.append(transform(image_file))
         return torch.stack(inputs)
 
     def _timm_transform(self, whole: bool) -> Transform:
@@ -98,12 +100,12 @@ class Network:
         )
 
 
-def on_device(network: Network, device: str = "auto") -> Network:
-    """Move a network to where it shall be computed.
+def on_device(model: Model, device: str = "auto") -> Model:
+    """Move a model to where it shall be computed.
 
     Parameters
     ----------
-    network : Network
+    model : Model
     device : str
         "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1" or "mps".
 
@@ -115,15 +117,15 @@ def on_device(network: Network, device: str = "auto") -> Network:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        network.module.to(torch.device(device))
+        model.module.to(torch.device(device))
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without it, no driver, no card
         raise UsageError(
             f"There is no device {device!r} here: {one_line(error)}.", "Use --device auto, or --device cpu."
         ) from error
-    return network
+    return model
 
 
-def untrained(network: Network, seed: int = 0) -> Network:
+def untrained(model: Model, seed: int = 0) -> Model:
     """The same architecture with random weights.
 
     Raises
@@ -131,30 +133,30 @@ def untrained(network: Network, seed: int = 0) -> Network:
     ModelError
         When the architecture is none of timm's; of a user's own module, when some of its parts cannot be reset.
     """
-    if network.own_code:
-        module = _reset(network, seed)
+    if model.own_code:
+        module = _reset(model, seed)
     else:
         try:
-            module = build(network.spec.architecture.split(".")[0], seed, **network.spec.options)
+            module = build(model.spec.architecture.split(".")[0], seed, **model.spec.options)
         except RuntimeError as error:  # timm's word for a name that it does not know
             raise ModelError(
-                f"{network.name} cannot be built anew with random weights: {one_line(error)}.",
-                "Give a network of timm.",
+                f"{model.name} cannot be built anew with random weights: {one_line(error)}.",
+                "Give a model of timm.",
             ) from error
-    module.eval().to(next(network.module.parameters()).device)
+    module.eval().to(next(model.module.parameters()).device)
     asked = Weights("random", seed=seed)
     return replace(
-        network,
+        model,
         module=module,
         weights=replace(asked, sha256=hash_of(module)),
-        request=replace(network.request, weights=asked),
+        request=replace(model.request, weights=asked),
         top1=None,
     )
 
 
-def _reset(network: Network, seed: int) -> torch.nn.Module:
+def _reset(model: Model, seed: int) -> torch.nn.Module:
     """A copy of a user's own module, every part of it started anew as torch starts it."""
-    module = copy.deepcopy(network.module)
+    module = copy.deepcopy(model.module)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for name, part in module.named_modules():
@@ -162,7 +164,7 @@ def _reset(network: Network, seed: int) -> torch.nn.Module:
                 reset()
             elif next(part.parameters(recurse=False), None) is not None:
                 raise ModelError(
-                    f"{network.name} cannot be started anew with random weights: {name or 'it'} "
+                    f"{model.name} cannot be started anew with random weights: {name or 'it'} "
                     f"({type(part).__name__}) has no reset_parameters.",
                     "Give it that method, as torch's own modules have, or choose another benchmark.",
                 )
@@ -170,7 +172,7 @@ def _reset(network: Network, seed: int) -> torch.nn.Module:
 
 
 def hash_of(module: torch.nn.Module) -> str:
-    """Hash all parameters and buffers of a network, with their names."""
+    """Hash all parameters and buffers of a model, with their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

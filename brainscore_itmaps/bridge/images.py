@@ -1,4 +1,4 @@
-"""The pictures that a result was scored on, where they are on this machine."""
+"""The images that a result was scored on, where they are on this machine."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from brainscore_itmaps.data.sources import held_archive
 from brainscore_itmaps.errors import ItMapsError
 
 
-def pictures_of(result: Result, benchmark: str | None = None, asked: bool = False) -> list[list[Path | None]]:
-    """The pictures of each array, where they are at hand and lie under the maps as a whole; nothing is fetched.
+def images_of(result: Result, benchmark: str | None = None, asked: bool = False) -> list[list[Path | None]]:
+    """The images of each array, where they are at hand and lie under the maps as a whole; nothing is fetched.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def pictures_of(result: Result, benchmark: str | None = None, asked: bool = Fals
     Returns
     -------
     list of lists
-        In the order of the maps; None for a picture that is not at hand.
+        In the order of the maps; None for an image that is not at hand.
     """
     benchmark = benchmark or result.request.benchmark or result.benchmark
     spec = CATALOGUE.get(benchmark)
