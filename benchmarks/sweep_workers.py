@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from brainscore_itmaps.study.config import ClusterConfig, study_of
-from brainscore_itmaps.study.sweep import Swept, sweep
+from brainscore_itmaps.study.sweep import SweepSummary, sweep
 
 STUDY = {
     "benchmarks": ["it_maps_simulated"],
@@ -23,7 +23,7 @@ STUDY = {
 }
 
 
-def timed(workers: int, threads: int) -> Swept:
+def timed(workers: int, threads: int) -> SweepSummary:
     """Run the study anew."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ITMAPS_HOME"] = f"{folder}/home"
@@ -41,7 +41,7 @@ if __name__ == "__main__":
     cores = len(os.sched_getaffinity(0))
     os.environ.setdefault("BRAINIO_HOME", tempfile.mkdtemp())
     choices = {"1 worker": (1, cores), "2 workers": (2, max(1, cores // 2))}
-    best: dict[str, Swept] = {}
+    best: dict[str, SweepSummary] = {}
     for _ in range(times):
         for name, choice in choices.items():
             swept = timed(*choice)

@@ -123,7 +123,7 @@ def download(
 
 
 @contextmanager
-def hubs_as_set() -> Iterator[None]:
+def hub_settings() -> Iterator[None]:
     """Hold the downloads of other libraries to our settings: offline, they take what they keep and connect to nothing.
 
     Hugging Face's hub reads its own switch from the environment when it is imported; torch's hub has none.

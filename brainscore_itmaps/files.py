@@ -97,7 +97,7 @@ def locked(folder: Path, fix: str = ANOTHER_FOLDER, progress: Report = silent) -
     """
     import filelock
 
-    refuse_unwritable(folder / ".lock", fix)
+    check_writable(folder / ".lock", fix)
     lock = filelock.FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     return lines.getvalue()
 
 
-def refuse_unwritable(path: Path, fix: str = ANOTHER_FOLDER) -> None:
+def check_writable(path: Path, fix: str = ANOTHER_FOLDER) -> None:
     """Refuse a file that cannot be written: before the work, not after it. Makes no folder.
 
     Parameters
@@ -189,7 +189,7 @@ def replacing(path: Path, fix: str = ANOTHER_FOLDER) -> Iterator[Path]:
     InstallationError
         When the folder cannot be made or written to, or the disk is full.
     """
-    refuse_unwritable(path, fix)
+    check_writable(path, fix)
     beside = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,11 +16,11 @@ from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.clickme import ClickMe, read_clickme
 from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
 from brainscore_itmaps.errors import DataError, ModelError, UsageError
-from brainscore_itmaps.features.attribution import refuse_method, saliency_maps
+from brainscore_itmaps.features.attribution import check_method, saliency_maps
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN, Agreement, agreement, summarised
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
 from brainscore_itmaps.models.model import Model
-from brainscore_itmaps.models.names import is_ours
+from brainscore_itmaps.models.names import is_named_model
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
@@ -73,8 +73,12 @@ class HumanBenchmark:
         """Look for its files; refuse layers, windows, an unknown attribution and models without gradients."""
         if request.model.layers or request.window is not None:
             raise UsageError(f"{self.identifier} has no layers or windows.", "Leave out --layers and --window.")
-        refuse_method(request.attribution)
-        if request.model.weights.kind != "module" and request.model.arch is None and not is_ours(request.model.name):
+        check_method(request.attribution)
+        if (
+            request.model.weights.kind != "module"
+            and request.model.arch is None
+            and not is_named_model(request.model.name)
+        ):
             raise self._without_gradients(request.model.name)
         return replace(self, files=tuple(self._files()))
 

@@ -20,7 +20,7 @@ from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.errors import ArrayError, UsageError
-from brainscore_itmaps.features.attribution import refuse_method
+from brainscore_itmaps.features.attribution import check_method
 from brainscore_itmaps.features.grid import downsample_if_larger
 from brainscore_itmaps.features.views import placed_on_screen
 from brainscore_itmaps.metrics.folds import predict_left_out
@@ -56,7 +56,7 @@ class MapsBenchmark:
         if request.window is not None and self.given:
             raise UsageError("A recording of your own has its window already.", "Leave out the window.")
         if self.spec.measure == "attribution":
-            refuse_method(request.attribution)
+            check_method(request.attribution)
         return replace(self, given=tuple(self.recordings(request, progress)))
 
     def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:

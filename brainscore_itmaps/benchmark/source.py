@@ -17,7 +17,7 @@ from brainscore_itmaps.data.images import PUBLISHED_SIZE
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.features.grid import LayerFeatures
-from brainscore_itmaps.features.record import BATCH_SIZE, record_at_grid, refuse_missing_layer
+from brainscore_itmaps.features.record import BATCH_SIZE, check_layer, record_at_grid
 from brainscore_itmaps.features.views import fixated_features
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.layers import block_layers
@@ -218,5 +218,5 @@ def _layers(model: Model, layers: Sequence[str]) -> tuple[str, ...]:
         if not layers:
             raise ModelError(f"No block of {model.name} gives a map.", "Name layers with --layers.")
     for layer in layers:
-        refuse_missing_layer(model, layer)
+        check_layer(model, layer)
     return tuple(dict.fromkeys(layers))

@@ -26,10 +26,10 @@ from brainscore_itmaps.bridge.assembly import stimulus_set
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.images import read_image
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.downloads import hubs_as_set
+from brainscore_itmaps.downloads import hub_settings
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, side_by_side
-from brainscore_itmaps.features.record import refuse_not_finite
+from brainscore_itmaps.features.record import check_finite
 from brainscore_itmaps.features.views import at_centre, fixated
 from brainscore_itmaps.models.layers import Layout, spatial_maps
 from brainscore_itmaps.models.model import Model
@@ -146,7 +146,7 @@ def _maps_of(
     looked = _look(candidate, _shown(recording), recording.names, recording.window)
     features = {}
     for layer, activation in looked.items():
-        refuse_not_finite(activation, layer, recording.names)
+        check_finite(activation, layer, recording.names)
         maps = spatial_maps(activation, layer, _leading_tokens(model), _layout(candidate, layer))
         features[layer] = downsample_if_larger(maps, recording.grid, protocol)
     return features
@@ -162,7 +162,7 @@ def _centres_of(
             stimuli, names = _fixations(image, recording, candidate.visual_degrees(), Path(folder))
             looked = _look(candidate, stimuli, names, recording.window)
         for layer, activation in looked.items():
-            refuse_not_finite(activation, layer, names)
+            check_finite(activation, layer, names)
             centre = at_centre(activation, layer, _leading_tokens(model), _layout(candidate, layer))
             images.setdefault(layer, []).append(centre.reshape(rows, columns, -1))
         progress("bringing positions to the centre of view", done + 1, len(recording.images))
@@ -322,12 +322,12 @@ def without_bars() -> Iterator[None]:
 
 
 @contextmanager
-def as_a_guest() -> Iterator[None]:
+def quiet_brain_score() -> Iterator[None]:
     """Brain-Score without its pip runs and its FutureWarning; the environment is given back."""
     before = {name: os.environ.get(name) for name in GUEST}
     os.environ |= GUEST
     try:
-        with warnings.catch_warnings(), hubs_as_set():
+        with warnings.catch_warnings(), hub_settings():
             warnings.filterwarnings("ignore", module="torchvision")  # its old names for weights, in models of others
             warnings.filterwarnings("ignore", message="xarray subclass Score should explicitly define __slots__")
             yield

@@ -12,7 +12,7 @@ import numpy as np
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Estimate, Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
-from brainscore_itmaps.bridge.candidate import as_a_guest, errors_as_sentences, without_bars
+from brainscore_itmaps.bridge.candidate import errors_as_sentences, quiet_brain_score, without_bars
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.cache import ResultCache, package_versions
 from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, one_line
@@ -59,7 +59,7 @@ class ExternalBenchmark:
             When the benchmark cannot be loaded.
         """
         progress("scoring through Brain-Score", 0, 1)
-        with as_a_guest(), Path(devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        with quiet_brain_score(), Path(devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
             attach()
             from brainscore_core.benchmarks import score_benchmark
             from brainscore_vision import load_benchmark

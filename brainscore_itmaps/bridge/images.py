@@ -6,7 +6,7 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE, SIMULATED
 from brainscore_itmaps.benchmark.maps import maps_benchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.data.sources import held_archive
+from brainscore_itmaps.data.sources import recorded_archive
 from brainscore_itmaps.errors import ItMapsError
 
 
@@ -28,7 +28,7 @@ def images_of(result: Result, benchmark: str | None = None, asked: bool = False)
     """
     benchmark = benchmark or result.request.benchmark or result.benchmark
     spec = CATALOGUE.get(benchmark)
-    here = is_at_hand(benchmark)
+    here = has_images(benchmark)
     whole = spec is None or spec.view != "screen"
     try:
         loaded = maps_benchmark(benchmark).recordings(ScoreRequest()) if whole and here else ()
@@ -46,7 +46,7 @@ def images_of(result: Result, benchmark: str | None = None, asked: bool = False)
     return shown
 
 
-def is_at_hand(benchmark: str) -> bool:
+def has_images(benchmark: str) -> bool:
     """Are the recordings of a benchmark on this machine?"""
     spec = CATALOGUE.get(benchmark)
-    return spec is None or spec.recordings == (SIMULATED,) or held_archive() is not None
+    return spec is None or spec.recordings == (SIMULATED,) or recorded_archive() is not None

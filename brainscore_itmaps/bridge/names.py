@@ -6,12 +6,12 @@ from pathlib import Path
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, OTHER_KINDS
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
-from brainscore_itmaps.models.names import is_ours as is_ours
-from brainscore_itmaps.models.names import is_own, refuse_unknown_model, timm_architectures, weights_asked
+from brainscore_itmaps.models.names import check_model_name, is_user_model, requested_weights, timm_architectures
+from brainscore_itmaps.models.names import is_named_model as is_named_model
 from brainscore_itmaps.models.zoo import ZOO
 
 
-def refuse_unknown(
+def check_names(
     model: str | None,
     benchmark: str | None,
     weights: str | Path = "pretrained",
@@ -40,12 +40,12 @@ def refuse_unknown(
             f"There is no benchmark named {benchmark!r}.",
             nearest(benchmark, CATALOGUE, nearest(benchmark, known, f"Ours: {', '.join(CATALOGUE)}.")),
         )
-    weights_asked(weights)
+    requested_weights(weights)
     if model is None:
         return
-    if is_ours(model) or arch is not None:
-        refuse_unknown_model(model, arch)
-        if is_own(model) and weights != "pretrained":
+    if is_named_model(model) or arch is not None:
+        check_model_name(model, arch)
+        if is_user_model(model) and weights != "pretrained":
             raise UsageError(f"{model} brings its weights.", f"Leave out --weights, or give --model {arch or 'NAME'}.")
         return
     known = identifiers("models")
@@ -78,7 +78,7 @@ def is_external(benchmark: str) -> bool:
     return benchmark not in OTHER_KINDS and not has_maps(benchmark)
 
 
-def window_asked(window: str | None) -> tuple[int, int] | str | None:
+def requested_window(window: str | None) -> tuple[int, int] | str | None:
     """Read a window: two numbers with a dash between them, or a name; None for none."""
     numbers = re.fullmatch(r"(\d+)-(\d+)", window or "")
     return (int(numbers[1]), int(numbers[2])) if numbers else window or None

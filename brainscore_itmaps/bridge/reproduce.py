@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.bridge.names import is_external, refuse_unknown
+from brainscore_itmaps.bridge.names import check_names, is_external
 from brainscore_itmaps.bridge.score import score_request
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.errors import DataError, ModelError
@@ -93,7 +93,7 @@ def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Rep
             f"The recording of {result.benchmark} was given in memory, or its folder is no longer there.",
             "Save it as a folder (Recording.save), and score that.",
         )
-    refuse_unknown(request.model.name, request.benchmark, arch=request.model.arch)
+    check_names(request.model.name, request.benchmark, arch=request.model.arch)
     home = (cache or default_cache()).home
     now = score_request(request, cache=ResultCache(home, fresh=True), progress=progress)
     pairs = [("weights", result.weights_sha256, now.weights_sha256), ("device", result.device, now.device)]

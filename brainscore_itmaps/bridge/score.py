@@ -14,9 +14,9 @@ from brainscore_itmaps.benchmark.maps import Benchmark, maps_benchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest, Window
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.benchmark.source import HookedModel, LoadedModel
-from brainscore_itmaps.bridge.candidate import as_a_guest, errors_as_sentences, without_bars
+from brainscore_itmaps.bridge.candidate import errors_as_sentences, quiet_brain_score, without_bars
 from brainscore_itmaps.bridge.external import ExternalBenchmark
-from brainscore_itmaps.bridge.names import is_external, is_ours, refuse_unknown
+from brainscore_itmaps.bridge.names import check_names, is_external, is_named_model
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.recording import Recording, whole_window
@@ -24,7 +24,7 @@ from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.models.load import load_model, load_model_request
 from brainscore_itmaps.models.model import Model, on_device
-from brainscore_itmaps.models.names import weights_asked
+from brainscore_itmaps.models.names import requested_weights
 from brainscore_itmaps.models.own import Preprocessing, borrowed
 from brainscore_itmaps.models.preprocessing import plain_preprocessing
 from brainscore_itmaps.models.spec import ModelRequest
@@ -110,7 +110,7 @@ def score(
                          progress=progress)  # fmt: skip
     if not isinstance(model, str | Model):
         raise UsageError(f"A {type(model).__name__} is no model.", "Give a name, or a torch.nn.Module.")
-    if preprocessing is not None and not (isinstance(model, str) and is_ours(model)):
+    if preprocessing is not None and not (isinstance(model, str) and is_named_model(model)):
         raise UsageError(
             f"{getattr(model, 'name', model)} has its own preprocessing.", "It is for modules and files of weights."
         )
@@ -124,11 +124,11 @@ def score(
         raise UsageError(f"Batches of {batch_size} images cannot be shown.", "Give 1 or more.")
     named = model if isinstance(model, str) else None
     loaded_model = model if isinstance(model, Model) else None
-    refuse_unknown(named, benchmark if isinstance(benchmark, str) else None, weights, arch=arch)
+    check_names(named, benchmark if isinstance(benchmark, str) else None, weights, arch=arch)
     asked = (
         loaded_model.request
         if loaded_model is not None
-        else ModelRequest(str(named), weights_asked(weights, seed), arch, _mapping(preprocessing))
+        else ModelRequest(str(named), requested_weights(weights, seed), arch, _mapping(preprocessing))
     )
     chosen = (layers,) if isinstance(layers, str) else tuple(layers or ())
     request = ScoreRequest(
@@ -194,12 +194,12 @@ def find_benchmark(benchmark: str | Recording) -> Benchmark:
 @contextmanager
 def opened_model(request: ModelRequest, model: Model | None, progress: Report) -> Iterator[LoadedModel]:
     """Load a model, ours or Brain-Score's, for as long as the block lasts; somebody else's errors become sentences."""
-    if model is not None or is_ours(request.name) or request.arch is not None:
+    if model is not None or is_named_model(request.name) or request.arch is not None:
         progress("loading the model", 0, 1)
         model = model or load_model_request(request, progress)
         yield HookedModel(on_device(model, request.device), request.batch_size)
         return
-    with as_a_guest():
+    with quiet_brain_score():
         attach()
         from brainscore_vision import load_model as load_candidate
 

@@ -8,10 +8,10 @@ import typer
 from rich.table import Table
 
 from brainscore_itmaps.cli.data_show import check, info, orient, package
-from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, examples, refuse_options
+from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, check_options, examples
 from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.files import refuse_unwritable
+from brainscore_itmaps.files import check_writable
 
 data = typer.Typer(
     help="Download, inspect, check and package recordings.",
@@ -70,7 +70,7 @@ def fetch(
     from brainscore_itmaps.data import sources
     from brainscore_itmaps.settings import Settings
 
-    refuse_options(file, url, sha256)
+    check_options(file, url, sha256)
     if what == "clickme":
         if split is None or sha256 is not None:
             raise UsageError("ClickMe is fetched split by split, and no hash is published.", "Say --split val.")
@@ -111,12 +111,12 @@ def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
 def list_recordings() -> None:
     """List the recordings and the files that are on this machine."""
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
-    from brainscore_itmaps.data.load import kept_files
+    from brainscore_itmaps.data.load import stored_files
     from brainscore_itmaps.data.simulated import IDENTIFIER, WINDOW
-    from brainscore_itmaps.data.sources import held_archive
+    from brainscore_itmaps.data.sources import recorded_archive
     from brainscore_itmaps.settings import Settings
 
-    held = held_archive()
+    held = recorded_archive()
     state = "not here: brainscore data fetch"
     if held is not None:
         state = "here, a SIMULATED stand-in" if held.simulated else "here"
@@ -132,7 +132,7 @@ def list_recordings() -> None:
     if table.row_count:
         say(table)
     say(f"folder     {Settings.from_environment().recordings}")
-    for what, files in kept_files().items():
+    for what, files in stored_files().items():
         if files:
             say(f"{what:<11}{shown_size(sum(size for _, size in files))} in {len(files)} place(s)")
 
@@ -152,9 +152,9 @@ def clean(
 
     The recorded checksum of the archive and the chosen orientations stay.
     """
-    from brainscore_itmaps.data.load import remove_kept
+    from brainscore_itmaps.data.load import remove_stored
 
-    removed = remove_kept(everything)
+    removed = remove_stored(everything)
     for path, size in removed:
         say(f"removed {path} ({shown_size(size)})")
     if not removed:
@@ -203,7 +203,7 @@ def simulate(
     out = out or Path("it_maps_simulated.npz")
     if out.suffix != ".npz":
         raise UsageError(f"{out} does not end in .npz.", "The file is a numpy archive; name it so.")
-    refuse_unwritable(out)
+    check_writable(out)
     from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
     from brainscore_itmaps.data.simulated import simulate as simulate_in_python
 
@@ -219,7 +219,7 @@ def _simulate_official(out: Path, seed: int, duration: int) -> None:
         raise UsageError(f"{out} does not end in .zip.", "The file is a zip archive; name it so.")
     if out.exists():
         raise UsageError(f"{out} is there already.", "Name a new file, so that no recording is lost.")
-    refuse_unwritable(out)
+    check_writable(out)
     from brainscore_itmaps.data.stand_in import write_stand_in
 
     with progress_bar() as progress:

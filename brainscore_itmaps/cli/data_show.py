@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brainscore_itmaps.cli.options import OldSpelling, ProtocolName, protocol_asked
+from brainscore_itmaps.cli.options import OldSpelling, ProtocolName, requested_protocol
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_facts, shown_size
 from brainscore_itmaps.errors import DataError, UsageError
-from brainscore_itmaps.files import refuse_unwritable, replacing
+from brainscore_itmaps.files import check_writable, replacing
 
 if TYPE_CHECKING:
     from brainscore_itmaps.data.arcaro2020 import Array
@@ -46,10 +46,10 @@ def info(
 
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
     from brainscore_itmaps.data.recording import constant_maps
-    from brainscore_itmaps.data.sources import held_archive
+    from brainscore_itmaps.data.sources import recorded_archive
     from brainscore_itmaps.metrics.predictivity import site_agreement
 
-    recording = _load(array, window, source, protocol_asked(protocol, reference_compat))
+    recording = _load(array, window, source, requested_protocol(protocol, reference_compat))
     lines = {}
     if recording.simulated:
         lines["SIMULATED"] = "no animal was recorded"
@@ -82,7 +82,7 @@ def info(
     lines["in"] = str(recording.images[0].parent)
     lines["sha256"] = f"{recording.sha256} (of the source)"
     if source is None and known is not None:
-        held = held_archive(thoroughly=True)
+        held = recorded_archive(thoroughly=True)
         if held is None or held.sha256 != recording.sha256:
             raise DataError("The archive has changed since it was recorded.", "Run `brainscore data fetch`.")
         lines["archive"] = f"{shown_size(held.size)}, hashed now: unchanged since {held.recorded}, from {held.origin}"
@@ -110,18 +110,18 @@ def orient(
     source: Place = None,
 ) -> None:
     """Draw the maps over the images in all eight orientations, or record the one that puts responses on faces."""
-    from brainscore_itmaps.data.grid import ORIENTATIONS, refuse_orientation
+    from brainscore_itmaps.data.grid import ORIENTATIONS, check_orientation
     from brainscore_itmaps.data.load import choose_orientation
 
     if choose is not None:
-        refuse_orientation(choose)
+        check_orientation(choose)
         if out is not None:
             raise UsageError("--choose records and draws nothing.", "Leave out --out, or --choose.")
     file = (out or Path(f"{array}-orientations.png")).expanduser()
     if file.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise UsageError(f"Cannot draw a {file.suffix or 'file without ending'}.", "Use .png or .svg or .pdf.")
     if choose is None:
-        refuse_unwritable(file)
+        check_writable(file)
     recording = _load(array, window, source)
     if recording.repeats is not None:
         raise UsageError(f"{array} is simulated in its right orientation.", "Name an array of Arcaro 2020.")
@@ -176,7 +176,7 @@ def package(
     source: Place = None,
 ) -> None:
     """Write the netCDF, CSV and zip files that Brain-Score's maintainers would upload, and print their SHA-1."""
-    refuse_unwritable(out.expanduser() / "x.json")
+    check_writable(out.expanduser() / "x.json")
     recording = _load(array, window, source)
     from brainscore_itmaps.bridge.assembly import package as package_in_python
 
@@ -188,11 +188,11 @@ def package(
 
 
 def _load(array: str, window: str | None, source: Path | None, protocol: str = "ours") -> "Recording":
-    from brainscore_itmaps.bridge.names import window_asked
+    from brainscore_itmaps.bridge.names import requested_window
     from brainscore_itmaps.data.load import load_recording
 
     with progress_bar() as progress:
-        return load_recording(array, window_asked(window), source, protocol=protocol, progress=progress)
+        return load_recording(array, requested_window(window), source, protocol=protocol, progress=progress)
 
 
 def _say_simulated(recording: "Recording") -> None:

@@ -42,10 +42,10 @@ def harmonize(
 
         folder = out or Path("runs") / config.stem
         trained = train(asked, folder.expanduser(), device=device, progress=progress)
-    if trained.went_on_from == trained.steps:
+    if trained.resumed_from == trained.steps:
         say(f"complete: all {trained.steps} steps were run before")
-    elif trained.went_on_from:
-        say(f"went on from step {trained.went_on_from} of {trained.steps}")
+    elif trained.resumed_from:
+        say(f"went on from step {trained.resumed_from} of {trained.steps}")
     for name in ("cross_entropy", "harmonization", "accuracy", "alignment"):
         if name in trained.last:
             say(f"{name.replace('_', '-'):14} {trained.last[name]:.4g}    (last logged step, while training)")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, examples, refuse_options
+from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, check_options, examples
 from brainscore_itmaps.cli.terminal import NARROW, output, print_json, progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError, nearest
 
@@ -138,16 +138,16 @@ def fetch(
     offline: Offline = False,
 ) -> None:
     """Download the weights of a model, verify that all of them are used, and record their checksums."""
-    from brainscore_itmaps.models.names import is_own, refuse_unknown_model
+    from brainscore_itmaps.models.names import check_model_name, is_user_model
     from brainscore_itmaps.models.spec import KerasWeights, PackagedWeights
     from brainscore_itmaps.models.zoo import ZOO
 
-    refuse_unknown_model(name)
-    if is_own(name):
+    check_model_name(name)
+    if is_user_model(name):
         raise UsageError(f"{name} is here already.", "`brainscore score --model` takes it as it is.")
     spec = ZOO.get(name)
     weights = spec.weights if spec else None
-    refuse_options(file, url, sha256)
+    check_options(file, url, sha256)
     if url is not None and not isinstance(weights, KerasWeights):
         raise UsageError(f"--url is for harmonized models; {name} is none.", "Leave it out, or give --from FILE.")
     if sha256 is not None and file is None and not isinstance(weights, KerasWeights):
@@ -223,16 +223,16 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Describe a model, the shapes of its layers and the areas they are committed to. No weights are downloaded."""
-    from brainscore_itmaps.models.names import refuse_unknown_model
+    from brainscore_itmaps.models.names import check_model_name
 
-    refuse_unknown_model(name, arch)
+    check_model_name(name, arch)
     with progress_bar() as progress:
         progress("building the model", 0, 1)
         from brainscore_itmaps.models.layers import block_layers, map_shapes
         from brainscore_itmaps.models.load import load_model
-        from brainscore_itmaps.models.names import is_own
+        from brainscore_itmaps.models.names import is_user_model
 
-        model = load_model(name, None if is_own(name) else "random", arch=arch)
+        model = load_model(name, None if is_user_model(name) else "random", arch=arch)
         size = model.spec.size
         committed = list(model.spec.layers.values())
         wanted = {*block_layers(model.module, size), *committed}
@@ -294,10 +294,10 @@ def record_of(spec: "ModelSpec") -> dict[str, Any]:
 def state_of(spec: "ModelSpec") -> str:
     """Where a model's weights are, as far as this can be said without timm."""
     from brainscore_itmaps.models.spec import PackagedWeights, TimmWeights
-    from brainscore_itmaps.models.weights_record import kept_weights
+    from brainscore_itmaps.models.weights_record import read_weights_record
 
     if isinstance(spec.weights, PackagedWeights):
         return "in a package"
-    if kept_weights(spec) is not None:
+    if read_weights_record(spec) is not None:
         return "here"
     return "timm's hub" if isinstance(spec.weights, TimmWeights) else "to be fetched"

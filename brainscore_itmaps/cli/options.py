@@ -41,7 +41,7 @@ Offline = Annotated[
 """The option that takes effect by itself: what a command calls reads it from the settings."""
 
 
-def refuse_options(file: Path | None, url: str | None, sha256: str | None) -> None:
+def check_options(file: Path | None, url: str | None, sha256: str | None) -> None:
     """Refuse what cannot be meant of a file that is to be fetched."""
     if file is not None and url is not None:
         raise UsageError("--from and --url exclude each other.", "Give the file, or the mirror.")
@@ -64,7 +64,7 @@ OldSpelling = Annotated[
 ]
 
 
-def protocol_asked(protocol: str, reference_compat: bool) -> str:
+def requested_protocol(protocol: str, reference_compat: bool) -> str:
     """Give the name of the protocol; answer the old spelling with the new one, on standard error."""
     if not reference_compat:
         return protocol

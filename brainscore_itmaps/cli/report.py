@@ -8,7 +8,7 @@ import typer
 from brainscore_itmaps.cli.results import named_result
 from brainscore_itmaps.cli.terminal import progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.files import refuse_unwritable, replacing
+from brainscore_itmaps.files import check_writable, replacing
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
@@ -45,7 +45,7 @@ def report(
     file = (out or saved.with_suffix(".html")).expanduser()
     if file.suffix not in (".html", ".htm"):
         raise UsageError(f"{file} does not end in .html.", "The file is a page; name it so.")
-    refuse_unwritable(file)
+    check_writable(file)
     with progress_bar() as progress:
         progress("drawing", 0, 1)
         from brainscore_itmaps.benchmark.result import Result

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-from brainscore_itmaps.bridge.names import has_maps, refuse_unknown, window_asked
-from brainscore_itmaps.cli.options import Offline, OldSpelling, ProtocolName, protocol_asked
+from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
+from brainscore_itmaps.cli.options import Offline, OldSpelling, ProtocolName, requested_protocol
 from brainscore_itmaps.cli.report import write_report
 from brainscore_itmaps.cli.score_print import print_result
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.files import refuse_unwritable, replacing
+from brainscore_itmaps.files import check_writable, replacing
 from brainscore_itmaps.settings import Settings
 
 if TYPE_CHECKING:
@@ -137,16 +137,16 @@ def score(
     chosen = layers if layers in (None, "all") else [name.strip() for name in str(layers).split(",") if name.strip()]
     if chosen == []:
         raise UsageError("--layers names none.", "For example --layers blocks.3, or --layers all.")
-    refuse_unknown(model, benchmark, weights, arch)
-    chosen_protocol = protocol_asked(protocol, reference_compat)
+    check_names(model, benchmark, weights, arch)
+    chosen_protocol = requested_protocol(protocol, reference_compat)
     if seed is not None and weights != "random":
         raise UsageError("--seed is the seed of random weights.", "Add --weights random, or leave --seed out.")
     _check_maps_asked(benchmark, chosen is not None or window is not None, figure, report)
     folder = (out or Settings.from_environment().home / "results").expanduser()
     figure = figure.expanduser() if figure is not None else None
-    refuse_unwritable(folder / "result.json", WHERE_RESULTS_GO)
+    check_writable(folder / "result.json", WHERE_RESULTS_GO)
     if figure is not None:
-        refuse_unwritable(figure)
+        check_writable(figure)
 
     with progress_bar(shown=not quiet) as progress:
         progress("starting torch", 0, 1)
@@ -156,7 +156,7 @@ def score(
             model,
             benchmark,
             chosen,
-            window=window_asked(window),
+            window=requested_window(window),
             weights=weights,
             seed=seed or 0,
             arch=arch,

@@ -15,7 +15,7 @@ from brainscore_itmaps.cli.terminal import errors, progress_bar, say
 if TYPE_CHECKING:
     from brainscore_itmaps.study.cluster import Workers
     from brainscore_itmaps.study.plan import Plan
-    from brainscore_itmaps.study.sweep import Failure, Finished, Swept
+    from brainscore_itmaps.study.sweep import Failure, Finished, SweepSummary
 
 SHOWN = 20
 """Models that a dry run lists."""
@@ -167,7 +167,7 @@ def _print_finished(model: "Finished") -> None:
     )
 
 
-def _print_end(swept: "Swept") -> None:
+def _print_end(swept: "SweepSummary") -> None:
     from brainscore_itmaps.study.sweep import FAILURES, in_words
 
     say(f"scored     {swept.scored} in {in_words(swept.seconds)}; {swept.kept} were done before")

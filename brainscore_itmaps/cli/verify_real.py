@@ -8,7 +8,7 @@ from rich.table import Column, Table
 
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.files import refuse_unwritable, replacing
+from brainscore_itmaps.files import check_writable, replacing
 
 if TYPE_CHECKING:
     from brainscore_itmaps.study.verify import Verification
@@ -36,14 +36,14 @@ def verify_real(
 ) -> None:
     """Check the real recordings, and print our numbers, the published ones, and possible reasons for differences."""
     if out is not None:
-        refuse_unwritable(out.expanduser())
-    from brainscore_itmaps.bridge.names import refuse_unknown
+        check_writable(out.expanduser())
+    from brainscore_itmaps.bridge.names import check_names
 
     asked = [name.strip() for name in models.split(",") if name.strip()] if models is not None else None
     if asked == []:
         raise UsageError("--models names none.", "For example --models timm:resnet50.tv_in1k.")
     for name in asked or []:
-        refuse_unknown(name, None)
+        check_names(name, None)
     with progress_bar() as progress:
         progress("starting torch", 0, 1)
         from brainscore_itmaps.study.verify import MODELS, verify

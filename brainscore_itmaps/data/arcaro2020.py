@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from brainscore_itmaps.data.grid import Grid, oriented
 from brainscore_itmaps.data.images import find_images, plain_name, published_image, read_image
-from brainscore_itmaps.data.matfiles import numbers, refuse_missing, shapes, texts
+from brainscore_itmaps.data.matfiles import check_present, numbers, shapes, texts
 from brainscore_itmaps.data.recording import Recording, whole_window
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.protocol import Protocol
@@ -164,7 +164,7 @@ def window_of(array: Array, window: Window | str | None, protocol: Protocol) -> 
     return whole_window(window)
 
 
-def refuse_shape(file: Path, array: Array) -> int:
+def check_shape(file: Path, array: Array) -> int:
     """Refuse a file whose ``imageRF`` has another shape; give the milliseconds that it covers.
 
     Raises
@@ -172,7 +172,7 @@ def refuse_shape(file: Path, array: Array) -> int:
     DataError
         With both shapes.
     """
-    refuse_missing(file, "imageRF", "UniqueNames")
+    check_present(file, "imageRF", "UniqueNames")
     shape = shapes(file)["imageRF"]
     n = array.positions
     if len(shape) != 5 or shape[:2] != (n, n) or not 1 <= shape[2] <= LONGEST or shape[3:] != (array.channels, IMAGES):
@@ -229,7 +229,7 @@ def read_array(
         When the file is not as published, the window is not covered, or a site holds some values that are not finite.
     """
     file = folder / array.mat
-    duration = refuse_shape(file, array)
+    duration = check_shape(file, array)
     if not 0 <= window[0] < window[1] <= duration:
         within = ", ".join(f"{name} ({a}-{b})" for name, (a, b) in array.windows.items() if b <= duration)
         raise DataError(

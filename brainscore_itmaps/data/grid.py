@@ -66,7 +66,7 @@ def oriented(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
     UsageError
         When the name is not known.
     """
-    refuse_orientation(orientation)
+    check_orientation(orientation)
     transpose, flip_y, flip_x = ORIENTATIONS[orientation]
     if transpose:
         maps = maps.swapaxes(1, 2)
@@ -80,7 +80,7 @@ def stored(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
     return maps.swapaxes(1, 2) if transpose else maps
 
 
-def refuse_orientation(orientation: str) -> None:
+def check_orientation(orientation: str) -> None:
     """Refuse a name that is none of the eight.
 
     Raises

@@ -95,7 +95,7 @@ def load_recording(
     array = ARRAYS[name]
     chosen = window_of(array, window, protocol)
     if orientation is not None:
-        orientations.refuse_orientation(orientation)
+        orientations.check_orientation(orientation)
     maps_only = source is not None and source.suffix.lower() == ".mat" and source.name != array.mat
     if maps_only and protocol.loader != "ours":
         raise UsageError(f"The {protocol.loader} loader reads no response maps.", "Leave out the protocol.")
@@ -107,17 +107,17 @@ def load_recording(
     parameters = [READER, found.sha256, name, chosen, orientation, protocol.loader == "published"]  # as 0.1 wrote them
     key = hashlib.sha256(json.dumps(parameters).encode()).hexdigest()[:16]
     kept = home / "prepared" / f"{name}-{key}"
-    if (recording := _kept(kept)) is not None:
+    if (recording := _load_prepared(kept)) is not None:
         return recording
     with locked(home, SET_HOME, progress):
-        if (recording := _kept(kept)) is not None:  # while we waited, another process read it
+        if (recording := _load_prepared(kept)) is not None:  # while we waited, another process read it
             return recording
         for left_behind in [kept, *home.glob(".images-*"), *home.glob("prepared/.*")]:  # by a run that was killed
             shutil.rmtree(left_behind, ignore_errors=True)
         try:
             with tempfile.TemporaryDirectory(prefix=".images-", dir=home) as images:
                 progress(f"reading {name}", 0, 1)
-                sources.refuse_changed(found, array)
+                sources.check_unchanged(found, array)
                 if maps_only:
                     recording = read_response_maps(found.place, array, chosen, orientation, found.sha256, Path(images))
                 else:
@@ -126,12 +126,12 @@ def load_recording(
                 recording.save(kept, SET_HOME)
         except OSError as error:
             raise InstallationError(f"Cannot write in {home}: {error.strerror or error}.", SET_HOME) from error
-        placed = _kept(kept)
+        placed = _load_prepared(kept)
     assert placed is not None
     return placed
 
 
-def _kept(folder: Path) -> Recording | None:
+def _load_prepared(folder: Path) -> Recording | None:
     try:
         recording = Recording.load(folder)
     except (DataError, OSError):  # not there, changed by somebody, or just being removed: it is read again
@@ -166,7 +166,7 @@ def choose_orientation(recording: Recording, orientation: str) -> Path:
     InstallationError
         When it cannot be written.
     """
-    orientations.refuse_orientation(orientation)
+    orientations.check_orientation(orientation)
     with locked(Settings.from_environment().recordings, SET_HOME):
         choices = _choices() | {f"{recording.sha256} {recording.subject}": orientation}
         with replacing(_choices_file(), SET_HOME) as beside:
@@ -185,7 +185,7 @@ def _choices() -> dict[str, str]:
     try:
         choices = dict(json.loads(file.read_text(encoding="utf-8")))
         for choice in choices.values():
-            orientations.refuse_orientation(choice)
+            orientations.check_orientation(choice)
     except (OSError, ValueError, TypeError, UsageError) as error:
         raise DataError(
             f"{file}, which holds chosen orientations, is damaged.", "Remove it, and choose again."
@@ -193,10 +193,10 @@ def _choices() -> dict[str, str]:
     return choices
 
 
-Kept = list[tuple[Path, int]]
+StoredFiles = list[tuple[Path, int]]
 
 
-def kept_files() -> dict[str, Kept]:
+def stored_files() -> dict[str, StoredFiles]:
     """What is kept, with sizes in bytes: the archive, what was unpacked and prepared from it, images, leftovers.
 
     Returns
@@ -221,7 +221,7 @@ def kept_files() -> dict[str, Kept]:
     return {what: [(path, _size(path)) for path in sorted(paths) if path.exists()] for what, paths in found.items()}
 
 
-def remove_kept(everything: bool = False) -> Kept:
+def remove_stored(everything: bool = False) -> StoredFiles:
     """Remove what can be made again without a connection; with ``everything``, the archive and the images too.
 
     The record of the archive's hash and the chosen orientations stay: a later download is still held to them.
@@ -241,7 +241,7 @@ def remove_kept(everything: bool = False) -> Kept:
         return []
     kinds = ["unpacked", "prepared", "leftovers"] + (["archive", "images"] if everything else [])
     with locked(home, SET_HOME):
-        kept = kept_files()
+        kept = stored_files()
         removed = [entry for kind in kinds for entry in kept[kind]]
         for path, _ in removed:
             try:

@@ -33,7 +33,7 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
             return {name: stored.shape[::-1] for name, stored in opened.datasets.items() if "/" not in name}
 
 
-def refuse_missing(file: Path, *names: str) -> None:
+def check_present(file: Path, *names: str) -> None:
     """Refuse a file without these variables.
 
     Raises
@@ -67,7 +67,7 @@ def numbers(file: Path, name: str, part: Sequence[slice] | None = None) -> NDArr
     DataError
         When the variable is missing or does not hold real numbers.
     """
-    refuse_missing(file, name)
+    check_present(file, name)
     shape = shapes(file)[name]
     chosen = tuple(part or [slice(None)] * len(shape))
     with _reading(file, name):
@@ -82,7 +82,7 @@ def numbers(file: Path, name: str, part: Sequence[slice] | None = None) -> NDArr
         values = loadmat(file, variable_names=[name])[name]
         if not isinstance(values, np.ndarray) or values.shape != shape:
             raise DataError(f"{file}: {name} is damaged.", FIX)
-        _refuse_other_kinds(file, name, values.dtype)
+        _check_kinds(file, name, values.dtype)
         return values[chosen].copy(order="F")
 
 
@@ -94,7 +94,7 @@ def texts(file: Path, name: str) -> list[str]:
     DataError
         When the variable is missing or is something else.
     """
-    refuse_missing(file, name)
+    check_present(file, name)
     with _reading(file, name):
         if is_hdf5(file):
             with hdf5_file(file) as opened:
@@ -106,7 +106,7 @@ def texts(file: Path, name: str) -> list[str]:
     return [text.strip() for text in found]
 
 
-def _refuse_other_kinds(file: Path, name: str, dtype: np.dtype[Any]) -> None:
+def _check_kinds(file: Path, name: str, dtype: np.dtype[Any]) -> None:
     if dtype.kind not in "fiu":
         raise DataError(f"{file}: {name} holds {dtype}, not real numbers.", FIX)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.data.grid import Grid, refuse_orientation
+from brainscore_itmaps.data.grid import Grid, check_orientation
 from brainscore_itmaps.data.saved import read_folder, write_folder
 from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
@@ -193,7 +193,7 @@ class Recording:
         return recording
 
     def __post_init__(self) -> None:
-        self._refuse_description()
+        self._check_description()
         expected = (len(self.images), len(self.grid.y), len(self.grid.x), len(self.sites))
         if self.maps.shape != expected:
             raise DataError(
@@ -201,16 +201,16 @@ class Recording:
                 f"for {expected} (image, y, x, site).",
                 "Give one map per image and site, sampled at the grid.",
             )
-        self._refuse_not_finite()
+        self._check_finite()
         if len(set(self.names)) < len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise DataError(
                 f"{self.identifier}: several images are named {', '.join(twice)}.", "Name each differently."
             )
         if self.repeats is not None:
-            self._refuse_other_repeats(self.repeats, expected)
+            self._check_repeats(self.repeats, expected)
 
-    def _refuse_description(self) -> None:
+    def _check_description(self) -> None:
         if not self.identifier.strip():
             raise DataError("The recording has no identifier.", "Give it a name.")
         start, stop = self.window
@@ -218,7 +218,7 @@ class Recording:
             raise DataError(
                 f"{self.identifier}: the window is {self.window}.", "Give (from, to) in whole milliseconds."
             )
-        refuse_orientation(self.orientation)
+        check_orientation(self.orientation)
         if twice := sorted({site for site in self.sites if self.sites.count(site) > 1}):
             raise DataError(f"{self.identifier}: several sites are named {', '.join(twice)}.", "Name each differently.")
         if 0 in self.maps.shape:
@@ -232,7 +232,7 @@ class Recording:
                 "Give degrees to the right of and below the image's centre, in ascending order.",
             )
 
-    def _refuse_other_repeats(self, repeats: NDArray[np.float64], expected: tuple[int, ...]) -> None:
+    def _check_repeats(self, repeats: NDArray[np.float64], expected: tuple[int, ...]) -> None:
         if repeats.ndim != 5 or repeats.shape[:1] + repeats.shape[2:] != expected:
             raise DataError(
                 f"{self.identifier}: repeats have shape {repeats.shape}, but the maps are {expected}.",
@@ -243,7 +243,7 @@ class Recording:
                 f"{self.identifier}: the mean over repeats is not the maps.", "Give the repeats of these very maps."
             )
 
-    def _refuse_not_finite(self) -> None:
+    def _check_finite(self) -> None:
         broken = ~np.isfinite(self.maps).all(axis=(1, 2))
         if broken.any():
             images, sites = np.nonzero(broken)
@@ -337,7 +337,7 @@ def constant_maps(recording: Recording) -> list[tuple[str, str]]:
     return [(recording.sites[site], recording.names[image]) for image, site in zip(images, sites, strict=True)]
 
 
-def refuse_window(window: Sequence[int], start: int, stop: int, step: int, identifier: str) -> None:
+def check_window(window: Sequence[int], start: int, stop: int, step: int, identifier: str) -> None:
     """Refuse a window that the recording does not cover or that cuts through its time bins.
 
     Raises

@@ -11,7 +11,7 @@ from PIL import Image
 
 from brainscore_itmaps.data.arcaro2020 import CITATION, MARKER, Array, Window, image_prefix, sites_with_values
 from brainscore_itmaps.data.grid import Grid, oriented
-from brainscore_itmaps.data.matfiles import numbers, refuse_missing, shapes
+from brainscore_itmaps.data.matfiles import check_present, numbers, shapes
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, UsageError
 
@@ -56,7 +56,7 @@ def read_response_maps(
             "Leave the window out, or read the full recording.",
         )
     name = f"{array.area}curr_data"
-    refuse_missing(file, name, "Expimages")
+    check_present(file, name, "Expimages")
     shape, shown = shapes(file)[name], shapes(file)["Expimages"]
     n = array.positions
     if len(shape) != 3 or shape[:2] != (n, n):

@@ -21,7 +21,7 @@ from PIL import Image
 
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.images import SET_BRAINIO_HOME, holds
-from brainscore_itmaps.data.recording import Recording, refuse_window
+from brainscore_itmaps.data.recording import Recording, check_window
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
 from brainscore_itmaps.settings import Settings
@@ -110,7 +110,7 @@ def load_simulated(window: tuple[int, int] = WINDOW, source: Path = EMBEDDED) ->
     DataError
         When the window is not covered, or a photograph is missing or not the one that was marked.
     """
-    refuse_window(window, int(EDGES[0]), int(EDGES[-1]), int(EDGES[1] - EDGES[0]), IDENTIFIER)
+    check_window(window, int(EDGES[0]), int(EDGES[-1]), int(EDGES[1] - EDGES[0]), IDENTIFIER)
     simulation = Simulation.load(source)
     bins = (EDGES[:-1] >= window[0]) & (EDGES[1:] <= window[1])
     rates = simulation.counts[..., bins].sum(axis=-1, dtype=np.int64) / (window[1] - window[0]) * 1000

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from brainscore_itmaps.archives import is_intact, unpack
-from brainscore_itmaps.data.arcaro2020 import ARRAYS, MARKER, NAME, Array, image_files, refuse_shape
+from brainscore_itmaps.data.arcaro2020 import ARRAYS, MARKER, NAME, Array, check_shape, image_files
 from brainscore_itmaps.data.images import read_image
 from brainscore_itmaps.data.matfiles import shapes
 from brainscore_itmaps.errors import DataError
@@ -99,7 +99,7 @@ def fetch(
     archive = settings.recordings / ARCHIVE
 
     def find() -> ArchiveRecord | None:
-        record = held_archive(thoroughly=not stand_in_will_do) if file is None else None
+        record = recorded_archive(thoroughly=not stand_in_will_do) if file is None else None
         return None if record is None or (record.simulated and not stand_in_will_do) else record
 
     def fetch() -> ArchiveRecord:
@@ -108,7 +108,7 @@ def fetch(
         record = _read_lock()
         if archive.is_file() and record is None:  # put there by hand
             return _accept(archive, sha256, progress)
-        if archive.is_file() and record is not None and record.simulated and held_archive() is None:
+        if archive.is_file() and record is not None and record.simulated and recorded_archive() is None:
             with suppress(DataError):  # put there by hand in the place of a stand-in; or that stand-in, damaged
                 return _accept(archive, sha256, progress)
         if settings.offline if offline is None else offline:
@@ -127,7 +127,7 @@ def offline_error() -> DataError:
     """Make the error that says which file to download by hand, and where to put it."""
     record, archive = _read_lock(), Settings.from_environment().recordings / ARCHIVE
     problem = f"The recordings of {NAME} are not here, and offline mode forbids downloading them."
-    if record is not None and record.simulated and held_archive() is not None:
+    if record is not None and record.simulated and recorded_archive() is not None:
         problem = "Only a simulated stand-in is here, and offline mode forbids downloading the recordings."
     elif record is not None and archive.exists():
         problem = f"{archive} is not the recorded archive, and offline mode forbids downloading it again."
@@ -161,7 +161,7 @@ def resolve(source: Path | None, array: Array, progress: Report = silent) -> Sou
     raise DataError(f"There is no file or folder {source}.", f"Name the archive of {NAME}, or a folder with its files.")
 
 
-def refuse_changed(source: Source, array: Array) -> None:
+def check_unchanged(source: Source, array: Array) -> None:
     """Refuse a source that is not any more what was hashed; asked while our folder is locked, before it is read.
 
     Raises
@@ -219,14 +219,14 @@ def verify_structure(root: Path) -> bool:
     simulated = False
     for array in {array.mat: array for array in ARRAYS.values()}.values():
         folder = find_folder(root, array)
-        refuse_shape(folder / array.mat, array)
+        check_shape(folder / array.mat, array)
         for image in image_files(folder, array):
             read_image(image)
         simulated |= MARKER in shapes(folder / array.mat)
     return simulated
 
 
-def held_archive(thoroughly: bool = False) -> ArchiveRecord | None:
+def recorded_archive(thoroughly: bool = False) -> ArchiveRecord | None:
     """Read the record of the archive if the archive is there and unchanged.
 
     It is hashed where its size or time of change differ from the record, and always if ``thoroughly``.

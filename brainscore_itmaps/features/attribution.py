@@ -65,7 +65,7 @@ def attribution_maps(
     ModelError
         When no gradient comes through.
     """
-    refuse_method(method)
+    check_method(method)
     spread = torch.tensor(model.spec.std)[:, None, None]
     maps = []
     for image, layer, weight in zip(images, layers, weights, strict=True):
@@ -90,7 +90,7 @@ def attribution_maps(
     return np.stack(maps)
 
 
-def refuse_method(method: str) -> None:
+def check_method(method: str) -> None:
     """Refuse a method that is not there, before anything is computed.
 
     Raises
@@ -238,7 +238,7 @@ def saliency_maps(
     UsageError, InstallationError
         When the method is not known, or takes a package that is not installed.
     """
-    refuse_method(method)
+    check_method(method)
     device = next(model.module.parameters()).device
     inputs = as_input(model, images).to(device)
     classes = torch.from_numpy(labels).to(device)

@@ -195,7 +195,7 @@ def record_batches(
     """
     modules = dict(model.module.named_modules())
     for layer in layers:
-        refuse_missing_layer(model, layer)
+        check_layer(model, layer)
     kept: dict[str, list[Kept]] = {layer: [] for layer in layers}
     called = names or [image.name for image in images]
     batch: Sequence[Any] = ()
@@ -212,7 +212,7 @@ def record_batches(
                 count = len(output) if output.ndim else 1
                 raise _not_once(model, layer, f"{count} activations for {len(batch)} images")
             activation = output.detach().to("cpu", torch.float32).numpy()
-            refuse_not_finite(activation, layer, called[done : done + len(batch)])
+            check_finite(activation, layer, called[done : done + len(batch)])
             kept[layer].append(keep(activation, layer, done))
 
         return hook
@@ -250,7 +250,7 @@ def record_batches(
     return kept
 
 
-def refuse_missing_layer(model: Model, layer: str) -> None:
+def check_layer(model: Model, layer: str) -> None:
     """Refuse a layer that a model does not have.
 
     Raises
@@ -294,7 +294,7 @@ PREPROCESS: dict[str, Preprocess | None] = {"model": None, "published": publishe
 """Reads images, by :attr:`~brainscore_itmaps.protocol.Protocol.preprocess`; None: what belongs to the weights."""
 
 
-def refuse_not_finite(activation: NDArray[np.floating[Any]], layer: str, images: Sequence[str]) -> None:
+def check_finite(activation: NDArray[np.floating[Any]], layer: str, images: Sequence[str]) -> None:
     """Refuse activations with a NaN or an infinity.
 
     Raises

@@ -367,10 +367,10 @@ def _sets(field: NDArray[Any], maps: ArrayLike | Sequence[ArrayLike]) -> tuple[K
     if isinstance(maps, list | tuple) and any(np.ndim(array) == 4 for array in maps if isinstance(array, np.ndarray)):
         arrays = [real_array(array, "maps") for array in maps]
         for array in arrays:
-            _refuse(field, array, sets=False)
+            _check_input(field, array, sets=False)
         return "sequence", arrays
     targets = real_array(maps, "maps")  # type: ignore[arg-type]
-    _refuse(field, targets)
+    _check_input(field, targets)
     return ("single", [targets]) if targets.ndim == 4 else ("stacked", list(targets))
 
 
@@ -386,7 +386,7 @@ def _checked_folds(folds: ArrayLike, images: int) -> NDArray[np.bool_]:
     return leaves
 
 
-def _refuse(field: NDArray[Any], maps: NDArray[Any], sets: bool = True) -> None:
+def _check_input(field: NDArray[Any], maps: NDArray[Any], sets: bool = True) -> None:
     if field.ndim != 4 or maps.ndim not in (4, 5)[: 1 + sets] or field.shape[:3] != maps.shape[-4:-1]:
         raise ArrayError(
             f"The field {field.shape} and the maps {maps.shape} must share image, y and x.",

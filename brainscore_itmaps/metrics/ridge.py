@@ -75,7 +75,7 @@ def ridge(rows: Rows, folds: NDArray[np.bool_], varying: NDArray[np.bool_], opti
     ArrayError
         When the penalty is not above 0.
     """
-    _refuse_penalties([options.penalty])
+    _check_penalties([options.penalty])
     penalties = np.full((len(folds), len(rows.maps)), options.penalty, np.float64)
     return _predict(_Problem.of(rows), folds, penalties, options.progress)
 
@@ -104,7 +104,7 @@ def ridge_cv(rows: Rows, folds: NDArray[np.bool_], varying: NDArray[np.bool_], o
     if penalties is None:
         mean_square = np.einsum("irc,irc->", problem.x, problem.x) / problem.x.shape[-1]
         penalties = RELATIVE_PENALTIES * (mean_square or 1)
-    _refuse_penalties(penalties)
+    _check_penalties(penalties)
     candidates = np.asarray(penalties, dtype=np.float64)
     inner: dict[tuple[int, ...], list[tuple[int, int]]] = {}  # images left out at once: for which folds, to test which
     for fold, left_out in enumerate(folds):
@@ -222,7 +222,7 @@ def _principal(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     return directions.reshape(*x.shape[:2], -1), squares
 
 
-def _refuse_penalties(penalties: ArrayLike) -> None:
+def _check_penalties(penalties: ArrayLike) -> None:
     given = real_array(penalties, "penalties")
     if given.ndim != 1 or not len(given) or not (np.isfinite(given) & (given > 0)).all():
         raise ArrayError(f"The penalty is {penalties!r}.", "Give numbers above 0.")

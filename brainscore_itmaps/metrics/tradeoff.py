@@ -175,7 +175,7 @@ def rank_correlation(
     ArrayError
         When the shapes differ, a value is not finite, or fewer than 3 accuracies differ.
     """
-    _refuse(accuracy, predictivity, fewest=FEWEST_RANKED)
+    _check_input(accuracy, predictivity, fewest=FEWEST_RANKED)
     if np.ptp(predictivity) == 0:
         return RankCorrelation(np.nan, UNDEFINED, np.nan, len(accuracy))
     found = spearmanr(accuracy, predictivity)
@@ -216,7 +216,7 @@ def change_point(
     ArrayError
         When the shapes differ, a value is not finite, or fewer than 5 accuracies differ.
     """
-    _refuse(accuracy, predictivity)
+    _check_input(accuracy, predictivity)
     draws = np.array(
         [
             _two_lines(accuracy[n], scores[n])[:3]
@@ -235,7 +235,7 @@ def pareto_front(accuracy: NDArray[np.float64], predictivity: NDArray[np.float64
     array of int
         Their places in the arrays.
     """
-    _refuse(accuracy, predictivity, fewest=1)
+    _check_input(accuracy, predictivity, fewest=1)
     order = np.lexsort((-predictivity, -accuracy))
     best, front = -np.inf, []
     for model in order:
@@ -272,7 +272,7 @@ def envelope(
     ArrayError
         As :func:`change_point`, and when the quantile is not between 0 and 1.
     """
-    _refuse(accuracy, predictivity)
+    _check_input(accuracy, predictivity)
     if not 0 < quantile < 1:
         raise ArrayError(f"The quantile is {quantile}.", "Give a number between 0 and 1.")
     coefficients, end = _quantile_parabola(accuracy, predictivity, quantile), float(accuracy.max())
@@ -367,7 +367,7 @@ def _draws(
         yield draw, predictivity if drawn is None else drawn[number]
 
 
-def _refuse(accuracy: NDArray[np.float64], predictivity: NDArray[np.float64], fewest: int = FEWEST) -> None:
+def _check_input(accuracy: NDArray[np.float64], predictivity: NDArray[np.float64], fewest: int = FEWEST) -> None:
     if accuracy.ndim != 1 or accuracy.shape != predictivity.shape:
         raise ArrayError(f"{accuracy.shape} and {predictivity.shape} differ.", "Give one value a model in both.")
     if not (np.isfinite(accuracy).all() and np.isfinite(predictivity).all()):

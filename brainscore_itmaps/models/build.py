@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import torch
 
-from brainscore_itmaps.downloads import hubs_as_set
+from brainscore_itmaps.downloads import hub_settings
 from brainscore_itmaps.errors import ModelError, nearest, one_line
 
 PADDED_LIKE_KERAS = ("layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2")
@@ -28,7 +28,7 @@ def build(timm_name: str, seed: int, **options: Any) -> torch.nn.Module:
     """
     import timm
 
-    refuse_unknown_tag(timm_name)
+    check_tag(timm_name)
     same_padding = options.pop("same_padding", False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -66,9 +66,9 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
     """
     import timm
 
-    refuse_unknown_tag(timm_name)
+    check_tag(timm_name)
     try:
-        with hubs_as_set():
+        with hub_settings():
             return cast(torch.nn.Module, timm.create_model(timm_name, pretrained=True))
     except Exception as error:  # timm and its hub raise many kinds: no connection, no such file, no weights
         raise ModelError(
@@ -77,7 +77,7 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
         ) from error
 
 
-def refuse_unknown_tag(timm_name: str) -> None:
+def check_tag(timm_name: str) -> None:
     """Refuse a tag that timm has no weights for.
 
     Raises

@@ -200,7 +200,7 @@ def _assigned(file: KerasFile, wanted: Sequence[Piece], architecture: str) -> tu
     empty = [piece.keras for piece, name in zip(wanted, known, strict=True) if name is None]
     if not left_over and not empty:
         named = [name for name in known if name is not None]
-        _refuse_shapes(file, wanted, named, architecture)
+        _check_shapes(file, wanted, named, architecture)
         return named, []
     in_order = list(file.shapes)
     if _same_order(file, wanted, in_order, known):
@@ -223,7 +223,7 @@ def _some(names: Sequence[str]) -> str:
     return f" ({', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''})" if names else ""
 
 
-def _refuse_shapes(file: KerasFile, wanted: Sequence[Piece], named: Sequence[str], architecture: str) -> None:
+def _check_shapes(file: KerasFile, wanted: Sequence[Piece], named: Sequence[str], architecture: str) -> None:
     wrong = [
         f"{name} {file.shapes[name]}"
         for piece, name in zip(wanted, named, strict=True)

@@ -26,7 +26,7 @@ def block_layers(module: torch.nn.Module, size: int) -> list[str]:
     size : int
         Height and width of the input in pixels.
     """
-    return with_places(module, list(_blocks(module)), size) or with_places(module, list(_parts(module)), size)
+    return layers_with_maps(module, list(_blocks(module)), size) or layers_with_maps(module, list(_parts(module)), size)
 
 
 def _blocks(module: torch.nn.Module, path: str = "") -> Iterator[str]:
@@ -73,7 +73,7 @@ def committed_layers(module: torch.nn.Module, size: int) -> dict[str, str]:
     described = getattr(module, "feature_info", None) or []
     names = {name for name, _ in module.named_modules()}
     reductions = {info["module"]: info["reduction"] for info in described if info["module"] in names}
-    stages = {layer: reductions[layer] for layer in with_places(module, list(reductions), size)}
+    stages = {layer: reductions[layer] for layer in layers_with_maps(module, list(reductions), size)}
     shapes = map_shapes(module, list(_blocks(module)), size) or map_shapes(module, list(_parts(module)), size)
     blocks = {layer: 2 ** round(math.log2(size / side)) for layer, (_, side) in shapes.items()}
     found = _last_fine(stages) or _last_fine(blocks)
@@ -122,7 +122,7 @@ def readout_layer(module: torch.nn.Module, size: int) -> str | None:
     return before[-1] if before else None
 
 
-def with_places(module: torch.nn.Module, layers: Sequence[str], size: int) -> list[str]:
+def layers_with_maps(module: torch.nn.Module, layers: Sequence[str], size: int) -> list[str]:
     """Those layers that one forward pass goes through once, and that give one tensor that can be read as a map.
 
     Parameters
@@ -139,7 +139,7 @@ def with_places(module: torch.nn.Module, layers: Sequence[str], size: int) -> li
 
 
 def map_shapes(module: torch.nn.Module, layers: Sequence[str], size: int) -> dict[str, tuple[int, int]]:
-    """Channels, and units along each side, of those layers that give a map (:func:`with_places`), as they are run."""
+    """Channels, and units along each side, of those layers that give a map (:func:`layers_with_maps`), as they are run."""
     prefix = getattr(module, "num_prefix_tokens", None)
     seen: dict[str, list[tuple[int, int] | None]] = {}
 

@@ -17,19 +17,19 @@ from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.model import Model, hash_of
 from brainscore_itmaps.models.names import (
     KERAS_SUFFIXES,
+    check_model_name,
     is_code,
-    is_own,
+    is_user_model,
     named_architecture,
-    refuse_unknown_model,
-    weights_asked,
+    requested_weights,
 )
-from brainscore_itmaps.models.own import Preprocessing, model_from_code, own_model, timm_preprocessing
+from brainscore_itmaps.models.own import Preprocessing, model_from_code, timm_preprocessing, wrap_model
 from brainscore_itmaps.models.preprocessing import plain_preprocessing, read_preprocessing
 from brainscore_itmaps.models.runs import RECORD, WEIGHTS, is_run, read_run
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, PackagedWeights, TimmWeights, Weights
 from brainscore_itmaps.models.timm_models import group_of, timm_top1
-from brainscore_itmaps.models.weights import fetch_weights, load_kept
-from brainscore_itmaps.models.weights_record import WeightsRecord, kept_weights
+from brainscore_itmaps.models.weights import fetch_weights, load_converted
+from brainscore_itmaps.models.weights_record import WeightsRecord, read_weights_record
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
 
@@ -80,8 +80,8 @@ def load_model(
     if isinstance(name, torch.nn.Module):
         if weights is not None or arch is not None:
             raise UsageError("A module has its weights and architecture already.", "Leave out weights and arch.")
-        return _readable(own_model(name, preprocessing))
-    asked = weights_asked(weights or "pretrained", seed)
+        return _readable(wrap_model(name, preprocessing))
+    asked = requested_weights(weights or "pretrained", seed)
     if preprocessing is not None and not isinstance(preprocessing, Mapping):
         raise UsageError("A function as preprocessing is for modules.", "Say size, mean and std of these weights.")
     said = None if preprocessing is None else plain_preprocessing(preprocessing)
@@ -106,8 +106,8 @@ def load_model_request(request: ModelRequest, progress: Report = silent) -> Mode
     name, weights, given = request.name, request.weights, request.preprocessing
     if weights.kind in NOT_LOADED:
         raise ModelError(f"{name} {NOT_LOADED[weights.kind]}: it cannot be loaded again.", "Give the model itself.")
-    refuse_unknown_model(name, request.arch)
-    if is_own(name) and weights.kind != "pretrained":
+    check_model_name(name, request.arch)
+    if is_user_model(name) and weights.kind != "pretrained":
         raise UsageError(
             f"{name} brings its weights.", f"Leave out --weights, or give --model {request.arch or 'NAME'}."
         )
@@ -115,7 +115,7 @@ def load_model_request(request: ModelRequest, progress: Report = silent) -> Mode
         if given is not None:
             raise UsageError(f"{name} says its own preprocessing.", "Return (module, preprocessing) from it.")
         model = model_from_code(name) if is_code(name) else _from_run(Path(name).expanduser(), progress)
-    elif is_own(name):
+    elif is_user_model(name):
         model = _from_weights(Path(name).expanduser(), named_architecture(str(request.arch)), given, progress)
     elif weights.kind == "file":
         model = _from_file(name, Path(str(weights.path)), given, progress)
@@ -138,14 +138,14 @@ def _pretrained(name: str, progress: Report) -> Model:
     known = ZOO.get(name)
     if known is None:
         return _from_hub(name.removeprefix("timm:"))
-    if isinstance(known.weights, TimmWeights) and kept_weights(known) is None:
+    if isinstance(known.weights, TimmWeights) and read_weights_record(known) is None:
         return replace(_from_hub(known.weights.name), name=name, spec=known)
     module, kept = build(known.architecture, 0, **known.options), None
     if isinstance(known.weights, PackagedWeights):
         fill_from_package(module, known.weights)
     else:
         kept = fetch_weights(known, progress=progress)
-        load_kept(known, module, kept)
+        load_converted(known, module, kept)
     accurate = kept is None or kept.published
     return Model(
         name,

@@ -15,14 +15,14 @@ KERAS_SUFFIXES = (".h5", ".hdf5")
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", *KERAS_SUFFIXES)
 
 
-def is_own(name: str) -> bool:
+def is_user_model(name: str) -> bool:
     """Is this a model that a user brings: a file of weights, a function in a Python file, or what he trained?"""
     return not name.startswith("timm:") and (is_code(name) or Path(name).suffix in WEIGHT_SUFFIXES or is_run(name))
 
 
-def is_ours(name: str) -> bool:
+def is_named_model(name: str) -> bool:
     """Is this a model that our own hooks read? Otherwise Brain-Score loads it."""
-    return name in ZOO or name.startswith("timm:") or is_own(name)
+    return name in ZOO or name.startswith("timm:") or is_user_model(name)
 
 
 def is_code(name: str) -> bool:
@@ -30,7 +30,7 @@ def is_code(name: str) -> bool:
     return name.rpartition(":")[0].endswith(".py")
 
 
-def refuse_unknown_model(name: str, arch: str | None = None) -> None:
+def check_model_name(name: str, arch: str | None = None) -> None:
     """Refuse a name that no model has, without importing timm.
 
     Parameters
@@ -47,11 +47,11 @@ def refuse_unknown_model(name: str, arch: str | None = None) -> None:
     UsageError
         When the architecture is missing, or said where it is not wanted.
     """
-    if arch is not None and (is_code(name) or is_run(name) or not is_own(name)):
+    if arch is not None and (is_code(name) or is_run(name) or not is_user_model(name)):
         raise UsageError(f"{name} has its architecture already.", "Leave out --arch; it is for a file of weights.")
     if is_run(name):
         return
-    if is_own(name):
+    if is_user_model(name):
         file = Path(name.rpartition(":")[0] if is_code(name) else name).expanduser()
         if not file.is_file():
             raise ModelError(f"There is no file {file}.", "Name a file with weights, or file.py:function.")
@@ -81,7 +81,7 @@ def named_architecture(arch: str) -> str:
     return arch if arch in ZOO or arch.startswith("timm:") else f"timm:{arch}"
 
 
-def weights_asked(weights: str | Path = "pretrained", seed: int = 0) -> Weights:
+def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weights:
     """Read what is asked of a model's weights: a word, or the name of a file.
 
     Raises

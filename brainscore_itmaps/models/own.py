@@ -19,7 +19,7 @@ from brainscore_itmaps.models.spec import ModelSpec, Weights
 Preprocessing = Mapping[str, Any] | Transform
 
 
-def own_model(module: torch.nn.Module, preprocessing: Preprocessing | None, name: str | None = None) -> Model:
+def wrap_model(module: torch.nn.Module, preprocessing: Preprocessing | None, name: str | None = None) -> Model:
     """Describe a module: how its images are preprocessed, and which layers it commits.
 
     Layers are chosen as for any model of timm (:func:`~brainscore_itmaps.models.layers.committed_layers`).
@@ -105,7 +105,7 @@ def model_from_code(reference: str) -> Model:
     ----------
     reference : str
         ``my_file.py:build``. The function takes nothing, and gives a module, or a module and its preprocessing
-        (:func:`own_model`).
+        (:func:`wrap_model`).
 
     Raises
     ------
@@ -131,7 +131,7 @@ def model_from_code(reference: str) -> Model:
             f"{function} in {file.name} gives a {type(module).__name__}.",
             "Let it return a torch.nn.Module, or (module, preprocessing).",
         )
-    return own_model(module, preprocessing, f"{file.stem}.{function}")
+    return wrap_model(module, preprocessing, f"{file.stem}.{function}")
 
 
 def _function(file: Path, name: str) -> Callable[[], Any]:

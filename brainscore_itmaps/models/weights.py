@@ -14,7 +14,14 @@ from brainscore_itmaps.models.checkpoint import fill_from_tensors, read_tensors
 from brainscore_itmaps.models.keras_weights import fill_from_keras
 from brainscore_itmaps.models.model import hash_of
 from brainscore_itmaps.models.spec import KerasWeights, ModelSpec
-from brainscore_itmaps.models.weights_record import CONVERTED, RECORD, WeightsRecord, folder_of, kept_weights, recorded
+from brainscore_itmaps.models.weights_record import (
+    CONVERTED,
+    RECORD,
+    WeightsRecord,
+    folder_of,
+    read_weights_record,
+    recorded,
+)
 from brainscore_itmaps.pinned import candidate_file, check_sha256, fetch_once
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import SET_HOME, Settings
@@ -72,13 +79,13 @@ def fetch_weights(
         with candidate_file(origin, path, command, expected, progress) as candidate:
             return _convert(spec, candidate, origin, sha256, progress)
 
-    record = fetch_once(lambda: kept_weights(spec) if file is None else None, fetch, folder, progress)
+    record = fetch_once(lambda: read_weights_record(spec) if file is None else None, fetch, folder, progress)
     requested, name = {"the requested sha256": sha256}, f"The recorded file of {spec.identifier}"
     check_sha256(record.file_sha256, requested, name, OTHER_FILE, ModelError)
     return record
 
 
-def load_kept(spec: ModelSpec, module: torch.nn.Module, kept: WeightsRecord) -> None:
+def load_converted(spec: ModelSpec, module: torch.nn.Module, kept: WeightsRecord) -> None:
     """Load the converted weights into a model.
 
     Raises

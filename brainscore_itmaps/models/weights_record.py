@@ -52,7 +52,7 @@ def folder_of(spec: ModelSpec) -> Path:
     return Settings.from_environment().home / "weights" / spec.identifier
 
 
-def kept_weights(spec: ModelSpec) -> WeightsRecord | None:
+def read_weights_record(spec: ModelSpec) -> WeightsRecord | None:
     """Read the record of a model's weights if the converted file exists and has the recorded size."""
     record, file = recorded(spec), folder_of(spec) / CONVERTED
     complete = record is not None and file.is_file() and file.stat().st_size == record.converted_size

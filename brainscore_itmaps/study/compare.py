@@ -11,7 +11,7 @@ import pandas as pd
 from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.bridge.images import images_of
 from brainscore_itmaps.errors import DataError, UsageError
-from brainscore_itmaps.files import csv_cell, refuse_unwritable, replacing
+from brainscore_itmaps.files import check_writable, csv_cell, replacing
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import PUBLISHED
@@ -104,7 +104,7 @@ def compare(
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file.", WHERE)
-    refuse_unwritable(folder / PAGE, WHERE)
+    check_writable(folder / PAGE, WHERE)
     progress("reading results", 0, 1)
     table = tidy_table(results)
     progress("fitting", 0, 1)

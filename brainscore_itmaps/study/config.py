@@ -172,7 +172,7 @@ def study_of(said: Mapping[str, Any], where: str = "the study") -> StudyConfig:
             raise UsageError(f"{where}: {refuse[wrong.pop()]}.", "Leave it out.")
         asked.append(filled(ModelChoice(), table, where, "model."))
     study = replace(study, model=tuple(dict.fromkeys(asked)), benchmarks=tuple(dict.fromkeys(study.benchmarks)))
-    _refuse_impossible(study, where)
+    _check_values(study, where)
     return study
 
 
@@ -185,7 +185,7 @@ def _named(name: str, where: str) -> list[ModelChoice]:
         raise UsageError(f"{where}: {error.args[0]}", error.fix) from error
 
 
-def _refuse_impossible(study: StudyConfig, where: str) -> None:
+def _check_values(study: StudyConfig, where: str) -> None:
     if not study.model:
         raise UsageError(f"{where} names no models.", 'For example models = ["set:embedded"].')
     if not all(choice.name for choice in study.model):

@@ -8,8 +8,8 @@ from typing import Any
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.request import ScoreRequest
-from brainscore_itmaps.bridge.images import is_at_hand
-from brainscore_itmaps.bridge.names import has_maps, is_external, is_ours, refuse_unknown, window_asked
+from brainscore_itmaps.bridge.images import has_images
+from brainscore_itmaps.bridge.names import check_names, has_maps, is_external, is_named_model, requested_window
 from brainscore_itmaps.bridge.score import find_benchmark
 from brainscore_itmaps.cache import key_of, package_versions
 from brainscore_itmaps.errors import ItMapsError, UsageError
@@ -127,10 +127,10 @@ def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = Tr
         found out when they are run.
     """
     for benchmark in study.benchmarks:
-        refuse_unknown(None, benchmark)
+        check_names(None, benchmark)
     for choice in study.model:
         if not choice.of_set:
-            refuse_unknown(choice.name, None, choice.weights, arch=choice.arch or None)
+            check_names(choice.name, None, choice.weights, arch=choice.arch or None)
     asked, unreachable = {}, {}
     pairs = list(dict.fromkeys(_pairs(study)))
     for number, (benchmark, window) in enumerate(pairs):
@@ -161,9 +161,9 @@ def _pairs(study: StudyConfig) -> list[tuple[str, str]]:
 
 def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool, progress: Report) -> list[Any]:
     """What a benchmark is made of, as far as it can change a result."""
-    if not fetch and benchmark in CATALOGUE and not is_at_hand(benchmark):
+    if not fetch and benchmark in CATALOGUE and not has_images(benchmark):
         raise UsageError("The recordings are not on this machine.", "They are fetched when the study is run.")
-    request = ScoreRequest(benchmark=benchmark, window=window_asked(window), protocol=study.protocol)
+    request = ScoreRequest(benchmark=benchmark, window=requested_window(window), protocol=study.protocol)
     return find_benchmark(benchmark).content(request, progress)
 
 
@@ -178,7 +178,7 @@ def _weights(choice: ModelChoice) -> list[Any] | None:
             return None
     files = [Path(text).expanduser() for text in (choice.name, choice.weights)]
     found = [sha256(file) for file in files if file.is_file()]
-    theirs = [] if is_ours(choice.name) or choice.arch else [package_versions(("brainscore_vision",))]
+    theirs = [] if is_named_model(choice.name) or choice.arch else [package_versions(("brainscore_vision",))]
     return [choice.name, choice.weights, choice.seed, choice.arch, *found, *theirs]
 
 
@@ -215,7 +215,7 @@ def default_folder(name: str | Path) -> Path:
     return Path("studies") / Path(name).stem
 
 
-def refuse_other_folder(out: Path) -> None:
+def check_study_folder(out: Path) -> None:
     """Refuse what cannot be a study's folder."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file.", "Name a folder with --out.")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from brainscore_itmaps.errors import InstallationError, ItMapsError, one_line
-from brainscore_itmaps.files import locked, refuse_unwritable, replacing, sha256
+from brainscore_itmaps.files import check_writable, locked, replacing, sha256
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import Settings
 from brainscore_itmaps.study.cluster import Workers, connected
 from brainscore_itmaps.study.config import ClusterConfig, ModelChoice, StudyConfig, read_study
-from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Work, default_folder, plan, refuse_other_folder
+from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Work, check_study_folder, default_folder, plan
 from brainscore_itmaps.study.work import Done, Outcome, ask_model
 
 FAILURES = "failures.json"
@@ -70,7 +70,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Swept:
+class SweepSummary:
     """What came of a study.
 
     Attributes
@@ -107,7 +107,7 @@ def sweep(
     progress: Report = silent,
     started: Callable[[Plan, Workers], None] = lambda plan, workers: None,
     finished: Callable[[Finished], None] = lambda finished: None,
-) -> Swept:
+) -> SweepSummary:
     """Score a set of models on a set of benchmarks.
 
     Every model is a task of dask's. Its results are written when it is done, into ``out/results``, with a record of
@@ -144,8 +144,8 @@ def sweep(
     config = study if isinstance(study, StudyConfig) else read_study(study)
     config = replace(config, cluster=cluster) if cluster is not None else config
     folder = Path(out or default_folder(study if isinstance(study, str | Path) else "study")).expanduser()
-    refuse_other_folder(folder)
-    refuse_unwritable(folder / RECORDS / "any.json", WHERE_STUDIES_GO)
+    check_study_folder(folder)
+    check_writable(folder / RECORDS / "any.json", WHERE_STUDIES_GO)
     with locked(folder, WHERE_STUDIES_GO, progress):
         planned = plan(config, folder, fresh=fresh, progress=progress)
         failures = [Failure("", *pair, reason, 3) for pair, reason in planned.unreachable.items()]
@@ -155,7 +155,7 @@ def sweep(
             scored, peak, workers, failed = _ask(config, planned, folder, fresh, progress, started, finished)
             failures += failed
         _write_failures(folder, failures)
-    return Swept(folder, scored, kept, tuple(failures), time.monotonic() - began, workers, peak)
+    return SweepSummary(folder, scored, kept, tuple(failures), time.monotonic() - began, workers, peak)
 
 
 def _ask(

@@ -70,7 +70,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Beside:
+class PublishedComparison:
     """A published number and ours.
 
     Attributes
@@ -114,13 +114,13 @@ class Verification:
     sha256 : str
         Of the archive.
     checks : tuple of Check
-    numbers : tuple of Beside
+    numbers : tuple of PublishedComparison
     """
 
     simulated: bool
     sha256: str
     checks: tuple[Check, ...]
-    numbers: tuple[Beside, ...]
+    numbers: tuple[PublishedComparison, ...]
 
     @property
     def reasons(self) -> list[str]:
@@ -264,7 +264,7 @@ def _unpublished(model: str) -> list[dict[str, Any]]:
     return [each | {"model": model, "layer": "", "published_layer": "", "published": np.nan} for each in pattern]
 
 
-def _beside(each: dict[str, Any], model: str | Model | None, simulated: bool, device: str) -> Beside:
+def _beside(each: dict[str, Any], model: str | Model | None, simulated: bool, device: str) -> PublishedComparison:
     ours, reason = None, ""
     try:
         ours = _ours(each, model, device)
@@ -272,7 +272,7 @@ def _beside(each: dict[str, Any], model: str | Model | None, simulated: bool, de
         reason = str(error)
     except Exception as error:  # of a model: the others are still compared
         reason = f"{type(error).__name__}: {one_line(error)}."
-    return Beside(**each, ours=ours, verdict=_verdict(each["published"], ours, simulated), reason=reason)
+    return PublishedComparison(**each, ours=ours, verdict=_verdict(each["published"], ours, simulated), reason=reason)
 
 
 def _ours(each: dict[str, Any], model: str | Model | None, device: str) -> float:

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.bridge.names import has_maps, is_external, is_ours, window_asked
+from brainscore_itmaps.bridge.names import has_maps, is_external, is_named_model, requested_window
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.errors import ItMapsError, ModelError, one_line
-from brainscore_itmaps.models.names import weights_asked
+from brainscore_itmaps.models.names import requested_weights
 from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.settings import overridden
@@ -144,12 +144,12 @@ def device_of_worker(device: str) -> str:
 def _result(choice: ModelChoice, run: Run, study: StudyConfig, cache: ResultCache, load: Callable[[], Any]) -> Result:
     from brainscore_itmaps.bridge.score import score_request
 
-    ours = is_ours(choice.name) or bool(choice.arch)
+    ours = is_named_model(choice.name) or bool(choice.arch)
     device, layers = device_of_worker(study.device), choice.layers or study.layers
-    asked = ModelRequest(choice.name, weights_asked(choice.weights, choice.seed), choice.arch or None,
+    asked = ModelRequest(choice.name, requested_weights(choice.weights, choice.seed), choice.arch or None,
                          device=device, batch_size=study.batch_size)  # fmt: skip
     if has_maps(run.benchmark):  # others have no layers to choose
         asked = replace(asked, layers=layers)
     protocol = OURS.name if is_external(run.benchmark) else study.protocol
-    request = ScoreRequest(asked, run.benchmark, window_asked(run.window), protocol, study.attribution)
+    request = ScoreRequest(asked, run.benchmark, requested_window(run.window), protocol, study.attribution)
     return score_request(request, model=load() if ours else None, cache=cache)

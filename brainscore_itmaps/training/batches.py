@@ -192,7 +192,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shown(Dataset[Item | ItMapsError]):
+class TrainingDataset(Dataset[Item | ItMapsError]):
     """Images as a model sees them in training: cut, mirrored, preprocessed.
 
     Attributes
@@ -303,7 +303,7 @@ def places(mix: Mix, batch_size: int, parts: int, part_of: range, start: int, en
             yield [Place(step, slot, *chosen[slot]) for slot in slots]
 
 
-def batches(shown: Shown, order: Iterator[list[Place]], workers: int) -> Iterator[Batch]:
+def batches(shown: TrainingDataset, order: Iterator[list[Place]], workers: int) -> Iterator[Batch]:
     """Read batches, in an order that is given.
 
     Raises

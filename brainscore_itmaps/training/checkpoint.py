@@ -66,7 +66,9 @@ def save_checkpoint(
         shutil.rmtree(old, ignore_errors=True)
 
 
-def go_on(run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer, settings: str, steps: int) -> int:
+def resume_from_checkpoint(
+    run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer, settings: str, steps: int
+) -> int:
     """Put a run back to where its last checkpoint was written.
 
     Parameters

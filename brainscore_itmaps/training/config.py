@@ -189,11 +189,11 @@ def config_of(said: Mapping[str, Any], where: str = "the configuration") -> Conf
         raise UsageError(f"{where}: there is no preset {preset!r}.", nearest(str(preset), PRESETS))
     config: Config = filled(Config(model=""), PRESETS.get(preset, {}), where)
     config = filled(config, said, where)
-    _refuse_impossible(config, where)
+    _check_values(config, where)
     return config
 
 
-def _refuse_impossible(config: Config, where: str) -> None:
+def _check_values(config: Config, where: str) -> None:
     data, loss, optimiser = config.data, config.loss, config.optimiser
     choices = [
         ("precision", config.precision, PRECISIONS),

@@ -14,18 +14,18 @@ import torch
 
 from brainscore_itmaps.benchmark.human import human_alignment
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
-from brainscore_itmaps.files import locked, refuse_unwritable, write_json
+from brainscore_itmaps.files import check_writable, locked, write_json
 from brainscore_itmaps.metrics.alignment import agreement
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.models.model import Model
-from brainscore_itmaps.models.names import named_architecture, refuse_unknown_model
+from brainscore_itmaps.models.names import check_model_name, named_architecture
 from brainscore_itmaps.models.runs import save_run
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.training.batches import Batch, Mix, Shown, batches, image_folder, places
-from brainscore_itmaps.training.checkpoint import EPOCHS, STEPS, Log, go_on, save_checkpoint
+from brainscore_itmaps.training.batches import Batch, Mix, TrainingDataset, batches, image_folder, places
+from brainscore_itmaps.training.checkpoint import EPOCHS, STEPS, Log, resume_from_checkpoint, save_checkpoint
 from brainscore_itmaps.training.clickme import clickme_source, shards_of
 from brainscore_itmaps.training.config import Config, learning_rate, steps_of, strength
-from brainscore_itmaps.training.loss import HarmonizerLoss, Parts
+from brainscore_itmaps.training.loss import HarmonizerLoss, LossTerms
 
 SETTINGS = "config.json"
 FREE = ("checkpoint_every", "log_every", "held_out", "workers")
@@ -44,7 +44,7 @@ class Trained:
     folder : Path
         Give it to ``--model``.
     steps : int
-    went_on_from : int
+    resumed_from : int
         Steps that an earlier run had done.
     last : dict
         The last line of the log.
@@ -54,7 +54,7 @@ class Trained:
 
     folder: Path
     steps: int
-    went_on_from: int
+    resumed_from: int
     last: dict[str, float]
     held_out: dict[str, float]
 
@@ -88,7 +88,7 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
         When an image cannot be read; when the folder cannot be written to, or accelerate is not installed.
     """
     accelerator = _accelerator(device)
-    refuse_unwritable(folder / SETTINGS, "Name another folder with --out.")
+    check_writable(folder / SETTINGS, "Name another folder with --out.")
     mix = _mix(config)
     loaded = _model(config)
     per_epoch = mix.steps(config.batch_size)
@@ -103,13 +103,13 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
     held = locked(folder, "Name another folder with --out.", progress) if accelerator.is_main_process else None
     with held or contextlib.nullcontext(), torch.random.fork_rng():
         told = config.to_dict() | {"images": [len(mix.mapped), len(mix.plain) if mix.plain else 0]}
-        _refuse_another_run(told, folder, accelerator.is_main_process)
+        _check_same_run(told, folder, accelerator.is_main_process)
         optimiser = _optimiser(config, loaded.module)
-        start = go_on(folder, loaded.module, optimiser, _settings(told), total)
+        start = resume_from_checkpoint(folder, loaded.module, optimiser, _settings(told), total)
         model, optimiser = accelerator.prepare(loaded.module.train(), optimiser)
         logs = Log(folder, start) if accelerator.is_main_process else None
         order = places(mix, config.batch_size, parts, _own(accelerator, config), start, total)
-        shown = Shown(mix, config.data, loaded.spec, config.classes)
+        shown = TrainingDataset(mix, config.data, loaded.spec, config.classes)
         reading = batches(shown, order, config.data.workers)
         last: dict[str, float] = {}
         for step in range(start, total):
@@ -170,12 +170,12 @@ def _step(
         seen.append(_numbers(parts, batch, logged))
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimiser.clip or float("inf"))
     numbers = _over_all(seen, float(norm), accelerator)
-    _refuse_not_finite(numbers, step, names)
+    _check_finite(numbers, step, names)
     optimiser.step()
     return {"lr": rate, "lambda_harmonization": loss.lambda_harmonization} | numbers
 
 
-def _numbers(parts: Parts, batch: Batch, logged: bool) -> dict[str, float]:
+def _numbers(parts: LossTerms, batch: Batch, logged: bool) -> dict[str, float]:
     right = parts.logits.argmax(dim=1).cpu() == batch.labels
     mapped = batch.tokens.nonzero()[:COMPARED, 0] if logged else batch.tokens.new_zeros(0).long()
     alignment = float("nan")
@@ -195,7 +195,7 @@ def _over_all(seen: list[dict[str, float]], norm: float, accelerator: Any) -> di
     return dict(zip([*seen[0], "gradient_norm"], accelerator.reduce(told, "mean").tolist(), strict=True))
 
 
-def _refuse_not_finite(numbers: dict[str, float], step: int, names: list[str]) -> None:
+def _check_finite(numbers: dict[str, float], step: int, names: list[str]) -> None:
     if np.isfinite([numbers["total"], numbers["gradient_norm"]]).all():
         return
     named = ("cross_entropy", "harmonization", "gradient_norm")
@@ -234,7 +234,7 @@ def _end_epoch(
 def _model(config: Config) -> Model:
     """The model to train, with as many classes as are asked for, and images of the size that is asked for."""
     name = named_architecture(config.model)
-    refuse_unknown_model(name)
+    check_model_name(name)
     model = load_model(name, config.weights, config.seed)
     module = model.module
     if getattr(module, "num_classes", config.classes) != config.classes:
@@ -282,7 +282,7 @@ def _seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
-def _refuse_another_run(told: dict[str, Any], folder: Path, writing: bool) -> None:
+def _check_same_run(told: dict[str, Any], folder: Path, writing: bool) -> None:
     """Refuse to go on with a run that was told something else; write down what this one is told."""
     file = folder / SETTINGS
     if file.exists():

@@ -18,7 +18,7 @@ SPARED = ("bn/", "normalization", "embed", "norm", "class_token", "cls_token")
 
 
 @dataclass(frozen=True)
-class Parts:
+class LossTerms:
     """What a batch costs, and what it was made of.
 
     Attributes
@@ -61,7 +61,7 @@ class HarmonizerLoss:
     lambda_harmonization : float
         Weight of the distance between saliency and human maps. 0 is plain training.
     lambda_weights : float
-        Weight of half the summed squares of parameters (:func:`weighed`). Leave the optimiser's decay at 0 then.
+        Weight of half the summed squares of parameters (:func:`decayed_parameters`). Leave the optimiser's decay at 0 then.
     label_smoothing : float
         From 0 to 1.
     levels : int
@@ -94,7 +94,7 @@ class HarmonizerLoss:
         labels: torch.Tensor,
         heatmaps: torch.Tensor,
         tokens: torch.Tensor | None = None,
-    ) -> Parts:
+    ) -> LossTerms:
         """Show a batch to a model.
 
         Parameters
@@ -117,7 +117,7 @@ class HarmonizerLoss:
             When the model does not give logits of each image, or lets no gradient through to the image.
         """
         tokens = images.new_ones(len(images)) if tokens is None else tokens.to(images)
-        _refuse_unfit(images, labels, heatmaps, tokens)
+        _check_inputs(images, labels, heatmaps, tokens)
         harmonizing = self.lambda_harmonization > 0 and bool(tokens.any())
         if not harmonizing:
             logits = _logits(model, images)
@@ -136,7 +136,7 @@ class HarmonizerLoss:
         if harmonizing:
             total = total + self.lambda_harmonization * harmonization
         seen = (part.detach() for part in (cross_entropy, weights, harmonization, logits, gradient))
-        return Parts(total, *seen)
+        return LossTerms(total, *seen)
 
     def _precision(self, device: str) -> AbstractContextManager[object]:
         return torch.autocast(device, enabled=False) if self.saliency_in_float32 else nullcontext()
@@ -215,7 +215,7 @@ def differentiable_attention() -> AbstractContextManager[None]:
     return sdpa_kernel(SDPBackend.MATH)
 
 
-def weighed(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+def decayed_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
     """The parameters of the weight term: all that are trained, biases too, but not normalisations and embeddings.
 
     Left out are those of modules whose class is called a norm, and those with one of :data:`SPARED` in their names,
@@ -238,7 +238,7 @@ def _precise(given: torch.Tensor) -> torch.dtype:
 
 
 def _half_squares(model: torch.nn.Module, like: torch.Tensor) -> torch.Tensor:
-    return like.new_zeros(()) + sum(0.5 * (parameter**2).sum() for parameter in weighed(model))
+    return like.new_zeros(()) + sum(0.5 * (parameter**2).sum() for parameter in decayed_parameters(model))
 
 
 def _logits(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -252,7 +252,7 @@ def _logits(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     return logits
 
 
-def _refuse_unfit(images: torch.Tensor, labels: torch.Tensor, heatmaps: torch.Tensor, tokens: torch.Tensor) -> None:
+def _check_inputs(images: torch.Tensor, labels: torch.Tensor, heatmaps: torch.Tensor, tokens: torch.Tensor) -> None:
     count = len(images)
     fits = images.ndim == 4 and labels.ndim in (1, 2) and heatmaps.shape == (count, *images.shape[2:])
     if not (fits and len(labels) == count and tokens.shape == (count,)):

@@ -7,7 +7,7 @@ from huggingface_hub import constants
 from sources import fresh
 
 from brainscore_itmaps import score
-from brainscore_itmaps.bridge.candidate import as_a_guest
+from brainscore_itmaps.bridge.candidate import quiet_brain_score
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.settings import overridden
 
@@ -28,7 +28,7 @@ def test_alexnet_commits_its_own_layer(random_alexnet):
 
 
 def test_offline_holds_for_their_models_too():
-    with overridden(offline=True), as_a_guest():
+    with overridden(offline=True), quiet_brain_score():
         assert constants.is_offline_mode()
     assert not constants.is_offline_mode()
 

@@ -44,7 +44,7 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
     assert "SIMULATED: this archive is a stand-in" in done.stdout
     assert sha256(stand_in) in done.stdout
     assert str(own_home / "Arcaro2020.lock.json") in done.stdout
-    assert sources.held_archive().sha256 == sha256(stand_in)
+    assert sources.recorded_archive().sha256 == sha256(stand_in)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_info_says_what_a_recording_holds(stand_in, own_home):
     assert "33, monkey1_PL-ch01 to monkey1_PL-ch33" in done.stdout
     assert "(no name" not in done.stdout
     with (own_home / "Arcaro2020.zip").open("r+b") as archive:
-        held = sources.held_archive()
+        held = sources.recorded_archive()
         archive.seek(1000)
         archive.write(b"changed")
     os.utime(own_home / "Arcaro2020.zip", ns=(0, held.changed))

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from brainscore_itmaps.cli.app import app
 from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.files import sha256
-from brainscore_itmaps.models.weights_record import kept_weights
+from brainscore_itmaps.models.weights_record import read_weights_record
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.settings import Settings
 
@@ -100,7 +100,7 @@ def test_fetch_from_a_file_keeps_it_and_holds_to_it(levit, tmp_path):
     name = "harmonized_levit_128"
     done = succeeded("models", "fetch", name, "--from", levit, "--sha256", sha256(levit))
     assert f"sha256     {sha256(levit)}" in done.stdout
-    kept = kept_weights(ZOO[name])
+    kept = read_weights_record(ZOO[name])
     assert (kept.file_sha256, kept.published) == (sha256(levit), False)
     assert re.search(rf"{name}, .*, here", answered("models", "list", COLUMNS="60").stdout)
     assert sha256(levit) in answered("models", "fetch", name, "--offline").stdout
@@ -111,7 +111,7 @@ def test_fetch_from_a_file_keeps_it_and_holds_to_it(levit, tmp_path):
     refused = answered("models", "fetch", name, "--sha256", sha256(other))
     assert refused.returncode == 4
     assert "the requested sha256" in refused.stderr
-    assert kept_weights(ZOO[name]) == kept
+    assert read_weights_record(ZOO[name]) == kept
 
 
 @pytest.mark.slow
@@ -120,10 +120,10 @@ def test_fetch_from_a_mirror_is_held_to_the_hash_that_was_asked_for(levit):
     with server(lambda handler, number: send(handler, levit.read_bytes())) as running:
         arguments = ("models", "fetch", "harmonized_levit_128", "--url", running.url, "--sha256")
         assert answered(*arguments, "0" * 64).returncode == 3
-        assert kept_weights(ZOO["harmonized_levit_128"]) is None
+        assert read_weights_record(ZOO["harmonized_levit_128"]) is None
         done = answered(*arguments, sha256(levit))
     assert done.returncode == 0, done.stderr
-    assert kept_weights(ZOO["harmonized_levit_128"]).origin == running.url
+    assert read_weights_record(ZOO["harmonized_levit_128"]).origin == running.url
 
 
 def test_a_file_of_a_twin_s_weights_is_kept(tmp_path):
@@ -131,7 +131,7 @@ def test_a_file_of_a_twin_s_weights_is_kept(tmp_path):
     module = timm.create_model("levit_128")
     save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, tmp_path / "m.safetensors")
     succeeded("models", "fetch", "levit_128_timm_baseline", "--from", tmp_path / "m.safetensors")
-    kept = kept_weights(ZOO["levit_128_timm_baseline"])
+    kept = read_weights_record(ZOO["levit_128_timm_baseline"])
     assert not kept.published
     succeeded("models", "fetch", "levit_128_timm_baseline", "--from", tmp_path / "m.safetensors")
 

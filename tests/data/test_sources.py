@@ -16,7 +16,7 @@ from command_line import brainscore, python
 
 from brainscore_itmaps import load_recording
 from brainscore_itmaps.data import sources
-from brainscore_itmaps.data.load import kept_files, remove_kept
+from brainscore_itmaps.data.load import remove_stored, stored_files
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.data.stand_in import write_stand_in
 from brainscore_itmaps.errors import DataError, InstallationError
@@ -63,7 +63,7 @@ def test_an_archive_that_somebody_put_there_is_checked_and_recorded_on_use(stand
     own_home.mkdir(parents=True)
     shutil.copy(stand_in, own_home / "Arcaro2020.zip")
     assert load_recording("monkey2_ML", (0, 20)).sha256 == sha256(stand_in)
-    assert sources.held_archive().origin == str(own_home / "Arcaro2020.zip")
+    assert sources.recorded_archive().origin == str(own_home / "Arcaro2020.zip")
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
@@ -73,7 +73,7 @@ def test_loading_fetches_what_is_not_here_once(stand_in, serve_file, monkeypatch
         for _ in range(2):
             assert load_recording("monkey2_ML", (0, 20)).sha256 == sha256(stand_in)
     assert len(running.asked) == 1
-    assert sources.held_archive().origin == running.url
+    assert sources.recorded_archive().origin == running.url
 
 
 def test_the_hash_that_was_asked_for_is_asked_of_every_way_in(stand_in, real_looking, own_home):
@@ -110,20 +110,20 @@ def test_an_archive_that_changed_is_fetched_again_or_refused_offline(real_lookin
         held = sources.fetch(url=running.url)
         for harm in (change, lambda file: os.truncate(file, 1000), os.remove):
             harm(archive)
-            assert sources.held_archive() is None
+            assert sources.recorded_archive() is None
             with pytest.raises(DataError) as refused:
                 sources.fetch(offline=True)
             assert held.sha256 in refused.value.fix
             assert str(archive) in refused.value.fix
             assert sources.fetch(url=running.url).sha256 == held.sha256
     assert len(running.asked) == 4
-    held = sources.held_archive()
+    held = sources.recorded_archive()
     os.utime(archive, ns=(0, 0))
-    assert sources.held_archive() == held  # the time alone is no change
+    assert sources.recorded_archive() == held  # the time alone is no change
     change(archive)
     os.utime(archive, ns=(0, held.changed))
-    assert sources.held_archive() == held  # nothing shows
-    assert sources.held_archive(thoroughly=True) is None
+    assert sources.recorded_archive() == held  # nothing shows
+    assert sources.recorded_archive(thoroughly=True) is None
     with serve_file(real_looking) as running:
         assert sources.fetch(url=running.url).sha256 == held.sha256  # who asks for it gets it checked
     assert len(running.asked) == 1
@@ -271,7 +271,7 @@ def test_a_full_disk_keeps_what_was_there(stand_in, own_home, size, tmp_path):
     assert "File too large" in said
     assert "free" in said
     assert "Set ITMAPS_HOME" in said
-    assert sources.held_archive(thoroughly=True) == held
+    assert sources.recorded_archive(thoroughly=True) == held
     assert not [path for path in own_home.iterdir() if path.name.startswith((".candidate", ".Arcaro"))]
 
 
@@ -335,15 +335,15 @@ def test_clean_removes_what_can_be_made_again_and_all_removes_the_archive_too(st
     (own_home / "notes-of-mine.txt").write_text("mine")
     shown = np.zeros((3, 4, 4, 3), np.uint8)
     mine = Recording.from_arrays(np.ones((3, 2, 2, 1)), shown, identifier="Arcaro2020.mylab", window=(0, 9))
-    removed = [path for path, _ in remove_kept()]
+    removed = [path for path, _ in remove_stored()]
     assert own_home / ".candidate-Arcaro2020.zip" in removed
-    assert kept_files()["unpacked"] == kept_files()["prepared"] == kept_files()["leftovers"] == []
+    assert stored_files()["unpacked"] == stored_files()["prepared"] == stored_files()["leftovers"] == []
     assert recording.images[0].exists()
     np.testing.assert_array_equal(load_recording("monkey2_ML", (0, 20)).maps, recording.maps)
-    remove_kept(everything=True)
+    remove_stored(everything=True)
     assert not recording.images[0].exists()
     assert not (own_home / "Arcaro2020.zip").exists()
     assert (own_home / "Arcaro2020.lock.json").exists()
     assert (own_home / "notes-of-mine.txt").exists()
     assert all(image.exists() for image in mine.images)
-    assert remove_kept(everything=True) == []
+    assert remove_stored(everything=True) == []

@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 
-from brainscore_itmaps.models.layers import block_layers, spatial_maps, with_places
+from brainscore_itmaps.models.layers import block_layers, layers_with_maps, spatial_maps
 
 EXPECTED = {
     "resnet18": [f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)],
@@ -173,5 +173,5 @@ def test_looking_for_layers_leaves_no_hook_behind():
 
     failing = Row([Block()], fail)
     with pytest.raises(RuntimeError, match="images of zeros"):
-        with_places(failing, ["blocks.0"], 8)
+        layers_with_maps(failing, ["blocks.0"], 8)
     assert hooks_of(failing) == []

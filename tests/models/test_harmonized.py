@@ -15,7 +15,7 @@ from brainscore_itmaps.models import keras_layouts
 from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.layers import map_shapes
 from brainscore_itmaps.models.weights import fetch_weights
-from brainscore_itmaps.models.weights_record import CONVERTED, RECORD, folder_of, kept_weights
+from brainscore_itmaps.models.weights_record import CONVERTED, RECORD, folder_of, read_weights_record
 from brainscore_itmaps.models.zoo import ZOO
 
 LAYOUTS = {
@@ -239,7 +239,7 @@ def test_fetched_once_converted_once_and_held_to_the_first(tmp_path, monkeypatch
     other = write_keras(tmp_path / "other.h5", layout("levit_small"), seed=2)
     with pytest.raises(ModelError, match=r"other\.h5 is not the expected file: .*, the sha256 in .*model\.json is"):
         fetch_weights(spec, file=other)
-    assert kept_weights(spec) == kept
+    assert read_weights_record(spec) == kept
 
 
 def test_converted_weights_that_were_changed_are_refused(tmp_path, monkeypatch, levit):

@@ -10,7 +10,13 @@ from brainscore_itmaps import load_model, load_recording, score
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.metrics.ceiling import reference_ceiling
 from brainscore_itmaps.study import verify as verification
-from brainscore_itmaps.study.verify import Beside, Verification, published_models, published_numbers, verify
+from brainscore_itmaps.study.verify import (
+    PublishedComparison,
+    Verification,
+    published_models,
+    published_numbers,
+    verify,
+)
 
 
 def found_in(**wanted):
@@ -78,7 +84,7 @@ def test_verdicts(published, ours, simulated, verdict):
 
 def test_a_difference_comes_with_what_may_explain_it():
     def differing(loaded):
-        number = Beside("ceiling", "monkey1_ML", "", "", "", "", 0.5, "", loaded, 0.6, "differs", "")
+        number = PublishedComparison("ceiling", "monkey1_ML", "", "", "", "", 0.5, "", loaded, 0.6, "differs", "")
         return " ".join(Verification(False, "", (), (number,)).reasons)
 
     assert "orientation" in differing("own")

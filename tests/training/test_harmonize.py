@@ -112,7 +112,7 @@ def test_going_on_with_a_finished_run_does_nothing(finished, shards):
     told = said(shards)
     told["data"] |= {"held_out": str(shards / "val-0.tfrecords"), "workers": 1}
     again = harmonize(config_of(told), finished.folder, device="cpu")
-    assert again.went_on_from == 6
+    assert again.resumed_from == 6
     assert again.last == finished.last
     assert_same(weights(finished.folder), before)
 
@@ -134,7 +134,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights_and_log(finished, sh
     with pytest.raises(Killed):
         harmonize(config_of(told), tmp_path / "run", device="cpu", progress=stop)
     gone_on = harmonize(config_of(told), tmp_path / "run", device="cpu")
-    assert gone_on.went_on_from == (step - 1) // 2 * 2
+    assert gone_on.resumed_from == (step - 1) // 2 * 2
     assert_same(weights(tmp_path / "run"), weights(finished.folder))
     expected = without_seconds(lines(finished.folder / "log.csv"))
     assert without_seconds(lines(tmp_path / "run" / "log.csv")) == expected
@@ -313,7 +313,7 @@ def test_a_flipped_bit_in_a_checkpoint_is_refused(copied, name, share, bit):
     file.write_bytes(changed)
     try:
         if name == "checkpoint.json" and json_or_none(changed) == json.loads(whole):  # a space became another one
-            assert harmonize(config, folder, device="cpu").went_on_from == 6
+            assert harmonize(config, folder, device="cpu").resumed_from == 6
         else:
             with pytest.raises(ModelError, match=r"step-00000006.* Delete it, and the run resumes from the checkpoint"):
                 harmonize(config, folder, device="cpu")
@@ -354,7 +354,7 @@ def test_a_checkpoint_that_was_planted_is_refused(copied, shards, tmp_path):
         assert_planted_is_refused(rf"has no {file}: .*")
     shutil.rmtree(planted)
     shutil.copytree(last, folder / FOLDER / "step-99")  # no name that a run gives
-    assert harmonize(config, folder, device="cpu").went_on_from == 6
+    assert harmonize(config, folder, device="cpu").resumed_from == 6
 
 
 @pytest.mark.parametrize("state", [5, [1], {"state": 5, "param_groups": 3}, b"no tensors"])
@@ -374,7 +374,7 @@ def test_a_checkpoint_of_something_else_with_its_own_hashes_is_a_sentence(copied
 def test_without_its_last_checkpoint_a_run_resumes_from_the_one_before(copied, finished):
     config, folder, last = copied
     shutil.rmtree(last)
-    assert harmonize(config, folder, device="cpu").went_on_from == 4
+    assert harmonize(config, folder, device="cpu").resumed_from == 4
     assert_same(weights(folder), weights(finished.folder))
 
 

@@ -15,12 +15,12 @@ from torch.nn import functional
 from brainscore_itmaps.errors import ArrayError, ModelError, UsageError
 from brainscore_itmaps.training import HarmonizerLoss
 from brainscore_itmaps.training.loss import (
+    decayed_parameters,
     differentiable_attention,
     distance,
     gradient_of,
     pyramid,
     standardised_cut,
-    weighed,
 )
 
 SIZES = ["64x64", "224x224", "33x33", "57x40", "7x7", "17x17"]
@@ -251,13 +251,13 @@ def test_fused_attention_is_switched_off_for_the_saliency_and_on_again():
 def test_the_weight_term_spares_normalisations_and_embeddings():
     vit = timm.create_model("test_vit", num_classes=5)
     names = {parameter: name for name, parameter in vit.named_parameters()}
-    taken = {names[parameter] for parameter in weighed(vit)}
+    taken = {names[parameter] for parameter in decayed_parameters(vit)}
     spared = set(names.values()) - taken
     assert {"pos_embed", "patch_embed.proj.weight", "norm.weight", "blocks.0.norm1.bias"} <= spared
     assert {"head.weight", "head.bias", "blocks.0.attn.qkv.weight"} <= taken
     model = small_model()
     model[3].weight.requires_grad_(False)
-    assert {id(p) for p in weighed(model)} == {
+    assert {id(p) for p in decayed_parameters(model)} == {
         id(p) for p in (*model[0].parameters(), model[3].bias, *model[6].parameters())
     }
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from brainscore_itmaps.errors import DataError
-from brainscore_itmaps.training.batches import Example, Mix, Shown, batches, cut, image_folder, places
+from brainscore_itmaps.training.batches import Example, Mix, TrainingDataset, batches, cut, image_folder, places
 from brainscore_itmaps.training.config import DataConfig
 
 
@@ -75,7 +75,7 @@ def test_processes_and_parts_share_a_step_without_rest_or_repetition():
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_batches_are_the_same_from_any_step_on(workers):
-    shown = Shown(Mix(Numbered(20), Numbered(20, False), 0.5, 0), DataConfig(), Colours(), 20)
+    shown = TrainingDataset(Mix(Numbered(20), Numbered(20, False), 0.5, 0), DataConfig(), Colours(), 20)
     whole = list(batches(shown, places(shown.mix, 4, 1, range(1), 0, 6), 0))
     rest = list(batches(shown, places(shown.mix, 4, 1, range(1), 3, 6), workers))
     for a, b in zip(whole[3:], rest, strict=True):
