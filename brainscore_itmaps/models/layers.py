@@ -139,7 +139,7 @@ def layers_with_maps(module: torch.nn.Module, layers: Sequence[str], size: int) 
 
 
 def map_shapes(module: torch.nn.Module, layers: Sequence[str], size: int) -> dict[str, tuple[int, int]]:
-    """Channels, and units along each side, of those layers that give a map (:func:`layers_with_maps`), as they are run."""
+    """Find the layers that give a map, in the order in which they run, with their channels and units along a side."""
     prefix = getattr(module, "num_prefix_tokens", None)
     seen: dict[str, list[tuple[int, int] | None]] = {}
 

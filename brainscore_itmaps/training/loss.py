@@ -61,7 +61,8 @@ class HarmonizerLoss:
     lambda_harmonization : float
         Weight of the distance between saliency and human maps. 0 is plain training.
     lambda_weights : float
-        Weight of half the summed squares of parameters (:func:`decayed_parameters`). Leave the optimiser's decay at 0 then.
+        Weight of half the summed squares of parameters (:func:`decayed_parameters`). Leave the optimiser's
+        decay at 0 then.
     label_smoothing : float
         From 0 to 1.
     levels : int
