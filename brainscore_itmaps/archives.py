@@ -1,4 +1,4 @@
-"""Zip archives from elsewhere, unpacked whole or not at all."""
+"""Unpack zip archives of unknown origin completely or not at all."""
 
 import glob
 import re
@@ -83,7 +83,7 @@ def add_member(archive: ZipFile, name: str, content: bytes) -> None:
 
 
 def is_intact(archive: Path, folder: Path) -> bool:
-    """Does a folder hold exactly what :func:`unpack` made of the archive?
+    """Return whether a folder holds exactly what :func:`unpack` made of the archive.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def _checksum(file: Path) -> tuple[int, int] | None:
 
 
 def checked_members(opened: ZipFile, archive: str) -> list[ZipInfo]:
-    """The files in an archive, after all members have been found harmless.
+    """List the files in an archive, after checking that all members are harmless.
 
     Raises
     ------
@@ -146,12 +146,12 @@ def checked_members(opened: ZipFile, archive: str) -> list[ZipInfo]:
 
 
 def is_folder(member: ZipInfo) -> bool:
-    """Does this member stand for a folder?"""
+    """Return whether this member stands for a folder."""
     return member.filename.endswith(("/", "\\"))
 
 
 def member_path(member: ZipInfo, archive: str) -> PurePosixPath:
-    r"""Where a member goes, relative to the folder; ``\`` separates as ``/`` does, as in archives made on Windows.
+    r"""Return the path of a member relative to the folder; a backslash separates, too, as in archives made on Windows.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The cache: what was computed is kept under a key made of everything that it was computed from, and read back."""
+"""The cache: each value is stored under a key made of everything that it was computed from."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 @dataclass(frozen=True)
 class Expected:
-    """What an array of an entry must be to be believed.
+    """Required type, shape and range of a cached array.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class ResultCache:
-    """A folder of computed arrays; the only place where anything is looked up.
+    """A folder of computed arrays, stored by key.
 
     Attributes
     ----------
@@ -86,7 +86,9 @@ class ResultCache:
         expected: Mapping[str, Expected] | None = None,
         progress: Report = silent,
     ) -> Entry:
-        """Read an entry, or compute and keep it. One process computes; others that want the same wait for it.
+        """Return an entry of the cache, or compute and store it.
+
+        One process computes; others that need the same entry wait for it.
 
         Parameters
         ----------
@@ -108,7 +110,7 @@ class ResultCache:
         expected: Mapping[Name, Mapping[str, Expected] | None],
         progress: Report = silent,
     ) -> dict[Name, Entry]:
-        """Read several entries; compute those that are missing in one call, and keep each as soon as it is there.
+        """Return several entries; compute the missing ones in one call, and store each as soon as it is ready.
 
         Parameters are those of :meth:`computed`, by the name of each entry; ``function`` takes the names of the missing
         ones. It is not called when nothing is missing.
@@ -140,7 +142,7 @@ class ResultCache:
         return entry if whole else None
 
     def _write(self, key: str, entry: Entry) -> None:
-        """Where an entry cannot be written, because the disk is full or not ours, it costs time, not a number."""
+        """Write an entry; if the disk is full or read-only, the value is computed again next time."""
         whole = BytesIO()  # a zip that is cut short on the disk would complain once more when it is forgotten
         np.savez(whole, **entry, **{NAMES: list(entry)})
         with suppress(InstallationError), replacing(self._file(key), SET_HOME) as beside:
@@ -148,7 +150,7 @@ class ResultCache:
 
     @contextmanager
     def _lock(self, key: str, progress: Report) -> Iterator[None]:
-        """Where no lock can be written, each process computes."""
+        """Lock an entry; where no lock can be written, each process computes."""
         with ExitStack() as stack:
             with suppress(InstallationError):
                 stack.enter_context(locked(self.home / "locks" / key, SET_HOME, progress))
@@ -159,12 +161,12 @@ class ResultCache:
 
 
 def default_cache(fresh: bool = False) -> ResultCache:
-    """Give the cache in ``ITMAPS_HOME``."""
+    """Return the cache in ``ITMAPS_HOME``."""
     return ResultCache(Settings.from_environment().home / "kept", fresh)
 
 
 def key_of(**parts: Any) -> str:
-    """Name a computation: a hash of what went into it, and of the packages that compute."""
+    """Compute the key of a computation: a hash of its inputs and of the packages that compute."""
     text = json.dumps([SCHEME, package_versions(THAT_MATTER), parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -195,7 +197,7 @@ def cache_size(home: Path) -> int:
 
 
 def package_versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Look up the version of each package, or that it is not installed."""
+    """Look up the version of each package."""
     return {package: _version(package) for package in packages}
 
 

@@ -1,4 +1,4 @@
-"""Configurations: a TOML file into frozen dataclasses, and every mistake with its place."""
+"""Read a TOML file into frozen dataclasses, and report every mistake with its place."""
 
 import tomllib
 import warnings
@@ -53,7 +53,7 @@ def with_current_names(given: Mapping[str, Any], renamed: Mapping[str, str], whe
 
 
 def filled(config: Any, said: Mapping[str, Any], where: str, section: str = "") -> Any:
-    """A configuration with what is said in place of its own values.
+    """Fill a configuration with the values of a mapping, checking names and types.
 
     Parameters
     ----------

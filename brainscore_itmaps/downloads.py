@@ -1,4 +1,4 @@
-"""Files downloaded through pooch: retried, and put in place only when they are whole; or none at all."""
+"""Download files through pooch: retry, and move a file to its place only when it is complete."""
 
 import logging
 import shutil
@@ -20,7 +20,7 @@ CHUNK = 64 * 1024
 
 
 class _Counter:
-    """What pooch tells about a download, in the form that it asks for."""
+    """Progress of a download, with the interface that pooch expects."""
 
     def __init__(self, name: str, progress: Report) -> None:
         self.name, self.progress = name, progress
@@ -28,7 +28,7 @@ class _Counter:
 
     @property
     def total(self) -> int:
-        """Bytes that the server promises; 0 when it does not say. Set anew at every try."""
+        """Return the number of bytes that the server announces; 0 if it does not. Set again at every attempt."""
         return self._total
 
     @total.setter
@@ -57,7 +57,7 @@ def download(
     progress: Report = silent,
     give: str = "brainscore data fetch --from FILE",
 ) -> Path:
-    """Download a file; nothing carries its name before it is whole.
+    """Download a file; it gets its name only when it is complete.
 
     A connection that fails or stalls, and a file of another hash, are tried three times, with a wait between. Callers
     that share ``path`` hold a lock.
@@ -124,7 +124,7 @@ def download(
 
 @contextmanager
 def hub_settings() -> Iterator[None]:
-    """Hold the downloads of other libraries to our settings: offline, they take what they keep and connect to nothing.
+    """Apply our settings to downloads of other libraries: offline, they use their cache and connect to nothing.
 
     Hugging Face's hub reads its own switch from the environment when it is imported; torch's hub has none.
     """

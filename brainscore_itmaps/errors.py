@@ -1,4 +1,4 @@
-"""What can go wrong, said so that the reader knows what to do next."""
+"""The errors of this package: what happened, to what, and what to do next."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ def printable(text: str) -> str:
 
 
 class ItMapsError(Exception):
-    """Anything this package refuses to do.
+    """Base class of all errors of this package: what happened, and what to do next.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class ItMapsError(Exception):
 
 
 class UsageError(ItMapsError):
-    """A name or option that we do not know."""
+    """An unknown name or option."""
 
     exit_code = 2
 
@@ -57,7 +57,7 @@ class DataError(ItMapsError):
 
 
 class ArrayError(DataError, ValueError):
-    """Arrays that do not fit each other, or what was asked of them."""
+    """Arrays that do not fit each other or the request."""
 
 
 class ModelError(ItMapsError):
@@ -67,21 +67,21 @@ class ModelError(ItMapsError):
 
 
 class NoMapError(ModelError):
-    """A layer whose units have no place in the image."""
+    """A layer whose units have no position in the image."""
 
 
 class InstallationError(ItMapsError):
-    """Something is wrong with what is installed on this machine."""
+    """A problem with the installation on this machine."""
 
     exit_code = 5
 
 
 class OutputError(ItMapsError):
-    """What was printed could not be written: the device is full, or gone."""
+    """Printed text could not be written: the device is full or closed."""
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Say which of the known names look most like a mistyped one, as a sentence.
+    """Suggest the known names that are most similar to a mistyped one, as a sentence.
 
     When none does, say ``otherwise``, or the first twelve names.
     """
@@ -93,5 +93,5 @@ def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What somebody else's exception says, in one line without a full stop."""
+    """Return the message of an exception in one line without a full stop."""
     return shorten(str(error), 300, placeholder=" ...").rstrip(".") or type(error).__name__

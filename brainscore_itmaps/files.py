@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, locks, and CSV text without formulas."""
+"""Files that are written completely or not at all, locks, and CSV text without formulas."""
 
 import csv
 import hashlib
@@ -30,7 +30,7 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, takes: int | None = None) -> Iterator[Path]:
-    """Yield a folder to write into; when the block ends well, it gets its name in one step, and exists only then.
+    """Yield a temporary folder, which gets its name in one step if the ``with`` block succeeds.
 
     When the block fails, what was written is removed; what a killed run leaves behind lies beside it, under a name that
     begins with a dot.
@@ -71,7 +71,7 @@ def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, takes: int | None = None
 
 
 def make_readable(file: Path) -> None:
-    """Make a file as readable as any other: those that begin as temporary files are private."""
+    """Give a file that began as a private temporary file the usual permissions."""
     mask = os.umask(0)
     os.umask(mask)
     file.chmod(0o666 & ~mask)
@@ -79,7 +79,7 @@ def make_readable(file: Path) -> None:
 
 @contextmanager
 def locked(folder: Path, fix: str = ANOTHER_FOLDER, progress: Report = silent) -> Iterator[None]:
-    """Hold a folder for ourselves; wait while another process holds it. The lock of a process that died is free.
+    """Lock a folder for this process, and wait while another process has the lock; a dead process holds none.
 
     Parameters
     ----------
@@ -138,14 +138,14 @@ def csv_cell(value: Any) -> Any:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Write rows as CSV, each cell as :func:`csv_cell` gives it."""
+    """Write rows as CSV, each cell through :func:`csv_cell`."""
     lines = io.StringIO()
     csv.writer(lines, lineterminator="\n").writerows(map(csv_cell, row) for row in rows)
     return lines.getvalue()
 
 
 def check_writable(path: Path, fix: str = ANOTHER_FOLDER) -> None:
-    """Refuse a file that cannot be written: before the work, not after it. Makes no folder.
+    """Check that a file can be written, before long work begins. Creates no folder.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def check_writable(path: Path, fix: str = ANOTHER_FOLDER) -> None:
 
 @contextmanager
 def replacing(path: Path, fix: str = ANOTHER_FOLDER) -> Iterator[Path]:
-    """Yield a path to write to; when the block ends well, it takes the place of ``path`` in one step.
+    """Yield a temporary path, which replaces ``path`` in one step if the ``with`` block succeeds.
 
     When the block fails or is interrupted, what was written is removed and ``path`` is as it was.
 

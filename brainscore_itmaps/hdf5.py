@@ -240,7 +240,7 @@ def _end_reader() -> None:
 
 
 def _forget_reader() -> None:
-    """In a forked process: the reader, and a lock that another thread may have held, belong to the parent."""
+    """Drop the parent's reader in a forked process, and a lock that another thread may have held."""
     global _reader, _using
     _reader, _using = None, threading.RLock()
 

@@ -38,7 +38,7 @@ class RefusedError(Exception):
 
 
 class Opened(NamedTuple):
-    """An open file, and the datasets that were found and checked in it."""
+    """An open file, and its checked datasets."""
 
     file: Any
     datasets: dict[str, Any]
@@ -82,7 +82,7 @@ def contents(file: Any) -> dict[str, Any]:
 
 
 def check_own(dataset: Any, name: str) -> None:
-    """Refuse a dataset whose values are stored in another file, or that claims more values than are stored."""
+    """Refuse a dataset whose values are in another file, or that claims more values than are stored."""
     how = dataset.get_create_plist()
     if how.get_layout() == h5py.h5d.VIRTUAL or how.get_external_count() > 0:
         raise RefusedError(f"{name} is stored in another file")
@@ -149,20 +149,20 @@ def texts(opened: Opened, name: str) -> list[str]:
 
 
 def limit_time(seconds: float) -> None:
-    """End this process when it has used so much CPU time, even inside HDF5; 0 removes the limit."""
+    """Limit the CPU time of this process, even inside HDF5; 0 removes the limit."""
     signal.setitimer(signal.ITIMER_PROF, min(seconds, LONGEST))
     signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST) * WAITING)
 
 
 def limit_memory(more: int) -> None:
-    """Let this process take so many bytes more than it has now; only on Linux, which tells how many it has."""
+    """Limit the memory of this process to so many bytes more than now; only on Linux, which reports its use."""
     with contextlib.suppress(OSError, ValueError):
         now = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.setrlimit(resource.RLIMIT_AS, (now + more, resource.RLIM_INFINITY))
 
 
 def answer(request: dict[str, Any], files: dict[int, Opened]) -> tuple[dict[str, Any], Any]:
-    """Carry out a request; returns the answer and the bytes that follow it."""
+    """Answer a request; return the answer and the bytes that follow it."""
     number = request["file"]
     if request["do"] == "open":
         file = h5py.File(request["path"], "r")

@@ -1,4 +1,4 @@
-"""How a computation tells its caller where it stands."""
+"""Callbacks by which a computation reports its progress."""
 
 from collections.abc import Callable
 

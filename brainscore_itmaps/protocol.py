@@ -19,7 +19,7 @@ Call = TypeVar("Call", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Protocol:
-    """The choices of an evaluation.
+    """All choices of an evaluation.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ PROTOCOLS = {protocol.name: protocol for protocol in (OURS, PUBLISHED)}
 
 
 def protocol_named(protocol: "str | Protocol") -> Protocol:
-    """Find a protocol by its name; a protocol is given back as it is.
+    """Return the protocol of a name; a protocol is returned as it is.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where things are kept on this machine, and whether to connect: read from the environment once per call."""
+"""Folders on this machine and offline mode, read from the environment once per call."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _overrides: ContextVar[dict[str, Any]] = ContextVar("settings that differ from t
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says, and what :func:`overridden` says instead.
+    """Settings from the environment, or from :func:`overridden`.
 
     Attributes
     ----------
@@ -39,12 +39,12 @@ class Settings:
 
     @property
     def recordings(self) -> Path:
-        """Where downloaded and prepared recordings are kept."""
+        """Return the folder of downloaded and prepared recordings."""
         return self.home / "recordings"
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read the environment; makes no folder."""
+        """Read the environment; create no folder."""
         home = os.environ.get("ITMAPS_HOME") or platformdirs.user_data_path("brainscore_itmaps")
         brainio_home = os.environ.get("BRAINIO_HOME") or Path("~/.brainio")
         try:
@@ -59,7 +59,7 @@ class Settings:
 
 @contextmanager
 def overridden(**values: Any) -> Iterator[None]:
-    """Use other settings than the environment's; the environment itself is left alone.
+    """Override the settings of the environment within a ``with`` block; the environment itself is unchanged.
 
     They hold in this thread, and not in processes that are started meanwhile.
 

@@ -1,4 +1,4 @@
-"""Attribution of the predicted response to places of the image, beside its controls."""
+"""Attribution maps of the predicted response to positions of the image, and their controls."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from brainscore_itmaps.progress import Report, silent
 def attribute(
     model: Model, recording: Recording, layer_of_image: Sequence[str], method: str, progress: Report = silent
 ) -> Saliency:
-    """Attribute what a model predicts, and what the same architecture with random weights does.
+    """Compute attribution maps of a model and of the same architecture with random weights.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def attribute(
 
 
 def _attributed(model: Model, recording: Recording, layer_of_image: Sequence[str], method: str) -> NDArray[np.float64]:
-    """Each image by the regression that never saw it."""
+    """Attribute each image by the regression that was fitted without it."""
     layers = list(dict.fromkeys(layer_of_image))
     features = record_at_grid(model, recording.images, layers, recording.grid)
     folds = leave_one_out(len(recording.images))

@@ -1,4 +1,4 @@
-"""The benchmarks that have a name."""
+"""The names of the benchmarks, and what each one compares."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ View = Literal["whole", "screen", "fixation"]
 
 @dataclass(frozen=True)
 class BenchmarkSpec:
-    """One row.
+    """One benchmark of the catalogue.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ def _spec(identifier: str, recordings: tuple[str, ...], variant: str) -> Benchma
 
 
 def _simulated(variant: str) -> str:
-    """``it_maps_simulated`` for ``pls``, ``it_maps_alignment_simulated`` for ``alignment``, and so on."""
+    """Name the simulated benchmark of a variant: ``it_maps_simulated`` for ``pls``, and so on."""
     return SIMULATED if variant == "pls" else f"it_maps_{variant.removesuffix('-pls')}_simulated"
 
 
@@ -104,7 +104,7 @@ def list_benchmarks() -> list[str]:
 
 
 def fixation_benchmarks(spec: BenchmarkSpec) -> list[str]:
-    """Benchmarks that ask the same of models without maps: each position is brought to the centre of their view."""
+    """List the benchmarks that bring each position to the centre of view: they score models without maps, too."""
     return [
         other.identifier
         for other in CATALOGUE.values()

@@ -1,4 +1,4 @@
-"""The noise ceiling of a recording, matched to what a benchmark compares."""
+"""The noise ceiling of a recording, for the quantity that a benchmark compares."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ MAP_SITES = "split-half over sites of the map averaged over them, Spearman-Brown
 
 
 class ArrayCeiling(NamedTuple):
-    """A noise ceiling.
+    """The noise ceiling of one array.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ def ceiling_of(
     seed: int = 0,
     progress: Report = silent,
 ) -> ArrayCeiling:
-    """Take the noise ceiling of a recording: from its repeats where it has several, else from its sites.
+    """Compute the noise ceiling of a recording: from its repeats if it has several, else from its sites.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Dataclasses to JSON and arrays, and back: one way for everything that is written."""
+"""Convert dataclasses to JSON and arrays, and back."""
 
 import math
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ def encode(value: Any, prefix: str = "") -> Encoded:
 
 
 def decode(kind: type[Any], plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Any:
-    """Build a dataclass from what :func:`encode` gave.
+    """Build a dataclass from the output of :func:`encode`.
 
     Raises
     ------
@@ -106,8 +106,7 @@ def _decoded(hint: Any, item: Any, arrays: Mapping[str, NDArray[Any]], prefix: s
 
 
 def starts_of(recordings: list[str | None], prefix: str = "") -> list[str]:
-    """What the names of the arrays of each item begin with: its recording, where there are several; numbered where
-    one is there twice."""
+    """Name the arrays of several recordings apart: return the prefix of each, numbered where a name is there twice."""
     if len(recordings) < 2 or None in recordings:
         return [prefix] * len(recordings)
     twice = len(set(recordings)) < len(recordings)
@@ -134,7 +133,7 @@ def _is_array(hint: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as JSON knows them: lists for arrays, null for what is undefined."""
+    """Convert numbers for JSON: lists for arrays, null for undefined values."""
     if isinstance(value, np.ndarray | tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The straight line: read, score the layers, choose one for each image, take the ceiling, estimate."""
+"""The evaluation: read features, score layers, choose a layer for each image, compute the ceiling, estimate."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -85,19 +85,19 @@ def sharing_images(recordings: Sequence[Recording]) -> Iterator[list[Recording]]
 
 
 def _values(measure: Measure, score: FeatureScore) -> NDArray[np.float64]:
-    """Give what a measure makes of each image, shape (image,)."""
+    """Compute what a measure compares for each image, shape (image,)."""
     values: NDArray[np.float64] = getattr(score, VALUES[measure])
     return values
 
 
 def _choose_left_out(scores: Scores, measure: Measure) -> tuple[str, ...]:
-    """For each image the layer that does best on the other images."""
+    """Choose for each image the layer that is best on the other images."""
     name = "nested_rho" if measure == "alignment" else "nested_r"
     return chosen_layers({layer: getattr(score, name) for layer, score in scores.items()})
 
 
 def _choose_best(scores: Scores, measure: Measure) -> tuple[str, ...]:
-    """For all images the layer that does best on them: biased upward, as published."""
+    """Choose for all images the layer that is best on them: biased upward, as published."""
     means = {layer: _values(measure, score).mean() for layer, score in scores.items()}
     best = max(means, key=lambda layer: (not np.isnan(means[layer]), means[layer]))
     return (best,) * len(scores[best].image_r)
@@ -214,7 +214,7 @@ def evaluate_features(
     cache: ResultCache | None = None,
     progress: Report = silent,
 ) -> Result:
-    """Score feature maps that were already recorded, from whichever entrance.
+    """Score feature maps that were recorded before.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def evaluate_features(
 
 
 def check_benchmark(protocol: Protocol, benchmark: BenchmarkSpec) -> None:
-    """Refuse a view, a measure or a regression that a protocol does not know, by a UsageError."""
+    """Check that the protocol knows the view, the measure and the regression; raise a UsageError otherwise."""
     if benchmark.view not in protocol.views or benchmark.measure not in protocol.measures:
         raise UsageError(
             f"The {protocol.name} protocol knows nothing like {benchmark.identifier}.",
@@ -249,7 +249,7 @@ def check_benchmark(protocol: Protocol, benchmark: BenchmarkSpec) -> None:
 
 
 def check_maps(protocol: Protocol, recordings: Sequence[Recording]) -> None:
-    """Refuse a grid that is not square, and constant maps, where a protocol cannot score them, by a DataError."""
+    """Check that the protocol can score the grid and that no map is constant; raise a DataError otherwise."""
     for recording in recordings:
         check_grid(protocol, recording.maps.shape[1:3])
         if protocol.reduce_sites == "all" and (maps := constant_maps(recording)):
@@ -262,7 +262,7 @@ def check_maps(protocol: Protocol, recordings: Sequence[Recording]) -> None:
 
 
 def check_grid(protocol: Protocol, grid: tuple[int, ...]) -> None:
-    """Refuse a grid that is not square, where a protocol knows square ones only."""
+    """Check that the grid is square where the protocol requires it."""
     if protocol.square_grids_only and grid[0] != grid[1]:
         raise ArrayError(
             f"The grid is {grid[0]} x {grid[1]}.", f"The {protocol.name} protocol knows square grids only."
@@ -278,7 +278,7 @@ def _check_defined(
     recording: Recording,
     model: str,
 ) -> None:
-    """Refuse a recording or a layer that leaves the score undefined."""
+    """Check that a recording and a layer give a score that is defined."""
     values = [_values(measure, scores[layer])[image] for image, layer in enumerate(layer_of_image)]
     names = np.array(recording.names)
     if (constant := names[np.isnan(ceiling.image)]).size:

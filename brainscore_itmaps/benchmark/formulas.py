@@ -1,4 +1,4 @@
-"""What a score is, and what should be known of it, in words."""
+"""The formula of a score, and notes about a result, in words."""
 
 from collections.abc import Sequence
 
@@ -21,14 +21,14 @@ DIVISORS = {"published": "the published ceiling", "matched": "the same of the ce
 
 
 def formula_of(benchmark: BenchmarkSpec, arrays: int, protocol: Protocol) -> str:
-    """What the score of a benchmark is."""
+    """Describe the score of a benchmark as a formula in words."""
     divisor = DIVISORS[protocol.ceiling if benchmark.measure == "predictivity" else "matched"]
     one = f"mean over images of {VALUES[benchmark.measure]}, divided by {divisor}"
     return one if arrays == 1 else f"mean over {arrays} arrays of: {one}"
 
 
 def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[str, ...]:
-    """What a reader should know of a result."""
+    """List what a reader should know about a result."""
     notes = []
     for array in arrays:
         if array.score > 1:

@@ -1,4 +1,4 @@
-"""Human alignment: does a model look where people say that it matters? (Fel et al. 2022, on ClickMe.)"""
+"""Human alignment: compare a model's saliency with the image regions people find important (Fel et al. 2022)."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -70,7 +70,7 @@ class HumanBenchmark:
     identifier: str = HUMAN_ALIGNMENT
 
     def prepared(self, request: ScoreRequest, progress: Report = silent) -> "HumanBenchmark":
-        """Look for its files; refuse layers, windows, an unknown attribution and models without gradients."""
+        """Find the files; refuse layers, windows, an unknown attribution method and models without gradients."""
         if request.model.layers or request.window is not None:
             raise UsageError(f"{self.identifier} has no layers or windows.", "Leave out --layers and --window.")
         check_method(request.attribution)
@@ -204,7 +204,7 @@ def _batches(examples: Iterable[ClickMe], size: int) -> Iterator[list[ClickMe]]:
 
 
 def _interval(found: Agreement) -> tuple[float, float]:
-    """Of the score, over images."""
+    """Compute the interval of the score over images."""
     defined = found.spearman[np.isfinite(found.spearman)]
     if len(defined) < 2:
         return (np.nan, np.nan)

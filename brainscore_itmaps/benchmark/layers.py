@@ -1,4 +1,4 @@
-"""Score layers on the maps of one or several arrays that share their images, each image predicted without it."""
+"""Score layers on left-out images, and choose a layer inside the training images."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ BOUND = 1 + 1e-9
 
 @dataclass(frozen=True)
 class FeatureScore:
-    """How well features predict maps of images that the regression had not seen.
+    """How well the features of one layer predict maps of left-out images.
 
     Attributes
     ----------
@@ -58,17 +58,17 @@ class FeatureScore:
 
     @property
     def score(self) -> float:
-        """Neural predictivity, not divided by a ceiling: mean over images of ``image_r``."""
+        """Compute neural predictivity, not divided by a ceiling: the mean over images of ``image_r``."""
         return float(self.image_r.mean())
 
     @property
     def undefined(self) -> int:
-        """How many of ``site_r`` are NaN."""
+        """Count the values of ``site_r`` that are NaN."""
         return int(np.isnan(self.site_r).sum())
 
 
 def expected_score(recording: Recording, nested: bool = False) -> dict[str, Expected]:
-    """Say what a cached :class:`FeatureScore` of a recording must hold to be believed."""
+    """Describe the type, shape and range that a cached :class:`FeatureScore` of a recording must have."""
     images, _, _, sites = shape = recording.maps.shape
 
     def correlation(*shape: int, optional: bool = False) -> Expected:
@@ -192,7 +192,7 @@ def score_predictions(
     penalty: NDArray[np.float64] | None = None,
     **nested: NDArray[np.float64],
 ) -> FeatureScore:
-    """Compare predictions of left-out images with what was recorded."""
+    """Compare predictions of left-out images with the recorded maps."""
     predicted = predicted.astype(protocol.precision, copy=False)
     maps = maps.astype(np.float64, copy=False) if protocol.precision == "float64" else maps
     predictivity = neural_predictivity(predicted, maps, protocol=protocol)
@@ -223,7 +223,7 @@ def _read(
 def nested_cv_scores(
     fitted: FittedFolds, maps: NDArray[np.float64], measure: str = "predictivity", set: int = 0
 ) -> NDArray[np.float64]:
-    """Score a layer on the training images of every fold: each of them predicted without it and the left-out image.
+    """Score a layer inside the training images: each is predicted without itself and without the left-out image.
 
     The regression without the groups of i and j predicts j for the choice of i, and i for the choice of j.
 
@@ -268,7 +268,7 @@ def nested_cv_scores(
 
 
 def chosen_layers(inner: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
-    """For every image the layer that does best on the other images; of equal ones the first.
+    """Choose for every image the layer that is best on the other images; the first one if several are equal.
 
     Parameters
     ----------

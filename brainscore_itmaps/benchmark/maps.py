@@ -1,4 +1,4 @@
-"""Benchmarks of spatial maps: those of the catalogue, and any recording."""
+"""Benchmarks of spatial maps: those of the catalogue, any recording, and arrays of features and maps."""
 
 import typing
 from collections.abc import Sequence
@@ -46,12 +46,11 @@ class MapsBenchmark:
 
     @property
     def identifier(self) -> str:
-        """Name of the benchmark."""
+        """Return the name of the benchmark."""
         return self.spec.identifier
 
     def prepared(self, request: ScoreRequest, progress: Report = silent) -> "MapsBenchmark":
-        """Load its recordings; refuse what the protocol does not know, a window of a given recording, and an unknown
-        attribution."""
+        """Load the recordings; refuse what the protocol does not know, an unknown window or an unknown attribution."""
         check_benchmark(protocol_named(request.protocol), self.spec)
         if request.window is not None and self.given:
             raise UsageError("A recording of your own has its window already.", "Leave out the window.")
@@ -64,7 +63,7 @@ class MapsBenchmark:
         return [recording_content(each) for each in self.recordings(request, progress)]
 
     def recordings(self, request: ScoreRequest, progress: Report = silent) -> Sequence[Recording]:
-        """Give its recordings in the window that was asked for."""
+        """Return the recordings in the requested window."""
         protocol = protocol_named(request.protocol)
         return self.given or tuple(
             load_recording(name, request.window, protocol=OURS if name == SIMULATED else protocol, progress=progress)
@@ -87,7 +86,7 @@ class MapsBenchmark:
 
 
 def maps_benchmark(benchmark: str | Recording) -> MapsBenchmark:
-    """Give the benchmark of a name in the catalogue, of the folder of a recording, or of a recording."""
+    """Return the benchmark of a catalogue name, of a folder with a recording, or of a recording."""
     if isinstance(benchmark, str) and benchmark in CATALOGUE:
         return MapsBenchmark(CATALOGUE[benchmark])
     given = benchmark if isinstance(benchmark, Recording) else Recording.load(Path(benchmark).expanduser())
@@ -100,13 +99,13 @@ class Benchmark(typing.Protocol):
 
     @property
     def identifier(self) -> str:
-        """Name for ``--benchmark``."""
+        """Return the name for ``--benchmark``."""
 
     def prepared(self, request: ScoreRequest, progress: Report) -> "Benchmark":
-        """Refuse what cannot be asked of it, and load what it needs, before the model is loaded."""
+        """Refuse impossible requests and load what the benchmark needs, before the model is loaded."""
 
     def content(self, request: ScoreRequest, progress: Report) -> list[Any]:
-        """Give what the benchmark is made of, as far as it can change a score: part of a cache key."""
+        """Return everything in the benchmark that can change a score: part of a cache key."""
 
     def score(self, model: LoadedModel, request: ScoreRequest, cache: ResultCache, progress: Report) -> Result:
         """Score a loaded model."""
@@ -123,7 +122,7 @@ def score_features(
     grid: Grid | None = None,
     progress: Steps = uncounted,
 ) -> FeatureScore | Result:
-    """Predict the map of every image from features of all other images, and compare.
+    """Score features: predict the map of every image from all other images, and compare it with the recorded map.
 
     Parameters
     ----------
@@ -206,7 +205,7 @@ def score_features(
 
 
 def _check_axes(name: str, values: NDArray[Any], other: NDArray[Any], last: str) -> None:
-    """Refuse an array whose channels or sites come before y and x, where its shape tells."""
+    """Refuse an array whose channels or sites come before y and x, if its shape shows that."""
     _, first, second, third = values.shape
     if first > second == third and (first, second) != other.shape[1:3]:
         raise ArrayError(

@@ -1,4 +1,4 @@
-"""What was asked for: enough to ask for it again."""
+"""The request of a score: everything that is needed to compute it again."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ Window = tuple[int, int] | str
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """A model on a benchmark.
+    """The request to score one model on one benchmark.
 
     Attributes
     ----------
@@ -39,5 +39,5 @@ class ScoreRequest:
 
     @property
     def window_label(self) -> str:
-        """The window as it was asked for, in a word; empty for the benchmark's own."""
+        """Return the requested window as one word; empty for the benchmark's own window."""
         return self.window if isinstance(self.window, str) else "-".join(map(str, self.window or ()))

@@ -1,4 +1,4 @@
-"""A result: what was asked for, the estimate that came out, what it was made from, and what a reader should know."""
+"""A result: the request, the estimate, its parts, and notes for the reader."""
 
 import platform
 import re
@@ -38,7 +38,7 @@ UNDEFINED = (np.nan, np.nan)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score, and how sure of it we are. A number that is absent is NaN, and ``reason`` says why.
+    """A score with its uncertainty; an absent number is NaN, and ``reason`` explains why.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ def estimate_score(
 
 @dataclass(frozen=True)
 class LayerResult:
-    """How one layer does on an array, all images.
+    """The score of one layer on one array, over all images.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class Saliency:
-    """Where in each image the predicted response comes from, and its controls.
+    """Attribution maps of the predicted response, and their controls.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ class Saliency:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Which layer of which model was read, and how the images were shown to it.
+    """Layer and model that were read, and how the images were shown.
 
     Attributes
     ----------
@@ -190,7 +190,7 @@ class Reading:
 
 @dataclass(frozen=True, repr=False)
 class ArrayResult:
-    """How well the maps of one array are predicted.
+    """The score of one array, with its recorded and predicted maps.
 
     Attributes
     ----------
@@ -279,12 +279,12 @@ class ArrayResult:
 
     @property
     def undefined_sites(self) -> int:
-        """How many site correlations or their ceilings are undefined because a map is constant, over all images."""
+        """Count site correlations or ceilings that are undefined because a map is constant, over all images."""
         return int((np.isnan(self.site_r) | np.isnan(self.site_ceiling)).sum())
 
     @property
     def layer(self) -> str:
-        """The layer that was read; of several, those that were chosen, the most frequent first."""
+        """Return the layer that was read; of several, the chosen ones, the most frequent first."""
         ranked = sorted({*self.layer_of_image}, key=lambda layer: -self.layer_of_image.count(layer))
         if len(ranked) == 1:
             return ranked[0]
@@ -293,7 +293,7 @@ class ArrayResult:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Result:
-    """Score of a model on a benchmark.
+    """The score of a model on a benchmark.
 
     Attributes
     ----------
@@ -372,23 +372,23 @@ class Result:
 
     @property
     def label(self) -> str:
-        """What tells it from others of the same model and benchmark: the window or attribution that was asked for."""
+        """Return the window or attribution that distinguishes results of the same model and benchmark."""
         asked = self.request.attribution if self.measure in ("attribution", "human alignment") else "gradient"
         told = (self.request.method, self.request.window_label, asked if asked != "gradient" else "")
         return "-".join(filter(None, told))
 
     @property
     def simulated(self) -> bool:
-        """True when no animal was recorded, for any of the arrays."""
+        """Return whether any of the arrays is simulated."""
         return any(array.simulated for array in self.arrays) or "simulated" in self.benchmark
 
     @property
     def undefined_sites(self) -> int:
-        """How many site correlations or their ceilings are undefined because a map is constant."""
+        """Count site correlations or ceilings that are undefined because a map is constant."""
         return sum(array.undefined_sites for array in self.arrays)
 
     def _repr_html_(self) -> str:
-        """How a notebook shows it."""
+        """Return the HTML that a notebook shows."""
         kind = "<b>SIMULATED recording, no animal was recorded</b><br>" if self.simulated else ""
         head = "".join(f"<th>{name}</th>" for name in ("array", "layer", "raw", "ceiling", "score", "95 % interval"))
         rows = "".join(
@@ -404,7 +404,7 @@ class Result:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything but the arrays over sites and positions, ready for JSON."""
+        """Return everything but the arrays over sites and positions, as plain values for JSON."""
         plain = encode(self).plain
         for one, array in zip(plain["arrays"], self.arrays, strict=True):
             one["undefined_sites"] = array.undefined_sites
@@ -419,13 +419,13 @@ class Result:
         return {"format": FORMAT, "version": VERSION} | plain | derived
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Give tidy rows: one an array, one for the mean of several, one for a benchmark without arrays."""
+        """Return tidy rows: one per array, one for the mean of several, one for a benchmark without arrays."""
         import pandas as pd
 
         return pd.DataFrame(self.rows())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Give what :meth:`to_dataframe` shows, as plain values."""
+        """Return the rows of :meth:`to_dataframe` as plain values."""
         shared = {
             "model": self.model,
             "weights": str(self.weights),
@@ -451,7 +451,7 @@ class Result:
         return [shared | row for row in rows]
 
     def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> tuple[Path, ...]:
-        """Write ``<model>--<layer>--<benchmark>.json``; of maps ``.csv`` and ``.npz`` too.
+        """Save a result as ``<model>--<layer>--<benchmark>.json``; maps as ``.csv`` and ``.npz``, too.
 
         A label, where there is one, is one more part of the name. The JSON holds all but the large arrays, which are in
         the NPZ; the CSV holds one row a recorded map. An older result of the same name is replaced in one step: at any
@@ -467,7 +467,7 @@ class Result:
 
     @classmethod
     def load(cls, file: Path | str) -> "Result":
-        """Read what :meth:`save` wrote, from its JSON file and the NPZ beside it; also what earlier versions wrote.
+        """Load a result that :meth:`save` wrote, from its JSON file and the NPZ beside it; also of earlier versions.
 
         Raises
         ------
@@ -480,7 +480,7 @@ class Result:
 
     @property
     def file_stem(self) -> str:
-        """What its files are called, without ending."""
+        """Return the name of the result's files, without the ending."""
         weights, sha256 = self.weights, (self.weights_sha256 or "")[:8]
         told = f"-{weights}" if weights.kind == "random" else ""
         if weights.kind == "file" or (
@@ -495,7 +495,7 @@ class Result:
 
 
 def image_shares(result: Result) -> NDArray[np.float64]:
-    """Give what each image contributes to a score: the mean over images is the score.
+    """Compute the contribution of each image to a score: the mean over images is the score.
 
     Arrays that were shown the same images add up image by image; others follow one another.
 
@@ -512,7 +512,7 @@ def image_shares(result: Result) -> NDArray[np.float64]:
 
 
 def compare_results(a: Result, b: Result, *, rng: int | np.random.Generator = 0, resamples: int = 20_000) -> Comparison:
-    """Compare two results on the same images: is the difference of their scores more than chance over images?
+    """Test whether two results on the same images differ by more than chance over images.
 
     Parameters
     ----------
@@ -546,7 +546,7 @@ def compare_results(a: Result, b: Result, *, rng: int | np.random.Generator = 0,
 
 
 def _alike(result: Result) -> tuple[Any, ...]:
-    """What two results must share to be compared."""
+    """List what two results must share to be compared."""
     maps = [(array.recording, array.recording_sha256, array.window, array.images) for array in result.arrays]
     return result.benchmark, result.measure, result.protocol, result.request.method, maps
 

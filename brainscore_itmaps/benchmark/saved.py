@@ -1,4 +1,4 @@
-"""Results on disk: an older one or a new one, whole, whatever happens in between."""
+"""Save and load results; saving replaces an older result completely or not at all."""
 
 import hashlib
 import io
@@ -91,7 +91,7 @@ def load_result(file: Path, again: bool = True) -> Result:
 
 
 def is_result(file: Path) -> bool:
-    """Is this JSON file a result of ours, to judge by how it begins?"""
+    """Return whether a JSON file is a result of this package, judging by how it begins."""
     try:
         with file.open(encoding="utf-8", errors="replace") as opened:
             return f'"format": "{FORMAT}"' in opened.read(200)
@@ -108,7 +108,7 @@ def _waiting(file: Path, ending: str, hashed: str) -> Path:
 
 
 def _settle(file: Path, ending: str, written: Path) -> None:
-    """Give a waiting file its own name where the JSON names it; else, because writing failed, remove it."""
+    """Give a temporary file its final name if the JSON names it; otherwise remove it, because writing failed."""
     try:
         named = _waiting(file, ending, json.loads(file.read_text(encoding="utf-8"))[f"{ending}_sha256"])
     except (OSError, ValueError, LookupError, TypeError):
@@ -120,7 +120,7 @@ def _settle(file: Path, ending: str, written: Path) -> None:
 
 
 def _remove_leftovers(file: Path) -> None:
-    """Remove what runs that were killed left half-written; what is younger than an hour may be another run's."""
+    """Remove half-written files of killed runs; files younger than an hour may belong to another run."""
     stem = re.escape(file.name.removesuffix(".json"))
     waiting = rf"\.{stem}\.[0-9a-f]{{16}}"
     ours = re.compile(rf"({waiting}|\.{waiting}-\w{{8}})\.(csv|npz)|\.{stem}-\w{{8}}\.json")
@@ -208,7 +208,7 @@ def _of_version_2(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _model_asked(name: str, weights: dict[str, Any]) -> dict[str, Any]:
-    """What version 2 asked for: a training run, a file that is the model, or a name with weights."""
+    """Recover the request of version 2: a training run, a file that is the model, or a name with weights."""
     own = weights["kind"] == "file" and name not in ZOO and not name.startswith("timm:")
     if own and is_run(str(Path(weights["path"]).parent)):
         return {"name": str(Path(weights["path"]).parent), "weights": {"kind": "pretrained"}}

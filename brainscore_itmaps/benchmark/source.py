@@ -1,4 +1,4 @@
-"""Where features come from: a model that our hooks read, or anything that tells what its layers answer to images."""
+"""Sources of features: a torch model read through hooks, or any model that returns activations."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,31 +64,31 @@ class Source:
 
 
 class LoadedModel(Interface):
-    """A model that is ready to be read, ours or Brain-Score's."""
+    """A loaded model, ours or Brain-Score's, whose layers can be read."""
 
     @property
     def name(self) -> str:
-        """Name of the model."""
+        """Return the name of the model."""
 
     @property
     def visual_degrees(self) -> float:
-        """Width of what it sees."""
+        """Return the width of the field of view in degrees."""
 
     @property
     def torch_model(self) -> Model | None:
-        """The torch model, where gradients can be asked of it."""
+        """Return the torch model if gradients can be computed, else None."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of its scores should know."""
+        """List what a reader of the scores should know."""
 
     def source(self, layers: Sequence[str], view: View, protocol: Protocol) -> Source:
-        """Give what can be read of it; no layers: those that stand for IT."""
+        """Return a reader of features for these layers; by default for the layers committed to IT."""
 
 
 @dataclass(frozen=True)
 class HookedModel:
-    """A torch model that is read through our own hooks; see :class:`LoadedModel`.
+    """A torch model read through our own hooks; see :class:`LoadedModel`.
 
     Attributes
     ----------
@@ -102,21 +102,21 @@ class HookedModel:
 
     @property
     def name(self) -> str:
-        """Name of the model."""
+        """Return the name of the model."""
         return self.torch_model.name
 
     @property
     def visual_degrees(self) -> float:
-        """Width of what it sees."""
+        """Return the width of the field of view in degrees."""
         return self.torch_model.spec.visual_degrees
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was decided when it was loaded."""
+        """List the decisions made when the model was loaded."""
         return self.torch_model.notes
 
     def source(self, layers: Sequence[str] = (), view: View = "whole", protocol: Protocol = OURS) -> Source:
-        """Give what our hooks read.
+        """Return a reader of features through our own hooks.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ def _fixated(
     cache: ResultCache,
     progress: Report,
 ) -> dict[str, LayerFeatures]:
-    """One image after the other, each cached at once: memory stays that of one image, and an interrupted run resumes.
+    """Record one image after the other and cache each at once, so that memory stays small and a run can resume.
 
     Of a model that cannot be told from others nothing is cached.
     """

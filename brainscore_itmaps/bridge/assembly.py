@@ -1,4 +1,4 @@
-"""A recording in Brain-Score's own containers, and back."""
+"""Convert a recording to Brain-Score's containers and back, and package it for Brain-Score's maintainers."""
 
 import hashlib
 import zipfile
@@ -20,7 +20,7 @@ from brainscore_itmaps.files import csv_cell, replacing, write_json
 
 
 def stimulus_set(recording: Recording) -> StimulusSet:
-    """The images of a recording, in the order of its maps.
+    """Build the stimulus set of a recording: its images, in the order of its maps.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def stimulus_set(recording: Recording) -> StimulusSet:
 
 
 def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
-    """The maps of a recording: one presentation per image and position, one neuroid per site, one time bin.
+    """Build the assembly of a recording: a presentation per image and position, a neuroid per site, one time bin.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
 
 
 def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) -> Recording:
-    """Give back the recording that an assembly was made of, whatever the order of its presentations.
+    """Rebuild the recording from its assembly, whatever the order of its presentations.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
 
 
 def package(recording: Recording, folder: Path) -> dict[str, Any]:
-    """Write the netCDF of the maps, the CSV and the zip of the images, and a JSON of their sha1.
+    """Write the netCDF of the maps, the CSV and the zip of the images, and a JSON with their SHA-1.
 
     The files have the names and forms of Brain-Score's own packaging, which would upload them at once. The zip and the
     CSV are the same byte for byte whenever they are made.

@@ -1,4 +1,4 @@
-"""Our benchmarks as Brain-Score benchmarks."""
+"""Our benchmarks as Brain-Score benchmarks, and our results as Brain-Score scores."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,17 +27,17 @@ from brainscore_itmaps.metrics.predictivity import over_images
 
 
 def get_benchmark(identifier: str) -> "ItMapsBenchmark":
-    """Give Brain-Score a benchmark of the catalogue."""
+    """Return a benchmark of the catalogue for Brain-Score."""
     return ItMapsBenchmark(CATALOGUE[identifier])
 
 
 def get_assembly(recording: str) -> DataAssembly:
-    """Give Brain-Score a recording."""
+    """Return the assembly of a recording for Brain-Score."""
     return assembly(load_recording(recording))
 
 
 def get_stimulus_set(recording: str) -> Any:
-    """Give Brain-Score the images of a recording."""
+    """Return the stimulus set of a recording for Brain-Score."""
     return stimulus_set(load_recording(recording))
 
 
@@ -63,30 +63,30 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
 
     @cached_property
     def recordings(self) -> list[Recording]:
-        """The recordings, loaded when they are first needed."""
+        """Return the recordings, which are loaded on first use."""
         return list(self.maps.recordings(ScoreRequest()))
 
     @cached_property
     def _assembly(self) -> DataAssembly:
-        """Of the first array, for Brain-Score's tools that describe a benchmark."""
+        """Return the assembly of the first array, for Brain-Score's tools that describe a benchmark."""
         return assembly(self.recordings[0])
 
     @property
     def timebins(self) -> list[tuple[int, int]]:
-        """Window of each array, in milliseconds."""
+        """Return the window of each array, in milliseconds."""
         return [recording.window for recording in self.recordings]
 
     @property
     def ceiling(self) -> Score:
-        """Noise ceiling; computed anew, where Brain-Score would keep one on disk whatever changed."""
+        """Compute the noise ceiling each time, because Brain-Score would cache it on disk whatever changed."""
         return self._take_ceiling()
 
     def __call__(self, candidate: BrainModel) -> Score:
-        """Score a model: the ceiled value, with what it was made from in ``attrs``."""
+        """Score a model: return the ceiled value, with its parts in ``attrs``."""
         return to_score(self.evaluate(candidate))
 
     def evaluate(self, candidate: BrainModel, cache: ResultCache | None = None) -> Result:
-        """Score a model and give the whole result.
+        """Score a model and return the whole result.
 
         Raises
         ------
@@ -98,7 +98,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         return benchmark.score(BrainScoreModel(candidate), request, cache or default_cache())
 
     def _take_ceiling(self) -> Score:
-        """Mean over the arrays; of all their positions, also where a model would see only some."""
+        """Average the ceilings of the arrays over all their positions, also if a model would see only some."""
         cache = default_cache()
         taken = [ceiling_of(recording, self.maps.spec, cache) for recording in self.recordings]
         score = Score(np.mean([ceiling.image.mean() for ceiling in taken]))
@@ -116,7 +116,7 @@ SiteValues = tuple[str, Sequence[str], Sequence[str], NDArray[np.float64]]
 
 
 def to_score(result: Result) -> Score:
-    """Turn a result into Brain-Score's score: ceiled, with ``raw``, ``ceiling`` and ``error`` beside it.
+    """Convert a result into Brain-Score's score: ceiled, with ``raw``, ``ceiling`` and ``error`` as attributes.
 
     ``raw`` is a scalar, whose own ``raw`` holds a value for each image and site. ``per_array`` is a score over arrays;
     ``per_image`` (in the measure of the benchmark), ``per_site`` (Pearson r), ``per_layer``, ``maps``, ``windows`` and
@@ -157,7 +157,7 @@ def to_score(result: Result) -> Score:
 
 
 def site_values(arrays: Sequence[SiteValues]) -> Score:
-    """One value an image and site; of several arrays, NaN where a site was not shown an image.
+    """Collect one value per image and site; NaN where a site of several arrays was not shown an image.
 
     Parameters
     ----------

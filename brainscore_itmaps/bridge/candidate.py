@@ -1,4 +1,4 @@
-"""Read layers through Brain-Score's interface: a model is asked to look at images, and to do nothing else."""
+"""Read layers of any model through Brain-Score's interface, without its pip installs and progress bars."""
 
 import functools
 import os
@@ -43,7 +43,7 @@ OWN_PREPROCESSING = "what the model's own preprocessing leaves of "
 
 @dataclass(frozen=True)
 class BrainScoreModel:
-    """A model of Brain-Score's; see :class:`~brainscore_itmaps.benchmark.source.LoadedModel`.
+    """A model of Brain-Score; see :class:`~brainscore_itmaps.benchmark.source.LoadedModel`.
 
     Its ``spatial_layout``, if it has one, says how layers are laid out: ``NCHW``, ``NHWC`` or ``("tokens", leading
     tokens)``, for all layers, or in a dict by layer or by region.
@@ -54,21 +54,21 @@ class BrainScoreModel:
 
     @property
     def name(self) -> str:
-        """Identifier of the model."""
+        """Return the identifier of the model."""
         return str(self.candidate.identifier)
 
     @property
     def visual_degrees(self) -> float:
-        """Width of what it sees."""
+        """Return the width of the field of view in degrees."""
         return float(self.candidate.visual_degrees())
 
     @property
     def torch_model(self) -> Model | None:
-        """The torch model behind it, where it is one of ours."""
+        """Return the torch model if it was loaded by this package, else None."""
         return getattr(self.candidate, "itmaps_model", None)
 
     def source(self, layers: Sequence[str] = (), view: View = "whole", protocol: Protocol = OURS) -> Source:
-        """Give what it commits to IT, or layers that it is made to commit one after the other.
+        """Return a reader of the layer that the model commits to IT, or of layers committed one after the other.
 
         Units of several layers that a model commits to IT are put side by side at the grid: Brain-Score takes them for
         one layer.
@@ -124,13 +124,13 @@ class BrainScoreModel:
 
 
 def request_of(candidate: BrainModel) -> ModelRequest:
-    """Say how to ask for a model again: as it was loaded, where it is one of ours."""
+    """Return the request that loads a model again; as it was loaded, if this package loaded it."""
     model: Model | None = getattr(candidate, "itmaps_model", None)
     return model.request if model is not None else ModelRequest(str(candidate.identifier), Weights("external"))
 
 
 def as_candidate(model: LoadedModel) -> BrainModel:
-    """Give a loaded model as Brain-Score's interface."""
+    """Wrap a loaded model in Brain-Score's interface."""
     if isinstance(model, BrainScoreModel):
         return model.candidate
     from brainscore_itmaps.bridge.models import brain_model
@@ -213,7 +213,7 @@ def _shown(recording: Recording) -> StimulusSet:
 
 
 def _fixations(image: Path, recording: Recording, degrees: float, folder: Path) -> tuple[StimulusSet, tuple[str, ...]]:
-    """Every position of one image at the centre of view, as files without compression."""
+    """Write one image file per position, with that position at the centre of view, without compression."""
     names = []
     for number, view in enumerate(fixated(read_image(image), recording.grid, degrees)):
         names.append(f"{image.stem}-{number:04d}")
@@ -227,7 +227,7 @@ def _fixations(image: Path, recording: Recording, degrees: float, folder: Path) 
 def _look(
     candidate: BrainModel, stimuli: StimulusSet, names: Sequence[str], window: tuple[int, int]
 ) -> dict[str, NDArray[np.floating[Any]]]:
-    """What each layer answers, in the order of the names."""
+    """Record what each layer answers, in the order of the names."""
     candidate.start_recording("IT", time_bins=[window])
     with copied_activations():
         looked = candidate.look_at(stimuli, number_of_trials=1)
@@ -242,7 +242,7 @@ def _look(
 
 @contextmanager
 def copied_activations() -> Iterator[None]:
-    """Let Brain-Score's wrapper of torch models copy what a layer gives.
+    """Make Brain-Score's wrapper of torch models copy each layer's activation, within a ``with`` block.
 
     On the CPU it keeps a view, which an operation in place after the layer overwrites; on a GPU it copies.
     """
@@ -260,7 +260,7 @@ def _layout(candidate: BrainModel, layer: str) -> Layout | None:
 
 
 def activation_from_assembly(looked: DataAssembly) -> NDArray[np.floating[Any]]:
-    """Rebuild a layer's activation from the coordinates of what a model looked at.
+    """Rebuild a layer's activation from the coordinates of an assembly.
 
     Brain-Score flattens each activation and names the places of every unit: ``channel``, ``channel_x`` (which counts
     rows) and ``channel_y`` (columns) for layers of four axes, ``channel`` (which counts tokens) and ``embedding`` for
@@ -296,7 +296,7 @@ GUEST = {"BS_INSTALL_DEPENDENCIES": "no"}
 
 @contextmanager
 def errors_as_sentences(model: str) -> Iterator[None]:
-    """Turn whatever somebody else's model or benchmark raises into a ModelError."""
+    """Convert any exception of a model or benchmark that is not part of this package into a ModelError."""
     try:
         yield
     except ItMapsError:
@@ -323,7 +323,7 @@ def without_bars() -> Iterator[None]:
 
 @contextmanager
 def quiet_brain_score() -> Iterator[None]:
-    """Brain-Score without its pip runs and its FutureWarning; the environment is given back."""
+    """Run Brain-Score without its pip installs and its FutureWarning; restore the environment afterwards."""
     before = {name: os.environ.get(name) for name in GUEST}
     os.environ |= GUEST
     try:

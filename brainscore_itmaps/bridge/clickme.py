@@ -13,13 +13,13 @@ from brainscore_itmaps.metrics.alignment import INTER_HUMAN
 
 
 def get_benchmark(identifier: str) -> "ClickMeBenchmark":
-    """Give Brain-Score the benchmark."""
+    """Return the ClickMe benchmark for Brain-Score."""
     assert identifier == HUMAN_ALIGNMENT
     return ClickMeBenchmark()
 
 
 class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
-    """Does a model look where people say that it matters?
+    """Brain-Score benchmark of human alignment on ClickMe.
 
     Brain-Score's interface gives no gradients: only our models, and those of timm, can be asked.
     """
@@ -35,7 +35,7 @@ class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
 
     @property
     def ceiling(self) -> Score:
-        """Agreement between people, as published."""
+        """Return the published agreement between people."""
         return Score(INTER_HUMAN)
 
     def __call__(self, candidate: BrainModel) -> Score:
@@ -53,7 +53,7 @@ class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
 
 
 def to_score(result: Result) -> Score:
-    """Turn a result into Brain-Score's score: ``raw`` over ``ceiling``, with everything else in ``attrs``."""
+    """Convert a result into Brain-Score's score: ``raw`` over ``ceiling``, with everything else in ``attrs``."""
     score = Score(result.score)
     low, high = result.interval
     told = result.to_dict() | result.details

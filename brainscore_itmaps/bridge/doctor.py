@@ -1,4 +1,4 @@
-"""What is installed where, what is wrong with it, and how to cure it."""
+"""Examine what is installed where, what is wrong with it, and how to fix it."""
 
 import importlib.metadata
 import json
@@ -29,7 +29,7 @@ from brainscore_itmaps.settings import Settings
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One checked property of the installation.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at this installation; changes nothing."""
+    """Examine this installation without changing anything."""
     yield _python()
     yield _ours()
     host = _host()

@@ -1,4 +1,4 @@
-"""Brain-Score's own benchmarks: without their runs of pip, their pickles and what they print."""
+"""Brain-Score's own benchmarks, run without pip installs, pickles and printed text."""
 
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -36,7 +36,7 @@ class ExternalBenchmark:
     identifier: str
 
     def prepared(self, request: ScoreRequest, progress: Report = silent) -> "ExternalBenchmark":
-        """Refuse layers, windows and protocols: it reads what it wants."""
+        """Refuse layers, windows and protocols, which the external benchmark chooses itself."""
         if request.model.layers or request.window is not None or request.protocol != OURS.name:
             raise UsageError(
                 f"{self.identifier} is a benchmark of Brain-Score's own: it reads the layers and windows it wants.",
@@ -45,7 +45,7 @@ class ExternalBenchmark:
         return self
 
     def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
-        """Give the versions of Brain-Score."""
+        """Return the versions of Brain-Score."""
         return [package_versions(("brainscore_vision", "brainscore_core"))]
 
     def score(
@@ -81,7 +81,7 @@ class ExternalBenchmark:
 
 
 def result_of_score(score: Any, model: LoadedModel, request: ScoreRequest) -> Result:
-    """Take the numbers out of a score of Brain-Score's: whatever plain attributes it has, and ``comment``."""
+    """Convert a score of Brain-Score into a result: the number, plain attributes and the comment."""
     attrs: Mapping[str, Any] = score.attrs
     raw, ceiling, error = (_number(attrs.get(name)) for name in ("raw", "ceiling", "error"))
     plain = {
@@ -107,7 +107,7 @@ def result_of_score(score: Any, model: LoadedModel, request: ScoreRequest) -> Re
 
 
 def _number(value: Any) -> float:
-    """A single finite number; NaN where there is none, or several."""
+    """Return a single finite number; NaN if there is none, or several."""
     try:
         number = float(np.asarray(value).item())
     except (TypeError, ValueError):

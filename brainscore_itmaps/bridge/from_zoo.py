@@ -1,4 +1,4 @@
-"""What is made from the zoo's records: plugin lines and metadata for Brain-Score, the table of docs/models.md.
+"""Write the files that are generated from the zoo: plugin lines, metadata, and the table of docs/models.md.
 
 ``python -m brainscore_itmaps.bridge.from_zoo``, in a checkout, writes all of it; a test holds the files to the records.
 """
@@ -28,7 +28,7 @@ START, END = "<!-- from the zoo -->", "<!-- end -->"
 
 
 def plugin_lines(specs: Iterable[ModelSpec]) -> str:
-    """A plugin's ``__init__.py``: a literal line a model, since Brain-Score reads text."""
+    """Write a plugin's ``__init__.py``: one literal line per model, because Brain-Score reads the file as text."""
     lines = [f"model_registry['{spec.identifier}'] = lambda: get_model('{spec.identifier}')\n" for spec in specs]
     return (
         "from brainscore_vision import model_registry\n\nfrom brainscore_itmaps.bridge.models import get_model\n\n"
@@ -37,14 +37,14 @@ def plugin_lines(specs: Iterable[ModelSpec]) -> str:
 
 
 def metadata_yaml(specs: Iterable[ModelSpec]) -> str:
-    """A plugin's ``metadata.yaml``, version 2.0, checked by Brain-Score's own rules."""
+    """Write a plugin's ``metadata.yaml``, version 2.0, validated by Brain-Score's own rules."""
     models = {spec.identifier: metadata_of(spec) for spec in specs}
     text: str = dump({"schema_version": "2.0", "domain": "vision", "models": models})
     return text
 
 
 def metadata_of(spec: ModelSpec) -> dict[str, Any]:
-    """One model as Brain-Score's metadata has it."""
+    """Describe one model in the form of Brain-Score's metadata."""
     assert spec.weights is not None
     harmonized = spec.group == "harmonized"
     family = group_of(spec.architecture) if harmonized else spec.group
@@ -95,7 +95,7 @@ def metadata_of(spec: ModelSpec) -> dict[str, Any]:
 
 
 def cited_url(spec: ModelSpec) -> str:
-    """Address in a BibTeX entry."""
+    """Return the address in a BibTeX entry."""
     return spec.citation.partition("url={")[2].partition("}")[0]
 
 
@@ -113,7 +113,7 @@ def _preprocessing(spec: ModelSpec) -> str:
 
 
 def table(specs: Iterable[ModelSpec]) -> str:
-    """Records as a table in Markdown."""
+    """Write records as a table in Markdown."""
     rows = ["| `--model` | group | timm | top-1 | V1, V2, V4, IT | behaviour | input | weights | licence | cite |"]
     rows.append("| --- " * 10 + "|")
     for spec in specs:
@@ -129,7 +129,7 @@ def table(specs: Iterable[ModelSpec]) -> str:
 
 
 def made_files(checkout: Path) -> dict[Path, str]:
-    """Every file that is made, with the text that it should hold."""
+    """List every generated file with the text that it should contain."""
     home, page = checkout / "plugins" / "models", checkout / "docs" / "models.md"
     files = {}
     for folder, specs in FOLDERS.items():

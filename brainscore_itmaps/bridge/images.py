@@ -1,4 +1,4 @@
-"""The images that a result was scored on, where they are on this machine."""
+"""Find the images of a result on this machine."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from brainscore_itmaps.errors import ItMapsError
 
 
 def images_of(result: Result, benchmark: str | None = None, asked: bool = False) -> list[list[Path | None]]:
-    """The images of each array, where they are at hand and lie under the maps as a whole; nothing is fetched.
+    """Find the images of each array on this machine, if they lie under the maps as a whole; download nothing.
 
     Parameters
     ----------
@@ -47,6 +47,6 @@ def images_of(result: Result, benchmark: str | None = None, asked: bool = False)
 
 
 def has_images(benchmark: str) -> bool:
-    """Are the recordings of a benchmark on this machine?"""
+    """Return whether the recordings of a benchmark are on this machine."""
     spec = CATALOGUE.get(benchmark)
     return spec is None or spec.recordings == (SIMULATED,) or recorded_archive() is not None

@@ -49,7 +49,7 @@ NEEDED = ("image_id", "row", "col")
 
 
 def get_metric(identifier: str, *args: Any, **options: Any) -> Metric:
-    """Give Brain-Score one of our metrics; options are those of its class."""
+    """Return one of our metrics for Brain-Score; the options are those of its class."""
     if identifier not in METRICS:
         raise UsageError(f"There is no metric named {identifier!r}.", nearest(identifier, METRICS))
     return METRICS[identifier](*args, **options)
@@ -95,7 +95,7 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
 
 
 class LeftOutRidge(LeftOutPredictivity):
-    """As :class:`LeftOutPredictivity`, by ridge regression, the penalty chosen inside the training images."""
+    """Neural predictivity by ridge regression, with the penalty chosen inside the training images."""
 
     def __init__(self, method: str = "ridge_cv", **options: Any) -> None:
         super().__init__(method, **options)
@@ -118,7 +118,7 @@ class LeftOutAlignment(Metric):  # type: ignore[misc]
         self.method, self.scale, self.seed, self.options = method, scale, seed, options
 
     def __call__(self, source: DataAssembly, target: DataAssembly) -> Score:
-        """Predict the target from the source: as :meth:`LeftOutPredictivity.__call__`, ``raw`` (image,)."""
+        """Predict the target from the source, as :meth:`LeftOutPredictivity.__call__`; ``raw`` has shape (image,)."""
         field, maps, images = _fields(source, target)
         predicted = predict_left_out(field, maps, self.method, **self.options).predicted
         map_rho = feature_alignment(predicted, maps, scale=self.scale)
@@ -137,7 +137,7 @@ class SiteCeiling(LeftOutPredictivity):
     """
 
     def __call__(self, source: DataAssembly, target: DataAssembly | None = None) -> Score:
-        """Take the ceiling of an assembly of recorded maps; of the second one when two are given, as to a metric."""
+        """Compute the ceiling of an assembly of recorded maps; of the second one if two are given, as to a metric."""
         recorded = source if target is None else target
         maps, images, _ = field_of(recorded)
         site_r = site_ceiling(maps, self.method, **self.options)
@@ -153,7 +153,7 @@ METRICS: dict[str, type[Metric]] = {
 
 
 def field_of(assembly: DataAssembly) -> tuple[NDArray[np.float64], list[str], tuple[list[Any], list[Any]]]:
-    """Lay out an assembly by image and position.
+    """Arrange an assembly by image and position.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def field_of(assembly: DataAssembly) -> tuple[NDArray[np.float64], list[str], tu
 
 
 def _fields(source: DataAssembly, target: DataAssembly) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
-    """Field of the source, maps of the target in the same order of images, and the names of these."""
+    """Return the field of the source, the maps of the target in the same order of images, and the images' names."""
     (field, shown, places), (maps, images, recorded) = field_of(source), field_of(target)
     if places != recorded:
         raise ArrayError("Rows and columns of the two assemblies differ.", "Name positions alike, by numbers, in both.")
@@ -238,12 +238,12 @@ def _per_image(values: NDArray[np.float64], images: list[str]) -> Score:
 
 
 def score_of_maps(values: NDArray[np.float64], images: Sequence[str], neuroid: dict[str, Any]) -> Score:
-    """One value an image and site, named by images and by coordinates of the neuroids."""
+    """Build a score with one value per image and site, with coordinates of images and neuroids."""
     return Score(values, coords=_image_coords(images) | neuroid, dims=["image", "neuroid"])
 
 
 def _neuroid_coords(recorded: DataAssembly) -> dict[str, Any]:
-    """Names of the neuroids, and their numbers: Brain-Score drops the name of a coordinate that is alone."""
+    """Return names and numbers of the neuroids, because Brain-Score drops the name of a single coordinate."""
     index = recorded["neuroid"].to_index()
     named = {"neuroid_id" if name == "neuroid" else name: index.get_level_values(name) for name in index.names}
     named["neuroid_number"] = range(len(index))

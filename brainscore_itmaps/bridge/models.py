@@ -22,17 +22,17 @@ BATCH_SIZE = 14
 
 
 def get_model(identifier: str) -> ModelCommitment:
-    """Give Brain-Score a model of the zoo."""
+    """Return a model of the zoo for Brain-Score."""
     return brain_model(load_model(identifier))
 
 
 def get_layers(identifier: str) -> list[str]:
-    """Layers that Brain-Score may choose from."""
+    """Return the layers that Brain-Score may choose from."""
     return list(ZOO[identifier].layers.values())
 
 
 def get_bibtex(identifier: str) -> str:
-    """What to cite for a model."""
+    """Return the citation of a model."""
     return ZOO[identifier].citation
 
 
@@ -66,14 +66,14 @@ def brain_model(loaded: Model) -> ModelCommitment:
 
 
 class CopyingWrapper(PytorchWrapper):  # type: ignore[misc]
-    """Brain-Score's wrapper, but activations are copied when a layer gives them, and kept by the layers asked for.
+    """Brain-Score's wrapper, except that it copies each activation when the layer returns it.
 
     The original keeps a view on the CPU, which a later operation in place overwrites. It keeps all layers of a set of
     images in one file, and cannot join there what differs in kind: a transformer's tokens and its row for behaviour.
     """
 
     def __call__(self, stimuli: Any, layers: Sequence[str], *arguments: Any, **options: Any) -> Any:
-        """Show images and give what layers answer."""
+        """Show images and return the activations of layers."""
         extractor = self._extractor
         identifier = extractor.identifier
         if identifier:
@@ -84,7 +84,7 @@ class CopyingWrapper(PytorchWrapper):  # type: ignore[misc]
             extractor.identifier = identifier
 
     def register_hook(self, layer: torch.nn.Module, layer_name: str, target_dict: dict[str, Any]) -> Any:
-        """Keep a copy of what the layer gives."""
+        """Register a hook that copies the output of a layer."""
 
         def keep(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
             target_dict[layer_name] = output.detach().to("cpu", copy=True).numpy()

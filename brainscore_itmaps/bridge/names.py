@@ -1,4 +1,4 @@
-"""Which names can be scored; answered without importing Brain-Score or torch."""
+"""Check names of models and benchmarks without importing Brain-Score or torch."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ def check_names(
     weights: str | Path = "pretrained",
     arch: str | None = None,
 ) -> None:
-    """Refuse names that nothing has, in well under a second: no model library is imported.
+    """Check the names of model and benchmark in well under a second, without importing a model library.
 
     Parameters
     ----------
@@ -64,21 +64,21 @@ def check_names(
 
 
 def is_folder_of_maps(benchmark: str) -> bool:
-    """Does this name a folder that somebody saved a recording in?"""
+    """Return whether this names a folder with a saved recording."""
     return (Path(benchmark).expanduser() / "recording.json").is_file()
 
 
 def has_maps(benchmark: str) -> bool:
-    """Is this a benchmark of maps, whose layers and windows can be chosen?"""
+    """Return whether this is a benchmark of maps, whose layers and windows can be chosen."""
     return benchmark in CATALOGUE or is_folder_of_maps(benchmark)
 
 
 def is_external(benchmark: str) -> bool:
-    """Is this a benchmark of Brain-Score's own, if anything?"""
+    """Return whether this is a benchmark of Brain-Score's own, if it exists."""
     return benchmark not in OTHER_KINDS and not has_maps(benchmark)
 
 
 def requested_window(window: str | None) -> tuple[int, int] | str | None:
-    """Read a window: two numbers with a dash between them, or a name; None for none."""
+    """Parse a window: two numbers with a dash between them, or a name; None for none."""
     numbers = re.fullmatch(r"(\d+)-(\d+)", window or "")
     return (int(numbers[1]), int(numbers[2])) if numbers else window or None

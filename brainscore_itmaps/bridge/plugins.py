@@ -1,4 +1,4 @@
-"""Make our plugin folders findable when they are not installed inside Brain-Score.
+"""Make our plugin folders visible to Brain-Score when they are not installed inside it.
 
 Brain-Score searches for literal lines such as ``model_registry['resnet50']`` in the folders of its own package, and
 nowhere else. After a plain install beside a released Brain-Score our folders are in there. In the other cases
@@ -23,14 +23,14 @@ KINDS = {"data": "data", "metrics": "metric", "benchmarks": "benchmark", "models
 
 
 def plugin_folders() -> dict[str, list[Path]]:
-    """Our plugin folders by kind: those packed into our package, or in a checkout those beside it."""
+    """List our plugin folders by kind: those inside the package, or in a checkout those beside it."""
     package = Path(__file__).parents[1]
     home = package / "plugins" if (package / "plugins").is_dir() else package.parent / "plugins"
     return {kind: sorted(init.parent for init in home.glob(f"{kind}/*/__init__.py")) for kind in KINDS}
 
 
 def host_folder() -> Path:
-    """Folder of the ``brainscore_vision`` package, found without importing it.
+    """Return the folder of the ``brainscore_vision`` package, found without importing it.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def host_folder() -> Path:
 
 
 def identifiers(kind: str) -> dict[str, list[Path]]:
-    """All identifiers of a kind that Brain-Score's search would find, ours attached, with the folders that name them.
+    """List the identifiers of a kind that Brain-Score's search would find, ours attached, with their folders.
 
     Reads the files as text, as Brain-Score does; imports nothing.
     """
@@ -64,13 +64,13 @@ def identifiers(kind: str) -> dict[str, list[Path]]:
 
 
 def installed(kind: str) -> list[Path]:
-    """Those of our folders of a kind that Brain-Score's own search finds."""
+    """List our folders of a kind that Brain-Score's own search finds."""
     host = host_folder() / kind
     return [host / ours.name for ours in plugin_folders()[kind] if (host / ours.name / "__init__.py").is_file()]
 
 
 def attach() -> None:
-    """Let Brain-Score's search, in this process, look in our folders for what it does not find in its own.
+    """Attach our folders to Brain-Score's search in this process; its own folders have priority.
 
     Does nothing a second time, nor where the folders are installed or linked: then its own search finds them.
     """
@@ -168,7 +168,7 @@ def unlink() -> list[Path]:
 
 
 def is_linked(folder: Path) -> bool:
-    """Was this plugin folder made by :func:`link`?"""
+    """Return whether :func:`link` made this plugin folder."""
     return (folder / "__init__.py").is_symlink()
 
 

@@ -1,4 +1,4 @@
-"""Run a result again, and say what is the same, what differs, and what may explain it."""
+"""Run a result again, and report what is the same, what differs, and what may explain it."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ ROUNDING = 1e-6
 
 
 class Difference(NamedTuple):
-    """Something that was, and is now, as text."""
+    """A property that changed: its former and present value, as text."""
 
     what: str
     then: str
@@ -26,7 +26,7 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A result beside the one that the same request gives now.
+    """A result, and the result of the same request today.
 
     Attributes
     ----------
@@ -47,12 +47,12 @@ class Reproduction:
 
     @property
     def reproduced(self) -> bool:
-        """True when every number is the same but for rounding."""
+        """Return whether every number is the same except for rounding."""
         return self.largest <= ROUNDING
 
     @property
     def reason(self) -> str:
-        """What the difference of the numbers may come from, in a sentence."""
+        """Explain in a sentence what a difference of the numbers may come from."""
         if self.largest == 0:
             return "Every number is the same."
         if self.differs:
@@ -65,7 +65,7 @@ class Reproduction:
 
 
 def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Report = silent) -> Reproduction:
-    """Ask again for what a result was asked for, and compare.
+    """Run the request of a result again, and compare the results.
 
     Nothing is read from the cache.
 

@@ -151,7 +151,7 @@ def score_request(
     cache: ResultCache | None = None,
     progress: Report = silent,
 ) -> Result:
-    """Score what was asked for.
+    """Score a request.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def _mapping(preprocessing: Preprocessing | None) -> Mapping[str, Any] | None:
 
 
 def find_benchmark(benchmark: str | Recording) -> Benchmark:
-    """Give the benchmark of a name, of a recording, or of the folder of one."""
+    """Return the benchmark of a name, of a recording, or of a folder with a recording."""
     if isinstance(benchmark, str) and benchmark in OTHER_KINDS:
         return OTHER_KINDS[benchmark]()
     if isinstance(benchmark, str) and is_external(benchmark):
@@ -193,7 +193,7 @@ def find_benchmark(benchmark: str | Recording) -> Benchmark:
 
 @contextmanager
 def opened_model(request: ModelRequest, model: Model | None, progress: Report) -> Iterator[LoadedModel]:
-    """Load a model, ours or Brain-Score's, for as long as the block lasts; somebody else's errors become sentences."""
+    """Load a model within a ``with`` block; errors of other packages become sentences."""
     if model is not None or is_named_model(request.name) or request.arch is not None:
         progress("loading the model", 0, 1)
         model = model or load_model_request(request, progress)

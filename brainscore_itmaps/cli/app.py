@@ -1,4 +1,4 @@
-"""The `brainscore` command, put together from one file a subcommand."""
+"""The `brainscore` command, assembled from one file per subcommand."""
 
 import sys
 import traceback
@@ -30,7 +30,7 @@ _debug = ContextVar("debug", default=False)
 
 
 class Commands(TyperGroup):
-    """The commands; an error of usage shows the control characters of an argument, which may be the name of a file."""
+    """The group of commands; errors show control characters of arguments escaped."""
 
     def make_context(self, *given: Any, **named: Any) -> Any:
         """Parse the options before the command."""

@@ -1,4 +1,4 @@
-"""`brainscore compare`: many results as a table, figures and a page."""
+"""`brainscore compare`: compare many results in a table, figures and a page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`brainscore data info`, `orient`, `check` and `package`: one recording, looked at."""
+"""`brainscore data info`, `orient`, `check` and `package`: inspect one recording."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

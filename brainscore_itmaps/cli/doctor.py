@@ -1,4 +1,4 @@
-"""`brainscore doctor`: what is installed where, and what is wrong with it."""
+"""`brainscore doctor`, `link` and `unlink`: check the installation, and link the plugins into Brain-Score."""
 
 import typer
 from rich.table import Column, Table

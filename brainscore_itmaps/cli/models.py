@@ -86,7 +86,7 @@ def list_models(
 
 
 def _row(name: str) -> dict[str, Any]:
-    """What is known of a model without loading it."""
+    """Collect what is known of a model without loading it."""
     from brainscore_itmaps.models.timm_models import group_of, timm_top1
     from brainscore_itmaps.models.zoo import ZOO
 
@@ -286,13 +286,13 @@ def _three(values: tuple[float, ...]) -> str:
 
 
 def record_of(spec: "ModelSpec") -> dict[str, Any]:
-    """A record as JSON has it; the weights with their address."""
+    """Convert a model's record for JSON, including the address of its weights."""
     weights = spec.weights
     return asdict(spec) | {"weights": None if weights is None else asdict(weights) | {"url": weights.url}}
 
 
 def state_of(spec: "ModelSpec") -> str:
-    """Where a model's weights are, as far as this can be said without timm."""
+    """Describe where a model's weights are, as far as this is known without timm."""
     from brainscore_itmaps.models.spec import PackagedWeights, TimmWeights
     from brainscore_itmaps.models.weights_record import read_weights_record
 

@@ -1,4 +1,4 @@
-"""The parts that all help texts share: the option ``-h`` and two examples at the end."""
+"""Options and help texts that several commands share."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -42,7 +42,7 @@ Offline = Annotated[
 
 
 def check_options(file: Path | None, url: str | None, sha256: str | None) -> None:
-    """Refuse what cannot be meant of a file that is to be fetched."""
+    """Check that the options for a download fit together."""
     if file is not None and url is not None:
         raise UsageError("--from and --url exclude each other.", "Give the file, or the mirror.")
     if url is not None and not url.startswith(("http://", "https://")):

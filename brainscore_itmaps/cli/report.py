@@ -1,4 +1,4 @@
-"""`brainscore report`: a result as one HTML file."""
+"""`brainscore report`: write a result as one HTML file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,7 +68,7 @@ def write_report(result: "Result", file: Path, benchmark: str | None = None, ask
 
 
 def _images(result: "Result", benchmark: str, asked: bool) -> "list[list[Path | None]]":
-    """The images of each array, where they are on this machine and lie under the maps as a whole."""
+    """Find the images of each array on this machine, if they lie under the maps as a whole."""
     from brainscore_itmaps.bridge.images import images_of
 
     shown = images_of(result, benchmark, asked)

@@ -1,4 +1,4 @@
-"""`brainscore results`: list and show saved results, and empty the cache."""
+"""`brainscore results` and `brainscore reproduce`: list, show and rerun saved results, and empty the cache."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,7 +99,7 @@ def clean_results() -> None:
 
 
 def named_result(result: str, folder: Path | None) -> Path:
-    """The file of a result that is named, or given as its JSON file.
+    """Return the file of a result, which is given by name or as a JSON file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How a result looks on the terminal."""
+"""Print a result on the terminal."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ CHOICES = {
 
 
 def print_result(result: "Result") -> None:
-    """Print the score with what was run: one line an array, and their mean."""
+    """Print the score and how it was computed: one line per array, and their mean."""
     weights = f", {result.weights}," if result.weights.kind == "random" else ""
     lines: list[dict[str, str | Text]] = [dict(_numbers(array)) for array in result.arrays]
     if len(lines) != 1:
@@ -60,7 +60,7 @@ def print_layers(result: "Result") -> None:
 
 
 def _short(recording: str) -> str:
-    """Name of an array in a column; in full, and whether it is simulated, it stands below the table."""
+    """Shorten the name of an array for a column; the line below the table has it in full."""
     return recording.removeprefix("Arcaro2020.").removesuffix("-simulated")
 
 
@@ -78,7 +78,7 @@ def _numbers(scored: "ArrayResult | Result") -> dict[str, str]:
 
 
 def _number(value: float) -> str:
-    """Three digits; nothing for what is absent."""
+    """Format a number with three digits; an absent one as an empty text."""
     return "" if value != value else f"{value:.3f}"
 
 

@@ -1,4 +1,4 @@
-"""Where the command starts: Ctrl-C is handled before anything is imported that takes time."""
+"""The entry point of the command: Ctrl-C is handled before any slow import."""
 
 import io
 import os

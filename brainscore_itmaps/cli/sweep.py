@@ -183,7 +183,7 @@ def _print_end(swept: "SweepSummary") -> None:
 
 
 def _lines(failures: "tuple[Failure, ...]") -> list[str]:
-    """One a model and reason, however many benchmarks fail for it."""
+    """Write one line per model and reason, however many benchmarks fail for it."""
     grouped: dict[tuple[str, str], list[str]] = {}
     for each in failures:
         asked = f"{each.benchmark}{f' ({each.window})' if each.window else ''}"

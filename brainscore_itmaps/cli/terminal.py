@@ -1,4 +1,4 @@
-"""Where output goes: numbers to standard output, progress and errors to standard error."""
+"""Terminal output: numbers to standard output, progress and errors to standard error."""
 
 import json
 import os
@@ -21,7 +21,7 @@ NARROW = 72
 
 
 class PlainConsole(Console):
-    """A console that shows text as it is, with control characters escaped and no markup: most text comes from files."""
+    """A console that prints text without markup and with control characters escaped."""
 
     def __init__(self, **named: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **named)
@@ -32,7 +32,7 @@ class PlainConsole(Console):
 
 
 def output() -> Console:
-    """Console of standard output."""
+    """Return the console of standard output."""
     return PlainConsole()
 
 
@@ -72,7 +72,7 @@ def print_json(told: Any, file: Path | None = None) -> None:
 
 
 def errors() -> Console:
-    """Console of standard error."""
+    """Return the console of standard error."""
     return PlainConsole(stderr=True)
 
 
@@ -91,5 +91,5 @@ def progress_bar(shown: bool = True) -> Iterator[Report]:
 
 
 def shown_size(size: int) -> str:
-    """A number of bytes as people read it."""
+    """Format a number of bytes for people."""
     return f"{size / 10**6:.1f} MB" if size >= 10**5 else f"{size} bytes"

@@ -62,7 +62,7 @@ def verify_real(
 
 
 def _finite(told: dict[str, object]) -> dict[str, object]:
-    """JSON knows no NaN: what was not published is null."""
+    """Replace NaN by null, which is what JSON has for unpublished values."""
     numbers = told["numbers"]
     assert isinstance(numbers, tuple | list)
     return told | {"numbers": [n | {"published": None if n["published"] != n["published"] else n["published"]}

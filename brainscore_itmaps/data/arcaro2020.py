@@ -1,4 +1,4 @@
-"""The maps of Arcaro, Ponce & Livingstone (2020), eLife 9:e53798: three arrays in two monkeys, read as published.
+"""Read the maps of Arcaro, Ponce & Livingstone (2020), eLife 9:e53798: three arrays in two monkeys.
 
 ``imageRF`` holds (x, y, time, channel, image): 1 sample a millisecond from stimulus onset, 14 images. Both grids
 cover the 16 degrees of an image, edges included.
@@ -70,7 +70,7 @@ class Array:
 
     @property
     def identifier(self) -> str:
-        """Name for outputs and for Brain-Score."""
+        """Return the name for outputs and for Brain-Score."""
         return f"{NAME}.{self.name}"
 
 
@@ -140,7 +140,7 @@ IMAGE_READERS = {"ours": read_image, "published": published_image}
 
 
 def window_of(array: Array, window: Window | str | None, protocol: Protocol) -> Window:
-    """Give the window that a name stands for.
+    """Return the window with this name.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def window_of(array: Array, window: Window | str | None, protocol: Protocol) -> 
 
 
 def check_shape(file: Path, array: Array) -> int:
-    """Refuse a file whose ``imageRF`` has another shape; give the milliseconds that it covers.
+    """Check the shape of a file's ``imageRF``; return the milliseconds that it covers.
 
     Raises
     ------
@@ -263,7 +263,7 @@ def read_array(
 
 
 def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], what: str) -> NDArray[np.bool_]:
-    """Tell the sites that hold values from those that are NaN throughout.
+    """Separate the sites that hold values from those that are NaN throughout.
 
     Parameters
     ----------
@@ -299,7 +299,7 @@ def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], what: st
 
 
 def image_prefix(array: Array, simulated: bool) -> str:
-    """What the names of a monkey's images begin with."""
+    """Return the first part of the names of a monkey's images."""
     return f"{NAME}{'-simulated' if simulated else ''}-{array.subject}"
 
 

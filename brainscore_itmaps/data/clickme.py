@@ -72,7 +72,7 @@ def read_clickme(files: Sequence[Path], *, protocol: str | Protocol = "ours") ->
 
 
 def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
-    """Read the image whose record begins at a place (:func:`~brainscore_itmaps.data.tfrecords.record_offsets`).
+    """Read the image whose record begins at an offset (:func:`~brainscore_itmaps.data.tfrecords.record_offsets`).
 
     Raises
     ------
@@ -120,7 +120,7 @@ def as_image(decoded: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def as_heatmap(decoded: NDArray[np.uint8], protocol: Protocol = OURS) -> NDArray[np.float32]:
-    """Make a human map of a decoded one as published: shrunk to 64 pixels, blurred, enlarged to 224.
+    """Convert a decoded human map as published: shrink to 64 pixels, blur, enlarge to 224.
 
     The blur has zeros around, so that a map fades toward its borders, as in the published code.
 
@@ -141,7 +141,7 @@ def as_heatmap(decoded: NDArray[np.uint8], protocol: Protocol = OURS) -> NDArray
 
 
 def resized(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Resize to (side, side): bilinear between centres of pixels, without antialiasing.
+    """Resize to (side, side): bilinear between pixel centres, without antialiasing.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def blurred(
 
 @cache
 def _kernel(size: int, sigma: float, blur: str) -> NDArray[np.float64]:
-    """As it is laid over each pixel, with an odd number of points, of which the middle one lies on the pixel."""
+    """Compute the Gaussian kernel with an odd number of points, so that its centre lies on a pixel."""
     places = np.arange(size // 2 * 2 + 1) - size // 2
     line = np.exp(-(places**2) / (2 * sigma**2))
     down, across = (line, line) if size % 2 else BLURS[blur](line)

@@ -24,7 +24,7 @@ Record = dict[str, Any]
 
 
 class Fetched(NamedTuple):
-    """A downloaded split.
+    """The result of a download: a split and its shards.
 
     Attributes
     ----------

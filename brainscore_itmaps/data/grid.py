@@ -1,4 +1,4 @@
-"""The positions at which a recording sampled an image."""
+"""The positions at which a recording sampled an image, and the orientation of stored maps."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +28,7 @@ class Grid:
 
     @classmethod
     def even(cls, positions: int, extent: float = 16.0) -> "Grid":
-        """Spread positions evenly from edge to edge, the same down and across; a single one stands in the centre."""
+        """Spread positions evenly from edge to edge, the same along y and x; a single position is in the centre."""
         points = np.linspace(-extent / 2, extent / 2, positions) if positions > 1 else np.zeros(positions)
         return cls(y=points, x=points, extent=extent)
 
@@ -47,7 +47,7 @@ ORIENTATIONS = {
 
 
 def oriented(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
-    """Lay stored maps over their images.
+    """Orient stored maps as they lie over their images.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def stored(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
 
 
 def check_orientation(orientation: str) -> None:
-    """Refuse a name that is none of the eight.
+    """Check that an orientation is one of the eight.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Images of a recording: found by the names that a file gives them, read in any mode, kept as plain RGB PNG."""
+"""Images of a recording: find them by the names in a file, read any mode, write plain RGB PNG."""
 
 import hashlib
 import re
@@ -104,12 +104,12 @@ def read_image(file: Path) -> Image.Image:
 
 
 def plain_name(name: str) -> str:
-    """Letters, digits, dots, dashes and underscores of a name; anything else becomes an underscore."""
+    """Replace everything but letters, digits, dots, dashes and underscores in a name by underscores."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "image"
 
 
 def written_images(images: NDArray[np.uint8], identifier: str) -> tuple[Path, ...]:
-    """Write images as PNG files into Brain-Score's image home, in a folder named by what they show.
+    """Write images as PNG files into Brain-Score's image home, in a folder named by their content.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def written_images(images: NDArray[np.uint8], identifier: str) -> tuple[Path, ..
 
 
 def holds(file: Path, image: Image.Image) -> bool:
-    """Does a file hold exactly this image?"""
+    """Return whether a file holds exactly this image."""
     try:
         with Image.open(file) as stored:
             return stored.mode == image.mode and np.array_equal(np.asarray(stored), np.asarray(image))
@@ -150,7 +150,7 @@ def holds(file: Path, image: Image.Image) -> bool:
 
 
 def placed_images(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:
-    """Bring images under Brain-Score's image home, where its caches want them; those that are there stay.
+    """Copy images into Brain-Score's image home, where its caches need them; those inside it stay.
 
     Raises
     ------

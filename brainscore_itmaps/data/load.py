@@ -1,4 +1,4 @@
-"""Recordings by name; what was read from the published files is kept, so that it is read once."""
+"""Load recordings by name, keep what was read from the published files, and remove it again."""
 
 import hashlib
 import json
@@ -140,12 +140,12 @@ def _load_prepared(folder: Path) -> Recording | None:
 
 
 def chosen_orientation(sha256: str, subject: str) -> str | None:
-    """The orientation that was chosen with ``brainscore data orient`` for a monkey's maps in a source, if any."""
+    """Return the orientation recorded by ``brainscore data orient`` for a monkey's maps in a source, if any."""
     return _choices().get(f"{sha256} {subject}")
 
 
 def choose_orientation(recording: Recording, orientation: str) -> Path:
-    """Record how a monkey's maps lie over the images; :func:`load_recording` follows it from now on.
+    """Record how a monkey's maps lie over the images; :func:`load_recording` uses it from now on.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ StoredFiles = list[tuple[Path, int]]
 
 
 def stored_files() -> dict[str, StoredFiles]:
-    """What is kept, with sizes in bytes: the archive, what was unpacked and prepared from it, images, leftovers.
+    """List stored files with sizes in bytes: the archive, files made from it, images, and leftovers.
 
     Returns
     -------
@@ -222,7 +222,7 @@ def stored_files() -> dict[str, StoredFiles]:
 
 
 def remove_stored(everything: bool = False) -> StoredFiles:
-    """Remove what can be made again without a connection; with ``everything``, the archive and the images too.
+    """Remove what can be made again without a download; with ``everything``, the archive and the images, too.
 
     The record of the archive's hash and the chosen orientations stay: a later download is still held to them.
 

@@ -17,7 +17,7 @@ FIX = "Fetch or copy the file again; if it is the one that was published, tell u
 
 
 def shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the variables of a file; no data are read.
+    """List names and shapes of the variables of a file, without reading data.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def check_present(file: Path, *names: str) -> None:
-    """Refuse a file without these variables.
+    """Check that a file has these variables.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a recording is: the maps of one array, with the images, the grid and the window they belong to."""
+"""A recording: the maps of one array, with their images, grid and window."""
 
 import hashlib
 from collections.abc import Sequence
@@ -159,7 +159,7 @@ class Recording:
         )
 
     def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> Path:
-        """Write a folder that holds everything: ``recording.json``, ``maps.npz`` and the images.
+        """Save a recording as a folder with ``recording.json``, ``maps.npz`` and the images.
 
         Parameters
         ----------
@@ -180,7 +180,7 @@ class Recording:
 
     @classmethod
     def load(cls, folder: Path | str) -> "Recording":
-        """Read what :meth:`save` wrote, or a folder of that form made by hand.
+        """Load a folder that :meth:`save` wrote, or one of that form from another program.
 
         Raises
         ------
@@ -262,7 +262,7 @@ class Recording:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Name of each image: its file name without the ending."""
+        """Return the name of each image: its file name without the ending."""
         return tuple(image.stem for image in self.images)
 
 
@@ -294,7 +294,7 @@ def _real(values: Any, identifier: str) -> NDArray[np.float64]:
 
 
 def whole_window(window: Any) -> tuple[int, int]:
-    """Turn what somebody gave as a window into two whole numbers of milliseconds.
+    """Convert a window to two whole numbers of milliseconds.
 
     Raises
     ------
@@ -311,13 +311,13 @@ def whole_window(window: Any) -> tuple[int, int]:
 
 
 def images_identifier(recording: Recording) -> str:
-    """What the images of a recording are called: the same for all arrays of a subject, which saw the same ones."""
+    """Return the identifier of the images, which all arrays of a subject share."""
     shared = f"{recording.identifier.split('.')[0]}.{recording.subject}"
     return f"{shared}-simulated" if recording.simulated else shared
 
 
 def recording_content(recording: Recording) -> str:
-    """Hash the maps, repeats, positions and images of a recording, whatever it is called."""
+    """Hash the maps, repeats, positions and images of a recording, but not its name."""
     digest = hashlib.sha256(f"{recording.maps.dtype} {recording.maps.shape} {recording.grid.extent}".encode())
     for array in (recording.maps, recording.grid.y, recording.grid.x, recording.repeats):
         digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
@@ -327,7 +327,7 @@ def recording_content(recording: Recording) -> str:
 
 
 def constant_maps(recording: Recording) -> list[tuple[str, str]]:
-    """Sites and images of maps that have one value everywhere: no correlation with them is defined.
+    """List the sites and images whose map has one value everywhere, so that no correlation is defined.
 
     Returns
     -------
@@ -338,7 +338,7 @@ def constant_maps(recording: Recording) -> list[tuple[str, str]]:
 
 
 def check_window(window: Sequence[int], start: int, stop: int, step: int, identifier: str) -> None:
-    """Refuse a window that the recording does not cover or that cuts through its time bins.
+    """Check that the recording covers a window and that the window cuts through no time bin.
 
     Raises
     ------

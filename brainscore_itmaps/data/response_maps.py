@@ -1,4 +1,4 @@
-"""The eLife authors' own response maps (GitHub: mikearcaro/NoHeadResponseMaps): one map per image, mean over sites.
+"""Read the eLife authors' response maps (GitHub: mikearcaro/NoHeadResponseMaps): one map per image.
 
 A file holds ``MLcurr_data`` and, for monkey 1, ``PLcurr_data``, x by y by image, and the images as ``Expimages``,
 height by width by RGB by image. Their script lays a map over its image after reversing the first axis alone.

@@ -1,4 +1,4 @@
-"""A recording as a folder: ``recording.json``, ``maps.npz`` and ``images/``; any lab can write one.
+"""A recording as a folder with ``recording.json``, ``maps.npz`` and ``images/``, which any lab can write.
 
 ``recording.json`` names, in the order of the maps, the images; ``identifier`` and ``window`` must be there too, the
 rest has defaults. ``maps.npz`` holds ``maps`` (image, y, x, site) or ``repeats`` (image, repeat, y, x, site), and ``y``

@@ -69,14 +69,14 @@ class Simulation:
     seed: int
 
     def save(self, path: Path) -> Path:
-        """Write everything into one npz file, which says inside that it is simulated."""
+        """Save everything in one npz file, which says inside that it is simulated."""
         with replacing(path) as beside, beside.open("wb") as file:  # given a path, numpy would add an ending
             np.savez_compressed(file, SIMULATED=np.True_, **vars(self))
         return path
 
     @classmethod
     def load(cls, path: Path) -> "Simulation":
-        """Read what :meth:`save` wrote.
+        """Load what :meth:`save` wrote.
 
         Raises
         ------
@@ -168,7 +168,7 @@ def simulate(seed: int = 0, sites: int = 32, repeats: int = 6) -> Simulation:
 
 
 def drives(weights: NDArray[np.float64], receptive_field: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Noise-free drive of each site, shape (image, y, x, site), scaled to 1 at its best position.
+    """Compute the noise-free drive of each site, shape (image, y, x, site), scaled to 1 at its best position.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def drives(weights: NDArray[np.float64], receptive_field: NDArray[np.float64]) -
 
 @cache
 def representation() -> NDArray[np.float64]:
-    """The marked regions as images of 10 pixels a degree, shape (image, y, x, channel), 1 inside and 0 outside."""
+    """Draw the marked regions at 10 pixels per degree, shape (image, y, x, channel), 1 inside and 0 outside."""
     try:
         from skimage.draw import polygon2mask
     except ImportError as error:
@@ -209,7 +209,7 @@ def representation() -> NDArray[np.float64]:
 
 
 def time_course(edges: NDArray[np.int64], latency: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean response in each bin as a share of the peak, shape (site, bin).
+    """Compute the mean response in each bin as a share of the peak, shape (site, bin).
 
     Two halves of Gaussians, through half of the peak at 114 ms and 252 ms, peak at 157 ms plus the site's latency.
     """
@@ -223,7 +223,7 @@ def time_course(edges: NDArray[np.int64], latency: NDArray[np.float64]) -> NDArr
 
 
 def image_files() -> tuple[Path, ...]:
-    """The 14 images as PNG files, cut from the photographs of installed packages; made on first use.
+    """Return the 14 images as PNG files, cut on first use from the photographs of installed packages.
 
     They lie in a folder of Brain-Score's image home that is named by the hash of how they are cut. A file that does
     not hold exactly that cut any more is made anew.
@@ -247,7 +247,7 @@ def image_files() -> tuple[Path, ...]:
 
 
 def image_sources() -> set[str]:
-    """Names of the packages whose photographs are shown."""
+    """Name the packages whose photographs are shown."""
     return {scene["package"] for scene in _scenes()}
 
 

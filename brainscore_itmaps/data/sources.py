@@ -26,7 +26,7 @@ FETCH_FROM = "brainscore data fetch --from FILE"
 
 @dataclass(frozen=True)
 class ArchiveRecord:
-    """Record of the first valid archive; every later archive must have its sha256.
+    """Record of the first valid archive; later archives must have the same sha256.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class ArchiveRecord:
 
 @dataclass(frozen=True)
 class Source:
-    """An archive or a folder of the published form, and its hash."""
+    """An archive or a folder in the published form, and its hash."""
 
     place: Path
     sha256: str
@@ -124,7 +124,7 @@ def fetch(
 
 
 def offline_error() -> DataError:
-    """Make the error that says which file to download by hand, and where to put it."""
+    """Build the error that says which file to download and where to put it."""
     record, archive = _read_lock(), Settings.from_environment().recordings / ARCHIVE
     problem = f"The recordings of {NAME} are not here, and offline mode forbids downloading them."
     if record is not None and record.simulated and recorded_archive() is not None:
@@ -162,7 +162,7 @@ def resolve(source: Path | None, array: Array, progress: Report = silent) -> Sou
 
 
 def check_unchanged(source: Source, array: Array) -> None:
-    """Refuse a source that is not any more what was hashed; asked while our folder is locked, before it is read.
+    """Check that a source is still what was hashed; called under the lock, before it is read.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def check_unchanged(source: Source, array: Array) -> None:
 
 
 def files_of(source: Source, array: Array, progress: Report = silent) -> Path:
-    """Give the folder of an array's files, unpacked if need be. The caller holds the lock of our folder.
+    """Return the folder of an array's files, unpacking them if necessary. The caller holds the lock of our folder.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def find_folder(root: Path, array: Array) -> Path:
 
 
 def verify_structure(root: Path) -> bool:
-    """Check every file that any array needs; no response is read. Tell whether it is a stand-in.
+    """Check every file that any array needs, without reading responses; return whether it is a stand-in.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def recorded_archive(thoroughly: bool = False) -> ArchiveRecord | None:
 
 
 def _accept(origin: Path | str, sha256: str | None, progress: Report) -> ArchiveRecord:
-    """Copy or download an archive, verify it, put it in its place, and record it."""
+    """Copy or download an archive, verify it, move it to its place, and record it."""
     home, record = Settings.from_environment().recordings, _read_lock()
     archive = home / ARCHIVE
     with candidate_file(origin, archive, FETCH_FROM, sha256, progress) as candidate:

@@ -43,7 +43,7 @@ class Course:
     fall: float
 
     def over(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Rate above baseline at these milliseconds after stimulus onset."""
+        """Compute the rate above baseline at these milliseconds after stimulus onset."""
         half = np.sqrt(2 * np.log(2))
         width = np.where(times < self.at, (self.at - self.rise) / half, (self.fall - self.at) / half)
         rate: NDArray[np.float64] = self.peak * np.exp(-0.5 * ((times - self.at) / width) ** 2)
@@ -69,7 +69,7 @@ def write_stand_in(
     empty_channels: tuple[int, ...] = (),
     progress: Report = silent,
 ) -> Path:
-    """Write a zip of the published layout; the same arguments give the same bytes on the same machine.
+    """Write a zip in the published layout; the same arguments give the same bytes on the same machine.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def _responses(
 
 
 def _noise_basis(duration: int) -> NDArray[np.float64]:
-    """Time courses whose random sums have variance 1 and nearly the measured autocorrelation (.57 at 40 ms)."""
+    """Build time courses whose random sums have variance 1 and nearly the measured autocorrelation (.57 at 40 ms)."""
     lags = np.subtract.outer(np.arange(duration), np.arange(duration))
     covariance = 0.95 * np.exp(-((lags / 55.0) ** 2)) + 0.05 * np.exp(-((lags / 6.0) ** 2))
     values, vectors = np.linalg.eigh(covariance)
@@ -158,7 +158,7 @@ def _noise_basis(duration: int) -> NDArray[np.float64]:
 
 
 def _seen(image: NDArray[np.float64], width: float, positions: int) -> NDArray[np.float64]:
-    """See images (image, pixel, pixel) through a Gaussian receptive field at every position of the grid."""
+    """Filter images (image, pixel, pixel) with a Gaussian receptive field at every position of the grid."""
     grid = Grid.even(positions)
     centres = (np.arange(image.shape[1]) + 0.5) * grid.extent / image.shape[1] - grid.extent / 2
     field = np.exp(-0.5 * ((grid.y[:, None] - centres) / width) ** 2)
@@ -168,7 +168,7 @@ def _seen(image: NDArray[np.float64], width: float, positions: int) -> NDArray[n
 
 
 def _scenes(rng: np.random.Generator) -> tuple[list[Image.Image], NDArray[np.float64], NDArray[np.float64]]:
-    """Draw the images; give them with where faces and objects are, shape (image, 40, 40)."""
+    """Draw the images; return them with the places of faces and objects, shape (image, 40, 40)."""
     images: list[Image.Image] = []
     faces: list[NDArray[np.float64]] = []
     objects: list[NDArray[np.float64]] = []

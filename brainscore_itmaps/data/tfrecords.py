@@ -23,7 +23,7 @@ Values = list[bytes] | list[float] | list[int]
 
 
 def read_records(file: Path) -> Iterator[bytes]:
-    """Give a file's records, one after the other.
+    """Yield the records of a file, one after the other.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def read_records(file: Path) -> Iterator[bytes]:
 
 
 def record_offsets(file: Path) -> list[int]:
-    """Where each record begins, in bytes. Lengths are checked, what is in the records is not.
+    """List where each record begins, in bytes; check lengths, not contents.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def record_offsets(file: Path) -> list[int]:
 
 
 def read_at(file: Path, offset: int) -> bytes:
-    """Give the record that begins at a place.
+    """Read the record that begins at an offset.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def _length(opened: BinaryIO, file: Path, record: int | None, offset: int) -> in
 
 
 def _check(data: bytes) -> bytes:
-    """CRC-32C, turned and shifted as TFRecord has it."""
+    """Compute the masked CRC-32C of TFRecord files."""
     crc = google_crc32c.value(data)
     return CHECK.pack((((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
 
@@ -138,7 +138,7 @@ def read_example(record: bytes) -> dict[str, Values]:
 
 
 def _feature(feature: bytes) -> Values:
-    """The list that comes last; what comes in several pieces is one list, as protocol buffers have it."""
+    """Return the last list of a field; a list in several pieces is one list, as in protocol buffers."""
     chosen, pieces = BYTES_LIST, b""
     for number, kind, value in _fields(feature):
         if kind != BYTES or number not in _LISTS:
@@ -188,7 +188,7 @@ def _messages(message: bytes, wanted: int) -> Iterator[bytes]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int, bytes | int]]:
-    """Number, kind and value of each field; every turn takes at least one byte, and no more than there are."""
+    """Yield number, kind and value of each field; every step consumes at least one byte of the message."""
     place = 0
     while place < len(message):
         key, place = _varint(message, place)

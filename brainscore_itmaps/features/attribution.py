@@ -1,4 +1,4 @@
-"""Where in an image a predicted response comes from: gradients of layer and regression with respect to the image.
+"""Attribution: gradients of predicted responses, and of logits, with respect to the image.
 
 The published code holds such a score (`saliency_score` of the reference code of Linsley et al. 2023: the gradient of
 the prediction's error, through layer and PLS weights) that never ran. Here it is the gradient of the prediction itself.
@@ -34,7 +34,7 @@ def attribution_maps(
     grid: Grid,
     method: str = "gradient",
 ) -> NDArray[np.float64]:
-    """How much each place of each image matters to the response that a regression predicts from a layer.
+    """Compute how much each position of each image matters to the response predicted from a layer.
 
     The predicted response is summed over the positions of the grid. Its attribution to each pixel is taken as the
     largest over the three colours, and averaged over a tile around each position.
@@ -91,7 +91,7 @@ def attribution_maps(
 
 
 def check_method(method: str) -> None:
-    """Refuse a method that is not there, before anything is computed.
+    """Check that an attribution method exists, before anything is computed.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def check_method(method: str) -> None:
 
 
 def pooled(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
-    """Average pixels over the tile around each position; at the image's edge over the part that lies inside.
+    """Average pixels over the tile around each position; at the image's edge over the part inside the image.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def pooled(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
 
 
 def _tiles(points: NDArray[np.float64], extent: float, pixels: int) -> NDArray[np.float64]:
-    """Share of each pixel in the mean around each point, shape (point, pixel)."""
+    """Compute the share of each pixel in the mean around each point, shape (point, pixel)."""
     middles = (points[1:] + points[:-1]) / 2 if len(points) > 1 else np.zeros(0)
     edges = np.concatenate([[-extent / 2], middles, [extent / 2]]) / extent + 0.5
     places = np.arange(pixels + 1) / pixels
@@ -133,7 +133,7 @@ def _tiles(points: NDArray[np.float64], extent: float, pixels: int) -> NDArray[n
 
 
 def _encoder(model: Model, layer: str, weight: NDArray[np.float64], grid: Grid) -> Respond:
-    """The response that is predicted for an image, summed over positions, as a function of the model's input."""
+    """Build the function from the model's input to the predicted response, summed over positions."""
     module = dict(model.module.named_modules())[layer]
     prefix = getattr(model.module, "num_prefix_tokens", None)
 
@@ -154,7 +154,7 @@ def _encoder(model: Model, layer: str, weight: NDArray[np.float64], grid: Grid) 
 def _shares(
     shape: tuple[int, ...], layer: str, prefix: int | None, weight: NDArray[np.float64], grid: Grid
 ) -> NDArray[np.float64]:
-    """Weight of every unit of a layer, as the layer lays them out, in the response summed over positions."""
+    """Compute the weight of every unit of a layer, in the layer's layout, in the response summed over positions."""
     order = spatial_maps(np.arange(np.prod(shape), dtype=np.float64).reshape(1, *shape), layer, prefix)[0]
     rows = interpolation(order.shape[1], grid.y / grid.extent + 0.5).sum(axis=0)
     columns = interpolation(order.shape[2], grid.x / grid.extent + 0.5).sum(axis=0)
@@ -211,7 +211,7 @@ METHODS: dict[str, Callable[[Respond, torch.Tensor], torch.Tensor]] = {
 def saliency_maps(
     model: Model, images: NDArray[np.float32], labels: NDArray[np.int64], method: str = "gradient"
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """How much each pixel matters to the logit of each image's label.
+    """Compute how much each pixel matters to the logit of each image's label.
 
     The attribution to the model's input is taken as the largest absolute one over the three colours, as Fel et al.
     (2022) evaluate models; brought back to the images' size where the model takes another one.
@@ -262,7 +262,7 @@ def saliency_maps(
 
 
 def as_input(model: Model, images: NDArray[np.float32]) -> torch.Tensor:
-    """Preprocess images that are arrays already: resized, bilinear, where the model takes another size.
+    """Preprocess images that are arrays already; resize them bilinearly if the model needs another size.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From a layer's own resolution to the grid of a recording."""
+"""Sample a layer at the positions of a recording's grid."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -82,13 +82,13 @@ def _between(units: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -
 
 
 def interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights of units, the first and last at the edges, for positions from 0 to 1: shape (position, unit)."""
+    """Compute interpolation weights (position, unit) for positions from 0 to 1, with units at the edges."""
     return _between(np.eye(units), positions)
 
 
 @dataclass(frozen=True)
 class LayerFeatures:
-    """What a layer answered to every image.
+    """Features of one layer for every image, stored no larger than the grid needs.
 
     Attributes
     ----------
@@ -103,11 +103,11 @@ class LayerFeatures:
 
     @property
     def content(self) -> str:
-        """Hash of the values, and of where they lie."""
+        """Hash the values and their positions."""
         return f"{array_content(self.values)} {self.at_grid}"
 
     def field(self, grid: Grid) -> NDArray[np.floating[Any]]:
-        """The field at a grid, shape (image, y, x, channel)."""
+        """Return the features at a grid, shape (image, y, x, channel)."""
         return self.values if self.at_grid else to_grid(np.moveaxis(self.values, -1, 1), grid)
 
 
@@ -144,10 +144,10 @@ RESAMPLERS: dict[str, Callable[[NDArray[np.floating[Any]], Grid, int], LayerFeat
 
 
 def joined(batches: list[LayerFeatures]) -> LayerFeatures:
-    """Put the images of several batches together."""
+    """Concatenate the images of several batches."""
     return LayerFeatures(np.concatenate([batch.values for batch in batches]), batches[0].at_grid)
 
 
 def side_by_side(layers: list[LayerFeatures], grid: Grid) -> LayerFeatures:
-    """The channels of several layers as those of one."""
+    """Concatenate the channels of several layers."""
     return LayerFeatures(np.concatenate([layer.field(grid) for layer in layers], axis=-1), at_grid=True)

@@ -1,4 +1,4 @@
-"""Features at a recording's grid, as the published code makes them: for comparison, not for use."""
+"""Features at a recording's grid, computed as the published code does; for comparison only."""
 
 from itertools import pairwise
 from typing import Any

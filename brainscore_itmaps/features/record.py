@@ -105,14 +105,14 @@ def _model(model: Model | str) -> Model:
 
 
 def _committed(model: Model) -> str:
-    """Name the layer that a model commits to IT."""
+    """Return the layer that a model commits to IT."""
     if "IT" not in model.spec.layers:
         raise UsageError(f"{model.name} commits no layer to IT.", "Name a layer with layers=...")
     return model.spec.layers["IT"]
 
 
 def _images(images: Any) -> list[Path | Image.Image]:
-    """List images as existing files or Pillow images."""
+    """Check images: existing files or Pillow images."""
     if isinstance(images, Recording):
         return list(images.images)
     given = [images] if isinstance(images, str | Path | Image.Image) else images
@@ -138,7 +138,7 @@ def record_at_grid(
     protocol: Protocol = OURS,
     progress: Steps = uncounted,
 ) -> dict[str, LayerFeatures]:
-    """As :func:`record`, but each activation is brought to the grid as soon as a layer gives it.
+    """Record as :func:`record`, but sample each activation at the grid as soon as a layer gives it.
 
     Nothing larger than one activation of one batch is ever held: all layers of a model fit into memory.
 
@@ -175,7 +175,7 @@ def record_batches(
     progress: Steps = uncounted,
     names: Sequence[str] | None = None,
 ) -> dict[str, list[Kept]]:
-    """Show images to a model batch by batch, and keep something of what its layers answer.
+    """Show images to a model batch by batch, and apply a function to each activation.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def record_batches(
 
 
 def check_layer(model: Model, layer: str) -> None:
-    """Refuse a layer that a model does not have.
+    """Check that a model has a layer.
 
     Raises
     ------
@@ -276,7 +276,7 @@ def _not_once(model: Model, layer: str, what: str) -> ModelError:
 
 
 def published_input(images: Sequence[Path]) -> torch.Tensor:
-    """Show images as the published code does: 224 x 224 by OpenCV, minus the mean of ImageNet, over that mean.
+    """Preprocess as the published code does: resize to 224 x 224 by OpenCV, subtract ImageNet's mean, divide by it.
 
     One divides by the standard deviation; the published line divides by the mean once more.
 
@@ -295,7 +295,7 @@ PREPROCESS: dict[str, Preprocess | None] = {"model": None, "published": publishe
 
 
 def check_finite(activation: NDArray[np.floating[Any]], layer: str, images: Sequence[str]) -> None:
-    """Refuse activations with a NaN or an infinity.
+    """Check that activations contain neither NaN nor infinity.
 
     Raises
     ------

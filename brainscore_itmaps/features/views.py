@@ -1,4 +1,4 @@
-"""Images at their size in degrees on the screen that a model sees."""
+"""Show images at their size in degrees: on a screen as wide as the field of view, or under fixation."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ GREY = "gray"
 
 
 def placed_on_screen(recording: Recording, degrees: float) -> Recording:
-    """Show each image at its size in degrees to a model that sees so many, and keep the positions in its view.
+    """Place each image on a screen as wide as the model's field of view, and keep the positions inside it.
 
     As Brain-Score's ``place_on_screen``: a model that sees less than the image is shown its middle, one that sees
     more is shown it on grey. Positions on the edge of the view count as seen.
@@ -69,7 +69,7 @@ def placed_on_screen(recording: Recording, degrees: float) -> Recording:
 
 
 def on_screen(image: Image.Image, ratio: float) -> Image.Image:
-    """Cut an image to a share of its width and height, or lay it on grey that is so many times larger.
+    """Crop an image to a share of its width and height, or place it on grey that is larger by that factor.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def fixated(image: Image.Image, grid: Grid, degrees: float) -> Iterator[Image.Im
 
 
 def brown_noise(size: int, seed: int = 0) -> Image.Image:
-    """Grey noise whose power falls with the square of the spatial frequency, without steps at the edges.
+    """Draw grey noise whose power falls with the square of the spatial frequency, without steps at the edges.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def brown_noise(size: int, seed: int = 0) -> Image.Image:
 def at_centre(
     activation: NDArray[np.floating[Any]], layer: str, prefix: int | None = None, layout: Layout | None = None
 ) -> NDArray[np.float64]:
-    """Read a layer at the centre of view: a pooled one as it is, one with a map between the units at its middle.
+    """Read a layer at the centre of view: a pooled layer as it is, a map between the units at its middle.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Feature alignment: do predicted and recorded map agree on where in an image it matters?"""
+"""Feature alignment of predicted and recorded maps, and agreement of saliency with human maps."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ TOP_SHARE = 0.1
 
 
 class Summary(NamedTuple):
-    """What many values come to.
+    """Mean, median and standard deviation of many values.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Summary(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """How far the top positions of two maps are the same.
+    """Overlap of the top positions of two maps.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Alignment:
     iou: NDArray[np.float64]
 
     def summary(self) -> dict[str, Summary]:
-        """Each of them over all images (and sites)."""
+        """Summarise each measure over all images (and sites)."""
         return {name: summarised(values) for name, values in vars(self).items()}
 
 
@@ -113,7 +113,7 @@ def feature_alignment(
     per_site: bool = False,
     protocol: str | Protocol = "ours",
 ) -> NDArray[np.float64]:
-    """Spearman correlation, over positions, of the two maps averaged over sites, for every image.
+    """Compute Spearman's rho over positions between maps averaged over sites, for every image.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def top_overlap(
     *,
     protocol: str | Protocol = "ours",
 ) -> Overlap:
-    """Dice and intersection over union of the positions that are the top of each map.
+    """Compute Dice and intersection over union of the top positions of each map.
 
     Top are the positions above the map's percentile at ``1 - share``.
 
@@ -188,7 +188,7 @@ def top_overlap(
 
 
 def summarised(values: NDArray[np.float64]) -> Summary:
-    """Mean, median and standard deviation of the values that are defined, and how many are not."""
+    """Compute mean, median and standard deviation of the defined values, and count the others."""
     defined = values[np.isfinite(values)]
     undefined = values.size - defined.size
     if not defined.size:
@@ -198,7 +198,7 @@ def summarised(values: NDArray[np.float64]) -> Summary:
 
 
 def _site_means(predicted: NDArray[Any], maps: NDArray[Any], protocol: Protocol) -> list[NDArray[Any]]:
-    """Average both over sites, shape (image, y, x, 1): all of them, or those of which neither misses a value."""
+    """Average both maps over sites, shape (image, y, x, 1): all sites, or those without missing values in either."""
     if protocol.reduce_sites == "defined":
         defined = np.isfinite(predicted).all(axis=(0, 1, 2)) & np.isfinite(maps).all(axis=(0, 1, 2))
         if not defined.any():
@@ -208,7 +208,7 @@ def _site_means(predicted: NDArray[Any], maps: NDArray[Any], protocol: Protocol)
 
 
 def _site_mean(maps: NDArray[Any], precision: str) -> NDArray[Any]:
-    """Average in a precision that holds what was recorded exactly, or as it is: rounding decides ties of ranks."""
+    """Average over sites with the precision of the recording, because rounding decides ties of ranks."""
     rounded = maps.astype(precision, copy=False)
     mean: NDArray[Any] = (rounded if (rounded == maps).all() else maps).mean(axis=-1, keepdims=True)
     return mean
@@ -242,12 +242,12 @@ class Agreement:
 
     @property
     def raw(self) -> float:
-        """Mean Spearman correlation over the images where it is defined; NaN where it nowhere is."""
+        """Return the mean Spearman correlation over the images where it is defined; NaN if there is none."""
         return summarised(self.spearman).mean
 
     @property
     def score(self) -> float:
-        """:attr:`raw` over :data:`INTER_HUMAN`."""
+        """Return :attr:`raw` divided by :data:`INTER_HUMAN`."""
         return self.raw / INTER_HUMAN
 
 

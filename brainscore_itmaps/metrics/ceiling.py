@@ -1,4 +1,4 @@
-"""What a prediction could reach, given the noise of the recording. Three ceilings; each says what it bounds."""
+"""Three noise ceilings: what a prediction could reach, given the noise of the recording."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -124,7 +124,7 @@ def noise_ceiling(
 
 
 def describe(kind: str, site_r: NDArray[np.float64], rng: np.random.Generator, resamples: int = 1000) -> Ceiling:
-    """Sum up the ceiling of every image and site, with intervals over images."""
+    """Summarise the ceiling of every image and site, with intervals over images."""
     drawn = over_images(site_r[draw_images(len(site_r), rng, resamples)])  # (resample, site)
     image_r = over_sites(site_r)
     return Ceiling(
@@ -177,7 +177,7 @@ def site_ceiling(
 
 
 def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
-    """Correlation that a perfect, noise-free prediction of each map would have with the map averaged over repeats.
+    """Compute Spearman-Brown-corrected split-half reliability (its square root) per image and site.
 
     All ways to split the repeats into two equal halves are averaged, corrected to the full number of repeats
     (Spearman-Brown) and square-rooted: the root, because only the recorded side of a model's correlation is noisy.
@@ -216,7 +216,7 @@ def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | 
 def map_ceiling(
     maps: NDArray[np.float64], repeats: NDArray[np.float64] | None = None, rng: np.random.Generator | None = None
 ) -> NDArray[np.float64]:
-    """Spearman rho that a noise-free prediction of the map averaged over sites would have with the recorded one.
+    """Estimate the Spearman rho of a noise-free prediction with the recorded map averaged over sites.
 
     For :func:`~brainscore_itmaps.metrics.alignment.feature_alignment`. The halves are halves of the repeats, where
     there are any; else 100 random halves of the sites, so that what a site alone responds to counts as noise. They are
@@ -259,20 +259,20 @@ def map_ceiling(
 
 
 def _full_length(half: NDArray[np.float64], longer: float) -> NDArray[np.float64]:
-    """Square root of the reliability of so many times the data that agree like this (Spearman-Brown)."""
+    """Compute the square root of the reliability of lengthened data (Spearman-Brown)."""
     half = np.clip(half, 0, 1)
     return np.sqrt(longer * half / (1 + (longer - 1) * half))
 
 
 def _splits(number: int, rng: np.random.Generator) -> list[list[int]]:
-    """First halves of all ways to split so many repeats, repeat 0 among them; of many ways, some that are drawn."""
+    """List the first halves of all ways to split the repeats, repeat 0 among them; of many ways, draw some."""
     if comb(number - 1, number // 2 - 1) <= MOST_SPLITS:
         return [[0, *rest] for rest in combinations(range(1, number), number // 2 - 1)]
     return [rng.permutation(number)[: number // 2].tolist() for _ in range(MOST_SPLITS)]
 
 
 def reference_ceiling(maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The ceiling of the published code, as it computes it (Linsley et al. 2023, `ceiling_score`).
+    """Compute the ceiling of the published code exactly as it does (Linsley et al. 2023, `ceiling_score`).
 
     For every image the largest, over pairs of sites, of the mean over rows of the map of Pearson r along the row. The
     last site takes no part, pairs with a constant row are dropped, nothing is below 0, and one missing value anywhere

@@ -23,24 +23,24 @@ Kind = Literal["single", "stacked", "sequence"]
 
 
 class Solution(Protocol):
-    """Regressions that a solver has fitted, one for each fold and set."""
+    """The regressions fitted by a solver, one for each fold and set."""
 
     @property
     def components(self) -> NDArray[np.int64]:
-        """How many were used, shape (set, fold)."""
+        """Return the number of components used, shape (set, fold)."""
 
     @property
     def penalty(self) -> NDArray[np.float64] | None:
-        """Of a ridge regression, shape (set, fold)."""
+        """Return the penalty of a ridge regression, shape (set, fold)."""
 
     def predicted(self, fold: int, number: int) -> NDArray[np.float64]:
         """Predict the images that a fold leaves out, for one set: shape (image left out, row, site)."""
 
     def coefficients(self, number: int) -> NDArray[np.float64]:
-        """Give the weights of the features for one set, shape (fold, channel, site)."""
+        """Return the weights of the features for one set, shape (fold, channel, site)."""
 
     def select(self, folds: NDArray[np.int64]) -> "Solution":
-        """Keep some of the folds."""
+        """Select some of the folds."""
 
 
 Solver = Callable[[Rows, NDArray[np.bool_], NDArray[np.bool_], Options], Solution]
@@ -78,7 +78,7 @@ def groups_left_out(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
 
 
 def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
-    """Leave every two groups of images out together, shape (fold, image): the folds that a layer is chosen by.
+    """Leave every two groups of images out together, shape (fold, image): used to choose a layer.
 
     Groups are those of :func:`groups_left_out`. Of up to 7 images every two images are left out, of 14 every two pairs.
 
@@ -102,7 +102,7 @@ def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FittedFolds:
-    """Regressions fitted by :func:`fit_folds`. Predictions are made when they are asked for.
+    """Regressions fitted by :func:`fit_folds`; predictions are computed on demand.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class FittedFolds:
 
     @cached_property
     def predicted(self) -> Any:
-        """Each image predicted by the one fold that leaves it out.
+        """Predict each image by the one fold that leaves it out.
 
         Shape (image, y, x, site) for maps of that shape, (set, image, y, x, site) for stacked sets, a tuple of arrays
         (image, y, x, site) for a sequence.
@@ -165,7 +165,7 @@ class FittedFolds:
         return self._of_kind(sets)
 
     def coefficients(self) -> Any:
-        """Give the weights of the features, without the intercept: the prediction is linear in them.
+        """Return the weights of the features, without the intercept: the prediction is linear in them.
 
         Shape (fold, channel, site), with a leading axis for stacked sets, a tuple of arrays for a sequence; NaN for
         sites of which a value is missing.
@@ -180,7 +180,7 @@ class FittedFolds:
         )
 
     def select(self, folds: slice | ArrayLike) -> "FittedFolds":
-        """Keep some of the folds, by a slice or an array of their numbers, without fitting again."""
+        """Select some of the folds, by a slice or an array of their numbers, without fitting again."""
         numbers = np.atleast_1d(np.arange(len(self.folds))[folds])  # type: ignore[index]
         return replace(
             self,
@@ -278,7 +278,7 @@ def fit_folds(
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Predictions of images that the regression had not seen. Unpacks into ``predicted, components``.
+    """Predictions of left-out images; unpacks into ``predicted, components``.
 
     Attributes
     ----------
@@ -309,7 +309,7 @@ def predict_left_out(
     intercept: bool = True,
     progress: Steps = uncounted,
 ) -> LeftOut:
-    """Fit a regression on all images but one, predict the one left out, and do so for every image.
+    """Predict every image from a regression that was fitted on all other images.
 
     Parameters
     ----------
@@ -346,14 +346,14 @@ def predict_left_out(
 
 
 def _spread(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Put the sites that were fitted among all sites, along the last axis."""
+    """Place the fitted sites among all sites, along the last axis."""
     spread = np.full((*values.shape[:-1], len(known)), np.nan)
     spread[..., known] = values[..., : known.sum()]
     return spread
 
 
 def _varying(sets: NDArray[np.float64], folds: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Does a site vary on the images that remain? And its lowest value there; both of shape (set, fold, site)."""
+    """Find the sites that vary on the remaining images, and their lowest values; both of shape (set, fold, site)."""
     flat = sets.reshape(*sets.shape[:2], -1, sets.shape[-1])  # (set, image, position, site)
     low, high = (
         np.stack([extreme(edges[:, ~fold], axis=1) for fold in folds], axis=1)
@@ -363,7 +363,7 @@ def _varying(sets: NDArray[np.float64], folds: NDArray[np.bool_]) -> tuple[NDArr
 
 
 def _sets(field: NDArray[Any], maps: ArrayLike | Sequence[ArrayLike]) -> tuple[Kind, list[NDArray[Any]]]:
-    """Check field and maps, and take the maps apart into sets."""
+    """Check field and maps, and split the maps into sets."""
     if isinstance(maps, list | tuple) and any(np.ndim(array) == 4 for array in maps if isinstance(array, np.ndarray)):
         arrays = [real_array(array, "maps") for array in maps]
         for array in arrays:

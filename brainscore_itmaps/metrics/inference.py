@@ -1,4 +1,4 @@
-"""How sure we are of a score, and of the difference between two."""
+"""Intervals of scores over images, and tests of the difference between two models."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -32,7 +32,7 @@ UNDEFINED = Interval(np.nan, np.nan, np.nan)
 
 
 class Comparison(NamedTuple):
-    """Two models on the same images.
+    """The comparison of two models on the same images.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ def bootstrap_over_images(
 
 
 def expansion(images: int) -> float:
-    """How much wider than by normal quantiles an interval over few images has to be.
+    """Compute how much wider an interval over few images has to be than by normal quantiles.
 
     The bootstrap's spread is too small by sqrt((n - 1) / n), and few images ask for Student's quantiles (Hesterberg
     2015, Am. Stat. 69:371, the expanded percentile interval): for 14 images 1.14.

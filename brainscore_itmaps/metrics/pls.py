@@ -66,14 +66,14 @@ class PLSFolds(NamedTuple):
         return predicted
 
     def coefficients(self, number: int) -> NDArray[np.float64]:
-        """Give the weights of features that are not centred for one set, shape (fold, channel, site)."""
+        """Return the weights of features that are not centred for one set, shape (fold, channel, site)."""
         weights: NDArray[np.float64] = np.matmul(
             self.rotations[:, number].swapaxes(1, 2), self.site_loadings[:, number]
         )
         return weights
 
     def select(self, folds: NDArray[np.int64]) -> "PLSFolds":
-        """Keep some of the folds."""
+        """Select some of the folds."""
         shared = self.training
         return PLSFolds(
             self.rotations[folds],
@@ -87,12 +87,12 @@ class PLSFolds(NamedTuple):
 
 
 def exact_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Weights of the sites, shape (fold, site): leading eigenvectors, the fixed points of the iteration of NIPALS."""
+    """Compute the weights of the sites, shape (fold, site): leading eigenvectors, the fixed points of NIPALS."""
     return np.linalg.eigh(grams)[1][..., -1], np.ones(len(grams), np.int64)
 
 
 def published_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Weights of the sites that the published iteration stops at, and after how many steps.
+    """Compute the weights of the sites where the published iteration stops, and count its steps.
 
     scikit-learn's NIPALS at ``tol=1e-4``: it starts from the first site that varies, and stops when the *squared* step
     of the channels' weights is below the tolerance. Those weights are the products of maps and features times the
@@ -213,7 +213,7 @@ def fit_pls(
 
 
 class Training(NamedTuple):
-    """What all folds share: features minus their means over all images, and what each fold's own means add to that."""
+    """Data that all folds share: centred features, and the correction for each fold's own means."""
 
     x: NDArray[np.float64]  # (image, row, channel)
     ones: NDArray[np.float64]  # (row,)
@@ -225,7 +225,7 @@ class Training(NamedTuple):
 def _begin(
     rows: Rows, varying: NDArray[np.bool_], folds: NDArray[np.bool_]
 ) -> tuple[Training, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Centre everything, and multiply maps with features.
+    """Centre features and maps, and multiply maps with features.
 
     Returns
     -------
@@ -253,7 +253,7 @@ def _begin(
 
 
 def _grams(products: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Products of maps and features times their transpose (fold, site, site), and the sums of their squares (fold,)."""
+    """Multiply products of maps and features with their transpose (fold, site, site); sum their squares (fold,)."""
     grams = np.matmul(products, products.transpose(0, 2, 1))
     return grams, np.trace(grams, axis1=1, axis2=2)
 
@@ -264,7 +264,7 @@ def _deflate(
     loadings: NDArray[np.float64],
     moments: NDArray[np.float64],
 ) -> None:
-    """Take a component, loadings (fold, site) times moments (fold, channel), out of the products and of their Grams."""
+    """Remove a component, loadings (fold, site) times moments (fold, channel), from the products and their Grams."""
     along = np.empty_like(loadings)
     for fold in range(len(products)):
         along[fold] = products[fold] @ moments[fold]
@@ -275,7 +275,7 @@ def _deflate(
 
 
 def _pays(x: NDArray[np.float64], covariances: int, sets: int, components: int) -> bool:
-    """Is it less work to form the channels' covariance for every fold than to pass over the rows every component?
+    """Return whether forming the channels' covariance for every fold is less work than passing over the rows.
 
     Counted in operations of thin products; large products take half as long, and reading a number as long as ten.
     It takes no more than four times the memory of the features, and, while folds are summed, as much again for groups.
@@ -293,7 +293,7 @@ def _padded(folds: int) -> int:
 
 
 def _covariances(training: Training) -> NDArray[np.float64]:
-    """Sums of squares and products of the channels over the images that remain, shape (fold, channel, channel)."""
+    """Compute sums of products of the channels over the remaining images, shape (fold, channel, channel)."""
     covariances = products_of_rest(training.x, training.x, training.folds)
     for covariance, size, mean in zip(covariances, training.sizes, training.means, strict=True):
         covariance -= size * np.outer(mean, mean)
@@ -301,7 +301,7 @@ def _covariances(training: Training) -> NDArray[np.float64]:
 
 
 def _moments(training: Training, w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Products of features and each model's scores (model, channel), and the scores' sums of squares (model,).
+    """Multiply features with each model's scores (model, channel), and sum the squares of the scores (model,).
 
     One pass over the rows; the folds' directions are padded to a number of columns that matrix products like.
     """

@@ -1,4 +1,4 @@
-"""Neural predictivity: how well left-out maps are predicted, in one number."""
+"""Neural predictivity: correlations of left-out maps, reduced over sites and images to one number."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ WHOLE_REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {
 
 @dataclass(frozen=True)
 class Predictivity:
-    """How well maps of left-out images are predicted.
+    """Neural predictivity of left-out images, with its values per image and site.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ def neural_predictivity(
 def over_sites(
     site_values: NDArray[np.float64], reducer: str = "median", protocol: Protocol = OURS
 ) -> NDArray[np.float64]:
-    """Reduce one value an image and site to one an image.
+    """Reduce the values of an image over sites.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def over_sites(
 
 
 def over_images(site_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over the images on which a site is defined: of values (..., image, site), shape (..., site).
+    """Average (..., image, site) over the images on which a site is defined, shape (..., site).
 
     NaN for a site that is undefined on every image.
     """
@@ -120,7 +120,7 @@ def over_images(site_values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def alike(predicted: ArrayLike, maps: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Take predicted and recorded maps as arrays (image, y, x, site) of one shape.
+    """Check that predicted and recorded maps are arrays (image, y, x, site) of one shape.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def alike(predicted: ArrayLike, maps: ArrayLike) -> tuple[NDArray[Any], NDArray[
 
 
 def site_correlation(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson correlation over the positions of each map, for every image and site.
+    """Compute Pearson's r over the positions of each map, for every image and site.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def site_correlation(predicted: NDArray[np.float64], maps: NDArray[np.float64]) 
 
 
 def site_rank_correlation(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spearman correlation over the positions of each map, for every image and site.
+    """Compute Spearman's rho over the positions of each map, for every image and site.
 
     Parameters and result are those of :func:`site_correlation`.
     """
@@ -163,7 +163,7 @@ def site_rank_correlation(predicted: NDArray[np.float64], maps: NDArray[np.float
 
 
 def site_explained_variance(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of each map's variance over positions that the prediction explains, for every image and site.
+    """Compute the share of each map's variance over positions that the prediction explains.
 
     1 - variance of what is left / variance of the map: scikit-learn's ``explained_variance_score``. It is below 0 where
     the prediction is worse than any constant. Unlike a correlation it asks for the right size of the responses.
@@ -184,7 +184,7 @@ MEASURES: dict[str, Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray
 
 
 def site_agreement(maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson correlation of each site's map with the mean map of all other sites, for every image and site.
+    """Compute Pearson's r of each site's map with the mean map of all other sites, for every image and site.
 
     Arcaro et al. (2020, eLife 9:e53798) report it for each array, .73 on average.
 
@@ -214,7 +214,7 @@ def _positions_first(maps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _is_constant(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Constant along axis 1, to rounding."""
+    """Return whether values are constant along axis 1, to rounding."""
     rounding = np.finfo(float).eps * values.shape[1] * np.abs(values).max(axis=1)
     constant: NDArray[np.bool_] = ~(np.ptp(values, axis=1) > rounding)  # also where there is a NaN
     return constant
@@ -232,7 +232,7 @@ def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float
 
 
 def coarsened(maps: NDArray[np.float64], scale: int) -> NDArray[np.floating[Any]]:
-    """Average maps over areas: ``size // scale`` equal tiles along each axis; positions on a border count in part.
+    """Average maps over ``size // scale`` equal tiles along each axis; positions on a border count in part.
 
     Parameters
     ----------
@@ -274,14 +274,14 @@ COARSENERS = {"tiles": coarsened, "bilinear": published_coarsened}
 
 
 def half_pixel(size: int, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Lower and upper neighbour, and the upper one's weight, of ``length`` points at the centres of equal tiles."""
+    """Compute lower and upper neighbours, and the upper weights, of ``length`` points at the centres of equal tiles."""
     place = (np.arange(length) + 0.5) * size / length - 0.5
     low = np.floor(place).astype(np.int64)
     return np.clip(low, 0, size - 1), np.clip(low + 1, 0, size - 1), place - low
 
 
 def _areas(size: int, length: int) -> NDArray[np.float64]:
-    """Share of each position (column) in each of ``length`` equal tiles (row)."""
+    """Compute the share of each position (column) in each of ``length`` equal tiles (row)."""
     edges = np.linspace(0, size, length + 1)
     first, last = edges[:-1, None], edges[1:, None]
     overlap = np.minimum(last, np.arange(size) + 1) - np.maximum(first, np.arange(size))

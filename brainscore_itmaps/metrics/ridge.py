@@ -39,7 +39,7 @@ class RidgeFolds(NamedTuple):
         return predicted
 
     def coefficients(self, number: int) -> NoReturn:
-        """Refuse: a smoother has no weights of the features.
+        """Raise an error: a smoother has no weights of the features.
 
         Raises
         ------
@@ -48,7 +48,7 @@ class RidgeFolds(NamedTuple):
         raise UsageError("Ridge regressions keep no coefficients.", "Fit by pls or nipals.")
 
     def select(self, folds: NDArray[np.int64]) -> "RidgeFolds":
-        """Keep some of the folds."""
+        """Select some of the folds."""
         return RidgeFolds(
             tuple(self.left_out[fold] for fold in folds), self.components[:, folds], self.penalty[:, folds]
         )
@@ -81,7 +81,7 @@ def ridge(rows: Rows, folds: NDArray[np.bool_], varying: NDArray[np.bool_], opti
 
 
 def ridge_cv(rows: Rows, folds: NDArray[np.bool_], varying: NDArray[np.bool_], options: Options) -> RidgeFolds:
-    """As :func:`ridge`, each fold's penalty chosen on its own training images.
+    """Predict as :func:`ridge` does, with each fold's penalty chosen on its own training images.
 
     The penalty is the one whose squared error, summed over sites, is smallest when each training image in turn is left
     out as well: it is taken out of the fit of all together with the fold's images, whose maps are never looked at.
@@ -124,7 +124,7 @@ def ridge_cv(rows: Rows, folds: NDArray[np.bool_], varying: NDArray[np.bool_], o
 
 
 class _Problem(NamedTuple):
-    """Everything centred, in the basis of the principal directions of the features' rows."""
+    """Centred data in the basis of the features' principal directions."""
 
     x: NDArray[np.float64]  # (image, row, channel)
     y: NDArray[np.float64]  # (image, row, set * site)
@@ -144,7 +144,7 @@ class _Problem(NamedTuple):
 def _predict(
     problem: _Problem, folds: NDArray[np.bool_], penalties: NDArray[np.float64], progress: Steps
 ) -> RidgeFolds:
-    """Predict what each fold leaves out, with a penalty for each fold and set (fold, set)."""
+    """Predict the left-out images of each fold, with a penalty for each fold and set (fold, set)."""
     means = problem.means
     left_out = [np.empty((len(means), fold.sum(), problem.y.shape[1], means.shape[1])) for fold in folds]
     for penalty in np.unique(penalties):
@@ -161,7 +161,7 @@ def _predict(
 
 
 class _Smoother:
-    """The matrix I - H of a ridge regression, a block at a time, and the residual of the fit on all images."""
+    """The matrix I - H of a ridge regression in blocks, and the residual of the fit on all images."""
 
     def __init__(self, problem: _Problem, penalty: float) -> None:
         basis, squares, ones = problem.basis, problem.squares, problem.ones
@@ -179,7 +179,7 @@ class _Smoother:
         self.blocks: dict[int, NDArray[np.float64]] = {}
 
     def left_out(self, images: tuple[int, ...]) -> NDArray[np.float64]:
-        """Errors at the rows of some images, (image, row, column), of the regression that never saw them."""
+        """Compute the errors at the rows of some images, (image, row, column), of the regression without them."""
         residual: NDArray[np.float64] = self.residual[list(images)]
         basis = self.basis[list(images)]
         flat = residual.reshape(-1, residual.shape[-1])
@@ -209,7 +209,7 @@ class _Smoother:
 
 
 def _principal(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Principal directions of the rows, orthonormal (image, row, direction), and the sums of squares along each.
+    """Compute orthonormal principal directions of the rows (image, row, direction), and the sums of squares.
 
     All that the rows have, also those without variance, where channels are no fewer than rows; else those that vary.
     """

@@ -1,4 +1,4 @@
-"""Fields and maps as rows of a regression: one row a position, or fewer rows that say the same."""
+"""Arrange fields and maps as rows of a regression: one row per position, or fewer equivalent rows."""
 
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ WORTH_IT = 0.8
 
 
 class Rows(NamedTuple):
-    """What a regression over left-out images is given. All images have the same number of rows.
+    """Input of a regression over left-out images; all images have the same number of rows.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Rows(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What solvers are told, as in :func:`~brainscore_itmaps.metrics.folds.fit_folds`."""
+    """Options of the solvers, as in :func:`~brainscore_itmaps.metrics.folds.fit_folds`."""
 
     components: int
     penalty: float = 1.0
@@ -49,7 +49,7 @@ class Options(NamedTuple):
 
 
 def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
-    """Lay out a field and maps as rows; a field that was enlarged from a smaller map as the rows of that map.
+    """Arrange a field and maps as rows; use the rows of the smaller map if a field was enlarged from one.
 
     Interpolating a map of h x w units along both axes is a linear map of low rank, B F C'. With an orthonormal basis of
     the ranges of B and C, the regression of Q'F on Q'maps is the regression of F on the maps, exactly: no weight of a
@@ -88,7 +88,7 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
 
 
 def real_array(values: ArrayLike, name: str) -> NDArray[Any]:
-    """Take real numbers of any kind as an array.
+    """Convert real numbers of any kind to an array.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def products_of_rest(
 def centred(
     values: NDArray[np.float64], ones: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Subtract means over images and positions; what does not vary beyond rounding becomes zero.
+    """Subtract means over images and positions; set what does not vary beyond rounding to zero.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def centred(
 
 
 def _range(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Orthonormal basis, shape (length, rank), of what varies along the first axis, and of the constant."""
+    """Compute an orthonormal basis, shape (length, rank), of the variation along the first axis and of the constant."""
     length = len(values)
     left, size, _ = np.linalg.svd(values.reshape(length, -1), full_matrices=False)
     left = left[:, size > ROUNDING * size[0]]

@@ -1,4 +1,4 @@
-"""Does predictivity fall as accuracy grows? Fits over many models, for the trade-off study."""
+"""Fits over many models: how neural predictivity changes with ImageNet accuracy."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -69,7 +69,7 @@ class Envelope(NamedTuple):
 
 
 class RankCorrelation(NamedTuple):
-    """Do more accurate models predict better?
+    """Rank correlation of accuracy and predictivity over models.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ def scores_over_images(
     rng: np.random.Generator,
     resamples: int = 1000,
 ) -> NDArray[np.float64]:
-    """Scores of models as they would be on other images, one row a draw.
+    """Draw images again and compute the scores of models on them, one row a draw.
 
     Images are drawn again with replacement, the same for all models. Of what a draw changes, the part that models
     share is taken: a straight line in their accuracy. What an image gives to single models is in the differences
@@ -162,7 +162,7 @@ def rank_correlation(
     resamples: int = 1000,
     drawn: NDArray[np.float64] | None = None,
 ) -> RankCorrelation:
-    """Rank correlation of accuracy and predictivity over models.
+    """Correlate the ranks of accuracy and predictivity over models.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def change_point(
 
 
 def pareto_front(accuracy: NDArray[np.float64], predictivity: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Models that no other one equals or exceeds in both while exceeding in one, by growing accuracy.
+    """Find the models that no other model dominates in both values, by growing accuracy.
 
     Returns
     -------
@@ -292,7 +292,7 @@ def envelope(
 
 
 def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """Meeting point, slope before and after, and value at the meeting point."""
+    """Compute the meeting point, the slopes before and after it, and the value there."""
     known = np.unique(x)
     candidates = list(known[1:-1])
     for left, right in pairwise(known[1:-1]):
@@ -315,7 +315,7 @@ def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, f
 
 
 def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope and intercept by least squares."""
+    """Fit slope and intercept by least squares."""
     dx = x - x.mean()
     slope = float(dx @ y / (dx @ dx))
     return slope, float(y.mean() - slope * x.mean())
@@ -355,7 +355,7 @@ def _draws(
     drawn: NDArray[np.float64] | None,
     fewest: int,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Models drawn again with replacement, and the scores to take of them.
+    """Draw models with replacement, and return the scores of each draw.
 
     Draws of too few different accuracies are drawn anew.
     """

@@ -11,7 +11,7 @@ PADDED_LIKE_KERAS = ("layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2")
 
 
 def build(timm_name: str, seed: int, **options: Any) -> torch.nn.Module:
-    """Build an architecture with random weights; torch's own randomness is left alone.
+    """Build an architecture with random weights; torch's global random state is unchanged.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def pad_like_keras(resnet: torch.nn.Module) -> torch.nn.Module:
 
 
 def timm_pretrained(timm_name: str) -> torch.nn.Module:
-    """Build an architecture with timm's pretrained weights, which timm's hub keeps on this machine.
+    """Build an architecture with timm's pretrained weights, which timm's hub caches on this machine.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
 
 
 def check_tag(timm_name: str) -> None:
-    """Refuse a tag that timm has no weights for.
+    """Check that timm has weights for a tag.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Weights in a file of one's own: tensors by name, and nothing else in it."""
+"""Weights in a user's file or in an installed package: tensors by name, without code."""
 
 import importlib.metadata
 import pickle
@@ -55,7 +55,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def classes_in(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> int | None:
-    """How many classes weights are for, by timm's name of the classifier.
+    """Return the number of classes of weights, found by timm's name of the classifier.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def classes_in(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> int
 
 
 def fill_from_tensors(module: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path, architecture: str) -> None:
-    """Fill a model: every tensor is used, every parameter filled.
+    """Fill a model with tensors: every tensor must be used and every parameter filled.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Which tensor of a harmonized model's Keras file is which parameter of the timm model.
+"""Map the tensors of a harmonized model's Keras file to the parameters of the timm model.
 
 The layouts are those that Keras 2.15 writes of the published architectures: keras.applications (VGG16), the ResNet-50
 and EfficientNet-B0 of the harmonizer's authors, vit-keras (ViT), keras_cv_attention_models (ConvNeXt, LeViT, MaxViT).
@@ -19,7 +19,7 @@ Pairs = Iterator[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Piece:
-    """One tensor of the file, and where it goes.
+    """One tensor of the file, and its parameter in the model.
 
     Attributes
     ----------
@@ -43,37 +43,37 @@ class Piece:
 
 
 def convolution(kernel: Array) -> Array:
-    """(height, width, in, out) to (out, in, height, width)."""
+    """Convert (height, width, in, out) to (out, in, height, width)."""
     return kernel.transpose(3, 2, 0, 1)
 
 
 def depthwise(kernel: Array) -> Array:
-    """(height, width, channel, 1) to (channel, 1, height, width)."""
+    """Convert (height, width, channel, 1) to (channel, 1, height, width)."""
     return kernel.transpose(2, 3, 0, 1)
 
 
 def dense(kernel: Array) -> Array:
-    """(in, out) to (out, in)."""
+    """Convert (in, out) to (out, in)."""
     return kernel.transpose()
 
 
 def unchanged(tensor: Array) -> Array:
-    """As it is."""
+    """Return the array as it is."""
     return tensor
 
 
 def flattened(kernel: Array) -> Array:
-    """VGG16's first dense layer as a convolution: Keras flattens (y, x, channel), torch (channel, y, x)."""
+    """Convert VGG16's first dense layer to a convolution: Keras flattens (y, x, channel), torch (channel, y, x)."""
     return convolution(kernel.reshape(7, 7, 512, -1))
 
 
 def reversed_table(table: Array) -> Array:
-    """MaxViT's relative positions, (head, 13 * 13) to (head, 13, 13): one counts from the key, the other to it."""
+    """Convert MaxViT's relative positions (head, 13 * 13) to (head, 13, 13), counted in the opposite direction."""
     return table.reshape(-1, 13, 13)[:, ::-1, ::-1]
 
 
 def pieces(architecture: str, module: nn.Module) -> list[Piece]:
-    """All tensors of an architecture's file, in the order of the file.
+    """List all tensors of an architecture's file, in the order of the file.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def pieces(architecture: str, module: nn.Module) -> list[Piece]:
 
 
 def _of_layer(keras: str, timm: str, layer: nn.Module) -> Iterator[Piece]:
-    """The weights of a layer, named by Keras after what the layer is."""
+    """List the weights of a layer, which Keras names after the kind of layer."""
     linear = isinstance(layer, nn.Linear | nn.Conv2d)
     is_depthwise = isinstance(layer, nn.Conv2d) and layer.groups > 1
     weight = "depthwise_kernel" if is_depthwise else "kernel" if linear else "gamma"
@@ -124,7 +124,7 @@ def _of_layer(keras: str, timm: str, layer: nn.Module) -> Iterator[Piece]:
 
 
 def _convolution_or_dense(kernel: Array) -> Array:
-    """By the file's own axes: a 1 x 1 convolution there may be a dense layer here, and the other way round."""
+    """Choose by the file's axes: a 1 x 1 convolution there may be a dense layer here, and the reverse."""
     return convolution(kernel) if kernel.ndim == 4 else dense(kernel)
 
 
@@ -231,7 +231,7 @@ def _maxvit_tiny() -> Pairs:
 
 
 def _levit_128() -> Pairs:
-    """Keras shrinks the map at the end of a stack, timm at the beginning of the next stage."""
+    """List LeViT's tensors: Keras shrinks the map at the end of a stack, timm at the beginning of the next stage."""
     for number in range(1, 5):
         yield from ((f"stem_{number}_{part}", f"stem.conv{number}.{of}") for part, of in _WITH_NORM)
     for stage in range(3):

@@ -1,4 +1,4 @@
-"""Read the tensors of a Keras 2 weight file (.h5)."""
+"""Read the tensors of a Keras 2 weight file (.h5), and fill a model with them."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ class KerasFile:
 
 @contextmanager
 def keras_file(path: Path) -> Iterator[KerasFile]:
-    """Open a weight file and list its tensors; none is read yet. What an optimizer left in it is passed over.
+    """Open a weight file and list its tensors without reading them; the state of an optimizer is ignored.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def keras_file(path: Path) -> Iterator[KerasFile]:
 
 
 def _stored(file: Hdf5File, path: Path) -> dict[str, str]:
-    """For each tensor its path in the file."""
+    """Find the path of each tensor in the file."""
     root = FULL_MODEL if FULL_MODEL in file.attributes else ""
     layers = _names(file, root, "layer_names")
     if not layers:
@@ -113,7 +113,7 @@ def _stored(file: Hdf5File, path: Path) -> dict[str, str]:
 
 
 def _names(file: Hdf5File, group: str, attribute: str) -> list[str]:
-    """A list of names; Keras cuts one that is too long for an attribute into several, numbered from 0."""
+    """Read a list of names, which Keras splits into numbered attributes if it is too long for one."""
     attributes = file.attributes.get(group, {})
     parts = [attributes[attribute]] if attribute in attributes else []
     if not parts:
@@ -192,7 +192,7 @@ def fill_from_keras(
 
 
 def _assigned(file: KerasFile, wanted: Sequence[Piece], architecture: str) -> tuple[list[str], list[str]]:
-    """For each piece the name of its tensor in the file, and notes."""
+    """Find the name of each piece's tensor in the file, with notes."""
     endings = {ending: name for name in file.shapes for ending in _endings(name)}
     known = [endings.get(piece.keras) for piece in wanted]
     by_name = {name for name in known if name is not None}
@@ -214,7 +214,7 @@ def _assigned(file: KerasFile, wanted: Sequence[Piece], architecture: str) -> tu
 
 
 def _endings(name: str) -> Iterator[str]:
-    """A name with and without what stands before each of its strokes."""
+    """List a name with and without the parts before each of its slashes."""
     parts = name.split("/")
     return ("/".join(parts[first:]) for first in range(len(parts)))
 
@@ -238,7 +238,7 @@ def _check_shapes(file: KerasFile, wanted: Sequence[Piece], named: Sequence[str]
 
 
 def _same_order(file: KerasFile, wanted: Sequence[Piece], in_order: list[str], known: Sequence[str | None]) -> bool:
-    """Do number, kind and shape agree in order, and does every known name stand in its own place?"""
+    """Return whether number, kind and shape agree in order, and every known name is in its own place."""
     return len(in_order) == len(wanted) and all(
         _role(name) == _role(piece.keras) and _fits(file.shapes[name], piece) and by_name in (None, name)
         for piece, name, by_name in zip(wanted, in_order, known, strict=True)
@@ -250,7 +250,7 @@ def _role(name: str) -> str:
 
 
 def _fits(shape: tuple[int, ...], piece: Piece) -> bool:
-    """Does a tensor of this shape become the piece? Axes of length 1 may differ: 1 x 1 convolutions, dense layers."""
+    """Return whether a tensor of this shape fits the piece; axes of length 1 may differ (1 x 1 convolutions, dense)."""
     nothing: Array = np.broadcast_to(np.float32(0), shape)
     try:
         turned = piece.turn(nothing)

@@ -1,4 +1,4 @@
-"""Which layers of a model can be read as maps."""
+"""Choose layers of a model, and arrange their activations as maps."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ ROWS = (torch.nn.Sequential, torch.nn.ModuleList)
 
 
 def block_layers(module: torch.nn.Module, size: int) -> list[str]:
-    """Outputs of a model's blocks, in the order of the model.
+    """List the blocks of a model, in the order of the model.
 
     A block is a module with parts that stands in a row of others (a Sequential or a list), and has no such row of
     blocks inside: ``layer4.2`` of a ResNet, ``blocks.11`` of a vision transformer. Models without blocks, such as
@@ -30,7 +30,7 @@ def block_layers(module: torch.nn.Module, size: int) -> list[str]:
 
 
 def _blocks(module: torch.nn.Module, path: str = "") -> Iterator[str]:
-    """Names of the blocks in a module, which is no block itself."""
+    """List the names of the blocks in a module that is not a block itself."""
     for name, child in module.named_children():
         inside = f"{path}.{name}" if path else name
         is_block = isinstance(module, ROWS) and not isinstance(child, ROWS) and _has_parts(child)
@@ -49,14 +49,14 @@ def _has_parts(module: torch.nn.Module) -> bool:
 
 
 def _parts(module: torch.nn.Module) -> Iterator[str]:
-    """Names of everything that stands in a row."""
+    """List the names of all members of a sequence of modules."""
     for name, row in module.named_modules():
         if isinstance(row, ROWS):
             yield from (f"{name}.{part}" if name else part for part, _ in row.named_children())
 
 
 def committed_layers(module: torch.nn.Module, size: int) -> dict[str, str]:
-    """Layers for V1, V2, V4 and IT of any model.
+    """Choose the layers for V1, V2, V4 and IT of any model.
 
     IT is the last stage of at most 16 pixels a unit; of equal stages, two thirds up. The stages are those that timm
     describes, as far as one forward pass goes through them and they give one tensor with places in it; else the blocks.
@@ -85,7 +85,7 @@ def committed_layers(module: torch.nn.Module, size: int) -> dict[str, str]:
 
 
 def _last_fine(reductions: dict[str, int]) -> str | None:
-    """The last layer of at most 16 pixels a unit; of layers that are all equal, the one two thirds up."""
+    """Find the last layer of at most 16 pixels a unit; if all are equal, the one two thirds up."""
     layers = list(reductions)
     if len(layers) > 1 and len(set(reductions.values())) == 1:
         return layers[round(2 / 3 * (len(layers) - 1))]
@@ -94,13 +94,13 @@ def _last_fine(reductions: dict[str, int]) -> str | None:
 
 
 def _is_after(layer: str, committed: str, blocks: list[str]) -> bool:
-    """Does a block come after the committed layer, which is a block or holds some?"""
+    """Return whether a block comes after the committed layer, which is a block or contains some."""
     inside = [number for number, block in enumerate(blocks) if f"{block}.".startswith(f"{committed}.")]
     return bool(inside) and blocks.index(layer) > inside[-1]
 
 
 def readout_layer(module: torch.nn.Module, size: int) -> str | None:
-    """The last layer before the classifier that gives one row of numbers an image, for behaviour.
+    """Find the last layer before the classifier with one row of numbers per image, for behaviour.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def readout_layer(module: torch.nn.Module, size: int) -> str | None:
 
 
 def layers_with_maps(module: torch.nn.Module, layers: Sequence[str], size: int) -> list[str]:
-    """Those layers that one forward pass goes through once, and that give one tensor that can be read as a map.
+    """List the layers that run once in a forward pass and give one tensor that can be read as a map.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def map_shapes(module: torch.nn.Module, layers: Sequence[str], size: int) -> dic
 def _watch(
     module: torch.nn.Module, layers: Sequence[str], size: int, keep: Callable[[str, torch.nn.Module, object], None]
 ) -> None:
-    """Show a model one grey image, and tell of every output of the layers."""
+    """Show a model one grey image, and report every output of the layers."""
     modules = dict(module.named_modules())
 
     def hook_of(layer: str) -> Callable[[torch.nn.Module, object, object], None]:

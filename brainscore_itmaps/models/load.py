@@ -45,7 +45,7 @@ def load_model(
     preprocessing: Preprocessing | None = None,
     progress: Report = silent,
 ) -> Model:
-    """Load a model.
+    """Load a model by name, from a file of weights, or from a torch module.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def load_model(
 
 
 def load_model_request(request: ModelRequest, progress: Report = silent) -> Model:
-    """Load the model that is asked for; its ``request`` is this one.
+    """Load the model of a request; its ``request`` is this one.
 
     Parameters
     ----------
@@ -174,14 +174,14 @@ def _from_hub(timm_name: str) -> Model:
 
 
 def _from_weights(file: Path, architecture: str, given: Mapping[str, Any] | None, progress: Report) -> Model:
-    """A file of weights that is the model: its name is the file's, with a hash of what is in it."""
+    """Load a file of weights that is the model; its name is the file's, with a hash of the content."""
     model = _from_file(architecture, file, given, progress)
     name = f"{file.stem}-{model.sha256[:8]}"
     return replace(model, name=name, spec=replace(model.spec, identifier=name))
 
 
 def _from_run(folder: Path, progress: Report) -> Model:
-    """A model that was trained here; its name is the folder's, with a hash of its weights."""
+    """Load a model that was trained here; its name is the folder's, with a hash of its weights."""
     record = read_run(folder)
     model = _from_file(record["model"], folder / WEIGHTS, record["preprocessing"], progress)
     if model.sha256 != record["sha256"]:

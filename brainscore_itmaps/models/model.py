@@ -1,4 +1,4 @@
-"""A model that is ready to see images."""
+"""A loaded model with its preprocessing, weights and notes."""
 
 import copy
 import hashlib
@@ -20,7 +20,7 @@ IN_MEMORY = ModelRequest("", Weights("module"))
 
 @dataclass(frozen=True)
 class Model:
-    """A model that is ready to see images.
+    """A loaded model that is ready to see images.
 
     Attributes
     ----------
@@ -57,11 +57,11 @@ class Model:
 
     @property
     def sha256(self) -> str:
-        """Hash of all parameters and buffers."""
+        """Return the hash of all parameters and buffers."""
         return self.weights.sha256 or ""
 
     def preprocess(self, images: Sequence[Path | Image.Image], whole: bool = True) -> torch.Tensor:
-        """Read images and turn them into the model's input.
+        """Read images and convert them to the model's input.
 
         Parameters
         ----------
@@ -101,7 +101,7 @@ class Model:
 
 
 def on_device(model: Model, device: str = "auto") -> Model:
-    """Move a model to where it shall be computed.
+    """Move a model to the device on which it is computed.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def on_device(model: Model, device: str = "auto") -> Model:
 
 
 def untrained(model: Model, seed: int = 0) -> Model:
-    """The same architecture with random weights.
+    """Return the same architecture with random weights.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def untrained(model: Model, seed: int = 0) -> Model:
 
 
 def _reset(model: Model, seed: int) -> torch.nn.Module:
-    """A copy of a user's own module, every part of it started anew as torch starts it."""
+    """Copy a user's own module and initialise every part again as torch does."""
     module = copy.deepcopy(model.module)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Which names are models; answered without importing torch."""
+"""Check which names are models, without importing torch."""
 
 import importlib.util
 import re
@@ -16,22 +16,22 @@ WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", *KERAS_SUFFIX
 
 
 def is_user_model(name: str) -> bool:
-    """Is this a model that a user brings: a file of weights, a function in a Python file, or what he trained?"""
+    """Return whether this names a user's model: a file of weights, a function in a Python file, or a training run."""
     return not name.startswith("timm:") and (is_code(name) or Path(name).suffix in WEIGHT_SUFFIXES or is_run(name))
 
 
 def is_named_model(name: str) -> bool:
-    """Is this a model that our own hooks read? Otherwise Brain-Score loads it."""
+    """Return whether our own hooks read this model; otherwise Brain-Score loads it."""
     return name in ZOO or name.startswith("timm:") or is_user_model(name)
 
 
 def is_code(name: str) -> bool:
-    """Is this ``my_file.py:build``?"""
+    """Return whether this has the form ``my_file.py:build``."""
     return name.rpartition(":")[0].endswith(".py")
 
 
 def check_model_name(name: str, arch: str | None = None) -> None:
-    """Refuse a name that no model has, without importing timm.
+    """Check the name of a model without importing timm.
 
     Parameters
     ----------
@@ -77,12 +77,12 @@ def check_model_name(name: str, arch: str | None = None) -> None:
 
 
 def named_architecture(arch: str) -> str:
-    """What ``--arch`` names: a model of the zoo, or one of timm."""
+    """Return the timm name of an ``--arch``, which is a model of the zoo or of timm."""
     return arch if arch in ZOO or arch.startswith("timm:") else f"timm:{arch}"
 
 
 def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weights:
-    """Read what is asked of a model's weights: a word, or the name of a file.
+    """Parse the requested weights: a word, or the name of a file.
 
     Raises
     ------
@@ -102,13 +102,13 @@ def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weig
 
 
 def timm_architectures() -> frozenset[str]:
-    """Names of timm's architectures."""
+    """List the names of timm's architectures."""
     return frozenset(timm_families())
 
 
 @cache
 def timm_families() -> dict[str, str]:
-    """The file of timm that each architecture stands in, read as text: importing timm takes seconds, this does not."""
+    """Map each architecture to its source file in timm, read as text because importing timm takes seconds."""
     found = importlib.util.find_spec("timm")
     if found is None or found.origin is None:
         return {}

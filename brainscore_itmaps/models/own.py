@@ -1,4 +1,4 @@
-"""Models that users bring: modules, files of weights with the name of their architecture, functions in files."""
+"""Models of users: modules, weight files with an architecture, functions in Python files."""
 
 import importlib.util
 import sys
@@ -85,7 +85,7 @@ def wrap_model(module: torch.nn.Module, preprocessing: Preprocessing | None, nam
 
 
 def timm_preprocessing(module: torch.nn.Module) -> dict[str, Any]:
-    """What timm says of a module's input, by the names of :class:`~brainscore_itmaps.models.spec.ModelSpec`."""
+    """Read timm's description of a module's input, in the terms of a ModelSpec."""
     from timm.data import resolve_data_config
 
     config = resolve_data_config({}, model=module)
@@ -99,7 +99,7 @@ def timm_preprocessing(module: torch.nn.Module) -> dict[str, Any]:
 
 
 def model_from_code(reference: str) -> Model:
-    """Run a function in a Python file, and take the model that it gives.
+    """Run a function in a Python file, and wrap the model that it returns.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def _function(file: Path, name: str) -> Callable[[], Any]:
 
 @contextmanager
 def borrowed(module: torch.nn.Module) -> Iterator[None]:
-    """Give a user's module back in the mode and on the device that it was handed over in."""
+    """Restore a user's module to its mode and device after a ``with`` block."""
     modes = {part: part.training for part in module.modules()}
     device = next((parameter.device for parameter in module.parameters()), None)
     try:

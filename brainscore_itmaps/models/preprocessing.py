@@ -1,4 +1,4 @@
-"""Preprocessing that users bring with a model of their own."""
+"""Preprocessing that users describe for their own models."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ EDGE = 12
 
 
 def read_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check what is said of preprocessing, and fill in what may be left out.
+    """Check a description of preprocessing, and fill in the defaults.
 
     Parameters
     ----------
@@ -53,14 +53,14 @@ def read_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what :func:`read_preprocessing` reads as numbers, texts and lists, which a file can hold."""
+    """Convert the output of :func:`read_preprocessing` to numbers, texts and lists for a file."""
     return {
         name: list(value) if isinstance(value, tuple) else value for name, value in read_preprocessing(given).items()
     }
 
 
 def side_of(transform: Transform) -> int:
-    """Height and width in pixels of what a transform gives, once it is known to keep the whole image.
+    """Find height and width in pixels of a transform's output, after checking that it keeps the whole image.
 
     Positions are counted from the image's edges: a transform that cuts them off would shift every map, without any
     other sign. It is tried on images that differ along one edge.

@@ -1,4 +1,4 @@
-"""Models that were trained here: a folder with weights, and a record of what they are for."""
+"""Models trained here: a folder with weights and a record."""
 
 import json
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ WEIGHTS = "model.safetensors"
 
 
 def is_run(name: str) -> bool:
-    """Is this the folder of a model that was trained here?"""
+    """Return whether this is the folder of a model that was trained here."""
     folder = Path(name).expanduser()
     return (folder / RECORD).is_file() or (folder / OLDER_RECORD).is_file()
 
 
 def save_run(folder: Path, model: str, module: "torch.nn.Module", spec: ModelSpec, told: Mapping[str, Any]) -> None:
-    """Write a model so that it can be loaded by the name of the folder.
+    """Save a trained model so that it can be loaded by the name of its folder.
 
     Parameters
     ----------

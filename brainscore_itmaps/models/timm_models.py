@@ -1,4 +1,4 @@
-"""ImageNet accuracy and size of timm's models, as timm's authors measured them."""
+"""ImageNet accuracy, size and group of timm's models."""
 
 import csv
 import re
@@ -14,7 +14,7 @@ parameters."""
 
 
 def timm_top1(timm_name: str, size: int | None = None) -> tuple[float, str] | tuple[None, None]:
-    """Accuracy in percent and who measured it; Nones where timm has published none.
+    """Look up the accuracy in percent and who measured it; None and None if timm has not published it.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def timm_top1(timm_name: str, size: int | None = None) -> tuple[float, str] | tu
 
 @cache
 def timm_parameters(timm_name: str) -> int | None:
-    """How many parameters an architecture has, whatever its tag; None where timm has published no accuracy of it."""
+    """Look up the number of parameters of an architecture; None if timm has published no accuracy of it."""
     architecture = timm_name.split(".")[0]
     return next((round(row[2] * 1e6) for name, rows in _rows().items() if name.split(".")[0] == architecture
                  for row in rows), None)  # fmt: skip
@@ -80,7 +80,7 @@ def group_of_model(model: str) -> str:
 
 
 def group_of(timm_name: str) -> str:
-    """Group of a model of timm, as far as its tag and its family tell.
+    """Find the group of a timm model from its tag and its family.
 
     The tag comes first: trained on adversarial examples ("robust": AdvProp, ensemble adversarial training); without
     labels before ("self-supervised"); with images beyond ImageNet-1k ("extra data"). Otherwise the architecture:

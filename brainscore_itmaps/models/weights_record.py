@@ -14,7 +14,7 @@ RECORD = "model.json"
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """Record of a model's weights when they were converted; later files must have the same sha256.
+    """Record of converted weights; later files must have the same sha256.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The models that have a name of their own."""
+"""The models with names of their own, and named sets of models."""
 
 import json
 from dataclasses import replace
@@ -127,7 +127,7 @@ def list_models(named: str | None = None) -> list[str]:
 
 
 def named_set(name: str) -> list[str]:
-    """Names of the models in a set, for ``--model``.
+    """List the names of the models in a set, for ``--model``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How all figures draw: sizes, colours, and maps in degrees over images."""
+"""Sizes, colours and parts that all figures share, such as maps in degrees over images."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -45,18 +45,18 @@ SETTINGS = {
 
 
 def style() -> AbstractContextManager[None]:
-    """Our sizes and colours, for what is drawn inside."""
+    """Apply our sizes and colours within a ``with`` block."""
     return mpl.rc_context(SETTINGS)
 
 
 def value_range(maps: NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """Range of colours: the 0.5th to the 99.5th percentile, as in Arcaro et al. (2020)."""
+    """Compute the range of colours: the 0.5th to the 99.5th percentile, as in Arcaro et al. (2020)."""
     low, high = np.nanpercentile(maps, [0.5, 99.5])
     return float(low), float(high)
 
 
 def difference_range(difference: NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """Range of colours of a difference: symmetric about zero, to the 99.5th percentile of its size."""
+    """Compute a range of colours symmetric about zero, up to the 99.5th percentile of the absolute difference."""
     most = float(np.nanpercentile(np.abs(difference), 99.5))
     return -most, most
 
@@ -98,7 +98,7 @@ def draw_positions(axis: Axes, array: ArrayResult) -> None:
 
 
 def maps_of(array: ArrayResult, site: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Recorded and predicted maps (image, y, x) of a site, or averaged over all sites."""
+    """Return recorded and predicted maps (image, y, x) of a site, or averaged over all sites."""
     if site is None:
         return array.neural.mean(axis=-1), array.predicted.mean(axis=-1)
     return array.neural[..., site], array.predicted[..., site]
@@ -125,32 +125,32 @@ def only_array(scored: ArrayResult | Result) -> ArrayResult:
 
 
 def short_name(image: str) -> str:
-    """The last part of an image's name."""
+    """Return the last part of an image's name."""
     return image.rsplit("-", 1)[-1]
 
 
 def name_of_site(array: ArrayResult, site: int | None) -> str:
-    """A site's name, or that it is the mean."""
+    """Return a site's name, or "mean over sites"."""
     return f"mean over {len(array.sites)} sites" if site is None else array.sites[site]
 
 
 def kind_of(array: ArrayResult) -> str:
-    """What was recorded; that it is simulated, where it is."""
+    """Describe the recording: its array, and that it is simulated if it is."""
     return SIMULATED if array.simulated else array.recording
 
 
 def name_of(result: Result) -> str:
-    """A model, and that its weights are random, where they are."""
+    """Name a model, and say if its weights are random."""
     return f"{result.model} ({result.weights})" if result.weights.kind == "random" else result.model
 
 
 def bounded_by_sites(result: Result) -> bool:
-    """Are the ceilings of single sites those of their correlations? Only then are both drawn together."""
+    """Return whether the ceilings of single sites bound their correlations, so that both can be drawn together."""
     return result.measure == "predictivity" and protocol_named(result.protocol).ceiling == "matched"
 
 
 def _half(array: ArrayResult) -> float:
-    """Half the side of the image, in degrees."""
+    """Return half the side of the image, in degrees."""
     return (array.extent or float(np.ptp(array.degrees_y))) / 2
 
 

@@ -1,4 +1,4 @@
-"""What a page carries inside itself: maps, images, figures, and the data behind them."""
+"""Embed maps, images, figures and the data behind them in a page."""
 
 import base64
 import io
@@ -44,7 +44,7 @@ class Drawn(NamedTuple):
 
 
 def drawn(figure: Figure, text: str, file: str, rows: Iterable[Sequence[Any]], vector: bool = True) -> Drawn:
-    """Put a figure and the rows behind it into addresses."""
+    """Embed a figure and the rows behind it as data addresses."""
     buffer = io.BytesIO()
     with style():  # what SVG is made of is settled when it is written
         if vector:
@@ -56,12 +56,12 @@ def drawn(figure: Figure, text: str, file: str, rows: Iterable[Sequence[Any]], v
 
 
 def address(content: bytes, kind: str) -> str:
-    """An address that holds its content."""
+    """Encode content as a data address."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def small_image(file: Path) -> str:
-    """An image as an address, no larger than it is shown; stretched to a square, as its map is."""
+    """Encode an image as a data address, no larger than shown; stretched to a square, as its map is."""
     buffer = io.BytesIO()
     with Image.open(file) as image:
         small = image.convert("RGB").resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.LANCZOS)
@@ -70,7 +70,7 @@ def small_image(file: Path) -> str:
 
 
 def maps_data(arrays: Sequence[ArrayResult], images: Sequence[Images], units: str) -> dict[str, Any]:
-    """Everything that the image browser shows, for JSON; an image that several arrays share is there once."""
+    """Collect everything that the image browser shows, for JSON; an image shared by several arrays is there once."""
     files = list(dict.fromkeys(file for own in images for file in own if file is not None))
     return {
         "units": units,
@@ -97,7 +97,7 @@ def maps_data(arrays: Sequence[ArrayResult], images: Sequence[Images], units: st
 
 
 def _floats(values: NDArray[np.float64]) -> str:
-    """Little-endian 32-bit floats, image by image, row by row."""
+    """Encode values as little-endian 32-bit floats, image by image, row by row."""
     return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
 
 

@@ -31,7 +31,7 @@ UNITS = "spikes/s"
 
 
 def maps_figure(result: Result, images: Sequence[Path], shown: Sequence[int] = (0, 1, 2)) -> Figure:
-    """Images, with the recorded and the predicted map averaged over sites below each.
+    """Draw images, with the recorded and the predicted map averaged over sites below each.
 
     Positions are drawn where they lie in degrees, so the outermost ones reach half a step over the image's edge.
     Both maps of an image share one range of colours, from the 0.5th to the 99.5th percentile of the recorded map.
@@ -143,7 +143,7 @@ def comparison_figure(
 
 
 def sheet_figure(result: Result, array: ArrayResult, images: Sequence[Path | None], site: int | None = None) -> Figure:
-    """All images of an array with their recorded and predicted maps, seven a row.
+    """Draw all images of an array with their recorded and predicted maps, seven a row.
 
     Parameters
     ----------

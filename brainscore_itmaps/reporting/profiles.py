@@ -23,7 +23,7 @@ from brainscore_itmaps.reporting.drawing import (
 
 
 def layer_profile_figure(result: Result) -> Figure:
-    """How well each layer that was tried predicts each array, below the band of its sites' noise ceiling.
+    """Draw how well each layer predicts each array, below the band of its sites' noise ceiling.
 
     Points are the mean over images of the median over sites of Pearson r, not divided by the ceiling; bars and band are
     95 % bootstrap intervals over images. The layer that was read for most images is in another colour.
@@ -63,7 +63,7 @@ def layer_profile_figure(result: Result) -> Figure:
 
 
 def _draw_ceiling(axis: Axes, array: ArrayResult) -> None:
-    """The ceiling of single sites, which bounds the points."""
+    """Draw the ceiling of single sites, which bounds the points."""
     known = array.site_ceiling[np.isfinite(array.site_ceiling).any(axis=1)]
     if not len(known):
         return
@@ -78,7 +78,7 @@ def _interval(values: NDArray[np.float64]) -> Interval:
 
 
 def site_histogram_figure(result: Result) -> Figure:
-    """How well each site is predicted: Pearson r averaged over images, beside the sites' ceilings.
+    """Draw a histogram of each site's Pearson r averaged over images, beside the sites' ceilings.
 
     Parameters
     ----------
@@ -104,13 +104,13 @@ def site_histogram_figure(result: Result) -> Figure:
 
 
 def _over_images(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean over images of each site that has one."""
+    """Average each site over the images on which it is defined."""
     means: NDArray[np.float64] = np.nanmean(values[:, np.isfinite(values).any(axis=0)], axis=0)
     return means
 
 
 def window_profile_figure(results: Sequence[Result]) -> Figure:
-    """One model's score in several windows of time, a line for each array.
+    """Draw one model's score in several windows of time, a line for each array.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ TEMPLATES = "templates"
 
 
 def report(result: Result, images: Sequence[Images]) -> str:
-    """One result as a page: numbers, a browser of images and maps, figures, what was run, what to cite.
+    """Write one result as a page: numbers, a browser of images and maps, figures, how to run it again, citations.
 
     Nothing is fetched when it is opened, and all but the browser is there without JavaScript.
 
@@ -66,7 +66,7 @@ def report(result: Result, images: Sequence[Images]) -> str:
 
 
 def filled(template: str, **given: Any) -> str:
-    """A page from its template, with our style sheet."""
+    """Fill a page's template, with our style sheet."""
     environment = Environment(
         loader=PackageLoader("brainscore_itmaps.reporting", TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
@@ -74,7 +74,7 @@ def filled(template: str, **given: Any) -> str:
 
 
 def text_of(name: str) -> str:
-    """A file among the templates."""
+    """Read a file among the templates."""
     return (files("brainscore_itmaps.reporting") / TEMPLATES / name).read_text(encoding="utf-8")
 
 
@@ -114,7 +114,7 @@ def _figures(result: Result, array: ArrayResult, images: Images) -> list[Drawn]:
 
 
 def _cell(value: float, known: bool = True) -> str:
-    """A number in a CSV; nothing where it is not defined."""
+    """Format a number for a CSV; an undefined one as an empty cell."""
     return repr(float(value)) if known and np.isfinite(value) else ""
 
 
@@ -152,7 +152,7 @@ def _between(ends: tuple[float, float]) -> str:
 
 
 def command_of(result: Result) -> str:
-    """The command that scores this again, as far as the result tells it."""
+    """Return the command that scores this again, as far as the result contains it."""
     request, weights = result.request, result.weights
     model, benchmark = request.model.name or result.model, request.benchmark or result.benchmark
     if request.model.weights.kind == "module":

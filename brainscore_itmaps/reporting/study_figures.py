@@ -21,7 +21,7 @@ LEFT_OUT = "{} without accuracy left out"
 
 
 class Lines(NamedTuple):
-    """What was fitted to the models of an array that are not harmonized.
+    """Lines fitted to the models of an array that are not harmonized.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Lines(NamedTuple):
 
 
 def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapping[str, str]) -> Figure:
-    """Score against ImageNet accuracy, a panel an array.
+    """Draw score against ImageNet accuracy, one panel per array.
 
     Bars are 95 % intervals over images. The dashed line is the upper edge: 90 % of the models that are not harmonized
     lie below it. The dotted ones are two straight lines through all of these. Arrows lead from baselines to harmonized
@@ -65,7 +65,7 @@ def relation_figure(
     arrows: Mapping[str, str] | None = None,
     note: str = "",
 ) -> Figure:
-    """Score against another number of the table, a panel an array.
+    """Draw score against another column of the table, one panel per array.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def relation_figure(
 
 
 def temporal_figure(rows: pd.DataFrame) -> Figure:
-    """Score in windows of time, a panel an array: each model, or, of many, the median and quartiles of each group.
+    """Draw score in windows of time, one panel per array: each model, or median and quartiles of each group.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
 
 
 def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
-    """What harmonizing gives: score of a harmonized model minus its baseline's, with 95 % intervals over images.
+    """Draw the gains of harmonized models over their baselines, with 95 % intervals over images.
 
     Filled where it is reported with false discoveries held at 5 %.
 

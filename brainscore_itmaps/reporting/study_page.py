@@ -37,7 +37,7 @@ FILTERS = ("group", "benchmark", "array", "window")
 
 
 class StudyFigure(NamedTuple):
-    """A figure that lies beside the page.
+    """A figure beside the page.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ def study_page(
     figures: Sequence[StudyFigure],
     citations: Sequence[str],
 ) -> str:
-    """A study as a page beside its files; nothing is fetched from elsewhere when it is opened.
+    """Write a study as a page beside its files; the page needs no connection.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def study_page(
 def _panels(
     rows: pd.DataFrame, pages: Mapping[str, str], lines: Mapping[tuple[str, ...], Lines]
 ) -> Iterator[dict[str, Any]]:
-    """A scatter for each benchmark, window and array of which two accuracies are known."""
+    """Draw a scatter for each benchmark, window and array with at least two known accuracies."""
     for key, own in rows.groupby(["benchmark", "measure", "asked", "protocol", "array"], sort=False):
         benchmark, _, asked, published, array = place = tuple(map(str, key))
         known = own[own["imagenet_top1"].notna() & np.isfinite(own["score"])]
@@ -164,7 +164,7 @@ def _cells(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[str, A
 
 
 def _plain(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
-    """A table as texts."""
+    """Convert a table to texts."""
     return {
         "header": [column.replace("_", " ") for column in columns],
         "rows": [[_shown(row[column]) for column in columns] for row in table.to_dict("records")],
@@ -196,7 +196,7 @@ def _ticks(values: "pd.Series[float]") -> list[float]:
 
 
 def _path(lines: Lines | None, x: Any, y: Any) -> str:
-    """The upper edge, as SVG has it."""
+    """Write the upper edge as an SVG path."""
     if lines is None:
         return ""
     points = np.linspace(*lines.accuracies, 60)

@@ -36,7 +36,7 @@ PRIVATE_FOLDER = (  # for a job's shell; another user may own a folder with a kn
 
 
 class Workers(NamedTuple):
-    """Processes, and what each of them may use.
+    """Number of worker processes, and the resources of each.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Workers(NamedTuple):
     memory: int
 
     def __str__(self) -> str:
-        """How many, with what."""
+        """Describe number and resources of the workers."""
         many = f"{self.number} worker{'s' * (self.number != 1)}" if self.number else "workers that run already"
         memory = f", {self.memory / 1e9:.1f} GB" if self.memory else ""
         return f"{many}, each with {self.threads} thread{'s' * (self.threads != 1)}{memory}"
@@ -84,7 +84,7 @@ def workers_for(asked: ClusterConfig, models: int, needs: float, cores: int, mem
 
 @contextmanager
 def connected(asked: ClusterConfig, models: int, needs: float, device: str) -> Iterator[tuple[Any, Workers]]:
-    """A client of dask's with workers behind it; those that were started for it are stopped afterwards.
+    """Connect a Dask client to workers; stop those that were started for it afterwards.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def connected(asked: ClusterConfig, models: int, needs: float, device: str) -> I
 
 
 def _check_address(address: str) -> None:
-    """Refuse an address that is not encrypted, or is none: Dask would wait for it, and end with a traceback."""
+    """Refuse an address that is not encrypted or not an address: Dask would wait for it and end with a traceback."""
     if "://" not in address:
         raise UsageError(f"The scheduler {address!r} is neither slurm nor an address.", f"Give {ENCRYPTED}host:port.")
     if not address.startswith(ENCRYPTED):
@@ -317,7 +317,7 @@ def _slurm(asked: ClusterConfig, models: int, opened: ExitStack) -> tuple[Any, W
 
 
 def _cards(device: str) -> int:
-    """GPUs of this machine, where they are to be used."""
+    """Return the number of GPUs to use on this machine."""
     if device == "cpu" or not os.path.exists("/dev/nvidia0"):  # noqa: PTH110  # torch takes seconds to say the same
         return 0
     import torch

@@ -1,4 +1,4 @@
-"""Compare results: one table, fits, figures with their data, and a page to look around in."""
+"""Compare results: one table, fits, figures with their data, and an interactive page."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ FIGURES = "figures"
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """What a comparison says, and where it is written.
+    """The outcome of a comparison, and the files with it.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ def _write_csv(file: Path, rows: Any) -> None:
 
 
 def _write_pages(folder: Path, table: StudyTable, progress: Report) -> tuple[dict[str, str], list[str]]:
-    """The page of each result of maps; one that is written already and newer than its result is left as it is."""
+    """Write the page of each result of maps, except where a page is newer than its result."""
     pages, troubles = {}, []
     for number, (name, source) in enumerate(table.sources.items()):
         progress("writing pages with maps", number, len(table.sources))
@@ -198,7 +198,7 @@ def _figures(table: StudyTable, found: Findings) -> Iterator[_Figure]:
 
 
 def _stem(benchmark: object, asked: object, protocol: object) -> str:
-    """A name for files, of what is compared."""
+    """Build a file name from what is compared."""
     published = ["reference"] if protocol == PUBLISHED.name else []
     return "--".join([str(benchmark).replace("/", "-"), *([str(asked)] if asked else []), *published])
 

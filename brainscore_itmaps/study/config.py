@@ -1,4 +1,4 @@
-"""What a study asks: which models, which benchmarks, and how; in a TOML file."""
+"""The configuration of a study: models, benchmarks and options, in a TOML file."""
 
 import warnings
 from collections import Counter
@@ -23,7 +23,7 @@ NAMED = ("embedded", "harmonized_twins", "paper_proxy", "windows")
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A model that is asked.
+    """One model of a study, with its weights and layers.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class ModelChoice:
 
     @property
     def title(self) -> str:
-        """Its name, and what tells it from others of that name."""
+        """Return the model's name, with what distinguishes it from others of that name."""
         if self.weights == "random":
             return f"{self.name} (random, seed {self.seed})"
         return self.name if self.weights == "pretrained" else f"{self.name} ({self.weights})"
@@ -54,7 +54,7 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """Who does the work.
+    """Where a study runs: workers on this machine, under SLURM, or of a running scheduler.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class ClusterConfig:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """Many models, the same questions.
+    """A study: many models on the same benchmarks.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ def read_study(name: str | Path) -> StudyConfig:
 
 
 def study_of(said: Mapping[str, Any], where: str = "the study") -> StudyConfig:
-    """Take a study from a mapping.
+    """Build a study from a mapping.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a study says: does predictivity fall as accuracy grows, and does the harmonizer change that?"""
+"""Fits and tests of a study: predictivity against accuracy, and harmonized models against their baselines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ TWINS = "mean of {} twins"
 
 @dataclass(frozen=True)
 class Fit:
-    """What was fitted to models on one array.
+    """Curves and correlations fitted to the models on one array.
 
     Attributes
     ----------
@@ -98,13 +98,13 @@ class Findings:
     notes: tuple[str, ...] = field(default=())
 
     def fits_table(self) -> pd.DataFrame:
-        """A row for each number that was fitted, with its interval and what it means."""
+        """Collect a row for each fitted number, with its interval and its meaning."""
         rows = [dict(zip(SET, fit.key, strict=True)) | row for fit in self.fits for row in _rows(fit)]
         return pd.DataFrame(rows, columns=[*SET, *FITTED])
 
 
 def findings(table: StudyTable, draws: int = DRAWS) -> Findings:
-    """Fit and test what a study's table holds.
+    """Fit and test the table of a study.
 
     Harmonized models are not among those that are fitted: they are compared with the edge of the others, and each
     with its own baseline.
@@ -158,7 +158,7 @@ def _fit(table: StudyTable, key: tuple[object, ...], array: str, which: str, cho
 def _over_images(
     table: StudyTable, chosen: pd.DataFrame, accuracy: NDArray[np.float64], rng: np.random.Generator, draws: int
 ) -> NDArray[np.float64] | None:
-    """Scores on images drawn again; None where values of images are not known, or the models saw others."""
+    """Compute scores on images drawn again; None if values of images are unknown or the models saw different ones."""
     values = [table.image_values[place] for place in chosen.index]
     ceilings = [table.image_ceilings[place] for place in chosen.index]
     if any(value is None for value in values) or len({table.images[place] for place in chosen.index}) > 1:
@@ -221,7 +221,7 @@ def _pairs(table: StudyTable, notes: list[str]) -> pd.DataFrame:
 
 
 def _share(table: StudyTable, place: int) -> NDArray[np.float64]:
-    """What each image gives to a score: its mean is the score."""
+    """Compute the contribution of each image to a score: its mean is the score."""
     values, ceilings = table.image_values[place], table.image_ceilings[place]
     assert values is not None
     assert ceilings is not None
@@ -257,7 +257,7 @@ def _asked(key: Sequence[object]) -> str:
 
 
 def sentences(found: Findings) -> list[str]:
-    """The fits' main lines: of each array, what the cloud and what its upper edge does."""
+    """Write the main lines of the fits: for each array, the correlation and the upper edge."""
     lines = []
     for (key, array), fits in groupby(found.fits, key=lambda fit: (fit.key, fit.array)):
         for fit in fits:

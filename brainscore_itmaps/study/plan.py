@@ -1,4 +1,4 @@
-"""What there is to do in a study, and what of it is done: decided before anything is computed."""
+"""Plan a study: find out which runs are done and which are to do, before anything is computed."""
 
 import json
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Work:
-    """What one model is asked: the unit of work.
+    """All runs of one model: the unit of work.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Work:
 
     @property
     def seconds(self) -> float:
-        """Rough estimate for what is to do, of one layer, on one core."""
+        """Estimate the seconds for the runs to do, for one layer on one core."""
         specs = [CATALOGUE.get(run.benchmark) for run in self.to_do]
         arrays = sum(len(spec.recordings) if spec is not None else 1 for spec in specs)
         return arrays * (MODEL_SECONDS + PARAMETER_SECONDS * (self.parameters or 3e7) / 1e6)
@@ -93,17 +93,17 @@ class Plan:
 
     @property
     def to_do(self) -> tuple[Work, ...]:
-        """Models of which something is to do."""
+        """List the models that have runs to do."""
         return tuple(each for each in self.work if each.to_do)
 
     @property
     def memory(self) -> float:
-        """Rough estimate of the bytes that a worker takes: the largest model, twice, and what any one takes."""
+        """Estimate the bytes that a worker needs: twice the largest model, and a base."""
         return WORKER_BYTES + 8 * max((each.parameters or 3e7 for each in self.to_do), default=0)
 
 
 def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = True, progress: Report = silent) -> Plan:
-    """Say what there is to do.
+    """List which runs of a study are done and which are to do.
 
     What was done is known by a hash of the model's name and weights, the recording, the window, the layers, the
     options and the versions of the packages; and its files must be as they were written.
@@ -149,7 +149,7 @@ def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = Tr
 
 
 def has_windows(benchmark: str) -> bool:
-    """Can a window be asked of it?"""
+    """Return whether a window can be chosen for a benchmark."""
     return benchmark in CATALOGUE
 
 
@@ -160,7 +160,7 @@ def _pairs(study: StudyConfig) -> list[tuple[str, str]]:
 
 
 def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool, progress: Report) -> list[Any]:
-    """What a benchmark is made of, as far as it can change a result."""
+    """Describe everything in a benchmark that can change a result."""
     if not fetch and benchmark in CATALOGUE and not has_images(benchmark):
         raise UsageError("The recordings are not on this machine.", "They are fetched when the study is run.")
     request = ScoreRequest(benchmark=benchmark, window=requested_window(window), protocol=study.protocol)
@@ -168,7 +168,7 @@ def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool, progr
 
 
 def _weights(choice: ModelChoice) -> list[Any] | None:
-    """What tells the weights of a model from others; None where nothing does, because code of a user's makes them."""
+    """Describe the weights of a model; None if nothing identifies them, because a user's code makes them."""
     if is_code(choice.name):
         return None
     if is_run(choice.name):
@@ -202,7 +202,7 @@ def _parameters(choice: ModelChoice) -> int | None:
 
 
 def is_done(out: Path, key: str) -> bool:
-    """Is there a result under this key, in files as they were written?"""
+    """Return whether a complete result is stored under this key."""
     try:
         record = json.loads((out / RECORDS / f"{key}.json").read_text(encoding="utf-8"))
         return all(sha256(out / RESULTS / name) == written for name, written in record["files"].items())
@@ -211,11 +211,11 @@ def is_done(out: Path, key: str) -> bool:
 
 
 def default_folder(name: str | Path) -> Path:
-    """Where a study goes that is not told where: ``studies/`` and its name, in the folder one is in."""
+    """Return the default folder of a study: its name under ``studies/`` in the current folder."""
     return Path("studies") / Path(name).stem
 
 
 def check_study_folder(out: Path) -> None:
-    """Refuse what cannot be a study's folder."""
+    """Check that a folder can hold this study."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file.", "Name a folder with --out.")

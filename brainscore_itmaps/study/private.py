@@ -1,4 +1,4 @@
-"""Dask's scheduler and worker without their HTTP servers, which every user of the machine could read."""
+"""Dask's scheduler and worker without HTTP servers, which every user of the machine could read."""
 
 import signal
 from typing import Any

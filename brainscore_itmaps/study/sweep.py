@@ -1,4 +1,4 @@
-"""Run a study: what is done is not done again, what fails is told at the end, what is killed goes on."""
+"""Run a study: skip finished runs, report failures at the end, resume after an interruption."""
 
 import json
 import time
@@ -25,7 +25,7 @@ WHERE_STUDIES_GO = "Name another folder with --out."
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be scored.
+    """A run that failed, and why.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Finished:
-    """A model that was asked everything.
+    """A model whose runs have ended.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """What came of a study.
+    """Summary of a sweep: numbers of runs scored, done before and failed.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ def _ask(
 def _one_by_one(
     client: Any, work: Sequence[Work], submit: Callable[[Work], Any], progress: Report
 ) -> Iterator[tuple[Work, Any]]:
-    """Models as they are done; no worker is given one before it is free, so that none goes down with another's."""
+    """Yield models as they finish; each worker gets the next model only when it is free, so that no other is lost."""
     from distributed import wait
 
     waiting = list(reversed(work))
@@ -228,7 +228,7 @@ def _one_by_one(
 
 
 def _done(task: Any, work: Work) -> Done:
-    """What a worker did; of one that died, that it did."""
+    """Return the outcome of a worker; a lost worker becomes a failure of its model."""
     from distributed.scheduler import KilledWorker
 
     try:
@@ -261,7 +261,7 @@ def _write(folder: Path, choice: ModelChoice, outcome: Outcome) -> None:
 
 
 def _write_failures(folder: Path, failures: Sequence[Failure]) -> None:
-    """Those of this time; the file goes when there are none."""
+    """Write the failures of this run; remove the file if there are none."""
     file = folder / FAILURES
     if not failures:
         file.unlink(missing_ok=True)
@@ -271,7 +271,7 @@ def _write_failures(folder: Path, failures: Sequence[Failure]) -> None:
 
 
 def in_words(seconds: float) -> str:
-    """A time as people say it."""
+    """Format a duration for people."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -50,7 +50,7 @@ KINDS = (MAPS, HUMAN, "external")
 
 @dataclass(frozen=True)
 class StudyTable:
-    """A table of results, and what belongs to its rows but is no number.
+    """A table of results, with the data of its rows that are not numbers.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class StudyTable:
 
 
 def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
-    """Read results.
+    """Read results into one tidy table.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
 
 
 def _read(results: Iterable[str | Path | Result], troubles: list[str]) -> Iterator[tuple[str, Path | Result, Result]]:
-    """Name, source, and what it tells, of each result; one that is there twice, once."""
+    """Read name, source and content of each result; drop duplicates."""
     seen: set[str] = set()
     for given in results:
         if isinstance(given, Result):
@@ -156,7 +156,7 @@ def _read(results: Iterable[str | Path | Result], troubles: list[str]) -> Iterat
 
 
 def _result(file: Path) -> Result | None:
-    """What a file holds, without maps; None when it is of another kind."""
+    """Read a file without its maps; return None if it is not a result."""
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -172,19 +172,19 @@ def _result(file: Path) -> Result | None:
 
 
 def _without_maps(result: Result) -> Result:
-    """A result that takes kilobytes: maps are read again when they are drawn."""
+    """Reduce a result to kilobytes: maps are read again when they are drawn."""
     small: dict[str, Any] = {name: np.zeros(0) for name in ("predicted", "neural", "site_r", "site_ceiling")}
     return replace(result, arrays=tuple(replace(array, **small) for array in result.arrays))
 
 
 def _rows_of(result: Result) -> Iterator[tuple[dict[str, Any], ArrayResult | None]]:
-    """A row for each array, and one for what has none: several arrays together, other benchmarks."""
+    """Return a row for each array, and one for several arrays together or a benchmark without arrays."""
     for row, array in zip_longest(result.rows(), result.arrays):
         yield row | {"model": row["model"], "group": group_of_model(row["model"])}, array
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Maps first; what is compared stands together, the best model on top."""
+    """Sort maps first, then by comparison, the best model on top."""
     kind = [*KINDS, row["kind"]].index(row["kind"])  # an unknown one last
     return (kind, row["benchmark"], row["protocol"], row["asked"], row["array"] == MEAN, row["array"],
             -row["score"], row["result"])  # fmt: skip
@@ -197,7 +197,7 @@ def _add_human_alignment(rows: list[dict[str, Any]]) -> None:
 
 
 def _add_accuracies(rows: list[dict[str, Any]]) -> None:
-    """Of results that know none: that of the same weights, or the published one of pretrained ones."""
+    """Add missing accuracies: those of the same weights, or published ones for pretrained models."""
     known = {(row["model"], row["sha256"]): row["imagenet_top1"] for row in rows if row["kind"] == MAPS}
     for row in rows:
         if row["kind"] != MAPS:
@@ -212,7 +212,7 @@ def _published_accuracy(model: str) -> float | None:
 
 
 def _twice(rows: pd.DataFrame) -> list[str]:
-    """Models that are there with several layers: fits count each."""
+    """List the models with several layers in the table: fits count each."""
     maps = rows[rows["array"] != MEAN]
     several = maps.groupby([*SET, "array", "model", "weights"], sort=False)["layer"].agg(list)
     troubles = []

@@ -1,4 +1,4 @@
-"""For the owner of the real recordings: are they what was published, and do our numbers agree with the published?"""
+"""Compare the real recordings with what was published about them, and our numbers with the published ones."""
 
 import json
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ class Check:
 
 @dataclass(frozen=True)
 class PublishedComparison:
-    """A published number and ours.
+    """A published number beside ours.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ class PublishedComparison:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was checked and compared.
+    """All checks and comparisons.
 
     Attributes
     ----------
@@ -124,29 +124,29 @@ class Verification:
 
     @property
     def reasons(self) -> list[str]:
-        """What may explain the differences that there are."""
+        """List what may explain the differences."""
         kinds = {"own", "published"} & {each.loaded for each in self.numbers if each.verdict == "differs"}
         return [reason for kind in ("all", *sorted(kinds)) for reason in REASONS[kind]] if kinds else []
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Convert everything to plain values for JSON."""
         return asdict(self) | {"reasons": self.reasons}
 
 
 def published_numbers() -> list[dict[str, Any]]:
-    """What was published of these recordings, number by number, with its source."""
+    """List published numbers of these recordings, each with its source."""
     text = (files("brainscore_itmaps.study") / "published.json").read_text(encoding="utf-8")
     numbers: list[dict[str, Any]] = json.loads(text)
     return numbers
 
 
 def published_models() -> list[str]:
-    """Models of which numbers were published."""
+    """List the models with published numbers."""
     return list(dict.fromkeys(each["model"] for each in published_numbers() if each["model"]))
 
 
 def verify(models: Sequence[str | Model] = MODELS, *, device: str = "auto", progress: Report = silent) -> Verification:
-    """Check the recordings' structure, and put our numbers beside the published ones.
+    """Check the recordings' structure, and compare our numbers with the published ones.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def verify(models: Sequence[str | Model] = MODELS, *, device: str = "auto", prog
 
 
 def structure(array: Array, recording: Recording) -> list[Check]:
-    """Hold a recording to what is published of it.
+    """Compare a recording with its published structure.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def structure(array: Array, recording: Recording) -> list[Check]:
 
 
 def _time_course(array: Array) -> dict[int, float]:
-    """Mean response in steps, by their beginning, as far as the recording goes."""
+    """Compute the mean response in time steps, as far as the recording goes."""
     course: dict[int, float] = {}
     for start in range(0, LOOKED_AT, STEP):
         try:
@@ -242,7 +242,7 @@ def _time_course(array: Array) -> dict[int, float]:
 
 
 def _between_sites(maps: NDArray[np.float64]) -> float:
-    """Median over pairs of sites and images of Pearson r between their maps."""
+    """Compute the median Pearson r between maps of pairs of sites, over pairs and images."""
     found = []
     for image in maps.reshape(len(maps), -1, maps.shape[-1]):
         with np.errstate(invalid="ignore"):
@@ -259,7 +259,7 @@ def _size(file: Any) -> str:
 
 
 def _unpublished(model: str) -> list[dict[str, Any]]:
-    """What is asked of a model of which nothing was published: what was asked of the others."""
+    """List the comparisons for a model without published numbers: those of the other models."""
     pattern = [each for each in published_numbers() if each["model"] == "timm:resnet50.tv_in1k"]
     return [each | {"model": model, "layer": "", "published_layer": "", "published": np.nan} for each in pattern]
 

@@ -1,4 +1,4 @@
-"""What a worker does: one model on everything that is asked of it."""
+"""The work of one worker: score one model on all its benchmarks."""
 
 import resource
 import sys
@@ -22,7 +22,7 @@ from brainscore_itmaps.study.plan import Run
 
 
 class Outcome(NamedTuple):
-    """What came of a run.
+    """The outcome of one run: a result or a failure.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What a worker did.
+    """The outcomes of one worker's model, and its memory use.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Done(NamedTuple):
 def ask_model(
     choice: ModelChoice, runs: Iterable[Run], study: StudyConfig, fresh: bool, threads: int, offline: bool = False
 ) -> Done:
-    """Ask a model everything; what fails does not keep the rest from being asked.
+    """Score one model on all its benchmarks; a failure does not stop the others.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def ask_model(
 
 
 def peak_bytes() -> int:
-    """The most memory that this process ever held."""
+    """Return the highest memory use of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -102,7 +102,7 @@ def _outcome(run: Run, result: Callable[[], Result]) -> Outcome:
 
 
 def _loaded_once(choice: ModelChoice, device: str) -> Callable[[], Any]:
-    """Loads the model when it is first wanted; a failure is remembered too."""
+    """Load the model on first use; remember a failure, too."""
     found: list[Any] = []
 
     def load() -> Any:
@@ -127,7 +127,7 @@ def _weights(choice: ModelChoice) -> str | None:
 
 
 def device_of_worker(device: str) -> str:
-    """The device that this worker computes on: with "auto" and several GPUs, each worker takes another one."""
+    """Choose the device of this worker: with "auto" and several GPUs, each worker takes another one."""
     import torch
 
     cards = torch.cuda.device_count() if device == "auto" else 0

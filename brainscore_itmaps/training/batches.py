@@ -1,4 +1,4 @@
-"""Which images a step shows, and how: decided by the seed and the number of the step alone.
+"""Images and crops of each training step, determined by the seed and the number of the step alone.
 
 Nothing is remembered from one step to the next, so that a run that goes on at any step, with any number of processes
 that read, shows what it would have shown.
@@ -43,20 +43,20 @@ class Example(NamedTuple):
 
 
 class Source(Protocol):
-    """Images that can be read by their number."""
+    """Images that can be read by number."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of images."""
 
     def read(self, number: int) -> Example:
-        """Read one."""
+        """Read one example."""
 
     def name(self, number: int) -> str:
-        """What to call one in a message."""
+        """Return the name of an image for messages."""
 
 
 class Batch(NamedTuple):
-    """Images that are shown at once.
+    """Images of one forward pass.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of images for each class, as ImageNet's.
+    """A folder of images with one folder per class, as ImageNet's.
 
     Attributes
     ----------
@@ -90,11 +90,11 @@ class Folder:
     samples: tuple[tuple[str, int], ...]
 
     def __len__(self) -> int:
-        """How many images there are."""
+        """Return the number of images."""
         return len(self.samples)
 
     def read(self, number: int) -> Example:
-        """Read one, without a human map."""
+        """Read an image, without a human map."""
         file, label = self.samples[number]
         try:
             with Image.open(file) as image:
@@ -103,7 +103,7 @@ class Folder:
             raise DataError(f"{file} cannot be read as an image.", "Remove it, or put a whole one there.") from error
 
     def name(self, number: int) -> str:
-        """Its file."""
+        """Return the name of an image for messages."""
         return self.samples[number][0]
 
 
@@ -132,7 +132,7 @@ def image_folder(folder: Path, classes: int) -> Folder:
 
 @dataclass(frozen=True)
 class Mix:
-    """Images with human maps, and without, in a given proportion.
+    """Images with and without human maps, in a given proportion.
 
     Attributes
     ----------
@@ -149,13 +149,13 @@ class Mix:
     seed: int
 
     def steps(self, batch_size: int) -> float:
-        """Steps of an epoch: which shows every image without a map once, or, without these, every one with."""
+        """Count the steps of an epoch, which shows every image once (those with a map, if there are no others)."""
         if self.plain is None:
             return len(self.mapped) / batch_size
         return len(self.plain) / (batch_size * (1 - self.share))
 
     def chosen(self, step: int, batch_size: int) -> list[tuple[bool, int]]:
-        """Images of a step: whether of those with a map, and the number, in a random order.
+        """Choose the images of a step at random: whether each has a map, and its number.
 
         Each source goes round in an order of its own, another one at each round.
         """
@@ -183,7 +183,7 @@ def _order(seed: int, turn: int, with_map: bool, count: int) -> NDArray[np.int64
 
 
 class Place(NamedTuple):
-    """An image's place in a run: its step, its place in it, and which image stands there."""
+    """The place of an image in a run: step, place in the step, and number of the image."""
 
     step: int
     slot: int
@@ -193,7 +193,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingDataset(Dataset[Item | ItMapsError]):
-    """Images as a model sees them in training: cut, mirrored, preprocessed.
+    """Images as a model sees them in training: cropped, mirrored, preprocessed.
 
     Attributes
     ----------
@@ -211,7 +211,7 @@ class TrainingDataset(Dataset[Item | ItMapsError]):
     classes: int
 
     def __getitem__(self, place: Place) -> Item | ItMapsError:
-        """Read an image; its cut depends on the seed, the step and the place in it.
+        """Read an image; its crop depends on the seed, the step and its place in the step.
 
         An error is given, not raised: torch would turn it into one of its own on the way out of a reading process.
         """
@@ -242,7 +242,7 @@ class TrainingDataset(Dataset[Item | ItMapsError]):
 def cut(
     image: torch.Tensor, heatmap: torch.Tensor, size: int, smallest: float, flip: bool, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cut an image and its map at random, the same piece of both, and mirror both or none.
+    """Crop and mirror an image and its map at random, both alike.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def cut(
 
 
 def places(mix: Mix, batch_size: int, parts: int, part_of: range, start: int, end: int) -> Iterator[list[Place]]:
-    """Places of the batches that a process shows, from one step to another.
+    """List the images of the batches that a process shows, from one step to another.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ def places(mix: Mix, batch_size: int, parts: int, part_of: range, start: int, en
 
 
 def batches(shown: TrainingDataset, order: Iterator[list[Place]], workers: int) -> Iterator[Batch]:
-    """Read batches, in an order that is given.
+    """Read batches in a given order.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where a training run stands, so that a killed one goes on as if nothing had happened."""
+"""Checkpoints and logs of a training run, so that an interrupted run resumes exactly."""
 
 import csv
 import io
@@ -69,7 +69,7 @@ def save_checkpoint(
 def resume_from_checkpoint(
     run: Path, module: torch.nn.Module, optimiser: torch.optim.Optimizer, settings: str, steps: int
 ) -> int:
-    """Put a run back to where its last checkpoint was written.
+    """Restore a run from its last checkpoint.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def _check(folder: Path, step: int, settings: str, steps: int) -> None:
 
 
 def _checkpoints(run: Path) -> list[tuple[int, Path]]:
-    """Complete ones, the earliest first."""
+    """List complete checkpoints, the earliest first."""
     named = ((NAMED.fullmatch(folder.name), folder) for folder in (run / FOLDER).glob("step-*"))
     return sorted((int(match[1]), folder) for match, folder in named if match)
 
@@ -144,7 +144,7 @@ EPOCHS = "epochs.csv"
 
 
 class Log:
-    """The CSV files of a run.
+    """CSV files of a run, which grow line by line.
 
     Parameters
     ----------
@@ -170,12 +170,12 @@ class Log:
             opened.write(_text([{key: _shown(value) for key, value in numbers.items()}], header))
 
     def last(self, name: str) -> dict[str, float]:
-        """The last line; empty where there is none."""
+        """Return the last line; empty if there is none."""
         lines = self._lines(name)
         return {key: float(value or "nan") for key, value in lines[-1].items()} if lines else {}
 
     def _lines(self, name: str) -> list[dict[str, str]]:
-        """Complete ones: the end of a file that a killed run left may be half a line."""
+        """List complete lines: a killed run may leave half a line at the end of a file."""
         file = self.folder / name
         if not file.exists():
             return []

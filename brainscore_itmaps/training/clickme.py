@@ -1,4 +1,4 @@
-"""ClickMe, and shards in its format, as images to train on."""
+"""ClickMe, and shards in its format, as training images."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SUFFIX = ".tfrecords"
 
 @dataclass(frozen=True)
 class Shards:
-    """Records of several files, numbered through.
+    """Records of several files, numbered consecutively.
 
     Attributes
     ----------
@@ -34,18 +34,18 @@ class Shards:
     ends: tuple[int, ...]
 
     def __len__(self) -> int:
-        """How many records there are."""
+        """Return the number of records."""
         return self.ends[-1]
 
     def read(self, number: int) -> Example:
-        """Read one."""
+        """Read one example."""
         file, record = self._place(number)
         found = example_at(self.files[file], self.offsets[file][record])
         image = torch.from_numpy(found.image).permute(2, 0, 1)
         return Example(image, torch.from_numpy(found.heatmap), found.label)
 
     def name(self, number: int) -> str:
-        """Its file, and which record of it."""
+        """Return the file and the number of a record."""
         file, record = self._place(number)
         return f"{self.files[file].name} record {record}"
 
@@ -55,7 +55,7 @@ class Shards:
 
 
 def shards_of(named: str) -> list[Path]:
-    """Files that a configuration means.
+    """List the files of a configuration.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def shards_of(named: str) -> list[Path]:
 
 
 def clickme_source(named: str) -> Shards:
-    """Number the records that a configuration means.
+    """Return the records of a configuration as a numbered source.
 
     Parameters
     ----------

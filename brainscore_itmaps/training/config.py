@@ -1,4 +1,4 @@
-"""What a training run is told, in a TOML file."""
+"""The configuration of a training run in a TOML file, and the schedules that follow from it."""
 
 import math
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """How weights are changed.
+    """Optimiser and schedule of the learning rate.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """A training run.
+    """The configuration of a training run.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ class Config:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the file, with everything that it leaves out."""
+        """Convert the configuration to plain values, defaults included."""
         return asdict(self) | {"optimiser": asdict(self.optimiser) | {"drops": list(self.optimiser.drops)}}
 
 
@@ -174,7 +174,7 @@ def read_config(file: Path) -> Config:
 
 
 def config_of(said: Mapping[str, Any], where: str = "the configuration") -> Config:
-    """Take a run's settings from a mapping; what is left out comes from the preset, then from the defaults.
+    """Build the settings of a run from a mapping; missing values come from the preset, then from the defaults.
 
     Raises
     ------
@@ -235,7 +235,7 @@ DROP = 0.1
 
 
 def steps_of(config: Config, per_epoch: float) -> int:
-    """Steps of a whole run, at least one.
+    """Count the steps of a whole run, at least one.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ def steps_of(config: Config, per_epoch: float) -> int:
 
 
 def learning_rate(config: Config, step: int, per_epoch: float) -> float:
-    """Rate at a step, counted from 0."""
+    """Compute the learning rate at a step, counted from 0."""
     optimiser = config.optimiser
     warmup = round(optimiser.warmup_epochs * per_epoch)
     if step < warmup:
@@ -259,7 +259,7 @@ def learning_rate(config: Config, step: int, per_epoch: float) -> float:
 
 
 def strength(config: Config, step: int, per_epoch: float) -> float:
-    """The loss's ``lambda_harmonization`` at a step."""
+    """Compute the loss's ``lambda_harmonization`` at a step."""
     ramp = config.loss.ramp_epochs * per_epoch
     share = 1.0 if step >= ramp else (1 - math.cos(math.pi * step / ramp)) / 2
     return config.loss.lambda_harmonization * share

@@ -1,4 +1,4 @@
-"""Train a model with the harmonizer, step by step; a killed run goes on where its last checkpoint was written."""
+"""Train a model with the neural harmonizer, step by step, and resume from the last checkpoint."""
 
 import contextlib
 import hashlib
@@ -37,7 +37,7 @@ MOMENTUM = 0.9
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run came to.
+    """The outcome of a training run.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Trained:
 
 
 def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: Report = silent) -> Trained:
-    """Train a model as a configuration says, or go on with it.
+    """Train a model with the neural harmonizer as a configuration says, or resume its training.
 
     In ``folder``: ``log.csv`` (every ``log_every`` steps), ``epochs.csv`` (measurements on held-out images), the last
     two checkpoints, and after every epoch the model, which ``brainscore score --model folder`` takes.
@@ -145,7 +145,7 @@ def _step(
     per_epoch: float,
     logged: bool,
 ) -> dict[str, float]:
-    """Show one step's images, and change the weights once."""
+    """Show the images of one step, and update the weights once."""
     loss = HarmonizerLoss(
         strength(config, step, per_epoch),
         config.loss.lambda_weights,
@@ -189,7 +189,7 @@ def _numbers(parts: LossTerms, batch: Batch, logged: bool) -> dict[str, float]:
 
 
 def _over_all(seen: list[dict[str, float]], norm: float, accelerator: Any) -> dict[str, float]:
-    """Means over the parts of a step, and over processes."""
+    """Average over the parts of a step, and over processes."""
     values = [np.mean([numbers[name] for numbers in seen]) for name in seen[0]]
     told = torch.tensor([*values, norm], dtype=torch.float32, device=accelerator.device)
     return dict(zip([*seen[0], "gradient_norm"], accelerator.reduce(told, "mean").tolist(), strict=True))
@@ -211,7 +211,7 @@ def _check_finite(numbers: dict[str, float], step: int, names: list[str]) -> Non
 def _end_epoch(
     config: Config, folder: Path, model: Model, logs: Log, done: int, per_epoch: float, progress: Report
 ) -> None:
-    """Measure on held-out images, and write the model."""
+    """Evaluate held-out images, and save the model."""
     told = {"step": done, "epoch": done / per_epoch}
     if config.data.held_out:
         model.module.eval()
@@ -232,7 +232,7 @@ def _end_epoch(
 
 
 def _model(config: Config) -> Model:
-    """The model to train, with as many classes as are asked for, and images of the size that is asked for."""
+    """Build the model to train, with the requested number of classes and image size."""
     name = named_architecture(config.model)
     check_model_name(name)
     model = load_model(name, config.weights, config.seed)
@@ -273,7 +273,7 @@ def _accelerator(device: str) -> Any:
 
 
 def _own(accelerator: Any, config: Config) -> range:
-    """Parts of a step that this process shows."""
+    """List the parts of a step that this process shows."""
     first = accelerator.process_index * config.accumulate
     return range(first, first + config.accumulate)
 
@@ -283,7 +283,7 @@ def _seed(*numbers: int) -> int:
 
 
 def _check_same_run(told: dict[str, Any], folder: Path, writing: bool) -> None:
-    """Refuse to go on with a run that was told something else; write down what this one is told."""
+    """Check that a resumed run has the settings it began with; record them for a new run."""
     file = folder / SETTINGS
     if file.exists():
         before = json.loads(file.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The harmonizer's loss: be right, and for the reasons that people have (Fel et al. 2022, equation 3)."""
+"""The harmonizer's loss: classification, and agreement of saliency with human maps (Fel et al. 2022, equation 3)."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SPARED = ("bn/", "normalization", "embed", "norm", "class_token", "cls_token")
 
 @dataclass(frozen=True)
 class LossTerms:
-    """What a batch costs, and what it was made of.
+    """The loss of a batch and its terms.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class HarmonizerLoss:
         heatmaps: torch.Tensor,
         tokens: torch.Tensor | None = None,
     ) -> LossTerms:
-        """Show a batch to a model.
+        """Compute the loss of a batch.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class HarmonizerLoss:
 
 
 def gradient_of(logits: torch.Tensor, labels: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """Gradient of labelled logits with respect to the images, which can itself be differentiated.
+    """Compute the gradient of labelled logits with respect to the images, which can itself be differentiated.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def gradient_of(logits: torch.Tensor, labels: torch.Tensor, images: torch.Tensor
 
 
 def distance(saliency: torch.Tensor, heatmaps: torch.Tensor, tokens: torch.Tensor, levels: int = 5) -> torch.Tensor:
-    """How far saliency is from human maps, over the levels of a pyramid (the harmonisation term).
+    """Compute the distance of saliency from human maps, over the levels of a pyramid (the harmonisation term).
 
     Both are standardised and cut at 0; the human map is stretched to the saliency's largest value. The mean squared
     difference is taken over all images and positions of a level, with 0 for those without a human map.
@@ -197,7 +197,7 @@ def distance(saliency: torch.Tensor, heatmaps: torch.Tensor, tokens: torch.Tenso
 
 
 def standardised_cut(maps: torch.Tensor) -> torch.Tensor:
-    """Each map with its mean subtracted, over its standard deviation, and negative values cut off.
+    """Subtract the mean of each map, divide by its standard deviation, and set negative values to zero.
 
     A constant map gives zeros, and no gradient.
 
@@ -212,12 +212,12 @@ def standardised_cut(maps: torch.Tensor) -> torch.Tensor:
 
 
 def differentiable_attention() -> AbstractContextManager[None]:
-    """Compute attention by steps that can be differentiated twice, which fused kernels cannot; then as before."""
+    """Compute attention by steps that can be differentiated twice within a ``with`` block; fused kernels cannot."""
     return sdpa_kernel(SDPBackend.MATH)
 
 
 def decayed_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """The parameters of the weight term: all that are trained, biases too, but not normalisations and embeddings.
+    """List the parameters of the weight term: all trained ones, except normalisations and embeddings.
 
     Left out are those of modules whose class is called a norm, and those with one of :data:`SPARED` in their names,
     as the published code does by the names that Keras gives them.
@@ -234,7 +234,7 @@ def decayed_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
 
 
 def _precise(given: torch.Tensor) -> torch.dtype:
-    """32 bits, or 64 where there are."""
+    """Convert to 32 bits, or keep 64."""
     return torch.promote_types(given.dtype, torch.float32)
 
 
@@ -269,7 +269,7 @@ BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
 
 
 def pyramid(maps: torch.Tensor, levels: int) -> list[torch.Tensor]:
-    """Blur and halve maps again and again.
+    """Build a Gaussian pyramid of maps.
 
     Blurred with the 5 x 5 binomial kernel and taken at every second point, with zeros around and the points where
     TensorFlow's "SAME" puts them: a side of n points becomes one of ceil(n / 2).
@@ -299,6 +299,6 @@ def _halved(maps: torch.Tensor) -> torch.Tensor:
 
 
 def _same(side: int) -> tuple[int, int]:
-    """Zeros before and after a side, as TensorFlow's "SAME" puts them for 5 points at every second one."""
+    """Compute the zeros before and after a side, as TensorFlow's "SAME" pads for 5 points at every second one."""
     zeros = max((-(-side // 2) - 1) * 2 + len(BINOMIAL) - side, 0)
     return zeros // 2, zeros - zeros // 2
