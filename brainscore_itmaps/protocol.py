@@ -162,7 +162,7 @@ def protocol_named(protocol: "str | Protocol") -> Protocol:
         return protocol
     if isinstance(protocol, Protocol):
         raise UsageError(
-            f"The protocol {protocol.name!r} is not one of ours: a result could not say how it was made.",
+            f"The protocol {protocol.name!r} is not a protocol of this package, so a result could not record it.",
             f"Use {' or '.join(PROTOCOLS)}.",
         )
     if not isinstance(protocol, str) or protocol not in PROTOCOLS:

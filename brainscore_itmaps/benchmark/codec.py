@@ -115,7 +115,7 @@ def starts_of(recordings: list[str | None], prefix: str = "") -> list[str]:
 
 def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
     if array.dtype.kind not in "fiu" or np.isinf(array).any():
-        raise ValueError(f"{name} holds something else than finite numbers")
+        raise ValueError(f"{name} contains values that are not finite numbers")
     return array
 
 

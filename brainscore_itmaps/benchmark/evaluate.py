@@ -242,7 +242,7 @@ def check_benchmark(protocol: Protocol, benchmark: BenchmarkSpec) -> None:
     """Check that the protocol knows the view, the measure and the regression; raise a UsageError otherwise."""
     if benchmark.view not in protocol.views or benchmark.measure not in protocol.measures:
         raise UsageError(
-            f"The {protocol.name} protocol knows nothing like {benchmark.identifier}.",
+            f"The {protocol.name} protocol has no benchmark like {benchmark.identifier}.",
             f"Leave out the {protocol.name} protocol.",
         )
     protocol.solver(benchmark.method)
@@ -289,7 +289,7 @@ def _check_defined(
         )
     if not ceiling.image.mean() > 0:
         raise DataError(
-            f"The noise ceiling of {recording.identifier} is {ceiling.image.mean():.3f}: its maps agree in nothing.",
+            f"The noise ceiling of {recording.identifier} is {ceiling.image.mean():.3f}: there is no reliable signal.",
             "No score can be divided by it; check the window and the sites of the recording.",
         )
     if (undefined := np.flatnonzero(np.isnan(values if saliency is None else saliency.rho))).size:

@@ -17,7 +17,7 @@ OVER_ONE = (
 )
 
 
-DIVISORS = {"published": "the published ceiling", "matched": "the same of the ceiling"}
+DIVISORS = {"published": "the published ceiling", "matched": "the noise ceiling, computed the same way"}
 
 
 def formula_of(benchmark: BenchmarkSpec, arrays: int, protocol: Protocol) -> str:

@@ -137,8 +137,8 @@ class HumanBenchmark:
 
     def _without_gradients(self, model: str) -> ModelError:
         return ModelError(
-            f"{model} is a model of Brain-Score's, whose interface gives no gradients.",
-            "Ask human alignment of models of ours, or of timm (timm:<name>).",
+            f"{model} is a Brain-Score model, and Brain-Score's interface provides no gradients.",
+            "Use a model of this package, or of timm (timm:<name>).",
         )
 
     def _files(self) -> Sequence[Path]:

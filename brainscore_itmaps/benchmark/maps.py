@@ -179,7 +179,7 @@ def score_features(
     if recording is None:
         _check_axes("maps", recorded, native, "site")
     if grid is not None and not isinstance(grid, Grid):
-        raise UsageError(f"{grid!r} is no grid.", "Give a brainscore_itmaps.Grid, or leave it out.")
+        raise UsageError(f"{grid!r} is not a grid.", "Give a brainscore_itmaps.Grid, or leave it out.")
     if recording is not None:
         if grid is not None or components is not None:
             raise UsageError("A recording has its own grid, and the protocol's components.", "Leave both out.")

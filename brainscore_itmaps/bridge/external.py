@@ -39,7 +39,7 @@ class ExternalBenchmark:
         """Refuse layers, windows and protocols, which the external benchmark chooses itself."""
         if request.model.layers or request.window is not None or request.protocol != OURS.name:
             raise UsageError(
-                f"{self.identifier} is a benchmark of Brain-Score's own: it reads the layers and windows it wants.",
+                f"{self.identifier} is a Brain-Score benchmark, which chooses layers and windows itself.",
                 "Leave out --layers, --window and --protocol.",
             )
         return self

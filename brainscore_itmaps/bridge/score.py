@@ -109,7 +109,7 @@ def score(
                          attribution=attribution, protocol=protocol, fresh=fresh, cache=cache,
                          progress=progress)  # fmt: skip
     if not isinstance(model, str | Model):
-        raise UsageError(f"A {type(model).__name__} is no model.", "Give a name, or a torch.nn.Module.")
+        raise UsageError(f"A {type(model).__name__} is not a model.", "Give a name, or a torch.nn.Module.")
     if preprocessing is not None and not (isinstance(model, str) and is_named_model(model)):
         raise UsageError(
             f"{getattr(model, 'name', model)} has its own preprocessing.", "It is for modules and files of weights."
@@ -118,7 +118,7 @@ def score(
         benchmark = str(benchmark)
     if not isinstance(benchmark, str | Recording):
         raise UsageError(
-            f"{benchmark!r} is no benchmark.", "Give a name, a recording, or the folder that it was saved in."
+            f"{benchmark!r} is not a benchmark.", "Give a name, a recording, or the folder that it was saved in."
         )
     if batch_size < 1:
         raise UsageError(f"Batches of {batch_size} images cannot be shown.", "Give 1 or more.")

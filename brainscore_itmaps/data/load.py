@@ -79,7 +79,7 @@ def load_recording(
     """
     protocol = protocol_named(protocol)
     if not isinstance(name, str):
-        raise UsageError(f"{name!r} is no name of a recording.", nearest("", RECORDINGS))
+        raise UsageError(f"{name!r} is not the name of a recording.", nearest("", RECORDINGS))
     name = name.removeprefix(f"{NAME}.").removesuffix("-simulated") if name.startswith(NAME) else name
     source = Path(source).expanduser() if source is not None else None
     if name == SIMULATED:

@@ -222,7 +222,7 @@ class Recording:
         if twice := sorted({site for site in self.sites if self.sites.count(site) > 1}):
             raise DataError(f"{self.identifier}: several sites are named {', '.join(twice)}.", "Name each differently.")
         if 0 in self.maps.shape:
-            raise DataError(f"{self.identifier}: maps of shape {self.maps.shape} hold nothing.", "Give some maps.")
+            raise DataError(f"{self.identifier}: maps of shape {self.maps.shape} are empty.", "Give some maps.")
         spread = [np.asarray(points) for points in (self.grid.y, self.grid.x)]
         if not (0 < self.grid.extent < np.inf) or any(
             not np.isfinite(points).all() or (np.diff(points) <= 0).any() for points in spread
@@ -240,7 +240,8 @@ class Recording:
             )
         if not np.allclose(repeats.mean(axis=1), self.maps):  # also when one is not finite
             raise DataError(
-                f"{self.identifier}: the mean over repeats is not the maps.", "Give the repeats of these very maps."
+                f"{self.identifier}: the mean over repeats is not the maps.",
+                "Give the repeats whose mean these maps are.",
             )
 
     def _check_finite(self) -> None:

@@ -113,14 +113,16 @@ def load_model_request(request: ModelRequest, progress: Report = silent) -> Mode
         )
     if is_code(name) or is_run(name):
         if given is not None:
-            raise UsageError(f"{name} says its own preprocessing.", "Return (module, preprocessing) from it.")
+            raise UsageError(f"{name} defines its own preprocessing.", "Return (module, preprocessing) from it.")
         model = model_from_code(name) if is_code(name) else _from_run(Path(name).expanduser(), progress)
     elif is_user_model(name):
         model = _from_weights(Path(name).expanduser(), named_architecture(str(request.arch)), given, progress)
     elif weights.kind == "file":
         model = _from_file(name, Path(str(weights.path)), given, progress)
     elif given is not None:
-        raise UsageError(f"{name} has its own preprocessing.", "It can be said of a file of weights, or of a module.")
+        raise UsageError(
+            f"{name} has its own preprocessing.", "Describe the preprocessing only of a weight file or a module."
+        )
     else:
         model = _random(name, weights.seed or 0) if weights.kind == "random" else _pretrained(name, progress)
     return replace(_readable(model), request=request)
@@ -224,7 +226,7 @@ def _shown(values: tuple[float, ...]) -> str:
 def _readable(model: Model) -> Model:
     if hasattr(model.module, "unroll"):
         raise ModelError(
-            f"{model.name} keeps its units in an order that is not that of the image, row by row.",
+            f"{model.name} does not order its units as the image, row by row.",
             "Its layers cannot be read as maps; choose a model of another family.",
         )
     return model

@@ -128,5 +128,5 @@ def test_a_layout_that_a_model_states_wins_over_guessing():
         assert found.values.shape == (14, 8, 8, 8)
         assert (found.values == guessed.values.transpose(0, 3, 1, 2)).all()
     model.spatial_layout = ("tokens", 1)
-    with pytest.raises(ModelError, match="is said to be laid out as"):
+    with pytest.raises(ModelError, match="is described as"):
         read()
