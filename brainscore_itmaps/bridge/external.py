@@ -12,8 +12,8 @@ import numpy as np
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Estimate, Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
-from brainscore_itmaps.bridge.candidate import errors_as_sentences, quiet_brain_score, without_bars
 from brainscore_itmaps.bridge.plugins import attach
+from brainscore_itmaps.bridge.quiet import errors_as_sentences, quiet_brain_score, without_bars
 from brainscore_itmaps.cache import ResultCache, package_versions
 from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, one_line
 from brainscore_itmaps.models.spec import Weights

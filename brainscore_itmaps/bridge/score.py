@@ -14,10 +14,10 @@ from brainscore_itmaps.benchmark.maps import Benchmark, maps_benchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest, Window
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.benchmark.source import HookedModel, LoadedModel
-from brainscore_itmaps.bridge.candidate import errors_as_sentences, quiet_brain_score, without_bars
 from brainscore_itmaps.bridge.external import ExternalBenchmark
 from brainscore_itmaps.bridge.names import check_names, is_external, is_named_model
 from brainscore_itmaps.bridge.plugins import attach
+from brainscore_itmaps.bridge.quiet import errors_as_sentences, quiet_brain_score, without_bars
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.recording import Recording, whole_window
 from brainscore_itmaps.errors import UsageError

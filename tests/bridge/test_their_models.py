@@ -7,7 +7,7 @@ from huggingface_hub import constants
 from sources import fresh
 
 from brainscore_itmaps import score
-from brainscore_itmaps.bridge.candidate import quiet_brain_score
+from brainscore_itmaps.bridge.quiet import quiet_brain_score
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.settings import overridden
 
