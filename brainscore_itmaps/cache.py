@@ -99,7 +99,7 @@ class ResultCache:
         expected : mapping of str to Expected, optional
             What an entry must hold to be believed; anything else is computed again. Without it, finite numbers are.
         progress : callable
-            Called with (what is being done, steps done, steps in all) when another process has to be waited for.
+            Called with (step, steps done, steps in all) when another process has to be waited for.
         """
         return self.computed_all({"": key}, lambda missing: [("", function())], {"": expected}, progress)[""]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 Report = Callable[[str, int, int], None]
-"""Told (what is being done, steps done, steps in all)."""
+"""Called with (step, steps done, steps in all)."""
 
 
 Steps = Callable[[int, int], None]

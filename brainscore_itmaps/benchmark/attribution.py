@@ -29,7 +29,7 @@ def attribute(
     method : str
         Of :func:`~brainscore_itmaps.features.attribution.attribution_maps`.
     progress : callable
-        Called with (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
     """
     progress("attributing", 0, 2)
     maps = _attributed(model, recording, layer_of_image, method)

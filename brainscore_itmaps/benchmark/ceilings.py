@@ -59,7 +59,7 @@ def ceiling_of(
     seed : int
         Draws the halves where there are too many to try all.
     progress : callable
-        Called with (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------

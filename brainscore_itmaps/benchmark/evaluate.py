@@ -49,7 +49,7 @@ def evaluate(
     cache : ResultCache, optional
         By default the one in ``ITMAPS_HOME``.
     progress : callable
-        Called with (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------

@@ -90,7 +90,7 @@ def compare(
     draws : int
         Of the bootstrap of each fit.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------

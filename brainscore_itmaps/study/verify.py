@@ -155,7 +155,7 @@ def verify(models: Sequence[str | Model] = MODELS, *, device: str = "auto", prog
     device : str
         As for :func:`brainscore_itmaps.score`.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------

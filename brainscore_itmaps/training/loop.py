@@ -75,7 +75,7 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
         Made if need be.
     device : "auto" or "cpu"
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------
