@@ -121,8 +121,15 @@ def hdf5_file(path: Path) -> Iterator[Hdf5File]:
 
     Examples
     --------
-    >>> with hdf5_file(Path("weights.h5")) as file:  # doctest: +SKIP
-    ...     kernel = file.read("conv1/conv1/kernel:0")
+    >>> from tempfile import TemporaryDirectory
+    >>> import h5py
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "weights.h5")
+    ...     with h5py.File(path, "w") as made:
+    ...         made["conv1/kernel:0"] = np.arange(6.0).reshape(2, 3)
+    ...     with hdf5_file(path) as file:
+    ...         file.read("conv1/kernel:0").shape
+    (2, 3)
     """
     if not path.is_file():
         raise Hdf5Error("it is not a regular file")
