@@ -1,4 +1,4 @@
-"""The noise ceiling of a recording, for the quantity that a benchmark compares."""
+"""The noise ceiling of a recording, in the measure of a benchmark."""
 
 from typing import NamedTuple
 
@@ -26,11 +26,11 @@ class ArrayCeiling(NamedTuple):
     Attributes
     ----------
     kind : str
-        Which one, in words.
+        How it was computed, in words.
     image : array, shape (image,)
-        Of each image, in the measure of the benchmark.
+        Noise ceiling of each image, in the measure of the benchmark.
     site : array, shape (image, site)
-        Of each map; where there is none of single sites, that of the image.
+        Noise ceiling of each map; where none exists for single sites, that of the image.
     """
 
     kind: str
@@ -46,25 +46,26 @@ def ceiling_of(
     seed: int = 0,
     progress: Report = silent,
 ) -> ArrayCeiling:
-    """Compute the noise ceiling of a recording: from its repeats if it has several, else from its sites.
+    """Compute the noise ceiling of a recording from its repeats, or from its sites if it has fewer than two repeats.
 
     Parameters
     ----------
     recording : Recording
     benchmark : BenchmarkSpec
-        Says what is compared, and by which regression.
+        Its measure and regression.
     cache : ResultCache
+        Stores the ceiling that is computed from sites.
     protocol : Protocol
-        Says which ceiling is taken where maps of single sites are compared.
+        Selects the ceiling where maps of single sites are compared.
     seed : int
-        Draws the halves where there are too many to try all.
+        Seed of the random halves, which are drawn where there are too many to try all.
     progress : callable
-        Called with (what is being done, steps done, steps in all).
+        Called with (current step, steps done, total steps).
 
     Raises
     ------
     ArrayError
-        When there are neither repeats nor two sites.
+        When the recording has neither two repeats nor two sites.
     """
     rng, repeats = np.random.default_rng(seed), recording.repeats
     repeated = repeats is not None and repeats.shape[1] > 1

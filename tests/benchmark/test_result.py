@@ -303,7 +303,7 @@ def test_what_was_not_scored_alike_is_not_compared(pair):
         replace(b, arrays=(replace(array, window=(0, 50)),)),
         replace(b, arrays=(replace(array, images=array.images[::-1]),)),
     ):
-        with pytest.raises(UsageError, match="not scored alike on the same maps"):
+        with pytest.raises(UsageError, match="not comparable scores on the same maps"):
             compare_results(a, other)
     for wrong in (0.5, changed(b, arrays=()), "a"):
         with pytest.raises(UsageError, match="no maps to compare"):
@@ -389,7 +389,7 @@ def test_one_recording_in_two_windows_keeps_the_arrays_of_both(tmp_path):
 
 
 def test_a_protocol_of_ones_own_is_refused():
-    with pytest.raises(UsageError, match="is not one of ours"):
+    with pytest.raises(UsageError, match="is not a protocol of this package"):
         score_features(np.ones((4, 3, 3, 2)), np.ones((4, 3, 3, 2)), protocol=replace(OURS, components=1))
     with pytest.raises(UsageError, match="Did you mean published"):
         score("timm:test_vit", weights="random", protocol="publishd")
