@@ -48,7 +48,7 @@ class Protocol:
     coarsen : "tiles" or "bilinear"
         How maps are downsampled: averaged over tiles, or interpolated without antialiasing.
     overlap_epsilon : float or None
-        Added to the denominators of Dice and IoU; if None, these are undefined where a denominator is 0.
+        Added to the denominators of Dice and IoU; if None, these are undefined where a map has no top positions.
     ceiling : "matched" or "published"
         The noise ceiling of site maps: in the statistic of the score, or of the best pair of sites, row by row.
     choose_layer : "left_out" or "best"

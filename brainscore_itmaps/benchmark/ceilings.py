@@ -15,7 +15,7 @@ from brainscore_itmaps.protocol import OURS, Protocol
 
 SPLIT_HALF = "split-half over repeats, Spearman-Brown corrected, square root"
 SITES = "each site predicted from the other sites, by the same regression over the same left-out images"
-REFERENCE = "as published: the best pair of sites of each image, row by row; bounds nothing"
+REFERENCE = "as published: the best pair of sites of each image, row by row; not an upper bound"
 MAP_REPEATS = "split-half over repeats of the map averaged over sites, Spearman-Brown corrected, square root"
 MAP_SITES = "split-half over sites of the map averaged over them, Spearman-Brown corrected, square root"
 
@@ -30,7 +30,7 @@ class ArrayCeiling(NamedTuple):
     image : array, shape (image,)
         Noise ceiling of each image, in the measure of the benchmark.
     site : array, shape (image, site)
-        Noise ceiling of each map; where none exists for single sites, that of the image.
+        Noise ceiling of each map, or that of the image where single sites have none.
     """
 
     kind: str

@@ -35,19 +35,19 @@ def evaluate(
     cache: ResultCache | None = None,
     progress: Report = silent,
 ) -> Result:
-    """Score how well layers of a model predict the recorded maps, image by image.
+    """Score a model's layers by their predictions of the recorded maps of left-out images.
 
     Parameters
     ----------
     source : Source
         From :class:`~brainscore_itmaps.benchmark.source.HookedModel`, or from a Brain-Score model.
     recordings : sequence of Recording
-        One for each array of the benchmark.
+        One recording for each array of the benchmark.
     benchmark : BenchmarkSpec
     request : ScoreRequest
         Its protocol, attribution method and seed are used.
     cache : ResultCache, optional
-        By default the one in ``ITMAPS_HOME``.
+        By default the cache in ``ITMAPS_HOME``.
     progress : callable
         Called with (current step, steps done, total steps).
 

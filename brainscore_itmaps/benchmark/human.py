@@ -205,7 +205,7 @@ def human_alignment(
     if not agreements:
         raise DataError("There are no images with human maps.", "Give shards that contain images and their human maps.")
     joined = Agreement(
-        *(np.concatenate([getattr(each, name) for each in agreements]) for name in ("spearman", "dice", "iou"))
+        *(np.concatenate([getattr(batch, name) for batch in agreements]) for name in ("spearman", "dice", "iou"))
     )
     return HumanAlignment(joined, 100 * float(np.concatenate(correct).mean()), _interval(joined))
 

@@ -24,7 +24,7 @@ BOUND = 1 + 1e-9
 
 @dataclass(frozen=True)
 class FeatureScore:
-    """How well the features of one layer predict maps of left-out images.
+    """Scores of the features of one layer on the recorded maps of left-out images.
 
     Attributes
     ----------

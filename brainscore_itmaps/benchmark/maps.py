@@ -59,7 +59,7 @@ class MapsBenchmark:
         """
         check_benchmark(protocol_named(request.protocol), self.spec)
         if request.window is not None and self.preloaded:
-            raise UsageError("A recording that you provide has one fixed window.", "Leave out the window.")
+            raise UsageError("A recording that is not in the catalogue has one fixed window.", "Leave out the window.")
         if self.spec.measure == "attribution":
             check_method(request.attribution)
         return replace(self, preloaded=tuple(self.recordings(request, progress)))
@@ -225,5 +225,5 @@ def _check_axes(name: str, values: NDArray[Any], other: NDArray[Any], last: str)
     if first > second == third and (first, second) != other.shape[1:3]:
         raise ArrayError(
             f"The {name} {values.shape} look like (image, {last}, y, x).",
-            f"Give (image, y, x, {last}): np.moveaxis({name}, 1, -1).",
+            f"Give (image, y, x, {last}), for example np.moveaxis({name}, 1, -1).",
         )

@@ -416,7 +416,17 @@ class Result:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything except the arrays over sites and positions, as plain values for JSON."""
+        """Return everything except the arrays over sites and positions, as plain values for JSON.
+
+        Examples
+        --------
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+        ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+        >>> plain = result.to_dict()
+        >>> plain["model"], plain["score"], plain["interval"]
+        ('resnet', 0.5, [None, None])
+        """
         plain = encode(self).plain
         for stored, array in zip(plain["arrays"], self.arrays, strict=True):
             stored["undefined_sites"] = array.undefined_sites
@@ -431,13 +441,36 @@ class Result:
         return {"format": FORMAT, "version": VERSION} | plain | derived
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Return a table with one row per array, and one for the mean of several or for a benchmark without arrays."""
+        """Return a table with one row per array, and one for the mean of several or for a benchmark without arrays.
+
+        Examples
+        --------
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+        ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+        >>> result.to_dataframe()[["model", "array", "score"]]
+            model array  score
+        0  resnet    V4    0.5
+        """
         import pandas as pd
 
         return pd.DataFrame(self.rows())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the rows of :meth:`to_dataframe` as plain values."""
+        """Return the rows of :meth:`to_dataframe` as plain values.
+
+        Returns
+        -------
+        list of dict of str to value
+
+        Examples
+        --------
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+        ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+        >>> [(row["array"], row["raw"], row["score"]) for row in result.rows()]
+        [('V4', 0.25, 0.5)]
+        """
         shared = {
             "model": self.model,
             "weights": str(self.weights),
@@ -484,6 +517,16 @@ class Result:
         ------
         InstallationError
             When the files cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+        ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [file.name for file in result.save(folder)]
+        ['resnet--V4.json']
         """
         from brainscore_itmaps.benchmark.saved import save_result
 
@@ -497,6 +540,17 @@ class Result:
         ------
         DataError
             When a file is missing, damaged or of an unknown version, or the two files were not written together.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+        ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     loaded = Result.load(result.save(folder)[0])
+        >>> loaded.score, loaded.model
+        (0.5, 'resnet')
         """
         from brainscore_itmaps.benchmark.saved import load_result
 
