@@ -66,6 +66,20 @@ def ceiling_of(
     ------
     ArrayError
         When the recording has neither two repeats nor two sites.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    >>> from brainscore_itmaps.settings import overridden
+    >>> images = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
+    >>> maps = np.random.default_rng(0).normal(size=(3, 5, 7, 1)).repeat(2, axis=-1)
+    >>> with tempfile.TemporaryDirectory() as folder, overridden(brainio_home=Path(folder)):
+    ...     recording = Recording.from_arrays(maps, images, identifier="example", window=(50, 150))
+    ...     ceiling = ceiling_of(recording, CATALOGUE["it_maps"], ResultCache(Path(folder)))
+    >>> ceiling.image.round(3), ceiling.site.shape
+    (array([1., 1., 1.]), (3, 2))
     """
     rng, repeats = np.random.default_rng(seed), recording.repeats
     repeated = repeats is not None and repeats.shape[1] > 1

@@ -81,7 +81,19 @@ def evaluate(
 
 
 def group_by_images(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
-    """Group recordings by their images and the positions of their maps."""
+    """Group recordings by their images and the positions of their maps.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from brainscore_itmaps.settings import overridden
+    >>> images = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
+    >>> with tempfile.TemporaryDirectory() as folder, overridden(brainio_home=Path(folder)):
+    ...     recording = Recording.from_arrays(np.ones((3, 5, 7, 2)), images, identifier="example", window=(50, 150))
+    >>> [len(group) for group in group_by_images([recording, replace(recording, identifier="other")])]
+    [2]
+    """
     groups: dict[Any, list[Recording]] = {}
     for recording in recordings:
         grid = recording.grid
@@ -278,6 +290,16 @@ def check_maps(protocol: Protocol, recordings: Sequence[Recording]) -> None:
         When the protocol does not support the grid.
     DataError
         When the protocol gives no score because a map is constant.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from brainscore_itmaps.settings import overridden
+    >>> images = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
+    >>> with tempfile.TemporaryDirectory() as folder, overridden(brainio_home=Path(folder)):
+    ...     recording = Recording.from_arrays(np.ones((3, 5, 5, 2)), images, identifier="example", window=(50, 150))
+    >>> check_maps(protocol_named("ours"), [recording])
     """
     for recording in recordings:
         check_grid(protocol, recording.maps.shape[1:3])

@@ -191,6 +191,12 @@ def human_alignment(
         When a shard is missing or damaged, or there are no images.
     ModelError
         When the model has too few classes, or its gradients cannot be computed.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> alignment = human_alignment(load_model("timm:resnet50"), clickme_files(HELD_OUT))  # doctest: +SKIP
+    >>> alignment.agreement.score, alignment.interval  # doctest: +SKIP
     """
     protocol = protocol_named(protocol)
     agreements: list[Agreement] = []

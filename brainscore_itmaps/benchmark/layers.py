@@ -174,6 +174,17 @@ def score_field(
     -------
     list of FeatureScore
         One for each array.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.progress import uncounted
+    >>> from brainscore_itmaps.protocol import OURS
+    >>> rng = np.random.default_rng(0)
+    >>> field = rng.normal(size=(4, 5, 7, 3))
+    >>> maps = field @ rng.normal(size=(3, 2))
+    >>> (score,) = score_field(field, [maps], "pls", OURS, nested=False, progress=uncounted)
+    >>> round(score.score, 3), score.site_r.shape
+    (1.0, (4, 2))
     """
     solver, single = protocol.solver(method), leave_one_out(len(field))
     options: dict[str, Any] = {"components": protocol.components, "intercept": protocol.intercept, "progress": progress}

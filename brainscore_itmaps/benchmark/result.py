@@ -580,6 +580,20 @@ def image_shares(result: Result) -> NDArray[np.float64]:
     Returns
     -------
     array, shape (image,)
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brainscore_itmaps import Recording, score_features
+    >>> from brainscore_itmaps.settings import overridden
+    >>> rng = np.random.default_rng(0)
+    >>> features, noise = rng.normal(size=(2, 6, 5, 7, 3))
+    >>> maps, images = features @ rng.normal(size=(3, 4)), rng.integers(256, size=(6, 8, 8, 3), dtype=np.uint8)
+    >>> with tempfile.TemporaryDirectory() as folder, overridden(home=Path(folder), brainio_home=Path(folder)):
+    ...     recording = Recording.from_arrays(maps, images, identifier="example", window=(50, 150))
+    ...     result = score_features(noise, recording)
+    >>> bool(np.isclose(image_shares(result).mean(), result.score))
+    True
     """
     sums: dict[tuple[str, ...], NDArray[np.float64]] = {}
     for array in result.arrays:
@@ -611,6 +625,21 @@ def compare_results(a: Result, b: Result, *, rng: int | np.random.Generator = 0,
     ------
     UsageError
         When they are not results of one benchmark of maps, protocol and regression on the same recordings.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brainscore_itmaps import Recording, score_features
+    >>> from brainscore_itmaps.settings import overridden
+    >>> rng = np.random.default_rng(0)
+    >>> features, noise = rng.normal(size=(2, 6, 5, 7, 3))
+    >>> maps, images = features @ rng.normal(size=(3, 4)), rng.integers(256, size=(6, 8, 8, 3), dtype=np.uint8)
+    >>> with tempfile.TemporaryDirectory() as folder, overridden(home=Path(folder), brainio_home=Path(folder)):
+    ...     recording = Recording.from_arrays(maps, images, identifier="example", window=(50, 150))
+    ...     first, second = score_features(features, recording), score_features(noise, recording)
+    >>> comparison = compare_results(first, second)
+    >>> round(comparison.difference), comparison.p_value
+    (1, 0.03125)
     """
     for result in (a, b):
         if not isinstance(result, Result) or not result.arrays:

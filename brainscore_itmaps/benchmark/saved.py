@@ -40,6 +40,19 @@ def save_result(result: Result, folder: Path, fix: str = ANOTHER_FOLDER) -> tupl
     The large files are first written under temporary names that contain their hashes. The JSON, which holds the hashes,
     then replaces the older JSON atomically, and the large files are renamed. A reader in between finds the large files
     by their hashes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Estimate, Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights())
+    >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+    ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [file.name for file in save_result(result, Path(folder))]
+    ['resnet--V4.json']
     """
     file = folder / f"{result.file_stem}.json"
     contents = {"csv": _rows(result), "npz": _arrays(result)} if result.arrays else {}
@@ -73,6 +86,20 @@ def load_result(file: Path, retry: bool = True) -> Result:
     ------
     DataError
         When a file is missing, damaged or of an unknown version, or the two files were not written together.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Estimate, Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights())
+    >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+    ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (file,) = save_result(result, Path(folder))
+    ...     load_result(file).score
+    0.5
     """
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
