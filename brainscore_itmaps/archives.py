@@ -53,7 +53,7 @@ def unpack(
     Raises
     ------
     DataError
-        When the file is no zip archive, is damaged, or holds a member that does not belong in one: a path that leads
+        When the file is not a zip archive, is damaged, or holds a member that does not belong in one: a path that leads
         outside, a link, a password, two of one name, more bytes than declared or than any recording has.
     InstallationError
         When there is no room or no permission to write.
@@ -180,12 +180,12 @@ def _chunks(opened: ZipFile, member: ZipInfo, archive: str) -> Iterator[bytes]:
                 yield chunk
     except Exception as error:  # zipfile and its decompressors raise many kinds on damaged bytes
         raise DataError(
-            f"{archive} is damaged: {member.filename}: {one_line(error)}.", "Fetch it again, or bring another copy."
+            f"{archive} is damaged: {member.filename}: {one_line(error)}.", "Download it again, or use another copy."
         ) from error
     if total != member.file_size:
         raise DataError(
             f"{archive} is damaged: {member.filename} ends after {total} of {member.file_size} bytes.",
-            "Fetch it again, or bring another copy.",
+            "Download it again, or use another copy.",
         )
 
 
@@ -197,7 +197,7 @@ def _opened(archive: Path, name: str) -> Iterator[ZipFile]:
         raise DataError(f"Cannot read {name}: {error.strerror or error}.", "Name a file that is there.") from error
     except Exception as error:  # zipfile raises many kinds on hostile bytes
         raise DataError(
-            f"{name} is not a zip archive: {_first_sight(archive)}.", "Fetch it again, or bring another copy."
+            f"{name} is not a zip archive: {_first_sight(archive)}.", "Download it again, or use another copy."
         ) from error
     with opened:
         yield opened
@@ -214,5 +214,5 @@ def _first_sight(file: Path) -> str:
 
 def _refused(archive: str, member: str, why: str) -> DataError:
     return DataError(
-        f"{archive} is refused, nothing was unpacked: {member!r}: {why}.", "Bring a copy from a source that you trust."
+        f"{archive} is refused, nothing was unpacked: {member!r}: {why}.", "Use a copy from a source that you trust."
     )

@@ -108,7 +108,7 @@ class ResultCache:
             Required type, shape and range of each array; an entry that does not fit is computed again. By default,
             finite numbers of any shape.
         progress : callable
-            Called with (current step, steps done, total steps) while another process computes the entry.
+            Called with (step, steps done, steps in all) while another process computes the entry.
 
         Returns
         -------

@@ -16,14 +16,14 @@ def read_toml(file: Path) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        When there is none, or it is no TOML.
+        When there is none, or it is not a TOML file.
     """
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.", "Name a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is no TOML: {one_line(error)}.", "Correct it there.") from error
+        raise UsageError(f"{file} is not a TOML file: {one_line(error)}.", "Correct it there.") from error
 
 
 def with_current_names(given: Mapping[str, Any], renamed: Mapping[str, str], where: str) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def filled(config: Any, said: Mapping[str, Any], where: str, section: str = "") 
     changed = {}
     for name, value in said.items():
         if name not in known:
-            raise UsageError(f"{where}: there is no {section}{name}.", nearest(name, known))
+            raise UsageError(f"{where}: unknown key {section}{name}.", nearest(name, known))
         now = known[name]
         if hasattr(now, "__dataclass_fields__"):
             if not isinstance(value, Mapping):

@@ -38,7 +38,9 @@ class _Counter:
     def update(self, chunk: int) -> None:
         self.done += chunk  # the size that was asked for: of the last chunk less may have come
         if max(self.done, self.total) > LARGEST:
-            raise DataError(f"{self.name} is larger than {LARGEST} bytes.", "That is no recording; check the address.")
+            raise DataError(
+                f"{self.name} is larger than {LARGEST} bytes.", "This is not a recording; check the address."
+            )
         self.progress(f"downloading {self.name} (MB)", self.done // 10**6, self.total // 10**6)
 
     def reset(self) -> None:
@@ -80,7 +82,7 @@ def download(
     Raises
     ------
     InstallationError
-        When the connection fails, naming the address and how many bytes came; when the disk is full.
+        When the connection fails, naming the address and how many bytes arrived; when the disk is full.
     DataError
         When the server has no such file, or gives another one.
     """
@@ -96,7 +98,7 @@ def download(
             beside, base_url="", registry={path.name: sha256}, urls={path.name: url}, retry_if_failed=TRIES - 1
         )
         downloader = pooch.HTTPDownloader(progressbar=counter, chunk_size=CHUNK, timeout=timeout)
-        by_hand = f"Try again, or download {url} by hand and give it with `{give}`."
+        by_hand = f"Try again, or download {url} yourself and give it with `{give}`."
         try:
             fetched = Path(fetcher.fetch(path.name, downloader=downloader))
             make_readable(fetched)
@@ -104,17 +106,19 @@ def download(
         except ItMapsError:
             raise
         except requests.HTTPError as error:
-            raise DataError(f"{url} cannot be had: {one_line(error)}.", by_hand) from error
+            raise DataError(f"{url} cannot be downloaded: {one_line(error)}.", by_hand) from error
         except requests.RequestException as error:
             came = (
-                f"about {counter.done} of {counter.total or 'unknown'} bytes came" if counter.done else "no byte came"
+                f"about {counter.done} of {counter.total or 'unknown'} bytes arrived"
+                if counter.done
+                else "no byte came"
             )
             reason = getattr(error.args[0], "reason", error) if error.args else error  # without urllib3's wrapping
             raise InstallationError(
                 f"{url} could not be downloaded: {one_line(reason)} ({came}; tried {TRIES} times).", by_hand
             ) from error
         except ValueError as error:  # the hash
-            raise DataError(f"{url} gave another file: {one_line(error)}.", by_hand) from error
+            raise DataError(f"{url} returned a different file: {one_line(error)}.", by_hand) from error
         except OSError as error:
             raise InstallationError(
                 f"Cannot write {path}: {error.strerror or error}.", "Make room, or set ITMAPS_HOME to another folder."

@@ -58,7 +58,7 @@ def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, takes: int | None = None
         yield inside
         inside.rename(folder)
     except OSError as error:
-        needed = f"It takes {takes} bytes; " if takes is not None else ""
+        needed = f"It needs {takes} bytes; " if takes is not None else ""
         free = shutil.disk_usage(next(place for place in folder.parents if place.is_dir())).free
         raise InstallationError(
             f"Cannot write {folder}: {error.strerror or error}. {needed}{free} bytes are free there. "

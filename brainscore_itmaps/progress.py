@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 Report = Callable[[str, int, int], None]
-"""Called with (current step, steps done, total steps)."""
+"""Called with (step, steps done, steps in all)."""
 
 
 Steps = Callable[[int, int], None]
-"""Called with (steps done, total steps)."""
+"""Called with (steps done, steps in all)."""
 
 
 def uncounted(done: int, total: int) -> None:

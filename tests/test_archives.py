@@ -230,7 +230,7 @@ def test_a_full_disk_is_said_with_what_it_takes_and_what_is_free(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.startswith(f"InstallationError Cannot write {tmp_path / 'out'}")
-    assert "It takes 300000 bytes" in done.stdout
+    assert "It needs 300000 bytes" in done.stdout
     assert "are free" in done.stdout
     assert everything(tmp_path) == ["big.zip"]
 

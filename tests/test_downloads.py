@@ -57,7 +57,7 @@ def test_a_connection_that_is_always_cut_is_an_error_with_address_and_bytes(tmp_
 def test_a_server_that_has_no_such_file_is_an_error_that_says_so(tmp_path, status):
     with (
         server(lambda handler, number: send(handler, b"<html>sorry</html>", status)) as running,
-        pytest.raises(DataError, match=f"{running.url} cannot be had: {status}"),
+        pytest.raises(DataError, match=f"{running.url} cannot be downloaded: {status}"),
     ):
         download(running.url, tmp_path / "file.zip")
     assert list(tmp_path.iterdir()) == []
@@ -67,7 +67,7 @@ def test_another_file_than_the_hash_says_is_refused_and_not_kept(tmp_path):
     page = b"<!DOCTYPE html><title>Please log in</title>"
     with (
         server(lambda handler, number: send(handler, page)) as running,
-        pytest.raises(DataError, match=r"gave another file: .*SHA256.*by hand"),
+        pytest.raises(DataError, match=r"returned a different file: .*SHA256.*yourself"),
     ):
         download(running.url, tmp_path / "file.zip", sha256=sha256(CONTENT).hexdigest())
     assert list(tmp_path.iterdir()) == []

@@ -429,7 +429,7 @@ def test_ctrl_c_is_heard_while_a_file_is_read_for_ever(own_home, tmp_path):
     running, reader = fetching(file, 600)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
-    assert (running.returncode, said) == (130, "interrupted; the same command starts again.\n")
+    assert (running.returncode, said) == (130, "interrupted; run the same command again to resume.\n")
     assert _is_gone(reader)
     assert_refused(4, "There is no file", "models", "fetch", "harmonized_levit_128", "--from", tmp_path / "no.h5")
 

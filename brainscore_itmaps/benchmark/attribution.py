@@ -29,7 +29,7 @@ def attribute(
     method : str
         Attribution method of :func:`~brainscore_itmaps.features.attribution.attribution_maps`.
     progress : callable
-        Called with (current step, steps done, total steps).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------

@@ -60,7 +60,7 @@ def ceiling_of(
     seed : int
         Seed of the random halves, which are drawn where there are too many to try all.
     progress : callable
-        Called with (current step, steps done, total steps).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------

@@ -49,7 +49,7 @@ def evaluate(
     cache : ResultCache, optional
         By default the cache in ``ITMAPS_HOME``.
     progress : callable
-        Called with (current step, steps done, total steps).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------

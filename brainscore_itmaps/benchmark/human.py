@@ -179,7 +179,7 @@ def human_alignment(
     batch_size : int
         Images per forward and backward pass.
     progress : callable
-        Called with (current step, images done, total images); the total is 0 because it is not known.
+        Called with (step, images done, 0), because the number of images is not known.
 
     Returns
     -------

@@ -105,7 +105,7 @@ def score_layers(
     protocol : Protocol
     cache : ResultCache
     progress : callable
-        Called with (current step, steps done, total steps).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------
@@ -168,7 +168,7 @@ def score_field(
     nested : bool
         Also score each image by PLS regressions that leave out pairs of groups, for the choice of a layer.
     progress : callable
-        Called with (steps done, total steps).
+        Called with (steps done, steps in all).
 
     Returns
     -------

@@ -153,7 +153,7 @@ def score_features(
         Positions of the maps; by default evenly spaced from edge to edge of the image. Not for a recording, which has a
         grid.
     progress : callable
-        Called with (steps done, total steps).
+        Called with (steps done, steps in all).
 
     Returns
     -------

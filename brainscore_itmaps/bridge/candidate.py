@@ -1,9 +1,6 @@
 """Read layers of any model through Brain-Score's interface, without its pip installs and progress bars."""
 
-import functools
-import os
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +23,6 @@ from brainscore_itmaps.bridge.assembly import stimulus_set
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.images import read_image
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.downloads import hub_settings
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, side_by_side
 from brainscore_itmaps.features.record import check_finite
@@ -289,51 +285,3 @@ def _counted(looked: DataAssembly, name: str) -> NDArray[np.int64] | None:
     if values.dtype.kind == "f" and np.isnan(values).any():
         return None
     return values.astype(np.int64)  # type: ignore[no-any-return]
-
-
-GUEST = {"BS_INSTALL_DEPENDENCIES": "no"}
-
-
-@contextmanager
-def errors_as_sentences(model: str) -> Iterator[None]:
-    """Convert any exception of a model or benchmark that is not part of this package into a ModelError."""
-    try:
-        yield
-    except ItMapsError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"Brain-Score's model {model} could not be scored: {one_line(error)}.",
-            "It may need a download or a package; `brainscore --debug score ...` shows where it failed.",
-        ) from error
-
-
-@contextmanager
-def without_bars() -> Iterator[None]:
-    """Hide tqdm's progress bars, which Brain-Score shows for every batch; this package's own are not tqdm's."""
-    import tqdm
-
-    start = tqdm.tqdm.__init__
-    tqdm.tqdm.__init__ = functools.partialmethod(start, disable=True)
-    try:
-        yield
-    finally:
-        tqdm.tqdm.__init__ = start
-
-
-@contextmanager
-def quiet_brain_score() -> Iterator[None]:
-    """Run Brain-Score without its pip installs and its FutureWarning; restore the environment afterwards."""
-    before = {name: os.environ.get(name) for name in GUEST}
-    os.environ |= GUEST
-    try:
-        with warnings.catch_warnings(), hub_settings():
-            warnings.filterwarnings("ignore", module="torchvision")  # its old names for weights, in models of others
-            warnings.filterwarnings("ignore", message="xarray subclass Score should explicitly define __slots__")
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

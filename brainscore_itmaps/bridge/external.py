@@ -12,8 +12,8 @@ import numpy as np
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Estimate, Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
-from brainscore_itmaps.bridge.candidate import errors_as_sentences, quiet_brain_score, without_bars
 from brainscore_itmaps.bridge.plugins import attach
+from brainscore_itmaps.bridge.quiet import errors_as_sentences, quiet_brain_score, without_bars
 from brainscore_itmaps.cache import ResultCache, package_versions
 from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, one_line
 from brainscore_itmaps.models.spec import Weights
@@ -39,7 +39,7 @@ class ExternalBenchmark:
         """Refuse layers, windows and protocols, which the external benchmark chooses itself."""
         if request.model.layers or request.window is not None or request.protocol != OURS.name:
             raise UsageError(
-                f"{self.identifier} is a benchmark of Brain-Score's own: it reads the layers and windows it wants.",
+                f"{self.identifier} is a Brain-Score benchmark, which chooses layers and windows itself.",
                 "Leave out --layers, --window and --protocol.",
             )
         return self

@@ -195,7 +195,7 @@ def field_of(assembly: DataAssembly) -> tuple[NDArray[np.float64], list[str], tu
         name, y, x = (int(place[0]) for place in np.nonzero(times != 1))
         raise ArrayError(
             f"Position ({rows[y]}, {columns[x]}) of the image {images[name]} comes {times[name, y, x]} times, and "
-            f"{int((times != 1).sum()) - 1} more do not come once.",
+            f"{int((times != 1).sum()) - 1} more do not occur exactly once.",
             "Give one presentation for every row and column of every image; average repeats first.",
         )
     field = np.empty((*shape, assembly.sizes["neuroid"]))

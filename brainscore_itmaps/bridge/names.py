@@ -58,7 +58,7 @@ def check_names(
         raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *known], named))
     if weights != "pretrained":
         raise UsageError(
-            f"{model} is a model of Brain-Score's: it brings its own weights.",
+            f"{model} is a Brain-Score model, which loads its own weights.",
             "Leave out --weights, or name a model of timm (timm:<name>).",
         )
 

@@ -75,7 +75,7 @@ def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Rep
     cache : ResultCache, optional
         Where what is computed is kept; by default the one in ``ITMAPS_HOME``.
     progress : callable
-        Called with (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------

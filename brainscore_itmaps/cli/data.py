@@ -84,7 +84,7 @@ def fetch(
     home = Settings.from_environment().recordings
     if held.simulated:
         say("SIMULATED: this archive is a stand-in; no animal was recorded.")
-    say(f"in order   {home / sources.ARCHIVE} ({shown_size(held.size)})")
+    say(f"ready      {home / sources.ARCHIVE} ({shown_size(held.size)})")
     say(f"sha256     {held.sha256}")
     say(f"from       {held.origin}")
     say(f"recorded   {held.recorded} in {home / sources.LOCK}")
@@ -97,7 +97,7 @@ def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
     with progress_bar() as progress:
         folder = folder.expanduser() if folder is not None else None
         held = fetch_clickme(split, url=url, folder=folder, progress=progress)
-    say(f"in order   {held.folder} ({len(held.files)} shards, {held.records} images, {shown_size(held.size)})")
+    say(f"ready      {held.folder} ({len(held.files)} shards, {held.records} images, {shown_size(held.size)})")
     say(f"recorded   {held.lock}")
 
 

@@ -116,7 +116,7 @@ def orient(
     if choose is not None:
         check_orientation(choose)
         if out is not None:
-            raise UsageError("--choose records and draws nothing.", "Leave out --out, or --choose.")
+            raise UsageError("--choose records an orientation and draws nothing.", "Leave out --out, or --choose.")
     file = (out or Path(f"{array}-orientations.png")).expanduser()
     if file.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise UsageError(f"Cannot draw a {file.suffix or 'file without ending'}.", "Use .png or .svg or .pdf.")
@@ -160,11 +160,11 @@ def check(
     images, rows, columns, sites = recording.maps.shape
     kind = "SIMULATED, " if recording.simulated else ""
     shape = f"{images} images, {rows} x {columns} positions, {sites} sites"
-    say(f"{recording.identifier}: {kind}{shape}. Nothing is wrong.")
+    say(f"{recording.identifier}: {kind}{shape}. No problems were found.")
     if constant := constant_maps(recording):
         say(f"Note: {len(constant)} maps are constant, and correlations with them are undefined: {_some(constant)}.")
     if recording.repeats is None:
-        say("Note: It keeps no repeats, so its noise ceiling is computed from the agreement between its sites.")
+        say("Note: It has no repeats, so its noise ceiling is computed from the agreement between its sites.")
     if not recording.citation:
         say("Note: It has no citation.")
 

@@ -45,7 +45,7 @@ def harmonize(
     if trained.resumed_from == trained.steps:
         say(f"complete: all {trained.steps} steps were run before")
     elif trained.resumed_from:
-        say(f"went on from step {trained.resumed_from} of {trained.steps}")
+        say(f"resumed from step {trained.resumed_from} of {trained.steps}")
     for name in ("cross_entropy", "harmonization", "accuracy", "alignment"):
         if name in trained.last:
             say(f"{name.replace('_', '-'):14} {trained.last[name]:.4g}    (last logged step, while training)")

@@ -144,7 +144,7 @@ def fetch(
 
     check_model_name(name)
     if is_user_model(name):
-        raise UsageError(f"{name} is here already.", "`brainscore score --model` takes it as it is.")
+        raise UsageError(f"{name} is here already.", "`brainscore score --model` accepts this file directly.")
     spec = ZOO.get(name)
     weights = spec.weights if spec else None
     check_options(file, url, sha256)
@@ -154,7 +154,8 @@ def fetch(
         raise UsageError(f"No file of {name} is fetched that has a hash to compare.", "Leave out --sha256.")
     if file is not None and spec is None:
         raise UsageError(
-            f"What is given of {name} is not kept.", f"`brainscore score --model {name} --weights {file}` takes it."
+            f"A weight file of {name} cannot be stored.",
+            f"Use it with `brainscore score --model {name} --weights {file}`.",
         )
     if isinstance(weights, PackagedWeights):
         if file is not None:
@@ -173,7 +174,7 @@ def _fetch_kept(spec: "ModelSpec", file: Path | None, url: str | None, sha256: s
         from brainscore_itmaps.models.weights_record import CONVERTED, folder_of
 
         kept = fetch_weights(spec, file.expanduser() if file else None, url=url, sha256=sha256, progress=progress)
-    say(f"in order   {folder_of(spec) / CONVERTED} ({shown_size(kept.converted_size)})")
+    say(f"ready      {folder_of(spec) / CONVERTED} ({shown_size(kept.converted_size)})")
     say(f"from       {kept.origin} ({shown_size(kept.file_size)}, {kept.recorded})")
     say(f"sha256     {kept.file_sha256}")
     for note in kept.notes:
@@ -185,7 +186,7 @@ def _fetch_through_timm(name: str) -> None:
         from brainscore_itmaps.models.load import load_model
 
         model = load_model(name)
-    say(f"in order   {model.weights}, kept by timm's hub")
+    say(f"ready      {model.weights}, cached by timm's hub")
     say(f"sha256     {model.sha256} (of all parameters)")
 
 
@@ -195,7 +196,7 @@ def _say_packaged(name: str) -> None:
         from brainscore_itmaps.models.load import load_model
 
         model = load_model(name)
-    say(f"in order   {model.weights}, an installed package; there is nothing to fetch")
+    say(f"ready      {model.weights}, an installed package; no download is needed")
 
 
 @models.command(

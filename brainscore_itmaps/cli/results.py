@@ -115,7 +115,12 @@ def named_result(result: str, folder: Path | None) -> Path:
             raise UsageError(f"There is no file {file}.", "`brainscore results list` shows what was scored.")
         names = [found.stem for found in _files(place)]
         raise UsageError(
-            f"There is no result {result!r} in {place}.", nearest(result, names, "Nothing was scored yet.")
+            f"There is no result {result!r} in {place}.",
+            nearest(
+                result,
+                names,
+                "`brainscore results list` shows what was scored." if names else "Nothing was scored yet.",
+            ),
         )
     return file
 

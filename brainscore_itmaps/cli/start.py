@@ -20,5 +20,5 @@ def main() -> None:
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    print("interrupted; the same command starts again.", file=sys.stderr)
+    print("interrupted; run the same command again to resume.", file=sys.stderr)
     sys.exit(130)

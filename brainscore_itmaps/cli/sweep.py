@@ -170,7 +170,7 @@ def _print_finished(model: "Finished") -> None:
 def _print_end(swept: "SweepSummary") -> None:
     from brainscore_itmaps.study.sweep import FAILURES, in_words
 
-    say(f"scored     {swept.scored} in {in_words(swept.seconds)}; {swept.kept} were done before")
+    say(f"scored     {swept.scored} in {in_words(swept.seconds)}; {swept.kept} were already done")
     if swept.peak_bytes:
         say(f"memory     {swept.peak_bytes / 1e9:.1f} GB at most in a worker")
     say(f"written    {swept.folder}")

@@ -28,7 +28,7 @@ LONGEST = 5000
 MARKER = "SIMULATED"
 """A variable of this name says that a file is a stand-in, which no animal was recorded for."""
 
-BRING = f"Bring the file of {NAME} as it was published."
+BRING = f"Use the file of {NAME} as it was published."
 
 Window = tuple[int, int]
 
@@ -294,7 +294,7 @@ def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], what: st
             "They are never filled in here; ask the owner of the data.",
         )
     if empty.all():
-        raise DataError(f"{what}: no site holds any value.", BRING)
+        raise DataError(f"{what}: all values are missing.", BRING)
     return ~empty
 
 

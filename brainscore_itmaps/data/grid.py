@@ -28,7 +28,14 @@ class Grid:
 
     @classmethod
     def even(cls, positions: int, extent: float = 16.0) -> "Grid":
-        """Spread positions evenly from edge to edge, the same along y and x; a single position is in the centre."""
+        """Spread positions evenly from edge to edge, the same along y and x; a single position is in the centre.
+
+        Examples
+        --------
+        >>> grid = Grid.even(5, extent=8.0)
+        >>> grid.x
+        array([-4., -2.,  0.,  2.,  4.])
+        """
         points = np.linspace(-extent / 2, extent / 2, positions) if positions > 1 else np.zeros(positions)
         return cls(y=points, x=points, extent=extent)
 

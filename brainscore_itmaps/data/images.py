@@ -14,7 +14,7 @@ from brainscore_itmaps.errors import DataError, one_line
 from brainscore_itmaps.files import replacing, sha256
 from brainscore_itmaps.settings import Settings
 
-FIX = "Bring the images that belong to the recording."
+FIX = "Add the images that belong to the recording."
 PUBLISHED_SIZE = 224
 SET_BRAINIO_HOME = "Set BRAINIO_HOME to a folder that you may write to."
 

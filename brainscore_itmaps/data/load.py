@@ -51,17 +51,17 @@ def load_recording(
         monkey 2; the default), ``tutorial``, ``loader``, ``followup_51_90`` and the four after it.
     source : path, optional
         Where to read from: the published archive, a folder of the files in it, or a file of the authors' response maps
-        (``.mat``). By default the archive that ``brainscore data fetch`` brought, which is fetched if need be.
+        (``.mat``). By default the archive of ``brainscore data fetch``, which is downloaded if it is missing.
     orientation : str, optional
-        What lays the stored maps over the images, a name of
-        :data:`brainscore_itmaps.data.grid.ORIENTATIONS`. By default the one that was chosen with
+        How the stored maps lie over the images, a name of
+        :data:`brainscore_itmaps.data.grid.ORIENTATIONS`. By default the orientation recorded by
         ``brainscore data orient``, else both axes reversed, as published (for response maps the first axis alone, as
         their authors do).
     protocol : "ours", "published" or Protocol
         Published, as the published loader: 33 sites in PL and 30 in ML, means over time in the precision of the file, a
         window of 50-90 ms unless one is given, both axes reversed, images of 224 x 224 pixels through OpenCV.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------
@@ -76,10 +76,16 @@ def load_recording(
         When the window is not covered by the recording, or the files or images are missing or damaged.
     InstallationError
         When the files cannot be fetched or written.
+
+    Examples
+    --------
+    >>> recording = load_recording("it_maps_simulated")
+    >>> recording.maps.shape, recording.simulated
+    ((14, 17, 17, 32), True)
     """
     protocol = protocol_named(protocol)
     if not isinstance(name, str):
-        raise UsageError(f"{name!r} is no name of a recording.", nearest("", RECORDINGS))
+        raise UsageError(f"{name!r} is not the name of a recording.", nearest("", RECORDINGS))
     name = name.removeprefix(f"{NAME}.").removesuffix("-simulated") if name.startswith(NAME) else name
     source = Path(source).expanduser() if source is not None else None
     if name == SIMULATED:

@@ -115,6 +115,20 @@ class Recording:
             When shapes do not fit together, a value is not finite, or an image is missing or cannot be read.
         UsageError
             When the window is not two whole numbers.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> rng = np.random.default_rng(0)
+        >>> with TemporaryDirectory() as folder:
+        ...     files = [Path(folder, f"{number}.png") for number in range(6)]
+        ...     for file in files:
+        ...         Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(file)
+        ...     maps = rng.normal(size=(6, 5, 4, 3))
+        ...     recording = Recording.from_arrays(maps, files, identifier="lab.array1", window=(70, 170))
+        >>> recording.maps.shape, recording.sites
+        ((6, 5, 4, 3), ('site-00', 'site-01', 'site-02'))
         """
         from brainscore_itmaps.data.images import read_image, written_images
 
@@ -134,7 +148,8 @@ class Recording:
             files = tuple(Path(image) for image in images)
             if missing := [str(file) for file in files if not file.is_file()]:
                 raise DataError(
-                    f"{identifier}: {len(missing)} image(s) are missing: {', '.join(missing)}.", "Bring them."
+                    f"{identifier}: {len(missing)} image(s) are missing: {', '.join(missing)}.",
+                    "Give the paths of files that exist.",
                 )
             for file in files:
                 read_image(file)
@@ -174,6 +189,16 @@ class Recording:
             When an image of the recording no longer exists.
         InstallationError
             When the folder exists, cannot be written to, or the disk is full.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from brainscore_itmaps import load_recording
+        >>> recording = load_recording("it_maps_simulated")
+        >>> with TemporaryDirectory() as folder:
+        ...     saved = recording.save(Path(folder, "mine"))
+        ...     sorted(file.name for file in saved.iterdir())
+        ['images', 'maps.npz', 'recording.json']
         """
         write_folder(vars(self), Path(folder), fix)
         return Path(folder)
@@ -186,6 +211,16 @@ class Recording:
         ------
         DataError
             Listing everything that is wrong with the folder.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from brainscore_itmaps import load_recording
+        >>> recording = load_recording("it_maps_simulated")
+        >>> with TemporaryDirectory() as folder:
+        ...     loaded = Recording.load(recording.save(Path(folder, "mine")))
+        >>> bool((loaded.maps == recording.maps).all())
+        True
         """
         recording, troubles = check_folder(Path(folder))
         if recording is None:
@@ -222,7 +257,7 @@ class Recording:
         if twice := sorted({site for site in self.sites if self.sites.count(site) > 1}):
             raise DataError(f"{self.identifier}: several sites are named {', '.join(twice)}.", "Name each differently.")
         if 0 in self.maps.shape:
-            raise DataError(f"{self.identifier}: maps of shape {self.maps.shape} hold nothing.", "Give some maps.")
+            raise DataError(f"{self.identifier}: maps of shape {self.maps.shape} are empty.", "Give some maps.")
         spread = [np.asarray(points) for points in (self.grid.y, self.grid.x)]
         if not (0 < self.grid.extent < np.inf) or any(
             not np.isfinite(points).all() or (np.diff(points) <= 0).any() for points in spread
@@ -240,7 +275,8 @@ class Recording:
             )
         if not np.allclose(repeats.mean(axis=1), self.maps):  # also when one is not finite
             raise DataError(
-                f"{self.identifier}: the mean over repeats is not the maps.", "Give the repeats of these very maps."
+                f"{self.identifier}: the mean over repeats is not the maps.",
+                "Give the repeats whose mean these maps are.",
             )
 
     def _check_finite(self) -> None:

@@ -17,7 +17,7 @@ from brainscore_itmaps.errors import DataError, UsageError
 
 ORIENTATION = "flip_y"
 """What the authors' own script does."""
-FIX = "Bring a file of response maps as its authors published it."
+FIX = "Use a file of response maps as its authors published it."
 
 
 def read_response_maps(

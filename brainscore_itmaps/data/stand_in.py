@@ -84,7 +84,7 @@ def write_stand_in(
     empty_channels : tuple of int
         Channels, counted from 0, that hold NaN throughout.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------

@@ -104,7 +104,7 @@ def _check(data: bytes) -> bytes:
 
 def _damaged(file: Path, record: int | None, offset: int, why: str) -> DataError:
     number = "" if record is None else f" {record}"
-    return DataError(f"{file} is no TFRecord file, or damaged: record{number} at byte {offset}: {why}.", FETCH)
+    return DataError(f"{file} is not a TFRecord file, or is damaged: record{number} at byte {offset}: {why}.", FETCH)
 
 
 VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
@@ -133,7 +133,7 @@ def read_example(record: bytes) -> dict[str, Values]:
                 names = list(_messages(entry, 1))
                 found[names[-1].decode() if names else ""] = _feature(b"".join(_messages(entry, 2)))
     except (ValueError, IndexError, struct.error) as error:
-        raise DataError("A record is no tf.train.Example.", FETCH) from error
+        raise DataError("A record is not a tf.train.Example.", FETCH) from error
     return found
 
 

@@ -196,7 +196,7 @@ def _captum() -> Any:
         import captum.attr
     except ImportError as error:
         raise InstallationError(
-            "This attribution takes captum, which is not installed.", "pip install 'brainscore_itmaps[attribution]'"
+            "This attribution requires captum, which is not installed.", "pip install 'brainscore_itmaps[attribution]'"
         ) from error
     return captum.attr
 

@@ -71,7 +71,7 @@ def groups_left_out(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
         With fewer than 2 groups.
     """
     if groups < 2 or images < 2:
-        raise ArrayError(f"{images} images cannot be left out in {groups} groups.", "Ask for 2 groups or more.")
+        raise ArrayError(f"{images} images cannot be left out in {groups} groups.", "Request at least 2 groups.")
     groups = min(groups, images)
     alone: NDArray[np.bool_] = np.arange(groups)[:, None] == np.arange(images) % groups
     return alone
@@ -95,7 +95,7 @@ def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
             "Name one layer, or give 4 images or more.",
         )
     if groups < 3:
-        raise ArrayError(f"Pairs of {groups} groups leave no image to fit on.", "Ask for 3 groups or more.")
+        raise ArrayError(f"Pairs of {groups} groups leave no image to fit on.", "Request at least 3 groups.")
     alone = groups_left_out(images, groups)
     return np.stack([one | other for one, other in combinations(alone, 2)])
 
@@ -255,7 +255,7 @@ def fit_folds(
     if not isinstance(method, str) or method not in SOLVERS:
         raise UsageError(f"There is no regression named {method!r}.", nearest(str(method), SOLVERS))
     if not isinstance(components, int | np.integer) or isinstance(components, bool) or components < 1:
-        raise ArrayError(f"{components!r} components were asked for.", "Ask for a whole number from 1 on.")
+        raise ArrayError(f"{components!r} components were requested.", "Request a whole number of at least 1.")
     given = real_array(field, "field")
     kind, arrays = _sets(given, maps)
     leaves = _checked_folds(folds, len(given))
@@ -329,6 +329,17 @@ def predict_left_out(
         sites or no positions, when a feature is not finite or a map infinite, or an option is out of range.
     UsageError
         When the method is not known.
+
+    Examples
+    --------
+    Five images at 4 x 3 positions; two sites that are sums of the eight features are predicted exactly:
+
+    >>> rng = np.random.default_rng(0)
+    >>> field = rng.normal(size=(5, 4, 3, 8))
+    >>> maps = field @ rng.normal(size=(8, 2))
+    >>> predicted, components = predict_left_out(field, maps, components=8)
+    >>> bool(np.allclose(predicted, maps))
+    True
     """
     given = real_array(field, "field")
     fitted = fit_folds(
@@ -382,7 +393,7 @@ def _checked_folds(folds: ArrayLike, images: int) -> NDArray[np.bool_]:
             f"Give True for what a fold leaves out, shape (fold, {images} images).",
         )
     if ((~leaves).sum(axis=1) < 2).any():
-        raise ArrayError("A fold keeps fewer than 2 images.", "Give more images, or leave out fewer.")
+        raise ArrayError("A fold has fewer than 2 training images.", "Give more images, or leave out fewer.")
     return leaves
 
 

@@ -62,7 +62,9 @@ def draw_images(images: int, rng: np.random.Generator, resamples: int) -> NDArra
         With fewer than 2 images, or 2 draws.
     """
     if images < 2 or resamples < 2:
-        raise ArrayError(f"{resamples} draws of {images} images give no interval.", "It takes 2 images and 2 draws.")
+        raise ArrayError(
+            f"{resamples} draws of {images} images give no interval.", "At least 2 images and 2 draws are needed."
+        )
     return rng.integers(images, size=(resamples, images))
 
 

@@ -62,7 +62,7 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
     Raises
     ------
     ModelError
-        When they cannot be had, or are not on this machine and the settings say offline.
+        When they cannot be downloaded, or are not on this machine and the settings say offline.
     """
     import timm
 
@@ -72,8 +72,8 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
             return cast(torch.nn.Module, timm.create_model(timm_name, pretrained=True))
     except Exception as error:  # timm and its hub raise many kinds: no connection, no such file, no weights
         raise ModelError(
-            f"The pretrained weights of timm:{timm_name} could not be had: {one_line(error)}.",
-            "Connect to the model once (timm's hub keeps them), or give --weights FILE, or --weights random.",
+            f"The pretrained weights of timm:{timm_name} could not be downloaded: {one_line(error)}.",
+            "Connect to the model once (timm's hub caches them), or give --weights FILE, or --weights random.",
         ) from error
 
 

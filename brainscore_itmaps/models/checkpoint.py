@@ -37,7 +37,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         held = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ModelError(f"{path} holds more than tensors, or is damaged; nothing in it was run.", EXPORT) from error
+        raise ModelError(f"{path} contains more than tensors, or is damaged; no code in it was run.", EXPORT) from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, LookupError, OSError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path} cannot be read as weights: {one_line(error)}.", "Export it again.") from error
     others = (

@@ -83,7 +83,7 @@ def _stored(file: Hdf5File, path: Path) -> dict[str, str]:
     root = FULL_MODEL if FULL_MODEL in file.attributes else ""
     layers = _names(file, root, "layer_names")
     if not layers:
-        raise ModelError(f"{path} lists no layers: it is no weight file of Keras 2.", BRING_ANOTHER)
+        raise ModelError(f"{path} lists no layers: it is not a weight file of Keras 2.", BRING_ANOTHER)
     stored: dict[str, str] = {}
     for layer in layers:
         group = f"{root}/{layer}".removeprefix("/")
@@ -138,8 +138,8 @@ def _final_activation(file: Hdf5File) -> str | None:
 
 SHOWN = 4
 ANOTHER_FILE = "Give the file that belongs to this model."
-SOFTMAX_LEFT_OFF = "the softmax at the end of the weight file is left off: the model gives logits"
-BY_ORDER = "the weight file names its layers otherwise ({named} for {known}); its tensors were taken in their order"
+SOFTMAX_LEFT_OFF = "the softmax at the end of the weight file is omitted: the model returns logits"
+BY_ORDER = "the weight file names its layers differently ({named} for {known}); its tensors were matched by their order"
 
 
 def fill_from_keras(

@@ -247,6 +247,6 @@ def _as_said(activation: NDArray[np.floating[Any]], layer: str, layout: Layout) 
         if side * side == tokens - layout[1] and side > 0:
             return activation[:, layout[1] :].reshape(images, side, side, channels).transpose(0, 3, 1, 2)
     raise ModelError(
-        f"The layer {layer!r} is said to be laid out as {layout!r}, but its activation has shape {activation.shape}.",
+        f"The layer {layer!r} is described as {layout!r}, but its activation has shape {activation.shape}.",
         "Correct the model's spatial_layout: NCHW, NHWC, or ('tokens', number of leading tokens).",
     )

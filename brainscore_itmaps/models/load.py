@@ -55,27 +55,33 @@ def load_model(
         function in a Python file, ``my_file.py:build``, that gives a module, or (module, preprocessing); the folder of
         a training run; or a module, which is put into eval mode.
     weights : "pretrained", "random", str or Path, optional
-        By default the pretrained ones; those of harmonized models are fetched and converted once. Random weights must
-        be asked for; what is loaded says so. Or a file: safetensors, a torch file that holds a ``state_dict``, or, for
-        a harmonized model, the Keras file (.h5) that its authors publish. Nothing is kept of a file.
+        Pretrained weights by default; those of harmonized models are downloaded and converted once. Or random weights,
+        or a file: safetensors, a torch file with a ``state_dict``, or the published Keras file (.h5) of a harmonized
+        model. A file is read where it is and not copied.
     seed : int
         For random weights.
     arch : str, optional
-        Architecture of a file of weights: a name of timm's or of the zoo.
+        Architecture of a weight file: a name of timm or of the zoo.
     preprocessing : mapping or callable, optional
         For models of your own. A mapping: ``size``, ``mean``, ``std``, ``interpolation`` ("bilinear") and ``crop``
-        (0.875; maps use the whole image). Or, for a module, a function that makes a tensor (3, side, side) of an
-        image of Pillow's, as torchvision's transforms do.
+        (0.875; maps use the whole image). Or, for a module, a function that turns a Pillow image into a tensor
+        (3, side, side), such as a torchvision transform.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------
     UsageError
-        When the weights are neither a word that we know nor a file; when something is not said, or said twice.
+        When the weights are neither a known word nor a file, or an option is missing or contradicts another.
     ModelError
-        When the name is not known, the weights are missing, damaged or of another architecture, or the model's
+        When the name is unknown, the weights are missing, damaged or of another architecture, or the model's
         layers cannot be read as maps (Hiera).
+
+    Examples
+    --------
+    >>> model = load_model("timm:test_resnet", "random", seed=1)
+    >>> model.name, str(model.weights)
+    ('timm:test_resnet', 'random (seed 1)')
     """
     if isinstance(name, torch.nn.Module):
         if weights is not None or arch is not None:
@@ -113,14 +119,16 @@ def load_model_request(request: ModelRequest, progress: Report = silent) -> Mode
         )
     if is_code(name) or is_run(name):
         if given is not None:
-            raise UsageError(f"{name} says its own preprocessing.", "Return (module, preprocessing) from it.")
+            raise UsageError(f"{name} defines its own preprocessing.", "Return (module, preprocessing) from it.")
         model = model_from_code(name) if is_code(name) else _from_run(Path(name).expanduser(), progress)
     elif is_user_model(name):
         model = _from_weights(Path(name).expanduser(), named_architecture(str(request.arch)), given, progress)
     elif weights.kind == "file":
         model = _from_file(name, Path(str(weights.path)), given, progress)
     elif given is not None:
-        raise UsageError(f"{name} has its own preprocessing.", "It can be said of a file of weights, or of a module.")
+        raise UsageError(
+            f"{name} has its own preprocessing.", "Describe the preprocessing only of a weight file or a module."
+        )
     else:
         model = _random(name, weights.seed or 0) if weights.kind == "random" else _pretrained(name, progress)
     return replace(_readable(model), request=request)
@@ -224,7 +232,7 @@ def _shown(values: tuple[float, ...]) -> str:
 def _readable(model: Model) -> Model:
     if hasattr(model.module, "unroll"):
         raise ModelError(
-            f"{model.name} keeps its units in an order that is not that of the image, row by row.",
+            f"{model.name} does not order its units as the image, row by row.",
             "Its layers cannot be read as maps; choose a model of another family.",
         )
     return model

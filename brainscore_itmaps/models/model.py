@@ -140,7 +140,7 @@ def untrained(model: Model, seed: int = 0) -> Model:
             module = build(model.spec.architecture.split(".")[0], seed, **model.spec.options)
         except RuntimeError as error:  # timm's word for a name that it does not know
             raise ModelError(
-                f"{model.name} cannot be built anew with random weights: {one_line(error)}.",
+                f"{model.name} cannot be re-initialised with random weights: {one_line(error)}.",
                 "Give a model of timm.",
             ) from error
     module.eval().to(next(model.module.parameters()).device)
@@ -164,7 +164,7 @@ def _reset(model: Model, seed: int) -> torch.nn.Module:
                 reset()
             elif next(part.parameters(recurse=False), None) is not None:
                 raise ModelError(
-                    f"{model.name} cannot be started anew with random weights: {name or 'it'} "
+                    f"{model.name} cannot be re-initialised with random weights: {name or 'it'} "
                     f"({type(part).__name__}) has no reset_parameters.",
                     "Give it that method, as torch's own modules have, or choose another benchmark.",
                 )

@@ -58,7 +58,7 @@ def check_model_name(name: str, arch: str | None = None) -> None:
         if is_code(name):
             return
         if arch is None:
-            raise UsageError(f"Which model {name} is for is not said.", "Add its architecture: --arch resnet50.")
+            raise UsageError(f"The architecture of {name} is missing.", "Add its architecture: --arch resnet50.")
         name = named_architecture(arch)
     if name.startswith("timm:"):
         architecture = name.removeprefix("timm:").split(".")[0]

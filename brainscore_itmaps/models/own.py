@@ -42,7 +42,7 @@ def wrap_model(module: torch.nn.Module, preprocessing: Preprocessing | None, nam
         When the module has no parameters, or cannot be shown an image of that size.
     """
     if next(module.parameters(), None) is None:
-        raise ModelError(f"A {type(module).__name__} without parameters is no model.", "Give one that has some.")
+        raise ModelError(f"A {type(module).__name__} without parameters is not a model.", "Give one that has some.")
     transform = preprocessing if callable(preprocessing) else None
     if preprocessing is not None and not isinstance(preprocessing, Mapping) and transform is None:
         raise UsageError(f"Preprocessing cannot be {preprocessing!r}.", EXAMPLE)

@@ -79,7 +79,7 @@ def side_of(transform: Transform) -> int:
     plain, again = _tried(transform, noise), _tried(transform, noise)
     if not torch.equal(plain, again):
         raise UsageError(
-            "The preprocessing gives something else for the same image each time.",
+            "The preprocessing returns a different tensor each time for the same image.",
             "Leave out what is random; that is for training.",
         )
     start, end, whole = slice(0, EDGE), slice(PROBE - EDGE, PROBE), slice(0, PROBE)

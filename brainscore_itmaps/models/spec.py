@@ -83,7 +83,7 @@ class ModelSpec:
     architecture : str
         Name of the timm architecture.
     weights : PackagedWeights, KerasWeights, TimmWeights or None
-        None: of a model that is no row of the zoo.
+        None: of a model that is not a row of the zoo.
     size : int
         Height and width of the input in pixels.
     mean, std : three floats

@@ -98,7 +98,7 @@ def load_converted(spec: ModelSpec, module: torch.nn.Module, kept: WeightsRecord
     check_sha256(hash_of_file(file), {"the recorded sha256": kept.converted_sha256}, f"{file}", fix, ModelError)
     fill_from_tensors(module, read_tensors(file), file, spec.architecture)
     if hash_of(module) != kept.parameters_sha256:
-        raise ModelError(f"{file} gives other parameters than it did when it was converted.", fix)
+        raise ModelError(f"{file} contains other parameters than when it was converted.", fix)
 
 
 def _convert(spec: ModelSpec, file: Path, origin: str, sha256: str | None, progress: Report) -> WeightsRecord:

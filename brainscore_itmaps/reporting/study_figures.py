@@ -136,7 +136,7 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
 def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
     """Draw the gains of harmonized models over their baselines, with 95 % intervals over images.
 
-    Filled where it is reported with false discoveries held at 5 %.
+    Filled where it is reported at a false discovery rate of 5 %.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
             axis.axvline(0, color=CEILING, linewidth=1, linestyle="--")
             axis.set_yticks(range(len(own)), own["model"])
             axis.set(title=_short(str(array)), ylim=(-0.6, len(own) - 0.4))
-        panels[-1].set_xlabel("gain in score over the baseline; filled: reported with false discoveries held at 5 %")
+        panels[-1].set_xlabel("gain in score over the baseline; filled: reported at a false discovery rate of 5 %")
         if note:
             figure.suptitle(note, fontsize=8)
     return figure

@@ -134,7 +134,7 @@ def _check_address(address: str) -> None:
         raise UsageError(f"The scheduler {address!r} is neither slurm nor an address.", f"Give {ENCRYPTED}host:port.")
     if not address.startswith(ENCRYPTED):
         raise UsageError(
-            f"The scheduler {address} is not encrypted: whoever can connect to it can run code as its owner.",
+            f"The scheduler {address} is not encrypted: anyone who can connect to it can run code as its owner.",
             f"Start it with a certificate and give the address that it prints, {ENCRYPTED}...; {HOW_TO_JOIN}",
         )
     host, _, port = address.removeprefix(ENCRYPTED).rpartition(":")
@@ -263,10 +263,10 @@ def _slurm(asked: ClusterConfig, models: int, opened: ExitStack) -> tuple[Any, W
     from brainscore_itmaps.study.private import PrivateScheduler, PrivateWorker
 
     if not asked.memory:
-        raise UsageError("How much memory a job of SLURM's may take is not said.", 'Add memory = "8GB" to [cluster].')
+        raise UsageError("The memory of a SLURM job is missing.", 'Add memory = "8GB" to [cluster].')
     if shutil.which("sbatch") is None:
         raise InstallationError(
-            "There is no sbatch here, which submits jobs to SLURM.",
+            "The command sbatch, which submits jobs to SLURM, is not on this machine.",
             "Run this where jobs are submitted, or leave out --scheduler slurm.",
         )
 
@@ -331,4 +331,4 @@ def _bytes(memory: str) -> int:
     try:
         return int(parse_bytes(memory)) if memory else 0
     except (ValueError, KeyError) as error:
-        raise UsageError(f"{memory!r} is no amount of memory.", "Write it as 8GB.") from error
+        raise UsageError(f"{memory!r} is not an amount of memory.", "Write it as 8GB.") from error

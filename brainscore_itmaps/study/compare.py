@@ -90,14 +90,14 @@ def compare(
     draws : int
         Of the bootstrap of each fit.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------
     UsageError
         When there is nothing to compare, or ``out`` is a file.
     DataError
-        When a file that was named is no result.
+        When a file that was named is not a result.
     InstallationError
         When something cannot be written.
     """
@@ -187,7 +187,7 @@ def _figures(table: StudyTable, found: Findings) -> Iterator[_Figure]:
         paired = found.pairs[(found.pairs[SET] == list(key)).all(axis=1)]
         if len(paired):
             note = SIMULATED if own["simulated"].any() else ""
-            text = f"What harmonizing gives, {named}"
+            text = f"Gain from harmonizing, {named}"
             yield _Figure(f"gains--{stem}", text, gains_figure(paired, note), paired)
     timed = rows[rows["window"] != ""]
     for key, own in timed.groupby([name for name in SET if name != "asked"], sort=False):

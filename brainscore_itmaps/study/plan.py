@@ -118,7 +118,7 @@ def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = Tr
     fetch : bool
         Recordings that are not here are fetched; otherwise they are unreachable.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------

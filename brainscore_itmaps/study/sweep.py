@@ -79,7 +79,7 @@ class SweepSummary:
     scored : int
         Runs that were computed.
     kept : int
-        Runs that were done before.
+        Runs that were already done.
     failures : tuple of Failure
     seconds : float
         In all.
@@ -221,7 +221,7 @@ def _one_by_one(
                 continue
             except CancelledError as error:
                 raise InstallationError(
-                    "The dask scheduler went away.", "Start it, and run the study again: what was done is kept."
+                    "The dask scheduler went away.", "Start it, and run the study again: finished work is kept."
                 ) from error
             for task in done:
                 yield running.pop(task), task

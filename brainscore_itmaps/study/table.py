@@ -92,7 +92,7 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
     UsageError
         When there is nothing to read.
     DataError
-        When a file that was named is no result.
+        When a file that was named is not a result.
     """
     troubles: list[str] = []
     read = list(_read(results, troubles))
@@ -149,7 +149,9 @@ def _read(results: Iterable[str | Path | Result], troubles: list[str]) -> Iterat
                 troubles.append(str(error))
                 continue
             if told is None and named:
-                raise DataError(f"{source} is no result.", "Name what `brainscore score` or `brainscore sweep` wrote.")
+                raise DataError(
+                    f"{source} is not a result.", "Name what `brainscore score` or `brainscore sweep` wrote."
+                )
             if told is not None:
                 seen.add(name)
                 yield name, source, told

@@ -43,7 +43,7 @@ REASONS = {
     ),
     "own": (
         "the code of the follow-up is not public: how it resized, averaged and scaled is taken to be as before",
-        "where no layer is published, the best block on the very images is taken here; the published one is the best "
+        "where no layer is published, the best block on the same images is taken here; the published one is the best "
         "of all modules, and so as good or better",
         "timm's weights of a tag can be replaced; the result names their hash",
     ),
@@ -155,12 +155,12 @@ def verify(models: Sequence[str | Model] = MODELS, *, device: str = "auto", prog
     device : str
         As for :func:`brainscore_itmaps.score`.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------
     DataError, InstallationError
-        When the recordings cannot be had or read. A model that cannot be scored is reported instead.
+        When the recordings cannot be downloaded or read. A model that cannot be scored is reported instead.
     """
     checks: list[Check] = []
     recordings: dict[str, Recording] = {}

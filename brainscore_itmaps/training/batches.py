@@ -121,7 +121,7 @@ def image_folder(folder: Path, classes: int) -> Folder:
         listed = ImageFolder(str(folder))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
-            f"{folder} is no folder with a folder of images for each class.", "Name one in data.images."
+            f"{folder} is not a folder with a folder of images for each class.", "Name one in data.images."
         ) from error
     if len(listed.classes) != classes:
         raise DataError(

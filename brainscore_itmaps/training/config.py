@@ -167,8 +167,8 @@ def read_config(file: Path) -> Config:
     Raises
     ------
     UsageError
-        When there is none, it is no TOML, or something in it is unknown, missing or impossible. Every message names the
-        place.
+        When the file is missing or is not a TOML file, or a value is unknown, missing or impossible. Every message
+        names the place.
     """
     return config_of(read_toml(file), str(file))
 
@@ -186,7 +186,7 @@ def config_of(said: Mapping[str, Any], where: str = "the configuration") -> Conf
         raise UsageError(f"{where} does not say which model to train.", 'For example model = "resnet18".')
     preset = said.get("preset", "")
     if preset and preset not in PRESETS:
-        raise UsageError(f"{where}: there is no preset {preset!r}.", nearest(str(preset), PRESETS))
+        raise UsageError(f"{where}: unknown preset {preset!r}.", nearest(str(preset), PRESETS))
     config: Config = filled(Config(model=""), PRESETS.get(preset, {}), where)
     config = filled(config, said, where)
     _check_values(config, where)

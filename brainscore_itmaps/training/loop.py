@@ -75,7 +75,7 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
         Made if need be.
     device : "auto" or "cpu"
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------
@@ -265,10 +265,10 @@ def _accelerator(device: str) -> Any:
         from accelerate import Accelerator
     except ImportError as error:
         raise InstallationError(
-            "Training takes accelerate, which is not installed.", "pip install 'brainscore_itmaps[train]'"
+            "Training requires accelerate, which is not installed.", "pip install 'brainscore_itmaps[train]'"
         ) from error
     if device not in ("auto", "cpu"):
-        raise UsageError(f"Training cannot be told device {device!r}.", "Use auto, or cpu.")
+        raise UsageError(f"Training cannot use device {device!r}.", "Use auto, or cpu.")
     return Accelerator(cpu=device == "cpu", mixed_precision="no")  # autocast is ours, so that the loss can leave it
 
 
@@ -290,7 +290,7 @@ def _check_same_run(told: dict[str, Any], folder: Path, writing: bool) -> None:
         changed = [name for name in told if name not in FREE and _fixed(told[name]) != _fixed(before.get(name))]
         if changed:
             raise UsageError(
-                f"{folder} holds a run that was told something else ({', '.join(changed)}).",
+                f"{folder} contains a run with other settings ({', '.join(changed)}).",
                 "Name another folder with --out, or delete this one.",
             )
     if writing:

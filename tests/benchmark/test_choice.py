@@ -134,7 +134,7 @@ def test_a_site_that_is_constant_on_what_a_fold_keeps_is_predicted_constant(rng)
 
 def test_a_fold_that_keeps_one_image_is_refused(rng):
     field, maps = planted(rng, 4)
-    with pytest.raises(ArrayError, match="fewer than 2 images"):
+    with pytest.raises(ArrayError, match="fewer than 2 training images"):
         fit_folds(field, maps, np.array([[True, True, True, False]]))
 
 

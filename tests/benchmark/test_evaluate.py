@@ -233,7 +233,7 @@ def test_unknown_names_are_answered_with_the_nearest():
         score("efficientnet_lite00")
     with pytest.raises(ModelError, match=r"but timm has one\. Use --model timm:resnet50"):
         score("resnet50")
-    with pytest.raises(UsageError, match="3 is no benchmark"):
+    with pytest.raises(UsageError, match="3 is not a benchmark"):
         score("efficientnet_lite0", 3)
     with pytest.raises(UsageError, match="How images are preprocessed for a Conv2d is not said"):
         score(torch.nn.Conv2d(3, 3, 1))

@@ -7,7 +7,7 @@ from huggingface_hub import constants
 from sources import fresh
 
 from brainscore_itmaps import score
-from brainscore_itmaps.bridge.candidate import quiet_brain_score
+from brainscore_itmaps.bridge.quiet import quiet_brain_score
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.settings import overridden
 
@@ -128,5 +128,5 @@ def test_a_layout_that_a_model_states_wins_over_guessing():
         assert found.values.shape == (14, 8, 8, 8)
         assert (found.values == guessed.values.transpose(0, 3, 1, 2)).all()
     model.spatial_layout = ("tokens", 1)
-    with pytest.raises(ModelError, match="is said to be laid out as"):
+    with pytest.raises(ModelError, match="is described as"):
         read()

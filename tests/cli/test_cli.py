@@ -28,7 +28,7 @@ from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
         (["score", "--model", "pixels", "--benchmark", "Kar2019-ost", "--layers", "x"], 2, "Leave out --layers"),
         (["score", "--model", "efficientnet_lite0", "--figure", "maps.docx"], 2, "Use .png or .svg or .pdf"),
         (["score", "--model", "resnet50"], 4, "Use --model timm:resnet50"),
-        (["score", "--model", "pixels", "--weights", "random"], 2, "it brings its own weights"),
+        (["score", "--model", "pixels", "--weights", "random"], 2, "which loads its own weights"),
         (["score", "--model", "timm:"], 4, "The name after timm: is missing"),
         (["score", "--model", "qqq"], 4, "`brainscore models list` shows ours"),
         (["score", "--model", "efficientnet_lite0", "--seed", "3"], 2, "Add --weights random"),
@@ -154,7 +154,7 @@ def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path, imported):
     arguments = [imported, "score", "-m", "efficientnet_lite0", "--out", tmp_path]
     done = new_python("-c", INTERRUPTED, *arguments)
     assert done.returncode == 130
-    assert done.stderr.strip() == "interrupted; the same command starts again."
+    assert done.stderr.strip() == "interrupted; run the same command again to resume."
     assert list(tmp_path.iterdir()) == []
 
 

@@ -68,7 +68,7 @@ def test_control_c_leaves_the_shards_that_are_here(own_home, tmp_path):
         _, errors = process.communicate(timeout=30)
         stop.set()
     assert process.returncode == 130
-    assert errors.strip() == "interrupted; the same command starts again."
+    assert errors.strip() == "interrupted; run the same command again to resume."
     home = own_home.parent / "clickme"
     assert [file.name for file in (home / "val").iterdir() if file.name != ".lock"] == ["val-0.tfrecords"]
     assert list(json.loads((home / "clickme-val.lock.json").read_text())["shards"]) == ["val-0.tfrecords"]

@@ -52,7 +52,7 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
     [
         (["fetch", "--from", "nowhere.zip"], 3, "There is no file nowhere.zip"),
         (["fetch", "--from", "a.zip", "--url", "http://x"], 2, "exclude each other"),
-        (["fetch", "--url", "foo"], 2, "is no address"),
+        (["fetch", "--url", "foo"], 2, "is not an address"),
         (["fetch", "--from", "x" * 300], 5, "File name too long"),
         (["fetch", "--sha256", "abc"], 2, "is not a sha256"),
         (["fetch", "--offline"], 3, "offline mode forbids"),
@@ -134,10 +134,10 @@ def test_check_says_what_is_wrong_and_what_is_worth_knowing(images, tmp_path, rn
     made = Recording.from_arrays(maps, images, identifier="mine", window=(0, 9))
     folder = made.save(tmp_path / "my [b]recording")
     done = succeeded("data", "check", folder)
-    assert "mine: 6 images, 3 x 3 positions, 2 sites. Nothing is wrong." in done.stdout
+    assert "mine: 6 images, 3 x 3 positions, 2 sites. No problems were found." in done.stdout
     assert "1 maps are constant" in done.stdout
     assert "site-00 on image-1" in done.stdout
-    assert "keeps no repeats" in done.stdout
+    assert "has no repeats" in done.stdout
     (folder / "images" / "image-2.png").unlink()
     done = answered("data", "check", folder)
     assert done.returncode == 3
@@ -190,7 +190,7 @@ def test_control_c_during_a_download_ends_with_130_and_leaves_nothing(own_home):
         _, errors = process.communicate(timeout=30)
         stop.set()
     assert process.returncode == 130
-    assert errors.strip() == "interrupted; the same command starts again."
+    assert errors.strip() == "interrupted; run the same command again to resume."
     assert [path.name for path in own_home.iterdir() if path.name != ".lock"] == []
 
 

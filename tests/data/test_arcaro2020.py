@@ -163,7 +163,7 @@ def test_a_site_with_some_values_missing_is_an_error_naming_site_and_images(red,
 
 def test_a_file_without_any_value_is_an_error(red):
     red.variables["imageRF"][:] = np.nan
-    with pytest.raises(DataError, match="no site holds any value"):
+    with pytest.raises(DataError, match="all values are missing"):
         load_recording("monkey2_ML", (0, 20), red.write())
 
 

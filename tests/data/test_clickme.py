@@ -134,7 +134,7 @@ def served(tmp_path, monkeypatch, own_home):
 def test_shards_are_fetched_once_recorded_and_gone_on_with(served):
     folder, address, asked = served
     last = (folder / "val-2.tfrecords").rename(folder / "gone")
-    with pytest.raises(DataError, match=r"val-2\.tfrecords cannot be had"):
+    with pytest.raises(DataError, match=r"val-2\.tfrecords cannot be downloaded"):
         fetch_clickme("val", url=address)
     with pytest.raises(DataError, match=r"1 of 3 shards .*val-2\.tfrecords.*brainscore data fetch clickme --split val"):
         clickme_files("val")
@@ -160,7 +160,7 @@ def test_a_damaged_or_another_shard_is_not_taken(served):
     held = fetch_clickme("val", url=address)
     held.files[1].unlink()
     write_shard(folder / "val-1.tfrecords", 2, seed=99)
-    with pytest.raises(DataError, match="gave another file"):
+    with pytest.raises(DataError, match="returned a different file"):
         fetch_clickme("val", url=address)
     with pytest.raises(DataError, match=r"not accepted: it is not the expected file: .* the recorded sha256 is"):
         fetch_clickme("val", folder=folder)

@@ -205,7 +205,7 @@ def test_what_is_wrong_with_the_description_is_said(images, tmp_path, about, sai
         ({"maps": np.array([{"an": "object"}])}, "cannot be read"),
         ({"maps": np.zeros((6, 4, 5, 3)), "y": np.zeros(3)}, "positions that do not ascend|maps have shape"),
         ({"maps": np.zeros((6, 4, 5, 3)), "y": np.arange(4)[::-1]}, "positions that do not ascend"),
-        ({"maps": np.zeros((6, 0, 5, 3))}, "hold nothing"),
+        ({"maps": np.zeros((6, 0, 5, 3))}, "are empty"),
     ],
 )
 def test_what_is_wrong_with_the_arrays_is_said(images, tmp_path, values, said):

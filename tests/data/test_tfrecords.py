@@ -84,12 +84,12 @@ def test_pieces_of_a_list_are_one_and_of_several_kinds_the_last_counts():
         b"\x0b\x0c",  # a group
         b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f",  # 2**63 bytes long
         b"\x08" + b"\xff" * 10,  # a number without end
-        b"\x0a\x05\x0a\x03\x0a\x01\xff",  # a name that is no text
+        b"\x0a\x05\x0a\x03\x0a\x01\xff",  # a name that is not a text
         b"\x0a",
     ],
 )
 def test_what_is_no_example_is_an_error_of_ours(message):
-    with pytest.raises(DataError, match=r"no tf\.train\.Example"):
+    with pytest.raises(DataError, match=r"not a tf\.train\.Example"):
         read_example(message)
 
 

@@ -310,7 +310,7 @@ def test_attribution_and_its_controls_are_those_taken_by_hand(small, seed):
 def test_a_model_that_cannot_be_built_anew_has_no_control(small):
     spec = replace(ZOO["efficientnet_lite0"], size=8, std=STD, architecture="own_design")
     model = Model("own", spec, Curved().eval(), Weights("random", seed=0))
-    with pytest.raises(ModelError, match="own cannot be built anew with random weights"):
+    with pytest.raises(ModelError, match="own cannot be re-initialised with random weights"):
         attribute(model, small, ("layer",) * 4, "gradient")
 
 

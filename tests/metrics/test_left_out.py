@@ -240,7 +240,7 @@ def test_groups_and_their_pairs():
     [np.eye(5), np.eye(4, dtype=bool), np.ones(5, bool), np.ones((0, 5), bool), [[0]], np.ones((1, 5), bool)],
 )
 def test_folds_that_do_not_fit_the_images_are_refused(planted, folds):
-    with pytest.raises(ArrayError, match=r"The folds are|A fold keeps fewer than 2 images"):
+    with pytest.raises(ArrayError, match=r"The folds are|A fold has fewer than 2 training images"):
         fit_folds(*planted, folds)
 
 

@@ -235,7 +235,7 @@ def centre(image):
         (centre, r"cuts off, or moves, the image's edge \(top, bottom, left, right\)"),
         (lambda image: whole(image.crop((0, 25, 400, 400))), r"edge \(top\)"),
         (lambda image: whole(image).flip(2), "moves"),
-        (lambda image: whole(image) + torch.rand(1), "something else for the same image"),
+        (lambda image: whole(image) + torch.rand(1), "a different tensor each time"),
         (lambda image: whole(image)[:1], r"gives \(1, 64, 64\)"),
         (lambda image: whole(image)[:, :32], r"gives \(3, 32, 64\)"),
         (lambda image: np.asarray(image), "gives a ndarray"),

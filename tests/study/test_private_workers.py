@@ -133,7 +133,7 @@ def test_workers_that_cannot_start_are_a_sentence_and_the_environment_is_given_b
 def test_a_scheduler_without_encryption_is_not_joined(scheduler):
     with (
         pytest.raises(
-            UsageError, match=r"is not encrypted: whoever can connect to it can run code as its owner.*studies\.md"
+            UsageError, match=r"is not encrypted: anyone who can connect to it can run code as its owner.*studies\.md"
         ),
         connected(ClusterConfig(scheduler=scheduler), 1, 1e9, "cpu"),
     ):

@@ -63,7 +63,7 @@ def test_models_come_from_sets_names_and_tables_each_once():
         ('models = ["set:embeded"]\nbenchmarks = ["it_maps"]', r"no set named 'embeded'. Did you mean embedded\?"),
         ('models = "timm:resnet18"', r'Give a list, such as \["one", "two"\]'),
         ("models = [1]", r"models is \[1\]. Give a list"),
-        ('modells = ["timm:resnet18"]', r"there is no modells. Did you mean models"),
+        ('modells = ["timm:resnet18"]', r"unknown key modells. Did you mean models"),
         ("[model]\nname = 3", r"under \[\[model\]\]"),
         ("[[model]]\nname = 3", "model.name is 3. Give text"),
         ('[[model]]\nof_set = true\nname = "a"', "has no of_set"),
@@ -75,9 +75,9 @@ def test_models_come_from_sets_names_and_tables_each_once():
         (
             'benchmarks = ["it_maps"]\n[[model]]\nname = "timm:resnet18"\nlayers = ["a", "b"]\n'
             '[[model]]\nname = "timm:resnet18"\nlayers = ["b", "c"]',
-            "twice with as many layers",
+            "twice with the same number of layers",
         ),
-        ("models = ", "is no TOML"),
+        ("models = ", "is not a TOML file"),
     ],
 )
 def test_a_mistake_is_answered_with_its_place(tmp_path, said, told):
@@ -148,7 +148,7 @@ def test_slurm_is_told_what_its_jobs_need(monkeypatch):
         pass
     monkeypatch.setenv("PATH", "")
     with (
-        pytest.raises(InstallationError, match="no sbatch here"),
+        pytest.raises(InstallationError, match="The command sbatch"),
         connected(ClusterConfig(scheduler="slurm", memory="8GB"), 1, GB, "cpu"),
     ):
         pass

@@ -86,7 +86,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no results to compare"):
         tidy_table([tmp_path / "empty"])
     write(tmp_path, "other", {"any": "thing"})
-    with pytest.raises(DataError, match="is no result"):
+    with pytest.raises(DataError, match="is not a result"):
         tidy_table([str(tmp_path / "other.json")])
     with pytest.raises(DataError, match="cannot be read"):
         tidy_table([tmp_path / "missing.json"])

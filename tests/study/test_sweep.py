@@ -97,7 +97,7 @@ def test_a_study_gives_what_its_models_give_alone_and_is_not_run_twice(unbroken,
 
     again = brainscore("sweep", study, "--out", out)
     assert "scored     0 in" in again.stdout
-    assert "6 were done before" in again.stdout
+    assert "6 were already done" in again.stdout
     assert "workers" not in again.stdout  # none was started
     copy = shutil.copytree(out, tmp_path / "copy")
     next((copy / "results").glob("*.npz")).write_bytes(b"damaged")

@@ -189,7 +189,7 @@ ramp_epochs = 1
     running.communicate()
     done = brainscore(*command, tmp_path / "killed")
     assert done.returncode == 0, done.stderr
-    assert "went on from step" in done.stdout
+    assert "resumed from step" in done.stdout
     assert_same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
 
 
@@ -288,7 +288,7 @@ def test_without_accelerate_the_command_that_installs_it_is_told(shards, tmp_pat
 
 
 def test_a_folder_with_another_run_is_refused(finished, shards):
-    with pytest.raises(UsageError, match=r"told something else \(optimiser\)"):
+    with pytest.raises(UsageError, match=r"with other settings \(optimiser\)"):
         harmonize(config_of(said(shards, optimiser={"lr": 0.5})), finished.folder, device="cpu")
 
 

@@ -32,8 +32,11 @@ def test_a_config_written_out_is_read_as_itself(preset):
     ("said", "told"),
     [
         ('preset = "published"', "does not say which model"),
-        ('model = "resnet18"\nmodl = 1', r"there is no modl. Did you mean model\?"),
-        ('model = "resnet18"\n[loss]\nlamda_weights = 1', r"no loss.lamda_weights. Did you mean lambda_weights"),
+        ('model = "resnet18"\nmodl = 1', r"unknown key modl. Did you mean model\?"),
+        (
+            'model = "resnet18"\n[loss]\nlamda_weights = 1',
+            r"unknown key loss.lamda_weights. Did you mean lambda_weights",
+        ),
         ('model = "resnet18"\nepochs = "ten"', "epochs is 'ten'. Give a number"),
         ('model = "resnet18"\nbatch_size = true', "batch_size is True. Give a whole number"),
         ('model = "resnet18"\noptimiser = 3', r"Write it as \[optimiser\]"),
@@ -43,7 +46,7 @@ def test_a_config_written_out_is_read_as_itself(preset):
         ('model = "resnet18"\nbatch_size = 10\naccumulate = 3', "accumulate cannot be"),
         ('model = "resnet18"\n[optimiser]\nlr = inf', "optimiser.lr cannot be"),
         ('model = "resnet18"\n[loss]\nlambda_harmonization = nan', "loss.lambda_harmonization cannot be"),
-        ("model = ", "is no TOML"),
+        ("model = ", "is not a TOML file"),
     ],
 )
 def test_a_mistake_is_answered_with_its_place(tmp_path, said, told):
