@@ -78,7 +78,7 @@ def test_images_are_paths_texts_or_pillow_images(images):
         (lambda model, result: itmaps.record(model, []), "There are no images"),
         (lambda model, result: itmaps.to_grid(np.zeros((3, 4)), itmaps.Grid.even(3)), r"have the shape \(3, 4\)"),
         (lambda model, result: itmaps.to_grid(np.zeros((1, 2, 3, 4)), 17), "int is not a grid"),
-        (lambda model, result: itmaps.compare_results(result, "it_maps"), "holds no maps to compare"),
+        (lambda model, result: itmaps.compare_results(result, "it_maps"), "contains no maps to compare"),
         (lambda model, result: itmaps.figures.overlay_figure(two_arrays()), "2 arrays cannot be drawn as one array"),
         (lambda model, result: itmaps.figures.overlay_figure(model), "0 arrays cannot be drawn as one array"),
         (lambda model, result: itmaps.list_models("nothing"), "no set named 'nothing'"),

@@ -303,7 +303,7 @@ def test_what_was_not_scored_alike_is_not_compared(pair):
         replace(b, arrays=(replace(array, window=(0, 50)),)),
         replace(b, arrays=(replace(array, images=array.images[::-1]),)),
     ):
-        with pytest.raises(UsageError, match="not scored alike on the same maps"):
+        with pytest.raises(UsageError, match="not comparable scores on the same maps"):
             compare_results(a, other)
     for wrong in (0.5, changed(b, arrays=()), "a"):
         with pytest.raises(UsageError, match="no maps to compare"):
