@@ -52,14 +52,14 @@ def with_current_names(given: Mapping[str, Any], renamed: Mapping[str, str], whe
     return current
 
 
-def filled(config: Any, said: Mapping[str, Any], where: str, section: str = "") -> Any:
+def filled(config: Any, values: Mapping[str, Any], where: str, section: str = "") -> Any:
     """Fill a configuration with the values of a mapping, checking names and types.
 
     Parameters
     ----------
     config : frozen dataclass
         Of text, numbers, switches, tuples of one of these, and dataclasses like itself, which are tables in the file.
-    said : mapping
+    values : mapping
     where : str
         What messages begin with: the file.
     section : str
@@ -73,7 +73,7 @@ def filled(config: Any, said: Mapping[str, Any], where: str, section: str = "") 
     hints = get_type_hints(type(config))
     known = {each.name: getattr(config, each.name) for each in fields(config)}
     changed = {}
-    for name, value in said.items():
+    for name, value in values.items():
         if name not in known:
             raise UsageError(f"{where}: unknown key {section}{name}.", nearest(name, known))
         now = known[name]

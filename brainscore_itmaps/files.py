@@ -53,10 +53,10 @@ def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, takes: int | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        inside = beside / folder.name  # temporary folders are private; this one is as readable as any other
-        inside.mkdir()
-        yield inside
-        inside.rename(folder)
+        temporary = beside / folder.name  # temporary folders are private; this one is as readable as any other
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(folder)
     except OSError as error:
         needed = f"It needs {takes} bytes; " if takes is not None else ""
         free = shutil.disk_usage(next(place for place in folder.parents if place.is_dir())).free
@@ -190,20 +190,20 @@ def replacing(path: Path, fix: str = ANOTHER_FOLDER) -> Iterator[Path]:
         When the folder cannot be made or written to, or the disk is full.
     """
     check_writable(path, fix)
-    beside = None
+    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
-        beside = Path(name)
-        yield beside
-        make_readable(beside)
-        beside.replace(path)
+        temporary = Path(name)
+        yield temporary
+        make_readable(temporary)
+        temporary.replace(path)
     except OSError as error:
         raise InstallationError(
             f"Cannot write {path}: {error.strerror or error}. What was there before is untouched.",
             f"Make room, or: {fix}",
         ) from error
     finally:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

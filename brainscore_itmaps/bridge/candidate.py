@@ -251,8 +251,8 @@ def copied_activations() -> Iterator[None]:
 
 
 def _layout(candidate: BrainModel, layer: str) -> Layout | None:
-    said = getattr(candidate, "spatial_layout", None)
-    return said.get(layer, said.get("IT")) if isinstance(said, dict) else said
+    layouts = getattr(candidate, "spatial_layout", None)
+    return layouts.get(layer, layouts.get("IT")) if isinstance(layouts, dict) else layouts
 
 
 def activation_from_assembly(looked: DataAssembly) -> NDArray[np.floating[Any]]:

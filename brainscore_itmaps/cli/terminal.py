@@ -62,9 +62,9 @@ def say_facts(facts: Mapping[str, str]) -> None:
     say(table)
 
 
-def print_json(told: Any, file: Path | None = None) -> None:
+def print_json(content: Any, file: Path | None = None) -> None:
     """Print, or write, as JSON."""
-    text = json.dumps(told, indent=1, allow_nan=False)
+    text = json.dumps(content, indent=1, allow_nan=False)
     if file is None:
         say(text)
     else:

@@ -61,8 +61,8 @@ def oriented(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
     maps : array, shape (image, first, second, site)
         As stored.
     orientation : str
-        A name of ``ORIENTATIONS``. ``flip_both`` is what the published loader does: moving a *image* by some degrees
-        brings the point opposite of it onto the receptive field, hence both axes are reversed.
+        A name of ``ORIENTATIONS``. The published loader uses ``flip_both``: shifting the *image* one way moves the
+        opposite part of it onto the receptive field, so both axes are reversed.
 
     Returns
     -------

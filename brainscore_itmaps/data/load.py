@@ -105,34 +105,43 @@ def load_recording(
     maps_only = source is not None and source.suffix.lower() == ".mat" and source.name != array.mat
     if maps_only and protocol.loader != "ours":
         raise UsageError(f"The {protocol.loader} loader reads no response maps.", "Leave out the protocol.")
-    found = sources.resolve(source, array, progress)
+    located = sources.resolve(source, array, progress)
     if orientation is None and protocol.loader == "ours":
-        orientation = chosen_orientation(found.sha256, array.subject)
+        orientation = chosen_orientation(located.sha256, array.subject)
     orientation = orientation or (ORIENTATION_OF_RESPONSE_MAPS if maps_only else PUBLISHED_ORIENTATION)
     home = Settings.from_environment().recordings
-    parameters = [READER, found.sha256, name, chosen, orientation, protocol.loader == "published"]  # as 0.1 wrote them
+    parameters = [
+        READER,
+        located.sha256,
+        name,
+        chosen,
+        orientation,
+        protocol.loader == "published",
+    ]  # as 0.1 wrote them
     key = hashlib.sha256(json.dumps(parameters).encode()).hexdigest()[:16]
-    kept = home / "prepared" / f"{name}-{key}"
-    if (recording := _load_prepared(kept)) is not None:
+    prepared = home / "prepared" / f"{name}-{key}"
+    if (recording := _load_prepared(prepared)) is not None:
         return recording
     with locked(home, SET_HOME, progress):
-        if (recording := _load_prepared(kept)) is not None:  # while we waited, another process read it
+        if (recording := _load_prepared(prepared)) is not None:  # while we waited, another process read it
             return recording
-        for left_behind in [kept, *home.glob(".images-*"), *home.glob("prepared/.*")]:  # by a run that was killed
+        for left_behind in [prepared, *home.glob(".images-*"), *home.glob("prepared/.*")]:  # by a run that was killed
             shutil.rmtree(left_behind, ignore_errors=True)
         try:
             with tempfile.TemporaryDirectory(prefix=".images-", dir=home) as images:
                 progress(f"reading {name}", 0, 1)
-                sources.check_unchanged(found, array)
+                sources.check_unchanged(located, array)
                 if maps_only:
-                    recording = read_response_maps(found.place, array, chosen, orientation, found.sha256, Path(images))
+                    recording = read_response_maps(
+                        located.place, array, chosen, orientation, located.sha256, Path(images)
+                    )
                 else:
-                    folder = sources.files_of(found, array, progress)
-                    recording = read_array(folder, array, chosen, orientation, protocol, found.sha256, Path(images))
-                recording.save(kept, SET_HOME)
+                    folder = sources.files_of(located, array, progress)
+                    recording = read_array(folder, array, chosen, orientation, protocol, located.sha256, Path(images))
+                recording.save(prepared, SET_HOME)
         except OSError as error:
             raise InstallationError(f"Cannot write in {home}: {error.strerror or error}.", SET_HOME) from error
-        placed = _load_prepared(kept)
+        placed = _load_prepared(prepared)
     assert placed is not None
     return placed
 

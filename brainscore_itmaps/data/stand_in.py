@@ -227,7 +227,7 @@ def _mat(variables: dict[str, Any]) -> bytes:
 
     encoded = io.BytesIO()
     savemat(encoded, variables, do_compression=True)
-    said = b"MATLAB 5.0 MAT-file, SIMULATED by brainscore_itmaps, no animal was recorded"
+    header = b"MATLAB 5.0 MAT-file, SIMULATED by brainscore_itmaps, no animal was recorded"
     encoded.seek(0)
-    encoded.write(said.ljust(116))  # scipy writes the date here, which would change the hash
+    encoded.write(header.ljust(116))  # scipy writes the date here, which would change the hash
     return encoded.getvalue()

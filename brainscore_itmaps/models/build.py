@@ -73,7 +73,7 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
     except Exception as error:  # timm and its hub raise many kinds: no connection, no such file, no weights
         raise ModelError(
             f"The pretrained weights of timm:{timm_name} could not be downloaded: {one_line(error)}.",
-            "Connect to the model once (timm's hub caches them), or give --weights FILE, or --weights random.",
+            "Connect to the internet once (timm caches the download), or give --weights FILE or --weights random.",
         ) from error
 
 

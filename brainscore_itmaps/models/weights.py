@@ -61,7 +61,7 @@ def fetch_weights(
     ModelError
         When the file is not the expected one, or is missing and ``ITMAPS_OFFLINE`` is set.
     DataError, InstallationError
-        When the server has no such file, the model fails, or the folder cannot be written to.
+        When the server does not have the file, the connection fails, or the folder cannot be written to.
     """
     folder = folder_of(spec)
 
