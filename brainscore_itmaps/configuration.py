@@ -35,7 +35,7 @@ def with_current_names(given: Mapping[str, Any], renamed: Mapping[str, str], whe
     renamed : mapping of str to str
         Former name to current name.
     where : str
-        What messages begin with: the file.
+        Name of the file, with which messages begin.
 
     Raises
     ------
@@ -58,12 +58,14 @@ def filled(config: Any, values: Mapping[str, Any], where: str, section: str = ""
     Parameters
     ----------
     config : frozen dataclass
-        Of text, numbers, switches, tuples of one of these, and dataclasses like itself, which are tables in the file.
+        Default values. Fields may be str, int, float, bool, a tuple of one of these, or another configuration, which is
+        a table in the file.
     values : mapping
+        Values of the file, by name.
     where : str
-        What messages begin with: the file.
+        Name of the file, with which messages begin.
     section : str
-        The table that this is, with a dot behind it.
+        Name of the table in the file, followed by a dot; empty at the top level.
 
     Raises
     ------

@@ -87,7 +87,10 @@ def read_record(
 def check_sha256(
     sha256: str, expected: Mapping[str, str | None], file: str, fix: str, error: type[ItMapsError] = DataError
 ) -> None:
-    """Raise ``error`` unless a file's sha256 equals each expected one; these are named for the error, or None."""
+    """Raise ``error`` if the sha256 of a file differs from an expected one.
+
+    ``expected`` maps a description, which the message uses, to a sha256; None is skipped.
+    """
     for name, other in expected.items():
         if other is not None and sha256 != other.lower():
             raise error(f"{file} is not the expected file: its sha256 is {sha256}, {name} is {other.lower()}.", fix)

@@ -119,12 +119,12 @@ def read_example(record: bytes) -> dict[str, Values]:
     Returns
     -------
     dict
-        Lists of bytes, of floating or of whole numbers, by name. Of fields that are not known nothing is taken.
+        Lists of bytes, floating-point numbers or integers, by name. Unknown fields are ignored.
 
     Raises
     ------
     DataError
-        When it is none.
+        When the record is not a valid ``tf.train.Example``.
     """
     found: dict[str, Values] = {}
     try:
@@ -194,7 +194,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int, bytes | int]]:
         key, place = _varint(message, place)
         number, kind = key >> 3, key & 7
         if number == 0:
-            raise ValueError("a field that no message has")
+            raise ValueError("field number 0 is invalid")
         if kind == VARINT:
             integer, place = _varint(message, place)
             yield number, kind, integer
@@ -204,7 +204,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int, bytes | int]]:
         elif kind in (EIGHT, FOUR):
             size = 8 if kind == EIGHT else 4
         else:
-            raise ValueError("a kind of field that there is not")
+            raise ValueError("unknown wire type")
         if place + size > len(message):
             raise ValueError("a field that is longer than its message")
         yield number, kind, message[place : place + size]
@@ -219,7 +219,7 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value & (2**64 - 1), place
-    raise ValueError("a whole number without end")
+    raise ValueError("a varint is longer than 10 bytes")
 
 
 def _signed(value: int) -> int:
