@@ -211,8 +211,8 @@ def _check_values(study: StudyConfig, where: str) -> None:
     several = Counter((choice.title, len(choice.layers)) for choice in study.model if len(choice.layers) > 1)
     if twice := [title for (title, _), times in several.items() if times > 1]:
         raise UsageError(
-            f"{where}: {twice[0]} is listed twice with the same number of layers, so that "
-            "their results would have the same name.",
+            f"{where}: {twice[0]} is listed twice with the same number of layers, so their results would have "
+            "the same name.",
             "Use two studies.",
         )
     if seeded := [choice.name for choice in study.model if choice.seed and choice.weights != "random"]:

@@ -148,7 +148,7 @@ def test_slurm_is_told_what_its_jobs_need(monkeypatch):
         pass
     monkeypatch.setenv("PATH", "")
     with (
-        pytest.raises(InstallationError, match="The command sbatch"),
+        pytest.raises(InstallationError, match="sbatch, which submits jobs to SLURM, is not on this machine"),
         connected(ClusterConfig(scheduler="slurm", memory="8GB"), 1, GB, "cpu"),
     ):
         pass

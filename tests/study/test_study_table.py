@@ -91,7 +91,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         tidy_table([tmp_path / "missing.json"])
     write(tmp_path, "none", theirs("a", 0.5) | {"score": None})
-    with pytest.raises(DataError, match="tells of no score"):
+    with pytest.raises(DataError, match="contains no score"):
         tidy_table([tmp_path / "none.json"])
 
 
@@ -122,7 +122,7 @@ def test_of_scores_without_images_intervals_are_over_models_alone(tmp_path):
 def test_too_few_models_are_not_fitted_and_it_is_said():
     found = findings(tidy_table(planted(NAMES[:3], ())), draws=20)
     assert found.fits == ()
-    assert "it takes 5 different accuracies" in found.notes[0]
+    assert "a fit needs 5 different accuracies" in found.notes[0]
 
 
 def test_pairs_are_tested_image_by_image_with_false_discoveries_held(rng):
@@ -151,7 +151,7 @@ def test_a_model_that_is_there_with_two_layers_is_told():
     array = replace(one.arrays[0], layer_of_image=("layer2",) * 14)
     other = changed(one, layer="layer2", arrays=(array,))
     (trouble,) = tidy_table([one, other]).troubles
-    assert "is there 2 times" in trouble
+    assert "has 2 rows" in trouble
 
 
 def test_the_table_is_plain(tmp_path):
