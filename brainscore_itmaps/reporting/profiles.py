@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from brainscore_itmaps.benchmark.result import ArrayResult, Result
+from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Result
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images
 from brainscore_itmaps.reporting.drawing import (
@@ -47,7 +47,7 @@ def layer_profile_figure(result: Result) -> Figure:
                 color=CYCLE[1],
                 markersize=5,
                 zorder=5,
-                label=f"read: {array.layers[chosen].layer}",
+                label=_label_of(array.layers[chosen], len(array.images)),
             )
             if bounded_by_sites(result):
                 _draw_ceiling(axis, array)
@@ -56,6 +56,11 @@ def layer_profile_figure(result: Result) -> Figure:
             axis.legend(loc="lower right")
         figure.suptitle(name_of(result), fontsize=8)
     return figure
+
+
+def _label_of(layer: LayerResult, images: int) -> str:
+    """Describe a layer, and for how many images it was chosen if there are other layers."""
+    return layer.layer if layer.chosen == images else f"{layer.layer}, chosen for {layer.chosen} of {images} images"
 
 
 def _draw_ceiling(axis: Axes, array: ArrayResult) -> None:
@@ -133,7 +138,7 @@ def window_profile_figure(results: Sequence[Result]) -> Figure:
             axis.errorbar(middles, scores, _error_bars(arrays), halves, marker="o", markersize=4, label=name)
         axis.axhline(0, color="black", linewidth=0.5)
         axis.set(xlabel="ms after stimulus onset", ylabel="score", title=name_of(results[0]))
-        axis.legend()
+        figure.legend(loc="outside lower center", ncols=2)
         if any(result.simulated for result in results):
             figure.suptitle(SIMULATED, fontsize=8)
     return figure

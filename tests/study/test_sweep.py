@@ -27,7 +27,7 @@ from brainscore_itmaps.study.cluster import Workers
 from brainscore_itmaps.study.config import ModelChoice, read_study, study_of
 from brainscore_itmaps.study.plan import Run, plan
 from brainscore_itmaps.study.sweep import FAILURES, in_words, sweep
-from brainscore_itmaps.study.work import ask_model
+from brainscore_itmaps.study.work import run_model
 
 STUDY = """
 benchmarks = ["it_maps_simulated"]
@@ -219,7 +219,7 @@ def test_what_fails_does_not_keep_the_rest_from_being_asked(own_home, tmp_path, 
     choice = ModelChoice("timm:test_resnet", weights="random", seed=3)
     names = ["theirs.bad", "theirs.good", "ClickMe.alignment", "it_maps_simulated"]
     study = study_of({"models": ["timm:test_resnet"], "benchmarks": names})
-    outcomes, peak = ask_model(choice, [Run(name, "", "") for name in names], study, False, 1)
+    outcomes, peak = run_model(choice, [Run(name, "", "") for name in names], study, False, 1)
     assert outcomes[0].reason == "ZeroDivisionError: by nothing."
     assert outcomes[1].result.score == 0.25
     assert [str(outcome.result.weights) for outcome in outcomes[1:]] == ["random (seed 3)"] * 3
@@ -239,7 +239,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(monkeypatch):
     monkeypatch.setattr("brainscore_itmaps.models.load.load_model", load)
     study = study_of({"models": ["efficientnet_lite0"], "benchmarks": ["it_maps_simulated"]})
     runs = [Run("it_maps_simulated", window, "") for window in ("", "50-100")]
-    outcomes, _ = ask_model(study.model[0], runs, study, False, 1)
+    outcomes, _ = run_model(study.model[0], runs, study, False, 1)
     assert [outcome.reason for outcome in outcomes] == ["OSError: no such disk."] * 2
     assert len(tried) == 1
 
@@ -255,7 +255,7 @@ def test_a_worker_is_told_that_it_is_offline(own_home, tmp_path, monkeypatch):
 
     monkeypatch.setattr("brainscore_itmaps.study.sweep.connected", connected)
     monkeypatch.setattr(
-        "brainscore_itmaps.study.sweep._one_by_one",
+        "brainscore_itmaps.study.sweep._completed_models",
         lambda client, work, submit, progress: [(each, submit(each)) for each in work],
     )
     study = study_of({"models": ["timm:legacy_seresnet18"], "benchmarks": ["it_maps_simulated"]})
