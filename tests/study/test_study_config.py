@@ -1,4 +1,4 @@
-"""What a study can ask, and what there is to do in it."""
+"""The configuration of a study, and its plan."""
 
 import sys
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_models_come_from_sets_names_and_tables_each_once():
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("settings", "message"),
     [
         ('benchmarks = ["it_maps"]', "names no models"),
         ('models = ["timm:resnet18"]', "names no benchmarks"),
@@ -80,10 +80,10 @@ def test_models_come_from_sets_names_and_tables_each_once():
         ("models = ", "is not a TOML file"),
     ],
 )
-def test_a_mistake_is_answered_with_its_place(tmp_path, said, told):
+def test_a_mistake_is_answered_with_its_place(tmp_path, settings, message):
     file = tmp_path / "mine.toml"
-    file.write_text(said)
-    with pytest.raises(UsageError, match=told) as refused:
+    file.write_text(settings)
+    with pytest.raises(UsageError, match=message) as refused:
         read_study(file)
     assert "mine.toml" in str(refused.value)
 
@@ -160,8 +160,8 @@ def test_slurm_is_told_what_its_jobs_need(monkeypatch):
         pass
 
 
-def keys(said, out):
-    return [run.key for work in plan(study_of(SMALL | said), out).work for run in work.to_do + work.done]
+def keys(settings, out):
+    return [run.key for work in plan(study_of(SMALL | settings), out).work for run in work.to_do + work.done]
 
 
 def test_a_key_is_made_of_all_that_changes_a_result_and_of_nothing_else(tmp_path):
@@ -179,10 +179,10 @@ def test_a_key_is_made_of_all_that_changes_a_result_and_of_nothing_else(tmp_path
         {"models": [], "model": random[:1]},
         {"models": [], "model": random[1:]},
     ]
-    different = [own, *(keys(said, tmp_path) for said in others)]
+    different = [own, *(keys(settings, tmp_path) for settings in others)]
     assert len({key for each in different for key in each}) == len(different)
-    for said in ({"batch_size": 3}, {"device": "cpu"}, {"cluster": {"workers": 7}}):
-        assert keys(said, tmp_path) == own
+    for settings in ({"batch_size": 3}, {"device": "cpu"}, {"cluster": {"workers": 7}}):
+        assert keys(settings, tmp_path) == own
 
 
 def test_a_file_of_weights_is_known_by_what_is_in_it(tmp_path):
