@@ -90,7 +90,7 @@ def compare(
     draws : int
         Number of bootstrap draws of each fit.
     progress : callable
-        Called with (current step, steps done, number of steps).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------

@@ -118,7 +118,7 @@ def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = Tr
     fetch : bool
         Download missing recordings; otherwise their benchmarks are unreachable.
     progress : callable
-        Called with (current step, steps done, number of steps).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------

@@ -128,7 +128,7 @@ def sweep(
     fresh : bool
         Compute all runs again.
     progress : callable
-        Called with (current step, models done, number of models).
+        Called with (step, models done, models in all).
     started : callable
         Called with the plan and the workers before the first run.
     finished : callable

@@ -175,7 +175,7 @@ def verify(models: Sequence[str | Model] = MODELS, *, device: str = "auto", prog
     device : str
         As for :func:`brainscore_itmaps.score`.
     progress : callable
-        Called with (current step, steps done, number of steps).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------

@@ -226,11 +226,11 @@ def test_a_scheduler_that_runs_with_our_certificate_is_joined(own_home, tmp_path
         finally:
             other.kill()
             one.kill()
-    assert "workers that run already" in done.stdout
+    assert "workers of a running scheduler" in done.stdout
     assert "scored     1 in" in done.stdout
 
 
 def _free_port():
-    """Connect in a separate process, because tests open no sockets in this one."""
+    """Find a free port in a separate process, because tests open no sockets in this one."""
     code = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
