@@ -174,7 +174,7 @@ def _certificate() -> Any:
 
     security = Security(require_encryption=True)
     if security.get_connection_args("client")["ssl_context"] is None:
-        raise UsageError("Joining a scheduler needs a certificate, and Dask's configuration names none.", HOW_TO_JOIN)
+        raise UsageError("Dask's configuration names no certificate for the scheduler.", HOW_TO_JOIN)
     return security
 
 
@@ -346,4 +346,4 @@ def _bytes(memory: str) -> int:
     try:
         return int(parse_bytes(memory)) if memory else 0
     except (ValueError, KeyError) as error:
-        raise UsageError(f"{memory!r} is not an amount of memory.", "Write it as in 8GB.") from error
+        raise UsageError(f"{memory!r} is not an amount of memory.", "Write it as 8GB.") from error

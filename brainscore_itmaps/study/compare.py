@@ -104,6 +104,16 @@ def compare(
         When a file in ``results`` is not a result.
     InstallationError
         When a file cannot be written.
+
+    Examples
+    --------
+    >>> import json, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     record = {"model": "timm:vgg16.tv_in1k", "benchmark": "MajajHong2015public.IT-pls", "score": 0.5}
+    ...     _ = Path(folder, "vgg16.json").write_text(json.dumps(record))
+    ...     comparison = compare([folder], Path(folder, "comparison"))
+    ...     sorted(file.name for file in comparison.files)
+    ['fits.csv', 'index.html', 'pairs.csv', 'table.csv', 'table.parquet']
     """
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():

@@ -144,6 +144,12 @@ def sweep(
         When the study, or a name in it, is unknown.
     InstallationError
         When the folder cannot be written, or the connection to the scheduler is lost.
+
+    Examples
+    --------
+    >>> summary = sweep("embedded", "studies/embedded")  # doctest: +SKIP
+    >>> summary.scored, summary.kept, summary.failures  # doctest: +SKIP
+    (36, 0, ())
     """
     began = time.monotonic()
     config = study if isinstance(study, StudyConfig) else read_study(study)
