@@ -189,5 +189,5 @@ BLURS = {
     "centred": lambda line: (np.r_[line[0] / 2, line[1:-1], line[-1] / 2],) * 2,
     "published": lambda line: (np.r_[0, line[1:]], np.r_[0, line[:-1]]),
 }
-"""How a kernel with an even number of points is built from the next odd one. ``centred`` halves the two outermost weights,
+"""How a kernel with an even number of points is built from the next odd one. ``centred`` halves the outermost weights,
 so that the kernel stays symmetric; ``published`` drops one outermost row and column, which shifts the map."""

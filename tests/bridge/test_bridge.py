@@ -128,9 +128,9 @@ def test_a_pooled_layer_is_refused_and_what_takes_it_is_named(benchmark):
 
     model = load_model("timm:test_efficientnet", weights="random")
     model.spec.layers["IT"] = "global_pool"
-    with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, where"):
+    with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, which"):
         benchmark.evaluate(brain_model(model))
-    with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, where"):
+    with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, which"):
         score(model)
     model.spec.layers["IT"] = ["blocks.4", "global_pool"]
     with pytest.raises(ModelError, match="'global_pool' gives no map"):

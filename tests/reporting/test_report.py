@@ -170,7 +170,7 @@ def test_a_result_that_was_changed_by_hand_is_refused(tmp_path, damage):
     fewer = json.loads(scored().save(tmp_path)[0].read_text())
     fewer["arrays"][0]["images"].pop()
     file.write_text(json.dumps(fewer))
-    with pytest.raises(DataError, match="not those of its images"):
+    with pytest.raises(DataError, match="does not fit its images"):
         Result.load(file)
 
 
