@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.metadata
 import inspect
 
 import numpy as np
@@ -103,3 +104,10 @@ def test_lists_hold_what_can_be_loaded_and_scored():
     assert itmaps.list_models() == list(ZOO)
     assert set(CATALOGUE) < set(itmaps.list_benchmarks())
     assert itmaps.compare_results(scored(), scored()).difference == 0
+
+
+def test_grids_of_the_same_positions_are_equal_and_the_package_knows_its_version():
+    assert itmaps.Grid.even(3) == itmaps.Grid.even(3)
+    assert len({itmaps.Grid.even(3), itmaps.Grid.even(3), itmaps.Grid.even(4), itmaps.Grid.even(3, 8.0)}) == 3
+    assert itmaps.Grid.even(3) != "a grid"
+    assert itmaps.__version__ == importlib.metadata.version("brainscore_itmaps")

@@ -1,4 +1,4 @@
-"""The result of a score: its request, estimate, arrays and notes; and the comparison of two results."""
+"""The result of a score: its request, estimate, arrays and notes."""
 
 import platform
 import re
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.codec import INLINE, encode
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.cache import package_versions
-from brainscore_itmaps.errors import UsageError, printable
+from brainscore_itmaps.errors import printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
-from brainscore_itmaps.metrics.inference import Comparison, compare_images, interval_of_arrays
+from brainscore_itmaps.metrics.inference import interval_of_arrays
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import protocol_named
 
@@ -200,8 +199,44 @@ class Reading:
     device: str = "cpu"
 
 
-@dataclass(frozen=True, repr=False)
-class ArrayResult:
+class Estimated:
+    """Attributes that the result of an array and a whole result share: the numbers of their estimate."""
+
+    estimate: Estimate
+
+    @property
+    def raw(self) -> float:
+        """Return the value in the measure of the benchmark, not divided by the noise ceiling."""
+        return self.estimate.raw
+
+    @property
+    def ceiling(self) -> float:
+        """Return the noise ceiling in the same measure."""
+        return self.estimate.ceiling
+
+    @property
+    def score(self) -> float:
+        """Return the value divided by the noise ceiling."""
+        return self.estimate.score
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of the score."""
+        return self.estimate.interval
+
+    @property
+    def error(self) -> float:
+        """Return the standard error of the score."""
+        return self.estimate.error
+
+    @property
+    def explained(self) -> float:
+        """Return the squared value divided by the noise ceiling."""
+        return self.estimate.explained
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ArrayResult(Estimated):
     """The score of one array, with its recorded and predicted maps.
 
     Attributes
@@ -274,13 +309,6 @@ class ArrayResult:
     saliency: Saliency | None = None
     extent: float | None = None
 
-    raw = property(attrgetter("estimate.raw"))
-    ceiling = property(attrgetter("estimate.ceiling"))
-    score = property(attrgetter("estimate.score"))
-    interval = property(attrgetter("estimate.interval"))
-    error = property(attrgetter("estimate.error"))
-    explained = property(attrgetter("estimate.explained"))
-
     def __post_init__(self) -> None:
         shape = tuple(len(axis) for axis in (self.images, self.degrees_y, self.degrees_x, self.sites))
         if self.neural.size and not self.neural.shape == self.predicted.shape == shape:
@@ -304,7 +332,7 @@ class ArrayResult:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Result:
+class Result(Estimated):
     """The score of a model on a benchmark.
 
     Attributes
@@ -361,21 +389,50 @@ class Result:
     )
     written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
-    raw = property(attrgetter("estimate.raw"))
-    ceiling = property(attrgetter("estimate.ceiling"))
-    score = property(attrgetter("estimate.score"))
-    interval = property(attrgetter("estimate.interval"))
-    error = property(attrgetter("estimate.error"))
-    explained = property(attrgetter("estimate.explained"))
-    model = property(attrgetter("reading.model"))
-    weights = property(attrgetter("reading.weights"))
-    weights_sha256 = property(attrgetter("reading.weights.sha256"))
-    imagenet_top1 = property(attrgetter("reading.imagenet_top1"))
-    imagenet_top1_source = property(attrgetter("reading.imagenet_top1_source"))
-    layer = property(attrgetter("reading.layer"))
-    field_of_view = property(attrgetter("reading.field_of_view"))
-    device = property(attrgetter("reading.device"))
-    protocol = property(attrgetter("request.protocol"))
+    @property
+    def model(self) -> str:
+        """Return the name of the model."""
+        return self.reading.model
+
+    @property
+    def weights(self) -> Weights:
+        """Return the weights of the model."""
+        return self.reading.weights
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Return the hash of the weights."""
+        return self.reading.weights.sha256
+
+    @property
+    def imagenet_top1(self) -> float | None:
+        """Return the ImageNet accuracy of the weights in percent, if it is known."""
+        return self.reading.imagenet_top1
+
+    @property
+    def imagenet_top1_source(self) -> str | None:
+        """Return who measured the ImageNet accuracy."""
+        return self.reading.imagenet_top1_source
+
+    @property
+    def layer(self) -> str:
+        """Return the layer that was read."""
+        return self.reading.layer
+
+    @property
+    def field_of_view(self) -> str:
+        """Return how the images were shown, in words."""
+        return self.reading.field_of_view
+
+    @property
+    def device(self) -> str:
+        """Return the device that computed the features."""
+        return self.reading.device
+
+    @property
+    def protocol(self) -> str:
+        """Return the name of the protocol."""
+        return self.request.protocol
 
     def __repr__(self) -> str:
         simulated = ", SIMULATED" if self.simulated else ""
@@ -570,92 +627,6 @@ class Result:
         suffix = "" if suffixed and all(suffixed) else suffix
         parts = (f"{self.model}{distinction}", self.layer, self.benchmark + suffix, self.label)
         return "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts if part)
-
-
-def image_shares(result: Result) -> NDArray[np.float64]:
-    """Compute the contribution of each image to a score, such that the mean over images is the score.
-
-    Arrays with the same images are added image by image; arrays with other images are concatenated.
-
-    Returns
-    -------
-    array, shape (image,)
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from brainscore_itmaps import Recording, score_features
-    >>> from brainscore_itmaps.settings import overridden
-    >>> rng = np.random.default_rng(0)
-    >>> features, noise = rng.normal(size=(2, 6, 5, 7, 3))
-    >>> maps, images = features @ rng.normal(size=(3, 4)), rng.integers(256, size=(6, 8, 8, 3), dtype=np.uint8)
-    >>> with tempfile.TemporaryDirectory() as folder, overridden(home=Path(folder), brainio_home=Path(folder)):
-    ...     recording = Recording.from_arrays(maps, images, identifier="example", window=(50, 150))
-    ...     result = score_features(noise, recording)
-    >>> bool(np.isclose(image_shares(result).mean(), result.score))
-    True
-    """
-    sums: dict[tuple[str, ...], NDArray[np.float64]] = {}
-    for array in result.arrays:
-        share = array.image_value / array.ceiling / len(result.arrays)
-        sums[array.images] = sums.get(array.images, 0) + share
-    total = sum(map(len, sums.values()))
-    return np.concatenate([share * total / len(share) for share in sums.values()])
-
-
-def compare_results(a: Result, b: Result, *, rng: int | np.random.Generator = 0, resamples: int = 20_000) -> Comparison:
-    """Test whether two results on the same images differ by more than chance over images.
-
-    Parameters
-    ----------
-    a, b : Result
-        Results of one benchmark of maps, on the same recordings.
-    rng : int or numpy Generator
-        Random numbers of the permutations and the bootstrap.
-    resamples : int
-        Number of permutations, and of bootstrap draws of the interval.
-
-    Returns
-    -------
-    Comparison
-        ``difference`` (a minus b), its ``interval`` over images, and the two-sided ``p_value`` of a permutation test in
-        which each image's two values are swapped at random.
-
-    Raises
-    ------
-    UsageError
-        When they are not results of one benchmark of maps, protocol and regression on the same recordings.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from brainscore_itmaps import Recording, score_features
-    >>> from brainscore_itmaps.settings import overridden
-    >>> rng = np.random.default_rng(0)
-    >>> features, noise = rng.normal(size=(2, 6, 5, 7, 3))
-    >>> maps, images = features @ rng.normal(size=(3, 4)), rng.integers(256, size=(6, 8, 8, 3), dtype=np.uint8)
-    >>> with tempfile.TemporaryDirectory() as folder, overridden(home=Path(folder), brainio_home=Path(folder)):
-    ...     recording = Recording.from_arrays(maps, images, identifier="example", window=(50, 150))
-    ...     first, second = score_features(features, recording), score_features(noise, recording)
-    >>> comparison = compare_results(first, second)
-    >>> round(comparison.difference), comparison.p_value
-    (1, 0.03125)
-    """
-    for result in (a, b):
-        if not isinstance(result, Result) or not result.arrays:
-            raise UsageError(f"{result!r} contains no maps to compare.", "Give two results of a benchmark of maps.")
-    if _conditions(a) != _conditions(b):
-        raise UsageError(
-            f"{a.benchmark} ({a.measure}) and {b.benchmark} ({b.measure}) are not comparable scores on the same maps.",
-            "Compare results of one benchmark and protocol, on the same recordings and windows.",
-        )
-    return compare_images(image_shares(a), image_shares(b), np.random.default_rng(rng), resamples)
-
-
-def _conditions(result: Result) -> tuple[Any, ...]:
-    """Return the conditions that two results must share to be compared."""
-    maps = [(array.recording, array.recording_sha256, array.window, array.images) for array in result.arrays]
-    return result.benchmark, result.measure, result.protocol, result.request.method, maps
 
 
 def _format_score(estimate: Estimate) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.errors import UsageError, nearest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """The positions in the image that were shown at the receptive fields.
 
@@ -25,6 +25,15 @@ class Grid:
     y: NDArray[np.float64]
     x: NDArray[np.float64]
     extent: float
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Grid):
+            return NotImplemented
+        same = np.array_equal(self.y, other.y) and np.array_equal(self.x, other.x)
+        return bool(same and self.extent == other.extent)
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.y), tuple(self.x), self.extent))
 
     @classmethod
     def even(cls, positions: int, extent: float = 16.0) -> "Grid":

@@ -15,7 +15,7 @@ from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, printab
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Recording:
     """IT activity of one array: a map per image and site.
 

@@ -307,7 +307,7 @@ def _our_number(number: dict[str, Any], model: str | Model | None, device: str) 
     if model is None:
         return float(reference_ceiling(recording.maps).mean())
     layers = [number["layer"]] if number["layer"] else "all"
-    return score(model, recording, layers, protocol=PUBLISHED, device=device).raw  # type: ignore[no-any-return]
+    return score(model, recording, layers, protocol=PUBLISHED, device=device).raw
 
 
 def _verdict(published: float, ours: float | None, simulated: bool) -> str:

@@ -24,8 +24,9 @@ from brainscore_itmaps import (
     to_grid,
 )
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.comparison import image_shares
 from brainscore_itmaps.benchmark.evaluate import evaluate
-from brainscore_itmaps.benchmark.result import Estimate, Result, estimate_score, image_shares
+from brainscore_itmaps.benchmark.result import Estimate, Result, estimate_score
 from brainscore_itmaps.errors import ArrayError, DataError, InstallationError, UsageError
 from brainscore_itmaps.metrics.inference import compare_images, interval_of_arrays
 from brainscore_itmaps.models.spec import Weights
