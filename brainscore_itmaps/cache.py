@@ -143,9 +143,9 @@ class ResultCache:
             Takes the names of the missing entries; yields the name and the arrays of each. Not called if none is
             missing.
         expected : mapping of name to mapping of str to Expected, or None
-            As in :meth:`computed`, for each entry.
+            See :meth:`computed`, for each entry.
         progress : callable
-            As in :meth:`computed`.
+            See :meth:`computed`.
 
         Returns
         -------

@@ -47,7 +47,7 @@ def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, takes: int | None = None
     Raises
     ------
     InstallationError
-        When it cannot be written, or the disk is full.
+        When the folder cannot be written to, or the disk is full.
     """
     beside = None
     try:
@@ -88,7 +88,7 @@ def locked(folder: Path, fix: str = ANOTHER_FOLDER, progress: Report = silent) -
     fix : str
         How to name another place.
     progress : callable
-        Told when another process has to be waited for.
+        Called while another process has the lock.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def write_json(path: Path, content: Any, fix: str = ANOTHER_FOLDER) -> None:
     Raises
     ------
     InstallationError
-        As :func:`replacing`.
+        See :func:`replacing`.
     """
     with replacing(path, fix) as beside:
         beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -43,7 +43,7 @@ def candidate_file(
     origin : Path or str
         File to copy, or address to download; ``path`` itself is neither copied nor removed.
     path : Path
-        Where the verified file is stored; the caller holds the lock of its folder.
+        Path of the verified file; the caller holds the lock of its folder.
     command : str
         Command that accepts a file which was downloaded by hand, for errors.
     sha256 : str, optional
@@ -52,7 +52,7 @@ def candidate_file(
     Raises
     ------
     DataError, InstallationError
-        As :func:`~brainscore_itmaps.downloads.download`; when a file cannot be read or written, also in the block.
+        See :func:`~brainscore_itmaps.downloads.download`; also when a file cannot be read or written in the block.
     """
     candidate = path if origin == path else path.with_name(f".candidate-{path.name}")
     try:

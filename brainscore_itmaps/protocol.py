@@ -28,7 +28,7 @@ class Protocol:
     suffix : str
         End of the identifiers of recordings and of the file names of results that use the protocol.
     loader : "ours" or "published"
-        Which channels belong to an array, the precision of the average of rates over time, how images are read, and the
+        Channels of an array, the precision of the average of rates over time, how images are read, and the
         default window and orientation.
     preprocess : "model" or "published"
         How images become a model's input: as its weights require, or 224 x 224, minus ImageNet's mean, divided by it.

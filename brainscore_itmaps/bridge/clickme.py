@@ -44,7 +44,7 @@ class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
         Raises
         ------
         ModelError
-            When it is none of our models.
+            When the model is not one of this package or of timm.
         DataError
             When the images were not fetched.
         """

@@ -169,12 +169,12 @@ def score_request(
     model : Model, optional
         By default the one that the request names, loaded.
     cache, progress
-        As in :func:`score`.
+        See :func:`score`.
 
     Raises
     ------
     UsageError, ModelError, DataError
-        As :func:`score`.
+        See :func:`score`.
     """
     benchmark = (benchmark or find_benchmark(request.benchmark)).prepared(request, progress)
     with opened_model(request.model, model, progress) as loaded:

@@ -42,7 +42,7 @@ def say(what: str | Table) -> None:
     Raises
     ------
     OutputError
-        When it cannot be written. Standard output then leads nowhere: Python would try again when it ends.
+        When the text cannot be written. Standard output is then closed, because Python would try again at exit.
     """
     try:
         output().print(what, soft_wrap=isinstance(what, str))

@@ -77,7 +77,7 @@ def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
     Raises
     ------
     DataError
-        As :func:`read_clickme`.
+        See :func:`read_clickme`.
     """
     try:
         values = read_example(read_at(file, offset))

@@ -68,7 +68,7 @@ def oriented(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
     Parameters
     ----------
     maps : array, shape (image, first, second, site)
-        As stored.
+        Maps as stored.
     orientation : str
         A name of ``ORIENTATIONS``. The published loader uses ``flip_both``: shifting the *image* one way moves the
         opposite part of it onto the receptive field, so both axes are reversed.

@@ -50,7 +50,7 @@ def load_recording(
         Milliseconds after stimulus onset, half-open; or one by name: ``elife`` (100-250 ms for monkey 1, 150-300 ms for
         monkey 2; the default), ``tutorial``, ``loader``, ``followup_51_90`` and the four after it.
     source : path, optional
-        Where to read from: the published archive, a folder of the files in it, or a file of the authors' response maps
+        Source of the data: the published archive, a folder with its files, or a file of the authors' response maps
         (``.mat``). By default the archive of ``brainscore data fetch``, which is downloaded if it is missing.
     orientation : str, optional
         How the stored maps lie over the images, a name of
@@ -165,7 +165,7 @@ def choose_orientation(recording: Recording, orientation: str) -> Path:
     Parameters
     ----------
     recording : Recording
-        Of any array of that monkey: the choice holds for all of them, in this source and in no other.
+        Any array of the monkey: the choice applies to all of its arrays in this source.
     orientation : str
         A name of ``ORIENTATIONS``.
 
@@ -179,7 +179,7 @@ def choose_orientation(recording: Recording, orientation: str) -> Path:
     UsageError
         When the orientation is not known.
     InstallationError
-        When it cannot be written.
+        When the choice cannot be written.
     """
     orientations.check_orientation(orientation)
     with locked(Settings.from_environment().recordings, SET_HOME):
@@ -244,7 +244,7 @@ def remove_stored(everything: bool = False) -> StoredFiles:
     Returns
     -------
     list of (Path, int)
-        What was removed, with its size.
+        Removed paths with their sizes.
 
     Raises
     ------

@@ -28,7 +28,7 @@ class Recording:
     images : tuple of Path
         The images, in the order of ``maps``, each ``grid.extent`` degrees wide and high.
     grid : Grid
-        Where in the image each position lies.
+        Positions of the maps in the image.
     window : (int, int)
         Milliseconds after stimulus onset, half-open.
     subject, area : str
@@ -38,13 +38,13 @@ class Recording:
     sha256 : str
         Hash of the data that the maps were read from.
     citation : str
-        What to cite.
+        Citation of the data, in BibTeX.
     simulated : bool
         True when no animal was recorded. Every output says so.
     repeats : array, shape (image, repeat, y, x, site), optional
         The same before averaging over repeats, where the source keeps them.
     orientation : str
-        What was done to the stored axes to lay the maps over the images, a name of
+        How the stored maps were oriented over the images, a name of
         :data:`brainscore_itmaps.data.grid.ORIENTATIONS`.
     dropped : tuple of str
         Sites of the source that hold no value at all, and are left out.
@@ -103,11 +103,11 @@ class Recording:
         repeats : array, shape (image, repeat, y, x, site), optional
             The same before averaging; needed for a split-half ceiling.
         grid : Grid, optional
-            Where the positions lie; by default spread from edge to edge of an image of 16 degrees.
+            Positions of the maps; by default spread from edge to edge of an image of 16 degrees.
         sites : sequence of str, optional
             One name per site; by default numbered.
         subject, area, citation, simulated
-            As the attributes.
+            See the attributes.
 
         Raises
         ------
@@ -335,7 +335,7 @@ def whole_window(window: Any) -> tuple[int, int]:
     Raises
     ------
     UsageError
-        When it is not two whole numbers.
+        When the window is not two whole numbers.
     """
     try:
         start, stop = (int(edge) for edge in window)

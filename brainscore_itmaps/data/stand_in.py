@@ -76,7 +76,7 @@ def write_stand_in(
     path : Path
         The zip file.
     seed : int
-        Of numpy's default generator.
+        Seed of numpy's default generator.
     duration : int
         Milliseconds that are recorded; 400 in the published PSTHs.
     names : str
@@ -89,7 +89,7 @@ def write_stand_in(
     Raises
     ------
     InstallationError
-        When it cannot be written.
+        When the file cannot be written.
     """
     with replacing(path) as beside, zipfile.ZipFile(beside, "w") as archive:
         add_member(archive, f"{NAME}/README.txt", README.encode())

@@ -28,7 +28,7 @@ def read_records(file: Path) -> Iterator[bytes]:
     Raises
     ------
     DataError
-        When it is missing, cut off, or a checksum is wrong: with the record and its place.
+        When the file is missing or truncated, or a checksum is wrong; the message names the record and its offset.
     """
     with _opened(file) as opened:
         size, number = file.stat().st_size, 0
@@ -43,7 +43,7 @@ def record_offsets(file: Path) -> list[int]:
     Raises
     ------
     DataError
-        As :func:`read_records`.
+        See :func:`read_records`.
     """
     found: list[int] = []
     with _opened(file) as opened:
@@ -63,7 +63,7 @@ def read_at(file: Path, offset: int) -> bytes:
     Raises
     ------
     DataError
-        As :func:`read_records`.
+        See :func:`read_records`.
     """
     with _opened(file) as opened:
         opened.seek(offset)
