@@ -157,13 +157,13 @@ def test_a_seed_is_a_generator_that_starts_with_it(rng, kind):
 
 def test_ceilings_that_cannot_be_taken_are_refused(rng):
     maps = rng.normal(size=(4, 5, 6, 1))
-    with pytest.raises(ArrayError, match="1 of 1 sites miss no value"):
+    with pytest.raises(ArrayError, match="1 of 1 sites have no missing values"):
         noise_ceiling(maps, rng=rng)
     with pytest.raises(ArrayError, match="needs the repeats"):
         noise_ceiling(maps, "split_half", rng=rng)
     with pytest.raises(ArrayError, match="at least 2 sites"):
         noise_ceiling(maps, "reference", rng=rng)
-    with pytest.raises(UsageError, match=r"no ceiling named 'site'\. Did you mean sites"):
+    with pytest.raises(UsageError, match=r"no noise ceiling named 'site'\. Did you mean sites"):
         noise_ceiling(maps, "site", rng=rng)
     with pytest.raises(ArrayError, match="are not those of the maps"):
         noise_ceiling(maps, "split_half", rng=rng, repeats=rng.normal(size=(9, 2, 5, 6, 1)))

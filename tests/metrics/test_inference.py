@@ -7,7 +7,7 @@ from brainscore_itmaps.metrics.inference import (
     bootstrap_over_images,
     compare_images,
     control_false_discoveries,
-    expansion,
+    expansion_factor,
     predictivity_interval,
 )
 
@@ -33,7 +33,7 @@ def test_images_are_drawn_together(rng):
 
 
 @pytest.mark.parametrize(
-    ("expanded", "level"), [(False, 0.95), (True, 2 * norm.cdf(norm.ppf(0.975) * expansion(9)) - 1)]
+    ("expanded", "level"), [(False, 0.95), (True, 2 * norm.cdf(norm.ppf(0.975) * expansion_factor(9)) - 1)]
 )
 def test_intervals_are_scipy_s_percentiles_of_the_same_draws(rng, expanded, level):
     values = rng.normal(size=9)

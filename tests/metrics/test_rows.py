@@ -24,7 +24,7 @@ def test_an_enlarged_field_gives_the_same_from_its_native_rows(rng, method, inte
     field, maps = enlarged(rng)
     assert rows_of(field, maps[None]).field.shape == (5, 12, 40)
     compressed = predict_left_out(field, maps, method, intercept=intercept)
-    monkeypatch.setattr("brainscore_itmaps.metrics.rows.WORTH_IT", 0)
+    monkeypatch.setattr("brainscore_itmaps.metrics.rows.MAX_COMPRESSION", 0)
     assert rows_of(field, maps[None]).field.shape == (5, 99, 40)
     whole = predict_left_out(field, maps, method, intercept=intercept)
     np.testing.assert_allclose(compressed.predicted, whole.predicted, rtol=0, atol=1e-9)

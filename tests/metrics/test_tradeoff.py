@@ -10,7 +10,7 @@ from scipy.stats import t as student
 from sklearn.linear_model import QuantileRegressor
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.inference import expansion
+from brainscore_itmaps.metrics.inference import expansion_factor
 from brainscore_itmaps.metrics.tradeoff import (
     change_point,
     envelope,
@@ -137,7 +137,7 @@ def test_an_envelope_that_opens_upward_has_no_peak(rng):
     [
         (np.arange(6.0), np.arange(7.0), "differ"),
         (np.array([1, 2, 3, 4, np.nan]), np.arange(5.0), "not finite"),
-        (np.array([1.0, 1, 1, 2, 3, 4]), np.arange(6.0), "4 accuracies differ"),
+        (np.array([1.0, 1, 1, 2, 3, 4]), np.arange(6.0), "4 different accuracies"),
     ],
 )
 def test_models_that_cannot_be_fitted_are_refused(accuracy, predictivity, said, rng):
@@ -166,7 +166,7 @@ def test_images_drawn_again_shift_all_models_alike(rng):
     drawn = scores_over_images(values, np.ones(14), accuracy, rng, 4000)
     change = drawn - values.mean(axis=1)
     np.testing.assert_allclose(change, change[:, :1] + np.zeros(12), atol=1e-12)
-    assert change.std() == pytest.approx(expansion(14) * images.std() / np.sqrt(14), rel=0.05)
+    assert change.std() == pytest.approx(expansion_factor(14) * images.std() / np.sqrt(14), rel=0.05)
 
 
 def test_what_an_image_gives_to_single_models_is_not_counted_again(rng):
@@ -184,7 +184,7 @@ def test_fits_take_the_scores_that_were_drawn(rng):
     found = change_point(accuracy, truth, rng, drawn=np.repeat(drawn, 30, axis=0))
     assert found.before_interval.low == pytest.approx(0.4)
     assert found.before_interval.high == pytest.approx(1.4)
-    with pytest.raises(ArrayError, match="one row of scores a draw"):
+    with pytest.raises(ArrayError, match="one row of scores per draw"):
         envelope(accuracy, truth, rng, drawn=drawn[:, 1:])
 
 
@@ -217,5 +217,5 @@ def test_values_that_do_not_fit_are_refused(rng):
 
 
 def test_intervals_over_few_images_are_wider_by_student_s_quantile():
-    assert expansion(14) == pytest.approx(np.sqrt(14 / 13) * student.ppf(0.975, 13) / norm.ppf(0.975))
-    assert expansion(10_000) == pytest.approx(1, abs=1e-3)
+    assert expansion_factor(14) == pytest.approx(np.sqrt(14 / 13) * student.ppf(0.975, 13) / norm.ppf(0.975))
+    assert expansion_factor(10_000) == pytest.approx(1, abs=1e-3)
