@@ -233,7 +233,7 @@ def test_smoothgrad_is_the_mean_gradient_over_noisy_images(images, rng):
 
 
 def test_an_unknown_attribution_is_answered_with_the_nearest(images):
-    with pytest.raises(UsageError, match=r"no attribution named 'gradients'\. Did you mean"):
+    with pytest.raises(UsageError, match=r"no attribution method named 'gradients'\. Did you mean"):
         attribution_maps(model_of(Curved(), 8), images, ["layer"], [np.ones(5)], GRID, "gradients")
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from brainscore_itmaps import Grid, load_model, record, to_grid
 from brainscore_itmaps.errors import ArrayError, ModelError
 from brainscore_itmaps.features import record as recording
-from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, joined, side_by_side
+from brainscore_itmaps.features.grid import LayerFeatures, concatenate_batches, downsample_if_larger, side_by_side
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.features.record import published_input, record_at_grid
 from brainscore_itmaps.models.model import Model
@@ -128,14 +128,14 @@ def test_nothing_of_the_size_of_a_whole_activation_is_kept(images, monkeypatch):
 
     def seen_joining(batches):
         parts[batches[0].at_grid] = batches
-        return joined(batches)
+        return concatenate_batches(batches)
 
     def none_is_held(done, total):
         gc.collect()
         live = [thing for thing in gc.get_objects() if issubclass(type(thing), torch.Tensor)]
         assert not [tensor.shape for tensor in live if tensor.shape[1:] in ((4, 28, 28), (6, 7, 7))]
 
-    monkeypatch.setattr(recording, "joined", seen_joining)
+    monkeypatch.setattr(recording, "concatenate_batches", seen_joining)
     model = model_of(TwoLayers().eval())
     record_at_grid(model, images, ["first", "second"], Grid.even(9), batch_size=2, progress=none_is_held)
     assert [part.values.shape for part in parts[True]] == [(2, 9, 9, 4)] * 3
