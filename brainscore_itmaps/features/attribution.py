@@ -64,6 +64,17 @@ def attribution_maps(
         When the method requires captum, which is not installed.
     ModelError
         When the model has no gradient with respect to the image, or does not fit into memory.
+
+    Examples
+    --------
+    The module "0" is the convolution:
+
+    >>> from brainscore_itmaps import load_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8))
+    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
+    >>> images, grid = [Image.new("RGB", (32, 32))] * 2, Grid(y=np.arange(4.0), x=np.arange(5.0), extent=16.0)
+    >>> attribution_maps(model, images, ["0"] * 2, [np.ones(8)] * 2, grid).shape
+    (2, 4, 5)
     """
     check_method(method)
     spread = torch.tensor(model.spec.std)[:, None, None]
@@ -256,6 +267,16 @@ def saliency_maps(
         When the model has no such class, or no gradient with respect to the image.
     UsageError, InstallationError
         When the method is unknown, or requires a package that is not installed.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 9, 8), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
+    >>> images = np.random.default_rng(0).uniform(0, 255, (2, 20, 24, 3)).astype(np.float32)
+    >>> saliency, correct = saliency_maps(model, images, np.array([3, 5]))
+    >>> saliency.shape, correct.shape
+    ((2, 20, 24), (2,))
     """
     check_method(method)
     device = next(model.module.parameters()).device
@@ -292,6 +313,14 @@ def as_input(model: Model, images: NDArray[np.float32]) -> torch.Tensor:
     Returns
     -------
     tensor, shape (image, 3, size, size)
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8))
+    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
+    >>> tuple(as_input(model, np.zeros((2, 20, 24, 3), np.float32)).shape)
+    (2, 3, 32, 32)
     """
     if model.transform is not None:
         return model.preprocess([Image.fromarray(image) for image in np.clip(np.rint(images), 0, 255).astype("u1")])

@@ -155,6 +155,26 @@ def record_at_grid(
     Returns
     -------
     dict of layer name to LayerFeatures
+
+    Raises
+    ------
+    ModelError
+        As in :func:`record_batches`.
+
+    Examples
+    --------
+    The module "0" is the convolution; its 4 x 4 units are fewer than the positions of the grid:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from brainscore_itmaps import load_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8))
+    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "red.png"
+    ...     Image.new("RGB", (32, 32), "red").save(path)
+    ...     features = record_at_grid(model, [path, path], ["0"], Grid.even(6))
+    >>> features["0"].values.shape, features["0"].field(Grid.even(6)).shape
+    ((2, 4, 4, 8), (2, 6, 6, 8))
     """
     prefix = getattr(model.module, "num_prefix_tokens", None)
 
@@ -198,6 +218,15 @@ def record_batches(
     ------
     ModelError
         As in :func:`record`, or when one image does not fit into the memory of the device.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8))
+    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
+    >>> images = [Image.new("RGB", (32, 32))] * 3
+    >>> record_batches(model, images, ["0"], lambda activation, layer, first: (first, activation.shape), 2, names="abc")
+    {'0': [(0, (2, 8, 4, 4)), (2, (1, 8, 4, 4))]}
     """
     modules = dict(model.module.named_modules())
     for layer in layers:
@@ -264,6 +293,13 @@ def check_layer(model: Model, layer: str) -> None:
     ------
     ModelError
         When it has no layer of that name; the message contains the most similar names.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8))
+    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
+    >>> check_layer(model, "0")
     """
     modules = dict(model.module.named_modules())
     if layer not in modules:
@@ -291,6 +327,16 @@ def published_input(images: Sequence[Path]) -> torch.Tensor:
     Returns
     -------
     tensor, shape (image, 3, 224, 224)
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "black.png"
+    ...     Image.new("RGB", (32, 24)).save(path)
+    ...     inputs = published_input([path])
+    >>> tuple(inputs.shape), inputs.unique().tolist()
+    ((1, 3, 224, 224), [-1.0])
     """
     pixels = np.stack([published_size(np.asarray(read_image(path))) for path in images])  # (image, y, x, channel)
     mean = np.array(IMAGENET_MEAN)

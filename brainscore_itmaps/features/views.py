@@ -210,6 +210,20 @@ def fixated_features(
     Returns
     -------
     dict of layer name to array, shape (y, x, channel)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps import load_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8))
+    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
+    >>> grid = Grid(y=np.arange(2.0), x=np.arange(3.0), extent=16.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "red.png"
+    ...     Image.new("RGB", (32, 32), "red").save(path)
+    ...     features = fixated_features(model, path, ["0"], grid, degrees=8.0, batch_size=4)
+    >>> features["0"].shape
+    (2, 3, 8)
     """
     prefix = getattr(model.module, "num_prefix_tokens", None)
     views = list(fixated(read_image(image), grid, degrees))
