@@ -63,7 +63,7 @@ def published_field(features: NDArray[np.floating[Any]], grid: int, first: int =
         raise ArrayError(
             f"The resized features are constant on the images {', '.join(map(str, constant + first))}: "
             "scaling them to 0-1 is undefined.",
-            "The published code fails on constant features, and does not enlarge maps of up to 3 channels: use the "
+            "The published code enlarges only maps of more than 3 channels, and fails on constant ones: use the "
             'protocol "ours", or another layer.',
         )
     scaled: NDArray[np.float64] = (flat - low) / (high - low)
