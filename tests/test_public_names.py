@@ -75,7 +75,10 @@ def test_images_are_paths_texts_or_pillow_images(images):
     [
         (lambda model, result: itmaps.record(model.module, ["a.jpg"]), r"A \w+ is not a model that load_model returns"),
         (lambda model, result: itmaps.record(model, ["a.jpg"]), "There is no image file a.jpg"),
-        (lambda model, result: itmaps.record(model, [5]), "A list of other things than paths or Pillow images"),
+        (
+            lambda model, result: itmaps.record(model, [5]),
+            "a list that holds other values than paths and Pillow images",
+        ),
         (lambda model, result: itmaps.record(model, []), "There are no images"),
         (lambda model, result: itmaps.to_grid(np.zeros((3, 4)), itmaps.Grid.even(3)), r"have the shape \(3, 4\)"),
         (lambda model, result: itmaps.to_grid(np.zeros((1, 2, 3, 4)), 17), "int is not a grid"),

@@ -1,1 +1,1 @@
-"""From images to features at the recording's grid."""
+"""Record features of models for images, and sample them at the grid of a recording."""

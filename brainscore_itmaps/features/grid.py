@@ -1,4 +1,4 @@
-"""Sample a layer at the positions of a recording's grid."""
+"""Sample the activations of layers at the positions of a recording's grid."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,25 +65,31 @@ def to_grid(features: Any, grid: Grid | Recording) -> Any:
             f"The features have the shape {maps.shape}.",
             "Give (image, channel, height, width), as record returns it.",
         )
-    lines = _between(np.moveaxis(maps, 2, 0), grid.y / grid.extent + 0.5)  # (y, image, channel, width)
-    field = _between(np.moveaxis(lines, 3, 0), grid.x / grid.extent + 0.5)  # (x, y, image, channel)
+    lines = _interpolate(np.moveaxis(maps, 2, 0), grid.y / grid.extent + 0.5)  # (y, image, channel, width)
+    field = _interpolate(np.moveaxis(lines, 3, 0), grid.x / grid.extent + 0.5)  # (x, y, image, channel)
     return np.ascontiguousarray(field.transpose(2, 1, 0, 3))
 
 
-def _between(units: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Interpolate along the first axis; a position on a unit takes that unit alone, one beyond the edge the edge's."""
-    place = np.clip(positions, 0, 1) * (len(units) - 1)
-    low = np.clip(np.floor(place).astype(np.int64), 0, max(len(units) - 2, 0))
+def _interpolate(units: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Interpolate linearly along the first axis; a position beyond an edge takes the value at the edge."""
+    coordinates = np.clip(positions, 0, 1) * (len(units) - 1)
+    low = np.clip(np.floor(coordinates).astype(np.int64), 0, max(len(units) - 2, 0))
     high = np.minimum(low + 1, len(units) - 1)
-    share = (place - low).reshape(-1, *[1] * (units.ndim - 1))
-    taken: NDArray[np.float64] = units[low] * (1 - share)
-    taken += units[high] * share
-    return taken
+    share = (coordinates - low).reshape(-1, *[1] * (units.ndim - 1))
+    interpolated: NDArray[np.float64] = units[low] * (1 - share)
+    interpolated += units[high] * share
+    return interpolated
 
 
 def interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute interpolation weights (position, unit) for positions from 0 to 1, with units at the edges."""
-    return _between(np.eye(units), positions)
+    """Compute interpolation weights (position, unit) for positions from 0 to 1; the outer units are at the edges.
+
+    Examples
+    --------
+    >>> interpolation(3, np.array([0.0, 0.25, 0.5, 1.0])).tolist()
+    [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    return _interpolate(np.eye(units), positions)
 
 
 @dataclass(frozen=True)
@@ -93,9 +99,9 @@ class LayerFeatures:
     Attributes
     ----------
     values : array, shape (image, y, x, channel)
-        The layer's own units, where they are no more than the grid's positions; else the field at the grid.
+        Units of the layer, if they are no more than the positions of the grid; else the field at the grid.
     at_grid : bool
-        Which of the two.
+        Whether the values are at the positions of the grid.
     """
 
     values: NDArray[np.floating[Any]]
@@ -103,7 +109,7 @@ class LayerFeatures:
 
     @property
     def content(self) -> str:
-        """Hash the values and their positions."""
+        """Return a hash of the values and of whether they are at the grid."""
         return f"{array_content(self.values)} {self.at_grid}"
 
     def field(self, grid: Grid) -> NDArray[np.floating[Any]]:
@@ -114,40 +120,63 @@ class LayerFeatures:
 def downsample_if_larger(
     maps: NDArray[np.floating[Any]], grid: Grid, protocol: Protocol = OURS, first: int = 0
 ) -> LayerFeatures:
-    """Downsample a layer's maps to a grid; maps smaller than the grid stay as they are.
+    """Downsample a layer's maps to a grid if they are larger than the grid.
 
     Parameters
     ----------
     maps : array, shape (image, channel, y, x)
-        Of some of the images: each is treated alone, so that those of several batches may be joined.
+        Activations of a batch; the result for an image does not depend on the other images.
     grid : Grid
     protocol : Protocol
-        Its ``resample``, a name of :data:`RESAMPLERS`.
+        Its ``resample`` is a key of :data:`RESAMPLERS`.
     first : int
-        Number of the first of these images, for errors.
+        Index of the first image of the batch, for error messages.
+
+    Examples
+    --------
+    >>> large, small = np.zeros((2, 3, 7, 8)), np.zeros((2, 3, 4, 5))
+    >>> downsample_if_larger(large, Grid.even(6)).values.shape
+    (2, 6, 6, 3)
+    >>> downsample_if_larger(small, Grid.even(6)).values.shape
+    (2, 4, 5, 3)
     """
     return RESAMPLERS[protocol.resample](maps, grid, first)
 
 
-def _sampled(maps: NDArray[np.floating[Any]], grid: Grid, first: int) -> LayerFeatures:
+def _at_positions(maps: NDArray[np.floating[Any]], grid: Grid, first: int) -> LayerFeatures:
+    """Sample maps that are larger than the grid at its positions."""
     if maps.shape[2] * maps.shape[3] <= len(grid.y) * len(grid.x):
         return LayerFeatures(np.moveaxis(maps, 1, -1), at_grid=False)
     return LayerFeatures(to_grid(maps, grid), at_grid=True)
 
 
 RESAMPLERS: dict[str, Callable[[NDArray[np.floating[Any]], Grid, int], LayerFeatures]] = {
-    "positions": _sampled,
+    "positions": _at_positions,
     "published": lambda maps, grid, first: LayerFeatures(
         published_field(np.moveaxis(maps, 1, -1), len(grid.y), first), at_grid=True
     ),
 }
 
 
-def joined(batches: list[LayerFeatures]) -> LayerFeatures:
-    """Concatenate the images of several batches."""
+def concatenate_batches(batches: list[LayerFeatures]) -> LayerFeatures:
+    """Concatenate the images of several batches.
+
+    Examples
+    --------
+    >>> batches = [LayerFeatures(np.zeros((images, 4, 5, 3)), at_grid=False) for images in (2, 1)]
+    >>> concatenate_batches(batches).values.shape
+    (3, 4, 5, 3)
+    """
     return LayerFeatures(np.concatenate([batch.values for batch in batches]), batches[0].at_grid)
 
 
 def side_by_side(layers: list[LayerFeatures], grid: Grid) -> LayerFeatures:
-    """Concatenate the channels of several layers."""
+    """Concatenate the channels of several layers at the grid.
+
+    Examples
+    --------
+    >>> layers = [LayerFeatures(np.zeros((2, 4, 5, channels)), at_grid=False) for channels in (3, 8)]
+    >>> side_by_side(layers, Grid.even(6)).values.shape
+    (2, 6, 6, 11)
+    """
     return LayerFeatures(np.concatenate([layer.field(grid) for layer in layers], axis=-1), at_grid=True)

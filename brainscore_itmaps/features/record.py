@@ -1,4 +1,4 @@
-"""Record the activations of a model's layers."""
+"""Record the activations of a model's layers for images, as they are or sampled at a grid."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.images import published_size, read_image
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, ModelError, UsageError, nearest
-from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, joined
+from brainscore_itmaps.features.grid import LayerFeatures, concatenate_batches, downsample_if_larger
 from brainscore_itmaps.models.layers import spatial_maps
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Steps, uncounted
@@ -21,10 +21,10 @@ from brainscore_itmaps.protocol import OURS, Protocol
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 BATCH_SIZE = 14
-"""The images of a recording."""
+"""Number of images of the published recordings."""
 
 Preprocess = Callable[[Sequence[Any]], torch.Tensor]
-Kept = TypeVar("Kept")
+Stored = TypeVar("Stored")
 
 
 def record(
@@ -45,13 +45,13 @@ def record(
     model : Model or str
         A model from :func:`brainscore_itmaps.load_model`, or its name.
     images : Recording, or path, Pillow image, or a sequence of these
-        Each image is shown whole, at the model's full field of view.
+        Each image fills the model's field of view.
     layers : str or sequence of str, optional
         Names of modules, as in ``model.module.named_modules()``; by default the layer committed to IT.
     batch_size : int
         Number of images per batch; does not change the result. Halved when a GPU runs out of memory.
     preprocess : callable, optional
-        Converts images to the model's input, instead of the preprocessing that belongs to the model's weights.
+        Function from images to the model's input, in place of the preprocessing that belongs to the model's weights.
     progress : callable
         Called with (images done, images in all).
 
@@ -77,21 +77,21 @@ def record(
     >>> itmaps.record(model, recording.images[:2], "layer3")["layer3"].shape
     (2, 192, 10, 10)
     """
-    loaded = _model(model)
-    layers = [layers] if isinstance(layers, str) else list(layers or [_committed(loaded)])
-    shown = _images(images)
+    loaded = _loaded_model(model)
+    layers = [layers] if isinstance(layers, str) else list(layers or [_it_layer(loaded)])
+    sources = _checked_images(images)
     prefix = getattr(loaded.module, "num_prefix_tokens", None)
 
-    def copied(activation: NDArray[np.floating[Any]], layer: str, first: int) -> NDArray[np.floating[Any]]:
+    def copy_maps(activation: NDArray[np.floating[Any]], layer: str, first: int) -> NDArray[np.floating[Any]]:
         return spatial_maps(activation, layer, prefix).copy()
 
-    names = [image.name if isinstance(image, Path) else f"image {number}" for number, image in enumerate(shown)]
-    batches = record_batches(loaded, shown, layers, copied, batch_size, preprocess, progress, names)
+    names = [image.name if isinstance(image, Path) else f"image {index}" for index, image in enumerate(sources)]
+    batches = record_batches(loaded, sources, layers, copy_maps, batch_size, preprocess, progress, names)
     return {layer: np.concatenate(parts) for layer, parts in batches.items()}
 
 
-def _model(model: Model | str) -> Model:
-    """Return a loaded model; load it if its name is given."""
+def _loaded_model(model: Model | str) -> Model:
+    """Return a model; load it if the argument is a name."""
     if isinstance(model, str):
         from brainscore_itmaps.models.load import load_model
 
@@ -104,29 +104,29 @@ def _model(model: Model | str) -> Model:
     return model
 
 
-def _committed(model: Model) -> str:
-    """Return the layer that a model commits to IT."""
+def _it_layer(model: Model) -> str:
+    """Return the name of the layer that a model commits to IT."""
     if "IT" not in model.spec.layers:
         raise UsageError(f"{model.name} commits no layer to IT.", "Name a layer with layers=...")
     return model.spec.layers["IT"]
 
 
-def _images(images: Any) -> list[Path | Image.Image]:
-    """Check images: existing files or Pillow images."""
+def _checked_images(images: Any) -> list[Path | Image.Image]:
+    """Check that images are existing files or Pillow images, and return them as a list."""
     if isinstance(images, Recording):
         return list(images.images)
-    given = [images] if isinstance(images, str | Path | Image.Image) else images
-    if not isinstance(given, Sequence) or not all(isinstance(image, str | Path | Image.Image) for image in given):
+    items = [images] if isinstance(images, str | Path | Image.Image) else images
+    if not isinstance(items, Sequence) or not all(isinstance(image, str | Path | Image.Image) for image in items):
         raise UsageError(
-            f"A {type(images).__name__} of other things than paths or Pillow images cannot be shown to a model.",
+            f"The images are a {type(images).__name__} that holds other values than paths and Pillow images.",
             "Give load_recording(...), or a list of paths.",
         )
-    found = [Path(image).expanduser() if isinstance(image, str | Path) else image for image in given]
-    if missing := [image for image in found if isinstance(image, Path) and not image.is_file()]:
+    sources = [Path(image).expanduser() if isinstance(image, str | Path) else image for image in items]
+    if missing := [image for image in sources if isinstance(image, Path) and not image.is_file()]:
         raise DataError(f"There is no image file {missing[0]}.", "Give the paths of files, not of folders.")
-    if not found:
+    if not sources:
         raise UsageError("There are no images.", "Give at least one path.")
-    return found
+    return sources
 
 
 def record_at_grid(
@@ -138,87 +138,122 @@ def record_at_grid(
     protocol: Protocol = OURS,
     progress: Steps = uncounted,
 ) -> dict[str, LayerFeatures]:
-    """Record as :func:`record`, but sample each activation at the grid as soon as a layer gives it.
+    """Record activations as :func:`record` does, and sample each at the grid as soon as a layer returns it.
 
-    Nothing larger than one activation of one batch is ever held: all layers of a model fit into memory.
+    At most one activation of one batch is in memory in full, so that all layers of a model fit into memory.
 
     Parameters
     ----------
     model, images, layers, batch_size, progress
         As in :func:`record`.
     grid : Grid
-        Of the recording.
+        Grid of the recording.
     protocol : Protocol
-        Its ``preprocess``, a name of :data:`PREPROCESS`, and its ``resample``.
+        Its ``preprocess`` is a key of :data:`PREPROCESS`; ``resample`` is that of
+        :func:`~brainscore_itmaps.features.grid.downsample_if_larger`.
 
     Returns
     -------
     dict of layer name to LayerFeatures
+
+    Raises
+    ------
+    ModelError
+        As in :func:`record_batches`.
+
+    Examples
+    --------
+    The module "0" is the convolution; its 4 x 4 units are fewer than the positions of the grid:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from brainscore_itmaps import load_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8))
+    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "red.png"
+    ...     Image.new("RGB", (32, 32), "red").save(path)
+    ...     features = record_at_grid(model, [path, path], ["0"], Grid.even(6))
+    >>> features["0"].values.shape, features["0"].field(Grid.even(6)).shape
+    ((2, 4, 4, 8), (2, 6, 6, 8))
     """
     prefix = getattr(model.module, "num_prefix_tokens", None)
 
-    def small(activation: NDArray[np.floating[Any]], layer: str, first: int) -> LayerFeatures:
-        kept = downsample_if_larger(spatial_maps(activation, layer, prefix), grid, protocol, first)
-        return kept if kept.at_grid else LayerFeatures(kept.values.copy(), at_grid=False)
+    def sample(activation: NDArray[np.floating[Any]], layer: str, first: int) -> LayerFeatures:
+        features = downsample_if_larger(spatial_maps(activation, layer, prefix), grid, protocol, first)
+        return features if features.at_grid else LayerFeatures(features.values.copy(), at_grid=False)
 
-    batches = record_batches(model, images, layers, small, batch_size, PREPROCESS[protocol.preprocess], progress)
-    return {layer: joined(parts) for layer, parts in batches.items()}
+    batches = record_batches(model, images, layers, sample, batch_size, PREPROCESS[protocol.preprocess], progress)
+    return {layer: concatenate_batches(parts) for layer, parts in batches.items()}
 
 
 def record_batches(
     model: Model,
     images: Sequence[Any],
     layers: Sequence[str],
-    keep: Callable[[NDArray[np.floating[Any]], str, int], Kept],
+    process: Callable[[NDArray[np.floating[Any]], str, int], Stored],
     batch_size: int = BATCH_SIZE,
     preprocess: Preprocess | None = None,
     progress: Steps = uncounted,
     names: Sequence[str] | None = None,
-) -> dict[str, list[Kept]]:
-    """Show images to a model batch by batch, and apply a function to each activation.
+) -> dict[str, list[Stored]]:
+    """Run a model on images batch by batch, and apply a function to each activation.
 
     Parameters
     ----------
     model, layers, batch_size, preprocess, progress
         As in :func:`record`.
     images : sequence
-        Of what the preprocessing takes.
+        Images in any form that the preprocessing takes.
+    process : callable
+        Function of the activation of a batch (which may be overwritten later), the layer's name, and the index of the
+        batch's first image; returns the value to store.
     names : sequence of str, optional
-        What errors call the images; by default the names of their files.
-    keep : callable
-        Takes the activation of a batch, which is overwritten later, the layer's name, and the number of the batch's
-        first image; gives what is kept of it.
+        Names of the images in error messages; by default the names of their files.
 
     Returns
     -------
-    dict of layer name to what was kept of each batch
+    dict of layer name to the list of stored values, one per batch
+
+    Raises
+    ------
+    ModelError
+        As in :func:`record`, or when one image does not fit into the memory of the device.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8))
+    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
+    >>> images = [Image.new("RGB", (32, 32))] * 3
+    >>> record_batches(model, images, ["0"], lambda activation, layer, first: (first, activation.shape), 2, names="abc")
+    {'0': [(0, (2, 8, 4, 4)), (2, (1, 8, 4, 4))]}
     """
     modules = dict(model.module.named_modules())
     for layer in layers:
         check_layer(model, layer)
-    kept: dict[str, list[Kept]] = {layer: [] for layer in layers}
-    called = names or [image.name for image in images]
+    stored: dict[str, list[Stored]] = {layer: [] for layer in layers}
+    image_names = names or [image.name for image in images]
     batch: Sequence[Any] = ()
-    done = number = 0
+    done = batches_done = 0
 
-    def keeping(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
+    def hook_for(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
         def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
             if not isinstance(output, torch.Tensor):
                 raise ModelError(
                     f"The layer {layer!r} of {model.name} gives a {type(output).__name__}, not one tensor.",
-                    "Choose a layer inside it.",
+                    "Choose a layer inside this layer.",
                 )
             if output.shape[:1] != (len(batch),):
                 count = len(output) if output.ndim else 1
-                raise _not_once(model, layer, f"{count} activations for {len(batch)} images")
+                raise _activation_count_error(model, layer, f"{count} activations for {len(batch)} images")
             activation = output.detach().to("cpu", torch.float32).numpy()
-            check_finite(activation, layer, called[done : done + len(batch)])
-            kept[layer].append(keep(activation, layer, done))
+            check_finite(activation, layer, image_names[done : done + len(batch)])
+            stored[layer].append(process(activation, layer, done))
 
         return hook
 
     training = model.module.training
-    hooks = [modules[layer].register_forward_hook(keeping(layer)) for layer in layers]
+    hooks = [modules[layer].register_forward_hook(hook_for(layer)) for layer in layers]
     device = next(model.module.parameters()).device
     try:
         model.module.eval()
@@ -228,8 +263,8 @@ def record_batches(
                 try:
                     model.module((preprocess or model.preprocess)(batch).to(device))
                 except torch.OutOfMemoryError as error:
-                    for parts in kept.values():
-                        del parts[number:]
+                    for parts in stored.values():
+                        del parts[batches_done:]
                     if batch_size == 1:
                         raise ModelError(
                             f"One image of {model.name} does not fit into the memory of {device}.",
@@ -238,16 +273,17 @@ def record_batches(
                     batch_size = -(-len(batch) // 2)
                     torch.cuda.empty_cache()
                     continue
-                done, number = done + len(batch), number + 1
-                for layer, parts in kept.items():
-                    if len(parts) != number:
-                        raise _not_once(model, layer, f"{len(parts)} activations for {number} batches")
+                done, batches_done = done + len(batch), batches_done + 1
+                for layer, parts in stored.items():
+                    if len(parts) != batches_done:
+                        count = f"{len(parts)} activations for {batches_done} batches"
+                        raise _activation_count_error(model, layer, count)
                 progress(done, len(images))
     finally:
         for hook in hooks:
             hook.remove()
         model.module.train(training)
-    return kept
+    return stored
 
 
 def check_layer(model: Model, layer: str) -> None:
@@ -256,7 +292,14 @@ def check_layer(model: Model, layer: str) -> None:
     Raises
     ------
     ModelError
-        With the names that look most like it.
+        When it has no layer of that name; the message contains the most similar names.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8))
+    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
+    >>> check_layer(model, "0")
     """
     modules = dict(model.module.named_modules())
     if layer not in modules:
@@ -267,31 +310,42 @@ def check_layer(model: Model, layer: str) -> None:
         )
 
 
-def _not_once(model: Model, layer: str, what: str) -> ModelError:
+def _activation_count_error(model: Model, layer: str, count: str) -> ModelError:
+    """Build the error for a layer that does not return one activation per image."""
     return ModelError(
-        f"The layer {layer!r} of {model.name} gave {what}: it is not used, used more than once, or works on parts "
+        f"The layer {layer!r} of {model.name} gave {count}: it is not used, is used more than once, or works on parts "
         "of images.",
         "Choose a layer that every image passes once.",
     )
 
 
 def published_input(images: Sequence[Path]) -> torch.Tensor:
-    """Preprocess as the published code does: resize to 224 x 224 by OpenCV, subtract ImageNet's mean, divide by it.
+    """Preprocess images as the published code does: resize to 224 x 224 by OpenCV, subtract and divide by the mean.
 
-    One divides by the standard deviation; the published line divides by the mean once more.
+    The mean is that of ImageNet. The usual preprocessing divides by the standard deviation instead.
 
     Returns
     -------
     tensor, shape (image, 3, 224, 224)
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "black.png"
+    ...     Image.new("RGB", (32, 24)).save(path)
+    ...     inputs = published_input([path])
+    >>> tuple(inputs.shape), inputs.unique().tolist()
+    ((1, 3, 224, 224), [-1.0])
     """
-    shown = np.stack([published_size(np.asarray(read_image(path))) for path in images])  # (image, y, x, channel)
+    pixels = np.stack([published_size(np.asarray(read_image(path))) for path in images])  # (image, y, x, channel)
     mean = np.array(IMAGENET_MEAN)
-    scaled = (shown / 255.0 - mean) / mean
+    scaled = (pixels / 255.0 - mean) / mean
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), dtype=np.float32))
 
 
 PREPROCESS: dict[str, Preprocess | None] = {"model": None, "published": published_input}
-"""Reads images, by :attr:`~brainscore_itmaps.protocol.Protocol.preprocess`; None: what belongs to the weights."""
+"""Preprocessing for each ``Protocol.preprocess``; None is that of the model's weights."""
 
 
 def check_finite(activation: NDArray[np.floating[Any]], layer: str, images: Sequence[str]) -> None:
@@ -300,11 +354,15 @@ def check_finite(activation: NDArray[np.floating[Any]], layer: str, images: Sequ
     Raises
     ------
     ModelError
-        Naming the layer and the images.
+        When they do; the message names the layer and the images.
+
+    Examples
+    --------
+    >>> check_finite(np.zeros((2, 3, 4, 5)), "layer3", ["a.png", "b.png"])
     """
-    broken = ~np.isfinite(activation).reshape(len(activation), -1).all(axis=1)
-    if broken.any():
-        names = ", ".join(name for name, bad in zip(images, broken, strict=True) if bad)
+    invalid = ~np.isfinite(activation).reshape(len(activation), -1).all(axis=1)
+    if invalid.any():
+        names = ", ".join(name for name, is_invalid in zip(images, invalid, strict=True) if is_invalid)
         raise ModelError(
             f"The layer {layer!r} gives values that are not finite, on {names}.",
             "Check the weights and the preprocessing of this model; nothing was scored.",

@@ -20,13 +20,16 @@ from brainscore_itmaps.models.layers import Layout, spatial_maps
 from brainscore_itmaps.models.model import Model
 
 GREY = "gray"
+CENTRE = Grid(y=np.zeros(1), x=np.zeros(1), extent=1.0)
+CONTRAST = 0.2
+"""Standard deviation of brown noise, in ranges of the grey values."""
 
 
 def placed_on_screen(recording: Recording, degrees: float) -> Recording:
     """Place each image on a screen as wide as the model's field of view, and keep the positions inside it.
 
-    As Brain-Score's ``place_on_screen``: a model that sees less than the image is shown its middle, one that sees
-    more is shown it on grey. Positions on the edge of the view count as seen.
+    This is Brain-Score's ``place_on_screen``: a model with a smaller view is shown the middle of the image, a model
+    with a larger view is shown the image on grey. Positions on the edge of the view count as inside.
 
     Parameters
     ----------
@@ -37,7 +40,7 @@ def placed_on_screen(recording: Recording, degrees: float) -> Recording:
     Returns
     -------
     Recording
-        With images as wide as the view, and the maps at the positions in it.
+        With images as wide as the view, and maps at the positions inside the view.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def placed_on_screen(recording: Recording, degrees: float) -> Recording:
             f"{recording.identifier}: {len(rows)} x {len(columns)} positions lie in a view of {degrees:g} degrees.",
             "Choose a benchmark that shows whole images.",
         )
-    inside = np.ix_(rows, columns)
+    in_view = np.ix_(rows, columns)
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{name}.png" for name in recording.names]
         for image, file in zip(recording.images, files, strict=True):
@@ -62,20 +65,26 @@ def placed_on_screen(recording: Recording, degrees: float) -> Recording:
     return replace(
         recording,
         images=images,
-        maps=recording.maps[:, inside[0], inside[1]],
-        repeats=None if recording.repeats is None else recording.repeats[:, :, inside[0], inside[1]],
+        maps=recording.maps[:, in_view[0], in_view[1]],
+        repeats=None if recording.repeats is None else recording.repeats[:, :, in_view[0], in_view[1]],
         grid=Grid(y=grid.y[rows], x=grid.x[columns], extent=float(degrees)),
     )
 
 
 def on_screen(image: Image.Image, ratio: float) -> Image.Image:
-    """Crop an image to a share of its width and height, or place it on grey that is larger by that factor.
+    """Crop an image to a share of its width and height, or place it on grey of a multiple of them.
 
     Parameters
     ----------
     image : Image
     ratio : float
         Width of the view, in widths of the image.
+
+    Examples
+    --------
+    >>> image = Image.new("RGB", (32, 24))
+    >>> on_screen(image, 0.5).size, on_screen(image, 2).size
+    ((16, 12), (64, 48))
     """
     size = np.array(image.size)
     target: NDArray[np.int64] = (ratio * size).round().astype(int)
@@ -88,20 +97,16 @@ def on_screen(image: Image.Image, ratio: float) -> Image.Image:
     return image.crop((int(left), int(top), int(left + target[0]), int(top + target[1])))
 
 
-CENTRE = Grid(y=np.zeros(1), x=np.zeros(1), extent=1.0)
-CONTRAST = 0.2
-
-
 def fixated(image: Image.Image, grid: Grid, degrees: float) -> Iterator[Image.Image]:
     """Move an image over the screen so that each position of the grid comes to the centre of view in turn.
 
-    What the image does not cover is brown noise that stands still (Arcaro, Ponce & Livingstone 2020: the images
-    lay in brown noise that filled the screen; its contrast is not given, here a standard deviation of 0.2 around grey).
+    The rest of the screen is brown noise that does not move. In Arcaro, Ponce & Livingstone (2020), brown noise filled
+    the screen around the images; they do not give its contrast, which is a standard deviation of 0.2 around grey here.
 
     Parameters
     ----------
     image : Image
-        Shown ``grid.extent`` degrees wide and high.
+        Displayed ``grid.extent`` degrees wide and high.
     grid : Grid
         Positions, in degrees from the image's centre.
     degrees : float
@@ -110,7 +115,13 @@ def fixated(image: Image.Image, grid: Grid, degrees: float) -> Iterator[Image.Im
     Yields
     ------
     Image
-        Square, at the image's resolution; row by row, the positions of a row from left to right.
+        Square views at the image's resolution, row by row, and from left to right in each row.
+
+    Examples
+    --------
+    >>> views = list(fixated(Image.new("RGB", (32, 32)), Grid(y=np.zeros(1), x=np.arange(3.0), extent=16.0), 8.0))
+    >>> len(views), views[0].size
+    (3, (16, 16))
     """
     side = max(image.size)
     image = image if image.size == (side, side) else image.resize((side, side), Image.Resampling.BICUBIC)
@@ -133,9 +144,15 @@ def brown_noise(size: int, seed: int = 0) -> Image.Image:
     size : int
         Width and height in pixels.
     seed : int
+        Seed of the random numbers.
+
+    Examples
+    --------
+    >>> brown_noise(16).size
+    (16, 16)
     """
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
-    frequency[0, 0] = np.inf  # no mean
+    frequency[0, 0] = np.inf  # removes the mean
     white = np.fft.rfft2(np.random.default_rng(seed).normal(size=(size, size)))
     noise = np.fft.irfft2(white / frequency, s=(size, size))
     levels = 127.5 + noise * (255 * CONTRAST / (noise.std() or 1))
@@ -145,22 +162,28 @@ def brown_noise(size: int, seed: int = 0) -> Image.Image:
 def at_centre(
     activation: NDArray[np.floating[Any]], layer: str, prefix: int | None = None, layout: Layout | None = None
 ) -> NDArray[np.float64]:
-    """Read a layer at the centre of view: a pooled layer as it is, a map between the units at its middle.
+    """Read a layer at the centre of view: a pooled layer as it is, a map by interpolation between its middle units.
 
     Parameters
     ----------
     activation : array, shape (presentation, ...)
-        As the layer gives it.
+        Activation as the layer returns it.
     layer : str
-        Named in errors.
+        Name of the layer, for error messages.
     prefix : int, optional
-        Leading tokens, where they are known.
+        Number of leading tokens, if known.
     layout : str or tuple, optional
-        What the axes are, where somebody says so.
+        Meaning of the axes, if known.
 
     Returns
     -------
     array, shape (presentation, channel)
+
+    Examples
+    --------
+    >>> activation = np.arange(24.0).reshape(2, 3, 2, 2)
+    >>> at_centre(activation, "layer3").tolist()
+    [[1.5, 5.5, 9.5], [13.5, 17.5, 21.5]]
     """
     if activation.ndim == 2 or activation[0].size == max(activation.shape[1:]):
         return activation.reshape(len(activation), -1).astype(np.float64)
@@ -170,23 +193,37 @@ def at_centre(
 def fixated_features(
     model: Model, image: Path, layers: Sequence[str], grid: Grid, degrees: float, batch_size: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Show a model every position of one image.
+    """Record the features of a model at the centre of view, with every position of one image there in turn.
 
     Parameters
     ----------
     model : Model
     image : Path
     layers : sequence of str
-        Pooled or with maps.
+        Layers, pooled or with maps.
     grid : Grid
     degrees : float
         Width and height of the model's view.
     batch_size : int
-        Positions shown at once.
+        Number of positions per batch.
 
     Returns
     -------
-    dict of layer to array, shape (y, x, channel)
+    dict of layer name to array, shape (y, x, channel)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps import load_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8))
+    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
+    >>> grid = Grid(y=np.arange(2.0), x=np.arange(3.0), extent=16.0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "red.png"
+    ...     Image.new("RGB", (32, 32), "red").save(path)
+    ...     features = fixated_features(model, path, ["0"], grid, degrees=8.0, batch_size=4)
+    >>> features["0"].shape
+    (2, 3, 8)
     """
     prefix = getattr(model.module, "num_prefix_tokens", None)
     views = list(fixated(read_image(image), grid, degrees))
@@ -196,7 +233,7 @@ def fixated_features(
         layers,
         lambda activation, layer, first: at_centre(activation, layer, prefix),
         batch_size,
-        names=[f"{image.stem} at position {number}" for number in range(len(views))],
+        names=[f"{image.stem} at position {index}" for index in range(len(views))],
     )
     shape = (len(grid.y), len(grid.x), -1)
     return {layer: np.concatenate(parts).reshape(shape) for layer, parts in batches.items()}

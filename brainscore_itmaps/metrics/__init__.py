@@ -1,1 +1,1 @@
-"""Arrays in, arrays out: predictions over left-out images, agreement of maps, ceilings, intervals."""
+"""Predict left-out images and compute scores, noise ceilings and intervals, from arrays alone."""

@@ -1,4 +1,4 @@
-"""Three noise ceilings: what a prediction could reach, given the noise of the recording."""
+"""Compute noise ceilings: the score that a prediction can reach, given the noise of the recording."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,16 +16,17 @@ from brainscore_itmaps.metrics.predictivity import over_images, over_sites, site
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Report, silent
 
-MOST_SPLITS = 200
+MAX_SPLITS = 200
 SITE_SPLITS = 100
 BOUNDS = {
-    "sites": "what the other sites of the array tell about a site's map of a left-out image, by the same regression "
-    "over the same folds: the part of its activity that is shared. Noise that sites share counts as signal, and what a "
-    "site alone responds to is missed, so a model can exceed it.",
-    "split_half": "what a perfect, noise-free prediction would reach, as far as noise differs from repeat to repeat.",
-    "reference": "nothing: the published code takes the best pair of sites of each image, row by row of the map, which "
-    "is another statistic than the score's, and above zero for pure noise.",
+    "sites": "the part of a site's activity that other sites of the array share: how well they predict its map of a "
+    "left-out image, by the same regression over the same folds. Noise that sites share counts as signal, and a "
+    "response of a single site is missed, so a model can exceed this ceiling.",
+    "split_half": "the score of a perfect, noise-free prediction, as far as noise differs from repeat to repeat.",
+    "reference": "nothing: the published code takes the best pair of sites of each image, row by row of the map. This "
+    "is not the statistic of the score, and it is above zero for pure noise.",
 }
+"""What each kind of noise ceiling bounds."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,15 @@ class Ceiling:
     kind : str
         ``sites``, ``split_half`` or ``reference``.
     bounds : str
-        What it bounds, in words.
+        What the ceiling bounds, in words (:data:`BOUNDS`).
     value : float
-        The ceiling.
+        The ceiling, between -1 and 1.
     interval : Interval
-        Of ``value``, over images.
+        95 % bootstrap interval of ``value``, over images.
     image_r : array, shape (image,)
-        Of each image.
+        Ceiling of each image.
     site_r : array, shape (image, site), or None
-        Of each image and site; the published ceiling has none.
+        Ceiling of each image and site; None for the published ceiling.
     site_mean : array, shape (site,), or None
         Mean over the images on which the site is defined.
     site_interval : array, shape (site, 2), or None
@@ -73,7 +74,7 @@ def noise_ceiling(
     resamples: int = 1000,
     progress: Report = silent,
 ) -> Ceiling:
-    """Compute a noise ceiling, with its intervals.
+    """Compute a noise ceiling of recorded maps, with bootstrap intervals over images.
 
     Parameters
     ----------
@@ -81,22 +82,26 @@ def noise_ceiling(
     kind : "sites", "split_half" or "reference"
         See :data:`BOUNDS` for what each bounds.
     repeats : array, shape (image, repeat, y, x, site), optional
-        For ``split_half``.
+        Repeated presentations; required by ``split_half``.
     rng : int or numpy Generator
         Seed or generator for the splits and for the bootstrap over images.
     method, components
-        Regression and number of components of the score that the ceiling belongs to; for ``sites``.
+        For ``sites``: regression and number of components of the score that the ceiling belongs to.
     resamples : int
-        Number of draws.
+        Number of bootstrap draws.
     progress : callable
-        Called with (step, steps done, steps in all).
+        Called with (step, sites done, sites in all).
+
+    Returns
+    -------
+    Ceiling
 
     Raises
     ------
     ArrayError
-        When the kind needs repeats, or more sites, or an array has another shape.
+        When an array does not have the shape above, the repeats are missing, or the array has too few sites.
     UsageError
-        When the kind is not known.
+        When the kind is unknown.
 
     Examples
     --------
@@ -119,7 +124,7 @@ def noise_ceiling(
         return Ceiling(kind, BOUNDS[kind], float(image_r.mean()), interval, image_r)
     if kind == "split_half":
         if repeats is None:
-            raise ArrayError("A split-half ceiling needs the repeats.", "Give them, or take the ceiling of the sites.")
+            raise ArrayError("A split-half ceiling needs the repeats.", 'Give repeats=..., or use kind="sites".')
         repeats = real_array(repeats, "repeats")
         if repeats.ndim != 5 or repeats.shape[:1] + repeats.shape[2:] != maps.shape:
             raise ArrayError(
@@ -130,13 +135,32 @@ def noise_ceiling(
     elif kind == "sites":
         site_r = site_ceiling(maps, method, components=components, progress=progress)
     else:
-        raise UsageError(f"There is no ceiling named {kind!r}.", nearest(str(kind), BOUNDS))
+        raise UsageError(f"There is no noise ceiling named {kind!r}.", nearest(str(kind), BOUNDS))
     return describe(kind, site_r, rng, resamples)
 
 
 def describe(kind: str, site_r: NDArray[np.float64], rng: np.random.Generator, resamples: int = 1000) -> Ceiling:
-    """Summarise the ceiling of every image and site, with intervals over images."""
-    drawn = over_images(site_r[draw_images(len(site_r), rng, resamples)])  # (resample, site)
+    """Summarise the ceilings of every image and site, with bootstrap intervals over images.
+
+    Parameters
+    ----------
+    kind : str
+        A key of :data:`BOUNDS`.
+    site_r : array, shape (image, site)
+        NaN where undefined.
+    rng : numpy Generator
+        Source of randomness.
+    resamples : int
+        Number of bootstrap draws.
+
+    Examples
+    --------
+    >>> site_r = np.array([[0.5, 0.75, 1.0], [0.25, 0.5, 0.5]])
+    >>> ceiling = describe("sites", site_r, np.random.default_rng(0))
+    >>> ceiling.value, ceiling.site_mean.tolist()
+    (0.625, [0.375, 0.625, 0.75])
+    """
+    resampled = over_images(site_r[draw_images(len(site_r), rng, resamples)])  # (resample, site)
     image_r = over_sites(site_r)
     return Ceiling(
         kind=kind,
@@ -146,23 +170,23 @@ def describe(kind: str, site_r: NDArray[np.float64], rng: np.random.Generator, r
         image_r=image_r,
         site_r=site_r,
         site_mean=over_images(site_r),
-        site_interval=np.stack([interval_of_draws(site)[:2] for site in drawn.T]),
+        site_interval=np.stack([interval_of_draws(site)[:2] for site in resampled.T]),
     )
 
 
 def site_ceiling(
     maps: NDArray[np.float64], method: str = "pls", *, progress: Report = silent, **options: Any
 ) -> NDArray[np.float64]:
-    """Predict each site's map of every left-out image from the other sites of the array, as a model would be.
+    """Compute the correlation of a site's left-out maps with their prediction from the other sites of the array.
 
     Parameters
     ----------
     maps : array, shape (image, y, x, site)
-        A site with a NaN predicts nothing, and is predicted as NaN.
-    method : str
-        Of :func:`~brainscore_itmaps.predict_left_out`, and its ``options``.
+        A site with a NaN is neither used nor predicted: its ceiling is NaN.
+    method, options
+        Regression and its options, as in :func:`~brainscore_itmaps.predict_left_out`.
     progress : callable
-        Told (what is being done, sites done, sites in all).
+        Called with (step, sites done, sites in all).
 
     Returns
     -------
@@ -172,66 +196,84 @@ def site_ceiling(
     Raises
     ------
     ArrayError
-        With fewer than 2 sites that have all their values.
+        With fewer than 2 sites without missing values.
+
+    Examples
+    --------
+    Three sites that respond alike at 4 x 3 positions of five images:
+
+    >>> maps = np.random.default_rng(0).normal(size=(5, 4, 3, 1)) * np.ones(3)
+    >>> site_ceiling(maps).mean(axis=0).round(2).tolist()
+    [1.0, 1.0, 1.0]
     """
-    known = np.flatnonzero(np.isfinite(maps).all(axis=(0, 1, 2)))
-    if len(known) < 2:
+    complete = np.flatnonzero(np.isfinite(maps).all(axis=(0, 1, 2)))
+    if len(complete) < 2:
         raise ArrayError(
-            f"{len(known)} of {maps.shape[-1]} sites miss no value.", "A ceiling of sites needs at least 2 such sites."
+            f"{len(complete)} of {maps.shape[-1]} sites have no missing values.",
+            "Give at least 2 sites without missing values.",
         )
     predicted = np.full(maps.shape, np.nan)
-    for done, site in enumerate(known):
-        field = maps[..., known[known != site]]
+    for done, site in enumerate(complete):
+        field = maps[..., complete[complete != site]]
         predicted[..., [site]] = predict_left_out(field, maps[..., [site]], method, **options).predicted
-        progress("taking the ceiling", done + 1, len(known))
+        progress("computing the noise ceiling", done + 1, len(complete))
     return site_correlation(predicted, maps)
 
 
 def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
     """Compute Spearman-Brown-corrected split-half reliability (its square root) per image and site.
 
-    All ways to split the repeats into two equal halves are averaged, corrected to the full number of repeats
-    (Spearman-Brown) and square-rooted: the root, because only the recorded side of a model's correlation is noisy.
-    It bounds noise that differs from repeat to repeat. It is matched to the score's statistic: one value per image and
-    site, to be summarised in the same way. Where maps are mostly noise it is too high, because an agreement below 0 by
-    chance counts as 0 while one above 0 counts: even pure noise has a ceiling above 0.
+    The correlation of two halves of the repeats is averaged over all ways to split them, corrected to the full number
+    of repeats (Spearman-Brown) and square-rooted: only the recorded side of a model's correlation is noisy. The
+    ceiling has one value per image and site, as the score does, and accounts for noise that differs from repeat to
+    repeat. Where maps are mostly noise it is too high, because correlations below 0 count as 0 and chance correlations
+    above 0 remain: even pure noise has a ceiling above 0.
 
     Parameters
     ----------
     repeats : array, shape (image, repeat, y, x, site)
-        With an odd number the halves leave the last one out.
+        With an odd number, the halves leave out the last repeat.
     rng : numpy Generator, optional
-        Draws 200 splits where there are more (from 12 repeats on).
+        Draws 200 of the splits if there are more (12 repeats or more).
 
     Returns
     -------
     array, shape (image, site)
-        0 where the halves do not agree at all, NaN where a map is constant.
+        0 where the correlation of the halves is not above 0, NaN where a map is constant.
 
     Raises
     ------
     ArrayError
         With fewer than 2 repeats.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> signal = rng.normal(size=(3, 1, 6, 5, 1))
+    >>> repeats = signal + rng.normal(size=(3, 4, 6, 5, 2))
+    >>> split_half_ceiling(repeats).round(2).tolist()
+    [[0.9, 0.89], [0.88, 0.87], [0.92, 0.92]]
     """
-    number = repeats.shape[1] // 2 * 2
-    if number < 2:
+    even_count = repeats.shape[1] // 2 * 2
+    if even_count < 2:
         raise ArrayError(f"A split-half ceiling needs at least 2 repeats, not {repeats.shape[1]}.", "Give more.")
-    agreement = np.zeros((len(repeats), repeats.shape[-1]))
-    splits = _splits(number, rng or np.random.default_rng(0))
+    correlation = np.zeros((len(repeats), repeats.shape[-1]))
+    splits = _first_halves(even_count, rng or np.random.default_rng(0))
     for first in splits:
-        second = [repeat for repeat in range(number) if repeat not in first]
-        agreement += site_correlation(repeats[:, first].mean(axis=1), repeats[:, second].mean(axis=1))
-    return _full_length(agreement / len(splits), repeats.shape[1] / (number // 2))
+        second = [repeat for repeat in range(even_count) if repeat not in first]
+        correlation += site_correlation(repeats[:, first].mean(axis=1), repeats[:, second].mean(axis=1))
+    return _root_reliability(correlation / len(splits), repeats.shape[1] / (even_count // 2))
 
 
 def map_ceiling(
     maps: NDArray[np.float64], repeats: NDArray[np.float64] | None = None, rng: np.random.Generator | None = None
 ) -> NDArray[np.float64]:
-    """Estimate the Spearman rho of a noise-free prediction with the recorded map averaged over sites.
+    """Estimate Spearman's rho of a noise-free prediction with the recorded map averaged over sites, for every image.
 
-    For :func:`~brainscore_itmaps.metrics.alignment.feature_alignment`. The halves are halves of the repeats, where
-    there are any; else 100 random halves of the sites, so that what a site alone responds to counts as noise. They are
-    corrected to the full number (Spearman-Brown) and square-rooted, as in :func:`split_half_ceiling`.
+    This is the noise ceiling of :func:`~brainscore_itmaps.metrics.alignment.feature_alignment`. It correlates halves
+    of the repeats if there are at least 2, else 100 random halves of the sites: then a response of a single site counts
+    as noise. The correlation is corrected to the full number (Spearman-Brown) and square-rooted, as in
+    :func:`split_half_ceiling`.
 
     Parameters
     ----------
@@ -248,46 +290,57 @@ def map_ceiling(
     Raises
     ------
     ArrayError
-        With fewer than 2 sites where there are no repeats.
+        With fewer than 2 sites and no repeats.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> maps = rng.normal(size=(2, 6, 5, 1)) + rng.normal(size=(2, 6, 5, 8))
+    >>> map_ceiling(maps).round(2).tolist()
+    [0.93, 0.93]
     """
     rng = rng or np.random.default_rng(0)
     if repeats is not None and repeats.shape[1] > 1:
         parts = np.moveaxis(repeats.mean(axis=-1), 1, 0)  # (part, image, y, x)
-        number = len(parts) // 2 * 2
-        firsts = _splits(number, rng)
-        halves = [(first, [part for part in range(number) if part not in first]) for first in firsts]
+        even_count = len(parts) // 2 * 2
+        halves = [
+            (first, [part for part in range(even_count) if part not in first])
+            for first in _first_halves(even_count, rng)
+        ]
     else:
         parts = np.moveaxis(maps, -1, 0)
         if len(parts) < 2:
-            raise ArrayError("A ceiling of maps needs repeats, or at least 2 sites.", "Give more sites.")
-        number = len(parts) // 2 * 2
+            raise ArrayError(
+                "A noise ceiling of maps needs repeats, or at least 2 sites.", "Give repeats or more sites."
+            )
+        even_count = len(parts) // 2 * 2
         orders = [rng.permutation(len(parts)).tolist() for _ in range(SITE_SPLITS)]
-        halves = [(order[: number // 2], order[number // 2 : number]) for order in orders]
-    agreement = np.zeros(parts.shape[1])
+        halves = [(order[: even_count // 2], order[even_count // 2 : even_count]) for order in orders]
+    rho = np.zeros(parts.shape[1])
     for first, second in halves:
-        agreement += feature_alignment(parts[first].mean(axis=0)[..., None], parts[second].mean(axis=0)[..., None])
-    return _full_length(agreement / len(halves), len(parts) / (number // 2))
+        rho += feature_alignment(parts[first].mean(axis=0)[..., None], parts[second].mean(axis=0)[..., None])
+    return _root_reliability(rho / len(halves), len(parts) / (even_count // 2))
 
 
-def _full_length(half: NDArray[np.float64], longer: float) -> NDArray[np.float64]:
-    """Compute the square root of the reliability of lengthened data (Spearman-Brown)."""
+def _root_reliability(half: NDArray[np.float64], ratio: float) -> NDArray[np.float64]:
+    """Compute the square root of the reliability of data ``ratio`` times as long as a half (Spearman-Brown)."""
     half = np.clip(half, 0, 1)
-    return np.sqrt(longer * half / (1 + (longer - 1) * half))
+    return np.sqrt(ratio * half / (1 + (ratio - 1) * half))
 
 
-def _splits(number: int, rng: np.random.Generator) -> list[list[int]]:
-    """List the first halves of all ways to split the repeats, repeat 0 among them; of many ways, draw some."""
-    if comb(number - 1, number // 2 - 1) <= MOST_SPLITS:
-        return [[0, *rest] for rest in combinations(range(1, number), number // 2 - 1)]
-    return [rng.permutation(number)[: number // 2].tolist() for _ in range(MOST_SPLITS)]
+def _first_halves(repeats: int, rng: np.random.Generator) -> list[list[int]]:
+    """List the half with repeat 0 of every way to split the repeats; draw random halves if there are too many ways."""
+    if comb(repeats - 1, repeats // 2 - 1) <= MAX_SPLITS:
+        return [[0, *rest] for rest in combinations(range(1, repeats), repeats // 2 - 1)]
+    return [rng.permutation(repeats)[: repeats // 2].tolist() for _ in range(MAX_SPLITS)]
 
 
 def reference_ceiling(maps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute the ceiling of the published code exactly as it does (Linsley et al. 2023, `ceiling_score`).
 
-    For every image the largest, over pairs of sites, of the mean over rows of the map of Pearson r along the row. The
-    last site takes no part, pairs with a constant row are dropped, nothing is below 0, and one missing value anywhere
-    makes it 0. It bounds nothing: see :data:`BOUNDS`.
+    The ceiling of an image is the largest value over pairs of sites, where the value of a pair is the mean over rows of
+    the map of Pearson's r along the row. The last site is not used, pairs with a constant row are dropped, values below
+    0 count as 0, and a single missing value makes every ceiling 0. It bounds nothing: see :data:`BOUNDS`.
 
     Parameters
     ----------
@@ -301,6 +354,11 @@ def reference_ceiling(maps: NDArray[np.float64]) -> NDArray[np.float64]:
     ------
     ArrayError
         With fewer than 2 sites.
+
+    Examples
+    --------
+    >>> reference_ceiling(np.random.default_rng(0).normal(size=(2, 6, 5, 4))).round(2).tolist()
+    [0.16, 0.2]
     """
     if maps.shape[-1] < 2:
         raise ArrayError("The published ceiling needs at least 2 sites.", "Give more sites.")

@@ -1,4 +1,4 @@
-"""Fit a regression for every fold, and predict the images that the fold leaves out."""
+"""Build folds of images, fit a regression for every fold, and predict the images that the fold leaves out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ COMPONENTS = 25
 GROUPS = 7
 
 Kind = Literal["single", "stacked", "sequence"]
-"""How sets of maps were given: one, an array of several, several arrays."""
+"""Form of the maps: one set, an array of stacked sets, or a sequence of arrays."""
 
 
 class Solution(Protocol):
@@ -33,10 +33,10 @@ class Solution(Protocol):
     def penalty(self) -> NDArray[np.float64] | None:
         """Return the penalty of a ridge regression, shape (set, fold)."""
 
-    def predicted(self, fold: int, number: int) -> NDArray[np.float64]:
+    def predicted(self, fold: int, set_index: int) -> NDArray[np.float64]:
         """Predict the images that a fold leaves out, for one set: shape (image left out, row, site)."""
 
-    def coefficients(self, number: int) -> NDArray[np.float64]:
+    def coefficients(self, set_index: int) -> NDArray[np.float64]:
         """Return the weights of the features for one set, shape (fold, channel, site)."""
 
     def select(self, folds: NDArray[np.int64]) -> "Solution":
@@ -44,8 +44,9 @@ class Solution(Protocol):
 
 
 Solver = Callable[[Rows, NDArray[np.bool_], NDArray[np.bool_], Options], Solution]
-"""From rows, the images that each fold leaves out (fold, image) and the sites that vary on the others
-(set, fold, site). A solver must be linear in the rows: of an enlarged field they are not positions."""
+"""Function of the rows, the images that each fold leaves out (fold, image), the sites that vary on the remaining
+images (set, fold, site) and the options. It must be linear in the rows: those of an enlarged field are not
+positions."""
 
 SOLVERS: dict[str, Solver] = {
     "pls": fit_pls,
@@ -56,31 +57,42 @@ SOLVERS: dict[str, Solver] = {
 
 
 def leave_one_out(images: int) -> NDArray[np.bool_]:
-    """Leave each image out in turn, shape (fold, image)."""
+    """Build folds that leave out each image in turn, shape (fold, image).
+
+    Examples
+    --------
+    >>> leave_one_out(3).astype(int).tolist()
+    [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    """
     return np.eye(images, dtype=bool)
 
 
 def groups_left_out(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
-    """Leave each group of images out in turn, shape (fold, image); image k is in group k modulo ``groups``.
+    """Build folds that leave out each group of images in turn, shape (fold, image).
 
-    There are no more groups than images.
+    Image k is in group k modulo ``groups``; there are no more groups than images.
 
     Raises
     ------
     ArrayError
-        With fewer than 2 groups.
+        With fewer than 2 groups or images.
+
+    Examples
+    --------
+    >>> groups_left_out(5, groups=2).astype(int).tolist()
+    [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0]]
     """
     if groups < 2 or images < 2:
         raise ArrayError(f"{images} images cannot be left out in {groups} groups.", "Request at least 2 groups.")
     groups = min(groups, images)
-    alone: NDArray[np.bool_] = np.arange(groups)[:, None] == np.arange(images) % groups
-    return alone
+    folds: NDArray[np.bool_] = np.arange(groups)[:, None] == np.arange(images) % groups
+    return folds
 
 
 def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
-    """Leave every two groups of images out together, shape (fold, image): used to choose a layer.
+    """Build folds that leave out every two groups of images together, shape (fold, image); used to choose a layer.
 
-    Groups are those of :func:`groups_left_out`. Of up to 7 images every two images are left out, of 14 every two pairs.
+    Groups are those of :func:`groups_left_out`: up to 7 images are left out two at a time, 14 images four at a time.
 
     Raises
     ------
@@ -88,6 +100,11 @@ def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
         With fewer than 4 images.
     ArrayError
         With fewer than 3 groups.
+
+    Examples
+    --------
+    >>> pairs_of_groups(4, groups=3).astype(int).tolist()
+    [[1, 1, 0, 1], [1, 0, 1, 1], [0, 1, 1, 0]]
     """
     if images < 4:
         raise DataError(
@@ -96,8 +113,8 @@ def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
         )
     if groups < 3:
         raise ArrayError(f"Pairs of {groups} groups leave no image to fit on.", "Request at least 3 groups.")
-    alone = groups_left_out(images, groups)
-    return np.stack([one | other for one, other in combinations(alone, 2)])
+    single = groups_left_out(images, groups)
+    return np.stack([first | second for first, second in combinations(single, 2)])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,9 +126,9 @@ class FittedFolds:
     folds : array of bool, shape (fold, image)
         Images that each fold leaves out.
     components : array, shape (fold,), or (set, fold) for several sets
-        PLS components used; of a ridge regression, which uses them all, the channels.
+        Number of PLS components used; for a ridge regression, the number of channels.
     penalty : array, shape (fold,) or (set, fold), or None
-        Of the ridge regression; None for PLS.
+        Penalty of the ridge regression; None for PLS.
     """
 
     folds: NDArray[np.bool_]
@@ -120,22 +137,22 @@ class FittedFolds:
     _solution: Solution
     _rows: Rows
     _grid: tuple[int, int]
-    _known: tuple[NDArray[np.bool_], ...]  # sites without a missing value, one array a set
-    _varying: NDArray[np.bool_]  # (set, fold, site), on the images that remain
-    _low: NDArray[np.float64]  # (set, fold, site), of the images that remain
+    _complete: tuple[NDArray[np.bool_], ...]  # (site,) per set: True without missing values
+    _varying: NDArray[np.bool_]  # (set, fold, site), on the remaining images
+    _lowest: NDArray[np.float64]  # (set, fold, site), on the remaining images
     _kind: Kind
     _intercept: bool
 
     def of(self, fold: int, set: int = 0) -> NDArray[np.float64]:
         """Predict the images that one fold leaves out, in their order: shape (image left out, y, x, site).
 
-        In the units of the maps; NaN for sites of which a value is missing.
+        Predictions are in the units of the maps, and NaN for sites with a missing value.
         """
         predicted = self._rows.to_positions(self._solution.predicted(fold, set))
         if self._intercept:
-            predicted = np.where(self._varying[set, fold], predicted, self._low[set, fold])
-        known = self._known[set]
-        return _spread(predicted, known).reshape(len(predicted), *self._grid, len(known))
+            predicted = np.where(self._varying[set, fold], predicted, self._lowest[set, fold])
+        complete = self._complete[set]
+        return _insert_nan_sites(predicted, complete).reshape(len(predicted), *self._grid, len(complete))
 
     @cached_property
     def predicted(self) -> Any:
@@ -151,16 +168,16 @@ class FittedFolds:
         """
         times = self.folds.sum(axis=0)
         if (times != 1).any():
-            told = "; ".join(
-                f"{number} folds leave out image {', '.join(map(str, np.flatnonzero(times == number)))}"
-                for number in np.unique(times[times != 1])
+            counts = "; ".join(
+                f"{count} folds leave out image {', '.join(map(str, np.flatnonzero(times == count)))}"
+                for count in np.unique(times[times != 1])
             )
-            raise ArrayError(f"Not every image has one prediction: {told}.", "Ask for the folds one by one.")
+            raise ArrayError(f"Not every image has one prediction: {counts}.", "Predict each fold with of(fold).")
         sets = []
-        for number, known in enumerate(self._known):
-            predicted = np.empty((self.folds.shape[1], *self._grid, len(known)))
+        for set_index, complete in enumerate(self._complete):
+            predicted = np.empty((self.folds.shape[1], *self._grid, len(complete)))
             for fold, left_out in enumerate(self.folds):
-                predicted[left_out] = self.of(fold, number)
+                predicted[left_out] = self.of(fold, set_index)
             sets.append(predicted)
         return self._of_kind(sets)
 
@@ -168,31 +185,35 @@ class FittedFolds:
         """Return the weights of the features, without the intercept: the prediction is linear in them.
 
         Shape (fold, channel, site), with a leading axis for stacked sets, a tuple of arrays for a sequence; NaN for
-        sites of which a value is missing.
+        sites with a missing value.
 
         Raises
         ------
         UsageError
-            For a ridge regression, which keeps none.
+            For a ridge regression, which has no coefficients.
         """
         return self._of_kind(
-            [_spread(self._solution.coefficients(number), known) for number, known in enumerate(self._known)]
+            [
+                _insert_nan_sites(self._solution.coefficients(set_index), complete)
+                for set_index, complete in enumerate(self._complete)
+            ]
         )
 
     def select(self, folds: slice | ArrayLike) -> "FittedFolds":
-        """Select some of the folds, by a slice or an array of their numbers, without fitting again."""
-        numbers = np.atleast_1d(np.arange(len(self.folds))[folds])  # type: ignore[index]
+        """Select some of the folds, by a slice or an array of their indices, without fitting again."""
+        indices = np.atleast_1d(np.arange(len(self.folds))[folds])  # type: ignore[index]
         return replace(
             self,
-            folds=self.folds[numbers],
-            components=self.components[..., numbers],
-            penalty=None if self.penalty is None else self.penalty[..., numbers],
-            _solution=self._solution.select(numbers),
-            _varying=self._varying[:, numbers],
-            _low=self._low[:, numbers],
+            folds=self.folds[indices],
+            components=self.components[..., indices],
+            penalty=None if self.penalty is None else self.penalty[..., indices],
+            _solution=self._solution.select(indices),
+            _varying=self._varying[:, indices],
+            _lowest=self._lowest[:, indices],
         )
 
     def _of_kind(self, sets: list[NDArray[np.float64]]) -> Any:
+        """Return the arrays of all sets in the form of the maps."""
         if self._kind == "sequence":
             return tuple(sets)
         return sets[0] if self._kind == "single" else np.stack(sets)
@@ -210,70 +231,84 @@ def fit_folds(
     intercept: bool = True,
     progress: Steps = uncounted,
 ) -> FittedFolds:
-    """Fit a regression for every fold, on the images that it does not leave out.
+    """Fit a regression for every fold, on the images that the fold does not leave out.
 
     One sample is one grid position of one image; all sites of a set are targets at once. Computed in float64. A field
-    that was enlarged from a smaller map is reduced to the rows of that map first, which changes nothing but the time.
+    that was enlarged from a smaller map is reduced to the rows of that map first: the result is the same, in less time.
 
     Parameters
     ----------
     field : array, shape (image, y, x, channel)
-        Features at the recording's grid, of any shape, from 3 images on.
+        Features at the recording's grid, of any shape; at least 3 images.
     maps : array, shape (image, y, x, site) or (set, image, y, x, site), or sequence of arrays (image, y, x, site)
-        What to predict. Several sets (windows or arrays, say; those of a sequence may differ in their sites) are each
-        given a regression of their own in one pass. A site with a NaN is left out of the fit of its set, and predicted
-        as NaN.
+        Maps to predict. Several sets (windows or arrays, say; those of a sequence may differ in their sites) get one
+        regression each, in one pass. A site with a NaN is left out of the fit of its set, and predicted as NaN.
     folds : array of bool, shape (fold, image)
-        Images that each fold leaves out: one image each, groups, overlapping ones. At least two images remain.
+        Images that each fold leaves out: single images or groups, which may overlap. At least two images remain.
     method : str
         ``pls``: partial least squares, centred, unscaled, inner problem solved exactly: what scikit-learn's
         ``PLSRegression(components, scale=False)`` converges to. ``nipals``: the published iteration
         (Linsley et al. 2023), which stops earlier. ``ridge``: scikit-learn's ``Ridge(penalty)``. ``ridge_cv``: the
         penalty of each fold chosen by leaving out its training images in turn.
     components : int
-        PLS components, 25 as published. A fold uses no more than its channels and their numerical rank, nor any that
-        come after the maps are explained to rounding; the result says how many.
+        Number of PLS components, 25 as published. A fold uses no more than its channels and their numerical rank, and
+        none after the maps are explained to rounding; ``FittedFolds.components`` is the number used.
     penalty : float
-        Of ``ridge``.
+        Penalty of ``ridge``, added to the sums of squares of the centred channels; above 0.
     penalties : array, optional
-        For ``ridge_cv`` to choose from; by default 1e-4 to 1e4 times the mean sum of squares of a centred channel.
+        Penalties among which ``ridge_cv`` chooses; by default 1e-4 to 1e4 times the mean sum of squares of a centred
+        channel.
     intercept : bool
-        Of PLS. False predicts features times coefficients, as the published code does: one constant per site and fold
+        For PLS. False predicts features times coefficients, as the published code does: one constant per site and fold
         is missing, so the values are not in the units of the maps.
     progress : callable
-        Told (steps done, steps in all).
+        Called with (steps done, steps in all).
+
+    Returns
+    -------
+    FittedFolds
 
     Raises
     ------
     ArrayError
-        A ValueError: when image and grid of the arrays differ, when there are fewer than 3 images, no channels, no
+        Also a ValueError: when image and grid of the arrays differ, when there are fewer than 3 images, no channels, no
         sites or no positions, when a feature is not finite or a map infinite, when a fold keeps fewer than two images,
         or an option is out of range.
     UsageError
-        When the method is not known.
+        When the method is unknown.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> field = rng.normal(size=(5, 4, 3, 8))
+    >>> maps = field @ rng.normal(size=(8, 2))
+    >>> fitted = fit_folds(field, maps, groups_left_out(5, groups=2), components=8)
+    >>> fitted.of(0).shape, bool(np.allclose(fitted.predicted, maps))
+    ((3, 4, 3, 2), True)
     """
     if not isinstance(method, str) or method not in SOLVERS:
         raise UsageError(f"There is no regression named {method!r}.", nearest(str(method), SOLVERS))
     if not isinstance(components, int | np.integer) or isinstance(components, bool) or components < 1:
         raise ArrayError(f"{components!r} components were requested.", "Request a whole number of at least 1.")
-    given = real_array(field, "field")
-    kind, arrays = _sets(given, maps)
-    leaves = _checked_folds(folds, len(given))
-    known = tuple(np.isfinite(array).all(axis=(0, 1, 2)) for array in arrays)
-    sets = np.zeros((len(arrays), *given.shape[:3], max(1, *(int(sites.sum()) for sites in known))))
-    for number, (array, sites) in enumerate(zip(arrays, known, strict=True)):
-        sets[number, ..., : sites.sum()] = array[..., sites]
-    varying, low = _varying(sets, leaves)
-    rows = rows_of(given.astype(np.float64, copy=False), sets)
+    features = real_array(field, "field")
+    kind, arrays = _split_sets(features, maps)
+    left_out = _checked_folds(folds, len(features))
+    complete = tuple(np.isfinite(array).all(axis=(0, 1, 2)) for array in arrays)
+    sets = np.zeros((len(arrays), *features.shape[:3], max(1, *(int(sites.sum()) for sites in complete))))
+    for set_index, (array, sites) in enumerate(zip(arrays, complete, strict=True)):
+        sets[set_index, ..., : sites.sum()] = array[..., sites]
+    varying, lowest = _varying(sets, left_out)
+    rows = rows_of(features.astype(np.float64, copy=False), sets)
     options = Options(int(components), penalty, penalties, intercept, progress)
-    solution = SOLVERS[method](rows, leaves, varying, options)
-    fitted = np.array([[sites.any()] for sites in known])
-    used = np.where(fitted, solution.components, 0)
-    shrunk = None if solution.penalty is None else np.where(fitted, solution.penalty, np.nan)
+    solution = SOLVERS[method](rows, left_out, varying, options)
+    has_sites = np.array([[sites.any()] for sites in complete])
+    used = np.where(has_sites, solution.components, 0)
+    chosen = None if solution.penalty is None else np.where(has_sites, solution.penalty, np.nan)
     if kind == "single":
-        used, shrunk = used[0], None if shrunk is None else shrunk[0]
-    height, width = given.shape[1:3]
-    return FittedFolds(leaves, used, shrunk, solution, rows, (height, width), known, varying, low, kind, intercept)
+        used, chosen = used[0], None if chosen is None else chosen[0]
+    height, width = features.shape[1:3]
+    grid = (height, width)
+    return FittedFolds(left_out, used, chosen, solution, rows, grid, complete, varying, lowest, kind, intercept)
 
 
 @dataclass(frozen=True)
@@ -283,11 +318,11 @@ class LeftOut:
     Attributes
     ----------
     predicted : array, shape of the maps
-        In the units of the maps; NaN for sites of which a value is missing.
+        Predictions in the units of the maps; NaN for sites with a missing value.
     components : array, shape (image,) or (set, image)
-        PLS components used when that image was left out; of a ridge regression, which uses them all, the channels.
+        Number of PLS components used when that image was left out; for a ridge regression, the number of channels.
     penalty : array, shape (image,) or (set, image), or None
-        Of the ridge regression; None for PLS.
+        Penalty of the ridge regression; None for PLS.
     """
 
     predicted: NDArray[np.float64]
@@ -314,21 +349,26 @@ def predict_left_out(
     Parameters
     ----------
     field : array, shape (image, y, x, channel)
-        Features at the recording's grid, of any shape, from 3 images on.
+        Features at the recording's grid, of any shape; at least 3 images.
     maps : array, shape (image, y, x, site), or (set, image, y, x, site)
-        What to predict. Several sets (windows in time, say) are each given a regression of their own in one pass. A
-        site with a NaN is left out of the fit of its set, and predicted as NaN.
+        Maps to predict. Several sets (windows in time, say) get one regression each, in one pass. A site with a NaN is
+        left out of the fit of its set, and predicted as NaN.
     method, components, penalty, penalties, intercept, progress
         As in :func:`~brainscore_itmaps.metrics.folds.fit_folds`: ``pls``, ``nipals``, ``ridge`` or ``ridge_cv``, and
         its options.
 
+    Returns
+    -------
+    LeftOut
+
     Raises
     ------
     ArrayError
-        A ValueError: when image and grid of the two arrays differ, when there are fewer than 3 images, no channels, no
-        sites or no positions, when a feature is not finite or a map infinite, or an option is out of range.
+        Also a ValueError: when image and grid of the two arrays differ, when there are fewer than 3 images, no
+        channels, no sites or no positions, when a feature is not finite or a map infinite, or an option is out of
+        range.
     UsageError
-        When the method is not known.
+        When the method is unknown.
 
     Examples
     --------
@@ -341,11 +381,11 @@ def predict_left_out(
     >>> bool(np.allclose(predicted, maps))
     True
     """
-    given = real_array(field, "field")
+    features = real_array(field, "field")
     fitted = fit_folds(
-        given,
+        features,
         real_array(maps, "maps"),
-        leave_one_out(len(given) if given.ndim else 0),
+        leave_one_out(len(features) if features.ndim else 0),
         method,
         components=components,
         penalty=penalty,
@@ -356,24 +396,24 @@ def predict_left_out(
     return LeftOut(fitted.predicted, fitted.components, fitted.penalty)
 
 
-def _spread(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Place the fitted sites among all sites, along the last axis."""
-    spread = np.full((*values.shape[:-1], len(known)), np.nan)
-    spread[..., known] = values[..., : known.sum()]
-    return spread
+def _insert_nan_sites(values: NDArray[np.float64], complete: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Insert NaN for the sites with missing values, along the last axis."""
+    inserted = np.full((*values.shape[:-1], len(complete)), np.nan)
+    inserted[..., complete] = values[..., : complete.sum()]
+    return inserted
 
 
 def _varying(sets: NDArray[np.float64], folds: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Find the sites that vary on the remaining images, and their lowest values; both of shape (set, fold, site)."""
     flat = sets.reshape(*sets.shape[:2], -1, sets.shape[-1])  # (set, image, position, site)
-    low, high = (
-        np.stack([extreme(edges[:, ~fold], axis=1) for fold in folds], axis=1)
-        for extreme, edges in ((np.min, flat.min(axis=2)), (np.max, flat.max(axis=2)))
+    lowest, highest = (
+        np.stack([extreme(per_image[:, ~fold], axis=1) for fold in folds], axis=1)
+        for extreme, per_image in ((np.min, flat.min(axis=2)), (np.max, flat.max(axis=2)))
     )
-    return high > low, low
+    return highest > lowest, lowest
 
 
-def _sets(field: NDArray[Any], maps: ArrayLike | Sequence[ArrayLike]) -> tuple[Kind, list[NDArray[Any]]]:
+def _split_sets(field: NDArray[Any], maps: ArrayLike | Sequence[ArrayLike]) -> tuple[Kind, list[NDArray[Any]]]:
     """Check field and maps, and split the maps into sets."""
     if isinstance(maps, list | tuple) and any(np.ndim(array) == 4 for array in maps if isinstance(array, np.ndarray)):
         arrays = [real_array(array, "maps") for array in maps]
@@ -386,15 +426,15 @@ def _sets(field: NDArray[Any], maps: ArrayLike | Sequence[ArrayLike]) -> tuple[K
 
 
 def _checked_folds(folds: ArrayLike, images: int) -> NDArray[np.bool_]:
-    leaves = np.asarray(folds)
-    if leaves.dtype != bool or leaves.ndim != 2 or leaves.shape[1] != images or not len(leaves):
+    left_out = np.asarray(folds)
+    if left_out.dtype != bool or left_out.ndim != 2 or left_out.shape[1] != images or not len(left_out):
         raise ArrayError(
-            f"The folds are {leaves.dtype} of shape {leaves.shape}.",
-            f"Give True for what a fold leaves out, shape (fold, {images} images).",
+            f"The folds are {left_out.dtype} of shape {left_out.shape}.",
+            f"Give an array of bool, True for images that a fold leaves out, of shape (fold, {images} images).",
         )
-    if ((~leaves).sum(axis=1) < 2).any():
+    if ((~left_out).sum(axis=1) < 2).any():
         raise ArrayError("A fold has fewer than 2 training images.", "Give more images, or leave out fewer.")
-    return leaves
+    return left_out
 
 
 def _check_input(field: NDArray[Any], maps: NDArray[Any], sets: bool = True) -> None:
@@ -406,9 +446,11 @@ def _check_input(field: NDArray[Any], maps: NDArray[Any], sets: bool = True) -> 
     if len(field) < 3:
         raise ArrayError(f"Leaving one image out needs at least 3 images, not {len(field)}.", "Give more images.")
     if 0 in field.shape or 0 in maps.shape:
-        raise ArrayError(f"The field {field.shape} or the maps {maps.shape} are empty.", "Nothing can be fitted.")
+        raise ArrayError(
+            f"The field {field.shape} or the maps {maps.shape} are empty.", "Give arrays without an axis of length 0."
+        )
     if np.isinf(maps).any():
         raise ArrayError(
             f"{int(np.isinf(maps).sum())} values of the maps are infinite; they must be finite.",
-            "Give NaN for what is missing.",
+            "Give NaN for missing values.",
         )

@@ -1,9 +1,9 @@
-"""Partial least squares over folds of images: all folds advance together, one pass over the data a component.
+"""Fit partial least squares over folds of images: all folds at once, with one pass over the data per component.
 
 Improved kernel PLS (Dayal & MacGregor 1997, J. Chemometrics 11:73) deflates only the products of maps and features, so
 the folds can share the rows of the features. A component then needs one product, the features' covariance times one
-direction for every fold; the folds' directions are stacked and multiplied at once. numpy alone: scipy's own BLAS would
-fight with numpy's over the processor's threads.
+direction for every fold; the folds' directions are stacked and multiplied at once. Only numpy is used, because scipy's
+BLAS would compete with numpy's for the processor's threads.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Options, Rows, centred, products_of_rest, sum_of_rest
 
-NOISE = 1e4 * EPS  # of the largest component's scores: well above rounding, far below data
+NOISE = 1e4 * EPS  # share of the largest component's scores: well above rounding, far below data
 ILL_CONDITIONED = 1e-3  # share of the largest component's variance below which covariances are too coarse
-STALE = 1e-2  # share of the size at which Gram matrices were formed, below which they are formed anew
-FULL = 8  # columns that matrix products like best
+STALE = 1e-2  # share of the size at which Gram matrices were formed, below which they are formed again
+COLUMN_BLOCK = 8  # matrix products are fastest with a multiple of this number of columns
 PUBLISHED_TOLERANCE = 1e-4
 PUBLISHED_ITERATIONS = 500
 
@@ -32,17 +32,17 @@ class PLSFolds(NamedTuple):
     rotations : array, shape (fold, set, component, channel)
         Weights that turn centred features into scores.
     site_loadings : array, shape (fold, set, component, site)
-        Regression of the maps on the scores.
+        Coefficients of the regression of the maps on the scores.
     components : array, shape (set, fold)
-        How many were used.
+        Number of components used.
     iterations : array, shape (set, fold, component)
-        That the inner problem took.
+        Number of iterations of the inner problem.
     training : Training
-        What all folds share.
+        Data that all folds share.
     base : array, shape (fold, set, site)
         Mean of the maps over the images that are not left out.
     plain : array, shape (image, row, channel), or None
-        Features that are not centred, of a regression without an intercept.
+        Features that are not centred, for a regression without an intercept.
     """
 
     rotations: NDArray[np.float64]
@@ -54,21 +54,21 @@ class PLSFolds(NamedTuple):
     plain: NDArray[np.float64] | None
     penalty: None = None
 
-    def predicted(self, fold: int, number: int) -> NDArray[np.float64]:
+    def predicted(self, fold: int, set_index: int) -> NDArray[np.float64]:
         """Predict the images that a fold leaves out, for one set: shape (image left out, row, site)."""
         x, ones, folds, means, _ = self.training
-        rotations, loadings = self.rotations[fold, number], self.site_loadings[fold, number]
+        rotations, loadings = self.rotations[fold, set_index], self.site_loadings[fold, set_index]
         if self.plain is not None:
             predicted: NDArray[np.float64] = np.matmul(self.plain[folds[fold]], rotations.T @ loadings)
             return predicted
         scores = np.matmul(x[folds[fold]], rotations.T) - ones[:, None] * np.einsum("ac,c->a", rotations, means[fold])
-        predicted = np.matmul(scores, loadings) + ones[:, None] * self.base[fold, number]
+        predicted = np.matmul(scores, loadings) + ones[:, None] * self.base[fold, set_index]
         return predicted
 
-    def coefficients(self, number: int) -> NDArray[np.float64]:
-        """Return the weights of features that are not centred for one set, shape (fold, channel, site)."""
+    def coefficients(self, set_index: int) -> NDArray[np.float64]:
+        """Compute the weights of features that are not centred for one set, shape (fold, channel, site)."""
         weights: NDArray[np.float64] = np.matmul(
-            self.rotations[:, number].swapaxes(1, 2), self.site_loadings[:, number]
+            self.rotations[:, set_index].swapaxes(1, 2), self.site_loadings[:, set_index]
         )
         return weights
 
@@ -87,21 +87,52 @@ class PLSFolds(NamedTuple):
 
 
 def exact_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Compute the weights of the sites, shape (fold, site): leading eigenvectors, the fixed points of NIPALS."""
-    return np.linalg.eigh(grams)[1][..., -1], np.ones(len(grams), np.int64)
-
-
-def published_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Compute the weights of the sites where the published iteration stops, and count its steps.
-
-    scikit-learn's NIPALS at ``tol=1e-4``: it starts from the first site that varies, and stops when the *squared* step
-    of the channels' weights is below the tolerance. Those weights are the products of maps and features times the
-    sites' weights, so their steps can be told from the Gram matrices of the products alone.
+    """Compute the weights of the sites as leading eigenvectors, the fixed points of NIPALS.
 
     Parameters
     ----------
     grams : array, shape (fold, site, site)
         Products of maps and features, times their transpose.
+
+    Returns
+    -------
+    weights : array, shape (fold, site)
+    iterations : array of int, shape (fold,)
+        All 1.
+
+    Examples
+    --------
+    >>> grams = np.array([[[2.0, 1.0], [1.0, 2.0]]])
+    >>> weights, iterations = exact_direction(grams)
+    >>> abs(weights).round(3).tolist(), iterations.tolist()
+    ([[0.707, 0.707]], [1])
+    """
+    return np.linalg.eigh(grams)[1][..., -1], np.ones(len(grams), np.int64)
+
+
+def published_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Compute the weights of the sites at which the published iteration stops, and count its iterations.
+
+    This is scikit-learn's NIPALS at ``tol=1e-4``: it starts from the first site that varies, and stops when the
+    *squared* step of the channels' weights is below the tolerance. Those weights are the products of maps and features
+    times the sites' weights, so their steps follow from the Gram matrices of the products alone.
+
+    Parameters
+    ----------
+    grams : array, shape (fold, site, site)
+        Products of maps and features, times their transpose.
+
+    Returns
+    -------
+    weights : array, shape (fold, site)
+    iterations : array of int, shape (fold,)
+
+    Examples
+    --------
+    >>> grams = np.array([[[2.0, 1.0], [1.0, 2.0]]])
+    >>> weights, iterations = published_direction(grams)
+    >>> weights.round(3).tolist(), iterations.tolist()
+    ([[1.23, 1.22]], [6])
     """
     folds, sites, _ = grams.shape
     first = np.argmax(np.diagonal(grams, axis1=1, axis2=2) > 0, axis=1)
@@ -124,6 +155,7 @@ def published_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64]
 
 
 def _step(grams: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Multiply the Gram matrices with weights (fold, site); compute the norm of the channels' weights (fold,)."""
     image = np.matmul(grams, weights[..., None])[..., 0]
     size = np.sqrt(np.maximum(np.einsum("fs,fs->f", image, weights), np.finfo(float).tiny))
     return image, size
@@ -136,11 +168,11 @@ def fit_pls(
     options: Options,
     direction: Direction = exact_direction,
 ) -> PLSFolds:
-    """Fit PLS once for every fold and set, on the images that the fold does not leave out.
+    """Fit PLS for every fold and set, on the images that the fold does not leave out.
 
-    Equal to one scikit-learn ``PLSRegression(components, scale=False, tol=1e-28, max_iter=200_000)`` per fold, to
-    rounding. A fold stops when the products of maps and features are exhausted, or when a component's scores are no
-    larger than rounding makes them: past the numerical rank there is nothing but noise to fit.
+    The result equals, to rounding, one scikit-learn ``PLSRegression(components, scale=False, tol=1e-28,
+    max_iter=200_000)`` per fold. A fold stops when the products of maps and features are exhausted, or when a
+    component's scores are no larger than rounding: past the numerical rank only rounding is left to fit.
 
     Parameters
     ----------
@@ -148,15 +180,25 @@ def fit_pls(
     folds : array of bool, shape (fold, image)
         Images that each fold leaves out.
     varying : array, shape (set, fold, site)
-        Does this site vary on the images that remain?
+        True for sites that vary on the remaining images.
     options : Options
-        ``progress`` is told (components done, components in all).
+        ``progress`` is called with (components done, components in all).
     direction : callable
-        Solves the inner problem: Gram matrices (model, site, site) to weights of the sites (model, site).
+        Solves the inner problem: Gram matrices (model, site, site) to weights of the sites (model, site). A model is
+        one fold of one set.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.metrics.rows import rows_of
+    >>> rng = np.random.default_rng(0)
+    >>> rows = rows_of(rng.normal(size=(5, 4, 3, 8)), rng.normal(size=(1, 5, 4, 3, 2)))
+    >>> fitted = fit_pls(rows, np.eye(5, dtype=bool), np.ones((1, 5, 2), bool), Options(components=6))
+    >>> fitted.components.tolist(), fitted.predicted(0, 0).shape
+    ([[6, 6, 6, 6, 6]], (1, 12, 2))
     """
     positions, channels = rows.field.shape[1:]
     sets, sites = rows.maps.shape[0], rows.maps.shape[-1]
-    models = len(folds) * sets  # model f * sets + set leaves the images of fold f out of that set
+    models = len(folds) * sets  # model f * sets + s is fold f of set s
     components = min(options.components, channels, int((~folds).sum(axis=1).min()) * positions)
     training, products, base, rounding = _begin(rows, varying, folds)
     covariances = _covariances(training) if _pays(training.x, len(folds), sets, components) else None
@@ -168,7 +210,7 @@ def fit_pls(
     live, largest = np.ones(models, bool), np.zeros(models)
     grams, formed = _grams(products)
     rounding = np.maximum(rounding, EXHAUSTED**2 * formed)
-    for number in range(components):
+    for component in range(components):
         size = np.trace(grams, axis1=1, axis2=2)
         if (size < STALE * formed)[live].any():
             grams, formed = _grams(products)
@@ -177,13 +219,13 @@ def fit_pls(
         if not live.any():
             break
         weights = np.zeros((models, sites))
-        weights[live], steps[live, number] = direction(grams[live])
+        weights[live], steps[live, component] = direction(grams[live])
         w = np.matmul(weights[:, None], products)[:, 0]  # (model, channel)
         length = np.maximum(np.linalg.norm(w, axis=1, keepdims=True), np.finfo(float).tiny)
         w /= length
-        for _ in range(2):  # twice, or rounding grows with every component where channels differ much in size
-            along = np.matmul(loadings[:, :number], w[..., None])[..., 0]  # (model, component)
-            w -= np.matmul(along[:, None], rotations[:, :number])[:, 0]
+        for _ in range(2):  # twice: once would let rounding grow with every component if channels differ much in size
+            along = np.matmul(loadings[:, :component], w[..., None])[..., 0]  # (model, component)
+            w -= np.matmul(along[:, None], rotations[:, :component])[:, 0]
         if covariances is not None:
             moments = np.matmul(w.reshape(-1, sets, channels), covariances).reshape(models, channels)
             variance = np.einsum("fc,fc->f", moments, w)
@@ -194,18 +236,18 @@ def fit_pls(
         largest = np.maximum(largest, variance)
         live &= variance > NOISE**2 * largest
         share = np.where(live, 1 / np.where(live, variance, 1), 0)[:, None]
-        rotations[:, number], loadings[:, number] = w, moments * share
-        site_loadings[:, number] = np.matmul(grams, weights[..., None])[..., 0] / length * share
+        rotations[:, component], loadings[:, component] = w, moments * share
+        site_loadings[:, component] = np.matmul(grams, weights[..., None])[..., 0] / length * share
         used += live
-        _deflate(products, grams, site_loadings[:, number], moments)
-        options.progress(number + 1, components)
+        _deflate(products, grams, site_loadings[:, component], moments)
+        options.progress(component + 1, components)
 
-    by_fold = (len(folds), sets, components)
+    shape = (len(folds), sets, components)
     return PLSFolds(
-        rotations.reshape(*by_fold, channels),
-        site_loadings.reshape(*by_fold, sites),
+        rotations.reshape(*shape, channels),
+        site_loadings.reshape(*shape, sites),
         used.reshape(len(folds), sets).T,
-        steps.reshape(by_fold).swapaxes(0, 1),
+        steps.reshape(shape).swapaxes(0, 1),
         training,
         base,
         None if options.intercept else rows.field,
@@ -217,9 +259,9 @@ class Training(NamedTuple):
 
     x: NDArray[np.float64]  # (image, row, channel)
     ones: NDArray[np.float64]  # (row,)
-    folds: NDArray[np.bool_]  # (fold, image), True where it is left out
-    means: NDArray[np.float64]  # (fold, channel), over the images that remain
-    sizes: NDArray[np.float64]  # (fold,), how many positions there are to train on
+    folds: NDArray[np.bool_]  # (fold, image), True where the fold leaves out the image
+    means: NDArray[np.float64]  # (fold, channel), over the remaining images
+    sizes: NDArray[np.float64]  # (fold,), number of positions to train on
 
 
 def _begin(
@@ -231,11 +273,11 @@ def _begin(
     -------
     Training
     products : array, shape (model, site, channel)
-        Of maps and features of the images that are not left out, both centred on these.
+        Products of maps and features over the images that are not left out, both centred on these images.
     base : array, shape (fold, set, site)
         Mean of the maps over the images that are not left out.
     rounding : array, shape (model,)
-        Sum of squares of the products that rounding alone could give.
+        Sum of squares of the products that rounding alone could produce.
     """
     sets, images, positions, sites = rows.maps.shape
     sizes = float(rows.ones @ rows.ones) * (~folds).sum(axis=1)
@@ -244,8 +286,8 @@ def _begin(
     means_x = sum_of_rest(rows.ones @ x, folds) / sizes[:, None]  # (fold, channel)
     means_y = sum_of_rest((rows.ones @ y).swapaxes(0, 1), folds) / sizes[:, None, None]  # (fold, set, site)
     products = products_of_rest(y.transpose(1, 2, 0, 3).reshape(images, positions, sets * sites), x, folds)
-    for product, size, mean_y_kept, mean_x in zip(products, sizes, means_y, means_x, strict=True):
-        product -= size * np.outer(mean_y_kept, mean_x)
+    for product, size, fold_mean_y, fold_mean_x in zip(products, sizes, means_y, means_x, strict=True):
+        product -= size * np.outer(fold_mean_y, fold_mean_x)
     products = products.reshape(len(folds) * sets, sites, -1)
     products *= varying.swapaxes(0, 1).reshape(len(products), sites, 1)
     rounding = EXHAUSTED**2 * spread_x.sum() * np.tile(spread_y.sum(axis=1), len(folds))
@@ -277,19 +319,20 @@ def _deflate(
 def _pays(x: NDArray[np.float64], covariances: int, sets: int, components: int) -> bool:
     """Return whether forming the channels' covariance for every fold is less work than passing over the rows.
 
-    Counted in operations of thin products; large products take half as long, and reading a number as long as ten.
-    It takes no more than four times the memory of the features, and, while folds are summed, as much again for groups.
+    Work is counted in operations of thin products; an operation of a large product takes half as long, and reading a
+    number takes as long as ten. The covariances take at most four times the memory of the features, and twice that
+    while folds are summed.
     """
     images, rows, channels = x.shape
     folds = covariances * sets
-    whole = images * rows * channels**2 + components * channels**2 * (2 * folds + 10 * covariances)
-    return channels * covariances <= 4 * rows * images and whole < 4 * components * images * rows * channels * _padded(
-        folds
-    )
+    forming = images * rows * channels**2 + components * channels**2 * (2 * folds + 10 * covariances)
+    passing = 4 * components * images * rows * channels * _padded(folds)
+    return channels * covariances <= 4 * rows * images and forming < passing
 
 
 def _padded(folds: int) -> int:
-    return -(-folds // FULL) * FULL
+    """Round a number of folds up to a multiple of the column block."""
+    return -(-folds // COLUMN_BLOCK) * COLUMN_BLOCK
 
 
 def _covariances(training: Training) -> NDArray[np.float64]:
@@ -303,7 +346,7 @@ def _covariances(training: Training) -> NDArray[np.float64]:
 def _moments(training: Training, w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Multiply features with each model's scores (model, channel), and sum the squares of the scores (model,).
 
-    One pass over the rows; the folds' directions are padded to a number of columns that matrix products like.
+    This takes one pass over the rows; the folds' directions are padded to a multiple of the column block.
     """
     x, ones, folds, means, _ = training
     models, images = len(w), len(x)
@@ -311,12 +354,12 @@ def _moments(training: Training, w: NDArray[np.float64]) -> tuple[NDArray[np.flo
     directions = np.zeros((_padded(models), w.shape[1]))
     directions[:models] = w
     offset = np.einsum("isc,ic->is", w.reshape(-1, sets, w.shape[1]), means).reshape(models)
-    absent = np.repeat(folds, sets, axis=0)
+    left_out = np.repeat(folds, sets, axis=0)
     moments, variance = np.zeros_like(directions), np.zeros(len(directions))
     for image in range(images):
         scores = x[image] @ directions.T  # (row, model)
         scores[:, :models] -= ones[:, None] * offset
-        scores[:, :models][:, absent[:, image]] = 0
+        scores[:, :models][:, left_out[:, image]] = 0
         moments += scores.T @ x[image]
         variance += np.einsum("rf,rf->f", scores, scores)
     return moments[:models], variance[:models]

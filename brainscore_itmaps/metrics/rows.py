@@ -1,4 +1,4 @@
-"""Arrange fields and maps as rows of a regression: one row per position, or fewer equivalent rows."""
+"""Arrange fields and maps as rows of a regression, one per position or fewer equivalent ones, and sum over folds."""
 
 from typing import Any, NamedTuple
 
@@ -9,9 +9,9 @@ from brainscore_itmaps.errors import ArrayError, one_line
 from brainscore_itmaps.progress import Steps, uncounted
 
 EPS = np.finfo(np.float64).eps
-EXHAUSTED = 64 * EPS  # of what something was made of: the rest is rounding
-ROUNDING = 1e-13  # of the largest: what interpolation in double precision leaves where there is nothing
-WORTH_IT = 0.8
+EXHAUSTED = 64 * EPS  # a remainder below this share of its terms is rounding
+ROUNDING = 1e-13  # a singular value below this share of the largest is rounding of the interpolation
+MAX_COMPRESSION = 0.8  # rows are compressed if at most this share of them remains
 
 
 class Rows(NamedTuple):
@@ -21,11 +21,11 @@ class Rows(NamedTuple):
     ----------
     field : array, shape (image, row, channel)
     maps : array, shape (set, image, row, site)
-        Each set is given a regression of its own.
+        Each set gets its own regression.
     ones : array, shape (row,)
-        What the vector of ones, one a position, is in these rows: the direction of an intercept.
+        Vector of ones, one per position, expressed in these rows: the direction of an intercept.
     basis : array, shape (position, row), or None
-        Orthonormal; rows are its transpose times positions. None where rows are positions.
+        Orthonormal basis: rows are its transpose times positions. None where rows are positions.
     """
 
     field: NDArray[np.float64]
@@ -34,7 +34,7 @@ class Rows(NamedTuple):
     basis: NDArray[np.float64] | None
 
     def to_positions(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Turn predictions of rows (..., row, site) into predictions of positions (..., position, site)."""
+        """Convert predictions of rows (..., row, site) to predictions of positions (..., position, site)."""
         return predicted if self.basis is None else np.matmul(self.basis, predicted)
 
 
@@ -49,13 +49,13 @@ class Options(NamedTuple):
 
 
 def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
-    """Arrange a field and maps as rows; use the rows of the smaller map if a field was enlarged from one.
+    """Arrange a field and maps as rows; use the rows of the smaller map if the field was enlarged from one.
 
     Interpolating a map of h x w units along both axes is a linear map of low rank, B F C'. With an orthonormal basis of
-    the ranges of B and C, the regression of Q'F on Q'maps is the regression of F on the maps, exactly: no weight of a
-    regression sees what lies outside the range. The ranges are found in the field itself, from as many random mixtures
-    of its channels as a line of the grid has positions: they hold whatever varies along any line. A field that fills
-    its grid is laid out position by position.
+    the ranges of B and C, the regression of Q'maps on Q'F is the regression of the maps on F, exactly: the weights do
+    not depend on anything outside the range. The ranges are computed from the field itself, from as many random
+    mixtures of its channels as a line of the grid has positions: they contain all variation along any line. A field
+    that was not enlarged keeps one row per position.
 
     Parameters
     ----------
@@ -66,20 +66,28 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
     ------
     ArrayError
         When the field holds a value that is not finite.
+
+    Examples
+    --------
+    A field of 5 channels at 6 x 4 positions, enlarged from 2 units along y:
+
+    >>> rng = np.random.default_rng(0)
+    >>> weights = np.linspace([1.0, 0.0], [0.0, 1.0], 6)
+    >>> field = np.einsum("yu,iuxc->iyxc", weights, rng.normal(size=(3, 2, 4, 5)))
+    >>> rows_of(field, rng.normal(size=(1, 3, 6, 4, 7))).field.shape
+    (3, 8, 5)
     """
     images, height, width, channels = field.shape
     with np.errstate(invalid="ignore", over="ignore"):
         sketch = field @ np.random.default_rng(0).normal(size=(channels, max(height, width)))
     if not np.isfinite(sketch).all():
-        broken = int((~np.isfinite(field)).sum())
-        what = (
-            f"{broken} values of the field are not finite." if broken else "Values of the field are too large to add."
-        )
-        raise ArrayError(what, "Leave out the channels that hold them.")
-    sketch -= sketch.mean(axis=(0, 1, 2))  # what is constant lies in both ranges in any case, and may be huge
+        invalid = int((~np.isfinite(field)).sum())
+        problem = f"{invalid} values of the field are not finite." if invalid else "Values of the field overflow a sum."
+        raise ArrayError(problem, "Leave out the channels that hold them.")
+    sketch -= sketch.mean(axis=(0, 1, 2))  # both ranges contain the constant in any case, and it may be huge
     down, across = _range(np.moveaxis(sketch, 1, 0)), _range(np.moveaxis(sketch, 2, 0))
     flat = (*maps.shape[:2], height * width, maps.shape[-1])
-    if down.shape[1] * across.shape[1] > WORTH_IT * height * width:
+    if down.shape[1] * across.shape[1] > MAX_COMPRESSION * height * width:
         return Rows(field.reshape(images, -1, channels), maps.reshape(flat), np.ones(height * width), None)
     basis = np.kron(down, across)  # (y * x, row)
     lines = np.matmul(down.T, field.reshape(images, height, -1)).reshape(images, -1, width, channels)
@@ -88,24 +96,43 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
 
 
 def real_array(values: ArrayLike, name: str) -> NDArray[Any]:
-    """Convert real numbers of any kind to an array.
+    """Convert real numbers to an array.
+
+    Parameters
+    ----------
+    values : array-like
+    name : str
+        Name of the values in error messages, such as ``"maps"``.
 
     Raises
     ------
     ArrayError
-        When they are no numbers, complex, or do not fill an array.
+        When the values are not real numbers, or do not fill an array.
+
+    Examples
+    --------
+    >>> real_array([[1, 2, 3], [4, 5, 6]], "maps").shape
+    (2, 3)
     """
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise ArrayError(f"The {name} do not fill an array: {one_line(error)}.", "Give rows of one length.") from error
+        raise ArrayError(
+            f"The values of the {name} do not fill an array: {one_line(error)}.", "Give rows of one length."
+        ) from error
     if array.dtype.kind not in "fiub":
-        raise ArrayError(f"The {name} are {array.dtype}.", "Give real numbers.")
+        raise ArrayError(f"The values of the {name} are {array.dtype}.", "Give real numbers.")
     return array
 
 
 def sum_of_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum over all other entries of the first axis, without the cancellation of subtracting from the whole."""
+    """Sum over all other entries of the first axis, without cancellation.
+
+    Examples
+    --------
+    >>> sum_of_others(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])).tolist()
+    [[8.0, 10.0], [6.0, 8.0], [4.0, 6.0]]
+    """
     others = np.zeros_like(values)
     before, after = np.zeros_like(values[0]), np.zeros_like(values[0])
     for entry in range(1, len(values)):
@@ -117,7 +144,7 @@ def sum_of_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def sum_of_rest(values: NDArray[np.float64], folds: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Sum over the entries of the first axis that each fold keeps, without subtracting anything from the whole.
+    """Sum over the entries of the first axis that a fold does not leave out, for every fold, without cancellation.
 
     Parameters
     ----------
@@ -127,19 +154,25 @@ def sum_of_rest(values: NDArray[np.float64], folds: NDArray[np.bool_]) -> NDArra
     Returns
     -------
     array, shape (fold, ...)
+
+    Examples
+    --------
+    >>> folds = np.array([[True, False, True], [False, True, False]])
+    >>> sum_of_rest(np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), folds).tolist()
+    [[3.0, 4.0], [6.0, 8.0]]
     """
     if len(folds) == len(values) and np.array_equal(folds, np.eye(len(values), dtype=bool)):
         return sum_of_others(values)
-    kept: NDArray[np.float64] = (~folds).astype(np.float64)
-    return (kept @ values.reshape(len(values), -1)).reshape(len(folds), *values.shape[1:])
+    remaining: NDArray[np.float64] = (~folds).astype(np.float64)
+    return (remaining @ values.reshape(len(values), -1)).reshape(len(folds), *values.shape[1:])
 
 
 def products_of_rest(
     left: NDArray[np.float64], right: NDArray[np.float64], folds: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Multiply columns with columns over the rows of the images that each fold keeps.
+    """Compute products of columns over the rows of the images that a fold does not leave out, for every fold.
 
-    Images that the same folds leave out are a group, and multiplied together: there are as many products as groups.
+    Images that the same folds leave out form a group, with one product per group.
 
     Parameters
     ----------
@@ -148,38 +181,57 @@ def products_of_rest(
 
     Returns
     -------
-    array, shape (fold, left's column, right's column)
+    array, shape (fold, column of ``left``, column of ``right``)
+
+    Examples
+    --------
+    >>> left, right = np.ones((3, 4, 2)), np.ones((3, 4, 5))
+    >>> products = products_of_rest(left, right, np.eye(3, dtype=bool))
+    >>> products.shape, products[0, 0, 0].item()
+    ((3, 2, 5), 8.0)
     """
     _, first, group = np.unique(folds, axis=1, return_index=True, return_inverse=True)
     groups = [np.flatnonzero(group.ravel() == group.ravel()[image]) for image in np.sort(first)]
     products = np.empty((len(groups), left.shape[-1], right.shape[-1]))
     for product, images in zip(products, groups, strict=True):
-        one = left[images].reshape(-1, left.shape[-1])
-        other = one if left is right else right[images].reshape(-1, right.shape[-1])
-        np.matmul(one.T, other, out=product)
+        left_rows = left[images].reshape(-1, left.shape[-1])
+        right_rows = left_rows if left is right else right[images].reshape(-1, right.shape[-1])
+        np.matmul(left_rows.T, right_rows, out=product)
     return sum_of_rest(products, folds[:, np.sort(first)])
 
 
 def centred(
     values: NDArray[np.float64], ones: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Subtract means over images and positions; set what does not vary beyond rounding to zero.
+    """Subtract means over images and positions, and set columns that vary by rounding alone to zero.
 
     Parameters
     ----------
     values : array, shape (set, image, row, column)
+    ones : array, shape (row,)
+        Vector of ones in these rows, as in :class:`Rows`.
 
     Returns
     -------
-    centred, means (set, column), sums of squares before centring (set, column), 0 where nothing varies
+    centred : array, shape (set, image, row, column)
+    means : array, shape (set, column)
+    squares : array, shape (set, column)
+        Sums of squares before centring; 0 for columns that do not vary.
+
+    Examples
+    --------
+    >>> values = np.array([[[[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]]]])
+    >>> deviations, means, squares = centred(values, np.ones(3))
+    >>> deviations[0, 0, :, 0].tolist(), means.tolist(), squares.tolist()
+    ([-1.0, 0.0, 1.0], [[2.0, 5.0]], [[14.0, 0.0]])
     """
     count = values.shape[1] * (ones @ ones)
     means = np.einsum("r,sirc->sc", ones, values) / count
     centred = values - ones[:, None] * means[:, None, None]
     squares = np.einsum("sirc,sirc->sc", centred, centred)
     constant = squares <= (EXHAUSTED * means) ** 2 * count
-    for number in np.flatnonzero(constant.any(axis=1)):
-        centred[number][..., constant[number]] = 0
+    for set_index in np.flatnonzero(constant.any(axis=1)):
+        centred[set_index][..., constant[set_index]] = 0
     return centred, means, np.where(constant, 0, squares + count * means**2)
 
 
@@ -188,8 +240,8 @@ def _range(values: NDArray[np.float64]) -> NDArray[np.float64]:
     length = len(values)
     left, size, _ = np.linalg.svd(values.reshape(length, -1), full_matrices=False)
     left = left[:, size > ROUNDING * size[0]]
-    rest = np.ones(length) - left @ left.sum(axis=0)
-    if np.linalg.norm(rest) > 1e3 * ROUNDING * np.sqrt(length):
-        left = np.column_stack([left, rest])
+    residual = np.ones(length) - left @ left.sum(axis=0)
+    if np.linalg.norm(residual) > 1e3 * ROUNDING * np.sqrt(length):
+        left = np.column_stack([left, residual])
     basis: NDArray[np.float64] = np.linalg.qr(left)[0]
     return basis

@@ -1,4 +1,4 @@
-"""Fits over many models: how neural predictivity changes with ImageNet accuracy."""
+"""Fit how neural predictivity changes with ImageNet accuracy, over many models."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,12 +10,12 @@ from scipy.optimize import linprog
 from scipy.stats import spearmanr
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.inference import UNDEFINED, Interval, expansion, interval_of_draws
+from brainscore_itmaps.metrics.inference import UNDEFINED, Interval, expansion_factor, interval_of_draws
 
 FEWEST = 5
 FEWEST_RANKED = 3
 STRAIGHT = 1e-9
-"""Share of the range of the scores below which an edge that bends over the range of accuracies counts as straight."""
+"""An edge that bends by less than this share of the range of the scores counts as straight."""
 
 
 class ChangePoint(NamedTuple):
@@ -28,9 +28,9 @@ class ChangePoint(NamedTuple):
     value : float
         Predictivity there.
     before, after : float
-        Slopes.
+        Slopes of the two lines.
     at_interval, before_interval, after_interval : Interval
-        Over models, and on demand images, drawn again with replacement.
+        Bootstrap intervals over models, or over models and images.
     """
 
     at: float
@@ -43,21 +43,21 @@ class ChangePoint(NamedTuple):
 
 
 class Envelope(NamedTuple):
-    """A parabola below which a given share of the models lies.
+    """A parabola below which a fixed share of the models lies.
 
     Attributes
     ----------
     coefficients : array, shape (3,)
-        Of 1, accuracy and its square.
+        Coefficients of 1, accuracy and its square.
     peak : float
-        Accuracy at which it is highest; NaN where it opens upward. It may lie outside the accuracies that there are:
-        then the edge rises, or falls, over all of them.
+        Accuracy at which the parabola is highest; NaN if it opens upward. A peak outside the range of the accuracies
+        means that the edge rises, or falls, over the whole range.
     height : float
         Value at the peak.
     end_slope : float
-        Slope at the highest accuracy that there is; negative where the edge falls there.
+        Slope at the highest accuracy; negative where the edge falls there.
     peak_interval, end_slope_interval : Interval
-        Over models, and on demand images, drawn again with replacement; of the peak, of the draws that have one.
+        Bootstrap intervals over models, or over models and images. Draws without a peak do not count for the peak.
     """
 
     coefficients: NDArray[np.float64]
@@ -74,13 +74,13 @@ class RankCorrelation(NamedTuple):
     Attributes
     ----------
     rho : float
-        Spearman's, of accuracy and predictivity; NaN where one of them is constant.
+        Spearman's rho of accuracy and predictivity; NaN if the predictivity is constant.
     interval : Interval
-        Over models, and on demand images, drawn again with replacement.
+        Bootstrap interval over models, or over models and images.
     p_value : float
-        Two-sided, of no association.
+        Two-sided p value of the hypothesis of no association.
     models : int
-        How many.
+        Number of models.
     """
 
     rho: float
@@ -96,21 +96,22 @@ def scores_over_images(
     rng: np.random.Generator,
     resamples: int = 1000,
 ) -> NDArray[np.float64]:
-    """Draw images again and compute the scores of models on them, one row a draw.
+    """Compute bootstrap draws of the models' scores over images drawn with replacement.
 
-    Images are drawn again with replacement, the same for all models. Of what a draw changes, the part that models
-    share is taken: a straight line in their accuracy. What an image gives to single models is in the differences
-    between models already; drawn with both, it would be counted twice, and intervals would cover more than they say
-    (Owen 2007, Ann. Appl. Stat. 1:386). The change is made larger by
-    :func:`~brainscore_itmaps.metrics.inference.expansion`.
+    All models share the draws of images. Of the change that a draw makes, only the part that models share is used: a
+    straight line in their accuracy. The effect of an image on single models is part of the differences between models
+    already; with it, the draws of models would count it twice, and intervals would be too wide (Owen 2007, Ann. Appl.
+    Stat. 1:386). The change is multiplied by :func:`~brainscore_itmaps.metrics.inference.expansion_factor`.
 
     Parameters
     ----------
     values : array, shape (model, image)
-        What each image gives.
+        Values of each image.
     ceilings : array, shape (image,)
+        Noise ceilings of the images.
     accuracy : array, shape (model,)
     rng : numpy Generator
+        Source of randomness.
     resamples : int
         Number of draws.
 
@@ -121,14 +122,22 @@ def scores_over_images(
     Raises
     ------
     ArrayError
-        When the shapes do not fit, or something is not finite.
+        When the shapes do not fit together, or a value is not finite.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> accuracy = np.linspace(0.3, 0.8, 6)
+    >>> values = accuracy[:, None] / 2 + rng.normal(0, 0.1, (6, 14))
+    >>> scores_over_images(values, np.full(14, 0.8), accuracy, rng, resamples=100).shape
+    (100, 6)
     """
     if values.ndim != 2 or (len(accuracy), len(ceilings)) != values.shape or len(ceilings) < 2:
         raise ArrayError(
-            f"{values.shape}, {ceilings.shape} and {accuracy.shape} do not fit.",
+            f"The shapes {values.shape}, {ceilings.shape} and {accuracy.shape} do not fit together.",
             "Give (model, image), (image,) and (model,).",
         )
-    if not all(np.isfinite(each).all() for each in (values, ceilings, accuracy)):
+    if not all(np.isfinite(array).all() for array in (values, ceilings, accuracy)):
         raise ArrayError("A value is not finite.", "Leave that model out.")
     images = len(ceilings)
     counts = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
@@ -136,7 +145,7 @@ def scores_over_images(
     change = (counts @ values.T) / (counts @ ceilings)[:, None] - scores
     spread = np.ptp(accuracy) or 1.0
     powers, _ = np.linalg.qr(np.vander((accuracy - accuracy.mean()) / spread, 2))
-    drawn: NDArray[np.float64] = scores + expansion(images) * (change @ powers) @ powers.T
+    drawn: NDArray[np.float64] = scores + expansion_factor(images) * (change @ powers) @ powers.T
     return drawn
 
 
@@ -150,7 +159,12 @@ def most_accurate(accuracy: NDArray[np.float64]) -> NDArray[np.int64]:
     Returns
     -------
     array of int
-        Their places; of equal accuracies all or none.
+        Indices of the models; models of equal accuracy are all included, or none.
+
+    Examples
+    --------
+    >>> most_accurate(np.array([0.7, 0.5, 0.8, 0.6])).tolist()
+    [0, 2]
     """
     return np.flatnonzero(accuracy >= np.quantile(accuracy, 0.5))
 
@@ -173,18 +187,25 @@ def rank_correlation(
     Raises
     ------
     ArrayError
-        When the shapes differ, a value is not finite, or fewer than 3 accuracies differ.
+        When the shapes differ, a value is not finite, or there are fewer than 3 different accuracies.
+
+    Examples
+    --------
+    >>> accuracy, predictivity = np.array([0.5, 0.6, 0.7, 0.8, 0.9]), np.array([0.2, 0.4, 0.3, 0.6, 0.5])
+    >>> result = rank_correlation(accuracy, predictivity, np.random.default_rng(0), resamples=50)
+    >>> round(result.rho, 2), round(result.p_value, 2), result.models
+    (0.8, 0.1, 5)
     """
     _check_input(accuracy, predictivity, fewest=FEWEST_RANKED)
     if np.ptp(predictivity) == 0:
         return RankCorrelation(np.nan, UNDEFINED, np.nan, len(accuracy))
-    found = spearmanr(accuracy, predictivity)
+    correlation = spearmanr(accuracy, predictivity)
     draws = [
         spearmanr(accuracy[n], scores[n]).statistic if np.ptp(scores[n]) > 0 else np.nan
         for n, scores in _draws(accuracy, predictivity, rng, resamples, drawn, FEWEST_RANKED)
     ]
     return RankCorrelation(
-        float(found.statistic), interval_of_draws(np.array(draws)), float(found.pvalue), len(accuracy)
+        float(correlation.statistic), interval_of_draws(np.array(draws)), float(correlation.pvalue), len(accuracy)
     )
 
 
@@ -195,7 +216,7 @@ def change_point(
     resamples: int = 1000,
     drawn: NDArray[np.float64] | None = None,
 ) -> ChangePoint:
-    """Fit two straight lines that meet, by least squares over the meeting point too.
+    """Fit two straight lines that meet, by least squares over slopes, height and meeting point.
 
     The best meeting point is found exactly (Hudson 1966, J. Am. Stat. Assoc. 61:1097): it is a model's accuracy, or
     lies between two neighbours where the lines fitted on each side cross.
@@ -204,17 +225,25 @@ def change_point(
     ----------
     accuracy, predictivity : array, shape (model,)
     rng : numpy Generator
-        Of the bootstrap over models.
+        Source of randomness of the bootstrap over models.
     resamples : int
-        Number of draws.
+        Number of bootstrap draws.
     drawn : array, shape (resample, model), optional
-        Predictivity with images drawn again (:func:`scores_over_images`); from each of its rows models are drawn
-        once, in place of ``resamples``.
+        Predictivity for draws of images (:func:`scores_over_images`). Models are drawn once for each of its rows, and
+        ``resamples`` is not used.
 
     Raises
     ------
     ArrayError
-        When the shapes differ, a value is not finite, or fewer than 5 accuracies differ.
+        When the shapes differ, a value is not finite, or there are fewer than 5 different accuracies.
+
+    Examples
+    --------
+    >>> accuracy = np.linspace(0.3, 0.8, 11)
+    >>> predictivity = np.minimum(accuracy, 1.2 - accuracy)
+    >>> fit = change_point(accuracy, predictivity, np.random.default_rng(0), resamples=50)
+    >>> round(fit.at, 2), round(fit.before, 2), round(fit.after, 2)
+    (0.6, 1.0, -1.0)
     """
     _check_input(accuracy, predictivity)
     draws = np.array(
@@ -228,12 +257,23 @@ def change_point(
 
 
 def pareto_front(accuracy: NDArray[np.float64], predictivity: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Find the models that no other model dominates in both values, by growing accuracy.
+    """Find the models that no other model dominates in accuracy and predictivity, in ascending order of accuracy.
 
     Returns
     -------
     array of int
-        Their places in the arrays.
+        Indices of the models.
+
+    Raises
+    ------
+    ArrayError
+        When the shapes differ, a value is not finite, or there are no models.
+
+    Examples
+    --------
+    >>> accuracy, predictivity = np.array([0.5, 0.6, 0.7, 0.8]), np.array([0.3, 0.6, 0.4, 0.5])
+    >>> pareto_front(accuracy, predictivity).tolist()
+    [1, 3]
     """
     _check_input(accuracy, predictivity, fewest=1)
     order = np.lexsort((-predictivity, -accuracy))
@@ -255,22 +295,30 @@ def envelope(
     resamples: int = 200,
     drawn: NDArray[np.float64] | None = None,
 ) -> Envelope:
-    """Fit the upper edge of a cloud of models: quantile regression on accuracy and its square.
+    """Fit the upper edge of a cloud of models by quantile regression on accuracy and its square.
 
     Parameters
     ----------
     accuracy, predictivity : array, shape (model,)
     rng : numpy Generator
-        Of the bootstrap over models.
+        Source of randomness of the bootstrap over models.
     quantile : float
-        Share of the models that lie below.
+        Share of the models that lie below the edge, between 0 and 1.
     resamples, drawn
         As in :func:`change_point`.
 
     Raises
     ------
     ArrayError
-        As :func:`change_point`, and when the quantile is not between 0 and 1.
+        As in :func:`change_point`, and when the quantile is not between 0 and 1.
+
+    Examples
+    --------
+    >>> accuracy = np.linspace(0.3, 0.8, 11)
+    >>> predictivity = 0.6 - (accuracy - 0.6) ** 2
+    >>> edge = envelope(accuracy, predictivity, np.random.default_rng(0), resamples=10)
+    >>> round(edge.peak, 2), round(edge.height, 2), round(edge.end_slope, 2)
+    (0.6, 0.6, -0.4)
     """
     _check_input(accuracy, predictivity)
     if not 0 < quantile < 1:
@@ -293,9 +341,9 @@ def envelope(
 
 def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float, float]:
     """Compute the meeting point, the slopes before and after it, and the value there."""
-    known = np.unique(x)
-    candidates = list(known[1:-1])
-    for left, right in pairwise(known[1:-1]):
+    levels = np.unique(x)
+    candidates = list(levels[1:-1])
+    for left, right in pairwise(levels[1:-1]):
         (a, b), (c, d) = _line(x[x <= left], y[x <= left]), _line(x[x >= right], y[x >= right])
         if a != c and left < (cross := (d - b) / (a - c)) < right:
             candidates.append(cross)
@@ -303,13 +351,13 @@ def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, f
     before, after = np.minimum(x - at[:, None], 0), np.maximum(x - at[:, None], 0)  # (candidate, model)
     products = np.zeros((len(at), 3, 3))
     products[:, 0, 0] = len(x)
-    for number, side in enumerate((before, after), 1):
-        products[:, 0, number] = products[:, number, 0] = side.sum(axis=1)
-        products[:, number, number] = (side**2).sum(axis=1)
+    for index, side in enumerate((before, after), 1):
+        products[:, 0, index] = products[:, index, 0] = side.sum(axis=1)
+        products[:, index, index] = (side**2).sum(axis=1)
     middle = y.mean()
     target = np.column_stack([np.zeros(len(at)), before @ (y - middle), after @ (y - middle)])
-    fits = np.linalg.solve(products, target[..., None])[..., 0]  # value at the point, slopes before and after
-    best = int(np.einsum("ck,ck->c", fits, target).argmax())  # explains most
+    fits = np.linalg.solve(products, target[..., None])[..., 0]  # value at the meeting point, slopes before and after
+    best = int(np.einsum("ck,ck->c", fits, target).argmax())  # the candidate that explains most
     value, slope_before, slope_after = fits[best]
     return float(at[best]), float(slope_before), float(slope_after), float(value + middle)
 
@@ -327,7 +375,7 @@ def _quantile_parabola(x: NDArray[np.float64], y: NDArray[np.float64], quantile:
     Returns
     -------
     array, shape (3,)
-        Of 1, ``x`` and its square; the last is 0 where the edge is straight to rounding.
+        Coefficients of 1, ``x`` and its square; the last is 0 if the edge is straight to rounding.
     """
     middle, spread, height = x.mean(), np.ptp(x), np.ptp(y) or 1.0  # the solver's tolerances are absolute
     design = np.vander((x - middle) / spread, 3, increasing=True)
@@ -340,10 +388,12 @@ def _quantile_parabola(x: NDArray[np.float64], y: NDArray[np.float64], quantile:
 
 
 def _peak(coefficients: NDArray[np.float64]) -> float:
+    """Compute the accuracy at which a parabola is highest; NaN if it opens upward."""
     return float(-coefficients[1] / (2 * coefficients[2])) if coefficients[2] < 0 else np.nan
 
 
 def _slope(coefficients: NDArray[np.float64], at: float) -> float:
+    """Compute the slope of a parabola at an accuracy."""
     return float(coefficients[1] + 2 * coefficients[2] * at)
 
 
@@ -355,22 +405,29 @@ def _draws(
     drawn: NDArray[np.float64] | None,
     fewest: int,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Draw models with replacement, and return the scores of each draw.
+    """Draw models with replacement, and yield their indices and the scores of all models for each draw.
 
-    Draws of too few different accuracies are drawn anew.
+    Draws with fewer than ``fewest`` different accuracies are drawn again.
     """
     if drawn is not None and (drawn.ndim != 2 or drawn.shape[1:] != accuracy.shape):
-        raise ArrayError(f"{drawn.shape} does not fit {accuracy.shape}.", "Give one row of scores a draw.")
-    for number in range(resamples if drawn is None else len(drawn)):
+        raise ArrayError(
+            f"The drawn scores {drawn.shape} do not fit the {len(accuracy)} models.", "Give one row of scores per draw."
+        )
+    for row in range(resamples if drawn is None else len(drawn)):
         while len(np.unique(accuracy[draw := rng.integers(len(accuracy), size=len(accuracy))])) < fewest:
             pass
-        yield draw, predictivity if drawn is None else drawn[number]
+        yield draw, predictivity if drawn is None else drawn[row]
 
 
 def _check_input(accuracy: NDArray[np.float64], predictivity: NDArray[np.float64], fewest: int = FEWEST) -> None:
     if accuracy.ndim != 1 or accuracy.shape != predictivity.shape:
-        raise ArrayError(f"{accuracy.shape} and {predictivity.shape} differ.", "Give one value a model in both.")
+        raise ArrayError(
+            f"The shapes {accuracy.shape} and {predictivity.shape} differ.", "Give one value per model in both."
+        )
     if not (np.isfinite(accuracy).all() and np.isfinite(predictivity).all()):
         raise ArrayError("A value is not finite.", "Leave that model out.")
     if len(np.unique(accuracy)) < fewest:
-        raise ArrayError(f"{len(np.unique(accuracy))} accuracies differ.", f"Give at least {fewest} models.")
+        raise ArrayError(
+            f"There are {len(np.unique(accuracy))} different accuracies, fewer than {fewest}.",
+            f"Give at least {fewest} models of different accuracy.",
+        )

@@ -114,13 +114,13 @@ def test_pixels_are_averaged_over_the_tile_around_each_position(rng, grid):
 )
 def test_the_encoder_s_response_is_the_prediction_summed_over_positions(images, rng, architecture, layer):
     model = load_model(f"timm:{architecture}", weights="random")
-    shown = images[:2]
-    units = record(model, shown, [layer])[layer]
+    subset = images[:2]
+    units = record(model, subset, [layer])[layer]
     weight = rng.normal(size=units.shape[1])
     expected = (to_grid(units, GRID) @ weight).sum(axis=(1, 2))
     with torch.inference_mode():
-        found = response_of(model, layer, weight, GRID)(model.preprocess(shown)).numpy()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(to_grid(units, GRID) * weight).sum())
+        computed = response_of(model, layer, weight, GRID)(model.preprocess(subset)).numpy()
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-5 * np.abs(to_grid(units, GRID) * weight).sum())
     assert not dict(model.module.named_modules())[layer]._forward_hooks
 
 
@@ -130,8 +130,8 @@ def test_positions_beyond_the_image_are_weighed_as_the_regression_read_them(imag
     beyond = Grid(y=np.array([-9.0, 0.0, 8.5]), x=np.array([-8.0, 3.0, 10.0]), extent=16.0)
     expected = (to_grid(record(model, images, ["layer"])["layer"], beyond) @ weight).sum(axis=(1, 2))
     with torch.inference_mode():
-        found = response_of(model, "layer", weight, beyond)(model.preprocess(images)).numpy()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+        computed = response_of(model, "layer", weight, beyond)(model.preprocess(images)).numpy()
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-4)
 
 
 def test_the_gradient_is_that_of_finite_differences_over_the_colours_spread(images, rng):
@@ -146,8 +146,8 @@ def test_the_gradient_is_that_of_finite_differences_over_the_colours_spread(imag
     step = 1e-5
     moved = torch.eye(3 * 8 * 8, dtype=torch.float64).reshape(-1, 3, 8, 8) * step
     differences = ((response(inputs + moved) - response(inputs - moved)) / (2 * step)).reshape(3, 8, 8)
-    found = METHODS["gradient"](response_of(model, "layer", weight, GRID), inputs)
-    np.testing.assert_allclose(found[0].numpy(), differences, rtol=0, atol=1e-7)
+    computed = METHODS["gradient"](response_of(model, "layer", weight, GRID), inputs)
+    np.testing.assert_allclose(computed[0].numpy(), differences, rtol=0, atol=1e-7)
 
     by_colour = differences / np.array(STD)[:, None, None]  # of the image's colours, not the input's
     maps = attribution_maps(model, images[:1], ["layer"], [weight], GRID)
@@ -161,8 +161,10 @@ def test_a_model_that_looks_at_one_place_is_attributed_to_that_place(images, met
     row, column, size, grid = 11, 21, 33, Grid.even(9)  # the units are pixels; row 11 is between positions 2 and 3
     model, weight = model_of(Window(size, row, column), size), np.array([5.0, -2.0, 7.0])
     maps = attribution_maps(model, images, ["layer"] * 6, [weight] * 6, grid, method)
-    places = np.linspace(0, size - 1, 9)  # of the positions, in units: four apart
-    share = np.clip(1 - np.abs(places - row), 0, None).sum() * np.clip(1 - np.abs(places - column), 0, None).sum()
+    coordinates = np.linspace(0, size - 1, 9)  # of the positions, in units: four apart
+    share = (
+        np.clip(1 - np.abs(coordinates - row), 0, None).sum() * np.clip(1 - np.abs(coordinates - column), 0, None).sum()
+    )
     assert share == 0
     np.testing.assert_array_equal(maps, 0)  # no position reads these units
 
@@ -181,13 +183,13 @@ def test_a_model_that_looks_at_one_place_is_attributed_to_that_place(images, met
 def test_each_image_is_attributed_through_its_own_layer_and_weights(images, method):
     model = model_of(Curved(), size=8)
     weights = [np.arange(5.0), np.ones(4), -np.arange(5.0)]
-    layers, shown = ["layer", "first", "layer"], [images[0], images[1], images[0]]
-    together = attribution_maps(model, shown, layers, weights, GRID, method)
+    layers, sequence = ["layer", "first", "layer"], [images[0], images[1], images[0]]
+    joint = attribution_maps(model, sequence, layers, weights, GRID, method)
     for number in range(3):
-        alone = attribution_maps(model, [shown[number]], [layers[number]], [weights[number]], GRID, method)
-        np.testing.assert_allclose(together[number], alone[0], rtol=1e-6, atol=1e-12)
-    np.testing.assert_allclose(together[2], together[0], rtol=1e-6)  # of a sign it is the size
-    assert not np.allclose(together[1], together[0])
+        single = attribution_maps(model, [sequence[number]], [layers[number]], [weights[number]], GRID, method)
+        np.testing.assert_allclose(joint[number], single[0], rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(joint[2], joint[0], rtol=1e-6)  # of a sign it is the size
+    assert not np.allclose(joint[1], joint[0])
 
 
 @pytest.mark.parametrize(("architecture", "layer"), [("test_efficientnet", "blocks.3"), ("test_vit", "blocks.3")])
@@ -196,12 +198,14 @@ def test_integrated_gradients_add_up_to_the_response(images, architecture, layer
     image = model.preprocess(images[:1])
     grey = torch.zeros_like(image)  # the mean colour
     answers = []
-    hook = dict(model.module.named_modules())[layer].register_forward_hook(lambda *told: answers.append(told[-1]))
+    hook = dict(model.module.named_modules())[layer].register_forward_hook(
+        lambda *arguments: answers.append(arguments[-1])
+    )
     with torch.inference_mode():
         model.module(torch.cat([image, grey]))
     hook.remove()
-    shown, unseen = spatial_maps(answers[0].numpy(), layer, getattr(model.module, "num_prefix_tokens", None))
-    respond = response_of(model, layer, (shown - unseen).mean(axis=(1, 2)), GRID)  # a response that differs much
+    seen, unseen = spatial_maps(answers[0].numpy(), layer, getattr(model.module, "num_prefix_tokens", None))
+    respond = response_of(model, layer, (seen - unseen).mean(axis=(1, 2)), GRID)  # a response that differs much
     with torch.inference_mode():
         difference = float(respond(image) - respond(grey))
     attributed = METHODS["integrated_gradients"](respond, image)
@@ -216,8 +220,8 @@ def test_smoothgrad_repeats_exactly_and_leaves_torch_s_randomness_alone(images, 
     torch.manual_seed(11)
     first = attribution_maps(model, images[:1], ["layer"], [weight], GRID, "smoothgrad")
     torch.testing.assert_close(torch.rand(3), expected)
-    again = attribution_maps(model, images[:1], ["layer"], [weight], GRID, "smoothgrad")
-    np.testing.assert_array_equal(first, again)
+    repeated = attribution_maps(model, images[:1], ["layer"], [weight], GRID, "smoothgrad")
+    np.testing.assert_array_equal(first, repeated)
 
 
 def test_smoothgrad_is_the_mean_gradient_over_noisy_images(images, rng):
@@ -227,13 +231,13 @@ def test_smoothgrad_is_the_mean_gradient_over_noisy_images(images, rng):
     respond = response_of(model, "layer", weight, GRID)
     noise = torch.randn(4000, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     gradients = METHODS["gradient"](respond, image + 0.15 * (image.max() - image.min()) * noise)
-    found = METHODS["smoothgrad"](respond, image)[0]
+    computed = METHODS["smoothgrad"](respond, image)[0]
     error = gradients.std(dim=0) / np.sqrt(32)
-    assert float(((found - gradients.mean(dim=0)) / error).square().mean()) < 1.5
+    assert float(((computed - gradients.mean(dim=0)) / error).square().mean()) < 1.5
 
 
 def test_an_unknown_attribution_is_answered_with_the_nearest(images):
-    with pytest.raises(UsageError, match=r"no attribution named 'gradients'\. Did you mean"):
+    with pytest.raises(UsageError, match=r"no attribution method named 'gradients'\. Did you mean"):
         attribution_maps(model_of(Curved(), 8), images, ["layer"], [np.ones(5)], GRID, "gradients")
 
 
@@ -281,30 +285,30 @@ def weights_by_hand(field, maps):
 def test_attribution_and_its_controls_are_those_taken_by_hand(small, seed):
     model = load_model("timm:test_efficientnet", weights="random", seed=seed)
     layers = ("blocks.3", "blocks.2", "blocks.3", "blocks.2")
-    found = attribute(model, small, layers, "gradient")
+    computed = attribute(model, small, layers, "gradient")
     random = untrained(model, seed=1 if seed == 0 else 0)
     assert random.sha256 != model.sha256
     mean = small.maps.mean(axis=-1)
-    for each, weighed, expected in (
-        (model, weights_by_hand, found.rho),
+    for traced, weights_of, expected in (
+        (model, weights_by_hand, computed.rho),
         (
             random,
             lambda field, maps: fit_folds(field, maps, leave_one_out(4)).coefficients().mean(axis=-1),
-            found.random_rho,
+            computed.random_rho,
         ),
     ):
-        units = record(each, small.images, ["blocks.2", "blocks.3"])
-        weights = {layer: weighed(to_grid(units[layer], small.grid), small.maps) for layer in units}
-        own = [weights[layer][image] for image, layer in enumerate(layers)]
-        maps = attribution_maps(each, small.images, layers, own, small.grid)
+        units = record(traced, small.images, ["blocks.2", "blocks.3"])
+        weights = {layer: weights_of(to_grid(units[layer], small.grid), small.maps) for layer in units}
+        image_weights = [weights[layer][image] for image, layer in enumerate(layers)]
+        maps = attribution_maps(traced, small.images, layers, image_weights, small.grid)
         rho = [spearmanr(maps[image].ravel(), mean[image].ravel()).statistic for image in range(4)]
         np.testing.assert_allclose(expected, rho, rtol=0, atol=1e-9)
-        if each is model:
-            np.testing.assert_allclose(found.maps, maps, rtol=1e-6)
+        if traced is model:
+            np.testing.assert_allclose(computed.maps, maps, rtol=1e-6)
     nearness = [[-np.sqrt(y**2 + x**2) for x in small.grid.x] for y in small.grid.y]
     centre = [spearmanr(np.ravel(nearness), image.ravel()).statistic for image in mean]
-    np.testing.assert_allclose(found.centre_rho, centre, rtol=0, atol=1e-12)
-    assert found.method == "gradient"
+    np.testing.assert_allclose(computed.centre_rho, centre, rtol=0, atol=1e-12)
+    assert computed.method == "gradient"
 
 
 def test_a_model_that_cannot_be_built_anew_has_no_control(small):

@@ -75,9 +75,9 @@ def test_what_lies_at_a_position_of_the_image_lies_at_the_centre_of_view(side, d
     (view,) = fixated(Image.fromarray(pixels), grid, degrees)
     size = round(degrees * side / extent)
     assert view.size == (size, size)
-    shown = np.asarray(view)[..., 0].astype(int)
+    view_pixels = np.asarray(view)[..., 0].astype(int)
     around = max(int(size / 2) - 2, 0)
-    middle = shown[around : around + 4, around : around + 4]
+    middle = view_pixels[around : around + 4, around : around + 4]
     assert middle.max() == 255
     where = np.argwhere(middle == 255) + around + 0.5 - size / 2
     assert (np.abs(where).max(axis=1) <= 1).any()
@@ -97,8 +97,8 @@ def test_what_the_image_does_not_cover_is_noise_that_stands_still(images):
         for down in range(48):
             for across in range(48):
                 row, column = int(down - 24 + (y + 8) * 6), int(across - 24 + (x + 8) * 6)
-                inside = 0 <= row < 96 and 0 <= column < 96
-                expected[down, across] = pixels[row, column] if inside else noise[down, across]
+                in_image = 0 <= row < 96 and 0 <= column < 96
+                expected[down, across] = pixels[row, column] if in_image else noise[down, across]
         np.testing.assert_array_equal(view, expected)
 
 
@@ -127,8 +127,8 @@ def test_power_of_the_noise_falls_with_the_square_of_the_frequency():
 
 
 def test_the_noise_is_the_same_every_time_and_another_for_another_seed():
-    first, again, other = (np.asarray(brown_noise(64, seed)) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first, again)
+    first, repeated, other = (np.asarray(brown_noise(64, seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, repeated)
     assert (first != other).any()
     assert np.asarray(brown_noise(1)).tolist() == [[[128, 128, 128]]]
 
@@ -136,9 +136,9 @@ def test_the_noise_is_the_same_every_time_and_another_for_another_seed():
 def test_a_pooled_layer_is_read_as_it_is(rng):
     values = rng.normal(size=(6, 5)).astype(np.float32)
     for activation in (values, values[:, :, None, None], values[:, None, None, :], values[:, None, :]):
-        found = at_centre(activation, "pool")
-        np.testing.assert_array_equal(found, values)
-        assert found.dtype == np.float64
+        result = at_centre(activation, "pool")
+        np.testing.assert_array_equal(result, values)
+        assert result.dtype == np.float64
 
 
 @pytest.mark.parametrize("side", [2, 3, 6, 7])
@@ -165,9 +165,9 @@ def test_features_are_those_of_a_loop_over_views(small, batch_size):
     model = tiny()
     module = model.module
     source = model_source(model, ["even", "odd", "tokens", "pool"], view="fixation", batch_size=batch_size)
-    found = source.read(small, source.layers, fresh(), lambda *told: None)
+    result = source.read(small, source.layers, fresh(), lambda *arguments: None)
     for number, image in enumerate(small.images):
-        alone = fixated_features(model, image, source.layers, GRID, 8, batch_size)
+        direct = fixated_features(model, image, source.layers, GRID, 8, batch_size)
         with Image.open(image) as opened:
             views = list(fixated(opened.convert("RGB"), GRID, 8))
         for position, view in enumerate(views):
@@ -182,8 +182,8 @@ def test_features_are_those_of_a_loop_over_views(small, batch_size):
                 "pool": odd[0].mean(dim=(1, 2)),
             }
             for layer, values in expected.items():
-                np.testing.assert_allclose(found[layer].field(GRID)[number, row, column], values, rtol=0, atol=1e-6)
-                np.testing.assert_array_equal(alone[layer][row, column], found[layer].values[number, row, column])
+                np.testing.assert_allclose(result[layer].field(GRID)[number, row, column], values, rtol=0, atol=1e-6)
+                np.testing.assert_array_equal(direct[layer][row, column], result[layer].values[number, row, column])
 
 
 def test_a_value_that_is_not_finite_is_named_by_image_and_position(small):
@@ -212,25 +212,25 @@ def test_both_entrances_fixate_alike(small, layer):
 
 def test_the_score_is_that_of_a_regression_on_the_centres(small):
     model = tiny()
-    found = evaluate(model_source(model, "odd", view="fixation"), [small], SPEC)
+    result = evaluate(model_source(model, "odd", view="fixation"), [small], SPEC)
     field = np.stack([fixated_features(model, image, ["odd"], GRID, 8, 14)["odd"] for image in small.images])
     predicted = predict_left_out(field, small.maps).predicted
     by_hand = [
         np.median([np.corrcoef(predicted[i, ..., s].ravel(), small.maps[i, ..., s].ravel())[0, 1] for s in range(3)])
         for i in range(4)
     ]
-    np.testing.assert_allclose(found.arrays[0].image_r, by_hand, rtol=0, atol=1e-9)
-    assert found.raw == pytest.approx(np.mean(by_hand))
+    np.testing.assert_allclose(result.arrays[0].image_r, by_hand, rtol=0, atol=1e-9)
+    assert result.raw == pytest.approx(np.mean(by_hand))
 
 
 def test_an_image_that_was_shown_is_not_shown_again_unless_asked_for_anew(small):
-    model, shown = tiny(), []
-    model.module.register_forward_pre_hook(lambda module, given: shown.append(len(given[0])))
+    model, batch_sizes = tiny(), []
+    model.module.register_forward_pre_hook(lambda module, inputs: batch_sizes.append(len(inputs[0])))
 
     def views_shown(layers, **options):
-        shown.clear()
+        batch_sizes.clear()
         evaluate(model_source(model, layers, view="fixation"), [small], SPEC, cache=default_cache(**options))
-        return sum(shown)
+        return sum(batch_sizes)
 
     assert views_shown("odd") == 36
     assert views_shown("odd") == 0

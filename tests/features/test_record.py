@@ -74,14 +74,14 @@ def test_batch_size_and_threads_do_not_change_the_features(images, batch_size):
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        told = []
+        calls = []
         recorded = record(
-            model, images, [layer], batch_size=batch_size, progress=lambda done, total: told.append((done, total))
+            model, images, [layer], batch_size=batch_size, progress=lambda done, total: calls.append((done, total))
         )[layer]
     finally:
         torch.set_num_threads(threads)
     np.testing.assert_allclose(recorded, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
-    assert told[-1] == (6, 6)
+    assert calls[-1] == (6, 6)
 
 
 def test_several_layers_come_from_one_pass(images):

@@ -9,7 +9,7 @@ from PIL import Image
 from brainscore_itmaps import Grid, load_model, record, to_grid
 from brainscore_itmaps.errors import ArrayError, ModelError
 from brainscore_itmaps.features import record as recording
-from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, joined, side_by_side
+from brainscore_itmaps.features.grid import LayerFeatures, concatenate_batches, downsample_if_larger, side_by_side
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.features.record import published_input, record_at_grid
 from brainscore_itmaps.models.model import Model
@@ -43,12 +43,12 @@ class Crowded(TwoLayers):
 
     def __init__(self, most, from_call=0):
         super().__init__()
-        self.most, self.from_call, self.seen = most, from_call, []
+        self.most, self.from_call, self.batch_sizes = most, from_call, []
 
     def forward(self, x):
-        self.seen.append(len(x))
+        self.batch_sizes.append(len(x))
         x = torch.relu_(self.first(x))
-        if len(x) > self.most and len(self.seen) > self.from_call:
+        if len(x) > self.most and len(self.batch_sizes) > self.from_call:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return self.second(x).zero_()
 
@@ -88,39 +88,39 @@ def crowded():
 @pytest.mark.parametrize("batch_size", [1, 4, 14])
 def test_is_what_sampling_whole_activations_gives(images, architecture, layers, batch_size):
     model = load_model(f"timm:{architecture}", weights="random")
-    whole = record(model, images, layers, batch_size)
+    recorded = record(model, images, layers, batch_size)
     grids = (Grid.even(5), Grid.even(17), UNEVEN)
     sampled = [record_at_grid(model, images, layers, grid, batch_size) for grid in grids]
-    for (grid, found), layer in product(zip(grids, sampled, strict=True), layers):
-        assert list(found) == layers
-        expected = to_grid(whole[layer], grid)
-        np.testing.assert_allclose(found[layer].field(grid), expected, rtol=0, atol=1e-14 * np.abs(expected).max())
-        units = whole[layer].shape[2] * whole[layer].shape[3]
-        assert found[layer].at_grid == (units > len(grid.y) * len(grid.x))
-        if not found[layer].at_grid:  # the units themselves, in the precision of the layer
-            np.testing.assert_array_equal(found[layer].values, np.moveaxis(whole[layer], 1, -1))
-            assert found[layer].values.dtype == np.float32
+    for (grid, result), layer in product(zip(grids, sampled, strict=True), layers):
+        assert list(result) == layers
+        expected = to_grid(recorded[layer], grid)
+        np.testing.assert_allclose(result[layer].field(grid), expected, rtol=0, atol=1e-14 * np.abs(expected).max())
+        units = recorded[layer].shape[2] * recorded[layer].shape[3]
+        assert result[layer].at_grid == (units > len(grid.y) * len(grid.x))
+        if not result[layer].at_grid:  # the units themselves, in the precision of the layer
+            np.testing.assert_array_equal(result[layer].values, np.moveaxis(recorded[layer], 1, -1))
+            assert result[layer].values.dtype == np.float32
 
 
 def test_several_layers_come_from_one_pass_and_are_what_they_are_alone(images, crowded):
     module = crowded(most=99)
     both = record_at_grid(model_of(module), images, ["first", "second"], Grid.even(9), batch_size=4)
-    assert module.seen == [4, 2]
+    assert module.batch_sizes == [4, 2]
     for layer, features in both.items():
-        alone = record_at_grid(model_of(module), images, [layer], Grid.even(9), batch_size=4)[layer]
-        np.testing.assert_array_equal(features.values, alone.values)
+        separate = record_at_grid(model_of(module), images, [layer], Grid.even(9), batch_size=4)[layer]
+        np.testing.assert_array_equal(features.values, separate.values)
 
 
 @pytest.mark.parametrize("grid", [Grid.even(17), Grid.even(40)], ids=["larger layer", "smaller layer"])
 def test_operations_in_place_after_a_layer_change_nothing(images, grid):
     model = model_of(TwoLayers().eval())
-    found = record_at_grid(model, images, ["first", "second"], grid)
+    result = record_at_grid(model, images, ["first", "second"], grid)
     with torch.inference_mode():
         first = model.module.first(model.preprocess(images))
         second = model.module.second(torch.relu(first))
     for layer, expected in (("first", first), ("second", second)):
-        np.testing.assert_array_equal(found[layer].field(grid), to_grid(expected.numpy(), grid))
-        assert found[layer].field(grid).min() < 0
+        np.testing.assert_array_equal(result[layer].field(grid), to_grid(expected.numpy(), grid))
+        assert result[layer].field(grid).min() < 0
 
 
 def test_nothing_of_the_size_of_a_whole_activation_is_kept(images, monkeypatch):
@@ -128,14 +128,14 @@ def test_nothing_of_the_size_of_a_whole_activation_is_kept(images, monkeypatch):
 
     def seen_joining(batches):
         parts[batches[0].at_grid] = batches
-        return joined(batches)
+        return concatenate_batches(batches)
 
     def none_is_held(done, total):
         gc.collect()
         live = [thing for thing in gc.get_objects() if issubclass(type(thing), torch.Tensor)]
         assert not [tensor.shape for tensor in live if tensor.shape[1:] in ((4, 28, 28), (6, 7, 7))]
 
-    monkeypatch.setattr(recording, "joined", seen_joining)
+    monkeypatch.setattr(recording, "concatenate_batches", seen_joining)
     model = model_of(TwoLayers().eval())
     record_at_grid(model, images, ["first", "second"], Grid.even(9), batch_size=2, progress=none_is_held)
     assert [part.values.shape for part in parts[True]] == [(2, 9, 9, 4)] * 3
@@ -152,12 +152,12 @@ def test_nothing_of_the_size_of_a_whole_activation_is_kept(images, monkeypatch):
 def test_the_published_choices_are_those_made_of_everything_at_once(images, batch_size):
     model = load_model("timm:test_efficientnet", weights="random")
     layers = ["conv_stem", "blocks.3.0", "blocks.4.0"]  # 112, 14 and 7 units along a side
-    whole = record(model, images, layers, batch_size, preprocess=published_input)
-    found = record_at_grid(model, images, layers, Grid.even(9), batch_size, protocol=PUBLISHED)
+    recorded = record(model, images, layers, batch_size, preprocess=published_input)
+    result = record_at_grid(model, images, layers, Grid.even(9), batch_size, protocol=PUBLISHED)
     for layer in layers:
-        expected = published_field(np.moveaxis(whole[layer], 1, -1), 9)
-        assert found[layer].at_grid
-        np.testing.assert_array_equal(found[layer].values, expected)
+        expected = published_field(np.moveaxis(recorded[layer], 1, -1), 9)
+        assert result[layer].at_grid
+        np.testing.assert_array_equal(result[layer].values, expected)
         assert np.ptp(expected) == 1
 
 
@@ -167,17 +167,17 @@ def test_features_that_the_published_code_cannot_scale_are_named_whatever_the_ba
     noise[2] = 0
     for file, pixels in zip(files, noise, strict=True):
         Image.fromarray(pixels).save(file)
-    model, said = model_of(Contrast()), []
+    model, messages = model_of(Contrast()), []
     for batch_size in (4, 1):
         with pytest.raises(ArrayError, match="are constant on the images") as raised:
             record_at_grid(model, files, ["layer"], Grid.even(9), batch_size, protocol=PUBLISHED)
-        said.append(raised.value.args[0])
-    assert "2" in said[0].split(":")[0]
-    assert said[1] == said[0]
+        messages.append(raised.value.args[0])
+    assert "2" in messages[0].split(":")[0]
+    assert messages[1] == messages[0]
 
 
 @pytest.mark.parametrize(
-    ("most", "batch_size", "seen"),
+    ("most", "batch_size", "batch_sizes"),
     [
         (6, 14, [6]),
         (5, 14, [6, 3, 3]),
@@ -186,40 +186,40 @@ def test_features_that_the_published_code_cannot_scale_are_named_whatever_the_ba
         (3, 5, [5, 3, 3]),
     ],
 )
-def test_memory_that_runs_out_halves_the_batch_and_changes_nothing_else(images, crowded, most, batch_size, seen):
-    layers, told = ["first", "second"], []
+def test_memory_that_runs_out_halves_the_batch_and_changes_nothing_else(images, crowded, most, batch_size, batch_sizes):
+    layers, calls = ["first", "second"], []
     expected = record_at_grid(model_of(crowded(99)), images, layers, Grid.even(9), batch_size=1)
     module = crowded(most)
-    found = record_at_grid(
+    result = record_at_grid(
         model_of(module),
         images,
         layers,
         Grid.even(9),
         batch_size,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: calls.append((done, total)),
     )
-    assert module.seen == seen
+    assert module.batch_sizes == batch_sizes
     for layer in layers:
-        assert len(found[layer].values) == 6
-        np.testing.assert_allclose(found[layer].values, expected[layer].values, rtol=0, atol=1e-4)
-    shown = [size for size in seen if size <= most]
-    assert told == [(done, 6) for done in np.cumsum(shown)]
+        assert len(result[layer].values) == 6
+        np.testing.assert_allclose(result[layer].values, expected[layer].values, rtol=0, atol=1e-4)
+    sizes = [size for size in batch_sizes if size <= most]
+    assert calls == [(done, 6) for done in np.cumsum(sizes)]
 
 
 def test_memory_that_runs_out_later_on_keeps_what_was_recorded(images, crowded):
     module = crowded(most=1, from_call=1)
-    found = record(model_of(module), images, ["first", "second"], batch_size=3)
-    assert module.seen == [3, 3, 2, 1, 1, 1]
+    result = record(model_of(module), images, ["first", "second"], batch_size=3)
+    assert module.batch_sizes == [3, 3, 2, 1, 1, 1]
     expected = record(model_of(crowded(99)), images, ["first", "second"], batch_size=1)
     for layer, activation in expected.items():
-        np.testing.assert_allclose(found[layer], activation, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(result[layer], activation, rtol=0, atol=1e-4)
 
 
 def test_one_image_that_does_not_fit_is_a_sentence_and_leaves_the_model_as_it_was(images, crowded):
     module = crowded(most=0).train()
     with pytest.raises(ModelError, match=r"One image of small does not fit .* of cpu\. Use --device cpu") as raised:
         record_at_grid(model_of(module), images, ["first", "second"], Grid.even(9))
-    assert module.seen == [6, 3, 2, 1]
+    assert module.batch_sizes == [6, 3, 2, 1]
     assert isinstance(raised.value.__cause__, torch.OutOfMemoryError)
     assert module.training
     assert not [part for part in module.modules() if part._forward_hooks]
@@ -230,7 +230,7 @@ def test_another_error_of_the_model_s_is_passed_on_at_once(images, crowded):
     module.second = torch.nn.Conv2d(5, 6, 4)
     with pytest.raises(RuntimeError, match="channels"):
         record_at_grid(model_of(module), images, ["first"], Grid.even(9))
-    assert module.seen == [6]
+    assert module.batch_sizes == [6]
     assert not module.first._forward_hooks
 
 
@@ -246,7 +246,7 @@ def test_layers_side_by_side_are_fields_joined_along_channels(rng, units):
 
 def test_a_layer_with_as_many_units_as_positions_keeps_its_units(rng):
     maps = rng.normal(size=(3, 2, 5, 5))
-    kept = downsample_if_larger(maps, Grid.even(5))
-    assert not kept.at_grid
-    np.testing.assert_allclose(kept.field(Grid.even(5)), np.moveaxis(maps, 1, -1), rtol=0, atol=1e-14)
-    assert isinstance(kept, LayerFeatures)
+    features = downsample_if_larger(maps, Grid.even(5))
+    assert not features.at_grid
+    np.testing.assert_allclose(features.field(Grid.even(5)), np.moveaxis(maps, 1, -1), rtol=0, atol=1e-14)
+    assert isinstance(features, LayerFeatures)

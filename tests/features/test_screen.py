@@ -44,9 +44,9 @@ def test_an_image_on_the_screen_is_brain_score_s_to_the_pixel(width, height, rat
 
     image = noise(width, height, seed)
     expected = ImageConverter(".").apply_ratio(image, ratio)
-    found = on_screen(image, ratio)
-    assert (found.mode, found.size) == (expected.mode, expected.size)
-    np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    result = on_screen(image, ratio)
+    assert (result.mode, result.size) == (expected.mode, expected.size)
+    np.testing.assert_array_equal(np.asarray(result), np.asarray(expected))
 
 
 @pytest.mark.parametrize("degrees", [5, 8, 10.5, 23])
@@ -55,11 +55,11 @@ def test_images_of_a_recording_are_placed_as_brain_score_places_a_set(simulated,
 
     from brainscore_itmaps.bridge.assembly import stimulus_set
 
-    theirs = place_on_screen(stimulus_set(simulated), target_visual_degrees=degrees, source_visual_degrees=16)
-    ours = placed_on_screen(simulated, degrees)
-    for name, image in zip(ours.names, ours.images, strict=True):
-        with Image.open(image) as found, Image.open(theirs.get_stimulus(name)) as expected:
-            np.testing.assert_array_equal(np.asarray(found), np.asarray(expected.convert("RGB")))
+    reference = place_on_screen(stimulus_set(simulated), target_visual_degrees=degrees, source_visual_degrees=16)
+    placed = placed_on_screen(simulated, degrees)
+    for name, image in zip(placed.names, placed.images, strict=True):
+        with Image.open(image) as result, Image.open(reference.get_stimulus(name)) as expected:
+            np.testing.assert_array_equal(np.asarray(result), np.asarray(expected.convert("RGB")))
 
 
 @pytest.mark.parametrize("degrees", [5, 8, 12.6, 16.5, 40])
@@ -78,8 +78,8 @@ def test_positions_in_view_keep_their_maps_and_all_else_stays(small, degrees):
                     placed.repeats[image, :, down, across], small.repeats[image, :, row, column]
                 )
     assert placed.names == small.names
-    kept = ("identifier", "sites", "window", "subject", "area", "sha256", "citation", "simulated")
-    assert all(getattr(placed, name) == getattr(small, name) for name in kept)
+    unchanged = ("identifier", "sites", "window", "subject", "area", "sha256", "citation", "simulated")
+    assert all(getattr(placed, name) == getattr(small, name) for name in unchanged)
 
 
 def test_a_recording_without_repeats_has_none_on_the_screen_either(small):
@@ -98,13 +98,13 @@ def test_every_position_shows_what_it_showed_in_the_image(rng, own_home, degrees
     )
     placed = placed_on_screen(recording, degrees)
     with Image.open(placed.images[0]) as image:
-        shown = np.asarray(image).astype(int)
-    assert shown.shape == (degrees * 10, degrees * 10, 3)
+        pixels = np.asarray(image).astype(int)
+    assert pixels.shape == (degrees * 10, degrees * 10, 3)
     for y in placed.grid.y:
         for x in placed.grid.x:
-            row, column = (int((at / degrees + 0.5) * len(shown) + 1e-6) for at in (y, x))
-            if row < len(shown) and column < len(shown):
-                np.testing.assert_array_equal(shown[row, column], [(y + 8) * 10, (x + 8) * 10, 0])
+            row, column = (int((at / degrees + 0.5) * len(pixels) + 1e-6) for at in (y, x))
+            if row < len(pixels) and column < len(pixels):
+                np.testing.assert_array_equal(pixels[row, column], [(y + 8) * 10, (x + 8) * 10, 0])
 
 
 def test_arrays_that_share_images_share_them_on_the_screen_too(small, rng):
@@ -126,12 +126,12 @@ def test_a_view_of_too_few_positions_is_an_error(small, degrees, positions):
 
 def test_the_benchmark_scores_the_positions_in_the_model_s_view(simulated):
     """Eight of sixteen degrees: 9 x 9 positions, the same as of a recording of the middles of the images."""
-    found = score("timm:test_vit", "it_maps_screen_simulated", weights="random")
-    assert found.arrays[0].neural.shape == (14, 9, 9, 32)
-    np.testing.assert_array_equal(found.arrays[0].neural, simulated.maps[:, 4:13, 4:13])
-    assert "8 degrees" in found.field_of_view
-    assert any("9 x 9 positions" in note for note in found.notes)
-    own = Recording.from_arrays(
+    result = score("timm:test_vit", "it_maps_screen_simulated", weights="random")
+    assert result.arrays[0].neural.shape == (14, 9, 9, 32)
+    np.testing.assert_array_equal(result.arrays[0].neural, simulated.maps[:, 4:13, 4:13])
+    assert "8 degrees" in result.field_of_view
+    assert any("9 x 9 positions" in note for note in result.notes)
+    middles = Recording.from_arrays(
         None,
         placed_on_screen(simulated, 8).images,
         identifier="middles",
@@ -139,10 +139,10 @@ def test_the_benchmark_scores_the_positions_in_the_model_s_view(simulated):
         repeats=simulated.repeats[:, :, 4:13, 4:13],
         grid=Grid.even(9, 8.0),
     )
-    expected = score("timm:test_vit", own, weights="random")
-    assert found.raw == pytest.approx(expected.raw, abs=1e-9)
-    assert found.ceiling == pytest.approx(expected.ceiling, abs=1e-12)
-    assert found.score != score("timm:test_vit", weights="random").score
+    expected = score("timm:test_vit", middles, weights="random")
+    assert result.raw == pytest.approx(expected.raw, abs=1e-9)
+    assert result.ceiling == pytest.approx(expected.ceiling, abs=1e-12)
+    assert result.score != score("timm:test_vit", weights="random").score
 
 
 def test_both_entrances_see_the_same_screen(small):

@@ -58,18 +58,18 @@ def test_a_map_without_a_top_has_no_overlap(pair):
 
 
 def test_everything_at_once_is_what_the_parts_are(pair):
-    found = align(*pair, scale=3)
-    np.testing.assert_array_equal(found.map_rho, feature_alignment(*pair))
-    np.testing.assert_array_equal(found.map_rho_coarse, feature_alignment(*pair, scale=3))
-    np.testing.assert_array_equal(found.site_rho, feature_alignment(*pair, per_site=True))
-    np.testing.assert_array_equal(found.site_rho_coarse, feature_alignment(*pair, scale=3, per_site=True))
+    result = align(*pair, scale=3)
+    np.testing.assert_array_equal(result.map_rho, feature_alignment(*pair))
+    np.testing.assert_array_equal(result.map_rho_coarse, feature_alignment(*pair, scale=3))
+    np.testing.assert_array_equal(result.site_rho, feature_alignment(*pair, per_site=True))
+    np.testing.assert_array_equal(result.site_rho_coarse, feature_alignment(*pair, scale=3, per_site=True))
     dice, iou = top_overlap(*(values.mean(axis=-1) for values in pair))
-    np.testing.assert_array_equal(found.dice, dice)
-    np.testing.assert_array_equal(found.iou, iou)
-    summary = found.summary()
-    assert summary.keys() == vars(found).keys()
-    assert summary["site_rho"].mean == pytest.approx(found.site_rho.mean())
-    assert summary["site_rho"].sd == pytest.approx(found.site_rho.std(ddof=1))
+    np.testing.assert_array_equal(result.dice, dice)
+    np.testing.assert_array_equal(result.iou, iou)
+    summary = result.summary()
+    assert summary.keys() == vars(result).keys()
+    assert summary["site_rho"].mean == pytest.approx(result.site_rho.mean())
+    assert summary["site_rho"].sd == pytest.approx(result.site_rho.std(ddof=1))
     assert (summary["map_rho"].defined, summary["map_rho"].undefined) == (3, 0)
 
 
@@ -78,16 +78,16 @@ def test_a_site_that_either_misses_a_value_of_is_left_out_of_both_averages(pair)
     expected = align(predicted[..., 1:-1], maps[..., 1:-1])
     predicted[..., -1] = np.nan
     maps[0, 0, 0, -1] = maps[1, 2, 3, 0] = np.nan
-    found = align(predicted, maps)
+    result = align(predicted, maps)
     for name in ("map_rho", "map_rho_coarse", "dice", "iou"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name))
+        np.testing.assert_allclose(getattr(result, name), getattr(expected, name))
 
 
 def test_without_any_whole_site_everything_is_undefined(pair):
     predicted, maps = pair
     predicted[...] = np.nan
-    found = align(predicted, maps)
-    for values in vars(found).values():
+    result = align(predicted, maps)
+    for values in vars(result).values():
         assert np.isnan(values).all()
 
 
@@ -125,7 +125,7 @@ def test_gain_offset_and_flips_of_both_maps_change_nothing_and_neither_does_thei
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         (lambda: feature_alignment(np.ones((2, 3, 4, 1)), np.ones((2, 4, 3, 1))), "differ in shape"),
         (lambda: feature_alignment(np.ones((2, 3, 4)), np.ones((2, 3, 4))), "differ in shape"),
@@ -135,6 +135,6 @@ def test_gain_offset_and_flips_of_both_maps_change_nothing_and_neither_does_thei
         (lambda: top_overlap(np.ones((2, 3, 4)), np.ones((2, 3, 4)), 1.0), "share of top positions is 1.0"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(call, said):
-    with pytest.raises(ArrayError, match=said):
+def test_what_cannot_be_compared_is_refused(call, message):
+    with pytest.raises(ArrayError, match=message):
         call()

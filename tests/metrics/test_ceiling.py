@@ -65,11 +65,11 @@ def shared(rng, noise, images=6, y=7, x=8, sites=9):
 @pytest.mark.parametrize("method", ["pls", "ridge"])
 def test_a_site_is_predicted_from_the_other_sites_over_the_same_folds(rng, method):
     _, maps = shared(rng, 0.5)
-    found = site_ceiling(maps, method)
-    assert found.shape == (6, 9)
+    result = site_ceiling(maps, method)
+    assert result.shape == (6, 9)
     for site in (0, 4):
         predicted = predict_left_out(np.delete(maps, site, axis=-1), maps[..., [site]], method).predicted
-        np.testing.assert_allclose(found[:, [site]], site_correlation(predicted, maps[..., [site]]), atol=1e-12)
+        np.testing.assert_allclose(result[:, [site]], site_correlation(predicted, maps[..., [site]]), atol=1e-12)
 
 
 def test_many_sites_reach_what_the_shared_signals_reach(rng):
@@ -89,9 +89,9 @@ def test_a_site_with_a_missing_value_predicts_nothing_and_is_missing(rng):
     _, maps = shared(rng, 0.5)
     expected = site_ceiling(np.delete(maps, 3, axis=-1))
     maps[1, 0, 0, 3] = np.nan
-    found = site_ceiling(maps)
-    assert np.isnan(found[:, 3]).all()
-    np.testing.assert_array_equal(np.delete(found, 3, axis=1), expected)
+    result = site_ceiling(maps)
+    assert np.isnan(result[:, 3]).all()
+    np.testing.assert_array_equal(np.delete(result, 3, axis=1), expected)
 
 
 def test_the_published_ceiling_step_by_step(rng):
@@ -118,29 +118,31 @@ def test_each_ceiling_says_what_it_bounds_and_how_sure_it_is(rng):
     _, maps = shared(rng, 0.8)
     repeats = maps[:, None] + 0.5 * rng.normal(size=(6, 4, 7, 8, 9))
     taken = {kind: noise_ceiling(maps, kind, repeats=repeats) for kind in ("sites", "split_half", "reference")}
-    for kind, found in taken.items():
-        assert found.kind == kind
-        assert found.bounds
-        assert found.value == pytest.approx(found.image_r.mean())
-        assert found.interval.low <= found.value <= found.interval.high
+    for kind, result in taken.items():
+        assert result.kind == kind
+        assert result.bounds
+        assert result.value == pytest.approx(result.image_r.mean())
+        assert result.interval.low <= result.value <= result.interval.high
     assert taken["reference"].bounds.startswith("nothing")
     for kind in ("sites", "split_half"):
-        found = taken[kind]
-        np.testing.assert_allclose(found.image_r, np.median(found.site_r, axis=1))
-        np.testing.assert_allclose(found.site_mean, found.site_r.mean(axis=0))
-        assert (found.site_interval[:, 0] <= found.site_mean).all()
-        assert (found.site_mean <= found.site_interval[:, 1]).all()
-        assert found.site_interval.shape == (9, 2)
+        result = taken[kind]
+        np.testing.assert_allclose(result.image_r, np.median(result.site_r, axis=1))
+        np.testing.assert_allclose(result.site_mean, result.site_r.mean(axis=0))
+        assert (result.site_interval[:, 0] <= result.site_mean).all()
+        assert (result.site_mean <= result.site_interval[:, 1]).all()
+        assert result.site_interval.shape == (9, 2)
 
 
 def test_an_interval_of_a_site_is_that_of_its_mean_over_images(rng):
     site_r = rng.normal(0.5, 0.2, size=(400, 2))
     site_r[::2, 1] = np.nan
-    found = describe("sites", site_r, np.random.default_rng(0), resamples=4000)
+    result = describe("sites", site_r, np.random.default_rng(0), resamples=4000)
     for site, defined in enumerate((site_r[:, 0], site_r[1::2, 1])):
-        assert found.site_mean[site] == pytest.approx(defined.mean())
+        assert result.site_mean[site] == pytest.approx(defined.mean())
         half = 1.96 * defined.std() / np.sqrt(len(defined))
-        np.testing.assert_allclose(found.site_interval[site], defined.mean() + np.array([-half, half]), atol=0.2 * half)
+        np.testing.assert_allclose(
+            result.site_interval[site], defined.mean() + np.array([-half, half]), atol=0.2 * half
+        )
 
 
 @pytest.mark.parametrize("kind", ["sites", "split_half", "reference"])
@@ -157,13 +159,13 @@ def test_a_seed_is_a_generator_that_starts_with_it(rng, kind):
 
 def test_ceilings_that_cannot_be_taken_are_refused(rng):
     maps = rng.normal(size=(4, 5, 6, 1))
-    with pytest.raises(ArrayError, match="1 of 1 sites miss no value"):
+    with pytest.raises(ArrayError, match="1 of 1 sites have no missing values"):
         noise_ceiling(maps, rng=rng)
     with pytest.raises(ArrayError, match="needs the repeats"):
         noise_ceiling(maps, "split_half", rng=rng)
     with pytest.raises(ArrayError, match="at least 2 sites"):
         noise_ceiling(maps, "reference", rng=rng)
-    with pytest.raises(UsageError, match=r"no ceiling named 'site'\. Did you mean sites"):
+    with pytest.raises(UsageError, match=r"no noise ceiling named 'site'\. Did you mean sites"):
         noise_ceiling(maps, "site", rng=rng)
     with pytest.raises(ArrayError, match="are not those of the maps"):
         noise_ceiling(maps, "split_half", rng=rng, repeats=rng.normal(size=(9, 2, 5, 6, 1)))

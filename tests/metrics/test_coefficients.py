@@ -92,9 +92,9 @@ def test_maps_of_the_left_out_image_have_no_weight(planted, rng):
 
 def test_arrays_may_be_of_any_kind_of_number_but_must_fit(planted):
     field, maps = planted
-    whole = np.round(10 * maps).astype(int)
-    expected = coefficients_left_out(field.astype(np.float32).astype(float), whole.astype(float))
-    np.testing.assert_array_equal(coefficients_left_out(field.astype(np.float32), whole), expected)
+    integers = np.round(10 * maps).astype(int)
+    expected = coefficients_left_out(field.astype(np.float32).astype(float), integers.astype(float))
+    np.testing.assert_array_equal(coefficients_left_out(field.astype(np.float32), integers), expected)
     with pytest.raises(ArrayError, match="must share image, y and x"):
         coefficients_left_out(field, maps[:, :5])
     with pytest.raises(ArrayError, match="at least 3 images"):

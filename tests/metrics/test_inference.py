@@ -7,7 +7,7 @@ from brainscore_itmaps.metrics.inference import (
     bootstrap_over_images,
     compare_images,
     control_false_discoveries,
-    expansion,
+    expansion_factor,
     predictivity_interval,
 )
 
@@ -33,7 +33,7 @@ def test_images_are_drawn_together(rng):
 
 
 @pytest.mark.parametrize(
-    ("expanded", "level"), [(False, 0.95), (True, 2 * norm.cdf(norm.ppf(0.975) * expansion(9)) - 1)]
+    ("expanded", "level"), [(False, 0.95), (True, 2 * norm.cdf(norm.ppf(0.975) * expansion_factor(9)) - 1)]
 )
 def test_intervals_are_scipy_s_percentiles_of_the_same_draws(rng, expanded, level):
     values = rng.normal(size=9)
@@ -102,11 +102,11 @@ def test_one_image_or_one_draw_is_refused(rng):
 def test_two_models_are_compared_image_by_image(rng):
     shared = rng.normal(size=14)
     first, second = shared + 0.05 + 0.1 * rng.normal(size=14), shared
-    found = compare_images(first, second, np.random.default_rng(0), resamples=20_000)
-    assert found.difference == pytest.approx(np.mean(first - second))
-    assert found.p_value == pytest.approx(ttest_rel(first, second).pvalue, abs=0.02)
-    assert found.interval.low < found.difference < found.interval.high
-    assert compare_images(second, first, np.random.default_rng(0)).difference == -found.difference
+    result = compare_images(first, second, np.random.default_rng(0), resamples=20_000)
+    assert result.difference == pytest.approx(np.mean(first - second))
+    assert result.p_value == pytest.approx(ttest_rel(first, second).pvalue, abs=0.02)
+    assert result.interval.low < result.difference < result.interval.high
+    assert compare_images(second, first, np.random.default_rng(0)).difference == -result.difference
 
 
 def test_few_images_are_permuted_in_every_way():

@@ -35,18 +35,18 @@ def test_a_site_with_a_missing_value_is_predicted_as_missing_and_changes_no_othe
     field, maps = planted
     expected = predict_left_out(field, np.delete(maps, 1, axis=-1), method)
     maps[2, 3, 4, 1] = np.nan
-    found = predict_left_out(field, maps, method)
-    assert np.isnan(found.predicted[..., 1]).all()
-    np.testing.assert_allclose(np.delete(found.predicted, 1, axis=-1), expected.predicted, rtol=0, atol=1e-12)
+    result = predict_left_out(field, maps, method)
+    assert np.isnan(result.predicted[..., 1]).all()
+    np.testing.assert_allclose(np.delete(result.predicted, 1, axis=-1), expected.predicted, rtol=0, atol=1e-12)
 
 
 @METHOD
 def test_without_any_whole_site_nothing_is_predicted(planted, method):
     field, maps = planted
     maps[0, 0, 0] = np.nan
-    found = predict_left_out(field, maps, method)
-    assert np.isnan(found.predicted).all()
-    assert (found.components == 0).all()
+    result = predict_left_out(field, maps, method)
+    assert np.isnan(result.predicted).all()
+    assert (result.components == 0).all()
 
 
 @METHOD
@@ -54,15 +54,15 @@ def test_several_sets_in_one_pass_are_what_they_are_alone(planted, method, rng):
     field, maps = planted
     sets = np.stack([maps, maps[::-1], rng.normal(size=maps.shape)])
     sets[1, 0, 0, 0, 2] = np.nan
-    found = predict_left_out(field, sets, method)
-    assert found.predicted.shape == sets.shape
-    assert found.components.shape == (3, 5)
-    for number, alone in enumerate(sets):
-        expected = predict_left_out(field, alone, method)
-        np.testing.assert_allclose(found.predicted[number], expected.predicted, rtol=0, atol=1e-9)
-        np.testing.assert_array_equal(found.components[number], expected.components)
-        if found.penalty is not None:
-            np.testing.assert_array_equal(found.penalty[number], expected.penalty)
+    result = predict_left_out(field, sets, method)
+    assert result.predicted.shape == sets.shape
+    assert result.components.shape == (3, 5)
+    for number, single in enumerate(sets):
+        expected = predict_left_out(field, single, method)
+        np.testing.assert_allclose(result.predicted[number], expected.predicted, rtol=0, atol=1e-9)
+        np.testing.assert_array_equal(result.components[number], expected.components)
+        if result.penalty is not None:
+            np.testing.assert_array_equal(result.penalty[number], expected.penalty)
 
 
 @METHOD
@@ -97,15 +97,15 @@ def test_duplicate_zero_and_constant_channels_are_no_trouble(planted, method):
 
 def test_without_an_intercept_features_are_multiplied_with_coefficients(planted):
     field, maps = planted
-    whole = predict_left_out(field, maps)
+    complete = predict_left_out(field, maps)
     bare = predict_left_out(field, maps, intercept=False)
-    missing = whole.predicted - bare.predicted
+    missing = complete.predicted - bare.predicted
     np.testing.assert_allclose(missing, missing[:, :1, :1].repeat(6, 1).repeat(7, 2), rtol=0, atol=1e-12)
     assert np.abs(missing).max() > 1e-3
 
 
 @pytest.mark.parametrize(
-    ("field", "maps", "options", "said"),
+    ("field", "maps", "options", "message"),
     [
         (np.ones((4, 3, 3, 2)), np.ones((4, 3, 4, 2)), {}, "must share image, y and x"),
         (np.ones((4, 3, 3)), np.ones((4, 3, 3, 2)), {}, "must share image, y and x"),
@@ -123,8 +123,8 @@ def test_without_an_intercept_features_are_multiplied_with_coefficients(planted)
         (np.ones((4, 3, 3, 2)), np.ones((4, 3, 3, 2)), {"components": True}, "True components"),
     ],
 )
-def test_refuses_what_it_cannot_fit(field, maps, options, said):
-    with pytest.raises(ArrayError, match=said) as refused:
+def test_refuses_what_it_cannot_fit(field, maps, options, message):
+    with pytest.raises(ArrayError, match=message) as refused:
         predict_left_out(field, maps, **options)
     assert isinstance(refused.value, ValueError)
     assert isinstance(refused.value, DataError)
@@ -153,22 +153,22 @@ def test_sets_with_different_sites_in_one_pass_are_what_they_are_alone(planted, 
     few[1:] = 0.1
     many[3, 2, 1, 4] = np.nan
     folds = np.concatenate([leave_one_out(5), pairs_of_groups(5)])
-    together = fit_folds(field, [maps, few, many], folds, method)
-    for number, alone in enumerate([maps, few, many]):
-        expected = fit_folds(field, alone, folds, method)
-        assert together.components[number].tolist() == expected.components.tolist()
+    joint = fit_folds(field, [maps, few, many], folds, method)
+    for number, single in enumerate([maps, few, many]):
+        expected = fit_folds(field, single, folds, method)
+        assert joint.components[number].tolist() == expected.components.tolist()
         if expected.penalty is not None:
-            varying = ~folds[:, 0] | (alone is not few)  # else no penalty is better than another
-            np.testing.assert_array_equal(together.penalty[number][varying], expected.penalty[varying])
+            varying = ~folds[:, 0] | (single is not few)  # else no penalty is better than another
+            np.testing.assert_array_equal(joint.penalty[number][varying], expected.penalty[varying])
         for fold in range(len(folds)):
-            found = together.of(fold, number)
-            np.testing.assert_allclose(found, expected.of(fold), rtol=0, atol=1e-12 * np.nanstd(alone))
-    predicted = together.select(slice(5)).predicted
+            result = joint.of(fold, number)
+            np.testing.assert_allclose(result, expected.of(fold), rtol=0, atol=1e-12 * np.nanstd(single))
+    predicted = joint.select(slice(5)).predicted
     assert [sets.shape for sets in predicted] == [maps.shape, few.shape, many.shape]
     np.testing.assert_array_equal(np.isnan(predicted[2]).any(axis=(0, 1, 2)), np.arange(9) == 4)
     if method in ("pls", "nipals"):
-        for weights, alone in zip(together.coefficients(), [maps, few, many], strict=True):
-            expected = fit_folds(field, alone, folds, method).coefficients()
+        for weights, single in zip(joint.coefficients(), [maps, few, many], strict=True):
+            expected = fit_folds(field, single, folds, method).coefficients()
             np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-12 * np.nanmax(np.abs(expected)))
 
 
@@ -194,16 +194,16 @@ def test_a_fold_among_others_is_what_it_is_alone(method, seed, images, number, c
     folds = np.zeros((number, images), bool)
     for fold in folds:
         fold[rng.permutation(images)[: rng.integers(0, images - 1)]] = True
-    together = fit_folds(field, maps, folds, method, components=3)
+    joint = fit_folds(field, maps, folds, method, components=3)
     for fold, left_out in enumerate(folds):
-        alone = fit_folds(field, maps, [left_out], method, components=3)
-        assert alone.of(0).shape == (left_out.sum(), 3, 4, 3)
+        single = fit_folds(field, maps, [left_out], method, components=3)
+        assert single.of(0).shape == (left_out.sum(), 3, 4, 3)
         tolerance = 1e-2 if method == "nipals" else 1e-9  # its early stop depends on rounding
-        np.testing.assert_allclose(together.of(fold), alone.of(0), rtol=0, atol=tolerance)
-    again = together.select(np.arange(number)[::-1])
-    assert (again.folds == folds[::-1]).all()
+        np.testing.assert_allclose(joint.of(fold), single.of(0), rtol=0, atol=tolerance)
+    reordered = joint.select(np.arange(number)[::-1])
+    assert (reordered.folds == folds[::-1]).all()
     for fold in range(number):
-        np.testing.assert_array_equal(again.of(number - 1 - fold), together.of(fold))
+        np.testing.assert_array_equal(reordered.of(number - 1 - fold), joint.of(fold))
 
 
 @METHOD

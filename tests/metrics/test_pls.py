@@ -125,12 +125,12 @@ def in_extended_precision(field, maps, components):
 def test_ill_conditioned_features_lose_no_digits_on_the_way_over_covariances(rng, condition, monkeypatch):
     field = rng.normal(size=(6, 4, 7, 20)) * np.geomspace(1, 1 / condition, 20)
     maps = rng.normal(size=(6, 4, 7, 2)) + field[..., :2]
-    found = {}
+    result = {}
     for over_covariances in (True, False):
         monkeypatch.setattr(pls, "_pays", lambda *sizes, way=over_covariances: way)
-        found[over_covariances] = predict_left_out(field, maps)
-    np.testing.assert_array_equal(found[True].components, found[False].components)
-    np.testing.assert_allclose(found[True].predicted, found[False].predicted, rtol=0, atol=1e-9 * maps.std())
+        result[over_covariances] = predict_left_out(field, maps)
+    np.testing.assert_array_equal(result[True].components, result[False].components)
+    np.testing.assert_allclose(result[True].predicted, result[False].predicted, rtol=0, atol=1e-9 * maps.std())
 
 
 def test_features_of_single_precision_are_computed_in_double():
@@ -222,8 +222,8 @@ def test_order_rotation_common_scale_offset_and_constant_channels_do_not_matter(
     more = np.concatenate([turned, np.full((*field.shape[:-1], 1), 1e6 * offset), turned[..., :0]], axis=-1)
     for method in ("pls", "nipals"):
         expected = predict_left_out(field, maps, method, components=5).predicted
-        found = predict_left_out(more, maps, method, components=5).predicted
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7)
+        result = predict_left_out(more, maps, method, components=5).predicted
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-7)
 
 
 @settings(max_examples=20, deadline=None)
@@ -239,20 +239,20 @@ def test_any_shape_is_predicted_and_permuting_images_permutes_folds(seed, shape,
     images, y, x = shape
     field, maps = rng.normal(size=(images, y, x, channels)), rng.normal(size=(images, y, x, sites))
     order = rng.permutation(images)
-    found = predict_left_out(field, maps, method)
-    assert found.predicted.shape == maps.shape
-    assert np.isfinite(found.predicted).all()
-    assert (found.components <= min(25, channels, (images - 1) * y * x)).all() or method == "ridge"
-    again = predict_left_out(field[order], maps[order], method)
+    result = predict_left_out(field, maps, method)
+    assert result.predicted.shape == maps.shape
+    assert np.isfinite(result.predicted).all()
+    assert (result.components <= min(25, channels, (images - 1) * y * x)).all() or method == "ridge"
+    reordered = predict_left_out(field[order], maps[order], method)
     if method != "nipals":  # its early stop depends on rounding
-        np.testing.assert_allclose(again.predicted, found.predicted[order], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(reordered.predicted, result.predicted[order], rtol=0, atol=1e-5)
 
 
 def test_progress_is_told_component_by_component():
     field, maps = planted()
-    told = []
-    predict_left_out(field, maps, components=5, progress=lambda done, total: told.append((done, total)))
-    assert told == [(n, 5) for n in range(1, 6)]
+    calls = []
+    predict_left_out(field, maps, components=5, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(n, 5) for n in range(1, 6)]
 
 
 def test_tests_multiply_with_one_thread():

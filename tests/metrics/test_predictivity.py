@@ -17,16 +17,16 @@ def pair(rng):
 
 
 def test_it_is_the_mean_over_images_of_the_median_over_sites_of_r(pair):
-    found = neural_predictivity(*pair)
-    np.testing.assert_array_equal(found.site_r, site_correlation(*pair))
-    np.testing.assert_allclose(found.image_r, np.median(found.site_r, axis=1))
-    assert found.score == pytest.approx(np.mean(np.median(found.site_r, axis=1)))
-    assert found.undefined == 0
+    result = neural_predictivity(*pair)
+    np.testing.assert_array_equal(result.site_r, site_correlation(*pair))
+    np.testing.assert_allclose(result.image_r, np.median(result.site_r, axis=1))
+    assert result.score == pytest.approx(np.mean(np.median(result.site_r, axis=1)))
+    assert result.undefined == 0
 
 
 def test_alternatives_go_by_name(pair):
-    found = neural_predictivity(*pair, measure="explained_variance", reducer="mean")
-    assert found.score == pytest.approx(site_explained_variance(*pair).mean())
+    result = neural_predictivity(*pair, measure="explained_variance", reducer="mean")
+    assert result.score == pytest.approx(site_explained_variance(*pair).mean())
     assert neural_predictivity(*pair, measure="spearman").score != neural_predictivity(*pair).score
     with pytest.raises(UsageError, match="Did you mean pearson"):
         neural_predictivity(*pair, measure="pearsn")
@@ -42,28 +42,28 @@ def test_undefined_sites_are_counted_and_leave_their_image_defined(pair):
     predicted, maps = pair
     maps[1, ..., 2] = 7.0
     predicted[0, ..., 3] = 0.0
-    found = neural_predictivity(predicted, maps)
-    assert found.undefined == 2
-    assert found.image_r[1] == pytest.approx(np.median(np.delete(found.site_r[1], 2)))
+    result = neural_predictivity(predicted, maps)
+    assert result.undefined == 2
+    assert result.image_r[1] == pytest.approx(np.median(np.delete(result.site_r[1], 2)))
 
 
 def test_by_the_published_protocol_an_undefined_site_leaves_its_image_undefined(pair):
     predicted, maps = pair
     maps[1, ..., 2] = 7.0
-    found = neural_predictivity(predicted, maps, protocol="published")
-    np.testing.assert_array_equal(found.image_r, np.median(found.site_r, axis=1))
-    np.testing.assert_array_equal(np.isnan(found.image_r), [False, True, False])
-    assert np.isnan(found.score)
+    result = neural_predictivity(predicted, maps, protocol="published")
+    np.testing.assert_array_equal(result.image_r, np.median(result.site_r, axis=1))
+    np.testing.assert_array_equal(np.isnan(result.image_r), [False, True, False])
+    assert np.isnan(result.score)
 
 
 def test_an_image_without_any_defined_site_makes_the_score_undefined(pair):
     predicted, maps = pair
     predicted[2] = 0.0
-    found = neural_predictivity(predicted, maps)
-    assert np.isnan(found.score)
-    assert np.isnan(found.image_r[2])
-    assert np.isfinite(found.image_r[:2]).all()
-    assert found.undefined == 6
+    result = neural_predictivity(predicted, maps)
+    assert np.isnan(result.score)
+    assert np.isnan(result.image_r[2])
+    assert np.isfinite(result.image_r[:2]).all()
+    assert result.undefined == 6
 
 
 def test_shapes_that_differ_are_refused(pair):

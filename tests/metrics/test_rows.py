@@ -24,11 +24,11 @@ def test_an_enlarged_field_gives_the_same_from_its_native_rows(rng, method, inte
     field, maps = enlarged(rng)
     assert rows_of(field, maps[None]).field.shape == (5, 12, 40)
     compressed = predict_left_out(field, maps, method, intercept=intercept)
-    monkeypatch.setattr("brainscore_itmaps.metrics.rows.WORTH_IT", 0)
+    monkeypatch.setattr("brainscore_itmaps.metrics.rows.MAX_COMPRESSION", 0)
     assert rows_of(field, maps[None]).field.shape == (5, 99, 40)
-    whole = predict_left_out(field, maps, method, intercept=intercept)
-    np.testing.assert_allclose(compressed.predicted, whole.predicted, rtol=0, atol=1e-9)
-    np.testing.assert_array_equal(compressed.components, whole.components)
+    uncompressed = predict_left_out(field, maps, method, intercept=intercept)
+    np.testing.assert_allclose(compressed.predicted, uncompressed.predicted, rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(compressed.components, uncompressed.components)
 
 
 def test_a_field_that_fills_its_grid_is_left_as_it_is(rng):
@@ -81,9 +81,9 @@ def test_what_varies_along_few_lines_is_held_too(rng, make):
 def test_a_huge_constant_channel_hides_nothing(rng):
     field, maps = rng.normal(size=(6, 5, 5, 8)), rng.normal(size=(6, 5, 5, 3))
     expected = predict_left_out(field, maps, components=5)
-    found = predict_left_out(np.concatenate([field, np.full((6, 5, 5, 1), 1e14)], axis=-1), maps, components=5)
-    np.testing.assert_allclose(found.predicted, expected.predicted, rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(found.components, expected.components)
+    result = predict_left_out(np.concatenate([field, np.full((6, 5, 5, 1), 1e14)], axis=-1), maps, components=5)
+    np.testing.assert_allclose(result.predicted, expected.predicted, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(result.components, expected.components)
 
 
 def test_a_value_that_is_not_finite_is_counted(rng):
@@ -105,10 +105,10 @@ def test_sums_of_others_do_not_cancel():
 )
 def test_products_are_those_of_the_images_that_each_fold_keeps(rng, folds):
     left, right = rng.normal(size=(9, 4, 3)), rng.normal(size=(9, 4, 5))
-    found, squares = products_of_rest(left, right, folds), products_of_rest(left, left, folds)
+    result, squares = products_of_rest(left, right, folds), products_of_rest(left, left, folds)
     for fold, left_out in enumerate(folds):
         a, b = left[~left_out].reshape(-1, 3), right[~left_out].reshape(-1, 5)
-        np.testing.assert_allclose(found[fold], a.T @ b, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(result[fold], a.T @ b, rtol=0, atol=1e-12)
         np.testing.assert_allclose(squares[fold], a.T @ a, rtol=0, atol=1e-12)
 
 

@@ -10,7 +10,7 @@ from scipy.stats import t as student
 from sklearn.linear_model import QuantileRegressor
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.inference import expansion
+from brainscore_itmaps.metrics.inference import expansion_factor
 from brainscore_itmaps.metrics.tradeoff import (
     change_point,
     envelope,
@@ -40,8 +40,8 @@ def test_intervals_cover_what_was_planted(rng):
     covered = np.zeros(3)
     for _ in range(20):
         accuracy = rng.uniform(0.5, 0.9, 60)
-        found = change_point(accuracy, broken(accuracy) + 0.02 * rng.normal(size=60), rng, resamples=60)
-        truth = zip((0.75, 0.4, -1.2), found[4:], strict=True)
+        result = change_point(accuracy, broken(accuracy) + 0.02 * rng.normal(size=60), rng, resamples=60)
+        truth = zip((0.75, 0.4, -1.2), result[4:], strict=True)
         covered += [interval.low < planted < interval.high for planted, interval in truth]
     assert (covered >= 16).all()
 
@@ -51,11 +51,11 @@ def test_intervals_cover_what_was_planted(rng):
 def test_no_other_meeting_point_fits_better(seed, number):
     rng = np.random.default_rng(seed)
     x, y = rng.uniform(size=number), rng.normal(size=number)
-    found = left_over(x, y, change_point(x, y, rng, resamples=2).at)
-    known = np.unique(x)
-    for low, high in pairwise(known[1:-1]):
+    result = left_over(x, y, change_point(x, y, rng, resamples=2).at)
+    levels = np.unique(x)
+    for low, high in pairwise(levels[1:-1]):
         best = minimize_scalar(lambda at: left_over(x, y, at), bounds=(low, high), method="bounded").fun
-        assert found <= best * (1 + 1e-9)
+        assert result <= best * (1 + 1e-9)
 
 
 def test_the_front_is_what_nothing_else_exceeds(rng):
@@ -74,11 +74,11 @@ def test_the_front_is_what_nothing_else_exceeds(rng):
 def test_the_envelope_lies_above_its_share_of_the_models(rng):
     accuracy = rng.uniform(0.5, 0.9, 300)
     predictivity = 0.5 - 8 * (accuracy - 0.7) ** 2 - rng.exponential(0.05, 300)
-    found = envelope(accuracy, predictivity, rng, quantile=0.9, resamples=50)
-    curve = np.polynomial.polynomial.polyval(accuracy, found.coefficients)
+    result = envelope(accuracy, predictivity, rng, quantile=0.9, resamples=50)
+    curve = np.polynomial.polynomial.polyval(accuracy, result.coefficients)
     assert (predictivity <= curve + 1e-9).mean() == pytest.approx(0.9, abs=0.02)
-    assert found.peak_interval.low < 0.7 < found.peak_interval.high
-    assert found.peak == pytest.approx(0.7, abs=0.02)
+    assert result.peak_interval.low < 0.7 < result.peak_interval.high
+    assert result.peak == pytest.approx(0.7, abs=0.02)
 
 
 @settings(max_examples=40, deadline=None)
@@ -86,10 +86,10 @@ def test_the_envelope_lies_above_its_share_of_the_models(rng):
 def test_the_envelope_is_scikit_learn_s_quantile_regression(seed, number, quantile):
     rng = np.random.default_rng(seed)
     accuracy, predictivity = rng.uniform(size=number), rng.normal(0.4, 0.1, number)
-    found = envelope(accuracy, predictivity, rng, quantile=quantile, resamples=2).coefficients
+    result = envelope(accuracy, predictivity, rng, quantile=quantile, resamples=2).coefficients
     oracle = QuantileRegressor(quantile=quantile, alpha=0, solver="highs")
     oracle.fit(np.column_stack([accuracy, accuracy**2]), predictivity)
-    np.testing.assert_allclose(found, [oracle.intercept_, *oracle.coef_], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(result, [oracle.intercept_, *oracle.coef_], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("slope", [0.002, 0.0, -0.001])
@@ -98,19 +98,19 @@ def test_the_envelope_is_scikit_learn_s_quantile_regression(seed, number, quanti
 )
 def test_models_on_one_line_have_a_straight_edge_without_a_peak(rng, slope, accuracy):
     accuracy = np.array(accuracy, float)
-    found = envelope(accuracy, 0.9 + slope * accuracy, rng, resamples=20)
-    np.testing.assert_allclose(found.coefficients, [0.9, slope, 0], rtol=0, atol=1e-12)
-    assert found.end_slope == pytest.approx(slope, abs=1e-12)
-    assert np.isnan([found.peak, found.height, *found.peak_interval]).all()
+    result = envelope(accuracy, 0.9 + slope * accuracy, rng, resamples=20)
+    np.testing.assert_allclose(result.coefficients, [0.9, slope, 0], rtol=0, atol=1e-12)
+    assert result.end_slope == pytest.approx(slope, abs=1e-12)
+    assert np.isnan([result.peak, result.height, *result.peak_interval]).all()
 
 
 def test_scores_that_are_equal_to_rounding_are_fitted(rng):
     for number in (5, 6, 8) * 10:
         accuracy, predictivity = rng.uniform(60, 90, number), 0.5 + 1e-12 * rng.normal(size=number)
-        found = envelope(accuracy, predictivity, rng, resamples=5)
-        curve = np.polynomial.polynomial.polyval(accuracy, found.coefficients)
+        result = envelope(accuracy, predictivity, rng, resamples=5)
+        curve = np.polynomial.polynomial.polyval(accuracy, result.coefficients)
         np.testing.assert_allclose(curve, 0.5, rtol=0, atol=1e-10)
-        assert np.isfinite(found.end_slope_interval).all()
+        assert np.isfinite(result.end_slope_interval).all()
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
@@ -126,23 +126,23 @@ def test_fits_do_not_depend_on_the_units_of_predictivity(rng, scale):
 
 def test_an_envelope_that_opens_upward_has_no_peak(rng):
     accuracy = np.linspace(0, 1, 20)
-    found = envelope(accuracy, (accuracy - 0.5) ** 2, rng, resamples=5)
-    assert np.isnan(found.peak)
-    assert np.isnan(found.peak_interval).all()
-    np.testing.assert_allclose(found.coefficients, [0.25, -1, 1], atol=1e-9)
+    result = envelope(accuracy, (accuracy - 0.5) ** 2, rng, resamples=5)
+    assert np.isnan(result.peak)
+    assert np.isnan(result.peak_interval).all()
+    np.testing.assert_allclose(result.coefficients, [0.25, -1, 1], atol=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "predictivity", "said"),
+    ("accuracy", "predictivity", "message"),
     [
         (np.arange(6.0), np.arange(7.0), "differ"),
         (np.array([1, 2, 3, 4, np.nan]), np.arange(5.0), "not finite"),
-        (np.array([1.0, 1, 1, 2, 3, 4]), np.arange(6.0), "4 accuracies differ"),
+        (np.array([1.0, 1, 1, 2, 3, 4]), np.arange(6.0), "4 different accuracies"),
     ],
 )
-def test_models_that_cannot_be_fitted_are_refused(accuracy, predictivity, said, rng):
+def test_models_that_cannot_be_fitted_are_refused(accuracy, predictivity, message, rng):
     for fit in (change_point, envelope):
-        with pytest.raises(ArrayError, match=said):
+        with pytest.raises(ArrayError, match=message):
             fit(accuracy, predictivity, rng)
     with pytest.raises(ArrayError, match="quantile is 1"):
         envelope(np.arange(6.0), np.arange(6.0), rng, quantile=1)
@@ -151,9 +151,9 @@ def test_models_that_cannot_be_fitted_are_refused(accuracy, predictivity, said, 
 def test_the_rank_correlation_is_scipy_s_and_its_interval_holds_it(rng):
     accuracy = rng.uniform(size=40)
     predictivity = accuracy + rng.normal(0, 0.3, 40)
-    found, expected = rank_correlation(accuracy, predictivity, rng, 300), spearmanr(accuracy, predictivity)
-    assert (found.rho, found.p_value, found.models) == (expected.statistic, expected.pvalue, 40)
-    assert found.interval.low < found.rho < found.interval.high
+    result, expected = rank_correlation(accuracy, predictivity, rng, 300), spearmanr(accuracy, predictivity)
+    assert (result.rho, result.p_value, result.models) == (expected.statistic, expected.pvalue, 40)
+    assert result.interval.low < result.rho < result.interval.high
     assert np.isnan(rank_correlation(accuracy, np.ones(40), rng, 10).rho)
     with pytest.raises(ArrayError, match="at least 3"):
         rank_correlation(accuracy[:2], predictivity[:2], rng)
@@ -166,43 +166,43 @@ def test_images_drawn_again_shift_all_models_alike(rng):
     drawn = scores_over_images(values, np.ones(14), accuracy, rng, 4000)
     change = drawn - values.mean(axis=1)
     np.testing.assert_allclose(change, change[:, :1] + np.zeros(12), atol=1e-12)
-    assert change.std() == pytest.approx(expansion(14) * images.std() / np.sqrt(14), rel=0.05)
+    assert change.std() == pytest.approx(expansion_factor(14) * images.std() / np.sqrt(14), rel=0.05)
 
 
 def test_what_an_image_gives_to_single_models_is_not_counted_again(rng):
     accuracy = rng.uniform(60, 90, 200)
     values = 0.5 + rng.normal(0, 0.1, (200, 14))
     drawn = scores_over_images(values, np.ones(14), accuracy, rng, 500)
-    alone = 0.1 / np.sqrt(14)
-    assert (drawn - values.mean(axis=1)).std() < 0.25 * alone
+    standard_error = 0.1 / np.sqrt(14)
+    assert (drawn - values.mean(axis=1)).std() < 0.25 * standard_error
 
 
 def test_fits_take_the_scores_that_were_drawn(rng):
     accuracy = rng.uniform(0.5, 0.9, 30)
     truth = broken(accuracy)
     drawn = truth + np.array([0.0, 1.0])[:, None] * accuracy  # half of the draws are steeper by 1
-    found = change_point(accuracy, truth, rng, drawn=np.repeat(drawn, 30, axis=0))
-    assert found.before_interval.low == pytest.approx(0.4)
-    assert found.before_interval.high == pytest.approx(1.4)
-    with pytest.raises(ArrayError, match="one row of scores a draw"):
+    result = change_point(accuracy, truth, rng, drawn=np.repeat(drawn, 30, axis=0))
+    assert result.before_interval.low == pytest.approx(0.4)
+    assert result.before_interval.high == pytest.approx(1.4)
+    with pytest.raises(ArrayError, match="one row of scores per draw"):
         envelope(accuracy, truth, rng, drawn=drawn[:, 1:])
 
 
 def test_the_edge_ends_with_the_slope_that_was_planted(rng):
     accuracy = np.linspace(60, 90, 200)
     edge = 0.5 - 0.001 * (accuracy - 75) ** 2
-    found = envelope(accuracy, edge - np.where(np.arange(200) % 2, 0.1, 0.0), rng, resamples=40)
-    assert (found.peak, found.height) == (pytest.approx(75), pytest.approx(0.5))
-    assert found.end_slope == pytest.approx(-0.002 * 15)
-    assert found.end_slope_interval.low <= found.end_slope + 1e-9
+    result = envelope(accuracy, edge - np.where(np.arange(200) % 2, 0.1, 0.0), rng, resamples=40)
+    assert (result.peak, result.height) == (pytest.approx(75), pytest.approx(0.5))
+    assert result.end_slope == pytest.approx(-0.002 * 15)
+    assert result.end_slope_interval.low <= result.end_slope + 1e-9
 
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), number=st.integers(1, 40))
 def test_the_most_accurate_half_is_above_the_median(seed, number):
     accuracy = np.round(np.random.default_rng(seed).uniform(size=number), 1)
-    kept = most_accurate(accuracy)
-    assert {*kept} == {place for place in range(number) if accuracy[place] >= np.median(accuracy)}
+    best = most_accurate(accuracy)
+    assert {*best} == {index for index in range(number) if accuracy[index] >= np.median(accuracy)}
 
 
 def test_values_that_do_not_fit_are_refused(rng):
@@ -217,5 +217,5 @@ def test_values_that_do_not_fit_are_refused(rng):
 
 
 def test_intervals_over_few_images_are_wider_by_student_s_quantile():
-    assert expansion(14) == pytest.approx(np.sqrt(14 / 13) * student.ppf(0.975, 13) / norm.ppf(0.975))
-    assert expansion(10_000) == pytest.approx(1, abs=1e-3)
+    assert expansion_factor(14) == pytest.approx(np.sqrt(14 / 13) * student.ppf(0.975, 13) / norm.ppf(0.975))
+    assert expansion_factor(10_000) == pytest.approx(1, abs=1e-3)
