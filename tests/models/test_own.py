@@ -177,8 +177,8 @@ def test_a_module_in_memory_is_not_loaded_again(small):
         ("efficientnet_lite0", "resnet18", "its architecture already"),
         ("mine.py:biuld", None, "has no function 'biuld'"),
         ("mine.py:fails", None, r"fails in mine.py fails: KeyError: 'nothing'"),
-        ("mine.py:nothing", None, "gives a NoneType"),
-        ("mine.py:unsaid", None, "is not said"),
+        ("mine.py:nothing", None, "returns a NoneType"),
+        ("mine.py:unsaid", None, "preprocessing of images for a Linear is missing"),
         ("mine.py:leaves", None, "fails: SystemExit: 3"),
         ("resnet18", None, "Use timm:resnet18"),
     ],
@@ -210,7 +210,7 @@ def test_preprocessing_is_not_said_of_a_model_that_has_its_own(model):
 @pytest.mark.parametrize(
     ("given", "what"),
     [
-        ({}, "lacks size and mean and std"),
+        ({}, "Preprocessing lacks size, mean, std"),
         (SAID | {"sise": 3}, "Did you mean size"),
         (SAID | {"size": 0}, "cannot be"),
         (SAID | {"std": (1, 1, 0)}, "cannot be"),
@@ -232,14 +232,14 @@ def centre(image):
 @pytest.mark.parametrize(
     ("transform", "what"),
     [
-        (centre, r"cuts off, or moves, the image's edge \(top, bottom, left, right\)"),
-        (lambda image: whole(image.crop((0, 25, 400, 400))), r"edge \(top\)"),
+        (centre, r"cuts off or moves edges of the image \(top, bottom, left, right\)"),
+        (lambda image: whole(image.crop((0, 25, 400, 400))), r"edges of the image \(top\)"),
         (lambda image: whole(image).flip(2), "moves"),
         (lambda image: whole(image) + torch.rand(1), "a different tensor each time"),
-        (lambda image: whole(image)[:1], r"gives \(1, 64, 64\)"),
-        (lambda image: whole(image)[:, :32], r"gives \(3, 32, 64\)"),
-        (lambda image: np.asarray(image), "gives a ndarray"),
-        (lambda image: image.nothing, "fails on an image"),
+        (lambda image: whole(image)[:1], r"returns a tensor \(1, 64, 64\)"),
+        (lambda image: whole(image)[:, :32], r"returns a tensor \(3, 32, 64\)"),
+        (lambda image: np.asarray(image), "returns a ndarray"),
+        (lambda image: image.nothing, "preprocessing fails on a Pillow image"),
     ],
 )
 def test_a_function_that_would_shift_the_maps_is_refused(small, transform, what):
@@ -263,7 +263,7 @@ def test_an_image_that_is_not_square_is_stretched_before_a_function_sees_it(smal
 def test_modules_that_are_no_models_are_refused(small):
     with pytest.raises(ModelError, match="without parameters"):
         load_model(torch.nn.ReLU(), preprocessing=SAID)
-    with pytest.raises(ModelError, match=r"cannot be shown an image \(1, 3, 4, 4\)"):
+    with pytest.raises(ModelError, match=r"fails on an image \(1, 3, 4, 4\)"):
         load_model(small, preprocessing=SAID | {"size": 4})
 
 

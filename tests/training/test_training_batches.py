@@ -138,7 +138,7 @@ def test_a_folder_of_classes_is_read_in_the_order_of_its_names(tmp_path):
     assert folder.name(1).endswith("n02/a.png")
     with pytest.raises(DataError, match="has 2 classes, not 1000"):
         image_folder(tmp_path, 1000)
-    with pytest.raises(DataError, match="not a folder with a folder"):
+    with pytest.raises(DataError, match="not a folder with a subfolder"):
         image_folder(tmp_path / "nothing", 2)
     (tmp_path / "n01" / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png cannot be read"):
