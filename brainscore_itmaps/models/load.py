@@ -45,7 +45,7 @@ def load_model(
     preprocessing: Preprocessing | None = None,
     progress: Report = silent,
 ) -> Model:
-    """Load a model by name, from a file of weights, or from a torch module.
+    """Load a model by name, from a weight file, or from a torch module.
 
     Parameters
     ----------

@@ -68,6 +68,14 @@ def read_weights_record(spec: ModelSpec) -> WeightsRecord | None:
     ------
     ModelError
         When the record is damaged.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from brainscore_itmaps.models.weights_record import read_weights_record
+    >>> from brainscore_itmaps.models.zoo import ZOO
+    >>> read_weights_record(replace(ZOO["harmonized_vgg16"], identifier="not_downloaded")) is None
+    True
     """
     record, file = recorded(spec), folder_of(spec) / CONVERTED
     complete = record is not None and file.is_file() and file.stat().st_size == record.converted_size
@@ -81,6 +89,14 @@ def recorded(spec: ModelSpec) -> WeightsRecord | None:
     ------
     ModelError
         When the record is damaged.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from brainscore_itmaps.models.weights_record import recorded
+    >>> from brainscore_itmaps.models.zoo import ZOO
+    >>> recorded(replace(ZOO["harmonized_vgg16"], identifier="not_downloaded")) is None
+    True
     """
     fix = "Delete it; the weights are then downloaded again."
     return read_record(folder_of(spec) / RECORD, lambda content: WeightsRecord(**content), fix, ModelError)

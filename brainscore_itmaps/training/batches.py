@@ -128,6 +128,20 @@ def image_folder(folder: Path, classes: int) -> Folder:
     ------
     DataError
         When the folder does not exist, has no subfolders with images, or has another number of classes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from brainscore_itmaps.training.batches import image_folder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("cat", "dog"):
+    ...         Path(folder, name).mkdir()
+    ...         Image.new("RGB", (40, 30)).save(Path(folder, name, "1.png"))
+    ...     images = image_folder(Path(folder), classes=2)
+    ...     images.read(1).image.shape, images.read(1).label
+    (torch.Size([3, 30, 40]), 1)
     """
     from torchvision.datasets import ImageFolder
 

@@ -183,10 +183,10 @@ class Log:
         self.folder = folder
         for name in (STEPS, EPOCHS):
             lines = self._lines(name)
-            kept = [line for line in lines if float(line["step"]) <= start]
-            if len(kept) < len(lines):
+            remaining = [line for line in lines if float(line["step"]) <= start]
+            if len(remaining) < len(lines):
                 with replacing(folder / name) as temporary:
-                    temporary.write_text(_csv_text(kept, header=True), encoding="utf-8")
+                    temporary.write_text(_csv_text(remaining, header=True), encoding="utf-8")
 
     def write(self, name: str, numbers: dict[str, float]) -> None:
         """Append a line to a log; a value that is NaN is written as an empty field."""
