@@ -28,12 +28,8 @@ def test_the_number_of_leading_tokens_of_the_model_is_used(rng):
     activation = rng.normal(size=(2, 200, 3))
     assert spatial_maps(activation, "layer").shape == (2, 3, 14, 14)
     assert spatial_maps(activation, "layer", prefix=4).shape == (2, 3, 14, 14)
-    assert spatial_maps(activation[:, 4:], "layer", prefix=4).shape == (
-        2,
-        3,
-        14,
-        14,
-    )  # a layer before they are added
+    before_they_are_added = activation[:, 4:]
+    assert spatial_maps(before_they_are_added, "layer", prefix=4).shape == (2, 3, 14, 14)
     with pytest.raises(ModelError, match="gives no map"):
         spatial_maps(activation, "layer", prefix=1)
 
