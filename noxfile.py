@@ -1,6 +1,6 @@
-"""Sessions of checks, run with the tools of the environment that nox is started from.
+"""Check sessions of nox, which run in the current environment.
 
-`.ci/run` runs lint, unit, e2e and install (the last three as one `pytest`); docs and mutations are run by hand.
+`.ci/run` runs lint, unit, e2e and install (the last three as one `pytest`); docs and mutations are run manually.
 """
 
 import re
@@ -30,19 +30,19 @@ def unit(session: nox.Session) -> None:
 
 @nox.session
 def e2e(session: nox.Session) -> None:
-    """Run the slow tests: sweeps, training runs that are killed, reports in a browser."""
+    """Run the slow tests: sweeps, interrupted training runs, reports in a browser."""
     session.run("pytest", "-m", "slow", f"--ignore={INSTALL}", *session.posargs)
 
 
 @nox.session
 def install(session: nox.Session) -> None:
-    """Install this project beside Brain-Score in scratch environments, in every way."""
+    """Install this project together with Brain-Score in temporary environments, in every supported way."""
     session.run("pytest", INSTALL, *session.posargs)
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run the examples of the docstrings and the README's Python."""
+    """Run the examples of the docstrings and the Python code of the README."""
     session.run("pytest", "-n", "0", "--doctest-modules", "brainscore_itmaps")
     for example in re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.S):
         session.run("python", "-c", example)
@@ -50,5 +50,5 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def mutations(session: nox.Session) -> None:
-    """Remove protections one by one; the named test must fail each time."""
+    """Remove protections one by one, and check that the named test fails each time."""
     session.run("python", "tests/mutations.py", *session.posargs)

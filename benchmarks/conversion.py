@@ -1,6 +1,6 @@
-"""Time and memory that each harmonized model's conversion takes, each in a process of its own.
+"""Measure time and memory of the conversion of each harmonized model, each in a separate process.
 
-The Keras files are written here, in the published layouts, with made-up numbers. Run from the checkout:
+The Keras files are written by this script, in the published layouts, with made-up weights. Run from the checkout:
 ``python benchmarks/conversion.py``.
 """
 
@@ -25,7 +25,8 @@ FILES = {
 
 
 def measure(name: str, file: str) -> None:
-    import timm  # noqa: F401  imported before the clock starts
+    """Convert and load one model, and print time and memory."""
+    import timm  # noqa: F401  imported before time is measured
 
     from brainscore_itmaps.models.load import load_model
     from brainscore_itmaps.models.weights import fetch_weights
@@ -35,16 +36,18 @@ def measure(name: str, file: str) -> None:
     start = time.perf_counter()
     fetch_weights(ZOO[name], Path(file))
     converted = time.perf_counter() - start
-    most = peak()
+    highest = peak()
     start = time.perf_counter()
     load_model(name)
     loaded = time.perf_counter() - start
     size = Path(file).stat().st_size / 1e6
-    print(f"{name:<28}{size:>8.0f}{converted:>12.1f}{most - before:>14.0f}{most:>10.0f}{loaded:>10.1f}", flush=True)
+    print(
+        f"{name:<28}{size:>8.0f}{converted:>12.1f}{highest - before:>14.0f}{highest:>10.0f}{loaded:>10.1f}", flush=True
+    )
 
 
 def peak() -> float:
-    """Megabytes that this process held at most."""
+    """Return the highest memory use of this process, in megabytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -53,9 +56,9 @@ def main() -> None:
     from keras_files import layout, write_keras
 
     print(f"{'model':<28}{'file MB':>8}{'convert s':>12}{'more peak MB':>14}{'peak MB':>10}{'load s':>10}", flush=True)
-    for name, described in FILES.items():
+    for name, layout_name in FILES.items():
         with tempfile.TemporaryDirectory() as folder:
-            file = write_keras(Path(folder) / f"{described}.h5", layout(described))
+            file = write_keras(Path(folder) / f"{layout_name}.h5", layout(layout_name))
             command = [sys.executable, __file__, name, str(file)]
             subprocess.run(command, check=True, env=os.environ | {"ITMAPS_HOME": folder})
 

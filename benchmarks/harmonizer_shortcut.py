@@ -1,10 +1,10 @@
-"""Does the harmonizer do what it is for? A small task with a shortcut, and one model trained with it and without.
+"""Test the harmonizer on a small task with a shortcut: train one model with it and one without it.
 
-Every image is a piece of a photograph (from scikit-image, foolbox and scikit-learn) with a bright shape in it, whose
-form is the class, and a sticker elsewhere: a short line, whose direction goes with the class too. The outline of the
-shape, blurred, serves as human map. Images to measure on are pieces of other photographs; where the shortcut is
-removed, the line has any direction. Nobody was asked where he looks: the maps are SIMULATED. What is shown is that the
-loss moves a model to where it is told to look, and what that does to what it has learned.
+Each image is a piece of a photograph (from scikit-image, foolbox and scikit-learn) with a bright shape, whose form is
+the class, and with a short line at another position, whose direction is correlated with the class. The blurred outline
+of the shape serves as the human map: the maps are SIMULATED, no human was tested. Test images are pieces of other
+photographs; without the shortcut, the direction of the line is random. The test shows whether the loss moves saliency
+to the map, and how this changes what the model learns.
 
     python benchmarks/harmonizer_shortcut.py            # a quarter of an hour on two busy cores
 """
@@ -39,28 +39,28 @@ MEASURES = ("spearman", "dice", "iou", "with_shortcut", "shortcut_removed")
 
 
 def photographs():
-    """Images inside installed packages, as arrays (y, x, rgb) in [0, 1], shrunk so that pieces show something."""
+    """Load photographs of installed packages as arrays (y, x, rgb) in [0, 1], reduced in size."""
     folders = [files("skimage") / "data", files("foolbox") / "data", files("sklearn.datasets") / "images"]
-    found = []
+    photos = []
     for name in sorted(path for folder in folders for path in Path(str(folder)).glob("*.[jp][pn]g")):
         with Image.open(name) as image:
             if min(image.size) >= 200 and image.mode == "RGB":
                 image.thumbnail((200, 200))
-                found.append(np.asarray(image, dtype=np.float32) / 255)
-    return found
+                photos.append(np.asarray(image, dtype=np.float32) / 255)
+    return photos
 
 
 def shape(kind, rng):
-    """A disc, a ring, or a bar that stands or lies, at a random place: shape (y, x), from 0 to 1."""
+    """Draw a disc, a ring, a vertical or a horizontal bar at a random position: shape (y, x), from 0 to 1."""
     y, x = np.mgrid[:SIDE, :SIDE] - rng.uniform(7, SIDE - 7, 2)[:, None, None]
     radius = np.hypot(y, x)
-    inside = [5.5 - radius, np.minimum(6.5 - radius, radius - 3.5)]
-    inside += [np.minimum(2.2 - abs(across), 6.5 - abs(along)) for across, along in ((x, y), (y, x))]
-    return np.clip(inside[kind] + 0.5, 0, 1)
+    depth = [5.5 - radius, np.minimum(6.5 - radius, radius - 3.5)]
+    depth += [np.minimum(2.2 - abs(across), 6.5 - abs(along)) for across, along in ((x, y), (y, x))]
+    return np.clip(depth[kind] + 0.5, 0, 1)
 
 
 def images(photos, count, rng, shortcut):
-    """Images, labels and maps of what is diagnostic: (n, 3, y, x), (n,), (n, y, x)."""
+    """Make images, labels and maps of the diagnostic shape: (n, 3, y, x), (n,), (n, y, x)."""
     labels = rng.integers(CLASSES, size=count)
     images, maps = [], []
     for label in labels:
@@ -75,11 +75,12 @@ def images(photos, count, rng, shortcut):
         images.append(image)
         maps.append(heatmap)
     inputs = (np.stack(images).transpose(0, 3, 1, 2) - 0.45) / 0.25
-    given = (inputs.astype(np.float32), labels, np.stack(maps).astype(np.float32))
-    return tuple(torch.from_numpy(values) for values in given)
+    arrays = (inputs.astype(np.float32), labels, np.stack(maps).astype(np.float32))
+    return tuple(torch.from_numpy(values) for values in arrays)
 
 
 def model(seed):
+    """Build a small convolutional model with random weights."""
     torch.manual_seed(seed)
     layers, inputs = [], 3
     for channels, stride in ((16, 1), (32, 2), (32, 1), (64, 2)):
@@ -89,6 +90,7 @@ def model(seed):
 
 
 def trained(seed, strength, data, epochs):
+    """Train a model with this strength of the harmonizer."""
     images, labels, maps = data
     trained_model = model(seed).train()
     loss = HarmonizerLoss(lambda_harmonization=strength)
@@ -105,59 +107,63 @@ def trained(seed, strength, data, epochs):
 
 
 def saliency(model, images, labels):
-    """Largest absolute gradient of the three colours, shape (n, y, x)."""
-    shown = images.clone().requires_grad_()
-    model(shown).gather(1, labels[:, None]).sum().backward()
-    return shown.grad.abs().amax(dim=1).numpy()
+    """Compute the largest absolute gradient over the three colours, shape (n, y, x)."""
+    inputs = images.clone().requires_grad_()
+    model(inputs).gather(1, labels[:, None]).sum().backward()
+    return inputs.grad.abs().amax(dim=1).numpy()
 
 
 def accuracy(model, images, labels):
+    """Compute the accuracy in percent."""
     with torch.no_grad():
         return 100 * float((model(images).argmax(dim=1) == labels).float().mean())
 
 
 def data_of(seed):
-    """To train on, and of other photographs to measure on: with the shortcut, and without."""
+    """Make training images, and test images of other photographs with and without the shortcut."""
     photos, rng = photographs(), np.random.default_rng(0)
     order = rng.permutation(len(photos))
-    seen, others = ([photos[place] for place in part] for part in (order[::2], order[1::2]))
+    train, test = ([photos[index] for index in part] for part in (order[::2], order[1::2]))
     rng = np.random.default_rng(seed + 1)
-    counts = ((seen, TRAINED, True), (others, MEASURED, True), (others, MEASURED, False))
+    counts = ((train, TRAINED, True), (test, MEASURED, True), (test, MEASURED, False))
     return [images(photos, count, rng, shortcut) for photos, count, shortcut in counts]
 
 
 def measured(seed, strength, epochs):
-    """Train once; agreement with held-out maps and accuracies in percent, seconds, and saliency to be looked at."""
+    """Train once, and return agreement with held-out maps and accuracies, the duration, and saliency of examples."""
     torch.set_num_threads(1)
     began = time.perf_counter()
-    data, kept, removed = data_of(seed)
+    data, with_shortcut, without = data_of(seed)
     model = trained(seed, strength, data, epochs)
-    maps = saliency(model, *removed[:2])
-    found = agreement(maps, removed[2].numpy())
-    row = [found.raw, np.nanmean(found.dice), np.nanmean(found.iou), accuracy(model, *kept[:2])]
-    row.append(accuracy(model, *removed[:2]))
-    return row, time.perf_counter() - began, maps[of_each_class(removed[1])]
+    maps = saliency(model, *without[:2])
+    agreed = agreement(maps, without[2].numpy())
+    row = [agreed.raw, np.nanmean(agreed.dice), np.nanmean(agreed.iou), accuracy(model, *with_shortcut[:2])]
+    row.append(accuracy(model, *without[:2]))
+    return row, time.perf_counter() - began, maps[of_each_class(without[1])]
 
 
 def of_each_class(labels):
-    """The first image of each."""
+    """Return the index of the first image of each class."""
     return [int((labels == kind).nonzero()[0]) for kind in range(CLASSES)]
 
 
 def interval(values):
-    """Mean and 95 % t-interval over seeds."""
+    """Format mean and 95 % t-interval over seeds."""
     low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
     return f"{np.mean(values):.3f} ({low:.3f} to {high:.3f})"
 
 
-def draw(file, seed, found):
-    """Held-out images, their maps, and the saliency of both models."""
+def draw(file, seed, saliencies):
+    """Draw held-out images, their maps, and the saliency of each model."""
     from matplotlib.figure import Figure
 
     _, _, (images, labels, maps) = data_of(seed)
-    shown = of_each_class(labels)
-    rows = {"image": (images[shown] * 0.25 + 0.45).permute(0, 2, 3, 1).clamp(0, 1), "map (simulated)": maps[shown]}
-    rows |= {f"saliency, lambda {strength:g}": maps for strength, maps in found.items()}
+    examples = of_each_class(labels)
+    rows = {
+        "image": (images[examples] * 0.25 + 0.45).permute(0, 2, 3, 1).clamp(0, 1),
+        "map (simulated)": maps[examples],
+    }
+    rows |= {f"saliency, lambda {strength:g}": maps for strength, maps in saliencies.items()}
     figure = Figure(figsize=(7, 7 * len(rows) / CLASSES), layout="constrained")
     for line, (name, row) in zip(figure.subplots(len(rows), CLASSES), rows.items(), strict=True):
         for axes, values in zip(line, row, strict=True):
@@ -168,36 +174,44 @@ def draw(file, seed, found):
 
 
 def main():
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--seeds", type=int, default=4)
-    asked.add_argument("--first", type=int, default=5, help="seed; lambda and epochs were chosen on seeds 0 to 4")
-    asked.add_argument("--epochs", type=int, default=18)
-    asked.add_argument("--lambdas", type=float, nargs="+", default=[0.0, 3.0])
-    asked.add_argument("--figure", type=Path, help="also draw images and saliency of the first seed into this file")
-    asked = asked.parse_args()
-    seeds = range(asked.first, asked.first + asked.seeds)
-    runs = list(itertools.product(seeds, asked.lambdas))
-    written = csv.writer(sys.stdout)
-    written.writerow(["seed", "lambda", *MEASURES, "seconds"])
-    found, looked_at = {}, {}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument(
+        "--first", type=int, default=5, help="first seed; lambda and the epochs were chosen on seeds 0 to 4"
+    )
+    parser.add_argument("--epochs", type=int, default=18)
+    parser.add_argument("--lambdas", type=float, nargs="+", default=[0.0, 3.0])
+    parser.add_argument("--figure", type=Path, help="draw images and saliency of the first seed into this file")
+    options = parser.parse_args()
+    seeds = range(options.first, options.first + options.seeds)
+    runs = list(itertools.product(seeds, options.lambdas))
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["seed", "lambda", *MEASURES, "seconds"])
+    measurements, saliencies = {}, {}
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(measured, *run, asked.epochs) for run in runs]
-        for run, future in zip(runs, waiting, strict=True):
-            found[run], seconds, looked_at[run] = future.result()
-            written.writerow([*run, *(f"{value:.3f}" for value in found[run]), f"{seconds:.0f}"])
+        futures = [pool.submit(measured, *run, options.epochs) for run in runs]
+        for run, future in zip(runs, futures, strict=True):
+            measurements[run], seconds, saliencies[run] = future.result()
+            writer.writerow([*run, *(f"{value:.3f}" for value in measurements[run]), f"{seconds:.0f}"])
             sys.stdout.flush()
     print("mean and 95 % t-interval over seeds; maps are SIMULATED")
-    for strength in asked.lambdas:
-        rows = np.array([found[seed, strength] for seed in seeds])
+    for strength in options.lambdas:
+        rows = np.array([measurements[seed, strength] for seed in seeds])
         for name, values in zip(MEASURES, rows.T, strict=True):
             print(f"lambda {strength:g}  {name:16} {interval(values)}")
-    for strength in asked.lambdas[1:]:
-        rows = np.array([np.subtract(found[seed, strength], found[seed, asked.lambdas[0]]) for seed in seeds])
+    for strength in options.lambdas[1:]:
+        rows = np.array(
+            [np.subtract(measurements[seed, strength], measurements[seed, options.lambdas[0]]) for seed in seeds]
+        )
         for name, values in zip(MEASURES, rows.T, strict=True):
-            print(f"lambda {strength:g} minus {asked.lambdas[0]:g}, paired  {name:16} {interval(values)}")
-    if asked.figure is not None:
-        draw(asked.figure, asked.first, {strength: looked_at[asked.first, strength] for strength in asked.lambdas})
-        print(f"written {asked.figure}")
+            print(f"lambda {strength:g} minus {options.lambdas[0]:g}, paired  {name:16} {interval(values)}")
+    if options.figure is not None:
+        draw(
+            options.figure,
+            options.first,
+            {strength: saliencies[options.first, strength] for strength in options.lambdas},
+        )
+        print(f"written {options.figure}")
 
 
 if __name__ == "__main__":

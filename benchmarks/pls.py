@@ -1,8 +1,9 @@
-"""How long left-out PLS takes: ours, scikit-learn fold by fold, and the floor. One BLAS thread, CPU time.
+"""Measure the CPU time of leave-one-image-out PLS: this package, scikit-learn, and a lower bound. One BLAS thread.
 
-In every round each case is timed once by each contender, so that a machine that changes its speed changes all of them.
-scikit-learn fits one fold a round, another one each time, and counts 14 times. The floor is the products that cannot be
-avoided (channels' covariance times a direction, for every fold and component) at the rate of a large matrix product.
+Each round measures each case with each implementation, so that changes in the speed of the machine affect all of them.
+scikit-learn fits one fold per round, a different one each time, which counts 14 times. The lower bound ("floor") is the
+time of the unavoidable products (covariance of the channels times a direction, for each fold and component) at the rate
+of a large matrix product.
 
 Run: python benchmarks/pls.py [rounds] (some minutes; 5 rounds by default)
 """
@@ -36,9 +37,9 @@ CASES = [  # grid, channels, native size
 
 def main(rounds: int) -> None:
     warnings.filterwarnings("ignore", message="Maximum number of iterations reached")
-    data = [made(*case) for case in CASES]
+    data = [simulated(*case) for case in CASES]
     taken = {case: {name: [] for name in ("ours", "1e-6", "1e-4", "floor", "thin")} for case in CASES}
-    for number in range(rounds + 1):  # the first one warms up
+    for number in range(rounds + 1):  # the first round is a warm-up
         for case, (field, maps) in zip(CASES, data, strict=True):
             row = {
                 "ours": timed(predict_left_out, field, maps),
@@ -60,22 +61,22 @@ def main(rounds: int) -> None:
         for name in ("1e-6", "1e-4"):
             cells += [spread(by_name[name]), spread(by_name[name] / ours, 0)]
         cells += [spread(by_name["floor"]), spread(by_name["floor"] / ours)]
-        place = f"{grid:>9}{channels:>9}{native:>9}"
-        print(place + "".join(f"{cell:>25}" for cell in cells))
+        case = f"{grid:>9}{channels:>9}{native:>9}"
+        print(case + "".join(f"{cell:>25}" for cell in cells))
     stacked = [np.median(np.array(by["thin"]) / np.array(by["floor"])) for by in taken.values()]
     print(
-        f"products as thin as the folds' directions (16 columns) take {np.median(stacked):.1f} times the floor's time"
+        f"products with 16 columns, as many as the folds have directions, take {np.median(stacked):.1f} times the floor"
     )
-    others(rounds)
+    compare_with_one_run(rounds)
 
 
-def others(rounds: int) -> None:
-    """What else is measured against one run: windows in one call, resampling, ridge."""
-    field, maps = made(17, 512, 17)
+def compare_with_one_run(rounds: int) -> None:
+    """Measure windows in one call, resampling and ridge, relative to one run."""
+    field, maps = simulated(17, 512, 17)
     windows = np.stack([maps + np.random.default_rng(n).normal(size=maps.shape) for n in range(5)])
     site_r = site_correlation(predict_left_out(field, maps).predicted, maps)
     rng = np.random.default_rng(0)
-    contenders = {
+    calls = {
         "one run (17 x 17, 512 channels)": lambda: predict_left_out(field, maps),
         "five windows in one call": lambda: predict_left_out(field, windows),
         "1,000 resamples of images": lambda: predictivity_interval(site_r, rng),
@@ -84,31 +85,32 @@ def others(rounds: int) -> None:
         "ridge": lambda: predict_left_out(field, maps, "ridge"),
         "ridge_cv, 9 penalties": lambda: predict_left_out(field, maps, "ridge_cv"),
     }
-    taken = {name: [] for name in contenders}
+    taken = {name: [] for name in calls}
     for _ in range(rounds):
-        for name, run in contenders.items():
+        for name, run in calls.items():
             taken[name].append(timed(run))
     one = np.array(next(iter(taken.values())))
     for name, seconds in taken.items():
         print(f"{name:>40}: {spread(seconds)} s, {spread(seconds / one)} of one run")
 
 
-def made(grid: int, channels: int, native: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features that are rectified mixtures of smooth fields plus noise, and maps of correlated sites."""
+def simulated(grid: int, channels: int, native: int) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate features (rectified mixtures of smooth fields, plus noise) and maps of correlated sites."""
     rng = np.random.default_rng(0)
-    place = np.arange(native)
-    smooth = np.exp(-0.5 * ((place[:, None] - place) / (native / 10)) ** 2)
+    position = np.arange(native)
+    smooth = np.exp(-0.5 * ((position[:, None] - position) / (native / 10)) ** 2)
     fields = np.einsum("ya,xb,iabl->iyxl", smooth, smooth, rng.normal(size=(IMAGES, native, native, 60)), optimize=True)
     fields /= fields.std()
     weights = rng.normal(size=(60, channels)) * np.exp(-2 * np.arange(channels) / channels) / 8
     features = np.maximum(fields @ weights + 0.05 * rng.normal(size=(*fields.shape[:3], channels)), 0)
-    where = Grid(y=Grid.even(grid).y, x=Grid.even(grid).x, extent=16.0)
-    seen, field = (to_grid(np.moveaxis(values, -1, 1), where) for values in (fields, features))
-    maps = seen @ (rng.normal(size=(60, 1)) + 0.7 * rng.normal(size=(60, SITES)))
+    target = Grid(y=Grid.even(grid).y, x=Grid.even(grid).x, extent=16.0)
+    sources, field = (to_grid(np.moveaxis(values, -1, 1), target) for values in (fields, features))
+    maps = sources @ (rng.normal(size=(60, 1)) + 0.7 * rng.normal(size=(60, SITES)))
     return field, maps + 0.7 * maps.std() * rng.normal(size=maps.shape)
 
 
 def one_fold(field: np.ndarray, maps: np.ndarray, image: int, tolerance: float) -> np.ndarray:
+    """Predict one left-out image with scikit-learn."""
     train = np.arange(IMAGES) != image
     x, y = field[train].reshape(-1, field.shape[-1]), maps[train].reshape(-1, SITES)
     regression = PLSRegression(COMPONENTS, scale=False, tol=tolerance).fit(x, y)
@@ -116,7 +118,7 @@ def one_fold(field: np.ndarray, maps: np.ndarray, image: int, tolerance: float) 
 
 
 def operations(case: tuple[int, int, int]) -> float:
-    """Floating-point operations of the cheaper way: pass over the rows, or form the covariance once."""
+    """Count the floating-point operations of the cheaper algorithm: over the rows, or with the covariance."""
     grid, channels, native = case
     rows = IMAGES * min(grid, native) ** 2
     over_rows = 4 * rows * channels * IMAGES * COMPONENTS
@@ -125,19 +127,21 @@ def operations(case: tuple[int, int, int]) -> float:
 
 
 def rate(columns: int) -> float:
-    """Floating-point operations a second of a matrix product with so many columns."""
+    """Measure the floating-point operations per second of a matrix product with so many columns."""
     a, b = np.ones((1024, 1024)), np.ones((1024, columns))
     repeats = 2 * 512 // columns
     return 2 * 1024 * 1024 * columns * repeats / timed(lambda: [a @ b for _ in range(repeats)])
 
 
-def timed(run: Callable[..., object], *given: object) -> float:
+def timed(run: Callable[..., object], *arguments: object) -> float:
+    """Measure the CPU time of a call."""
     start = time.process_time()
-    run(*given)
+    run(*arguments)
     return time.process_time() - start
 
 
 def spread(values: object, digits: int = 3) -> str:
+    """Format the median and the range."""
     return f"{np.median(values):.{digits}f} ({np.min(values):.{digits}f}-{np.max(values):.{digits}f})"
 
 

@@ -1,4 +1,6 @@
-"""Time and peak memory of reading one array of a full-size file: float32, 17 x 17 x 400 x 63 x 14 (408 MB), SIMULATED.
+"""Measure time and peak memory of reading one array of a full-size SIMULATED file.
+
+The file has float32 values of shape 17 x 17 x 400 x 63 x 14 (408 MB).
 
 Run: python benchmarks/recording_memory.py
 """
@@ -27,7 +29,9 @@ print(f"{recording.identifier}: {recording.maps.shape}, {time.perf_counter() - s
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         archive = str(Path(folder) / "full.zip")
-        subprocess.run([sys.executable, "-c", WRITE, archive], check=True)  # a process inherits its parent's peak
+        subprocess.run(
+            [sys.executable, "-c", WRITE, archive], check=True
+        )  # in a new process, because peak memory is inherited
         home = {"ITMAPS_HOME": folder, "BRAINIO_HOME": f"{folder}/brainio"}
         for array in ("monkey1_PL", "monkey1_ML", "monkey2_ML"):
             subprocess.run([sys.executable, "-c", READ, array, archive], check=True, env=os.environ | home)

@@ -1,9 +1,10 @@
-"""What scoring costs beside the plain forward pass of the same images: time as a ratio in one run, and peak memory.
+"""Measure the cost of scoring relative to a plain forward pass of the same images: time and peak memory.
 
 Run: python benchmarks/score_overhead.py (some minutes on two cores)
 
-Random weights and SIMULATED recordings of the size of the published ones: two arrays of 17 x 17 positions that share 14
-images, one of 9 x 9 with 14 others. All block outputs of a model are read and scored on all three.
+The weights are random, and the recordings are SIMULATED in the size of the published ones: two arrays of 17 x 17
+positions that share 14 images, and one of 9 x 9 positions with 14 other images. All block outputs of a model are scored
+on all three arrays.
 """
 
 import resource
@@ -39,36 +40,34 @@ def main() -> None:
 
 
 def measure(name: str, archive: str, folder: str) -> None:
-    """Time each part, and the whole, in turns; in a process of its own, whose peak memory is told."""
+    """Measure each part and the complete scoring in turn, and the peak memory of this process."""
     recordings = [load_recording(array, source=archive) for array in ARRAYS]
     model = load_model(f"timm:{name}", weights="random")
-    everything = HookedModel(model).source(ALL)
-    one = replace(everything, layers=everything.layers[-1:])
-    shown = [recordings[0], recordings[2]]
-    print(f"{name}, {len(everything.layers)} block outputs, {torch.get_num_threads()} threads; SIMULATED recordings")
+    all_layers = HookedModel(model).source(ALL)
+    one_layer = replace(all_layers, layers=all_layers.layers[-1:])
+    image_sets = [recordings[0], recordings[2]]
+    print(f"{name}, {len(all_layers.layers)} block outputs, {torch.get_num_threads()} threads; SIMULATED recordings")
     times: dict[str, list[float]] = {}
 
-    def timed(what, action, *given):
+    def timed(step, action, *arguments):
         start = time.perf_counter()
-        answer = action(*given)
-        times.setdefault(what, []).append(time.perf_counter() - start)
-        return answer
+        returned = action(*arguments)
+        times.setdefault(step, []).append(time.perf_counter() - start)
+        return returned
 
     for _ in range(ROUNDS):
-        timed("plain forward pass", forward, model, shown)
-        features = timed("read all layers at the grid", read, model, everything.layers, shown)
+        timed("plain forward pass", forward, model, image_sets)
+        features = timed("read all layers at the grid", read, model, all_layers.layers, image_sets)
         timed("predict left-out images from all layers", predict, features, recordings)
         del features
-        timed("whole scoring, committed layer", score, one, recordings)
-    alone = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    timed("whole scoring, all layers, one chosen", score, everything, recordings)
+        timed("complete scoring, committed layer", score, one_layer, recordings)
+    one_layer_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    timed("complete scoring, all layers, one chosen", score, all_layers, recordings)
     plain = np.median(times["plain forward pass"])
-    for what, taken in times.items():
-        print(f"  {what:40s} {np.median(taken):7.2f} s   {np.median(taken) / plain:6.2f} of the forward pass")
+    for step, taken in times.items():
+        print(f"  {step:40s} {np.median(taken):7.2f} s   {np.median(taken) / plain:6.2f} of the forward pass")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        f"  peak memory of the process {peak / 2**20:.2f} GB ({alone / 2**20:.2f} GB before a layer is chosen per fold)"
-    )
+    print(f"  peak memory {peak / 2**20:.2f} GB ({one_layer_peak / 2**20:.2f} GB before all layers are scored)")
 
 
 def forward(model, recordings):
@@ -95,5 +94,5 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         measure(*sys.argv[1:])
     else:
-        print(f"results are kept in {Settings.from_environment().home}; `brainscore results clean` removes them")
+        print(f"results are cached in {Settings.from_environment().home}; `brainscore results clean` removes them")
         main()

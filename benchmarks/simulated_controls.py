@@ -1,4 +1,4 @@
-"""Controls of the simulated recording: trained against random weights, and shuffled images.
+"""Score controls on the simulated recording: trained and random weights, and shuffled images.
 
 Run: python benchmarks/simulated_controls.py (about two minutes on two cores)
 """
@@ -32,21 +32,22 @@ def main() -> None:
 
 
 def describe(recording):
-    """Size of the responses, and how the sites resemble each other."""
+    """Print the mean response of the sites, and the correlations between sites."""
     sites = recording.maps.reshape(-1, recording.maps.shape[-1]).T  # (site, image * y * x)
     means, pairs = sites.mean(axis=1), np.corrcoef(sites)[np.triu_indices(len(sites), 1)]
-    rest = [np.corrcoef(site, np.delete(sites, s, axis=0).mean(axis=0))[0, 1] for s, site in enumerate(sites)]
+    with_others = [np.corrcoef(site, np.delete(sites, s, axis=0).mean(axis=0))[0, 1] for s, site in enumerate(sites)]
     print(f"mean of a site: {means.min():.0f} to {means.max():.0f} spikes/s")
     print(f"pairs of sites: median r {np.median(pairs):.2f}")
-    print(f"a site and the mean of the others: r {np.mean(rest):.2f} +- {np.std(rest):.2f}")
+    print(f"a site and the mean of the others: r {np.mean(with_others):.2f} +- {np.std(with_others):.2f}")
 
 
 def show(name, result):
+    """Print a score with its interval."""
     print(f"{name}: {result.score:.3f} ({result.interval[0]:.3f} to {result.interval[1]:.3f})")
 
 
 def derangement(rng, number):
-    """A random order that leaves no image in its place."""
+    """Draw a random permutation that moves each image."""
     while True:
         order = rng.permutation(number)
         if (order != np.arange(number)).all():

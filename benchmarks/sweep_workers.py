@@ -1,8 +1,8 @@
-"""How much faster are two workers than one? The same study by turns, each time with nothing kept.
+"""Measure the speed of two workers relative to one, on the same study in turn, with an empty cache each time.
 
     python benchmarks/sweep_workers.py --times 2
 
-Both share the machine's cores: one worker computes with all of them, two with half of them each.
+One worker uses all cores of the machine; two workers use half of them each.
 """
 
 import argparse
@@ -24,31 +24,31 @@ STUDY = {
 
 
 def timed(workers: int, threads: int) -> SweepSummary:
-    """Run the study anew."""
+    """Run the study with an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ITMAPS_HOME"] = f"{folder}/home"
         config = replace(study_of(STUDY), device="cpu", cluster=ClusterConfig(workers=workers, threads=threads))
         began = time.perf_counter()
-        swept = sweep(config, Path(folder) / "study")
-        assert not swept.failures
-        return replace(swept, seconds=time.perf_counter() - began)
+        summary = sweep(config, Path(folder) / "study")
+        assert not summary.failures
+        return replace(summary, seconds=time.perf_counter() - began)
 
 
 if __name__ == "__main__":
-    asked = argparse.ArgumentParser()
-    asked.add_argument("--times", type=int, default=2)
-    times = asked.parse_args().times
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--times", type=int, default=2)
+    times = parser.parse_args().times
     cores = len(os.sched_getaffinity(0))
     os.environ.setdefault("BRAINIO_HOME", tempfile.mkdtemp())
     choices = {"1 worker": (1, cores), "2 workers": (2, max(1, cores // 2))}
     best: dict[str, SweepSummary] = {}
     for _ in range(times):
         for name, choice in choices.items():
-            swept = timed(*choice)
-            if name not in best or swept.seconds < best[name].seconds:
-                best[name] = swept
+            summary = timed(*choice)
+            if name not in best or summary.seconds < best[name].seconds:
+                best[name] = summary
     runs = len(STUDY["model"]) * len(STUDY["windows"])
     print(f"{len(STUDY['model'])} models, {runs} runs, {cores} cores; best of {times}")
-    for name, swept in best.items():
-        ratio, memory = swept.seconds / best["2 workers"].seconds, swept.peak_bytes / 1e9
-        print(f"{name:10} {swept.seconds:6.1f} s   {memory:.2f} GB a worker   2 workers are {ratio:.2f} x as fast")
+    for name, summary in best.items():
+        ratio, memory = summary.seconds / best["2 workers"].seconds, summary.peak_bytes / 1e9
+        print(f"{name:10} {summary.seconds:6.1f} s   {memory:.2f} GB per worker   2 workers are {ratio:.2f} x as fast")

@@ -1,4 +1,4 @@
-"""How much it matters where a layer's units are taken to stand: edge to edge, or at the centres of patches.
+"""Measure how predictivity depends on the assumed positions of a layer's units: edge to edge, or patch centres.
 
 Run: python benchmarks/unit_placement.py
 """
@@ -19,14 +19,14 @@ def main() -> None:
         layer = model.spec.layers["IT"]
         maps = record(model, recording.images, [layer])[layer]
         units, grid = maps.shape[-1], recording.grid
-        # patch centres span (units - 1) / units of the image; positions further out take the outermost unit
+        # patch centres span (units - 1) / units of the image; positions outside take the value of the outermost unit
         reach = grid.extent / 2 * (units - 1) / units
         clipped = Grid(np.clip(grid.y, -reach, reach), np.clip(grid.x, -reach, reach), 2 * reach)
         edges, centres = (
             over_sites(
-                site_correlation(predict_left_out(to_grid(maps, where), recording.maps).predicted, recording.maps)
+                site_correlation(predict_left_out(to_grid(maps, target), recording.maps).predicted, recording.maps)
             ).mean()
-            for where in (grid, clipped)
+            for target in (grid, clipped)
         )
         print(f"{name} {layer}: edge to edge {edges:.3f}, patch centres {centres:.3f}")
 

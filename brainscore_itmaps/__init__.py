@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.catalogue import list_benchmarks
+    from brainscore_itmaps.benchmark.comparison import compare_results
     from brainscore_itmaps.benchmark.human import human_alignment
     from brainscore_itmaps.benchmark.maps import score_features
-    from brainscore_itmaps.benchmark.result import Result, compare_results
+    from brainscore_itmaps.benchmark.result import Result
     from brainscore_itmaps.bridge.score import score
     from brainscore_itmaps.data.grid import Grid
     from brainscore_itmaps.data.load import load_recording
@@ -83,7 +84,7 @@ _ROOMS = {
     "Result": "benchmark.result",
     "UsageError": "errors",
     "compare": "study.compare",
-    "compare_results": "benchmark.result",
+    "compare_results": "benchmark.comparison",
     "feature_alignment": "metrics.alignment",
     "human_alignment": "benchmark.human",
     "list_benchmarks": "benchmark.catalogue",
@@ -104,6 +105,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: importing the package itself costs nothing."""
     if name == "figures":
         return import_module(f"{__name__}.reporting.figures")
+    if name == "__version__":
+        return import_module("importlib.metadata").version(__name__)
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

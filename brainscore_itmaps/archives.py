@@ -44,19 +44,19 @@ def unpack(
     folder : Path
         Must not exist.
     called : str, optional
-        What the user knows the archive as, where that is not ``archive``.
+        Name of the archive in messages; by default ``archive``.
     fix : str
-        How to name another place.
+        Next step for errors about the folder.
     progress : callable
-        Told ("unpacking ...", megabytes done, megabytes in all).
+        Called with ("unpacking ...", megabytes done, megabytes in all).
 
     Raises
     ------
     DataError
-        When the file is not a zip archive, is damaged, or holds a member that does not belong in one: a path that leads
-        outside, a link, a password, two of one name, more bytes than declared or than any recording has.
+        When the file is not a zip archive, is damaged, or has an unsafe member: a path outside the folder, a link, an
+        encrypted or duplicate member, or one that exceeds its declared size or the size limit.
     InstallationError
-        When there is no room or no permission to write.
+        When the disk is full or the folder cannot be written to.
     """
     name = called or str(archive)
     with _opened(archive, name) as opened:
@@ -209,7 +209,11 @@ def _first_sight(file: Path) -> str:
     if start.startswith(b"PK"):
         return "it begins as one, but is cut short or damaged"
     text = start.decode("ascii", errors="replace").strip()
-    return f"it begins with {text!r}" if text.isprintable() and text.isascii() and text else "it begins as none does"
+    return (
+        f"it begins with {text!r}"
+        if text.isprintable() and text.isascii() and text
+        else "its first bytes are not those of a zip archive"
+    )
 
 
 def _refused(archive: str, member: str, why: str) -> DataError:

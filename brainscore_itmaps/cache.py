@@ -1,4 +1,4 @@
-"""The cache: each value is stored under a key made of everything that it was computed from."""
+"""The cache of computed arrays: each entry is stored under a hash of everything that it was computed from."""
 
 import hashlib
 import json
@@ -21,8 +21,8 @@ from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import SET_HOME, Settings
 
 SCHEME = 2
-"""Raised whenever the same key would name other numbers."""
-THAT_MATTER = ("brainscore_itmaps", "numpy", "opencv-python", "pillow", "scipy", "timm", "torch", "torchvision")
+"""Increased whenever the numbers of an existing key change."""
+KEY_PACKAGES = ("brainscore_itmaps", "numpy", "opencv-python", "pillow", "scipy", "timm", "torch", "torchvision")
 NAMES = "names of the arrays"
 
 Entry = dict[str, NDArray[Any]]
@@ -40,11 +40,11 @@ class Expected:
     kind : str
         Letters of numpy's ``dtype.kind``.
     undefined : bool
-        It may hold NaN.
+        Whether it may contain NaN.
     low, high : float
-        Bounds of its values.
+        Smallest and largest allowed value.
     optional : bool
-        The entry may lack it.
+        Whether the entry may lack the array.
     """
 
     shape: tuple[int, ...]
@@ -55,7 +55,14 @@ class Expected:
     optional: bool = False
 
     def fits(self, array: NDArray[Any]) -> bool:
-        """Check type, shape, finiteness and bounds."""
+        """Return whether an array has the required type, shape, finiteness and range.
+
+        Examples
+        --------
+        >>> correlation = Expected((3, -1), low=-1, high=1)
+        >>> correlation.fits(np.zeros((3, 5))), correlation.fits(np.full((3, 5), 2.0))
+        (True, False)
+        """
         lengths = zip(array.shape, self.shape, strict=False)
         if array.dtype.kind not in self.kind or array.ndim != len(self.shape):
             return False
@@ -67,13 +74,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class ResultCache:
-    """A folder of computed arrays, stored by key.
+    """A folder of computed arrays, which are stored by key.
 
     Attributes
     ----------
     home : Path
+        The folder.
     fresh : bool
-        Compute everything again; entries are written, not read.
+        Compute everything again: entries are written but not read.
     """
 
     home: Path
@@ -86,20 +94,35 @@ class ResultCache:
         expected: Mapping[str, Expected] | None = None,
         progress: Report = silent,
     ) -> Entry:
-        """Return an entry of the cache, or compute and store it.
+        """Return an entry of the cache; compute and store it if it is missing or invalid.
 
-        One process computes; others that need the same entry wait for it.
+        One process computes the entry; other processes that need it wait.
 
         Parameters
         ----------
         key : str
             From :func:`key_of`.
         function : callable
-            Gives arrays and numbers by name; those that are None are left out.
+            Returns arrays and numbers by name; those that are None are not stored.
         expected : mapping of str to Expected, optional
-            What an entry must hold to be believed; anything else is computed again. Without it, finite numbers are.
+            Required type, shape and range of each array; an entry that does not fit is computed again. By default,
+            finite numbers of any shape.
         progress : callable
-            Called with (what is being done, steps done, steps in all) when another process has to be waited for.
+            Called with (step, steps done, steps in all) while another process computes the entry.
+
+        Returns
+        -------
+        dict of str to array
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     cache = ResultCache(Path(folder))
+        ...     first = cache.computed(key_of(image="face"), lambda: {"r": np.array([0.25, 0.5])})
+        ...     second = cache.computed(key_of(image="face"), lambda: {"r": np.zeros(2)})
+        >>> second["r"]
+        array([0.25, 0.5 ])
         """
         return self.computed_all({"": key}, lambda missing: [("", function())], {"": expected}, progress)[""]
 
@@ -110,14 +133,27 @@ class ResultCache:
         expected: Mapping[Name, Mapping[str, Expected] | None],
         progress: Report = silent,
     ) -> dict[Name, Entry]:
-        """Return several entries; compute the missing ones in one call, and store each as soon as it is ready.
+        """Return several entries; compute missing ones in one call, and store each as soon as it is computed.
 
-        Parameters are those of :meth:`computed`, by the name of each entry; ``function`` takes the names of the missing
-        ones. It is not called when nothing is missing.
+        Parameters
+        ----------
+        keys : mapping of name to str
+            Key of each entry, from :func:`key_of`.
+        function : callable
+            Takes the names of the missing entries; yields the name and the arrays of each. Not called if none is
+            missing.
+        expected : mapping of name to mapping of str to Expected, or None
+            See :meth:`computed`, for each entry.
+        progress : callable
+            See :meth:`computed`.
+
+        Returns
+        -------
+        dict of name to dict of str to array
         """
         with self._lock(key_of(keys=sorted(keys.values())), progress):
-            found = {} if self.fresh else {name: self._read(key, expected[name]) for name, key in keys.items()}
-            entries = {name: entry for name, entry in found.items() if entry is not None}
+            cached = {} if self.fresh else {name: self._read(key, expected[name]) for name, key in keys.items()}
+            entries = {name: entry for name, entry in cached.items() if entry is not None}
             missing = [name for name in keys if name not in entries]
             for name, computed in function(missing) if missing else ():
                 entry = {part: np.asarray(value) for part, value in computed.items() if value is not None}
@@ -135,22 +171,22 @@ class ResultCache:
                 expected = {name: Expected(array.shape, "biuf") for name, array in entry.items()}
             if not entry.keys() <= expected.keys():
                 return None
-            needed = {name for name, each in expected.items() if not each.optional}
-            whole = needed <= entry.keys() and all(expected[name].fits(array) for name, array in entry.items())
-        except Exception:  # numpy and zipfile raise many kinds on damaged bytes
+            required = {name for name, array in expected.items() if not array.optional}
+            valid = required <= entry.keys() and all(expected[name].fits(array) for name, array in entry.items())
+        except Exception:  # numpy and zipfile raise many types of errors on damaged files
             return None
-        return entry if whole else None
+        return entry if valid else None
 
     def _write(self, key: str, entry: Entry) -> None:
-        """Write an entry; if the disk is full or read-only, the value is computed again next time."""
-        whole = BytesIO()  # a zip that is cut short on the disk would complain once more when it is forgotten
-        np.savez(whole, **entry, **{NAMES: list(entry)})
-        with suppress(InstallationError), replacing(self._file(key), SET_HOME) as beside:
-            beside.write_bytes(whole.getvalue())
+        """Write an entry, or nothing if the disk is full or read-only; the entry is then computed again next time."""
+        content = BytesIO()  # zipfile raises a second error when it closes a zip that the disk cut short
+        np.savez(content, **entry, **{NAMES: list(entry)})
+        with suppress(InstallationError), replacing(self._file(key), SET_HOME) as partial:
+            partial.write_bytes(content.getvalue())
 
     @contextmanager
     def _lock(self, key: str, progress: Report) -> Iterator[None]:
-        """Lock an entry; where no lock can be written, each process computes."""
+        """Lock an entry; if no lock can be written, each process computes the entry."""
         with ExitStack() as stack:
             with suppress(InstallationError):
                 stack.enter_context(locked(self.home / "locks" / key, SET_HOME, progress))
@@ -161,18 +197,43 @@ class ResultCache:
 
 
 def default_cache(fresh: bool = False) -> ResultCache:
-    """Return the cache in ``ITMAPS_HOME``."""
+    """Return the cache in ``ITMAPS_HOME``.
+
+    Examples
+    --------
+    >>> default_cache(fresh=True).fresh
+    True
+    """
     return ResultCache(Settings.from_environment().home / "kept", fresh)
 
 
 def key_of(**parts: Any) -> str:
-    """Compute the key of a computation: a hash of its inputs and of the packages that compute."""
-    text = json.dumps([SCHEME, package_versions(THAT_MATTER), parts], sort_keys=True)
+    """Compute the key of a computation: a hash of its inputs and of the versions of the packages it uses.
+
+    Parameters
+    ----------
+    **parts : JSON values
+        Everything that changes the result.
+
+    Examples
+    --------
+    >>> key_of(layer="layer4", method="pls") == key_of(method="pls", layer="layer4")
+    True
+    >>> len(key_of(layer="layer4", method="pls"))
+    32
+    """
+    text = json.dumps([SCHEME, package_versions(KEY_PACKAGES), parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def array_content(array: NDArray[Any]) -> str:
-    """Hash an array: its type, shape and values."""
+    """Hash the type, shape and values of an array.
+
+    Examples
+    --------
+    >>> array_content(np.zeros((2, 3))) == array_content(np.zeros((3, 2)))
+    False
+    """
     digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
     digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
@@ -184,7 +245,17 @@ def clean_cache(home: Path) -> int:
     Returns
     -------
     int
-        Bytes that were freed.
+        Size of the removed entries in bytes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     home = Path(folder, "cache")
+    ...     _ = ResultCache(home).computed("ab12", lambda: {"r": 0.5})
+    ...     freed = clean_cache(home)
+    >>> freed > 0
+    True
     """
     size = cache_size(home)
     shutil.rmtree(home, ignore_errors=True)
@@ -192,12 +263,24 @@ def clean_cache(home: Path) -> int:
 
 
 def cache_size(home: Path) -> int:
-    """Count the bytes of a cache's entries."""
+    """Return the size of a cache's entries in bytes.
+
+    Examples
+    --------
+    >>> cache_size(Path("a folder that does not exist"))
+    0
+    """
     return sum(file.stat().st_size for file in home.rglob("*.npz"))
 
 
 def package_versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Look up the version of each package."""
+    """Look up the installed version of each package; "not installed" if there is none.
+
+    Examples
+    --------
+    >>> package_versions(("no-such-package",))
+    {'no-such-package': 'not installed'}
+    """
     return {package: _version(package) for package in packages}
 
 

@@ -35,7 +35,7 @@ def with_current_names(given: Mapping[str, Any], renamed: Mapping[str, str], whe
     renamed : mapping of str to str
         Former name to current name.
     where : str
-        What messages begin with: the file.
+        Name of the file, with which messages begin.
 
     Raises
     ------
@@ -52,18 +52,20 @@ def with_current_names(given: Mapping[str, Any], renamed: Mapping[str, str], whe
     return current
 
 
-def filled(config: Any, said: Mapping[str, Any], where: str, section: str = "") -> Any:
+def filled(config: Any, values: Mapping[str, Any], where: str, section: str = "") -> Any:
     """Fill a configuration with the values of a mapping, checking names and types.
 
     Parameters
     ----------
     config : frozen dataclass
-        Of text, numbers, switches, tuples of one of these, and dataclasses like itself, which are tables in the file.
-    said : mapping
+        Default values. Fields may be str, int, float, bool, a tuple of one of these, or another configuration, which is
+        a table in the file.
+    values : mapping
+        Values of the file, by name.
     where : str
-        What messages begin with: the file.
+        Name of the file, with which messages begin.
     section : str
-        The table that this is, with a dot behind it.
+        Name of the table in the file, followed by a dot; empty at the top level.
 
     Raises
     ------
@@ -73,7 +75,7 @@ def filled(config: Any, said: Mapping[str, Any], where: str, section: str = "") 
     hints = get_type_hints(type(config))
     known = {each.name: getattr(config, each.name) for each in fields(config)}
     changed = {}
-    for name, value in said.items():
+    for name, value in values.items():
         if name not in known:
             raise UsageError(f"{where}: unknown key {section}{name}.", nearest(name, known))
         now = known[name]

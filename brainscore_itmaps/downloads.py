@@ -69,13 +69,13 @@ def download(
     url : str
         Address; redirections are followed.
     path : Path
-        Where to put it; its folder exists.
+        Path of the downloaded file, in an existing folder.
     sha256 : str, optional
-        What its hash must be.
+        Expected sha256 of the file.
     timeout : float
         Seconds without a byte after which a connection counts as failed.
     progress : callable
-        Told ("downloading ...", megabytes done, megabytes in all).
+        Called with ("downloading ...", megabytes done, megabytes in all).
     give : str
         The command that takes a file which was downloaded by hand.
 

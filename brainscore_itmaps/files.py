@@ -47,16 +47,16 @@ def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, takes: int | None = None
     Raises
     ------
     InstallationError
-        When it cannot be written, or the disk is full.
+        When the folder cannot be written to, or the disk is full.
     """
     beside = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        inside = beside / folder.name  # temporary folders are private; this one is as readable as any other
-        inside.mkdir()
-        yield inside
-        inside.rename(folder)
+        temporary = beside / folder.name  # temporary folders are private; this one is as readable as any other
+        temporary.mkdir()
+        yield temporary
+        temporary.rename(folder)
     except OSError as error:
         needed = f"It needs {takes} bytes; " if takes is not None else ""
         free = shutil.disk_usage(next(place for place in folder.parents if place.is_dir())).free
@@ -88,7 +88,7 @@ def locked(folder: Path, fix: str = ANOTHER_FOLDER, progress: Report = silent) -
     fix : str
         How to name another place.
     progress : callable
-        Told when another process has to be waited for.
+        Called while another process has the lock.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def write_json(path: Path, content: Any, fix: str = ANOTHER_FOLDER) -> None:
     Raises
     ------
     InstallationError
-        As :func:`replacing`.
+        See :func:`replacing`.
     """
     with replacing(path, fix) as beside:
         beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -190,20 +190,20 @@ def replacing(path: Path, fix: str = ANOTHER_FOLDER) -> Iterator[Path]:
         When the folder cannot be made or written to, or the disk is full.
     """
     check_writable(path, fix)
-    beside = None
+    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
         os.close(handle)
-        beside = Path(name)
-        yield beside
-        make_readable(beside)
-        beside.replace(path)
+        temporary = Path(name)
+        yield temporary
+        make_readable(temporary)
+        temporary.replace(path)
     except OSError as error:
         raise InstallationError(
             f"Cannot write {path}: {error.strerror or error}. What was there before is untouched.",
             f"Make room, or: {fix}",
         ) from error
     finally:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

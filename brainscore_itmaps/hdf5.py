@@ -121,16 +121,23 @@ def hdf5_file(path: Path) -> Iterator[Hdf5File]:
 
     Examples
     --------
-    >>> with hdf5_file(Path("weights.h5")) as file:  # doctest: +SKIP
-    ...     kernel = file.read("conv1/conv1/kernel:0")
+    >>> from tempfile import TemporaryDirectory
+    >>> import h5py
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "weights.h5")
+    ...     with h5py.File(path, "w") as made:
+    ...         made["conv1/kernel:0"] = np.arange(6.0).reshape(2, 3)
+    ...     with hdf5_file(path) as file:
+    ...         file.read("conv1/kernel:0").shape
+    (2, 3)
     """
     if not path.is_file():
         raise Hdf5Error("it is not a regular file")
     number, owner = next(_numbers), _running_reader()
-    told = owner.ask("open", number, path=str(path.absolute()))
-    datasets = {name: Stored(tuple(each["shape"]), each["dtype"]) for name, each in told["datasets"].items()}
+    reply = owner.ask("open", number, path=str(path.absolute()))
+    datasets = {name: Stored(tuple(each["shape"]), each["dtype"]) for name, each in reply["datasets"].items()}
     try:
-        yield Hdf5File(path, datasets, told["attributes"], number, owner)
+        yield Hdf5File(path, datasets, reply["attributes"], number, owner)
     finally:
         with contextlib.suppress(Hdf5Error):  # the process has ended, which closed the file
             owner.ask("close", number)
@@ -179,17 +186,17 @@ class _Reader:
             answered = self.process.stdout.readline()
             if not answered.endswith(b"\n"):
                 raise EOFError
-            told: dict[str, Any] = json.loads(answered)
-        if "error" in told:
-            raise Hdf5Error(" ".join(told["error"].split())[:300].rstrip("."))
-        return told
+            reply: dict[str, Any] = json.loads(answered)
+        if "error" in reply:
+            raise Hdf5Error(" ".join(reply["error"].split())[:300].rstrip("."))
+        return reply
 
     def numbers(self, number: int, name: str, part: list[list[int | None]] | None) -> NDArray[Any]:
         """Request a dataset, and read the bytes that follow the answer into an array."""
         with _using, self._ended_by_trouble():
             assert self.process.stdout is not None
-            told = self.ask("read", number, name=name, part=part)
-            values = np.empty(told["shape"], np.dtype(told["dtype"]))
+            reply = self.ask("read", number, name=name, part=part)
+            values = np.empty(reply["shape"], np.dtype(reply["dtype"]))
             left = memoryview(values.reshape(-1).view(np.uint8).data)
             while len(left):
                 count = self.process.stdout.readinto(left)  # type: ignore[attr-defined]

@@ -192,14 +192,14 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         limit_memory(MEMORY)
         content: Any = b""
         try:
-            said, content = answer(request, files)
+            reply, content = answer(request, files)
         except RefusedError as error:
-            said = {"error": str(error)}
+            reply = {"error": str(error)}
         except Exception as error:  # damaged files make h5py raise many kinds
             reason = error.args[0] if isinstance(error, KeyError) and error.args else error
-            said = {"error": str(reason) or type(error).__name__}
+            reply = {"error": str(reason) or type(error).__name__}
         limit_time(0)
-        answers.write(json.dumps(said).encode() + b"\n")
+        answers.write(json.dumps(reply).encode() + b"\n")
         answers.write(content)
         answers.flush()
         del content

@@ -43,7 +43,7 @@ def candidate_file(
     origin : Path or str
         File to copy, or address to download; ``path`` itself is neither copied nor removed.
     path : Path
-        Where the verified file is stored; the caller holds the lock of its folder.
+        Path of the verified file; the caller holds the lock of its folder.
     command : str
         Command that accepts a file which was downloaded by hand, for errors.
     sha256 : str, optional
@@ -52,7 +52,7 @@ def candidate_file(
     Raises
     ------
     DataError, InstallationError
-        As :func:`~brainscore_itmaps.downloads.download`; when a file cannot be read or written, also in the block.
+        See :func:`~brainscore_itmaps.downloads.download`; also when a file cannot be read or written in the block.
     """
     candidate = path if origin == path else path.with_name(f".candidate-{path.name}")
     try:
@@ -87,7 +87,10 @@ def read_record(
 def check_sha256(
     sha256: str, expected: Mapping[str, str | None], file: str, fix: str, error: type[ItMapsError] = DataError
 ) -> None:
-    """Raise ``error`` unless a file's sha256 equals each expected one; these are named for the error, or None."""
+    """Raise ``error`` if the sha256 of a file differs from an expected one.
+
+    ``expected`` maps a description, which the message uses, to a sha256; None is skipped.
+    """
     for name, other in expected.items():
         if other is not None and sha256 != other.lower():
             raise error(f"{file} is not the expected file: its sha256 is {sha256}, {name} is {other.lower()}.", fix)

@@ -1,18 +1,28 @@
-"""Callbacks by which a computation reports its progress."""
+"""Types of the callbacks by which a computation reports its progress, and callbacks that ignore it."""
 
 from collections.abc import Callable
 
 Report = Callable[[str, int, int], None]
-"""Told (what is being done, steps done, steps in all)."""
+"""Called with (step, steps done, steps in all)."""
 
 
 Steps = Callable[[int, int], None]
-"""Told (steps done, steps in all)."""
+"""Called with (steps done, steps in all)."""
 
 
 def uncounted(done: int, total: int) -> None:
-    """Report nothing."""
+    """Ignore the progress of a computation without named steps.
+
+    Examples
+    --------
+    >>> uncounted(2, 10)
+    """
 
 
 def silent(step: str, done: int, total: int) -> None:
-    """Report nothing."""
+    """Ignore the progress of a computation with named steps.
+
+    Examples
+    --------
+    >>> silent("predicting left-out images", 2, 10)
+    """

@@ -1,7 +1,7 @@
-"""A protocol: every choice that turns recordings and features into a score, as data.
+"""Protocols: every choice in the computation of a score from recordings and features, as data.
 
 :data:`OURS` is used by default; :data:`PUBLISHED` makes the choices of the reference code of Linsley et al. (2023).
-Code reads a field where the choice is made; docs/reference.md is this table read aloud.
+Code reads a field where the choice is made; docs/reference.md explains each choice.
 """
 
 import functools
@@ -24,43 +24,43 @@ class Protocol:
     Attributes
     ----------
     name : str
-        For ``protocol=`` and ``--protocol``.
+        Name for ``protocol=`` and ``--protocol``.
     suffix : str
-        Ends the identifiers of recordings and the names of results that were made by it.
+        End of the identifiers of recordings and of the file names of results that use the protocol.
     loader : "ours" or "published"
-        Which channels belong to an array, in which precision rates are averaged over time, how images are read, which
-        window and orientation are the default.
+        Channels of an array, the precision of the average of rates over time, how images are read, and the
+        default window and orientation.
     preprocess : "model" or "published"
-        How images become a model's input: as its weights ask for, or 224 x 224, minus ImageNet's mean, over the mean.
+        How images become a model's input: as its weights require, or 224 x 224, minus ImageNet's mean, divided by it.
     resample : "positions" or "published"
-        How a layer gives one value per grid position: sampled at the recorded positions; or channels averaged above
-        600, enlarged or block-averaged, and each image scaled to 0-1.
+        How a layer gives one value per grid position: sampled at the recorded positions; or averaged over groups of
+        channels if there are more than 600, enlarged or block-averaged, and each image scaled to 0-1.
     regressions : mapping of str to str
-        Solver of :func:`~brainscore_itmaps.predict_left_out` for each regression that can be asked for.
+        Solver of :func:`~brainscore_itmaps.predict_left_out` for each regression that can be requested.
     components : int
-        PLS components.
+        Number of PLS components.
     intercept : bool
         Predict with the intercept of the regression.
     precision : "float64" or "float32"
-        Of predictions and of maps averaged over sites.
+        Precision of predictions and of maps averaged over sites.
     reduce_sites : "defined" or "all"
-        Median over the sites whose correlation is defined; or over all, undefined where one of them is.
+        Median over the sites whose correlation is defined; or over all sites, undefined if one of them is.
     coarsen : "tiles" or "bilinear"
-        How maps are made coarser: averaged over tiles, or interpolated without antialiasing.
+        How maps are downsampled: averaged over tiles, or interpolated without antialiasing.
     overlap_epsilon : float or None
-        Added to the denominators of Dice and IoU; None: undefined where a map has no top.
+        Added to the denominators of Dice and IoU; if None, these are undefined where a map has no top positions.
     ceiling : "matched" or "published"
-        The noise ceiling of site maps: in the statistic of the score, or the best pair of sites, row by row.
+        The noise ceiling of site maps: in the statistic of the score, or of the best pair of sites, row by row.
     choose_layer : "left_out" or "best"
-        Of several layers: chosen for each image on the other images, or the best one on the images that are scored.
+        How one of several layers is chosen: for each image on the other images, or the best one on the scored images.
     heatmap_blur : "centred" or "published"
-        Blur of human importance maps; the published one moves them by half a pixel.
+        Blur of human importance maps; the published one shifts them by half a pixel.
     views : tuple of str
-        How images may be shown.
+        Supported views: how images are shown.
     measures : tuple of str
-        What may be compared.
+        Supported measures: what is compared.
     square_grids_only : bool
-        Refuse grids whose sides differ.
+        Grids whose sides differ are an error.
     """
 
     name: str
@@ -86,17 +86,22 @@ class Protocol:
         return protocol_named, (self.name,)
 
     def solver(self, method: str) -> str:
-        """Name the solver of a regression.
+        """Return the name of the solver of a regression.
 
         Raises
         ------
         UsageError
             When this protocol has no such regression.
+
+        Examples
+        --------
+        >>> PUBLISHED.solver("pls")
+        'nipals'
         """
         if method not in self.regressions:
-            what = f"There is no regression named {method!r}"
-            what = what if self is OURS else f"The {self.name} protocol has no regression {method!r}"
-            raise UsageError(f"{what}.", nearest(str(method), self.regressions))
+            problem = f"There is no regression named {method!r}"
+            problem = problem if self is OURS else f"The {self.name} protocol has no regression {method!r}"
+            raise UsageError(f"{problem}.", nearest(str(method), self.regressions))
         return self.regressions[method]
 
 
@@ -146,12 +151,12 @@ PROTOCOLS = {protocol.name: protocol for protocol in (OURS, PUBLISHED)}
 
 
 def protocol_named(protocol: "str | Protocol") -> Protocol:
-    """Return the protocol of a name; a protocol is returned as it is.
+    """Return the protocol with a name; a protocol is returned unchanged.
 
     Raises
     ------
     UsageError
-        When there is none of that name, with the nearest one.
+        When there is no protocol with that name, or a protocol is not one of this package.
 
     Examples
     --------
@@ -171,7 +176,17 @@ def protocol_named(protocol: "str | Protocol") -> Protocol:
 
 
 def accept_reference_compat(function: Call) -> Call:
-    """Let a function take ``reference_compat=True``, the name of ``protocol="published"`` in 0.1, with a warning."""
+    """Let a function accept ``reference_compat=True``, the old form of ``protocol="published"``, with a warning.
+
+    Examples
+    --------
+    >>> @accept_reference_compat
+    ... def name(protocol="ours"):
+    ...     return protocol
+    >>> with warnings.catch_warnings(record=True):
+    ...     name(reference_compat=True)
+    'published'
+    """
 
     @functools.wraps(function)
     def renamed(*arguments: Any, **options: Any) -> Any:
@@ -185,4 +200,4 @@ def accept_reference_compat(function: Call) -> Call:
 
 
 OLD_SPELLING = {False: OURS.name, True: PUBLISHED.name}
-"""What ``reference_compat`` says in files that were written before the protocols had names."""
+"""Protocol of each value of ``reference_compat``, in files that were written before the protocols had names."""

@@ -66,7 +66,7 @@ def overridden(**values: Any) -> Iterator[None]:
     Parameters
     ----------
     **values
-        Fields of :class:`Settings`; None leaves what holds already.
+        Fields of :class:`Settings`; None keeps the current value.
     """
     given = {name: value for name, value in values.items() if value is not None}
     token = _overrides.set(_overrides.get({}) | given)

@@ -94,14 +94,14 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/benchmark/saved.py",
-        'if sha256(held) != plain["npz_sha256"]:',
+        'if sha256(stored) != plain["npz_sha256"]:',
         "if False:",
         "tests/benchmark/test_result.py::test_a_file_that_was_edited_is_refused",
     ),
     (
         "brainscore_itmaps/benchmark/saved.py",
-        'if (waiting := _waiting(file, "npz", plain["npz_sha256"])).is_file():',
-        "if False and (waiting := held):",
+        'if (temporary := _temporary_path(file, "npz", plain["npz_sha256"])).is_file():',
+        "if False and (temporary := stored):",
         "tests/benchmark/test_result.py::test_a_result_is_the_older_or_the_newer_one_whenever_the_process_is_killed",
     ),
     (

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import importlib.metadata
 import inspect
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_images_are_paths_texts_or_pillow_images(images):
         (lambda model, result: itmaps.record(model, []), "There are no images"),
         (lambda model, result: itmaps.to_grid(np.zeros((3, 4)), itmaps.Grid.even(3)), r"have the shape \(3, 4\)"),
         (lambda model, result: itmaps.to_grid(np.zeros((1, 2, 3, 4)), 17), "int is not a grid"),
-        (lambda model, result: itmaps.compare_results(result, "it_maps"), "holds no maps to compare"),
+        (lambda model, result: itmaps.compare_results(result, "it_maps"), "contains no maps to compare"),
         (lambda model, result: itmaps.figures.overlay_figure(two_arrays()), "2 arrays cannot be drawn as one array"),
         (lambda model, result: itmaps.figures.overlay_figure(model), "0 arrays cannot be drawn as one array"),
         (lambda model, result: itmaps.list_models("nothing"), "no set named 'nothing'"),
@@ -103,3 +104,10 @@ def test_lists_hold_what_can_be_loaded_and_scored():
     assert itmaps.list_models() == list(ZOO)
     assert set(CATALOGUE) < set(itmaps.list_benchmarks())
     assert itmaps.compare_results(scored(), scored()).difference == 0
+
+
+def test_grids_of_the_same_positions_are_equal_and_the_package_knows_its_version():
+    assert itmaps.Grid.even(3) == itmaps.Grid.even(3)
+    assert len({itmaps.Grid.even(3), itmaps.Grid.even(3), itmaps.Grid.even(4), itmaps.Grid.even(3, 8.0)}) == 3
+    assert itmaps.Grid.even(3) != "a grid"
+    assert itmaps.__version__ == importlib.metadata.version("brainscore_itmaps")

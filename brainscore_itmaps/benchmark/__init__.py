@@ -1,1 +1,1 @@
-"""The evaluation itself, and its result."""
+"""Benchmarks, their evaluation, and the results."""

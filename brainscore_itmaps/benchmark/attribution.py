@@ -1,4 +1,4 @@
-"""Attribution maps of the predicted response to positions of the image, and their controls."""
+"""Attribution maps, which show where in an image a predicted response comes from, and their controls."""
 
 from collections.abc import Sequence
 
@@ -27,24 +27,32 @@ def attribute(
     layer_of_image : sequence of str
         Layer that predicts each image.
     method : str
-        Of :func:`~brainscore_itmaps.features.attribution.attribution_maps`.
+        Attribution method of :func:`~brainscore_itmaps.features.attribution.attribution_maps`.
     progress : callable
-        Called with (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
+
+    Returns
+    -------
+    Saliency
+        The maps, shape (image, y, x), and for each image Spearman rho of its attribution map, of nearness to the
+        image's centre and of the attribution map with random weights, with the recorded map averaged over sites.
     """
-    progress("attributing", 0, 2)
-    maps = _attributed(model, recording, layer_of_image, method)
-    progress("attributing, with random weights", 1, 2)
+    progress("computing attribution maps", 0, 2)
+    maps = _compute_maps(model, recording, layer_of_image, method)
+    progress("computing attribution maps with random weights", 1, 2)
     weights = model.weights
     random = untrained(model, seed=1 if weights.kind == "random" and weights.seed == 0 else 0)
-    control = _attributed(random, recording, layer_of_image, method)
+    control = _compute_maps(random, recording, layer_of_image, method)
     nearness = -np.hypot(recording.grid.y[:, None], recording.grid.x)
     centre = np.repeat(nearness[None], len(recording.images), axis=0)
-    rho, random_rho, centre_rho = (_rho(given, recording) for given in (maps, control, centre))
+    rho, random_rho, centre_rho = (_rho(saliency, recording) for saliency in (maps, control, centre))
     return Saliency(maps, rho, centre_rho, random_rho, method)
 
 
-def _attributed(model: Model, recording: Recording, layer_of_image: Sequence[str], method: str) -> NDArray[np.float64]:
-    """Attribute each image by the regression that was fitted without it."""
+def _compute_maps(
+    model: Model, recording: Recording, layer_of_image: Sequence[str], method: str
+) -> NDArray[np.float64]:
+    """Compute the attribution map of each image from the regression that was fitted without that image."""
     layers = list(dict.fromkeys(layer_of_image))
     features = record_at_grid(model, recording.images, layers, recording.grid)
     folds = leave_one_out(len(recording.images))
@@ -52,8 +60,8 @@ def _attributed(model: Model, recording: Recording, layer_of_image: Sequence[str
         layer: fit_folds(features[layer].field(recording.grid), recording.maps, folds).coefficients().mean(axis=-1)
         for layer in layers
     }
-    own = [weights[layer][image] for image, layer in enumerate(layer_of_image)]
-    return attribution_maps(model, recording.images, layer_of_image, own, recording.grid, method)
+    left_out = [weights[layer][image] for image, layer in enumerate(layer_of_image)]
+    return attribution_maps(model, recording.images, layer_of_image, left_out, recording.grid, method)
 
 
 def _rho(maps: NDArray[np.float64], recording: Recording) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The names of the benchmarks, and what each one compares."""
+"""The catalogue of benchmarks: the recordings, measure, regression and view of each."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,15 +18,15 @@ class BenchmarkSpec:
     recordings : tuple of str
         Names for :func:`brainscore_itmaps.load_recording`; the score is the mean over them.
     measure : "predictivity", "alignment" or "attribution"
-        What is compared: the map of each site; the maps averaged over sites; or where in the image the prediction
-        comes from, with the map averaged over sites.
+        What is compared with the recording: the map of each site; the map averaged over sites; or, with the map
+        averaged over sites, the attribution map of the prediction.
     method : str
-        Of :func:`brainscore_itmaps.predict_left_out`.
+        Regression of :func:`brainscore_itmaps.predict_left_out`.
     view : "whole", "screen" or "fixation"
-        Each image fills the model's field of view; it is placed in it at its size in degrees, and what lies outside
-        is not scored; or every position is brought to its centre in turn.
+        Each image fills the model's field of view; or it is placed there at its size in degrees, and positions outside
+        the field of view are not scored; or every position is shown in turn at the centre of the field of view.
     version : int
-        Raised whenever scores change.
+        Increased whenever scores change.
     citation : str
         BibTeX entry.
     """
@@ -58,13 +58,13 @@ VARIANTS: dict[str, tuple[Measure, str, View]] = {
     "fixation-pls": ("predictivity", "pls", "fixation"),
     "attribution": ("attribution", "pls", "whole"),
 }
-"""What can be asked of an array, by the end of the benchmark's name."""
+"""Measure, regression and view of the benchmarks of one array, by the end of the benchmark's name."""
 
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
 SIMULATED = "it_maps_simulated"
 HUMAN_ALIGNMENT = "ClickMe.alignment"
 OTHER_KINDS = (HUMAN_ALIGNMENT,)
-"""Benchmarks of ours without maps; :data:`~brainscore_itmaps.bridge.score.OTHER_KINDS` says which class each is."""
+"""Benchmarks of this package without maps; :data:`~brainscore_itmaps.bridge.score.OTHER_KINDS` holds their classes."""
 
 
 def _spec(identifier: str, recordings: tuple[str, ...], variant: str) -> BenchmarkSpec:
@@ -72,7 +72,7 @@ def _spec(identifier: str, recordings: tuple[str, ...], variant: str) -> Benchma
 
 
 def _simulated(variant: str) -> str:
-    """Name the simulated benchmark of a variant: ``it_maps_simulated`` for ``pls``, and so on."""
+    """Return the name of the simulated benchmark of a variant, ``it_maps_simulated`` for ``pls``."""
     return SIMULATED if variant == "pls" else f"it_maps_{variant.removesuffix('-pls')}_simulated"
 
 
@@ -104,7 +104,13 @@ def list_benchmarks() -> list[str]:
 
 
 def fixation_benchmarks(spec: BenchmarkSpec) -> list[str]:
-    """List the benchmarks that bring each position to the centre of view: they score models without maps, too."""
+    """List the fixation benchmarks of the recordings of a benchmark; these also score layers without maps.
+
+    Examples
+    --------
+    >>> fixation_benchmarks(CATALOGUE["Arcaro2020.monkey1_PL-pls"])
+    ['Arcaro2020.monkey1_PL-fixation-pls']
+    """
     return [
         other.identifier
         for other in CATALOGUE.values()

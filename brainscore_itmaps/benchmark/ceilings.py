@@ -1,4 +1,4 @@
-"""The noise ceiling of a recording, for the quantity that a benchmark compares."""
+"""The noise ceiling of a recording, in the measure of a benchmark."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from brainscore_itmaps.protocol import OURS, Protocol
 
 SPLIT_HALF = "split-half over repeats, Spearman-Brown corrected, square root"
 SITES = "each site predicted from the other sites, by the same regression over the same left-out images"
-REFERENCE = "as published: the best pair of sites of each image, row by row; bounds nothing"
+REFERENCE = "as published: the best pair of sites of each image, row by row; not an upper bound"
 MAP_REPEATS = "split-half over repeats of the map averaged over sites, Spearman-Brown corrected, square root"
 MAP_SITES = "split-half over sites of the map averaged over them, Spearman-Brown corrected, square root"
 
@@ -26,11 +26,11 @@ class ArrayCeiling(NamedTuple):
     Attributes
     ----------
     kind : str
-        Which one, in words.
+        How it was computed, in words.
     image : array, shape (image,)
-        Of each image, in the measure of the benchmark.
+        Noise ceiling of each image, in the measure of the benchmark.
     site : array, shape (image, site)
-        Of each map; where there is none of single sites, that of the image.
+        Noise ceiling of each map, or that of the image where single sites have none.
     """
 
     kind: str
@@ -46,25 +46,40 @@ def ceiling_of(
     seed: int = 0,
     progress: Report = silent,
 ) -> ArrayCeiling:
-    """Compute the noise ceiling of a recording: from its repeats if it has several, else from its sites.
+    """Compute the noise ceiling of a recording from its repeats, or from its sites if it has fewer than two repeats.
 
     Parameters
     ----------
     recording : Recording
     benchmark : BenchmarkSpec
-        Says what is compared, and by which regression.
+        Its measure and regression.
     cache : ResultCache
+        Stores the ceiling that is computed from sites.
     protocol : Protocol
-        Says which ceiling is taken where maps of single sites are compared.
+        Selects the ceiling where maps of single sites are compared.
     seed : int
-        Draws the halves where there are too many to try all.
+        Seed of the random halves, which are drawn where there are too many to try all.
     progress : callable
-        Called with (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------
     ArrayError
-        When there are neither repeats nor two sites.
+        When the recording has neither two repeats nor two sites.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    >>> from brainscore_itmaps.settings import overridden
+    >>> images = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
+    >>> maps = np.random.default_rng(0).normal(size=(3, 5, 7, 1)).repeat(2, axis=-1)
+    >>> with tempfile.TemporaryDirectory() as folder, overridden(brainio_home=Path(folder)):
+    ...     recording = Recording.from_arrays(maps, images, identifier="example", window=(50, 150))
+    ...     ceiling = ceiling_of(recording, CATALOGUE["it_maps"], ResultCache(Path(folder)))
+    >>> ceiling.image.round(3), ceiling.site.shape
+    (array([1., 1., 1.]), (3, 2))
     """
     rng, repeats = np.random.default_rng(seed), recording.repeats
     repeated = repeats is not None and repeats.shape[1] > 1

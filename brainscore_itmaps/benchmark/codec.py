@@ -1,4 +1,4 @@
-"""Convert dataclasses to JSON and arrays, and back."""
+"""Conversion of dataclasses to plain values for JSON and arrays for an NPZ, and back."""
 
 import math
 from collections.abc import Mapping
@@ -10,65 +10,101 @@ import numpy as np
 from numpy.typing import NDArray
 
 INLINE = {"inline": True}
-"""Metadata of a field whose own fields stand in its place: composed in Python, flat in the file. Metadata ``array``
-is the name of an array in the NPZ, where that is another one."""
+"""Metadata of a field that holds a dataclass whose fields are stored at its own level: nested in Python, flat in the
+file. Metadata ``array`` is the name of an array in the NPZ where it differs from the name of the field."""
 SMALL = 1
-"""Axes up to which an array stands in the JSON too."""
+"""Largest number of axes of arrays that are also stored in the JSON."""
 
 
 class Encoded(NamedTuple):
-    """A dataclass as plain values, and its arrays by name."""
+    """The plain values of a dataclass, and its arrays by name."""
 
     plain: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
 
 
 def encode(value: Any, prefix: str = "") -> Encoded:
-    """Turn a dataclass into plain values for JSON, and arrays for an NPZ.
+    """Convert a dataclass to plain values for JSON and arrays for an NPZ.
 
-    Undefined numbers (NaN) become null. Arrays of several axes are among the arrays alone. Items of a tuple of
-    dataclasses that have a ``recording`` put it before the names of their arrays, where there are several.
+    Undefined numbers (NaN) become null. Arrays of two or more axes are only among the arrays. Where a field is a tuple
+    of several dataclasses with a ``recording``, the names of their arrays begin with it.
+
+    Parameters
+    ----------
+    value : dataclass
+    prefix : str
+        Begins the name of every array.
+
+    Returns
+    -------
+    Encoded
+        ``plain`` and ``arrays``.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.result import Estimate
+    >>> encoded = encode(Estimate(raw=0.25, ceiling=0.5, score=0.5, replicates=np.array([0.375, 0.625])))
+    >>> encoded.plain["score"], encoded.plain["error"], encoded.plain["replicates"]
+    (0.5, None, [0.375, 0.625])
+    >>> list(encoded.arrays)
+    ['replicates']
     """
     plain: dict[str, Any] = {}
     arrays: dict[str, NDArray[Any]] = {}
-    for each in fields(value):
-        item = getattr(value, each.name)
+    for entry in fields(value):
+        item = getattr(value, entry.name)
         if isinstance(item, np.ndarray):
-            arrays[prefix + each.metadata.get("array", each.name)] = item
+            arrays[prefix + entry.metadata.get("array", entry.name)] = item
             if item.ndim <= SMALL:
-                plain[each.name] = _plain(item)
+                plain[entry.name] = _plain(item)
         elif is_dataclass(item):
             inner = encode(item, prefix)
-            plain |= inner.plain if each.metadata.get("inline") else {each.name: inner.plain}
+            plain |= inner.plain if entry.metadata.get("inline") else {entry.name: inner.plain}
             arrays |= inner.arrays
         elif isinstance(item, tuple) and item and is_dataclass(item[0]):
-            starts = starts_of([getattr(one, "recording", None) for one in item], prefix)
-            inners = [encode(one, start) for one, start in zip(item, starts, strict=True)]
-            plain[each.name] = [inner.plain for inner in inners]
+            prefixes = array_prefixes([getattr(part, "recording", None) for part in item], prefix)
+            inners = [encode(part, start) for part, start in zip(item, prefixes, strict=True)]
+            plain[entry.name] = [inner.plain for inner in inners]
             arrays |= {name: array for inner in inners for name, array in inner.arrays.items()}
         else:
-            plain[each.name] = _plain(item)
+            plain[entry.name] = _plain(item)
     return Encoded(plain, arrays)
 
 
 def decode(kind: type[Any], plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Any:
     """Build a dataclass from the output of :func:`encode`.
 
+    Parameters
+    ----------
+    kind : type
+        The dataclass.
+    plain : mapping of str to value
+    arrays : mapping of str to array
+    prefix : str
+        Begins the name of every array.
+
     Raises
     ------
     ValueError
-        When something is missing or of another type, or a number is not finite.
+        When a field is missing or of another type, or a number is not finite.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.result import Estimate
+    >>> estimate = decode(Estimate, {"score": 0.5, "interval": [0.25, None]}, {})
+    >>> estimate.score, estimate.interval
+    (0.5, (0.25, nan))
     """
     hints, values = get_type_hints(kind), {}
-    for each in fields(kind):
-        hint, name, stored = hints[each.name], each.name, prefix + each.metadata.get("array", each.name)
-        if each.metadata.get("inline"):
+    for entry in fields(kind):
+        hint, name, stored = hints[entry.name], entry.name, prefix + entry.metadata.get("array", entry.name)
+        if entry.metadata.get("inline"):
             values[name] = decode(hint, plain, arrays, prefix)
         elif stored in arrays and _is_array(hint) and plain.get(name, ()) is not None:
-            values[name] = _numbers(arrays[stored], name)
+            values[name] = _finite(arrays[stored], name)
         elif name in plain:
             values[name] = _decoded(hint, plain[name], arrays, prefix, name)
-        elif each.default is MISSING and each.default_factory is MISSING:
+        elif entry.default is MISSING and entry.default_factory is MISSING:
             raise ValueError(f"{name} is missing")
     return kind(**values)
 
@@ -86,15 +122,19 @@ def _decoded(hint: Any, item: Any, arrays: Mapping[str, NDArray[Any]], prefix: s
     if isinstance(hint, type) and is_dataclass(hint) and isinstance(item, Mapping):
         return decode(hint, item, arrays, prefix)
     if _is_array(hint) and isinstance(item, list):
-        return _numbers(np.array([np.nan if each is None else each for each in item]), name)
+        return _finite(np.array([np.nan if number is None else number for number in item]), name)
     if origin is tuple and isinstance(item, list):
         if inner[1:] == (...,):
-            starts = starts_of([one.get("recording") if isinstance(one, Mapping) else None for one in item], prefix)
-            return tuple(_decoded(inner[0], one, arrays, start, name) for one, start in zip(item, starts, strict=True))
+            prefixes = array_prefixes(
+                [part.get("recording") if isinstance(part, Mapping) else None for part in item], prefix
+            )
+            return tuple(
+                _decoded(inner[0], part, arrays, start, name) for part, start in zip(item, prefixes, strict=True)
+            )
         if len(item) == len(inner):
-            return tuple(_decoded(each, one, arrays, prefix, name) for each, one in zip(inner, item, strict=True))
+            return tuple(_decoded(kind, part, arrays, prefix, name) for kind, part in zip(inner, item, strict=True))
     if origin in (dict, Mapping) and isinstance(item, Mapping):
-        return {str(key): _decoded(inner[1], one, arrays, prefix, name) for key, one in item.items()}
+        return {str(key): _decoded(inner[1], part, arrays, prefix, name) for key, part in item.items()}
     if hint is float:
         if item is None:
             return math.nan
@@ -102,18 +142,28 @@ def _decoded(hint: Any, item: Any, arrays: Mapping[str, NDArray[Any]], prefix: s
             return float(item)
     if hint in (int, str, bool) and type(item) is hint:
         return item
-    raise ValueError(f"{name} is {str(item)[:80]!r}")
+    raise ValueError(f"{name} has the invalid value {str(item)[:80]!r}")
 
 
-def starts_of(recordings: list[str | None], prefix: str = "") -> list[str]:
-    """Name the arrays of several recordings apart: return the prefix of each, numbered where a name is there twice."""
+def array_prefixes(recordings: list[str | None], prefix: str = "") -> list[str]:
+    """Return the prefix of each recording's array names, numbered where two recordings share a name.
+
+    Examples
+    --------
+    >>> array_prefixes(["PL", "ML"])
+    ['PL/', 'ML/']
+    >>> array_prefixes(["PL", "PL"])
+    ['0/PL/', '1/PL/']
+    >>> array_prefixes(["PL"])
+    ['']
+    """
     if len(recordings) < 2 or None in recordings:
         return [prefix] * len(recordings)
     twice = len(set(recordings)) < len(recordings)
     return [f"{prefix}{f'{number}/' if twice else ''}{name}/" for number, name in enumerate(recordings)]
 
 
-def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
+def _finite(array: NDArray[Any], name: str) -> NDArray[Any]:
     if array.dtype.kind not in "fiu" or np.isinf(array).any():
         raise ValueError(f"{name} contains values that are not finite numbers")
     return array
@@ -125,15 +175,15 @@ def _first_that_fits(kinds: tuple[Any, ...], *rest: Any) -> Any:
             return _decoded(kind, *rest)
         except ValueError:
             continue
-    raise ValueError(f"{rest[-1]} is {str(rest[0])[:80]!r}")
+    raise ValueError(f"{rest[-1]} has the invalid value {str(rest[0])[:80]!r}")
 
 
 def _is_array(hint: Any) -> bool:
-    return get_origin(hint) is np.ndarray or any(get_origin(each) is np.ndarray for each in get_args(hint))
+    return get_origin(hint) is np.ndarray or any(get_origin(part) is np.ndarray for part in get_args(hint))
 
 
 def _plain(value: Any) -> Any:
-    """Convert numbers for JSON: lists for arrays, null for undefined values."""
+    """Convert a value for JSON: arrays become lists, undefined numbers null."""
     if isinstance(value, np.ndarray | tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):

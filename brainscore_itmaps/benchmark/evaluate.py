@@ -1,4 +1,4 @@
-"""The evaluation: read features, score layers, choose a layer for each image, compute the ceiling, estimate."""
+"""The evaluation: read features, score layers, choose a layer for each image, compute the noise ceiling, estimate."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,49 +21,55 @@ from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, protocol_named
 
-ASKED_NOTHING = ScoreRequest()
+DEFAULT_REQUEST = ScoreRequest()
 Scores = Mapping[str, FeatureScore]
 VALUES: dict[Measure, str] = {"predictivity": "image_r", "alignment": "map_rho", "attribution": "image_r"}
-"""What of a :class:`FeatureScore` is the value of an image; of attribution, what a layer is chosen by."""
+"""Field of :class:`FeatureScore` with the value of each image; for attribution, of the predictions."""
 
 
 def evaluate(
     source: Source,
     recordings: Sequence[Recording],
     benchmark: BenchmarkSpec,
-    request: ScoreRequest = ASKED_NOTHING,
+    request: ScoreRequest = DEFAULT_REQUEST,
     cache: ResultCache | None = None,
     progress: Report = silent,
 ) -> Result:
-    """Score how well layers of a model predict the recorded maps, image by image.
+    """Score a model's layers by their predictions of the recorded maps of left-out images.
 
     Parameters
     ----------
     source : Source
-        Of :class:`~brainscore_itmaps.benchmark.source.HookedModel`, or of Brain-Score's models.
+        From :class:`~brainscore_itmaps.benchmark.source.HookedModel`, or from a Brain-Score model.
     recordings : sequence of Recording
-        One for each array of the benchmark.
+        One recording for each array of the benchmark.
     benchmark : BenchmarkSpec
     request : ScoreRequest
-        Its protocol, attribution and seed say how.
+        Its protocol, attribution method and seed are used.
     cache : ResultCache, optional
-        By default the one in ``ITMAPS_HOME``.
+        By default the cache in ``ITMAPS_HOME``.
     progress : callable
-        Called with (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
+
+    Returns
+    -------
+    Result
 
     Raises
     ------
     ModelError
         When a layer gives no usable map, or its prediction for an image is constant at every site.
     DataError
-        When a recording cannot be scored: fewer than 3 images, neither repeats nor sites to take a ceiling from, maps
-        of an image that are all constant.
+        When a recording cannot be scored: it has fewer than 3 images, neither repeats nor sites for a noise ceiling, or
+        an image whose maps are all constant.
+    UsageError
+        When the protocol does not support the benchmark.
     """
     protocol, cache = protocol_named(request.protocol), cache or default_cache()
     check_benchmark(protocol, benchmark)
     check_maps(protocol, recordings)
     arrays: dict[int, ArrayResult] = {}
-    for shared in sharing_images(recordings):  # read once, fitted in one pass
+    for shared in group_by_images(recordings):  # features are read once, regressions fitted in one pass
         scores = score_layers(source, shared, benchmark, protocol, cache, progress)
         for recording, layers in zip(shared, scores, strict=True):
             chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure)
@@ -74,8 +80,20 @@ def evaluate(
     return _result(source, recordings, [arrays[id(recording)] for recording in recordings], benchmark, request)
 
 
-def sharing_images(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
-    """Group recordings by the images and positions that they share."""
+def group_by_images(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
+    """Group recordings by their images and the positions of their maps.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from brainscore_itmaps.settings import overridden
+    >>> images = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
+    >>> with tempfile.TemporaryDirectory() as folder, overridden(brainio_home=Path(folder)):
+    ...     recording = Recording.from_arrays(np.ones((3, 5, 7, 2)), images, identifier="example", window=(50, 150))
+    >>> [len(group) for group in group_by_images([recording, replace(recording, identifier="other")])]
+    [2]
+    """
     groups: dict[Any, list[Recording]] = {}
     for recording in recordings:
         grid = recording.grid
@@ -85,7 +103,7 @@ def sharing_images(recordings: Sequence[Recording]) -> Iterator[list[Recording]]
 
 
 def _values(measure: Measure, score: FeatureScore) -> NDArray[np.float64]:
-    """Compute what a measure compares for each image, shape (image,)."""
+    """Return the value of each image in a measure, shape (image,)."""
     values: NDArray[np.float64] = getattr(score, VALUES[measure])
     return values
 
@@ -108,7 +126,7 @@ CHOOSERS: dict[str, Callable[[Scores, Measure], tuple[str, ...]]] = {
     "best": _choose_best,
 }
 CHOICES = {"left_out": "chosen", "best": "best"}
-"""How a layer was chosen, in a word."""
+"""First word of the stored layer where there are several, by ``choose_layer`` of the protocol."""
 
 
 def _attribute(
@@ -123,9 +141,9 @@ def _attribute(
         return None
     if source.attribute is None:
         raise ModelError(
-            f"Where in the image {source.reading.model}'s prediction comes from cannot be traced: "
-            "that takes gradients of a torch model.",
-            "Score it on another benchmark, or give a model of timm (timm:<name>).",
+            f"The prediction of {source.reading.model} cannot be traced to positions of the image, "
+            "because attribution needs the gradients of a torch model.",
+            "Score this model on another benchmark, or use a model of timm (timm:<name>).",
         )
     return source.attribute(recording, layer_of_image, request.attribution, progress)
 
@@ -140,11 +158,11 @@ def _array_result(
     request: ScoreRequest,
 ) -> ArrayResult:
     names = ("image_r", "map_rho", "map_rho_coarse", "site_r", "components", "predicted")
-    taken: dict[str, Any] = {
+    fields: dict[str, Any] = {
         name: np.stack([getattr(scores[layer], name)[image] for image, layer in enumerate(layer_of_image)])
         for name in names
     }
-    values = saliency.rho if saliency is not None else taken[VALUES[benchmark.measure]]
+    values = saliency.rho if saliency is not None else fields[VALUES[benchmark.measure]]
     return ArrayResult(
         recording=recording.identifier,
         recording_sha256=recording.sha256,
@@ -152,7 +170,7 @@ def _array_result(
         simulated=recording.simulated,
         window=recording.window,
         estimate=estimate_score([(values, ceiling.image)], [0], request.seed),
-        alignment=float(taken["map_rho"].mean()),
+        alignment=float(fields["map_rho"].mean()),
         ceiling_kind=ceiling.kind,
         layers=tuple(
             LayerResult(
@@ -175,7 +193,7 @@ def _array_result(
         images=recording.names,
         sites=recording.sites,
         saliency=saliency,
-        **taken,
+        **fields,
     )
 
 
@@ -187,8 +205,8 @@ def _result(
     request: ScoreRequest,
 ) -> Result:
     protocol = protocol_named(request.protocol)
-    tried = [value.layer for value in arrays[0].layers]
-    layer = tried[0] if len(tried) == 1 else f"{CHOICES[protocol.choose_layer]} of {len(tried)}"
+    layers = [scored.layer for scored in arrays[0].layers]
+    layer = layers[0] if len(layers) == 1 else f"{CHOICES[protocol.choose_layer]} of {len(layers)}"
     values = [(array.image_value, array.image_ceiling) for array in arrays]
     return Result(
         request=request,
@@ -210,20 +228,24 @@ def evaluate_features(
     recording: Recording,
     reading: Reading,
     benchmark: BenchmarkSpec,
-    request: ScoreRequest = ASKED_NOTHING,
+    request: ScoreRequest = DEFAULT_REQUEST,
     cache: ResultCache | None = None,
     progress: Report = silent,
 ) -> Result:
-    """Score feature maps that were recorded before.
+    """Score feature maps that have already been recorded.
 
     Parameters
     ----------
     features : array, shape (image, channel, height, width)
-        In the order of ``recording.images``.
+        Features of the images, in the order of ``recording.images``.
     recording, benchmark, request, cache, progress
         As in :func:`evaluate`.
     reading : Reading
-        Where the features come from.
+        Model and layer of the features.
+
+    Returns
+    -------
+    Result
 
     Raises
     ------
@@ -239,7 +261,18 @@ def evaluate_features(
 
 
 def check_benchmark(protocol: Protocol, benchmark: BenchmarkSpec) -> None:
-    """Check that the protocol knows the view, the measure and the regression; raise a UsageError otherwise."""
+    """Check that a protocol supports the view, measure and regression of a benchmark.
+
+    Raises
+    ------
+    UsageError
+        When it does not.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    >>> check_benchmark(protocol_named("published"), CATALOGUE["it_maps"])
+    """
     if benchmark.view not in protocol.views or benchmark.measure not in protocol.measures:
         raise UsageError(
             f"The {protocol.name} protocol has no benchmark like {benchmark.identifier}.",
@@ -249,23 +282,51 @@ def check_benchmark(protocol: Protocol, benchmark: BenchmarkSpec) -> None:
 
 
 def check_maps(protocol: Protocol, recordings: Sequence[Recording]) -> None:
-    """Check that the protocol can score the grid and that no map is constant; raise a DataError otherwise."""
+    """Check that a protocol supports the grid and the constant maps of recordings.
+
+    Raises
+    ------
+    ArrayError
+        When the protocol does not support the grid.
+    DataError
+        When the protocol gives no score because a map is constant.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from brainscore_itmaps.settings import overridden
+    >>> images = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
+    >>> with tempfile.TemporaryDirectory() as folder, overridden(brainio_home=Path(folder)):
+    ...     recording = Recording.from_arrays(np.ones((3, 5, 5, 2)), images, identifier="example", window=(50, 150))
+    >>> check_maps(protocol_named("ours"), [recording])
+    """
     for recording in recordings:
         check_grid(protocol, recording.maps.shape[1:3])
         if protocol.reduce_sites == "all" and (maps := constant_maps(recording)):
-            named = ", ".join(f"{site} on {image}" for site, image in maps[:4])
+            examples = ", ".join(f"{site} on {image}" for site, image in maps[:4])
             raise DataError(
-                f"{recording.identifier}: {len(maps)} maps are constant ({named}); "
-                f"the {protocol.name} protocol gives no score then.",
+                f"{recording.identifier}: {len(maps)} maps are constant ({examples}); "
+                f"the {protocol.name} protocol gives no score for a recording with constant maps.",
                 f"Leave out the {protocol.name} protocol, or these sites.",
             )
 
 
 def check_grid(protocol: Protocol, grid: tuple[int, ...]) -> None:
-    """Check that the grid is square where the protocol requires it."""
+    """Check that a grid, (y, x) positions, is square where the protocol requires it.
+
+    Raises
+    ------
+    ArrayError
+        When it is not.
+
+    Examples
+    --------
+    >>> check_grid(protocol_named("ours"), (5, 7))
+    """
     if protocol.square_grids_only and grid[0] != grid[1]:
         raise ArrayError(
-            f"The grid is {grid[0]} x {grid[1]}.", f"The {protocol.name} protocol knows square grids only."
+            f"The grid is {grid[0]} x {grid[1]}.", f"The {protocol.name} protocol supports square grids only."
         )
 
 
@@ -278,23 +339,23 @@ def _check_defined(
     recording: Recording,
     model: str,
 ) -> None:
-    """Check that a recording and a layer give a score that is defined."""
+    """Check that the noise ceiling of a recording and the values of its images are defined."""
     values = [_values(measure, scores[layer])[image] for image, layer in enumerate(layer_of_image)]
     names = np.array(recording.names)
     if (constant := names[np.isnan(ceiling.image)]).size:
         raise DataError(
-            f"{recording.identifier}: every site's map is constant on {', '.join(constant)}: "
-            "a correlation with it is undefined.",
+            f"{recording.identifier}: every site's map is constant on {', '.join(constant)}, "
+            "so the correlation with it is undefined.",
             "Leave these images out of the recording.",
         )
     if not ceiling.image.mean() > 0:
         raise DataError(
             f"The noise ceiling of {recording.identifier} is {ceiling.image.mean():.3f}: there is no reliable signal.",
-            "No score can be divided by it; check the window and the sites of the recording.",
+            "A score cannot be divided by it. Check the window and the sites of the recording.",
         )
     if (undefined := np.flatnonzero(np.isnan(values if saliency is None else saliency.rho))).size:
         raise ModelError(
             f"The layer {layer_of_image[undefined[0]]!r} of {model} predicts a constant map on "
-            f"{', '.join(names[undefined])}: a correlation with it is undefined.",
+            f"{', '.join(names[undefined])}, so the correlation with it is undefined.",
             "Choose a layer whose activation varies over the image.",
         )

@@ -1,4 +1,4 @@
-"""Human alignment: compare a model's saliency with the image regions people find important (Fel et al. 2022)."""
+"""Human alignment: a model's saliency compared with human importance maps (Fel et al. 2022)."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,11 +44,11 @@ class HumanAlignment:
     Attributes
     ----------
     agreement : Agreement
-        Image by image.
+        Spearman rho, Dice and IoU of each image.
     accuracy : float
         Percent of these images whose label has the largest logit.
     interval : (float, float)
-        95 % bootstrap over images, of the score.
+        95 % bootstrap interval of the score over images.
     """
 
     agreement: Agreement
@@ -63,14 +63,22 @@ class HumanBenchmark:
     Attributes
     ----------
     files : tuple of Path
-        Shards in ClickMe's format; by default the held-out ones that were downloaded.
+        Shards in ClickMe's format; by default the downloaded shards of held-out images.
     """
 
     files: tuple[Path, ...] = ()
     identifier: str = HUMAN_ALIGNMENT
 
     def prepared(self, request: ScoreRequest, progress: Report = silent) -> "HumanBenchmark":
-        """Find the files; refuse layers, windows, an unknown attribution method and models without gradients."""
+        """Check the request and list the shards, before the model is loaded.
+
+        Raises
+        ------
+        UsageError
+            For layers, a window, or an unknown attribution method.
+        ModelError
+            For a model without gradients.
+        """
         if request.model.layers or request.window is not None:
             raise UsageError(f"{self.identifier} has no layers or windows.", "Leave out --layers and --window.")
         check_method(request.attribution)
@@ -83,7 +91,7 @@ class HumanBenchmark:
         return replace(self, files=tuple(self._files()))
 
     def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
-        """Name the files and their sizes."""
+        """Return the name and size of each shard."""
         return [[file.name, file.stat().st_size] for file in self._files()]
 
     def score(
@@ -94,40 +102,40 @@ class HumanBenchmark:
         Raises
         ------
         ModelError
-            When it gives no gradients, or has too few classes.
+            When the model gives no gradients, or has too few classes.
         DataError
             When the images were not downloaded.
         """
         if model.torch_model is None:
             raise self._without_gradients(model.name)
-        loaded, method = model.torch_model, request.attribution
-        found = human_alignment(
-            loaded, self._files(), attribution=method, protocol=request.protocol,
+        torch_model, method = model.torch_model, request.attribution
+        alignment = human_alignment(
+            torch_model, self._files(), attribution=method, protocol=request.protocol,
             batch_size=request.model.batch_size, progress=progress,
         )  # fmt: skip
-        agreement = found.agreement
+        agreement = alignment.agreement
         dice, iou = (summarised(values).mean for values in (agreement.dice, agreement.iou))
         return Result(
             request=request,
             reading=Reading(
-                model=loaded.name,
-                weights=loaded.weights,
-                imagenet_top1=loaded.top1,
-                imagenet_top1_source=loaded.top1_source,
-                device=str(next(loaded.module.parameters()).device),
+                model=torch_model.name,
+                weights=torch_model.weights,
+                imagenet_top1=torch_model.top1,
+                imagenet_top1_source=torch_model.top1_source,
+                device=str(next(torch_model.module.parameters()).device),
             ),
             benchmark=self.identifier,
             benchmark_version=VERSION,
             kind="human",
             measure="human alignment",
-            estimate=Estimate(agreement.raw, INTER_HUMAN, agreement.score, found.interval),
+            estimate=Estimate(agreement.raw, INTER_HUMAN, agreement.score, alignment.interval),
             image_value=agreement.spearman,
             formula="mean Spearman correlation of saliency and human map / that between people",
             details={
                 "ceiling_source": "published by Fel et al. 2022",
                 "dice": dice,
                 "iou": iou,
-                "top1_on_these": found.accuracy,
+                "top1_on_these": alignment.accuracy,
                 "images": len(agreement.spearman),
                 "undefined": summarised(agreement.spearman).undefined,
                 "attribution": method,
@@ -155,58 +163,69 @@ def human_alignment(
     batch_size: int = BATCH_SIZE,
     progress: Report = silent,
 ) -> HumanAlignment:
-    """Compare a model's saliency for the label of every image with the image's human map.
+    """Compare a model's saliency for the label of each image with the human importance map of that image.
 
     Parameters
     ----------
     model : Model
-        A classifier of ImageNet's thousand classes, or of those in the files.
+        A classifier of ImageNet's thousand classes, or of the classes in the shards.
     files : sequence of Path
         Shards of ClickMe, or in its format.
     attribution : "gradient", "integrated_gradients" or "smoothgrad"
-        The size of the gradient is what was published.
+        Attribution method; the published one is "gradient", the size of the gradient.
     protocol : str or Protocol
-        "published" blurs human maps as the published code does, which moves them by half a pixel of 64; in single
-        precision.
+        "published" blurs human maps as the published code does, in single precision, which moves them by half of one of
+        their 64 pixels.
     batch_size : int
+        Images per forward and backward pass.
     progress : callable
-        Told (what is being done, images done, images in all; 0 where that is not known).
+        Called with (step, images done, 0), because the number of images is not known.
+
+    Returns
+    -------
+    HumanAlignment
 
     Raises
     ------
     DataError
-        When a file is missing or damaged, or holds no images.
+        When a shard is missing or damaged, or there are no images.
     ModelError
-        When the model has too few classes, or lets no gradient through.
+        When the model has too few classes, or its gradients cannot be computed.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> alignment = human_alignment(load_model("timm:resnet50"), clickme_files(HELD_OUT))  # doctest: +SKIP
+    >>> alignment.agreement.score, alignment.interval  # doctest: +SKIP
     """
     protocol = protocol_named(protocol)
-    seen: list[Agreement] = []
-    right: list[np.ndarray[Any, np.dtype[np.bool_]]] = []
+    agreements: list[Agreement] = []
+    correct: list[np.ndarray[Any, np.dtype[np.bool_]]] = []
     for batch in _batches(read_clickme(files, protocol=protocol), batch_size):
-        progress("comparing with human maps", sum(map(len, right)), 0)
-        images, heatmaps = (np.stack([getattr(each, name) for each in batch]) for name in ("image", "heatmap"))
-        labels = np.array([each.label for each in batch], dtype=np.int64)
-        saliency, correct = saliency_maps(model, images, labels, attribution)
-        seen.append(agreement(saliency, heatmaps, protocol=protocol))
-        right.append(correct)
-    if not seen:
-        raise DataError("There are no images with human maps.", "Give files that hold some.")
+        progress("comparing with human maps", sum(map(len, correct)), 0)
+        images, heatmaps = (np.stack([getattr(example, name) for example in batch]) for name in ("image", "heatmap"))
+        labels = np.array([example.label for example in batch], dtype=np.int64)
+        saliency, largest = saliency_maps(model, images, labels, attribution)
+        agreements.append(agreement(saliency, heatmaps, protocol=protocol))
+        correct.append(largest)
+    if not agreements:
+        raise DataError("There are no images with human maps.", "Give shards that contain images and their human maps.")
     joined = Agreement(
-        *(np.concatenate([getattr(each, name) for each in seen]) for name in ("spearman", "dice", "iou"))
+        *(np.concatenate([getattr(batch, name) for batch in agreements]) for name in ("spearman", "dice", "iou"))
     )
-    return HumanAlignment(joined, 100 * float(np.concatenate(right).mean()), _interval(joined))
+    return HumanAlignment(joined, 100 * float(np.concatenate(correct).mean()), _interval(joined))
 
 
 def _batches(examples: Iterable[ClickMe], size: int) -> Iterator[list[ClickMe]]:
-    waiting = iter(examples)
-    while batch := list(itertools.islice(waiting, size)):
+    remaining = iter(examples)
+    while batch := list(itertools.islice(remaining, size)):
         yield batch
 
 
-def _interval(found: Agreement) -> tuple[float, float]:
-    """Compute the interval of the score over images."""
-    defined = found.spearman[np.isfinite(found.spearman)]
+def _interval(agreement: Agreement) -> tuple[float, float]:
+    """Compute the 95 % bootstrap interval of the score over images."""
+    defined = agreement.spearman[np.isfinite(agreement.spearman)]
     if len(defined) < 2:
         return (np.nan, np.nan)
-    drawn = bootstrap_over_images(np.mean, defined, rng=np.random.default_rng(0), resamples=RESAMPLES)
-    return drawn.low / INTER_HUMAN, drawn.high / INTER_HUMAN
+    interval = bootstrap_over_images(np.mean, defined, rng=np.random.default_rng(0), resamples=RESAMPLES)
+    return interval.low / INTER_HUMAN, interval.high / INTER_HUMAN

@@ -1,4 +1,4 @@
-"""Score layers on left-out images, and choose a layer inside the training images."""
+"""Scores of layers on left-out images, and the choice of a layer by nested cross-validation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ BOUND = 1 + 1e-9
 
 @dataclass(frozen=True)
 class FeatureScore:
-    """How well the features of one layer predict maps of left-out images.
+    """Scores of the features of one layer on the recorded maps of left-out images.
 
     Attributes
     ----------
@@ -33,17 +33,17 @@ class FeatureScore:
     site_r : array, shape (image, site)
         Pearson r over positions; NaN where a map is constant or missing.
     map_rho, map_rho_coarse : array, shape (image,)
-        Feature alignment: Spearman rho of the maps averaged over sites, at the full grid, and over tiles of about 4 x 4
-        positions.
+        Feature alignment: Spearman rho of the maps averaged over sites, at the full grid, and averaged over tiles of
+        about 4 x 4 positions.
     components : array, shape (image,)
         PLS components used when that image was left out.
     predicted : array, shape (image, y, x, site)
-        In the units of the maps; by the published protocol without the intercept.
+        In the units of the maps; without the intercept in the published protocol.
     penalty : array, shape (image,), or None
-        Of a ridge regression.
+        Penalty of the ridge regression when that image was left out; None for other regressions.
     nested_r, nested_rho : array, shape (image, image), or None
-        ``image_r`` and ``map_rho`` of image j from a regression that saw neither i nor j, at (i, j): what a layer is
-        chosen by. None where there is one layer.
+        Entry (i, j) is ``image_r`` or ``map_rho`` of image j, from a regression fitted without i and j; a layer is
+        chosen by these values. None where there is one layer.
     """
 
     image_r: NDArray[np.float64]
@@ -58,7 +58,7 @@ class FeatureScore:
 
     @property
     def score(self) -> float:
-        """Compute neural predictivity, not divided by a ceiling: the mean over images of ``image_r``."""
+        """Compute neural predictivity, the mean of ``image_r`` over images, not divided by the noise ceiling."""
         return float(self.image_r.mean())
 
     @property
@@ -68,7 +68,7 @@ class FeatureScore:
 
 
 def expected_score(recording: Recording, nested: bool = False) -> dict[str, Expected]:
-    """Describe the type, shape and range that a cached :class:`FeatureScore` of a recording must have."""
+    """Return the type, shape and range that the arrays of a cached :class:`FeatureScore` must have."""
     images, _, _, sites = shape = recording.maps.shape
 
     def correlation(*shape: int, optional: bool = False) -> Expected:
@@ -97,6 +97,16 @@ def score_layers(
 ) -> list[dict[str, FeatureScore]]:
     """Score every layer on recordings that share images and positions; read only layers that are not cached.
 
+    Parameters
+    ----------
+    source : Source
+    recordings : sequence of Recording
+    benchmark : BenchmarkSpec
+    protocol : Protocol
+    cache : ResultCache
+    progress : callable
+        Called with (step, steps done, steps in all).
+
     Returns
     -------
     list of dict of layer to FeatureScore
@@ -105,15 +115,16 @@ def score_layers(
     features = {} if source.content is not None else _read(source, recordings[0], (), benchmark, cache, progress)
     contents = {layer: source.content or features[layer].content for layer in features or source.layers}
     nested = len(contents) > 1 and protocol.choose_layer == "left_out"
-    maps = [recording_content(recording) for recording in recordings]
+    hashes = [recording_content(recording) for recording in recordings]
+    recorded = [recording.maps for recording in recordings]
     keys = {
         (layer, number): key_of(
             model=content,
             layer=layer,
-            recording=maps[number],
+            recording=hashes[number],
             method=benchmark.method,
             view=benchmark.view,
-            nested=nested,  # among several, a layer comes from other matrix products, which round differently
+            nested=nested,  # nested folds change the matrix products of a layer, and so its rounding errors
             protocol=protocol.name,
         )
         for layer, content in contents.items()
@@ -122,11 +133,11 @@ def score_layers(
 
     def compute(missing: list[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
         layers = list(dict.fromkeys(layer for layer, _ in missing))
-        held = features or _read(source, recordings[0], layers, benchmark, cache, progress)
+        unscored = features or _read(source, recordings[0], layers, benchmark, cache, progress)
         for count, layer in enumerate(layers, 1):
-            field = held.pop(layer).field(recordings[0].grid)
+            field = unscored.pop(layer).field(recordings[0].grid)
             step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
-            scores = score_field(field, [each.maps for each in recordings], benchmark.method, protocol, nested,
+            scores = score_field(field, recorded, benchmark.method, protocol, nested,
                                  lambda done, total, step=step: progress(step, done, total))  # fmt: skip
             yield from (((layer, number), vars(score)) for number, score in enumerate(scores)
                         if (layer, number) in missing)  # fmt: skip
@@ -150,37 +161,52 @@ def score_field(
     ----------
     field : array, shape (image, y, x, channel)
     maps : sequence of arrays, shape (image, y, x, site)
-        Of the same images; each array is given a regression of its own.
+        Recorded maps of each array, for the same images; a separate regression is fitted to each array.
     method : str
         Regression of the benchmark.
     protocol : Protocol
     nested : bool
-        Also score each image without pairs of groups, for the choice of a layer: always by PLS.
+        Also score each image by PLS regressions that leave out pairs of groups, for the choice of a layer.
     progress : callable
         Called with (steps done, steps in all).
+
+    Returns
+    -------
+    list of FeatureScore
+        One for each array.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.progress import uncounted
+    >>> from brainscore_itmaps.protocol import OURS
+    >>> rng = np.random.default_rng(0)
+    >>> field = rng.normal(size=(4, 5, 7, 3))
+    >>> maps = field @ rng.normal(size=(3, 2))
+    >>> (score,) = score_field(field, [maps], "pls", OURS, nested=False, progress=uncounted)
+    >>> round(score.score, 3), score.site_r.shape
+    (1.0, (4, 2))
     """
-    solver, alone = protocol.solver(method), leave_one_out(len(field))
+    solver, single = protocol.solver(method), leave_one_out(len(field))
     options: dict[str, Any] = {"components": protocol.components, "intercept": protocol.intercept, "progress": progress}
     pairs = None
     if nested and solver == "pls":
-        fitted = fit_folds(field, maps, np.concatenate([alone, pairs_of_groups(len(field))]), solver, **options)
-        own, pairs = fitted.select(slice(len(alone))), fitted.select(slice(len(alone), None))
+        fitted = fit_folds(field, maps, np.concatenate([single, pairs_of_groups(len(field))]), solver, **options)
+        left_out, pairs = fitted.select(slice(len(single))), fitted.select(slice(len(single), None))
     else:
         if nested:
             pairs = fit_folds(field, maps, pairs_of_groups(len(field)), progress=progress)
-        own = fit_folds(field, maps, alone, solver, **options)
+        left_out = fit_folds(field, maps, single, solver, **options)
     scores = []
     for number, recorded in enumerate(maps):
-        nests: dict[str, Any] = {}
+        nested_scores: dict[str, Any] = {}
         if pairs is not None:
-            nests = {
+            nested_scores = {
                 name: nested_cv_scores(pairs, recorded, measure, set=number)
                 for name, measure in (("nested_r", "predictivity"), ("nested_rho", "alignment"))
             }
-        penalty = None if own.penalty is None else own.penalty[number]
-        scores.append(
-            score_predictions(own.predicted[number], recorded, protocol, own.components[number], penalty, **nests)
-        )
+        penalty = None if left_out.penalty is None else left_out.penalty[number]
+        predicted, components = left_out.predicted[number], left_out.components[number]
+        scores.append(score_predictions(predicted, recorded, protocol, components, penalty, **nested_scores))
     return scores
 
 
@@ -192,7 +218,27 @@ def score_predictions(
     penalty: NDArray[np.float64] | None = None,
     **nested: NDArray[np.float64],
 ) -> FeatureScore:
-    """Compare predictions of left-out images with the recorded maps."""
+    """Compare the predictions of left-out images with the recorded maps.
+
+    Parameters
+    ----------
+    predicted, maps : array, shape (image, y, x, site)
+    protocol : Protocol
+    components : array, shape (image,)
+        PLS components used when that image was left out.
+    penalty : array, shape (image,), or None
+        Penalty of a ridge regression.
+    **nested : array, shape (image, image)
+        ``nested_r`` and ``nested_rho`` of :class:`FeatureScore`.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.protocol import OURS
+    >>> maps = np.random.default_rng(0).normal(size=(3, 5, 7, 2))
+    >>> score = score_predictions(2 * maps + 1, maps, OURS, components=np.array([25, 25, 25]))
+    >>> score.image_r.round(6)
+    array([1., 1., 1.])
+    """
     predicted = predicted.astype(protocol.precision, copy=False)
     maps = maps.astype(np.float64, copy=False) if protocol.precision == "float64" else maps
     predictivity = neural_predictivity(predicted, maps, protocol=protocol)
@@ -216,67 +262,92 @@ def _read(
         others = " or ".join(fixation_benchmarks(benchmark))
         if not others:
             raise
-        fix = f"{error.fix[:-1]}; or score it on {others}, where every position comes to the centre of view in turn."
+        fix = f"{error.fix[:-1]}; or score the model on {others}, which shows each position at the centre of its view."
         raise NoMapError(error.args[0], fix) from error
 
 
 def nested_cv_scores(
     fitted: FittedFolds, maps: NDArray[np.float64], measure: str = "predictivity", set: int = 0
 ) -> NDArray[np.float64]:
-    """Score a layer inside the training images: each is predicted without itself and without the left-out image.
+    """Compute nested cross-validation scores of a layer for each pair of a left-out image and a training image.
 
-    The regression without the groups of i and j predicts j for the choice of i, and i for the choice of j.
+    The regression without the groups of images i and j predicts j where i is left out, and i where j is left out.
 
     Parameters
     ----------
     fitted : FittedFolds
-        Of the folds of :func:`~brainscore_itmaps.metrics.folds.pairs_of_groups`.
+        Regressions fitted to the folds of :func:`~brainscore_itmaps.metrics.folds.pairs_of_groups`.
     maps : array, shape (image, y, x, site)
     measure : str
         "alignment": Spearman rho of the maps averaged over sites; anything else: median over sites of Pearson r.
     set : int
-        Which of the sets of maps.
+        Index of the set of maps, where the regressions were fitted to several.
 
     Returns
     -------
     array, shape (image, image)
-        Entry (i, j): of image j, predicted by a regression that saw neither i nor j. NaN where both are in a group.
+        Entry (i, j) is the value of image j, predicted by a regression fitted without i and j. NaN where both are
+        in one group.
 
     Raises
     ------
     ArrayError
-        For other folds.
+        When ``fitted`` has other folds.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> field = rng.normal(size=(4, 5, 6, 3))
+    >>> maps = field @ rng.normal(size=(3, 2))
+    >>> fitted = fit_folds(field, maps, pairs_of_groups(4))
+    >>> nested_cv_scores(fitted, maps).round(3)
+    array([[nan,  1.,  1.,  1.],
+           [ 1., nan,  1.,  1.],
+           [ 1.,  1., nan,  1.],
+           [ 1.,  1.,  1., nan]])
     """
     images, folds = len(maps), fitted.folds.astype(int)
-    same = (folds[:, :, None] == folds[:, None]).all(axis=0)  # (image, image), in a group
+    same = (folds[:, :, None] == folds[:, None]).all(axis=0)  # (image, image), True within a group
     if folds.shape[1] != images or ((folds.T @ folds)[~same] != 1).any():
         raise ArrayError(
             f"These folds do not leave out every two groups of the {images} images once.",
-            "Fit the folds of pairs_of_groups.",
+            "Fit the folds that pairs_of_groups returns.",
         )
     values = np.full((images, images), np.nan)
     for fold, left_out in enumerate(fitted.folds):
         predicted, recorded = fitted.of(fold, set), maps[left_out]
-        of_fold = np.full(images, np.nan)
+        fold_values = np.full(images, np.nan)
         if measure == "alignment":
-            of_fold[left_out] = feature_alignment(predicted, recorded)
+            fold_values[left_out] = feature_alignment(predicted, recorded)
         else:
-            of_fold[left_out] = neural_predictivity(predicted, recorded).image_r
-        apart = np.outer(left_out, left_out) & ~same
-        values[apart] = np.broadcast_to(of_fold, apart.shape)[apart]
+            fold_values[left_out] = neural_predictivity(predicted, recorded).image_r
+        pairs = np.outer(left_out, left_out) & ~same
+        values[pairs] = np.broadcast_to(fold_values, pairs.shape)[pairs]
     return values
 
 
-def chosen_layers(inner: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
-    """Choose for every image the layer that is best on the other images; the first one if several are equal.
+def chosen_layers(nested_scores: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
+    """Choose for each image the layer with the best mean over the other images; the first one if several are equal.
 
     Parameters
     ----------
-    inner : dict of layer to array, shape (image, image)
-        From :func:`nested_cv_scores`. Values that are undefined do not count.
+    nested_scores : dict of layer to array, shape (image, image)
+        From :func:`nested_cv_scores`; NaN is ignored.
+
+    Returns
+    -------
+    tuple of str
+        A layer for each image.
+
+    Examples
+    --------
+    >>> shallow = np.array([[np.nan, 0.1, 0.1], [0.8, np.nan, 0.1], [0.8, 0.1, np.nan]])
+    >>> deep = np.array([[np.nan, 0.3, 0.3], [0.2, np.nan, 0.3], [0.2, 0.3, np.nan]])
+    >>> chosen_layers({"layer1": shallow, "layer4": deep})
+    ('layer4', 'layer1', 'layer1')
     """
-    names = list(inner)
-    stacked = np.stack([inner[name] for name in names])  # (layer, left out, image)
+    names = list(nested_scores)
+    stacked = np.stack([nested_scores[name] for name in names])  # (layer, left-out image, image)
     defined = ~np.isnan(stacked)
     means = np.where(defined, stacked, 0).sum(axis=2) / np.maximum(defined.sum(axis=2), 1)
     best = np.where(defined.any(axis=2), means, -np.inf).argmax(axis=0)

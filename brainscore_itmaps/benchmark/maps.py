@@ -1,4 +1,4 @@
-"""Benchmarks of spatial maps: those of the catalogue, any recording, and arrays of features and maps."""
+"""Benchmarks of spatial maps: of the catalogue, of a recording, and of arrays of features and maps."""
 
 import typing
 from collections.abc import Sequence
@@ -32,17 +32,17 @@ from brainscore_itmaps.protocol import OURS, Protocol, accept_reference_compat, 
 
 @dataclass(frozen=True)
 class MapsBenchmark:
-    """A benchmark of maps; see :class:`~brainscore_itmaps.benchmark.maps.Benchmark`.
+    """A benchmark of spatial maps; see :class:`Benchmark`.
 
     Attributes
     ----------
     spec : BenchmarkSpec
-    given : tuple of Recording
-        The recordings, where they were given; else they are loaded by the names in ``spec``.
+    preloaded : tuple of Recording
+        The recordings; if empty, they are loaded by the names in ``spec``.
     """
 
     spec: BenchmarkSpec
-    given: tuple[Recording, ...] = ()
+    preloaded: tuple[Recording, ...] = ()
 
     @property
     def identifier(self) -> str:
@@ -50,22 +50,28 @@ class MapsBenchmark:
         return self.spec.identifier
 
     def prepared(self, request: ScoreRequest, progress: Report = silent) -> "MapsBenchmark":
-        """Load the recordings; refuse what the protocol does not know, an unknown window or an unknown attribution."""
+        """Check the request and load the recordings.
+
+        Raises
+        ------
+        UsageError
+            When the protocol does not support the benchmark, or the window or attribution method is unknown.
+        """
         check_benchmark(protocol_named(request.protocol), self.spec)
-        if request.window is not None and self.given:
-            raise UsageError("A recording of your own has its window already.", "Leave out the window.")
+        if request.window is not None and self.preloaded:
+            raise UsageError("A recording that is not in the catalogue has one fixed window.", "Leave out the window.")
         if self.spec.measure == "attribution":
             check_method(request.attribution)
-        return replace(self, given=tuple(self.recordings(request, progress)))
+        return replace(self, preloaded=tuple(self.recordings(request, progress)))
 
     def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
-        """Hash the maps and images of its recordings."""
-        return [recording_content(each) for each in self.recordings(request, progress)]
+        """Hash the maps and images of each recording."""
+        return [recording_content(recording) for recording in self.recordings(request, progress)]
 
     def recordings(self, request: ScoreRequest, progress: Report = silent) -> Sequence[Recording]:
         """Return the recordings in the requested window."""
         protocol = protocol_named(request.protocol)
-        return self.given or tuple(
+        return self.preloaded or tuple(
             load_recording(name, request.window, protocol=OURS if name == SIMULATED else protocol, progress=progress)
             for name in self.spec.recordings
         )
@@ -76,7 +82,7 @@ class MapsBenchmark:
         Raises
         ------
         ModelError, DataError, UsageError
-            As :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
+            As in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
         """
         recordings = self.recordings(request, progress)
         source = model.source(request.model.layers, self.spec.view, protocol_named(request.protocol))
@@ -86,26 +92,32 @@ class MapsBenchmark:
 
 
 def maps_benchmark(benchmark: str | Recording) -> MapsBenchmark:
-    """Return the benchmark of a catalogue name, of a folder with a recording, or of a recording."""
+    """Return the benchmark of a name in the catalogue, of the folder of a recording, or of a recording.
+
+    Examples
+    --------
+    >>> maps_benchmark("it_maps").spec.recordings
+    ('monkey1_PL', 'monkey1_ML', 'monkey2_ML')
+    """
     if isinstance(benchmark, str) and benchmark in CATALOGUE:
         return MapsBenchmark(CATALOGUE[benchmark])
-    given = benchmark if isinstance(benchmark, Recording) else Recording.load(Path(benchmark).expanduser())
-    spec = BenchmarkSpec(given.identifier, recordings=(given.identifier,), citation=given.citation)
-    return MapsBenchmark(spec, (given,))
+    recording = benchmark if isinstance(benchmark, Recording) else Recording.load(Path(benchmark).expanduser())
+    spec = BenchmarkSpec(recording.identifier, recordings=(recording.identifier,), citation=recording.citation)
+    return MapsBenchmark(spec, (recording,))
 
 
 class Benchmark(typing.Protocol):
-    """A benchmark: maps of recordings, human alignment, or one of Brain-Score's own."""
+    """A benchmark of spatial maps, of human alignment, or of Brain-Score."""
 
     @property
     def identifier(self) -> str:
         """Return the name for ``--benchmark``."""
 
     def prepared(self, request: ScoreRequest, progress: Report) -> "Benchmark":
-        """Refuse impossible requests and load what the benchmark needs, before the model is loaded."""
+        """Check the request and load the data of the benchmark, before the model is loaded."""
 
     def content(self, request: ScoreRequest, progress: Report) -> list[Any]:
-        """Return everything in the benchmark that can change a score: part of a cache key."""
+        """Return all data of the benchmark that can change a score, as part of a cache key."""
 
     def score(self, model: LoadedModel, request: ScoreRequest, cache: ResultCache, progress: Report) -> Result:
         """Score a loaded model."""
@@ -122,41 +134,42 @@ def score_features(
     grid: Grid | None = None,
     progress: Steps = uncounted,
 ) -> FeatureScore | Result:
-    """Score features: predict the map of every image from all other images, and compare it with the recorded map.
+    """Score features: predict the maps of each image from all other images, and compare them with the recorded maps.
 
     Parameters
     ----------
     features : array, shape (image, y, x, channel)
-        Of any native size; sampled at the positions of the maps.
+        Features of any height and width, which are sampled at the positions of the maps.
     maps_or_recording : array, shape (image, y, x, site), or Recording
-        Of the same images, which were shown square.
+        Recorded maps of the same images, which were shown square.
     method : str
-        Of :func:`~brainscore_itmaps.predict_left_out`.
+        Regression of :func:`~brainscore_itmaps.predict_left_out`.
     protocol : str or Protocol
-        "published" makes every choice of the published code (docs/reference.md): its resize and scaling of the
-        features, its NIPALS without an intercept, single precision where it decides ranks, medians that a constant map
-        makes NaN.
+        "published" makes every choice of the published code (docs/reference.md): it resizes and scales features, fits
+        NIPALS without an intercept, ranks in single precision, and gives NaN for an image with a constant map.
     components : int, optional
-        PLS components; 25 by default. For maps.
+        PLS components; 25 by default. Not for a recording, for which the protocol sets them.
     grid : Grid, optional
-        Positions of the maps; by default evenly from edge to edge of the image. A recording has its own.
+        Positions of the maps; by default evenly spaced from edge to edge of the image. Not for a recording, which has a
+        grid.
     progress : callable
         Called with (steps done, steps in all).
 
     Returns
     -------
     FeatureScore or Result
-        Of maps: values of each image and site, not divided by a ceiling. Of a recording: a whole result, with the noise
-        ceiling, the interval and notes.
+        For maps, the values of each image and site, not divided by the noise ceiling. For a recording, a result with
+        the noise ceiling, the interval and notes.
 
     Raises
     ------
     ArrayError
-        A ValueError, when the arrays do not fit together or cannot be fitted, or their axes are in another order.
+        When the shapes do not fit together, the axes are in another order, or no regression can be fitted. It is a
+        ValueError, too.
     UsageError
-        When a method or protocol is not known.
+        When the method or protocol is unknown, or a recording is given with a grid or components.
     DataError, ModelError
-        Of a recording: as :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
+        For a recording, as in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
 
     Examples
     --------
@@ -166,7 +179,7 @@ def score_features(
     >>> round(score_features(features, maps).score, 3)
     1.0
     """
-    chosen = protocol_named(protocol)
+    settings = protocol_named(protocol)
     recording = maps_or_recording if isinstance(maps_or_recording, Recording) else None
     native = real_array(features, "features")
     recorded = real_array(maps_or_recording if recording is None else recording.maps, "maps")  # type: ignore[arg-type]
@@ -182,11 +195,13 @@ def score_features(
         raise UsageError(f"{grid!r} is not a grid.", "Give a brainscore_itmaps.Grid, or leave it out.")
     if recording is not None:
         if grid is not None or components is not None:
-            raise UsageError("A recording has its own grid, and the protocol's components.", "Leave both out.")
+            raise UsageError(
+                "A recording has a fixed grid, and the protocol sets the components.", "Leave out grid and components."
+            )
         weights = Weights("module", sha256=array_content(native))
         name = f"features-{str(weights.sha256)[:8]}"
         request = ScoreRequest(
-            ModelRequest(name, weights), protocol=chosen.name, method="" if method == "pls" else method
+            ModelRequest(name, weights), protocol=settings.name, method="" if method == "pls" else method
         )
         spec = BenchmarkSpec(recording.identifier, (recording.identifier,), method=method)
         reading = Reading(model=name, weights=weights, layer="features", field_of_view="as given")
@@ -194,21 +209,21 @@ def score_features(
             np.moveaxis(native, -1, 1), recording, reading, spec, request,
             progress=lambda step, done, total: progress(done, total),
         )  # fmt: skip
-    solver = chosen.solver(method)
-    check_grid(chosen, recorded.shape[1:3])
+    solver = settings.solver(method)
+    check_grid(settings, recorded.shape[1:3])
     height, width = recorded.shape[1:3]
-    places = grid or Grid(y=Grid.even(height).y, x=Grid.even(width).x, extent=16.0)
-    field = downsample_if_larger(np.moveaxis(native, -1, 1), places, chosen).field(places)
+    positions = grid or Grid(y=Grid.even(height).y, x=Grid.even(width).x, extent=16.0)
+    field = downsample_if_larger(np.moveaxis(native, -1, 1), positions, settings).field(positions)
     options: dict[str, Any] = {} if components is None else {"components": components}
-    left_out = predict_left_out(field, recorded, solver, intercept=chosen.intercept, progress=progress, **options)
-    return score_predictions(left_out.predicted, recorded, chosen, left_out.components, left_out.penalty)
+    left_out = predict_left_out(field, recorded, solver, intercept=settings.intercept, progress=progress, **options)
+    return score_predictions(left_out.predicted, recorded, settings, left_out.components, left_out.penalty)
 
 
 def _check_axes(name: str, values: NDArray[Any], other: NDArray[Any], last: str) -> None:
-    """Refuse an array whose channels or sites come before y and x, if its shape shows that."""
+    """Check that the channels or sites of an array do not come before y and x, as far as its shape shows."""
     _, first, second, third = values.shape
     if first > second == third and (first, second) != other.shape[1:3]:
         raise ArrayError(
             f"The {name} {values.shape} look like (image, {last}, y, x).",
-            f"Give (image, y, x, {last}): np.moveaxis({name}, 1, -1).",
+            f"Give (image, y, x, {last}), for example np.moveaxis({name}, 1, -1).",
         )

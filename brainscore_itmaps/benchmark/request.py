@@ -1,4 +1,4 @@
-"""The request of a score: everything that is needed to compute it again."""
+"""The request of a score, with everything that is needed to reproduce it."""
 
 from dataclasses import dataclass, field
 
@@ -16,17 +16,17 @@ class ScoreRequest:
     ----------
     model : ModelRequest
     benchmark : str
-        A name, or the folder of a recording.
+        Name of a benchmark, or folder of a recording.
     window : (int, int), str or None
-        Milliseconds after stimulus onset, or a window's name; None: the benchmark's own.
+        Milliseconds after stimulus onset, or a window's name; None for the window of the benchmark.
     protocol : str
         Name of the :class:`~brainscore_itmaps.protocol.Protocol`.
     attribution : str
-        How the size of a gradient is computed, for benchmarks that need one.
+        Attribution method, for benchmarks that compare attribution or saliency maps.
     seed : int
-        Of the bootstrap over images.
+        Seed of the bootstrap over images.
     method : str
-        Regression that features were scored by, where it is another than PLS; a named benchmark has its own.
+        Regression of scored features, where it is not PLS; empty for a named benchmark, which sets its regression.
     """
 
     model: ModelRequest = field(default_factory=lambda: ModelRequest(""))
@@ -39,5 +39,5 @@ class ScoreRequest:
 
     @property
     def window_label(self) -> str:
-        """Return the requested window as one word; empty for the benchmark's own window."""
+        """Return the requested window as one word, empty for the window of the benchmark."""
         return self.window if isinstance(self.window, str) else "-".join(map(str, self.window or ()))

@@ -1,4 +1,4 @@
-"""A result: the request, the estimate, its parts, and notes for the reader."""
+"""The result of a score: its request, estimate, arrays and notes."""
 
 import platform
 import re
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.codec import INLINE, encode
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.cache import package_versions
-from brainscore_itmaps.errors import UsageError, printable
+from brainscore_itmaps.errors import printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
-from brainscore_itmaps.metrics.inference import Comparison, compare_images, interval_of_arrays
+from brainscore_itmaps.metrics.inference import interval_of_arrays
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import protocol_named
 
@@ -29,7 +28,7 @@ FORMAT = "brainscore_itmaps result"
 VERSION = 3
 EXPLAINED = "raw squared, divided by the ceiling, as in Brain-Score's explained_variance"
 MEAN = "mean"
-"""In place of an array: over all arrays of a benchmark."""
+"""In place of an array's name: the mean over all arrays of a benchmark."""
 PACKAGES = ("brainscore_itmaps", "brainscore_vision", "numpy", "pillow", "scipy", "timm", "torch", "torchvision")
 
 
@@ -43,7 +42,7 @@ class Estimate:
     Attributes
     ----------
     raw : float
-        In the measure of the benchmark, not divided by a ceiling.
+        In the measure of the benchmark, not divided by the noise ceiling.
     ceiling : float
         Noise ceiling, in the same measure.
     score : float
@@ -55,7 +54,7 @@ class Estimate:
     explained : float
         ``raw**2 / ceiling``, the other normalisation that Brain-Score's benchmarks use.
     replicates : array, shape (image,), or None
-        The score without each image in turn, of the same predictions; by them, stored results can be compared.
+        The score without each image in turn, from the same predictions; used to compare stored results.
     reason : str
         Why the score or its interval is absent.
     """
@@ -73,32 +72,43 @@ class Estimate:
 def estimate_score(
     arrays: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], images: Sequence[object], seed: int = 0
 ) -> Estimate:
-    """Estimate the mean over arrays of (mean over images / mean over images of the ceiling).
+    """Estimate the mean over arrays of (mean over images / mean over images of the noise ceiling).
 
     Parameters
     ----------
     arrays : sequence of (array, array), each of shape (image,)
-        Values of the images and their ceilings, of each array.
+        For each array, the values of the images and their noise ceilings.
     images : sequence
-        What names the images of each array: arrays that were shown the same ones are drawn the same ones.
+        For each array, what identifies its images; arrays with equal entries share each bootstrap draw of images.
     seed : int
-        Of the bootstrap over images.
+        Seed of the bootstrap over images.
+
+    Returns
+    -------
+    Estimate
 
     Raises
     ------
     ArrayError
-        With fewer than 2 images.
+        When there are fewer than 2 images.
+
+    Examples
+    --------
+    >>> values, ceilings = np.array([0.25, 0.5, 0.75]), np.array([0.5, 1.0, 1.0])
+    >>> estimate = estimate_score([(values, ceilings)], ["same images"])
+    >>> round(estimate.raw, 3), round(estimate.ceiling, 3), round(estimate.score, 3)
+    (0.5, 0.833, 0.6)
     """
     interval = interval_of_arrays(arrays, images, np.random.default_rng(seed))
-    raws, ceilings = ([float(each[side].mean()) for each in arrays] for side in (0, 1))
+    raws, ceilings = ([float(array[side].mean()) for array in arrays] for side in (0, 1))
     scores = [raw / ceiling for raw, ceiling in zip(raws, ceilings, strict=True)]
-    without: list[NDArray[np.float64]] = []
-    for shown in dict.fromkeys(images):
-        own = [
-            (values.sum() - values) / (bound.sum() - bound) if name == shown else score
-            for (values, bound), name, score in zip(arrays, images, scores, strict=True)
+    replicates: list[NDArray[np.float64]] = []
+    for identity in dict.fromkeys(images):
+        array_scores = [
+            (values.sum() - values) / (bound.sum() - bound) if other == identity else score
+            for (values, bound), other, score in zip(arrays, images, scores, strict=True)
         ]
-        without.append(np.mean(np.broadcast_arrays(*own), axis=0))
+        replicates.append(np.mean(np.broadcast_arrays(*array_scores), axis=0))
     explained = [raw**2 / ceiling for raw, ceiling in zip(raws, ceilings, strict=True)]
     return Estimate(
         raw=float(np.mean(raws)),
@@ -107,7 +117,7 @@ def estimate_score(
         interval=interval[:2],
         error=interval.error,
         explained=float(np.mean(explained)),
-        replicates=np.concatenate(without),
+        replicates=np.concatenate(replicates),
     )
 
 
@@ -119,13 +129,14 @@ class LayerResult:
     ----------
     layer : str
     raw : float
-        In the measure of the benchmark, not divided by a ceiling; where that is attribution, predictivity.
+        In the measure of the benchmark, not divided by the noise ceiling; predictivity if that is
+        attribution.
     alignment : float
         Mean over images of Spearman rho between predicted and recorded map, averaged over sites.
     image_r : tuple of float
-        Median over sites of Pearson r, of each image.
+        Median over sites of Pearson r for each image.
     chosen : int
-        For how many images this layer was read.
+        Number of images for which this layer was chosen.
     """
 
     layer: str
@@ -146,11 +157,11 @@ class Saliency:
     rho : array, shape (image,)
         Spearman rho with the recorded map averaged over sites.
     centre_rho : array, shape (image,)
-        The same of nearness to the image's centre, whatever the image.
+        The same for nearness to the image's centre, which does not depend on the image.
     random_rho : array, shape (image,)
-        The same of the model with random weights.
+        The same for the model with random weights.
     method : str
-        Of attribution.
+        Attribution method.
     """
 
     maps: NDArray[np.float64] = field(metadata={"array": "saliency"})
@@ -162,7 +173,7 @@ class Saliency:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Layer and model that were read, and how the images were shown.
+    """The model and layer that were read, and how the images were shown.
 
     Attributes
     ----------
@@ -170,13 +181,13 @@ class Reading:
         Name of the model that was loaded.
     weights : Weights
     imagenet_top1, imagenet_top1_source : float, str or None
-        ImageNet accuracy of these weights in percent and who measured it, where it is known.
+        ImageNet accuracy of these weights in percent, and its source, where it is known.
     layer : str
-        The layer; of several, how it was chosen.
+        The layer, or how it was chosen from several.
     field_of_view : str
-        What of each image the model saw.
+        How each image was placed in the model's field of view.
     device : str
-        Where it was computed.
+        Device of the model.
     """
 
     model: str
@@ -188,51 +199,87 @@ class Reading:
     device: str = "cpu"
 
 
-@dataclass(frozen=True, repr=False)
-class ArrayResult:
+class Estimated:
+    """Attributes that the result of an array and a whole result share: the numbers of their estimate."""
+
+    estimate: Estimate
+
+    @property
+    def raw(self) -> float:
+        """Return the value in the measure of the benchmark, not divided by the noise ceiling."""
+        return self.estimate.raw
+
+    @property
+    def ceiling(self) -> float:
+        """Return the noise ceiling in the same measure."""
+        return self.estimate.ceiling
+
+    @property
+    def score(self) -> float:
+        """Return the value divided by the noise ceiling."""
+        return self.estimate.score
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of the score."""
+        return self.estimate.interval
+
+    @property
+    def error(self) -> float:
+        """Return the standard error of the score."""
+        return self.estimate.error
+
+    @property
+    def explained(self) -> float:
+        """Return the squared value divided by the noise ceiling."""
+        return self.estimate.explained
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ArrayResult(Estimated):
     """The score of one array, with its recorded and predicted maps.
 
     Attributes
     ----------
     recording, recording_sha256, citation : str
-        Of the array.
+        Name, hash and BibTeX entry of the recording.
     simulated : bool
         True when no animal was recorded.
     window : (int, int)
         Milliseconds after stimulus onset.
     estimate : Estimate
-        Its numbers are attributes of the array too: ``raw``, ``ceiling``, ``score``, ``interval``, ``error``,
+        Its numbers are attributes of the array, too: ``raw``, ``ceiling``, ``score``, ``interval``, ``error``,
         ``explained``.
     alignment : float
         Mean over images of ``map_rho``.
     ceiling_kind : str
-        How the ceiling was taken.
+        How the noise ceiling was computed.
     layers : tuple of LayerResult
-        Every layer that was tried.
+        Every layer that was scored.
     layer_of_image : tuple of str
-        Which of them predicted each image.
+        Layer that predicted each image.
     image_r, map_rho, map_rho_coarse : array, shape (image,)
         Median site correlation, and Spearman rho of the two maps averaged over sites, at the full grid and over tiles
         of about 4 x 4 positions.
     image_value, image_ceiling : array, shape (image,)
-        Of each image in the measure of the benchmark: what ``raw`` and ``ceiling`` are the means of.
+        Value and noise ceiling of each image in the measure of the benchmark; ``raw`` and ``ceiling`` are their means.
     site_r : array, shape (image, site)
         Pearson correlation over positions; NaN where a map is constant.
     site_ceiling : array, shape (image, site)
-        Its ceiling; where the measure compares maps averaged over sites, or the ceiling is the published one, that of
-        the image at every site.
+        Noise ceiling of ``site_r``. Where the measure compares maps averaged over sites, or the noise ceiling is the
+        published one, it is that of the image at every site.
     components : array, shape (image,)
         PLS components used when that image was left out.
     predicted, neural : array, shape (image, y, x, site)
-        The maps, spikes per second; predicted without the intercept by the published protocol.
+        Predicted and recorded maps in spikes per second; predictions of the published protocol lack the intercept.
     degrees_y, degrees_x : array, shape (y,) and (x,)
         Positions of the maps, degrees of visual angle below and to the right of the image's centre.
     images, sites : tuple of str
         Names of the images and of the sites.
     saliency : Saliency or None
-        Where attribution was asked for.
+        Attribution maps, if the measure is attribution.
     extent : float or None
-        Side of the images in degrees; None in results that were written before it was kept.
+        Side of the images in degrees of visual angle; None in older results that did not store it.
     """
 
     recording: str
@@ -262,29 +309,22 @@ class ArrayResult:
     saliency: Saliency | None = None
     extent: float | None = None
 
-    raw = property(attrgetter("estimate.raw"))
-    ceiling = property(attrgetter("estimate.ceiling"))
-    score = property(attrgetter("estimate.score"))
-    interval = property(attrgetter("estimate.interval"))
-    error = property(attrgetter("estimate.error"))
-    explained = property(attrgetter("estimate.explained"))
-
     def __post_init__(self) -> None:
-        shape = tuple(len(each) for each in (self.images, self.degrees_y, self.degrees_x, self.sites))
+        shape = tuple(len(axis) for axis in (self.images, self.degrees_y, self.degrees_x, self.sites))
         if self.neural.size and not self.neural.shape == self.predicted.shape == shape:
-            raise ValueError("its maps are not those of its images, positions and sites")
+            raise ValueError("the shape of its maps does not fit its images, positions and sites")
 
     def __repr__(self) -> str:
-        return f"<ArrayResult {printable(self.recording)}: {_numbers(self.estimate)}>"
+        return f"<ArrayResult {printable(self.recording)}: {_format_score(self.estimate)}>"
 
     @property
     def undefined_sites(self) -> int:
-        """Count site correlations or ceilings that are undefined because a map is constant, over all images."""
+        """Count the undefined site correlations and site ceilings, over all images."""
         return int((np.isnan(self.site_r) | np.isnan(self.site_ceiling)).sum())
 
     @property
     def layer(self) -> str:
-        """Return the layer that was read; of several, the chosen ones, the most frequent first."""
+        """Return the chosen layer; if it differs between images, all of them with their counts, most frequent first."""
         ranked = sorted({*self.layer_of_image}, key=lambda layer: -self.layer_of_image.count(layer))
         if len(ranked) == 1:
             return ranked[0]
@@ -292,42 +332,42 @@ class ArrayResult:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Result:
+class Result(Estimated):
     """The score of a model on a benchmark.
 
     Attributes
     ----------
     request : ScoreRequest
-        What was asked for; :func:`~brainscore_itmaps.bridge.reproduce.reproduce` asks for it again.
+        The request, which :func:`~brainscore_itmaps.bridge.reproduce.reproduce` repeats.
     reading : Reading
-        What was read. Its fields are attributes of the result too: ``model``, ``weights``, ``layer``, ...
+        What was read. Its fields are attributes of the result, too: ``model``, ``weights``, ``layer``, ...
     benchmark, benchmark_version : str, int
-        What it was scored on.
+        Name and version of the benchmark.
     kind : "maps", "human" or "external"
-        Kind of the benchmark: maps of recordings, human alignment, or one of Brain-Score's own.
+        Kind of the benchmark: maps of recordings, human alignment, or a benchmark of Brain-Score.
     measure : str
         What was compared: see :class:`~brainscore_itmaps.benchmark.catalogue.BenchmarkSpec`.
     estimate : Estimate
-        Means over the arrays; arrays that were shown the same images are drawn the same ones. Its numbers are
-        attributes of the result too: ``raw``, ``ceiling``, ``score``, ``interval``, ``error``, ``explained``.
+        Means over the arrays; arrays with the same images share each bootstrap draw of images. Its numbers are
+        attributes of the result, too: ``raw``, ``ceiling``, ``score``, ``interval``, ``error``, ``explained``.
     alignment : float
         Mean over the arrays; NaN where the benchmark has no maps.
     formula : str
-        What ``score`` is, in words.
+        Formula of ``score``, in words.
     notes : tuple of str
-        What a reader should know of these numbers.
+        Notes on these numbers.
     arrays : tuple of ArrayResult
-        Each array of a benchmark of maps.
+        Score of each array of a benchmark of maps.
     image_value : array, shape (image,), or None
-        Value of each image, of a benchmark without maps that has images.
+        Value of each image, for a benchmark without maps that has images.
     details : dict
-        Further numbers and words of other benchmarks, by name.
+        Further numbers and texts of benchmarks without maps, by name.
     citations : tuple of str
-        What to cite.
+        BibTeX entries to cite.
     versions : dict
-        Of the packages that made the numbers.
+        Versions of Python and of the packages that computed the numbers.
     written : str
-        When it was made (UTC). All else repeats exactly.
+        Time of the computation (UTC). Everything else is exactly reproducible.
     """
 
     request: ScoreRequest
@@ -349,46 +389,75 @@ class Result:
     )
     written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
-    raw = property(attrgetter("estimate.raw"))
-    ceiling = property(attrgetter("estimate.ceiling"))
-    score = property(attrgetter("estimate.score"))
-    interval = property(attrgetter("estimate.interval"))
-    error = property(attrgetter("estimate.error"))
-    explained = property(attrgetter("estimate.explained"))
-    model = property(attrgetter("reading.model"))
-    weights = property(attrgetter("reading.weights"))
-    weights_sha256 = property(attrgetter("reading.weights.sha256"))
-    imagenet_top1 = property(attrgetter("reading.imagenet_top1"))
-    imagenet_top1_source = property(attrgetter("reading.imagenet_top1_source"))
-    layer = property(attrgetter("reading.layer"))
-    field_of_view = property(attrgetter("reading.field_of_view"))
-    device = property(attrgetter("reading.device"))
-    protocol = property(attrgetter("request.protocol"))
+    @property
+    def model(self) -> str:
+        """Return the name of the model."""
+        return self.reading.model
+
+    @property
+    def weights(self) -> Weights:
+        """Return the weights of the model."""
+        return self.reading.weights
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Return the hash of the weights."""
+        return self.reading.weights.sha256
+
+    @property
+    def imagenet_top1(self) -> float | None:
+        """Return the ImageNet accuracy of the weights in percent, if it is known."""
+        return self.reading.imagenet_top1
+
+    @property
+    def imagenet_top1_source(self) -> str | None:
+        """Return who measured the ImageNet accuracy."""
+        return self.reading.imagenet_top1_source
+
+    @property
+    def layer(self) -> str:
+        """Return the layer that was read."""
+        return self.reading.layer
+
+    @property
+    def field_of_view(self) -> str:
+        """Return how the images were shown, in words."""
+        return self.reading.field_of_view
+
+    @property
+    def device(self) -> str:
+        """Return the device that computed the features."""
+        return self.reading.device
+
+    @property
+    def protocol(self) -> str:
+        """Return the name of the protocol."""
+        return self.request.protocol
 
     def __repr__(self) -> str:
         simulated = ", SIMULATED" if self.simulated else ""
         arrays = f"{len(self.arrays)} arrays{simulated}"
-        return printable(f"<Result {self.model} on {self.benchmark}: {_numbers(self.estimate)}, {arrays}>")
+        return printable(f"<Result {self.model} on {self.benchmark}: {_format_score(self.estimate)}, {arrays}>")
 
     @property
     def label(self) -> str:
-        """Return the window or attribution that distinguishes results of the same model and benchmark."""
-        asked = self.request.attribution if self.measure in ("attribution", "human alignment") else "gradient"
-        told = (self.request.method, self.request.window_label, asked if asked != "gradient" else "")
-        return "-".join(filter(None, told))
+        """Return the regression, window and attribution method that differ from the defaults of the benchmark."""
+        attribution = self.request.attribution if self.measure in ("attribution", "human alignment") else "gradient"
+        parts = (self.request.method, self.request.window_label, attribution if attribution != "gradient" else "")
+        return "-".join(filter(None, parts))
 
     @property
     def simulated(self) -> bool:
-        """Return whether any of the arrays is simulated."""
+        """Return whether any of the recordings is simulated."""
         return any(array.simulated for array in self.arrays) or "simulated" in self.benchmark
 
     @property
     def undefined_sites(self) -> int:
-        """Count site correlations or ceilings that are undefined because a map is constant."""
+        """Count the undefined site correlations and site ceilings, over all arrays."""
         return sum(array.undefined_sites for array in self.arrays)
 
     def _repr_html_(self) -> str:
-        """Return the HTML that a notebook shows."""
+        """Return the HTML table that a notebook displays."""
         kind = "<b>SIMULATED recording, no animal was recorded</b><br>" if self.simulated else ""
         head = "".join(f"<th>{name}</th>" for name in ("array", "layer", "raw", "ceiling", "score", "95 % interval"))
         rows = "".join(
@@ -404,10 +473,20 @@ class Result:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the arrays over sites and positions, as plain values for JSON."""
+        """Return everything except the arrays over sites and positions, as plain values for JSON.
+
+        Examples
+        --------
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+        ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+        >>> plain = result.to_dict()
+        >>> plain["model"], plain["score"], plain["interval"]
+        ('resnet', 0.5, [None, None])
+        """
         plain = encode(self).plain
-        for one, array in zip(plain["arrays"], self.arrays, strict=True):
-            one["undefined_sites"] = array.undefined_sites
+        for stored, array in zip(plain["arrays"], self.arrays, strict=True):
+            stored["undefined_sites"] = array.undefined_sites
         derived = {
             "weights_sha256": self.weights_sha256,
             "protocol": self.protocol,
@@ -419,13 +498,36 @@ class Result:
         return {"format": FORMAT, "version": VERSION} | plain | derived
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Return tidy rows: one per array, one for the mean of several, one for a benchmark without arrays."""
+        """Return a table with one row per array, and one for the mean of several or for a benchmark without arrays.
+
+        Examples
+        --------
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+        ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+        >>> result.to_dataframe()[["model", "array", "score"]]
+            model array  score
+        0  resnet    V4    0.5
+        """
         import pandas as pd
 
         return pd.DataFrame(self.rows())
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the rows of :meth:`to_dataframe` as plain values."""
+        """Return the rows of :meth:`to_dataframe` as plain values.
+
+        Returns
+        -------
+        list of dict of str to value
+
+        Examples
+        --------
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+        ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+        >>> [(row["array"], row["raw"], row["score"]) for row in result.rows()]
+        [('V4', 0.25, 0.5)]
+        """
         shared = {
             "model": self.model,
             "weights": str(self.weights),
@@ -446,20 +548,42 @@ class Result:
         ]
         if len(rows) != 1:
             name = MEAN if rows else self.benchmark
-            own = {"array": name, "window": "", "layer": self.layer}
-            rows.append(own | _row(self.estimate, self.alignment, self.simulated))
+            labels = {"array": name, "window": "", "layer": self.layer}
+            rows.append(labels | _row(self.estimate, self.alignment, self.simulated))
         return [shared | row for row in rows]
 
     def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> tuple[Path, ...]:
-        """Save a result as ``<model>--<layer>--<benchmark>.json``; maps as ``.csv`` and ``.npz``, too.
+        """Save the result as ``<model>--<layer>--<benchmark>.json``, with ``.csv`` and ``.npz`` if it has maps.
 
-        A label, where there is one, is one more part of the name. The JSON holds all but the large arrays, which are in
-        the NPZ; the CSV holds one row a recorded map. An older result of the same name is replaced in one step: at any
-        moment, :meth:`load` finds the older or the new one, whole.
+        The file name ends with ``label`` if it is not empty. The JSON holds everything except the large arrays, which
+        are in the NPZ; the CSV has one row for each recorded map. An older result of the same name is replaced
+        atomically: at any time, :meth:`load` reads either the older or the new result, never a mixture.
+
+        Parameters
+        ----------
+        folder : Path or str
+        fix : str
+            Next step in the error message when the files cannot be written.
 
         Returns
         -------
-        the paths
+        tuple of Path
+            The files.
+
+        Raises
+        ------
+        InstallationError
+            When the files cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+        ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [file.name for file in result.save(folder)]
+        ['resnet--V4.json']
         """
         from brainscore_itmaps.benchmark.saved import save_result
 
@@ -467,12 +591,23 @@ class Result:
 
     @classmethod
     def load(cls, file: Path | str) -> "Result":
-        """Load a result that :meth:`save` wrote, from its JSON file and the NPZ beside it; also of earlier versions.
+        """Load a result that :meth:`save` wrote, also in earlier versions, from its JSON file and the NPZ next to it.
 
         Raises
         ------
         DataError
-            When one is missing, damaged, of an unknown version, or not the one that was written with the other.
+            When a file is missing, damaged or of an unknown version, or the two files were not written together.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+        ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     loaded = Result.load(result.save(folder)[0])
+        >>> loaded.score, loaded.model
+        (0.5, 'resnet')
         """
         from brainscore_itmaps.benchmark.saved import load_result
 
@@ -480,78 +615,21 @@ class Result:
 
     @property
     def file_stem(self) -> str:
-        """Return the name of the result's files, without the ending."""
+        """Return the name of the result's files without the extension."""
         weights, sha256 = self.weights, (self.weights_sha256 or "")[:8]
-        told = f"-{weights}" if weights.kind == "random" else ""
+        distinction = f"-{weights}" if weights.kind == "random" else ""
         if weights.kind == "file" or (
             self.kind == "human" and weights.kind != "random"
-        ):  # the name says nothing of them
-            told = f"-{sha256}".removeprefix(self.model[-9:])
+        ):  # the name of the model does not identify these weights
+            distinction = f"-{sha256}".removeprefix(self.model[-9:])
         suffix = protocol_named(self.protocol).suffix
-        identified = [array.recording.endswith(suffix) for array in self.arrays]
-        suffix = "" if identified and all(identified) else suffix
-        parts = (f"{self.model}{told}", self.layer, self.benchmark + suffix, self.label)
+        suffixed = [array.recording.endswith(suffix) for array in self.arrays]
+        suffix = "" if suffixed and all(suffixed) else suffix
+        parts = (f"{self.model}{distinction}", self.layer, self.benchmark + suffix, self.label)
         return "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts if part)
 
 
-def image_shares(result: Result) -> NDArray[np.float64]:
-    """Compute the contribution of each image to a score: the mean over images is the score.
-
-    Arrays that were shown the same images add up image by image; others follow one another.
-
-    Returns
-    -------
-    array, shape (image,)
-    """
-    sums: dict[tuple[str, ...], NDArray[np.float64]] = {}
-    for array in result.arrays:
-        share = array.image_value / array.ceiling / len(result.arrays)
-        sums[array.images] = sums.get(array.images, 0) + share
-    total = sum(map(len, sums.values()))
-    return np.concatenate([share * total / len(share) for share in sums.values()])
-
-
-def compare_results(a: Result, b: Result, *, rng: int | np.random.Generator = 0, resamples: int = 20_000) -> Comparison:
-    """Test whether two results on the same images differ by more than chance over images.
-
-    Parameters
-    ----------
-    a, b : Result
-        Of one benchmark of maps, on the same recordings.
-    rng : int or numpy Generator
-        Of permutations and bootstrap.
-    resamples : int
-        Permutations, and draws of the interval.
-
-    Returns
-    -------
-    Comparison
-        ``difference`` (a minus b), its ``interval`` over images, and the two-sided ``p_value`` of a permutation test in
-        which each image's two values are swapped at random.
-
-    Raises
-    ------
-    UsageError
-        When they are not results of maps of the same recordings.
-    """
-    for each in (a, b):
-        if not isinstance(each, Result) or not each.arrays:
-            raise UsageError(f"{each!r} holds no maps to compare.", "Give two results of a benchmark of maps.")
-    if _alike(a) != _alike(b):
-        raise UsageError(
-            f"{a.benchmark} ({a.measure}) and {b.benchmark} ({b.measure}) were not scored alike on the same maps.",
-            "Compare results of one benchmark and protocol, on the same recordings and windows.",
-        )
-    return compare_images(image_shares(a), image_shares(b), np.random.default_rng(rng), resamples)
-
-
-def _alike(result: Result) -> tuple[Any, ...]:
-    """List what two results must share to be compared."""
-    maps = [(array.recording, array.recording_sha256, array.window, array.images) for array in result.arrays]
-    return result.benchmark, result.measure, result.protocol, result.request.method, maps
-
-
-def _numbers(estimate: Estimate) -> str:
+def _format_score(estimate: Estimate) -> str:
     low, high = estimate.interval
     return f"score {estimate.score:.3f} ({low:.3f} to {high:.3f})"
 

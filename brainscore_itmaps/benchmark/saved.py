@@ -1,4 +1,4 @@
-"""Save and load results; saving replaces an older result completely or not at all."""
+"""The files of results: saving replaces an older result completely or not at all; loading reads all versions."""
 
 import hashlib
 import io
@@ -14,7 +14,7 @@ from zlib import error as ZlibError
 import numpy as np
 
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
-from brainscore_itmaps.benchmark.codec import decode, encode, starts_of
+from brainscore_itmaps.benchmark.codec import array_prefixes, decode, encode
 from brainscore_itmaps.benchmark.result import FORMAT, VERSION, Result
 from brainscore_itmaps.errors import DataError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, csv_text, replacing, sha256
@@ -28,7 +28,7 @@ KINDS_OF_WEIGHTS = {
     "as they were given": "module",
     "as Brain-Score ": "external",
 }
-"""How the sentence began that results of version 2 hold in place of data."""
+"""Kind of weights by the first words of the sentence in results of version 2."""
 HOUR = 3600.0
 ESTIMATED = ("raw", "ceiling", "score", "error")
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, BadZipFile, ZlibError)
@@ -37,61 +37,110 @@ UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, Recur
 def save_result(result: Result, folder: Path, fix: str = ANOTHER_FOLDER) -> tuple[Path, ...]:
     """Write the files of a result; see :meth:`~brainscore_itmaps.benchmark.result.Result.save`.
 
-    The large files wait under names that carry their hashes. The JSON, which names the hashes, takes the older one's
-    place in one step; only then do they get their own names. Whoever reads in between finds them by the hash.
+    The large files are first written under temporary names that contain their hashes. The JSON, which holds the hashes,
+    then replaces the older JSON atomically, and the large files are renamed. A reader in between finds the large files
+    by their hashes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Estimate, Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights())
+    >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+    ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [file.name for file in save_result(result, Path(folder))]
+    ['resnet--V4.json']
     """
     file = folder / f"{result.file_stem}.json"
     contents = {"csv": _rows(result), "npz": _arrays(result)} if result.arrays else {}
     hashes = {ending: hashlib.sha256(content).hexdigest() for ending, content in contents.items()}
-    waiting = {ending: _waiting(file, ending, hashed) for ending, hashed in hashes.items()}
+    temporary = {ending: _temporary_path(file, ending, hashed) for ending, hashed in hashes.items()}
     plain = result.to_dict() | {f"{ending}_sha256": hashed for ending, hashed in hashes.items()}
     try:
         for ending, content in contents.items():
-            with replacing(waiting[ending], fix) as beside:
-                beside.write_bytes(content)
-        with replacing(file, fix) as beside:
-            beside.write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            with replacing(temporary[ending], fix) as partial:
+                partial.write_bytes(content)
+        with replacing(file, fix) as partial:
+            partial.write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     finally:
-        for ending, written in waiting.items():
-            _settle(file, ending, written)
+        for ending, written in temporary.items():
+            _rename_or_remove(file, ending, written)
     _remove_leftovers(file)
-    return (file, *(_beside(file, ending) for ending in contents))
+    return (file, *(_final_path(file, ending) for ending in contents))
 
 
-def load_result(file: Path, again: bool = True) -> Result:
+def load_result(file: Path, retry: bool = True) -> Result:
     """Read a result; see :meth:`~brainscore_itmaps.benchmark.result.Result.load`.
 
-    Once more where its files do not fit each other: another process may have written it in between.
+    Parameters
+    ----------
+    file : Path
+        The JSON file.
+    retry : bool
+        Read a second time if the files do not fit together, because another process may have replaced them meanwhile.
+
+    Raises
+    ------
+    DataError
+        When a file is missing, damaged or of an unknown version, or the two files were not written together.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Estimate, Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights())
+    >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+    ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (file,) = save_result(result, Path(folder))
+    ...     load_result(file).score
+    0.5
     """
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(plain, dict) or plain.get("format", FORMAT) != FORMAT:
             raise ValueError(f"it is not a {FORMAT}")
         if plain.get("version", 0) not in VERSIONS:
-            raise ValueError(f"it is a {FORMAT} of version {plain['version']!r}; known ones: 2 and {VERSION}")
+            raise ValueError(f"it has the unknown version {plain['version']!r}; known versions are 2 and {VERSION}")
         arrays: dict[str, Any] = {}
         if "npz_sha256" in plain:
-            held = _beside(file, "npz")
-            if (waiting := _waiting(file, "npz", plain["npz_sha256"])).is_file():
-                held = waiting
-            if sha256(held) != plain["npz_sha256"]:
-                raise ValueError(f"{held.name} is not the file that was written with it")
-            with np.load(held, allow_pickle=False) as opened:
+            stored = _final_path(file, "npz")
+            if (temporary := _temporary_path(file, "npz", plain["npz_sha256"])).is_file():
+                stored = temporary
+            if sha256(stored) != plain["npz_sha256"]:
+                raise ValueError(f"{stored.name} is not the file that was written with it")
+            with np.load(stored, allow_pickle=False) as opened:
                 arrays = {name: opened[name] for name in opened}
         result: Result = decode(Result, VERSIONS[plain.get("version", 0)](plain), arrays)
         if result.kind == "maps" and not result.arrays:
             raise ValueError("it has no arrays")
         return result
     except UNREADABLE as error:
-        if again:
-            return load_result(file, again=False)
+        if retry:
+            return load_result(file, retry=False)
         raise DataError(
-            f"{file} cannot be read as a result: {one_line(error)}.", "Score again; cached layers make it quick."
+            f"{file} cannot be read as a result: {one_line(error)}.",
+            "Run the score again; layers in the cache are not computed again.",
         ) from error
 
 
 def is_result(file: Path) -> bool:
-    """Return whether a JSON file is a result of this package, judging by how it begins."""
+    """Return whether a JSON file is a result of this package, as its first 200 characters show.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "notes.json")
+    ...     _ = file.write_text('{"format": "notes"}')
+    ...     is_result(file)
+    False
+    """
     try:
         with file.open(encoding="utf-8", errors="replace") as opened:
             return f'"format": "{FORMAT}"' in opened.read(200)
@@ -99,65 +148,65 @@ def is_result(file: Path) -> bool:
         return False
 
 
-def _beside(file: Path, ending: str) -> Path:
+def _final_path(file: Path, ending: str) -> Path:
     return file.with_name(f"{file.name.removesuffix('.json')}.{ending}")
 
 
-def _waiting(file: Path, ending: str, hashed: str) -> Path:
+def _temporary_path(file: Path, ending: str, hashed: str) -> Path:
     return file.with_name(f".{file.name.removesuffix('.json')}.{hashed[:16]}.{ending}")
 
 
-def _settle(file: Path, ending: str, written: Path) -> None:
+def _rename_or_remove(file: Path, ending: str, written: Path) -> None:
     """Give a temporary file its final name if the JSON names it; otherwise remove it, because writing failed."""
     try:
-        named = _waiting(file, ending, json.loads(file.read_text(encoding="utf-8"))[f"{ending}_sha256"])
+        current = _temporary_path(file, ending, json.loads(file.read_text(encoding="utf-8"))[f"{ending}_sha256"])
     except (OSError, ValueError, LookupError, TypeError):
-        named = None
-    if named != written:
+        current = None
+    if current != written:
         written.unlink(missing_ok=True)
     elif written.is_file():
-        written.replace(_beside(file, ending))
+        written.replace(_final_path(file, ending))
 
 
 def _remove_leftovers(file: Path) -> None:
-    """Remove half-written files of killed runs; files younger than an hour may belong to another run."""
+    """Remove temporary files of killed runs that are older than an hour; younger ones may belong to another run."""
     stem = re.escape(file.name.removesuffix(".json"))
-    waiting = rf"\.{stem}\.[0-9a-f]{{16}}"
-    ours = re.compile(rf"({waiting}|\.{waiting}-\w{{8}})\.(csv|npz)|\.{stem}-\w{{8}}\.json")
-    for left in file.parent.glob(".*"):
-        if ours.fullmatch(left.name) and time.time() - left.stat().st_mtime > HOUR:
-            left.unlink(missing_ok=True)
+    hashed = rf"\.{stem}\.[0-9a-f]{{16}}"
+    temporary = re.compile(rf"({hashed}|\.{hashed}-\w{{8}})\.(csv|npz)|\.{stem}-\w{{8}}\.json")
+    for path in file.parent.glob(".*"):
+        if temporary.fullmatch(path.name) and time.time() - path.stat().st_mtime > HOUR:
+            path.unlink(missing_ok=True)
 
 
 def _arrays(result: Result) -> bytes:
     names = ("model", "layer", "benchmark", "simulated", "score")
     arrays: dict[str, Any] = {name: getattr(result, name) for name in names} | {"weights": str(result.weights)}
-    starts = starts_of([array.recording for array in result.arrays])
-    for array, prefix in zip(result.arrays, starts, strict=True):
+    prefixes = array_prefixes([array.recording for array in result.arrays])
+    for array, prefix in zip(result.arrays, prefixes, strict=True):
         for name in ("window", "interval", "layer_of_image", "images", "sites"):
             arrays[prefix + name] = getattr(array, name)
-    whole = io.BytesIO()
-    np.savez_compressed(whole, **arrays, **encode(result).arrays)
-    return whole.getvalue()
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays, **encode(result).arrays)
+    return content.getvalue()
 
 
 def _rows(result: Result) -> bytes:
     rows: list[tuple[Any, ...]] = [
         ("model", "benchmark", "simulated", "array", "image", "site", "layer", "r", "ceiling")
     ]
-    of_sites = result.measure == "predictivity"  # else the ceiling is of another number than r
+    of_sites = result.measure == "predictivity"  # otherwise the noise ceiling is not that of r
     for array in result.arrays:
         for i, image in enumerate(array.images):
             for s, site in enumerate(array.sites):
                 values = (array.site_r[i, s], array.site_ceiling[i, s] if of_sites else np.nan)
-                shown = ["" if np.isnan(value) else repr(float(value)) for value in values]
-                where = (result.model, result.benchmark, array.simulated, array.recording, image, site)
-                rows.append((*where, array.layer_of_image[i], *shown))
-    return csv_text(rows).encode("utf-8", "backslashreplace")  # a file name may be no text
+                cells = ["" if np.isnan(value) else repr(float(value)) for value in values]
+                labels = (result.model, result.benchmark, array.simulated, array.recording, image, site)
+                rows.append((*labels, array.layer_of_image[i], *cells))
+    return csv_text(rows).encode("utf-8", "backslashreplace")  # a file name may not be valid Unicode
 
 
-def _of_numbers(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert the plain numbers of human alignment and external benchmarks, as release 0.1 wrote them."""
+def _of_release_0_1(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert a result of human alignment or of a Brain-Score benchmark that release 0.1 wrote without a format."""
     human = plain["benchmark"] == HUMAN_ALIGNMENT
     weights = _weights(plain.get("weights", "pretrained"), plain.get("weights_sha256"))
     request = {
@@ -166,7 +215,16 @@ def _of_numbers(plain: Mapping[str, Any]) -> dict[str, Any]:
         "protocol": OLD_SPELLING[bool(plain.get("reference_compat", False))],
         "attribution": plain.get("attribution", "gradient") if human else "gradient",
     }
-    known = {*ESTIMATED, "model", "weights", "weights_sha256", "benchmark", "benchmark_version", "formula", "interval"}
+    converted = {
+        *ESTIMATED,
+        "model",
+        "weights",
+        "weights_sha256",
+        "benchmark",
+        "benchmark_version",
+        "formula",
+        "interval",
+    }
     return {
         "version": 0,
         "request": request,
@@ -182,12 +240,12 @@ def _of_numbers(plain: Mapping[str, Any]) -> dict[str, Any]:
         "device": "",
         "versions": {},
         "written": "",
-        "details": {name: value for name, value in plain.items() if name not in known},
+        "details": {name: value for name, value in plain.items() if name not in converted},
     }
 
 
 def _of_version_2(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert a result of version 2, which held a sentence in place of the weights, and no request."""
+    """Convert a result of version 2, which has a sentence in place of the weights, and no request."""
     weights = _weights(plain["weights"], plain["weights_sha256"])
     window, attribution = plain["label"] or None, "gradient"
     for method in ("integrated_gradients", "smoothgrad"):
@@ -196,7 +254,7 @@ def _of_version_2(plain: Mapping[str, Any]) -> dict[str, Any]:
     numbers = re.fullmatch(r"(\d+)-(\d+)", window or "")
     layers = list(dict.fromkeys(layer["layer"] for array in plain["arrays"] for layer in array["layers"]))
     request = {
-        "model": {**_model_asked(plain["model"], weights), "layers": layers},
+        "model": {**_requested_model(plain["model"], weights), "layers": layers},
         "benchmark": plain["benchmark"],
         "window": [int(edge) for edge in numbers.groups()] if numbers else window,
         "protocol": OLD_SPELLING[plain["reference_compat"]],
@@ -207,17 +265,19 @@ def _of_version_2(plain: Mapping[str, Any]) -> dict[str, Any]:
     return {**plain, "weights": weights, "request": request, "citations": citations}
 
 
-def _model_asked(name: str, weights: dict[str, Any]) -> dict[str, Any]:
-    """Recover the request of version 2: a training run, a file that is the model, or a name with weights."""
-    own = weights["kind"] == "file" and name not in ZOO and not name.startswith("timm:")
-    if own and is_run(str(Path(weights["path"]).parent)):
+def _requested_model(name: str, weights: dict[str, Any]) -> dict[str, Any]:
+    """Recover the requested model of version 2: a training run, a model file, or a name with weights."""
+    is_path = weights["kind"] == "file" and name not in ZOO and not name.startswith("timm:")
+    if is_path and is_run(str(Path(weights["path"]).parent)):
         return {"name": str(Path(weights["path"]).parent), "weights": {"kind": "pretrained"}}
-    return {"name": weights["path"], "weights": {"kind": "pretrained"}} if own else {"name": name, "weights": weights}
+    return (
+        {"name": weights["path"], "weights": {"kind": "pretrained"}} if is_path else {"name": name, "weights": weights}
+    )
 
 
 def _weights(sentence: str, sha256: str | None) -> dict[str, Any]:
-    begins = next((each for each in KINDS_OF_WEIGHTS if sentence.startswith(each)), "")
-    kind, rest = KINDS_OF_WEIGHTS.get(begins, "pretrained"), sentence.removeprefix(begins)
+    prefix = next((prefix for prefix in KINDS_OF_WEIGHTS if sentence.startswith(prefix)), "")
+    kind, rest = KINDS_OF_WEIGHTS.get(prefix, "pretrained"), sentence.removeprefix(prefix)
     path, _, source = rest.rpartition(" (")
     return {
         "kind": kind,
@@ -229,8 +289,8 @@ def _weights(sentence: str, sha256: str | None) -> dict[str, Any]:
 
 
 VERSIONS: dict[int, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
-    0: _of_numbers,
+    0: _of_release_0_1,
     2: _of_version_2,
     VERSION: lambda plain: plain,
 }
-"""The function that converts the JSON of each version to the current form; 0: plain numbers without a format."""
+"""The function that converts the JSON of each version to the current format; 0 has no format and only plain numbers."""

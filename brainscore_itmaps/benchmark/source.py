@@ -1,4 +1,4 @@
-"""Sources of features: a torch model read through hooks, or any model that returns activations."""
+"""Sources of features: the interface of loaded models, and torch models that are read through hooks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import OURS, Protocol
 
-SEEN = {
+FIELDS_OF_VIEW = {
     "whole": "each image fills the model's whole input",
     "screen": "each image at its size in degrees in the {degrees:g} degrees that the model sees; only these count",
     "fixation": "each position of each image in turn at the centre of the {degrees:g} degrees that the model sees",
@@ -43,17 +43,17 @@ class Source:
     Attributes
     ----------
     reading : Reading
-        What it is; the layer is filled in when it is known.
+        Model and placement of the images; the evaluation fills in the layer.
     layers : tuple of str
-        What will be read; empty when only reading shows it.
+        Layers to read; empty if they are known only after reading.
     content : str or None
-        What tells weights, architecture and preprocessing apart; None where they cannot be known, and features are told
-        apart instead.
+        Identifies weights, architecture and preprocessing in cache keys. None where they are unknown; then the content
+        of the features identifies them.
     read : callable
-        Takes a recording, names of layers, the cache and whom to tell; gives the features of each layer.
+        Takes a recording, names of layers, the cache and a progress callback; returns the features of each layer.
     attribute : callable or None
-        Takes a recording, the layer of each image, a method and whom to tell; gives where in the images the prediction
-        comes from. None where the model gives no gradients.
+        Takes a recording, the layer of each image, an attribution method and a progress callback; returns the
+        attribution maps. None where the model gives no gradients.
     """
 
     reading: Reading
@@ -64,7 +64,7 @@ class Source:
 
 
 class LoadedModel(Interface):
-    """A loaded model, ours or Brain-Score's, whose layers can be read."""
+    """A loaded model of this package or of Brain-Score, whose layers can be read."""
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class LoadedModel(Interface):
 
     @property
     def visual_degrees(self) -> float:
-        """Return the width of the field of view in degrees."""
+        """Return the width of the field of view in degrees of visual angle."""
 
     @property
     def torch_model(self) -> Model | None:
@@ -80,21 +80,21 @@ class LoadedModel(Interface):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """List what a reader of the scores should know."""
+        """List notes on the model for readers of its scores."""
 
     def source(self, layers: Sequence[str], view: View, protocol: Protocol) -> Source:
-        """Return a reader of features for these layers; by default for the layers committed to IT."""
+        """Return the source of the features of these layers, by default of the layers committed to IT."""
 
 
 @dataclass(frozen=True)
 class HookedModel:
-    """A torch model read through our own hooks; see :class:`LoadedModel`.
+    """A torch model whose layers are read through hooks; see :class:`LoadedModel`.
 
     Attributes
     ----------
-    model : Model
+    torch_model : Model
     batch_size : int
-        Images shown at once.
+        Images per forward pass.
     """
 
     torch_model: Model
@@ -107,7 +107,7 @@ class HookedModel:
 
     @property
     def visual_degrees(self) -> float:
-        """Return the width of the field of view in degrees."""
+        """Return the width of the field of view in degrees of visual angle."""
         return self.torch_model.spec.visual_degrees
 
     @property
@@ -116,43 +116,47 @@ class HookedModel:
         return self.torch_model.notes
 
     def source(self, layers: Sequence[str] = (), view: View = "whole", protocol: Protocol = OURS) -> Source:
-        """Return a reader of features through our own hooks.
+        """Return the source of the features of these layers, which are read through hooks.
 
         Parameters
         ----------
         layers : sequence of str
-            Layers; "all" for the output of every block; none for the layer committed to IT.
+            Names of layers; ("all",) for the output of every block; empty for the layer committed to IT.
         view : "whole", "screen" or "fixation"
             How images are shown.
         protocol : Protocol
 
+        Returns
+        -------
+        Source
+
         Raises
         ------
         ModelError
-            When no layer is committed, or one does not exist; when the protocol shows images of another size.
+            When no layer is committed, a layer does not exist, or the protocol shows images of another size.
         """
         model, spec = self.torch_model, self.torch_model.spec
         if protocol.preprocess == "published" and spec.size != PUBLISHED_SIZE:
             raise ModelError(
                 f"{model.name} takes images of {spec.size} pixels; the published code shows {PUBLISHED_SIZE}.",
-                "Choose a model of that size, or leave out the published protocol.",
+                "Choose a model with that input size, or leave out the published protocol.",
             )
         device = next(model.module.parameters()).device
         content = None
         if not model.own_code:
-            shown = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view)
+            preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view)
             read_as = (protocol.preprocess, protocol.resample, device.type)
-            content = f"{model.module!r} {spec.architecture} {model.sha256} {shown} {read_as}"
+            content = f"{model.module!r} {spec.architecture} {model.sha256} {preprocessing} {read_as}"
 
         def read(
-            recording: Recording, wanted: Sequence[str], cache: ResultCache, progress: Report
+            recording: Recording, requested: Sequence[str], cache: ResultCache, progress: Report
         ) -> dict[str, LayerFeatures]:
             if view == "fixation":
-                return _fixated(model, recording, wanted, content, self.batch_size, cache, progress)
+                return _fixated(model, recording, requested, content, self.batch_size, cache, progress)
             return record_at_grid(
                 model,
                 recording.images,
-                wanted,
+                requested,
                 recording.grid,
                 self.batch_size,
                 protocol,
@@ -164,7 +168,7 @@ class HookedModel:
             weights=model.weights,
             imagenet_top1=model.top1,
             imagenet_top1_source=model.top1_source,
-            field_of_view=SEEN[view].format(degrees=spec.visual_degrees),
+            field_of_view=FIELDS_OF_VIEW[view].format(degrees=spec.visual_degrees),
             device=str(device),
         )
         return Source(reading, _layers(model, layers), content, read, partial(attribute, model))
@@ -179,29 +183,29 @@ def _fixated(
     cache: ResultCache,
     progress: Report,
 ) -> dict[str, LayerFeatures]:
-    """Record one image after the other and cache each at once, so that memory stays small and a run can resume.
+    """Record features at each position, one image after another, with each image cached so that a run can resume.
 
-    Of a model that cannot be told from others nothing is cached.
+    Nothing is cached for a model without ``content``.
     """
     grid, degrees = recording.grid, model.spec.visual_degrees
     units: dict[str, list[NDArray[np.float64]]] = {layer: [] for layer in layers}
     expected = {"units": Expected((len(grid.y), len(grid.x), -1))}
 
-    def answers(image: Path, missing: Sequence[str]) -> list[tuple[str, dict[str, NDArray[np.float64]]]]:
-        answered = fixated_features(model, image, missing, grid, degrees, batch_size)
-        return [(layer, {"units": answered[layer]}) for layer in missing]
+    def compute(image: Path, missing: Sequence[str]) -> list[tuple[str, dict[str, NDArray[np.float64]]]]:
+        features = fixated_features(model, image, missing, grid, degrees, batch_size)
+        return [(layer, {"units": features[layer]}) for layer in missing]
 
     for done, image in enumerate(recording.images):
         if content is None:
-            found = dict(answers(image, layers))
+            entries = dict(compute(image, layers))
         else:
-            where = [grid.y.tolist(), grid.x.tolist(), grid.extent, sha256(image)]
-            keys = {layer: key_of(fixated=content, layer=layer, where=where) for layer in layers}
-            found = cache.computed_all(keys, partial(answers, image), dict.fromkeys(layers, expected), progress)
+            positions = [grid.y.tolist(), grid.x.tolist(), grid.extent, sha256(image)]
+            keys = {layer: key_of(fixated=content, layer=layer, where=positions) for layer in layers}
+            entries = cache.computed_all(keys, partial(compute, image), dict.fromkeys(layers, expected), progress)
         for layer in layers:
-            units[layer].append(found[layer]["units"])
-        progress("bringing positions to the centre of view", done + 1, len(recording.images))
-    return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in units.items()}
+            units[layer].append(entries[layer]["units"])
+        progress("recording features at each position", done + 1, len(recording.images))
+    return {layer: LayerFeatures(np.stack(images), at_grid=True) for layer, images in units.items()}
 
 
 def _layers(model: Model, layers: Sequence[str]) -> tuple[str, ...]:
@@ -209,14 +213,14 @@ def _layers(model: Model, layers: Sequence[str]) -> tuple[str, ...]:
         committed = model.spec.layers.get("IT")
         if committed is None:
             raise ModelError(
-                f"No layer of {model.name} is committed to IT, and none could be chosen from its description.",
+                f"No layer of {model.name} is committed to IT, and none could be chosen from its architecture.",
                 "Name one with --layers.",
             )
         layers = [committed]
     elif tuple(layers) == ALL:
         layers = block_layers(model.module, model.spec.size)
         if not layers:
-            raise ModelError(f"No block of {model.name} gives a map.", "Name layers with --layers.")
+            raise ModelError(f"No block of {model.name} outputs a spatial map.", "Name layers with --layers.")
     for layer in layers:
         check_layer(model, layer)
     return tuple(dict.fromkeys(layers))

@@ -99,7 +99,7 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
     Parameters
     ----------
     data : NeuroidAssembly
-        As :func:`assembly` makes it, also after it was written to netCDF and read again.
+        Output of :func:`assembly`, also after it was written to netCDF and read again.
     stimuli : StimulusSet, optional
         Its images, where they are not in ``data.attrs``.
     """
@@ -148,7 +148,7 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        What the JSON holds: identifiers, and for each file its name, size and sha1.
+        Content of the JSON: identifiers, and for each file its name, size and SHA-1.
 
     Raises
     ------

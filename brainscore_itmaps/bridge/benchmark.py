@@ -93,7 +93,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         ModelError
             When the model's IT layer gives no usable map.
         """
-        benchmark = replace(self.maps, given=tuple(self.recordings))
+        benchmark = replace(self.maps, preloaded=tuple(self.recordings))
         request = ScoreRequest(request_of(candidate), self.identifier)
         return benchmark.score(BrainScoreModel(candidate), request, cache or default_cache())
 

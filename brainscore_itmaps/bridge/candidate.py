@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.attribution import attribute
 from brainscore_itmaps.benchmark.catalogue import View
 from brainscore_itmaps.benchmark.result import Reading
-from brainscore_itmaps.benchmark.source import ALL, SEEN, LoadedModel, Source
+from brainscore_itmaps.benchmark.source import ALL, FIELDS_OF_VIEW, LoadedModel, Source
 from brainscore_itmaps.bridge.assembly import stimulus_set
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.images import read_image
@@ -104,7 +104,7 @@ class BrainScoreModel:
                         raise
             return features
 
-        seen = SEEN[view].format(degrees=self.visual_degrees)
+        seen = FIELDS_OF_VIEW[view].format(degrees=self.visual_degrees)
         reading = Reading(model=self.name, weights=Weights("external"), field_of_view=OWN_PREPROCESSING + seen,
                           device="as Brain-Score chooses")  # fmt: skip
         if model is not None:
@@ -161,7 +161,7 @@ def _centres_of(
             check_finite(activation, layer, names)
             centre = at_centre(activation, layer, _leading_tokens(model), _layout(candidate, layer))
             images.setdefault(layer, []).append(centre.reshape(rows, columns, -1))
-        progress("bringing positions to the centre of view", done + 1, len(recording.images))
+        progress("recording features at each position", done + 1, len(recording.images))
     return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in images.items()}
 
 
@@ -251,8 +251,8 @@ def copied_activations() -> Iterator[None]:
 
 
 def _layout(candidate: BrainModel, layer: str) -> Layout | None:
-    said = getattr(candidate, "spatial_layout", None)
-    return said.get(layer, said.get("IT")) if isinstance(said, dict) else said
+    layouts = getattr(candidate, "spatial_layout", None)
+    return layouts.get(layer, layouts.get("IT")) if isinstance(layouts, dict) else layouts
 
 
 def activation_from_assembly(looked: DataAssembly) -> NDArray[np.floating[Any]]:

@@ -44,7 +44,7 @@ class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
         Raises
         ------
         ModelError
-            When it is none of our models.
+            When the model is not one of this package or of timm.
         DataError
             When the images were not fetched.
         """
@@ -56,8 +56,8 @@ def to_score(result: Result) -> Score:
     """Convert a result into Brain-Score's score: ``raw`` over ``ceiling``, with everything else in ``attrs``."""
     score = Score(result.score)
     low, high = result.interval
-    told = result.to_dict() | result.details
-    score.attrs |= {name: value for name, value in told.items() if isinstance(value, str | int | float | list)}
+    attributes = result.to_dict() | result.details
+    score.attrs |= {name: value for name, value in attributes.items() if isinstance(value, str | int | float | list)}
     raw = Score(result.raw)
     raw.attrs["raw"] = result.image_value
     numbers = {"raw": raw, "ceiling": Score(result.ceiling), "error": (high - low) / 2, "interval": result.interval}

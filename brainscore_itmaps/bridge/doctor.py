@@ -34,11 +34,11 @@ class Finding:
     Attributes
     ----------
     topic, what : str
-        What was looked at, and what was seen.
+        What was checked, and its state.
     state : "ok", "note" or "trouble"
         A note is worth knowing; a trouble keeps something from working.
     fix : str
-        What to do about it.
+        How to fix the problem.
     """
 
     topic: str

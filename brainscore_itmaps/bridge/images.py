@@ -24,7 +24,7 @@ def images_of(result: Result, benchmark: str | None = None, asked: bool = False)
     Returns
     -------
     list of lists
-        In the order of the maps; None for an image that is not at hand.
+        Image files in the order of the maps; None for a missing image.
     """
     benchmark = benchmark or result.request.benchmark or result.benchmark
     spec = CATALOGUE.get(benchmark)

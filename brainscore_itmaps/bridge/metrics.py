@@ -61,11 +61,11 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
     Parameters
     ----------
     method : str
-        Of the regression; its ``options`` follow by name.
+        Name of the regression; its ``options`` follow by name.
     reducer : "median" or "mean"
         Over sites.
     seed : int
-        Of the bootstrap over images.
+        Seed of the bootstrap over images.
     """
 
     def __init__(self, method: str = "pls", reducer: str = "median", seed: int = 0, **options: Any) -> None:
@@ -107,11 +107,11 @@ class LeftOutAlignment(Metric):  # type: ignore[misc]
     Parameters
     ----------
     method : str
-        Of the regression; its ``options`` follow by name.
+        Name of the regression; its ``options`` follow by name.
     scale : int
         Average tiles of about this many positions along each side first.
     seed : int
-        Of the bootstrap over images.
+        Seed of the bootstrap over images.
     """
 
     def __init__(self, method: str = "pls", scale: int = 1, seed: int = 0, **options: Any) -> None:

@@ -35,7 +35,7 @@ def host_folder() -> Path:
     Raises
     ------
     InstallationError
-        When it is not installed, or an empty folder hides it.
+        When Brain-Score is not installed, or an empty folder hides it.
     """
     found = importlib.util.find_spec(HOST)
     if found is None:

@@ -32,9 +32,9 @@ class Reproduction:
     ----------
     then, now : Result
     same : tuple of str
-        What is the same.
+        Properties that are the same.
     differs : tuple of Difference
-        What is not.
+        Properties that differ.
     largest : float
         Largest absolute difference of a score, a raw value, a ceiling or an image's value.
     """
@@ -73,9 +73,9 @@ def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Rep
     ----------
     result : Result
     cache : ResultCache, optional
-        Where what is computed is kept; by default the one in ``ITMAPS_HOME``.
+        Cache to use; by default the one in ``ITMAPS_HOME``.
     progress : callable
-        Called with (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------

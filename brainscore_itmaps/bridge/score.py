@@ -56,50 +56,58 @@ def score(
 ) -> Result:
     """Score a model on a benchmark.
 
-    A model of ours, or of timm, is read by our own hooks. A model of Brain-Score's is asked to look at the images
-    through Brain-Score's interface. Both ways meet at the recording's grid and give the same number for the same model.
-    What is computed is cached (``ITMAPS_HOME``) under a hash of everything that it was computed from.
+    Models of this package and of timm are read through torch hooks, Brain-Score's models through Brain-Score's
+    interface. Both give the same number for the same model. Results of layers are cached in ``ITMAPS_HOME`` under a
+    hash of everything that they are computed from.
 
     Parameters
     ----------
     model : str, Model or torch.nn.Module
-        A name from the zoo, ``timm:<name>``, any model identifier of Brain-Score, a model of your own as
-        :func:`brainscore_itmaps.load_model` takes it, or a loaded model. A module is given back as it was.
+        A name from the zoo, ``timm:<name>``, any model identifier of Brain-Score, your own model as for
+        :func:`brainscore_itmaps.load_model`, or a loaded model. A module is returned to its former state.
     benchmark : str or Recording
-        A name of ours or of Brain-Score's; or a recording, or the folder that it was saved in.
+        A benchmark of this package or of Brain-Score, a recording, or the folder of a saved recording.
     layers : str or sequence of str, optional
-        Layer to read out, by default the one committed to IT. Of several, or of "all" blocks, one is chosen for every
-        image on all the other images. Brain-Score's models are made to commit them to IT, one after the other.
+        Layers to read, by default the one committed to IT. From several, or from "all" blocks, one is chosen for every
+        image on all the other images. Brain-Score's models commit them to IT one after the other.
     window : (int, int) or str, optional
         Milliseconds after stimulus onset, or a window's name; see :func:`~brainscore_itmaps.load_recording`.
     weights : "pretrained", "random" or a file
-        Random weights must be asked for, and the result says so. A file: see :func:`brainscore_itmaps.load_model`.
+        Pretrained by default. The result says if they are random. Files: see :func:`brainscore_itmaps.load_model`.
     seed : int
-        Of random weights.
+        Seed of random weights.
     arch, preprocessing
-        Of a model of your own: see :func:`brainscore_itmaps.load_model`.
+        For your own model: see :func:`brainscore_itmaps.load_model`.
     batch_size : int
-        Images shown at once; changes the memory it takes, not the score.
+        Images per forward pass; changes the memory that is needed, not the score.
     device : str
-        "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1" or "mps".
+        "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
     attribution : "gradient", "integrated_gradients" or "smoothgrad"
         For benchmarks of attribution and human alignment; all but the first need captum.
     protocol : str or Protocol
         "published" makes every choice of the published code (docs/reference.md), also when a recording is loaded by
         name. A model of Brain-Score's keeps its own preprocessing.
     fresh : bool
-        Compute again what is cached.
+        Compute everything again, and overwrite cached values.
     cache : ResultCache, optional
-        By default the one in ``ITMAPS_HOME``.
+        Cache to use; by default the one in ``ITMAPS_HOME``.
     progress : callable
-        Called with (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------
     UsageError, ModelError
-        When a name is not known, with the names that look most like it.
+        When a name is unknown; the message suggests similar names.
     DataError
         When a recording cannot be downloaded or scored.
+
+    Examples
+    --------
+    >>> result = score("timm:test_resnet", "it_maps_simulated", "layer3", weights="random")
+    >>> result.arrays[0].predicted.shape
+    (14, 17, 17, 32)
+    >>> 0 < result.raw < result.ceiling
+    True
     """
     if isinstance(model, torch.nn.Module):
         with restore_mode_and_device(model):
@@ -161,12 +169,12 @@ def score_request(
     model : Model, optional
         By default the one that the request names, loaded.
     cache, progress
-        As in :func:`score`.
+        See :func:`score`.
 
     Raises
     ------
     UsageError, ModelError, DataError
-        As :func:`score`.
+        See :func:`score`.
     """
     benchmark = (benchmark or find_benchmark(request.benchmark)).prepared(request, progress)
     with opened_model(request.model, model, progress) as loaded:

@@ -80,14 +80,14 @@ def fetch(
         raise UsageError("--split is for ClickMe.", "Say `brainscore data fetch clickme --split val`.")
     with progress_bar() as progress:
         file = file.expanduser() if file is not None else None
-        held = sources.fetch(url=url, file=file, sha256=sha256, progress=progress)
+        record = sources.fetch(url=url, file=file, sha256=sha256, progress=progress)
     home = Settings.from_environment().recordings
-    if held.simulated:
+    if record.simulated:
         say("SIMULATED: this archive is a stand-in; no animal was recorded.")
-    say(f"ready      {home / sources.ARCHIVE} ({shown_size(held.size)})")
-    say(f"sha256     {held.sha256}")
-    say(f"from       {held.origin}")
-    say(f"recorded   {held.recorded} in {home / sources.LOCK}")
+    say(f"ready      {home / sources.ARCHIVE} ({shown_size(record.size)})")
+    say(f"sha256     {record.sha256}")
+    say(f"from       {record.origin}")
+    say(f"recorded   {record.recorded} in {home / sources.LOCK}")
 
 
 def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
@@ -96,9 +96,9 @@ def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
     say(f"note       {LICENCE}")
     with progress_bar() as progress:
         folder = folder.expanduser() if folder is not None else None
-        held = fetch_clickme(split, url=url, folder=folder, progress=progress)
-    say(f"ready      {held.folder} ({len(held.files)} shards, {held.records} images, {shown_size(held.size)})")
-    say(f"recorded   {held.lock}")
+        record = fetch_clickme(split, url=url, folder=folder, progress=progress)
+    say(f"ready      {record.folder} ({len(record.files)} shards, {record.records} images, {shown_size(record.size)})")
+    say(f"recorded   {record.lock}")
 
 
 @data.command(
@@ -116,10 +116,10 @@ def list_recordings() -> None:
     from brainscore_itmaps.data.sources import recorded_archive
     from brainscore_itmaps.settings import Settings
 
-    held = recorded_archive()
+    archive = recorded_archive()
     state = "not here: brainscore data fetch"
-    if held is not None:
-        state = "here, a SIMULATED stand-in" if held.simulated else "here"
+    if archive is not None:
+        state = "here, a SIMULATED stand-in" if archive.simulated else "here"
     rows = [(IDENTIFIER, WINDOW, "17 x 17", "inside the package, SIMULATED")]
     for array in ARRAYS.values():
         rows.append((array.name, array.windows["elife"], f"{array.positions} x {array.positions}", state))

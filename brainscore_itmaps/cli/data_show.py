@@ -82,10 +82,12 @@ def info(
     lines["in"] = str(recording.images[0].parent)
     lines["sha256"] = f"{recording.sha256} (of the source)"
     if source is None and known is not None:
-        held = recorded_archive(thoroughly=True)
-        if held is None or held.sha256 != recording.sha256:
+        record = recorded_archive(thoroughly=True)
+        if record is None or record.sha256 != recording.sha256:
             raise DataError("The archive has changed since it was recorded.", "Run `brainscore data fetch`.")
-        lines["archive"] = f"{shown_size(held.size)}, hashed now: unchanged since {held.recorded}, from {held.origin}"
+        lines["archive"] = (
+            f"{shown_size(record.size)}, hashed now: unchanged since {record.recorded}, from {record.origin}"
+        )
     elif source is not None:
         lines["source"] = str(source)
     lines["cite"] = recording.citation

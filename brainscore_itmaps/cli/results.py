@@ -47,13 +47,13 @@ def list_results(folder: Folder = None) -> None:
     damaged = []
     for file in _files(place):
         try:
-            told = _loaded(file)
+            result = _loaded(file)
         except DataError as error:
             damaged.append(str(error))
             continue
-        low, high = told.interval
+        low, high = result.interval
         interval = f"{low:.3f} to {high:.3f}" if low == low else ""
-        table.add_row(file.stem, f"{told.score:.3f}", interval, told.written[:16])
+        table.add_row(file.stem, f"{result.score:.3f}", interval, result.written[:16])
     if table.row_count:
         say(table)
     else:

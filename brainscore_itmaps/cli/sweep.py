@@ -89,9 +89,9 @@ def sweep(
     """
     from brainscore_itmaps.study.config import read_study
 
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         config = read_study(study)
-    for warning in told:
+    for warning in caught:
         errors().print(f"note: {warning.message}", soft_wrap=True)
     cluster = replace(
         config.cluster,

@@ -42,7 +42,7 @@ def say(what: str | Table) -> None:
     Raises
     ------
     OutputError
-        When it cannot be written. Standard output then leads nowhere: Python would try again when it ends.
+        When the text cannot be written. Standard output is then closed, because Python would try again at exit.
     """
     try:
         output().print(what, soft_wrap=isinstance(what, str))
@@ -62,9 +62,9 @@ def say_facts(facts: Mapping[str, str]) -> None:
     say(table)
 
 
-def print_json(told: Any, file: Path | None = None) -> None:
+def print_json(content: Any, file: Path | None = None) -> None:
     """Print, or write, as JSON."""
-    text = json.dumps(told, indent=1, allow_nan=False)
+    text = json.dumps(content, indent=1, allow_nan=False)
     if file is None:
         say(text)
     else:

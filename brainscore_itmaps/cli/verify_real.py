@@ -48,24 +48,24 @@ def verify_real(
         progress("starting torch", 0, 1)
         from brainscore_itmaps.study.verify import MODELS, verify
 
-        found = verify(asked or MODELS, device=device, progress=progress)
-    told = _finite(found.to_dict())
+        verification = verify(asked or MODELS, device=device, progress=progress)
+    payload = _finite(verification.to_dict())
     if out is not None:
-        with replacing(out.expanduser()) as beside:
-            print_json(told, beside)
+        with replacing(out.expanduser()) as partial_file:
+            print_json(payload, partial_file)
     if as_json:
-        print_json(told)
+        print_json(payload)
     else:
-        _print(found)
+        _print(verification)
         if out is not None:
             say(f"written    {out}")
 
 
-def _finite(told: dict[str, object]) -> dict[str, object]:
+def _finite(payload: dict[str, object]) -> dict[str, object]:
     """Replace NaN by null, which is what JSON has for unpublished values."""
-    numbers = told["numbers"]
+    numbers = payload["numbers"]
     assert isinstance(numbers, tuple | list)
-    return told | {"numbers": [n | {"published": None if n["published"] != n["published"] else n["published"]}
+    return payload | {"numbers": [n | {"published": None if n["published"] != n["published"] else n["published"]}
                                for n in numbers]}  # fmt: skip
 
 

@@ -44,13 +44,13 @@ class Array:
     mat, images : str
         The file of this monkey and the folder of its images beside it.
     channels : int
-        How many the file has.
+        Number of channels in the file.
     sites : slice
-        Which of them are this array's.
+        Channels of this array.
     published_sites : slice
-        Which of them the published loader takes for this array's: one of ML's goes to PL.
+        Channels that the published loader assigns to this array: it assigns one channel of ML to PL.
     positions : int
-        Of the grid, down and across.
+        Number of positions along y and along x.
     windows : dict
         Milliseconds after stimulus onset, half-open, by name.
     """
@@ -219,7 +219,7 @@ def read_array(
     protocol : Protocol
         Its ``loader``, and the suffix of the identifier.
     sha256 : str
-        Of the source.
+        sha256 of the source.
     images : Path
         A folder to write the images into, as plain PNG.
 
@@ -268,7 +268,7 @@ def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], what: st
     Parameters
     ----------
     responses : array, shape (x, y, time, site, image)
-        As stored.
+        Maps as stored.
     names : array of str, shape (site,)
         For the message.
 

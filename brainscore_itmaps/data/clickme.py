@@ -77,7 +77,7 @@ def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
     Raises
     ------
     DataError
-        As :func:`read_clickme`.
+        See :func:`read_clickme`.
     """
     try:
         values = read_example(read_at(file, offset))
@@ -128,9 +128,8 @@ def as_heatmap(decoded: NDArray[np.uint8], protocol: Protocol = OURS) -> NDArray
     ----------
     decoded : array, shape (y, x)
     protocol : Protocol
-        Its ``heatmap_blur``. The published kernel has an even number of points: that moves a map by half a pixel of 64
-        up and left. The centred one reaches as far, half a point further on one side of each axis and half a point
-        less on the other, and moves nothing.
+        Its ``heatmap_blur``. The published kernel has an even number of points, which moves a map by half a pixel of
+        64 up and left. The centred kernel has the same width and is symmetric, so it does not move the map.
 
     Returns
     -------
@@ -190,5 +189,5 @@ BLURS = {
     "centred": lambda line: (np.r_[line[0] / 2, line[1:-1], line[-1] / 2],) * 2,
     "published": lambda line: (np.r_[0, line[1:]], np.r_[0, line[:-1]]),
 }
-"""An even number of points down and across, from an odd one: of both outermost points, half lies inside; or, published,
-it reaches one pixel further below than above, and besides, its peak lies one pixel to the right."""
+"""How a kernel with an even number of points is built from the next odd one. ``centred`` halves the outermost weights,
+so that the kernel stays symmetric; ``published`` drops one outermost row and column, which shifts the map."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.errors import UsageError, nearest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """The positions in the image that were shown at the receptive fields.
 
@@ -26,9 +26,25 @@ class Grid:
     x: NDArray[np.float64]
     extent: float
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Grid):
+            return NotImplemented
+        same = np.array_equal(self.y, other.y) and np.array_equal(self.x, other.x)
+        return bool(same and self.extent == other.extent)
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.y), tuple(self.x), self.extent))
+
     @classmethod
     def even(cls, positions: int, extent: float = 16.0) -> "Grid":
-        """Spread positions evenly from edge to edge, the same along y and x; a single position is in the centre."""
+        """Spread positions evenly from edge to edge, the same along y and x; a single position is in the centre.
+
+        Examples
+        --------
+        >>> grid = Grid.even(5, extent=8.0)
+        >>> grid.x
+        array([-4., -2.,  0.,  2.,  4.])
+        """
         points = np.linspace(-extent / 2, extent / 2, positions) if positions > 1 else np.zeros(positions)
         return cls(y=points, x=points, extent=extent)
 
@@ -52,10 +68,10 @@ def oriented(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
     Parameters
     ----------
     maps : array, shape (image, first, second, site)
-        As stored.
+        Maps as stored.
     orientation : str
-        A name of ``ORIENTATIONS``. ``flip_both`` is what the published loader does: moving a *image* by some degrees
-        brings the point opposite of it onto the receptive field, hence both axes are reversed.
+        A name of ``ORIENTATIONS``. The published loader uses ``flip_both``: shifting the *image* one way moves the
+        opposite part of it onto the receptive field, so both axes are reversed.
 
     Returns
     -------

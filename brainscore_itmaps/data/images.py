@@ -27,7 +27,7 @@ def find_images(names: Sequence[str], folder: Path) -> list[Path]:
     names : sequence of str
         Paths as somebody's machine knew them, with ``\`` or ``/``, or bare names; the last part counts.
     folder : Path
-        Where they lie. Upper and lower case are the same where that leaves no doubt.
+        Folder of the images. Names match in upper or lower case if that is unambiguous.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def read_image(file: Path) -> Image.Image:
     Raises
     ------
     DataError
-        When it cannot be read, naming it.
+        When the file cannot be read; the message names it.
     """
     try:
         with warnings.catch_warnings():
@@ -116,12 +116,12 @@ def written_images(images: NDArray[np.uint8], identifier: str) -> tuple[Path, ..
     images : uint8 array, shape (image, height, width, 3)
         RGB.
     identifier : str
-        Of the recording; begins every name.
+        Identifier of the recording, with which every name begins.
 
     Raises
     ------
     DataError
-        When it is another kind of array.
+        When the array has another type or shape.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise DataError(

@@ -50,18 +50,18 @@ def load_recording(
         Milliseconds after stimulus onset, half-open; or one by name: ``elife`` (100-250 ms for monkey 1, 150-300 ms for
         monkey 2; the default), ``tutorial``, ``loader``, ``followup_51_90`` and the four after it.
     source : path, optional
-        Where to read from: the published archive, a folder of the files in it, or a file of the authors' response maps
-        (``.mat``). By default the archive that ``brainscore data fetch`` brought, which is fetched if need be.
+        Source of the data: the published archive, a folder with its files, or a file of the authors' response maps
+        (``.mat``). By default the archive of ``brainscore data fetch``, which is downloaded if it is missing.
     orientation : str, optional
-        What lays the stored maps over the images, a name of
-        :data:`brainscore_itmaps.data.grid.ORIENTATIONS`. By default the one that was chosen with
+        How the stored maps lie over the images, a name of
+        :data:`brainscore_itmaps.data.grid.ORIENTATIONS`. By default the orientation recorded by
         ``brainscore data orient``, else both axes reversed, as published (for response maps the first axis alone, as
         their authors do).
     protocol : "ours", "published" or Protocol
         Published, as the published loader: 33 sites in PL and 30 in ML, means over time in the precision of the file, a
         window of 50-90 ms unless one is given, both axes reversed, images of 224 x 224 pixels through OpenCV.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------
@@ -76,6 +76,12 @@ def load_recording(
         When the window is not covered by the recording, or the files or images are missing or damaged.
     InstallationError
         When the files cannot be fetched or written.
+
+    Examples
+    --------
+    >>> recording = load_recording("it_maps_simulated")
+    >>> recording.maps.shape, recording.simulated
+    ((14, 17, 17, 32), True)
     """
     protocol = protocol_named(protocol)
     if not isinstance(name, str):
@@ -99,34 +105,43 @@ def load_recording(
     maps_only = source is not None and source.suffix.lower() == ".mat" and source.name != array.mat
     if maps_only and protocol.loader != "ours":
         raise UsageError(f"The {protocol.loader} loader reads no response maps.", "Leave out the protocol.")
-    found = sources.resolve(source, array, progress)
+    located = sources.resolve(source, array, progress)
     if orientation is None and protocol.loader == "ours":
-        orientation = chosen_orientation(found.sha256, array.subject)
+        orientation = chosen_orientation(located.sha256, array.subject)
     orientation = orientation or (ORIENTATION_OF_RESPONSE_MAPS if maps_only else PUBLISHED_ORIENTATION)
     home = Settings.from_environment().recordings
-    parameters = [READER, found.sha256, name, chosen, orientation, protocol.loader == "published"]  # as 0.1 wrote them
+    parameters = [
+        READER,
+        located.sha256,
+        name,
+        chosen,
+        orientation,
+        protocol.loader == "published",
+    ]  # as 0.1 wrote them
     key = hashlib.sha256(json.dumps(parameters).encode()).hexdigest()[:16]
-    kept = home / "prepared" / f"{name}-{key}"
-    if (recording := _load_prepared(kept)) is not None:
+    prepared = home / "prepared" / f"{name}-{key}"
+    if (recording := _load_prepared(prepared)) is not None:
         return recording
     with locked(home, SET_HOME, progress):
-        if (recording := _load_prepared(kept)) is not None:  # while we waited, another process read it
+        if (recording := _load_prepared(prepared)) is not None:  # while we waited, another process read it
             return recording
-        for left_behind in [kept, *home.glob(".images-*"), *home.glob("prepared/.*")]:  # by a run that was killed
+        for left_behind in [prepared, *home.glob(".images-*"), *home.glob("prepared/.*")]:  # by a run that was killed
             shutil.rmtree(left_behind, ignore_errors=True)
         try:
             with tempfile.TemporaryDirectory(prefix=".images-", dir=home) as images:
                 progress(f"reading {name}", 0, 1)
-                sources.check_unchanged(found, array)
+                sources.check_unchanged(located, array)
                 if maps_only:
-                    recording = read_response_maps(found.place, array, chosen, orientation, found.sha256, Path(images))
+                    recording = read_response_maps(
+                        located.place, array, chosen, orientation, located.sha256, Path(images)
+                    )
                 else:
-                    folder = sources.files_of(found, array, progress)
-                    recording = read_array(folder, array, chosen, orientation, protocol, found.sha256, Path(images))
-                recording.save(kept, SET_HOME)
+                    folder = sources.files_of(located, array, progress)
+                    recording = read_array(folder, array, chosen, orientation, protocol, located.sha256, Path(images))
+                recording.save(prepared, SET_HOME)
         except OSError as error:
             raise InstallationError(f"Cannot write in {home}: {error.strerror or error}.", SET_HOME) from error
-        placed = _load_prepared(kept)
+        placed = _load_prepared(prepared)
     assert placed is not None
     return placed
 
@@ -150,7 +165,7 @@ def choose_orientation(recording: Recording, orientation: str) -> Path:
     Parameters
     ----------
     recording : Recording
-        Of any array of that monkey: the choice holds for all of them, in this source and in no other.
+        Any array of the monkey: the choice applies to all of its arrays in this source.
     orientation : str
         A name of ``ORIENTATIONS``.
 
@@ -164,7 +179,7 @@ def choose_orientation(recording: Recording, orientation: str) -> Path:
     UsageError
         When the orientation is not known.
     InstallationError
-        When it cannot be written.
+        When the choice cannot be written.
     """
     orientations.check_orientation(orientation)
     with locked(Settings.from_environment().recordings, SET_HOME):
@@ -229,7 +244,7 @@ def remove_stored(everything: bool = False) -> StoredFiles:
     Returns
     -------
     list of (Path, int)
-        What was removed, with its size.
+        Removed paths with their sizes.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from brainscore_itmaps.errors import DataError, ItMapsError, one_line
 from brainscore_itmaps.hdf5 import hdf5_file, is_hdf5
 
 NUMERIC = ("single", "double", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-FIX = "Fetch or copy the file again; if it is the one that was published, tell us."
+FIX = "Fetch or copy the file again; if it is the one that was published, report an issue."
 
 
 def shapes(file: Path) -> dict[str, tuple[int, ...]]:
@@ -22,7 +22,7 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
     Raises
     ------
     DataError
-        When it is not a MATLAB file, naming it.
+        When the file is not a MATLAB file; the message names it.
     """
     with _reading(file):
         if not is_hdf5(file):
@@ -51,7 +51,7 @@ def check_present(file: Path, *names: str) -> None:
 def numbers(file: Path, name: str, part: Sequence[slice] | None = None) -> NDArray[Any]:
     """Read a numeric variable, or a part of it, with its axes in MATLAB's order.
 
-    Of a version 7.3 file only that part is read; of the others the whole variable passes through memory.
+    Only the part is read from a version 7.3 file; from other versions the whole variable is read first.
 
     Parameters
     ----------

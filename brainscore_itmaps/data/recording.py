@@ -15,7 +15,7 @@ from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, printab
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Recording:
     """IT activity of one array: a map per image and site.
 
@@ -28,7 +28,7 @@ class Recording:
     images : tuple of Path
         The images, in the order of ``maps``, each ``grid.extent`` degrees wide and high.
     grid : Grid
-        Where in the image each position lies.
+        Positions of the maps in the image.
     window : (int, int)
         Milliseconds after stimulus onset, half-open.
     subject, area : str
@@ -38,13 +38,13 @@ class Recording:
     sha256 : str
         Hash of the data that the maps were read from.
     citation : str
-        What to cite.
+        Citation of the data, in BibTeX.
     simulated : bool
         True when no animal was recorded. Every output says so.
     repeats : array, shape (image, repeat, y, x, site), optional
         The same before averaging over repeats, where the source keeps them.
     orientation : str
-        What was done to the stored axes to lay the maps over the images, a name of
+        How the stored maps were oriented over the images, a name of
         :data:`brainscore_itmaps.data.grid.ORIENTATIONS`.
     dropped : tuple of str
         Sites of the source that hold no value at all, and are left out.
@@ -103,11 +103,11 @@ class Recording:
         repeats : array, shape (image, repeat, y, x, site), optional
             The same before averaging; needed for a split-half ceiling.
         grid : Grid, optional
-            Where the positions lie; by default spread from edge to edge of an image of 16 degrees.
+            Positions of the maps; by default spread from edge to edge of an image of 16 degrees.
         sites : sequence of str, optional
             One name per site; by default numbered.
         subject, area, citation, simulated
-            As the attributes.
+            See the attributes.
 
         Raises
         ------
@@ -115,6 +115,20 @@ class Recording:
             When shapes do not fit together, a value is not finite, or an image is missing or cannot be read.
         UsageError
             When the window is not two whole numbers.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> rng = np.random.default_rng(0)
+        >>> with TemporaryDirectory() as folder:
+        ...     files = [Path(folder, f"{number}.png") for number in range(6)]
+        ...     for file in files:
+        ...         Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(file)
+        ...     maps = rng.normal(size=(6, 5, 4, 3))
+        ...     recording = Recording.from_arrays(maps, files, identifier="lab.array1", window=(70, 170))
+        >>> recording.maps.shape, recording.sites
+        ((6, 5, 4, 3), ('site-00', 'site-01', 'site-02'))
         """
         from brainscore_itmaps.data.images import read_image, written_images
 
@@ -134,7 +148,8 @@ class Recording:
             files = tuple(Path(image) for image in images)
             if missing := [str(file) for file in files if not file.is_file()]:
                 raise DataError(
-                    f"{identifier}: {len(missing)} image(s) are missing: {', '.join(missing)}.", "Bring them."
+                    f"{identifier}: {len(missing)} image(s) are missing: {', '.join(missing)}.",
+                    "Give the paths of files that exist.",
                 )
             for file in files:
                 read_image(file)
@@ -174,6 +189,16 @@ class Recording:
             When an image of the recording no longer exists.
         InstallationError
             When the folder exists, cannot be written to, or the disk is full.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from brainscore_itmaps import load_recording
+        >>> recording = load_recording("it_maps_simulated")
+        >>> with TemporaryDirectory() as folder:
+        ...     saved = recording.save(Path(folder, "mine"))
+        ...     sorted(file.name for file in saved.iterdir())
+        ['images', 'maps.npz', 'recording.json']
         """
         write_folder(vars(self), Path(folder), fix)
         return Path(folder)
@@ -186,6 +211,16 @@ class Recording:
         ------
         DataError
             Listing everything that is wrong with the folder.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from brainscore_itmaps import load_recording
+        >>> recording = load_recording("it_maps_simulated")
+        >>> with TemporaryDirectory() as folder:
+        ...     loaded = Recording.load(recording.save(Path(folder, "mine")))
+        >>> bool((loaded.maps == recording.maps).all())
+        True
         """
         recording, troubles = check_folder(Path(folder))
         if recording is None:
@@ -300,7 +335,7 @@ def whole_window(window: Any) -> tuple[int, int]:
     Raises
     ------
     UsageError
-        When it is not two whole numbers.
+        When the window is not two whole numbers.
     """
     try:
         start, stop = (int(edge) for edge in window)

@@ -34,7 +34,7 @@ def read_response_maps(
     orientation : str
         A name of ``ORIENTATIONS``.
     sha256 : str
-        Of the file.
+        sha256 of the file.
     images : Path
         A folder to write the images into.
 

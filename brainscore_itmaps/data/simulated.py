@@ -140,7 +140,7 @@ def simulate(seed: int = 0, sites: int = 32, repeats: int = 6) -> Simulation:
     Parameters
     ----------
     seed : int
-        Of numpy's default generator.
+        Seed of numpy's default generator.
     sites, repeats : int
         Number of sites, and of presentations of each image at each position.
     """

@@ -31,7 +31,7 @@ class ArchiveRecord:
     Attributes
     ----------
     sha256, size : str, int
-        Of the archive.
+        Hash of the archive.
     changed : int
         Time of its last change in nanoseconds: while size and time are the same, it is not hashed again.
     origin : str
@@ -39,7 +39,7 @@ class ArchiveRecord:
     recorded : str
         Time, UTC.
     simulated : bool
-        It is a stand-in: no animal was recorded.
+        Whether the archive is a simulated stand-in: no animal was recorded.
     """
 
     sha256: str
@@ -146,7 +146,7 @@ def resolve(source: Path | None, array: Array, progress: Report = silent) -> Sou
     Raises
     ------
     DataError
-        When it is not there.
+        When the source does not exist.
     """
     if source is None:
         record = fetch(stand_in_will_do=True, progress=progress)
@@ -171,7 +171,7 @@ def check_unchanged(source: Source, array: Array) -> None:
     """
     now = resolve(source.place / array.mat if source.place.is_dir() else source.place, array)
     if now.sha256 != source.sha256:
-        raise DataError(f"{source.place} has changed while it was waited for.", "Run the same again.")
+        raise DataError(f"{source.place} has changed while waiting for the lock.", "Run the same again.")
 
 
 def files_of(source: Source, array: Array, progress: Report = silent) -> Path:
@@ -229,7 +229,7 @@ def verify_structure(root: Path) -> bool:
 def recorded_archive(thoroughly: bool = False) -> ArchiveRecord | None:
     """Read the record of the archive if the archive is there and unchanged.
 
-    It is hashed where its size or time of change differ from the record, and always if ``thoroughly``.
+    The archive is hashed if its size or time of change differ from the record, and always if ``thoroughly``.
     """
     record, archive = _read_lock(), Settings.from_environment().recordings / ARCHIVE
     if record is None or not archive.is_file():

@@ -76,7 +76,7 @@ def write_stand_in(
     path : Path
         The zip file.
     seed : int
-        Of numpy's default generator.
+        Seed of numpy's default generator.
     duration : int
         Milliseconds that are recorded; 400 in the published PSTHs.
     names : str
@@ -84,12 +84,12 @@ def write_stand_in(
     empty_channels : tuple of int
         Channels, counted from 0, that hold NaN throughout.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Raises
     ------
     InstallationError
-        When it cannot be written.
+        When the file cannot be written.
     """
     with replacing(path) as beside, zipfile.ZipFile(beside, "w") as archive:
         add_member(archive, f"{NAME}/README.txt", README.encode())
@@ -227,7 +227,7 @@ def _mat(variables: dict[str, Any]) -> bytes:
 
     encoded = io.BytesIO()
     savemat(encoded, variables, do_compression=True)
-    said = b"MATLAB 5.0 MAT-file, SIMULATED by brainscore_itmaps, no animal was recorded"
+    header = b"MATLAB 5.0 MAT-file, SIMULATED by brainscore_itmaps, no animal was recorded"
     encoded.seek(0)
-    encoded.write(said.ljust(116))  # scipy writes the date here, which would change the hash
+    encoded.write(header.ljust(116))  # scipy writes the date here, which would change the hash
     return encoded.getvalue()

@@ -28,7 +28,7 @@ def read_records(file: Path) -> Iterator[bytes]:
     Raises
     ------
     DataError
-        When it is missing, cut off, or a checksum is wrong: with the record and its place.
+        When the file is missing or truncated, or a checksum is wrong; the message names the record and its offset.
     """
     with _opened(file) as opened:
         size, number = file.stat().st_size, 0
@@ -43,7 +43,7 @@ def record_offsets(file: Path) -> list[int]:
     Raises
     ------
     DataError
-        As :func:`read_records`.
+        See :func:`read_records`.
     """
     found: list[int] = []
     with _opened(file) as opened:
@@ -63,7 +63,7 @@ def read_at(file: Path, offset: int) -> bytes:
     Raises
     ------
     DataError
-        As :func:`read_records`.
+        See :func:`read_records`.
     """
     with _opened(file) as opened:
         opened.seek(offset)
@@ -119,12 +119,12 @@ def read_example(record: bytes) -> dict[str, Values]:
     Returns
     -------
     dict
-        Lists of bytes, of floating or of whole numbers, by name. Of fields that are not known nothing is taken.
+        Lists of bytes, floating-point numbers or integers, by name. Unknown fields are ignored.
 
     Raises
     ------
     DataError
-        When it is none.
+        When the record is not a valid ``tf.train.Example``.
     """
     found: dict[str, Values] = {}
     try:
@@ -194,7 +194,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int, bytes | int]]:
         key, place = _varint(message, place)
         number, kind = key >> 3, key & 7
         if number == 0:
-            raise ValueError("a field that no message has")
+            raise ValueError("field number 0 is invalid")
         if kind == VARINT:
             integer, place = _varint(message, place)
             yield number, kind, integer
@@ -204,7 +204,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int, bytes | int]]:
         elif kind in (EIGHT, FOUR):
             size = 8 if kind == EIGHT else 4
         else:
-            raise ValueError("a kind of field that there is not")
+            raise ValueError("unknown wire type")
         if place + size > len(message):
             raise ValueError("a field that is longer than its message")
         yield number, kind, message[place : place + size]
@@ -219,7 +219,7 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value & (2**64 - 1), place
-    raise ValueError("a whole number without end")
+    raise ValueError("a varint is longer than 10 bytes")
 
 
 def _signed(value: int) -> int:

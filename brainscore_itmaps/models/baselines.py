@@ -89,7 +89,7 @@ BASELINES = {
             71.594,
             _bibtex(
                 "simonyan2014very",
-                "Very Deep Convolutional Models for Large-Scale Image Recognition",
+                "Very Deep Convolutional Networks for Large-Scale Image Recognition",
                 "Simonyan, Karen and Zisserman, Andrew",
                 2014,
                 "1409.1556",
@@ -106,7 +106,7 @@ BASELINES = {
             76.542,
             _bibtex(
                 "tan2019efficientnet",
-                "EfficientNet: Rethinking Model Scaling for Convolutional Neural Models",
+                "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
                 "Tan, Mingxing and Le, Quoc V.",
                 2019,
                 "1905.11946",

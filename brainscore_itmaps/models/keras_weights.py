@@ -164,7 +164,7 @@ def fill_from_keras(
     path : Path
         An .h5 file that contains weights or a complete model.
     progress : callable
-        Called with (description, tensors done, tensors in all).
+        Called with (step, tensors done, tensors in all).
 
     Returns
     -------

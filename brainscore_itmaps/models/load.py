@@ -67,7 +67,7 @@ def load_model(
         ("bilinear") and ``crop`` (0.875; maps use the whole image). For a module also a function that converts a Pillow
         image to a tensor (3, side, side), as torchvision's transforms do.
     progress : callable
-        Called with (description, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------

@@ -54,7 +54,7 @@ def fetch_weights(
     sha256 : str, optional
         Expected sha256 of the file.
     progress : callable
-        Called with (description, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------

@@ -11,7 +11,7 @@ from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
 
 TAN_LE_2019 = """@inproceedings{tan2019efficientnet,
-  title={EfficientNet: Rethinking Model Scaling for Convolutional Neural Models},
+  title={EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks},
   author={Tan, Mingxing and Le, Quoc V.},
   booktitle={International Conference on Machine Learning},
   year={2019},

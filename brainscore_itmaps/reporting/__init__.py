@@ -1,1 +1,1 @@
-"""Results to look at."""
+"""Figures and HTML pages of results and studies."""

@@ -1,4 +1,4 @@
-"""Sizes, colours and parts that all figures share, such as maps in degrees over images."""
+"""Parts that all figures share: sizes, colours, images and maps in degrees, and names in titles."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,7 +23,7 @@ SIMULATED = "SIMULATED recording, no animal was recorded"
 MAP_COLOURS = "viridis"
 DIFFERENCE_COLOURS = "RdBu_r"
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's colours: told apart by colour-blind readers too."""
+"""Colours of Okabe and Ito, which colour-blind readers can distinguish, too."""
 
 CEILING = "#999999"
 SETTINGS = {
@@ -45,24 +45,55 @@ SETTINGS = {
 
 
 def style() -> AbstractContextManager[None]:
-    """Apply our sizes and colours within a ``with`` block."""
+    """Apply the sizes and colours of this package within a ``with`` block.
+
+    Examples
+    --------
+    >>> with style():
+    ...     mpl.rcParams["font.size"]
+    8.0
+    """
     return mpl.rc_context(SETTINGS)
 
 
 def value_range(maps: NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """Compute the range of colours: the 0.5th to the 99.5th percentile, as in Arcaro et al. (2020)."""
+    """Compute the range of colours: the 0.5th to the 99.5th percentile, as in Arcaro et al. (2020).
+
+    Examples
+    --------
+    >>> low, high = value_range(np.linspace(0.0, 100.0, 1001).reshape(7, 143))
+    >>> round(low, 6), round(high, 6)
+    (0.5, 99.5)
+    """
     low, high = np.nanpercentile(maps, [0.5, 99.5])
     return float(low), float(high)
 
 
 def difference_range(difference: NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """Compute a range of colours symmetric about zero, up to the 99.5th percentile of the absolute difference."""
-    most = float(np.nanpercentile(np.abs(difference), 99.5))
-    return -most, most
+    """Compute a range of colours symmetric about zero, up to the 99.5th percentile of the absolute difference.
+
+    Examples
+    --------
+    >>> difference_range(np.array([[-2.0, -2.0, -2.0], [1.0, -2.0, -2.0]]))
+    (-2.0, 2.0)
+    """
+    limit = float(np.nanpercentile(np.abs(difference), 99.5))
+    return -limit, limit
 
 
 def draw_image(axis: Axes, image: Path | None, array: ArrayResult, grey: bool = False) -> None:
-    """Draw an image where it lies in degrees, y downward; an empty field where there is none to draw."""
+    """Draw an image in degrees, y downward; an empty grey square if there is no file.
+
+    Parameters
+    ----------
+    axis : Axes
+        Its limits are set so that the image and all positions of the maps are visible.
+    image : Path or None
+    array : ArrayResult
+        Its ``extent`` is the side of the image, in degrees.
+    grey : bool
+        Draw without colours.
+    """
     half = _half(array)
     axis.set(xticks=(-half, 0, half), yticks=(-half, 0, half), facecolor="0.92")
     if image is not None:
@@ -82,7 +113,26 @@ def draw_map(
     colours: str = MAP_COLOURS,
     alpha: float = 1.0,
 ) -> AxesImage:
-    """Draw a map, shape (y, x): a tile around each position, so that the outermost reach half a step over the edge."""
+    """Draw a map as one tile around each position; the outermost tiles reach half a step beyond the edge.
+
+    Parameters
+    ----------
+    axis : Axes
+    values : array, shape (y, x)
+    array : ArrayResult
+        Its positions, in degrees.
+    limits : (float, float)
+        Values with the first and the last colour.
+    colours : str
+        A colour map of matplotlib.
+    alpha : float
+        Opacity, from 0 to 1.
+
+    Returns
+    -------
+    AxesImage
+        For a colour bar.
+    """
     x, y = array.degrees_x, array.degrees_y
     step_x, step_y = _half_step(x), _half_step(y)
     extent = (x[0] - step_x, x[-1] + step_x, y[-1] + step_y, y[0] - step_y)
@@ -92,20 +142,20 @@ def draw_map(
 
 
 def draw_positions(axis: Axes, array: ArrayResult) -> None:
-    """Mark the positions that were recorded."""
+    """Mark the recorded positions by white dots."""
     x, y = np.meshgrid(array.degrees_x, array.degrees_y)
     axis.plot(x.ravel(), y.ravel(), ".", color="white", markersize=1.2, markeredgewidth=0)
 
 
 def maps_of(array: ArrayResult, site: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return recorded and predicted maps (image, y, x) of a site, or averaged over all sites."""
+    """Return recorded and predicted maps of a site, or averaged over all sites; each of shape (image, y, x)."""
     if site is None:
         return array.neural.mean(axis=-1), array.predicted.mean(axis=-1)
     return array.neural[..., site], array.predicted[..., site]
 
 
 def only_array(scored: ArrayResult | Result) -> ArrayResult:
-    """Return an array's result, also of a result that has one array.
+    """Return the result of an array; of a whole result, its only array.
 
     Raises
     ------
@@ -125,22 +175,28 @@ def only_array(scored: ArrayResult | Result) -> ArrayResult:
 
 
 def short_name(image: str) -> str:
-    """Return the last part of an image's name."""
+    """Return the last part of the name of an image.
+
+    Examples
+    --------
+    >>> short_name("Arcaro2020-monkey1-07")
+    '07'
+    """
     return image.rsplit("-", 1)[-1]
 
 
 def name_of_site(array: ArrayResult, site: int | None) -> str:
-    """Return a site's name, or "mean over sites"."""
+    """Return the name of a site, or "mean over n sites" if ``site`` is None."""
     return f"mean over {len(array.sites)} sites" if site is None else array.sites[site]
 
 
 def kind_of(array: ArrayResult) -> str:
-    """Describe the recording: its array, and that it is simulated if it is."""
+    """Describe the recording: the name of its array, or a warning if it is simulated."""
     return SIMULATED if array.simulated else array.recording
 
 
 def name_of(result: Result) -> str:
-    """Name a model, and say if its weights are random."""
+    """Return the name of a model, with its weights if they are random."""
     return f"{result.model} ({result.weights})" if result.weights.kind == "random" else result.model
 
 

@@ -24,17 +24,17 @@ QUALITY = 75
 Images = Sequence[Path | None]
 
 
-class Drawn(NamedTuple):
-    """A figure with the data behind it.
+class EmbeddedFigure(NamedTuple):
+    """A figure and its data, as data URLs.
 
     Attributes
     ----------
     source, data : str
-        Addresses that hold the image and the CSV themselves.
+        Data URLs of the image and of the CSV.
     text : str
-        What is to be seen.
+        Description of the figure.
     file : str
-        Name of the CSV.
+        File name for the CSV.
     """
 
     source: str
@@ -43,40 +43,89 @@ class Drawn(NamedTuple):
     data: str
 
 
-def drawn(figure: Figure, text: str, file: str, rows: Iterable[Sequence[Any]], vector: bool = True) -> Drawn:
-    """Embed a figure and the rows behind it as data addresses."""
+def embed_figure(
+    figure: Figure, text: str, file: str, rows: Iterable[Sequence[Any]], vector: bool = True
+) -> EmbeddedFigure:
+    """Encode a figure and its rows of data as data URLs.
+
+    Parameters
+    ----------
+    figure : Figure
+    text : str
+        Description of the figure.
+    file : str
+        File name for the CSV.
+    rows : iterable of sequences
+        The data of the figure; the first row names the columns.
+    vector : bool
+        Write SVG; otherwise JPEG.
+
+    Examples
+    --------
+    >>> embedded = embed_figure(Figure(), "Nothing", "nothing.csv", [("layer", "r"), ("conv1", 0.5)])
+    >>> embedded.source[:26]
+    'data:image/svg+xml;base64,'
+    >>> embedded.data
+    'data:text/csv,layer,r%0Aconv1,0.5%0A'
+    """
     buffer = io.BytesIO()
-    with style():  # what SVG is made of is settled when it is written
+    with style():  # the settings for SVG apply when it is written
         if vector:
             figure.savefig(buffer, format="svg", metadata={"Date": None})
         else:
             figure.savefig(buffer, format="jpeg", dpi=130, pil_kwargs={"quality": QUALITY})
     kind = "image/svg+xml" if vector else "image/jpeg"
-    return Drawn(address(buffer.getvalue(), kind), text, file, f"data:text/csv,{quote(csv_text(rows), safe=',')}")
+    return EmbeddedFigure(
+        data_url(buffer.getvalue(), kind), text, file, f"data:text/csv,{quote(csv_text(rows), safe=',')}"
+    )
 
 
-def address(content: bytes, kind: str) -> str:
-    """Encode content as a data address."""
+def data_url(content: bytes, kind: str) -> str:
+    """Encode bytes as a data URL.
+
+    Examples
+    --------
+    >>> data_url(b"abc", "text/plain")
+    'data:text/plain;base64,YWJj'
+    """
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def small_image(file: Path) -> str:
-    """Encode an image as a data address, no larger than shown; stretched to a square, as its map is."""
+def embed_image(file: Path) -> str:
+    """Encode an image file as a data URL, reduced to its size on the page and stretched to a square, as its map is.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (40, 30)).save(Path(folder, "image.png"))
+    ...     embed_image(Path(folder, "image.png"))[:23]
+    'data:image/jpeg;base64,'
+    """
     buffer = io.BytesIO()
     with Image.open(file) as image:
         small = image.convert("RGB").resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.LANCZOS)
         small.save(buffer, "JPEG", quality=QUALITY)
-    return address(buffer.getvalue(), "image/jpeg")
+    return data_url(buffer.getvalue(), "image/jpeg")
 
 
 def maps_data(arrays: Sequence[ArrayResult], images: Sequence[Images], units: str) -> dict[str, Any]:
-    """Collect everything that the image browser shows, for JSON; an image shared by several arrays is there once."""
-    files = list(dict.fromkeys(file for own in images for file in own if file is not None))
+    """Collect the data of the page's image browser, for JSON; an image that several arrays share is included once.
+
+    Parameters
+    ----------
+    arrays : sequence of ArrayResult
+    images : sequence of sequences of Path or None
+        For each array, its images in the order of the maps; None where an image is not on this machine.
+    units : str
+        Unit of the maps.
+    """
+    files = list(dict.fromkeys(file for paths in images for file in paths if file is not None))
     return {
         "units": units,
-        "colours": _table(MAP_COLOURS),
-        "diverging": _table(DIFFERENCE_COLOURS),
-        "images": [small_image(file) for file in files],
+        "colours": _colour_table(MAP_COLOURS),
+        "diverging": _colour_table(DIFFERENCE_COLOURS),
+        "images": [embed_image(file) for file in files],
         "arrays": [
             {
                 "kind": "simulated" if array.simulated else "recorded",
@@ -87,11 +136,11 @@ def maps_data(arrays: Sequence[ArrayResult], images: Sequence[Images], units: st
                 "extent": array.extent or float(np.ptp(array.degrees_y)),
                 "neural": _floats(array.neural),
                 "predicted": _floats(array.predicted),
-                "rho": _defined(array.map_rho),
-                "r": [_defined(row) for row in array.site_r],
-                "files": [None if file is None else files.index(file) for file in own],
+                "rho": _null_if_nan(array.map_rho),
+                "r": [_null_if_nan(row) for row in array.site_r],
+                "files": [None if file is None else files.index(file) for file in paths],
             }
-            for array, own in zip(arrays, images, strict=True)
+            for array, paths in zip(arrays, images, strict=True)
         ],
     }
 
@@ -101,9 +150,9 @@ def _floats(values: NDArray[np.float64]) -> str:
     return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
 
 
-def _defined(values: NDArray[np.float64]) -> list[float | None]:
+def _null_if_nan(values: NDArray[np.float64]) -> list[float | None]:
     return [None if np.isnan(value) else float(value) for value in values]
 
 
-def _table(colours: str) -> list[str]:
+def _colour_table(colours: str) -> list[str]:
     return [to_hex(colour) for colour in mpl.colormaps[colours](np.arange(256))]

@@ -1,4 +1,4 @@
-"""Figures of maps over images; each function returns a figure and saves nothing."""
+"""Figures of recorded and predicted maps over images; each function returns a figure and saves nothing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +30,8 @@ from brainscore_itmaps.reporting.drawing import (
 UNITS = "spikes/s"
 
 
-def maps_figure(result: Result, images: Sequence[Path], shown: Sequence[int] = (0, 1, 2)) -> Figure:
-    """Draw images, with the recorded and the predicted map averaged over sites below each.
+def maps_figure(result: Result, images: Sequence[Path | None], shown: Sequence[int] = (0, 1, 2)) -> Figure:
+    """Draw images, and below each its recorded and its predicted map, averaged over sites.
 
     Positions are drawn where they lie in degrees, so the outermost ones reach half a step over the image's edge.
     Both maps of an image share one range of colours, from the 0.5th to the 99.5th percentile of the recorded map.
@@ -40,10 +40,10 @@ def maps_figure(result: Result, images: Sequence[Path], shown: Sequence[int] = (
     ----------
     result : Result
         The maps of its first array are drawn.
-    images : sequence of Path
-        The recording's images, in the order of the maps.
+    images : sequence of Path or None
+        Files of the recording's images, in the order of the maps; None draws the maps without this image.
     shown : sequence of int
-        Which of them to draw, from 0.
+        Indices of the images to draw, from 0.
     """
     array = result.arrays[0]
     neural, predicted = maps_of(array, None)
@@ -79,12 +79,12 @@ def overlay_figure(
     ----------
     scored : ArrayResult or Result
         A result of one array, or one of ``result.arrays``.
-    image : Path, optional
-        The image that belongs to ``image``.
+    image_file : Path, optional
+        File of the image; without it, the map is drawn on an empty square.
     image : int
-        From 0.
+        Index of the image, from 0.
     site : int, optional
-        From 0; by default the mean over sites.
+        Index of the site, from 0; the default is the mean over sites.
     """
     array = only_array(scored)
     neural = maps_of(array, site)[0][image]
@@ -107,18 +107,18 @@ def comparison_figure(
 ) -> Figure:
     """Draw an image, its recorded map, the predicted map and their difference side by side.
 
-    Recorded and predicted share one range of colours; that of the difference is symmetric about zero.
+    Both maps share one range of colours; the range of the difference is symmetric about zero.
 
     Parameters
     ----------
     scored : ArrayResult or Result
         A result of one array, or one of ``result.arrays``.
-    image : Path, optional
-        The image that belongs to ``image``.
+    image_file : Path, optional
+        File of the image; without it, the map is drawn on an empty square.
     image : int
-        From 0.
+        Index of the image, from 0.
     site : int, optional
-        From 0; by default the mean over sites.
+        Index of the site, from 0; the default is the mean over sites.
     """
     array = only_array(scored)
     neural, predicted = (maps[image] for maps in maps_of(array, site))
@@ -143,23 +143,23 @@ def comparison_figure(
 
 
 def sheet_figure(result: Result, array: ArrayResult, images: Sequence[Path | None], site: int | None = None) -> Figure:
-    """Draw all images of an array with their recorded and predicted maps, seven a row.
+    """Draw all images of an array with their recorded and predicted maps, seven images a row.
 
     Parameters
     ----------
     result : Result
     array : ArrayResult
-        One of its arrays.
+        One of ``result.arrays``.
     images : sequence of Path or None
-        Of its images.
+        Files of its images, in the order of the maps; None leaves a square empty.
     site : int, optional
-        From 0; by default the mean over sites.
+        Index of the site, from 0; the default is the mean over sites.
     """
     neural, predicted = maps_of(array, site)
     across = min(7, len(array.images))
     down = -(-len(array.images) // across)
     with style():
-        # laid out by hand: so many axes take a layout engine long
+        # fixed margins: a layout engine is slow with so many axes
         width, height = 1.25 * across + 0.6, 3.95 * down + 0.9
         figure = Figure(figsize=(width, height))
         axes = figure.subplots(3 * down, across, squeeze=False)
@@ -194,21 +194,21 @@ def sheet_figure(result: Result, array: ArrayResult, images: Sequence[Path | Non
 def orientation_figure(recording: Recording, shown: Sequence[int] | None = None) -> Figure:
     """Draw maps, averaged over sites, over their images in all eight orientations, one a row.
 
-    Whoever knows the data sees which row puts responses on faces. Positions are drawn where they lie in degrees;
-    colours run from the 0.5th to the 99.5th percentile of each map. The recording's present orientation is marked.
+    The right orientation is the row that puts responses on faces. Positions are drawn where they lie in degrees;
+    colours run from the 0.5th to the 99.5th percentile of each map. The recording's current orientation is marked.
 
     Parameters
     ----------
     recording : Recording
-        Read from a file; its ``orientation`` says how.
+        Read from a file, in the orientation ``recording.orientation``.
     shown : sequence of int, optional
-        Images to draw, from 0; all by default.
+        Indices of the images to draw, from 0; the default is all.
     """
     shown = range(len(recording.images)) if shown is None else shown
     maps = stored(recording.maps.mean(axis=-1, keepdims=True), recording.orientation)
     half = recording.grid.extent / 2
     width, height = 1.25 * len(shown) + 1.7, 10.8
-    figure = Figure(figsize=(width, height))  # laid out by hand: so many axes take a layout engine long
+    figure = Figure(figsize=(width, height))  # fixed margins: a layout engine is slow with so many axes
     axes = figure.subplots(len(ORIENTATIONS), len(shown), squeeze=False)
     figure.subplots_adjust(
         left=1.6 / width, right=1 - 0.1 / width, bottom=0.1 / height, top=1 - 0.75 / height, wspace=0.05, hspace=0.05
@@ -218,21 +218,23 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
         with Image.open(recording.images[image]) as image_file:
             images.append(np.asarray(image_file.convert("L")))
     for row, name in enumerate(ORIENTATIONS):
-        laid = oriented(maps, name)[..., 0]
-        here = name == recording.orientation
+        oriented_maps = oriented(maps, name)[..., 0]
+        is_current = name == recording.orientation
         for column, image in enumerate(shown):
             axis = axes[row, column]
-            step = recording.grid.extent / (laid.shape[1] - 1) / 2
+            step = recording.grid.extent / (oriented_maps.shape[1] - 1) / 2
             edge = half + step
-            low, high = np.percentile(laid[image], [0.5, 99.5])
+            low, high = np.percentile(oriented_maps[image], [0.5, 99.5])
             axis.imshow(images[column], extent=(-half, half, half, -half), cmap="gray")
-            axis.imshow(laid[image], extent=(-edge, edge, edge, -edge), vmin=low, vmax=high, cmap="inferno", alpha=0.55)
+            axis.imshow(
+                oriented_maps[image], extent=(-edge, edge, edge, -edge), vmin=low, vmax=high, cmap="inferno", alpha=0.55
+            )
             axis.set(xticks=(), yticks=(), xlim=(-half, half), ylim=(half, -half))
             if row == 0:
                 axis.set_title(str(image + 1), fontsize=8)
-        label = f"{name}\n(now)" if here else name
+        label = f"{name}\n(now)" if is_current else name
         axes[row, 0].set_ylabel(
-            label, fontsize=8, fontweight="bold" if here else "normal", rotation=0, ha="right", va="center"
+            label, fontsize=8, fontweight="bold" if is_current else "normal", rotation=0, ha="right", va="center"
         )
     kind = "SIMULATED recording, no animal was recorded" if recording.simulated else "recorded maps"
     figure.suptitle(

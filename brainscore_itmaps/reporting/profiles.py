@@ -1,4 +1,4 @@
-"""Figures of numbers over layers, sites and time; each function returns a figure and saves nothing."""
+"""Figures of scores over layers, sites and time; each function returns a figure and saves nothing."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from brainscore_itmaps.benchmark.result import ArrayResult, Result
+from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Result
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images
 from brainscore_itmaps.reporting.drawing import (
@@ -23,51 +23,52 @@ from brainscore_itmaps.reporting.drawing import (
 
 
 def layer_profile_figure(result: Result) -> Figure:
-    """Draw how well each layer predicts each array, below the band of its sites' noise ceiling.
+    """Draw the predictivity of each layer for each array, and the noise ceiling of its sites as a band.
 
     Points are the mean over images of the median over sites of Pearson r, not divided by the ceiling; bars and band are
-    95 % bootstrap intervals over images. The layer that was read for most images is in another colour.
-
-    Parameters
-    ----------
-    result : Result
+    95 % bootstrap intervals over images. The layer that was chosen for most images has another colour.
     """
     with style():
-        most = max(len(array.layers) for array in result.arrays)
-        width = max(COLUMN, 0.22 * most + 1.2)
+        layer_count = max(len(array.layers) for array in result.arrays)
+        width = max(COLUMN, 0.22 * layer_count + 1.2)
         figure = Figure(figsize=(width, 2.3 * len(result.arrays) + 0.9), layout="constrained")
         axes = figure.subplots(len(result.arrays), 1, squeeze=False, sharex=False)[:, 0]
         for axis, array in zip(axes, result.arrays, strict=True):
-            places = np.arange(len(array.layers))
+            positions = np.arange(len(array.layers))
             values = [np.array(layer.image_r) for layer in array.layers]
-            means, spans = np.array([each.mean() for each in values]), [_interval(each) for each in values]
+            means, spans = np.array([r.mean() for r in values]), [_interval(r) for r in values]
             bars = [[mean - span.low, span.high - mean] for mean, span in zip(means, spans, strict=True)]
-            axis.errorbar(places, means, np.maximum(bars, 0).T, marker="o", markersize=4, markerfacecolor="white")
-            read = max(range(len(array.layers)), key=lambda place: array.layers[place].chosen)
+            axis.errorbar(positions, means, np.maximum(bars, 0).T, marker="o", markersize=4, markerfacecolor="white")
+            chosen = max(range(len(array.layers)), key=lambda index: array.layers[index].chosen)
             axis.plot(
-                read,
-                means[read],
+                chosen,
+                means[chosen],
                 "o",
                 color=CYCLE[1],
                 markersize=5,
                 zorder=5,
-                label=f"read: {array.layers[read].layer}",
+                label=_label_of(array.layers[chosen], len(array.images)),
             )
             if bounded_by_sites(result):
                 _draw_ceiling(axis, array)
-            axis.set_xticks(places, [layer.layer for layer in array.layers], rotation=90)
+            axis.set_xticks(positions, [layer.layer for layer in array.layers], rotation=90)
             axis.set(ylabel="Pearson r", title=f"{kind_of(array)}\n{array.window[0]}-{array.window[1]} ms")
             axis.legend(loc="lower right")
         figure.suptitle(name_of(result), fontsize=8)
     return figure
 
 
+def _label_of(layer: LayerResult, images: int) -> str:
+    """Describe a layer, and for how many images it was chosen if there are other layers."""
+    return layer.layer if layer.chosen == images else f"{layer.layer}, chosen for {layer.chosen} of {images} images"
+
+
 def _draw_ceiling(axis: Axes, array: ArrayResult) -> None:
     """Draw the ceiling of single sites, which bounds the points."""
-    known = array.site_ceiling[np.isfinite(array.site_ceiling).any(axis=1)]
-    if not len(known):
+    defined = array.site_ceiling[np.isfinite(array.site_ceiling).any(axis=1)]
+    if not len(defined):
         return
-    values = np.nanmedian(known, axis=1)
+    values = np.nanmedian(defined, axis=1)
     span, mean = _interval(values), float(np.mean(values))
     axis.axhspan(span.low, span.high, color=CEILING, alpha=0.25, linewidth=0)
     axis.axhline(mean, color=CEILING, linewidth=1, label="noise ceiling")
@@ -78,24 +79,19 @@ def _interval(values: NDArray[np.float64]) -> Interval:
 
 
 def site_histogram_figure(result: Result) -> Figure:
-    """Draw a histogram of each site's Pearson r averaged over images, beside the sites' ceilings.
-
-    Parameters
-    ----------
-    result : Result
-    """
+    """Draw a histogram over sites of Pearson r averaged over images, and one of the sites' noise ceilings."""
     with style():
         figure = Figure(figsize=(COLUMN, 1.7 * len(result.arrays) + 0.6), layout="constrained")
         axes = figure.subplots(len(result.arrays), 1, squeeze=False, sharex=True)[:, 0]
         bins = np.linspace(-1, 1, 41)
         for axis, array in zip(axes, result.arrays, strict=True):
-            reached = _over_images(array.site_r)
+            site_r = _mean_over_images(array.site_r)
             if bounded_by_sites(result):
-                possible = _over_images(array.site_ceiling)
-                axis.hist(possible, bins, histtype="step", color=CEILING, label="noise ceiling")
-            axis.hist(reached, bins, color=CYCLE[0], alpha=0.8, label="predicted")
-            axis.axvline(float(np.median(reached)), color=CYCLE[1], linewidth=1, label="median")
-            low = min(-0.05, float(reached.min(initial=0)) - 0.05)
+                ceilings = _mean_over_images(array.site_ceiling)
+                axis.hist(ceilings, bins, histtype="step", color=CEILING, label="noise ceiling")
+            axis.hist(site_r, bins, color=CYCLE[0], alpha=0.8, label="predicted")
+            axis.axvline(float(np.median(site_r)), color=CYCLE[1], linewidth=1, label="median")
+            low = min(-0.05, float(site_r.min(initial=0)) - 0.05)
             axis.set(ylabel="sites", title=kind_of(array), xlim=(low, 1))
             axis.legend(loc="upper left")
         axes[-1].set_xlabel("Pearson r, mean over images")
@@ -103,30 +99,31 @@ def site_histogram_figure(result: Result) -> Figure:
     return figure
 
 
-def _over_images(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _mean_over_images(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average each site over the images on which it is defined."""
     means: NDArray[np.float64] = np.nanmean(values[:, np.isfinite(values).any(axis=0)], axis=0)
     return means
 
 
 def window_profile_figure(results: Sequence[Result]) -> Figure:
-    """Draw one model's score in several windows of time, a line for each array.
+    """Draw the score of one model against time, in several windows, with a line for each array.
 
     Parameters
     ----------
     results : sequence of Result
-        Of one model on the same arrays, in different windows.
+        Results of one model on the same arrays in different windows.
 
     Raises
     ------
     UsageError
-        When they are of several models, or of one window.
+        When the results have several models, or only one window.
     """
     models = {(result.model, result.weights) for result in results}
     windows = {array.window for result in results for array in result.arrays}
     if len(models) != 1 or len(windows) < 2:
         raise UsageError(
-            f"A profile over time is of one model in several windows; these are {len(models)} and {len(windows)}.",
+            f"A profile over time needs one model in several windows; these results have {len(models)} models and "
+            f"{len(windows)} windows.",
             "Score one model with --window 50-90, --window 90-130 and so on.",
         )
     with style():
@@ -141,7 +138,7 @@ def window_profile_figure(results: Sequence[Result]) -> Figure:
             axis.errorbar(middles, scores, _error_bars(arrays), halves, marker="o", markersize=4, label=name)
         axis.axhline(0, color="black", linewidth=0.5)
         axis.set(xlabel="ms after stimulus onset", ylabel="score", title=name_of(results[0]))
-        axis.legend()
+        figure.legend(loc="outside lower center", ncols=2)
         if any(result.simulated for result in results):
             figure.suptitle(SIMULATED, fontsize=8)
     return figure

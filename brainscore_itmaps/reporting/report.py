@@ -1,4 +1,4 @@
-"""Write a result as one HTML file that needs no other file."""
+"""Write a result as one HTML file that contains everything it shows."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from brainscore_itmaps.benchmark.result import EXPLAINED, ArrayResult, Result
 from brainscore_itmaps.models.names import WEIGHT_SUFFIXES
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.reporting.drawing import bounded_by_sites, name_of
-from brainscore_itmaps.reporting.embedded import Drawn, Images, drawn, maps_data
+from brainscore_itmaps.reporting.embedded import EmbeddedFigure, Images, embed_figure, maps_data
 from brainscore_itmaps.reporting.maps import UNITS, sheet_figure
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure
 
@@ -24,27 +24,27 @@ TEMPLATES = "templates"
 
 
 def report(result: Result, images: Sequence[Images]) -> str:
-    """Write one result as a page: numbers, a browser of images and maps, figures, how to run it again, citations.
+    """Write one result as an HTML page: numbers, a browser of images and maps, figures, the command and citations.
 
-    Nothing is fetched when it is opened, and all but the browser is there without JavaScript.
+    The page loads nothing from the network, and without JavaScript only the browser is missing.
 
     Parameters
     ----------
     result : Result
     images : sequence of sequences of Path or None
-        Of each array, in the order of its maps; None where an image is not at hand.
+        For each array, its images in the order of the maps; None where an image is not on this machine.
 
     Returns
     -------
     str
         HTML.
     """
-    return filled(
+    return render_page(
         "report.html",
         title=f"{name_of(result)} on {result.benchmark}",
         simulated=result.simulated,
         score=f"{result.score:.3f}",
-        interval=_between(result.interval),
+        interval=_format_interval(result.interval),
         formula=f"Score: {result.formula}.",
         table=_table_of_arrays(result),
         notes=result.notes,
@@ -52,107 +52,113 @@ def report(result: Result, images: Sequence[Images]) -> str:
             {
                 "name": array.recording,
                 "kind": "simulated" if array.simulated else "recorded",
-                "figures": _figures(result, array, own),
+                "figures": _figures(result, array, paths),
             }
-            for array, own in zip(result.arrays, images, strict=True)
+            for array, paths in zip(result.arrays, images, strict=True)
         ],
         units=UNITS,
         command=command_of(result),
-        run=list(_run(result)),
+        details=list(_details(result)),
         citations=list(dict.fromkeys(array.citation for array in result.arrays)),
         data=maps_data(result.arrays, images, UNITS),
-        js=Markup(text_of("report.js")),
+        js=Markup(read_template("report.js")),
     )
 
 
-def filled(template: str, **given: Any) -> str:
-    """Fill a page's template, with our style sheet."""
+def render_page(template: str, **values: Any) -> str:
+    """Render the template of a page with these values and the style sheet."""
     environment = Environment(
         loader=PackageLoader("brainscore_itmaps.reporting", TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
-    return environment.get_template(template).render(css=Markup(text_of("report.css")), **given) + "\n"
+    return environment.get_template(template).render(css=Markup(read_template("report.css")), **values) + "\n"
 
 
-def text_of(name: str) -> str:
-    """Read a file among the templates."""
+def read_template(name: str) -> str:
+    """Read a file of the folder of templates.
+
+    Examples
+    --------
+    >>> read_template("page.html")[:15]
+    '<!doctype html>'
+    """
     return (files("brainscore_itmaps.reporting") / TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _figures(result: Result, array: ArrayResult, images: Images) -> list[Drawn]:
+def _figures(result: Result, array: ArrayResult, images: Images) -> list[EmbeddedFigure]:
     stem = array.recording
     kind = "simulated" if array.simulated else "recorded"
-    one = replace(result, arrays=(array,))
+    of_array = replace(result, arrays=(array,))
     bounded = bounded_by_sites(result)
     return [
-        drawn(
+        embed_figure(
             sheet_figure(result, array, images),
-            f"Every image with its {kind} and its predicted map, averaged over sites",
+            f"Each image with its {kind} and its predicted map, averaged over sites",
             f"{stem}-maps.csv",
             _rows_of_maps(array),
             vector=False,
         ),
-        drawn(
-            layer_profile_figure(one),
-            "Each layer that was tried, with the noise ceiling",
+        embed_figure(
+            layer_profile_figure(of_array),
+            "Predictivity of each layer, with the noise ceiling",
             f"{stem}-layers.csv",
             [("layer", *array.images), *((layer.layer, *layer.image_r) for layer in array.layers)],
         ),
-        drawn(
-            site_histogram_figure(one),
-            "How well each site is predicted, averaged over images",
+        embed_figure(
+            site_histogram_figure(of_array),
+            "Predictivity of the sites, averaged over images",
             f"{stem}-sites.csv",
             [
                 ("image", "site", "site_r", "site_ceiling"),
                 *(
-                    (name, site, _cell(array.site_r[image, place]), _cell(array.site_ceiling[image, place], bounded))
+                    (name, site, _cell(array.site_r[image, index]), _cell(array.site_ceiling[image, index], bounded))
                     for image, name in enumerate(array.images)
-                    for place, site in enumerate(array.sites)
+                    for index, site in enumerate(array.sites)
                 ),
             ],
         ),
     ]
 
 
-def _cell(value: float, known: bool = True) -> str:
+def _cell(value: float, defined: bool = True) -> str:
     """Format a number for a CSV; an undefined one as an empty cell."""
-    return repr(float(value)) if known and np.isfinite(value) else ""
+    return repr(float(value)) if defined and np.isfinite(value) else ""
 
 
 def _rows_of_maps(array: ArrayResult) -> Iterator[tuple[Any, ...]]:
     yield "image", "degrees_y", "degrees_x", "simulated" if array.simulated else "recorded", "predicted"
     neural, predicted = array.neural.mean(axis=-1), array.predicted.mean(axis=-1)
     for image, row, column in np.ndindex(neural.shape):
-        place = (image, row, column)
+        index = (image, row, column)
         position = array.degrees_y[row], array.degrees_x[column]
-        yield array.images[image], *position, f"{neural[place]:.6g}", f"{predicted[place]:.6g}"
+        yield array.images[image], *position, f"{neural[index]:.6g}", f"{predicted[index]:.6g}"
 
 
 def _table_of_arrays(result: Result) -> dict[str, Any]:
-    shown: list[ArrayResult | Result] = list(result.arrays)
+    scored: list[ArrayResult | Result] = list(result.arrays)
     names = [array.recording for array in result.arrays]
-    if len(shown) > 1:
-        shown, names = [*shown, result], [*names, "mean"]
+    if len(scored) > 1:
+        scored, names = [*scored, result], [*names, "mean"]
     return {
         "header": ("array", "layer", "raw", "ceiling", "score", "95 % interval", "explained", "alignment"),
         "rows": [
             (
                 name,
-                told.layer if isinstance(told, ArrayResult) else "",
-                *(f"{value:.3f}" for value in (told.raw, told.ceiling, told.score)),
-                _between(told.interval),
-                *(f"{value:.3f}" for value in (told.explained, told.alignment)),
+                each.layer if isinstance(each, ArrayResult) else "",
+                *(f"{value:.3f}" for value in (each.raw, each.ceiling, each.score)),
+                _format_interval(each.interval),
+                *(f"{value:.3f}" for value in (each.explained, each.alignment)),
             )
-            for name, told in zip(names, shown, strict=True)
+            for name, each in zip(names, scored, strict=True)
         ],
     }
 
 
-def _between(ends: tuple[float, float]) -> str:
+def _format_interval(ends: tuple[float, float]) -> str:
     return f"{ends[0]:.3f} to {ends[1]:.3f}"
 
 
 def command_of(result: Result) -> str:
-    """Return the command that scores this again, as far as the result contains it."""
+    """Return the command that computes the result again; what the result does not contain is in capital letters."""
     request, weights = result.request, result.weights
     model, benchmark = request.model.name or result.model, request.benchmark or result.benchmark
     if request.model.weights.kind == "module":
@@ -172,7 +178,7 @@ def command_of(result: Result) -> str:
     return shlex.join(words)
 
 
-def _run(result: Result) -> Iterator[tuple[str, str]]:
+def _details(result: Result) -> Iterator[tuple[str, str]]:
     yield "model", result.model
     yield "weights", str(result.weights)
     if result.weights_sha256:

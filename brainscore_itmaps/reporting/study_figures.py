@@ -1,4 +1,4 @@
-"""Figures of a study; each function takes rows of its table, returns a figure and saves nothing."""
+"""Figures of a study; each function takes rows of the study's table, returns a figure and saves nothing."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, SIMULATE
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 FEW = 8
-"""Up to so many models each is drawn, or named, by itself."""
-REPORTED = 0.05
+"""Largest number of models of which each is drawn, or labelled, separately."""
+SIGNIFICANT = 0.05
 LONGEST_NAME = 60
-LEFT_OUT = "{} without accuracy left out"
+LEFT_OUT = "models without a known accuracy, left out: {}"
 
 
 class Lines(NamedTuple):
@@ -28,7 +28,7 @@ class Lines(NamedTuple):
     edge : Envelope
     point : ChangePoint
     accuracies : (float, float)
-        From where to where they are drawn.
+        Range of ImageNet top-1 accuracy in which the lines are drawn, in percent.
     """
 
     edge: Envelope
@@ -40,17 +40,25 @@ def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapp
     """Draw score against ImageNet accuracy, one panel per array.
 
     Bars are 95 % intervals over images. The dashed line is the upper edge: 90 % of the models that are not harmonized
-    lie below it. The dotted ones are two straight lines through all of these. Arrows lead from baselines to harmonized
-    models.
+    lie below it. The dotted line consists of two straight lines fitted to all of them. Arrows lead from baselines to
+    harmonized models.
 
     Parameters
     ----------
     rows : DataFrame
-        Of one benchmark in one window.
+        Rows of one benchmark in one window.
     lines : mapping
-        From an array.
+        Array to the lines of its panel.
     arrows : mapping
-        From a harmonized model to its baseline.
+        Harmonized model to its baseline.
+
+    Examples
+    --------
+    >>> row = {"model": "resnet50", "weights": "pretrained", "random": False, "group": "CNN", "benchmark": "it_maps",
+    ...        "array": "PL", "simulated": False, "score": 0.4, "low": 0.3, "high": 0.5}
+    >>> rows = pd.DataFrame([row | {"imagenet_top1": 76.1}, row | {"imagenet_top1": None, "weights": "w.pt"}])
+    >>> accuracy_figure(rows, {}, {}).get_suptitle()
+    'models without a known accuracy, left out: 1'
     """
     missing = rows[rows["imagenet_top1"].isna()].drop_duplicates(["model", "weights"])
     note = LEFT_OUT.format(len(missing)) if len(missing) else ""
@@ -70,21 +78,29 @@ def relation_figure(
     Parameters
     ----------
     rows : DataFrame
-        Of one benchmark in one window.
+        Rows of one benchmark in one window.
     column, label : str
-        Of the horizontal axis.
+        Column on the horizontal axis, and the label of that axis.
     lines, arrows : mapping, optional
         As in :func:`accuracy_figure`.
     note : str
-        Said above.
+        Text above the panels.
+
+    Examples
+    --------
+    >>> row = {"model": "resnet50", "weights": "pretrained", "random": False, "group": "CNN", "benchmark": "it_maps",
+    ...        "array": "PL", "simulated": False, "score": 0.4, "low": 0.3, "high": 0.5}
+    >>> rows = pd.DataFrame([row | {"alignment": 0.2}, row | {"alignment": 0.3, "array": "ML"}])
+    >>> [axis.get_title() for axis in relation_figure(rows, "alignment", "alignment of maps").axes]
+    ['ML', 'PL']
     """
-    known = rows[rows[column].notna()]
+    defined = rows[rows[column].notna()]
     with style():
-        figure, panels = _panels(known, width=2.7, height=2.7)
-        for axis, (array, own) in zip(panels, known.groupby("array"), strict=True):
-            _draw_groups(axis, own, column)
+        figure, panels = _panels(defined, width=2.7, height=2.7)
+        for axis, (array, array_rows) in zip(panels, defined.groupby("array"), strict=True):
+            _draw_groups(axis, array_rows, column)
             _draw_lines(axis, (lines or {}).get(str(array)))
-            _draw_arrows(axis, own, arrows or {})
+            _draw_arrows(axis, array_rows, arrows or {})
             axis.set(title=_short(str(array)), xlabel=label)
         panels[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
         _legend(figure, panels, _notes(rows, note))
@@ -92,12 +108,20 @@ def relation_figure(
 
 
 def temporal_figure(rows: pd.DataFrame) -> Figure:
-    """Draw score in windows of time, one panel per array: each model, or median and quartiles of each group.
+    """Draw score against time, one panel per array: a line for each model, or median and quartiles of each group.
 
     Parameters
     ----------
     rows : DataFrame
-        Of one benchmark in several windows.
+        Rows of one benchmark in several windows.
+
+    Examples
+    --------
+    >>> row = {"model": "resnet50", "weights": "pretrained", "random": False, "group": "CNN", "benchmark": "it_maps",
+    ...        "array": "PL", "simulated": False, "score": 0.4, "low": 0.3, "high": 0.5}
+    >>> rows = pd.DataFrame([row | {"window": "130-170"}, row | {"window": "50-90", "score": 0.1}])
+    >>> temporal_figure(rows).axes[0].lines[0].get_xydata().tolist()
+    [[70.0, 0.1], [150.0, 0.4]]
     """
     ends = rows["window"].str.split("-", expand=True).astype(float)
     timed = rows.assign(middle=ends.mean(axis=1), half=(ends[1] - ends[0]) / 2).sort_values("middle")
@@ -105,11 +129,11 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
     order = list(timed.groupby(names, sort=False).groups)
     with style():
         figure, panels = _panels(timed, width=3.0, height=2.5)
-        for axis, (array, own) in zip(panels, timed.groupby("array"), strict=True):
-            for key, part in own.groupby(names, sort=False):
+        for axis, (array, array_rows) in zip(panels, timed.groupby("array"), strict=True):
+            for key, line_rows in array_rows.groupby(names, sort=False):
                 number = order.index(key if len(names) > 1 else key[0])
                 line = (
-                    part.groupby(["middle", "half"])["score"]
+                    line_rows.groupby(["middle", "half"])["score"]
                     .quantile(np.array([0.25, 0.5, 0.75]))
                     .unstack()
                     .reset_index()
@@ -124,7 +148,7 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
                     marker=MARKS[number % len(MARKS)],
                     markersize=3.5,
                     elinewidth=0.6,
-                    label=_name(part.iloc[0]) if len(names) > 1 else f"{key[0]}, median and quartiles",
+                    label=_name(line_rows.iloc[0]) if len(names) > 1 else f"{key[0]}, median and quartiles",
                 )
             axis.axhline(0, color="black", linewidth=0.5)
             axis.set(title=_short(str(array)), xlabel="ms after stimulus onset")
@@ -136,14 +160,22 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
 def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
     """Draw the gains of harmonized models over their baselines, with 95 % intervals over images.
 
-    Filled where it is reported at a false discovery rate of 5 %.
+    Gains that are significant at a false discovery rate of 5 % have filled markers.
 
     Parameters
     ----------
     pairs : DataFrame
-        Of one benchmark in one window.
+        Pairs of one benchmark in one window.
     note : str
-        Said above.
+        Text above the panels.
+
+    Examples
+    --------
+    >>> pair = {"model": "harmonized_vgg16", "baseline": "vgg16_timm_baseline", "array": "PL", "difference": 0.1,
+    ...         "low": 0.05, "high": 0.15, "p_value": 0.01, "q_value": 0.03}
+    >>> figure = gains_figure(pd.DataFrame([pair, pair | {"array": "ML", "q_value": 0.2}]))
+    >>> [axis.lines[1].get_markerfacecolor() for axis in figure.axes]
+    ['#D55E00', 'white']
     """
     arrays = list(dict.fromkeys(pairs["array"]))
     with style():
@@ -151,18 +183,20 @@ def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
         heights = [max(1, int((pairs["array"] == array).sum())) for array in arrays]
         panels = figure.subplots(len(arrays), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
         for axis, array in zip(panels, arrays, strict=True):
-            own = pairs[pairs["array"] == array].iloc[::-1]
-            for place, row in enumerate(own.itertuples()):
-                mean = not row.baseline
-                colour = CYCLE[6] if mean else CYCLE[1]
-                reported = (row.p_value if mean else row.q_value) < REPORTED
-                axis.plot([row.low, row.high], [place, place], color=colour, linewidth=1.2)
-                axis.plot(row.difference, place, "D" if mean else "o", color=colour, markersize=5,
-                          markerfacecolor=colour if reported else "white")  # fmt: skip
+            array_pairs = pairs[pairs["array"] == array].iloc[::-1]
+            for position, row in enumerate(array_pairs.itertuples()):
+                is_mean = not row.baseline
+                colour = CYCLE[6] if is_mean else CYCLE[1]
+                significant = (row.p_value if is_mean else row.q_value) < SIGNIFICANT
+                axis.plot([row.low, row.high], [position, position], color=colour, linewidth=1.2)
+                axis.plot(row.difference, position, "D" if is_mean else "o", color=colour, markersize=5,
+                          markerfacecolor=colour if significant else "white")  # fmt: skip
             axis.axvline(0, color=CEILING, linewidth=1, linestyle="--")
-            axis.set_yticks(range(len(own)), own["model"])
-            axis.set(title=_short(str(array)), ylim=(-0.6, len(own) - 0.4))
-        panels[-1].set_xlabel("gain in score over the baseline; filled: reported at a false discovery rate of 5 %")
+            axis.set_yticks(range(len(array_pairs)), array_pairs["model"])
+            axis.set(title=_short(str(array)), ylim=(-0.6, len(array_pairs) - 0.4))
+        panels[-1].set_xlabel(
+            "gain in score over the baseline; filled markers: significant at a false discovery rate of 5 %"
+        )
         if note:
             figure.suptitle(note, fontsize=8)
     return figure
@@ -177,13 +211,13 @@ def _panels(rows: pd.DataFrame, width: float, height: float) -> tuple[Figure, li
 def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str) -> None:
     few = len(rows) <= FEW
     for number, group in enumerate(GROUPS):
-        own = rows[rows["group"] == group]
-        if own.empty:
+        members = rows[rows["group"] == group]
+        if members.empty:
             continue
-        bars = np.nan_to_num(np.maximum([own["score"] - own["low"], own["high"] - own["score"]], 0))
+        bars = np.nan_to_num(np.maximum([members["score"] - members["low"], members["high"] - members["score"]], 0))
         axis.errorbar(
-            own[column],
-            own["score"],
+            members[column],
+            members["score"],
             bars,
             linestyle="",
             color=CYCLE[number % len(CYCLE)],
@@ -195,7 +229,7 @@ def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str) -> None:
     if few:
         middle = (rows[column].min() + rows[column].max()) / 2
         for row in rows.to_dict("records"):
-            side = -1 if row[column] > middle else 1  # toward the middle, where there is room
+            side = -1 if row[column] > middle else 1  # toward the middle, so that the label stays within the panel
             axis.annotate(_name(row), (row[column], row["score"]), xytext=(4 * side, 3), textcoords="offset points",
                           fontsize=7, color="0.3", ha="right" if side < 0 else "left")  # fmt: skip
 
@@ -206,10 +240,10 @@ def _draw_lines(axis: Axes, lines: Lines | None) -> None:
     low, high = lines.accuracies
     points = np.linspace(low, high, 100)
     axis.plot(points, np.polyval(lines.edge.coefficients[::-1], points), "--", color="0.2", linewidth=1.2,
-              label="upper edge: 90 % lie below")  # fmt: skip
+              label="upper edge: 90 % of models lie below")  # fmt: skip
     at, value, before, after = lines.point[:4]
     bent = value + np.where(points < at, before, after) * (points - at)
-    axis.plot(points, bent, ":", color="0.2", linewidth=1.2, label="two lines through the cloud")
+    axis.plot(points, bent, ":", color="0.2", linewidth=1.2, label="two lines through all models")
 
 
 def _draw_arrows(axis: Axes, rows: pd.DataFrame, arrows: Mapping[str, str]) -> None:

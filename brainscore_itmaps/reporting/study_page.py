@@ -1,4 +1,4 @@
-"""The page of a study: a scatter whose points open maps, a table that sorts and filters, fits, and figures."""
+"""The HTML page of a study: a scatter with links to maps, a table to sort and filter, fits, and figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,11 +10,11 @@ from markupsafe import Markup
 from brainscore_itmaps.models.timm_models import GROUPS
 from brainscore_itmaps.protocol import PUBLISHED
 from brainscore_itmaps.reporting.drawing import CYCLE
-from brainscore_itmaps.reporting.report import filled, text_of
+from brainscore_itmaps.reporting.report import read_template, render_page
 from brainscore_itmaps.reporting.study_figures import Lines
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 60
-SHOWN = {
+PAGE_COLUMNS = {
     "model": "model",
     "group": "group",
     "imagenet_top1": "top-1, %",
@@ -30,23 +30,23 @@ SHOWN = {
     "alignment": "alignment",
     "human_alignment": "human alignment",
 }
-"""Columns of the table on the page, and their heads."""
+"""Columns of the table on the page, with their headings."""
 AS_PUBLISHED = {PUBLISHED.name: "(as published)"}
-NUMBERS = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
+NUMERIC = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
 FILTERS = ("group", "benchmark", "array", "window")
 
 
 class StudyFigure(NamedTuple):
-    """A figure beside the page.
+    """A figure on the page, with the path of its files.
 
     Attributes
     ----------
     stem : str
-        Of its files, from the page on, without ending.
+        Path of its files relative to the page, without suffix.
     text : str
-        What is to be seen.
+        Description of the figure.
     source : str
-        An address that holds the image itself.
+        Data URL of the image.
     """
 
     stem: str
@@ -64,19 +64,20 @@ def study_page(
     figures: Sequence[StudyFigure],
     citations: Sequence[str],
 ) -> str:
-    """Write a study as a page beside its files; the page needs no connection.
+    """Write a study as an HTML page that links to the files of the study and loads nothing from the network.
 
     Parameters
     ----------
     rows : DataFrame
-        The tidy table.
+        The tidy table: :attr:`StudyTable.rows <brainscore_itmaps.study.table.StudyTable.rows>`.
     pages : mapping
-        From a result to its page, as an address from this page on.
+        Name of a result to the path of its page, relative to this page.
     lines : mapping
-        From (benchmark, measure, asked window, protocol, array), as texts, to what was fitted there.
+        (benchmark, measure, requested window, protocol, array), as strings, to the lines of its panel.
     fits, pairs : DataFrame
+        The tables of :class:`~brainscore_itmaps.study.fits.Findings`.
     notes : sequence of str
-        What was left out, and why.
+        Sentences about results that were left out.
     figures : sequence of StudyFigure
     citations : sequence of str
 
@@ -86,23 +87,25 @@ def study_page(
         HTML.
     """
     number = rows.drop_duplicates(["model", "weights"]).shape[0]
-    return filled(
+    return render_page(
         "study.html",
         title=f"{number} models, {rows['benchmark'].nunique()} benchmark{'s' * (rows['benchmark'].nunique() != 1)}",
         simulated=bool(rows["simulated"].any()),
         panels=list(_panels(rows, pages, lines)),
-        header=list(SHOWN.items()),
-        numeric=NUMBERS,
-        rows=list(_cells(rows, pages)),
-        filters=[(name, SHOWN[name], list(dict.fromkeys(filter(None, rows[name])))) for name in FILTERS],
-        fits=_plain(fits, ("array", "asked", "which", "models", "statistic", "estimate", "low", "high", "p_value")),
+        header=list(PAGE_COLUMNS.items()),
+        numeric=NUMERIC,
+        rows=list(_table_rows(rows, pages)),
+        filters=[(name, PAGE_COLUMNS[name], list(dict.fromkeys(filter(None, rows[name])))) for name in FILTERS],
+        fits=_format_table(
+            fits, ("array", "asked", "which", "models", "statistic", "estimate", "low", "high", "p_value")
+        ),
         meanings=list(dict.fromkeys(zip(fits["statistic"], fits["meaning"], strict=True))),
         over=sorted(set(fits["over"])),
-        pairs=_plain(pairs, ("model", "array", "asked", "difference", "low", "high", "p_value", "q_value")),
+        pairs=_format_table(pairs, ("model", "array", "asked", "difference", "low", "high", "p_value", "q_value")),
         notes=notes,
         figures=figures,
         citations=citations,
-        js=Markup(text_of("study.js")),
+        js=Markup(read_template("study.js")),
     )
 
 
@@ -110,23 +113,23 @@ def _panels(
     rows: pd.DataFrame, pages: Mapping[str, str], lines: Mapping[tuple[str, ...], Lines]
 ) -> Iterator[dict[str, Any]]:
     """Draw a scatter for each benchmark, window and array with at least two known accuracies."""
-    for key, own in rows.groupby(["benchmark", "measure", "asked", "protocol", "array"], sort=False):
-        benchmark, _, asked, published, array = place = tuple(map(str, key))
-        known = own[own["imagenet_top1"].notna() & np.isfinite(own["score"])]
-        if known["imagenet_top1"].nunique() < 2:
+    for key, panel_rows in rows.groupby(["benchmark", "measure", "asked", "protocol", "array"], sort=False):
+        benchmark, _, asked, protocol, array = panel = tuple(map(str, key))
+        scored = panel_rows[panel_rows["imagenet_top1"].notna() & np.isfinite(panel_rows["score"])]
+        if scored["imagenet_top1"].nunique() < 2:
             continue
-        x, y = _scale(known["imagenet_top1"], MARGIN, WIDTH - 12), _scale(known["score"], HEIGHT - MARGIN, 12)
+        x, y = _scale(scored["imagenet_top1"], MARGIN, WIDTH - 12), _scale(scored["score"], HEIGHT - MARGIN, 12)
         yield {
-            "name": " ".join(dict.fromkeys(filter(None, (benchmark, array, asked, AS_PUBLISHED.get(published, ""))))),
-            "left_out": len(own) - len(known),
-            "opens": any(pages.get(result) for result in known["result"]),
+            "name": " ".join(dict.fromkeys(filter(None, (benchmark, array, asked, AS_PUBLISHED.get(protocol, ""))))),
+            "left_out": len(panel_rows) - len(scored),
+            "opens": any(pages.get(result) for result in scored["result"]),
             "width": WIDTH,
             "height": HEIGHT,
             "margin": MARGIN,
-            "x_ticks": [(round(x(tick), 1), f"{tick:g}") for tick in _ticks(known["imagenet_top1"])],
-            "y_ticks": [(round(y(tick), 1), f"{tick:g}") for tick in _ticks(known["score"])],
-            "edge": _path(lines.get(place), x, y),
-            "groups": [(group, _colour(group)) for group in GROUPS if (known["group"] == group).any()],
+            "x_ticks": [(round(x(tick), 1), f"{tick:g}") for tick in _ticks(scored["imagenet_top1"])],
+            "y_ticks": [(round(y(tick), 1), f"{tick:g}") for tick in _ticks(scored["score"])],
+            "edge": _edge_path(lines.get(panel), x, y),
+            "groups": [(group, _colour(group)) for group in GROUPS if (scored["group"] == group).any()],
             "points": [
                 {
                     "row": number,
@@ -138,40 +141,40 @@ def _panels(
                     "text": f"{row['model']}, top-1 {row['imagenet_top1']:.1f} %, score {row['score']:.3f}"
                     + (f" ({row['low']:.3f} to {row['high']:.3f})" if np.isfinite(row["low"]) else ""),
                 }
-                for number, row in zip(known.index, known.to_dict("records"), strict=True)
+                for number, row in zip(scored.index, scored.to_dict("records"), strict=True)
             ],
         }
 
 
-def _cells(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    for place, row in zip(rows.index, rows.to_dict("records"), strict=True):
+def _table_rows(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    for number, row in zip(rows.index, rows.to_dict("records"), strict=True):
         name = row["model"] if not row["random"] else f"{row['model']} ({row['weights']})"
         cells = []
-        for column in SHOWN:
+        for column in PAGE_COLUMNS:
             value = row[column]
-            if column in NUMBERS:
-                known = value is not None and np.isfinite(value)
+            if column in NUMERIC:
+                is_defined = value is not None and np.isfinite(value)
                 digits = 1 if column == "imagenet_top1" else 3
-                cells.append((f"{value:.{digits}f}" if known else "", repr(float(value)) if known else ""))
+                cells.append((f"{value:.{digits}f}" if is_defined else "", repr(float(value)) if is_defined else ""))
             else:
                 cells.append((name if column == "model" else value, ""))
         yield {
-            "row": place,
+            "row": number,
             "page": pages.get(row["result"], ""),
             "cells": cells,
             "keys": {column: row[column] for column in FILTERS},
         }
 
 
-def _plain(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
-    """Convert a table to texts."""
+def _format_table(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
+    """Convert a table to strings."""
     return {
         "header": [column.replace("_", " ") for column in columns],
-        "rows": [[_shown(row[column]) for column in columns] for row in table.to_dict("records")],
+        "rows": [[_format_value(row[column]) for column in columns] for row in table.to_dict("records")],
     }
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.4g}"
     return str(value)
@@ -195,8 +198,8 @@ def _ticks(values: "pd.Series[float]") -> list[float]:
     return [float(tick) for tick in ticks if low <= tick <= high]
 
 
-def _path(lines: Lines | None, x: Any, y: Any) -> str:
-    """Write the upper edge as an SVG path."""
+def _edge_path(lines: Lines | None, x: Any, y: Any) -> str:
+    """Write the upper edge as the points of an SVG polyline."""
     if lines is None:
         return ""
     points = np.linspace(*lines.accuracies, 60)

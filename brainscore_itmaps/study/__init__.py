@@ -1,1 +1,1 @@
-"""Many models, one question: running them, comparing them, and checking the real files."""
+"""Studies of many models: run and compare them, and check the real recordings."""

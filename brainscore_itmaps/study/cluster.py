@@ -20,16 +20,16 @@ from brainscore_itmaps.settings import Settings
 from brainscore_itmaps.study.config import ClusterConfig
 
 SLURM = "slurm"
-SHARE = 0.8
-"""Of the machine's memory that workers are given."""
+MEMORY_SHARE = 0.8
+"""Share of the machine's memory that the workers may use together."""
 ATTEMPTS = 1
-"""How often a model is given to another worker when one has died of it."""
+"""Number of other workers that try a model after a worker has died."""
 ENCRYPTED = "tls://"
-HOW_TO_JOIN = 'docs/studies.md ("Where it runs") shows how to make one and where to name it.'
+HOW_TO_JOIN = 'docs/studies.md ("Where it runs") shows how to create a certificate and how to configure Dask to use it.'
 THREADS = tuple(f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS"))
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
-"""Makes Python import no module from the current folder."""
-PRIVATE_FOLDER = (  # for a job's shell; another user may own a folder with a known name in /tmp
+"""Environment variable that makes Python import no module from the current folder."""
+PRIVATE_FOLDER = (  # lines for the shell of a job: another user could own a folder with a known name in /tmp
     "export DASK_TEMPORARY_DIRECTORY=$(mktemp -d)",
     "trap 'rm -rf \"$DASK_TEMPORARY_DIRECTORY\"' EXIT",
 )
@@ -41,11 +41,11 @@ class Workers(NamedTuple):
     Attributes
     ----------
     number : int
-        0 where a scheduler that runs already has as many as it has.
+        0 for a running scheduler, which has its own workers.
     threads : int
-        Of linear algebra.
+        Threads of linear algebra in each worker.
     memory : int
-        Bytes; 0 where nobody says.
+        Bytes that each worker may use; 0 if that is unknown.
     """
 
     number: int
@@ -53,75 +53,86 @@ class Workers(NamedTuple):
     memory: int
 
     def __str__(self) -> str:
-        """Describe number and resources of the workers."""
-        many = f"{self.number} worker{'s' * (self.number != 1)}" if self.number else "workers that run already"
+        """Describe the number and the resources of the workers."""
+        many = f"{self.number} worker{'s' * (self.number != 1)}" if self.number else "workers of a running scheduler"
         memory = f", {self.memory / 1e9:.1f} GB" if self.memory else ""
         return f"{many}, each with {self.threads} thread{'s' * (self.threads != 1)}{memory}"
 
 
-def workers_for(asked: ClusterConfig, models: int, needs: float, cores: int, memory: int, cards: int = 0) -> Workers:
-    """Choose workers for a machine.
+def workers_for(
+    config: ClusterConfig, models: int, worker_bytes: float, cores: int, memory: int, gpus: int = 0
+) -> Workers:
+    """Choose the number of workers for a machine, and divide its cores and its memory among them.
 
-    As many as there are models, cores, and shares of the memory that hold one; with GPUs, one for each. Cores are
-    divided among them, so that they do not fight.
+    The number is the lowest of the number of models, the number of GPUs (without GPUs: of cores), and the number of
+    models that fit into memory; at least 1.
 
     Parameters
     ----------
-    asked : ClusterConfig
-        What it says is not chosen.
+    config : ClusterConfig
+        Values that are set here are used as they are.
     models : int
-        Of which something is to do.
-    needs : float
-        Bytes that a worker is expected to take.
-    cores, memory, cards : int
-        Of the machine: processor cores, bytes, GPUs.
+        Number of models with runs to do.
+    worker_bytes : float
+        Expected memory use of a worker.
+    cores, memory, gpus : int
+        Processor cores, bytes of memory, and GPUs of the machine.
+
+    Examples
+    --------
+    >>> workers_for(ClusterConfig(), models=3, worker_bytes=2e9, cores=8, memory=64_000_000_000)
+    Workers(number=3, threads=2, memory=17066666666)
     """
-    fits = int(memory * SHARE // needs)
-    number = asked.workers or max(1, min(models, cards or cores, fits))
-    threads = asked.threads or max(1, cores // number)
-    return Workers(number, threads, _bytes(asked.memory) or int(memory * SHARE / number))
+    fits = int(memory * MEMORY_SHARE // worker_bytes)
+    number = config.workers or max(1, min(models, gpus or cores, fits))
+    threads = config.threads or max(1, cores // number)
+    return Workers(number, threads, _bytes(config.memory) or int(memory * MEMORY_SHARE / number))
 
 
 @contextmanager
-def connected(asked: ClusterConfig, models: int, needs: float, device: str) -> Iterator[tuple[Any, Workers]]:
-    """Connect a Dask client to workers; stop those that were started for it afterwards.
+def connected(config: ClusterConfig, models: int, worker_bytes: float, device: str) -> Iterator[tuple[Any, Workers]]:
+    """Connect a Dask client to workers; afterwards, stop the workers that were started for it.
 
     Parameters
     ----------
-    asked : ClusterConfig
+    config : ClusterConfig
     models : int
-        Of which something is to do.
-    needs : float
-        Bytes that a worker is expected to take.
+        Number of models with runs to do.
+    worker_bytes : float
+        Expected memory use of a worker.
     device : str
-        On which models will be computed.
+        Device of the models, such as "cpu" or "auto".
+
+    Yields
+    ------
+    (Client, Workers)
 
     Raises
     ------
     UsageError
         When the scheduler does not use TLS or does not answer, or no memory is set for SLURM.
     InstallationError
-        When workers cannot be started, dask-jobqueue is not installed, or there is no SLURM here.
+        When workers cannot be started, or dask-jobqueue or SLURM is not installed.
     """
     import dask
     from distributed import Client
     from distributed.utils import silence_logging_cmgr
 
-    if asked.scheduler not in ("", SLURM):
-        _check_address(asked.scheduler)
+    if config.scheduler not in ("", SLURM):
+        _check_address(config.scheduler)
     settings = {"distributed.scheduler.allowed-failures": ATTEMPTS, "distributed.comm.timeouts.connect": 10}
     with (
         dask.config.set(settings),
-        silence_logging_cmgr(logging.CRITICAL),  # what it logs, we say
+        silence_logging_cmgr(logging.CRITICAL),  # its messages are reported as errors instead
         _safe_path(),
-        _cluster(asked, models, needs, device) as (started, workers),
+        _cluster(config, models, worker_bytes, device) as (started, workers),
     ):
         try:
             security = _certificate() if started is None else started.security
-            client = Client(started or asked.scheduler, security=security, set_as_default=False)
+            client = Client(started or config.scheduler, security=security, set_as_default=False)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise UsageError(
-                f"The scheduler {asked.scheduler} does not answer, or uses another certificate: {one_line(error)}.",
+                f"The scheduler {config.scheduler} does not answer, or uses another certificate: {one_line(error)}.",
                 f"Give the address that `dask scheduler` prints, and use its certificate; {HOW_TO_JOIN}",
             ) from error
         with client:
@@ -129,7 +140,7 @@ def connected(asked: ClusterConfig, models: int, needs: float, device: str) -> I
 
 
 def _check_address(address: str) -> None:
-    """Refuse an address that is not encrypted or not an address: Dask would wait for it and end with a traceback."""
+    """Check that an address is valid and encrypted: with another one, Dask waits and ends with a traceback."""
     if "://" not in address:
         raise UsageError(f"The scheduler {address!r} is neither slurm nor an address.", f"Give {ENCRYPTED}host:port.")
     if not address.startswith(ENCRYPTED):
@@ -163,13 +174,13 @@ def _certificate() -> Any:
 
     security = Security(require_encryption=True)
     if security.get_connection_args("client")["ssl_context"] is None:
-        raise UsageError("Dask's configuration names no certificate to join a scheduler with.", HOW_TO_JOIN)
+        raise UsageError("Dask's configuration names no certificate for the scheduler.", HOW_TO_JOIN)
     return security
 
 
 @contextmanager
 def _safe_path() -> Iterator[None]:
-    """Make every Python started meanwhile import nothing from the current folder; restore what Dask sets."""
+    """Make new Python processes import nothing from the current folder; restore the variables that Dask sets."""
     import dask
 
     names = {
@@ -179,29 +190,31 @@ def _safe_path() -> Iterator[None]:
         "__DASK_PARENT_PID",
         *dask.config.get("distributed.nanny.pre-spawn-environ"),
     }
-    before = {name: os.environ[name] for name in names & os.environ.keys()}
+    previous = {name: os.environ[name] for name in names & os.environ.keys()}
     os.environ.update(SAFE_PATH)
     try:
         yield
     finally:
         for name in names:
             os.environ.pop(name, None)
-        os.environ.update(before)
+        os.environ.update(previous)
 
 
 @contextmanager
-def _cluster(asked: ClusterConfig, models: int, needs: float, device: str) -> Iterator[tuple[Any, Workers]]:
-    """Yield the cluster that was started, or None, and its workers; stop it afterwards."""
-    with ExitStack() as opened:
-        if asked.scheduler == SLURM:
-            yield _slurm(asked, models, opened)
-        elif asked.scheduler:
-            yield None, Workers(0, asked.threads or 1, 0)
+def _cluster(config: ClusterConfig, models: int, worker_bytes: float, device: str) -> Iterator[tuple[Any, Workers]]:
+    """Yield the cluster that was started, or None, and its workers; stop the cluster afterwards."""
+    with ExitStack() as stack:
+        if config.scheduler == SLURM:
+            yield _slurm(config, models, stack)
+        elif config.scheduler:
+            yield None, Workers(0, config.threads or 1, 0)
         else:
-            yield _local(asked, models, needs, device, opened)
+            yield _local(config, models, worker_bytes, device, stack)
 
 
-def _local(asked: ClusterConfig, models: int, needs: float, device: str, opened: ExitStack) -> tuple[Any, Workers]:
+def _local(
+    config: ClusterConfig, models: int, worker_bytes: float, device: str, stack: ExitStack
+) -> tuple[Any, Workers]:
     import dask
     from dask.system import CPU_COUNT
     from distributed import Nanny, SpecCluster
@@ -210,18 +223,19 @@ def _local(asked: ClusterConfig, models: int, needs: float, device: str, opened:
 
     from brainscore_itmaps.study.private import PrivateScheduler, PrivateWorker
 
-    workers = workers_for(asked, models, needs, CPU_COUNT, MEMORY_LIMIT, _cards(device))
+    workers = workers_for(config, models, worker_bytes, CPU_COUNT, MEMORY_LIMIT, _gpu_count(device))
     environment = dict.fromkeys(THREADS, str(workers.threads))
     private = {"host": "127.0.0.1", "protocol": ENCRYPTED, "security": Security.temporary()}
     options = {
         "worker_class": PrivateWorker,
-        "nthreads": 1,  # one model at a time; what it computes uses more
+        "nthreads": 1,  # one model at a time; its linear algebra uses more threads
         "memory_limit": workers.memory,
         "silence_logs": logging.CRITICAL,
     }
     settings = {
         "distributed.nanny.pre-spawn-environ": environment | SAFE_PATH,
-        "temporary-directory": str(Settings.from_environment().home / "workers"),  # another user may own one in /tmp
+        # not in /tmp, where another user could own the folder
+        "temporary-directory": str(Settings.from_environment().home / "workers"),
     }
     with dask.config.set(settings), _starting():
         cluster = SpecCluster(
@@ -230,29 +244,29 @@ def _local(asked: ClusterConfig, models: int, needs: float, device: str, opened:
             security=private["security"],
             silence_logs=logging.CRITICAL,
         )
-    opened.enter_context(cluster)
+    stack.enter_context(cluster)
     return cluster, workers
 
 
 @contextmanager
 def _starting() -> Iterator[None]:
-    """Turn the failure of a starting worker into a sentence."""
+    """Raise an InstallationError when a worker cannot be started."""
     try:
         yield
-    except Exception as error:  # dask raises what the worker raised
+    except Exception as error:  # Dask raises the error of the worker
         raise InstallationError(
             f"The workers of the study could not be started: {one_line(error.__cause__ or error)}.",
             "`brainscore doctor` checks the installation, `brainscore --debug sweep ...` shows where it failed.",
         ) from error
 
 
-def _slurm(asked: ClusterConfig, models: int, opened: ExitStack) -> tuple[Any, Workers]:
+def _slurm(config: ClusterConfig, models: int, stack: ExitStack) -> tuple[Any, Workers]:
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         from dask_jobqueue import SLURMCluster
         from dask_jobqueue.slurm import SLURMJob
 
-        signal.signal(signal.SIGINT, on_interrupt)  # importing it replaces what Ctrl-C does: exit with 0
+        signal.signal(signal.SIGINT, on_interrupt)  # importing dask_jobqueue makes Ctrl-C exit with 0
     except ImportError as error:
         raise InstallationError(
             "SLURM needs dask-jobqueue, which is not installed.", 'Run pip install "brainscore_itmaps[slurm]".'
@@ -262,46 +276,46 @@ def _slurm(asked: ClusterConfig, models: int, opened: ExitStack) -> tuple[Any, W
 
     from brainscore_itmaps.study.private import PrivateScheduler, PrivateWorker
 
-    if not asked.memory:
-        raise UsageError("The memory of a SLURM job is missing.", 'Add memory = "8GB" to [cluster].')
+    if not config.memory:
+        raise UsageError("The memory of a SLURM job is missing.", 'Add, for example, memory = "8GB" to [cluster].')
     if shutil.which("sbatch") is None:
         raise InstallationError(
             "The command sbatch, which submits jobs to SLURM, is not on this machine.",
-            "Run this where jobs are submitted, or leave out --scheduler slurm.",
+            "Run the study on a machine that submits jobs, or without --scheduler slurm.",
         )
 
     class PrivateJob(SLURMJob):  # type: ignore[misc]
         @contextmanager
         def job_file(self) -> Iterator[str]:
-            """Write the script into a private folder: in a shared one another user could replace it."""
+            """Write the job script into a private folder, because another user could replace it in a shared one."""
             with tempfile.TemporaryDirectory() as folder:
                 script = Path(folder) / "job.sh"
                 script.write_text(self.job_script(), encoding="utf-8")
                 yield str(script)
 
-    workers = Workers(min(asked.workers or models, models), asked.threads or 1, _bytes(asked.memory))
+    workers = Workers(min(config.workers or models, models), config.threads or 1, _bytes(config.memory))
     shared = dask.config.get("jobqueue.slurm.shared-temp-directory", None)
     shared = Path(shared).expanduser() if shared else Settings.from_environment().home
     shared.mkdir(parents=True, exist_ok=True)
-    # for the certificate and its key: readable by their owner alone, removed when the study ends
-    private = opened.enter_context(tempfile.TemporaryDirectory(prefix=".certificate-", dir=shared))
+    # folder of the certificate and its key: readable only by the user, removed when the study ends
+    private = stack.enter_context(tempfile.TemporaryDirectory(prefix=".certificate-", dir=shared))
     extra = dask.config.get("jobqueue.slurm.worker-extra-args", None) or []
     with _starting():
         cluster = SLURMCluster(
             job_cls=PrivateJob,
             job_name="itmaps",
-            queue=asked.queue or None,
-            account=asked.account or None,
-            walltime=asked.walltime,
+            queue=config.queue or None,
+            account=config.account or None,
+            walltime=config.walltime,
             cores=1,
             processes=1,
             job_cpu=workers.threads,
-            memory=asked.memory,
-            job_extra_directives=list(asked.directives),
+            memory=config.memory,
+            job_extra_directives=list(config.directives),
             job_script_prologue=[
                 *(f"export {name}={value}" for name, value in SAFE_PATH.items()),
                 *PRIVATE_FOLDER,
-                *asked.prologue,
+                *config.prologue,
             ],
             worker_extra_args=[*extra, "--no-dashboard", "--worker-class", f"{PrivateWorker.__module__}.PrivateWorker"],
             protocol=ENCRYPTED,
@@ -311,14 +325,14 @@ def _slurm(asked: ClusterConfig, models: int, opened: ExitStack) -> tuple[Any, W
             scheduler_options={"dashboard": False, "dashboard_address": None},
             silence_logs=logging.CRITICAL,
         )
-    opened.enter_context(cluster)
+    stack.enter_context(cluster)
     cluster.scale(jobs=workers.number)
     return cluster, workers
 
 
-def _cards(device: str) -> int:
-    """Return the number of GPUs to use on this machine."""
-    if device == "cpu" or not os.path.exists("/dev/nvidia0"):  # noqa: PTH110  # torch takes seconds to say the same
+def _gpu_count(device: str) -> int:
+    """Return the number of GPUs of this machine that the device allows."""
+    if device == "cpu" or not os.path.exists("/dev/nvidia0"):  # noqa: PTH110  # importing torch takes seconds
         return 0
     import torch
 
@@ -326,6 +340,7 @@ def _cards(device: str) -> int:
 
 
 def _bytes(memory: str) -> int:
+    """Convert an amount of memory, such as "8GB", to bytes; "" to 0."""
     from dask.utils import parse_bytes
 
     try:

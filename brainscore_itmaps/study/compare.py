@@ -1,4 +1,4 @@
-"""Compare results: one table, fits, figures with their data, and an interactive page."""
+"""Compare results in one table, fits, figures with their data, and an interactive page."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import PUBLISHED
 from brainscore_itmaps.reporting.drawing import SIMULATED, style
-from brainscore_itmaps.reporting.embedded import address
+from brainscore_itmaps.reporting.embedded import data_url
 from brainscore_itmaps.reporting.report import report
 from brainscore_itmaps.reporting.study_figures import (
     Lines,
@@ -27,16 +27,16 @@ from brainscore_itmaps.reporting.study_figures import (
 )
 from brainscore_itmaps.reporting.study_page import StudyFigure, study_page
 from brainscore_itmaps.study.fits import ALL, DRAWS, Findings, Fit, findings
-from brainscore_itmaps.study.table import MAPS, SET, StudyTable, tidy_table
+from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable, tidy_table
 
-WHERE = "Name another folder with --out."
+ANOTHER_FOLDER = "Name another folder with --out."
 PAGE = "index.html"
 FIGURES = "figures"
 
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """The outcome of a comparison, and the files with it.
+    """The table and the fits of a comparison, and the files that were written.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Comparison:
     findings : Findings
     page : Path
     files : tuple of Path
-        Everything that was written.
+        All files that were written.
     """
 
     table: StudyTable
@@ -72,66 +72,82 @@ def compare(
     draws: int = DRAWS,
     progress: Report = silent,
 ) -> Comparison:
-    """Compare results of many models.
+    """Compare results of many models, and write tables, figures and an interactive page.
 
-    Writes into ``out``: ``table.csv`` and ``table.parquet``, a row for each model, array and window; ``fits.csv`` and
-    ``pairs.csv``; ``figures/``, each as SVG and PDF with its data as CSV; ``maps/``, the page of each result; and
-    ``index.html``, which leads to all of it.
+    The folder ``out`` gets ``table.csv`` and ``table.parquet``, with a row for each model, array and window;
+    ``fits.csv`` and ``pairs.csv``; ``figures/``, each as SVG and PDF with its data as CSV; ``maps/``, the page of each
+    result; and ``index.html``, which links to all of them.
 
     Parameters
     ----------
     results : iterable of str, Path or Result
-        Results, their JSON files, or folders that hold some; also human alignment and scores of Brain-Score's own
-        benchmarks.
-    out : path
-        Folder; what was written there by an earlier comparison is written over.
+        Results, their JSON files, or folders that contain such files; also results of human alignment and of
+        Brain-Score's benchmarks.
+    out : str or Path
+        Folder to write into; the files of an earlier comparison are overwritten.
     maps : bool
-        Write the pages of single results, a few megabytes each.
+        Write a page with the maps of each result, a few megabytes each.
     draws : int
-        Of the bootstrap of each fit.
+        Number of bootstrap draws of each fit.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
+
+    Returns
+    -------
+    Comparison
 
     Raises
     ------
     UsageError
         When there is nothing to compare, or ``out`` is a file.
     DataError
-        When a file that was named is not a result.
+        When a file in ``results`` is not a result.
     InstallationError
-        When something cannot be written.
+        When a file cannot be written.
+
+    Examples
+    --------
+    >>> import json, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     record = {"model": "timm:vgg16.tv_in1k", "benchmark": "MajajHong2015public.IT-pls", "score": 0.5}
+    ...     _ = Path(folder, "vgg16.json").write_text(json.dumps(record))
+    ...     comparison = compare([folder], Path(folder, "comparison"))
+    ...     sorted(file.name for file in comparison.files)
+    ['fits.csv', 'index.html', 'pairs.csv', 'table.csv', 'table.parquet']
     """
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file.", WHERE)
-    check_writable(folder / PAGE, WHERE)
+        raise UsageError(f"{folder} is a file.", ANOTHER_FOLDER)
+    check_writable(folder / PAGE, ANOTHER_FOLDER)
     progress("reading results", 0, 1)
     table = tidy_table(results)
     progress("fitting", 0, 1)
-    found = findings(table, draws)
-    files = list(_write_tables(folder, table, found))
-    pages, troubles = _write_pages(folder, table, progress) if maps else ({}, [])
-    drawn = []
-    for number, each in enumerate(figures := list(_figures(table, found))):
+    fitted = findings(table, draws)
+    files = list(_write_tables(folder, table, fitted))
+    pages, problems = _write_pages(folder, table, progress) if maps else ({}, [])
+    embedded = []
+    for number, figure in enumerate(figures := list(_figures(table, fitted))):
         progress("drawing", number, len(figures))
-        drawn.append(_write_figure(folder, each, files))
+        embedded.append(_write_figure(folder, figure, files))
     page = folder / PAGE
-    notes = [*table.troubles, *troubles, *found.notes]
-    lines: dict[tuple[str, ...], Lines] = {(*map(str, fit.key), fit.array): line for fit, line in _lines(found)}
-    text = study_page(table.rows, pages, lines, found.fits_table(), found.pairs, notes, drawn, table.citations)
-    with replacing(page, WHERE) as beside:
-        beside.write_text(text, encoding="utf-8")
-    files += [folder / place for place in pages.values()]
-    return Comparison(table, found, page, (page, *files))
+    notes = [*table.troubles, *problems, *fitted.notes]
+    lines: dict[tuple[str, ...], Lines] = {
+        (*map(str, fit.key), fit.array): line for fit, line in _lines_of_fits(fitted)
+    }
+    text = study_page(table.rows, pages, lines, fitted.fits_table(), fitted.pairs, notes, embedded, table.citations)
+    with replacing(page, ANOTHER_FOLDER) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    files += [folder / path for path in pages.values()]
+    return Comparison(table, fitted, page, (page, *files))
 
 
-def _write_tables(folder: Path, table: StudyTable, found: Findings) -> Iterator[Path]:
-    for name, rows in (("table", table.rows), ("fits", found.fits_table()), ("pairs", found.pairs)):
-        with replacing(folder / f"{name}.csv", WHERE) as beside:
-            _write_csv(beside, rows)
+def _write_tables(folder: Path, table: StudyTable, fitted: Findings) -> Iterator[Path]:
+    for name, rows in (("table", table.rows), ("fits", fitted.fits_table()), ("pairs", fitted.pairs)):
+        with replacing(folder / f"{name}.csv", ANOTHER_FOLDER) as temporary:
+            _write_csv(temporary, rows)
         yield folder / f"{name}.csv"
-    with replacing(folder / "table.parquet", WHERE) as beside:
-        table.rows.to_parquet(beside, index=False)
+    with replacing(folder / "table.parquet", ANOTHER_FOLDER) as temporary:
+        table.rows.to_parquet(temporary, index=False)
     yield folder / "table.parquet"
 
 
@@ -140,8 +156,8 @@ def _write_csv(file: Path, rows: Any) -> None:
 
 
 def _write_pages(folder: Path, table: StudyTable, progress: Report) -> tuple[dict[str, str], list[str]]:
-    """Write the page of each result of maps, except where a page is newer than its result."""
-    pages, troubles = {}, []
+    """Write the page of each result with maps, unless there is a page that is newer than the result."""
+    pages, problems = {}, []
     for number, (name, source) in enumerate(table.sources.items()):
         progress("writing pages with maps", number, len(table.sources))
         file = folder / MAPS / f"{name}.html"
@@ -149,76 +165,77 @@ def _write_pages(folder: Path, table: StudyTable, progress: Report) -> tuple[dic
             if not (isinstance(source, Path) and _is_newer(file, source)):
                 result = source if isinstance(source, Result) else Result.load(source)
                 text = report(result, images_of(result))
-                with replacing(file, WHERE) as beside:
-                    beside.write_text(text, encoding="utf-8")
+                with replacing(file, ANOTHER_FOLDER) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
         except DataError as error:
-            troubles.append(str(error))
+            problems.append(str(error))
             continue
         pages[name] = f"{MAPS}/{name}.html"
-    return pages, troubles
+    return pages, problems
 
 
 def _is_newer(file: Path, source: Path) -> bool:
     return file.is_file() and file.stat().st_mtime_ns > source.stat().st_mtime_ns
 
 
-def _lines(found: Findings) -> Iterator[tuple[Fit, Lines]]:
-    for fit in found.fits:
+def _lines_of_fits(fitted: Findings) -> Iterator[tuple[Fit, Lines]]:
+    for fit in fitted.fits:
         if fit.which == ALL:
             yield fit, Lines(fit.edge, fit.point, fit.accuracies)
 
 
-def _figures(table: StudyTable, found: Findings) -> Iterator[_Figure]:
+def _figures(table: StudyTable, fitted: Findings) -> Iterator[_Figure]:
     arrows = {name: twin for name in table.rows["model"] if (twin := baseline_of(name)) is not None}
     rows = table.rows[table.rows["array"] != MEAN]
-    for key, own in rows.groupby(SET, sort=False):
+    for key, compared in rows.groupby(COMPARED, sort=False):
         benchmark, _, asked, protocol = key
-        stem, named = _stem(benchmark, asked, protocol), _named(benchmark, asked, protocol)
-        known = own[own["imagenet_top1"].notna()]
-        if known["imagenet_top1"].nunique() > 1:
-            lines = {fit.array: line for fit, line in _lines(found) if fit.key == tuple(key)}
-            text = f"Score against ImageNet accuracy, {named}"
-            yield _Figure(f"accuracy--{stem}", text, accuracy_figure(own, lines, arrows), known)
+        stem, title = _stem(benchmark, asked, protocol), _title(benchmark, asked, protocol)
+        with_accuracy = compared[compared["imagenet_top1"].notna()]
+        if with_accuracy["imagenet_top1"].nunique() > 1:
+            lines = {fit.array: line for fit, line in _lines_of_fits(fitted) if fit.key == tuple(key)}
+            text = f"Score against ImageNet accuracy, {title}"
+            yield _Figure(f"accuracy--{stem}", text, accuracy_figure(compared, lines, arrows), with_accuracy)
         for column, label in (("alignment", "alignment of maps, Spearman rho"), ("human_alignment", "human alignment")):
-            related = own[own[column].notna()]
-            if len(related) > 1 and own["kind"].iloc[0] == MAPS:
-                text = f"Score against {label}, {named}"
-                yield _Figure(f"{column}--{stem}", text, relation_figure(own, column, label), related)
-        paired = found.pairs[(found.pairs[SET] == list(key)).all(axis=1)]
+            related = compared[compared[column].notna()]
+            if len(related) > 1 and compared["kind"].iloc[0] == MAPS:
+                text = f"Score against {label}, {title}"
+                yield _Figure(f"{column}--{stem}", text, relation_figure(compared, column, label), related)
+        paired = fitted.pairs[(fitted.pairs[COMPARED] == list(key)).all(axis=1)]
         if len(paired):
-            note = SIMULATED if own["simulated"].any() else ""
-            text = f"Gain from harmonizing, {named}"
+            note = SIMULATED if compared["simulated"].any() else ""
+            text = f"Gain from harmonizing, {title}"
             yield _Figure(f"gains--{stem}", text, gains_figure(paired, note), paired)
     timed = rows[rows["window"] != ""]
-    for key, own in timed.groupby([name for name in SET if name != "asked"], sort=False):
-        moments = own[own["asked"] != ""] if (own["asked"] != "").any() else own
+    for key, compared in timed.groupby([name for name in COMPARED if name != "asked"], sort=False):
+        moments = compared[compared["asked"] != ""] if (compared["asked"] != "").any() else compared
         if moments["window"].nunique() > 1:
-            stem, named = _stem(key[0], "", key[2]), _named(key[0], "", key[2])
-            yield _Figure(f"windows--{stem}", f"Score over time, {named}", temporal_figure(moments), moments)
+            stem, title = _stem(key[0], "", key[2]), _title(key[0], "", key[2])
+            yield _Figure(f"windows--{stem}", f"Score over time, {title}", temporal_figure(moments), moments)
 
 
 def _stem(benchmark: object, asked: object, protocol: object) -> str:
-    """Build a file name from what is compared."""
+    """Build the file name of a figure from its benchmark, window and protocol."""
     published = ["reference"] if protocol == PUBLISHED.name else []
     return "--".join([str(benchmark).replace("/", "-"), *([str(asked)] if asked else []), *published])
 
 
-def _named(benchmark: object, asked: object, protocol: object) -> str:
+def _title(benchmark: object, asked: object, protocol: object) -> str:
+    """Describe the benchmark, window and protocol of a figure."""
     published = ["as published"] if protocol == PUBLISHED.name else []
     window = [f"{asked} ms" if str(asked)[0].isdigit() else str(asked)] if asked else []
     return ", ".join([str(benchmark), *window, *published])
 
 
-def _write_figure(folder: Path, each: _Figure, files: list[Path]) -> StudyFigure:
-    stem = folder / FIGURES / each.stem
+def _write_figure(folder: Path, drawing: _Figure, files: list[Path]) -> StudyFigure:
+    stem = folder / FIGURES / drawing.stem
     vector = io.BytesIO()
     with style():
-        each.figure.savefig(vector, format="svg", metadata={"Date": None})
-        with replacing(stem.with_name(f"{stem.name}.pdf"), WHERE) as beside:
-            each.figure.savefig(beside, format="pdf", metadata={"CreationDate": None})
-    with replacing(stem.with_name(f"{stem.name}.svg"), WHERE) as beside:
-        beside.write_bytes(vector.getvalue())
-    with replacing(stem.with_name(f"{stem.name}.csv"), WHERE) as beside:
-        _write_csv(beside, each.data)
+        drawing.figure.savefig(vector, format="svg", metadata={"Date": None})
+        with replacing(stem.with_name(f"{stem.name}.pdf"), ANOTHER_FOLDER) as temporary:
+            drawing.figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+    with replacing(stem.with_name(f"{stem.name}.svg"), ANOTHER_FOLDER) as temporary:
+        temporary.write_bytes(vector.getvalue())
+    with replacing(stem.with_name(f"{stem.name}.csv"), ANOTHER_FOLDER) as temporary:
+        _write_csv(temporary, drawing.data)
     files += [stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "pdf", "csv")]
-    return StudyFigure(f"{FIGURES}/{each.stem}", each.text, address(vector.getvalue(), "image/svg+xml"))
+    return StudyFigure(f"{FIGURES}/{drawing.stem}", drawing.text, data_url(vector.getvalue(), "image/svg+xml"))

@@ -1,4 +1,4 @@
-"""The configuration of a study: models, benchmarks and options, in a TOML file."""
+"""The configuration of a study, in a TOML file: models, benchmarks and options."""
 
 import warnings
 from collections import Counter
@@ -13,12 +13,12 @@ from brainscore_itmaps.errors import UsageError, nearest
 from brainscore_itmaps.models.zoo import named_set
 from brainscore_itmaps.protocol import OLD_SPELLING, OURS, protocol_named
 
-SET = "set:"
+SET_PREFIX = "set:"
 OWN = "own"
-"""The window that a benchmark has when none is asked for."""
+"""Name of the window that a benchmark has by default."""
 ATTRIBUTIONS = ("gradient", "integrated_gradients", "smoothgrad")
 NAMED = ("embedded", "harmonized_twins", "paper_proxy", "windows")
-"""Studies that come with the package."""
+"""Names of the studies in this package."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class ModelChoice:
     Attributes
     ----------
     name : str
-        As for ``--model``.
+        Name, file or code, as for ``--model``.
     weights, seed, arch
         As for :func:`brainscore_itmaps.score`.
     layers : tuple of str
-        Of this model; empty: those of the study.
+        Layers of this model; empty for the layers of the study.
     of_set : bool
-        It came with a named set: that it is not known here is found out when its turn comes.
+        The model is part of a named set: an unknown name is reported only when the model is run.
     """
 
     name: str = ""
@@ -46,7 +46,7 @@ class ModelChoice:
 
     @property
     def title(self) -> str:
-        """Return the model's name, with what distinguishes it from others of that name."""
+        """Return the name of the model, with its weights if they are not the pretrained ones."""
         if self.weights == "random":
             return f"{self.name} (random, seed {self.seed})"
         return self.name if self.weights == "pretrained" else f"{self.name} ({self.weights})"
@@ -54,25 +54,25 @@ class ModelChoice:
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """Where a study runs: workers on this machine, under SLURM, or of a running scheduler.
+    """The workers of a study: on this machine, under SLURM, or of a running scheduler.
 
     Attributes
     ----------
     scheduler : str
-        "" starts workers on this machine; "slurm" submits them as jobs; an address joins a dask scheduler that runs.
+        "" starts workers on this machine; "slurm" submits them as jobs; an address joins a running Dask scheduler.
     workers : int
-        Processes; 0 for as many as the machine's cores, its memory and the study allow. On SLURM: jobs.
+        Number of worker processes, or of SLURM jobs; 0 for as many as the study, the cores and the memory allow.
     threads : int
-        Of a worker's linear algebra; 0 for the cores divided among the workers.
+        Threads of linear algebra in each worker; 0 to divide the cores among the workers.
     memory : str
-        That a worker may take, "8GB"; "" for the machine's divided among the workers. A worker that takes more is
-        stopped, and its model reported. Under SLURM it must be said.
+        Memory that each worker may use, such as "8GB"; "" to divide the memory of the machine among the workers. A
+        worker that uses more is stopped, and its model is reported as failed. Required under SLURM.
     queue, account, walltime : str
-        Of SLURM's jobs.
+        Options of the SLURM jobs.
     directives : tuple of str
-        More lines for ``#SBATCH``, as ``--gres=gpu:1``.
+        More ``#SBATCH`` options, such as ``--gres=gpu:1``.
     prologue : tuple of str
-        Shell lines before the worker starts, as ``source ~/itmaps/bin/activate``.
+        Shell commands to run before the worker, such as ``source ~/itmaps/bin/activate``.
     """
 
     scheduler: str = ""
@@ -93,27 +93,29 @@ class StudyConfig:
     Attributes
     ----------
     title : str
-        For people.
+        Title for readers.
     models : tuple of str
-        Names as for ``--model``; ``set:NAME`` for all of a named set. Those with options of their own stand in
-        ``[[model]]`` tables.
+        Names as for ``--model``; ``set:NAME`` for all models of a named set. Models with options are in ``[[model]]``
+        tables instead.
     benchmarks : tuple of str
-        Ours, Brain-Score's, or folders with recordings.
+        Benchmarks of this package or of Brain-Score, or folders with recordings.
     windows : tuple of str
-        Asked of every recording that has a time axis: "own", "130-170", or a window's name; empty: its own alone.
+        Windows for each benchmark that has a time axis: "own", "130-170", or the name of a window; empty for the
+        window of the benchmark only.
     layers : tuple of str
-        Empty: the one committed to IT. ("all",) or several: one is chosen for every image on the others.
+        Empty for the layer committed to IT. With ("all",) or several layers, the layer of each image is chosen on the
+        other images.
     attribution : str
-        For benchmarks of attribution and human alignment.
+        Attribution method of the benchmarks of attribution and human alignment.
     protocol : str
         Name of the :class:`~brainscore_itmaps.protocol.Protocol`.
     batch_size : int
-        Images shown at once.
+        Number of images in one forward pass.
     device : str
         As for ``--device``.
     cluster : ClusterConfig
     model : tuple of ModelChoice
-        All that are asked: of ``models``, then of the tables.
+        All models: those of ``models``, then those of the tables.
     """
 
     title: str = ""
@@ -130,57 +132,77 @@ class StudyConfig:
 
 
 def read_study(name: str | Path) -> StudyConfig:
-    """Read a study by name, or from a TOML file.
+    """Read a study of this package by name, or a TOML file.
 
     Raises
     ------
     UsageError
-        When there is none, or something in it is unknown, missing or impossible. Every message names the place.
+        When there is no such study, or a key or value in it is unknown, missing or invalid.
+
+    Examples
+    --------
+    >>> study = read_study("windows")
+    >>> study.benchmarks, len(study.windows), len(study.model)
+    (('it_maps',), 5, 14)
     """
     if str(name) in NAMED:
         return study_of(read_toml(Path(str(files("brainscore_itmaps.study") / "named" / f"{name}.toml"))), str(name))
     file = Path(name).expanduser()
     if file.suffix != ".toml" and not file.exists():
         raise UsageError(
-            f"There is no study named {str(name)!r}.", nearest(str(name), NAMED, f"Named ones: {', '.join(NAMED)}.")
+            f"There is no study named {str(name)!r}.",
+            nearest(str(name), NAMED, f"Studies of this package: {', '.join(NAMED)}."),
         )
     return study_of(read_toml(file), str(file))
 
 
-def study_of(said: Mapping[str, Any], where: str = "the study") -> StudyConfig:
+def study_of(settings: Mapping[str, Any], where: str = "the study") -> StudyConfig:
     """Build a study from a mapping.
+
+    Parameters
+    ----------
+    settings : mapping
+        Keys as in a TOML file.
+    where : str
+        Start of error messages: the file.
 
     Raises
     ------
     UsageError
-        When something is unknown, missing or impossible.
+        When a key or value is unknown, missing or invalid.
+
+    Examples
+    --------
+    >>> study = study_of({"models": ["set:embedded"], "benchmarks": ["it_maps_simulated"]})
+    >>> [choice.name for choice in study.model]
+    ['efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2']
     """
-    said = with_current_names(said, {"networks": "models", "network": "model"}, where)
-    tables = said.get("model", [])
+    settings = with_current_names(settings, {"networks": "models", "network": "model"}, where)
+    tables = settings.get("model", [])
     if not isinstance(tables, Sequence) or not all(isinstance(table, Mapping) for table in tables):
         raise UsageError(f"{where}: model is {tables!r}.", "Write each model as a table under [[model]].")
-    rest = {name: value for name, value in said.items() if name != "model"}
-    if isinstance(rest.get("reference_compat"), bool):
-        rest["protocol"] = OLD_SPELLING[bool(rest.pop("reference_compat"))]
-        warnings.warn(f'{where}: reference_compat is now protocol = "{rest["protocol"]}"; write that.', FutureWarning,
-                      stacklevel=2)  # fmt: skip
-    study: StudyConfig = filled(StudyConfig(), rest, where)
-    asked = [choice for name in study.models for choice in _named(name, where)]
+    options = {name: value for name, value in settings.items() if name != "model"}
+    if isinstance(options.get("reference_compat"), bool):
+        options["protocol"] = protocol = OLD_SPELLING[bool(options.pop("reference_compat"))]
+        warnings.warn(
+            f'{where}: reference_compat is now protocol = "{protocol}"; write that.', FutureWarning, stacklevel=2
+        )
+    study: StudyConfig = filled(StudyConfig(), options, where)
+    choices = [choice for name in study.models for choice in _choices_of(name, where)]
     for table in tables:
-        refuse = {"of_set": "[[model]] has no of_set"}
-        if wrong := refuse.keys() & table.keys():
-            raise UsageError(f"{where}: {refuse[wrong.pop()]}.", "Leave it out.")
-        asked.append(filled(ModelChoice(), table, where, "model."))
-    study = replace(study, model=tuple(dict.fromkeys(asked)), benchmarks=tuple(dict.fromkeys(study.benchmarks)))
+        if "of_set" in table:
+            raise UsageError(f"{where}: [[model]] has no of_set.", "Remove of_set.")
+        choices.append(filled(ModelChoice(), table, where, "model."))
+    study = replace(study, model=tuple(dict.fromkeys(choices)), benchmarks=tuple(dict.fromkeys(study.benchmarks)))
     _check_values(study, where)
     return study
 
 
-def _named(name: str, where: str) -> list[ModelChoice]:
-    if not name.startswith(SET):
+def _choices_of(name: str, where: str) -> list[ModelChoice]:
+    if not name.startswith(SET_PREFIX):
         return [ModelChoice(name)]
     try:
-        return [ModelChoice(each, of_set=True) for each in named_set(name.removeprefix(SET))]
+        return [ModelChoice(model, of_set=True) for model in named_set(name.removeprefix(SET_PREFIX))]
     except UsageError as error:
         raise UsageError(f"{where}: {error.args[0]}", error.fix) from error
 
@@ -200,19 +222,19 @@ def _check_values(study: StudyConfig, where: str) -> None:
         protocol_named(study.protocol)
     except UsageError as error:
         raise UsageError(f"{where}: {error.args[0]}", error.fix) from error
-    possible = {
+    valid = {
         "batch_size": study.batch_size > 0,
         "cluster.workers": study.cluster.workers >= 0,
         "cluster.threads": study.cluster.threads >= 0,
         "seed": all(0 <= choice.seed < 2**63 for choice in study.model),
     }
-    if wrong := [name for name, right in possible.items() if not right]:
-        raise UsageError(f"{where}: {' and '.join(wrong)} cannot be what is said.", "Give a possible number.")
-    several = Counter((choice.title, len(choice.layers)) for choice in study.model if len(choice.layers) > 1)
-    if twice := [title for (title, _), times in several.items() if times > 1]:
+    if invalid := [name for name, is_valid in valid.items() if not is_valid]:
+        raise UsageError(f"{where}: invalid value of {' and '.join(invalid)}.", "Use a number in the valid range.")
+    counts = Counter((choice.title, len(choice.layers)) for choice in study.model if len(choice.layers) > 1)
+    if repeated := [title for (title, _), count in counts.items() if count > 1]:
         raise UsageError(
-            f"{where}: {twice[0]} is listed twice with the same number of layers, so that "
-            "their results would have the same name.",
+            f"{where}: {repeated[0]} is listed twice with the same number of layers, so their results would have "
+            "the same name.",
             "Use two studies.",
         )
     if seeded := [choice.name for choice in study.model if choice.seed and choice.weights != "random"]:

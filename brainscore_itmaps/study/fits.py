@@ -23,14 +23,14 @@ from brainscore_itmaps.metrics.tradeoff import (
     scores_over_images,
 )
 from brainscore_itmaps.models.zoo import baseline_of
-from brainscore_itmaps.study.table import MAPS, SET, StudyTable
+from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable
 
 HARMONIZED = "harmonized"
 ALL, BEST = "all", "most accurate half"
 DRAWS = 500
 SEED = 0
 FEW_CASES = 4
-"""Up to so many cases without a fit are named."""
+"""Largest number of cases without a fit that a note lists by name."""
 MEANINGS = {
     "rank correlation": "Spearman's rho of ImageNet top-1 and score: of the cloud of models, not of its upper edge",
     "change point": "ImageNet top-1 at which two straight lines through the cloud meet",
@@ -53,7 +53,7 @@ class Fit:
     Attributes
     ----------
     key : tuple
-        Benchmark, measure, window that was asked, protocol (``SET``).
+        Benchmark, measure, requested window and protocol (``COMPARED``).
     array : str
     which : "all" or "most accurate half"
         Of the models that are not harmonized.
@@ -86,11 +86,11 @@ class Findings:
     ----------
     fits : tuple of Fit
     pairs : DataFrame
-        A row for each harmonized model with its baseline and array: difference of their scores, its interval over
-        images, p of a permutation test image by image, and q: p with false discoveries held over all these rows. Rows
-        named "mean of n twins" test the mean over twins, and are not among them.
+        A row for each harmonized model, its baseline and an array: the difference of their scores, its interval over
+        images, the p-value of a permutation test over images, and q, the p-value adjusted for the false discovery rate
+        over all these rows. Rows named "mean of n twins" test the mean over pairs; q does not include them.
     notes : tuple of str
-        What could not be fitted or tested, and why.
+        Sentences about what could not be fitted or tested, with the reason.
     """
 
     fits: tuple[Fit, ...]
@@ -98,75 +98,84 @@ class Findings:
     notes: tuple[str, ...] = field(default=())
 
     def fits_table(self) -> pd.DataFrame:
-        """Collect a row for each fitted number, with its interval and its meaning."""
-        rows = [dict(zip(SET, fit.key, strict=True)) | row for fit in self.fits for row in _rows(fit)]
-        return pd.DataFrame(rows, columns=[*SET, *FITTED])
+        """Return a table with a row for each fitted number, its interval and its meaning.
+
+        Examples
+        --------
+        >>> table = Findings((), pd.DataFrame()).fits_table()
+        >>> len(table), list(table.columns[:3])
+        (0, ['benchmark', 'measure', 'asked'])
+        """
+        rows = [dict(zip(COMPARED, fit.key, strict=True)) | row for fit in self.fits for row in _rows(fit)]
+        return pd.DataFrame(rows, columns=[*COMPARED, *FITTED])
 
 
 def findings(table: StudyTable, draws: int = DRAWS) -> Findings:
-    """Fit and test the table of a study.
+    """Fit score against accuracy, and test harmonized models against their baselines.
 
-    Harmonized models are not among those that are fitted: they are compared with the edge of the others, and each
-    with its own baseline.
+    Fits exclude the harmonized models, so that these can be compared with the upper edge of the other models.
 
     Parameters
     ----------
     table : StudyTable
     draws : int
-        Of the bootstrap of each fit.
+        Number of bootstrap draws of each fit.
     """
     fits: list[Fit] = []
     notes: list[str] = []
     unfitted: list[str] = []
     for (*key, array), rows in _by_array(table.rows):
-        known = rows[rows["imagenet_top1"].notna() & np.isfinite(rows["score"]) & (rows["group"] != HARMONIZED)]
-        accuracy = known["imagenet_top1"].to_numpy(dtype=float)
-        for which, places in ((ALL, np.arange(len(known))), (BEST, most_accurate(accuracy) if len(known) else [])):
-            chosen = known.iloc[places]
+        candidates = rows[rows["imagenet_top1"].notna() & np.isfinite(rows["score"]) & (rows["group"] != HARMONIZED)]
+        accuracy = candidates["imagenet_top1"].to_numpy(dtype=float)
+        for which, indices in (
+            (ALL, np.arange(len(candidates))),
+            (BEST, most_accurate(accuracy) if len(candidates) else []),
+        ):
+            chosen = candidates.iloc[indices]
             if chosen["imagenet_top1"].nunique() < FEWEST:
-                unfitted.append(f"{array}{_asked(key)}, {which}")
+                unfitted.append(f"{array}{_window_suffix(key)}, {which}")
             else:
                 fits.append(_fit(table, tuple(key), str(array), which, chosen, draws))
     if unfitted:
         cases = "; ".join(unfitted) if len(unfitted) <= FEW_CASES else f"{len(unfitted)} of {len(unfitted) + len(fits)}"
-        notes.append(f"No fit of {cases}: it takes {FEWEST} different accuracies of models that are not harmonized.")
+        notes.append(f"No fit of {cases}: a fit needs {FEWEST} different accuracies of models that are not harmonized.")
     pairs = _pairs(table, notes)
     return Findings(tuple(fits), pairs, tuple(notes))
 
 
 def _by_array(rows: pd.DataFrame) -> Iterator[tuple[tuple[object, ...], pd.DataFrame]]:
-    yield from rows[rows["array"] != MEAN].groupby([*SET, "array"], sort=False)
+    yield from rows[rows["array"] != MEAN].groupby([*COMPARED, "array"], sort=False)
 
 
 def _fit(table: StudyTable, key: tuple[object, ...], array: str, which: str, chosen: pd.DataFrame, draws: int) -> Fit:
     accuracy, scores = (chosen[name].to_numpy(dtype=float) for name in ("imagenet_top1", "score"))
     rng = np.random.default_rng(SEED)
-    again = _over_images(table, chosen, accuracy, rng, draws)
+    drawn = _scores_over_images(table, chosen, accuracy, rng, draws)
     return Fit(
         key,
         array,
         which,
         len(chosen),
-        "models" if again is None else "images and models",
-        rank_correlation(accuracy, scores, rng, draws, again),
-        change_point(accuracy, scores, rng, draws, again),
-        envelope(accuracy, scores, rng, resamples=draws, drawn=again),
+        "models" if drawn is None else "images and models",
+        rank_correlation(accuracy, scores, rng, draws, drawn),
+        change_point(accuracy, scores, rng, draws, drawn),
+        envelope(accuracy, scores, rng, resamples=draws, drawn=drawn),
         (float(accuracy.min()), float(accuracy.max())),
     )
 
 
-def _over_images(
+def _scores_over_images(
     table: StudyTable, chosen: pd.DataFrame, accuracy: NDArray[np.float64], rng: np.random.Generator, draws: int
 ) -> NDArray[np.float64] | None:
-    """Compute scores on images drawn again; None if values of images are unknown or the models saw different ones."""
-    values = [table.image_values[place] for place in chosen.index]
-    ceilings = [table.image_ceilings[place] for place in chosen.index]
-    if any(value is None for value in values) or len({table.images[place] for place in chosen.index}) > 1:
+    """Compute scores on bootstrapped images; return None if image values are unknown or the models saw other images."""
+    values = [table.image_values[index] for index in chosen.index]
+    ceilings = [table.image_ceilings[index] for index in chosen.index]
+    if any(value is None for value in values) or len({table.images[index] for index in chosen.index}) > 1:
         return None
-    bound = np.asarray(ceilings[0], dtype=float)
-    shares = [np.asarray(own, float) * bound.mean() / np.asarray(ceiling, float).mean()
-              for own, ceiling in zip(values, ceilings, strict=True)]  # fmt: skip
-    return scores_over_images(np.stack(shares), bound, accuracy, rng, draws)
+    shared_ceiling = np.asarray(ceilings[0], dtype=float)
+    shares = [np.asarray(value, float) * shared_ceiling.mean() / np.asarray(ceiling, float).mean()
+              for value, ceiling in zip(values, ceilings, strict=True)]  # fmt: skip
+    return scores_over_images(np.stack(shares), shared_ceiling, accuracy, rng, draws)
 
 
 def _rows(fit: Fit) -> Iterator[dict[str, object]]:
@@ -195,41 +204,43 @@ def _rows(fit: Fit) -> Iterator[dict[str, object]]:
 
 def _pairs(table: StudyTable, notes: list[str]) -> pd.DataFrame:
     rng = np.random.default_rng(SEED)
-    told: list[dict[str, Any]] = []
+    singles: list[dict[str, Any]] = []
     means: list[dict[str, Any]] = []
     trained = ~table.rows["random"]
     for (*key, array), rows in _by_array(table.rows[(table.rows["kind"] == MAPS) & trained]):
-        place_of = {model: place for place, model in zip(rows.index, rows["model"], strict=True)}
-        both: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
-        for model, place in place_of.items():
+        index_of = {model: index for index, model in zip(rows.index, rows["model"], strict=True)}
+        pairs: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        for model, index in index_of.items():
             baseline = baseline_of(model)
-            if baseline is None or baseline not in place_of:
+            if baseline is None or baseline not in index_of:
                 continue
-            other = place_of[baseline]
-            if table.images[place] != table.images[other]:
-                notes.append(f"{model} and {baseline} saw other images on {array}: they are not compared.")
+            other = index_of[baseline]
+            if table.images[index] != table.images[other]:
+                notes.append(
+                    f"{model} and {baseline} are not compared on {array}, because they were scored on different images."
+                )
                 continue
-            shares = _share(table, place), _share(table, other)
-            both.append(shares)
-            told.append(_tested(key, model, baseline, array, *shares, rng))
-        if len(both) > 1 and len({len(values) for values, _ in both}) == 1:
-            first, second = (np.mean([pair[side] for pair in both], axis=0) for side in (0, 1))
-            means.append(_tested(key, TWINS.format(len(both)), "", array, first, second, rng))
-    q_values = control_false_discoveries([row["p_value"] for row in told])
-    rows_of = [row | {"q_value": q} for row, q in zip(told, q_values, strict=True)] + means
-    return pd.DataFrame(rows_of, columns=[*SET, *PAIRED])
+            shares = _image_shares(table, index), _image_shares(table, other)
+            pairs.append(shares)
+            singles.append(_test_pair(key, model, baseline, array, *shares, rng))
+        if len(pairs) > 1 and len({len(values) for values, _ in pairs}) == 1:
+            first, second = (np.mean([pair[side] for pair in pairs], axis=0) for side in (0, 1))
+            means.append(_test_pair(key, TWINS.format(len(pairs)), "", array, first, second, rng))
+    q_values = control_false_discoveries([row["p_value"] for row in singles])
+    tested = [row | {"q_value": q} for row, q in zip(singles, q_values, strict=True)] + means
+    return pd.DataFrame(tested, columns=[*COMPARED, *PAIRED])
 
 
-def _share(table: StudyTable, place: int) -> NDArray[np.float64]:
-    """Compute the contribution of each image to a score: its mean is the score."""
-    values, ceilings = table.image_values[place], table.image_ceilings[place]
+def _image_shares(table: StudyTable, index: int) -> NDArray[np.float64]:
+    """Compute the contribution of each image to a score, shape (image,); the mean over images is the score."""
+    values, ceilings = table.image_values[index], table.image_ceilings[index]
     assert values is not None
     assert ceilings is not None
-    share: NDArray[np.float64] = np.asarray(values, float) / np.asarray(ceilings, float).mean()
-    return share
+    shares: NDArray[np.float64] = np.asarray(values, float) / np.asarray(ceilings, float).mean()
+    return shares
 
 
-def _tested(
+def _test_pair(
     key: Sequence[object],
     model: str,
     baseline: str,
@@ -238,32 +249,38 @@ def _tested(
     second: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    found = compare_images(first, second, rng, resamples=20_000)
-    return dict(zip(SET, key, strict=True)) | {
+    comparison = compare_images(first, second, rng, resamples=20_000)
+    return dict(zip(COMPARED, key, strict=True)) | {
         "model": model,
         "baseline": baseline,
         "array": array,
-        "difference": found.difference,
-        "low": found.interval.low,
-        "high": found.interval.high,
-        "p_value": found.p_value,
+        "difference": comparison.difference,
+        "low": comparison.interval.low,
+        "high": comparison.interval.high,
+        "p_value": comparison.p_value,
         "q_value": np.nan,
         "images": len(first),
     }
 
 
-def _asked(key: Sequence[object]) -> str:
+def _window_suffix(key: Sequence[object]) -> str:
     return f" ({key[2]})" if key[2] else ""
 
 
-def sentences(found: Findings) -> list[str]:
-    """Write the main lines of the fits: for each array, the correlation and the upper edge."""
+def sentences(fitted: Findings) -> list[str]:
+    """Describe each fit in one line: the rank correlation, and the slope of the upper edge at its end.
+
+    Examples
+    --------
+    >>> sentences(Findings((), pd.DataFrame()))
+    []
+    """
     lines = []
-    for (key, array), fits in groupby(found.fits, key=lambda fit: (fit.key, fit.array)):
+    for (key, array), fits in groupby(fitted.fits, key=lambda fit: (fit.key, fit.array)):
         for fit in fits:
             end, rank = fit.edge.end_slope_interval, fit.rank
             lines.append(
-                f"{array}{_asked(key)}, {fit.which} ({fit.models} models): rho {rank.rho:+.2f} "
+                f"{array}{_window_suffix(key)}, {fit.which} ({fit.models} models): rho {rank.rho:+.2f} "
                 f"({rank.interval.low:+.2f} to {rank.interval.high:+.2f}); the upper edge's slope at its end "
                 f"{fit.edge.end_slope:+.4f} a point of top-1 ({end.low:+.4f} to {end.high:+.4f})"
             )

@@ -1,4 +1,4 @@
-"""Plan a study: find out which runs are done and which are to do, before anything is computed."""
+"""Plan a study: find which runs are done and which are to do, before anything is computed."""
 
 import json
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ RECORDS = "done"
 RESULTS = "results"
 
 START_SECONDS = 10.0
-"""Until a worker has imported torch."""
+"""Time until a worker has imported torch."""
 MODEL_SECONDS, PARAMETER_SECONDS = 1.5, 0.1
-"""Of one array in one window at one layer: in all, and for every million parameters. Models of 5 million took 1 to 2
-seconds on one core; what larger ones take is a guess."""
+"""Time for one array in one window at one layer: base, and addition for each million parameters. Models with 5 million
+parameters took 1 to 2 seconds on one core; the value for larger models is a guess."""
 WORKER_BYTES = 1.6e9
-"""The most that workers held with models of 5 million parameters."""
+"""Highest memory use of workers with models of 5 million parameters."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Run:
     Attributes
     ----------
     benchmark, window : str
-        The window is "" where the benchmark has none to choose, or its own is meant.
+        The window is "" for the window of the benchmark, and for a benchmark without windows.
     key : str
-        Hash of everything that the result is made from; "" where that cannot be told, so that it is always run.
+        Hash of everything that determines the result; "" if that is unknown, and then the run is never skipped.
     """
 
     benchmark: str
@@ -60,7 +60,7 @@ class Work:
     model : ModelChoice
     to_do, done : tuple of Run
     parameters : int or None
-        Of the model, where it is known before it is loaded.
+        Number of parameters of the model; None if it is unknown before the model is loaded.
     """
 
     model: ModelChoice
@@ -70,7 +70,7 @@ class Work:
 
     @property
     def seconds(self) -> float:
-        """Estimate the seconds for the runs to do, for one layer on one core."""
+        """Estimate the seconds for the runs to do, at one layer on one core."""
         specs = [CATALOGUE.get(run.benchmark) for run in self.to_do]
         arrays = sum(len(spec.recordings) if spec is not None else 1 for spec in specs)
         return arrays * (MODEL_SECONDS + PARAMETER_SECONDS * (self.parameters or 3e7) / 1e6)
@@ -78,14 +78,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study, model by model.
+    """The runs of a study, by model.
 
     Attributes
     ----------
     work : tuple of Work
-        Every model, also those of which nothing is to do.
+        All models, also those without runs to do.
     unreachable : dict
-        Why a benchmark cannot be asked of any model, by its name and window.
+        Benchmark and window to the reason why they cannot be run.
     """
 
     work: tuple[Work, ...]
@@ -94,19 +94,19 @@ class Plan:
     @property
     def to_do(self) -> tuple[Work, ...]:
         """List the models that have runs to do."""
-        return tuple(each for each in self.work if each.to_do)
+        return tuple(work for work in self.work if work.to_do)
 
     @property
     def memory(self) -> float:
-        """Estimate the bytes that a worker needs: twice the largest model, and a base."""
-        return WORKER_BYTES + 8 * max((each.parameters or 3e7 for each in self.to_do), default=0)
+        """Estimate the bytes that a worker needs: a base, and twice the largest model."""
+        return WORKER_BYTES + 8 * max((work.parameters or 3e7 for work in self.to_do), default=0)
 
 
 def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = True, progress: Report = silent) -> Plan:
     """List which runs of a study are done and which are to do.
 
-    What was done is known by a hash of the model's name and weights, the recording, the window, the layers, the
-    options and the versions of the packages; and its files must be as they were written.
+    A run is done if its key was recorded and its files are unchanged. The key is a hash of the model's name and
+    weights, the recording, the window, the layers, the options and the versions of the packages.
 
     Parameters
     ----------
@@ -114,42 +114,52 @@ def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = Tr
     out : Path
         Folder of the study.
     fresh : bool
-        Everything is to be done again.
+        Plan all runs again, also those that are done.
     fetch : bool
-        Recordings that are not here are fetched; otherwise they are unreachable.
+        Download missing recordings; otherwise their benchmarks are unreachable.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
+
+    Returns
+    -------
+    Plan
 
     Raises
     ------
     UsageError, ModelError
-        When a name of a model or a benchmark is not known. Models of a named set that this timm does not know are
-        found out when they are run.
+        When the name of a model or a benchmark is unknown. A model of a named set that the installed timm does not
+        have is reported when it is run.
     """
     for benchmark in study.benchmarks:
         check_names(None, benchmark)
     for choice in study.model:
         if not choice.of_set:
             check_names(choice.name, None, choice.weights, arch=choice.arch or None)
-    asked, unreachable = {}, {}
+    contents, unreachable = {}, {}
     pairs = list(dict.fromkeys(_pairs(study)))
     for number, (benchmark, window) in enumerate(pairs):
-        progress(f"looking at {benchmark}", number, len(pairs))
+        progress(f"checking {benchmark}", number, len(pairs))
         try:
-            asked[benchmark, window] = _content(study, benchmark, window, fetch, progress)
+            contents[benchmark, window] = _content(study, benchmark, window, fetch, progress)
         except ItMapsError as error:
             unreachable[benchmark, window] = str(error)
     work = []
     for choice in study.model:
         weights = _weights(choice)
-        runs = [Run(*pair, _key(study, choice, weights, pair, content)) for pair, content in asked.items()]
+        runs = [Run(*pair, _key(study, choice, weights, pair, content)) for pair, content in contents.items()]
         done = () if fresh else tuple(run for run in runs if run.key and is_done(out, run.key))
         work.append(Work(choice, tuple(run for run in runs if run not in done), done, _parameters(choice)))
     return Plan(tuple(work), unreachable)
 
 
 def has_windows(benchmark: str) -> bool:
-    """Return whether a window can be chosen for a benchmark."""
+    """Return whether a window can be chosen for a benchmark.
+
+    Examples
+    --------
+    >>> has_windows("it_maps"), has_windows("MajajHong2015public.IT-pls")
+    (True, False)
+    """
     return benchmark in CATALOGUE
 
 
@@ -160,26 +170,26 @@ def _pairs(study: StudyConfig) -> list[tuple[str, str]]:
 
 
 def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool, progress: Report) -> list[Any]:
-    """Describe everything in a benchmark that can change a result."""
+    """List everything in a benchmark that can change a result, for the key."""
     if not fetch and benchmark in CATALOGUE and not has_images(benchmark):
-        raise UsageError("The recordings are not on this machine.", "They are fetched when the study is run.")
+        raise UsageError("The recordings are not on this machine.", "The study downloads them when it is run.")
     request = ScoreRequest(benchmark=benchmark, window=requested_window(window), protocol=study.protocol)
     return find_benchmark(benchmark).content(request, progress)
 
 
 def _weights(choice: ModelChoice) -> list[Any] | None:
-    """Describe the weights of a model; None if nothing identifies them, because a user's code makes them."""
+    """List what identifies the weights of a model; return None for a user's code, which nothing identifies."""
     if is_code(choice.name):
         return None
     if is_run(choice.name):
         try:
             return [read_run(Path(choice.name).expanduser())["sha256"]]
-        except ItMapsError:  # reported when its turn comes
+        except ItMapsError:  # reported when the model is run
             return None
     files = [Path(text).expanduser() for text in (choice.name, choice.weights)]
-    found = [sha256(file) for file in files if file.is_file()]
-    theirs = [] if is_named_model(choice.name) or choice.arch else [package_versions(("brainscore_vision",))]
-    return [choice.name, choice.weights, choice.seed, choice.arch, *found, *theirs]
+    hashes = [sha256(file) for file in files if file.is_file()]
+    versions = [] if is_named_model(choice.name) or choice.arch else [package_versions(("brainscore_vision",))]
+    return [choice.name, choice.weights, choice.seed, choice.arch, *hashes, *versions]
 
 
 def _key(
@@ -202,7 +212,13 @@ def _parameters(choice: ModelChoice) -> int | None:
 
 
 def is_done(out: Path, key: str) -> bool:
-    """Return whether a complete result is stored under this key."""
+    """Return whether the result of a key is complete and unchanged.
+
+    Examples
+    --------
+    >>> is_done(Path("studies/none"), "0123")
+    False
+    """
     try:
         record = json.loads((out / RECORDS / f"{key}.json").read_text(encoding="utf-8"))
         return all(sha256(out / RESULTS / name) == written for name, written in record["files"].items())
@@ -211,11 +227,27 @@ def is_done(out: Path, key: str) -> bool:
 
 
 def default_folder(name: str | Path) -> Path:
-    """Return the default folder of a study: its name under ``studies/`` in the current folder."""
+    """Return the default folder of a study: its name in the folder ``studies`` of the current folder.
+
+    Examples
+    --------
+    >>> default_folder("mine/twins.toml").as_posix()
+    'studies/twins'
+    """
     return Path("studies") / Path(name).stem
 
 
 def check_study_folder(out: Path) -> None:
-    """Check that a folder can hold this study."""
+    """Check that a path is a folder, or can become one.
+
+    Raises
+    ------
+    UsageError
+        When the path is a file.
+
+    Examples
+    --------
+    >>> check_study_folder(Path(__file__).parent)
+    """
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file.", "Name a folder with --out.")

@@ -9,16 +9,16 @@ from distributed import Scheduler, Worker
 class PrivateScheduler(Scheduler):  # type: ignore[misc]
     """A scheduler without an HTTP server; Dask's own starts one even without a dashboard."""
 
-    def start_http_server(self, *given: Any, **named: Any) -> None:
+    def start_http_server(self, *arguments: Any, **options: Any) -> None:
         """Start no HTTP server: it would answer without a certificate."""
 
 
 class PrivateWorker(Worker):  # type: ignore[misc]
     """A worker without an HTTP server that ignores Ctrl-C: the process that started it stops it."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        super().__init__(*given, **named)
+        super().__init__(*arguments, **options)
 
-    def start_http_server(self, *given: Any, **named: Any) -> None:
+    def start_http_server(self, *arguments: Any, **options: Any) -> None:
         """Start no HTTP server: it would answer without a certificate."""

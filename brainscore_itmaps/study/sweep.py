@@ -1,4 +1,4 @@
-"""Run a study: skip finished runs, report failures at the end, resume after an interruption."""
+"""Run a study: skip finished runs, report failures at the end, and resume after an interruption."""
 
 import json
 import time
@@ -15,12 +15,12 @@ from brainscore_itmaps.settings import Settings
 from brainscore_itmaps.study.cluster import Workers, connected
 from brainscore_itmaps.study.config import ClusterConfig, ModelChoice, StudyConfig, read_study
 from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Work, check_study_folder, default_folder, plan
-from brainscore_itmaps.study.work import Done, Outcome, ask_model
+from brainscore_itmaps.study.work import ModelOutcomes, Outcome, run_model
 
 FAILURES = "failures.json"
-LOOK_AGAIN = 5
-"""Seconds after which it is looked for workers that came or went."""
-WHERE_STUDIES_GO = "Name another folder with --out."
+POLL_SECONDS = 5
+"""Seconds between two checks for new and lost workers."""
+ANOTHER_FOLDER = "Name another folder with --out."
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,11 @@ class Failure:
     Attributes
     ----------
     model, benchmark, window : str
-        The model is "" where no model can be asked this.
+        The model is "" if the benchmark cannot be run for any model.
     reason : str
+        Why the run failed, and the next step.
     exit_code : int
-        Of its kind.
+        Exit code of this kind of failure.
     """
 
     model: str
@@ -45,19 +46,19 @@ class Failure:
 
 @dataclass(frozen=True)
 class Finished:
-    """A model whose runs have ended.
+    """A model whose runs have ended, and the progress of the study.
 
     Attributes
     ----------
     model : str
     scored, failed : int
-        Runs.
+        Number of its runs that were scored, and that failed.
     seconds : float
-        That its runs took.
+        Duration of its runs.
     models_done, models : int
-        Of those of which something was to do.
+        Number of models that have ended, and of all models with runs to do.
     seconds_left : float
-        Estimate for the rest.
+        Estimated time for the other models.
     """
 
     model: str
@@ -71,22 +72,22 @@ class Finished:
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """Summary of a sweep: numbers of runs scored, done before and failed.
+    """Summary of a sweep: numbers of runs that were scored, were already done, and failed.
 
     Attributes
     ----------
     folder : Path
     scored : int
-        Runs that were computed.
+        Number of runs that were computed.
     kept : int
-        Runs that were already done.
+        Number of runs that were already done.
     failures : tuple of Failure
     seconds : float
-        In all.
+        Duration of the sweep.
     workers : Workers or None
-        None where nothing was to do.
+        None if there were no runs to do.
     peak_bytes : int
-        The most memory that a worker held.
+        Highest memory use of a worker.
     """
 
     folder: Path
@@ -110,55 +111,65 @@ def sweep(
 ) -> SweepSummary:
     """Score a set of models on a set of benchmarks.
 
-    Every model is a task of dask's. Its results are written when it is done, into ``out/results``, with a record of
-    each in ``out/done``; what its layers scored is cached at once. A study that is run again, because it was
-    killed or because models were added, computes what is missing.
+    Each model is one Dask task. When it ends, its results are written into ``out/results``, with a record of each in
+    ``out/done``; scores of layers are cached earlier. An interrupted study resumes when it is run again, and a study
+    with more models computes only the new ones.
 
-    Workers are processes. In a script, call this under ``if __name__ == "__main__":``, as for multiprocessing.
+    Workers are processes. In a script, call this function under ``if __name__ == "__main__":``, as for multiprocessing.
 
     Parameters
     ----------
     study : str, Path or StudyConfig
-        A named study, a TOML file, or what was read from one.
-    out : path, optional
-        Folder of the study; by default ``studies/`` and its name.
+        Name of a study of this package, a TOML file, or a configuration.
+    out : str or Path, optional
+        Folder of the study; the default is the name of the study in the folder ``studies``.
     cluster : ClusterConfig, optional
-        In place of the study's own.
+        Replaces the cluster of the study.
     fresh : bool
-        Compute everything anew.
+        Compute all runs again.
     progress : callable
-        Told (what is being done, models done, models in all).
+        Called with (step, models done, models in all).
     started : callable
-        Told the plan and the workers before they begin.
+        Called with the plan and the workers before the first run.
     finished : callable
-        Told of each model when it is done.
+        Called with :class:`Finished` for each model, when its runs have ended.
+
+    Returns
+    -------
+    SweepSummary
 
     Raises
     ------
     UsageError, ModelError
-        When the study or a name in it is not known.
+        When the study, or a name in it, is unknown.
     InstallationError
-        When the folder cannot be written, or the scheduler goes away.
+        When the folder cannot be written, or the connection to the scheduler is lost.
+
+    Examples
+    --------
+    >>> summary = sweep("embedded", "studies/embedded")  # doctest: +SKIP
+    >>> summary.scored, summary.kept, summary.failures  # doctest: +SKIP
+    (36, 0, ())
     """
     began = time.monotonic()
     config = study if isinstance(study, StudyConfig) else read_study(study)
     config = replace(config, cluster=cluster) if cluster is not None else config
     folder = Path(out or default_folder(study if isinstance(study, str | Path) else "study")).expanduser()
     check_study_folder(folder)
-    check_writable(folder / RECORDS / "any.json", WHERE_STUDIES_GO)
-    with locked(folder, WHERE_STUDIES_GO, progress):
+    check_writable(folder / RECORDS / "any.json", ANOTHER_FOLDER)
+    with locked(folder, ANOTHER_FOLDER, progress):
         planned = plan(config, folder, fresh=fresh, progress=progress)
         failures = [Failure("", *pair, reason, 3) for pair, reason in planned.unreachable.items()]
-        kept = sum(len(work.done) for work in planned.work)
+        done = sum(len(work.done) for work in planned.work)
         scored, peak, workers = 0, 0, None
         if planned.to_do:
-            scored, peak, workers, failed = _ask(config, planned, folder, fresh, progress, started, finished)
+            scored, peak, workers, failed = _run_models(config, planned, folder, fresh, progress, started, finished)
             failures += failed
         _write_failures(folder, failures)
-    return SweepSummary(folder, scored, kept, tuple(failures), time.monotonic() - began, workers, peak)
+    return SweepSummary(folder, scored, done, tuple(failures), time.monotonic() - began, workers, peak)
 
 
-def _ask(
+def _run_models(
     study: StudyConfig,
     planned: Plan,
     folder: Path,
@@ -172,82 +183,83 @@ def _ask(
     progress("starting workers", 0, models)
     with connected(study.cluster, models, planned.memory, study.device) as (client, workers):
         started(planned, workers)
-        progress("asking models", 0, models)
+        progress("scoring models", 0, models)
         began = time.monotonic()
 
-        def submit(each: Work) -> Any:
-            asked = (each.model, each.to_do, study, fresh, workers.threads, offline)
-            return client.submit(ask_model, *asked, pure=False)
+        def submit(work: Work) -> Any:
+            arguments = (work.model, work.to_do, study, fresh, workers.threads, offline)
+            return client.submit(run_model, *arguments, pure=False)
 
-        for number, (each, task) in enumerate(_one_by_one(client, planned.to_do, submit, progress), 1):
-            done = _done(task, each)
-            peak = max(peak, done.peak_bytes)
-            for outcome in done.outcomes:
+        for number, (work, task) in enumerate(_completed_models(client, planned.to_do, submit, progress), 1):
+            ended = _outcomes_of(task, work)
+            peak = max(peak, ended.peak_bytes)
+            for outcome in ended.outcomes:
                 if outcome.result is None:
                     run = outcome.run
                     failures.append(
-                        Failure(each.model.title, run.benchmark, run.window, outcome.reason, outcome.exit_code)
+                        Failure(work.model.title, run.benchmark, run.window, outcome.reason, outcome.exit_code)
                     )
                 else:
-                    _write(folder, each.model, outcome)
+                    _write(folder, work.model, outcome)
                     scored += 1
-            failed = sum(outcome.result is None for outcome in done.outcomes)
+            failed = sum(outcome.result is None for outcome in ended.outcomes)
             left = (time.monotonic() - began) / number * (models - number)
-            seconds = sum(outcome.seconds for outcome in done.outcomes)
-            finished(Finished(each.model.title, len(done.outcomes) - failed, failed, seconds, number, models, left))
-            progress(f"asking models, about {in_words(left)} left", number, models)
+            seconds = sum(outcome.seconds for outcome in ended.outcomes)
+            finished(Finished(work.model.title, len(ended.outcomes) - failed, failed, seconds, number, models, left))
+            progress(f"scoring models, about {in_words(left)} left", number, models)
     return scored, peak, workers, failures
 
 
-def _one_by_one(
+def _completed_models(
     client: Any, work: Sequence[Work], submit: Callable[[Work], Any], progress: Report
 ) -> Iterator[tuple[Work, Any]]:
-    """Yield models as they finish; each worker gets the next model only when it is free, so that no other is lost."""
+    """Yield models as their runs end; a worker gets its next model only when it is free, so that it loses only one."""
     from distributed import wait
 
     waiting = list(reversed(work))
     running: dict[Any, Work] = {}
     with client.as_current():
         while waiting or running:
-            places = sum(client.nthreads().values())  # under SLURM they come one after the other
-            if not places:
+            slots = sum(client.nthreads().values())  # SLURM starts workers one after the other
+            if not slots:
                 progress("waiting for workers", len(work) - len(waiting) - len(running), len(work))
-            while waiting and len(running) < max(1, places):
-                each = waiting.pop()
-                running[submit(each)] = each
+            while waiting and len(running) < max(1, slots):
+                model_work = waiting.pop()
+                running[submit(model_work)] = model_work
             try:
-                done = wait(list(running), timeout=LOOK_AGAIN, return_when="FIRST_COMPLETED").done
+                completed = wait(list(running), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done
             except TimeoutError:
                 continue
             except CancelledError as error:
                 raise InstallationError(
-                    "The dask scheduler went away.", "Start it, and run the study again: finished work is kept."
+                    "The connection to the Dask scheduler was lost.",
+                    "Start the scheduler, and run the study again: it resumes.",
                 ) from error
-            for task in done:
+            for task in completed:
                 yield running.pop(task), task
 
 
-def _done(task: Any, work: Work) -> Done:
-    """Return the outcome of a worker; a lost worker becomes a failure of its model."""
+def _outcomes_of(task: Any, work: Work) -> ModelOutcomes:
+    """Return the outcomes of a task; if its worker was lost or the task failed, all runs of the model have failed."""
     from distributed.scheduler import KilledWorker
 
     try:
         return task.result()  # type: ignore[no-any-return]
     except KilledWorker:
-        reason = "Its worker was stopped, most likely because it took more memory than it may. "
-        reason += "Run the study again with --workers 1, or give more with --memory."
+        reason = "Its worker was stopped, most likely because it used more memory than allowed. "
+        reason += "Run the study again with --workers 1, or allow more with --memory."
     except ItMapsError as error:
         reason = str(error)
-    except Exception as error:  # of a worker that has other versions of our packages, for one
+    except Exception as error:  # for example, the worker has other versions of the packages
         reason = f"{type(error).__name__}: {one_line(error)}."
-    return Done([Outcome(run, None, reason, InstallationError.exit_code, 0.0) for run in work.to_do], 0)
+    return ModelOutcomes([Outcome(run, None, reason, InstallationError.exit_code, 0.0) for run in work.to_do], 0)
 
 
 def _write(folder: Path, choice: ModelChoice, outcome: Outcome) -> None:
-    """Write a result's files, then the record that they are there."""
+    """Write the files of a result, then the record that the run is done."""
     run, result = outcome.run, outcome.result
     assert result is not None
-    files = result.save(folder / RESULTS, WHERE_STUDIES_GO)
+    files = result.save(folder / RESULTS, ANOTHER_FOLDER)
     if run.key:
         record = {
             "model": choice.title,
@@ -256,8 +268,8 @@ def _write(folder: Path, choice: ModelChoice, outcome: Outcome) -> None:
             "seconds": round(outcome.seconds, 3),
             "files": {file.name: sha256(file) for file in files},
         }
-        with replacing(folder / RECORDS / f"{run.key}.json", WHERE_STUDIES_GO) as beside:
-            beside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        with replacing(folder / RECORDS / f"{run.key}.json", ANOTHER_FOLDER) as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def _write_failures(folder: Path, failures: Sequence[Failure]) -> None:
@@ -266,12 +278,18 @@ def _write_failures(folder: Path, failures: Sequence[Failure]) -> None:
     if not failures:
         file.unlink(missing_ok=True)
         return
-    with replacing(file, WHERE_STUDIES_GO) as beside:
-        beside.write_text(json.dumps([vars(each) for each in failures], indent=1) + "\n", encoding="utf-8")
+    with replacing(file, ANOTHER_FOLDER) as temporary:
+        temporary.write_text(json.dumps([vars(failure) for failure in failures], indent=1) + "\n", encoding="utf-8")
 
 
 def in_words(seconds: float) -> str:
-    """Format a duration for people."""
+    """Format a duration for people.
+
+    Examples
+    --------
+    >>> in_words(89), in_words(5000), in_words(7200)
+    ('89 s', '83 min', '2.0 h')
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

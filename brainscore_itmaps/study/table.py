@@ -42,30 +42,30 @@ COLUMNS = (
     "kind",
     "result",
 )
-SET = ["benchmark", "measure", "asked", "protocol"]
-"""What rows have in common that can be compared, array by array."""
+COMPARED = ["benchmark", "measure", "asked", "protocol"]
+"""Columns that are equal in rows whose scores can be compared, array by array."""
 MAPS, HUMAN = "maps", "human"
 KINDS = (MAPS, HUMAN, "external")
 
 
 @dataclass(frozen=True)
 class StudyTable:
-    """A table of results, with the data of its rows that are not numbers.
+    """A table of results, with the values of single images and the source of each row.
 
     Attributes
     ----------
     rows : DataFrame
-        Columns as :data:`COLUMNS`. ``asked`` is the window that was asked for, empty for the benchmark's own; ``array``
-        is :data:`MEAN` in the row of a benchmark of several arrays, and the benchmark itself where it has none.
+        Columns as :data:`COLUMNS`. ``asked`` is the requested window, empty for the window of the benchmark; ``array``
+        is :data:`MEAN` in the row for all arrays of a benchmark, and the benchmark itself if it has no arrays.
         ``human_alignment`` is the score on ClickMe.alignment of the same model with the same weights.
     image_values, image_ceilings : tuple of arrays or None
-        Of each row, shape (image,): what ``raw`` and ``ceiling`` are the means of, where this is known.
+        For each row, shape (image,): the values whose means are ``raw`` and ``ceiling``; None if they are unknown.
     images : tuple of tuples of str
-        Of each row: names of the images.
+        For each row, the names of its images.
     sources : dict
-        Where each result of ours is, by its name in ``result``.
+        File or object of each result with maps, by its name in ``result``.
     troubles : tuple of str
-        What could not be read, or should not be compared.
+        Sentences about files that could not be read and rows that should not be compared.
     citations : tuple of str
     """
 
@@ -84,127 +84,146 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
     Parameters
     ----------
     results : iterable of str, Path or Result
-        Results; their JSON files; folders, which are searched with all that is in them. A file in a folder that is no
-        result is passed over; one that is damaged is told.
+        Results; their JSON files; folders, which are searched with their subfolders. Other files in a folder are
+        skipped; damaged ones are listed in ``troubles``.
+
+    Returns
+    -------
+    StudyTable
 
     Raises
     ------
     UsageError
-        When there is nothing to read.
+        When there is no result.
     DataError
-        When a file that was named is not a result.
+        When a file in ``results`` is not a result.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     record = {"model": "timm:vgg16.tv_in1k", "benchmark": "MajajHong2015public.IT-pls", "score": 0.5}
+    ...     _ = Path(folder, "vgg16.json").write_text(json.dumps(record))
+    ...     table = tidy_table([folder])
+    >>> table.rows[["model", "array", "score", "kind"]].values.tolist()
+    [['timm:vgg16.tv_in1k', 'MajajHong2015public.IT-pls', 0.5, 'external']]
     """
-    troubles: list[str] = []
-    read = list(_read(results, troubles))
-    if not read:
-        raise UsageError("There are no results to compare.", "Name results, or the folder of a study." + _all(troubles))
+    problems: list[str] = []
+    loaded = list(_read(results, problems))
+    if not loaded:
+        raise UsageError(
+            "There are no results to compare.", "Name results, or the folder of a study." + _joined(problems)
+        )
     sources: dict[str, Path | Result] = {}
     rows: list[dict[str, Any]] = []
     values: list[ArrayResult | None] = []
     citations: dict[str, None] = {}
-    for name, source, told in read:
-        if told.arrays:
+    for name, source, result in loaded:
+        if result.arrays:
             sources[name] = source
-        for row, array in _rows_of(told):
+        for row, array in _rows_of(result):
             rows.append(row | {"result": name})
             values.append(array)
-        citations |= dict.fromkeys(told.citations or ([CITE_HUMAN] if told.kind == "human" else []))
+        citations |= dict.fromkeys(result.citations or ([CITE_HUMAN] if result.kind == "human" else []))
     _add_human_alignment(rows)
     _add_accuracies(rows)
-    order = sorted(range(len(rows)), key=lambda place: _place(rows[place]))
-    rows, values = [rows[place] for place in order], [values[place] for place in order]
+    order = sorted(range(len(rows)), key=lambda index: _sort_key(rows[index]))
+    rows, values = [rows[index] for index in order], [values[index] for index in order]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    troubles += _twice(frame)
+    problems += _repeated_models(frame)
     return StudyTable(
         frame.astype(dict.fromkeys(("imagenet_top1", "low", "high", "error", "alignment", "ceiling", "raw"), float)),
         tuple(None if array is None else array.image_value for array in values),
         tuple(None if array is None else array.image_ceiling for array in values),
         tuple(() if array is None else array.images for array in values),
         sources,
-        tuple(troubles),
+        tuple(problems),
         tuple(citations),
     )
 
 
-def _read(results: Iterable[str | Path | Result], troubles: list[str]) -> Iterator[tuple[str, Path | Result, Result]]:
-    """Read name, source and content of each result; drop duplicates."""
+def _read(results: Iterable[str | Path | Result], problems: list[str]) -> Iterator[tuple[str, Path | Result, Result]]:
+    """Yield name, source and content of each result, without duplicates; append sentences about damaged files."""
     seen: set[str] = set()
-    for given in results:
-        if isinstance(given, Result):
-            found: Sequence[Path | Result] = [given]
+    for item in results:
+        if isinstance(item, Result):
+            sources: Sequence[Path | Result] = [item]
         else:
-            path = Path(given).expanduser()
-            found = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-        named = found == [given] or (isinstance(given, str) and not Path(given).expanduser().is_dir())
-        for source in found:
+            path = Path(item).expanduser()
+            sources = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        is_named = sources == [item] or (isinstance(item, str) and not Path(item).expanduser().is_dir())
+        for source in sources:
             name = source.stem if isinstance(source, Path) else source.file_stem
             if name in seen:
                 continue
             try:
-                told = source if isinstance(source, Result) else _result(source)
+                result = source if isinstance(source, Result) else _result(source)
             except DataError as error:
-                if named:
+                if is_named:
                     raise
                 seen.add(name)
-                troubles.append(str(error))
+                problems.append(str(error))
                 continue
-            if told is None and named:
+            if result is None and is_named:
                 raise DataError(
-                    f"{source} is not a result.", "Name what `brainscore score` or `brainscore sweep` wrote."
+                    f"{source} is not a result.",
+                    "Name a JSON file that `brainscore score` or `brainscore sweep` wrote.",
                 )
-            if told is not None:
+            if result is not None:
                 seen.add(name)
-                yield name, source, told
+                yield name, source, result
 
 
 def _result(file: Path) -> Result | None:
     """Read a file without its maps; return None if it is not a result."""
     try:
-        plain = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file} cannot be read: {one_line(error)}.", "Score again, or leave it out.") from error
-    if not isinstance(plain, dict) or plain.get("format", FORMAT) != FORMAT:
+        raise DataError(
+            f"{file} cannot be read: {one_line(error)}.", "Score the model again, or leave this file out."
+        ) from error
+    if not isinstance(record, dict) or record.get("format", FORMAT) != FORMAT:
         return None
-    if "format" not in plain and not {"model", "benchmark", "score"} <= plain.keys():
+    if "format" not in record and not {"model", "benchmark", "score"} <= record.keys():
         return None
     result = Result.load(file)
     if np.isnan(result.score):
-        raise DataError(f"{file} tells of no score.", "Score again, or leave it out.")
+        raise DataError(f"{file} contains no score.", "Score the model again, or leave this file out.")
     return _without_maps(result)
 
 
 def _without_maps(result: Result) -> Result:
-    """Reduce a result to kilobytes: maps are read again when they are drawn."""
-    small: dict[str, Any] = {name: np.zeros(0) for name in ("predicted", "neural", "site_r", "site_ceiling")}
-    return replace(result, arrays=tuple(replace(array, **small) for array in result.arrays))
+    """Remove the maps from a result to save memory; they are read again when they are drawn."""
+    empty: dict[str, Any] = {name: np.zeros(0) for name in ("predicted", "neural", "site_r", "site_ceiling")}
+    return replace(result, arrays=tuple(replace(array, **empty) for array in result.arrays))
 
 
 def _rows_of(result: Result) -> Iterator[tuple[dict[str, Any], ArrayResult | None]]:
-    """Return a row for each array, and one for several arrays together or a benchmark without arrays."""
+    """Yield a row for each array, and one for all arrays together or for a benchmark without arrays."""
     for row, array in zip_longest(result.rows(), result.arrays):
-        yield row | {"model": row["model"], "group": group_of_model(row["model"])}, array
+        yield row | {"group": group_of_model(row["model"])}, array
 
 
-def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Sort maps first, then by comparison, the best model on top."""
-    kind = [*KINDS, row["kind"]].index(row["kind"])  # an unknown one last
+def _sort_key(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the key that sorts rows: maps first, then by comparison, the best model on top."""
+    kind = [*KINDS, row["kind"]].index(row["kind"])  # unknown kinds last
     return (kind, row["benchmark"], row["protocol"], row["asked"], row["array"] == MEAN, row["array"],
             -row["score"], row["result"])  # fmt: skip
 
 
 def _add_human_alignment(rows: list[dict[str, Any]]) -> None:
-    known = {(row["model"], row["sha256"]): row["score"] for row in rows if row["kind"] == HUMAN}
+    scores = {(row["model"], row["sha256"]): row["score"] for row in rows if row["kind"] == HUMAN}
     for row in rows:
-        row["human_alignment"] = known.get((row["model"], row["sha256"]), np.nan)
+        row["human_alignment"] = scores.get((row["model"], row["sha256"]), np.nan)
 
 
 def _add_accuracies(rows: list[dict[str, Any]]) -> None:
-    """Add missing accuracies: those of the same weights, or published ones for pretrained models."""
-    known = {(row["model"], row["sha256"]): row["imagenet_top1"] for row in rows if row["kind"] == MAPS}
+    """Fill in missing accuracies: those of results with the same weights, else published ones of pretrained models."""
+    measured = {(row["model"], row["sha256"]): row["imagenet_top1"] for row in rows if row["kind"] == MAPS}
     for row in rows:
         if row["kind"] != MAPS:
             published = _published_accuracy(row["model"]) if row["published"] else None
-            row["imagenet_top1"] = known.get((row["model"], row["sha256"]), published)
+            row["imagenet_top1"] = measured.get((row["model"], row["sha256"]), published)
 
 
 def _published_accuracy(model: str) -> float | None:
@@ -213,18 +232,18 @@ def _published_accuracy(model: str) -> float | None:
     return timm_top1(model.removeprefix("timm:"))[0] if model.startswith("timm:") else None
 
 
-def _twice(rows: pd.DataFrame) -> list[str]:
-    """List the models with several layers in the table: fits count each."""
+def _repeated_models(rows: pd.DataFrame) -> list[str]:
+    """Describe the models that have several rows with different layers, which fits count separately."""
     maps = rows[rows["array"] != MEAN]
-    several = maps.groupby([*SET, "array", "model", "weights"], sort=False)["layer"].agg(list)
-    troubles = []
+    several = maps.groupby([*COMPARED, "array", "model", "weights"], sort=False)["layer"].agg(list)
+    problems = []
     for key, layers in several.items():
         array, model = np.array(key, dtype=object)[-3:-1]
         if len(layers) > 1:
-            times = f"{len(layers)} times on {array} ({', '.join(layers)})"
-            troubles.append(f"{model} is there {times}: each time counts as a model.")
-    return troubles
+            rows_of_model = f"{len(layers)} rows on {array}, with the layers {', '.join(layers)}"
+            problems.append(f"{model} has {rows_of_model}: each row counts as a model.")
+    return problems
 
 
-def _all(troubles: Sequence[str]) -> str:
-    return "".join(f" {trouble}" for trouble in troubles)
+def _joined(problems: Sequence[str]) -> str:
+    return "".join(f" {problem}" for problem in problems)

@@ -1,4 +1,4 @@
-"""Compare the real recordings with what was published about them, and our numbers with the published ones."""
+"""Compare the real recordings, and the scores of this package on them, with what was published."""
 
 import json
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import PUBLISHED
 
 MODELS = ("harmonized_resnet50", "timm:resnet50.tv_in1k", "timm:vgg16.tv_in1k", "timm:efficientnet_b0.ra_in1k")
-"""Asked by default; published numbers are known of :data:`published_models`."""
+"""Models that are scored by default; :func:`published_models` lists those with published numbers."""
 SAME, CLOSE = 0.001, 0.02
 SITES = {"monkey1_PL": 32, "monkey1_ML": 31, "monkey2_ML": 32}
 RATES = {"monkey1_PL": (66.0, 231.0), "monkey1_ML": (15.0, 135.0), "monkey2_ML": (19.0, 137.0)}
 PEAKS = {"monkey1_PL": 84.0, "monkey1_ML": 157.0, "monkey2_ML": 186.0}
 BETWEEN_SITES = (0.45, 0.85)
 STEP = 40
-LOOKED_AT = 280
+TIME_COURSE_MS = 280
 REASONS = {
     "all": (
-        "orientation: both axes of the maps are reversed, as published; `brainscore data orient` shows whether that "
-        "lies right on the images",
+        "orientation: both axes of the maps are reversed, as published; `brainscore data orient` shows whether this "
+        "fits the images",
         "windows are half-open here: 131-170 ms counted from 1 is [130, 170)",
         "the file of the recordings may be another release: compare its sha256 with that of `brainscore data info`",
     ),
@@ -48,12 +48,12 @@ REASONS = {
         "timm's weights of a tag can be replaced; the result names their hash",
     ),
 }
-"""What may explain a difference: always, with the published loader, with the follow-up."""
+"""Possible reasons for a difference: in general, with the published loader, and with the follow-up study."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One property of a recording.
+    """One property of a recording: expected and observed value.
 
     Attributes
     ----------
@@ -71,22 +71,23 @@ class Check:
 
 @dataclass(frozen=True)
 class PublishedComparison:
-    """A published number beside ours.
+    """A published number and ours.
 
     Attributes
     ----------
     what : "ceiling" or "predictivity"
-        Not divided by the ceiling.
+        Kind of number; predictivity is not divided by the ceiling.
     array, window, model, layer, published_layer : str
     published : float
     source : str
     loaded : "published" or "own"
-        Whether the recording is read as the published loader does, or with its sites in their arrays.
+        Whether the recording is read as by the published loader, or with each site in its own array.
     ours : float or None
     verdict : str
-        "same", "close", "differs"; "not run"; "simulated", where agreement would mean nothing.
+        "same", "close" or "differs"; "not run"; "not published"; "simulated" if the recording is simulated, so that
+        agreement would mean nothing.
     reason : str
-        Why it was not run.
+        Why ours could not be computed.
     """
 
     what: str
@@ -112,7 +113,7 @@ class Verification:
     simulated : bool
         The archive is a stand-in; no animal was recorded.
     sha256 : str
-        Of the archive.
+        Hash of the archive.
     checks : tuple of Check
     numbers : tuple of PublishedComparison
     """
@@ -124,70 +125,93 @@ class Verification:
 
     @property
     def reasons(self) -> list[str]:
-        """List what may explain the differences."""
-        kinds = {"own", "published"} & {each.loaded for each in self.numbers if each.verdict == "differs"}
+        """List possible reasons for the differences."""
+        kinds = {"own", "published"} & {number.loaded for number in self.numbers if number.verdict == "differs"}
         return [reason for kind in ("all", *sorted(kinds)) for reason in REASONS[kind]] if kinds else []
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert everything to plain values for JSON."""
+        """Convert all checks and comparisons to plain values for JSON.
+
+        Examples
+        --------
+        >>> Verification(True, "ab", (), ()).to_dict()["simulated"]
+        True
+        """
         return asdict(self) | {"reasons": self.reasons}
 
 
 def published_numbers() -> list[dict[str, Any]]:
-    """List published numbers of these recordings, each with its source."""
+    """List the published numbers of these recordings, each with its source.
+
+    Examples
+    --------
+    >>> number = published_numbers()[0]
+    >>> number["what"], number["published"]
+    ('ceiling', 0.8263)
+    """
     text = (files("brainscore_itmaps.study") / "published.json").read_text(encoding="utf-8")
     numbers: list[dict[str, Any]] = json.loads(text)
     return numbers
 
 
 def published_models() -> list[str]:
-    """List the models with published numbers."""
-    return list(dict.fromkeys(each["model"] for each in published_numbers() if each["model"]))
+    """List the models with published numbers.
+
+    Examples
+    --------
+    >>> len(published_models())
+    10
+    """
+    return list(dict.fromkeys(number["model"] for number in published_numbers() if number["model"]))
 
 
 def verify(models: Sequence[str | Model] = MODELS, *, device: str = "auto", progress: Report = silent) -> Verification:
-    """Check the recordings' structure, and compare our numbers with the published ones.
+    """Check the structure of the recordings, and compare our numbers with the published ones.
 
     Parameters
     ----------
     models : sequence of str or Model
-        Those of which nothing was published are scored under the follow-up's windows, with nothing beside them.
+        Models without published numbers are scored in the windows of the follow-up study, for information.
     device : str
         As for :func:`brainscore_itmaps.score`.
     progress : callable
-        Told (what is being done, steps done, steps in all).
+        Called with (step, steps done, steps in all).
+
+    Returns
+    -------
+    Verification
 
     Raises
     ------
     DataError, InstallationError
-        When the recordings cannot be downloaded or read. A model that cannot be scored is reported instead.
+        When the recordings cannot be downloaded or read. A model that cannot be scored is reported in its comparison.
     """
     checks: list[Check] = []
     recordings: dict[str, Recording] = {}
-    for number, array in enumerate(ARRAYS.values()):
-        progress(f"checking {array.name}", number, len(ARRAYS))
+    for index, array in enumerate(ARRAYS.values()):
+        progress(f"checking {array.name}", index, len(ARRAYS))
         recordings[array.name] = load_recording(array.name, progress=progress)
         checks += structure(array, recordings[array.name])
     simulated = any(recording.simulated for recording in recordings.values())
     named = {model if isinstance(model, str) else model.name: model for model in models}
-    asked = [each for each in published_numbers() if not each["model"] or each["model"] in named]
-    asked += [each for name in named if name not in published_models() for each in _unpublished(name)]
+    requested = [number for number in published_numbers() if not number["model"] or number["model"] in named]
+    requested += [number for name in named if name not in published_models() for number in _unpublished(name)]
     numbers = []
-    for number, each in enumerate(asked):
-        progress(f"{each['model'] or 'ceiling'} on {each['array']}", number, len(asked))
-        numbers.append(_beside(each, named.get(each["model"]), simulated, device))
+    for index, number in enumerate(requested):
+        progress(f"{number['model'] or 'ceiling'} on {number['array']}", index, len(requested))
+        numbers.append(_comparison(number, named.get(number["model"]), simulated, device))
     sha256 = next(iter(recordings.values())).sha256
     return Verification(simulated, sha256, tuple(checks), tuple(numbers))
 
 
 def structure(array: Array, recording: Recording) -> list[Check]:
-    """Compare a recording with its published structure.
+    """Compare the structure of a recording with the published one.
 
     Parameters
     ----------
     array : Array
     recording : Recording
-        In eLife's window.
+        In the window of the eLife paper.
     """
     shape = (IMAGES, array.positions, array.positions, SITES[array.name])
     means = recording.maps.mean(axis=(0, 1, 2))
@@ -196,7 +220,7 @@ def structure(array: Array, recording: Recording) -> list[Check]:
     peak = max(course, key=lambda moment: course[moment])
     between = _between_sites(recording.maps)
     sizes = sorted({_size(file) for file in recording.images})
-    lasts = max(course) + STEP
+    duration = max(course) + STEP
     return [
         Check(
             array.name, "maps (image, y, x, site)", str(shape), str(recording.maps.shape), recording.maps.shape == shape
@@ -209,7 +233,7 @@ def structure(array: Array, recording: Recording) -> list[Check]:
             f"{means.min():.3g} to {means.max():.3g}",
             bool(0.2 * low < np.median(means) < 2 * high),
         ),
-        Check(array.name, "time", f"{LOOKED_AT} ms or more", f"{lasts} ms or more", lasts >= LOOKED_AT),
+        Check(array.name, "time", f"{TIME_COURSE_MS} ms or more", f"{duration} ms or more", duration >= TIME_COURSE_MS),
         Check(
             array.name,
             "largest mean response",
@@ -229,26 +253,26 @@ def structure(array: Array, recording: Recording) -> list[Check]:
 
 
 def _time_course(array: Array) -> dict[int, float]:
-    """Compute the mean response in time steps, as far as the recording goes."""
+    """Compute the mean response in steps of time, up to the end of the recording."""
     course: dict[int, float] = {}
-    for start in range(0, LOOKED_AT, STEP):
+    for start in range(0, TIME_COURSE_MS, STEP):
         try:
             course[start] = float(load_recording(array.name, (start, start + STEP)).maps.mean())
-        except DataError:  # it ends before
+        except DataError:  # the recording ends earlier
             break
     if not course:
-        raise DataError(f"{array.name} cannot be read from its first {STEP} ms.", "Bring the files as published.")
+        raise DataError(f"The first {STEP} ms of {array.name} cannot be read.", "Use the published files.")
     return course
 
 
 def _between_sites(maps: NDArray[np.float64]) -> float:
     """Compute the median Pearson r between maps of pairs of sites, over pairs and images."""
-    found = []
+    medians = []
     for image in maps.reshape(len(maps), -1, maps.shape[-1]):
         with np.errstate(invalid="ignore"):
             pairs = np.corrcoef(image.T)[np.triu_indices(image.shape[-1], 1)]
-        found.append(np.nanmedian(pairs))
-    return float(np.mean(found))
+        medians.append(np.nanmedian(pairs))
+    return float(np.mean(medians))
 
 
 def _size(file: Any) -> str:
@@ -259,29 +283,31 @@ def _size(file: Any) -> str:
 
 
 def _unpublished(model: str) -> list[dict[str, Any]]:
-    """List the comparisons for a model without published numbers: those of the other models."""
-    pattern = [each for each in published_numbers() if each["model"] == "timm:resnet50.tv_in1k"]
-    return [each | {"model": model, "layer": "", "published_layer": "", "published": np.nan} for each in pattern]
+    """List the arrays and windows for a model without published numbers: those of timm's ResNet-50."""
+    pattern = [number for number in published_numbers() if number["model"] == "timm:resnet50.tv_in1k"]
+    return [number | {"model": model, "layer": "", "published_layer": "", "published": np.nan} for number in pattern]
 
 
-def _beside(each: dict[str, Any], model: str | Model | None, simulated: bool, device: str) -> PublishedComparison:
+def _comparison(number: dict[str, Any], model: str | Model | None, simulated: bool, device: str) -> PublishedComparison:
     ours, reason = None, ""
     try:
-        ours = _ours(each, model, device)
+        ours = _our_number(number, model, device)
     except ItMapsError as error:
         reason = str(error)
-    except Exception as error:  # of a model: the others are still compared
+    except Exception as error:  # raised by a model: the others are still compared
         reason = f"{type(error).__name__}: {one_line(error)}."
-    return PublishedComparison(**each, ours=ours, verdict=_verdict(each["published"], ours, simulated), reason=reason)
+    verdict = _verdict(number["published"], ours, simulated)
+    return PublishedComparison(**number, ours=ours, verdict=verdict, reason=reason)
 
 
-def _ours(each: dict[str, Any], model: str | Model | None, device: str) -> float:
-    loaded: dict[str, Any] = {"protocol": PUBLISHED} if each["loaded"] == "published" else {"orientation": "flip_both"}
-    recording = load_recording(each["array"], each["window"], **loaded)
+def _our_number(number: dict[str, Any], model: str | Model | None, device: str) -> float:
+    as_published = number["loaded"] == "published"
+    options: dict[str, Any] = {"protocol": PUBLISHED} if as_published else {"orientation": "flip_both"}
+    recording = load_recording(number["array"], number["window"], **options)
     if model is None:
         return float(reference_ceiling(recording.maps).mean())
-    layers = [each["layer"]] if each["layer"] else "all"
-    return score(model, recording, layers, protocol=PUBLISHED, device=device).raw  # type: ignore[no-any-return]
+    layers = [number["layer"]] if number["layer"] else "all"
+    return score(model, recording, layers, protocol=PUBLISHED, device=device).raw
 
 
 def _verdict(published: float, ours: float | None, simulated: bool) -> str:

@@ -1,4 +1,4 @@
-"""The work of one worker: score one model on all its benchmarks."""
+"""Score one model on all its benchmarks, as one task of a worker."""
 
 import resource
 import sys
@@ -22,18 +22,19 @@ from brainscore_itmaps.study.plan import Run
 
 
 class Outcome(NamedTuple):
-    """The outcome of one run: a result or a failure.
+    """The result of one run, or the reason of its failure.
 
     Attributes
     ----------
     run : Run
     result : Result or None
-        None when it failed.
+        None if the run failed.
     reason : str
-        Why it failed, and what to do next.
+        Why the run failed, and the next step; empty otherwise.
     exit_code : int
-        Of the kind of failure.
+        Exit code of this kind of failure; 0 otherwise.
     seconds : float
+        Duration of the run.
     """
 
     run: Run
@@ -43,24 +44,24 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-class Done(NamedTuple):
-    """The outcomes of one worker's model, and its memory use.
+class ModelOutcomes(NamedTuple):
+    """The outcomes of all runs of one model, and the memory use of its worker.
 
     Attributes
     ----------
     outcomes : list of Outcome
     peak_bytes : int
-        The most memory that the worker ever held.
+        Highest memory use of the worker process so far.
     """
 
     outcomes: list[Outcome]
     peak_bytes: int
 
 
-def ask_model(
+def run_model(
     choice: ModelChoice, runs: Iterable[Run], study: StudyConfig, fresh: bool, threads: int, offline: bool = False
-) -> Done:
-    """Score one model on all its benchmarks; a failure does not stop the others.
+) -> ModelOutcomes:
+    """Score one model on all its benchmarks; a failed run does not stop the other runs.
 
     Parameters
     ----------
@@ -68,11 +69,15 @@ def ask_model(
     runs : iterable of Run
     study : StudyConfig
     fresh : bool
-        Compute anew what is kept.
+        Compute again what is cached.
     threads : int
-        Of linear algebra, torch's and numpy's.
+        Number of threads of torch and of numpy's linear algebra.
     offline : bool
-        Download nothing; also where this worker's own environment says so.
+        Download nothing; the environment of the worker can forbid downloads, too.
+
+    Returns
+    -------
+    ModelOutcomes
     """
     import torch
     from threadpoolctl import threadpool_limits
@@ -81,11 +86,17 @@ def ask_model(
     with threadpool_limits(threads), overridden(offline=offline or None):
         load, cache = _loaded_once(choice, study.device), default_cache(fresh)
         outcomes = [_outcome(run, partial(_result, choice, run, study, cache, load)) for run in runs]
-    return Done(outcomes, peak_bytes())
+    return ModelOutcomes(outcomes, peak_bytes())
 
 
 def peak_bytes() -> int:
-    """Return the highest memory use of this process."""
+    """Return the highest memory use of this process so far, in bytes.
+
+    Examples
+    --------
+    >>> peak_bytes() > 10**6
+    True
+    """
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -96,28 +107,28 @@ def _outcome(run: Run, result: Callable[[], Result]) -> Outcome:
         return Outcome(run, result(), "", 0, time.monotonic() - began)
     except ItMapsError as error:
         reason, code = str(error), error.exit_code
-    except Exception as error:  # of a model, or of somebody else's benchmark: the others are still asked
+    except Exception as error:  # raised by a model or a plugin's benchmark: the other runs continue
         reason, code = f"{type(error).__name__}: {one_line(error)}.", ModelError.exit_code
     return Outcome(run, None, reason, code, time.monotonic() - began)
 
 
 def _loaded_once(choice: ModelChoice, device: str) -> Callable[[], Any]:
-    """Load the model on first use; remember a failure, too."""
-    found: list[Any] = []
+    """Return a function that loads the model on its first call, and returns it or raises its error on every call."""
+    loaded: list[Any] = []
 
     def load() -> Any:
         from brainscore_itmaps.models.load import load_model
         from brainscore_itmaps.models.model import on_device
 
-        if not found:
+        if not loaded:
             try:
                 model = load_model(choice.name, _weights(choice), choice.seed, arch=choice.arch or None)
-                found.append(on_device(model, device_of_worker(device)))
+                loaded.append(on_device(model, device_of_worker(device)))
             except Exception as error:
-                found.append(error)
-        if isinstance(found[0], Exception):
-            raise found[0]
-        return found[0]
+                loaded.append(error)
+        if isinstance(loaded[0], Exception):
+            raise loaded[0]
+        return loaded[0]
 
     return load
 
@@ -127,29 +138,35 @@ def _weights(choice: ModelChoice) -> str | None:
 
 
 def device_of_worker(device: str) -> str:
-    """Choose the device of this worker: with "auto" and several GPUs, each worker takes another one."""
+    """Choose the device of this worker: with "auto" and several GPUs, workers use different GPUs.
+
+    Examples
+    --------
+    >>> device_of_worker("cpu")
+    'cpu'
+    """
     import torch
 
-    cards = torch.cuda.device_count() if device == "auto" else 0
-    if cards < 2:
+    gpus = torch.cuda.device_count() if device == "auto" else 0
+    if gpus < 2:
         return device
     from distributed import get_worker
 
     try:
-        return f"cuda:{int(get_worker().name) % cards}"
-    except (ValueError, TypeError):  # no worker of ours, or one that has another name than a number
+        return f"cuda:{int(get_worker().name) % gpus}"
+    except (ValueError, TypeError):  # not in a worker, or its name is not a number
         return device
 
 
 def _result(choice: ModelChoice, run: Run, study: StudyConfig, cache: ResultCache, load: Callable[[], Any]) -> Result:
     from brainscore_itmaps.bridge.score import score_request
 
-    ours = is_named_model(choice.name) or bool(choice.arch)
+    is_loaded_here = is_named_model(choice.name) or bool(choice.arch)
     device, layers = device_of_worker(study.device), choice.layers or study.layers
-    asked = ModelRequest(choice.name, requested_weights(choice.weights, choice.seed), choice.arch or None,
+    model = ModelRequest(choice.name, requested_weights(choice.weights, choice.seed), choice.arch or None,
                          device=device, batch_size=study.batch_size)  # fmt: skip
-    if has_maps(run.benchmark):  # others have no layers to choose
-        asked = replace(asked, layers=layers)
+    if has_maps(run.benchmark):  # other benchmarks choose no layers
+        model = replace(model, layers=layers)
     protocol = OURS.name if is_external(run.benchmark) else study.protocol
-    request = ScoreRequest(asked, run.benchmark, requested_window(run.window), protocol, study.attribution)
-    return score_request(request, model=load() if ours else None, cache=cache)
+    request = ScoreRequest(model, run.benchmark, requested_window(run.window), protocol, study.attribution)
+    return score_request(request, model=load() if is_loaded_here else None, cache=cache)

@@ -78,7 +78,7 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
         Folder of the run; it is created if it does not exist.
     device : "auto" or "cpu"
     progress : callable
-        Called with (description, steps done, steps in all).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------

@@ -194,7 +194,7 @@ def test_the_published_choices_are_made_from_the_images_on(recording):
     np.testing.assert_array_equal(array.image_ceiling, reference_ceiling(recording.maps))
     assert result.score == pytest.approx(expected.score / reference_ceiling(recording.maps).mean())
     assert result.protocol == "published"
-    assert array.ceiling_kind.endswith("bounds nothing")
+    assert array.ceiling_kind.endswith("not an upper bound")
 
 
 def test_published_images_are_divided_by_the_mean(recording):

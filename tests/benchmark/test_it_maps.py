@@ -149,7 +149,7 @@ def test_what_the_published_code_never_did_is_refused(home, kind):
     with pytest.raises(UsageError, match="The published protocol"):
         score("timm:resnet18", f"Arcaro2020.monkey2_ML-{kind}", weights="random", protocol="published")
     if kind != "ridge":
-        with pytest.raises(UsageError, match="The published protocol knows nothing like"):
+        with pytest.raises(UsageError, match="The published protocol has no benchmark like"):
             score("pixels", f"Arcaro2020.monkey2_ML-{kind}", protocol="published")
 
 

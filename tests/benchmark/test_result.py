@@ -24,8 +24,9 @@ from brainscore_itmaps import (
     to_grid,
 )
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.comparison import image_shares
 from brainscore_itmaps.benchmark.evaluate import evaluate
-from brainscore_itmaps.benchmark.result import Estimate, Result, estimate_score, image_shares
+from brainscore_itmaps.benchmark.result import Estimate, Result, estimate_score
 from brainscore_itmaps.errors import ArrayError, DataError, InstallationError, UsageError
 from brainscore_itmaps.metrics.inference import compare_images, interval_of_arrays
 from brainscore_itmaps.models.spec import Weights
@@ -303,7 +304,7 @@ def test_what_was_not_scored_alike_is_not_compared(pair):
         replace(b, arrays=(replace(array, window=(0, 50)),)),
         replace(b, arrays=(replace(array, images=array.images[::-1]),)),
     ):
-        with pytest.raises(UsageError, match="not scored alike on the same maps"):
+        with pytest.raises(UsageError, match="not comparable scores on the same maps"):
             compare_results(a, other)
     for wrong in (0.5, changed(b, arrays=()), "a"):
         with pytest.raises(UsageError, match="no maps to compare"):

@@ -13,7 +13,7 @@ from brainscore_itmaps import Recording, load_model, load_recording, record, sco
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.evaluate import evaluate_features
 from brainscore_itmaps.benchmark.result import Reading
-from brainscore_itmaps.benchmark.source import SEEN
+from brainscore_itmaps.benchmark.source import FIELDS_OF_VIEW
 from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.metrics.ceiling import site_ceiling
 from brainscore_itmaps.models.spec import Weights
@@ -128,9 +128,9 @@ def test_a_pooled_layer_is_refused_and_what_takes_it_is_named(benchmark):
 
     model = load_model("timm:test_efficientnet", weights="random")
     model.spec.layers["IT"] = "global_pool"
-    with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, where"):
+    with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, which"):
         benchmark.evaluate(brain_model(model))
-    with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, where"):
+    with pytest.raises(ModelError, match=r"'global_pool' gives no map.* on it_maps_fixation_simulated, which"):
         score(model)
     model.spec.layers["IT"] = ["blocks.4", "global_pool"]
     with pytest.raises(ModelError, match="'global_pool' gives no map"):
@@ -213,7 +213,7 @@ def test_a_model_of_brain_score_s_own_tree_is_scored_as_it_is():
     result = score("pixels", "it_maps_simulated")
     assert result.layer == "pixels"
     assert str(result.weights) == "as Brain-Score loads it"
-    assert result.field_of_view == OWN_PREPROCESSING + SEEN["whole"]
+    assert result.field_of_view == OWN_PREPROCESSING + FIELDS_OF_VIEW["whole"]
     assert abs(result.score) < 0.2
 
 

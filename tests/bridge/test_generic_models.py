@@ -1,7 +1,7 @@
 """What Brain-Score asks of any model that is contributed, asked of every model that we register.
 
 Brain-Score's own tests of this need files that its wheel lacks; these ask the same. Weights are random, for most
-cannot be downloaded without a model: what is asked does not depend on them. The embedded models have their own.
+cannot be downloaded without a connection: what is asked does not depend on them. The embedded models have their own.
 """
 
 import numpy as np

@@ -422,7 +422,7 @@ def test_a_source_that_changes_while_it_is_waited_for_is_not_read(stand_in, red,
         return found
 
     monkeypatch.setattr(sources, "resolve", resolve_and_change)
-    with pytest.raises(DataError, match="has changed while it was waited for"):
+    with pytest.raises(DataError, match="has changed while waiting for the lock"):
         load_recording("monkey2_ML", (0, 20), source)
     assert load_recording("monkey2_ML", (0, 20), source).sha256 == sha256(source)
 

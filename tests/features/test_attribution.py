@@ -335,5 +335,5 @@ def test_the_benchmark_s_value_is_the_attribution_s(small, tmp_path):
 def test_a_source_without_gradients_has_no_attribution(small):
     model = load_model("timm:test_efficientnet", weights="random")
     spec = BenchmarkSpec("own", ("own",), measure="attribution")
-    with pytest.raises(ModelError, match="cannot be traced"):
+    with pytest.raises(ModelError, match="cannot be traced to positions of the image"):
         evaluate(replace(model_source(model, "blocks.3"), attribute=None), [small], spec)

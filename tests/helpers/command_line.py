@@ -57,7 +57,7 @@ def _server():
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},  # no test reaches the model
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},  # no test connects to the internet
     )
     atexit.register(server.communicate)  # that there is no more to run ends it
     return server

@@ -1,4 +1,4 @@
-"""What figures show: positions, limits, colours and words, compared as numbers."""
+"""Figures: positions, limits, colours and text, compared as numbers."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ def words(figure):
 
 
 def maps_in(axis):
-    """The images of an axis that are maps, not images."""
+    """Return the maps of an axis, without photographs."""
     return [image for image in axis.get_images() if image.get_array().ndim == 2]
 
 
@@ -105,11 +105,11 @@ def test_a_profile_over_windows_stands_at_their_middles_in_order():
         window_profile_figure([in_window((50, 90), 0.1)])
 
 
-@pytest.mark.parametrize("given", [{"measure": "alignment"}, {"measure": "attribution"}, {"protocol": "published"}])
-def test_a_ceiling_of_something_else_is_not_drawn_with_correlations_of_sites(given):
+@pytest.mark.parametrize("changes", [{"measure": "alignment"}, {"measure": "attribution"}, {"protocol": "published"}])
+def test_a_ceiling_of_something_else_is_not_drawn_with_correlations_of_sites(changes):
     for draw in (layer_profile_figure, site_histogram_figure):
         assert "noise ceiling" in labels_of(draw(scored()))
-        assert "noise ceiling" not in labels_of(draw(changed(scored(), **given)))
+        assert "noise ceiling" not in labels_of(draw(changed(scored(), **changes)))
 
 
 def labels_of(figure):
@@ -150,7 +150,7 @@ def test_figures_are_written_in_every_format(kind, ending, tmp_path):
 
 @pytest.mark.parametrize("kind", FIGURES)
 def test_figures_look_as_when_somebody_looked_at_them(kind, tmp_path):
-    """Blurred and small, so that another version's fonts make no difference, but a wrong place does."""
+    """Compare small, blurred figures, so that fonts of other versions make no difference, but positions do."""
     FIGURES[kind]().savefig(tmp_path / "figure.png", dpi=60)
     with Image.open(tmp_path / "figure.png") as now, Image.open(BASELINES / f"{kind}.png") as before:
         blurred = [

@@ -1,4 +1,4 @@
-"""The page of a result: what is in it, before any browser looks."""
+"""The page of a result: its content, without a browser."""
 
 import base64
 import csv
@@ -36,7 +36,7 @@ def page(result):
 
 
 class Addresses(HTMLParser):
-    """Every address in a page that would be asked for when it is opened, and every link."""
+    """The addresses that a page loads when it is opened, and its links."""
 
     def __init__(self, text):
         super().__init__()
@@ -51,7 +51,7 @@ class Addresses(HTMLParser):
                 self.links.append(value)
 
 
-def told(text):
+def page_data(text):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
 
 
@@ -62,9 +62,9 @@ def floats(told_array, name):
 
 def test_nothing_is_asked_for_when_it_is_opened():
     text = default_page()
-    found = Addresses(text)
-    assert found.asked
-    assert {urlparse(address).scheme for address in found.asked + found.links} == {"data"}
+    addresses = Addresses(text)
+    assert addresses.asked
+    assert {urlparse(address).scheme for address in addresses.asked + addresses.links} == {"data"}
     assert "url(" not in text
     assert "@import" not in text
     assert "default-src 'none'" in text
@@ -83,16 +83,16 @@ def test_the_page_says_what_the_result_says():
 
 def test_the_maps_inside_are_those_of_the_result():
     result = two_arrays()
-    inside = told(page(result))
-    for array, shown in zip(result.arrays, inside["arrays"], strict=True):
+    data = page_data(page(result))
+    for array, shown in zip(result.arrays, data["arrays"], strict=True):
         np.testing.assert_array_equal(floats(shown, "neural"), array.neural.astype(np.float32))
         np.testing.assert_array_equal(floats(shown, "predicted"), array.predicted.astype(np.float32))
         np.testing.assert_array_equal(shown["x"], array.degrees_x)
         np.testing.assert_array_equal(shown["y"], array.degrees_y)
         np.testing.assert_array_equal(np.array(shown["r"], float), array.site_r)
         assert shown["images"] == list(array.images)
-    assert [shown["kind"] for shown in inside["arrays"]] == ["simulated", "recorded"]
-    assert len(inside["images"]) == 14  # once, though two arrays show them
+    assert [shown["kind"] for shown in data["arrays"]] == ["simulated", "recorded"]
+    assert len(data["images"]) == 14  # once, though two arrays show them
 
 
 def test_every_figure_has_its_data_beside_it():
@@ -149,13 +149,13 @@ def test_names_that_are_html_are_only_names():
     assert HOSTILE not in text
     assert text.count("<script") == 2
     assert HOSTILE not in result._repr_html_()
-    assert told(text)["arrays"][0]["images"][0] == HOSTILE
+    assert page_data(text)["arrays"][0]["images"][0] == HOSTILE
 
 
 def test_images_that_are_not_at_hand_are_left_out():
     text = report(scored(), [[None] * 14])
-    assert told(text)["images"] == []
-    assert told(text)["arrays"][0]["files"] == [None] * 14
+    assert page_data(text)["images"] == []
+    assert page_data(text)["arrays"][0]["files"] == [None] * 14
 
 
 @pytest.mark.parametrize(
@@ -170,27 +170,27 @@ def test_a_result_that_was_changed_by_hand_is_refused(tmp_path, damage):
     fewer = json.loads(scored().save(tmp_path)[0].read_text())
     fewer["arrays"][0]["images"].pop()
     file.write_text(json.dumps(fewer))
-    with pytest.raises(DataError, match="not those of its images"):
+    with pytest.raises(DataError, match="does not fit its images"):
         Result.load(file)
 
 
 def test_a_page_fetches_nothing(tmp_path, own_home, monkeypatch):
-    """Of a benchmark whose archive is not here, the maps alone are shown."""
-    monkeypatch.setattr("brainscore_itmaps.data.sources.fetch", lambda **given: pytest.fail("fetched"))
+    """A result of a benchmark whose archive is not on this machine is shown without images."""
+    monkeypatch.setattr("brainscore_itmaps.data.sources.fetch", lambda **options: pytest.fail("fetched"))
     file = write_report(replace(scored(), benchmark="it_maps"), tmp_path / "page.html")
-    assert told(file.read_text())["images"] == []
+    assert page_data(file.read_text())["images"] == []
 
 
 def test_a_constant_map_is_undefined_in_the_page():
     array = scored().arrays[0]
     r = array.site_r.copy()
     r[2, 3] = np.nan
-    inside = told(page(replace(scored(), arrays=(replace(array, site_r=r),))))
-    assert inside["arrays"][0]["r"][2][3] is None
+    data = page_data(page(replace(scored(), arrays=(replace(array, site_r=r),))))
+    assert data["arrays"][0]["r"][2][3] is None
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("changes", "expected"),
     [
         ({"weights": Weights("random", seed=3)}, "--weights random --seed 3"),
         ({"weights": Weights("file", path="a b.pt", source="sha256 0123456789ab")}, "--weights 'a b.pt'"),
@@ -207,8 +207,8 @@ def test_a_constant_map_is_undefined_in_the_page():
         ({"protocol": "published"}, "--protocol published"),
     ],
 )
-def test_the_command_is_what_somebody_would_type(given, expected):
-    result = changed(scored(), **given)
+def test_the_command_is_what_somebody_would_type(changes, expected):
+    result = changed(scored(), **changes)
     model = replace(result.request.model, weights=result.weights)
     request = replace(result.request, benchmark=result.benchmark, model=model)
     assert expected in command_of(replace(result, request=request))
@@ -217,8 +217,8 @@ def test_the_command_is_what_somebody_would_type(given, expected):
 def test_the_command_of_a_file_that_is_the_model_names_its_architecture():
     model = ModelRequest("w.pt", arch="resnet18")
     result = changed(scored(), model="w-0123abcd", weights=Weights("file", path="w.pt"))
-    told = command_of(replace(result, request=replace(result.request, model=model)))
-    assert "--model w.pt --benchmark it_maps_simulated --arch resnet18" in told
+    command = command_of(replace(result, request=replace(result.request, model=model)))
+    assert "--model w.pt --benchmark it_maps_simulated --arch resnet18" in command
 
 
 def test_a_notebook_shows_the_score_and_that_it_is_simulated():
@@ -235,14 +235,14 @@ def test_the_command_writes_pages(tmp_path, own_home):
     )
     (file,) = tmp_path.glob("*.html")
     assert f"written    {file}" in done.stdout
-    assert len(told(file.read_text())["images"]) == 14
+    assert len(page_data(file.read_text())["images"]) == 14
     (saved,) = tmp_path.glob("*.json")
     succeeded("report", saved, "--out", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text() == file.read_text()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["nothing"], 2, "There is no result 'nothing'"),
         (["{saved}", "--out", "page.txt"], 2, "does not end in .html"),
@@ -253,8 +253,8 @@ def test_the_command_writes_pages(tmp_path, own_home):
         (["{saved}", "--out", "{damaged}/page.html"], 5, "damaged.json"),
     ],
 )
-def test_what_cannot_be_shown_is_a_sentence(tmp_path, own_home, arguments, code, said):
+def test_what_cannot_be_shown_is_a_sentence(tmp_path, own_home, arguments, code, message):
     saved = scored().save(tmp_path)[0]
     (tmp_path / "damaged.json").write_text("{")
-    given = [text.format(saved=saved, damaged=tmp_path / "damaged.json") for text in arguments]
-    assert_refused(code, said, "report", *given)
+    filled = [text.format(saved=saved, damaged=tmp_path / "damaged.json") for text in arguments]
+    assert_refused(code, message, "report", *filled)

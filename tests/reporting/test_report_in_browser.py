@@ -1,4 +1,4 @@
-"""The page in a headless Chromium, with the model off."""
+"""The page in a headless Chromium, with the network off."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def drawn(page, name):
     return part(page, name).evaluate("canvas => canvas.toDataURL()")
 
 
-def said(page, array=0):
+def values_at_pointer(page, array=0):
     line = part(page, "readout", array)
     return [float(line.get_attribute(f"data-{name}")) for name in ("recorded", "predicted")]
 
@@ -45,7 +45,7 @@ def test_hovered_values_are_those_of_the_result(opened, image, site, file):  # n
         canvas.hover(position={"x": box["width"] * (x + 0.5) / 17, "y": box["height"] * (y + 0.5) / 17})
         maps = array.neural[image, y, x], array.predicted[image, y, x]
         expected = [values.mean() if site is None else values[site] for values in maps]
-        assert said(page) == pytest.approx(expected, rel=1e-5)
+        assert values_at_pointer(page) == pytest.approx(expected, rel=1e-5)
     text = part(page, "readout").inner_text()
     assert f"{array.degrees_x[x]:g}° right, {-array.degrees_y[y]:g}° up" in text
     assert f"simulated {expected[0]:.2f}, predicted {expected[1]:.2f}" in text
@@ -83,14 +83,14 @@ def test_the_keyboard_is_enough(opened, file):  # noqa: F811
     part(page, "recorded").focus()
     page.keyboard.press("ArrowLeft")  # from the centre
     page.keyboard.press("ArrowUp")
-    assert said(page)[0] == pytest.approx(array.neural[0, 7, 7].mean(), rel=1e-5)
+    assert values_at_pointer(page)[0] == pytest.approx(array.neural[0, 7, 7].mean(), rel=1e-5)
     page.locator("[role=tab]").first.focus()
     page.keyboard.press("ArrowRight")
     assert [page.locator(".array").nth(number).is_visible() for number in (0, 1)] == [False, True]
     part(page, "predicted", 1).focus()
     page.keyboard.press("ArrowDown")
     second = two_arrays().arrays[1]
-    assert said(page, 1)[1] == pytest.approx(second.predicted[0, 9, 4].mean(), rel=1e-5)
+    assert values_at_pointer(page, 1)[1] == pytest.approx(second.predicted[0, 9, 4].mean(), rel=1e-5)
     assert page.trouble == []
 
 

@@ -1,4 +1,4 @@
-"""A comparison: everything that it writes, as somebody types it."""
+"""A comparison: its files, its figures and its command."""
 
 import json
 
@@ -24,8 +24,8 @@ def compared(tmp_path_factory):
         if number < 2:
             result.save(folder / "results")
     (folder / "human.json").write_text(json.dumps(human(results[0], 0.4)))
-    given = [folder, *results[2:], *in_windows()]
-    return compare(given, folder / "out", maps=False, draws=20)
+    sources = [folder, *results[2:], *in_windows()]
+    return compare(sources, folder / "out", maps=False, draws=20)
 
 
 @pytest.mark.slow
@@ -57,11 +57,11 @@ def test_csv_and_parquet_hold_the_same_table(compared):
 
 @pytest.mark.slow
 def test_a_comparison_repeats_itself(compared, tmp_path):
-    again = compare([*planted(), *in_windows()], tmp_path, maps=False, draws=20)
-    mine = (again.page.parent / "figures" / "accuracy--it_maps_simulated.svg").read_bytes()
-    assert mine == (compared.page.parent / "figures" / "accuracy--it_maps_simulated.svg").read_bytes()
+    repeated = compare([*planted(), *in_windows()], tmp_path, maps=False, draws=20)
+    figure = (repeated.page.parent / "figures" / "accuracy--it_maps_simulated.svg").read_bytes()
+    assert figure == (compared.page.parent / "figures" / "accuracy--it_maps_simulated.svg").read_bytes()
     assert (
-        again.findings.fits_table()
+        repeated.findings.fits_table()
         .query("benchmark == 'it_maps_simulated'")
         .equals(compared.findings.fits_table().query("benchmark == 'it_maps_simulated'"))
     )
@@ -116,11 +116,11 @@ def test_as_somebody_types_it(tmp_path, own_home):
     assert "SIMULATED" in done.stdout
     assert (tmp_path / "out" / "index.html").is_file()
     assert not (tmp_path / "out" / "maps").exists()
-    for arguments, said in (
+    for arguments, message in (
         ([tmp_path / "out", "--out", tmp_path / "more"], "no results to compare"),
         (["nothing", "--out", tmp_path / "more"], "There is no result 'nothing'"),
     ):
         refused = brainscore("compare", *arguments, COLUMNS="200")
         assert refused.returncode == 2
-        assert said in refused.stderr
+        assert message in refused.stderr
         assert "Traceback" not in refused.stderr

@@ -1,4 +1,4 @@
-"""What the workers of a study let in: nobody but the process that started them, and nothing from the current folder."""
+"""The workers of a study accept only the process that started them, and import nothing from the current folder."""
 
 import json
 import os
@@ -34,7 +34,7 @@ SHADOWED = ("random", "signal", "threading", "socket", "selectors", "queue", "lo
 
 
 def sweep_command(study, folder):
-    """The command, from a script in a folder of its own, as pip installs `brainscore`."""
+    """Return the command, from a script in a separate folder, as pip installs `brainscore`."""
     script = folder / "bin" / "brainscore"
     script.parent.mkdir()
     script.write_text("from brainscore_itmaps.cli.start import main\n\nif __name__ == '__main__':\n    main()\n")
@@ -43,7 +43,7 @@ def sweep_command(study, folder):
 
 @contextmanager
 def waiting_sweep(folder):
-    """A sweep whose model is not loaded before the file ``go`` is there; yields its process."""
+    """Start a sweep whose model waits for the file ``go``, and yield its process."""
     (folder / "mine.py").write_text(WAITING.format(folder=folder))
     study = folder / "study.toml"
     study.write_text(f'models = ["{folder}/mine.py:build"]\nbenchmarks = ["it_maps_simulated"]\n')
@@ -63,13 +63,13 @@ def waiting_sweep(folder):
 
 
 def listening(process):
-    """Ports on which a process and those that it started accept connections, with their addresses."""
+    """Return the ports and addresses on which a process and its child processes accept connections."""
     parent = psutil.Process(process.pid)
-    found = []
+    connections = []
     for one in (parent, *parent.children(recursive=True)):
         with suppress(psutil.Error):  # one that has ended meanwhile
-            found += one.net_connections("all")
-    return {each.laddr.port: each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
+            connections += one.net_connections("all")
+    return {each.laddr.port: each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
 
 
 @pytest.mark.slow
@@ -82,10 +82,10 @@ def test_another_user_of_the_machine_can_run_nothing_in_a_sweep(own_home, tmp_pa
         attack = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
         assert attack.returncode == 0, attack.stderr
         assert running.poll() is None, "the attack was on nothing"
-    told = json.loads(attack.stdout)
-    assert told["control"] == [os.getuid(), os.getuid(), 200]  # without protection the same attack succeeds
-    assert told["user"] == (65534 if os.getuid() == 0 else os.getuid())
-    assert told["through"] == {str(port): [None, None, None] for port in ports}
+    report = json.loads(attack.stdout)
+    assert report["control"] == [os.getuid(), os.getuid(), 200]  # without protection the same attack succeeds
+    assert report["user"] == (65534 if os.getuid() == 0 else os.getuid())
+    assert report["through"] == {str(port): [None, None, None] for port in ports}
     assert running.returncode == 0, (tmp_path / "errors").read_text()  # and the sweep is none the worse
 
 
@@ -122,8 +122,8 @@ def test_workers_that_cannot_start_are_a_sentence_and_the_environment_is_given_b
     )
     path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     done = new_python("-c", NOT_STARTED, PYTHONPATH=path)
-    said, given_back = done.stdout.splitlines()
-    assert said.startswith(
+    message, given_back = done.stdout.splitlines()
+    assert message.startswith(
         "The workers of the study could not be started: Nanny failed to start worker process. `brain"
     )
     assert given_back == "True", done.stderr
@@ -141,7 +141,7 @@ def test_a_scheduler_without_encryption_is_not_joined(scheduler):
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "said"),
+    ("scheduler", "message"),
     [
         ("SLURM", "neither slurm nor an address"),
         ("127.0.0.1:8786", "neither slurm nor an address"),
@@ -154,9 +154,9 @@ def test_a_scheduler_without_encryption_is_not_joined(scheduler):
     ],
 )
 @pytest.mark.enable_socket
-def test_what_is_no_address_is_a_sentence_at_once(scheduler, said):
+def test_what_is_no_address_is_a_sentence_at_once(scheduler, message):
     with (
-        pytest.raises(UsageError, match=rf"{said}.* Give .*tls://host:port"),
+        pytest.raises(UsageError, match=rf"{message}.* Give .*tls://host:port"),
         connected(ClusterConfig(scheduler=scheduler), 1, 1e9, "cpu"),
     ):
         pass
@@ -179,7 +179,7 @@ distributed:
 
 @pytest.fixture
 def config(tmp_path):
-    """A folder of dask's configuration with a certificate of its own."""
+    """A folder with a configuration of Dask and a new certificate."""
     from distributed.security import Security
 
     made = Security.temporary()
@@ -226,11 +226,11 @@ def test_a_scheduler_that_runs_with_our_certificate_is_joined(own_home, tmp_path
         finally:
             other.kill()
             one.kill()
-    assert "workers that run already" in done.stdout
+    assert "workers of a running scheduler" in done.stdout
     assert "scored     1 in" in done.stdout
 
 
 def _free_port():
-    """Asked for in a process of its own: no test opens a socket in this one."""
+    """Find a free port in a separate process, because tests open no sockets in this one."""
     code = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

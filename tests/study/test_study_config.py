@@ -1,4 +1,4 @@
-"""What a study can ask, and what there is to do in it."""
+"""The configuration of a study, and its plan."""
 
 import sys
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_models_come_from_sets_names_and_tables_each_once():
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("settings", "message"),
     [
         ('benchmarks = ["it_maps"]', "names no models"),
         ('models = ["timm:resnet18"]', "names no benchmarks"),
@@ -70,8 +70,8 @@ def test_models_come_from_sets_names_and_tables_each_once():
         ('benchmarks = ["it_maps"]\n[[model]]\nweights = "random"', "a model has no name"),
         ('benchmarks = ["it_maps"]\n[[model]]\nname = "timm:resnet18"\nseed = 1', 'Add weights = "random"'),
         ('benchmarks = ["it_maps"]\nmodels = ["a"]\nattribution = "gradients"', "Did you mean gradient"),
-        ('benchmarks = ["it_maps"]\nmodels = ["a"]\nbatch_size = 0', "batch_size cannot be"),
-        ('benchmarks = ["it_maps"]\nmodels = ["a"]\n[cluster]\nworkers = -1', "cluster.workers cannot be"),
+        ('benchmarks = ["it_maps"]\nmodels = ["a"]\nbatch_size = 0', "invalid value of batch_size"),
+        ('benchmarks = ["it_maps"]\nmodels = ["a"]\n[cluster]\nworkers = -1', "invalid value of cluster.workers"),
         (
             'benchmarks = ["it_maps"]\n[[model]]\nname = "timm:resnet18"\nlayers = ["a", "b"]\n'
             '[[model]]\nname = "timm:resnet18"\nlayers = ["b", "c"]',
@@ -80,10 +80,10 @@ def test_models_come_from_sets_names_and_tables_each_once():
         ("models = ", "is not a TOML file"),
     ],
 )
-def test_a_mistake_is_answered_with_its_place(tmp_path, said, told):
+def test_a_mistake_is_answered_with_its_place(tmp_path, settings, message):
     file = tmp_path / "mine.toml"
-    file.write_text(said)
-    with pytest.raises(UsageError, match=told) as refused:
+    file.write_text(settings)
+    with pytest.raises(UsageError, match=message) as refused:
         read_study(file)
     assert "mine.toml" in str(refused.value)
 
@@ -148,7 +148,7 @@ def test_slurm_is_told_what_its_jobs_need(monkeypatch):
         pass
     monkeypatch.setenv("PATH", "")
     with (
-        pytest.raises(InstallationError, match="The command sbatch"),
+        pytest.raises(InstallationError, match="sbatch, which submits jobs to SLURM, is not on this machine"),
         connected(ClusterConfig(scheduler="slurm", memory="8GB"), 1, GB, "cpu"),
     ):
         pass
@@ -160,8 +160,8 @@ def test_slurm_is_told_what_its_jobs_need(monkeypatch):
         pass
 
 
-def keys(said, out):
-    return [run.key for work in plan(study_of(SMALL | said), out).work for run in work.to_do + work.done]
+def keys(settings, out):
+    return [run.key for work in plan(study_of(SMALL | settings), out).work for run in work.to_do + work.done]
 
 
 def test_a_key_is_made_of_all_that_changes_a_result_and_of_nothing_else(tmp_path):
@@ -179,10 +179,10 @@ def test_a_key_is_made_of_all_that_changes_a_result_and_of_nothing_else(tmp_path
         {"models": [], "model": random[:1]},
         {"models": [], "model": random[1:]},
     ]
-    different = [own, *(keys(said, tmp_path) for said in others)]
+    different = [own, *(keys(settings, tmp_path) for settings in others)]
     assert len({key for each in different for key in each}) == len(different)
-    for said in ({"batch_size": 3}, {"device": "cpu"}, {"cluster": {"workers": 7}}):
-        assert keys(said, tmp_path) == own
+    for settings in ({"batch_size": 3}, {"device": "cpu"}, {"cluster": {"workers": 7}}):
+        assert keys(settings, tmp_path) == own
 
 
 def test_a_file_of_weights_is_known_by_what_is_in_it(tmp_path):
@@ -214,7 +214,7 @@ def test_a_benchmark_that_cannot_be_had_is_told_with_its_reason_and_the_rest_is_
     planned = plan(replace(study, windows=("own", "51-99")), tmp_path, fetch=False)
     assert [(run.benchmark, run.window) for run in planned.work[0].to_do] == [("it_maps_simulated", "")]
     assert "in bins of 50 ms" in planned.unreachable["it_maps_simulated", "51-99"]
-    assert "fetched when the study is run" in planned.unreachable["it_maps", ""]
+    assert "downloads them when it is run" in planned.unreachable["it_maps", ""]
     assert "fetch clickme --split val" in planned.unreachable[HUMAN_ALIGNMENT, ""]
 
 

@@ -1,4 +1,4 @@
-"""The page of a comparison in a headless Chromium, with the model off."""
+"""The page of a comparison in a headless Chromium, with the network off."""
 
 import json
 
@@ -20,12 +20,12 @@ def study(tmp_path_factory):
     return compare([folder, *results, *in_windows(NAMES[:2], ())[:2]], folder / "out", draws=20)
 
 
-def shown(page):
+def visible_rows(page):
     return page.locator("#results tbody tr:visible")
 
 
 def column(page, number):
-    return shown(page).locator(f"td:nth-child({number})").all_inner_texts()
+    return visible_rows(page).locator(f"td:nth-child({number})").all_inner_texts()
 
 
 def test_the_table_sorts_upward_and_downward_by_mouse_and_keyboard(opened, study):  # noqa: F811
@@ -40,8 +40,8 @@ def test_the_table_sorts_upward_and_downward_by_mouse_and_keyboard(opened, study
     scores = [float(text) for text in column(page, 10)]
     assert scores == sorted(scores, reverse=True)
     page.locator("#results th").nth(2).locator("button").click()
-    known = [text for text in column(page, 3) if text]
-    assert [float(text) for text in known] == sorted(float(text) for text in known)
+    accuracies = [text for text in column(page, 3) if text]
+    assert [float(text) for text in accuracies] == sorted(float(text) for text in accuracies)
     page.locator("#results th").nth(13).locator("button").click()  # nothing comes last
     assert [bool(text) for text in column(page, 14)] == sorted((bool(text) for text in column(page, 14)), reverse=True)
     assert page.trouble == []
@@ -60,7 +60,7 @@ def test_the_table_filters_and_the_scatter_with_it(opened, study):  # noqa: F811
     bright = page.locator(".scatter:visible .point:not(.off)")
     assert bright.count() == (wanted["asked"] == "").sum()
     page.locator('[data-filter="window"]').select_option("50-100")
-    assert shown(page).count() == 0
+    assert visible_rows(page).count() == 0
     assert page.trouble == []
 
 
@@ -93,7 +93,7 @@ def test_the_page_fits_the_screen(opened, study, width, scheme):  # noqa: F811
 def test_without_javascript_every_panel_row_and_figure_is_there(opened, study):  # noqa: F811
     page = opened(study.page, java_script_enabled=False)
     assert page.locator("#filters").is_hidden()
-    assert shown(page).count() == len(study.table.rows)
+    assert visible_rows(page).count() == len(study.table.rows)
     assert page.locator(".scatter").count() == page.locator(".scatter:visible").count() > 1
     images = page.locator("figure img")
     assert images.count() == len(list((study.page.parent / "figures").glob("*.svg")))

@@ -1,4 +1,4 @@
-"""Results of every kind in one tidy table, and what is fitted and tested in it."""
+"""Results of every kind in one tidy table, and its fits and tests."""
 
 import json
 from dataclasses import replace
@@ -18,9 +18,9 @@ from brainscore_itmaps.study.fits import BEST, findings
 from brainscore_itmaps.study.table import COLUMNS, tidy_table
 
 
-def write(folder, name, told):
+def write(folder, name, record):
     folder.mkdir(exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(told))
+    (folder / f"{name}.json").write_text(json.dumps(record))
 
 
 def test_a_row_says_what_its_result_says():
@@ -76,9 +76,9 @@ def test_weights_of_ones_own_have_no_published_accuracy(tmp_path):
     write(tmp_path, "same", human(result, 0.4))
     write(tmp_path, "theirs", theirs(result.model, 0.5))
     rows = tidy_table([tmp_path, changed(result, imagenet_top1=12.0)]).rows
-    known = rows.set_index("result")["imagenet_top1"]
-    assert known["same"] == 12.0  # what the result of the same weights says
-    assert known["theirs"] == result.imagenet_top1
+    accuracies = rows.set_index("result")["imagenet_top1"]
+    assert accuracies["same"] == 12.0  # what the result of the same weights says
+    assert accuracies["theirs"] == result.imagenet_top1
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path):
@@ -91,7 +91,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         tidy_table([tmp_path / "missing.json"])
     write(tmp_path, "none", theirs("a", 0.5) | {"score": None})
-    with pytest.raises(DataError, match="tells of no score"):
+    with pytest.raises(DataError, match="contains no score"):
         tidy_table([tmp_path / "none.json"])
 
 
@@ -113,16 +113,16 @@ def test_fits_are_those_of_the_metrics_over_models_that_are_not_harmonized(rng):
 def test_of_scores_without_images_intervals_are_over_models_alone(tmp_path):
     for number, name in enumerate(NAMES):
         write(tmp_path, f"theirs{number}", theirs(f"timm:{name}", 0.3 + 0.01 * number))
-    found = findings(tidy_table([tmp_path]), draws=20)
-    assert {fit.over for fit in found.fits} == {"models"}
-    assert len(found.fits_table()) == 12
-    assert "not of the cloud" in " ".join(found.fits_table()["meaning"])
+    fitted = findings(tidy_table([tmp_path]), draws=20)
+    assert {fit.over for fit in fitted.fits} == {"models"}
+    assert len(fitted.fits_table()) == 12
+    assert "not of the cloud" in " ".join(fitted.fits_table()["meaning"])
 
 
 def test_too_few_models_are_not_fitted_and_it_is_said():
-    found = findings(tidy_table(planted(NAMES[:3], ())), draws=20)
-    assert found.fits == ()
-    assert "it takes 5 different accuracies" in found.notes[0]
+    fitted = findings(tidy_table(planted(NAMES[:3], ())), draws=20)
+    assert fitted.fits == ()
+    assert "a fit needs 5 different accuracies" in fitted.notes[0]
 
 
 def test_pairs_are_tested_image_by_image_with_false_discoveries_held(rng):
@@ -137,13 +137,13 @@ def test_pairs_are_tested_image_by_image_with_false_discoveries_held(rng):
     first = singles.iloc[0]
     rows = table.rows[table.rows["asked"] == first["asked"]]
     shares = [
-        table.image_values[place] / table.image_ceilings[place].mean()
+        table.image_values[index] / table.image_ceilings[index].mean()
         for name in (first["model"], first["baseline"])
-        for place in rows.index[rows["model"] == name]
+        for index in rows.index[rows["model"] == name]
     ]
-    again = compare_images(*shares, rng, resamples=20_000)
-    assert first["p_value"] == again.p_value  # all 2**14 swaps
-    assert first["low"] == pytest.approx(again.interval.low, abs=0.003)
+    comparison = compare_images(*shares, rng, resamples=20_000)
+    assert first["p_value"] == comparison.p_value  # all 2**14 swaps
+    assert first["low"] == pytest.approx(comparison.interval.low, abs=0.003)
 
 
 def test_a_model_that_is_there_with_two_layers_is_told():
@@ -151,7 +151,7 @@ def test_a_model_that_is_there_with_two_layers_is_told():
     array = replace(one.arrays[0], layer_of_image=("layer2",) * 14)
     other = changed(one, layer="layer2", arrays=(array,))
     (trouble,) = tidy_table([one, other]).troubles
-    assert "is there 2 times" in trouble
+    assert "has 2 rows" in trouble
 
 
 def test_the_table_is_plain(tmp_path):

@@ -1,4 +1,4 @@
-"""A study is run: nothing twice, nothing lost, the same numbers as without it."""
+"""A sweep: no run twice, no run lost, and the same numbers as with single scores."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from brainscore_itmaps.study.cluster import Workers
 from brainscore_itmaps.study.config import ModelChoice, read_study, study_of
 from brainscore_itmaps.study.plan import Run, plan
 from brainscore_itmaps.study.sweep import FAILURES, in_words, sweep
-from brainscore_itmaps.study.work import ask_model
+from brainscore_itmaps.study.work import run_model
 
 STUDY = """
 benchmarks = ["it_maps_simulated"]
@@ -59,15 +59,15 @@ def study(tmp_path):
     return file
 
 
-def told(folder):
-    """Every result of a study, without when it was written."""
+def results_of(folder):
+    """Read all results of a study, without their dates."""
     results = {file.name: json.loads(file.read_text()) for file in sorted((folder / "results").glob("*.json"))}
     return {name: {k: v for k, v in result.items() if k != "written"} for name, result in results.items()}
 
 
 @pytest.fixture(scope="module")
 def unbroken(made_once):
-    """The folder of the study, run in one go, and what the command said."""
+    """The folder of an uninterrupted study, and the output of its command."""
 
     def run(folder):
         folder.mkdir()
@@ -75,18 +75,18 @@ def unbroken(made_once):
         file.write_text(STUDY)
         home = {"ITMAPS_HOME": str(folder / "home"), "BRAINIO_HOME": str(folder / "brainio")}
         done = succeeded("sweep", file, "--out", folder / "out", **home)
-        (folder / "said").write_text(done.stdout)
+        (folder / "stdout").write_text(done.stdout)
 
     folder = made_once("unbroken", run)
-    return folder / "out", (folder / "said").read_text()
+    return folder / "out", (folder / "stdout").read_text()
 
 
 @pytest.mark.slow
 def test_a_study_gives_what_its_models_give_alone_and_is_not_run_twice(unbroken, own_home, tmp_path, study):
-    out, said = unbroken
-    assert "6 runs of 3 models" in said
-    assert "timm:test_resnet (random, seed 2): 2 scored" in said
-    assert "scored     6 in" in said
+    out, stdout = unbroken
+    assert "6 runs of 3 models" in stdout
+    assert "timm:test_resnet (random, seed 2): 2 scored" in stdout
+    assert "scored     6 in" in stdout
     loaded = [Result.load(file) for file in sorted((out / "results").glob("*.json"))]
     assert len(loaded) == 6
     for seed, window in ((1, None), (2, (50, 100))):
@@ -95,10 +95,10 @@ def test_a_study_gives_what_its_models_give_alone_and_is_not_run_twice(unbroken,
         assert same.score == pytest.approx(alone.score, rel=1e-6)
         np.testing.assert_allclose(same.arrays[0].site_r, alone.arrays[0].site_r, rtol=1e-4, atol=1e-5)
 
-    again = brainscore("sweep", study, "--out", out)
-    assert "scored     0 in" in again.stdout
-    assert "6 were already done" in again.stdout
-    assert "workers" not in again.stdout  # none was started
+    repeated = brainscore("sweep", study, "--out", out)
+    assert "scored     0 in" in repeated.stdout
+    assert "6 were already done" in repeated.stdout
+    assert "workers" not in repeated.stdout  # none was started
     copy = shutil.copytree(out, tmp_path / "copy")
     next((copy / "results").glob("*.npz")).write_bytes(b"damaged")
     assert [len(work.to_do) for work in plan(read_study(study), copy).work].count(1) == 1
@@ -122,7 +122,7 @@ def test_a_study_that_is_killed_goes_on_and_ends_with_the_same_results(unbroken,
     done = succeeded("sweep", file, "--out", out, "--workers", 1)
     assert f"scored     {6 - len(first)} in" in done.stdout
     assert {each: each.stat().st_mtime_ns for each in first} == first
-    assert told(out) == told(unbroken[0])
+    assert results_of(out) == results_of(unbroken[0])
 
 
 def _processes_of(session):
@@ -156,7 +156,7 @@ def test_a_model_that_kills_its_worker_costs_itself_alone(own_home, tmp_path):
     assert "Traceback" not in done.stderr
     failures = json.loads((tmp_path / "out" / FAILURES).read_text())
     assert {each["exit_code"] for each in failures} == {4, 5}
-    assert len(told(tmp_path / "out")) == 1
+    assert len(results_of(tmp_path / "out")) == 1
 
 
 SBATCH = """#!/bin/sh
@@ -171,7 +171,7 @@ kill -- -"$1"
 
 @pytest.mark.slow
 def test_slurm_is_given_a_job_a_worker(own_home, tmp_path, monkeypatch):
-    """With a stand-in for SLURM's commands, which runs the job here."""
+    """Replace the commands of SLURM by scripts that run the job on this machine."""
     for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
         (tmp_path / name).write_text(text.format(folder=tmp_path))
         (tmp_path / name).chmod(0o755)
@@ -219,7 +219,7 @@ def test_what_fails_does_not_keep_the_rest_from_being_asked(own_home, tmp_path, 
     choice = ModelChoice("timm:test_resnet", weights="random", seed=3)
     names = ["theirs.bad", "theirs.good", "ClickMe.alignment", "it_maps_simulated"]
     study = study_of({"models": ["timm:test_resnet"], "benchmarks": names})
-    outcomes, peak = ask_model(choice, [Run(name, "", "") for name in names], study, False, 1)
+    outcomes, peak = run_model(choice, [Run(name, "", "") for name in names], study, False, 1)
     assert outcomes[0].reason == "ZeroDivisionError: by nothing."
     assert outcomes[1].result.score == 0.25
     assert [str(outcome.result.weights) for outcome in outcomes[1:]] == ["random (seed 3)"] * 3
@@ -239,13 +239,13 @@ def test_a_model_that_cannot_be_loaded_is_tried_once(monkeypatch):
     monkeypatch.setattr("brainscore_itmaps.models.load.load_model", load)
     study = study_of({"models": ["efficientnet_lite0"], "benchmarks": ["it_maps_simulated"]})
     runs = [Run("it_maps_simulated", window, "") for window in ("", "50-100")]
-    outcomes, _ = ask_model(study.model[0], runs, study, False, 1)
+    outcomes, _ = run_model(study.model[0], runs, study, False, 1)
     assert [outcome.reason for outcome in outcomes] == ["OSError: no such disk."] * 2
     assert len(tried) == 1
 
 
 def test_a_worker_is_told_that_it_is_offline(own_home, tmp_path, monkeypatch):
-    """With a thread in place of a process: neither inherits the settings of the one that asks."""
+    """Use a thread in place of a process: neither inherits settings."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     @contextmanager
@@ -255,7 +255,7 @@ def test_a_worker_is_told_that_it_is_offline(own_home, tmp_path, monkeypatch):
 
     monkeypatch.setattr("brainscore_itmaps.study.sweep.connected", connected)
     monkeypatch.setattr(
-        "brainscore_itmaps.study.sweep._one_by_one",
+        "brainscore_itmaps.study.sweep._completed_models",
         lambda client, work, submit, progress: [(each, submit(each)) for each in work],
     )
     study = study_of({"models": ["timm:legacy_seresnet18"], "benchmarks": ["it_maps_simulated"]})
@@ -275,7 +275,7 @@ def test_where_nothing_can_be_asked_the_reason_is_written(own_home, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["embeded"], 2, "Did you mean embedded?"),
         (["embedded", "--out", __file__], 2, "is a file"),
@@ -283,8 +283,8 @@ def test_where_nothing_can_be_asked_the_reason_is_written(own_home, tmp_path):
         (["embedded", "--workers", "0"], 2, "workers"),
     ],
 )
-def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, said):
-    assert_refused(code, said, "sweep", *arguments, COLUMNS="200", NO_COLOR="1")
+def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, message):
+    assert_refused(code, message, "sweep", *arguments, COLUMNS="200", NO_COLOR="1")
 
 
 def test_a_dry_run_lists_the_work_and_computes_nothing(own_home, tmp_path):

@@ -1,4 +1,4 @@
-"""The real recordings beside the published numbers; here on a SIMULATED archive of the published layout."""
+"""Verification of the real recordings against published numbers, on a SIMULATED archive of the published layout."""
 
 import json
 import math
@@ -50,12 +50,12 @@ def test_ours_stand_beside_the_published_ones_and_a_simulated_archive_agrees_wit
         scored | {"model": model.name, "layer": "nothing"},
     ]
     monkeypatch.setattr(verification, "published_numbers", lambda: numbers)
-    found = verify([model], device="cpu")
-    assert found.simulated
-    assert {each.array for each in found.checks} == {"monkey1_PL", "monkey1_ML", "monkey2_ML"}
-    shapes = [each.found for each in found.checks if each.what.startswith("maps")]
+    verification_result = verify([model], device="cpu")
+    assert verification_result.simulated
+    assert {each.array for each in verification_result.checks} == {"monkey1_PL", "monkey1_ML", "monkey2_ML"}
+    shapes = [each.found for each in verification_result.checks if each.what.startswith("maps")]
     assert shapes == ["(14, 17, 17, 32)", "(14, 17, 17, 31)", "(14, 9, 9, 32)"]
-    own, published, compared, failed = found.numbers
+    own, published, compared, failed = verification_result.numbers
     assert own.ours == reference_ceiling(load_recording("monkey1_ML", (130, 170)).maps).mean()
     as_published = load_recording("monkey1_PL", "tutorial", protocol="published")
     assert published.ours == reference_ceiling(as_published.maps).mean()
@@ -64,7 +64,7 @@ def test_ours_stand_beside_the_published_ones_and_a_simulated_archive_agrees_wit
     assert (failed.ours, failed.verdict) == (None, "not run")
     assert "has no layer 'nothing'" in failed.reason
     assert {each.verdict for each in (own, published, compared)} == {"simulated"}
-    assert found.reasons == []
+    assert verification_result.reasons == []
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_difference_comes_with_what_may_explain_it():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["--models", "efficientnet_lite9"], 4, "Did you mean"),
         (["--models", ","], 2, "names none"),
@@ -102,12 +102,12 @@ def test_a_difference_comes_with_what_may_explain_it():
         (["--out", "/proc/none/any.json"], 5, "Cannot write"),
     ],
 )
-def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, said):
-    assert_refused(code, said, "verify-real", *arguments, ITMAPS_OFFLINE="1", COLUMNS="200")
+def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, message):
+    assert_refused(code, message, "verify-real", *arguments, ITMAPS_OFFLINE="1", COLUMNS="200")
 
 
 def test_what_is_not_published_is_null_in_json():
     from brainscore_itmaps.cli.verify_real import _finite
 
-    told = _finite({"numbers": [{"published": math.nan}, {"published": 0.5}]})
-    assert json.dumps(told, allow_nan=False) == '{"numbers": [{"published": null}, {"published": 0.5}]}'
+    finite = _finite({"numbers": [{"published": math.nan}, {"published": 0.5}]})
+    assert json.dumps(finite, allow_nan=False) == '{"numbers": [{"published": null}, {"published": 0.5}]}'

@@ -1,6 +1,6 @@
 "use strict";
 
-const told = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse(document.getElementById("data").textContent);
 
 function floats(base64) {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
@@ -8,27 +8,27 @@ function floats(base64) {
 }
 
 function percentile(sorted, share) {
-  const place = share * (sorted.length - 1), below = Math.floor(place), above = Math.ceil(place);
-  return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
+  const index = share * (sorted.length - 1), below = Math.floor(index), above = Math.ceil(index);
+  return sorted[below] + (sorted[above] - sorted[below]) * (index - below);
 }
 
 function colourOf(table, share) {
-  const place = Math.round(Math.min(1, Math.max(0, share)) * (table.length - 1));
-  return table[Number.isFinite(share) ? place : 0];
+  const index = Math.round(Math.min(1, Math.max(0, share)) * (table.length - 1));
+  return table[Number.isFinite(share) ? index : 0];
 }
 
-/** Degrees from the centre of the image, in words. */
+/** Describe degrees from the centre of the image in words. */
 function side(degrees, before, after) {
   return degrees === 0 ? "0°" : `${Math.abs(degrees)}° ${degrees < 0 ? before : after}`;
 }
 
-/** Where an image begins, in pixels, and how long it is, along positions that have a tile each. */
-function placed(positions, tile, extent) {
+/** Compute the start and the length of an image in pixels, along one axis of positions with one tile each. */
+function extentInPixels(positions, tile, extent) {
   const step = positions.length > 1 ? positions[1] - positions[0] : 1;
   return [tile / 2 + ((-extent / 2 - positions[0]) / step) * tile, (extent / step) * tile];
 }
 
-/** One array: its maps, and what of them is chosen. */
+/** Connect the browser of one array: its maps, and the chosen image, site and position. */
 function browser(section, array) {
   const find = (name) => section.querySelector(`[data-part="${name}"]`);
   const neural = floats(array.neural), predicted = floats(array.predicted);
@@ -36,23 +36,23 @@ function browser(section, array) {
   const images = array.files.map((number) => {
     if (number === null) return null;
     const image = new Image();
-    image.src = told.images[number];
+    image.src = data.images[number];
     return image;
   });
   const chosen = { image: 0, site: -1, point: null };
 
   function mapOf(values) {
-    const found = new Float64Array(rows * columns), start = chosen.image * rows * columns * sites;
+    const map = new Float64Array(rows * columns), start = chosen.image * rows * columns * sites;
     for (let point = 0; point < rows * columns; point++) {
       const from = start + point * sites;
-      if (chosen.site >= 0) found[point] = values[from + chosen.site];
+      if (chosen.site >= 0) map[point] = values[from + chosen.site];
       else {
         let sum = 0;
         for (let site = 0; site < sites; site++) sum += values[from + site];
-        found[point] = sum / sites;
+        map[point] = sum / sites;
       }
     }
-    return found;
+    return map;
   }
 
   function draw() {
@@ -62,10 +62,10 @@ function browser(section, array) {
     const sizes = maps.difference.map(Math.abs).sort(), most = percentile(sizes, 0.995) || 1;
     const span = high - low || 1;
     const scaled = {
-      overlay: [maps.recorded, (value) => colourOf(told.colours, (value - low) / span)],
-      recorded: [maps.recorded, (value) => colourOf(told.colours, (value - low) / span)],
-      predicted: [maps.predicted, (value) => colourOf(told.colours, (value - low) / span)],
-      difference: [maps.difference, (value) => colourOf(told.diverging, (value / most + 1) / 2)],
+      overlay: [maps.recorded, (value) => colourOf(data.colours, (value - low) / span)],
+      recorded: [maps.recorded, (value) => colourOf(data.colours, (value - low) / span)],
+      predicted: [maps.predicted, (value) => colourOf(data.colours, (value - low) / span)],
+      difference: [maps.difference, (value) => colourOf(data.diverging, (value / most + 1) / 2)],
     };
     for (const [name, [values, colour]] of Object.entries(scaled)) drawPanel(find(name), name, values, colour);
     find("low").textContent = low.toFixed(1);
@@ -73,7 +73,7 @@ function browser(section, array) {
     find("most").textContent = `± ${most.toFixed(1)}`;
     const scale = find("scale").getContext("2d");
     for (let x = 0; x < 256; x++) {
-      scale.fillStyle = told.colours[x];
+      scale.fillStyle = data.colours[x];
       scale.fillRect(x, 0, 1, 1);
     }
     const agreement = chosen.site < 0 ? array.rho[chosen.image] : array.r[chosen.image][chosen.site];
@@ -91,7 +91,7 @@ function browser(section, array) {
     pen.fillRect(0, 0, canvas.width, canvas.height);
     if (name === "overlay") {
       if (image !== null && image.complete && image.naturalWidth > 0) {
-        const [left, width] = placed(array.x, tile, array.extent), [top, height] = placed(array.y, tile, array.extent);
+        const [left, width] = extentInPixels(array.x, tile, array.extent), [top, height] = extentInPixels(array.y, tile, array.extent);
         pen.drawImage(image, left, top, width, height);
       } else if (image !== null) image.onload = draw;
       pen.globalAlpha = find("strength").value / 100;
@@ -117,7 +117,7 @@ function browser(section, array) {
   function readOut(maps) {
     const line = find("readout");
     if (chosen.point === null) {
-      line.textContent = "Point at a position, or focus a map and use the arrow keys.";
+      line.textContent = "Move the pointer over a map, or select a map and use the arrow keys, to read the values of a position.";
       return;
     }
     const [y, x] = chosen.point, point = y * columns + x;
@@ -126,7 +126,7 @@ function browser(section, array) {
     line.textContent =
       `${side(array.x[x], "left", "right")}, ${side(array.y[y], "up", "down")}: ` +
       `${array.kind} ${maps.recorded[point].toFixed(2)}, ` +
-      `predicted ${maps.predicted[point].toFixed(2)} ${told.units}`;
+      `predicted ${maps.predicted[point].toFixed(2)} ${data.units}`;
   }
 
   function choose(image) {
@@ -152,7 +152,7 @@ function browser(section, array) {
     if (number === null) button.textContent = String(image + 1);
     else {
       const small = document.createElement("img");
-      small.src = told.images[number];
+      small.src = data.images[number];
       small.alt = name;
       button.append(small);
     }
@@ -175,7 +175,7 @@ function browser(section, array) {
       );
     };
     canvas.addEventListener("pointermove", pointed);
-    canvas.addEventListener("pointerdown", pointed); // a finger that taps does not move
+    canvas.addEventListener("pointerdown", pointed); // a tap on a touch screen does not move the pointer
     canvas.addEventListener("keydown", (event) => {
       const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
       if (step === undefined) return;
@@ -191,10 +191,10 @@ function browser(section, array) {
 function tabs(bar, sections) {
   const buttons = [...bar.children];
   function show(number) {
-    buttons.forEach((button, place) => {
-      button.setAttribute("aria-selected", String(place === number));
-      button.tabIndex = place === number ? 0 : -1;
-      sections[place].hidden = place !== number;
+    buttons.forEach((button, index) => {
+      button.setAttribute("aria-selected", String(index === number));
+      button.tabIndex = index === number ? 0 : -1;
+      sections[index].hidden = index !== number;
     });
   }
   buttons.forEach((button, number) => {
@@ -215,5 +215,5 @@ function tabs(bar, sections) {
 }
 
 const sections = [...document.querySelectorAll(".array")];
-sections.forEach((section, number) => browser(section, told.arrays[number]));
+sections.forEach((section, number) => browser(section, data.arrays[number]));
 if (sections.length > 1) tabs(document.querySelector(".tabs"), sections);

@@ -6,20 +6,20 @@ const points = [...document.querySelectorAll(".point")];
 const words = document.getElementById("words");
 const choices = [...document.querySelectorAll("[data-filter]")];
 
-/** Of a cell: a number where the column has them, else its text; nothing comes last either way. */
-function valueOf(row, place) {
-  const cell = row.cells[place];
-  if (heads[place].dataset.kind === "text") return cell.textContent;
+/** Return the value of a cell to sort by: a number in a column of numbers, else its text; null if it is empty. */
+function valueOf(row, index) {
+  const cell = row.cells[index];
+  if (heads[index].dataset.kind === "text") return cell.textContent;
   return cell.dataset.value === undefined ? null : Number(cell.dataset.value);
 }
 
-function sort(place) {
-  const downward = heads[place].getAttribute("aria-sort") === "ascending";
+function sort(index) {
+  const downward = heads[index].getAttribute("aria-sort") === "ascending";
   heads.forEach((head) => head.removeAttribute("aria-sort"));
-  heads[place].setAttribute("aria-sort", downward ? "descending" : "ascending");
+  heads[index].setAttribute("aria-sort", downward ? "descending" : "ascending");
   const sign = downward ? -1 : 1;
   rows.sort((first, second) => {
-    const [a, b] = [valueOf(first, place), valueOf(second, place)];
+    const [a, b] = [valueOf(first, index), valueOf(second, index)];
     if (a === b) return first.dataset.row - second.dataset.row;
     if (a === null || a === "") return 1;
     if (b === null || b === "") return -1;
@@ -30,18 +30,18 @@ function sort(place) {
 
 function filter() {
   const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const kept = new Set();
+  const visible = new Set();
   for (const row of rows) {
     const text = row.textContent.toLowerCase();
     const fits = choices.every((choice) => choice.value === "" || row.dataset[choice.dataset.filter] === choice.value);
     row.hidden = !(fits && wanted.every((word) => text.includes(word)));
-    if (!row.hidden) kept.add(row.dataset.row);
+    if (!row.hidden) visible.add(row.dataset.row);
   }
-  for (const point of points) point.classList.toggle("off", !kept.has(point.dataset.row));
-  document.getElementById("shown").textContent = `${kept.size} of ${rows.length} rows`;
+  for (const point of points) point.classList.toggle("off", !visible.has(point.dataset.row));
+  document.getElementById("shown").textContent = `${visible.size} of ${rows.length} rows`;
 }
 
-heads.forEach((head, place) => head.querySelector("button").addEventListener("click", () => sort(place)));
+heads.forEach((head, index) => head.querySelector("button").addEventListener("click", () => sort(index)));
 words.addEventListener("input", filter);
 choices.forEach((choice) => choice.addEventListener("change", filter));
 
