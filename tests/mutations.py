@@ -304,13 +304,13 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/training/checkpoint.py",
-        "    if own != settings:\n",
+        "    if stored_settings != settings:\n",
         "    if False:\n",
         "tests/training/test_harmonize.py::test_a_checkpoint_that_was_planted_is_refused",
     ),
     (
         "brainscore_itmaps/training/checkpoint.py",
-        "    if written != step:\n",
+        "    if stored_step != step:\n",
         "    if False:\n",
         "tests/training/test_harmonize.py::test_a_checkpoint_that_was_planted_is_refused",
     ),

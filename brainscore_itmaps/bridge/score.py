@@ -25,7 +25,7 @@ from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.models.load import load_model, load_model_request
 from brainscore_itmaps.models.model import Model, on_device
 from brainscore_itmaps.models.names import requested_weights
-from brainscore_itmaps.models.own import Preprocessing, borrowed
+from brainscore_itmaps.models.own import Preprocessing, restore_mode_and_device
 from brainscore_itmaps.models.preprocessing import plain_preprocessing
 from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.progress import Report, silent
@@ -110,7 +110,7 @@ def score(
     True
     """
     if isinstance(model, torch.nn.Module):
-        with borrowed(model):
+        with restore_mode_and_device(model):
             given = None if weights == "pretrained" else weights  # which it refuses
             loaded = load_model(model, given, arch=arch, preprocessing=preprocessing)
             return score(loaded, benchmark, layers, window=window, batch_size=batch_size, device=device,

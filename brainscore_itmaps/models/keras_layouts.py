@@ -1,6 +1,6 @@
 """Map the tensors of a harmonized model's Keras file to the parameters of the timm model.
 
-The layouts are those that Keras 2.15 writes of the published architectures: keras.applications (VGG16), the ResNet-50
+The layouts are those that Keras 2.15 writes for the published architectures: keras.applications (VGG16), the ResNet-50
 and EfficientNet-B0 of the harmonizer's authors, vit-keras (ViT), keras_cv_attention_models (ConvNeXt, LeViT, MaxViT).
 """
 
@@ -13,99 +13,171 @@ from numpy.typing import NDArray
 from torch import nn
 
 Array = NDArray[np.float32]
-Turn = Callable[[Array], Array]
+Conversion = Callable[[Array], Array]
 Pairs = Iterator[tuple[str, str]]
+"""Names of layers or weights: in Keras, in timm."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One tensor of the file, and its parameter in the model.
+class TensorMapping:
+    """A tensor of the Keras file, and its parameter in the timm model.
 
     Attributes
     ----------
     keras : str
-        Layer and weight: ``conv1/kernel``.
+        Layer and weight in the Keras file: ``conv1/kernel``.
     timm : str
-        Parameter or buffer: ``conv1.weight``.
+        Parameter or buffer of the timm model: ``conv1.weight``.
     shape : tuple of int
-        What it has there, once turned.
-    turn : callable
-        Brings the axes into torch's order.
+        Shape after the conversion.
+    convert : callable
+        Converts the axes to torch's order.
     part : int or None
-        Which part of the parameter it fills, where several tensors share one: rows of that many follow each other.
+        Index of the equal part of the parameter's rows that the tensor fills, if several tensors share a parameter.
     """
 
     keras: str
     timm: str
     shape: tuple[int, ...]
-    turn: Turn
+    convert: Conversion
     part: int | None = None
 
 
 def convolution(kernel: Array) -> Array:
-    """Convert (height, width, in, out) to (out, in, height, width)."""
+    """Transpose the kernel of a convolution from (height, width, in, out) to (out, in, height, width).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from brainscore_itmaps.models.keras_layouts import convolution
+    >>> convolution(np.zeros((3, 5, 8, 16), np.float32)).shape
+    (16, 8, 3, 5)
+    """
     return kernel.transpose(3, 2, 0, 1)
 
 
 def depthwise(kernel: Array) -> Array:
-    """Convert (height, width, channel, 1) to (channel, 1, height, width)."""
+    """Transpose the kernel of a depthwise convolution from (height, width, channel, 1) to (channel, 1, height, width).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from brainscore_itmaps.models.keras_layouts import depthwise
+    >>> depthwise(np.zeros((3, 5, 8, 1), np.float32)).shape
+    (8, 1, 3, 5)
+    """
     return kernel.transpose(2, 3, 0, 1)
 
 
 def dense(kernel: Array) -> Array:
-    """Convert (in, out) to (out, in)."""
+    """Transpose the kernel of a dense layer from (in, out) to (out, in).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from brainscore_itmaps.models.keras_layouts import dense
+    >>> dense(np.zeros((3, 5), np.float32)).shape
+    (5, 3)
+    """
     return kernel.transpose()
 
 
 def unchanged(tensor: Array) -> Array:
-    """Return the array as it is."""
+    """Return a tensor without conversion.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from brainscore_itmaps.models.keras_layouts import unchanged
+    >>> unchanged(np.float32([1.0, 2.0]))
+    array([1., 2.], dtype=float32)
+    """
     return tensor
 
 
 def flattened(kernel: Array) -> Array:
-    """Convert VGG16's first dense layer to a convolution: Keras flattens (y, x, channel), torch (channel, y, x)."""
+    """Convert the kernel of VGG16's first dense layer to that of a 7 x 7 convolution.
+
+    Parameters
+    ----------
+    kernel : array, shape (7 * 7 * 512, out)
+        Keras flattens the axes (y, x, channel) of the input.
+
+    Returns
+    -------
+    array, shape (out, 512, 7, 7)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from brainscore_itmaps.models.keras_layouts import flattened
+    >>> flattened(np.zeros((7 * 7 * 512, 3), np.float32)).shape
+    (3, 512, 7, 7)
+    """
     return convolution(kernel.reshape(7, 7, 512, -1))
 
 
 def reversed_table(table: Array) -> Array:
-    """Convert MaxViT's relative positions (head, 13 * 13) to (head, 13, 13), counted in the opposite direction."""
+    """Reverse the axes of MaxViT's table of relative position biases, which Keras counts in the opposite direction.
+
+    Parameters
+    ----------
+    table : array, shape (head, 13 * 13)
+
+    Returns
+    -------
+    array, shape (head, 13, 13)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from brainscore_itmaps.models.keras_layouts import reversed_table
+    >>> table = reversed_table(np.arange(2 * 169, dtype=np.float32).reshape(2, 169))
+    >>> table.shape, float(table[0, 0, 0])
+    ((2, 13, 13), 168.0)
+    """
     return table.reshape(-1, 13, 13)[:, ::-1, ::-1]
 
 
-def pieces(architecture: str, module: nn.Module) -> list[Piece]:
-    """List all tensors of an architecture's file, in the order of the file.
+def tensor_mappings(architecture: str, module: nn.Module) -> list[TensorMapping]:
+    """List the tensors of an architecture's Keras file in their order in the file, with their timm parameters.
 
     Parameters
     ----------
     architecture : str
-        One of :data:`LAYOUTS`.
+        A key of :data:`LAYOUTS`.
     module : torch.nn.Module
         The timm model.
+
+    Examples
+    --------
+    >>> import timm
+    >>> import torch
+    >>> from brainscore_itmaps.models.keras_layouts import tensor_mappings
+    >>> with torch.device("meta"):
+    ...     mappings = tensor_mappings("resnet50", timm.create_model("resnet50"))
+    >>> mappings[0].keras, mappings[0].timm, mappings[0].shape
+    ('conv1/kernel', 'conv1.weight', (64, 3, 7, 7))
     """
     modules = dict(module.named_modules())
     state = module.state_dict()
-    found: list[Piece] = []
+    mappings: list[TensorMapping] = []
     for keras, timm in LAYOUTS[architecture]():
         if timm in state:
-            found.append(_alone(keras, timm, tuple(state[timm].shape)))
+            mappings.append(_mapping_of_parameter(keras, timm, tuple(state[timm].shape)))
         else:
-            found.extend(_of_layer(keras, timm, modules[timm]))
-    return found
+            mappings.extend(_mappings_of_layer(keras, timm, modules[timm]))
+    return mappings
 
 
-def _of_layer(keras: str, timm: str, layer: nn.Module) -> Iterator[Piece]:
-    """List the weights of a layer, which Keras names after the kind of layer."""
+def _mappings_of_layer(keras: str, timm: str, layer: nn.Module) -> Iterator[TensorMapping]:
+    """Map the weights of a layer, whose names in Keras depend on the type of the layer."""
     linear = isinstance(layer, nn.Linear | nn.Conv2d)
     is_depthwise = isinstance(layer, nn.Conv2d) and layer.groups > 1
     weight = "depthwise_kernel" if is_depthwise else "kernel" if linear else "gamma"
     names = {"weight": weight, "bias": "bias" if linear else "beta"}
     names |= {"running_mean": "moving_mean", "running_var": "moving_variance"}
-    part = None
-    if (
-        timm.endswith(".qkv")
-        and (found := {"query": 0, "key": 1, "value": 2}.get(keras.rsplit("/", 1)[-1])) is not None
-    ):
-        part = found
+    part = {"query": 0, "key": 1, "value": 2}.get(keras.rsplit("/", 1)[-1]) if timm.endswith(".qkv") else None
     for parameter, name in names.items():
         tensor: Any = getattr(layer, parameter, None)
         if tensor is None:
@@ -113,40 +185,41 @@ def _of_layer(keras: str, timm: str, layer: nn.Module) -> Iterator[Piece]:
         shape = tuple(tensor.shape)
         if part is not None:
             shape = (shape[0] // 3, *shape[1:])
-        turn: Turn = unchanged
+        convert: Conversion = unchanged
         if name == "depthwise_kernel":
-            turn = depthwise
+            convert = depthwise
         elif name == "kernel" and timm == "pre_logits.fc1":
-            turn = flattened
+            convert = flattened
         elif name == "kernel":
-            turn = _convolution_or_dense
-        yield Piece(f"{keras}/{name}", f"{timm}.{parameter}", shape, turn, part)
+            convert = _convolution_or_dense
+        yield TensorMapping(f"{keras}/{name}", f"{timm}.{parameter}", shape, convert, part)
 
 
 def _convolution_or_dense(kernel: Array) -> Array:
-    """Choose by the file's axes: a 1 x 1 convolution there may be a dense layer here, and the reverse."""
+    """Transpose a kernel by its number of axes, as a 1 x 1 convolution in Keras may be a dense layer in timm."""
     return convolution(kernel) if kernel.ndim == 4 else dense(kernel)
 
 
-def _alone(keras: str, timm: str, shape: tuple[int, ...]) -> Piece:
+def _mapping_of_parameter(keras: str, timm: str, shape: tuple[int, ...]) -> TensorMapping:
+    """Map a parameter that is not part of a layer of torch."""
     if timm.endswith("relative_position_bias_table"):
-        return Piece(keras, timm, shape, reversed_table)
-    return Piece(keras, timm, shape, dense if timm.endswith("attention_biases") else unchanged)
+        return TensorMapping(keras, timm, shape, reversed_table)
+    return TensorMapping(keras, timm, shape, dense if timm.endswith("attention_biases") else unchanged)
 
 
 def _resnet50() -> Pairs:
     yield from (("conv1", "conv1"), ("bn_conv1", "bn1"))
     for stage, depth in enumerate((3, 4, 6, 3), start=1):
         for block in range(depth):
-            here, there = f"{stage + 1}{'abcdef'[block]}_branch", f"layer{stage}.{block}"
+            keras, timm = f"{stage + 1}{'abcdef'[block]}_branch", f"layer{stage}.{block}"
             for number, part in enumerate("ab", start=1):
-                yield from ((f"res{here}2{part}", f"{there}.conv{number}"), (f"bn{here}2{part}", f"{there}.bn{number}"))
-            yield f"res{here}2c", f"{there}.conv3"
+                yield from ((f"res{keras}2{part}", f"{timm}.conv{number}"), (f"bn{keras}2{part}", f"{timm}.bn{number}"))
+            yield f"res{keras}2c", f"{timm}.conv3"
             if block == 0:
-                yield f"res{here}1", f"{there}.downsample.0"
-            yield f"bn{here}2c", f"{there}.bn3"
+                yield f"res{keras}1", f"{timm}.downsample.0"
+            yield f"bn{keras}2c", f"{timm}.bn3"
             if block == 0:
-                yield f"bn{here}1", f"{there}.downsample.1"
+                yield f"bn{keras}1", f"{timm}.downsample.1"
     yield "fc1000", "fc"
 
 
@@ -162,14 +235,14 @@ def _efficientnet_b0() -> Pairs:
     yield from (("stem_conv", "conv_stem"), ("stem_bn", "bn1"))
     for stage, depth in enumerate((1, 2, 2, 3, 3, 4, 1)):
         for block in range(depth):
-            here, there = f"block{stage + 1}{'abcd'[block]}_", f"blocks.{stage}.{block}."
-            first = stage == 0  # has no expansion: its parts are one step earlier in timm's names
+            keras, timm = f"block{stage + 1}{'abcd'[block]}_", f"blocks.{stage}.{block}."
+            first = stage == 0  # without expansion, so that timm's numbers are lower by one
             if not first:
-                yield from ((f"{here}expand_conv", f"{there}conv_pw"), (f"{here}expand_bn", f"{there}bn1"))
-            yield from ((f"{here}dwconv", f"{there}conv_dw"), (f"{here}bn", f"{there}bn{1 if first else 2}"))
-            yield from ((f"{here}se_reduce", f"{there}se.conv_reduce"), (f"{here}se_expand", f"{there}se.conv_expand"))
-            yield f"{here}project_conv", f"{there}{'conv_pw' if first else 'conv_pwl'}"
-            yield f"{here}project_bn", f"{there}bn{2 if first else 3}"
+                yield from ((f"{keras}expand_conv", f"{timm}conv_pw"), (f"{keras}expand_bn", f"{timm}bn1"))
+            yield from ((f"{keras}dwconv", f"{timm}conv_dw"), (f"{keras}bn", f"{timm}bn{1 if first else 2}"))
+            yield from ((f"{keras}se_reduce", f"{timm}se.conv_reduce"), (f"{keras}se_expand", f"{timm}se.conv_expand"))
+            yield f"{keras}project_conv", f"{timm}{'conv_pw' if first else 'conv_pwl'}"
+            yield f"{keras}project_bn", f"{timm}bn{2 if first else 3}"
     yield from (("top_conv", "conv_head"), ("top_bn", "bn2"), ("probs", "classifier"))
 
 
@@ -177,12 +250,12 @@ def _vit_b16() -> Pairs:
     yield from (("embedding", "patch_embed.proj"), ("class_token/cls", "cls_token"))
     yield "Transformer/posembed_input/pos_embedding", "pos_embed"
     for block in range(12):
-        here, there = f"Transformer/encoderblock_{block}", f"blocks.{block}"
+        keras, timm = f"Transformer/encoderblock_{block}", f"blocks.{block}"
         for part in ("query", "key", "value"):
-            yield f"{here}/MultiHeadDotProductAttention_1/{part}", f"{there}.attn.qkv"
-        yield f"{here}/MultiHeadDotProductAttention_1/out", f"{there}.attn.proj"
-        yield from ((f"{here}/Dense_0", f"{there}.mlp.fc1"), (f"{here}/Dense_1", f"{there}.mlp.fc2"))
-        yield from ((f"{here}/LayerNorm_0", f"{there}.norm1"), (f"{here}/LayerNorm_2", f"{there}.norm2"))
+            yield f"{keras}/MultiHeadDotProductAttention_1/{part}", f"{timm}.attn.qkv"
+        yield f"{keras}/MultiHeadDotProductAttention_1/out", f"{timm}.attn.proj"
+        yield from ((f"{keras}/Dense_0", f"{timm}.mlp.fc1"), (f"{keras}/Dense_1", f"{timm}.mlp.fc2"))
+        yield from ((f"{keras}/LayerNorm_0", f"{timm}.norm1"), (f"{keras}/LayerNorm_2", f"{timm}.norm2"))
     yield from (("Transformer/encoder_norm", "norm"), ("head", "head"))
 
 
@@ -193,10 +266,10 @@ def _convnext_tiny() -> Pairs:
             for number, part in enumerate(("ln", "conv")):
                 yield f"stack{stage + 1}_downsample_{part}", f"stages.{stage}.downsample.{number}"
         for block in range(depth):
-            here, there = f"stack{stage + 1}_block{block + 1}_", f"stages.{stage}.blocks.{block}."
-            yield from ((f"{here}dw_conv", f"{there}conv_dw"), (f"{here}ln", f"{there}norm"))
-            yield from ((f"{here}up_dense", f"{there}mlp.fc1"), (f"{here}down_dense", f"{there}mlp.fc2"))
-            yield f"{here}gamma/weight", f"{there}gamma"
+            keras, timm = f"stack{stage + 1}_block{block + 1}_", f"stages.{stage}.blocks.{block}."
+            yield from ((f"{keras}dw_conv", f"{timm}conv_dw"), (f"{keras}ln", f"{timm}norm"))
+            yield from ((f"{keras}up_dense", f"{timm}mlp.fc1"), (f"{keras}down_dense", f"{timm}mlp.fc2"))
+            yield f"{keras}gamma/weight", f"{timm}gamma"
     yield from (("head_ln", "head.norm"), ("predictions", "head.fc"))
 
 
@@ -204,60 +277,60 @@ def _maxvit_tiny() -> Pairs:
     yield from (("stem_1_conv", "stem.conv1"), ("stem_1_bn", "stem.norm1"), ("stem_2_conv", "stem.conv2"))
     for stage, depth in enumerate((2, 2, 5, 2)):
         for block in range(depth):
-            here, there = f"stack_{stage + 1}_block_{block + 1}", f"stages.{stage}.blocks.{block}"
-            yield f"{here}/mbconv/preact_bn", f"{there}.conv.pre_norm"
+            keras, timm = f"stack_{stage + 1}_block_{block + 1}", f"stages.{stage}.blocks.{block}"
+            yield f"{keras}/mbconv/preact_bn", f"{timm}.conv.pre_norm"
             yield from (
-                (f"{here}/mbconv/expand_conv", f"{there}.conv.conv1_1x1"),
-                (f"{here}/mbconv/expand_bn", f"{there}.conv.norm1"),
-                (f"{here}/mbconv/MB_dw_conv", f"{there}.conv.conv2_kxk"),
-                (f"{here}/mbconv/MB_dw_bn", f"{there}.conv.norm2"),
-                (f"{here}/mbconv/se/1_conv", f"{there}.conv.se.fc1"),
-                (f"{here}/mbconv/se/2_conv", f"{there}.conv.se.fc2"),
+                (f"{keras}/mbconv/expand_conv", f"{timm}.conv.conv1_1x1"),
+                (f"{keras}/mbconv/expand_bn", f"{timm}.conv.norm1"),
+                (f"{keras}/mbconv/MB_dw_conv", f"{timm}.conv.conv2_kxk"),
+                (f"{keras}/mbconv/MB_dw_bn", f"{timm}.conv.norm2"),
+                (f"{keras}/mbconv/se/1_conv", f"{timm}.conv.se.fc1"),
+                (f"{keras}/mbconv/se/2_conv", f"{timm}.conv.se.fc2"),
             )
             if stage > 0 and block == 0:
-                yield f"{here}/mbconv/shortcut_conv", f"{there}.conv.shortcut.expand"
-            yield f"{here}/mbconv/MB_pw_conv", f"{there}.conv.conv3_1x1"
+                yield f"{keras}/mbconv/shortcut_conv", f"{timm}.conv.shortcut.expand"
+            yield f"{keras}/mbconv/MB_pw_conv", f"{timm}.conv.conv3_1x1"
             for kind in ("block", "grid"):
-                attention = f"{there}.attn_{kind}"
+                attention = f"{timm}.attn_{kind}"
                 table = f"{attention}.attn.rel_pos.relative_position_bias_table"
-                yield f"{here}/{kind}_attn_preact_ln", f"{attention}.norm1"
-                yield f"{here}/{kind}_window_mhsa/qkv_conv", f"{attention}.attn.qkv"
-                yield f"{here}/{kind}_window_mhsa/pos_emb/positional_embedding", table
-                yield f"{here}/{kind}_window_mhsa/output", f"{attention}.attn.proj"
-                yield f"{here}/{kind}_ffn_preact_ln", f"{attention}.norm2"
+                yield f"{keras}/{kind}_attn_preact_ln", f"{attention}.norm1"
+                yield f"{keras}/{kind}_window_mhsa/qkv_conv", f"{attention}.attn.qkv"
+                yield f"{keras}/{kind}_window_mhsa/pos_emb/positional_embedding", table
+                yield f"{keras}/{kind}_window_mhsa/output", f"{attention}.attn.proj"
+                yield f"{keras}/{kind}_ffn_preact_ln", f"{attention}.norm2"
                 for number in (1, 2):
-                    yield f"{here}/{kind}_ffn/{number}_dense", f"{attention}.mlp.fc{number}"
+                    yield f"{keras}/{kind}_ffn/{number}_dense", f"{attention}.mlp.fc{number}"
     yield from (("post_ln", "head.norm"), ("features", "head.pre_logits.fc"), ("predictions", "head.fc"))
 
 
 def _levit_128() -> Pairs:
-    """List LeViT's tensors: Keras shrinks the map at the end of a stack, timm at the beginning of the next stage."""
+    """List LeViT's layers; Keras downsamples the map at the end of a stack, timm at the start of the next stage."""
     for number in range(1, 5):
-        yield from ((f"stem_{number}_{part}", f"stem.conv{number}.{of}") for part, of in _WITH_NORM)
+        yield from ((f"stem_{number}_{part}", f"stem.conv{number}.{module}") for part, module in _WITH_NORM)
     for stage in range(3):
         for block in range(4):
-            here, there = f"stack{stage + 1}_block{block + 1}_", f"stages.{stage}.blocks.{block}."
-            yield from ((f"{here}qkv", f"{there}attn.qkv.linear"), (f"{here}qkv_bn", f"{there}attn.qkv.bn"))
-            yield f"{here}attn_pos/positional_embedding", f"{there}attn.attention_biases"
-            yield from _levit_end(here, f"{there}attn.", f"{there}mlp.")
+            keras, timm = f"stack{stage + 1}_block{block + 1}_", f"stages.{stage}.blocks.{block}."
+            yield from ((f"{keras}qkv", f"{timm}attn.qkv.linear"), (f"{keras}qkv_bn", f"{timm}attn.qkv.bn"))
+            yield f"{keras}attn_pos/positional_embedding", f"{timm}attn.attention_biases"
+            yield from _levit_end(keras, f"{timm}attn.", f"{timm}mlp.")
         if stage < 2:
-            here, there = f"stack{stage + 1}_downsample_", f"stages.{stage + 1}.downsample."
-            attention = f"{there}attn_downsample."
-            yield from ((f"{here}kv", f"{attention}kv.linear"), (f"{here}q", f"{attention}q.ln.linear"))
-            yield from ((f"{here}kv_bn", f"{attention}kv.bn"), (f"{here}q_bn", f"{attention}q.ln.bn"))
-            yield f"{here}attn_pos/positional_embedding", f"{attention}attention_biases"
-            yield from _levit_end(here, attention, f"{there}mlp.")
+            keras, timm = f"stack{stage + 1}_downsample_", f"stages.{stage + 1}.downsample."
+            attention = f"{timm}attn_downsample."
+            yield from ((f"{keras}kv", f"{attention}kv.linear"), (f"{keras}q", f"{attention}q.ln.linear"))
+            yield from ((f"{keras}kv_bn", f"{attention}kv.bn"), (f"{keras}q_bn", f"{attention}q.ln.bn"))
+            yield f"{keras}attn_pos/positional_embedding", f"{attention}attention_biases"
+            yield from _levit_end(keras, attention, f"{timm}mlp.")
     yield from (("head_bn", "head.bn"), ("head", "head.linear"))
 
 
 _WITH_NORM = (("conv", "linear"), ("bn", "bn"))
 
 
-def _levit_end(here: str, attention: str, mlp: str) -> Pairs:
-    yield from ((f"{here}out", f"{attention}proj.ln.linear"), (f"{here}out_bn", f"{attention}proj.ln.bn"))
+def _levit_end(keras: str, attention: str, mlp: str) -> Pairs:
+    yield from ((f"{keras}out", f"{attention}proj.ln.linear"), (f"{keras}out_bn", f"{attention}proj.ln.bn"))
     for number in (1, 2):
-        yield f"{here}mlp_{number}_dense", f"{mlp}ln{number}.linear"
-        yield f"{here}mlp_{number}_bn", f"{mlp}ln{number}.bn"
+        yield f"{keras}mlp_{number}_dense", f"{mlp}ln{number}.linear"
+        yield f"{keras}mlp_{number}_bn", f"{mlp}ln{number}.bn"
 
 
 LAYOUTS: dict[str, Callable[[], Pairs]] = {

@@ -13,107 +13,108 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.hdf5 import Hdf5Error, Hdf5File, hdf5_file
-from brainscore_itmaps.models.keras_layouts import Array, Piece, pieces
+from brainscore_itmaps.models.keras_layouts import Array, TensorMapping, tensor_mappings
 from brainscore_itmaps.progress import Report, silent
 
 FULL_MODEL = "model_weights"
 NOT_WEIGHTS = "optimizer_weights"
-BRING_ANOTHER = "Download it again, or give the file that the authors published."
+OTHER_FILE = "Download the file again, or give the file that the authors published."
 
 
 @dataclass(frozen=True)
 class KerasFile:
-    """An open weight file.
+    """An open Keras weight file.
 
     Attributes
     ----------
     path : Path
     shapes : dict of str to tuple of int
-        Shape of each tensor, by layer and weight (``conv1/kernel``), in the order of the file.
+        Shape of each tensor by layer and weight (``conv1/kernel``), in the order of the file.
     final_activation : str or None
-        What the model ends with, where the file says so: those that hold weights alone do not.
+        Activation of the last layer; None if the file contains weights alone.
     """
 
     path: Path
     shapes: dict[str, tuple[int, ...]]
     final_activation: str | None
-    _stored: dict[str, str]
+    _paths: dict[str, str]
     _file: Hdf5File
 
     def read(self, name: str) -> NDArray[np.float32]:
-        """Read one tensor.
+        """Read a tensor by its layer and weight, as 32-bit numbers.
 
         Raises
         ------
         ModelError
-            When it is damaged, or holds values that are not finite.
+            When the tensor is damaged, or contains values that are not finite.
         """
         try:
-            tensor: NDArray[np.float32] = self._file.read(self._stored[name]).astype(np.float32)
+            tensor: NDArray[np.float32] = self._file.read(self._paths[name]).astype(np.float32)
         except Hdf5Error as error:
-            raise ModelError(f"{name} of {self.path} cannot be read: {error}.", BRING_ANOTHER) from error
+            raise ModelError(f"{name} of {self.path} cannot be read: {error}.", OTHER_FILE) from error
         if not np.isfinite(tensor).all():
-            raise ModelError(f"{name} of {self.path} holds values that are not finite.", BRING_ANOTHER)
+            raise ModelError(f"{name} of {self.path} contains values that are not finite.", OTHER_FILE)
         return tensor
 
 
 @contextmanager
 def keras_file(path: Path) -> Iterator[KerasFile]:
-    """Open a weight file and list its tensors without reading them; the state of an optimizer is ignored.
+    """Open a Keras weight file and list its tensors without reading them, ignoring the state of an optimizer.
 
     Raises
     ------
     ModelError
-        When it is missing, no HDF5 file, cut off, not laid out as Keras 2 does, when a tensor in it belongs to no
-        layer, or anything in it lies in another file.
+        When the file is missing, is not an HDF5 file, is truncated, or does not have the layout of Keras 2; when a
+        tensor does not belong to a layer, or is stored in another file.
     """
     if not path.is_file():
-        raise ModelError(f"There is no file {path}.", "Name the .h5 file that you have.")
+        raise ModelError(f"There is no file {path}.", "Give the path of a Keras weight file (.h5).")
     try:
         with hdf5_file(path) as file:
-            stored = _stored(file, path)
-            shapes = {name: file.datasets[place].shape for name, place in stored.items()}
-            yield KerasFile(path, shapes, _final_activation(file), stored, file)
+            paths = _tensor_paths(file, path)
+            shapes = {name: file.datasets[dataset].shape for name, dataset in paths.items()}
+            yield KerasFile(path, shapes, _final_activation(file), paths, file)
     except Hdf5Error as error:
-        raise ModelError(f"{path} cannot be read as a Keras weight file: {error}.", BRING_ANOTHER) from error
+        raise ModelError(f"{path} cannot be read as a Keras weight file: {error}.", OTHER_FILE) from error
 
 
-def _stored(file: Hdf5File, path: Path) -> dict[str, str]:
-    """Find the path of each tensor in the file."""
+def _tensor_paths(file: Hdf5File, path: Path) -> dict[str, str]:
+    """Find the dataset of each tensor in the file, by layer and weight."""
     root = FULL_MODEL if FULL_MODEL in file.attributes else ""
     layers = _names(file, root, "layer_names")
     if not layers:
-        raise ModelError(f"{path} lists no layers: it is not a weight file of Keras 2.", BRING_ANOTHER)
-    stored: dict[str, str] = {}
+        raise ModelError(f"{path} lists no layers: it is not a Keras 2 weight file.", OTHER_FILE)
+    paths: dict[str, str] = {}
     for layer in layers:
         group = f"{root}/{layer}".removeprefix("/")
         if group not in file.attributes:
-            raise ModelError(f"{path} lists the layer {layer}, but does not hold it.", BRING_ANOTHER)
+            raise ModelError(f"{path} lists the layer {layer}, but does not contain it.", OTHER_FILE)
         for weight in _names(file, group, "weight_names"):
-            place = f"{group}/{weight}"
-            if place not in file.datasets:
-                raise ModelError(f"{path} lists {weight}, but does not hold it.", BRING_ANOTHER)
-            if not file.datasets[place].dtype.startswith("float"):
-                dtype = file.datasets[place].dtype
-                raise ModelError(f"{weight} of {path} holds {dtype}, not numbers with a fraction.", BRING_ANOTHER)
-            bare = weight.removesuffix(":0")
-            named = bare if bare.startswith(f"{layer}/") else f"{layer}/{bare}"
-            if named in stored:
-                raise ModelError(f"{path} lists {named} twice.", BRING_ANOTHER)
-            stored[named] = place
-    inside = f"{root}/" if root else ""
-    held = {place for place in file.datasets if place.startswith(inside)}
-    not_weights = {place for place in held if place.removeprefix(inside).split("/")[0] == NOT_WEIGHTS}
-    if unlisted := sorted(held - not_weights - set(stored.values())):
+            dataset = f"{group}/{weight}"
+            if dataset not in file.datasets:
+                raise ModelError(f"{path} lists {weight}, but does not contain it.", OTHER_FILE)
+            dtype = file.datasets[dataset].dtype
+            if not dtype.startswith("float"):
+                raise ModelError(f"{weight} of {path} is of type {dtype}, not floating point.", OTHER_FILE)
+            without_suffix = weight.removesuffix(":0")
+            name = without_suffix if without_suffix.startswith(f"{layer}/") else f"{layer}/{without_suffix}"
+            if name in paths:
+                raise ModelError(f"{path} lists {name} twice.", OTHER_FILE)
+            paths[name] = dataset
+    prefix = f"{root}/" if root else ""
+    datasets = {dataset for dataset in file.datasets if dataset.startswith(prefix)}
+    not_weights = {dataset for dataset in datasets if dataset.removeprefix(prefix).split("/")[0] == NOT_WEIGHTS}
+    if unlisted := sorted(datasets - not_weights - set(paths.values())):
         raise ModelError(
-            f"{path} holds {len(unlisted)} tensors that belong to none of its layers ({', '.join(unlisted[:4])}).",
-            BRING_ANOTHER,
+            f"{path} contains {len(unlisted)} tensors that do not belong to any of its layers "
+            f"({', '.join(unlisted[:MOST_NAMES])}).",
+            OTHER_FILE,
         )
-    return stored
+    return paths
 
 
 def _names(file: Hdf5File, group: str, attribute: str) -> list[str]:
-    """Read a list of names, which Keras splits into numbered attributes if it is too long for one."""
+    """Read a list of names from the attribute of a group, or from the numbered attributes of a long list."""
     attributes = file.attributes.get(group, {})
     parts = [attributes[attribute]] if attribute in attributes else []
     if not parts:
@@ -123,11 +124,12 @@ def _names(file: Hdf5File, group: str, attribute: str) -> list[str]:
 
 
 def _final_activation(file: Hdf5File) -> str | None:
-    said: Any = file.attributes.get("", {}).get("model_config")
-    if said is None:
+    """Read the activation of the last layer from the model's configuration, if the file contains it."""
+    configuration: Any = file.attributes.get("", {}).get("model_config")
+    if configuration is None:
         return None
     try:
-        layer = json.loads(said)
+        layer = json.loads(configuration)
         while "layers" in layer["config"]:  # a model may be the last layer of another
             layer = layer["config"]["layers"][-1]
         is_softmax = layer["class_name"] == "Softmax"
@@ -136,124 +138,135 @@ def _final_activation(file: Hdf5File) -> str | None:
         return None
 
 
-SHOWN = 4
-ANOTHER_FILE = "Give the file that belongs to this model."
-SOFTMAX_LEFT_OFF = "the softmax at the end of the weight file is omitted: the model returns logits"
-BY_ORDER = "the weight file names its layers differently ({named} for {known}); its tensors were matched by their order"
+MOST_NAMES = 4
+"""Number of names that an error lists."""
+OTHER_MODEL = "Give the weight file of this model."
+SOFTMAX_OMITTED = "the softmax at the end of the weight file is omitted: the model returns logits"
+BY_ORDER = (
+    "the weight file names its layers differently ({name} for {expected}); its tensors were matched by their order"
+)
 
 
 def fill_from_keras(
     module: torch.nn.Module, architecture: str, path: Path, progress: Report = silent
 ) -> tuple[str, ...]:
-    """Copy the tensors of a Keras file into a model, axes and order as torch has them.
+    """Copy the tensors of a Keras file into a timm model, converting their axes to torch's order.
 
-    Tensors are found by name; a prefix that a wrapping model gave to all is passed over. When names are not those known
-    but number, order, kind and shape of all tensors are, they are taken in order, and a note says so.
+    Tensors are matched by name; a prefix that a wrapping model adds to all names is ignored. If the names differ, but
+    number, order, kind and shape of all tensors match, the tensors are matched by their order, and a note says so.
 
     Parameters
     ----------
     module : torch.nn.Module
-        timm's model of that architecture; what it holds is replaced.
+        timm model of that architecture; it is changed in place.
     architecture : str
-        timm's name.
+        Name of the architecture in timm.
     path : Path
-        An .h5 file, of weights or of a whole model.
+        An .h5 file that contains weights or a complete model.
     progress : callable
-        Told (what is being done, tensors done, tensors in all).
+        Called with (step, tensors done, tensors in all).
 
     Returns
     -------
     tuple of str
-        Notes on what was done with the file.
+        Notes on the conversion.
 
     Raises
     ------
     ModelError
-        When the file cannot be read, or is of another model; then with what is left over.
+        When the file cannot be read, or contains the weights of another model; the message lists missing and
+        unexpected tensors.
     """
-    wanted = pieces(architecture, module)
+    mappings = tensor_mappings(architecture, module)
     state = module.state_dict()
     with keras_file(path) as file:
         if file.final_activation not in (None, "linear", "softmax"):
             raise ModelError(
-                f"The model in {path} ends with {file.final_activation}, which changes what its classes mean.",
-                ANOTHER_FILE,
+                f"The model in {path} ends with the activation {file.final_activation}, so that its outputs are not "
+                "logits of classes.",
+                OTHER_MODEL,
             )
-        named, notes = _assigned(file, wanted, architecture)
-        for done, (piece, name) in enumerate(zip(wanted, named, strict=True)):
-            progress(f"converting {path.name}", done, len(wanted))
-            turned = piece.turn(file.read(name)).reshape(piece.shape)
-            target = state[piece.timm]
-            if piece.part is not None:
-                rows = piece.shape[0]
-                target = target[piece.part * rows : (piece.part + 1) * rows]
-            target.copy_(torch.from_numpy(np.ascontiguousarray(turned)))
-    return (*notes, *([SOFTMAX_LEFT_OFF] if file.final_activation == "softmax" else []))
+        names, notes = _matched_names(file, mappings, architecture)
+        for done, (mapping, name) in enumerate(zip(mappings, names, strict=True)):
+            progress(f"converting {path.name}", done, len(mappings))
+            converted = mapping.convert(file.read(name)).reshape(mapping.shape)
+            target = state[mapping.timm]
+            if mapping.part is not None:
+                rows = mapping.shape[0]
+                target = target[mapping.part * rows : (mapping.part + 1) * rows]
+            target.copy_(torch.from_numpy(np.ascontiguousarray(converted)))
+    return (*notes, *([SOFTMAX_OMITTED] if file.final_activation == "softmax" else []))
 
 
-def _assigned(file: KerasFile, wanted: Sequence[Piece], architecture: str) -> tuple[list[str], list[str]]:
-    """Find the name of each piece's tensor in the file, with notes."""
+def _matched_names(
+    file: KerasFile, mappings: Sequence[TensorMapping], architecture: str
+) -> tuple[list[str], list[str]]:
+    """Match each mapping to the name of a tensor in the file; also return notes."""
     endings = {ending: name for name in file.shapes for ending in _endings(name)}
-    known = [endings.get(piece.keras) for piece in wanted]
-    by_name = {name for name in known if name is not None}
-    left_over = [name for name in file.shapes if name not in by_name]
-    empty = [piece.keras for piece, name in zip(wanted, known, strict=True) if name is None]
-    if not left_over and not empty:
-        named = [name for name in known if name is not None]
-        _check_shapes(file, wanted, named, architecture)
-        return named, []
-    in_order = list(file.shapes)
-    if _same_order(file, wanted, in_order, known):
-        return in_order, [BY_ORDER.format(named=left_over[0], known=empty[0])]
+    matches = [endings.get(mapping.keras) for mapping in mappings]
+    names = [name for name in matches if name is not None]
+    unexpected = [name for name in file.shapes if name not in set(names)]
+    missing = [mapping.keras for mapping, name in zip(mappings, matches, strict=True) if name is None]
+    if not unexpected and not missing:
+        _check_shapes(file, mappings, names, architecture)
+        return names, []
+    all_names = list(file.shapes)
+    if _same_order(file, mappings, all_names, matches):
+        return all_names, [BY_ORDER.format(name=unexpected[0], expected=missing[0])]
     raise ModelError(
-        f"{file.path} does not hold the weights of {architecture}: "
-        f"{len(left_over)} of its tensors are left over{_some(left_over)}, "
-        f"{len(empty)} of the model's stay empty{_some(empty)}.",
-        ANOTHER_FILE,
+        f"{file.path} does not contain the weights of {architecture}: "
+        f"{len(unexpected)} of its tensors are unexpected{_listed(unexpected)}, "
+        f"{len(missing)} of the model's tensors are missing{_listed(missing)}.",
+        OTHER_MODEL,
     )
 
 
 def _endings(name: str) -> Iterator[str]:
-    """List a name with and without the parts before each of its slashes."""
+    """List the parts of a path after each of its slashes, and the path itself."""
     parts = name.split("/")
     return ("/".join(parts[first:]) for first in range(len(parts)))
 
 
-def _some(names: Sequence[str]) -> str:
-    return f" ({', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''})" if names else ""
+def _listed(names: Sequence[str]) -> str:
+    return f" ({', '.join(names[:MOST_NAMES])}{', ...' if len(names) > MOST_NAMES else ''})" if names else ""
 
 
-def _check_shapes(file: KerasFile, wanted: Sequence[Piece], named: Sequence[str], architecture: str) -> None:
-    wrong = [
+def _check_shapes(file: KerasFile, mappings: Sequence[TensorMapping], names: Sequence[str], architecture: str) -> None:
+    """Check that the tensors of the file have the shapes of the parameters."""
+    reshaped = [
         f"{name} {file.shapes[name]}"
-        for piece, name in zip(wanted, named, strict=True)
-        if not _fits(file.shapes[name], piece)
+        for mapping, name in zip(mappings, names, strict=True)
+        if not _fits(file.shapes[name], mapping)
     ]
-    if wrong:
+    if reshaped:
         raise ModelError(
-            f"{file.path} does not hold the weights of {architecture}: {len(wrong)} of its tensors have another "
-            f"shape{_some(wrong)}.",
-            ANOTHER_FILE,
+            f"{file.path} does not contain the weights of {architecture}: {len(reshaped)} of its tensors have another "
+            f"shape{_listed(reshaped)}.",
+            OTHER_MODEL,
         )
 
 
-def _same_order(file: KerasFile, wanted: Sequence[Piece], in_order: list[str], known: Sequence[str | None]) -> bool:
-    """Return whether number, kind and shape agree in order, and every known name is in its own place."""
-    return len(in_order) == len(wanted) and all(
-        _role(name) == _role(piece.keras) and _fits(file.shapes[name], piece) and by_name in (None, name)
-        for piece, name, by_name in zip(wanted, in_order, known, strict=True)
+def _same_order(
+    file: KerasFile, mappings: Sequence[TensorMapping], names: list[str], matches: Sequence[str | None]
+) -> bool:
+    """Return whether the tensors match in number, order, kind and shape, and in every name that was matched."""
+    return len(names) == len(mappings) and all(
+        _kind(name) == _kind(mapping.keras) and _fits(file.shapes[name], mapping) and match in (None, name)
+        for mapping, name, match in zip(mappings, names, matches, strict=True)
     )
 
 
-def _role(name: str) -> str:
+def _kind(name: str) -> str:
+    """Return the kind of a weight, such as kernel or gamma."""
     return name.rsplit("/", 1)[-1]
 
 
-def _fits(shape: tuple[int, ...], piece: Piece) -> bool:
-    """Return whether a tensor of this shape fits the piece; axes of length 1 may differ (1 x 1 convolutions, dense)."""
-    nothing: Array = np.broadcast_to(np.float32(0), shape)
+def _fits(shape: tuple[int, ...], mapping: TensorMapping) -> bool:
+    """Return whether a tensor has the shape of its parameter once converted, apart from axes of length 1."""
+    placeholder: Array = np.broadcast_to(np.float32(0), shape)
     try:
-        turned = piece.turn(nothing)
+        converted = mapping.convert(placeholder)
     except ValueError:
         return False
-    return [size for size in turned.shape if size > 1] == [size for size in piece.shape if size > 1]
+    # a 1 x 1 convolution and a dense layer differ in axes of length 1
+    return [size for size in converted.shape if size > 1] == [size for size in mapping.shape if size > 1]

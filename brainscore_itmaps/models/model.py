@@ -1,4 +1,4 @@
-"""A loaded model with its preprocessing, weights and notes."""
+"""A loaded model with its preprocessing and weights, its device, and its copy with random weights."""
 
 import copy
 import hashlib
@@ -15,33 +15,34 @@ from brainscore_itmaps.models.preprocessing import Transform
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, Weights
 
 IN_MEMORY = ModelRequest("", Weights("module"))
-"""The request of a model that was given, not loaded."""
+"""The request of a model that was given as a module in memory."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model that is ready to see images.
+    """A loaded model with its preprocessing and weights.
 
     Attributes
     ----------
     name : str
-        As it was asked for; of timm's pretrained models, with the tag.
+        Requested name; for timm's pretrained models, with the tag.
     spec : ModelSpec
-        What is known of it.
+        Preprocessing, layers and description.
     module : torch.nn.Module
         In eval mode, on the CPU.
     weights : Weights
-        Where they come from, and the hash of all parameters and buffers; as text, a sentence for people.
+        Kind and source of the weights, and the hash of all parameters and buffers.
     request : ModelRequest
-        How it was asked for: :func:`~brainscore_itmaps.models.load.load_model_request` loads it again.
+        Request from which :func:`~brainscore_itmaps.models.load.load_model_request` loads the same model again.
     top1, top1_source : float, str or None
-        ImageNet accuracy of these weights in percent and who measured it, where it is known.
+        ImageNet accuracy of these weights in percent, and who measured it, if known.
     notes : tuple of str
-        What was decided when it was loaded and a reader of its score should know.
+        Choices made while loading that affect the score.
     transform : callable, optional
-        Preprocessing that a user brought, in place of what the spec says.
+        Preprocessing function of a user, which replaces the preprocessing of ``spec``.
     own_code : bool
-        The module is code of a user's: its hash does not tell what it computes, so that nothing is looked up by it.
+        The module is a user's code, whose computation the hash of its parameters does not determine; results are
+        therefore not looked up in the cache.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Model:
 
     @property
     def sha256(self) -> str:
-        """Return the hash of all parameters and buffers."""
+        """Hash of all parameters and buffers."""
         return self.weights.sha256 or ""
 
     def preprocess(self, images: Sequence[Path | Image.Image], whole: bool = True) -> torch.Tensor:
@@ -65,11 +66,11 @@ class Model:
 
         Parameters
         ----------
-        images : sequence of Path or of Pillow's images
-            Images of any size; converted to RGB.
+        images : sequence of Path or of Pillow images
+            Images of any size; they are converted to RGB.
         whole : bool
-            True: the whole image is resized to the input, as a map needs it. False: resized and cropped at the
-            centre, as the model's ImageNet accuracy was measured. A transform that a user brought is used as it is.
+            True: resize the whole image to the input size, so that maps cover the image. False: resize and crop at
+            the centre, as for the model's ImageNet accuracy. The preprocessing function of a user is applied unchanged.
 
         Returns
         -------
@@ -79,12 +80,10 @@ class Model:
         inputs = []
         for image in images:
             with image if isinstance(image, Image.Image) else Image.open(image) as image_file:
-                image_file = image_file.convert("RGB")
-                if (
-                    self.transform is not None and image_file.width != image_file.height
-                ):  # it might cut off what sticks out
-                    image_file = image_file.resize((max(image_file.size),) * 2, Image.Resampling.BICUBIC)
-                inputs.append(transform(image_file))
+                rgb = image_file.convert("RGB")
+                if self.transform is not None and rgb.width != rgb.height:  # the function might crop it to a square
+                    rgb = rgb.resize((max(rgb.size),) * 2, Image.Resampling.BICUBIC)
+                inputs.append(transform(rgb))
         return torch.stack(inputs)
 
     def _timm_transform(self, whole: bool) -> Transform:
@@ -101,78 +100,114 @@ class Model:
 
 
 def on_device(model: Model, device: str = "auto") -> Model:
-    """Move a model to the device on which it is computed.
+    """Move a model to a device, in place.
 
     Parameters
     ----------
     model : Model
     device : str
-        "auto" takes a GPU where there is one; else "cpu", "cuda", "cuda:1" or "mps".
+        "cpu", "cuda", "cuda:1" or "mps"; "auto" selects the GPU if there is one, else the CPU.
 
     Raises
     ------
     UsageError
-        When there is no such device.
+        When the device does not exist.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> from brainscore_itmaps.models.model import on_device
+    >>> model = on_device(load_model("timm:test_resnet", "random"), "cpu")
+    >>> next(model.module.parameters()).device
+    device(type='cpu')
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         model.module.to(torch.device(device))
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without it, no driver, no card
+    except (
+        RuntimeError,
+        AssertionError,
+        NotImplementedError,
+    ) as error:  # no such device or driver
         raise UsageError(
-            f"There is no device {device!r} here: {one_line(error)}.", "Use --device auto, or --device cpu."
+            f"The device {device!r} is not available: {one_line(error)}.", "Use --device auto, or --device cpu."
         ) from error
     return model
 
 
 def untrained(model: Model, seed: int = 0) -> Model:
-    """Return the same architecture with random weights.
+    """Build the same architecture with random weights.
+
+    Parameters
+    ----------
+    model : Model
+        It is unchanged.
+    seed : int
+        Seed of the random weights.
 
     Raises
     ------
     ModelError
-        When the architecture is none of timm's; of a user's own module, when some of its parts cannot be reset.
+        When the architecture is neither in timm nor a user's module whose submodules all have ``reset_parameters``.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> from brainscore_itmaps.models.model import untrained
+    >>> print(untrained(load_model("timm:test_resnet", "random"), seed=7).weights)
+    random (seed 7)
     """
     if model.own_code:
         module = _reset(model, seed)
     else:
         try:
             module = build(model.spec.architecture.split(".")[0], seed, **model.spec.options)
-        except RuntimeError as error:  # timm's word for a name that it does not know
+        except RuntimeError as error:  # timm raises it for an unknown architecture
             raise ModelError(
                 f"{model.name} cannot be re-initialised with random weights: {one_line(error)}.",
-                "Give a model of timm.",
+                "Choose a model of timm, or give the model as a torch module.",
             ) from error
     module.eval().to(next(model.module.parameters()).device)
-    asked = Weights("random", seed=seed)
+    weights = Weights("random", seed=seed)
     return replace(
         model,
         module=module,
-        weights=replace(asked, sha256=hash_of(module)),
-        request=replace(model.request, weights=asked),
+        weights=replace(weights, sha256=hash_parameters(module)),
+        request=replace(model.request, weights=weights),
         top1=None,
     )
 
 
 def _reset(model: Model, seed: int) -> torch.nn.Module:
-    """Copy a user's own module and initialise every part again as torch does."""
+    """Copy a user's module, and re-initialise every submodule with its ``reset_parameters``."""
     module = copy.deepcopy(model.module)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for name, part in module.named_modules():
-            if callable(reset := getattr(part, "reset_parameters", None)):
+        for name, submodule in module.named_modules():
+            if callable(reset := getattr(submodule, "reset_parameters", None)):
                 reset()
-            elif next(part.parameters(recurse=False), None) is not None:
+            elif next(submodule.parameters(recurse=False), None) is not None:
                 raise ModelError(
-                    f"{model.name} cannot be re-initialised with random weights: {name or 'it'} "
-                    f"({type(part).__name__}) has no reset_parameters.",
-                    "Give it that method, as torch's own modules have, or choose another benchmark.",
+                    f"{model.name} cannot be re-initialised with random weights: {name or 'the module'} "
+                    f"({type(submodule).__name__}) has no reset_parameters.",
+                    "Define this method, as torch's modules do, or choose another benchmark.",
                 )
     return module
 
 
-def hash_of(module: torch.nn.Module) -> str:
-    """Hash all parameters and buffers of a model, with their names."""
+def hash_parameters(module: torch.nn.Module) -> str:
+    """Compute the SHA-256 of the names, types, shapes and values of all parameters and buffers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.models.model import hash_parameters
+    >>> module = torch.nn.Linear(3, 2)
+    >>> before = hash_parameters(module)
+    >>> torch.nn.init.zeros_(module.bias) is module.bias and hash_parameters(module) != before
+    True
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

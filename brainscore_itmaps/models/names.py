@@ -1,4 +1,4 @@
-"""Check which names are models, without importing torch."""
+"""Check the names of models, architectures and weights, without importing torch."""
 
 import importlib.util
 import re
@@ -16,54 +16,86 @@ WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", *KERAS_SUFFIX
 
 
 def is_user_model(name: str) -> bool:
-    """Return whether this names a user's model: a file of weights, a function in a Python file, or a training run."""
+    """Return whether a name is a user's model: a weight file, a function in a Python file, or a training run.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.names import is_user_model
+    >>> is_user_model("weights.safetensors"), is_user_model("timm:resnet18")
+    (True, False)
+    """
     return not name.startswith("timm:") and (is_code(name) or Path(name).suffix in WEIGHT_SUFFIXES or is_run(name))
 
 
 def is_named_model(name: str) -> bool:
-    """Return whether our own hooks read this model; otherwise Brain-Score loads it."""
+    """Return whether :func:`brainscore_itmaps.load_model` loads a name; otherwise Brain-Score loads it.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.names import is_named_model
+    >>> is_named_model("efficientnet_lite0"), is_named_model("alexnet")
+    (True, False)
+    """
     return name in ZOO or name.startswith("timm:") or is_user_model(name)
 
 
 def is_code(name: str) -> bool:
-    """Return whether this has the form ``my_file.py:build``."""
+    """Return whether a name refers to a function in a Python file, such as ``my_file.py:build``.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.names import is_code
+    >>> is_code("my_file.py:build"), is_code("timm:resnet18")
+    (True, False)
+    """
     return name.rpartition(":")[0].endswith(".py")
 
 
 def check_model_name(name: str, arch: str | None = None) -> None:
-    """Check the name of a model without importing timm.
+    """Check that a model exists, without importing timm.
 
     Parameters
     ----------
     name : str
-        See :func:`brainscore_itmaps.load_model`.
+        As for :func:`brainscore_itmaps.load_model`.
     arch : str, optional
-        The architecture, where the name is that of a file of weights.
+        Architecture, if the name is a weight file.
 
     Raises
     ------
     ModelError
-        With the names that look most like it.
+        When the model is unknown; the message lists similar names.
     UsageError
-        When the architecture is missing, or said where it is not wanted.
+        When the architecture of a weight file is missing, or is given for another model.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.errors import ModelError
+    >>> from brainscore_itmaps.models.names import check_model_name
+    >>> check_model_name("efficientnet_lite0")
+    >>> try:
+    ...     check_model_name("resnet18")
+    ... except ModelError as error:
+    ...     print(error)
+    There is no model named 'resnet18', but timm has one. Use timm:resnet18.
     """
     if arch is not None and (is_code(name) or is_run(name) or not is_user_model(name)):
-        raise UsageError(f"{name} has its architecture already.", "Leave out --arch; it is for a file of weights.")
+        raise UsageError(f"{name} has its architecture already.", "Omit --arch; it is for weight files only.")
     if is_run(name):
         return
     if is_user_model(name):
         file = Path(name.rpartition(":")[0] if is_code(name) else name).expanduser()
         if not file.is_file():
-            raise ModelError(f"There is no file {file}.", "Name a file with weights, or file.py:function.")
+            raise ModelError(f"There is no file {file}.", "Give the path of a weight file, or file.py:function.")
         if is_code(name):
             return
         if arch is None:
-            raise UsageError(f"The architecture of {name} is missing.", "Add its architecture: --arch resnet50.")
+            raise UsageError(f"The architecture of {name} is missing.", "Add it, for example --arch resnet50.")
         name = named_architecture(arch)
     if name.startswith("timm:"):
         architecture = name.removeprefix("timm:").split(".")[0]
         if not architecture:
-            raise ModelError("The name after timm: is missing.", "For example --model timm:resnet50.")
+            raise ModelError("The name after timm: is missing.", "Add it, for example --model timm:resnet50.")
         if architecture not in timm_architectures():
             raise ModelError(
                 f"timm has no architecture named {architecture!r}.", nearest(architecture, timm_architectures())
@@ -77,19 +109,32 @@ def check_model_name(name: str, arch: str | None = None) -> None:
 
 
 def named_architecture(arch: str) -> str:
-    """Return the timm name of an ``--arch``, which is a model of the zoo or of timm."""
+    """Return the model name of an ``--arch``, adding ``timm:`` to names that are not in the zoo.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.names import named_architecture
+    >>> named_architecture("resnet50"), named_architecture("harmonized_vgg16")
+    ('timm:resnet50', 'harmonized_vgg16')
+    """
     return arch if arch in ZOO or arch.startswith("timm:") else f"timm:{arch}"
 
 
 def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weights:
-    """Parse the requested weights: a word, or the name of a file.
+    """Convert ``--weights`` to a description of the weights: "pretrained", "random", or the path of a file.
 
     Raises
     ------
     UsageError
-        When it is neither a word that we know nor the name of a file.
+        When the weights are not "pretrained", "random" or a file.
     ModelError
-        When there is no such file.
+        When the file does not exist.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.names import requested_weights
+    >>> print(requested_weights("random", seed=3))
+    random (seed 3)
     """
     if weights in WEIGHTS:
         return Weights("random", seed=seed) if weights == "random" else Weights()
@@ -97,21 +142,39 @@ def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weig
     if file.is_file():
         return Weights("file", path=str(file))
     if isinstance(weights, Path) or file.suffix in WEIGHT_SUFFIXES:
-        raise ModelError(f"There is no file {file}.", "Name a file with weights.")
-    raise UsageError(f"There are no weights named {weights!r}.", f"Ask for {' or '.join(WEIGHTS)}, or name a file.")
+        raise ModelError(f"There is no file {file}.", "Give the path of a weight file.")
+    raise UsageError(
+        f"There are no weights named {weights!r}.", f"Give {' or '.join(WEIGHTS)}, or the path of a weight file."
+    )
 
 
 def timm_architectures() -> frozenset[str]:
-    """List the names of timm's architectures."""
+    """List the names of timm's architectures, without importing timm.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.names import timm_architectures
+    >>> "resnet18" in timm_architectures()
+    True
+    """
     return frozenset(timm_families())
 
 
 @cache
 def timm_families() -> dict[str, str]:
-    """Map each architecture to its source file in timm, read as text because importing timm takes seconds."""
-    found = importlib.util.find_spec("timm")
-    if found is None or found.origin is None:
+    """Map each of timm's architectures to the module that defines it, by parsing timm's source files.
+
+    Importing timm instead would take seconds.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.names import timm_families
+    >>> timm_families()["vit_base_patch16_224"]
+    'vision_transformer'
+    """
+    module = importlib.util.find_spec("timm")
+    if module is None or module.origin is None:
         return {}
-    decorated = re.compile(r"^@register_model\s+def (\w+)\(", re.MULTILINE)
-    files = sorted((Path(found.origin).parent / "models").glob("*.py"))
-    return {name: file.stem for file in files for name in decorated.findall(file.read_text("utf-8"))}
+    definition = re.compile(r"^@register_model\s+def (\w+)\(", re.MULTILINE)
+    files = sorted((Path(module.origin).parent / "models").glob("*.py"))
+    return {name: file.stem for file in files for name in definition.findall(file.read_text("utf-8"))}

@@ -1,4 +1,4 @@
-"""Models of users: modules, weight files with an architecture, functions in Python files."""
+"""Models of users: torch modules, and functions in Python files that return one."""
 
 import importlib.util
 import sys
@@ -12,66 +12,79 @@ import torch
 
 from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
-from brainscore_itmaps.models.model import IN_MEMORY, Model, hash_of
-from brainscore_itmaps.models.preprocessing import EXAMPLE, Transform, read_preprocessing, side_of
+from brainscore_itmaps.models.model import IN_MEMORY, Model, hash_parameters
+from brainscore_itmaps.models.preprocessing import EXAMPLE, Transform, output_side, read_preprocessing
 from brainscore_itmaps.models.spec import ModelSpec, Weights
 
 Preprocessing = Mapping[str, Any] | Transform
 
 
 def wrap_model(module: torch.nn.Module, preprocessing: Preprocessing | None, name: str | None = None) -> Model:
-    """Describe a module: how its images are preprocessed, and which layers it commits.
+    """Wrap a torch module as a model, with its preprocessing and its committed layers.
 
-    Layers are chosen as for any model of timm (:func:`~brainscore_itmaps.models.layers.committed_layers`).
+    The layers are chosen as for timm's models (:func:`~brainscore_itmaps.models.layers.committed_layers`).
 
     Parameters
     ----------
     module : torch.nn.Module
-        Takes images (image, 3, size, size). It is put into eval mode.
+        Its input has the shape (image, 3, size, size). It is put into eval mode.
     preprocessing : mapping or callable, optional
-        See :func:`~brainscore_itmaps.models.own.read_preprocessing` and
-        :func:`~brainscore_itmaps.models.own.side_of`. May be left out for timm's modules, which know it.
+        A mapping, as for :func:`~brainscore_itmaps.models.preprocessing.read_preprocessing`, or a function, as for
+        :func:`~brainscore_itmaps.models.preprocessing.output_side`. Optional for timm's modules, which describe it.
     name : str, optional
-        By default that of the class. The model's name carries a hash of its parameters too.
+        By default the name of the class. The first eight digits of the hash of the parameters are appended.
 
     Raises
     ------
     UsageError
-        When preprocessing is not said, or cannot be used.
+        When the preprocessing is missing or invalid.
     ModelError
-        When the module has no parameters, or cannot be shown an image of that size.
+        When the module has no parameters, or fails on an image of that size.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.models.own import wrap_model
+    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+    >>> model = wrap_model(module, dict(size=32, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)), name="small")
+    >>> model.name[:6], model.spec.layers["IT"], model.spec.parameters
+    ('small-', '1', 224)
     """
     if next(module.parameters(), None) is None:
-        raise ModelError(f"A {type(module).__name__} without parameters is not a model.", "Give one that has some.")
+        raise ModelError(
+            f"A {type(module).__name__} without parameters is not a model.", "Give a module that has parameters."
+        )
     transform = preprocessing if callable(preprocessing) else None
     if preprocessing is not None and not isinstance(preprocessing, Mapping) and transform is None:
         raise UsageError(f"Preprocessing cannot be {preprocessing!r}.", EXAMPLE)
+    settings: dict[str, Any]
     if isinstance(preprocessing, Mapping):
-        said = read_preprocessing(preprocessing)
+        settings = read_preprocessing(preprocessing)
     elif transform is not None:
-        said = {"size": side_of(transform), "mean": (0.0,) * 3, "std": (1.0,) * 3, "interpolation": "", "crop": 1.0}
+        side = output_side(transform)
+        settings = {"size": side, "mean": (0.0,) * 3, "std": (1.0,) * 3, "interpolation": "", "crop": 1.0}
     elif hasattr(module, "pretrained_cfg"):
-        said = timm_preprocessing(module)
+        settings = timm_preprocessing(module)
     else:
-        raise UsageError(f"How images are preprocessed for a {type(module).__name__} is not said.", EXAMPLE)
+        raise UsageError(f"The preprocessing of images for a {type(module).__name__} is missing.", EXAMPLE)
     module.eval()
+    size = settings["size"]
     try:
-        layers, readout = committed_layers(module, said["size"]), readout_layer(module, said["size"])
+        layers, readout = committed_layers(module, size), readout_layer(module, size)
     except ItMapsError:
         raise
-    except Exception as error:  # somebody else's forward
+    except Exception as error:  # the user's forward may raise anything
         raise ModelError(
-            f"A {type(module).__name__} cannot be shown an image (1, 3, {said['size']}, {said['size']}): "
-            f"{one_line(error)}.",
-            "Check the size in preprocessing, and that the parameters are of 32 bits.",
+            f"A {type(module).__name__} fails on an image (1, 3, {size}, {size}): {one_line(error)}.",
+            "Check the size in preprocessing, and that the parameters are 32-bit numbers.",
         ) from error
-    weights = Weights("module", sha256=hash_of(module))
+    weights = Weights("module", sha256=hash_parameters(module))
     name = f"{name or type(module).__name__}-{str(weights.sha256)[:8]}"
     spec = ModelSpec(
         identifier=name,
         architecture=type(module).__qualname__,
         weights=None,
-        **said,
+        **settings,
         layers=layers,
         readout=readout,
         visual_degrees=8,
@@ -80,12 +93,21 @@ def wrap_model(module: torch.nn.Module, preprocessing: Preprocessing | None, nam
         citation="",
         parameters=sum(parameter.numel() for parameter in module.parameters()),
     )
-    asked = replace(IN_MEMORY, name=name)
-    return Model(name, spec, module, weights, asked, transform=transform, own_code=True)
+    request = replace(IN_MEMORY, name=name)
+    return Model(name, spec, module, weights, request, transform=transform, own_code=True)
 
 
 def timm_preprocessing(module: torch.nn.Module) -> dict[str, Any]:
-    """Read timm's description of a module's input, in the terms of a ModelSpec."""
+    """Read the preprocessing of a timm module, with the keys of a ModelSpec.
+
+    Examples
+    --------
+    >>> import timm
+    >>> from brainscore_itmaps.models.own import timm_preprocessing
+    >>> preprocessing = timm_preprocessing(timm.create_model("test_resnet"))
+    >>> preprocessing["size"], preprocessing["mean"], preprocessing["crop"]
+    (160, (0.5, 0.5, 0.5), 0.95)
+    """
     from timm.data import resolve_data_config
 
     config = resolve_data_config({}, model=module)
@@ -99,66 +121,89 @@ def timm_preprocessing(module: torch.nn.Module) -> dict[str, Any]:
 
 
 def model_from_code(reference: str) -> Model:
-    """Run a function in a Python file, and wrap the model that it returns.
+    """Call a function in a Python file, and wrap the module that it returns as a model.
 
     Parameters
     ----------
     reference : str
-        ``my_file.py:build``. The function takes nothing, and gives a module, or a module and its preprocessing
-        (:func:`wrap_model`).
+        Path and function: ``my_file.py:build``. The function is called without arguments and returns a module, or
+        (module, preprocessing) as for :func:`wrap_model`.
 
     Raises
     ------
     ModelError, UsageError
-        When there is no such file or function, when it fails, or gives something else.
+        When the file or the function does not exist, when the function fails, or returns something else.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from brainscore_itmaps.models.own import model_from_code
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "mine.py")
+    ...     _ = file.write_text("import timm\\ndef build():\\n    return timm.create_model('test_resnet')")
+    ...     model_from_code(f"{file}:build").name[:11]
+    'mine.build-'
     """
     path, _, function = reference.rpartition(":")
     file = Path(path).expanduser().resolve()
     try:
-        given = _function(file, function)()
+        returned = _load_function(file, function)()
     except ItMapsError:
         raise
     except (Exception, SystemExit) as error:  # the user's own code
         raise ModelError(
             f"{function} in {file.name} fails: {type(error).__name__}: {one_line(error)}.",
-            "`brainscore --debug ...` shows where.",
+            "`brainscore --debug ...` prints the traceback.",
         ) from error
-    module, preprocessing = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+    module, preprocessing = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
     if isinstance(module, Model):
         return module
     if not isinstance(module, torch.nn.Module):
         raise ModelError(
-            f"{function} in {file.name} gives a {type(module).__name__}.",
-            "Let it return a torch.nn.Module, or (module, preprocessing).",
+            f"{function} in {file.name} returns a {type(module).__name__}, not a model.",
+            "Return a torch.nn.Module, or (module, preprocessing).",
         )
     return wrap_model(module, preprocessing, f"{file.stem}.{function}")
 
 
-def _function(file: Path, name: str) -> Callable[[], Any]:
-    found = importlib.util.spec_from_file_location(file.stem, file)
-    assert found is not None
-    assert found.loader is not None
-    code = importlib.util.module_from_spec(found)
-    sys.path.insert(0, str(file.parent))  # so that the file finds what lies beside it, as when Python runs it
+def _load_function(file: Path, name: str) -> Callable[[], Any]:
+    """Import a Python file, with its folder on the path, and return one of its functions."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    code = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(file.parent))  # the file can import others in its folder, as when Python runs it
     try:
-        found.loader.exec_module(code)
+        spec.loader.exec_module(code)
     finally:
         sys.path.remove(str(file.parent))
     function = getattr(code, name, None)
     if not callable(function):
-        raise ModelError(f"{file.name} has no function {name!r}.", f"For example --model {file.name}:build.")
+        raise ModelError(f"{file.name} has no function {name!r}.", f"Name a function in it, as in {file.name}:build.")
     return function  # type: ignore[no-any-return]
 
 
 @contextmanager
-def borrowed(module: torch.nn.Module) -> Iterator[None]:
-    """Restore a user's module to its mode and device after a ``with`` block."""
-    modes = {part: part.training for part in module.modules()}
+def restore_mode_and_device(module: torch.nn.Module) -> Iterator[None]:
+    """Restore the training mode and the device of a user's module after a ``with`` block.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.models.own import restore_mode_and_device
+    >>> module = torch.nn.Linear(3, 2).train()
+    >>> with restore_mode_and_device(module):
+    ...     _ = module.eval()
+    >>> module.training
+    True
+    """
+    modes = {submodule: submodule.training for submodule in module.modules()}
     device = next((parameter.device for parameter in module.parameters()), None)
     try:
         yield
     finally:
-        for part, training in modes.items():
-            part.training = training
+        for submodule, training in modes.items():
+            submodule.training = training
         if device is not None:
             module.to(device)

@@ -1,4 +1,4 @@
-"""Preprocessing that users describe for their own models."""
+"""Check the preprocessing that users give for their models: a mapping, or a function."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,109 +10,141 @@ from brainscore_itmaps.errors import UsageError, nearest, one_line
 
 Transform = Callable[[Image.Image], torch.Tensor]
 
-NEEDED = ("size", "mean", "std")
+REQUIRED = ("size", "mean", "std")
 OPTIONAL = {"interpolation": "bilinear", "crop": 0.875}
 EXAMPLE = "For example preprocessing=dict(size=224, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))."
-PROBE = 400
-EDGE = 12
+PROBE_SIDE = 400
+"""Height and width in pixels of the images on which a function is tested."""
+EDGE_WIDTH = 12
+"""Width in pixels of the edges that are changed in these images."""
 
 
-def read_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check a description of preprocessing, and fill in the defaults.
+def read_preprocessing(preprocessing: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a description of preprocessing, and add the default values.
 
     Parameters
     ----------
-    given : mapping
-        ``size`` (pixels), ``mean`` and ``std`` (three numbers each, of RGB values in [0, 1]); and, if wanted,
-        ``interpolation`` (by Pillow's name; "bilinear") and ``crop`` (0.875; maps use the whole image).
+    preprocessing : mapping
+        Required: ``size`` (pixels), ``mean`` and ``std`` (three numbers each, for RGB values in [0, 1]). Optional:
+        ``interpolation`` (Pillow's name; "bilinear") and ``crop`` (0.875; maps use the whole image).
+
+    Returns
+    -------
+    dict
+        All five keys.
 
     Raises
     ------
     UsageError
-        When something is missing, unknown or impossible.
+        When a key is missing or unknown, or a value is invalid.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.preprocessing import read_preprocessing
+    >>> read_preprocessing(dict(size=224, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2)))["crop"]
+    0.875
     """
-    known = [*NEEDED, *OPTIONAL]
-    for name in given:
-        if name not in known:
-            raise UsageError(f"Preprocessing has no {name!r}.", nearest(str(name), known))
-    missing = [name for name in NEEDED if name not in given]
+    keys = [*REQUIRED, *OPTIONAL]
+    for name in preprocessing:
+        if name not in keys:
+            raise UsageError(f"Preprocessing has an unknown key {name!r}.", nearest(str(name), keys))
+    missing = [name for name in REQUIRED if name not in preprocessing]
     if missing:
-        raise UsageError(f"Preprocessing lacks {' and '.join(missing)}.", EXAMPLE)
-    said: dict[str, Any] = OPTIONAL | dict(given)
+        raise UsageError(f"Preprocessing lacks {', '.join(missing)}.", EXAMPLE)
+    checked: dict[str, Any] = OPTIONAL | dict(preprocessing)
     try:
-        said |= {"size": int(said["size"]), "crop": float(said["crop"])}
-        said |= {name: tuple(float(value) for value in said[name]) for name in ("mean", "std")}
-        right = said["size"] > 0 and 0 < said["crop"] <= 1 and min(said["std"]) > 0
-        right = right and len(said["mean"]) == len(said["std"]) == 3
-        right = right and said["interpolation"].upper() in Image.Resampling.__members__
+        checked |= {"size": int(checked["size"]), "crop": float(checked["crop"])}
+        checked |= {name: tuple(float(value) for value in checked[name]) for name in ("mean", "std")}
+        valid = checked["size"] > 0 and 0 < checked["crop"] <= 1 and min(checked["std"]) > 0
+        valid = valid and len(checked["mean"]) == len(checked["std"]) == 3
+        valid = valid and checked["interpolation"].upper() in Image.Resampling.__members__
     except (TypeError, ValueError, AttributeError):
-        right = False
-    if not right:
-        raise UsageError(f"Preprocessing cannot be {dict(given)}.", EXAMPLE)
-    return said
+        valid = False
+    if not valid:
+        raise UsageError(f"Preprocessing cannot be {dict(preprocessing)}.", EXAMPLE)
+    return checked
 
 
-def plain_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert the output of :func:`read_preprocessing` to numbers, texts and lists for a file."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in read_preprocessing(given).items()
-    }
+def plain_preprocessing(preprocessing: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert a description of preprocessing, with its default values, to types that JSON can hold.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.preprocessing import plain_preprocessing
+    >>> plain_preprocessing(dict(size=224, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2)))["mean"]
+    [0.5, 0.4, 0.3]
+    """
+    checked = read_preprocessing(preprocessing)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in checked.items()}
 
 
-def side_of(transform: Transform) -> int:
-    """Find height and width in pixels of a transform's output, after checking that it keeps the whole image.
+def output_side(transform: Transform) -> int:
+    """Find the height and width in pixels of a preprocessing function's output, and check that it keeps image edges.
 
-    Positions are counted from the image's edges: a transform that cuts them off would shift every map, without any
-    other sign. It is tried on images that differ along one edge.
+    Maps are aligned with the edges of the image, so that a function that cuts off edges would shift every map. The
+    function is tested on images that differ along one edge.
 
     Parameters
     ----------
     transform : callable
-        Takes an image of Pillow's in RGB, gives a tensor (3, side, side), as torchvision's do.
+        Converts an RGB Pillow image to a tensor (3, side, side), as torchvision's transforms do.
 
     Raises
     ------
     UsageError
-        When it gives anything else, cuts off an edge, or is random.
+        When the function returns something else, cuts off an edge, or is random.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from brainscore_itmaps.models.preprocessing import output_side
+    >>> def transform(image):
+    ...     pixels = np.asarray(image.resize((64, 64)), np.float32) / 255
+    ...     return torch.from_numpy(pixels).permute(2, 0, 1)
+    >>> output_side(transform)
+    64
     """
-    noise = Image.effect_noise((PROBE, PROBE), 60).convert("RGB")
-    plain, again = _tried(transform, noise), _tried(transform, noise)
-    if not torch.equal(plain, again):
+    noise = Image.effect_noise((PROBE_SIDE, PROBE_SIDE), 60).convert("RGB")
+    reference = _apply(transform, noise)
+    if not torch.equal(reference, _apply(transform, noise)):
         raise UsageError(
             "The preprocessing returns a different tensor each time for the same image.",
-            "Leave out what is random; that is for training.",
+            "Remove random transforms, which are for training.",
         )
-    start, end, whole = slice(0, EDGE), slice(PROBE - EDGE, PROBE), slice(0, PROBE)
-    edges = {"top": (start, whole), "bottom": (end, whole), "left": (whole, start), "right": (whole, end)}
+    start, end, full = slice(0, EDGE_WIDTH), slice(PROBE_SIDE - EDGE_WIDTH, PROBE_SIDE), slice(0, PROBE_SIDE)
+    edges = {"top": (start, full), "bottom": (end, full), "left": (full, start), "right": (full, end)}
     lost = []
-    for name, (down, across) in edges.items():
+    for name, (rows, columns) in edges.items():
         marked = noise.copy()
-        marked.paste((255, 255, 255), (across.start, down.start, across.stop, down.stop))
-        changed = (_tried(transform, marked) - plain).abs().sum(dim=0)
+        marked.paste((255, 255, 255), (columns.start, rows.start, columns.stop, rows.stop))
+        changed = (_apply(transform, marked) - reference).abs().sum(dim=0)
         outermost = {"top": changed[0], "bottom": changed[-1], "left": changed[:, 0], "right": changed[:, -1]}
         if not outermost[name].any():
             lost.append(name)
     if lost:
         raise UsageError(
-            f"The preprocessing cuts off, or moves, the image's edge ({', '.join(lost)}): all maps would be shifted.",
+            f"The preprocessing cuts off or moves edges of the image ({', '.join(lost)}): all maps would be shifted.",
             "Resize the whole image instead of cropping its centre.",
         )
-    return int(plain.shape[-1])
+    return int(reference.shape[-1])
 
 
-def _tried(transform: Transform, image: Image.Image) -> torch.Tensor:
+def _apply(transform: Transform, image: Image.Image) -> torch.Tensor:
+    """Apply a preprocessing function to an image, and check its output."""
     try:
-        given = transform(image)
-    except Exception as error:  # somebody else's function
+        output = transform(image)
+    except Exception as error:  # the user's function may raise anything
         raise UsageError(
-            f"The preprocessing fails on an image of Pillow's: {one_line(error)}.",
-            "It takes one image (RGB) and gives a tensor (3, side, side); torchvision.transforms.ToTensor() does.",
+            f"The preprocessing fails on a Pillow image: {one_line(error)}.",
+            "It must convert an RGB image to a tensor (3, side, side), as torchvision.transforms.ToTensor() does.",
         ) from error
-    if not isinstance(given, torch.Tensor):
-        raise UsageError(f"The preprocessing gives a {type(given).__name__}, not a tensor.", EXAMPLE)
-    if given.ndim != 3 or given.shape[0] != 3 or given.shape[1] != given.shape[2] or not given.is_floating_point():
+    if not isinstance(output, torch.Tensor):
+        raise UsageError(f"The preprocessing returns a {type(output).__name__}, not a tensor.", EXAMPLE)
+    if output.ndim != 3 or output.shape[0] != 3 or output.shape[1] != output.shape[2] or not output.is_floating_point():
         raise UsageError(
-            f"The preprocessing gives {tuple(given.shape)} of {given.dtype}, not floating numbers (3, side, side).",
+            f"The preprocessing returns a tensor {tuple(output.shape)} of {output.dtype}, not floating-point numbers "
+            "(3, side, side).",
             "Resize to (side, side) and convert with torchvision.transforms.ToTensor().",
         )
-    return given
+    return output

@@ -1,4 +1,4 @@
-"""Models trained here: a folder with weights and a record."""
+"""Save and read the models of training runs: a folder with weights and a record."""
 
 import json
 from collections.abc import Mapping
@@ -9,63 +9,103 @@ from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.files import replacing, write_json
 from brainscore_itmaps.models.spec import ModelSpec
 
-if TYPE_CHECKING:  # a name is looked at before torch is needed
+if TYPE_CHECKING:  # names are checked without importing torch
     import torch
 
 RECORD = "run.json"
 OLDER_RECORD = "network.json"
-"""As version 0.1 wrote it."""
+"""Name of the record in version 0.1."""
 WEIGHTS = "model.safetensors"
 
 
 def is_run(name: str) -> bool:
-    """Return whether this is the folder of a model that was trained here."""
+    """Return whether a name is the folder of a training run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brainscore_itmaps.models.runs import is_run
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     is_run(folder)
+    False
+    """
     folder = Path(name).expanduser()
     return (folder / RECORD).is_file() or (folder / OLDER_RECORD).is_file()
 
 
-def save_run(folder: Path, model: str, module: "torch.nn.Module", spec: ModelSpec, told: Mapping[str, Any]) -> None:
-    """Save a trained model so that it can be loaded by the name of its folder.
+def save_run(folder: Path, model: str, module: "torch.nn.Module", spec: ModelSpec, training: Mapping[str, Any]) -> None:
+    """Save the weights of a trained model, and a record from which the folder can be loaded as a model.
 
     Parameters
     ----------
     folder : Path
+        Folder of the run.
     model : str
-        Whose architecture it is: a name of the zoo, or ``timm:`` and a name of timm's.
+        Name of the model that has this architecture: from the zoo, or ``timm:`` and a name in timm.
     module : torch.nn.Module
+        The trained model.
     spec : ModelSpec
-        Whose preprocessing it was trained with.
-    told : mapping
-        How it was trained; ``summary`` is printed with its scores.
+        Specification with the preprocessing of the training.
+    training : mapping
+        Description of the training; its ``summary`` is printed with the model's scores.
 
     Raises
     ------
     InstallationError
-        When it cannot be written; what was there before is untouched.
+        When the files cannot be written; earlier files are unchanged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from brainscore_itmaps import load_model
+    >>> from brainscore_itmaps.models.runs import read_run, save_run
+    >>> model = load_model("timm:test_resnet", "random")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_run(Path(folder), "timm:test_resnet", model.module, model.spec, {"summary": "20 steps"})
+    ...     read_run(Path(folder))["trained"]
+    {'summary': '20 steps'}
     """
     from safetensors.torch import save_file
 
-    from brainscore_itmaps.models.model import hash_of
+    from brainscore_itmaps.models.model import hash_parameters
 
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
-    with replacing(folder / WEIGHTS) as beside:
-        save_file(tensors, beside)
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file(tensors, temporary)
     record = {
         "model": model,
-        "sha256": hash_of(module),
+        "sha256": hash_parameters(module),
         "preprocessing": {name: getattr(spec, name) for name in ("size", "mean", "std", "interpolation", "crop")},
-        "trained": dict(told),
+        "trained": dict(training),
     }
     write_json(folder / RECORD, record)
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """Read a model's record.
+    """Read the record of a training run.
+
+    Returns
+    -------
+    dict
+        With the keys "model", "sha256", "preprocessing" and "trained".
 
     Raises
     ------
     ModelError
-        When it is damaged.
+        When the record is damaged.
+
+    Examples
+    --------
+    >>> import json
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from brainscore_itmaps.models.runs import read_run
+    >>> record = {"model": "timm:resnet18", "sha256": "0", "preprocessing": {"size": 224}, "trained": {"summary": ""}}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "run.json").write_text(json.dumps(record))
+    ...     read_run(Path(folder))["model"]
+    'timm:resnet18'
     """
     file = folder / (RECORD if (folder / RECORD).is_file() else OLDER_RECORD)
     try:
@@ -73,5 +113,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         record["model"] = record["model" if file.name == RECORD else "network"]
         record["preprocessing"]["size"], record["sha256"], record["trained"]["summary"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{file} is damaged.", f"Load {WEIGHTS} beside it with --arch, or train again.") from error
+        raise ModelError(
+            f"{file} is damaged.", f"Load {folder / WEIGHTS} with --arch, or train the model again."
+        ) from error
     return record

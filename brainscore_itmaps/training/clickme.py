@@ -1,4 +1,4 @@
-"""ClickMe, and shards in its format, as training images."""
+"""Training images with human maps from the ClickMe data set, or from TFRecord shards in its format."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ SUFFIX = ".tfrecords"
 
 @dataclass(frozen=True)
 class Shards:
-    """Records of several files, numbered consecutively.
+    """Records of several TFRecord files, numbered consecutively.
 
     Attributes
     ----------
     files : tuple of Path
     offsets : tuple of tuple of int
-        Of each file's records.
+        Byte offsets of the records in each file.
     ends : tuple of int
-        How many records there are up to the end of each file.
+        Number of records up to the end of each file.
     """
 
     files: tuple[Path, ...]
@@ -38,63 +38,79 @@ class Shards:
         return self.ends[-1]
 
     def read(self, number: int) -> Example:
-        """Read one example."""
-        file, record = self._place(number)
-        found = example_at(self.files[file], self.offsets[file][record])
-        image = torch.from_numpy(found.image).permute(2, 0, 1)
-        return Example(image, torch.from_numpy(found.heatmap), found.label)
+        """Read one image with its label and human map."""
+        file, record = self._file_and_record(number)
+        example = example_at(self.files[file], self.offsets[file][record])
+        image = torch.from_numpy(example.image).permute(2, 0, 1)
+        return Example(image, torch.from_numpy(example.heatmap), example.label)
 
     def name(self, number: int) -> str:
-        """Return the file and the number of a record."""
-        file, record = self._place(number)
+        """Return the name of a record: its file, and its number in the file."""
+        file, record = self._file_and_record(number)
         return f"{self.files[file].name} record {record}"
 
-    def _place(self, number: int) -> tuple[int, int]:
+    def _file_and_record(self, number: int) -> tuple[int, int]:
+        """Find the index of a record's file, and the record's number in that file."""
         file = bisect_right(self.ends, number)
         return file, number - (self.ends[file - 1] if file else 0)
 
 
-def shards_of(named: str) -> list[Path]:
-    """List the files of a configuration.
+def shard_files(name: str) -> list[Path]:
+    """List the TFRecord files of a ClickMe split, a file or a folder.
 
     Parameters
     ----------
-    named : str
-        A split that was fetched, a file of records, or a folder of them.
+    name : str
+        A ClickMe split that was downloaded, a TFRecord file, or a folder of TFRecord files.
+
+    Returns
+    -------
+    list of Path
+        Sorted by name.
 
     Raises
     ------
     DataError
-        When there are none.
+        When there are no such files.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from brainscore_itmaps.training.clickme import shard_files
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "train-0.tfrecords").touch()
+    ...     [file.name for file in shard_files(folder)]
+    ['train-0.tfrecords']
     """
-    if named in SPLITS:
-        return list(clickme_files(named))
-    place = Path(named).expanduser()
-    files = [place] if place.is_file() else sorted(place.glob(f"*{SUFFIX}"))
+    if name in SPLITS:
+        return list(clickme_files(name))
+    path = Path(name).expanduser()
+    files = [path] if path.is_file() else sorted(path.glob(f"*{SUFFIX}"))
     if not files:
         raise DataError(
-            f"There are no images with human maps in {named}.",
+            f"There are no images with human maps in {name}.",
             f"Name a split of ClickMe ({', '.join(SPLITS)}), or a file or folder of {SUFFIX} files.",
         )
     return files
 
 
-def clickme_source(named: str) -> Shards:
-    """Return the records of a configuration as a numbered source.
+def clickme_source(name: str) -> Shards:
+    """Index the records of a ClickMe split, a TFRecord file or a folder, as a numbered source of training images.
 
     Parameters
     ----------
-    named : str
-        See :func:`shards_of`.
+    name : str
+        As for :func:`shard_files`.
 
     Raises
     ------
     DataError
-        When there are none, or a file is damaged.
+        When there are no records, or a file is damaged.
     """
-    files = shards_of(named)
+    files = shard_files(name)
     offsets = tuple(tuple(record_offsets(file)) for file in files)
-    ends = tuple(accumulate(len(each) for each in offsets))
+    ends = tuple(accumulate(len(offsets_of_file) for offsets_of_file in offsets))
     if not ends[-1]:
-        raise DataError(f"There are no records in {named}.", "Name files with records.")
+        raise DataError(f"There are no records in {name}.", "Name TFRecord files that contain records.")
     return Shards(tuple(files), offsets, ends)

@@ -1,4 +1,4 @@
-"""The configuration of a training run in a TOML file, and the schedules that follow from it."""
+"""The configuration of a training run, read from a TOML file, and its schedules of learning rate and lambda."""
 
 import math
 from collections.abc import Mapping
@@ -21,22 +21,22 @@ class DataConfig:
     Attributes
     ----------
     clickme : str
-        A split of ClickMe that was fetched ("train", "val"), or a file or folder of TFRecord shards in its format.
+        A ClickMe split that was downloaded ("train", "val"), or a file or folder of TFRecord shards in its format.
     images : str
-        Folder with a folder of images for each class, as ImageNet's; "" for none. ClickMe's labels count the classes
-        in the order of the folders' names.
+        Folder with a subfolder of images for each class, as in ImageNet; "" for none. ClickMe's labels number the
+        classes in the alphabetical order of the subfolders.
     share : float
-        Of the images of a step that come from ClickMe, where there are both.
+        Share of ClickMe images in each step, if ``images`` is set.
     held_out : str
-        As ``clickme``: accuracy and human alignment are measured on it after every epoch; "" for none.
+        Images on which accuracy and human alignment are measured after every epoch, as for ``clickme``; "" for none.
     size : int
-        Side in pixels; 0 for what the model's preprocessing says.
+        Height and width of the input in pixels; 0 for the size in the model's preprocessing.
     smallest_crop : float
-        Share of an image's area that the smallest crop has; 1 for whole images.
+        Smallest area of a random crop as a share of the image's area; 1 for whole images.
     flip : bool
-        Mirror half of the images.
+        Mirror each image with probability 0.5.
     workers : int
-        Processes that read images; 0 reads them in the training process. They change the speed alone.
+        Number of processes that read images; 0 reads them in the training process. Only the speed depends on it.
     """
 
     clickme: str = "train"
@@ -51,12 +51,12 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the loss: see :class:`~brainscore_itmaps.training.loss.HarmonizerLoss`.
+    """Weights of the loss terms, as for :class:`~brainscore_itmaps.training.loss.HarmonizerLoss`.
 
     Attributes
     ----------
     ramp_epochs : float
-        Over which ``lambda_harmonization`` grows from 0, along half a cosine.
+        Number of epochs over which ``lambda_harmonization`` grows from 0 to its value, along half a cosine.
     """
 
     lambda_harmonization: float = 1.0
@@ -77,14 +77,14 @@ class OptimiserConfig:
     lr : float
         Largest learning rate.
     weight_decay : float
-        The optimiser's own, beside the loss's weight term.
+        Weight decay of the optimiser, in addition to the weight term of the loss.
     schedule : "steps" (a tenth at each of ``drops``) or "cosine" (to 0)
     drops : list of float
-        Epochs.
+        Epochs at which the learning rate drops, for the schedule "steps".
     warmup_epochs : float
-        Over which the rate grows from 0.
+        Number of epochs over which the learning rate grows linearly from 0.
     clip : float
-        Largest norm of the gradient of all weights; 0 for no limit.
+        Largest norm of the gradient over all parameters; 0 for no limit.
     """
 
     kind: str = "adamw"
@@ -103,23 +103,24 @@ class Config:
     Attributes
     ----------
     model : str
-        Of timm, or of ours: its architecture is trained.
+        Name of a model in the zoo or in timm; its architecture is trained.
     weights : str
-        "pretrained", "random", or a file.
+        Initial weights: "pretrained", "random", or the path of a file.
     classes : int
-        Where the model has another number, its classifier begins anew.
+        Number of classes; if the model has another number, its classifier is re-initialised with random weights.
     preset : "published", "fine_tuning" or ""
-        Which values are meant by what is left out (:data:`PRESETS`).
+        Preset that supplies the values of missing keys (:data:`PRESETS`).
     epochs : float
-        An epoch shows every image of ``data.images`` once, or, without, every image of ``data.clickme``.
+        Number of epochs; an epoch shows every image of ``data.images`` once, or, if that is empty, of ``data.clickme``.
     batch_size : int
-        Images a step, over all devices.
+        Images per step, over all devices.
     accumulate : int
-        Parts that the images of a step are shown in, one after the other; batch normalisation sees a part alone.
+        Number of parts that the images of a step are split into; gradients are averaged over the parts, and batch
+        normalisation uses the statistics of one part.
     precision : "float32" or "bf16"
     seed : int
     checkpoint_every, log_every : int
-        Steps.
+        Number of steps between checkpoints, and between lines of the log.
     """
 
     model: str
@@ -138,7 +139,7 @@ class Config:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert the configuration to plain values, defaults included."""
+        """Convert the configuration, with its default values, to a dictionary that JSON can hold."""
         return asdict(self) | {"optimiser": asdict(self.optimiser) | {"drops": list(self.optimiser.drops)}}
 
 
@@ -156,39 +157,70 @@ PRESETS: dict[str, dict[str, Any]] = {
         "optimiser": {"kind": "adamw", "lr": 1e-4, "schedule": "cosine"},
     },
 }
-"""The recipe of Fel et al. 2022 (SGD, 5 epochs of warm-up, a tenth of the rate at epochs 30, 60 and 80), whose rate and
-lambda for each model are not known; and the fine-tuning of later work of the same laboratory (AdamW, cosine, lambda
-growing over all epochs), whose rate is not known and whose loss between maps differs from the one here."""
+"""Named training recipes.
+
+``published``: the recipe of Fel et al. 2022 (SGD, 5 epochs of warm-up, a tenth of the learning rate at epochs 30, 60
+and 80). The paper does not state the learning rate and lambda of each model.
+
+``fine_tuning``: the fine-tuning of later work from the same laboratory (AdamW, cosine schedule, lambda growing over all
+epochs). That work does not state the learning rate, and its loss between maps differs from the one here.
+"""
 
 
 def read_config(file: Path) -> Config:
-    """Read a TOML file.
+    """Read the configuration of a training run from a TOML file.
 
     Raises
     ------
     UsageError
-        When the file is missing or is not a TOML file, or a value is unknown, missing or impossible. Every message
-        names the place.
+        When the file is missing or is not a TOML file, or when a key is unknown or missing, or a value is invalid. The
+        message names the file and the key.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from brainscore_itmaps.training.config import read_config
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "run.toml")
+    ...     _ = file.write_text('model = "resnet18"\\nbatch_size = 32')
+    ...     config = read_config(file)
+    >>> config.model, config.batch_size, config.optimiser.kind
+    ('resnet18', 32, 'adamw')
     """
     return config_of(read_toml(file), str(file))
 
 
-def config_of(said: Mapping[str, Any], where: str = "the configuration") -> Config:
-    """Build the settings of a run from a mapping; missing values come from the preset, then from the defaults.
+def config_of(settings: Mapping[str, Any], where: str = "the configuration") -> Config:
+    """Build the configuration of a training run from a mapping, its preset and the default values.
+
+    Parameters
+    ----------
+    settings : mapping
+        Keys and values as in the TOML file; missing ones come from the preset, then from the defaults.
+    where : str
+        Name of the source of the settings, for error messages.
 
     Raises
     ------
     UsageError
-        When something is unknown, missing or impossible.
+        When a key is unknown or missing, or a value is invalid.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.training.config import config_of
+    >>> config = config_of({"model": "resnet18", "preset": "published", "optimiser": {"lr": 0.5}})
+    >>> config.epochs, config.optimiser.kind, config.optimiser.lr
+    (200.0, 'sgd', 0.5)
     """
-    said = with_current_names(said, {"network": "model"}, where)
-    if "model" not in said:
-        raise UsageError(f"{where} does not say which model to train.", 'For example model = "resnet18".')
-    preset = said.get("preset", "")
+    settings = with_current_names(settings, {"network": "model"}, where)
+    if "model" not in settings:
+        raise UsageError(f"{where}: the key model is missing.", 'For example model = "resnet18".')
+    preset = settings.get("preset", "")
     if preset and preset not in PRESETS:
         raise UsageError(f"{where}: unknown preset {preset!r}.", nearest(str(preset), PRESETS))
     config: Config = filled(Config(model=""), PRESETS.get(preset, {}), where)
-    config = filled(config, said, where)
+    config = filled(config, settings, where)
     _check_values(config, where)
     return config
 
@@ -200,10 +232,10 @@ def _check_values(config: Config, where: str) -> None:
         ("optimiser.kind", optimiser.kind, OPTIMISERS),
         ("optimiser.schedule", optimiser.schedule, SCHEDULES),
     ]
-    for name, value, known in choices:
-        if value not in known:
-            raise UsageError(f"{where}: {name} cannot be {value!r}.", nearest(value, known))
-    possible = {
+    for name, value, valid_values in choices:
+        if value not in valid_values:
+            raise UsageError(f"{where}: {name} cannot be {value!r}.", nearest(value, valid_values))
+    valid = {
         "classes": config.classes > 1,
         "epochs": config.epochs > 0,
         "batch_size": config.batch_size > 0,
@@ -225,41 +257,63 @@ def _check_values(config: Config, where: str) -> None:
         "optimiser.warmup_epochs": optimiser.warmup_epochs >= 0,
         "optimiser.clip": optimiser.clip >= 0,
     }
-    wrong = [name for name, right in possible.items() if not right]
-    if wrong:
-        parts = " of a whole share of batch_size" if wrong == ["accumulate"] else ""
-        raise UsageError(f"{where}: {' and '.join(wrong)} cannot be what is said.", f"Give a possible value{parts}.")
+    invalid = [name for name, is_valid in valid.items() if not is_valid]
+    if invalid:
+        fix = "accumulate must divide batch_size." if invalid == ["accumulate"] else "Give a value in the valid range."
+        raise UsageError(f"{where}: the value of {' and of '.join(invalid)} is invalid.", fix)
 
 
 DROP = 0.1
+"""Factor of the learning rate at each drop of the schedule "steps"."""
 
 
-def steps_of(config: Config, per_epoch: float) -> int:
-    """Count the steps of a whole run, at least one.
+def total_steps(config: Config, steps_per_epoch: float) -> int:
+    """Compute the number of steps of a complete run, at least one.
 
     Parameters
     ----------
     config : Config
-    per_epoch : float
-        Steps of an epoch.
+    steps_per_epoch : float
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.training.config import config_of, total_steps
+    >>> total_steps(config_of({"model": "resnet18", "epochs": 10}), steps_per_epoch=7.5)
+    75
     """
-    return max(1, round(config.epochs * per_epoch))
+    return max(1, round(config.epochs * steps_per_epoch))
 
 
-def learning_rate(config: Config, step: int, per_epoch: float) -> float:
-    """Compute the learning rate at a step, counted from 0."""
+def learning_rate(config: Config, step: int, steps_per_epoch: float) -> float:
+    """Compute the learning rate at a step, counted from 0.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.training.config import config_of, learning_rate
+    >>> config = config_of({"model": "resnet18", "epochs": 10, "optimiser": {"lr": 0.5, "warmup_epochs": 2}})
+    >>> [round(learning_rate(config, step, steps_per_epoch=5), 3) for step in (0, 9, 30, 49)]
+    [0.05, 0.5, 0.25, 0.001]
+    """
     optimiser = config.optimiser
-    warmup = round(optimiser.warmup_epochs * per_epoch)
+    warmup = round(optimiser.warmup_epochs * steps_per_epoch)
     if step < warmup:
         return optimiser.lr * (step + 1) / warmup
     if optimiser.schedule == "steps":
-        return optimiser.lr * DROP ** sum(step >= drop * per_epoch for drop in optimiser.drops)
-    gone = (step - warmup) / max(1, steps_of(config, per_epoch) - warmup)
-    return optimiser.lr * (1 + math.cos(math.pi * gone)) / 2
+        return optimiser.lr * DROP ** sum(step >= drop * steps_per_epoch for drop in optimiser.drops)
+    share_done = (step - warmup) / max(1, total_steps(config, steps_per_epoch) - warmup)
+    return optimiser.lr * (1 + math.cos(math.pi * share_done)) / 2
 
 
-def strength(config: Config, step: int, per_epoch: float) -> float:
-    """Compute the loss's ``lambda_harmonization`` at a step."""
-    ramp = config.loss.ramp_epochs * per_epoch
+def harmonization_weight(config: Config, step: int, steps_per_epoch: float) -> float:
+    """Compute the loss's ``lambda_harmonization`` at a step, counted from 0.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.training.config import config_of, harmonization_weight
+    >>> config = config_of({"model": "resnet18", "loss": {"lambda_harmonization": 2.0, "ramp_epochs": 4}})
+    >>> [round(harmonization_weight(config, step, steps_per_epoch=5), 3) for step in (0, 10, 20, 50)]
+    [0.0, 1.0, 2.0, 2.0]
+    """
+    ramp = config.loss.ramp_epochs * steps_per_epoch
     share = 1.0 if step >= ramp else (1 - math.cos(math.pi * step / ramp)) / 2
     return config.loss.lambda_harmonization * share

@@ -1,4 +1,4 @@
-"""The harmonizer's loss: classification, and agreement of saliency with human maps (Fel et al. 2022, equation 3)."""
+"""The loss of the neural harmonizer: cross-entropy and distance of saliency from human maps (Fel et al. 2022)."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from brainscore_itmaps.errors import ArrayError, ModelError, UsageError, one_line
 
 EPSILON = 1e-5
-"""Added to a map's standard deviation."""
+"""Added to a map's standard deviation before division."""
 TINY = 1e-6
-"""Added to a map's largest value."""
-SPARED = ("bn/", "normalization", "embed", "norm", "class_token", "cls_token")
-"""Parts of names of parameters that the weight term leaves out, beside the parameters of normalising modules."""
+"""Added to a map's largest value before division."""
+NOT_DECAYED = ("bn/", "normalization", "embed", "norm", "class_token", "cls_token")
+"""Substrings of the names of parameters that the weight term omits, in addition to those of normalisation modules."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,12 @@ class LossTerms:
     total : tensor, shape ()
         ``cross_entropy + lambda_weights * weights + lambda_harmonization * harmonization``; call ``backward`` on it.
     cross_entropy, weights, harmonization : tensor, shape ()
-        Not yet weighted; detached.
+        Terms before they are multiplied by their lambda; detached.
     logits : tensor, shape (image, class)
         Detached.
     gradient : tensor, shape (image, 3, y, x)
-        Of each image's labelled logit with respect to the image; detached. Zeros where the batch has no human map.
+        Gradient of each image's labelled logit with respect to the image; detached. Zeros if the batch has no human
+        map.
     """
 
     total: torch.Tensor
@@ -43,37 +44,38 @@ class LossTerms:
 
 @dataclass(frozen=True)
 class HarmonizerLoss:
-    """Cross-entropy, a weight term, and the distance of a model's saliency from human importance maps.
+    """Sum of cross-entropy, weight decay, and the distance of a model's saliency from human importance maps.
 
-    It takes the place of the loss in any training loop::
+    It replaces the loss in any training loop::
 
         harmonizer = HarmonizerLoss(lambda_harmonization=2.0)
         for images, labels, heatmaps, tokens in loader:
-            parts = harmonizer(model, images, labels, heatmaps, tokens)
-            parts.total.backward()
+            terms = harmonizer(model, images, labels, heatmaps, tokens)
+            terms.total.backward()
 
-    The model is called once, in the mode it is in: batch normalisation in training mode takes its statistics from the
-    batch and updates its running ones once. Under autocast, a batch that holds human maps is computed in 32 bits all
-    the same, as derivatives of derivatives suffer most from half precision; a batch without any is not.
+    The model is called once, in its current mode: in training mode, batch normalisation uses the statistics of the
+    batch and updates its running statistics once. Under autocast, a batch with human maps is still computed in 32 bits,
+    because half precision affects second derivatives most; a batch without human maps follows autocast.
 
     Parameters
     ----------
     lambda_harmonization : float
-        Weight of the distance between saliency and human maps. 0 is plain training.
+        Weight of the distance between saliency and human maps; 0 omits this term.
     lambda_weights : float
-        Weight of half the summed squares of parameters (:func:`decayed_parameters`). Leave the optimiser's
-        decay at 0 then.
+        Weight of half the summed squares of parameters (:func:`decayed_parameters`). Set the optimiser's weight decay
+        to 0 if this is not 0.
     label_smoothing : float
-        From 0 to 1.
+        From 0 to below 1.
     levels : int
-        Of the pyramid, the maps themselves included.
+        Number of levels of the pyramid, including the maps themselves.
     saliency_in_float32 : bool
-        False leaves autocast in force for all: faster, and coarser. Maps are compared in 32 bits in any case.
+        False applies autocast to batches with human maps too, which is faster and less precise. Maps are always
+        compared in 32 bits.
 
     References
     ----------
     Fel, Rodriguez, Linsley & Serre 2022, "Harmonizing the object recognition strategies of deep neural networks with
-    humans", arXiv 2211.04533.
+    humans", arXiv 2211.04533, equation 3.
     """
 
     lambda_harmonization: float = 1.0
@@ -84,9 +86,14 @@ class HarmonizerLoss:
 
     def __post_init__(self) -> None:
         if min(self.lambda_harmonization, self.lambda_weights) < 0 or not 0 <= self.label_smoothing < 1:
-            raise UsageError(f"The loss cannot be weighted by {self}.", "Weights are 0 or more, smoothing is below 1.")
+            raise UsageError(
+                f"The weights of the loss are invalid: {self}.",
+                "Give lambdas of 0 or more, and label_smoothing from 0 to below 1.",
+            )
         if self.levels < 1:
-            raise UsageError(f"A pyramid cannot have {self.levels} levels.", "Give 1 or more; 5 were published.")
+            raise UsageError(
+                f"A pyramid cannot have {self.levels} levels.", "Give 1 or more; the published value is 5."
+            )
 
     def __call__(
         self,
@@ -96,26 +103,30 @@ class HarmonizerLoss:
         heatmaps: torch.Tensor,
         tokens: torch.Tensor | None = None,
     ) -> LossTerms:
-        """Compute the loss of a batch.
+        """Compute the loss of a batch and its terms.
 
         Parameters
         ----------
         model : torch.nn.Module
-            Gives logits (image, class).
+            Classifier that returns logits (image, class).
         images : tensor, shape (image, 3, y, x)
-            As the model takes them.
-        labels : tensor, shape (image,) of whole numbers, or (image, class) of shares
+            Preprocessed for the model.
+        labels : tensor, shape (image,) of integers, or (image, class) of probabilities
         heatmaps : tensor, shape (image, y, x)
-            Human maps; what stands where there is none does not matter.
+            Human maps; the values for images without a human map are ignored.
         tokens : tensor, shape (image,), optional
-            1 where an image has a human map, 0 where not. By default all have one.
+            1 for an image with a human map, 0 for an image without. By default every image has one.
+
+        Returns
+        -------
+        LossTerms
 
         Raises
         ------
         ArrayError
-            When the shapes do not fit each other.
+            When the shapes do not match.
         ModelError
-            When the model does not give logits of each image, or lets no gradient through to the image.
+            When the model does not return logits for each image, or is not differentiable with respect to the image.
         """
         tokens = images.new_ones(len(images)) if tokens is None else tokens.to(images)
         _check_inputs(images, labels, heatmaps, tokens)
@@ -126,129 +137,188 @@ class HarmonizerLoss:
             gradient, harmonization = torch.zeros_like(images), cross_entropy.new_zeros(())
         else:
             with self._precision(images.device.type), differentiable_attention():
-                shown = images.detach().to(_precise(images)).requires_grad_()
-                logits = _logits(model, shown)
+                inputs = images.detach().to(_at_least_float32(images)).requires_grad_()
+                logits = _logits(model, inputs)
                 cross_entropy = self._cross_entropy(logits, labels)
-                gradient = gradient_of(logits, labels, shown)
+                gradient = gradient_of(logits, labels, inputs)
                 human = torch.where(tokens[:, None, None] != 0, heatmaps.to(gradient), 0.0)
                 harmonization = distance(gradient.mean(dim=1), human, tokens, self.levels)
         weights = _half_squares(model, cross_entropy) if self.lambda_weights else cross_entropy.new_zeros(())
         total = cross_entropy + self.lambda_weights * weights
         if harmonizing:
             total = total + self.lambda_harmonization * harmonization
-        seen = (part.detach() for part in (cross_entropy, weights, harmonization, logits, gradient))
-        return LossTerms(total, *seen)
+        detached = (tensor.detach() for tensor in (cross_entropy, weights, harmonization, logits, gradient))
+        return LossTerms(total, *detached)
 
     def _precision(self, device: str) -> AbstractContextManager[object]:
         return torch.autocast(device, enabled=False) if self.saliency_in_float32 else nullcontext()
 
     def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         labels = labels.to(logits) if labels.ndim == 2 else labels.long()
-        return functional.cross_entropy(logits.to(_precise(logits)), labels, label_smoothing=self.label_smoothing)
+        return functional.cross_entropy(
+            logits.to(_at_least_float32(logits)), labels, label_smoothing=self.label_smoothing
+        )
 
 
 def gradient_of(logits: torch.Tensor, labels: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """Compute the gradient of labelled logits with respect to the images, which can itself be differentiated.
+    """Compute the gradient of each image's labelled logit with respect to the image, keeping its computation graph.
 
     Parameters
     ----------
     logits : tensor, shape (image, class)
-    labels : tensor, shape (image,) or (image, class)
+    labels : tensor, shape (image,) of integers, or (image, class) of probabilities
     images : tensor, shape (image, 3, y, x)
-        From which the logits were computed, with ``requires_grad``.
+        Images from which the logits were computed, with ``requires_grad``.
+
+    Returns
+    -------
+    tensor, shape (image, 3, y, x)
 
     Raises
     ------
     ModelError
-        When no gradient comes through.
+        When the logits are not differentiable with respect to the images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.training.loss import gradient_of
+    >>> images = torch.arange(24.0).reshape(2, 3, 1, 4).requires_grad_()
+    >>> logits = torch.stack([images.sum(dim=(1, 2, 3)), 5 * images[:, 0, 0, 0]], dim=1)
+    >>> gradient_of(logits, torch.tensor([0, 1]), images)[1, 0, 0]
+    tensor([5., 0., 0., 0.])
     """
-    logits = logits.to(_precise(logits))
+    logits = logits.to(_at_least_float32(logits))
     labelled = (logits * labels).sum() if labels.ndim == 2 else logits.gather(1, labels.long()[:, None]).sum()
     try:
         return torch.autograd.grad(labelled, images, create_graph=True)[0]
-    except RuntimeError as error:  # torch's word for a step without a derivative
+    except RuntimeError as error:  # torch raises it for an operation without a derivative
         raise ModelError(
-            f"The model lets no gradient through to the image: {one_line(error)}.", "Train another model."
+            f"The model is not differentiable with respect to the image: {one_line(error)}.",
+            "Train a model whose operations are all differentiable.",
         ) from error
 
 
 def distance(saliency: torch.Tensor, heatmaps: torch.Tensor, tokens: torch.Tensor, levels: int = 5) -> torch.Tensor:
-    """Compute the distance of saliency from human maps, over the levels of a pyramid (the harmonisation term).
+    """Compute the mean squared difference of saliency and human maps over the levels of a Gaussian pyramid.
 
-    Both are standardised and cut at 0; the human map is stretched to the saliency's largest value. The mean squared
-    difference is taken over all images and positions of a level, with 0 for those without a human map.
+    This is the harmonization term of the loss. Both maps are standardised, negative values are set to 0, and the human
+    map is scaled to the largest value of the saliency. The mean is over all images and positions of a level, where
+    images without a human map count as 0, and then over levels.
 
     Parameters
     ----------
     saliency, heatmaps : tensor, shape (image, y, x)
     tokens : tensor, shape (image,)
-        1 where an image has a human map, 0 where not.
+        1 for an image with a human map, 0 for an image without.
     levels : int
+        Number of levels of the pyramid, including the maps themselves.
 
     Returns
     -------
     tensor, shape ()
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.training.loss import distance
+    >>> saliency = torch.arange(24.0).reshape(1, 4, 6)
+    >>> float(distance(saliency, 2 * saliency + 3, torch.ones(1), levels=2)) < 1e-6
+    True
+    >>> float(distance(saliency, saliency.flip(2), torch.ones(1), levels=2)) > 0.05
+    True
     """
-    ours, theirs = standardised_cut(saliency), standardised_cut(heatmaps)
-    largest = ours.detach().amax(dim=(1, 2), keepdim=True) + TINY
-    theirs = theirs / (theirs.amax(dim=(1, 2), keepdim=True) + TINY) * largest
-    pairs = zip(pyramid(ours, levels), pyramid(theirs, levels), strict=True)
+    model_maps, human_maps = standardised_cut(saliency), standardised_cut(heatmaps)
+    largest = model_maps.detach().amax(dim=(1, 2), keepdim=True) + TINY
+    human_maps = human_maps / (human_maps.amax(dim=(1, 2), keepdim=True) + TINY) * largest
+    pairs = zip(pyramid(model_maps, levels), pyramid(human_maps, levels), strict=True)
     return torch.stack([(tokens[:, None, None] * (a - b) ** 2).mean() for a, b in pairs]).mean()
 
 
 def standardised_cut(maps: torch.Tensor) -> torch.Tensor:
-    """Subtract the mean of each map, divide by its standard deviation, and set negative values to zero.
+    """Standardise each map to zero mean and unit standard deviation, and set negative values to zero.
 
-    A constant map gives zeros, and no gradient.
+    A constant map gives zeros with zero gradient.
 
     Parameters
     ----------
     maps : tensor, shape (image, y, x)
+
+    Returns
+    -------
+    tensor, shape (image, y, x)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.training.loss import standardised_cut
+    >>> standardised_cut(torch.tensor([[[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]]))
+    tensor([[[0.0000, 0.0000, 1.2247],
+             [1.2247, 0.0000, 0.0000]]])
     """
-    maps = maps - maps.detach()[:, :1, :1]  # so that the mean of a constant map is that constant to the last digit
+    maps = maps - maps.detach()[:, :1, :1]  # a constant map becomes exactly 0, without rounding of its mean
     mean = maps.mean(dim=(1, 2), keepdim=True)
     spread = torch.std(maps, dim=(1, 2), correction=0, keepdim=True)
     return functional.relu((maps - mean) / (spread + EPSILON))
 
 
 def differentiable_attention() -> AbstractContextManager[None]:
-    """Compute attention by steps that can be differentiated twice within a ``with`` block; fused kernels cannot."""
+    """Select torch's twice differentiable attention kernel within a ``with`` block, as fused kernels are not.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.training.loss import differentiable_attention
+    >>> with differentiable_attention():
+    ...     torch.backends.cuda.flash_sdp_enabled()
+    False
+    """
     return sdpa_kernel(SDPBackend.MATH)
 
 
 def decayed_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """List the parameters of the weight term: all trained ones, except normalisations and embeddings.
+    """List the parameters of the weight term: all trainable ones, except those of normalisations and embeddings.
 
-    Left out are those of modules whose class is called a norm, and those with one of :data:`SPARED` in their names,
-    as the published code does by the names that Keras gives them.
+    Omitted are the parameters of modules with "Norm" in their class name, and those with one of :data:`NOT_DECAYED` in
+    their own name. The published code selects them by the names that Keras gives them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.training.loss import decayed_parameters
+    >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), torch.nn.BatchNorm2d(8))
+    >>> [tuple(parameter.shape) for parameter in decayed_parameters(model)]
+    [(8, 3, 1, 1), (8,)]
     """
-    found: dict[torch.nn.Parameter, None] = {}
+    parameters: dict[torch.nn.Parameter, None] = {}  # an ordered set, as modules may share a parameter
     for prefix, module in model.named_modules():
         if "Norm" in type(module).__name__:
             continue
         for name, parameter in module.named_parameters(prefix, recurse=False):
-            spared = any(part in name.lower() for part in SPARED)
-            if parameter.requires_grad and not spared:
-                found[parameter] = None
-    return list(found)
+            decayed = not any(part in name.lower() for part in NOT_DECAYED)
+            if parameter.requires_grad and decayed:
+                parameters[parameter] = None
+    return list(parameters)
 
 
-def _precise(given: torch.Tensor) -> torch.dtype:
-    """Convert to 32 bits, or keep 64."""
-    return torch.promote_types(given.dtype, torch.float32)
+def _at_least_float32(tensor: torch.Tensor) -> torch.dtype:
+    """Return the tensor's floating type, or float32 if it is coarser."""
+    return torch.promote_types(tensor.dtype, torch.float32)
 
 
 def _half_squares(model: torch.nn.Module, like: torch.Tensor) -> torch.Tensor:
+    """Compute half the summed squares of the decayed parameters, on the device and in the type of ``like``."""
     return like.new_zeros(()) + sum(0.5 * (parameter**2).sum() for parameter in decayed_parameters(model))
 
 
 def _logits(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Compute the logits of images, and check that there is one row per image."""
     logits = model(images)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
-        given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        output = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
         raise ModelError(
-            f"The model gives {given}, not logits (image, class) of {len(images)} images.",
-            "Give a classifier; wrap one that returns more than its logits.",
+            f"The model returns {output}, not logits (image, class) of {len(images)} images.",
+            "Give a classifier; wrap a model that returns more than its logits.",
         )
     return logits
 
@@ -258,10 +328,10 @@ def _check_inputs(images: torch.Tensor, labels: torch.Tensor, heatmaps: torch.Te
     fits = images.ndim == 4 and labels.ndim in (1, 2) and heatmaps.shape == (count, *images.shape[2:])
     if not (fits and len(labels) == count and tokens.shape == (count,)):
         shapes = {"images": images, "labels": labels, "heatmaps": heatmaps, "tokens": tokens}
-        told = ", ".join(f"{name} {tuple(given.shape)}" for name, given in shapes.items())
+        described = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in shapes.items())
         raise ArrayError(
-            f"The batch does not fit together: {told}.",
-            "Give (image, 3, y, x), (image,) or (image, class), (image, y, x) and (image,).",
+            f"The shapes of the batch do not match: {described}.",
+            "Give images (image, 3, y, x), labels (image,) or (image, class), heatmaps (image, y, x), tokens (image,).",
         )
 
 
@@ -271,34 +341,42 @@ BINOMIAL = (1.0, 4.0, 6.0, 4.0, 1.0)
 def pyramid(maps: torch.Tensor, levels: int) -> list[torch.Tensor]:
     """Build a Gaussian pyramid of maps.
 
-    Blurred with the 5 x 5 binomial kernel and taken at every second point, with zeros around and the points where
-    TensorFlow's "SAME" puts them: a side of n points becomes one of ceil(n / 2).
+    Each level is the level before it, blurred with the 5 x 5 binomial kernel and sampled at every second point. Zero
+    padding and sampling points follow TensorFlow's "SAME": a side of n points becomes one of ceil(n / 2).
 
     Parameters
     ----------
     maps : tensor, shape (image, y, x)
     levels : int
-        How many, the maps themselves included.
+        Number of levels, including the maps themselves.
 
     Returns
     -------
-    list of tensor
+    list of tensor, shape (image, y, x)
         The maps themselves first.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.training.loss import pyramid
+    >>> [tuple(level.shape) for level in pyramid(torch.ones(3, 17, 10), levels=3)]
+    [(3, 17, 10), (3, 9, 5), (3, 5, 3)]
     """
-    found = [maps]
-    while len(found) < levels:
-        found.append(_halved(found[-1]))
-    return found
+    levels_of_maps = [maps]
+    while len(levels_of_maps) < levels:
+        levels_of_maps.append(_halved(levels_of_maps[-1]))
+    return levels_of_maps
 
 
 def _halved(maps: torch.Tensor) -> torch.Tensor:
+    """Blur maps with the binomial kernel, and take every second point."""
     row = maps.new_tensor(BINOMIAL) / sum(BINOMIAL)
-    (top, bottom), (left, right) = (_same(side) for side in maps.shape[1:])
+    (top, bottom), (left, right) = (_same_padding(side) for side in maps.shape[1:])
     padded = functional.pad(maps[:, None], (left, right, top, bottom))
     return functional.conv2d(padded, torch.outer(row, row)[None, None], stride=2)[:, 0]
 
 
-def _same(side: int) -> tuple[int, int]:
-    """Compute the zeros before and after a side, as TensorFlow's "SAME" pads for 5 points at every second one."""
+def _same_padding(side: int) -> tuple[int, int]:
+    """Compute the zeros before and after a side, as TensorFlow's "SAME" pads for a kernel of 5 and a stride of 2."""
     zeros = max((-(-side // 2) - 1) * 2 + len(BINOMIAL) - side, 0)
     return zeros // 2, zeros - zeros // 2

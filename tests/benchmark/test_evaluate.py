@@ -235,7 +235,7 @@ def test_unknown_names_are_answered_with_the_nearest():
         score("resnet50")
     with pytest.raises(UsageError, match="3 is not a benchmark"):
         score("efficientnet_lite0", 3)
-    with pytest.raises(UsageError, match="How images are preprocessed for a Conv2d is not said"):
+    with pytest.raises(UsageError, match="The preprocessing of images for a Conv2d is missing"):
         score(torch.nn.Conv2d(3, 3, 1))
     with pytest.raises(UsageError, match=r"Did you mean MajajHong2015public\.IT-pls"):
         score("efficientnet_lite0", "MajajHong2015publik.IT-pls")

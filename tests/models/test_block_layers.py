@@ -17,7 +17,7 @@ EXPECTED = {
 
 
 class Block(torch.nn.Module):
-    """A convolution that keeps the size, wrapped so that it is a module with parts."""
+    """A convolution that preserves the size, wrapped in a module so that it has children."""
 
     def __init__(self, answer=lambda x: x):
         super().__init__()
@@ -29,7 +29,7 @@ class Block(torch.nn.Module):
 
 
 class Stage(torch.nn.Module):
-    """A row of blocks inside a module that stands in a row itself."""
+    """A module with a list of blocks, as a member of a Sequential."""
 
     def __init__(self, *blocks):
         super().__init__()
@@ -42,7 +42,7 @@ class Stage(torch.nn.Module):
 
 
 class Row(torch.nn.Module):
-    """Blocks that are called as somebody says."""
+    """Blocks that are called by a given function."""
 
     def __init__(self, blocks, walk):
         super().__init__()
@@ -55,7 +55,7 @@ class Row(torch.nn.Module):
 
 @cache
 def built(architecture, **changes):
-    """With the preset size of its images."""
+    """A timm model and its input size."""
     module = timm.create_model(architecture, **changes).eval()
     return module, module.pretrained_cfg["input_size"][-1]
 
@@ -65,14 +65,14 @@ def hooks_of(module):
 
 
 @pytest.mark.parametrize("architecture", EXPECTED)
-def test_the_blocks_of_a_model_are_named_in_its_order(architecture):
+def test_blocks_are_listed_in_the_order_of_the_model(architecture):
     assert block_layers(*built(architecture)) == EXPECTED[architecture]
 
 
-def test_a_model_without_blocks_gives_the_parts_of_its_rows():
+def test_for_a_model_without_blocks_the_members_of_its_sequentials_are_listed():
     module, size = built("vgg11", num_classes=2)
     row = [f"features.{name}" for name, _ in module.features.named_children()]
-    assert len(row) == 8 + 8 + 5  # convolutions, what follows each, pools
+    assert len(row) == 8 + 8 + 5  # convolutions, activations, pools
     assert block_layers(module, size) == row
 
 
@@ -80,29 +80,31 @@ def test_a_model_without_blocks_gives_the_parts_of_its_rows():
     ("architecture", "changes"),
     [
         *((architecture, {}) for architecture in EXPECTED),
-        ("cait_xxs24_224", {"depth": 1}),  # its last blocks give the class token alone
-        ("nest_tiny", {}),  # its blocks keep windows of the image apart
+        ("cait_xxs24_224", {"depth": 1}),  # its last blocks return the class token alone
+        ("nest_tiny", {}),  # its blocks return separate windows of the image
     ],
 )
-def test_every_layer_that_is_named_can_be_read_as_a_map(architecture, changes):
+def test_every_listed_layer_gives_a_map(architecture, changes):
     module, size = built(architecture, **changes)
-    named = block_layers(module, size)
-    assert named
-    modules, answers = dict(module.named_modules()), {}
+    layers = block_layers(module, size)
+    assert layers
+    modules, outputs = dict(module.named_modules()), {}
     hooks = [
-        modules[layer].register_forward_hook(lambda module, given, answer, layer=layer: answers.update({layer: answer}))
-        for layer in named
+        modules[layer].register_forward_hook(
+            lambda module, inputs, output, layer=layer: outputs.update({layer: output})
+        )
+        for layer in layers
     ]
     with torch.inference_mode():
         module(torch.zeros(2, 3, size, size))
     for hook in hooks:
         hook.remove()
     prefix = getattr(module, "num_prefix_tokens", None)
-    for layer in named:
-        assert spatial_maps(answers[layer].numpy(), layer, prefix).ndim == 4, layer
+    for layer in layers:
+        assert spatial_maps(outputs[layer].numpy(), layer, prefix).ndim == 4, layer
 
 
-def test_a_block_that_is_called_twice_or_never_or_gives_something_else_is_left_out():
+def test_a_block_that_runs_twice_or_never_or_gives_no_map_is_omitted():
     blocks = [
         Block(),
         Block(),
@@ -126,20 +128,20 @@ def test_a_block_that_is_called_twice_or_never_or_gives_something_else_is_left_o
 @pytest.mark.parametrize(
     "answer", [lambda x: x.mean(dim=(2, 3), keepdim=True), lambda x: x.flatten(2).transpose(1, 2)[:, :1]]
 )
-def test_a_block_that_gives_one_place_is_left_out(answer):
+def test_a_block_with_a_single_unit_is_omitted(answer):
     def walk(blocks, x):
         return blocks[1](blocks[0](x))
 
     assert block_layers(Row([Block(), Block(answer)], walk), 8) == ["blocks.0"]
 
 
-def test_a_block_with_a_row_of_blocks_inside_is_a_stage():
+def test_a_block_that_contains_blocks_is_a_stage():
     model = torch.nn.Sequential(Stage(Block(), Block()), Block(), Stage(Block()))
     assert block_layers(model, 8) == ["0.blocks.0", "0.blocks.1", "1", "2.blocks.0"]
 
 
-def test_a_block_may_begin_with_an_empty_row():
-    """As the shortcut of many residual blocks: a Sequential without parts is a part all the same."""
+def test_a_block_may_begin_with_an_empty_sequential():
+    """As the shortcut of many residual blocks: an empty Sequential is a child too."""
 
     class Residual(torch.nn.Module):
         def __init__(self):
@@ -155,14 +157,14 @@ def test_a_block_may_begin_with_an_empty_row():
     assert block_layers(model, 8) == ["0.blocks.0", "0.blocks.1", "1.blocks.0"]
 
 
-def test_only_where_no_block_gives_a_map_the_parts_of_rows_are_taken():
+def test_members_of_sequentials_are_listed_only_if_no_block_gives_a_map():
     plain = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(2))
     plain(torch.zeros(1, 3, 8, 8))
     assert block_layers(plain, 8) == ["0", "1"]
     assert block_layers(torch.nn.Sequential(Block(lambda x: (x,)), torch.nn.Identity()), 8) == []
 
 
-def test_looking_for_layers_leaves_no_hook_behind():
+def test_listing_layers_removes_all_hooks():
     module, size = built("test_vit")
     block_layers(module, size)
     assert hooks_of(module) == []

@@ -31,7 +31,7 @@ LAYOUTS = {
 
 @pytest.fixture(scope="module")
 def keras_weights(tmp_path_factory):
-    """Write the file of a layout, once."""
+    """A function that writes the Keras file of a layout once, and returns its path."""
     folder = tmp_path_factory.mktemp("keras")
     return cache(lambda golden: write_keras(folder / f"{golden}.h5", layout(golden)))
 
@@ -43,7 +43,7 @@ def levit(keras_weights):
 
 @cache
 def untrained(name):
-    """Not to be changed."""
+    """A model with random weights; tests must not change it."""
     return load_model(name, "random").module
 
 
@@ -63,7 +63,7 @@ def test_converted_models_give_the_logits_of_keras(name, keras_weights):
     golden, tolerance = LAYOUTS[name]
     model = load_model(name, keras_weights(golden))
     assert distance(model.module, golden) < tolerance
-    assert model.top1 is None  # of a file nobody knows
+    assert model.top1 is None  # the file is not recorded
     assert f"{golden}.h5" in str(model.weights)
     assert ["softmax" in note for note in model.notes] == ([True] if golden == "efficientnetB0" else [])
     layers = model.spec.layers
@@ -71,7 +71,7 @@ def test_converted_models_give_the_logits_of_keras(name, keras_weights):
     assert model.spec.readout in dict(model.module.named_modules())
 
 
-def test_every_record_has_a_layout():
+def test_every_specification_has_a_layout():
     assert set(LAYOUTS) == set(HARMONIZED) == {name for name in ZOO if name.startswith("harmonized_")}
     assert {spec.architecture for spec in HARMONIZED.values()} == set(keras_layouts.LAYOUTS)
     for spec in HARMONIZED.values():
@@ -98,7 +98,7 @@ def test_epsilons(name, normalisation, epsilon):
 @pytest.mark.parametrize("name", ["harmonized_vit_b16", "harmonized_convnext_tiny"])
 def test_gelu_is_exact(name):
     points = torch.linspace(-4, 4, 101)
-    acts = [part for inside, part in untrained(name).named_modules() if inside.endswith("mlp.act")]
+    acts = [module for path, module in untrained(name).named_modules() if path.endswith("mlp.act")]
     assert len(acts) >= 12
     for act in acts:
         torch.testing.assert_close(act(points), torch.nn.functional.gelu(points), rtol=0, atol=0)
@@ -126,7 +126,7 @@ def test_wrong_conversions_are_seen(name, wrong, keras_weights, monkeypatch):
     file = keras_weights(golden)
     if "options" in wrong:
         monkeypatch.setitem(HARMONIZED[name].options, "same_padding", False)
-    elif "dense" in wrong:  # square kernels alone: of query, key and value, and what follows them
+    elif "dense" in wrong:  # only square kernels: query, key, value and output
 
         def untransposed(kernel):
             return kernel if kernel.shape[0] == kernel.shape[-1] else kernel.T
@@ -138,17 +138,17 @@ def test_wrong_conversions_are_seen(name, wrong, keras_weights, monkeypatch):
     assert distance(load_model(name, file).module, golden) > 100 * tolerance
 
 
-def test_a_file_of_other_layer_names_is_read_in_order_with_a_note(tmp_path, levit):
-    with h5py.File(levit) as known, h5py.File(tmp_path / "other.h5", "w") as other:
+def test_a_file_with_other_layer_names_is_matched_by_order_with_a_note(tmp_path, levit):
+    with h5py.File(levit) as published, h5py.File(tmp_path / "other.h5", "w") as other:
         names = []
-        for number, layer in enumerate(known.attrs["layer_names"]):
+        for number, layer in enumerate(published.attrs["layer_names"]):
             names.append(f"part{number}".encode())
             group = other.create_group(f"part{number}")
-            weights = known[layer].attrs["weight_names"]
+            weights = published[layer].attrs["weight_names"]
             renamed_weights = [f"part{number}/{weight.split('/')[-1]}" for weight in weights]
             group.attrs["weight_names"] = [weight.encode() for weight in renamed_weights]
             for weight, renamed in zip(weights, renamed_weights, strict=True):
-                group[renamed] = known[layer][weight][()]
+                group[renamed] = published[layer][weight][()]
         other.attrs["layer_names"] = names
     model = load_model("harmonized_levit_128", tmp_path / "other.h5")
     assert "matched by their order" in model.notes[0]
@@ -156,7 +156,7 @@ def test_a_file_of_other_layer_names_is_read_in_order_with_a_note(tmp_path, levi
 
 
 @pytest.mark.parametrize("name", ["harmonized_levit_128", "harmonized_convnext_tiny"])
-def test_a_prefix_of_a_wrapping_model_is_passed_over(tmp_path, name):
+def test_the_prefix_of_a_wrapping_model_is_ignored(tmp_path, name):
     described = layout(LAYOUTS[name][0])
     for layer in described["layers"]:
         layer["weights"] = [[f"wrapped/{weight}", *rest] for weight, *rest in layer["weights"]]
@@ -165,8 +165,8 @@ def test_a_prefix_of_a_wrapping_model_is_passed_over(tmp_path, name):
     assert model.notes == ()
 
 
-def test_a_file_of_another_architecture_is_refused_with_what_is_left_over(levit):
-    with pytest.raises(ModelError, match=r"are left over \(.*stay empty \(conv1/kernel"):
+def test_a_file_of_another_architecture_is_refused_with_unexpected_and_missing_tensors(levit):
+    with pytest.raises(ModelError, match=r"are unexpected \(.*are missing \(conv1/kernel"):
         load_model("harmonized_resnet50", levit)
 
 
@@ -176,7 +176,7 @@ def spoilt(change, tmp_path):
     return write_keras(tmp_path / "spoilt.h5", described)
 
 
-def test_a_layer_renamed_and_out_of_place_is_refused_by_its_name(tmp_path):
+def test_a_renamed_and_moved_layer_is_refused_with_its_name(tmp_path):
     def move(layers):
         layer = next(layer for layer in layers if layer["name"] == "stack1_block1_qkv")
         layer["name"] = "another"
@@ -187,21 +187,21 @@ def test_a_layer_renamed_and_out_of_place_is_refused_by_its_name(tmp_path):
         load_model("harmonized_levit_128", spoilt(move, tmp_path))
 
 
-def test_a_layer_that_the_file_lists_and_does_not_hold_is_named(tmp_path, levit):
+def test_a_listed_layer_that_is_missing_is_named(tmp_path, levit):
     copy = tmp_path / "copy.h5"
     copy.write_bytes(levit.read_bytes())
     with h5py.File(copy, "r+") as file:
         file.move("head", "tail")
-    with pytest.raises(ModelError, match=r"copy\.h5 lists the layer head, but does not hold it"):
+    with pytest.raises(ModelError, match=r"copy\.h5 lists the layer head, but does not contain it"):
         load_model("harmonized_levit_128", copy)
 
 
 def test_one_tensor_too_many_too_few_or_of_another_shape_is_named(tmp_path):
     extra = spoilt(lambda layers: layers[-1]["weights"].append(["head/extra/bias:0", [3], "float32"]), tmp_path)
-    with pytest.raises(ModelError, match=r"1 of its tensors are left over \(head/extra/bias\), 0"):
+    with pytest.raises(ModelError, match=r"1 of its tensors are unexpected \(head/extra/bias\), 0"):
         load_model("harmonized_levit_128", extra)
     fewer = spoilt(lambda layers: layers[-1]["weights"].pop(), tmp_path)
-    with pytest.raises(ModelError, match=r"0 of its tensors .*, 1 of the model's stay empty \(head/bias\)"):
+    with pytest.raises(ModelError, match=r"0 of its tensors .*, 1 of the model's tensors are missing \(head/bias\)"):
         load_model("harmonized_levit_128", fewer)
     shape = spoilt(lambda layers: layers[-1]["weights"][-1].__setitem__(1, [999]), tmp_path)
     with pytest.raises(ModelError, match=r"1 of its tensors have another shape \(head/bias \(999,\)\)"):
@@ -218,28 +218,28 @@ def test_a_tensor_that_is_not_finite_is_named(tmp_path, levit):
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.999])
-def test_a_truncated_file_is_refused_and_nothing_is_kept(tmp_path, monkeypatch, levit, share):
+def test_a_truncated_file_is_refused_and_nothing_is_stored(tmp_path, monkeypatch, levit, share):
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path / "home"))
-    whole = levit.read_bytes()
-    (tmp_path / "cut.h5").write_bytes(whole[: int(share * len(whole))])
+    content = levit.read_bytes()
+    (tmp_path / "cut.h5").write_bytes(content[: int(share * len(content))])
     with pytest.raises(ModelError, match=r"cut\.h5"):
         fetch_weights(ZOO["harmonized_levit_128"], file=tmp_path / "cut.h5")
     assert not list((tmp_path / "home").rglob("model.*"))
 
 
-def test_fetched_once_converted_once_and_held_to_the_first(tmp_path, monkeypatch, levit):
+def test_a_file_is_converted_once_and_another_file_is_refused_afterwards(tmp_path, monkeypatch, levit):
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path))
     spec = ZOO["harmonized_levit_128"]
-    kept = fetch_weights(spec, file=levit)
+    record = fetch_weights(spec, file=levit)
     model = load_model("harmonized_levit_128")
     assert distance(model.module, "levit_small") < 1e-5
-    assert model.sha256 == kept.parameters_sha256 == load_model("harmonized_levit_128", levit).sha256
+    assert model.sha256 == record.parameters_sha256 == load_model("harmonized_levit_128", levit).sha256
     assert model.top1 is None  # the file did not come from its authors' address
-    assert json.loads((folder_of(spec) / RECORD).read_text())["file_sha256"] == kept.file_sha256
+    assert json.loads((folder_of(spec) / RECORD).read_text())["file_sha256"] == record.file_sha256
     other = write_keras(tmp_path / "other.h5", layout("levit_small"), seed=2)
     with pytest.raises(ModelError, match=r"other\.h5 is not the expected file: .*, the sha256 in .*model\.json is"):
         fetch_weights(spec, file=other)
-    assert read_weights_record(spec) == kept
+    assert read_weights_record(spec) == record
 
 
 def test_converted_weights_that_were_changed_are_refused(tmp_path, monkeypatch, levit):
@@ -253,7 +253,7 @@ def test_converted_weights_that_were_changed_are_refused(tmp_path, monkeypatch, 
         load_model("harmonized_levit_128")
 
 
-def test_offline_says_what_to_bring(tmp_path, monkeypatch):
+def test_the_offline_error_names_the_file_to_download(tmp_path, monkeypatch):
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path))
     monkeypatch.setenv("ITMAPS_OFFLINE", "1")
     with pytest.raises(ModelError, match=r"Download https://.*levit_small_harmonized\.h5 .*levit_128 --from FILE"):
@@ -262,7 +262,7 @@ def test_offline_says_what_to_bring(tmp_path, monkeypatch):
 
 
 @pytest.mark.enable_socket
-def test_brought_from_a_server_after_a_failure_and_only_once(tmp_path, monkeypatch, levit):
+def test_weights_are_downloaded_once_after_a_failed_attempt(tmp_path, monkeypatch, levit):
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path))
     content, spec = levit.read_bytes(), ZOO["harmonized_levit_128"]
 
@@ -281,7 +281,7 @@ def test_brought_from_a_server_after_a_failure_and_only_once(tmp_path, monkeypat
     assert sorted(file.name for file in folder_of(spec).iterdir() if file.name[0] != ".") == [RECORD, CONVERTED]
 
 
-def test_a_list_of_layers_that_keras_cut_in_two_is_put_together(tmp_path, levit):
+def test_a_list_of_layers_in_two_attributes_is_joined(tmp_path, levit):
     copy = tmp_path / "copy.h5"
     copy.write_bytes(levit.read_bytes())
     with h5py.File(copy, "r+") as file:

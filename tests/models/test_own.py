@@ -1,4 +1,4 @@
-"""Models that users bring."""
+"""Models of users: modules, weight files, and functions in Python files."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from brainscore_itmaps.models.preprocessing import plain_preprocessing, read_pre
 from brainscore_itmaps.models.runs import save_run
 from brainscore_itmaps.models.spec import ModelRequest, Weights
 
-SAID = {"size": 64, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
+SETTINGS = {"size": 64, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
 
 
 @pytest.fixture
@@ -26,18 +26,18 @@ def small():
     return Small()
 
 
-def whole(image):
+def resized(image):
     pixels = np.asarray(image.resize((64, 64)), np.float32) / 255
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def test_a_module_is_shown_images_as_it_was_said(small, tmp_path):
+def test_a_module_is_given_images_with_the_described_preprocessing(small, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "image.png")
-    model = load_model(small, preprocessing=SAID)
-    expected = (pixels / 255 - SAID["mean"]) / SAID["std"]
-    shown = model.preprocess([tmp_path / "image.png"])[0].permute(1, 2, 0).numpy()
-    np.testing.assert_allclose(shown, expected, atol=1e-5)
+    model = load_model(small, preprocessing=SETTINGS)
+    expected = (pixels / 255 - SETTINGS["mean"]) / SETTINGS["std"]
+    inputs = model.preprocess([tmp_path / "image.png"])[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(inputs, expected, atol=1e-5)
     assert model.module is small
     assert not small.training
     assert model.name == f"Small-{model.sha256[:8]}"
@@ -45,17 +45,17 @@ def test_a_module_is_shown_images_as_it_was_said(small, tmp_path):
 
 
 def test_a_module_and_its_file_and_its_function_have_one_score(small, tmp_path, own_home):
-    from_module = score(small, preprocessing=SAID)
-    by_function = score(small, preprocessing=lambda image: (whole(image) - 0.5) / 0.25)
-    (tmp_path / "beside.py").write_text("SIZE = 64\n")
+    from_module = score(small, preprocessing=SETTINGS)
+    by_function = score(small, preprocessing=lambda image: (resized(image) - 0.5) / 0.25)
+    (tmp_path / "constants.py").write_text("SIZE = 64\n")
     torch.save(small.state_dict(), tmp_path / "small.pt")
     (tmp_path / "mine.py").write_text(
         "import torch\n"
-        "from beside import SIZE\n"
+        "from constants import SIZE\n"
         "from small_model import Small\n"
         "def build():\n"
         f"    module = Small()\n    module.load_state_dict(torch.load({str(tmp_path / 'small.pt')!r}))\n"
-        f"    return module, dict(size=SIZE, mean={SAID['mean']}, std={SAID['std']})\n"
+        f"    return module, dict(size=SIZE, mean={SETTINGS['mean']}, std={SETTINGS['std']})\n"
     )
     from_file = score(f"{tmp_path / 'mine.py'}:build")
     assert from_file.score == from_module.score != by_function.score
@@ -64,32 +64,34 @@ def test_a_module_and_its_file_and_its_function_have_one_score(small, tmp_path, 
 
 
 def test_the_same_weights_in_other_code_are_another_model(small, own_home):
-    """A score that is looked up by weights alone would be that of the code before."""
+    """A cache key of the weights alone would return the score of the other code."""
     other = Small(factor=3.0)
     other.load_state_dict(small.state_dict())
-    assert score(small, preprocessing=SAID).score != score(other, preprocessing=SAID).score
-    identifiers = {brain_model(load_model(small, preprocessing=SAID)).activations_model.identifier for _ in range(2)}
+    assert score(small, preprocessing=SETTINGS).score != score(other, preprocessing=SETTINGS).score
+    identifiers = {
+        brain_model(load_model(small, preprocessing=SETTINGS)).activations_model.identifier for _ in range(2)
+    }
     assert len(identifiers) == 2
 
 
-def test_positions_at_the_centre_of_view_are_not_looked_up_for_own_code(small, own_home):
+def test_activations_at_the_centre_of_gaze_are_not_cached_for_a_user_s_code(small, own_home):
     other = Small(factor=3.0)
     other.load_state_dict(small.state_dict())
     one, two = (
-        score(module, "it_maps_fixation_simulated", preprocessing=SAID | {"size": 32}) for module in (small, other)
+        score(module, "it_maps_fixation_simulated", preprocessing=SETTINGS | {"size": 32}) for module in (small, other)
     )
     assert one.score != two.score
 
 
-def test_a_module_is_given_back_as_it_came(small, own_home):
+def test_scoring_restores_the_mode_of_a_module(small, own_home):
     small.train()
     small.late.eval()
-    score(small, preprocessing=SAID)
+    score(small, preprocessing=SETTINGS)
     assert [part.training for part in small.children()] == [True, False, True]
     assert small.training
 
 
-def test_a_module_of_timm_s_knows_its_preprocessing(own_home):
+def test_the_preprocessing_of_timm_s_modules_is_read_from_timm(own_home):
     torch.manual_seed(0)
     model = load_model(timm.create_model("test_resnet"))
     named = load_model("timm:test_resnet", "random").spec
@@ -106,13 +108,13 @@ def test_a_file_with_its_architecture(tmp_path, own_home, classes):
     assert sum(p.numel() for p in model.module.parameters()) == sum(p.numel() for p in module.parameters())
     assert "as for timm's test_resnet" in model.notes[0]
     assert model.top1 is None
-    said = load_model(str(tmp_path / "mine.safetensors"), arch="test_resnet", preprocessing=SAID)
-    assert (said.spec.size, said.spec.mean, said.notes) == (64, SAID["mean"], ())
+    described = load_model(str(tmp_path / "mine.safetensors"), arch="test_resnet", preprocessing=SETTINGS)
+    assert (described.spec.size, described.spec.mean, described.notes) == (64, SETTINGS["mean"], ())
     assert untrained(model).module.state_dict().keys() == model.module.state_dict().keys()
 
 
 @pytest.mark.parametrize(
-    ("asked", "request_", "kind"),
+    ("arguments", "request_", "kind"),
     [
         ({"name": "efficientnet_lite0"}, ModelRequest("efficientnet_lite0"), "pretrained"),
         (
@@ -121,9 +123,11 @@ def test_a_file_with_its_architecture(tmp_path, own_home, classes):
             "random",
         ),
         (
-            {"name": "timm:test_resnet", "weights": "mine.safetensors", "preprocessing": SAID},
+            {"name": "timm:test_resnet", "weights": "mine.safetensors", "preprocessing": SETTINGS},
             ModelRequest(
-                "timm:test_resnet", Weights("file", "mine.safetensors"), preprocessing=plain_preprocessing(SAID)
+                "timm:test_resnet",
+                Weights("file", "mine.safetensors"),
+                preprocessing=plain_preprocessing(SETTINGS),
             ),
             "file",
         ),
@@ -137,7 +141,7 @@ def test_a_file_with_its_architecture(tmp_path, own_home, classes):
         ({"name": "run"}, ModelRequest("run"), "file"),
     ],
 )
-def test_a_model_is_loaded_again_as_it_was_asked_for(tmp_path, monkeypatch, asked, request_, kind):
+def test_a_request_loads_the_same_model_again(tmp_path, monkeypatch, arguments, request_, kind):
     monkeypatch.chdir(tmp_path)
     module = load_model("timm:test_resnet", "random", seed=2)
     save_file(module.module.state_dict(), "mine.safetensors")
@@ -147,16 +151,17 @@ def test_a_model_is_loaded_again_as_it_was_asked_for(tmp_path, monkeypatch, aske
         "def build():\n    torch.manual_seed(1)\n    return timm.create_model('test_resnet')\n"
         "def loaded(): return load_model('timm:test_resnet', 'random', 3)\n"
     )
-    model = load_model(**asked)
-    again = load_model_request(model.request)
-    assert model.request == again.request == request_
-    assert (again.name, again.spec, again.weights, again.notes) == (model.name, model.spec, model.weights, model.notes)
+    model = load_model(**arguments)
+    reloaded = load_model_request(model.request)
+    assert model.request == reloaded.request == request_
+    for attribute in ("name", "spec", "weights", "notes"):
+        assert getattr(reloaded, attribute) == getattr(model, attribute)
     assert model.weights.kind == kind
     assert len(model.sha256) == 64
 
 
 def test_a_module_in_memory_is_not_loaded_again(small):
-    model = load_model(small, preprocessing=SAID)
+    model = load_model(small, preprocessing=SETTINGS)
     assert (model.weights.kind, model.request.weights) == ("module", Weights("module"))
     with pytest.raises(ModelError, match=f"{model.name} was given as a module in memory: it cannot be loaded again"):
         load_model_request(model.request)
@@ -167,7 +172,7 @@ def test_a_module_in_memory_is_not_loaded_again(small):
 
 
 @pytest.mark.parametrize(
-    ("name", "arch", "what"),
+    ("name", "arch", "message"),
     [
         ("mine.safetensors", None, "--arch resnet50"),
         ("mine.safetensors", "resnet81", "resnet18"),
@@ -177,73 +182,73 @@ def test_a_module_in_memory_is_not_loaded_again(small):
         ("efficientnet_lite0", "resnet18", "its architecture already"),
         ("mine.py:biuld", None, "has no function 'biuld'"),
         ("mine.py:fails", None, r"fails in mine.py fails: KeyError: 'nothing'"),
-        ("mine.py:nothing", None, "gives a NoneType"),
-        ("mine.py:unsaid", None, "is not said"),
+        ("mine.py:nothing", None, "returns a NoneType"),
+        ("mine.py:undescribed", None, "preprocessing of images for a Linear is missing"),
         ("mine.py:leaves", None, "fails: SystemExit: 3"),
         ("resnet18", None, "Use timm:resnet18"),
     ],
 )
-def test_what_cannot_be_loaded_is_a_sentence(tmp_path, monkeypatch, name, arch, what):
+def test_a_model_that_cannot_be_loaded_is_reported(tmp_path, monkeypatch, name, arch, message):
     monkeypatch.chdir(tmp_path)
     save_file({"one": torch.zeros(2)}, "mine.safetensors")
     (tmp_path / "mine.py").write_text(
         "import torch\ndef build(): pass\ndef fails(): {}['nothing']\ndef nothing(): pass\n"
         "def leaves(): raise SystemExit(3)\n"
-        "def unsaid(): return torch.nn.Linear(2, 2)\n"
+        "def undescribed(): return torch.nn.Linear(2, 2)\n"
     )
-    with pytest.raises((ModelError, UsageError), match=what):
+    with pytest.raises((ModelError, UsageError), match=message):
         load_model(name, arch=arch)
 
 
-@pytest.mark.parametrize("given", [{"weights": "random"}, {"arch": "resnet18"}])
-def test_a_module_brings_its_weights(small, given):
+@pytest.mark.parametrize("arguments", [{"weights": "random"}, {"arch": "resnet18"}])
+def test_weights_and_architecture_are_refused_for_a_module(small, arguments):
     with pytest.raises(UsageError, match="already"):
-        score(small, preprocessing=SAID, **given)
+        score(small, preprocessing=SETTINGS, **arguments)
 
 
 @pytest.mark.parametrize("model", ["efficientnet_lite0", "pixels"])
-def test_preprocessing_is_not_said_of_a_model_that_has_its_own(model):
+def test_preprocessing_is_refused_for_a_model_that_has_its_own(model):
     with pytest.raises(UsageError, match="its own preprocessing"):
-        score(model, preprocessing=SAID)
+        score(model, preprocessing=SETTINGS)
 
 
 @pytest.mark.parametrize(
-    ("given", "what"),
+    ("preprocessing", "message"),
     [
-        ({}, "lacks size and mean and std"),
-        (SAID | {"sise": 3}, "Did you mean size"),
-        (SAID | {"size": 0}, "cannot be"),
-        (SAID | {"std": (1, 1, 0)}, "cannot be"),
-        (SAID | {"mean": (1, 1)}, "cannot be"),
-        (SAID | {"mean": 0.5}, "cannot be"),
-        (SAID | {"interpolation": "cubic"}, "cannot be"),
-        (SAID | {"crop": 1.2}, "cannot be"),
+        ({}, "Preprocessing lacks size, mean, std"),
+        (SETTINGS | {"sise": 3}, "Did you mean size"),
+        (SETTINGS | {"size": 0}, "cannot be"),
+        (SETTINGS | {"std": (1, 1, 0)}, "cannot be"),
+        (SETTINGS | {"mean": (1, 1)}, "cannot be"),
+        (SETTINGS | {"mean": 0.5}, "cannot be"),
+        (SETTINGS | {"interpolation": "cubic"}, "cannot be"),
+        (SETTINGS | {"crop": 1.2}, "cannot be"),
     ],
 )
-def test_preprocessing_that_cannot_be_is_refused(given, what):
-    with pytest.raises(UsageError, match=what):
-        read_preprocessing(given)
+def test_invalid_preprocessing_is_refused(preprocessing, message):
+    with pytest.raises(UsageError, match=message):
+        read_preprocessing(preprocessing)
 
 
 def centre(image):
-    return whole(image.crop((25, 25, 375, 375)))
+    return resized(image.crop((25, 25, 375, 375)))
 
 
 @pytest.mark.parametrize(
-    ("transform", "what"),
+    ("transform", "message"),
     [
-        (centre, r"cuts off, or moves, the image's edge \(top, bottom, left, right\)"),
-        (lambda image: whole(image.crop((0, 25, 400, 400))), r"edge \(top\)"),
-        (lambda image: whole(image).flip(2), "moves"),
-        (lambda image: whole(image) + torch.rand(1), "a different tensor each time"),
-        (lambda image: whole(image)[:1], r"gives \(1, 64, 64\)"),
-        (lambda image: whole(image)[:, :32], r"gives \(3, 32, 64\)"),
-        (lambda image: np.asarray(image), "gives a ndarray"),
-        (lambda image: image.nothing, "fails on an image"),
+        (centre, r"cuts off or moves edges of the image \(top, bottom, left, right\)"),
+        (lambda image: resized(image.crop((0, 25, 400, 400))), r"edges of the image \(top\)"),
+        (lambda image: resized(image).flip(2), "moves"),
+        (lambda image: resized(image) + torch.rand(1), "a different tensor each time"),
+        (lambda image: resized(image)[:1], r"returns a tensor \(1, 64, 64\)"),
+        (lambda image: resized(image)[:, :32], r"returns a tensor \(3, 32, 64\)"),
+        (lambda image: np.asarray(image), "returns a ndarray"),
+        (lambda image: image.nothing, "preprocessing fails on a Pillow image"),
     ],
 )
-def test_a_function_that_would_shift_the_maps_is_refused(small, transform, what):
-    with pytest.raises(UsageError, match=what):
+def test_a_function_that_would_shift_the_maps_is_refused(small, transform, message):
+    with pytest.raises(UsageError, match=message):
         load_model(small, preprocessing=transform)
 
 
@@ -252,7 +257,7 @@ def test_an_image_that_is_not_square_is_stretched_before_a_function_sees_it(smal
 
     def watched(image):
         seen.append(image.size)
-        return whole(image)
+        return resized(image)
 
     model = load_model(small, preprocessing=watched)
     seen.clear()
@@ -260,21 +265,21 @@ def test_an_image_that_is_not_square_is_stretched_before_a_function_sees_it(smal
     assert seen == [(50, 50)]
 
 
-def test_modules_that_are_no_models_are_refused(small):
+def test_modules_without_parameters_or_for_another_size_are_refused(small):
     with pytest.raises(ModelError, match="without parameters"):
-        load_model(torch.nn.ReLU(), preprocessing=SAID)
-    with pytest.raises(ModelError, match=r"cannot be shown an image \(1, 3, 4, 4\)"):
-        load_model(small, preprocessing=SAID | {"size": 4})
+        load_model(torch.nn.ReLU(), preprocessing=SETTINGS)
+    with pytest.raises(ModelError, match=r"fails on an image \(1, 3, 4, 4\)"):
+        load_model(small, preprocessing=SETTINGS | {"size": 4})
 
 
-def test_the_control_with_random_weights_starts_a_module_anew(small):
-    model = load_model(small, preprocessing=SAID)
-    control, again = untrained(model, seed=4), untrained(model, seed=4)
+def test_the_control_with_random_weights_re_initialises_a_module(small):
+    model = load_model(small, preprocessing=SETTINGS)
+    control, repeated = untrained(model, seed=4), untrained(model, seed=4)
     torch.manual_seed(4)
     expected = Small()
     torch.testing.assert_close(control.module.state_dict(), expected.state_dict())
-    assert control.sha256 == again.sha256 != model.sha256
+    assert control.sha256 == repeated.sha256 != model.sha256
     assert (str(control.weights), control.spec) == ("random (seed 4)", model.spec)
     small.scale = torch.nn.ParameterList([torch.nn.Parameter(torch.ones(1))])
     with pytest.raises(ModelError, match=r"scale \(ParameterList\) has no reset_parameters"):
-        untrained(load_model(small, preprocessing=SAID))
+        untrained(load_model(small, preprocessing=SETTINGS))

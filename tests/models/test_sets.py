@@ -10,7 +10,7 @@ from brainscore_itmaps.models.timm_models import group_of, group_of_model
 from brainscore_itmaps.models.zoo import SETS, ZOO, baseline_of, named_set
 
 
-def test_each_harmonized_model_stands_before_its_twin():
+def test_each_harmonized_model_is_followed_by_its_baseline():
     twins = named_set("harmonized_twins")
     assert len(twins) == 14
     for harmonized, baseline in zip(twins[::2], twins[1::2], strict=True):
@@ -29,13 +29,13 @@ def test_every_model_of_a_set_can_be_named(name):
     assert all(model in ZOO or model.removeprefix("timm:") in pretrained for model in models)
 
 
-def test_the_nearest_published_list_says_that_it_is_not_the_paper_s():
+def test_the_set_paper_proxy_says_that_it_is_not_the_paper_s_own_list():
     assert len(named_set("paper_proxy")) == 245
     assert "not the paper's own list" in SETS["paper_proxy"]
     assert "not the paper's own list" in json.loads(zoo.PROXY.read_text())["note"]
 
 
-def test_an_unknown_set_is_answered_with_the_nearest():
+def test_the_error_for_an_unknown_set_names_the_nearest():
     with pytest.raises(UsageError, match="harmonized_twins"):
         named_set("harmonised_twins")
 
@@ -61,7 +61,7 @@ def test_an_unknown_set_is_answered_with_the_nearest():
         ("tf_mobilenetv3_small_100.in1k", "CNN"),
     ],
 )
-def test_groups_are_read_off_the_name(name, group):
+def test_the_group_follows_from_the_name(name, group):
     assert group_of(name) == group
 
 

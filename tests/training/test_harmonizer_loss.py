@@ -51,19 +51,19 @@ def as_torch(kernel):
     return {4: lambda: kernel.permute(3, 2, 0, 1), 2: lambda: kernel.T, 1: lambda: kernel}[kernel.ndim]()
 
 
-def test_every_part_and_every_gradient_is_the_published_one():
+def test_every_term_and_every_gradient_is_the_published_one():
     stored = golden("harmonizer_loss_smooth_33")
     model = Published(stored)
     loss = HarmonizerLoss(lambda_harmonization=5.0, lambda_weights=1e-3, label_smoothing=0.1, levels=5)
     images = stored["images"].permute(0, 3, 1, 2)
-    parts = loss(model, images, stored["labels"], stored["heatmaps"], stored["tokens"])
-    torch.testing.assert_close(parts.logits, stored["logits"], rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(parts.gradient.mean(dim=1), stored["saliency"], rtol=0, atol=1e-7)
-    torch.testing.assert_close(parts.cross_entropy, stored["loss_ce"], rtol=1e-5, atol=0)
-    torch.testing.assert_close(parts.weights, stored["loss_weights"], rtol=1e-5, atol=0)
-    torch.testing.assert_close(parts.harmonization, stored["loss_harm"], rtol=1e-5, atol=0)
-    torch.testing.assert_close(parts.total.detach(), stored["loss_total"], rtol=1e-5, atol=0)
-    parts.total.backward()
+    terms = loss(model, images, stored["labels"], stored["heatmaps"], stored["tokens"])
+    torch.testing.assert_close(terms.logits, stored["logits"], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(terms.gradient.mean(dim=1), stored["saliency"], rtol=0, atol=1e-7)
+    torch.testing.assert_close(terms.cross_entropy, stored["loss_ce"], rtol=1e-5, atol=0)
+    torch.testing.assert_close(terms.weights, stored["loss_weights"], rtol=1e-5, atol=0)
+    torch.testing.assert_close(terms.harmonization, stored["loss_harm"], rtol=1e-5, atol=0)
+    torch.testing.assert_close(terms.total.detach(), stored["loss_total"], rtol=1e-5, atol=0)
+    terms.total.backward()
     for name, parameter in model.named_parameters():
         expected = as_torch(stored[f"g:{name.replace('weight', 'kernel')}"])
         torch.testing.assert_close(parameter.grad, expected, rtol=0, atol=2e-6, msg=name)
@@ -92,15 +92,15 @@ def test_cut_pyramid_and_distance_are_the_published_ones(size):
 
 def test_distance_is_the_mean_of_levels_after_stretching_to_the_largest_saliency():
     rng = torch.Generator().manual_seed(3)
-    ours, theirs = torch.rand(3, 21, 30, generator=rng), torch.rand(3, 21, 30, generator=rng)
+    saliency, human = torch.rand(3, 21, 30, generator=rng), torch.rand(3, 21, 30, generator=rng)
     tokens = torch.tensor([1.0, 0.0, 1.0])
-    found = distance(ours, theirs, tokens, levels=2)
-    a, b = standardised_cut(ours), standardised_cut(theirs)
+    computed = distance(saliency, human, tokens, levels=2)
+    a, b = standardised_cut(saliency), standardised_cut(human)
     stretched = torch.stack([y / (y.max() + 1e-6) * (x.max() + 1e-6) for x, y in zip(a, b, strict=True)])
-    by_hand = [
+    expected = [
         (((x - y)[[0, 2]] ** 2).sum() / x.numel()) for x, y in zip(pyramid(a, 2), pyramid(stretched, 2), strict=True)
     ]
-    torch.testing.assert_close(found, sum(by_hand) / 2)
+    torch.testing.assert_close(computed, sum(expected) / 2)
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
@@ -146,7 +146,7 @@ def small_model():
     )
 
 
-def test_what_stands_where_there_is_no_human_map_does_not_matter(batch):
+def test_map_values_of_images_without_a_human_map_are_ignored(batch):
     loss = HarmonizerLoss()
     first = loss(small_model(), **batch)
     batch["heatmaps"][1] = torch.nan
@@ -195,7 +195,7 @@ def test_under_autocast_saliency_and_loss_are_those_of_32_bits(batch):
     torch.testing.assert_close(coarse.harmonization, cast.harmonization, rtol=0.2, atol=0)
     torch.testing.assert_close(cast.gradient, plain.gradient)
     torch.testing.assert_close(cast.total, plain.total)
-    assert without.logits.dtype == torch.bfloat16  # the cheap way, where nothing is differentiated twice
+    assert without.logits.dtype == torch.bfloat16  # half precision, as nothing is differentiated twice
 
 
 FAMILIES = ["test_resnet", "test_efficientnet", "test_vit", "test_convnext", "test_nfnet", "levit_128s"]
@@ -220,14 +220,14 @@ def test_saliency_of_models_is_differentiated_as_finite_differences_are(name):
             return (gradient_of(model(images), labels, images) * weights).sum()
 
     saliency().backward()
-    found = sum(float((p.grad * d).sum()) for p, d in zip(parameters, direction, strict=True) if p.grad is not None)
+    gradient = sum(float((p.grad * d).sum()) for p, d in zip(parameters, direction, strict=True) if p.grad is not None)
     step, ends = 1e-7, []
     for sign in (1, -2):
         with torch.no_grad():
             for p, d in zip(parameters, direction, strict=True):
                 p.add_(sign * step * d)
         ends.append(float(saliency().detach()))
-    assert found == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-3)
+    assert gradient == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-3)
 
 
 def test_fused_attention_is_switched_off_for_the_saliency_and_on_again():
@@ -242,19 +242,19 @@ def test_fused_attention_is_switched_off_for_the_saliency_and_on_again():
         twice(query).backward()
     with differentiable_attention():
         assert not torch.backends.cuda.flash_sdp_enabled()
-        found = twice(query)
+        second_derivative = twice(query)
     assert torch.backends.cuda.flash_sdp_enabled() == before
-    found.backward()
+    second_derivative.backward()
     assert query.grad.isfinite().all()
 
 
-def test_the_weight_term_spares_normalisations_and_embeddings():
+def test_the_weight_term_omits_normalisations_and_embeddings():
     vit = timm.create_model("test_vit", num_classes=5)
     names = {parameter: name for name, parameter in vit.named_parameters()}
-    taken = {names[parameter] for parameter in decayed_parameters(vit)}
-    spared = set(names.values()) - taken
-    assert {"pos_embed", "patch_embed.proj.weight", "norm.weight", "blocks.0.norm1.bias"} <= spared
-    assert {"head.weight", "head.bias", "blocks.0.attn.qkv.weight"} <= taken
+    decayed = {names[parameter] for parameter in decayed_parameters(vit)}
+    omitted = set(names.values()) - decayed
+    assert {"pos_embed", "patch_embed.proj.weight", "norm.weight", "blocks.0.norm1.bias"} <= omitted
+    assert {"head.weight", "head.bias", "blocks.0.attn.qkv.weight"} <= decayed
     model = small_model()
     model[3].weight.requires_grad_(False)
     assert {id(p) for p in decayed_parameters(model)} == {
@@ -270,14 +270,14 @@ def test_a_misfit_batch_is_refused_with_its_shapes(batch):
 
 
 def test_a_model_without_logits_or_gradient_is_refused(batch):
-    with pytest.raises(ModelError, match=r"gives \(4, 3, 32, 32\), not logits"):
+    with pytest.raises(ModelError, match=r"returns shape \(4, 3, 32, 32\), not logits"):
         HarmonizerLoss(lambda_weights=0)(nn.Identity(), **batch)
 
     class Blocked(nn.Module):
         def forward(self, images):
             return images.detach().flatten(1)[:, :5].requires_grad_()
 
-    with pytest.raises(ModelError, match="no gradient through"):
+    with pytest.raises(ModelError, match="not differentiable with respect to the image"):
         HarmonizerLoss(lambda_weights=0)(Blocked(), **batch)
 
 

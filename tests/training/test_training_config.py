@@ -1,4 +1,4 @@
-"""What a training run can be told."""
+"""The configuration of a training run, and its schedules."""
 
 import math
 from dataclasses import replace
@@ -6,10 +6,17 @@ from dataclasses import replace
 import pytest
 
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.training.config import PRESETS, config_of, learning_rate, read_config, steps_of, strength
+from brainscore_itmaps.training.config import (
+    PRESETS,
+    config_of,
+    harmonization_weight,
+    learning_rate,
+    read_config,
+    total_steps,
+)
 
 
-def test_what_is_left_out_comes_from_the_preset_and_then_from_the_defaults():
+def test_missing_values_come_from_the_preset_and_then_from_the_defaults():
     config = config_of({"model": "resnet18", "preset": "published", "loss": {"levels": 3}, "epochs": 2})
     assert (config.optimiser.kind, config.optimiser.drops, config.weights) == ("sgd", (30.0, 60.0, 80.0), "random")
     assert (config.loss.lambda_harmonization, config.loss.levels, config.loss.lambda_weights) == (2.0, 3, 1e-5)
@@ -29,9 +36,9 @@ def test_a_config_written_out_is_read_as_itself(preset):
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("toml", "message"),
     [
-        ('preset = "published"', "does not say which model"),
+        ('preset = "published"', "the key model is missing"),
         ('model = "resnet18"\nmodl = 1', r"unknown key modl. Did you mean model\?"),
         (
             'model = "resnet18"\n[loss]\nlamda_weights = 1',
@@ -43,16 +50,19 @@ def test_a_config_written_out_is_read_as_itself(preset):
         ('model = "resnet18"\n[optimiser]\nkind = "adam"', "Did you mean adamw"),
         ('model = "resnet18"\n[optimiser]\ndrops = ["x"]', "Give a list"),
         ('model = "resnet18"\npreset = "publised"', "Did you mean published"),
-        ('model = "resnet18"\nbatch_size = 10\naccumulate = 3', "accumulate cannot be"),
-        ('model = "resnet18"\n[optimiser]\nlr = inf', "optimiser.lr cannot be"),
-        ('model = "resnet18"\n[loss]\nlambda_harmonization = nan', "loss.lambda_harmonization cannot be"),
+        (
+            'model = "resnet18"\nbatch_size = 10\naccumulate = 3',
+            "accumulate must divide batch_size",
+        ),
+        ('model = "resnet18"\n[optimiser]\nlr = inf', "the value of optimiser.lr is invalid"),
+        ('model = "resnet18"\n[loss]\nlambda_harmonization = nan', "the value of loss.lambda_harmonization is invalid"),
         ("model = ", "is not a TOML file"),
     ],
 )
-def test_a_mistake_is_answered_with_its_place(tmp_path, said, told):
+def test_an_error_names_the_file_and_the_key(tmp_path, toml, message):
     file = tmp_path / "run.toml"
-    file.write_text(said)
-    with pytest.raises(UsageError, match=told) as refused:
+    file.write_text(toml)
+    with pytest.raises(UsageError, match=message) as refused:
         read_config(file)
     assert "run.toml" in str(refused.value)
 
@@ -71,16 +81,16 @@ def test_the_published_rate_warms_up_and_drops():
     assert {epoch: rates[epoch] for epoch in expected} == pytest.approx(expected)
 
 
-def test_the_cosine_goes_from_the_rate_to_nothing_and_lambda_from_nothing_to_its_value():
+def test_the_cosine_falls_from_the_learning_rate_to_0_and_lambda_grows_from_0_to_its_value():
     config = config_of({"model": "resnet18", "preset": "fine_tuning", "epochs": 10})
     config = replace(config, loss=replace(config.loss, ramp_epochs=10.0, lambda_harmonization=3.0))
-    total = steps_of(config, 7.5)
+    total = total_steps(config, 7.5)
     assert total == 75
     rates = [learning_rate(config, step, 7.5) for step in range(total)]
     assert rates[0] == pytest.approx(1e-4)
     assert rates == sorted(rates, reverse=True)
     assert 0 < rates[-1] < 1e-7
-    strengths = [strength(config, step, 7.5) for step in range(total + 1)]
+    strengths = [harmonization_weight(config, step, 7.5) for step in range(total + 1)]
     assert strengths[0] == 0
     assert strengths[total] == pytest.approx(3)
     assert strengths[25] == pytest.approx(3 * (1 - math.cos(math.pi / 3)) / 2)
