@@ -1,10 +1,10 @@
 """Benchmarks of spatial maps: of the catalogue, of a recording, and of arrays of features and maps."""
 
-import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
+from typing import Protocol as Interface
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -106,7 +106,7 @@ def maps_benchmark(benchmark: str | Recording) -> MapsBenchmark:
     return MapsBenchmark(spec, (recording,))
 
 
-class Benchmark(typing.Protocol):
+class Benchmark(Interface):
     """A benchmark of spatial maps, of human alignment, or of Brain-Score."""
 
     @property
@@ -124,6 +124,28 @@ class Benchmark(typing.Protocol):
 
 
 @accept_reference_compat
+@overload
+def score_features(
+    features: ArrayLike,
+    maps_or_recording: Recording,
+    *,
+    method: str = ...,
+    protocol: str | Protocol = ...,
+    components: int | None = ...,
+    grid: Grid | None = ...,
+    progress: Steps = ...,
+) -> Result: ...
+@overload
+def score_features(
+    features: ArrayLike,
+    maps_or_recording: ArrayLike,
+    *,
+    method: str = ...,
+    protocol: str | Protocol = ...,
+    components: int | None = ...,
+    grid: Grid | None = ...,
+    progress: Steps = ...,
+) -> FeatureScore: ...
 def score_features(
     features: ArrayLike,
     maps_or_recording: ArrayLike | Recording,

@@ -55,7 +55,7 @@ def say(what: str | Table) -> None:
 
 
 def say_facts(facts: Mapping[str, str]) -> None:
-    """Print names and what is said of each, in two columns."""
+    """Print names and their values in two columns."""
     table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
     for name, text in facts.items():
         table.add_row(name, text)
