@@ -7,7 +7,7 @@ import typer
 from rich.table import Column, Table
 
 from brainscore_itmaps.cli.options import HELP_OPTIONS, examples
-from brainscore_itmaps.cli.score_print import print_result
+from brainscore_itmaps.cli.result_tables import print_result
 from brainscore_itmaps.cli.terminal import say, shown_size
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.settings import Settings

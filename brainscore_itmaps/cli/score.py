@@ -9,7 +9,7 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
 from brainscore_itmaps.cli.options import Offline, OldSpelling, ProtocolName, requested_protocol
 from brainscore_itmaps.cli.report import write_report
-from brainscore_itmaps.cli.score_print import print_result
+from brainscore_itmaps.cli.result_tables import print_result
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
