@@ -17,7 +17,7 @@ from brainscore_itmaps.benchmark.source import HookedModel, LoadedModel
 from brainscore_itmaps.bridge.external import ExternalBenchmark
 from brainscore_itmaps.bridge.names import check_names, is_external, is_named_model
 from brainscore_itmaps.bridge.plugins import attach
-from brainscore_itmaps.bridge.quiet import errors_as_sentences, quiet_brain_score, without_bars
+from brainscore_itmaps.bridge.quiet import converted_errors, quiet_brain_score, without_progress_bars
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.recording import Recording, whole_window
 from brainscore_itmaps.errors import UsageError
@@ -214,5 +214,5 @@ def opened_model(request: ModelRequest, model: Model | None, progress: Report) -
         from brainscore_itmaps.bridge.candidate import BrainScoreModel
 
         progress("loading the model", 0, 1)
-        with errors_as_sentences(request.name), without_bars():
+        with converted_errors(request.name), without_progress_bars():
             yield BrainScoreModel(load_candidate(request.name))

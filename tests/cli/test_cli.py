@@ -30,7 +30,7 @@ from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
         (["score", "--model", "resnet50"], 4, "Use --model timm:resnet50"),
         (["score", "--model", "pixels", "--weights", "random"], 2, "which loads its own weights"),
         (["score", "--model", "timm:"], 4, "The name after timm: is missing"),
-        (["score", "--model", "qqq"], 4, "`brainscore models list` shows ours"),
+        (["score", "--model", "qqq"], 4, "`brainscore models list` shows the models of this package"),
         (["score", "--model", "efficientnet_lite0", "--seed", "3"], 2, "Add --weights random"),
         (["score"], 2, "Missing option '--model'"),
         (["scor"], 2, "No such command"),
