@@ -27,6 +27,13 @@ def stimulus_set(recording: Recording) -> StimulusSet:
     StimulusSet
         One row per image: ``stimulus_id`` (equal to ``image_id``), and its path under Brain-Score's image home. The
         identifier is the name of their folder, which contains a hash of the images or of how they were made.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> stimuli = stimulus_set(load_recording("it_maps_simulated"))
+    >>> len(stimuli), list(stimuli.columns)
+    (14, ['stimulus_id', 'image_id'])
     """
     paths = placed_images(recording.images, images_identifier(recording))
     stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in recording.names])
@@ -50,6 +57,15 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     NeuroidAssembly, shape (image * y * x, site, 1), or (image * repeat * y * x, site, 1)
         ``stimulus_id`` is unique to image and position, ``image_id`` names the image; ``row``, ``col``, ``x_deg``
         and ``y_deg`` the position. :func:`recording_from` is the inverse.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> recording = load_recording("it_maps_simulated")
+    >>> recording.maps.shape  # (image, y, x, site)
+    (14, 17, 17, 32)
+    >>> assembly(recording).shape  # (image * y * x, site, 1)
+    (4046, 32, 1)
     """
     values = recording.maps[:, None]
     if repeats and recording.repeats is not None:
@@ -102,6 +118,13 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
         Output of :func:`assembly`, also after it was written to netCDF and read again.
     stimuli : StimulusSet, optional
         Stimulus set of the recording. By default it is read from ``data.attrs``.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> recording = load_recording("it_maps_simulated")
+    >>> np.array_equal(recording_from(assembly(recording)).maps, recording.maps)
+    True
     """
     stimuli = data.attrs["stimulus_set"] if stimuli is None else stimuli
     names = [str(name) for name in stimuli["stimulus_id"]]

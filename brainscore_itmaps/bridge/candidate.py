@@ -126,13 +126,30 @@ class BrainScoreModel:
 
 
 def request_of(candidate: BrainModel) -> ModelRequest:
-    """Return the request that loads a model again, with its weights if this package loaded it."""
+    """Return the request that loads a model again, with its weights if this package loaded it.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.bridge.models import brain_model
+    >>> from brainscore_itmaps.models.load import load_model
+    >>> candidate = brain_model(load_model("timm:test_vit", "random", seed=3))
+    >>> request_of(candidate).weights.seed
+    3
+    """
     model: Model | None = getattr(candidate, "itmaps_model", None)
     return model.request if model is not None else ModelRequest(str(candidate.identifier), Weights("external"))
 
 
 def as_candidate(model: LoadedModel) -> BrainModel:
-    """Wrap a loaded model in Brain-Score's interface."""
+    """Wrap a loaded model in Brain-Score's interface.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.source import HookedModel
+    >>> from brainscore_itmaps.models.load import load_model
+    >>> as_candidate(HookedModel(load_model("timm:test_vit", "random"))).visual_degrees()
+    8
+    """
     if isinstance(model, BrainScoreModel):
         return model.candidate
     from brainscore_itmaps.bridge.models import brain_model
@@ -248,6 +265,16 @@ def copied_activations() -> Iterator[None]:
     """Make Brain-Score's wrapper of torch models copy each layer's activation, within a ``with`` block.
 
     On the CPU, the original keeps a view, which a later in-place operation overwrites; on a GPU, it copies.
+
+    Examples
+    --------
+    >>> import torch
+    >>> output = torch.zeros(2)
+    >>> with copied_activations():
+    ...     activation = PytorchWrapper._tensor_to_numpy(output)
+    >>> output += 1
+    >>> activation
+    array([0., 0.], dtype=float32)
     """
     original, view = PytorchWrapper.__dict__["_tensor_to_numpy"], PytorchWrapper._tensor_to_numpy
     PytorchWrapper._tensor_to_numpy = lambda output: view(output).copy()

@@ -201,8 +201,11 @@ def test_simulate_makes_the_embedded_recording_again(tmp_path):
     done = brainscore("data", "simulate", "--out", tmp_path / "again.npz")
     assert done.returncode == 0
     assert "SIMULATED" in done.stdout
-    assert "\nthe same as the recording inside the package" in done.stdout
-    assert "not the same as" in brainscore("data", "simulate", "--seed", 1, "--out", tmp_path / "other.npz").stdout
+    assert "\nThe recording equals the one inside the package" in done.stdout
+    assert (
+        "differs from the one inside the package"
+        in brainscore("data", "simulate", "--seed", 1, "--out", tmp_path / "other.npz").stdout
+    )
 
 
 def test_pip_is_never_run(tmp_path):
