@@ -262,14 +262,14 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/cli/terminal.py",
-        "return super().render_str(printable(text), **named)",
-        "return super().render_str(text, **named)",
+        "return super().render_str(printable(text), **kwargs)",
+        "return super().render_str(text, **kwargs)",
         "tests/test_untrusted_text.py::test_a_result_shows_its_texts_and_obeys_none",
     ),
     (
         "brainscore_itmaps/cli/terminal.py",
-        "super().__init__(highlight=False, markup=False, emoji=False, **named)",
-        "super().__init__(highlight=False, **named)",
+        "super().__init__(highlight=False, markup=False, emoji=False, **kwargs)",
+        "super().__init__(highlight=False, **kwargs)",
         "tests/test_untrusted_text.py::test_every_place_of_a_table_shows_a_text_as_it_is",
     ),
     (

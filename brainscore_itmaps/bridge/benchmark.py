@@ -89,7 +89,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
 
     @cached_property
     def recordings(self) -> list[Recording]:
-        """Return the recordings, which are loaded on first use."""
+        """Load the recordings on first use."""
         return list(self.maps.recordings(ScoreRequest()))
 
     @cached_property
@@ -112,7 +112,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         return to_score(self.evaluate(candidate))
 
     def evaluate(self, candidate: BrainModel, cache: ResultCache | None = None) -> Result:
-        """Score a model and return the whole result.
+        """Score a model and return the complete result.
 
         Raises
         ------

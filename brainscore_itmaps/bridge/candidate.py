@@ -39,7 +39,7 @@ OWN_PREPROCESSING = "what the model's own preprocessing leaves of "
 
 @dataclass(frozen=True)
 class BrainScoreModel:
-    """A model of Brain-Score; see :class:`~brainscore_itmaps.benchmark.source.LoadedModel`.
+    """Model of Brain-Score; see :class:`~brainscore_itmaps.benchmark.source.LoadedModel`.
 
     An optional attribute ``spatial_layout`` of the model gives the axes of its layers: ``NCHW``, ``NHWC`` or
     ``("tokens", number of leading tokens)``, for all layers, or in a dict by layer or by region.

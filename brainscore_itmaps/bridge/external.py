@@ -25,7 +25,7 @@ PLAIN = (str, int, float, bool)
 
 @dataclass(frozen=True)
 class ExternalBenchmark:
-    """A benchmark of Brain-Score; see :class:`~brainscore_itmaps.benchmark.maps.Benchmark`.
+    """Benchmark of Brain-Score; see :class:`~brainscore_itmaps.benchmark.maps.Benchmark`.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class ExternalBenchmark:
         return self
 
     def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
-        """Return the versions of Brain-Score."""
+        """Return what changes the score besides the model: the versions of Brain-Score."""
         return [package_versions(("brainscore_vision", "brainscore_core"))]
 
     def score(
@@ -85,7 +85,19 @@ class ExternalBenchmark:
 
 
 def result_of_score(score: Any, model: LoadedModel, request: ScoreRequest) -> Result:
-    """Convert a score of Brain-Score, with its attributes that are texts or numbers, to a result."""
+    """Convert a score of Brain-Score, with its attributes that are texts or numbers, to a result.
+
+    Examples
+    --------
+    >>> from brainscore_core.metrics import Score
+    >>> from brainscore_itmaps.benchmark.source import HookedModel
+    >>> from brainscore_itmaps.models.load import load_model
+    >>> score, model = Score(0.25), HookedModel(load_model("timm:test_vit", "random"))
+    >>> score.attrs |= {"ceiling": Score(0.5), "comment": "IT"}
+    >>> result = result_of_score(score, model, ScoreRequest(benchmark="Kar2019-ost"))
+    >>> result.score, result.ceiling, result.details
+    (0.25, 0.5, {'comment': 'IT'})
+    """
     attrs: Mapping[str, Any] = score.attrs
     raw, ceiling, error = (_number(attrs.get(name)) for name in ("raw", "ceiling", "error"))
     details = {

@@ -22,7 +22,13 @@ BATCH_SIZE = 14
 
 
 def get_model(identifier: str) -> ModelCommitment:
-    """Load a model of the zoo and wrap it for Brain-Score."""
+    """Load a model of the zoo and wrap it for Brain-Score.
+
+    Examples
+    --------
+    >>> get_model("efficientnet_lite0").identifier
+    'efficientnet_lite0'
+    """
     return brain_model(load_model(identifier))
 
 

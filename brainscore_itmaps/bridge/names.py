@@ -43,10 +43,10 @@ def check_names(
     ...
     brainscore_itmaps.errors.UsageError: There is no benchmark named 'it_maps_simulatd'. Did you mean it_maps_...
     """
-    if benchmark is not None and is_external(benchmark) and benchmark not in (others := identifiers("benchmarks")):
+    if benchmark is not None and is_external(benchmark) and benchmark not in (external := identifiers("benchmarks")):
         raise UsageError(
             f"There is no benchmark named {benchmark!r}.",
-            nearest(benchmark, CATALOGUE, nearest(benchmark, others, f"Known names: {', '.join(CATALOGUE)}.")),
+            nearest(benchmark, CATALOGUE, nearest(benchmark, external, f"Known names: {', '.join(CATALOGUE)}.")),
         )
     requested_weights(weights)
     if model is None:
@@ -56,15 +56,15 @@ def check_names(
         if is_user_model(model) and weights != "pretrained":
             raise UsageError(f"{model} has its own weights.", f"Leave out --weights, or give --model {arch or 'NAME'}.")
         return
-    others = identifiers("models")
-    if model not in others:
+    external = identifiers("models")
+    if model not in external:
         if model.split(".")[0] in timm_architectures():
             raise ModelError(f"There is no model named {model!r}, but timm has one.", f"Use --model timm:{model}.")
         accepted = (
             "`brainscore models list` shows the models of this package; timm:NAME for any timm model and "
-            f"{len(others)} models of Brain-Score are also accepted."
+            f"{len(external)} models of Brain-Score are also accepted."
         )
-        raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *others], accepted))
+        raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *external], accepted))
     if weights != "pretrained":
         raise UsageError(
             f"{model} is a Brain-Score model, which loads its own weights.",

@@ -17,7 +17,7 @@ ROUNDING = 1e-6
 
 
 class Difference(NamedTuple):
-    """A property that changed: its former and present value, as text."""
+    """Property that changed, with its former and its present value as text."""
 
     what: str
     then: str
@@ -26,7 +26,7 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A saved result, and the result of the same request now.
+    """Saved result, and the result of the same request now.
 
     Attributes
     ----------

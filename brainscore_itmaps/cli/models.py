@@ -31,7 +31,7 @@ models = typer.Typer(
     ),
 )
 def list_models(
-    named: Annotated[
+    model_set: Annotated[
         str | None,
         typer.Option(
             "--set",
@@ -54,7 +54,7 @@ def list_models(
 
     if group is not None and group not in GROUPS:
         raise UsageError(f"There is no group named {group!r}.", nearest(group, GROUPS, f"Groups: {', '.join(GROUPS)}."))
-    rows = [_row(name) for name in (list(ZOO) if named is None else named_set(named))]
+    rows = [_row(name) for name in (list(ZOO) if model_set is None else named_set(model_set))]
     rows = [row for row in rows if group in (None, row["group"])]
     if as_json:
         print_json(rows)
@@ -69,11 +69,11 @@ def list_models(
             table.add_row(*cells)
     if table.row_count:
         say(table)
-    if named is not None:
-        say(f"{len(rows)} models of {named}: {SETS[named]}")
+    if model_set is not None:
+        say(f"{len(rows)} models of {model_set}: {SETS[model_set]}")
     if not rows:
         say("No model matches.")
-    elif named is None:
+    elif model_set is None:
         say(f"sets       {', '.join(SETS)}")
     say("top-1      ImageNet accuracy in percent; `brainscore models show NAME` prints its source")
 
@@ -181,7 +181,7 @@ def _fetch_file(spec: "ModelSpec", file: Path | None, url: str | None, sha256: s
 
 
 def _fetch_through_timm(name: str) -> None:
-    with progress_bar(shown=False):  # timm's hub draws its own progress bar
+    with progress_bar(visible=False):  # timm's hub draws its own progress bar
         from brainscore_itmaps.models.load import load_model
 
         model = load_model(name)

@@ -103,6 +103,14 @@ def named_result(result: str, folder: Path | None) -> Path:
     ------
     UsageError
         When the result does not exist; the message suggests similar names.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "alexnet--it_maps.json").write_text("{}")
+    ...     named_result("alexnet--it_maps", Path(folder)).name
+    'alexnet--it_maps.json'
     """
     directory = _folder(folder)
     file = Path(result).expanduser()

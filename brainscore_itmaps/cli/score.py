@@ -145,7 +145,7 @@ def score(
     if figure is not None:
         check_writable(figure)
 
-    with progress_bar(shown=not quiet) as progress:
+    with progress_bar(visible=not quiet) as progress:
         progress("starting torch", 0, 1)
         from brainscore_itmaps.bridge.score import score as score_in_python
 

@@ -23,12 +23,12 @@ NARROW = 72
 class PlainConsole(Console):
     """Console that prints text without markup and with control characters escaped."""
 
-    def __init__(self, **named: Any) -> None:
-        super().__init__(highlight=False, markup=False, emoji=False, **named)
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **kwargs)
 
-    def render_str(self, text: str, **named: Any) -> Text:
+    def render_str(self, text: str, **kwargs: Any) -> Text:
         """Escape the control characters of a string or a table cell."""
-        return super().render_str(printable(text), **named)
+        return super().render_str(printable(text), **kwargs)
 
 
 def output() -> Console:
@@ -109,17 +109,17 @@ def errors() -> Console:
 
 
 @contextmanager
-def progress_bar(shown: bool = True) -> Iterator[Report]:
+def progress_bar(visible: bool = True) -> Iterator[Report]:
     """Draw a progress bar on standard error within a ``with`` block, if that is a terminal; remove it at the end.
 
     Examples
     --------
-    >>> with progress_bar(shown=False) as progress:
+    >>> with progress_bar(visible=False) as progress:
     ...     progress("recording features", 3, 14)
     """
     console = errors()
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not (visible and console.is_terminal)) as bar:
         task = bar.add_task("starting", total=None)
 
         def report(step: str, done: int, total: int) -> None:

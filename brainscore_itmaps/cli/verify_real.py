@@ -62,7 +62,7 @@ def verify_real(
 
 
 def _finite(payload: dict[str, object]) -> dict[str, object]:
-    """Replace NaN, which stands for unpublished values, by null."""
+    """Replace NaN, which stands for unpublished values, by None, for valid JSON."""
     numbers = payload["numbers"]
     assert isinstance(numbers, tuple | list)
     return payload | {"numbers": [n | {"published": None if n["published"] != n["published"] else n["published"]}
