@@ -48,10 +48,10 @@ def test_every_presentation_and_site_is_named_as_brain_score_wants(stand_in, tmp
     assert set(data["array"].values) == {"ML"}
     assert set(data["subject"].values) == {"monkey2"}
     assert len(set(data["stimulus_id"].values)) == 14 * 81
-    one = data.isel(presentation=(data["row"] == 2).values & (data["col"] == 7).values)
-    assert set(one["y_deg"].values) == {-4.0}
-    assert set(one["x_deg"].values) == {6.0}
-    np.testing.assert_array_equal(one.values[..., 0], recording.maps[:, 2, 7])
+    position = data.isel(presentation=(data["row"] == 2).values & (data["col"] == 7).values)
+    assert set(position["y_deg"].values) == {-4.0}
+    assert set(position["x_deg"].values) == {6.0}
+    np.testing.assert_array_equal(position.values[..., 0], recording.maps[:, 2, 7])
     stimuli = stimulus_set(recording)
     assert list(stimuli["stimulus_id"]) == list(recording.names)
     folders = {path.parent for path in stimuli.stimulus_paths.values()}
@@ -71,11 +71,11 @@ def test_repeats_travel_as_repetitions(own_home):
     assert_same(recording_from(data), recording)
 
 
-def test_packaged_files_are_read_back_by_brain_score_and_their_sha1_is_told(recording, tmp_path):
-    about = package(recording, tmp_path / "out")
-    files = {entry["name"].rsplit(".", 1)[1]: tmp_path / "out" / entry["name"] for entry in about["files"]}
+def test_packaged_files_are_read_back_by_brain_score_and_their_sha1_is_reported(recording, tmp_path):
+    description = package(recording, tmp_path / "out")
+    files = {entry["name"].rsplit(".", 1)[1]: tmp_path / "out" / entry["name"] for entry in description["files"]}
     assert set(files) == {"nc", "csv", "zip"}
-    for entry in about["files"]:
+    for entry in description["files"]:
         content = (tmp_path / "out" / entry["name"]).read_bytes()
         assert entry["sha1"] == hashlib.sha1(content).hexdigest()
         assert entry["size"] == len(content)
@@ -84,11 +84,11 @@ def test_packaged_files_are_read_back_by_brain_score_and_their_sha1_is_told(reco
     stimuli = StimulusSet.from_files(files["csv"], tmp_path / "images")
     data = AssemblyLoader(cls=NeuroidAssembly, file_path=files["nc"]).load()
     assert_same(recording_from(data, stimuli), recording)
-    (description,) = (tmp_path / "out").glob("*.json")
-    assert json.loads(description.read_text()) == about
-    assert about["simulated"] is True
-    again = package(recording, tmp_path / "again")
-    assert [entry["sha1"] for entry in again["files"]][1:] == [entry["sha1"] for entry in about["files"]][1:]
+    (json_file,) = (tmp_path / "out").glob("*.json")
+    assert json.loads(json_file.read_text()) == description
+    assert description["simulated"] is True
+    second = package(recording, tmp_path / "again")
+    assert [entry["sha1"] for entry in second["files"]][1:] == [entry["sha1"] for entry in description["files"]][1:]
 
 
 def test_images_that_merely_lie_under_brain_score_s_home_are_named_by_what_they_show(images, tmp_path):
@@ -97,8 +97,8 @@ def test_images_that_merely_lie_under_brain_score_s_home_are_named_by_what_they_
     identifiers = set()
     for turn in range(2):
         files = [shutil.copy(image, home / f"{number}.png") for number, image in enumerate(images[turn : turn + 3])]
-        made = Recording.from_arrays(np.ones((3, 2, 2, 1)), files, identifier="x", window=(0, 9))
-        identifiers.add(stimulus_set(made).identifier)
+        recording_of_files = Recording.from_arrays(np.ones((3, 2, 2, 1)), files, identifier="x", window=(0, 9))
+        identifiers.add(stimulus_set(recording_of_files).identifier)
     assert len(identifiers) == 2
 
 
@@ -114,12 +114,12 @@ def test_brain_score_finds_the_arrays_by_name(stand_in):
     from brainscore_itmaps.bridge.plugins import attach
 
     attach()
-    held = sources.fetch(file=stand_in)
+    record = sources.fetch(file=stand_in)
     window = sources.ARRAYS["monkey2_ML"].windows
     window["elife"], before = (3, 17), window["elife"]  # the short stand-in does not reach as far as eLife's window
     try:
         data = load_dataset("Arcaro2020.monkey2_ML")
-        assert data.attrs["sha256"] == held.sha256
+        assert data.attrs["sha256"] == record.sha256
         assert data.attrs["identifier"] == "Arcaro2020.monkey2_ML-simulated"
         assert data.attrs["simulated"]
         assert_same(recording_from(data), load_recording("monkey2_ML"))

@@ -1,4 +1,4 @@
-"""Brain-Score's entrance: the same numbers, and what Brain-Score asks of a benchmark, a model and data."""
+"""Scores through Brain-Score equal direct scores; benchmarks, models and data meet Brain-Score's requirements."""
 
 import functools
 import pickle
@@ -37,7 +37,7 @@ def benchmark():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_both_entrances_give_the_same_score(benchmark, architecture):
+def test_direct_and_brain_score_evaluation_give_the_same_score(benchmark, architecture):
     from brainscore_itmaps.bridge.models import brain_model
 
     model = load_model(f"timm:{architecture}", weights="random", seed=1)
@@ -55,14 +55,14 @@ def test_both_entrances_give_the_same_score(benchmark, architecture):
 
 @pytest.fixture
 def threads():
-    """Says how many threads torch takes, which are as they were after the test."""
+    """Function that sets the number of torch threads; the former number is restored after the test."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
 
 
 @pytest.mark.slow
-def test_neither_batches_nor_threads_change_the_score_of_either_entrance(benchmark, threads, monkeypatch):
+def test_neither_batches_nor_threads_change_the_score_of_either_evaluation(benchmark, threads, monkeypatch):
     from brainscore_itmaps.bridge import models
 
     model = load_model("timm:test_efficientnet", weights="random", seed=1)
@@ -83,24 +83,26 @@ def test_the_score_is_what_brain_score_wants(benchmark):
     from brainscore_itmaps.bridge.models import brain_model
 
     model = load_model("timm:test_vit", weights="random")
-    result, given = score(model), benchmark(brain_model(model))
-    assert float(given) == pytest.approx(result.score, abs=1e-6)
-    assert float(given.attrs["raw"]) == pytest.approx(result.raw, abs=1e-6)
-    assert float(given.attrs["ceiling"]) == pytest.approx(float(benchmark.ceiling))
-    assert float(given.attrs["raw"]) / float(given.attrs["ceiling"]) == pytest.approx(float(given))
-    per_site, its_ceiling = given.attrs["raw"].attrs["raw"], benchmark.ceiling.attrs["raw"]
+    result, brain_score_result = score(model), benchmark(brain_model(model))
+    assert float(brain_score_result) == pytest.approx(result.score, abs=1e-6)
+    assert float(brain_score_result.attrs["raw"]) == pytest.approx(result.raw, abs=1e-6)
+    assert float(brain_score_result.attrs["ceiling"]) == pytest.approx(float(benchmark.ceiling))
+    assert float(brain_score_result.attrs["raw"]) / float(brain_score_result.attrs["ceiling"]) == pytest.approx(
+        float(brain_score_result)
+    )
+    per_site, its_ceiling = brain_score_result.attrs["raw"].attrs["raw"], benchmark.ceiling.attrs["raw"]
     assert per_site.shape == its_ceiling.shape == (14, 32)
     for name in ("image_id", "neuroid_id"):
         np.testing.assert_array_equal(per_site[name].values, its_ceiling[name].values)
-    assert given.attrs["weights"] == "random (seed 0)"
-    assert given.attrs["simulated"]
-    assert given.attrs["field_of_view"]
-    validated = validate_score_uncertainty(given)
+    assert brain_score_result.attrs["weights"] == "random (seed 0)"
+    assert brain_score_result.attrs["simulated"]
+    assert brain_score_result.attrs["field_of_view"]
+    validated = validate_score_uncertainty(brain_score_result)
     assert (validated.problems, validated.warnings) == ([], [])
-    assert float(pickle.loads(pickle.dumps(given))) == float(given)
+    assert float(pickle.loads(pickle.dumps(brain_score_result))) == float(brain_score_result)
 
 
-def test_the_benchmark_says_what_it_is(benchmark):
+def test_the_benchmark_has_identifier_version_parent_and_citation(benchmark):
     assert (benchmark.identifier, benchmark.version, benchmark.parent) == ("it_maps_simulated", 1, "IT")
     assert "@article{arcaro2020" in benchmark.bibtex
     assert "url=" in benchmark.bibtex
@@ -123,7 +125,7 @@ def test_images_in_another_order_give_the_same_score(benchmark):
     assert benchmark.evaluate(Reversing(model), fresh()).score == benchmark.evaluate(model, fresh()).score
 
 
-def test_a_pooled_layer_is_refused_and_what_takes_it_is_named(benchmark):
+def test_a_pooled_layer_is_refused_and_the_benchmark_that_accepts_it_is_named(benchmark):
     from brainscore_itmaps.bridge.models import brain_model
 
     model = load_model("timm:test_efficientnet", weights="random")
@@ -138,7 +140,7 @@ def test_a_pooled_layer_is_refused_and_what_takes_it_is_named(benchmark):
 
 
 def test_channels_of_two_layers_are_put_side_by_side_at_the_grid(benchmark):
-    """Their score is that of one layer with the channels of both, each sampled at the grid from its own units."""
+    """Their score equals that of one layer with the channels of both, each sampled at the grid from its own units."""
     model, recording = load_model("timm:test_efficientnet", weights="random"), load_recording("it_maps_simulated")
     model.spec.layers["IT"] = ["blocks.1", "blocks.4"]
     through = benchmark.evaluate(brain_model_of_two(model), fresh())
@@ -170,7 +172,7 @@ def brain_model_of_two(model):
     )
 
 
-def test_the_wrapper_copies_what_a_layer_gives():
+def test_the_wrapper_copies_the_output_of_a_layer():
     from brainscore_itmaps.bridge.models import CopyingWrapper
 
     class OverwritesItsLayer(torch.nn.Module):
@@ -207,7 +209,7 @@ def test_a_recording_survives_brain_score_s_container():
     assert data.attrs["stimulus_set_identifier"] == stimuli.identifier
 
 
-def test_a_model_of_brain_score_s_own_tree_is_scored_as_it_is():
+def test_a_model_of_brain_score_is_scored_unchanged():
     from brainscore_itmaps.bridge.candidate import OWN_PREPROCESSING
 
     result = score("pixels", "it_maps_simulated")
@@ -217,23 +219,23 @@ def test_a_model_of_brain_score_s_own_tree_is_scored_as_it_is():
     assert abs(result.score) < 0.2
 
 
-def test_another_s_model_that_fails_is_a_sentence():
+def test_a_brain_score_model_that_fails_gives_a_sentence():
     with pytest.raises(ModelError, match=r"model resnet18_random could not be scored.*--debug"):
         score("resnet18_random")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["timm:test_vit", "pixels"])
-def test_a_recording_of_ones_own_is_scored_as_one_that_comes_with_the_package(model, tmp_path):
+def test_a_saved_recording_is_scored_like_the_one_in_the_package(model, tmp_path):
     recording = load_recording("it_maps_simulated")
     weights = {"weights": "random"} if model.startswith("timm") else {}
     expected = score(model, **weights)
     folder = recording.save(tmp_path / "own")
-    for own in (recording, folder, str(folder)):
-        found = score(model, own, **weights, fresh=True)
-        assert found.score == pytest.approx(expected.score, abs=1e-12)
-        assert found.simulated
-        assert found.arrays[0].recording_sha256 == expected.arrays[0].recording_sha256
+    for saved in (recording, folder, str(folder)):
+        result = score(model, saved, **weights, fresh=True)
+        assert result.score == pytest.approx(expected.score, abs=1e-12)
+        assert result.simulated
+        assert result.arrays[0].recording_sha256 == expected.arrays[0].recording_sha256
 
 
 @pytest.mark.parametrize("model", ["timm:test_vit", "pixels"])

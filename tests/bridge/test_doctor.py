@@ -9,8 +9,8 @@ from brainscore_itmaps.bridge.doctor import examine
 from brainscore_itmaps.errors import InstallationError
 
 
-def findings(**wanted):
-    return [f for f in examine() if all(getattr(f, name) == value for name, value in wanted.items())]
+def findings(**attributes):
+    return [f for f in examine() if all(getattr(f, name) == value for name, value in attributes.items())]
 
 
 def pretend_version(monkeypatch, package, version):

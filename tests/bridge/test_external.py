@@ -1,4 +1,4 @@
-"""Benchmarks of Brain-Score's own through our command: no pip, no pickle, no bars, no stray prints."""
+"""Benchmarks of Brain-Score through our command, without pip, pickles, progress bars and printed text."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from brainscore_itmaps.bridge.external import result_of_score
 from brainscore_itmaps.bridge.plugins import host_folder
 from brainscore_itmaps.errors import DataError
 
-# a benchmark of Brain-Score's kind, attached as one of its plugins while a run lasts; it prints, as some of theirs do
+# a benchmark in a plugin folder that is attached for one run; it prints, like some benchmarks of Brain-Score
 TOY = """
 from brainscore_vision import benchmark_registry
 from brainscore_vision.benchmarks import BenchmarkBase
@@ -74,25 +74,25 @@ def run(toy, *arguments, **environment):
 
 
 @pytest.mark.parametrize("model", ["pixels", "efficientnet_lite0"])
-def test_a_benchmark_of_theirs_gives_its_number_and_nothing_else(toy, tmp_path, model):
+def test_a_benchmark_of_brain_score_gives_its_number_and_prints_nothing_else(toy, tmp_path, model):
     pickles = set(host_folder().parent.glob("conda_score*"))
     arguments = ("--model_identifier", model, "--out", tmp_path)
     done = run(toy, *arguments, "-q", PATH=path_with_a_trap(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (0, "0.25\n", "")
     assert not (tmp_path / "pip-was-run").exists()
     assert set(host_folder().parent.glob("conda_score*")) == pickles
-    told = json.loads((tmp_path / f"{model}--toy.v1.json").read_text())
-    assert (told["score"], told["raw"], told["ceiling"], told["error"]) == (0.25, 0.125, 0.5, None)
-    assert told["details"]["seen"] == model
+    saved = json.loads((tmp_path / f"{model}--toy.v1.json").read_text())
+    assert (saved["score"], saved["raw"], saved["ceiling"], saved["error"]) == (0.25, 0.125, 0.5, None)
+    assert saved["details"]["seen"] == model
 
 
-def test_what_only_our_benchmarks_have_is_refused(toy, tmp_path):
+def test_options_of_our_benchmarks_are_refused(toy, tmp_path):
     for option in (("--layers", "blocks.3"), ("--window", "100-150"), ("--protocol", "published")):
         done = run(toy, "--model", "pixels", "--out", tmp_path, *option)
         assert (done.returncode, "Leave out --layers" in done.stderr) == (2, True)
 
 
-def test_a_benchmark_that_cannot_be_had_is_a_sentence(tmp_path):
+def test_a_benchmark_that_cannot_be_downloaded_gives_a_sentence(tmp_path):
     done = brainscore("score", "-m", "pixels", "-b", "MajajHong2015public.IT-pls", "--out", tmp_path)
     assert done.returncode == DataError.exit_code
     assert "could not be loaded" in done.stderr
@@ -100,7 +100,7 @@ def test_a_benchmark_that_cannot_be_had_is_a_sentence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_only_single_finite_numbers_are_told():
+def test_only_single_finite_numbers_are_saved():
     from brainscore_core.metrics import Score
 
     score = Score(0.5)
@@ -113,7 +113,7 @@ def test_only_single_finite_numbers_are_told():
         "other": np.nan,
     }
     model = HookedModel(load_model("timm:test_vit", weights="random"))
-    told = result_of_score(score, model, ScoreRequest(benchmark="b")).to_dict()
-    assert (told["score"], told["raw"], told["ceiling"], told["error"]) == (0.5, None, 0.9, None)
-    details = told["details"]
+    saved = result_of_score(score, model, ScoreRequest(benchmark="b")).to_dict()
+    assert (saved["score"], saved["raw"], saved["ceiling"], saved["error"]) == (0.5, None, 0.9, None)
+    details = saved["details"]
     assert (details["comment"], "many" in details, details["other"]) == ("layers", False, None)

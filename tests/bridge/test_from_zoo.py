@@ -1,4 +1,4 @@
-"""The records, and what is made from them: they agree with each other and with timm."""
+"""Generated plugin files agree with the records of models, and the records agree with timm."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("file", generated_files(CHECKOUT), ids=lambda file: "/".join(file.parts[-2:]))
-def test_plugin_lines_metadata_and_the_table_are_those_that_the_records_give(file):
+def test_plugin_lines_metadata_and_the_table_are_generated_from_the_records(file):
     assert file.read_text(encoding="utf-8") == generated_files(CHECKOUT)[file], (
         "python -m brainscore_itmaps.bridge.from_zoo writes it"
     )
@@ -51,7 +51,7 @@ def test_a_record_is_complete(spec):
     assert spec.top1_source
 
 
-# one of each architecture: what is in them is the same for twins, but for padding and LeViT's second head
+# one model per architecture: twins differ only in padding and in LeViT's second head
 @pytest.mark.parametrize("name", [*EMBEDDED, *BASELINES, "harmonized_levit_128"])
 def test_parameters_are_as_many_as_timm_s(name):
     spec = ZOO[name]

@@ -1,7 +1,7 @@
-"""What Brain-Score asks of any model that is contributed, asked of every model that we register.
+"""Brain-Score's requirements for contributed models, tested on every registered model.
 
-Brain-Score's own tests of this need files that its wheel lacks; these ask the same. Weights are random, for most
-cannot be downloaded without a connection: what is asked does not depend on them. The embedded models have their own.
+Brain-Score's own tests need files that its wheel lacks; these tests are equivalent. Weights are random, except those of
+the embedded models, because tests download nothing; the requirements do not depend on the weights.
 """
 
 import numpy as np
@@ -27,15 +27,15 @@ def stimuli(tmp_path_factory):
         pixels[..., number] += 120
         paths[name] = folder / f"{name}.png"
         Image.fromarray(pixels).save(paths[name])
-    found = StimulusSet({"stimulus_id": NAMES, "object_name": ["rgb"] * 3, "image_label": ["one", "one", "two"]})
-    found.stimulus_paths = paths
-    found.identifier = "three-colours"
-    return found
+    stimulus_set = StimulusSet({"stimulus_id": NAMES, "object_name": ["rgb"] * 3, "image_label": ["one", "one", "two"]})
+    stimulus_set.stimulus_paths = paths
+    stimulus_set.identifier = "three-colours"
+    return stimulus_set
 
 
 @pytest.fixture
 def fresh_activations(tmp_path, monkeypatch):
-    """Brain-Score keeps activations by the name of model and stimuli."""
+    """Empty cache of activations, because Brain-Score caches them by the names of model and stimuli."""
     monkeypatch.setenv("RESULTCACHING_HOME", str(tmp_path))
 
 
@@ -49,7 +49,7 @@ def model_of(identifier):
 @pytest.mark.parametrize("identifier", [*EMBEDDED, *HARMONIZED])
 @pytest.mark.usefixtures("fresh_activations")
 @pytest.mark.slow
-def test_a_registered_model_has_a_v1_and_may_then_be_asked_for_behaviour(identifier, stimuli):
+def test_a_registered_model_has_a_v1_and_then_performs_a_task(identifier, stimuli):
     model = model_of(identifier)
     model.start_recording(BrainModel.RecordingTarget.V1, time_bins=[(50, 100)])
     activity = model.look_at(stimuli, number_of_trials=1)

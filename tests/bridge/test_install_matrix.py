@@ -1,7 +1,7 @@
-"""Every way our package and Brain-Score can be installed beside each other, in scratch environments.
+"""All combinations of installing this package and Brain-Score, in scratch environments.
 
 A scratch environment sees the libraries of the environment that runs the tests, through links, but neither package.
-Brain-Score's wheel and its clone are laid out anew from the files of the installed one.
+Brain-Score's wheel and its clone are built from the files of the installed package.
 """
 
 import importlib.metadata
@@ -30,7 +30,7 @@ NOT_LIBRARIES = ("brainscore_vision", "brainscore_itmaps", "__editable__", "__py
 
 
 class Environment:
-    """A scratch environment, and what can be run in it."""
+    """Scratch environment in which commands are run."""
 
     def __init__(self, folder, libraries):
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
@@ -72,7 +72,7 @@ class Environment:
         return done.stdout
 
     def home(self):
-        """Another one each time: no score is found again that another environment computed."""
+        """Return environment variables with an empty cache, so that no score of another environment is reused."""
         return {"ITMAPS_HOME": tempfile.mkdtemp(dir=self.folder), "PYTHONDONTWRITEBYTECODE": ""}
 
     def our_score(self):
@@ -82,7 +82,7 @@ class Environment:
         return re.search(r"array\(([\d.]+)\)", self.run(*NATIVE).stdout)[1]
 
     def files(self):
-        """All files that matter in site-packages, with their contents."""
+        """Return the files in site-packages with their contents, except caches."""
         return {
             file: file.read_bytes()
             for file in sorted(self.site.rglob("*"))
@@ -106,7 +106,7 @@ def environment(tmp_path, libraries):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """Brain-Score's source as a contributor has it, without anything of ours."""
+    """Source of Brain-Score as in a clone, without plugins of this package."""
     folder = tmp_path_factory.mktemp("clone")
     ignore = shutil.ignore_patterns("__pycache__", "itmaps_*", "conda_score--*")
     shutil.copytree(host_folder(), folder / "brainscore_vision", ignore=ignore)
@@ -140,7 +140,7 @@ def lay_out_wheel(clone, folder, version):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """Our source, copied so that builds leave nothing behind."""
+    """Copy of the source of this package, so that builds change nothing in the checkout."""
     folder = tmp_path / "checkout"
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
     for name in ("brainscore_itmaps", "plugins"):
@@ -161,7 +161,7 @@ def test_our_wheel_beside_brain_score_s_wheel(environment, wheel, clone, checkou
     assert re.search(rf"{folders} folders installed in\s+Brain-Score", environment.brainscore("doctor"))
 
     newer = ".".join([*importlib.metadata.version("brainscore_vision").split(".")[:2], "99"])
-    environment.install(lay_out_wheel(clone, tmp_path, newer))  # an upgrade of Brain-Score keeps us working
+    environment.install(lay_out_wheel(clone, tmp_path, newer))  # an upgrade of Brain-Score keeps the plugins
     assert newer in environment.pip("show", "brainscore_vision").stdout
     assert float(environment.native_score()) == pytest.approx(float(ours), abs=1e-6)
     environment.brainscore("doctor")
@@ -183,7 +183,7 @@ def test_our_editable_install_beside_brain_score_s_wheel(environment, wheel, che
     ours = environment.our_score()
     assert EXPECTED.match(ours)
     assert "No registrations found" in environment.run(*NATIVE, code=1).stderr
-    assert "which attach them" in environment.brainscore("doctor")
+    assert "attach them while they run" in " ".join(environment.brainscore("doctor").split())
 
     environment.brainscore("link")
     assert float(environment.native_score()) == pytest.approx(float(ours), abs=1e-6)
@@ -195,9 +195,9 @@ def test_our_editable_install_beside_brain_score_s_wheel(environment, wheel, che
 
 
 def test_both_editable(environment, clone, checkout, tmp_path):
-    mine = tmp_path / "clone"
-    shutil.copytree(clone, mine)
-    environment.install("-e", mine)
+    clone_copy = tmp_path / "clone"
+    shutil.copytree(clone, clone_copy)
+    environment.install("-e", clone_copy)
     environment.install("-e", checkout)
     ours = environment.our_score()
     assert EXPECTED.match(ours)
@@ -213,21 +213,21 @@ def test_both_editable(environment, clone, checkout, tmp_path):
     environment.brainscore("link")
     assert float(environment.native_score()) == pytest.approx(float(ours), abs=1e-6)
     environment.brainscore("unlink")
-    assert not list(mine.rglob("itmaps_*"))
+    assert not list(clone_copy.rglob("itmaps_*"))
 
 
-def test_a_hidden_clone_is_diagnosed_and_cured_by_what_doctor_says(environment, clone, checkout):
+def test_a_hidden_clone_is_diagnosed_and_fixed_as_doctor_says(environment, clone, checkout):
     environment.install("-e", clone)
     environment.install(checkout, ITMAPS_NATIVE_PLUGINS="1")
-    said = environment.brainscore("doctor", code=5)
-    assert "without __init__.py hides" in " ".join(said.split())
-    assert EXPECTED.match(environment.our_score())  # our own way does not pass there
+    printed = environment.brainscore("doctor", code=5)
+    assert "without __init__.py hides" in " ".join(printed.split())
+    assert EXPECTED.match(environment.our_score())  # attaching does not use that folder
 
     shutil.rmtree(environment.site / "brainscore_vision")
     environment.install("--force-reinstall", checkout)
     assert not (environment.site / "brainscore_vision").exists()
     assert EXPECTED.match(environment.our_score())
-    assert "which attach them" in environment.brainscore("doctor")
+    assert "attach them while they run" in " ".join(environment.brainscore("doctor").split())
 
 
 def test_an_earlier_build_leaves_nothing_in_the_next_wheel(environment, checkout, tmp_path):

@@ -1,4 +1,4 @@
-"""Our metrics through Brain-Score: assemblies in, scores out."""
+"""The metrics of this package through Brain-Score: they compare assemblies and return scores."""
 
 import doctest
 
@@ -19,9 +19,9 @@ from brainscore_itmaps.metrics.predictivity import site_correlation
 
 
 def assembly(values, order=None, time_bins=None, first_row=0):
-    """Presentations of (image, y, x, neuroid) in the order given."""
+    """Make an assembly from values (image, y, x, neuroid), with presentations in the given order."""
     images, y, x, neuroids = values.shape
-    image, row, column = (place.ravel() for place in np.indices((images, y, x)))
+    image, row, column = (index.ravel() for index in np.indices((images, y, x)))
     order = np.arange(len(image)) if order is None else np.array(order, int)
     presentation = {
         "stimulus_id": [f"{i}-{r}-{c}" for i, r, c in zip(image, row, column, strict=True)],

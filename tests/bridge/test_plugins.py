@@ -1,4 +1,4 @@
-"""The plugin folders: what Brain-Score's parsers read in them, and the ways to make them findable."""
+"""Plugin folders: how Brain-Score's parsers read them, and how it finds them."""
 
 import importlib.util
 import re
@@ -21,7 +21,7 @@ OURS = {
 
 
 def registered(kind):
-    """What the strictest of Brain-Score's four parsers would read, line by line."""
+    """List the identifiers that the strictest of Brain-Score's four parsers would read."""
     line = re.compile(rf"{plugins.KINDS[kind]}_registry\['([^'\]]+)'\] = lambda: get_\w+\('[^'\]]+'\)")
     lines = [
         text
@@ -58,7 +58,7 @@ def test_folders_hold_a_test_and_nothing_that_brain_score_would_hand_to_pip():
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    """A Brain-Score of empty folders and one model of its own."""
+    """Brain-Score package of empty folders with one model."""
     folder = tmp_path / "brainscore_vision"
     for kind in plugins.KINDS:
         (folder / kind).mkdir(parents=True)
@@ -73,8 +73,8 @@ def host(tmp_path, monkeypatch):
 
 def test_links_are_real_folders_of_links_and_are_removed_without_a_trace(host):
     before = sorted(host.rglob("*"))
-    made = plugins.link()
-    assert sorted(folder.relative_to(host).as_posix() for folder in made) == [
+    linked = plugins.link()
+    assert sorted(folder.relative_to(host).as_posix() for folder in linked) == [
         "benchmarks/itmaps_arcaro2020",
         "benchmarks/itmaps_clickme",
         "benchmarks/itmaps_simulated",
@@ -85,14 +85,14 @@ def test_links_are_real_folders_of_links_and_are_removed_without_a_trace(host):
         "models/itmaps_embedded",
         "models/itmaps_harmonized",
     ]
-    for folder in made:
+    for folder in linked:
         assert folder.is_dir()
         assert not folder.is_symlink()
         for file in folder.rglob("*.py"):
             assert file.is_symlink()
             assert file.resolve().is_file()
-    assert plugins.link() == made
-    assert plugins.unlink() == [host / kind / folder.name for kind in plugins.KINDS for folder in made
+    assert plugins.link() == linked
+    assert plugins.unlink() == [host / kind / folder.name for kind in plugins.KINDS for folder in linked
                                 if folder.parent.name == kind]  # fmt: skip
     assert sorted(host.rglob("*")) == before
     assert all((folder / "__init__.py").exists() for folders in plugins.plugin_folders().values() for folder in folders)
@@ -101,49 +101,49 @@ def test_links_are_real_folders_of_links_and_are_removed_without_a_trace(host):
 def test_a_folder_that_is_not_ours_is_never_touched(host):
     foreign = host / "models" / "itmaps_embedded"
     foreign.mkdir()
-    (foreign / "__init__.py").write_text("theirs")
+    (foreign / "__init__.py").write_text("foreign")
     with pytest.raises(InstallationError, match="already exists"):
         plugins.link()
-    assert (foreign / "__init__.py").read_text() == "theirs"
+    assert (foreign / "__init__.py").read_text() == "foreign"
     plugins.unlink()
     assert foreign.exists()
 
 
 def test_a_file_that_took_the_place_of_a_link_is_kept(host):
-    """As a plain install over the links does."""
-    made = plugins.link()
-    installed = made[0] / "__init__.py"
+    """A plain install over the links writes such files."""
+    linked = plugins.link()
+    installed = linked[0] / "__init__.py"
     text = installed.read_text()
     installed.unlink()
     installed.write_text(text)
     plugins.unlink()
     assert installed.read_text() == text
-    assert not made[1].exists()
+    assert not linked[1].exists()
     with pytest.raises(InstallationError, match="Nothing was changed"):
         plugins.link()
-    assert not made[1].exists()
+    assert not linked[1].exists()
 
 
 def test_identifiers_are_read_as_text_and_comments_are_not(host):
     assert set(plugins.identifiers("models")) == {"alexnet", *ZOO}
 
 
-def test_a_folder_that_hides_brain_score_is_found_out(tmp_path, monkeypatch):
+def test_a_folder_that_hides_brain_score_is_an_error(tmp_path, monkeypatch):
     (tmp_path / plugins.HOST / "models").mkdir(parents=True)
-    found = PathFinder.find_spec(plugins.HOST, [str(tmp_path)])
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
+    spec = PathFinder.find_spec(plugins.HOST, [str(tmp_path)])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(InstallationError, match=r"A folder without __init__\.py hides Brain-Score") as refused:
         plugins.host_folder()
     assert f"rm -r {tmp_path / plugins.HOST}" in refused.value.fix
 
 
-def test_a_missing_brain_score_is_found_out(monkeypatch):
+def test_a_missing_brain_score_is_an_error(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InstallationError, match="not installed"):
         plugins.host_folder()
 
 
-def test_attaching_finds_ours_and_upstream_s_and_says_what_neither_has():
+def test_attaching_finds_plugins_of_both_packages_and_reports_unknown_ones():
     code = (
         "from brainscore_itmaps.bridge.plugins import attach; attach(); attach()\n"
         "from brainscore_vision import load_benchmark\n"

@@ -1,4 +1,4 @@
-"""Models of Brain-Score's own tree, scored without a change to them."""
+"""Models of Brain-Score are scored without changes to them."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from brainscore_itmaps.settings import overridden
 
 @pytest.fixture
 def random_alexnet(monkeypatch):
-    """Where torchvision would download weights, random ones: their plugin asks for pretrained ones, unchanged."""
+    """Random weights in place of torchvision's download; Brain-Score's plugin requests pretrained weights."""
     torch.manual_seed(0)
     weights = torchvision.models.alexnet(weights=None).state_dict()
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", lambda *url, **options: weights)
@@ -27,15 +27,15 @@ def test_alexnet_commits_its_own_layer(random_alexnet):
     assert result.device == "as Brain-Score chooses"
 
 
-def test_offline_holds_for_their_models_too():
+def test_offline_mode_also_applies_to_brain_score_models():
     with overridden(offline=True), quiet_brain_score():
         assert constants.is_offline_mode()
     assert not constants.is_offline_mode()
 
 
 @pytest.mark.slow
-def test_resnet18_random_is_made_to_commit_layers_and_given_back(monkeypatch):
-    """It commits none itself before it has scored them on data that need a download."""
+def test_resnet18_random_commits_layers_only_while_they_are_read(monkeypatch):
+    """By itself it commits no layer before it has scored them on data that need a download."""
     import brainscore_vision
 
     loaded = []
@@ -53,8 +53,8 @@ def test_resnet18_random_is_made_to_commit_layers_and_given_back(monkeypatch):
     assert "IT" not in loaded[0].layer_model.region_layer_map
     assert set(array.layer_of_image) <= {"layer1", "layer2", "layer3", "layer4"}
     torch.manual_seed(0)
-    one = score("resnet18_random", layers="layer3")
-    assert one.layer == "layer3"
+    single = score("resnet18_random", layers="layer3")
+    assert single.layer == "layer3"
     with pytest.raises(
         ModelError, match=r"Layer 'layer5' of resnet18_random could not be recorded.*Did you mean layer"
     ):
@@ -64,7 +64,7 @@ def test_resnet18_random_is_made_to_commit_layers_and_given_back(monkeypatch):
 
 
 def test_operations_in_place_after_a_layer_do_not_reach_its_activation():
-    """Brain-Score's wrapper keeps a view of what a layer gives; here the next step overwrites it."""
+    """Brain-Score's wrapper keeps a view of the output of a layer, which the next operation overwrites here."""
     import numpy as np
     from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper
     from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
@@ -83,15 +83,15 @@ def test_operations_in_place_after_a_layer_do_not_reach_its_activation():
     )
     model = ModelCommitment("in place", wrapper, layers=["0"], region_layer_map={"IT": "0"})
     recording = load_recording("it_maps_simulated")
-    found = BrainScoreModel(model).source().read(recording, (), fresh(), lambda *told: None)["0"]
+    features = BrainScoreModel(model).source().read(recording, (), fresh(), lambda *steps: None)["0"]
     with torch.inference_mode():
         expected = layer(loaded.preprocess(recording.images)).numpy()
-    assert found.values.min() < 0
-    np.testing.assert_allclose(found.values, np.moveaxis(expected, 1, -1), rtol=0, atol=1e-5)
+    assert features.values.min() < 0
+    np.testing.assert_allclose(features.values, np.moveaxis(expected, 1, -1), rtol=0, atol=1e-5)
 
 
-def test_a_layout_that_a_model_states_wins_over_guessing():
-    """Channels last and as many as places: no shape could tell."""
+def test_a_stated_layout_has_priority_over_the_shape():
+    """Channels are last and as many as rows and columns, so the shape does not determine the layout."""
     from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper
     from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
 
@@ -121,14 +121,14 @@ def test_a_layout_that_a_model_states_wins_over_guessing():
     recording, spec = load_recording("it_maps_simulated"), CATALOGUE["it_maps_simulated"]
 
     def read():
-        return BrainScoreModel(model).source(view=spec.view).read(recording, (), fresh(), lambda *told: None)["layer"]
+        return BrainScoreModel(model).source(view=spec.view).read(recording, (), fresh(), lambda *steps: None)["layer"]
 
     guessed = read()
-    for said in ("NHWC", {"IT": "NHWC"}, {"layer": "NHWC"}):
-        model.spatial_layout = said
-        found = read()
-        assert found.values.shape == (14, 8, 8, 8)
-        assert (found.values == guessed.values.transpose(0, 3, 1, 2)).all()
+    for layout in ("NHWC", {"IT": "NHWC"}, {"layer": "NHWC"}):
+        model.spatial_layout = layout
+        features = read()
+        assert features.values.shape == (14, 8, 8, 8)
+        assert (features.values == guessed.values.transpose(0, 3, 1, 2)).all()
     model.spatial_layout = ("tokens", 1)
     with pytest.raises(ModelError, match="is described as"):
         read()

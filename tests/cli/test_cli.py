@@ -13,7 +13,7 @@ from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "expected_text"),
     [
         (["--help"], 0, "Score vision models on spatially resolved maps"),
         (["score", "--help"], 0, "--model"),
@@ -36,7 +36,7 @@ from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
         (["scor"], 2, "No such command"),
     ],
 )
-def test_is_answered_without_torch_or_brain_score_and_without_a_traceback(arguments, code, said):
+def test_is_answered_without_torch_or_brain_score_and_without_a_traceback(arguments, code, expected_text):
     watched = (
         "import sys, atexit\n"
         "heavy = ('torch', 'timm', 'xarray', 'brainscore_vision', 'brainscore_core', 'sklearn', 'matplotlib')\n"
@@ -46,7 +46,7 @@ def test_is_answered_without_torch_or_brain_score_and_without_a_traceback(argume
     )
     done = new_python("-c", watched)
     assert done.returncode == code, done.stderr
-    assert said in done.stdout + done.stderr
+    assert expected_text in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout.splitlines()[-1].strip() == "imported:"
 
@@ -79,10 +79,10 @@ def test_quiet_prints_the_number_alone_and_python_gives_the_same(tmp_path):
     assert float(done.stdout) == pytest.approx(expected.score, abs=1e-9)
 
 
-def test_the_published_choices_are_said_and_kept_apart(tmp_path):
+def test_published_choices_are_printed_and_saved_under_another_name(tmp_path):
     done = brainscore("score", "--model", "efficientnet_lite0", "--out", tmp_path, "--protocol", "published")
     assert done.returncode == 0, done.stderr
-    assert "published: its choices" in done.stdout
+    assert "published, see docs/reference.md" in done.stdout
     written = json.loads((tmp_path / "efficientnet_lite0--blocks.4--it_maps_simulated-reference.json").read_text())
     assert written["protocol"] == "published"
     assert f"{written['raw']:.3f}" in done.stdout
@@ -106,7 +106,7 @@ def test_an_error_is_one_sentence_and_debug_shows_where(tmp_path):
     assert "Traceback" in brainscore("--debug", "score", "-m", "timm:test_vit", "-b", "nothing").stderr
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_way_out(tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_option(tmp_path):
     (tmp_path / "file").touch()
     done = brainscore("score", "-m", "timm:test_vit", "--weights", "random", "--out", tmp_path / "file")
     assert done.returncode == 5
@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_way_out(tmp_
     assert "--out" in done.stderr
 
 
-def test_a_full_disk_costs_the_files_but_not_the_number(tmp_path):
+def test_a_full_disk_prevents_the_files_but_not_the_printed_score(tmp_path):
     limited = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -150,7 +150,7 @@ runpy.run_module("brainscore_itmaps", run_name="__main__")
     ["typer", "torch", "scipy.stats", pytest.param("timm.data.transforms_factory", marks=pytest.mark.slow)],
 )
 def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path, imported):
-    """Pressed while a module is imported: at the start, before the model, before the numbers."""
+    """Ctrl-C arrives while a module is imported: at the start, before the model and before the computation."""
     arguments = [imported, "score", "-m", "efficientnet_lite0", "--out", tmp_path]
     done = new_python("-c", INTERRUPTED, *arguments)
     assert done.returncode == 130
@@ -162,8 +162,8 @@ def test_simulate_writes_where_it_says(tmp_path):
     done = brainscore("data", "simulate", "--out", tmp_path / "[b]again.npz")
     assert f"written {tmp_path / '[b]again.npz'}" in done.stdout
     assert [file.name for file in tmp_path.iterdir()] == ["[b]again.npz"]
-    again = Simulation.load(tmp_path / "[b]again.npz")
-    np.testing.assert_array_equal(again.counts, Simulation.load(EMBEDDED).counts)
+    simulation = Simulation.load(tmp_path / "[b]again.npz")
+    np.testing.assert_array_equal(simulation.counts, Simulation.load(EMBEDDED).counts)
     (tmp_path / "folder.npz").mkdir()
     done = brainscore("data", "simulate", "--out", tmp_path / "folder.npz")
     assert (done.returncode, "is a folder" in done.stderr) == (5, True)
@@ -178,8 +178,8 @@ from brainscore_itmaps.cli.start import main; main()
 """
 
 
-def test_output_that_cannot_be_shown_or_is_not_wanted_costs_no_file(tmp_path):
-    """A path outside the terminal's alphabet, a reader that has gone, and a full device."""
+def test_files_are_written_even_if_the_output_cannot_be(tmp_path):
+    """A path that the encoding cannot represent, a closed pipe, and a full device."""
     folder = tmp_path / "ü[b]"
     for stdout in (
         "for stream in (sys.stdout, sys.stderr): stream.reconfigure(encoding='ascii')",
@@ -209,7 +209,7 @@ def test_simulate_makes_the_embedded_recording_again(tmp_path):
 
 
 def test_pip_is_never_run(tmp_path):
-    """Brain-Score hands plugin requirements to the first pip on the PATH; here that pip would leave a trace."""
+    """Brain-Score hands plugin requirements to the first pip on the PATH; here that pip would write a file."""
     pip = tmp_path / "pip"
     pip.write_text(f"#!/bin/sh\ntouch {tmp_path}/pip-was-run\n")
     pip.chmod(0o755)

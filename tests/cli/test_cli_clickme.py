@@ -1,4 +1,4 @@
-"""`brainscore data fetch clickme`, as somebody types it."""
+"""`brainscore data fetch clickme` on the command line."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ from brainscore_itmaps.data.clickme_shards import clickme_files
 pytestmark = pytest.mark.usefixtures("own_home")
 
 
-def test_a_split_is_brought_from_a_folder(tmp_path):
+def test_a_split_is_read_from_a_folder(tmp_path):
     for number in range(18):
         write_shard(tmp_path / "usb" / f"val-{number}.tfrecords", 1, seed=number)
     done = succeeded("data", "fetch", "clickme", "--split", "val", "--from", tmp_path / "usb")
@@ -27,7 +27,7 @@ def test_a_split_is_brought_from_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "expected_text"),
     [
         (["clickme"], 2, "Give --split val"),
         (["clickme", "--split", "test"], 2, "'train', 'val'"),
@@ -38,12 +38,12 @@ def test_a_split_is_brought_from_a_folder(tmp_path):
         (["clickme", "--split", "val", "--offline"], 3, "val-0.tfrecords to val-17.tfrecords"),
     ],
 )
-def test_a_mistake_is_answered_with_a_sentence(arguments, code, said):
-    assert_refused(code, said, "data", "fetch", *arguments, COLUMNS="200", NO_COLOR="1")
+def test_a_mistake_is_answered_with_a_sentence(arguments, code, expected_text):
+    assert_refused(code, expected_text, "data", "fetch", *arguments, COLUMNS="200", NO_COLOR="1")
 
 
 @pytest.mark.enable_socket
-def test_control_c_leaves_the_shards_that_are_here(own_home, tmp_path):
+def test_control_c_keeps_the_complete_shards(own_home, tmp_path):
     shard = write_shard(tmp_path / "val-0.tfrecords", 1).read_bytes()
     arrived, stop = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""`brainscore data ...`, as somebody types it."""
+"""`brainscore data` on the command line."""
 
 import os
 import re
@@ -24,7 +24,7 @@ from brainscore_itmaps.files import sha256
 pytestmark = pytest.mark.usefixtures("own_home")
 
 
-def test_list_says_what_is_here_and_imports_nothing_heavy(stand_in):
+def test_list_shows_what_is_downloaded_and_imports_no_large_library(stand_in):
     watched = (
         "import sys, atexit\n"
         "heavy = ('torch', 'timm', 'xarray', 'brainscore_vision', 'sklearn', 'matplotlib', 'scipy')\n"
@@ -48,7 +48,7 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "expected_text"),
     [
         (["fetch", "--from", "nowhere.zip"], 3, "There is no file nowhere.zip"),
         (["fetch", "--from", "a.zip", "--url", "http://x"], 2, "exclude each other"),
@@ -71,16 +71,16 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
         (["clean"], 0, "no files to remove"),
     ],
 )
-def test_a_mistake_is_answered_with_a_sentence(arguments, code, said):
+def test_a_mistake_is_answered_with_a_sentence(arguments, code, expected_text):
     done = answered("data", *arguments, ITMAPS_OFFLINE="1")
     assert done.returncode == code, done.stderr
-    assert said in done.stdout + done.stderr
+    assert expected_text in done.stdout + done.stderr
 
 
 def test_info_says_what_a_recording_holds(stand_in, own_home):
     answered("data", "fetch", "--from", stand_in)
     done = succeeded("data", "info", "monkey2_ML", "--window", "3-17")
-    for said in (
+    for expected_text in (
         "Arcaro2020.monkey2_ML-simulated",
         "no animal was recorded",
         "ML of monkey2, left hemisphere",
@@ -91,25 +91,29 @@ def test_info_says_what_a_recording_holds(stand_in, own_home):
         "verified: unchanged since",
         sha256(stand_in),
     ):
-        assert said in done.stdout
+        assert expected_text in done.stdout
     recording = load_recording("monkey2_ML", (3, 17))
     assert f"from {recording.maps.min():.4g} to {recording.maps.max():.4g}" in done.stdout
     maps = recording.maps.reshape(14, -1, 32)
-    rest = [np.corrcoef(one[:, s], np.delete(one, s, 1).mean(1))[0, 1] for one in maps for s in range(32)]
+    rest = [
+        np.corrcoef(image_maps[:, s], np.delete(image_maps, s, 1).mean(1))[0, 1]
+        for image_maps in maps
+        for s in range(32)
+    ]
     assert f"r {np.mean(rest):.2f} between" in done.stdout
     done = answered("data", "info", "monkey1_PL", "--window", "3-17", "--protocol", "published", "--source", stand_in)
     assert "33, monkey1_PL-ch01 to monkey1_PL-ch33" in done.stdout
     assert "(no name" not in done.stdout
     with (own_home / "Arcaro2020.zip").open("r+b") as archive:
-        held = sources.recorded_archive()
+        record = sources.recorded_archive()
         archive.seek(1000)
         archive.write(b"changed")
-    os.utime(own_home / "Arcaro2020.zip", ns=(0, held.changed))
+    os.utime(own_home / "Arcaro2020.zip", ns=(0, record.changed))
     done = answered("data", "info", "monkey2_ML", "--window", "3-17")
     assert (done.returncode, "has changed since it was recorded" in done.stderr) == (3, True)
 
 
-def test_info_of_the_simulated_recording_tells_its_repeats():
+def test_info_of_the_simulated_recording_shows_its_repeats():
     done = answered("data", "info", "it_maps_simulated")
     assert "SIMULATED" in done.stdout
     assert re.search(r"repeats\s+6", done.stdout)
@@ -128,11 +132,11 @@ def test_orient_draws_all_eight_and_records_a_choice(stand_in, tmp_path):
     assert "current    transpose" in answered(*arguments, "--out", figure).stdout
 
 
-def test_check_says_what_is_wrong_and_what_is_worth_knowing(images, tmp_path, rng):
+def test_check_prints_problems_and_notes(images, tmp_path, rng):
     maps = rng.normal(size=(6, 3, 3, 2))
     maps[1, :, :, 0] = 4
-    made = Recording.from_arrays(maps, images, identifier="mine", window=(0, 9))
-    folder = made.save(tmp_path / "my [b]recording")
+    recording = Recording.from_arrays(maps, images, identifier="mine", window=(0, 9))
+    folder = recording.save(tmp_path / "my [b]recording")
     done = succeeded("data", "check", folder)
     assert "mine: 6 images, 3 x 3 positions, 2 sites. No problems were found." in done.stdout
     assert "1 maps are constant" in done.stdout
@@ -148,9 +152,9 @@ def test_package_writes_what_it_names(stand_in, tmp_path):
     out = tmp_path / "out"
     done = succeeded("data", "package", "monkey2_ML", "--window", "3-17", "--source", stand_in, "--out", out)
     assert "SIMULATED: do not upload" in done.stdout
-    named = re.findall(r"^sha1 ([0-9a-f]{40})  (\S+) \(", done.stdout, flags=re.MULTILINE)
-    assert len(named) == 3
-    for _, file in named:
+    files = re.findall(r"^sha1 ([0-9a-f]{40})  (\S+) \(", done.stdout, flags=re.MULTILINE)
+    assert len(files) == 3
+    for _, file in files:
         assert Path(file).exists()
 
 
@@ -195,7 +199,7 @@ def test_control_c_during_a_download_ends_with_130_and_leaves_nothing(own_home):
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
-def test_a_model_that_fails_is_one_sentence(own_home):
+def test_a_download_that_fails_gives_one_sentence(own_home):
     with server(lambda handler, number: None) as running:
         done = answered("data", "fetch", "--url", running.url)
     assert done.returncode == 5

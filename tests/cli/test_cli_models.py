@@ -1,4 +1,4 @@
-"""`brainscore models ...`, and models of one's own, as somebody types it."""
+"""`brainscore models` and scores of user models on the command line."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def levit(tmp_path_factory):
     return write_keras(tmp_path_factory.mktemp("keras") / "levit.h5", layout("levit_small"))
 
 
-def test_list_shows_every_model_and_imports_nothing_heavy():
+def test_list_shows_every_model_and_imports_no_large_library():
     watched = (
         "import sys, atexit\n"
         "heavy = ('torch', 'timm', 'xarray', 'brainscore_vision', 'sklearn', 'matplotlib', 'scipy', 'pandas')\n"
@@ -38,9 +38,9 @@ def test_list_shows_every_model_and_imports_nothing_heavy():
         "from brainscore_itmaps.cli.start import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", watched], capture_output=True, text=True, check=False)
-    told, imported = done.stdout.rstrip().rsplit("\n", 1)
+    record, imported = done.stdout.rstrip().rsplit("\n", 1)
     assert imported.strip() == "imported:"
-    rows = json.loads(told)
+    rows = json.loads(record)
     assert [row["identifier"] for row in rows] == list(ZOO)
     assert [row["top1"] for row in rows] == [spec.top1 for spec in ZOO.values()]
     assert {row["weights"]["url"] for row in rows} == {spec.weights.url for spec in ZOO.values()}
@@ -69,12 +69,12 @@ def test_show_prints_layers_with_shapes_and_fetches_nothing():
     assert re.search(r"stages\.2\.blocks\.3\W+384 x 4 x 4", done.stdout)
     assert re.search(r"licence\W+not stated", done.stdout)
     assert "published, read off a figure" in re.sub(r"\s+", " ", done.stdout)
-    told = json.loads(answered("models", "show", "timm:test_resnet.r160_in1k", "--json").stdout)
-    assert told["shapes"][told["layers"]["IT"]][1:] == [told["size"] // 16] * 2
+    record = json.loads(answered("models", "show", "timm:test_resnet.r160_in1k", "--json").stdout)
+    assert record["shapes"][record["layers"]["IT"]][1:] == [record["size"] // 16] * 2
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "expected_text"),
     [
         (["list", "--set", "harmonised"], 2, "Did you mean harmonized"),
         (["list", "--group", "cnn"], 2, "Groups: CNN, harmonized"),
@@ -92,16 +92,16 @@ def test_show_prints_layers_with_shapes_and_fetches_nothing():
         (["fetch", "resnet50_timm_baseline", "--offline"], 4, "could not be downloaded"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence_and_an_exit_code(arguments, code, said):
-    assert_refused(code, said, "models", *arguments, COLUMNS="200")
+def test_errors_are_a_sentence_and_an_exit_code(arguments, code, expected_text):
+    assert_refused(code, expected_text, "models", *arguments, COLUMNS="200")
 
 
-def test_fetch_from_a_file_keeps_it_and_holds_to_it(levit, tmp_path):
+def test_fetch_from_a_file_stores_it_and_refuses_other_files(levit, tmp_path):
     name = "harmonized_levit_128"
     done = succeeded("models", "fetch", name, "--from", levit, "--sha256", sha256(levit))
     assert f"sha256     {sha256(levit)}" in done.stdout
-    kept = read_weights_record(ZOO[name])
-    assert (kept.file_sha256, kept.published) == (sha256(levit), False)
+    weights_record = read_weights_record(ZOO[name])
+    assert (weights_record.file_sha256, weights_record.published) == (sha256(levit), False)
     assert re.search(rf"{name}, .*, downloaded", answered("models", "list", COLUMNS="60").stdout)
     assert sha256(levit) in answered("models", "fetch", name, "--offline").stdout
     other = write_keras(tmp_path / "other.h5", layout("levit_small"), seed=2)
@@ -111,12 +111,12 @@ def test_fetch_from_a_file_keeps_it_and_holds_to_it(levit, tmp_path):
     refused = answered("models", "fetch", name, "--sha256", sha256(other))
     assert refused.returncode == 4
     assert "the requested sha256" in refused.stderr
-    assert read_weights_record(ZOO[name]) == kept
+    assert read_weights_record(ZOO[name]) == weights_record
 
 
 @pytest.mark.slow
 @pytest.mark.enable_socket
-def test_fetch_from_a_mirror_is_held_to_the_hash_that_was_asked_for(levit):
+def test_fetch_from_a_mirror_requires_the_requested_hash(levit):
     with server(lambda handler, number: send(handler, levit.read_bytes())) as running:
         arguments = ("models", "fetch", "harmonized_levit_128", "--url", running.url, "--sha256")
         assert answered(*arguments, "0" * 64).returncode == 3
@@ -126,28 +126,28 @@ def test_fetch_from_a_mirror_is_held_to_the_hash_that_was_asked_for(levit):
     assert read_weights_record(ZOO["harmonized_levit_128"]).origin == running.url
 
 
-def test_a_file_of_a_twin_s_weights_is_kept(tmp_path):
+def test_a_file_of_a_baseline_is_stored(tmp_path):
     torch.manual_seed(1)
     module = timm.create_model("levit_128")
     save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, tmp_path / "m.safetensors")
     succeeded("models", "fetch", "levit_128_timm_baseline", "--from", tmp_path / "m.safetensors")
-    kept = read_weights_record(ZOO["levit_128_timm_baseline"])
-    assert not kept.published
+    weights_record = read_weights_record(ZOO["levit_128_timm_baseline"])
+    assert not weights_record.published
     succeeded("models", "fetch", "levit_128_timm_baseline", "--from", tmp_path / "m.safetensors")
 
 
 @pytest.mark.enable_socket
 @pytest.mark.slow
 def test_timm_s_own_weights_come_through_timm_s_code(tmp_path):
-    """A server of the hub's kind: what it is asked for, and what it says of a file."""
+    """A server that answers like timm's hub."""
     torch.manual_seed(2)
     save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "model.safetensors", {"format": "pt"})
     content = (tmp_path / "model.safetensors").read_bytes()
 
     def answer(handler, number):
-        found = handler.path.endswith("/timm/test_resnet.r160_in1k/resolve/main/model.safetensors")
+        is_file = handler.path.endswith("/timm/test_resnet.r160_in1k/resolve/main/model.safetensors")
         headers = {"ETag": f'"{"1" * 64}"', "X-Repo-Commit": "2" * 40}
-        send(handler, content if found else b"", 200 if found else 404, **headers)
+        send(handler, content if is_file else b"", 200 if is_file else 404, **headers)
 
     with server(answer) as running:
         hub = {"HF_ENDPOINT": running.url.removesuffix("/file.zip"), "HF_HOME": str(tmp_path / "hub")}
@@ -174,19 +174,19 @@ def test_an_option_is_no_variable_of_the_environment_and_ends_with_its_command(t
     assert not Settings.from_environment().offline
 
 
-def test_a_file_of_one_s_own_is_scored_under_its_name(tmp_path):
+def test_a_user_checkpoint_is_scored_under_its_name(tmp_path):
     torch.manual_seed(1)
     save_file(timm.create_model("test_resnet", num_classes=3).state_dict(), tmp_path / "mine.safetensors")
-    shown = answered("models", "show", tmp_path / "mine.safetensors", "--arch", "test_resnet", COLUMNS="100")
-    assert re.search(r"note\W+the file does not say how images are preprocessed", shown.stdout)
+    description = answered("models", "show", tmp_path / "mine.safetensors", "--arch", "test_resnet", COLUMNS="100")
+    assert re.search(r"note\W+the file does not say how images are preprocessed", description.stdout)
     arguments = ("score", "--model", tmp_path / "mine.safetensors", "--arch", "test_resnet", "--out", tmp_path)
     done = succeeded(*arguments, COLUMNS="100")
     name = re.search(r"mine-[0-9a-f]{8}", done.stdout)[0]
-    assert shown.stdout.startswith(name)
+    assert description.stdout.startswith(name)
     assert [file.name.split("--")[0] for file in tmp_path.glob("*.json")] == [name]
 
 
-def test_a_function_of_one_s_own_is_scored(tmp_path):
+def test_a_user_function_is_scored(tmp_path):
     (tmp_path / "mine.py").write_text("import timm\ndef build(): return timm.create_model('test_resnet')\n")
     done = succeeded("score", "--model", f"{tmp_path / 'mine.py'}:build", "-q", "--out", tmp_path)
     assert -1 < float(done.stdout) < 1

@@ -10,7 +10,7 @@ from brainscore_itmaps.errors import DataError
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
-    """A home in which one model was scored."""
+    """ITMAPS_HOME with the result of one model, and the printed output."""
     home = tmp_path_factory.mktemp("home")
     arguments = ("score", "-m", "timm:test_vit", "--weights", "random", "--layers", "blocks.1,blocks.3")
     done = succeeded(*arguments, ITMAPS_HOME=home)
@@ -23,13 +23,13 @@ def test_results_are_listed_and_shown_as_they_were_printed(scored):
     listed = brainscore("results", "list", ITMAPS_HOME=home, COLUMNS="200").stdout
     assert name in listed
     assert str(home / "results") in listed
-    shown = brainscore("results", "show", name, ITMAPS_HOME=home)
-    assert shown.stdout == printed.split("written ")[0]
+    printed_again = brainscore("results", "show", name, ITMAPS_HOME=home)
+    assert printed_again.stdout == printed.split("written ")[0]
     by_file = brainscore("results", "show", home / "results" / f"{name}.json", ITMAPS_HOME=home)
-    assert by_file.stdout == shown.stdout
+    assert by_file.stdout == printed_again.stdout
 
 
-def test_what_is_kept_is_removed_and_results_stay(scored):
+def test_the_cache_is_emptied_and_results_stay(scored):
     home, _ = scored
     files = sorted((home / "results").iterdir())
     assert list((home / "kept").rglob("*.npz"))
@@ -39,7 +39,7 @@ def test_what_is_kept_is_removed_and_results_stay(scored):
     assert sorted((home / "results").iterdir()) == files
 
 
-def test_unknown_and_damaged_results_are_said_to_be(scored, tmp_path):
+def test_unknown_and_damaged_results_are_reported(scored, tmp_path):
     home, _ = scored
     done = brainscore("results", "show", "timm-test_vit-random-seed-0--chosen", ITMAPS_HOME=home)
     assert (done.returncode, "Did you mean timm-test_vit-random" in done.stderr) == (2, True)
@@ -48,16 +48,16 @@ def test_unknown_and_damaged_results_are_said_to_be(scored, tmp_path):
     (written,) = tmp_path.glob("*.json")
     assert Result.load(written).to_dict()["arrays"][0]["sites"][0] == "simulated-00"
     npz = written.with_name(written.stem + ".npz")
-    whole = npz.read_bytes()
-    npz.write_bytes(whole[:-100])
+    content = npz.read_bytes()
+    npz.write_bytes(content[:-100])
     with pytest.raises(DataError, match="is not the file that was written with it"):
         Result.load(written)
     done = brainscore("results", "list", "--from", tmp_path)
     assert (done.returncode, "cannot be read as a result" in done.stdout) == (0, True)
-    npz.write_bytes(whole)
-    told = json.loads(written.read_text())
+    npz.write_bytes(content)
+    saved = json.loads(written.read_text())
     for change in ({"version": 1}, {"format": "another"}, {"arrays": [{}]}):
-        written.write_text(json.dumps(told | change))
+        written.write_text(json.dumps(saved | change))
         with pytest.raises(DataError, match="cannot be read as a result"):
             Result.load(written)
 

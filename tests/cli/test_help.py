@@ -16,8 +16,8 @@ NOT_THE_TERM = re.compile(r"\b(networks?|pictures?|anew|goes on|went on|brought|
 
 def walk(command, *path):
     """List a command and all commands below it, each with the words that call it."""
-    below = [walk(each, *path, name) for name, each in getattr(command, "commands", {}).items()]
-    return [(path, command), *(found for each in below for found in each)]
+    below = [walk(subcommand, *path, name) for name, subcommand in getattr(command, "commands", {}).items()]
+    return [(path, command), *(pair for subcommand in below for pair in subcommand)]
 
 
 ALL = walk(typer.main.get_command(app))
@@ -25,9 +25,9 @@ every_command = pytest.mark.parametrize(("path", "command"), ALL, ids=["-".join(
 
 
 def help_of(*arguments):
-    shown = CliRunner().invoke(app, arguments, prog_name="brainscore", env={"COLUMNS": str(COLUMNS)})
-    assert shown.exit_code == 0, shown.output
-    return shown.output
+    invoked = CliRunner().invoke(app, arguments, prog_name="brainscore", env={"COLUMNS": str(COLUMNS)})
+    assert invoked.exit_code == 0, invoked.output
+    return invoked.output
 
 
 def examples_of(*path):

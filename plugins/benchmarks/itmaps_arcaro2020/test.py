@@ -6,8 +6,8 @@ from brainscore_itmaps.errors import DataError
 
 
 @pytest.mark.parametrize("identifier", ["it_maps", "it_maps_alignment", "Arcaro2020.monkey2_ML-pls"])
-def test_without_the_recordings_it_says_what_to_bring(identifier, monkeypatch, tmp_path):
-    """What the benchmarks compute is tested on stand-ins; the recordings themselves need a download."""
+def test_offline_mode_without_the_recordings_gives_an_error(identifier, monkeypatch, tmp_path):
+    """Scores are tested on simulated stand-ins, because the recordings need a download."""
     monkeypatch.setenv("ITMAPS_OFFLINE", "1")
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path))
     attach()

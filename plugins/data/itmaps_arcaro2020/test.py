@@ -6,8 +6,8 @@ from brainscore_itmaps.errors import DataError
 
 
 @pytest.mark.parametrize("array", ["monkey1_PL", "monkey1_ML", "monkey2_ML"])
-def test_offline_and_without_the_recordings_it_says_what_to_bring(array, monkeypatch, tmp_path):
-    """What the arrays hold is tested on stand-ins; the recordings themselves need a download."""
+def test_offline_mode_without_the_recordings_gives_an_error(array, monkeypatch, tmp_path):
+    """Contents of the arrays are tested on simulated stand-ins, because the recordings need a download."""
     monkeypatch.setenv("ITMAPS_OFFLINE", "1")
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path))
     attach()

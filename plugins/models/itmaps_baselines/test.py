@@ -5,7 +5,7 @@ from brainscore_itmaps.models.baselines import BASELINES
 from brainscore_itmaps.models.load import load_model
 
 
-@pytest.mark.parametrize("identifier", ["levit_128_timm_baseline"])  # random weights: timm's hub is out of reach
+@pytest.mark.parametrize("identifier", ["levit_128_timm_baseline"])  # random weights, because tests download nothing
 def test_commits_its_layers(identifier):
     model = brain_model(load_model(identifier, "random"))
     assert model.identifier == identifier

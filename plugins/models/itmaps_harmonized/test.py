@@ -5,7 +5,7 @@ from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.load import load_model
 
 
-@pytest.mark.parametrize("identifier", ["harmonized_levit_128"])  # random weights: the published file is out of reach
+@pytest.mark.parametrize("identifier", ["harmonized_levit_128"])  # random weights, because tests download nothing
 def test_commits_its_layers(identifier):
     model = brain_model(load_model(identifier, "random"))
     assert model.identifier == identifier
