@@ -26,7 +26,14 @@ def stimulus_set(recording: Recording) -> StimulusSet:
     -------
     StimulusSet
         One row per image: ``stimulus_id`` (equal to ``image_id``), and its path under Brain-Score's image home. The
-        identifier is the name of their folder, which holds a hash of what they are or of how they were made.
+        identifier is the name of their folder, which contains a hash of the images or of how they were made.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> stimuli = stimulus_set(load_recording("it_maps_simulated"))
+    >>> len(stimuli), list(stimuli.columns)
+    (14, ['stimulus_id', 'image_id'])
     """
     paths = placed_images(recording.images, images_identifier(recording))
     stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in recording.names])
@@ -43,22 +50,31 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     recording : Recording
         The recording.
     repeats : bool
-        One presentation per repeat too, named by ``repetition``, where the recording keeps repeats.
+        Whether each repeat is a presentation of its own, numbered by ``repetition``, if the recording has repeats.
 
     Returns
     -------
     NeuroidAssembly, shape (image * y * x, site, 1), or (image * repeat * y * x, site, 1)
         ``stimulus_id`` is unique to image and position, ``image_id`` names the image; ``row``, ``col``, ``x_deg``
-        and ``y_deg`` the position. :func:`recording_from` gives the recording back.
+        and ``y_deg`` the position. :func:`recording_from` is the inverse.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> recording = load_recording("it_maps_simulated")
+    >>> recording.maps.shape  # (image, y, x, site)
+    (14, 17, 17, 32)
+    >>> assembly(recording).shape  # (image * y * x, site, 1)
+    (4046, 32, 1)
     """
     values = recording.maps[:, None]
     if repeats and recording.repeats is not None:
         values = recording.repeats
     images, count, rows, columns, sites = values.shape
-    places = list(product(recording.names, range(count), range(rows), range(columns)))
-    names, repetition, row, column = zip(*places, strict=True)
+    positions = list(product(recording.names, range(count), range(rows), range(columns)))
+    names, repetition, row, column = zip(*positions, strict=True)
     presentation = {
-        "stimulus_id": [f"{name}-r{r:02d}-c{c:02d}" for name, _, r, c in places],
+        "stimulus_id": [f"{name}-r{r:02d}-c{c:02d}" for name, _, r, c in positions],
         "image_id": list(names),
         "row": list(row),
         "col": list(column),
@@ -84,7 +100,7 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     data.attrs["identifier"] = recording.identifier
     data.attrs["stimulus_set_identifier"] = stimuli.identifier
     data.attrs["stimulus_set"] = stimuli
-    data.attrs["simulated"] = int(recording.simulated)  # netCDF knows no truth values, and no lists of names
+    data.attrs["simulated"] = int(recording.simulated)  # netCDF stores neither booleans nor lists of names
     data.attrs["sha256"] = recording.sha256
     data.attrs["citation"] = recording.citation
     data.attrs["orientation"] = recording.orientation
@@ -94,20 +110,27 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
 
 
 def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) -> Recording:
-    """Rebuild the recording from its assembly, whatever the order of its presentations.
+    """Convert an assembly back to its recording; presentations may be in any order.
 
     Parameters
     ----------
     data : NeuroidAssembly
         Output of :func:`assembly`, also after it was written to netCDF and read again.
     stimuli : StimulusSet, optional
-        Its images, where they are not in ``data.attrs``.
+        Stimulus set of the recording. By default it is read from ``data.attrs``.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> recording = load_recording("it_maps_simulated")
+    >>> np.array_equal(recording_from(assembly(recording)).maps, recording.maps)
+    True
     """
     stimuli = data.attrs["stimulus_set"] if stimuli is None else stimuli
     names = [str(name) for name in stimuli["stimulus_id"]]
     image = np.array([names.index(name) for name in data["image_id"].values])
     row, column = data["row"].values.astype(int), data["col"].values.astype(int)
-    repeated = hasattr(data, "repetition")  # a level of an index is no name of the coordinates
+    repeated = hasattr(data, "repetition")  # a level of an index is not in data.coords
     repetition = data["repetition"].values.astype(int) if repeated else np.zeros_like(row)
     shape = (len(names), repetition.max() + 1, row.max() + 1, column.max() + 1, data.sizes["neuroid"])
     values = np.full(shape, np.nan, dtype=data.dtype)
@@ -133,27 +156,27 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
 
 
 def package(recording: Recording, folder: Path) -> dict[str, Any]:
-    """Write the netCDF of the maps, the CSV and the zip of the images, and a JSON with their SHA-1.
+    """Write the netCDF file of the maps, the CSV and the zip of the images, and a JSON file with their SHA-1.
 
-    The files have the names and forms of Brain-Score's own packaging, which would upload them at once. The zip and the
-    CSV are the same byte for byte whenever they are made.
+    The files have the names and formats of Brain-Score's own packaging, which would also upload them. The zip and the
+    CSV of a recording are identical, byte for byte, each time they are written.
 
     Parameters
     ----------
     recording : Recording
-        The recording; its repeats, where it has them, are written as presentations of their own.
+        The recording. If it has repeats, each of them is written as a presentation.
     folder : Path
-        Made if need be; files in it are replaced.
+        Folder for the files. It is created if it is missing; existing files are overwritten.
 
     Returns
     -------
     dict
-        Content of the JSON: identifiers, and for each file its name, size and SHA-1.
+        Content of the JSON file: identifiers, and for each file its name, size and SHA-1.
 
     Raises
     ------
     DataError
-        When a spreadsheet would run the name of an image as a formula: the CSV must hold the name unchanged.
+        When a spreadsheet would run the name of an image as a formula, because the CSV must hold names unchanged.
     InstallationError
         When the folder cannot be written to.
     """
@@ -166,15 +189,15 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
         folder / name for name in (f"{assembly_name}.nc", f"{stimuli_name}.csv", f"{stimuli_name}.zip")
     )
     table = stimuli.assign(filename=[stimuli.stimulus_paths[name].name for name in stimuli["stimulus_id"]])
-    with replacing(archive) as beside, zipfile.ZipFile(beside, "w") as opened:
+    with replacing(archive) as partial_file, zipfile.ZipFile(partial_file, "w") as zip_file:
         for name in stimuli["stimulus_id"]:
             path = stimuli.stimulus_paths[name]
-            add_member(opened, path.name, path.read_bytes())
-    with replacing(csv) as beside:
-        table.to_csv(beside, index=False)
-    with replacing(netcdf) as beside:
-        write_netcdf(data, beside)
-    about = {
+            add_member(zip_file, path.name, path.read_bytes())
+    with replacing(csv) as partial_file:
+        table.to_csv(partial_file, index=False)
+    with replacing(netcdf) as partial_file:
+        write_netcdf(data, partial_file)
+    description = {
         "identifier": recording.identifier,
         "simulated": recording.simulated,
         "stimulus_set_identifier": stimuli.identifier,
@@ -184,8 +207,8 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
             {"name": file.name, "size": file.stat().st_size, "sha1": _sha1(file)} for file in (netcdf, csv, archive)
         ],
     }
-    write_json(folder / f"{assembly_name}.json", about)
-    return about
+    write_json(folder / f"{assembly_name}.json", description)
+    return description
 
 
 def _sha1(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""Our benchmarks as Brain-Score benchmarks, and our results as Brain-Score scores."""
+"""Present the benchmarks of this package to Brain-Score, and convert results to Brain-Score's scores."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,33 +27,59 @@ from brainscore_itmaps.metrics.predictivity import over_images
 
 
 def get_benchmark(identifier: str) -> "ItMapsBenchmark":
-    """Return a benchmark of the catalogue for Brain-Score."""
+    """Return a benchmark of the catalogue for Brain-Score.
+
+    Examples
+    --------
+    >>> benchmark = get_benchmark("it_maps_simulated")
+    >>> benchmark.identifier, benchmark.version, benchmark.parent
+    ('it_maps_simulated', 1, 'IT')
+    """
     return ItMapsBenchmark(CATALOGUE[identifier])
 
 
 def get_assembly(recording: str) -> DataAssembly:
-    """Return the assembly of a recording for Brain-Score."""
+    """Load a recording as an assembly for Brain-Score.
+
+    Examples
+    --------
+    >>> get_assembly("it_maps_simulated").dims
+    ('presentation', 'neuroid', 'time_bin')
+    """
     return assembly(load_recording(recording))
 
 
 def get_stimulus_set(recording: str) -> Any:
-    """Return the stimulus set of a recording for Brain-Score."""
+    """Load the images of a recording as a stimulus set for Brain-Score.
+
+    Examples
+    --------
+    >>> len(get_stimulus_set("it_maps_simulated"))
+    14
+    """
     return stimulus_set(load_recording(recording))
 
 
 class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
-    """Predict the maps of one or several arrays from the IT layer of any Brain-Score model.
+    """Prediction of the maps of one or several arrays from the IT layer of any Brain-Score model.
 
-    Every image is shown at the model's full field of view, as published; it is not cut to the 8 degrees that most
-    models are registered with, unless the benchmark says ``screen`` or ``fixation``. Our models see it whole; what a
-    model of Brain-Score's makes of it is up to its own preprocessing. The score says which in
-    ``attrs['field_of_view']``.
+    Every image fills the model's field of view, as published. It is not cropped to the 8 degrees with which most
+    models are registered, except by benchmarks with ``screen`` or ``fixation`` in their names. Models of this package
+    receive the whole image; models of Brain-Score apply their own preprocessing. ``attrs['field_of_view']`` of the
+    score says which.
+
+    Parameters
+    ----------
+    spec : BenchmarkSpec
+        Definition of the benchmark.
+    recordings : list of Recording, optional
+        Recordings of its arrays. By default they are loaded on first use.
     """
 
     def __init__(self, spec: BenchmarkSpec, recordings: list[Recording] | None = None) -> None:
         super().__init__(
             identifier=spec.identifier,
-            ceiling_func=self._take_ceiling,
+            ceiling_func=self._mean_ceiling,
             version=spec.version,
             parent="IT",
             bibtex=spec.citation,
@@ -78,11 +104,11 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
 
     @property
     def ceiling(self) -> Score:
-        """Compute the noise ceiling each time, because Brain-Score would cache it on disk whatever changed."""
-        return self._take_ceiling()
+        """Compute the noise ceiling each time, because Brain-Score's cache on disk ignores changes of the data."""
+        return self._mean_ceiling()
 
     def __call__(self, candidate: BrainModel) -> Score:
-        """Score a model: return the ceiled value, with its parts in ``attrs``."""
+        """Score a model and return the ceiled score, with details in ``attrs``."""
         return to_score(self.evaluate(candidate))
 
     def evaluate(self, candidate: BrainModel, cache: ResultCache | None = None) -> Result:
@@ -97,16 +123,16 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         request = ScoreRequest(request_of(candidate), self.identifier)
         return benchmark.score(BrainScoreModel(candidate), request, cache or default_cache())
 
-    def _take_ceiling(self) -> Score:
-        """Average the ceilings of the arrays over all their positions, also if a model would see only some."""
+    def _mean_ceiling(self) -> Score:
+        """Average the noise ceilings of the arrays over all positions, even if models see only some of them."""
         cache = default_cache()
-        taken = [ceiling_of(recording, self.maps.spec, cache) for recording in self.recordings]
-        score = Score(np.mean([ceiling.image.mean() for ceiling in taken]))
-        score.attrs["kind"] = taken[0].kind
+        ceilings = [ceiling_of(recording, self.maps.spec, cache) for recording in self.recordings]
+        score = Score(np.mean([ceiling.image.mean() for ceiling in ceilings]))
+        score.attrs["kind"] = ceilings[0].kind
         score.attrs["raw"] = site_values(
             [
                 (recording.identifier, recording.names, recording.sites, ceiling.site)
-                for recording, ceiling in zip(self.recordings, taken, strict=True)
+                for recording, ceiling in zip(self.recordings, ceilings, strict=True)
             ]
         )
         return score
@@ -116,7 +142,7 @@ SiteValues = tuple[str, Sequence[str], Sequence[str], NDArray[np.float64]]
 
 
 def to_score(result: Result) -> Score:
-    """Convert a result into Brain-Score's score: ceiled, with ``raw``, ``ceiling`` and ``error`` as attributes.
+    """Convert a result to Brain-Score's score: ceiled, with ``raw``, ``ceiling`` and ``error`` as attributes.
 
     ``raw`` is a scalar, whose own ``raw`` holds a value for each image and site. ``per_array`` is a score over arrays;
     ``per_image`` (in the measure of the benchmark), ``per_site`` (Pearson r), ``per_layer``, ``maps``, ``windows`` and
@@ -157,19 +183,32 @@ def to_score(result: Result) -> Score:
 
 
 def site_values(arrays: Sequence[SiteValues]) -> Score:
-    """Collect one value per image and site; NaN where a site of several arrays was not shown an image.
+    """Collect one value per image and site of several arrays; NaN where an array was not shown an image.
 
     Parameters
     ----------
     arrays : sequence of (name, names of images, names of sites, array of shape (image, site))
+        Values of each array.
+
+    Returns
+    -------
+    Score, shape (image, site)
+        Values of all sites for the images of all arrays.
+
+    Examples
+    --------
+    >>> site_values([("a", ["x", "y"], ["1"], np.ones((2, 1))), ("b", ["y"], ["1", "2"], np.zeros((1, 2)))]).values
+    array([[ 1., nan, nan],
+           [ 1.,  0.,  0.]])
     """
-    images = list(dict.fromkeys(image for _, shown, _, _ in arrays for image in shown))
-    sites = [(name, site) for name, _, named, _ in arrays for site in named]
+    images = list(dict.fromkeys(image for _, array_images, _, _ in arrays for image in array_images))
+    sites = [(name, site) for name, _, array_sites, _ in arrays for site in array_sites]
     values = np.full((len(images), len(sites)), np.nan)
     start = 0
-    for _, shown, named, each in arrays:
-        values[[images.index(image) for image in shown], start : start + len(named)] = each
-        start += len(named)
+    for _, array_images, array_sites, array_values in arrays:
+        rows = [images.index(image) for image in array_images]
+        values[rows, start : start + len(array_sites)] = array_values
+        start += len(array_sites)
     neuroid = {
         "neuroid_id": ("neuroid", [site for _, site in sites]),
         "region": ("neuroid", ["IT"] * len(sites)),
@@ -197,6 +236,6 @@ def _per_image(array: ArrayResult) -> Score:
 def _per_site(array: ArrayResult, measure: str) -> Score:
     sites = list(array.sites)
     coords = {"neuroid_id": ("neuroid", sites), "neuroid_number": ("neuroid", list(range(len(sites))))}
-    if measure == "predictivity":  # else the ceiling is of another number than r
+    if measure == "predictivity":  # other benchmarks have ceilings of another measure than r
         coords["ceiling"] = ("neuroid", over_images(array.site_ceiling))
     return Score(over_images(array.site_r), coords=coords, dims=["neuroid"])

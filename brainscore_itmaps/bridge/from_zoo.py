@@ -1,6 +1,6 @@
-"""Write the files that are generated from the zoo: plugin lines, metadata, and the table of docs/models.md.
+"""Generate files from the zoo: the lines and the metadata of model plugins, and the tables of docs/models.md.
 
-``python -m brainscore_itmaps.bridge.from_zoo``, in a checkout, writes all of it; a test holds the files to the records.
+``python -m brainscore_itmaps.bridge.from_zoo`` writes all of them in a checkout. A test compares them with the records.
 """
 
 import re
@@ -28,7 +28,13 @@ START, END = "<!-- from the zoo -->", "<!-- end -->"
 
 
 def plugin_lines(specs: Iterable[ModelSpec]) -> str:
-    """Write a plugin's ``__init__.py``: one literal line per model, because Brain-Score reads the file as text."""
+    """Write a plugin's ``__init__.py``: one literal line per model, because Brain-Score reads the file as text.
+
+    Examples
+    --------
+    >>> print(plugin_lines(EMBEDDED.values()).splitlines()[4])
+    model_registry['efficientnet_lite0'] = lambda: get_model('efficientnet_lite0')
+    """
     lines = [f"model_registry['{spec.identifier}'] = lambda: get_model('{spec.identifier}')\n" for spec in specs]
     return (
         "from brainscore_vision import model_registry\n\nfrom brainscore_itmaps.bridge.models import get_model\n\n"
@@ -37,19 +43,31 @@ def plugin_lines(specs: Iterable[ModelSpec]) -> str:
 
 
 def metadata_yaml(specs: Iterable[ModelSpec]) -> str:
-    """Write a plugin's ``metadata.yaml``, version 2.0, validated by Brain-Score's own rules."""
+    """Write a plugin's ``metadata.yaml`` in version 2.0 of Brain-Score's format.
+
+    Examples
+    --------
+    >>> print(metadata_yaml(EMBEDDED.values()).splitlines()[1])
+    domain: vision
+    """
     models = {spec.identifier: metadata_of(spec) for spec in specs}
     text: str = dump({"schema_version": "2.0", "domain": "vision", "models": models})
     return text
 
 
 def metadata_of(spec: ModelSpec) -> dict[str, Any]:
-    """Describe one model in the form of Brain-Score's metadata."""
+    """Describe one model in the format of Brain-Score's metadata.
+
+    Examples
+    --------
+    >>> metadata_of(EMBEDDED["efficientnet_lite0"])["model"]["architecture"]["family"]
+    'convolutional_neural_network'
+    """
     assert spec.weights is not None
     harmonized = spec.group == "harmonized"
     family = group_of(spec.architecture) if harmonized else spec.group
     provider, checkpoint = _provider(spec.weights)
-    known = spec.weights.licence != "not stated"
+    licence_stated = spec.weights.licence != "not stated"
     metadata: dict[str, Any] = {
         "model": {
             "display_name": spec.title,
@@ -79,10 +97,14 @@ def metadata_of(spec: ModelSpec) -> dict[str, Any]:
         },
         "assertions": [
             {"path": "/model/parameter_count", "status": "verified", "sources": []},
-            {"path": "/legal/license", "status": "probable" if known else "undocumented", "sources": ["weights"]},
+            {
+                "path": "/legal/license",
+                "status": "probable" if licence_stated else "undocumented",
+                "sources": ["weights"],
+            },
         ],
     }
-    if known:
+    if licence_stated:
         metadata["legal"] = {"license": spec.weights.licence}
     if harmonized:
         metadata["training"]["objective"] = "cross-entropy plus harmonization loss"
@@ -95,7 +117,13 @@ def metadata_of(spec: ModelSpec) -> dict[str, Any]:
 
 
 def cited_url(spec: ModelSpec) -> str:
-    """Return the address in a BibTeX entry."""
+    """Return the URL in the BibTeX entry of a model.
+
+    Examples
+    --------
+    >>> cited_url(EMBEDDED["efficientnet_lite0"])
+    'https://arxiv.org/abs/1905.11946'
+    """
     return spec.citation.partition("url={")[2].partition("}")[0]
 
 
@@ -113,7 +141,13 @@ def _preprocessing(spec: ModelSpec) -> str:
 
 
 def table(specs: Iterable[ModelSpec]) -> str:
-    """Write records as a table in Markdown."""
+    """Write the records of models as a table in Markdown.
+
+    Examples
+    --------
+    >>> len(table(EMBEDDED.values()).splitlines())  # two header lines, and one line per model
+    5
+    """
     rows = ["| `--model` | group | timm | top-1 | V1, V2, V4, IT | behaviour | input | weights | licence | cite |"]
     rows.append("| --- " * 10 + "|")
     for spec in specs:
@@ -128,19 +162,19 @@ def table(specs: Iterable[ModelSpec]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def made_files(checkout: Path) -> dict[Path, str]:
-    """List every generated file with the text that it should contain."""
+def generated_files(checkout: Path) -> dict[Path, str]:
+    """Return the path of every generated file in a checkout, with the text that the file should contain."""
     home, page = checkout / "plugins" / "models", checkout / "docs" / "models.md"
     files = {}
     for folder, specs in FOLDERS.items():
         files[home / folder / "__init__.py"] = plugin_lines(specs.values())
         files[home / folder / "metadata.yaml"] = metadata_yaml(specs.values())
     tables = "\n".join(table(specs.values()) for specs in FOLDERS.values())
-    made = re.compile(f"{re.escape(START)}.*{re.escape(END)}", re.DOTALL)
-    files[page] = made.sub(lambda _: f"{START}\n\n{tables}\n{END}", page.read_text(encoding="utf-8"))
+    generated = re.compile(f"{re.escape(START)}.*{re.escape(END)}", re.DOTALL)
+    files[page] = generated.sub(lambda _: f"{START}\n\n{tables}\n{END}", page.read_text(encoding="utf-8"))
     return files
 
 
 if __name__ == "__main__":
-    for file, text in made_files(Path.cwd()).items():
+    for file, text in generated_files(Path.cwd()).items():
         file.write_text(text, encoding="utf-8")

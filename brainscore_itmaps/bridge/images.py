@@ -10,16 +10,16 @@ from brainscore_itmaps.data.sources import recorded_archive
 from brainscore_itmaps.errors import ItMapsError
 
 
-def images_of(result: Result, benchmark: str | None = None, asked: bool = False) -> list[list[Path | None]]:
-    """Find the images of each array on this machine, if they lie under the maps as a whole; download nothing.
+def images_of(result: Result, benchmark: str | None = None, required: bool = False) -> list[list[Path | None]]:
+    """Find the images of each array on this machine if the maps cover whole images; download nothing.
 
     Parameters
     ----------
     result : Result
     benchmark : str, optional
-        A benchmark, or the folder of the recording that was scored; by default what the result names.
-    asked : bool
-        A recording that cannot be read is an error.
+        Benchmark, or folder of the recording that was scored. By default the result names it.
+    required : bool
+        Whether a recording that cannot be read is an error.
 
     Returns
     -------
@@ -28,25 +28,30 @@ def images_of(result: Result, benchmark: str | None = None, asked: bool = False)
     """
     benchmark = benchmark or result.request.benchmark or result.benchmark
     spec = CATALOGUE.get(benchmark)
-    here = has_images(benchmark)
-    whole = spec is None or spec.view != "screen"
+    available = has_images(benchmark) and (spec is None or spec.view != "screen")
     try:
-        loaded = maps_benchmark(benchmark).recordings(ScoreRequest()) if whole and here else ()
-        found = {recording.identifier: recording for recording in loaded}
-    except (ItMapsError, OSError):  # removed, or changed: the maps are in the result
-        if asked:
+        loaded = maps_benchmark(benchmark).recordings(ScoreRequest()) if available else ()
+        recordings = {recording.identifier: recording for recording in loaded}
+    except (ItMapsError, OSError):  # the recording was removed or changed; the result itself contains the maps
+        if required:
             raise
-        found = {}
-    shown = []
+        recordings = {}
+    images_of_arrays = []
     for array in result.arrays:
-        recording = found.get(array.recording) or found.get(array.recording.removesuffix("-reference"))
-        fits = recording is not None and tuple(recording.names) == array.images
-        images: list[Path | None] = list(recording.images) if fits and recording else [None] * len(array.images)
-        shown.append(images)
-    return shown
+        recording = recordings.get(array.recording) or recordings.get(array.recording.removesuffix("-reference"))
+        same = recording is not None and tuple(recording.names) == array.images
+        images: list[Path | None] = list(recording.images) if same and recording else [None] * len(array.images)
+        images_of_arrays.append(images)
+    return images_of_arrays
 
 
 def has_images(benchmark: str) -> bool:
-    """Return whether the recordings of a benchmark are on this machine."""
+    """Return whether the recordings of a benchmark are on this machine.
+
+    Examples
+    --------
+    >>> has_images("it_maps_simulated")
+    True
+    """
     spec = CATALOGUE.get(benchmark)
     return spec is None or spec.recordings == (SIMULATED,) or recorded_archive() is not None

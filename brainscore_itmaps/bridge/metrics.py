@@ -1,12 +1,12 @@
-"""Our metrics as Brain-Score metrics: two assemblies in, a score out.
+"""The metrics of this package for Brain-Score: each compares two assemblies and returns a score.
 
-They take anybody's spatial data: presentations named by ``image_id``, ``row`` and ``col``, one for every position of
-every image, in any order. Six images of 5 x 4 positions, seen by 3 sites and by 8 channels of a model:
+They accept any spatial data: one presentation for every position of every image, in any order, with the coordinates
+``image_id``, ``row`` and ``col``. Below are six images of 5 x 4 positions, 3 sites and 8 channels of a model:
 
 >>> import numpy as np
 >>> from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 >>> rng = np.random.default_rng(0)
->>> image, row, col = (place.ravel() for place in np.indices((6, 5, 4)))
+>>> image, row, col = (index.ravel() for index in np.indices((6, 5, 4)))
 >>> def assembly(values):
 ...     presentation = {"image_id": image, "row": row, "col": col}
 ...     neuroid = {"neuroid_id": np.arange(values.shape[1]), "region": ["IT"] * values.shape[1]}
@@ -26,7 +26,7 @@ every image, in any order. Six images of 5 x 4 positions, seen by 3 sites and by
 0.9
 >>> float(get_metric("itmaps_alignment")(source, target)) > 0.7  # Spearman rho of the maps averaged over sites
 True
->>> float(get_metric("itmaps_site_ceiling")(target)) < float(score)  # three sites say little of each other
+>>> float(get_metric("itmaps_site_ceiling")(target)) < float(score)  # three sites predict each other poorly
 True
 """
 
@@ -45,11 +45,22 @@ from brainscore_itmaps.metrics.folds import predict_left_out
 from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images, predictivity_interval
 from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_images, over_sites
 
-NEEDED = ("image_id", "row", "col")
+COORDINATES = ("image_id", "row", "col")
 
 
 def get_metric(identifier: str, *args: Any, **options: Any) -> Metric:
-    """Return one of our metrics for Brain-Score; the options are those of its class."""
+    """Return a metric of this package for Brain-Score; arguments and options are those of its class.
+
+    Raises
+    ------
+    UsageError
+        When no metric has this name.
+
+    Examples
+    --------
+    >>> get_metric("itmaps_pls", reducer="mean").reducer
+    'mean'
+    """
     if identifier not in METRICS:
         raise UsageError(f"There is no metric named {identifier!r}.", nearest(identifier, METRICS))
     return METRICS[identifier](*args, **options)
@@ -63,7 +74,7 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
     method : str
         Name of the regression; its ``options`` follow by name.
     reducer : "median" or "mean"
-        Over sites.
+        How Pearson r is averaged over sites.
     seed : int
         Seed of the bootstrap over images.
     """
@@ -78,13 +89,13 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
         -------
         Score
             Mean over images; ``raw`` holds Pearson r (image, neuroid), ``per_image`` its median (or mean) over sites,
-            ``per_site`` its mean over images, ``undefined`` how many are undefined, ``error`` the bootstrap standard
-            error over images, ``components`` what each image's regression used.
+            ``per_site`` its mean over images, ``undefined`` the number of undefined values, ``error`` the bootstrap
+            standard error over images, ``components`` the number of components for each image.
 
         Raises
         ------
         ArrayError
-            When the assemblies do not hold one presentation for every position of the same images.
+            When the assemblies do not have exactly one presentation for every position of the same images.
         """
         field, maps, images = _fields(source, target)
         left_out = predict_left_out(field, maps, self.method, **self.options)
@@ -109,7 +120,7 @@ class LeftOutAlignment(Metric):  # type: ignore[misc]
     method : str
         Name of the regression; its ``options`` follow by name.
     scale : int
-        Average tiles of about this many positions along each side first.
+        Number of positions along each side of the tiles over which maps are averaged first.
     seed : int
         Seed of the bootstrap over images.
     """
@@ -118,7 +129,7 @@ class LeftOutAlignment(Metric):  # type: ignore[misc]
         self.method, self.scale, self.seed, self.options = method, scale, seed, options
 
     def __call__(self, source: DataAssembly, target: DataAssembly) -> Score:
-        """Predict the target from the source, as :meth:`LeftOutPredictivity.__call__`; ``raw`` has shape (image,)."""
+        """Predict the target from the source, see :meth:`LeftOutPredictivity.__call__`; ``raw`` has shape (image,)."""
         field, maps, images = _fields(source, target)
         predicted = predict_left_out(field, maps, self.method, **self.options).predicted
         map_rho = feature_alignment(predicted, maps, scale=self.scale)
@@ -131,13 +142,13 @@ class LeftOutAlignment(Metric):  # type: ignore[misc]
 
 
 class SiteCeiling(LeftOutPredictivity):
-    """Ceiling: each site predicted from the other sites, see :func:`~brainscore_itmaps.metrics.ceiling.site_ceiling`.
+    """Noise ceiling of each site, see :func:`~brainscore_itmaps.metrics.ceiling.site_ceiling`.
 
-    Options are those of :class:`LeftOutPredictivity`, whose scores it is for.
+    Options are those of :class:`LeftOutPredictivity`, whose scores it bounds.
     """
 
     def __call__(self, source: DataAssembly, target: DataAssembly | None = None) -> Score:
-        """Compute the ceiling of an assembly of recorded maps; of the second one if two are given, as to a metric."""
+        """Compute the noise ceiling of an assembly of recorded maps, which is the last argument."""
         recorded = source if target is None else target
         maps, images, _ = field_of(recorded)
         site_r = site_ceiling(maps, self.method, **self.options)
@@ -153,49 +164,66 @@ METRICS: dict[str, type[Metric]] = {
 
 
 def field_of(assembly: DataAssembly) -> tuple[NDArray[np.float64], list[str], tuple[list[Any], list[Any]]]:
-    """Arrange an assembly by image and position.
+    """Convert an assembly to an array with the axes image, y, x and neuroid.
 
     Parameters
     ----------
     assembly : DataAssembly
-        With ``image_id``, ``row`` and ``col`` of each presentation, and at most one time bin.
+        Values with ``image_id``, ``row`` and ``col`` of each presentation, and at most one time bin.
 
     Returns
     -------
     array, shape (image, y, x, neuroid)
-    names of the images, in the order in which they first come up
-    the rows and the columns, sorted
+    names of the images, in the order of their first presentations
+    sorted values of ``row``, and of ``col``
 
     Raises
     ------
     ArrayError
-        When a coordinate is missing, there are several time bins, or a position of an image is missing or comes twice.
+        When a coordinate is missing, there are several time bins, or a position of an image is missing or duplicate.
+
+    Examples
+    --------
+    >>> from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+    >>> positions = {"image_id": ["b", "a", "b", "a"], "row": [0, 0, 0, 0], "col": [1, 1, 0, 0]}
+    >>> coords = {name: ("presentation", values) for name, values in positions.items()}
+    >>> coords |= {"neuroid_id": ("neuroid", [7]), "region": ("neuroid", ["IT"])}
+    >>> data = NeuroidAssembly([[1.0], [2.0], [3.0], [4.0]], coords=coords, dims=["presentation", "neuroid"])
+    >>> field, images, (rows, columns) = field_of(data)
+    >>> field.shape, images, rows, columns
+    ((2, 1, 2, 1), ['b', 'a'], [0], [0, 1])
+    >>> field[0, 0, :, 0]
+    array([3., 1.])
     """
-    if missing := [name for name in NEEDED if not hasattr(assembly, name)]:
+    if missing := [name for name in COORDINATES if not hasattr(assembly, name)]:
         raise ArrayError(
-            f"The assembly has no {' and no '.join(missing)}.", "Presentations are named by image_id, row and col."
+            f"The assembly lacks the coordinates {', '.join(missing)}.",
+            "Name each presentation by image_id, row and col.",
         )
     if not assembly.size:
         raise ArrayError("The assembly is empty.", "Give one presentation for every position of every image.")
     if assembly.sizes.get("time_bin", 1) > 1:
-        raise ArrayError(f"The assembly has {assembly.sizes['time_bin']} time bins.", "Choose one: .isel(time_bin=0).")
+        raise ArrayError(
+            f"The assembly has {assembly.sizes['time_bin']} time bins.",
+            "Choose one, for example with .isel(time_bin=0).",
+        )
     if not {"presentation", "neuroid"} <= set(assembly.dims):
         raise ArrayError(f"The assembly has dimensions {assembly.dims}.", "It needs presentation and neuroid.")
     if "time_bin" in assembly.dims:
         assembly = assembly.isel(time_bin=0)
     assembly = assembly.transpose("presentation", "neuroid")
-    named = [str(name) for name in assembly["image_id"].values]
-    number = {name: count for count, name in enumerate(dict.fromkeys(named))}
-    images, image = list(number), np.array([number[name] for name in named], np.int64)
+    image_ids = [str(name) for name in assembly["image_id"].values]
+    index = {name: number for number, name in enumerate(dict.fromkeys(image_ids))}
+    images, image = list(index), np.array([index[name] for name in image_ids], np.int64)
     (rows, row), (columns, column) = (np.unique(assembly[name].values, return_inverse=True) for name in ("row", "col"))
     shape = (len(images), len(rows), len(columns))
-    times = np.zeros(shape, np.int64)
-    np.add.at(times, (image, row, column), 1)
-    if (times != 1).any():
-        name, y, x = (int(place[0]) for place in np.nonzero(times != 1))
+    counts = np.zeros(shape, np.int64)
+    np.add.at(counts, (image, row, column), 1)
+    if (counts != 1).any():
+        name, y, x = (int(axis[0]) for axis in np.nonzero(counts != 1))
         raise ArrayError(
-            f"Position ({rows[y]}, {columns[x]}) of the image {images[name]} comes {times[name, y, x]} times, and "
-            f"{int((times != 1).sum()) - 1} more do not occur exactly once.",
+            f"Position ({rows[y]}, {columns[x]}) of the image {images[name]} occurs {counts[name, y, x]} times, and "
+            f"{int((counts != 1).sum()) - 1} other positions do not occur exactly once.",
             "Give one presentation for every row and column of every image; average repeats first.",
         )
     field = np.empty((*shape, assembly.sizes["neuroid"]))
@@ -204,14 +232,16 @@ def field_of(assembly: DataAssembly) -> tuple[NDArray[np.float64], list[str], tu
 
 
 def _fields(source: DataAssembly, target: DataAssembly) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
-    """Return the field of the source, the maps of the target in the same order of images, and the images' names."""
-    (field, shown, places), (maps, images, recorded) = field_of(source), field_of(target)
-    if places != recorded:
-        raise ArrayError("Rows and columns of the two assemblies differ.", "Name positions alike, by numbers, in both.")
-    if set(shown) != set(images):
-        alone = sorted(set(shown) ^ set(images))
-        raise ArrayError(f"The images {', '.join(alone[:4])} are in one assembly only.", "Give both the same images.")
-    return field[[shown.index(name) for name in images]], maps, images
+    """Return source and target as arrays with the same order of images, and the names of the images."""
+    (field, source_images, source_positions), (maps, images, positions) = field_of(source), field_of(target)
+    if source_positions != positions:
+        raise ArrayError("Rows and columns of the two assemblies differ.", "Number rows and columns alike in both.")
+    if set(source_images) != set(images):
+        unmatched = sorted(set(source_images) ^ set(images))
+        raise ArrayError(
+            f"The images {', '.join(unmatched[:4])} are in one assembly only.", "Give both assemblies the same images."
+        )
+    return field[[source_images.index(name) for name in images]], maps, images
 
 
 def _site_score(
@@ -238,20 +268,26 @@ def _per_image(values: NDArray[np.float64], images: list[str]) -> Score:
 
 
 def score_of_maps(values: NDArray[np.float64], images: Sequence[str], neuroid: dict[str, Any]) -> Score:
-    """Build a score with one value per image and site, with coordinates of images and neuroids."""
+    """Build a score with one value per image and site, with coordinates of images and neuroids.
+
+    Examples
+    --------
+    >>> score_of_maps(np.zeros((2, 3)), ["a", "b"], {"neuroid_id": ("neuroid", [1, 2, 3])}).dims
+    ('image', 'neuroid')
+    """
     return Score(values, coords=_image_coords(images) | neuroid, dims=["image", "neuroid"])
 
 
 def _neuroid_coords(recorded: DataAssembly) -> dict[str, Any]:
     """Return names and numbers of the neuroids, because Brain-Score drops the name of a single coordinate."""
     index = recorded["neuroid"].to_index()
-    named = {"neuroid_id" if name == "neuroid" else name: index.get_level_values(name) for name in index.names}
-    named["neuroid_number"] = range(len(index))
-    return {name: ("neuroid", list(values)) for name, values in named.items()}
+    coordinates = {"neuroid_id" if name == "neuroid" else name: index.get_level_values(name) for name in index.names}
+    coordinates["neuroid_number"] = range(len(index))
+    return {name: ("neuroid", list(values)) for name, values in coordinates.items()}
 
 
 def _image_coords(images: Sequence[str]) -> dict[str, Any]:
     return {
         "image_id": ("image", list(images)),
-        "image_number": ("image", list(range(len(images)))),  # a second one, or Brain-Score drops the name
+        "image_number": ("image", list(range(len(images)))),  # Brain-Score drops the name of a single coordinate
     }

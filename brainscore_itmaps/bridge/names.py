@@ -1,4 +1,4 @@
-"""Check names of models and benchmarks without importing Brain-Score or torch."""
+"""Check names of models and benchmarks, and parse windows, without importing Brain-Score or torch."""
 
 import re
 from pathlib import Path
@@ -17,28 +17,36 @@ def check_names(
     weights: str | Path = "pretrained",
     arch: str | None = None,
 ) -> None:
-    """Check the names of model and benchmark in well under a second, without importing a model library.
+    """Check that a model and a benchmark exist and that the requested weights fit the model.
 
     Parameters
     ----------
     model, benchmark : str, optional
-        Names.
-    weights : str
-        Asked of the model.
+        Names to check; None is not checked.
+    weights : "pretrained", "random" or a file
+        Requested weights.
     arch : str, optional
-        Architecture of a file of weights.
+        Architecture of a checkpoint file.
 
     Raises
     ------
     UsageError
-        For the benchmark, and for weights that are nothing we know, or asked of a model that brings its own.
+        When the benchmark is unknown, the weights are invalid, or weights are requested for a model that has its own.
     ModelError
-        For the model.
+        When the model is unknown.
+
+    Examples
+    --------
+    >>> check_names("efficientnet_lite0", "it_maps_simulated", weights="random")
+    >>> check_names("efficientnet_lite0", "it_maps_simulatd")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    brainscore_itmaps.errors.UsageError: There is no benchmark named 'it_maps_simulatd'. Did you mean it_maps_...
     """
-    if benchmark is not None and is_external(benchmark) and benchmark not in (known := identifiers("benchmarks")):
+    if benchmark is not None and is_external(benchmark) and benchmark not in (others := identifiers("benchmarks")):
         raise UsageError(
             f"There is no benchmark named {benchmark!r}.",
-            nearest(benchmark, CATALOGUE, nearest(benchmark, known, f"Ours: {', '.join(CATALOGUE)}.")),
+            nearest(benchmark, CATALOGUE, nearest(benchmark, others, f"Known names: {', '.join(CATALOGUE)}.")),
         )
     requested_weights(weights)
     if model is None:
@@ -46,39 +54,64 @@ def check_names(
     if is_named_model(model) or arch is not None:
         check_model_name(model, arch)
         if is_user_model(model) and weights != "pretrained":
-            raise UsageError(f"{model} brings its weights.", f"Leave out --weights, or give --model {arch or 'NAME'}.")
+            raise UsageError(f"{model} has its own weights.", f"Leave out --weights, or give --model {arch or 'NAME'}.")
         return
-    known = identifiers("models")
-    if model not in known:
+    others = identifiers("models")
+    if model not in others:
         if model.split(".")[0] in timm_architectures():
             raise ModelError(f"There is no model named {model!r}, but timm has one.", f"Use --model timm:{model}.")
-        named = (
-            f"`brainscore models list` shows ours; also timm:<any timm name> and {len(known)} models of Brain-Score's."
+        accepted = (
+            "`brainscore models list` shows the models of this package; timm:NAME for any timm model and "
+            f"{len(others)} models of Brain-Score are also accepted."
         )
-        raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *known], named))
+        raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *others], accepted))
     if weights != "pretrained":
         raise UsageError(
             f"{model} is a Brain-Score model, which loads its own weights.",
-            "Leave out --weights, or name a model of timm (timm:<name>).",
+            "Leave out --weights, or choose a timm model (timm:NAME).",
         )
 
 
 def is_folder_of_maps(benchmark: str) -> bool:
-    """Return whether this names a folder with a saved recording."""
+    """Return whether a benchmark is the path of a folder with a saved recording.
+
+    Examples
+    --------
+    >>> is_folder_of_maps("it_maps_simulated")
+    False
+    """
     return (Path(benchmark).expanduser() / "recording.json").is_file()
 
 
 def has_maps(benchmark: str) -> bool:
-    """Return whether this is a benchmark of maps, whose layers and windows can be chosen."""
+    """Return whether a benchmark scores maps, so that its layers and its window can be chosen.
+
+    Examples
+    --------
+    >>> has_maps("it_maps_simulated"), has_maps("ClickMe.alignment")
+    (True, False)
+    """
     return benchmark in CATALOGUE or is_folder_of_maps(benchmark)
 
 
 def is_external(benchmark: str) -> bool:
-    """Return whether this is a benchmark of Brain-Score's own, if it exists."""
+    """Return whether a name can only be that of a benchmark of Brain-Score; it may be unknown there, too.
+
+    Examples
+    --------
+    >>> is_external("Kar2019-ost"), is_external("it_maps_simulated")
+    (True, False)
+    """
     return benchmark not in OTHER_KINDS and not has_maps(benchmark)
 
 
 def requested_window(window: str | None) -> tuple[int, int] | str | None:
-    """Parse a window: two numbers with a dash between them, or a name; None for none."""
+    """Parse a window, which is two numbers with a dash between them or a name.
+
+    Examples
+    --------
+    >>> requested_window("130-170"), requested_window("elife"), requested_window(None)
+    ((130, 170), 'elife', None)
+    """
     numbers = re.fullmatch(r"(\d+)-(\d+)", window or "")
     return (int(numbers[1]), int(numbers[2])) if numbers else window or None

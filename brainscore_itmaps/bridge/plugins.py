@@ -1,12 +1,13 @@
-"""Make our plugin folders visible to Brain-Score when they are not installed inside it.
+"""Make the plugin folders of this package visible to Brain-Score when they are not installed inside it.
 
-Brain-Score searches for literal lines such as ``model_registry['resnet50']`` in the folders of its own package, and
-nowhere else. After a plain install beside a released Brain-Score our folders are in there. In the other cases
-(an editable Brain-Score, or our own editable install) there are two ways:
+Brain-Score searches only the folders of its own package for literal lines such as ``model_registry['resnet50']``. A
+plain install of this package beside a released Brain-Score puts the plugin folders there. For editable installs of
+either package there are two methods:
 
-- :func:`attach` lets the search of this one process look in our folder too, and writes nothing. Our own commands do so.
-- :func:`link` puts folders of links into Brain-Score's package, for ``python -m brainscore_vision``;
-  :func:`unlink` takes them out again.
+- :func:`attach` extends the search in this process to the folders of this package, and writes nothing. The commands of
+  this package use it.
+- :func:`link` writes folders of links into Brain-Score's package, for ``python -m brainscore_vision``;
+  :func:`unlink` removes them.
 """
 
 import importlib.util
@@ -23,81 +24,98 @@ KINDS = {"data": "data", "metrics": "metric", "benchmarks": "benchmark", "models
 
 
 def plugin_folders() -> dict[str, list[Path]]:
-    """List our plugin folders by kind: those inside the package, or in a checkout those beside it."""
+    """List the plugin folders of this package by kind; in a checkout they are beside the package, not inside it.
+
+    Examples
+    --------
+    >>> [folder.name for folder in plugin_folders()["data"]]
+    ['itmaps_arcaro2020', 'itmaps_simulated']
+    """
     package = Path(__file__).parents[1]
     home = package / "plugins" if (package / "plugins").is_dir() else package.parent / "plugins"
     return {kind: sorted(init.parent for init in home.glob(f"{kind}/*/__init__.py")) for kind in KINDS}
 
 
 def host_folder() -> Path:
-    """Return the folder of the ``brainscore_vision`` package, found without importing it.
+    """Return the folder of the ``brainscore_vision`` package without importing it.
 
     Raises
     ------
     InstallationError
         When Brain-Score is not installed, or an empty folder hides it.
+
+    Examples
+    --------
+    >>> host_folder().name
+    'brainscore_vision'
     """
-    found = importlib.util.find_spec(HOST)
-    if found is None:
+    spec = importlib.util.find_spec(HOST)
+    if spec is None:
         raise InstallationError("Brain-Score is not installed.", "Install it: pip install 'brainscore-vision>=2.4,<3'.")
-    if found.origin is None:
-        shadows = ", ".join(found.submodule_search_locations or [])
+    if spec.origin is None:
+        shadows = ", ".join(spec.submodule_search_locations or [])
         raise InstallationError(
             f"A folder without __init__.py hides Brain-Score: {shadows}. This happens when a Brain-Score clone is "
             "installed editable after, or before, this package was installed into its folder.",
             f"Remove that folder (rm -r {shadows}) and install this package again.",
         )
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 def identifiers(kind: str) -> dict[str, list[Path]]:
-    """List the identifiers of a kind that Brain-Score's search would find, ours attached, with their folders.
+    """List the identifiers of a kind that Brain-Score would find after :func:`attach`, with their folders.
 
-    Reads the files as text, as Brain-Score does; imports nothing.
+    Files are read as text, as by Brain-Score; nothing is imported.
+
+    Examples
+    --------
+    >>> [folder.name for folder in identifiers("models")["efficientnet_lite0"]]
+    ['itmaps_embedded']
     """
     pattern = re.compile(rf"^[^#\n]*{KINDS[kind]}_registry\[['\"]([^'\"]+)['\"]\]\s*=", re.MULTILINE)
-    named: dict[str, list[Path]] = {}
+    folders_of: dict[str, list[Path]] = {}
     for folder in _searched(kind):
         for identifier in pattern.findall((folder / "__init__.py").read_text(encoding="utf-8")):
-            named.setdefault(identifier, []).append(folder)
-    return named
+            folders_of.setdefault(identifier, []).append(folder)
+    return folders_of
 
 
 def installed(kind: str) -> list[Path]:
-    """List our folders of a kind that Brain-Score's own search finds."""
+    """List the plugin folders of this package, of one kind, that are inside Brain-Score's package."""
     host = host_folder() / kind
-    return [host / ours.name for ours in plugin_folders()[kind] if (host / ours.name / "__init__.py").is_file()]
+    return [host / folder.name for folder in plugin_folders()[kind] if (host / folder.name / "__init__.py").is_file()]
 
 
 def attach() -> None:
-    """Attach our folders to Brain-Score's search in this process; its own folders have priority.
+    """Extend Brain-Score's plugin search in this process to the folders of this package.
 
-    Does nothing a second time, nor where the folders are installed or linked: then its own search finds them.
+    Folders inside Brain-Score have priority, so this changes nothing where the plugins are installed or linked. A
+    second call does nothing.
     """
     host_folder()
     search = import_module("brainscore_core.plugin_management.import_plugin").ImportPlugin
     if getattr(search.locate_plugin, "finds_itmaps", False):
         return
-    own_search = search.locate_plugin
-    homes = {kind: folders[0].parent for kind, folders in plugin_folders().items() if folders}
+    original_search = search.locate_plugin
+    parents = {kind: folders[0].parent for kind, folders in plugin_folders().items() if folders}
 
     def locate_plugin(self: object) -> str:
         try:
-            return str(own_search(self))
+            return str(original_search(self))
         except AssertionError as not_found:
             kind, searched = self.plugin_type, self.plugins_dir  # type: ignore[attr-defined]
-            if kind not in homes or not str(not_found).startswith("No registrations"):
+            if kind not in parents or not str(not_found).startswith("No registrations"):
                 raise
-            self.plugins_dir = homes[kind]  # type: ignore[attr-defined]
+            self.plugins_dir = parents[kind]  # type: ignore[attr-defined]
             try:
-                name = str(own_search(self))
+                name = str(original_search(self))
             except AssertionError:
                 raise not_found from None
             finally:
                 self.plugins_dir = searched  # type: ignore[attr-defined]
             package = import_module(f"{HOST}.{kind}")
-            if str(homes[kind]) not in package.__path__:
-                package.__path__.append(str(homes[kind]))
+            if str(parents[kind]) not in package.__path__:
+                package.__path__.append(str(parents[kind]))
             return name
 
     locate_plugin.finds_itmaps = True  # type: ignore[attr-defined]
@@ -105,62 +123,62 @@ def attach() -> None:
 
 
 def link() -> list[Path]:
-    """Put our plugins into Brain-Score's package as real folders that hold a link for each file.
+    """Link the plugins of this package into Brain-Score's package, as real folders with a link for each file.
 
-    Folders are never links themselves: pip would follow such a link when it uninstalls, and delete our files.
+    Folders are not links themselves, because pip would follow them when it uninstalls, and delete the original files.
 
     Returns
     -------
     list of Path
-        The folders made.
+        Created folders.
 
     Raises
     ------
     InstallationError
-        When a folder of that name is there that we did not make, or the place cannot be written to.
+        When another folder has the name of a plugin, or Brain-Score's package cannot be written to.
     """
     host = host_folder()
-    targets = {host / kind / ours.name: ours for kind, folders in plugin_folders().items() for ours in folders}
+    targets = {host / kind / folder.name: folder for kind, folders in plugin_folders().items() for folder in folders}
     for target in targets:
         if target.exists() and not is_linked(target):
             raise InstallationError(
-                f"{target} is there already and was not made by `brainscore link`. Nothing was changed.",
+                f"{target} already exists and was not made by `brainscore link`. Nothing was changed.",
                 "If `brainscore doctor` says the plugins are installed in Brain-Score, no link is needed.",
             )
     unlink()
-    for target, ours in targets.items():
+    for target, folder in targets.items():
         try:
-            for file in _files(ours):
-                place = target / file.relative_to(ours)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.symlink_to(file)
+            for file in _files(folder):
+                link_path = target / file.relative_to(folder)
+                link_path.parent.mkdir(parents=True, exist_ok=True)
+                link_path.symlink_to(file)
         except OSError as error:
             unlink()
             raise InstallationError(
-                f"Cannot write {target}: {error.strerror}.", "Ask the owner of that environment to run this."
+                f"Cannot write {target}: {error.strerror}.", "Run the command as the owner of the environment."
             ) from error
     return list(targets)
 
 
 def unlink() -> list[Path]:
-    """Remove what :func:`link` made, and nothing else: only links, and folders that are empty without them.
+    """Remove the links that :func:`link` made, and the folders that are then empty; leave all other files.
 
     Returns
     -------
     list of Path
-        The folders removed.
+        Removed folders.
     """
     host = host_folder()
-    targets = [host / kind / ours.name for kind, folders in plugin_folders().items() for ours in folders]
+    targets = [host / kind / folder.name for kind, folders in plugin_folders().items() for folder in folders]
     removed = []
     for target in filter(is_linked, targets):
-        for place in sorted(target.rglob("*"), reverse=True):  # what lies in a folder comes before it
-            if place.is_symlink():
-                place.unlink()
-            elif place.name == "__pycache__":
-                shutil.rmtree(place)
-            elif place.is_dir() and not any(place.iterdir()):
-                place.rmdir()
+        for path in sorted(target.rglob("*"), reverse=True):  # contents of a folder before the folder
+            if path.is_symlink():
+                path.unlink()
+            elif path.name == "__pycache__":
+                shutil.rmtree(path)
+            elif path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
         if not any(target.iterdir()):
             target.rmdir()
             removed.append(target)
@@ -168,15 +186,21 @@ def unlink() -> list[Path]:
 
 
 def is_linked(folder: Path) -> bool:
-    """Return whether :func:`link` made this plugin folder."""
+    """Return whether a plugin folder was made by :func:`link`.
+
+    Examples
+    --------
+    >>> is_linked(plugin_folders()["data"][0])
+    False
+    """
     return (folder / "__init__.py").is_symlink()
 
 
 def _searched(kind: str) -> Iterator[Path]:
-    seen = set()
+    names = set()
     for folder in [*sorted((host_folder() / kind).iterdir()), *plugin_folders()[kind]]:
-        if folder.name[0] not in "._" and folder.name not in seen and (folder / "__init__.py").is_file():
-            seen.add(folder.name)
+        if folder.name[0] not in "._" and folder.name not in names and (folder / "__init__.py").is_file():
+            names.add(folder.name)
             yield folder
 
 

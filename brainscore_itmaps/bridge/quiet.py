@@ -9,12 +9,22 @@ from contextlib import contextmanager
 from brainscore_itmaps.downloads import hub_settings
 from brainscore_itmaps.errors import ItMapsError, ModelError, one_line
 
-GUEST = {"BS_INSTALL_DEPENDENCIES": "no"}
+NO_INSTALLS = {"BS_INSTALL_DEPENDENCIES": "no"}
+"""Environment variables with which Brain-Score installs nothing."""
 
 
 @contextmanager
-def errors_as_sentences(model: str) -> Iterator[None]:
-    """Convert any exception of a model or benchmark that is not part of this package into a ModelError."""
+def converted_errors(model: str) -> Iterator[None]:
+    """Convert exceptions of models and benchmarks outside this package to ModelError, within a ``with`` block.
+
+    Examples
+    --------
+    >>> with converted_errors("pixels"):  # doctest: +ELLIPSIS
+    ...     raise OSError("No space left on device")
+    Traceback (most recent call last):
+    ...
+    brainscore_itmaps.errors.ModelError: Brain-Score's model pixels could not be scored: No space left on device. ...
+    """
     try:
         yield
     except ItMapsError:
@@ -22,31 +32,46 @@ def errors_as_sentences(model: str) -> Iterator[None]:
     except Exception as error:
         raise ModelError(
             f"Brain-Score's model {model} could not be scored: {one_line(error)}.",
-            "It may need a download or a package; `brainscore --debug score ...` shows where it failed.",
+            "It may need a download or a package; `brainscore --debug score ...` prints the traceback.",
         ) from error
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
-    """Hide tqdm's progress bars, which Brain-Score shows for every batch; this package's own are not tqdm's."""
+def without_progress_bars() -> Iterator[None]:
+    """Hide the progress bars of tqdm, which Brain-Score shows for every batch, within a ``with`` block.
+
+    Examples
+    --------
+    >>> from tqdm import tqdm
+    >>> with without_progress_bars():
+    ...     tqdm(range(3)).disable
+    True
+    """
     import tqdm
 
-    start = tqdm.tqdm.__init__
-    tqdm.tqdm.__init__ = functools.partialmethod(start, disable=True)
+    original = tqdm.tqdm.__init__
+    tqdm.tqdm.__init__ = functools.partialmethod(original, disable=True)
     try:
         yield
     finally:
-        tqdm.tqdm.__init__ = start
+        tqdm.tqdm.__init__ = original
 
 
 @contextmanager
 def quiet_brain_score() -> Iterator[None]:
-    """Run Brain-Score without its pip installs and its FutureWarning; restore the environment afterwards."""
-    before = {name: os.environ.get(name) for name in GUEST}
-    os.environ |= GUEST
+    """Run Brain-Score without pip installs and warnings within a ``with`` block, then restore the environment.
+
+    Examples
+    --------
+    >>> with quiet_brain_score():
+    ...     os.environ["BS_INSTALL_DEPENDENCIES"]
+    'no'
+    """
+    before = {name: os.environ.get(name) for name in NO_INSTALLS}
+    os.environ |= NO_INSTALLS
     try:
         with warnings.catch_warnings(), hub_settings():
-            warnings.filterwarnings("ignore", module="torchvision")  # its old names for weights, in models of others
+            warnings.filterwarnings("ignore", module="torchvision")  # models of Brain-Score use old names for weights
             warnings.filterwarnings("ignore", message="xarray subclass Score should explicitly define __slots__")
             yield
     finally:

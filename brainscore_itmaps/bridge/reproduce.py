@@ -1,4 +1,4 @@
-"""Run a result again, and report what is the same, what differs, and what may explain it."""
+"""Run a result again, and report which properties are the same, which differ, and what may explain a difference."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.progress import Report, silent
 
 ROUNDING = 1e-6
-"""Other processors, libraries and numbers of threads add up in another order."""
+"""Largest difference due to rounding: processors, libraries and numbers of threads sum in different orders."""
 
 
 class Difference(NamedTuple):
@@ -26,11 +26,12 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A result, and the result of the same request today.
+    """A saved result, and the result of the same request now.
 
     Attributes
     ----------
     then, now : Result
+        Saved and present result.
     same : tuple of str
         Properties that are the same.
     differs : tuple of Difference
@@ -52,35 +53,34 @@ class Reproduction:
 
     @property
     def reason(self) -> str:
-        """Explain in a sentence what a difference of the numbers may come from."""
+        """Explain in a sentence what may cause a difference of the numbers."""
         if self.largest == 0:
             return "Every number is the same."
         if self.differs:
-            named = ", ".join(each.what for each in self.differs)
-            return f"Numbers differ by up to {self.largest:.2g}; so do: {named}."
+            names = ", ".join(difference.what for difference in self.differs)
+            return f"Numbers differ by up to {self.largest:.2g}. These properties also differ: {names}."
         return (
-            f"Numbers differ by up to {self.largest:.2g}, and nothing that a result records explains it: "
-            "rounding, another processor or number of threads."
+            f"Numbers differ by up to {self.largest:.2g}, and no recorded property differs. Possible causes are "
+            "rounding, another processor and another number of threads."
         )
 
 
 def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Report = silent) -> Reproduction:
-    """Run the request of a result again, and compare the results.
-
-    Nothing is read from the cache.
+    """Run the request of a result again without the cache, and compare both results.
 
     Parameters
     ----------
     result : Result
+        Result to reproduce.
     cache : ResultCache, optional
-        Cache to use; by default the one in ``ITMAPS_HOME``.
+        Cache to overwrite; by default the one in ``ITMAPS_HOME``.
     progress : callable
         Called with (step, steps done, steps in all).
 
     Raises
     ------
     ModelError, DataError
-        When the model or the recording was given in memory, or cannot be found again.
+        When the model or the recording was given in memory, or no longer exists.
     """
     request = result.request
     if request.model.weights.kind == "module":
@@ -97,24 +97,24 @@ def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Rep
     home = (cache or default_cache()).home
     now = score_request(request, cache=ResultCache(home, fresh=True), progress=progress)
     pairs = [("weights", result.weights_sha256, now.weights_sha256), ("device", result.device, now.device)]
-    for then, again in zip(result.arrays, now.arrays, strict=False):
-        pairs.append((f"recording {then.recording}", then.recording_sha256, again.recording_sha256))
-        pairs.append((f"window of {then.recording}", str(then.window), str(again.window)))
-        pairs.append((f"layer of {then.recording}", then.layer, again.layer))
+    for old, new in zip(result.arrays, now.arrays, strict=False):
+        pairs.append((f"recording {old.recording}", old.recording_sha256, new.recording_sha256))
+        pairs.append((f"window of {old.recording}", str(old.window), str(new.window)))
+        pairs.append((f"layer of {old.recording}", old.layer, new.layer))
     packages = sorted(result.versions)
     pairs += [(name, result.versions.get(name), now.versions.get(name)) for name in packages]
-    same = tuple(what for what, then, again in pairs if then == again)
-    differs = tuple(Difference(what, str(then), str(again)) for what, then, again in pairs if then != again)
+    same = tuple(name for name, old, new in pairs if old == new)
+    differs = tuple(Difference(name, str(old), str(new)) for name, old, new in pairs if old != new)
     return Reproduction(result, now, same, differs, _largest(result, now))
 
 
 def _largest(then: Result, now: Result) -> float:
     if [array.images for array in then.arrays] != [array.images for array in now.arrays]:
         return np.inf
-    estimates = [[each.estimate, *(array.estimate for array in each.arrays)] for each in (then, now)]
+    estimates = [[result.estimate, *(array.estimate for array in result.arrays)] for result in (then, now)]
     numbers: list[tuple[Any, Any]] = [((a.raw, a.ceiling, a.score), (b.raw, b.ceiling, b.score))
                                       for a, b in zip(*estimates, strict=True)]  # fmt: skip
     numbers += [(a.image_value, b.image_value) for a, b in zip(then.arrays, now.arrays, strict=True)]
-    gaps = [np.abs(np.subtract(a, b)) for a, b in numbers]
+    differences = [np.abs(np.subtract(a, b)) for a, b in numbers]
     undefined = any(np.any(np.isnan(a) != np.isnan(b)) for a, b in numbers)
-    return np.inf if undefined else float(max(np.nanmax(gap, initial=0) for gap in gaps))
+    return np.inf if undefined else float(max(np.nanmax(difference, initial=0) for difference in differences))

@@ -1,4 +1,4 @@
-"""Score any model on any benchmark."""
+"""Score a model on a benchmark of this package or of Brain-Score."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from brainscore_itmaps.benchmark.source import HookedModel, LoadedModel
 from brainscore_itmaps.bridge.external import ExternalBenchmark
 from brainscore_itmaps.bridge.names import check_names, is_external, is_named_model
 from brainscore_itmaps.bridge.plugins import attach
-from brainscore_itmaps.bridge.quiet import errors_as_sentences, quiet_brain_score, without_bars
+from brainscore_itmaps.bridge.quiet import converted_errors, quiet_brain_score, without_progress_bars
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.recording import Recording, whole_window
 from brainscore_itmaps.errors import UsageError
@@ -32,7 +32,7 @@ from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
 OTHER_KINDS: dict[str, Callable[[], Benchmark]] = {HUMAN_ALIGNMENT: HumanBenchmark}
-"""Benchmarks of ours without maps, by name."""
+"""Benchmarks of this package without maps, by name."""
 
 
 @accept_reference_compat
@@ -111,44 +111,45 @@ def score(
     """
     if isinstance(model, torch.nn.Module):
         with restore_mode_and_device(model):
-            given = None if weights == "pretrained" else weights  # which it refuses
-            loaded = load_model(model, given, arch=arch, preprocessing=preprocessing)
+            module_weights = None if weights == "pretrained" else weights  # load_model refuses weights for a module
+            loaded = load_model(model, module_weights, arch=arch, preprocessing=preprocessing)
             return score(loaded, benchmark, layers, window=window, batch_size=batch_size, device=device,
                          attribution=attribution, protocol=protocol, fresh=fresh, cache=cache,
                          progress=progress)  # fmt: skip
     if not isinstance(model, str | Model):
-        raise UsageError(f"A {type(model).__name__} is not a model.", "Give a name, or a torch.nn.Module.")
+        raise UsageError(f"A {type(model).__name__} is not a model.", "Give a name or a torch.nn.Module.")
     if preprocessing is not None and not (isinstance(model, str) and is_named_model(model)):
         raise UsageError(
-            f"{getattr(model, 'name', model)} has its own preprocessing.", "It is for modules and files of weights."
+            f"{getattr(model, 'name', model)} has its own preprocessing.",
+            "Give preprocessing only for a module or a checkpoint file.",
         )
     if isinstance(benchmark, Path):
         benchmark = str(benchmark)
     if not isinstance(benchmark, str | Recording):
         raise UsageError(
-            f"{benchmark!r} is not a benchmark.", "Give a name, a recording, or the folder that it was saved in."
+            f"{benchmark!r} is not a benchmark.", "Give a name, a recording, or the folder of a saved recording."
         )
     if batch_size < 1:
-        raise UsageError(f"Batches of {batch_size} images cannot be shown.", "Give 1 or more.")
-    named = model if isinstance(model, str) else None
+        raise UsageError(f"A batch cannot have {batch_size} images.", "Give a batch size of 1 or more.")
+    model_name = model if isinstance(model, str) else None
     loaded_model = model if isinstance(model, Model) else None
-    check_names(named, benchmark if isinstance(benchmark, str) else None, weights, arch=arch)
-    asked = (
+    check_names(model_name, benchmark if isinstance(benchmark, str) else None, weights, arch=arch)
+    model_request = (
         loaded_model.request
         if loaded_model is not None
-        else ModelRequest(str(named), requested_weights(weights, seed), arch, _mapping(preprocessing))
+        else ModelRequest(str(model_name), requested_weights(weights, seed), arch, _mapping(preprocessing))
     )
-    chosen = (layers,) if isinstance(layers, str) else tuple(layers or ())
+    requested_layers = (layers,) if isinstance(layers, str) else tuple(layers or ())
     request = ScoreRequest(
-        replace(asked, layers=chosen, device=device, batch_size=batch_size),
+        replace(model_request, layers=requested_layers, device=device, batch_size=batch_size),
         benchmark if isinstance(benchmark, str) else "",
         window if window is None or isinstance(window, str) else whole_window(window),
         protocol_named(protocol).name,
         attribution,
     )
-    held = cache or default_cache()
+    used_cache = cache or default_cache()
     return score_request(
-        request, find_benchmark(benchmark), loaded_model, replace(held, fresh=held.fresh or fresh), progress
+        request, find_benchmark(benchmark), loaded_model, replace(used_cache, fresh=used_cache.fresh or fresh), progress
     )
 
 
@@ -159,15 +160,16 @@ def score_request(
     cache: ResultCache | None = None,
     progress: Report = silent,
 ) -> Result:
-    """Score a request.
+    """Score the model of a request on its benchmark.
 
     Parameters
     ----------
     request : ScoreRequest
+        Names of the model and the benchmark, and the options of :func:`score`.
     benchmark : Benchmark, optional
-        By default the one that the request names.
+        Benchmark to use. By default the request names it.
     model : Model, optional
-        By default the one that the request names, loaded.
+        Loaded model. By default the model that the request names is loaded.
     cache, progress
         See :func:`score`.
 
@@ -187,11 +189,19 @@ def _mapping(preprocessing: Preprocessing | None) -> Mapping[str, Any] | None:
         return None
     if isinstance(preprocessing, Mapping):
         return plain_preprocessing(preprocessing)
-    raise UsageError("A function as preprocessing is for modules.", "Say size, mean and std of these weights.")
+    raise UsageError("Preprocessing of a checkpoint file cannot be a function.", "Give size, mean and std in a dict.")
 
 
 def find_benchmark(benchmark: str | Recording) -> Benchmark:
-    """Return the benchmark of a name, of a recording, or of a folder with a recording."""
+    """Return the benchmark for a name, a recording, or the folder of a recording.
+
+    Examples
+    --------
+    >>> find_benchmark("it_maps_simulated").spec.identifier
+    'it_maps_simulated'
+    >>> find_benchmark("Kar2019-ost").identifier
+    'Kar2019-ost'
+    """
     if isinstance(benchmark, str) and benchmark in OTHER_KINDS:
         return OTHER_KINDS[benchmark]()
     if isinstance(benchmark, str) and is_external(benchmark):
@@ -201,7 +211,15 @@ def find_benchmark(benchmark: str | Recording) -> Benchmark:
 
 @contextmanager
 def opened_model(request: ModelRequest, model: Model | None, progress: Report) -> Iterator[LoadedModel]:
-    """Load a model within a ``with`` block; errors of other packages become sentences."""
+    """Load a model for use within a ``with`` block; errors of Brain-Score's models become a ModelError.
+
+    Examples
+    --------
+    >>> request = ModelRequest("timm:test_vit", requested_weights("random", 0))
+    >>> with opened_model(request, None, silent) as model:
+    ...     model.name
+    'timm:test_vit'
+    """
     if model is not None or is_named_model(request.name) or request.arch is not None:
         progress("loading the model", 0, 1)
         model = model or load_model_request(request, progress)
@@ -214,5 +232,5 @@ def opened_model(request: ModelRequest, model: Model | None, progress: Report) -
         from brainscore_itmaps.bridge.candidate import BrainScoreModel
 
         progress("loading the model", 0, 1)
-        with errors_as_sentences(request.name), without_bars():
+        with converted_errors(request.name), without_progress_bars():
             yield BrainScoreModel(load_candidate(request.name))

@@ -1,1 +1,1 @@
-"""The command line: it parses, calls the Python function of the same name, and prints."""
+"""The command line: each command parses its options, calls the Python function of that name, and prints."""

@@ -1,4 +1,4 @@
-"""The `brainscore` command, assembled from one file per subcommand."""
+"""The `brainscore` command: its groups, its common options and the printing of errors."""
 
 import sys
 import traceback
@@ -30,25 +30,25 @@ _debug = ContextVar("debug", default=False)
 
 
 class Commands(TyperGroup):
-    """The group of commands; errors show control characters of arguments escaped."""
+    """Group of commands that escapes control characters of arguments in error messages."""
 
-    def make_context(self, *given: Any, **named: Any) -> Any:
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Parse the options before the command."""
-        with _printable():
-            return super().make_context(*given, **named)
+        with _printable_messages():
+            return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
         """Parse the arguments of a command, and run it."""
-        with _printable():
+        with _printable_messages():
             return super().invoke(ctx)
 
 
 @contextmanager
-def _printable() -> Iterator[None]:
+def _printable_messages() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(getattr(error, "message", None), str):  # of an error of usage
+        if isinstance(getattr(error, "message", None), str):  # a usage error
             error.message = printable(error.message)  # type: ignore[attr-defined]
         raise
 
@@ -101,15 +101,15 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
 """The commands that belong to no group, in the order of the help text, with their examples."""
 
 for command, lines in EXAMPLES.items():
-    more = {"allow_extra_args": True} if command is report else {}  # which it refuses in its own words
-    app.command(epilog=examples(*lines), context_settings=more)(command)
+    settings = {"allow_extra_args": True} if command is report else {}  # report refuses them with its own message
+    app.command(epilog=examples(*lines), context_settings=settings)(command)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 app.add_typer(results, name="results")
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"brainscore_itmaps {version('brainscore_itmaps')}")
         raise typer.Exit
 
@@ -126,13 +126,13 @@ def options(
 
 
 def run() -> None:
-    """Run a command; an error becomes one sentence and an exit code."""
+    """Run a command; print an error as one sentence and exit with its code."""
     try:
         app(prog_name="brainscore")
     except (ItMapsError, OSError) as error:
         if _debug.get():
             errors().print(traceback.format_exc(), soft_wrap=True)
-        if isinstance(error, OSError):  # a disk or a name that nobody thought of
+        if isinstance(error, OSError):  # such as a disk error or an invalid file name
             what, fix = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", ""
         else:
             what, fix = error.args[0], f" {error.fix}"

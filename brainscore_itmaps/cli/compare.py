@@ -1,4 +1,4 @@
-"""`brainscore compare`: compare many results in a table, figures and a page."""
+"""`brainscore compare`: compare many results in a table, figures and an HTML page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from brainscore_itmaps.study.compare import Comparison
 
 SHOWN = 20
-"""Rows that are printed; all of them are in the table."""
+"""Number of printed rows; the written table has all rows."""
 
 
 def compare(
@@ -31,19 +31,19 @@ def compare(
     ] = True,
 ) -> None:
     """Compare results in a table, fits of predictivity against accuracy, figures and an interactive HTML page."""
-    named = [each if Path(each).expanduser().exists() else str(named_result(each, None)) for each in results]
+    paths = [name if Path(name).expanduser().exists() else str(named_result(name, None)) for name in results]
     with progress_bar() as progress:
         progress("reading results", 0, 1)
         from brainscore_itmaps.study.compare import compare as compare_in_python
 
-        compared = compare_in_python(named, out, maps=maps, progress=progress)
-    _print(compared)
+        comparison = compare_in_python(paths, out, maps=maps, progress=progress)
+    _print(comparison)
 
 
-def _print(compared: "Comparison") -> None:
+def _print(comparison: "Comparison") -> None:
     from brainscore_itmaps.study.fits import sentences
 
-    rows = compared.table.rows
+    rows = comparison.table.rows
     table = Table(Column("model", overflow="fold"), "array", "window", "top-1", "score", "95 % interval")
     for row in rows.sort_values("score", ascending=False).head(SHOWN).to_dict("records"):
         random = f" ({row['weights']})" if row["random"] else ""
@@ -58,16 +58,16 @@ def _print(compared: "Comparison") -> None:
         )
     say(table)
     if len(rows) > SHOWN:
-        say(f"           the best {SHOWN} of {len(rows)} rows")
-    for line in sentences(compared.findings):
+        say(f"           These are the best {SHOWN} of {len(rows)} rows.")
+    for line in sentences(comparison.findings):
         say(f"fit        {line}")
-    pairs = compared.findings.pairs
+    pairs = comparison.findings.pairs
     for row in pairs.to_dict("records"):
         q = "" if row["q_value"] != row["q_value"] else f", q {row['q_value']:.3g}"
         say(f"gain       {row['model']}, {row['array']}: {row['difference']:+.3f} ({row['low']:+.3f} to "
             f"{row['high']:+.3f}), p {row['p_value']:.3g}{q}")  # fmt: skip
-    for note in (*compared.table.troubles, *compared.findings.notes):
+    for note in (*comparison.table.troubles, *comparison.findings.notes):
         say(f"note       {note}")
     if rows["simulated"].any():
-        say("recording  SIMULATED, no animal was recorded")
-    say(f"written    {compared.page} and {len(compared.files) - 1} files beside it")
+        say("recording  SIMULATED; no animal was recorded")
+    say(f"written    {comparison.page} and {len(comparison.files) - 1} other files in its folder")

@@ -73,11 +73,14 @@ def fetch(
     check_options(file, url, sha256)
     if what == "clickme":
         if split is None or sha256 is not None:
-            raise UsageError("ClickMe is fetched split by split, and no hash is published.", "Say --split val.")
+            raise UsageError(
+                "ClickMe is downloaded one split at a time, and no SHA-256 is published.",
+                "Give --split val, without --sha256.",
+            )
         _fetch_clickme(split, url, file)
         return
     if split is not None:
-        raise UsageError("--split is for ClickMe.", "Say `brainscore data fetch clickme --split val`.")
+        raise UsageError("--split applies only to ClickMe.", "Use `brainscore data fetch clickme --split val`.")
     with progress_bar() as progress:
         file = file.expanduser() if file is not None else None
         record = sources.fetch(url=url, file=file, sha256=sha256, progress=progress)
@@ -117,24 +120,24 @@ def list_recordings() -> None:
     from brainscore_itmaps.settings import Settings
 
     archive = recorded_archive()
-    state = "not here: brainscore data fetch"
+    state = "not downloaded: brainscore data fetch"
     if archive is not None:
-        state = "here, a SIMULATED stand-in" if archive.simulated else "here"
+        state = "downloaded, a SIMULATED stand-in" if archive.simulated else "downloaded"
     rows = [(IDENTIFIER, WINDOW, "17 x 17", "inside the package, SIMULATED")]
     for array in ARRAYS.values():
         rows.append((array.name, array.windows["elife"], f"{array.positions} x {array.positions}", state))
     table = Table("recording", "window", "grid", "state")
-    for name, (start, stop), grid, where in rows:
+    for name, (start, stop), grid, availability in rows:
         if output().width < NARROW:
-            say(f"{name}: {start}-{stop} ms, {grid}, {where}")
+            say(f"{name}: {start}-{stop} ms, {grid}, {availability}")
         else:
-            table.add_row(name, f"{start}-{stop} ms", grid, where)
+            table.add_row(name, f"{start}-{stop} ms", grid, availability)
     if table.row_count:
         say(table)
     say(f"folder     {Settings.from_environment().recordings}")
     for what, files in stored_files().items():
         if files:
-            say(f"{what:<11}{shown_size(sum(size for _, size in files))} in {len(files)} place(s)")
+            say(f"{what:<11}{shown_size(sum(size for _, size in files))} in {len(files)} file(s) or folder(s)")
 
 
 @data.command(
@@ -158,7 +161,7 @@ def clean(
     for path, size in removed:
         say(f"removed {path} ({shown_size(size)})")
     if not removed:
-        say("nothing to remove")
+        say("There are no files to remove.")
 
 
 @data.command(
@@ -195,14 +198,14 @@ def simulate(
     """Make the simulated recording again, a similar one, or a simulated stand-in for the official archive."""
     if official is not None:
         if out is not None:
-            raise UsageError("--out and --official exclude each other.", "Give one file.")
+            raise UsageError("--out and --official exclude each other.", "Give only one of them.")
         _simulate_official(official, seed, duration or 400)
         return
     if duration is not None:
-        raise UsageError("--duration is for --official.", "Leave it out, or add --official FILE.")
+        raise UsageError("--duration requires --official.", "Leave out --duration, or add --official FILE.")
     out = out or Path("it_maps_simulated.npz")
     if out.suffix != ".npz":
-        raise UsageError(f"{out} does not end in .npz.", "The file is a numpy archive; name it so.")
+        raise UsageError(f"{out} does not end in .npz.", "Choose a file name that ends in .npz.")
     check_writable(out)
     from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
     from brainscore_itmaps.data.simulated import simulate as simulate_in_python
@@ -210,21 +213,21 @@ def simulate(
     simulation = simulate_in_python(seed)
     same = (simulation.counts == Simulation.load(EMBEDDED).counts).all()
     say(f"SIMULATED spike counts (image, repeat, y, x, site, 50-ms bin): {simulation.counts.shape}")
-    say(f"{'the same as' if same else 'not the same as'} the recording inside the package (seed 0)")
+    say(f"The recording {'equals' if same else 'differs from'} the one inside the package (seed 0).")
     say(f"written {simulation.save(out)}")
 
 
 def _simulate_official(out: Path, seed: int, duration: int) -> None:
     if out.suffix != ".zip":
-        raise UsageError(f"{out} does not end in .zip.", "The file is a zip archive; name it so.")
+        raise UsageError(f"{out} does not end in .zip.", "Choose a file name that ends in .zip.")
     if out.exists():
-        raise UsageError(f"{out} is there already.", "Name a new file, so that no recording is lost.")
+        raise UsageError(f"{out} already exists and is not overwritten.", "Choose a new file name.")
     check_writable(out)
     from brainscore_itmaps.data.stand_in import write_stand_in
 
     with progress_bar() as progress:
         write_stand_in(out, seed=seed, duration=duration, progress=progress)
-    say(f"SIMULATED archive in the layout of Arcaro 2020, {duration} ms; no animal was recorded")
+    say(f"SIMULATED archive in the layout of Arcaro 2020, {duration} ms; no animal was recorded.")
     say(f"written {out} ({shown_size(out.stat().st_size)})")
 
 

@@ -25,19 +25,20 @@ Window = Annotated[
         "such as elife or tutorial. The default depends on the array and the protocol."
     ),
 ]
-Place = Annotated[
+Source = Annotated[
     Path | None,
     typer.Option(
         help="Read the recording from this archive, folder or response-map file. The default is the downloaded archive."
     ),
 ]
 MAPS_SHOWN = 6
+"""Number of constant maps that are printed."""
 
 
 def info(
     array: Name,
     window: Window = None,
-    source: Place = None,
+    source: Source = None,
     protocol: ProtocolName = "ours",
     reference_compat: OldSpelling = False,
 ) -> None:
@@ -53,18 +54,17 @@ def info(
     lines = {}
     if recording.simulated:
         lines["SIMULATED"] = "no animal was recorded"
-    known = ARRAYS.get(f"{recording.subject}_{recording.area}")
+    published_array = ARRAYS.get(f"{recording.subject}_{recording.area}")
     lines["array"] = f"{recording.area} of {recording.subject}"
-    if known is not None:
-        lines["array"] += f", {known.hemisphere} hemisphere, {known.hardware}"
+    if published_array is not None:
+        lines["array"] += f", {published_array.hemisphere} hemisphere, {published_array.hardware}"
     images, rows, columns, sites = recording.maps.shape
-    dropped = f"; dropped, no value at all: {', '.join(recording.dropped)}" if recording.dropped else ""
+    dropped = f"; dropped because they have no values: {', '.join(recording.dropped)}" if recording.dropped else ""
     lines["sites"] = f"{sites}, {recording.sites[0]} to {recording.sites[-1]}{dropped}"
     step = f", {np.diff(recording.grid.x)[0]:g} degree(s) apart" if columns > 1 else ""
     lines["grid"] = f"{rows} x {columns} positions{step}, over {recording.grid.extent:g} degrees, edges included"
-    lines["window"] = (
-        f"{recording.window[0]}-{recording.window[1]} ms after stimulus onset{_window_names(known, recording)}"
-    )
+    start, stop = recording.window
+    lines["window"] = f"{start}-{stop} ms after stimulus onset{_window_names(published_array, recording)}"
     if recording.repeats is not None:
         lines["repeats"] = str(recording.repeats.shape[1])
     maps = recording.maps
@@ -76,17 +76,17 @@ def info(
             f"r {np.nanmean(site_agreement(maps)):.2f} between a site's map and the mean of the others, on average"
         )
     if constant := constant_maps(recording):
-        lines["constant"] = f"{len(constant)} maps, undefined for correlations: " + _some(constant)
+        lines["constant"] = f"{len(constant)} maps, whose correlations are undefined: " + _some(constant)
     lines["orientation"] = recording.orientation
     lines["images"] = f"{images}: " + ", ".join(recording.names)
-    lines["in"] = str(recording.images[0].parent)
-    lines["sha256"] = f"{recording.sha256} (of the source)"
-    if source is None and known is not None:
+    lines["folder"] = str(recording.images[0].parent)
+    lines["sha256"] = f"{recording.sha256} of the source"
+    if source is None and published_array is not None:
         record = recorded_archive(thoroughly=True)
         if record is None or record.sha256 != recording.sha256:
             raise DataError("The archive has changed since it was recorded.", "Run `brainscore data fetch`.")
         lines["archive"] = (
-            f"{shown_size(record.size)}, hashed now: unchanged since {record.recorded}, from {record.origin}"
+            f"{shown_size(record.size)}, verified: unchanged since {record.recorded}, from {record.origin}"
         )
     elif source is not None:
         lines["source"] = str(source)
@@ -109,7 +109,7 @@ def orient(
         ),
     ] = None,
     window: Window = None,
-    source: Place = None,
+    source: Source = None,
 ) -> None:
     """Draw the maps over the images in all eight orientations, or record the one that puts responses on faces."""
     from brainscore_itmaps.data.grid import ORIENTATIONS, check_orientation
@@ -118,28 +118,28 @@ def orient(
     if choose is not None:
         check_orientation(choose)
         if out is not None:
-            raise UsageError("--choose records an orientation and draws nothing.", "Leave out --out, or --choose.")
+            raise UsageError("--choose records an orientation and draws no figure.", "Leave out --out, or --choose.")
     file = (out or Path(f"{array}-orientations.png")).expanduser()
     if file.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"Cannot draw a {file.suffix or 'file without ending'}.", "Use .png or .svg or .pdf.")
+        raise UsageError(f"A figure cannot be written to {file}.", "Use .png or .svg or .pdf.")
     if choose is None:
         check_writable(file)
     recording = _load(array, window, source)
     if recording.repeats is not None:
-        raise UsageError(f"{array} is simulated in its right orientation.", "Name an array of Arcaro 2020.")
+        raise UsageError(f"{array} is simulated in its right orientation.", "Choose an array of Arcaro 2020.")
     if choose is not None:
         written = choose_orientation(recording, choose)
         _say_simulated(recording)
-        say(f"{choose} holds for all arrays of {recording.subject} in this source from now on, recorded in {written}")
+        say(f"{choose} now applies to all arrays of {recording.subject} in this source; recorded in {written}")
         return
     from brainscore_itmaps.reporting.maps import orientation_figure
 
-    with replacing(file) as beside:
-        orientation_figure(recording).savefig(beside, dpi=110)
+    with replacing(file) as partial_file:
+        orientation_figure(recording).savefig(partial_file, dpi=110)
     _say_simulated(recording)
     say(f"written    {file}")
-    say(f"now        {recording.orientation}")
-    say(f"choose     brainscore data orient {array} --choose NAME, with the row that puts responses on faces:")
+    say(f"current    {recording.orientation}")
+    say(f"choose     brainscore data orient {array} --choose NAME, where NAME is the row that puts responses on faces:")
     say(f"           {', '.join(ORIENTATIONS)}")
 
 
@@ -175,17 +175,17 @@ def package(
     array: Name,
     out: Annotated[Path, typer.Option(help="Write the files into this folder.")],
     window: Window = None,
-    source: Place = None,
+    source: Source = None,
 ) -> None:
     """Write the netCDF, CSV and zip files that Brain-Score's maintainers would upload, and print their SHA-1."""
     check_writable(out.expanduser() / "x.json")
     recording = _load(array, window, source)
     from brainscore_itmaps.bridge.assembly import package as package_in_python
 
-    about = package_in_python(recording, out.expanduser())
+    description = package_in_python(recording, out.expanduser())
     if recording.simulated:
-        say("SIMULATED: not for upload; no animal was recorded.")
-    for file in about["files"]:
+        say("SIMULATED: do not upload these files; no animal was recorded.")
+    for file in description["files"]:
         say(f"sha1 {file['sha1']}  {out / file['name']} ({shown_size(file['size'])})")
 
 
@@ -202,8 +202,8 @@ def _say_simulated(recording: "Recording") -> None:
         say("SIMULATED: no animal was recorded.")
 
 
-def _window_names(known: "Array | None", recording: "Recording") -> str:
-    names = [name for name, window in known.windows.items() if window == recording.window] if known else []
+def _window_names(array: "Array | None", recording: "Recording") -> str:
+    names = [name for name, window in array.windows.items() if window == recording.window] if array else []
     return f" ({', '.join(names)})" if names else ""
 
 

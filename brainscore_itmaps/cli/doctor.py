@@ -21,8 +21,8 @@ def doctor() -> None:
         findings = list(examine())
     table = Table.grid("", "", Column(overflow="fold"), padding=(0, 2))
     for finding in findings:
-        what = finding.what + (f"\n-> {finding.fix}" if finding.fix else "")
-        table.add_row(Text(finding.state, style=STYLES[finding.state]), finding.topic, what)
+        text = finding.what + (f"\n-> {finding.fix}" if finding.fix else "")
+        table.add_row(Text(finding.state, style=STYLES[finding.state]), finding.topic, text)
     say(table)
     if any(finding.state == "trouble" for finding in findings):
         raise typer.Exit(InstallationError.exit_code)
@@ -43,4 +43,4 @@ def unlink() -> None:
     for folder in removed:
         say(f"removed {folder}")
     if not removed:
-        say("nothing was linked")
+        say("No plugins were linked.")

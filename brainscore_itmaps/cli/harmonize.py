@@ -36,19 +36,19 @@ def harmonize(
     with progress_bar() as progress:
         from brainscore_itmaps.training.config import read_config
 
-        asked = read_config(config)
+        training_config = read_config(config)
         progress("starting torch", 0, 1)
         from brainscore_itmaps.training.loop import harmonize as train
 
         folder = out or Path("runs") / config.stem
-        trained = train(asked, folder.expanduser(), device=device, progress=progress)
+        trained = train(training_config, folder.expanduser(), device=device, progress=progress)
     if trained.resumed_from == trained.steps:
-        say(f"complete: all {trained.steps} steps were run before")
+        say(f"The run was already complete: all {trained.steps} steps were run before.")
     elif trained.resumed_from:
-        say(f"resumed from step {trained.resumed_from} of {trained.steps}")
+        say(f"The run resumed from step {trained.resumed_from} of {trained.steps}.")
     for name in ("cross_entropy", "harmonization", "accuracy", "alignment"):
         if name in trained.last:
-            say(f"{name.replace('_', '-'):14} {trained.last[name]:.4g}    (last logged step, while training)")
+            say(f"{name.replace('_', '-'):14} {trained.last[name]:.4g}    (last logged training step)")
     if trained.held_out:
         say(f"held out       top-1 {trained.held_out['top1']:.1f} %, alignment {trained.held_out['alignment']:.3f}")
     say(f"written        {trained.folder}")

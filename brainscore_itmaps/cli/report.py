@@ -38,46 +38,64 @@ def report(
     """Write an HTML page that works offline: the numbers of a result, its maps to browse, and figures."""
     if context.args:
         raise UsageError(
-            f"A report shows one result; {1 + len(context.args)} are named.",
+            f"A report shows one result, but {1 + len(context.args)} were given.",
             "To compare results, use `brainscore compare A B --out FOLDER`.",
         )
     saved = named_result(result, folder)
     file = (out or saved.with_suffix(".html")).expanduser()
     if file.suffix not in (".html", ".htm"):
-        raise UsageError(f"{file} does not end in .html.", "The file is a page; name it so.")
+        raise UsageError(f"{file} does not end in .html.", "Choose a file name that ends in .html.")
     check_writable(file)
     with progress_bar() as progress:
         progress("drawing", 0, 1)
         from brainscore_itmaps.benchmark.result import Result
 
-        own = None if maps is None else str(maps.expanduser())
-        write_report(Result.load(saved), file, own, asked=maps is not None)
+        scored_folder = None if maps is None else str(maps.expanduser())
+        write_report(Result.load(saved), file, scored_folder, required=maps is not None)
     say(f"written    {file} ({shown_size(file.stat().st_size)})")
 
 
-def write_report(result: "Result", file: Path, benchmark: str | None = None, asked: bool = False) -> Path:
-    """Write the page of a result; ``asked``: refuse a recording other than the one that was scored."""
+def write_report(result: "Result", file: Path, benchmark: str | None = None, required: bool = False) -> Path:
+    """Write the HTML page of a result.
+
+    Parameters
+    ----------
+    result : Result
+        Result with maps.
+    file : Path
+        Path of the page.
+    benchmark : str, optional
+        Benchmark, or folder of the recording, from which the images are read. By default the result names it.
+    required : bool
+        Whether it is an error if that recording is not the one that was scored.
+
+    Raises
+    ------
+    UsageError
+        When the result has no maps, or the required recording is another one.
+    """
     if not result.arrays:
         raise UsageError(f"{result.benchmark} has no maps to draw.", "`brainscore results show` prints its numbers.")
     from brainscore_itmaps.reporting.report import report as page_of
 
-    page = page_of(result, _images(result, benchmark or result.benchmark, asked))
-    with replacing(file) as beside:
-        beside.write_text(page, encoding="utf-8")
+    page = page_of(result, _images(result, benchmark or result.benchmark, required))
+    with replacing(file) as partial_file:
+        partial_file.write_text(page, encoding="utf-8")
     return file
 
 
-def _images(result: "Result", benchmark: str, asked: bool) -> "list[list[Path | None]]":
-    """Find the images of each array on this machine, if they lie under the maps as a whole."""
+def _images(result: "Result", benchmark: str, required: bool) -> "list[list[Path | None]]":
+    """Find the images of each array on this machine, and print a line if there are none."""
     from brainscore_itmaps.bridge.images import images_of
 
-    shown = images_of(result, benchmark, asked)
-    if asked and not any(any(own) for own in shown):
+    images = images_of(result, benchmark, required)
+    missing = not any(map(any, images))
+    if required and missing:
         scored = ", ".join(array.recording for array in result.arrays)
         raise UsageError(
             f"{benchmark} is not the recording that was scored ({scored}).",
-            "Name its folder, or leave out --maps.",
+            "Give the folder of that recording, or leave out --maps.",
         )
-    if not any(any(own) for own in shown):
-        say("images     not on this machine; the page shows only the maps")
-    return shown
+    if missing:
+        say("images     not found on this machine; the page shows only the maps")
+    return images

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
-from brainscore_itmaps.cli.options import HELP_OPTIONS, examples
-from brainscore_itmaps.cli.score_print import print_result
-from brainscore_itmaps.cli.terminal import say, shown_size
+from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, examples
+from brainscore_itmaps.cli.result_tables import print_result
+from brainscore_itmaps.cli.terminal import progress_bar, say, shown_size
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.settings import Settings
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.cli.options import Offline
-from brainscore_itmaps.cli.terminal import progress_bar
 
 results = typer.Typer(
     help="List and show saved results, and empty the cache.",
@@ -42,10 +40,10 @@ def list_results(folder: Folder = None) -> None:
     """List the saved results with their scores, and the size of the cache."""
     from brainscore_itmaps.cache import cache_size, default_cache
 
-    place = _folder(folder)
+    directory = _folder(folder)
     table = Table(Column("result", overflow="fold"), "score", "95 % interval", "written (UTC)")
     damaged = []
-    for file in _files(place):
+    for file in _files(directory):
         try:
             result = _loaded(file)
         except DataError as error:
@@ -57,10 +55,10 @@ def list_results(folder: Folder = None) -> None:
     if table.row_count:
         say(table)
     else:
-        say(f"No results in {place}.")
-    for trouble in damaged:
-        say(trouble)
-    say(f"results    {place}")
+        say(f"No results in {directory}.")
+    for message in damaged:
+        say(message)
+    say(f"results    {directory}")
     home = default_cache().home
     say(f"cache      {home} ({shown_size(cache_size(home))}); `brainscore results clean` empties it")
 
@@ -95,31 +93,31 @@ def clean_results() -> None:
     from brainscore_itmaps.cache import clean_cache, default_cache
 
     home = default_cache().home
-    say(f"removed    {shown_size(clean_cache(home))} from {home}; results are untouched")
+    say(f"removed    {shown_size(clean_cache(home))} from {home}; saved results are unchanged")
 
 
 def named_result(result: str, folder: Path | None) -> Path:
-    """Return the file of a result, which is given by name or as a JSON file.
+    """Return the JSON file of a result, which is given by its name or its path.
 
     Raises
     ------
     UsageError
-        When there is none, with the names that look most like it.
+        When the result does not exist; the message suggests similar names.
     """
-    place = _folder(folder)
+    directory = _folder(folder)
     file = Path(result).expanduser()
     if file.suffix != ".json":
-        file = place / f"{result}.json"
+        file = directory / f"{result}.json"
     if not file.is_file():
         if Path(result).suffix == ".json":
-            raise UsageError(f"There is no file {file}.", "`brainscore results list` shows what was scored.")
-        names = [found.stem for found in _files(place)]
+            raise UsageError(f"There is no file {file}.", "`brainscore results list` lists the saved results.")
+        names = [saved.stem for saved in _files(directory)]
         raise UsageError(
-            f"There is no result {result!r} in {place}.",
+            f"There is no result {result!r} in {directory}.",
             nearest(
                 result,
                 names,
-                "`brainscore results list` shows what was scored." if names else "Nothing was scored yet.",
+                "`brainscore results list` lists the saved results." if names else "No model was scored yet.",
             ),
         )
     return file
@@ -162,14 +160,14 @@ def reproduce(
     with progress_bar() as progress:
         progress("starting torch", 0, 1)
         from brainscore_itmaps.benchmark.result import Result
-        from brainscore_itmaps.bridge.reproduce import reproduce as run_again
+        from brainscore_itmaps.bridge.reproduce import reproduce as reproduce_in_python
 
-        found = run_again(Result.load(file), progress=progress)
-    say(f"result     {file.stem}, written {found.then.written}")
-    say(f"score      {found.then.score!r} then, {found.now.score!r} now")
-    say(f"same       {', '.join(found.same)}")
-    for each in found.differs:
-        say(f"differs    {each.what}: {each.then} then, {each.now} now")
-    say(f"numbers    {found.reason}")
-    if not found.reproduced:
+        reproduction = reproduce_in_python(Result.load(file), progress=progress)
+    say(f"result     {file.stem}, written {reproduction.then.written}")
+    say(f"score      {reproduction.then.score!r} before, {reproduction.now.score!r} now")
+    say(f"same       {', '.join(reproduction.same)}")
+    for difference in reproduction.differs:
+        say(f"differs    {difference.what}: {difference.then} before, {difference.now} now")
+    say(f"numbers    {reproduction.reason}")
+    if not reproduction.reproduced:
         raise typer.Exit(1)

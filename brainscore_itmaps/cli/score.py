@@ -9,7 +9,7 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
 from brainscore_itmaps.cli.options import Offline, OldSpelling, ProtocolName, requested_protocol
 from brainscore_itmaps.cli.report import write_report
-from brainscore_itmaps.cli.score_print import print_result
+from brainscore_itmaps.cli.result_tables import print_result
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
@@ -17,14 +17,9 @@ from brainscore_itmaps.settings import Settings
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from brainscore_itmaps.benchmark.result import Result
-
 
 DRAWABLE = (".png", ".svg", ".pdf")
-WHERE_RESULTS_GO = "Name another folder with --out, or set ITMAPS_HOME."
+CHANGE_FOLDER = "Name another folder with --out, or set ITMAPS_HOME."
 
 
 def score(
@@ -134,17 +129,19 @@ def score(
 
     An interrupted run resumes when the same command is run again.
     """
-    chosen = layers if layers in (None, "all") else [name.strip() for name in str(layers).split(",") if name.strip()]
-    if chosen == []:
-        raise UsageError("--layers names none.", "For example --layers blocks.3, or --layers all.")
+    requested_layers = (
+        layers if layers in (None, "all") else [name.strip() for name in str(layers).split(",") if name.strip()]
+    )
+    if requested_layers == []:
+        raise UsageError("--layers is empty.", "Name layers, for example --layers blocks.3, or use --layers all.")
     check_names(model, benchmark, weights, arch)
-    chosen_protocol = requested_protocol(protocol, reference_compat)
+    protocol_name = requested_protocol(protocol, reference_compat)
     if seed is not None and weights != "random":
-        raise UsageError("--seed is the seed of random weights.", "Add --weights random, or leave --seed out.")
-    _check_maps_asked(benchmark, chosen is not None or window is not None, figure, report)
+        raise UsageError("--seed requires random weights.", "Add --weights random, or leave out --seed.")
+    _check_map_options(benchmark, requested_layers is not None or window is not None, figure, report)
     folder = (out or Settings.from_environment().home / "results").expanduser()
     figure = figure.expanduser() if figure is not None else None
-    check_writable(folder / "result.json", WHERE_RESULTS_GO)
+    check_writable(folder / "result.json", CHANGE_FOLDER)
     if figure is not None:
         check_writable(figure)
 
@@ -155,7 +152,7 @@ def score(
         result = score_in_python(
             model,
             benchmark,
-            chosen,
+            requested_layers,
             window=requested_window(window),
             weights=weights,
             seed=seed or 0,
@@ -163,18 +160,18 @@ def score(
             batch_size=batch_size,
             device=device,
             attribution=attribution,
-            protocol=chosen_protocol,
+            protocol=protocol_name,
             fresh=fresh,
             progress=progress,
         )
     files: list[Path] = []
     try:
-        files += result.save(folder, WHERE_RESULTS_GO)
+        files += result.save(folder, CHANGE_FOLDER)
         if figure is not None:
             files.append(draw(result, benchmark, figure))
         if report:
             files.append(write_report(result, files[0].with_suffix(".html"), benchmark))
-    finally:  # a full disk costs the files, not the number
+    finally:  # the score is printed even if the files cannot be written
         if quiet:
             say(str(result.score))
         elif as_json:
@@ -185,25 +182,28 @@ def score(
                 say(f"written    {file}")
 
 
-def _check_maps_asked(benchmark: str, part: bool, figure: Path | None, report: bool) -> None:
-    """Refuse layers, a window, a figure or a page of what has no maps, and a figure of another kind of file."""
+def _check_map_options(benchmark: str, layers_or_window: bool, figure: Path | None, report: bool) -> None:
+    """Check that options for maps are used with a benchmark that has maps, and that the figure can be written."""
     spec = CATALOGUE.get(benchmark)
-    if (part or figure is not None or report) and not has_maps(benchmark):
+    if (layers_or_window or figure is not None or report) and not has_maps(benchmark):
         raise UsageError(
             f"{benchmark} has no layers or windows to choose, and no maps to draw.",
             "Leave out --layers, --window, --figure and --report.",
         )
     if figure is not None and figure.suffix.lower() not in DRAWABLE:
-        raise UsageError(f"Cannot draw a {figure.suffix or 'file without ending'}.", f"Use {' or '.join(DRAWABLE)}.")
+        raise UsageError(f"A figure cannot be written to {figure}.", f"Use {' or '.join(DRAWABLE)}.")
     if figure is not None and spec is not None and spec.view == "screen":
-        raise UsageError("--figure draws whole images, of which this shows a part.", "Leave out --figure.")
+        raise UsageError(
+            "--figure draws whole images, but this benchmark shows only a part of each image.", "Leave out --figure."
+        )
 
 
 def draw(result: "Result", benchmark: str, file: Path) -> Path:
-    """Draw images with their maps."""
+    """Draw the images of the first array with their maps into a file, and return its path."""
     from brainscore_itmaps.benchmark.maps import maps_benchmark
     from brainscore_itmaps.reporting.maps import maps_figure
 
-    with replacing(file) as beside:
-        maps_figure(result, maps_benchmark(benchmark).recordings(result.request)[0].images).savefig(beside, dpi=150)
+    with replacing(file) as partial_file:
+        images = maps_benchmark(benchmark).recordings(result.request)[0].images
+        maps_figure(result, images).savefig(partial_file, dpi=150)
     return file

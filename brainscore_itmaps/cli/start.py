@@ -1,4 +1,4 @@
-"""The entry point of the command: Ctrl-C is handled before any slow import."""
+"""Entry point of the command, which handles Ctrl-C before any slow import."""
 
 import io
 import os
@@ -8,12 +8,14 @@ from types import FrameType
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; exit with 130 on Ctrl-C, also while modules are imported."""
     signal.signal(signal.SIGINT, _interrupt)
     os.environ["PYTHONSAFEPATH"] = "1"  # child processes import nothing from the current folder
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a path that the terminal cannot show is still no crash
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a path that the terminal cannot show must not end the command
     from brainscore_itmaps.cli.app import run
 
     run()

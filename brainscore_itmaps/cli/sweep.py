@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from brainscore_itmaps.study.sweep import Failure, Finished, SweepSummary
 
 SHOWN = 20
-"""Models that a dry run lists."""
+"""Number of models that a dry run lists."""
 
 
 def sweep(
@@ -108,51 +108,54 @@ def sweep(
 
         folder = (out or default_folder(study)).expanduser()
         if dry_run:
-            planned = plan(config, folder, fresh=fresh, fetch=False, progress=progress)
+            study_plan = plan(config, folder, fresh=fresh, fetch=False, progress=progress)
         else:
-            swept = run(config, folder, fresh=fresh, progress=progress, started=_print_start, finished=_print_finished)
+            summary = run(
+                config, folder, fresh=fresh, progress=progress, started=_print_start, finished=_print_finished
+            )
     if dry_run:
-        _print_plan(planned, folder)
+        _print_plan(study_plan, folder)
         return
-    _print_end(swept)
-    if swept.failures:
-        raise typer.Exit(swept.failures[0].exit_code)
+    _print_end(summary)
+    if summary.failures:
+        raise typer.Exit(summary.failures[0].exit_code)
 
 
-def _print_plan(planned: "Plan", folder: Path) -> None:
+def _print_plan(study_plan: "Plan", folder: Path) -> None:
     from brainscore_itmaps.study.plan import START_SECONDS
     from brainscore_itmaps.study.sweep import in_words
 
     table = Table("model", "to do", "done", "weights")
-    for each in planned.work[:SHOWN]:
-        size = "" if each.parameters is None else f"{each.parameters * 4 / 1e6:.0f} MB"
-        table.add_row(each.model.title, str(len(each.to_do)), str(len(each.done)), size)
+    for work in study_plan.work[:SHOWN]:
+        size = "" if work.parameters is None else f"{work.parameters * 4 / 1e6:.0f} MB"
+        table.add_row(work.model.title, str(len(work.to_do)), str(len(work.done)), size)
     for column in table.columns[1:]:
         column.justify = "right"
     say(table)
-    if len(planned.work) > SHOWN:
-        say(f"           and {len(planned.work) - SHOWN} more models")
-    runs = [run for each in planned.to_do for run in each.to_do]
-    asked = Counter(f"{run.benchmark}{f' ({run.window})' if run.window else ''}" for run in runs)
-    for name, number in asked.items():
+    if len(study_plan.work) > SHOWN:
+        say(f"           and {len(study_plan.work) - SHOWN} more models")
+    runs = [run for work in study_plan.to_do for run in work.to_do]
+    benchmarks = Counter(f"{run.benchmark}{f' ({run.window})' if run.window else ''}" for run in runs)
+    for name, number in benchmarks.items():
         say(f"to do      {name}: {number} models")
-    for (benchmark, window), reason in planned.unreachable.items():
+    for (benchmark, window), reason in study_plan.unreachable.items():
         say(f"skipped    {benchmark}{f' ({window})' if window else ''}: {reason}")
     if runs:
-        known = [each.parameters for each in planned.to_do if each.parameters is not None]
-        unknown = len(planned.to_do) - len(known)
-        say(f"weights    {sum(known) * 4 / 1e9:.2f} GB{f', and {unknown} models of unknown size' if unknown else ''}")
-        say(f"memory     about {planned.memory / 1e9:.1f} GB a worker")
-        seconds = START_SECONDS + sum(each.seconds for each in planned.to_do)
-        say(f"time       roughly {in_words(seconds)} on one core without downloads, at one layer a model")
+        parameters = [work.parameters for work in study_plan.to_do if work.parameters is not None]
+        unknown = len(study_plan.to_do) - len(parameters)
+        unknown_sizes = f", and {unknown} models of unknown size" if unknown else ""
+        say(f"weights    {sum(parameters) * 4 / 1e9:.2f} GB{unknown_sizes}")
+        say(f"memory     about {study_plan.memory / 1e9:.1f} GB per worker")
+        seconds = START_SECONDS + sum(work.seconds for work in study_plan.to_do)
+        say(f"time       roughly {in_words(seconds)} on one core without downloads, with one layer per model")
     else:
         say("to do      nothing")
     say(f"folder     {folder}")
 
 
-def _print_start(planned: "Plan", workers: "Workers") -> None:
-    runs = sum(len(each.to_do) for each in planned.to_do)
-    say(f"to do      {runs} runs of {len(planned.to_do)} models")
+def _print_start(study_plan: "Plan", workers: "Workers") -> None:
+    runs = sum(len(work.to_do) for work in study_plan.to_do)
+    say(f"to do      {runs} runs of {len(study_plan.to_do)} models")
     say(f"workers    {workers}")
 
 
@@ -160,32 +163,32 @@ def _print_finished(model: "Finished") -> None:
     from brainscore_itmaps.study.sweep import in_words
 
     failed = f", {model.failed} failed" if model.failed else ""
-    left = f", about {in_words(model.seconds_left)} left" if model.models_done < model.models else ""
+    remaining = f", about {in_words(model.seconds_left)} left" if model.models_done < model.models else ""
     say(
         f"{model.models_done:>3} of {model.models:<4} {model.model}: {model.scored} scored{failed} in "
-        f"{in_words(model.seconds)}{left}"
+        f"{in_words(model.seconds)}{remaining}"
     )
 
 
-def _print_end(swept: "SweepSummary") -> None:
+def _print_end(summary: "SweepSummary") -> None:
     from brainscore_itmaps.study.sweep import FAILURES, in_words
 
-    say(f"scored     {swept.scored} in {in_words(swept.seconds)}; {swept.kept} were already done")
-    if swept.peak_bytes:
-        say(f"memory     {swept.peak_bytes / 1e9:.1f} GB at most in a worker")
-    say(f"written    {swept.folder}")
-    if swept.failures:
-        say(f"failed     {len(swept.failures)}, listed in {swept.folder / FAILURES}")
-        for line in _lines(swept.failures):
+    say(f"scored     {summary.scored} in {in_words(summary.seconds)}; {summary.kept} were already done")
+    if summary.peak_bytes:
+        say(f"memory     {summary.peak_bytes / 1e9:.1f} GB at most in a worker")
+    say(f"written    {summary.folder}")
+    if summary.failures:
+        say(f"failed     {len(summary.failures)}, listed in {summary.folder / FAILURES}")
+        for line in _lines(summary.failures):
             errors().print(line, soft_wrap=True)
-    if swept.scored or swept.kept:
-        say(f"next       brainscore compare {swept.folder} --out {swept.folder / 'comparison'}")
+    if summary.scored or summary.kept:
+        say(f"next       brainscore compare {summary.folder} --out {summary.folder / 'comparison'}")
 
 
 def _lines(failures: "tuple[Failure, ...]") -> list[str]:
-    """Write one line per model and reason, however many benchmarks fail for it."""
+    """Return one line per model and reason, which lists all benchmarks that failed for this reason."""
     grouped: dict[tuple[str, str], list[str]] = {}
-    for each in failures:
-        asked = f"{each.benchmark}{f' ({each.window})' if each.window else ''}"
-        grouped.setdefault((each.model or "every model", each.reason), []).append(asked)
-    return [f"  {model}, {', '.join(asked)}: {reason}" for (model, reason), asked in grouped.items()]
+    for failure in failures:
+        benchmark = f"{failure.benchmark}{f' ({failure.window})' if failure.window else ''}"
+        grouped.setdefault((failure.model or "every model", failure.reason), []).append(benchmark)
+    return [f"  {model}, {', '.join(benchmarks)}: {reason}" for (model, reason), benchmarks in grouped.items()]

@@ -17,45 +17,63 @@ from brainscore_itmaps.errors import OutputError, printable
 from brainscore_itmaps.progress import Report
 
 NARROW = 72
-"""Columns below which a table becomes lines."""
+"""Number of terminal columns below which tables are printed as lines."""
 
 
 class PlainConsole(Console):
-    """A console that prints text without markup and with control characters escaped."""
+    """Console that prints text without markup and with control characters escaped."""
 
     def __init__(self, **named: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **named)
 
     def render_str(self, text: str, **named: Any) -> Text:
-        """Convert a string, also a table cell, to what is printed."""
+        """Escape the control characters of a string or a table cell."""
         return super().render_str(printable(text), **named)
 
 
 def output() -> Console:
-    """Return the console of standard output."""
+    """Return a console for standard output.
+
+    Examples
+    --------
+    >>> output().print("[bold]ready")
+    [bold]ready
+    """
     return PlainConsole()
 
 
-def say(what: str | Table) -> None:
-    """Print to standard output: a table fitted to the terminal, a line of text as it is, brackets and all.
+def say(content: str | Table) -> None:
+    """Print to standard output: a table fitted to the terminal, or a line of text unchanged, also with brackets.
 
     Raises
     ------
     OutputError
         When the text cannot be written. Standard output is then closed, because Python would try again at exit.
+
+    Examples
+    --------
+    >>> say("results    [1] is not markup")
+    results    [1] is not markup
     """
     try:
-        output().print(what, soft_wrap=isinstance(what, str))
+        output().print(content, soft_wrap=isinstance(content, str))
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(
-            f"The output could not be written: {error.strerror}.", "Files named before this are complete."
+            f"The output could not be written: {error.strerror}.", "Files named before this message are complete."
         ) from error
 
 
 def say_facts(facts: Mapping[str, str]) -> None:
-    """Print names and their values in two columns."""
+    """Print names and their values in two columns.
+
+    Examples
+    --------
+    >>> say_facts({"sites": "32", "grid": "17 x 17"})  # doctest: +NORMALIZE_WHITESPACE
+    sites  32
+    grid   17 x 17
+    """
     table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
     for name, text in facts.items():
         table.add_row(name, text)
@@ -63,7 +81,15 @@ def say_facts(facts: Mapping[str, str]) -> None:
 
 
 def print_json(content: Any, file: Path | None = None) -> None:
-    """Print, or write, as JSON."""
+    """Print JSON, or write it to a file.
+
+    Examples
+    --------
+    >>> print_json({"score": 0.5})
+    {
+     "score": 0.5
+    }
+    """
     text = json.dumps(content, indent=1, allow_nan=False)
     if file is None:
         say(text)
@@ -72,13 +98,25 @@ def print_json(content: Any, file: Path | None = None) -> None:
 
 
 def errors() -> Console:
-    """Return the console of standard error."""
+    """Return a console for standard error.
+
+    Examples
+    --------
+    >>> errors().stderr
+    True
+    """
     return PlainConsole(stderr=True)
 
 
 @contextmanager
 def progress_bar(shown: bool = True) -> Iterator[Report]:
-    """Draw the progress that a computation reports; on a terminal only, and gone when it is done."""
+    """Draw a progress bar on standard error within a ``with`` block, if that is a terminal; remove it at the end.
+
+    Examples
+    --------
+    >>> with progress_bar(shown=False) as progress:
+    ...     progress("recording features", 3, 14)
+    """
     console = errors()
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not (shown and console.is_terminal)) as bar:
@@ -91,5 +129,11 @@ def progress_bar(shown: bool = True) -> Iterator[Report]:
 
 
 def shown_size(size: int) -> str:
-    """Format a number of bytes for people."""
+    """Format a number of bytes.
+
+    Examples
+    --------
+    >>> shown_size(4_200_000), shown_size(730)
+    ('4.2 MB', '730 bytes')
+    """
     return f"{size / 10**6:.1f} MB" if size >= 10**5 else f"{size} bytes"

@@ -1,4 +1,4 @@
-"""`brainscore verify-real`: check the real recordings, and compare our numbers with the published ones."""
+"""`brainscore verify-real`: check the real recordings, and compare our numbers with published numbers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,16 +39,16 @@ def verify_real(
         check_writable(out.expanduser())
     from brainscore_itmaps.bridge.names import check_names
 
-    asked = [name.strip() for name in models.split(",") if name.strip()] if models is not None else None
-    if asked == []:
-        raise UsageError("--models names none.", "For example --models timm:resnet50.tv_in1k.")
-    for name in asked or []:
+    names = [name.strip() for name in models.split(",") if name.strip()] if models is not None else None
+    if names == []:
+        raise UsageError("--models is empty.", "Name models, for example --models timm:resnet50.tv_in1k.")
+    for name in names or []:
         check_names(name, None)
     with progress_bar() as progress:
         progress("starting torch", 0, 1)
         from brainscore_itmaps.study.verify import MODELS, verify
 
-        verification = verify(asked or MODELS, device=device, progress=progress)
+        verification = verify(names or MODELS, device=device, progress=progress)
     payload = _finite(verification.to_dict())
     if out is not None:
         with replacing(out.expanduser()) as partial_file:
@@ -62,19 +62,19 @@ def verify_real(
 
 
 def _finite(payload: dict[str, object]) -> dict[str, object]:
-    """Replace NaN by null, which is what JSON has for unpublished values."""
+    """Replace NaN, which stands for unpublished values, by null."""
     numbers = payload["numbers"]
     assert isinstance(numbers, tuple | list)
     return payload | {"numbers": [n | {"published": None if n["published"] != n["published"] else n["published"]}
                                for n in numbers]}  # fmt: skip
 
 
-def _print(found: "Verification") -> None:
-    if found.simulated:
-        say("SIMULATED: this archive is a stand-in, no animal was recorded. Nothing can agree with published numbers.")
-    say(f"archive    sha256 {found.sha256}")
-    checks = Table("array", "what", "published", "here", "", title="structure", title_justify="left")
-    for check in found.checks:
+def _print(verification: "Verification") -> None:
+    if verification.simulated:
+        say("SIMULATED: no animal was recorded. Numbers of this stand-in cannot agree with published numbers.")
+    say(f"archive    sha256 {verification.sha256}")
+    checks = Table("array", "property", "published", "found", "", title="structure", title_justify="left")
+    for check in verification.checks:
         checks.add_row(check.array, check.what, check.expected, check.found, "agrees" if check.agrees else "DIFFERS")
     say(checks)
     table = Table(
@@ -84,25 +84,25 @@ def _print(found: "Verification") -> None:
         Column("layer", overflow="fold"),
         *(Column(name, justify="right") for name in ("published", "ours", "difference")),
         "",
-        title="not divided by ceilings; choices of the published code",
+        title="not divided by noise ceilings; analysis choices of the published code",
         title_justify="left",
     )
-    for each in found.numbers:
-        known = each.published == each.published
+    for number in verification.numbers:
+        is_published = number.published == number.published
         table.add_row(
-            each.model.removeprefix("timm:") or "ceiling",
-            each.array,
-            each.window.removeprefix("followup_").replace("_", "-"),
-            each.published_layer or ("best block" if each.model else ""),
-            f"{each.published:.3f}" if known else "",
-            "" if each.ours is None else f"{each.ours:.3f}",
-            f"{each.ours - each.published:+.3f}" if known and each.ours is not None else "",
-            each.verdict,
+            number.model.removeprefix("timm:") or "ceiling",
+            number.array,
+            number.window.removeprefix("followup_").replace("_", "-"),
+            number.published_layer or ("best block" if number.model else ""),
+            f"{number.published:.3f}" if is_published else "",
+            "" if number.ours is None else f"{number.ours:.3f}",
+            f"{number.ours - number.published:+.3f}" if is_published and number.ours is not None else "",
+            number.verdict,
         )
     say(table)
-    for reason in dict.fromkeys(f"{each.model}: {each.reason}" for each in found.numbers if each.reason):
+    for reason in dict.fromkeys(f"{number.model}: {number.reason}" for number in verification.numbers if number.reason):
         say(f"not run    {reason}")
-    for reason in found.reasons:
-        say(f"may be     {reason}")
-    for source in dict.fromkeys(each.source for each in found.numbers):
+    for reason in verification.reasons:
+        say(f"possible   {reason}")
+    for source in dict.fromkeys(number.source for number in verification.numbers):
         say(f"source     {source}")

@@ -54,7 +54,7 @@ def test_recordings_take_the_old_keyword_and_the_old_flag(stand_in, own_home):
     old = CliRunner().invoke(data, [*asked, "--reference-compat"])
     new = CliRunner().invoke(data, [*asked, "--protocol", "published"])
     assert (old.exit_code, old.stdout, new.stderr) == (0, new.stdout, "")
-    assert old.stderr == "--reference-compat is now --protocol published; write that.\n"
+    assert old.stderr == "--reference-compat was renamed. Use --protocol published instead.\n"
     assert "-reference" in new.stdout
     assert "reference-compat" not in CliRunner().invoke(data, ["info", "--help"]).output
 
@@ -68,7 +68,7 @@ def test_a_score_takes_the_old_keyword_and_the_old_flag(tmp_path):
     with pytest.warns(FutureWarning, match='protocol="ours"'):
         assert score("efficientnet_lite0", reference_compat=False).protocol == "ours"
     done = succeeded("score", "-m", "efficientnet_lite0", "--reference-compat", "--out", tmp_path)
-    assert "--reference-compat is now --protocol published; write that." in done.stderr
+    assert "--reference-compat was renamed. Use --protocol published instead." in done.stderr
     assert f"{old.raw:.3f}" in done.stdout
     assert [file.name for file in tmp_path.glob("*.json")] == [f"{old.file_stem}.json"]
 

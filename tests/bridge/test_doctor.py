@@ -57,7 +57,7 @@ def test_a_package_that_is_only_on_the_path_is_noted(monkeypatch, package):
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     (note,) = [finding for finding in findings(state="note") if finding.topic == package]
-    assert "not installed, only found at" in note.what
+    assert "not installed, but imported from" in note.what
     assert note.fix
 
 

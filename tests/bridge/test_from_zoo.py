@@ -7,7 +7,7 @@ import timm
 import yaml
 from command_line import python
 
-from brainscore_itmaps.bridge.from_zoo import FOLDERS, made_files
+from brainscore_itmaps.bridge.from_zoo import FOLDERS, generated_files
 from brainscore_itmaps.bridge.models import get_bibtex, get_layers
 from brainscore_itmaps.models.baselines import BASELINES
 from brainscore_itmaps.models.harmonized import HARMONIZED
@@ -18,9 +18,9 @@ from brainscore_itmaps.models.zoo import EMBEDDED, ZOO
 CHECKOUT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("file", made_files(CHECKOUT), ids=lambda file: "/".join(file.parts[-2:]))
+@pytest.mark.parametrize("file", generated_files(CHECKOUT), ids=lambda file: "/".join(file.parts[-2:]))
 def test_plugin_lines_metadata_and_the_table_are_those_that_the_records_give(file):
-    assert file.read_text(encoding="utf-8") == made_files(CHECKOUT)[file], (
+    assert file.read_text(encoding="utf-8") == generated_files(CHECKOUT)[file], (
         "python -m brainscore_itmaps.bridge.from_zoo writes it"
     )
 

@@ -183,7 +183,7 @@ def test_our_editable_install_beside_brain_score_s_wheel(environment, wheel, che
     ours = environment.our_score()
     assert EXPECTED.match(ours)
     assert "No registrations found" in environment.run(*NATIVE, code=1).stderr
-    assert "attached while they run" in environment.brainscore("doctor")
+    assert "which attach them" in environment.brainscore("doctor")
 
     environment.brainscore("link")
     assert float(environment.native_score()) == pytest.approx(float(ours), abs=1e-6)
@@ -227,7 +227,7 @@ def test_a_hidden_clone_is_diagnosed_and_cured_by_what_doctor_says(environment, 
     environment.install("--force-reinstall", checkout)
     assert not (environment.site / "brainscore_vision").exists()
     assert EXPECTED.match(environment.our_score())
-    assert "attached while they run" in environment.brainscore("doctor")
+    assert "which attach them" in environment.brainscore("doctor")
 
 
 def test_an_earlier_build_leaves_nothing_in_the_next_wheel(environment, checkout, tmp_path):

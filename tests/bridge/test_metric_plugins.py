@@ -115,9 +115,9 @@ def test_assemblies_that_do_not_fit_are_refused(arrays):
     field, maps = arrays
     source, target = assembly(field), assembly(maps)
     metric = METRICS["itmaps_pls"]()
-    with pytest.raises(ArrayError, match=r"Position \(3, 4\) of the image image-5 comes 0 times"):
+    with pytest.raises(ArrayError, match=r"Position \(3, 4\) of the image image-5 occurs 0 times"):
         metric(source, assembly(maps, np.arange(119)))
-    with pytest.raises(ArrayError, match="comes 2 times, and 0 more do not"):
+    with pytest.raises(ArrayError, match="occurs 2 times, and 0 other positions do not"):
         metric(source, assembly(maps, np.append(np.arange(120), 7)))
     with pytest.raises(ArrayError, match="The images image-5 are in one assembly only"):
         metric(source, assembly(maps[:5]))
@@ -129,5 +129,5 @@ def test_assemblies_that_do_not_fit_are_refused(arrays):
         get_metric("itmaps_plz")
     with pytest.raises(ArrayError, match="has 2 time bins"):
         metric(source, assembly(maps, time_bins=2))
-    with pytest.raises(ArrayError, match="has no row and no col"):
+    with pytest.raises(ArrayError, match="lacks the coordinates row, col"):
         metric(source, target.reset_index("presentation").drop_vars(["row", "col"]))

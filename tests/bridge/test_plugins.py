@@ -102,7 +102,7 @@ def test_a_folder_that_is_not_ours_is_never_touched(host):
     foreign = host / "models" / "itmaps_embedded"
     foreign.mkdir()
     (foreign / "__init__.py").write_text("theirs")
-    with pytest.raises(InstallationError, match="is there already"):
+    with pytest.raises(InstallationError, match="already exists"):
         plugins.link()
     assert (foreign / "__init__.py").read_text() == "theirs"
     plugins.unlink()

@@ -47,7 +47,7 @@ def test_what_differs_is_named(small):
     assert found.largest == pytest.approx(1e-3)
     assert [each.what for each in found.differs] == ["torch"]
     assert found.differs[0].then == "0.1"
-    assert "up to 0.001; so do: torch" in found.reason
+    assert "up to 0.001. These properties also differ: torch" in found.reason
     rounded = changed(result, score=result.score + 1e-9)
     assert reproduce(rounded).reproduced
     assert "rounding" in reproduce(rounded).reason

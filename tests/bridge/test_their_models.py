@@ -55,7 +55,9 @@ def test_resnet18_random_is_made_to_commit_layers_and_given_back(monkeypatch):
     torch.manual_seed(0)
     one = score("resnet18_random", layers="layer3")
     assert one.layer == "layer3"
-    with pytest.raises(ModelError, match=r"does not answer from a layer 'layer5'.*Did you mean layer"):
+    with pytest.raises(
+        ModelError, match=r"Layer 'layer5' of resnet18_random could not be recorded.*Did you mean layer"
+    ):
         score("resnet18_random", layers="layer5")
     with pytest.raises(ModelError, match=r"'avgpool' gives no map.*it_maps_fixation_simulated"):
         score("resnet18_random", layers=["layer4", "avgpool"])

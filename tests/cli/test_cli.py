@@ -30,7 +30,7 @@ from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
         (["score", "--model", "resnet50"], 4, "Use --model timm:resnet50"),
         (["score", "--model", "pixels", "--weights", "random"], 2, "which loads its own weights"),
         (["score", "--model", "timm:"], 4, "The name after timm: is missing"),
-        (["score", "--model", "qqq"], 4, "`brainscore models list` shows ours"),
+        (["score", "--model", "qqq"], 4, "`brainscore models list` shows the models of this package"),
         (["score", "--model", "efficientnet_lite0", "--seed", "3"], 2, "Add --weights random"),
         (["score"], 2, "Missing option '--model'"),
         (["scor"], 2, "No such command"),
@@ -201,8 +201,11 @@ def test_simulate_makes_the_embedded_recording_again(tmp_path):
     done = brainscore("data", "simulate", "--out", tmp_path / "again.npz")
     assert done.returncode == 0
     assert "SIMULATED" in done.stdout
-    assert "\nthe same as the recording inside the package" in done.stdout
-    assert "not the same as" in brainscore("data", "simulate", "--seed", 1, "--out", tmp_path / "other.npz").stdout
+    assert "\nThe recording equals the one inside the package" in done.stdout
+    assert (
+        "differs from the one inside the package"
+        in brainscore("data", "simulate", "--seed", 1, "--out", tmp_path / "other.npz").stdout
+    )
 
 
 def test_pip_is_never_run(tmp_path):

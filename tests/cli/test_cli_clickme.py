@@ -29,10 +29,10 @@ def test_a_split_is_brought_from_a_folder(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["clickme"], 2, "Say --split val"),
+        (["clickme"], 2, "Give --split val"),
         (["clickme", "--split", "test"], 2, "'train', 'val'"),
-        (["clickme", "--split", "val", "--sha256", "0" * 64], 2, "no hash is published"),
-        (["--split", "val"], 2, "--split is for ClickMe"),
+        (["clickme", "--split", "val", "--sha256", "0" * 64], 2, "no SHA-256 is published"),
+        (["--split", "val"], 2, "--split applies only to ClickMe"),
         (["clickmee"], 2, "'clickme'"),
         (["clickme", "--split", "val", "--from", "nowhere"], 3, "nowhere has none of the missing shards"),
         (["clickme", "--split", "val", "--offline"], 3, "val-0.tfrecords to val-17.tfrecords"),

@@ -34,9 +34,9 @@ def test_list_says_what_is_here_and_imports_nothing_heavy(stand_in):
     )
     done = subprocess.run([sys.executable, "-c", watched], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1].strip() == "imported:"
-    assert re.search(r"monkey2_ML\W+150-300 ms\W+9 x 9\W+not here: brainscore data fetch", done.stdout)
+    assert re.search(r"monkey2_ML\W+150-300 ms\W+9 x 9\W+not downloaded: brainscore data fetch", done.stdout)
     sources.fetch(file=stand_in)
-    assert "here, a SIMULATED stand-in" in answered("data", "list").stdout
+    assert "downloaded, a SIMULATED stand-in" in answered("data", "list").stdout
 
 
 def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
@@ -52,9 +52,9 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
     [
         (["fetch", "--from", "nowhere.zip"], 3, "There is no file nowhere.zip"),
         (["fetch", "--from", "a.zip", "--url", "http://x"], 2, "exclude each other"),
-        (["fetch", "--url", "foo"], 2, "is not an address"),
+        (["fetch", "--url", "foo"], 2, "is not a download URL"),
         (["fetch", "--from", "x" * 300], 5, "File name too long"),
-        (["fetch", "--sha256", "abc"], 2, "is not a sha256"),
+        (["fetch", "--sha256", "abc"], 2, "is not a SHA-256"),
         (["fetch", "--offline"], 3, "offline mode forbids"),
         (["info", "monkey1_PM"], 2, "Did you mean monkey1_PL"),
         (["info", "monkey1_PL", "--window", "elive"], 2, "Did you mean elife"),
@@ -62,13 +62,13 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
         (["orient", "monkey1_PL", "--choose", "flip"], 2, "Did you mean flip_"),
         (["orient", "monkey1_PL", "--choose", "flip_x", "--out", "x.png"], 2, "Leave out --out, or --choose"),
         (["simulate", "--official", "x.zip", "--out", "y.npz"], 2, "exclude each other"),
-        (["simulate", "--duration", "5"], 2, "is for --official"),
+        (["simulate", "--duration", "5"], 2, "requires --official"),
         (["orient", "monkey1_PL", "--out", "x.docx"], 2, "Use .png or .svg or .pdf"),
         (["orient", "it_maps_simulated"], 2, "in its right orientation"),
         (["check", "nowhere"], 3, "There is no recording.json in nowhere"),
         (["simulate", "--official", "x.tar"], 2, "does not end in .zip"),
         (["package", "monkey1_PL"], 2, "Missing option '--out'"),
-        (["clean"], 0, "nothing to remove"),
+        (["clean"], 0, "no files to remove"),
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(arguments, code, said):
@@ -88,7 +88,7 @@ def test_info_says_what_a_recording_holds(stand_in, own_home):
         "9 x 9 positions, 2 degree(s) apart, over 16 degrees, edges included",
         "3-17 ms after stimulus onset",
         "flip_both",
-        "hashed now: unchanged since",
+        "verified: unchanged since",
         sha256(stand_in),
     ):
         assert said in done.stdout
@@ -123,9 +123,9 @@ def test_orient_draws_all_eight_and_records_a_choice(stand_in, tmp_path):
     assert all(name in done.stdout for name in ORIENTATIONS)
     with Image.open(figure) as image:
         assert min(image.size) > 800
-    assert "transpose holds for all arrays of monkey2" in answered(*arguments, "--choose", "transpose").stdout
+    assert "transpose now applies to all arrays of monkey2" in answered(*arguments, "--choose", "transpose").stdout
     assert load_recording("monkey2_ML", (0, 20), stand_in).orientation == "transpose"
-    assert "now        transpose" in answered(*arguments, "--out", figure).stdout
+    assert "current    transpose" in answered(*arguments, "--out", figure).stdout
 
 
 def test_check_says_what_is_wrong_and_what_is_worth_knowing(images, tmp_path, rng):
@@ -147,7 +147,7 @@ def test_check_says_what_is_wrong_and_what_is_worth_knowing(images, tmp_path, rn
 def test_package_writes_what_it_names(stand_in, tmp_path):
     out = tmp_path / "out"
     done = succeeded("data", "package", "monkey2_ML", "--window", "3-17", "--source", stand_in, "--out", out)
-    assert "SIMULATED: not for upload" in done.stdout
+    assert "SIMULATED: do not upload" in done.stdout
     named = re.findall(r"^sha1 ([0-9a-f]{40})  (\S+) \(", done.stdout, flags=re.MULTILINE)
     assert len(named) == 3
     for _, file in named:
@@ -159,7 +159,7 @@ def test_simulate_official_writes_an_archive_that_can_be_fetched(tmp_path):
     assert "SIMULATED archive" in done.stdout
     assert sources.fetch(file=tmp_path / "s.zip").simulated
     done = answered("data", "simulate", "--official", tmp_path / "s.zip")
-    assert (done.returncode, "is there already" in done.stderr) == (2, True)
+    assert (done.returncode, "already exists" in done.stderr) == (2, True)
 
 
 def test_clean_says_what_it_removed(stand_in, own_home):

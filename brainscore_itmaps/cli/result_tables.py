@@ -1,4 +1,4 @@
-"""Print a result on the terminal."""
+"""Print a result: a table of scores, a table of layers, and how the numbers were computed."""
 
 from typing import TYPE_CHECKING
 
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
 
 
 CHOICES = {
-    "best": "the best on the very images that are scored, as published",
-    "left_out": "chosen for each image on the other images alone; in brackets, for how many",
+    "best": "best on the scored images themselves, as in the published code",
+    "left_out": "chosen for each image on the other images; in brackets, for how many images",
 }
-"""How a layer was chosen of several, by the protocol's ``choose_layer``."""
+"""How one of several layers was chosen, by the protocol's ``choose_layer``."""
 
 
 def print_result(result: "Result") -> None:
     """Print the score and how it was computed: one line per array, and their mean."""
     weights = f", {result.weights}," if result.weights.kind == "random" else ""
-    lines: list[dict[str, str | Text]] = [dict(_numbers(array)) for array in result.arrays]
-    if len(lines) != 1:
-        lines.append({**_numbers(result), "array": "mean", "layer": ""})
-    lines[-1]["score"] = Text(str(lines[-1]["score"]), style="bold")
-    shown = [name for name in lines[0] if any(line[name] for line in lines) and (name != "array" or len(lines) > 1)]
+    rows: list[dict[str, str | Text]] = [dict(_numbers(array)) for array in result.arrays]
+    if len(rows) != 1:
+        rows.append({**_numbers(result), "array": "mean", "layer": ""})
+    rows[-1]["score"] = Text(str(rows[-1]["score"]), style="bold")
+    columns = [name for name in rows[0] if any(row[name] for row in rows) and (name != "array" or len(rows) > 1)]
     table = Table(title=f"{result.model}{weights} on {result.benchmark}", title_justify="left")
     if output().width < NARROW:
         table.show_header = False
-        for line in lines:
-            for name in shown:
-                table.add_row(name, line[name])
+        for row in rows:
+            for name in columns:
+                table.add_row(name, row[name])
             table.add_section()
     else:
-        for name in shown:
+        for name in columns:
             table.add_column(name, justify="left" if name in ("array", "layer") else "right", no_wrap=name != "layer")
-        for number, line in enumerate(lines):
+        for number, row in enumerate(rows):
             if number and number == len(result.arrays):
                 table.add_section()
-            table.add_row(*(line[name] for name in shown))
+            table.add_row(*(row[name] for name in columns))
     say(table)
     if any(len(array.layers) > 1 for array in result.arrays):
         print_layers(result)
@@ -48,8 +48,8 @@ def print_result(result: "Result") -> None:
 
 
 def print_layers(result: "Result") -> None:
-    """Print what every layer scores, not divided by a ceiling, and for how many images it was chosen."""
-    table = Table(title="layers (times chosen), not ceiled", title_justify="left")
+    """Print the raw score of every layer, and for how many images the layer was chosen."""
+    table = Table(title="raw scores of layers (number of images for which a layer was chosen)", title_justify="left")
     table.add_column("layer")
     for array in result.arrays:
         table.add_column(_short(array.recording), justify="right")
@@ -60,7 +60,7 @@ def print_layers(result: "Result") -> None:
 
 
 def _short(recording: str) -> str:
-    """Shorten the name of an array for a column; the line below the table has it in full."""
+    """Shorten the name of an array for a column; the lines below the table contain the full name."""
     return recording.removeprefix("Arcaro2020.").removesuffix("-simulated")
 
 
@@ -78,7 +78,7 @@ def _numbers(scored: "ArrayResult | Result") -> dict[str, str]:
 
 
 def _number(value: float) -> str:
-    """Format a number with three digits; an absent one as an empty text."""
+    """Format a number with three digits, and NaN as an empty text."""
     return "" if value != value else f"{value:.3f}"
 
 
@@ -89,7 +89,7 @@ def _facts(result: "Result") -> dict[str, str]:
     run = {"weights": f"{result.weights}{accuracy}", "device": result.device, "score": result.formula}
     facts = _facts_of_maps(result, run) if result.arrays else run | _details(result)
     if result.protocol != OURS.name:
-        facts["protocol"] = f"{result.protocol}: its choices (docs/reference.md); not for use"
+        facts["protocol"] = f"{result.protocol}, see docs/reference.md; for comparison only"
     for number, note in enumerate(result.notes):
         facts[f"note {number + 1}" if number else "note"] = note
     if result.arrays:
@@ -99,8 +99,8 @@ def _facts(result: "Result") -> dict[str, str]:
 
 def _details(result: "Result") -> dict[str, str]:
     facts = {"interval": result.estimate.reason} | result.details
-    shown = {name: f"{value:.3f}" if isinstance(value, float) else str(value) for name, value in facts.items()}
-    return {name.replace("_", " "): value for name, value in shown.items() if value not in ("", "None", "nan")}
+    texts = {name: f"{value:.3f}" if isinstance(value, float) else str(value) for name, value in facts.items()}
+    return {name.replace("_", " "): text for name, text in texts.items() if text not in ("", "None", "nan")}
 
 
 def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
@@ -109,10 +109,10 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
     facts = {}
     for number, array in enumerate(result.arrays):
         images, rows, columns, sites = array.neural.shape
-        what = "recording" if len(result.arrays) == 1 else f"array {number + 1}"
-        named = "" if len(result.arrays) == 1 else f"{array.recording}: "
-        facts[what] = (
-            f"{named}{'SIMULATED, no animal was recorded: ' if array.simulated else ''}{images} images, "
+        label = "recording" if len(result.arrays) == 1 else f"array {number + 1}"
+        prefix = "" if len(result.arrays) == 1 else f"{array.recording}: "
+        facts[label] = (
+            f"{prefix}{'SIMULATED, no animal was recorded: ' if array.simulated else ''}{images} images, "
             f"{rows} x {columns} positions, {sites} sites, {array.window[0]}-{array.window[1]} ms"
         )
     facts |= run | {
