@@ -444,6 +444,15 @@ def test_what_reads_for_ever_ends_although_the_command_was_killed(own_home, tmp_
     assert _is_gone(reader, 40)  # by its limit of computing; the one of elapsed time comes after 50 seconds
 
 
+@pytest.fixture
+def ctrl_c_interrupts():
+    """Python's own handler of Ctrl-C: an import in another test, such as dask-jobqueue's, may have replaced it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_what_was_interrupted_is_not_taken_for_the_next_answer(tmp_path, other):
     file = tmp_path / "loops.h5"
     file.write_bytes(LOOPS)
