@@ -369,7 +369,7 @@ def test_damaged_files_are_computed_anew(small, home):
 
 
 @pytest.mark.parametrize("layers", ["blocks.1", ["blocks.0", "blocks.1"]])
-def test_what_is_asked_for_anew_looks_nothing_up_and_takes_the_place_of_what_was_kept(small, home, layers):
+def test_fresh_ignores_and_overwrites_the_cache(small, home, layers):
     model = load_model("timm:test_vit", weights="random")
     _, first = passes(model, small, layers=layers)
     for file in home.rglob("*.npz"):  # by somebody who wants another number

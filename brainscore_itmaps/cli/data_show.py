@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brainscore_itmaps.cli.options import OldSpelling, ProtocolName, requested_protocol
+from brainscore_itmaps.cli.options import Offline, OldSpelling, ProtocolName, requested_protocol
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_facts, shown_size
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import check_writable, replacing
@@ -41,6 +41,7 @@ def info(
     source: Source = None,
     protocol: ProtocolName = "ours",
     reference_compat: OldSpelling = False,
+    offline: Offline = False,
 ) -> None:
     """Describe the contents and the source of a recording."""
     import numpy as np
@@ -110,6 +111,7 @@ def orient(
     ] = None,
     window: Window = None,
     source: Source = None,
+    offline: Offline = False,
 ) -> None:
     """Draw the maps over the images in all eight orientations, or record the one that puts responses on faces."""
     from brainscore_itmaps.data.grid import ORIENTATIONS, check_orientation
@@ -176,6 +178,7 @@ def package(
     out: Annotated[Path, typer.Option(help="Write the files into this folder.")],
     window: Window = None,
     source: Source = None,
+    offline: Offline = False,
 ) -> None:
     """Write the netCDF, CSV and zip files that Brain-Score's maintainers would upload, and print their SHA-1."""
     check_writable(out.expanduser() / "x.json")

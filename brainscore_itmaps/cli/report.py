@@ -78,13 +78,13 @@ def write_report(result: "Result", file: Path, benchmark: str | None = None, req
         raise UsageError(f"{result.benchmark} has no maps to draw.", "`brainscore results show` prints its numbers.")
     from brainscore_itmaps.reporting.report import report as page_of
 
-    page = page_of(result, _images(result, benchmark or result.benchmark, required))
+    page = page_of(result, _images(result, benchmark, required))
     with replacing(file) as partial_file:
         partial_file.write_text(page, encoding="utf-8")
     return file
 
 
-def _images(result: "Result", benchmark: str, required: bool) -> "list[list[Path | None]]":
+def _images(result: "Result", benchmark: str | None, required: bool) -> "list[list[Path | None]]":
     """Find the images of each array on this machine, and print a line if there are none."""
     from brainscore_itmaps.bridge.images import images_of
 

@@ -51,8 +51,8 @@ def score(
         typer.Option(
             "--layers",
             "--layer",
-            help="Read this layer, several layers separated by commas, or all layers (all). One of several layers is "
-            "chosen for each image on the other images. The default is the layer committed to IT.",
+            help="Read this layer, several layers separated by commas, or all layers (all). From several, the "
+            "layer for each image is chosen on the other images. The default is the layer committed to IT.",
         ),
     ] = None,
     window: Annotated[
@@ -66,7 +66,7 @@ def score(
         str,
         typer.Option(
             help="Use pretrained weights, random weights, or the weights in this file: safetensors, a torch "
-            "state_dict, or the Keras .h5 file of a harmonized model. The result states random weights."
+            "state_dict, or the Keras .h5 file of a harmonized model. The result says so if they are random."
         ),
     ] = "pretrained",
     arch: Annotated[

@@ -36,8 +36,8 @@ MEANINGS = {
     "change point": "ImageNet top-1 at which two straight lines through the cloud meet",
     "slope before it": "score for each point of top-1 below the change point",
     "slope after it": "score for each point of top-1 above the change point",
-    "peak of the edge": "ImageNet top-1 at which the upper edge, a parabola above 90 % of the models, is highest; "
-    "beyond the models where the edge only rises or falls",
+    "peak of the edge": "ImageNet top-1 at the maximum of the upper edge, a parabola fitted to the 90th percentile of "
+    "the models; outside their range if the edge only rises or falls",
     "slope of the edge's end": "slope of that edge at the most accurate model: negative where the best predictivity "
     "falls; the decline that was published is one of this edge, not of the cloud",
 }

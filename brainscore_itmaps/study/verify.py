@@ -39,12 +39,12 @@ REASONS = {
         "the published loader cuts the channels at 33, so that PL has a site of ML; this is repeated here",
         "its images are divided by the mean where the standard deviation is meant; this is repeated here",
         "add_15 is the last sum before its ReLU; layer4.2 is read after it (the published activation_48)",
-        "scikit-learn 1.3 turned the coefficients that the published code multiplies with; those before are meant here",
+        "scikit-learn 1.3 transposed coef_, which the published code uses; here it is that of earlier versions",
     ),
     "own": (
-        "the code of the follow-up is not public: how it resized, averaged and scaled is taken to be as before",
-        "where no layer is published, the best block on the same images is taken here; the published one is the best "
-        "of all modules, and so as good or better",
+        "the code of the follow-up is not public: its resizing, averaging and scaling are taken to be those of 2023",
+        "where no layer is published, the best block on the same images is used here; the published layer is the best "
+        "of all modules, so its score is at least as high",
         "timm's weights of a tag can be replaced; the result names their hash",
     ),
 }

@@ -88,7 +88,7 @@ def test_the_hash_that_was_asked_for_is_asked_of_every_way_in(stand_in, real_loo
 
 
 @pytest.mark.allow_hosts(["127.0.0.1"])
-def test_a_stand_in_gives_way_to_the_real_one_and_never_takes_its_place(stand_in, real_looking, own_home, serve_file):
+def test_the_real_archive_replaces_a_stand_in_but_not_the_reverse(stand_in, real_looking, own_home, serve_file):
     sources.fetch(file=stand_in)
     with serve_file(real_looking) as running:
         held = sources.fetch(url=running.url)

@@ -113,7 +113,7 @@ def test_a_file_that_was_cut_off_is_refused_with_the_record_and_its_place(tmp_pa
         list(read_records(file))
 
 
-def test_a_length_that_nothing_has_asks_for_no_memory(tmp_path):
+def test_an_impossible_length_allocates_no_memory(tmp_path):
     file = tmp_path / "a.tfrecords"
     write_records(file, [b"x"])
     file.write_bytes(file.read_bytes() + framed(struct.pack("<Q", 2**62)) + b"rest")

@@ -1,4 +1,4 @@
-"""What the command answers, held to what every answer is held to."""
+"""Run `brainscore`, and check its exit code and that it prints no traceback."""
 
 import os
 

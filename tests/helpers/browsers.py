@@ -1,4 +1,4 @@
-"""A headless Chromium to open pages in, with the model off."""
+"""Open pages in a headless Chromium without an internet connection."""
 
 import shutil
 

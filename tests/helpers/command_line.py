@@ -59,5 +59,5 @@ def _server():
         text=True,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},  # no test connects to the internet
     )
-    atexit.register(server.communicate)  # that there is no more to run ends it
+    atexit.register(server.communicate)  # closing its standard input ends the server
     return server

@@ -17,7 +17,7 @@ IMPORTED = (
     "h5py", "matplotlib.figure", "jinja2", "pooch", "requests", "typer", "rich.console",
     "brainscore_itmaps.cli.app", "brainscore_itmaps.bridge.score",
 )  # fmt: skip
-"""None that reads, when it is imported, a variable that tests set: not Brain-Score."""
+"""Modules that read no environment variable on import. Brain-Score does, so it is not among them."""
 
 
 EXIT = []

@@ -57,7 +57,7 @@ def jpeg(values):
 
 
 def record(rng, label, classes=4):
-    """A patch whose place goes with nothing and whose colour goes with the class."""
+    """Encode an image with a patch at a random place in the colour of its class, and the map of the patch."""
     image = rng.integers(60, 120, (SIDE // 8, SIDE // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
     y, x = rng.integers(20, SIDE - 90, 2)
     image[y : y + 70, x : x + 70] = [(255 * label) // classes, 255 - (255 * label) // classes, 200]

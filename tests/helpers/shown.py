@@ -21,7 +21,7 @@ def images():
 
 
 def changed(scored, **given):
-    """As :func:`dataclasses.replace`, also of what the estimate, the reading and the request of a result hold."""
+    """Replace fields of a result, including fields of its estimate, reading and request."""
     if "label" in given:
         given["window"] = given.pop("label") or None
     for name in ("estimate", "reading", "request"):

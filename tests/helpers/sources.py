@@ -1,4 +1,4 @@
-"""What tests read a model with, and the cache that they hand over."""
+"""Feature sources and caches for tests."""
 
 from brainscore_itmaps.benchmark.source import HookedModel
 from brainscore_itmaps.cache import default_cache
@@ -11,5 +11,5 @@ def model_source(model, layers=(), view="whole", batch_size=14, protocol=OURS):
 
 
 def fresh():
-    """The cache, of which nothing is read."""
+    """Return a cache that is written but never read."""
     return default_cache(fresh=True)

@@ -50,7 +50,7 @@ def test_large_duplicate_channels_are_no_trouble(rng, method):
 
 
 @pytest.mark.parametrize("channels", [6, 300])
-def test_the_penalty_is_chosen_as_a_search_over_the_training_images_chooses_it(rng, channels):
+def test_the_penalty_equals_that_of_a_grid_search_over_the_training_images(rng, channels):
     field, maps = planted(rng, channels)
     penalties = np.logspace(-1, 4, 6)
     left_out = predict_left_out(field, maps, "ridge_cv", penalties=penalties)

@@ -18,7 +18,9 @@ from PIL import Image
 from shown import changed, images, scored, two_arrays
 
 from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.bridge.score import score
 from brainscore_itmaps.cli.report import write_report
+from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.models.spec import ModelRequest, Weights
 from brainscore_itmaps.reporting.report import command_of, report
@@ -177,8 +179,19 @@ def test_a_result_that_was_changed_by_hand_is_refused(tmp_path, damage):
 def test_a_page_fetches_nothing(tmp_path, own_home, monkeypatch):
     """A result of a benchmark whose archive is not on this machine is shown without images."""
     monkeypatch.setattr("brainscore_itmaps.data.sources.fetch", lambda **options: pytest.fail("fetched"))
-    file = write_report(replace(scored(), benchmark="it_maps"), tmp_path / "page.html")
+    request = replace(scored().request, benchmark="it_maps")
+    file = write_report(replace(scored(), benchmark="it_maps", request=request), tmp_path / "page.html")
     assert page_data(file.read_text())["images"] == []
+
+
+def test_the_images_of_your_own_recording_are_found(tmp_path, own_home, request):
+    files, rng = request.getfixturevalue("images"), np.random.default_rng(0)
+    maps = rng.normal(size=(6, 5, 5, 1)) + 0.1 * rng.normal(size=(6, 5, 5, 3))
+    recording = Recording.from_arrays(maps, files, identifier="mylab.simulated", window=(0, 9), simulated=True)
+    result = score("timm:test_resnet", recording.save(tmp_path / "mine"), "layer3", weights="random")
+    page = page_data(write_report(result, tmp_path / "page.html").read_text())
+    assert len(page["images"]) == 6
+    assert page["arrays"][0]["files"] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_constant_map_is_undefined_in_the_page():

@@ -67,7 +67,7 @@ def test_a_comparison_repeats_itself(compared, tmp_path):
     )
 
 
-def test_it_is_written_over_and_nothing_else_is(tmp_path):
+def test_compare_overwrites_only_its_own_files(tmp_path):
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "mine.svg").write_text("mine")
     for _ in range(2):
@@ -107,7 +107,7 @@ def test_of_many_models_time_is_drawn_by_group():
 
 
 @pytest.mark.slow
-def test_as_somebody_types_it(tmp_path, own_home):
+def test_compare_on_the_command_line(tmp_path, own_home):
     for result in planted():
         result.save(tmp_path / "results")
     done = succeeded("compare", tmp_path, "--out", tmp_path / "out", "--no-maps", COLUMNS="120")
