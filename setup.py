@@ -1,8 +1,8 @@
-"""Puts our plugin folders where Brain-Score's own search finds them, unless that would break the host.
+"""Install the plugin folders where Brain-Score searches for plugins, unless that would break Brain-Score.
 
-Brain-Score searches only inside the installed ``brainscore_vision`` package. Beside a released wheel our folders go
-in there. Beside an editable clone they must not: ``site-packages/brainscore_vision`` would then hide the clone as a
-package without ``__init__.py``. The same files always travel as ``brainscore_itmaps.plugins`` too, for the bridge.
+Brain-Score searches only the installed ``brainscore_vision`` package. If that is a released wheel, the plugin folders
+are installed into it. If it is an editable clone, they must not be: ``site-packages/brainscore_vision`` would hide the
+clone as a package without ``__init__.py``. The same files are always installed as ``brainscore_itmaps.plugins``, too.
 """
 
 import atexit
@@ -22,29 +22,30 @@ HERE = Path(__file__).parent
 HOST = "brainscore_vision"
 
 
-def folders():
-    """Where packages of the environment lie."""
+def package_folders():
+    """Return the folders with the packages of the environment."""
     return [sysconfig.get_path("purelib"), site.getusersitepackages()]
 
 
 def host_is_editable():
-    """Is the Brain-Score of the environment we are being installed into an editable clone?"""
-    for found in distributions(path=folders()):
-        if (found.metadata["Name"] or "").lower().replace("-", "_") == HOST:
-            origin = json.loads(found.read_text("direct_url.json") or "{}")
+    """Return whether Brain-Score is installed as an editable clone in the target environment."""
+    for distribution in distributions(path=package_folders()):
+        if (distribution.metadata["Name"] or "").lower().replace("-", "_") == HOST:
+            origin = json.loads(distribution.read_text("direct_url.json") or "{}")
             if origin.get("dir_info", {}).get("editable"):
                 return True
-    return any(any(Path(folder).glob(f"__editable__*{HOST}*")) for folder in folders())
+    return any(any(Path(folder).glob(f"__editable__*{HOST}*")) for folder in package_folders())
 
 
 def target_is_visible():
-    """Do we see the environment we are being installed into? pip shows it even to an isolated build; uv does not."""
-    seen = {(found.metadata["Name"] or "").lower().replace("-", "_") for found in distributions(path=folders())}
-    return bool({"pip", HOST} & seen)
+    """Return whether this build can see the target environment: pip shows it even to an isolated build, uv does not."""
+    installed = distributions(path=package_folders())
+    names = {(distribution.metadata["Name"] or "").lower().replace("-", "_") for distribution in installed}
+    return bool({"pip", HOST} & names)
 
 
-def native():
-    """Map the plugins into Brain-Score? ``ITMAPS_NATIVE_PLUGINS=0`` or ``1`` overrides what is detected."""
+def installs_into_host():
+    """Return whether to install the plugins into Brain-Score; ``ITMAPS_NATIVE_PLUGINS`` (0 or 1) overrides it."""
     if {"editable_wheel", "develop"} & set(sys.argv):
         return False
     detected = target_is_visible() and not host_is_editable()
@@ -65,7 +66,7 @@ package_data = {
         "study/named/*.toml",
     ]
 }
-homes = ["brainscore_itmaps.plugins"] + ([HOST] if native() else [])
+homes = ["brainscore_itmaps.plugins"] + ([HOST] if installs_into_host() else [])
 for init in sorted(HERE.glob("plugins/*/*/__init__.py")):
     kind, name = init.parent.parts[-2:]
     for home in homes:
@@ -74,7 +75,7 @@ for init in sorted(HERE.glob("plugins/*/*/__init__.py")):
         package_dir[package] = f"plugins/{kind}/{name}"
         package_data[package] = ["**/*"]
 
-# pip builds inside the checkout: files left in build/ by an earlier build would be packed into the next wheel
+# pip builds in the checkout: files of an earlier build in build/ would become part of the wheel
 build_base = tempfile.mkdtemp(prefix="itmaps-build-")
 atexit.register(shutil.rmtree, build_base, ignore_errors=True)
 

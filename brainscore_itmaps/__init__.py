@@ -1,7 +1,7 @@
 """Score vision models on spatially resolved maps of macaque IT activity, as a Brain-Score plugin.
 
-The straight line, one public name a step: :func:`load_recording`, :func:`load_model`, :func:`record`,
-:func:`to_grid`, :func:`predict_left_out`; and :func:`score`, which walks it. :func:`score_features` scores arrays.
+Each step of a score is one public function: :func:`load_recording`, :func:`load_model`, :func:`record`,
+:func:`to_grid` and :func:`predict_left_out`. :func:`score` runs all of them, :func:`score_features` scores arrays.
 """
 
 from importlib import import_module
@@ -70,7 +70,7 @@ __all__ = [
     "to_grid",
 ]
 
-_ROOMS = {
+_MODULES = {
     "ArrayError": "errors",
     "DataError": "errors",
     "Grid": "data.grid",
@@ -102,14 +102,14 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: importing the package itself costs nothing."""
+    """Import a public name on first use, so that importing the package imports no submodule."""
     if name == "figures":
         return import_module(f"{__name__}.reporting.figures")
     if name == "__version__":
         return import_module("importlib.metadata").version(__name__)
-    if name not in _ROOMS:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,7 @@ import sys
 
 if __name__ == "__main__":
     if not sys.flags.safe_path:
-        del sys.path[0]  # the current folder; what Python imported before this line, -P alone keeps from it
+        del sys.path[0]  # the current folder: its files must not shadow modules; earlier imports need python -P
     from brainscore_itmaps.cli.start import main
 
     main()

@@ -1,4 +1,4 @@
-"""Unpack zip archives of unknown origin completely or not at all."""
+"""Unpack untrusted zip archives, completely or not at all, and compare a folder with its archive."""
 
 import glob
 import re
@@ -28,14 +28,14 @@ def unpack(
     archive: Path,
     folder: Path,
     *,
-    called: str | None = None,
+    name: str | None = None,
     fix: str = ANOTHER_FOLDER,
     progress: Report = silent,
 ) -> Path:
     """Unpack a zip archive into a folder that exists only once it is complete.
 
-    Every member is checked before the first byte is written, and read against its declared size and checksum. What a
-    killed unpacking left behind is removed; callers that share ``folder`` hold a lock.
+    Every member is checked before the first byte is written, and its content is verified against its declared size and
+    checksum. Incomplete folders of interrupted calls are removed; callers that share ``folder`` must hold a lock.
 
     Parameters
     ----------
@@ -43,12 +43,17 @@ def unpack(
         The zip file.
     folder : Path
         Must not exist.
-    called : str, optional
-        Name of the archive in messages; by default ``archive``.
+    name : str, optional
+        Name of the archive in messages; by default its path.
     fix : str
-        Next step for errors about the folder.
+        Next step in errors about the folder.
     progress : callable
         Called with ("unpacking ...", megabytes done, megabytes in all).
+
+    Returns
+    -------
+    Path
+        ``folder``.
 
     Raises
     ------
@@ -57,17 +62,27 @@ def unpack(
         encrypted or duplicate member, or one that exceeds its declared size or the size limit.
     InstallationError
         When the disk is full or the folder cannot be written to.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as root:
+    ...     archive = Path(root, "maps.zip")
+    ...     with ZipFile(archive, "w") as opened:
+    ...         add_member(opened, "monkey1/maps.txt", b"0.5 0.25")
+    ...     (unpack(archive, Path(root, "maps")) / "monkey1" / "maps.txt").read_text()
+    '0.5 0.25'
     """
-    name = called or str(archive)
-    with _opened(archive, name) as opened:
+    name = name or str(archive)
+    with _open_zip(archive, name) as opened:
         members = checked_members(opened, name)
         needed = sum(member.file_size for member in members)
         done = 0
-        for left_behind in folder.parent.glob(f".{glob.escape(folder.name)}-*/"):
-            shutil.rmtree(left_behind, ignore_errors=True)
-        with new_folder(folder, fix, takes=needed) as inside:
+        for leftover in folder.parent.glob(f".{glob.escape(folder.name)}-*/"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        with new_folder(folder, fix, size=needed) as temporary:
             for member in members:
-                path = inside / member_path(member, name)
+                path = temporary / member_path(member, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with path.open("xb") as file:
                     for chunk in _chunks(opened, member, name):
@@ -78,20 +93,42 @@ def unpack(
 
 
 def add_member(archive: ZipFile, name: str, content: bytes) -> None:
-    """Add a file to an archive, always with the same date, so that the same content gives the same archive."""
+    """Add a file to an archive with a fixed date, so that the same content gives the same archive.
+
+    Examples
+    --------
+    >>> import io
+    >>> with ZipFile(io.BytesIO(), "w") as archive:
+    ...     add_member(archive, "images/face-01.txt", b"text")
+    ...     archive.getinfo("images/face-01.txt").date_time
+    (2020, 1, 1, 0, 0, 0)
+    """
     archive.writestr(ZipInfo(name, DATE), content)
 
 
 def is_intact(archive: Path, folder: Path) -> bool:
-    """Return whether a folder holds exactly what :func:`unpack` made of the archive.
+    """Return whether a folder contains every file of an archive, with its size and checksum.
 
     Raises
     ------
     DataError
         When the archive cannot be read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as root:
+    ...     archive = Path(root, "maps.zip")
+    ...     with ZipFile(archive, "w") as opened:
+    ...         add_member(opened, "maps.txt", b"0.5")
+    ...     folder = unpack(archive, Path(root, "maps"))
+    ...     intact = is_intact(archive, folder)
+    ...     _ = (folder / "maps.txt").write_text("0.7")
+    ...     intact, is_intact(archive, folder)
+    (True, False)
     """
     name = str(archive)
-    with _opened(archive, name) as opened:
+    with _open_zip(archive, name) as opened:
         return all(
             _checksum(folder / member_path(member, name)) == (member.file_size, member.CRC)
             for member in checked_members(opened, name)
@@ -109,65 +146,106 @@ def _checksum(file: Path) -> tuple[int, int] | None:
 
 
 def checked_members(opened: ZipFile, archive: str) -> list[ZipInfo]:
-    """List the files in an archive, after checking that all members are harmless.
+    """List the files in an archive after checking that every member is safe to unpack.
+
+    Parameters
+    ----------
+    opened : ZipFile
+    archive : str
+        Name of the archive in messages.
+
+    Returns
+    -------
+    list of ZipInfo
+        Members that are files; folders are omitted.
 
     Raises
     ------
     DataError
-        Naming the member and what is wrong with it.
+        Naming the member and the problem.
+
+    Examples
+    --------
+    >>> import io
+    >>> with ZipFile(io.BytesIO(), "w") as opened:
+    ...     opened.mkdir("images")
+    ...     add_member(opened, "images/face-01.png", b"...")
+    ...     [member.filename for member in checked_members(opened, "images.zip")]
+    ['images/face-01.png']
     """
     members = opened.infolist()
     if len(members) > MEMBERS:
-        raise _refused(archive, "the archive as a whole", f"it has {len(members)} members; no recording has that many")
+        raise _refused(archive, f"it has {len(members)} members; at most {MEMBERS} are allowed")
     files: set[PurePosixPath] = set()
     folders: set[PurePosixPath] = set()
     for member in members:
-        path = PurePosixPath(str(member_path(member, archive)).casefold())  # some disks do not tell A from a
+        path = PurePosixPath(str(member_path(member, archive)).casefold())  # some file systems ignore case
         if is_folder(member):
             folders.add(path)
         elif path in files:
-            raise _refused(archive, member.filename, "another member has this name")
+            raise _refused(archive, "another member has the same name", member.filename)
         else:
             files.add(path)
         folders.update(path.parents)
         if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise _refused(archive, member.filename, "it is a link or a device, not a file")
+            raise _refused(archive, "it is a link or a device, not a file", member.filename)
         if member.flag_bits & 1:
-            raise _refused(archive, member.filename, "it is encrypted")
+            raise _refused(archive, "it is encrypted", member.filename)
         if member.file_size > MEMBER_BYTES:
-            raise _refused(archive, member.filename, f"it is {member.file_size} bytes; no recording has that many")
+            why = f"its size is {member.file_size} bytes; at most {MEMBER_BYTES} are allowed"
+            raise _refused(archive, why, member.filename)
         if member.file_size > SMALL_BYTES and member.file_size > RATIO * max(member.compress_size, 1):
-            raise _refused(archive, member.filename, f"{member.compress_size} bytes would become {member.file_size}")
+            why = f"its {member.compress_size} bytes would unpack to {member.file_size} bytes"
+            raise _refused(archive, why, member.filename)
     if files & folders:
-        raise _refused(archive, min(map(str, files & folders)), "it is a file and a folder at once")
+        raise _refused(archive, "it is both a file and a folder", min(map(str, files & folders)))
     if (total := sum(member.file_size for member in members)) > ARCHIVE_BYTES:
-        raise _refused(archive, "the archive as a whole", f"it would become {total} bytes; no recording has that many")
+        raise _refused(archive, f"it would unpack to {total} bytes; at most {ARCHIVE_BYTES} are allowed")
     return [member for member in members if not is_folder(member)]
 
 
 def is_folder(member: ZipInfo) -> bool:
-    """Return whether this member stands for a folder."""
+    """Return whether an archive member is a folder.
+
+    Examples
+    --------
+    >>> is_folder(ZipInfo("images/")), is_folder(ZipInfo("images/face-01.png"))
+    (True, False)
+    """
     return member.filename.endswith(("/", "\\"))
 
 
 def member_path(member: ZipInfo, archive: str) -> PurePosixPath:
-    r"""Return the path of a member relative to the folder; a backslash separates, too, as in archives made on Windows.
+    r"""Return the path of an archive member relative to the folder that it is unpacked into.
+
+    A backslash is a separator, as in archives made on Windows.
+
+    Parameters
+    ----------
+    member : ZipInfo
+    archive : str
+        Name of the archive in messages.
 
     Raises
     ------
     DataError
-        When the name is absolute, has a drive letter, leads upward, or cannot be a file name.
+        When the path is absolute, has a drive letter, contains "..", or is not a valid file name.
+
+    Examples
+    --------
+    >>> str(member_path(ZipInfo("images\\face-01.png"), "images.zip"))
+    'images/face-01.png'
     """
     name = member.orig_filename.replace("\\", "/")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/"):
-        raise _refused(archive, member.orig_filename, "its path is absolute")
+        raise _refused(archive, "its path is absolute", member.orig_filename)
     if ":" in name:
-        raise _refused(archive, member.orig_filename, "its path has a drive letter or a colon")
+        raise _refused(archive, "its path has a drive letter or a colon", member.orig_filename)
     if ".." in parts:
-        raise _refused(archive, member.orig_filename, "its path leads upward")
+        raise _refused(archive, 'its path contains ".."', member.orig_filename)
     if not parts or any(part.strip(" .") == "" or len(part) > 120 for part in parts) or CONTROL.search(name):
-        raise _refused(archive, member.orig_filename, "its path is not one that a file can have")
+        raise _refused(archive, "its path is not a valid file name", member.orig_filename)
     return PurePosixPath(*parts)
 
 
@@ -190,24 +268,24 @@ def _chunks(opened: ZipFile, member: ZipInfo, archive: str) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(archive: Path, name: str) -> Iterator[ZipFile]:
+def _open_zip(archive: Path, name: str) -> Iterator[ZipFile]:
     try:
         opened = ZipFile(archive)
     except OSError as error:
-        raise DataError(f"Cannot read {name}: {error.strerror or error}.", "Name a file that is there.") from error
+        raise DataError(f"Cannot read {name}: {error.strerror or error}.", "Name an existing file.") from error
     except Exception as error:  # zipfile raises many kinds on hostile bytes
         raise DataError(
-            f"{name} is not a zip archive: {_first_sight(archive)}.", "Download it again, or use another copy."
+            f"{name} is not a zip archive: {_describe_start(archive)}.", "Download it again, or use another copy."
         ) from error
     with opened:
         yield opened
 
 
-def _first_sight(file: Path) -> str:
+def _describe_start(file: Path) -> str:
     with file.open("rb") as opened:
         start = opened.read(32)
     if start.startswith(b"PK"):
-        return "it begins as one, but is cut short or damaged"
+        return "it begins like a zip archive, but it is truncated or damaged"
     text = start.decode("ascii", errors="replace").strip()
     return (
         f"it begins with {text!r}"
@@ -216,7 +294,6 @@ def _first_sight(file: Path) -> str:
     )
 
 
-def _refused(archive: str, member: str, why: str) -> DataError:
-    return DataError(
-        f"{archive} is refused, nothing was unpacked: {member!r}: {why}.", "Use a copy from a source that you trust."
-    )
+def _refused(archive: str, why: str, member: str | None = None) -> DataError:
+    what = why if member is None else f"{member!r}: {why}"
+    return DataError(f"{archive} is refused, nothing was unpacked: {what}.", "Use a copy from a source that you trust.")

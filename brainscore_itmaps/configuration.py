@@ -1,4 +1,4 @@
-"""Read a TOML file into frozen dataclasses, and report every mistake with its place."""
+"""Read TOML files into frozen dataclasses, with errors that name the file and the key."""
 
 import tomllib
 import warnings
@@ -11,49 +11,75 @@ from brainscore_itmaps.errors import UsageError, nearest, one_line
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """Read a TOML file.
+    r"""Read a TOML file.
 
     Raises
     ------
     UsageError
-        When there is none, or it is not a TOML file.
+        When the file is missing or is not a TOML file.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "study.toml")
+    ...     _ = file.write_text('seed = 3\n[model]\nname = "resnet50"\n')
+    ...     read_toml(file)
+    {'seed': 3, 'model': {'name': 'resnet50'}}
     """
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Name a TOML file.") from error
+        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Name an existing TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not a TOML file: {one_line(error)}.", "Correct it there.") from error
+        raise UsageError(f"{file} is not a TOML file: {one_line(error)}.", "Correct the file.") from error
 
 
-def with_current_names(given: Mapping[str, Any], renamed: Mapping[str, str], where: str) -> dict[str, Any]:
-    """Replace the former names of keys with the current ones, and warn about each.
+def rename_former_keys(table: Mapping[str, Any], renamed: Mapping[str, str], where: str) -> dict[str, Any]:
+    """Replace former names of keys with their current names, and warn about each.
 
     Parameters
     ----------
-    given : mapping
+    table : mapping
+        Keys and values of the file.
     renamed : mapping of str to str
         Former name to current name.
     where : str
-        Name of the file, with which messages begin.
+        Name of the file, for messages.
+
+    Returns
+    -------
+    dict
+        The table with current names; ``table`` itself is unchanged.
 
     Raises
     ------
     UsageError
-        When a key is given under both names.
+        When the table contains both names of a key.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     rename_former_keys({"network": "resnet50", "seed": 3}, {"network": "model"}, "study.toml")
+    {'seed': 3, 'model': 'resnet50'}
+    >>> str(caught[0].message)
+    'study.toml: network is now called model; use the new name.'
     """
-    current = dict(given)
+    current = dict(table)
     for former, name in renamed.items():
         if former in current:
             if name in current:
-                raise UsageError(f"{where}: {former} is the former name of {name}, and both are given.", "Keep one.")
-            warnings.warn(f"{where}: {former} is now called {name}; write that.", FutureWarning, stacklevel=3)
+                raise UsageError(
+                    f"{where}: {former} is the former name of {name}, and the file contains both.", f"Remove {former}."
+                )
+            warnings.warn(f"{where}: {former} is now called {name}; use the new name.", FutureWarning, stacklevel=3)
             current[name] = current.pop(former)
     return current
 
 
-def filled(config: Any, values: Mapping[str, Any], where: str, section: str = "") -> Any:
-    """Fill a configuration with the values of a mapping, checking names and types.
+def fill_config(config: Any, values: Mapping[str, Any], where: str, section: str = "") -> Any:
+    """Replace fields of a configuration with the values of a mapping, and check their names and types.
 
     Parameters
     ----------
@@ -61,47 +87,61 @@ def filled(config: Any, values: Mapping[str, Any], where: str, section: str = ""
         Default values. Fields may be str, int, float, bool, a tuple of one of these, or another configuration, which is
         a table in the file.
     values : mapping
-        Values of the file, by name.
+        Values in the file, by key.
     where : str
-        Name of the file, with which messages begin.
+        Name of the file, for messages.
     section : str
         Name of the table in the file, followed by a dot; empty at the top level.
+
+    Returns
+    -------
+    configuration of the same class
 
     Raises
     ------
     UsageError
-        When a name is unknown, or a value of another type.
+        When a key is unknown, or a value has another type than its default.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Config:
+    ...     rate: float = 0.1
+    ...     layers: tuple[str, ...] = ()
+    >>> fill_config(Config(), {"rate": 1, "layers": ["layer3", "layer4"]}, "study.toml")
+    Config(rate=1.0, layers=('layer3', 'layer4'))
     """
     hints = get_type_hints(type(config))
-    known = {each.name: getattr(config, each.name) for each in fields(config)}
-    changed = {}
+    defaults = {field.name: getattr(config, field.name) for field in fields(config)}
+    changes = {}
     for name, value in values.items():
-        if name not in known:
-            raise UsageError(f"{where}: unknown key {section}{name}.", nearest(name, known))
-        now = known[name]
-        if hasattr(now, "__dataclass_fields__"):
+        if name not in defaults:
+            raise UsageError(f"{where}: unknown key {section}{name}.", nearest(name, defaults))
+        default = defaults[name]
+        if hasattr(default, "__dataclass_fields__"):
             if not isinstance(value, Mapping):
                 raise UsageError(f"{where}: {name} is {value!r}, not a table.", f"Write it as [{name}].")
-            changed[name] = filled(now, value, where, f"{name}.")
+            changes[name] = fill_config(default, value, where, f"{name}.")
         else:
-            changed[name] = _typed(now, value, hints[name], f"{where}: {section}{name}")
-    return replace(config, **changed)
+            changes[name] = _convert(value, default, hints[name], f"{where}: {section}{name}")
+    return replace(config, **changes)
 
 
-def _typed(now: Any, value: Any, hint: Any, place: str) -> Any:
-    if isinstance(now, float) and isinstance(value, int) and not isinstance(value, bool):
+def _convert(value: Any, default: Any, hint: Any, key: str) -> Any:
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if isinstance(now, tuple) and isinstance(value, list | tuple):
-        each = hint.__args__[0]
-        items = tuple(float(item) if each is float and type(item) is int else item for item in value)
-        value = items if all(type(item) is each for item in items) else value
-    if type(value) is not type(now):
-        wanted = {str: "text", float: "a number", int: "a whole number", bool: "true or false", tuple: "a list"}
-        raise UsageError(f"{place} is {value!r}.", f"Give {wanted[type(now)]}, such as {_as_toml(now, hint)}.")
+    if isinstance(default, tuple) and isinstance(value, list | tuple):
+        item_type = hint.__args__[0]
+        items = tuple(float(item) if item_type is float and type(item) is int else item for item in value)
+        value = items if all(type(item) is item_type for item in items) else value
+    if type(value) is not type(default):
+        expected = {str: "text", float: "a number", int: "a whole number", bool: "true or false", tuple: "a list"}
+        raise UsageError(f"{key} is {value!r}.", f"Give {expected[type(default)]}, such as {_as_toml(default, hint)}.")
     return value
 
 
-def _as_toml(now: Any, hint: Any) -> str:
-    if isinstance(now, tuple) and not now:
+def _as_toml(default: Any, hint: Any) -> str:
+    if isinstance(default, tuple) and not default:
         return '["one", "two"]' if hint.__args__[0] is str else "[1.0, 2.0]"
-    return repr(list(now) if isinstance(now, tuple) else now)
+    return repr(list(default) if isinstance(default, tuple) else default)

@@ -1,4 +1,4 @@
-"""Download files through pooch: retry, and move a file to its place only when it is complete."""
+"""Download complete files with retries through pooch, and stop downloads by other libraries in offline mode."""
 
 import logging
 import shutil
@@ -28,7 +28,7 @@ class _Counter:
 
     @property
     def total(self) -> int:
-        """Return the number of bytes that the server announces; 0 if it does not. Set again at every attempt."""
+        """Return the number of bytes announced by the server, 0 if unknown; pooch sets it at every attempt."""
         return self._total
 
     @total.setter
@@ -36,10 +36,10 @@ class _Counter:
         self._total, self.done = total, 0
 
     def update(self, chunk: int) -> None:
-        self.done += chunk  # the size that was asked for: of the last chunk less may have come
+        self.done += chunk  # the requested size: the last chunk may be smaller
         if max(self.done, self.total) > LARGEST:
             raise DataError(
-                f"{self.name} is larger than {LARGEST} bytes.", "This is not a recording; check the address."
+                f"{self.name} is larger than {LARGEST} bytes.", "Check the address: no expected file is that large."
             )
         self.progress(f"downloading {self.name} (MB)", self.done // 10**6, self.total // 10**6)
 
@@ -57,12 +57,12 @@ def download(
     sha256: str | None = None,
     timeout: float = TIMEOUT,
     progress: Report = silent,
-    give: str = "brainscore data fetch --from FILE",
+    command: str = "brainscore data fetch --from FILE",
 ) -> Path:
-    """Download a file; it gets its name only when it is complete.
+    """Download a file under a temporary name, and rename it when it is complete.
 
-    A connection that fails or stalls, and a file of another hash, are tried three times, with a wait between. Callers
-    that share ``path`` hold a lock.
+    The download is attempted three times, with pauses, if the connection fails or stalls or the hash differs. Callers
+    that share ``path`` must hold a lock.
 
     Parameters
     ----------
@@ -71,78 +71,93 @@ def download(
     path : Path
         Path of the downloaded file, in an existing folder.
     sha256 : str, optional
-        Expected sha256 of the file.
+        Expected sha256 of the file; by default it is not checked.
     timeout : float
         Seconds without a byte after which a connection counts as failed.
     progress : callable
         Called with ("downloading ...", megabytes done, megabytes in all).
-    give : str
-        The command that takes a file which was downloaded by hand.
+    command : str
+        Command that accepts a file which the user downloaded, for errors.
+
+    Returns
+    -------
+    Path
+        ``path``.
 
     Raises
     ------
     InstallationError
-        When the connection fails, naming the address and how many bytes arrived; when the disk is full.
+        When the connection fails, naming the address and the number of bytes that arrived; when the disk is full.
     DataError
-        When the server has no such file, or gives another one.
+        When the server does not have the file, or returns a file with another hash.
     """
     import pooch
     import requests
 
     pooch.get_logger().setLevel(logging.ERROR)
     counter = _Counter(path.name, progress)
-    for left_behind in path.parent.glob(f".{path.name}-*"):  # by a run that was killed
-        shutil.rmtree(left_behind, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as beside:
+    for leftover in path.parent.glob(f".{path.name}-*"):  # of a killed process
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as temporary:
         fetcher = pooch.create(
-            beside, base_url="", registry={path.name: sha256}, urls={path.name: url}, retry_if_failed=TRIES - 1
+            temporary, base_url="", registry={path.name: sha256}, urls={path.name: url}, retry_if_failed=TRIES - 1
         )
         downloader = pooch.HTTPDownloader(progressbar=counter, chunk_size=CHUNK, timeout=timeout)
-        by_hand = f"Try again, or download {url} yourself and give it with `{give}`."
+        fix = f"Try again, or download {url} yourself and pass the file with `{command}`."
         try:
-            fetched = Path(fetcher.fetch(path.name, downloader=downloader))
-            make_readable(fetched)
-            fetched.replace(path)
+            file = Path(fetcher.fetch(path.name, downloader=downloader))
+            make_readable(file)
+            file.replace(path)
         except ItMapsError:
             raise
         except requests.HTTPError as error:
-            raise DataError(f"{url} cannot be downloaded: {one_line(error)}.", by_hand) from error
+            raise DataError(f"{url} cannot be downloaded: {one_line(error)}.", fix) from error
         except requests.RequestException as error:
-            came = (
+            arrived = (
                 f"about {counter.done} of {counter.total or 'unknown'} bytes arrived"
                 if counter.done
-                else "no byte came"
+                else "no bytes arrived"
             )
-            reason = getattr(error.args[0], "reason", error) if error.args else error  # without urllib3's wrapping
+            reason = getattr(error.args[0], "reason", error) if error.args else error  # the cause that urllib3 wraps
             raise InstallationError(
-                f"{url} could not be downloaded: {one_line(reason)} ({came}; tried {TRIES} times).", by_hand
+                f"{url} could not be downloaded: {one_line(reason)} ({arrived}; tried {TRIES} times).", fix
             ) from error
-        except ValueError as error:  # the hash
-            raise DataError(f"{url} returned a different file: {one_line(error)}.", by_hand) from error
+        except ValueError as error:  # another hash
+            raise DataError(f"{url} returned a different file: {one_line(error)}.", fix) from error
         except OSError as error:
             raise InstallationError(
-                f"Cannot write {path}: {error.strerror or error}.", "Make room, or set ITMAPS_HOME to another folder."
+                f"Cannot write {path}: {error.strerror or error}.",
+                "Free disk space, or set ITMAPS_HOME to another folder.",
             ) from error
     return path
 
 
 @contextmanager
-def hub_settings() -> Iterator[None]:
-    """Apply our settings to downloads of other libraries: offline, they use their cache and connect to nothing.
+def hub_offline_mode() -> Iterator[None]:
+    """Apply offline mode to the hubs of Hugging Face and torch, which then use only their caches.
 
-    Hugging Face's hub reads its own switch from the environment when it is imported; torch's hub has none.
+    The settings are patched: Hugging Face's hub reads its environment variable on import only, torch's hub has none.
+
+    Examples
+    --------
+    >>> import torch.hub
+    >>> from brainscore_itmaps.settings import overridden
+    >>> with overridden(offline=True), hub_offline_mode():
+    ...     torch.hub.download_url_to_file("https://example.org/weights.pth", "weights.pth")
+    Traceback (most recent call last):
+    OSError: offline mode forbids downloading https://example.org/weights.pth
     """
     import torch.hub
     from huggingface_hub import constants
 
-    before = constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file
+    original = constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file
     if Settings.from_environment().offline:
-        constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file = True, _forbidden
+        constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file = True, _refuse_download
     try:
         yield
     finally:
-        constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file = before
+        constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file = original
 
 
-def _forbidden(url: str, *arguments: Any, **options: Any) -> None:
+def _refuse_download(url: str, *arguments: Any, **options: Any) -> None:
     raise OSError(f"offline mode forbids downloading {url}")

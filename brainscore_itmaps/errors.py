@@ -1,4 +1,4 @@
-"""The errors of this package: what happened, to what, and what to do next."""
+"""The exceptions of this package, and the text of error messages."""
 
 import re
 from collections.abc import Iterable
@@ -10,25 +10,25 @@ NOT_SHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 
 
 def printable(text: str) -> str:
-    r"""Escape control characters, which a terminal would obey; file names and contents may include any.
+    r"""Escape control characters, which a terminal would execute; file names and contents may contain any.
 
     Examples
     --------
     >>> print(printable("\x1b[31mred"))
     \x1b[31mred
     """
-    return NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+    return NOT_SHOWN.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 class ItMapsError(Exception):
-    """Base class of all errors of this package: what happened, and what to do next.
+    """Base class of all errors of this package; the message says what happened and what to do next.
 
     Parameters
     ----------
     what : str
         What happened, and to what.
     fix : str
-        The sentence that says what to do next.
+        Next step, as a sentence.
     """
 
     exit_code = 1
@@ -45,29 +45,29 @@ class ItMapsError(Exception):
 
 
 class UsageError(ItMapsError):
-    """An unknown name or option."""
+    """An unknown name, or an invalid option."""
 
     exit_code = 2
 
 
 class DataError(ItMapsError):
-    """A recording or image that is missing, damaged or of the wrong shape."""
+    """A recording or image that is missing or damaged, or has the wrong shape."""
 
     exit_code = 3
 
 
 class ArrayError(DataError, ValueError):
-    """Arrays that do not fit each other or the request."""
+    """Arrays whose shapes or values do not fit each other or the requested computation."""
 
 
 class ModelError(ItMapsError):
-    """A model, its weights or one of its layers that cannot be used."""
+    """A model, weights or a layer that cannot be used."""
 
     exit_code = 4
 
 
 class NoMapError(ModelError):
-    """A layer whose units have no position in the image."""
+    """A layer that has no map: its units have no position in the image."""
 
 
 class InstallationError(ItMapsError):
@@ -80,18 +80,38 @@ class OutputError(ItMapsError):
     """Printed text could not be written: the device is full or closed."""
 
 
-def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Suggest the known names that are most similar to a mistyped one, as a sentence.
+def nearest(name: str, names: Iterable[str], fallback: str = "") -> str:
+    """Suggest the valid names that are most similar to an unknown one, as a sentence.
 
-    When none does, say ``otherwise``, or the first twelve names.
+    Parameters
+    ----------
+    name : str
+        The unknown name.
+    names : iterable of str
+        Valid names.
+    fallback : str
+        Sentence when no valid name is similar; by default it lists the first twelve names.
+
+    Examples
+    --------
+    >>> nearest("resnet5", ["resnet50", "vgg16"])
+    'Did you mean resnet50?'
+    >>> nearest("clip", ["resnet50", "vgg16"])
+    'Known names: resnet50, vgg16.'
     """
-    known = sorted(set(known))
-    close = get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return f"Did you mean {' or '.join(close)}?"
-    return otherwise or f"Known names: {', '.join(known[:12])}{', and more' if len(known) > 12 else ''}."
+    names = sorted(set(names))
+    similar = get_close_matches(name, names, n=3, cutoff=0.5)
+    if similar:
+        return f"Did you mean {' or '.join(similar)}?"
+    return fallback or f"Known names: {', '.join(names[:12])}{', and more' if len(names) > 12 else ''}."
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of an exception in one line without a full stop."""
+    r"""Return the message of an exception on one line, without a final period, or its class name if it is empty.
+
+    Examples
+    --------
+    >>> one_line(ValueError("not a number:\n  'five'.")), one_line(EOFError())
+    ("not a number: 'five'", 'EOFError')
+    """
     return shorten(str(error), 300, placeholder=" ...").rstrip(".") or type(error).__name__

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, locks, and CSV text without formulas."""
+"""Write files and folders completely or not at all, lock folders, and write CSV text without formulas."""
 
 import csv
 import hashlib
@@ -17,61 +17,93 @@ from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.progress import Report, silent
 
 FORMULA = re.compile(r"(^|[;\t\r\n])(?=[\s\x00\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])")
-"""Where a spreadsheet would start a formula: at the start of a cell, also of one that a semicolon or tab starts."""
+"""Positions where a spreadsheet would start a formula: at the start of a cell, also after a semicolon or tab."""
 NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)\s*", re.ASCII | re.IGNORECASE)
 ANOTHER_FOLDER = "Name a folder that you may write to."
 
 
 def sha256(path: Path) -> str:
-    """Hash a file's bytes."""
+    """Compute the sha256 of a file, in hexadecimal digits.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "maps.txt")
+    ...     _ = file.write_bytes(b"0.5")
+    ...     sha256(file)[:12]
+    'd2cbad71ff33'
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, takes: int | None = None) -> Iterator[Path]:
-    """Yield a temporary folder, which gets its name in one step if the ``with`` block succeeds.
+def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, size: int | None = None) -> Iterator[Path]:
+    """Yield a temporary folder, and rename it to ``folder`` in one step if the ``with`` block succeeds.
 
-    When the block fails, what was written is removed; what a killed run leaves behind lies beside it, under a name that
-    begins with a dot.
+    When the block fails, the temporary folder is removed. A killed process leaves it in the parent of ``folder``, under
+    a name that begins with a dot.
 
     Parameters
     ----------
     folder : Path
-        Must not exist; the one that it lies in is made if need be.
+        Must not exist; its parent is created if necessary.
     fix : str
-        How to name another place.
-    takes : int, optional
-        Bytes that will be written, for the message.
+        Next step, for errors.
+    size : int, optional
+        Bytes that will be written, for errors.
+
+    Yields
+    ------
+    Path
 
     Raises
     ------
     InstallationError
         When the folder cannot be written to, or the disk is full.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     with new_folder(Path(root, "results")) as temporary:
+    ...         _ = (temporary / "scores.csv").write_text("0.5")
+    ...     [file.name for file in Path(root, "results").iterdir()]
+    ['scores.csv']
     """
-    beside = None
+    private = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        temporary = beside / folder.name  # temporary folders are private; this one is as readable as any other
+        private = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        temporary = private / folder.name  # has the usual permissions, unlike the private folder around it
         temporary.mkdir()
         yield temporary
         temporary.rename(folder)
     except OSError as error:
-        needed = f"It needs {takes} bytes; " if takes is not None else ""
-        free = shutil.disk_usage(next(place for place in folder.parents if place.is_dir())).free
+        needed = f"It needs {size} bytes; " if size is not None else ""
+        free = shutil.disk_usage(next(parent for parent in folder.parents if parent.is_dir())).free
         raise InstallationError(
             f"Cannot write {folder}: {error.strerror or error}. {needed}{free} bytes are free there. "
-            "What was there before is untouched.",
-            f"Make room, or: {fix}",
+            "Existing files are unchanged.",
+            f"Free disk space, or: {fix}",
         ) from error
     finally:
-        if beside is not None:
-            shutil.rmtree(beside, ignore_errors=True)
+        if private is not None:
+            shutil.rmtree(private, ignore_errors=True)
 
 
 def make_readable(file: Path) -> None:
-    """Give a file that began as a private temporary file the usual permissions."""
+    """Give a private temporary file the permissions of a new file.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     handle, name = tempfile.mkstemp(dir=folder)
+    ...     os.close(handle)
+    ...     Path(folder, "new").touch()
+    ...     make_readable(Path(name))
+    ...     Path(name).stat().st_mode == Path(folder, "new").stat().st_mode
+    True
+    """
     mask = os.umask(0)
     os.umask(mask)
     file.chmod(0o666 & ~mask)
@@ -79,21 +111,29 @@ def make_readable(file: Path) -> None:
 
 @contextmanager
 def locked(folder: Path, fix: str = ANOTHER_FOLDER, progress: Report = silent) -> Iterator[None]:
-    """Lock a folder for this process, and wait while another process has the lock; a dead process holds none.
+    """Lock a folder for this process, after waiting until no other process holds the lock.
+
+    The lock of a process that died is free.
 
     Parameters
     ----------
     folder : Path
-        Made if need be.
+        Created if necessary.
     fix : str
-        How to name another place.
+        Next step, for errors.
     progress : callable
-        Called while another process has the lock.
+        Called when another process holds the lock.
 
     Raises
     ------
     InstallationError
-        When the folder cannot be made or written to.
+        When the folder cannot be created or written to.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as root, locked(Path(root, "cache")):
+    ...     [file.name for file in Path(root, "cache").iterdir()]
+    ['.lock']
     """
     import filelock
 
@@ -115,19 +155,26 @@ def locked(folder: Path, fix: str = ANOTHER_FOLDER, progress: Report = silent) -
 
 
 def write_json(path: Path, content: Any, fix: str = ANOTHER_FOLDER) -> None:
-    """Write a JSON file in one step.
+    r"""Write a JSON file, replacing an existing one in one step.
 
     Raises
     ------
     InstallationError
         See :func:`replacing`.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(Path(folder, "record.json"), {"size": 3})
+    ...     Path(folder, "record.json").read_text()
+    '{\n "size": 3\n}\n'
     """
-    with replacing(path, fix) as beside:
-        beside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with replacing(path, fix) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def csv_cell(value: Any) -> Any:
-    """Prefix an apostrophe to text that a spreadsheet would run as a formula; numbers are unchanged, also as text.
+    """Prefix text that a spreadsheet would run as a formula with an apostrophe; numbers are unchanged, also as text.
 
     Examples
     --------
@@ -138,26 +185,39 @@ def csv_cell(value: Any) -> Any:
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Write rows as CSV, each cell through :func:`csv_cell`."""
-    lines = io.StringIO()
-    csv.writer(lines, lineterminator="\n").writerows(map(csv_cell, row) for row in rows)
-    return lines.getvalue()
+    r"""Write rows as CSV text, with every cell passed through :func:`csv_cell`.
+
+    Examples
+    --------
+    >>> csv_text([("model", "score"), ("resnet50", 0.5)])
+    'model,score\nresnet50,0.5\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(map(csv_cell, row) for row in rows)
+    return text.getvalue()
 
 
 def check_writable(path: Path, fix: str = ANOTHER_FOLDER) -> None:
-    """Check that a file can be written, before long work begins. Creates no folder.
+    """Check that a file can be written, without creating a folder; call it before a long computation.
 
     Parameters
     ----------
     path : Path
         The file that will be written.
     fix : str
-        How to name another place.
+        Next step, for errors.
 
     Raises
     ------
     InstallationError
-        Naming the folder.
+        When ``path`` is a folder, or its folder cannot be written to.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     check_writable(Path(folder, "results", "scores.csv"))
+    ...     list(Path(folder).iterdir())
+    []
     """
     if path.is_dir():
         raise InstallationError(f"{path} is a folder, not a file.", "Name a file in it.")
@@ -173,21 +233,36 @@ def check_writable(path: Path, fix: str = ANOTHER_FOLDER) -> None:
 
 @contextmanager
 def replacing(path: Path, fix: str = ANOTHER_FOLDER) -> Iterator[Path]:
-    """Yield a temporary path, which replaces ``path`` in one step if the ``with`` block succeeds.
+    """Yield a temporary file, and rename it to ``path`` in one step if the ``with`` block succeeds.
 
-    When the block fails or is interrupted, what was written is removed and ``path`` is as it was.
+    When the block fails or is interrupted, the temporary file is removed and ``path`` is unchanged.
 
     Parameters
     ----------
     path : Path
-        Its folder is made if need be.
+        May exist; its folder is created if necessary.
     fix : str
-        How to name another place.
+        Next step, for errors.
+
+    Yields
+    ------
+    Path
 
     Raises
     ------
     InstallationError
-        When the folder cannot be made or written to, or the disk is full.
+        When the folder cannot be created or written to, or the disk is full.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "scores.csv")
+    ...     with replacing(path) as temporary:
+    ...         _ = temporary.write_text("0.5")
+    ...         path.exists()
+    ...     path.read_text()
+    False
+    '0.5'
     """
     check_writable(path, fix)
     temporary = None
@@ -201,8 +276,8 @@ def replacing(path: Path, fix: str = ANOTHER_FOLDER) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise InstallationError(
-            f"Cannot write {path}: {error.strerror or error}. What was there before is untouched.",
-            f"Make room, or: {fix}",
+            f"Cannot write {path}: {error.strerror or error}. Existing files are unchanged.",
+            f"Free disk space, or: {fix}",
         ) from error
     finally:
         if temporary is not None:

@@ -1,7 +1,7 @@
 """Read untrusted HDF5 files (Keras weights, MATLAB 7.3, netCDF) in a separate process with a time limit.
 
-A file is refused when any part of it is stored in another file: external links, external storage and virtual datasets,
-at every level. Soft links are not followed.
+A file is refused if any part of it is stored in another file (external links, external storage, virtual datasets), at
+every level. Soft links are not followed.
 """
 
 import atexit
@@ -26,23 +26,23 @@ SECONDS = 30.0
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 READER = Path(__file__).with_name("hdf5_reader.py")
 
-_numbers = itertools.count()
-_using = threading.RLock()
+_file_numbers = itertools.count()
+_lock = threading.RLock()
 _reader: "_Reader | None" = None
 
 
 class Hdf5Error(Exception):
-    """An HDF5 file that cannot be read; the message is a clause without a full stop."""
+    """An HDF5 file that cannot be read; the message is a clause without a final period."""
 
 
-class Stored(NamedTuple):
-    """Shape and type of a dataset.
+class DatasetInfo(NamedTuple):
+    """Shape and NumPy type of a dataset.
 
     Attributes
     ----------
     shape : tuple of int
     dtype : str
-        NumPy's name, such as "float32".
+        Such as "float32".
     """
 
     shape: tuple[int, ...]
@@ -56,14 +56,14 @@ class Hdf5File:
     Attributes
     ----------
     path : Path
-    datasets : dict of str to Stored
+    datasets : dict of str to DatasetInfo
         Datasets by their path in the file, without the leading slash.
     attributes : dict of str to dict
-        For each group ("" is the root), its attributes that are a string or a list of strings.
+        Attributes that are a string or a list of strings, by the path of their group ("" is the root).
     """
 
     path: Path
-    datasets: dict[str, Stored]
+    datasets: dict[str, DatasetInfo]
     attributes: dict[str, dict[str, Any]]
     _number: int = field(repr=False)
     _owner: "_Reader" = field(repr=False)
@@ -87,7 +87,7 @@ class Hdf5File:
         Hdf5Error
             When the dataset does not hold real numbers, is damaged, or exceeds the time limit.
         """
-        slices = None if part is None else [[each.start, each.stop, each.step] for each in part]
+        slices = None if part is None else [[axis.start, axis.stop, axis.step] for axis in part]
         return self._owner.numbers(self._number, name, slices)
 
     def texts(self, name: str) -> list[str]:
@@ -125,34 +125,44 @@ def hdf5_file(path: Path) -> Iterator[Hdf5File]:
     >>> import h5py
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "weights.h5")
-    ...     with h5py.File(path, "w") as made:
-    ...         made["conv1/kernel:0"] = np.arange(6.0).reshape(2, 3)
+    ...     with h5py.File(path, "w") as written:
+    ...         written["conv1/kernel:0"] = np.arange(6.0).reshape(2, 3)
     ...     with hdf5_file(path) as file:
     ...         file.read("conv1/kernel:0").shape
     (2, 3)
     """
     if not path.is_file():
         raise Hdf5Error("it is not a regular file")
-    number, owner = next(_numbers), _running_reader()
+    number, owner = next(_file_numbers), _running_reader()
     reply = owner.ask("open", number, path=str(path.absolute()))
-    datasets = {name: Stored(tuple(each["shape"]), each["dtype"]) for name, each in reply["datasets"].items()}
+    datasets = {name: DatasetInfo(tuple(info["shape"]), info["dtype"]) for name, info in reply["datasets"].items()}
     try:
         yield Hdf5File(path, datasets, reply["attributes"], number, owner)
     finally:
-        with contextlib.suppress(Hdf5Error):  # the process has ended, which closed the file
+        with contextlib.suppress(Hdf5Error):  # if the process has ended, the file is closed
             owner.ask("close", number)
 
 
 def is_hdf5(path: Path) -> bool:
-    """Look for the HDF5 signature at the start of a file, or after a user block of 512, 1024, 2048 ... bytes."""
+    """Return whether a file has the HDF5 signature at its start, or after a user block of 512, 1024, 2048 ... bytes.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "weights.h5")
+    ...     _ = path.write_bytes(SIGNATURE + b"...")
+    ...     is_hdf5(path)
+    True
+    """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        at = 0
-        while at + len(SIGNATURE) <= size:
-            file.seek(at)
+        offset = 0
+        while offset + len(SIGNATURE) <= size:
+            file.seek(offset)
             if file.read(len(SIGNATURE)) == SIGNATURE:
                 return True
-            at = 2 * at or 512
+            offset = 2 * offset or 512
     return False
 
 
@@ -160,60 +170,60 @@ class _Reader:
     """The process that reads HDF5 files; it answers one request at a time."""
 
     def __init__(self) -> None:
-        self.maker = os.getpid()
+        self.creator_pid = os.getpid()
         self.process = subprocess.Popen(
             [sys.executable, "-P", READER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=READER.anchor,  # keeps no folder in use
+            cwd=READER.anchor,  # so that no folder is in use
             # no filter plugins, and no threads that reserve memory
             env=os.environ | {"HDF5_PLUGIN_PRELOAD": "::", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
 
-    def ask(self, do: str, number: int, **named: Any) -> dict[str, Any]:
-        """Send a request and wait for its answer; an interruption ends the process, whose answer would be left over."""
-        line = json.dumps({"do": do, "file": number, "seconds": SECONDS, **named}).encode() + b"\n"
-        if self.maker != os.getpid():
-            raise Hdf5Error("it was opened by another process, of which this one is a fork")
-        with _using, self._ended_by_trouble():
+    def ask(self, action: str, number: int, **parameters: Any) -> dict[str, Any]:
+        """Send a request and return its answer; an interruption kills the process, so that no answer is left over."""
+        line = json.dumps({"action": action, "file": number, "seconds": SECONDS, **parameters}).encode() + b"\n"
+        if self.creator_pid != os.getpid():
+            raise Hdf5Error("it was opened by the parent of this forked process; open it again")
+        with _lock, self._kill_on_error():
             if self.process.poll() is not None:
-                raise Hdf5Error("the process that reads it ended while it was reading another file; open it again")
+                raise Hdf5Error("the reading process ended while it read another file; open it again")
             assert self.process.stdin is not None
             assert self.process.stdout is not None
             self.process.stdin.write(line)
             self.process.stdin.flush()
-            answered = self.process.stdout.readline()
-            if not answered.endswith(b"\n"):
+            answer = self.process.stdout.readline()
+            if not answer.endswith(b"\n"):
                 raise EOFError
-            reply: dict[str, Any] = json.loads(answered)
+            reply: dict[str, Any] = json.loads(answer)
         if "error" in reply:
             raise Hdf5Error(" ".join(reply["error"].split())[:300].rstrip("."))
         return reply
 
     def numbers(self, number: int, name: str, part: list[list[int | None]] | None) -> NDArray[Any]:
-        """Request a dataset, and read the bytes that follow the answer into an array."""
-        with _using, self._ended_by_trouble():
+        """Request a dataset, and read the bytes after the answer into an array."""
+        with _lock, self._kill_on_error():
             assert self.process.stdout is not None
             reply = self.ask("read", number, name=name, part=part)
             values = np.empty(reply["shape"], np.dtype(reply["dtype"]))
-            left = memoryview(values.reshape(-1).view(np.uint8).data)
-            while len(left):
-                count = self.process.stdout.readinto(left)  # type: ignore[attr-defined]
+            missing = memoryview(values.reshape(-1).view(np.uint8).data)
+            while len(missing):
+                count = self.process.stdout.readinto(missing)  # type: ignore[attr-defined]
                 if not count:
                     raise EOFError
-                left = left[count:]
+                missing = missing[count:]
         return values
 
     def end(self) -> None:
-        """Kill the process; a forked process leaves that of its parent alone."""
-        if self.maker != os.getpid():
+        """Kill the process, unless this is a fork of the process that started it."""
+        if self.creator_pid != os.getpid():
             return
         self.process.kill()
         self.process.communicate()
 
     @contextlib.contextmanager
-    def _ended_by_trouble(self) -> Iterator[None]:
+    def _kill_on_error(self) -> Iterator[None]:
         try:
             yield
         except Hdf5Error:
@@ -232,9 +242,9 @@ class _Reader:
 
 
 def _running_reader() -> _Reader:
-    """Return the process that reads; start a new one if it has ended."""
+    """Return the reading process, after starting it if it is not running."""
     global _reader
-    with _using:
+    with _lock:
         if _reader is None or _reader.process.poll() is not None:
             _reader = _Reader()
         return _reader
@@ -247,9 +257,9 @@ def _end_reader() -> None:
 
 
 def _forget_reader() -> None:
-    """Drop the parent's reader in a forked process, and a lock that another thread may have held."""
-    global _reader, _using
-    _reader, _using = None, threading.RLock()
+    """Drop the parent's reader in a forked process, and the lock, which another thread may have held."""
+    global _reader, _lock
+    _reader, _lock = None, threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,8 +1,8 @@
 """The script that reads HDF5 files in a separate process; started by :mod:`brainscore_itmaps.hdf5`.
 
-A damaged or malicious file can make HDF5 loop forever, crash, or read other files. Here, a CPU time limit ends the
-process. Requests and answers are lines of JSON; the values of a dataset follow their line as bytes. Nothing is pickled,
-so that a compromised reader cannot run code in the process that asks.
+A damaged or malicious file can make HDF5 loop forever, crash, or read other files. A CPU time limit ends this process.
+Requests and answers are lines of JSON; the values of a dataset follow their line as bytes. Nothing is pickled, so that
+a compromised reader cannot run code in the requesting process.
 """
 
 import contextlib
@@ -24,75 +24,108 @@ TEXT = 2**24
 RATIO = 1100
 """Largest ratio of a dataset's size to its stored size; deflate compresses by 1032 at most."""
 MEMORY = 2**30
-"""Memory that a request may take in addition to the values that it returns, bytes."""
+"""Memory limit of a request in addition to the values that it returns, bytes."""
 LONGEST = 600.0
 """Largest CPU time limit of a request, seconds."""
 WAITING = 10
-"""Limit of elapsed time, as a multiple of the CPU time limit; opening a file may block without using CPU time."""
+"""Limit of elapsed time as a multiple of the CPU time limit: opening a file may block without using CPU time."""
 PER_SECOND = 1e7
-"""Bytes of a dataset that add one second to the limit."""
+"""Bytes of a dataset per additional second of the CPU time limit."""
 
 
 class RefusedError(Exception):
-    """A file that refers to another file, or is larger than any that this package reads."""
+    """A file that refers to another file, or exceeds a limit."""
 
 
 class Opened(NamedTuple):
-    """An open file, and its checked datasets."""
+    """An open file and its checked datasets."""
 
     file: Any
     datasets: dict[str, Any]
 
 
 def contents(file: Any) -> dict[str, Any]:
-    """List datasets and text attributes at every level; soft links are not listed, so they are never followed."""
+    """List datasets and text attributes at every level, without soft links, so that these are never followed.
+
+    Parameters
+    ----------
+    file : h5py.File
+
+    Returns
+    -------
+    dict
+        ``datasets`` (shape and dtype by path) and ``attributes`` (text attributes by path of the group).
+
+    Examples
+    --------
+    >>> with h5py.File("example", "w", driver="core", backing_store=False) as file:
+    ...     file["conv1/kernel"] = np.zeros((2, 3), "f4")
+    ...     contents(file)["datasets"]
+    {'conv1/kernel': {'shape': (2, 3), 'dtype': 'float32'}}
+    """
     datasets: dict[str, Any] = {}
     attributes: dict[str, Any] = {}
     links, root = 0, h5py.h5o.get_info(file.id)
-    seen = {root.addr}
-    waiting = [("", file.id)]
-    while waiting:
-        path, group = waiting.pop()
-        attributes[path] = texts_of(group)
+    visited = {root.addr}
+    pending = [("", file.id)]
+    while pending:
+        path, group = pending.pop()
+        attributes[path] = text_attributes(group)
         for raw in group:
             links += 1
             if links > LINKS:
                 raise RefusedError(f"it contains more than {LINKS} objects")
             name = f"{path}/{raw.decode('utf-8', 'surrogateescape')}".removeprefix("/")
-            if b"/" in raw or raw in (b"", b".", b".."):  # HDF5 would take it for a path, and follow the links in it
+            if b"/" in raw or raw in (b"", b".", b".."):  # HDF5 would follow such a name as a path
                 raise RefusedError(f"it contains an object with the invalid name {name!r}")
             kind = group.links.get_info(raw).type
             if kind == h5py.h5l.TYPE_SOFT:
                 continue
             if kind != h5py.h5l.TYPE_HARD:
                 raise RefusedError(f"{name} is stored in another file")
-            found = h5py.h5o.open(group, raw)
-            place = h5py.h5o.get_info(found)
-            if place.fileno != root.fileno:
+            item = h5py.h5o.open(group, raw)
+            info = h5py.h5o.get_info(item)
+            if info.fileno != root.fileno:
                 raise RefusedError(f"{name} is stored in another file")
-            if isinstance(found, h5py.h5g.GroupID):
-                if place.addr not in seen:
-                    seen.add(place.addr)
-                    waiting.append((name, found))
-            elif isinstance(found, h5py.h5d.DatasetID):
-                check_own(found, name)
-                if found.get_space().get_simple_extent_type() != h5py.h5s.NULL:
-                    datasets[name] = {"shape": found.shape, "dtype": str(found.dtype)}
+            if isinstance(item, h5py.h5g.GroupID):
+                if info.addr not in visited:
+                    visited.add(info.addr)
+                    pending.append((name, item))
+            elif isinstance(item, h5py.h5d.DatasetID):
+                check_stored_here(item, name)
+                if item.get_space().get_simple_extent_type() != h5py.h5s.NULL:
+                    datasets[name] = {"shape": item.shape, "dtype": str(item.dtype)}
     return {"datasets": datasets, "attributes": attributes}
 
 
-def check_own(dataset: Any, name: str) -> None:
-    """Refuse a dataset whose values are in another file, or that claims more values than are stored."""
-    how = dataset.get_create_plist()
-    if how.get_layout() == h5py.h5d.VIRTUAL or how.get_external_count() > 0:
+def check_stored_here(dataset: Any, name: str) -> None:
+    """Refuse a dataset whose values are in another file, or that claims more values than are stored.
+
+    Examples
+    --------
+    >>> with h5py.File("example", "w", driver="core", backing_store=False) as file:
+    ...     check_stored_here(file.create_dataset("maps", (10**8,), "f4", chunks=(10**4,)).id, "maps")
+    Traceback (most recent call last):
+    brainscore_itmaps.hdf5_reader.RefusedError: maps claims 400000000 bytes, of which only 0 are stored
+    """
+    properties = dataset.get_create_plist()
+    if properties.get_layout() == h5py.h5d.VIRTUAL or properties.get_external_count() > 0:
         raise RefusedError(f"{name} is stored in another file")
     claimed = float(np.prod(dataset.shape or (), dtype=float)) * dataset.dtype.itemsize
     if claimed > MEMORY / 100 and claimed > RATIO * dataset.get_storage_size():
         raise RefusedError(f"{name} claims {claimed:.0f} bytes, of which only {dataset.get_storage_size()} are stored")
 
 
-def texts_of(group: Any) -> dict[str, Any]:
-    """Read the attributes of a group that are a string or a list of strings."""
+def text_attributes(group: Any) -> dict[str, Any]:
+    """Read the attributes of a group that are a string or a list of strings.
+
+    Examples
+    --------
+    >>> with h5py.File("example", "w", driver="core", backing_store=False) as file:
+    ...     file.attrs["layer_names"], file.attrs["size"] = ["conv1", "conv2"], 3
+    ...     text_attributes(file.id)
+    {'layer_names': ['conv1', 'conv2']}
+    """
     texts = {}
     attributes = h5py.AttributeManager(h5py.Group(group))
     for name in attributes:
@@ -104,87 +137,120 @@ def texts_of(group: Any) -> dict[str, Any]:
         value = attributes[name]
         if isinstance(value, h5py.Empty):
             continue
-        many = [as_text(each) for each in np.asarray(value, dtype=object).ravel()]
-        texts[as_text(name)] = many if np.ndim(value) else many[0]
+        strings = [as_text(string) for string in np.asarray(value, dtype=object).ravel()]
+        texts[as_text(name)] = strings if np.ndim(value) else strings[0]
     return texts
 
 
 def as_text(value: Any) -> str:
-    """Decode bytes as UTF-8; invalid bytes survive a later encoding."""
+    """Decode bytes as UTF-8, with invalid bytes as surrogates, so that encoding restores them.
+
+    Examples
+    --------
+    >>> as_text(b"conv1"), as_text("conv2")
+    ('conv1', 'conv2')
+    """
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
-def listed(opened: Opened, name: str) -> Any:
-    """Find a dataset that was listed when the file was opened."""
+def listed_dataset(opened: Opened, name: str) -> Any:
+    """Return a dataset that was listed when the file was opened, or raise an error.
+
+    Examples
+    --------
+    >>> with h5py.File("example", "w", driver="core", backing_store=False) as file:
+    ...     file["maps"] = np.arange(6.0).reshape(2, 3)
+    ...     listed_dataset(Opened(file, contents(file)["datasets"]), "maps").shape
+    (2, 3)
+    """
     if name not in opened.datasets:
         raise RefusedError(f"it has no dataset {name!r}")
     return opened.file[name.encode("utf-8", "surrogateescape")]
 
 
 def numbers(opened: Opened, name: str, part: list[list[int | None]] | None, seconds: float) -> Any:
-    """Read a dataset of real numbers, or a part of it."""
-    dataset = listed(opened, name)
+    """Read a dataset of real numbers, or a part of it, within limits of time and memory."""
+    dataset = listed_dataset(opened, name)
     if dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8:
         raise RefusedError(f"{name} holds {dataset.dtype}, not real numbers of at most 64 bits")
-    chosen = tuple(slice(*each) for each in part) if part is not None else ()
-    limit_time(seconds + dataset.nbytes / PER_SECOND)  # of the whole dataset: chunks are read whole
+    selection = tuple(slice(*axis) for axis in part) if part is not None else ()
+    limit_time(seconds + dataset.nbytes / PER_SECOND)  # of all values: HDF5 reads complete chunks
     limit_memory(MEMORY + 3 * dataset.nbytes)
-    return np.asarray(dataset[chosen]).astype(dataset.dtype.newbyteorder("<"), order="C", copy=False)
+    return np.asarray(dataset[selection]).astype(dataset.dtype.newbyteorder("<"), order="C", copy=False)
 
 
 def texts(opened: Opened, name: str) -> list[str]:
-    """Read MATLAB strings: a cell array (references to arrays of characters), or a character matrix."""
-    stored = listed(opened, name)
-    if h5py.check_ref_dtype(stored.dtype) is h5py.Reference:
+    """Read MATLAB strings: a cell array (references to arrays of characters), or a character matrix.
+
+    Examples
+    --------
+    >>> with h5py.File("example", "w", driver="core", backing_store=False) as file:
+    ...     file["name"] = np.array([list(b"face-01")], np.uint16).T
+    ...     texts(Opened(file, contents(file)["datasets"]), "name")
+    ['face-01']
+    """
+    dataset = listed_dataset(opened, name)
+    if h5py.check_ref_dtype(dataset.dtype) is h5py.Reference:
         rows = []
-        for reference in np.asarray(stored).ravel():
-            found = opened.file[reference]
-            if not isinstance(found, h5py.Dataset):
-                raise RefusedError(f"{name} refers to something that is not a string")
-            check_own(found.id, name)
-            rows.append(np.asarray(found).ravel())
+        for reference in np.asarray(dataset).ravel():
+            target = opened.file[reference]
+            if not isinstance(target, h5py.Dataset):
+                raise RefusedError(f"{name} refers to an object that is not a string")
+            check_stored_here(target.id, name)
+            rows.append(np.asarray(target).ravel())
     else:
-        rows = list(np.atleast_2d(np.asarray(stored)).T)
+        rows = list(np.atleast_2d(np.asarray(dataset)).T)
     return ["".join(map(chr, row)) for row in rows if np.issubdtype(row.dtype, np.integer)]
 
 
 def limit_time(seconds: float) -> None:
-    """Limit the CPU time of this process, even inside HDF5; 0 removes the limit."""
+    """Limit the CPU time of this process in seconds, also within HDF5; 0 removes the limit."""
     signal.setitimer(signal.ITIMER_PROF, min(seconds, LONGEST))
     signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST) * WAITING)
 
 
-def limit_memory(more: int) -> None:
-    """Limit the memory of this process to so many bytes more than now; only on Linux, which reports its use."""
+def limit_memory(additional: int) -> None:
+    """Limit the memory that this process may use in addition to its current use, bytes; only Linux reports that use."""
     with contextlib.suppress(OSError, ValueError):
-        now = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        resource.setrlimit(resource.RLIMIT_AS, (now + more, resource.RLIM_INFINITY))
+        current = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (current + additional, resource.RLIM_INFINITY))
 
 
 def answer(request: dict[str, Any], files: dict[int, Opened]) -> tuple[dict[str, Any], Any]:
-    """Answer a request; return the answer and the bytes that follow it."""
-    number = request["file"]
-    if request["do"] == "open":
+    """Answer a request to open, read or close a file.
+
+    Returns
+    -------
+    dict, bytes
+        The answer, and the bytes that follow it.
+
+    Examples
+    --------
+    >>> answer({"action": "close", "file": 0}, {})
+    ({}, b'')
+    """
+    number, action = request["file"], request["action"]
+    if action == "open":
         file = h5py.File(request["path"], "r")
         try:
-            found = contents(file)
+            listing = contents(file)
         except BaseException:
             file.close()
             raise
-        files[number] = Opened(file, found["datasets"])
-        return found, b""
-    if request["do"] == "close":
+        files[number] = Opened(file, listing["datasets"])
+        return listing, b""
+    if action == "close":
         if number in files:
             files.pop(number).file.close()
         return {}, b""
-    if request["do"] == "texts":
+    if action == "texts":
         return {"texts": texts(files[number], request["name"])}, b""
     values = numbers(files[number], request["name"], request["part"], request["seconds"])
     return {"shape": values.shape, "dtype": values.dtype.str}, values.reshape(-1).view(np.uint8).data
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests until their stream ends, which it does when the asking process ends."""
+    """Answer requests until their stream ends, which happens when the requesting process ends."""
     files: dict[int, Opened] = {}
     for line in requests:
         request = json.loads(line)
@@ -208,5 +274,5 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 if __name__ == "__main__":
     for limit in (signal.SIGPROF, signal.SIGALRM):
         signal.signal(limit, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the asking process ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the requesting process kills this one
     serve(sys.stdin.buffer, sys.stdout.buffer)

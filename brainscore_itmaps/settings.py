@@ -1,4 +1,4 @@
-"""Folders on this machine and offline mode, read from the environment once per call."""
+"""Settings of this package from environment variables: its folders, and offline mode."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import platformdirs
 from brainscore_itmaps.errors import InstallationError
 
 SET_HOME = "Set ITMAPS_HOME to a folder that you may write to."
-"""What to do when the home folder cannot be written."""
+"""Next step when the home folder cannot be written to."""
 
 _overrides: ContextVar[dict[str, Any]] = ContextVar("settings that differ from the environment")
 
@@ -25,12 +25,12 @@ class Settings:
     Attributes
     ----------
     home : Path
-        Our own folder, for results and recordings: ``ITMAPS_HOME``, else the platform's place for a user's data.
+        Folder for recordings and results: ``ITMAPS_HOME``, else the operating system's folder for user data.
     brainio_home : Path
-        Brain-Score's folder of images: ``BRAINIO_HOME``, else ``~/.brainio``. Images go there because Brain-Score
-        compares paths under it without regard to where the folder lies.
+        Brain-Score's folder of images: ``BRAINIO_HOME``, else ``~/.brainio``. Images are stored there because
+        Brain-Score's caches identify them by their path in this folder.
     offline : bool
-        ``ITMAPS_OFFLINE`` is set to anything but 0: recordings and weights are never downloaded.
+        True if ``ITMAPS_OFFLINE`` is set to anything but 0: recordings and weights are never downloaded.
     """
 
     home: Path
@@ -44,14 +44,15 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read the environment; create no folder."""
+        """Read the environment variables, without creating a folder."""
         home = os.environ.get("ITMAPS_HOME") or platformdirs.user_data_path("brainscore_itmaps")
         brainio_home = os.environ.get("BRAINIO_HOME") or Path("~/.brainio")
         try:
             home, brainio_home = Path(home).expanduser(), Path(brainio_home).expanduser()
         except RuntimeError as error:
             raise InstallationError(
-                "This user has no home folder.", "Set ITMAPS_HOME and BRAINIO_HOME to folders that you may write to."
+                "The current user has no home folder.",
+                "Set ITMAPS_HOME and BRAINIO_HOME to folders that you may write to.",
             ) from error
         offline = os.environ.get("ITMAPS_OFFLINE", "0") not in ("", "0")
         return replace(cls(home, brainio_home, offline), **_overrides.get({}))
@@ -59,17 +60,24 @@ class Settings:
 
 @contextmanager
 def overridden(**values: Any) -> Iterator[None]:
-    """Override the settings of the environment within a ``with`` block; the environment itself is unchanged.
+    """Override settings within a ``with`` block; environment variables are unchanged.
 
-    They hold in this thread, and not in processes that are started meanwhile.
+    Other threads, and processes started in the block, do not see the overrides.
 
     Parameters
     ----------
     **values
         Fields of :class:`Settings`; None keeps the current value.
+
+    Examples
+    --------
+    >>> with overridden(home=Path("results"), offline=True):
+    ...     settings = Settings.from_environment()
+    >>> settings.offline, settings.recordings.as_posix()
+    (True, 'results/recordings')
     """
-    given = {name: value for name, value in values.items() if value is not None}
-    token = _overrides.set(_overrides.get({}) | given)
+    overrides = {name: value for name, value in values.items() if value is not None}
+    token = _overrides.set(_overrides.get({}) | overrides)
     try:
         yield
     finally:

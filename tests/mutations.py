@@ -58,13 +58,13 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/pinned.py",
-        "if other is not None and sha256 != other.lower():",
+        "if required is not None and sha256 != required.lower():",
         "if False:",
         "tests/data/test_sources.py::test_another_archive_upstream_is_refused_and_the_old_one_stays",
     ),
     (
         "brainscore_itmaps/pinned.py",
-        "(now.st_mtime_ns == changed or hash_of(file) == sha256)",
+        "(current.st_mtime_ns == changed or hash_of(file) == sha256)",
         "True",
         "tests/data/test_sources.py::test_an_archive_that_changed_is_fetched_again_or_refused_offline",
     ),
@@ -172,25 +172,25 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         READER,
-        "                check_own(found, name)\n",
+        "                check_stored_here(item, name)\n",
         "",
         "tests/test_hdf5.py::test_nothing_of_another_file_is_read_at_whatever_level",
     ),
     (
         READER,
-        "how.get_layout() == h5py.h5d.VIRTUAL or how.get_external_count() > 0",
-        "how.get_external_count() > 0",
+        "properties.get_layout() == h5py.h5d.VIRTUAL or properties.get_external_count() > 0",
+        "properties.get_external_count() > 0",
         "tests/test_hdf5.py::test_nothing_of_another_file_is_read_at_whatever_level",
     ),
     (
         READER,
-        "how.get_layout() == h5py.h5d.VIRTUAL or how.get_external_count() > 0",
-        "how.get_layout() == h5py.h5d.VIRTUAL",
+        "properties.get_layout() == h5py.h5d.VIRTUAL or properties.get_external_count() > 0",
+        "properties.get_layout() == h5py.h5d.VIRTUAL",
         "tests/test_hdf5.py::test_nothing_of_another_file_is_read_at_whatever_level",
     ),
     (
         READER,
-        "            check_own(found.id, name)\n",
+        "            check_stored_here(target.id, name)\n",
         "",
         "tests/test_hdf5.py::test_what_is_reached_by_a_reference_alone_is_held_to_the_same",
     ),
@@ -214,8 +214,8 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         READER,
-        "if h5py.check_ref_dtype(stored.dtype) is h5py.Reference:",
-        "if stored.dtype == h5py.ref_dtype:",
+        "if h5py.check_ref_dtype(dataset.dtype) is h5py.Reference:",
+        "if dataset.dtype == h5py.ref_dtype:",
         "tests/test_hdf5.py::test_text_is_not_taken_for_a_reference",
     ),
     (
@@ -238,7 +238,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/hdf5.py",
-        "if self.maker != os.getpid():\n            raise",
+        "if self.creator_pid != os.getpid():\n            raise",
         "if False:\n            raise",
         "tests/test_hdf5.py::test_a_forked_process_reads_for_itself",
     ),

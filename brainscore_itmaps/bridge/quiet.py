@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from brainscore_itmaps.downloads import hub_settings
+from brainscore_itmaps.downloads import hub_offline_mode
 from brainscore_itmaps.errors import ItMapsError, ModelError, one_line
 
 NO_INSTALLS = {"BS_INSTALL_DEPENDENCIES": "no"}
@@ -70,7 +70,7 @@ def quiet_brain_score() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in NO_INSTALLS}
     os.environ |= NO_INSTALLS
     try:
-        with warnings.catch_warnings(), hub_settings():
+        with warnings.catch_warnings(), hub_offline_mode():
             warnings.filterwarnings("ignore", module="torchvision")  # models of Brain-Score use old names for weights
             warnings.filterwarnings("ignore", message="xarray subclass Score should explicitly define __slots__")
             yield

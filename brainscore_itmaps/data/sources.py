@@ -251,7 +251,7 @@ def _accept(origin: Path | str, sha256: str | None, progress: Report) -> Archive
         try:
             if not unpacked:
                 shutil.rmtree(folder, ignore_errors=True)
-                unpack(candidate, folder, called=str(origin), fix=SET_HOME, progress=progress)
+                unpack(candidate, folder, name=str(origin), fix=SET_HOME, progress=progress)
             try:
                 simulated = verify_structure(folder)
             except DataError as error:

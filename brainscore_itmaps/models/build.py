@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import torch
 
-from brainscore_itmaps.downloads import hub_settings
+from brainscore_itmaps.downloads import hub_offline_mode
 from brainscore_itmaps.errors import ModelError, nearest, one_line
 
 PADDED_LIKE_KERAS = ("layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2")
@@ -95,7 +95,7 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
 
     check_tag(timm_name)
     try:
-        with hub_settings():
+        with hub_offline_mode():
             return cast(torch.nn.Module, timm.create_model(timm_name, pretrained=True))
     except Exception as error:  # timm and huggingface_hub raise errors of many types
         raise ModelError(

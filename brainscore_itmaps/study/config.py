@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.configuration import filled, read_toml, with_current_names
+from brainscore_itmaps.configuration import fill_config, read_toml, rename_former_keys
 from brainscore_itmaps.errors import UsageError, nearest
 from brainscore_itmaps.models.zoo import named_set
 from brainscore_itmaps.protocol import OLD_SPELLING, OURS, protocol_named
@@ -177,7 +177,7 @@ def study_of(settings: Mapping[str, Any], where: str = "the study") -> StudyConf
     >>> [choice.name for choice in study.model]
     ['efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2']
     """
-    settings = with_current_names(settings, {"networks": "models", "network": "model"}, where)
+    settings = rename_former_keys(settings, {"networks": "models", "network": "model"}, where)
     tables = settings.get("model", [])
     if not isinstance(tables, Sequence) or not all(isinstance(table, Mapping) for table in tables):
         raise UsageError(f"{where}: model is {tables!r}.", "Write each model as a table under [[model]].")
@@ -187,12 +187,12 @@ def study_of(settings: Mapping[str, Any], where: str = "the study") -> StudyConf
         warnings.warn(
             f'{where}: reference_compat is now protocol = "{protocol}"; write that.', FutureWarning, stacklevel=2
         )
-    study: StudyConfig = filled(StudyConfig(), options, where)
+    study: StudyConfig = fill_config(StudyConfig(), options, where)
     choices = [choice for name in study.models for choice in _choices_of(name, where)]
     for table in tables:
         if "of_set" in table:
             raise UsageError(f"{where}: [[model]] has no of_set.", "Remove of_set.")
-        choices.append(filled(ModelChoice(), table, where, "model."))
+        choices.append(fill_config(ModelChoice(), table, where, "model."))
     study = replace(study, model=tuple(dict.fromkeys(choices)), benchmarks=tuple(dict.fromkeys(study.benchmarks)))
     _check_values(study, where)
     return study

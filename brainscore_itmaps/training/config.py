@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.configuration import filled, read_toml, with_current_names
+from brainscore_itmaps.configuration import fill_config, read_toml, rename_former_keys
 from brainscore_itmaps.errors import UsageError, nearest
 
 PRECISIONS = ("float32", "bf16")
@@ -213,14 +213,14 @@ def config_of(settings: Mapping[str, Any], where: str = "the configuration") -> 
     >>> config.epochs, config.optimiser.kind, config.optimiser.lr
     (200.0, 'sgd', 0.5)
     """
-    settings = with_current_names(settings, {"network": "model"}, where)
+    settings = rename_former_keys(settings, {"network": "model"}, where)
     if "model" not in settings:
         raise UsageError(f"{where}: the key model is missing.", 'For example model = "resnet18".')
     preset = settings.get("preset", "")
     if preset and preset not in PRESETS:
         raise UsageError(f"{where}: unknown preset {preset!r}.", nearest(str(preset), PRESETS))
-    config: Config = filled(Config(model=""), PRESETS.get(preset, {}), where)
-    config = filled(config, settings, where)
+    config: Config = fill_config(Config(model=""), PRESETS.get(preset, {}), where)
+    config = fill_config(config, settings, where)
     _check_values(config, where)
     return config
 
