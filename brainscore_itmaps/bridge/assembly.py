@@ -13,7 +13,7 @@ from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 
 from brainscore_itmaps.archives import add_member
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.images import placed_images, plain_name
+from brainscore_itmaps.data.images import copy_to_brainio_home, plain_name
 from brainscore_itmaps.data.recording import Recording, images_identifier
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import csv_cell, replacing, write_json
@@ -35,7 +35,7 @@ def stimulus_set(recording: Recording) -> StimulusSet:
     >>> len(stimuli), list(stimuli.columns)
     (14, ['stimulus_id', 'image_id'])
     """
-    paths = placed_images(recording.images, images_identifier(recording))
+    paths = copy_to_brainio_home(recording.images, images_identifier(recording))
     stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in recording.names])
     stimuli.stimulus_paths = {path.stem: path for path in paths}
     stimuli.identifier = paths[0].parent.name

@@ -19,7 +19,7 @@ from brainscore_itmaps.bridge.names import check_names, is_external, is_named_mo
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.bridge.quiet import converted_errors, quiet_brain_score, without_progress_bars
 from brainscore_itmaps.cache import ResultCache, default_cache
-from brainscore_itmaps.data.recording import Recording, whole_window
+from brainscore_itmaps.data.recording import Recording, parse_window
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.models.load import load_model, load_model_request
@@ -143,7 +143,7 @@ def score(
     request = ScoreRequest(
         replace(model_request, layers=requested_layers, device=device, batch_size=batch_size),
         benchmark if isinstance(benchmark, str) else "",
-        window if window is None or isinstance(window, str) else whole_window(window),
+        window if window is None or isinstance(window, str) else parse_window(window),
         protocol_named(protocol).name,
         attribution,
     )

@@ -114,7 +114,7 @@ def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
 def list_recordings() -> None:
     """List the recordings and the files that are on this machine."""
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
-    from brainscore_itmaps.data.load import stored_files
+    from brainscore_itmaps.data.load import list_stored_files
     from brainscore_itmaps.data.simulated import IDENTIFIER, WINDOW
     from brainscore_itmaps.data.sources import recorded_archive
     from brainscore_itmaps.settings import Settings
@@ -135,7 +135,7 @@ def list_recordings() -> None:
     if table.row_count:
         say(table)
     say(f"folder     {Settings.from_environment().recordings}")
-    for what, files in stored_files().items():
+    for what, files in list_stored_files().items():
         if files:
             say(f"{what:<11}{shown_size(sum(size for _, size in files))} in {len(files)} file(s) or folder(s)")
 
@@ -155,9 +155,9 @@ def clean(
 
     The recorded checksum of the archive and the chosen orientations stay.
     """
-    from brainscore_itmaps.data.load import remove_stored
+    from brainscore_itmaps.data.load import remove_stored_files
 
-    removed = remove_stored(everything)
+    removed = remove_stored_files(everything)
     for path, size in removed:
         say(f"removed {path} ({shown_size(size)})")
     if not removed:

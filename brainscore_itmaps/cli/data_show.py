@@ -83,7 +83,7 @@ def info(
     lines["folder"] = str(recording.images[0].parent)
     lines["sha256"] = f"{recording.sha256} of the source"
     if source is None and published_array is not None:
-        record = recorded_archive(thoroughly=True)
+        record = recorded_archive(rehash=True)
         if record is None or record.sha256 != recording.sha256:
             raise DataError("The archive has changed since it was recorded.", "Run `brainscore data fetch`.")
         lines["archive"] = (

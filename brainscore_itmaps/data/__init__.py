@@ -1,1 +1,1 @@
-"""Recordings: maps of neural activity with the images that evoked them."""
+"""Recordings and human maps: read, simulate, download and store them."""

@@ -1,6 +1,6 @@
-"""ClickMe: images of ImageNet with maps of what people found important in them (Linsley et al. 2019).
+"""Read ClickMe: images of ImageNet with maps of the features that people found important (Linsley et al. 2019).
 
-The published files are shards of TFRecords: a JPEG of 256 x 256 pixels, a JPEG of its map, and its class.
+The published files are TFRecord shards. A record contains a JPEG of 256 x 256 pixels, a JPEG of its map, and its class.
 """
 
 import io
@@ -22,11 +22,11 @@ from brainscore_itmaps.protocol import OURS, Protocol, accept_reference_compat, 
 SIZE = 224
 """Side of an image and of its map, in pixels."""
 COARSE = 64
-"""Side at which maps are blurred."""
+"""Side of the maps when they are blurred, in pixels."""
 KERNEL, SIGMA = 10, 10.0
-"""Points and standard deviation of the blur, at that side."""
+"""Size and standard deviation of the blur, in pixels of this side."""
 LARGEST = 4096
-"""Pixels a side that an image may have before it is decoded; the published ones have 256."""
+"""Largest side of an image that is decoded, in pixels; published images have 256."""
 
 
 class ClickMe(NamedTuple):
@@ -35,11 +35,11 @@ class ClickMe(NamedTuple):
     Attributes
     ----------
     image : array, shape (y, x, rgb)
-        From 0 to 255, 224 pixels a side.
+        From 0 to 255; y and x have 224 pixels.
     heatmap : array, shape (y, x)
-        The more, the more important people found it; of the same size.
+        Importance; y and x have 224 pixels.
     label : int
-        Class of ImageNet, from 0.
+        ImageNet class, counted from 0.
     """
 
     image: NDArray[np.float32]
@@ -49,21 +49,25 @@ class ClickMe(NamedTuple):
 
 @accept_reference_compat
 def read_clickme(files: Sequence[Path], *, protocol: str | Protocol = "ours") -> Iterator[ClickMe]:
-    """Read images with human maps, file by file.
+    """Yield the images with human maps of shards, in the order of the files.
 
     Parameters
     ----------
     files : sequence of Path
         Shards.
     protocol : "ours", "published" or Protocol
-        See :func:`as_heatmap`.
+        Selects the blur of the maps, see :func:`as_heatmap`.
+
+    Yields
+    ------
+    ClickMe
 
     Raises
     ------
     DataError
-        When a file is missing or damaged, or holds something else.
+        When a file is missing or damaged, or a record is not a ClickMe record.
     UsageError
-        When the protocol is not known.
+        When the protocol is unknown.
     """
     protocol = protocol_named(protocol)
     for file in files:
@@ -72,7 +76,16 @@ def read_clickme(files: Sequence[Path], *, protocol: str | Protocol = "ours") ->
 
 
 def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
-    """Read the image whose record begins at an offset (:func:`~brainscore_itmaps.data.tfrecords.record_offsets`).
+    """Read the image with a human map whose record begins at an offset.
+
+    Parameters
+    ----------
+    file : Path
+        A shard.
+    offset : int
+        An item of :func:`~brainscore_itmaps.data.tfrecords.record_offsets`.
+    protocol : Protocol
+        Selects the blur of the map, see :func:`as_heatmap`.
 
     Raises
     ------
@@ -84,16 +97,16 @@ def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
         (image,), (heatmap,), (label,) = (values[name] for name in ("image", "heatmap", "label"))
         if not (isinstance(image, bytes) and isinstance(heatmap, bytes) and isinstance(label, int)) or label < 0:
             raise TypeError
-        colours, grey = _decoded(image, "RGB"), _decoded(heatmap, "L")
+        colours, grey = _decode(image, "RGB"), _decode(heatmap, "L")
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(
-            f"{file}: the record at byte {offset} is none of ClickMe's (JPEGs image and heatmap, and a label).",
-            "Name shards of ClickMe, or in its format.",
+            f"{file}: the record at byte {offset} is not a ClickMe record (JPEGs image and heatmap, and a label).",
+            "Name shards of ClickMe, or files in its format.",
         ) from error
     return ClickMe(as_image(colours), as_heatmap(grey, protocol), label)
 
 
-def _decoded(jpeg: bytes, mode: str) -> NDArray[np.uint8]:
+def _decode(jpeg: bytes, mode: str) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -101,93 +114,124 @@ def _decoded(jpeg: bytes, mode: str) -> NDArray[np.uint8]:
                 raise ValueError(f"{image.size} pixels")
             return np.asarray(image.convert(mode))
     except Exception as error:  # pillow raises many kinds on damaged bytes
-        raise ValueError("no JPEG") from error
+        raise ValueError("not a JPEG") from error
 
 
 def as_image(decoded: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Resize a decoded image as published: bilinear, without antialiasing.
+    """Resize a decoded image to 224 x 224 pixels as published: bilinear, without antialiasing.
 
     Parameters
     ----------
-    decoded : array, shape (y, x, rgb)
+    decoded : uint8 array, shape (y, x, rgb)
 
     Returns
     -------
     array, shape (224, 224, rgb)
         From 0 to 255.
+
+    Examples
+    --------
+    >>> as_image(np.full((30, 40, 3), 7, np.uint8)).shape
+    (224, 224, 3)
     """
     return resized(decoded.astype(np.float32), SIZE)
 
 
 def as_heatmap(decoded: NDArray[np.uint8], protocol: Protocol = OURS) -> NDArray[np.float32]:
-    """Convert a decoded human map as published: shrink to 64 pixels, blur, enlarge to 224.
+    """Resize a decoded human map to 64 x 64 pixels, blur it, and resize it to 224 x 224 pixels, as published.
 
-    The blur has zeros around, so that a map fades toward its borders, as in the published code.
+    The map is padded with zeros for the blur, so that it fades toward its borders, as in the published code.
 
     Parameters
     ----------
-    decoded : array, shape (y, x)
+    decoded : uint8 array, shape (y, x)
     protocol : Protocol
-        Its ``heatmap_blur``. The published kernel has an even number of points, which moves a map by half a pixel of
-        64 up and left. The centred kernel has the same width and is symmetric, so it does not move the map.
+        Its ``heatmap_blur``. The published kernel has an even size, which shifts a map up and left by half of one of
+        64 pixels. The centred kernel has the same width but is symmetric, and does not shift the map.
 
     Returns
     -------
     array, shape (224, 224)
+
+    Examples
+    --------
+    >>> as_heatmap(np.full((30, 40), 7, np.uint8)).shape
+    (224, 224)
     """
     coarse = resized(decoded.astype(np.float32), COARSE)
     return resized(blurred(coarse, blur=protocol.heatmap_blur), SIZE)
 
 
 def resized(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Resize to (side, side): bilinear between pixel centres, without antialiasing.
+    """Resize an image or map to a square by bilinear interpolation between pixel centres, without antialiasing.
 
     Parameters
     ----------
     values : array, shape (y, x) or (y, x, channel)
+    side : int
+        Pixels.
+
+    Returns
+    -------
+    array, shape (side, side) or (side, side, channel)
+
+    Examples
+    --------
+    >>> resized(np.array([[0.0, 1.0, 2.0, 3.0]], np.float32), 2)
+    array([[0.5, 2.5],
+           [0.5, 2.5]], dtype=float32)
     """
     import torch
     from torch.nn.functional import interpolate
 
     channels = torch.from_numpy(values.reshape(*values.shape[:2], -1)).permute(2, 0, 1)[None]
-    found = interpolate(channels, (side, side), mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
-    return found.reshape(side, side, *values.shape[2:]).numpy()
+    square = interpolate(channels, (side, side), mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
+    return square.reshape(side, side, *values.shape[2:]).numpy()
 
 
 def blurred(
     heatmap: NDArray[np.float32], size: int = KERNEL, sigma: float = SIGMA, *, blur: str = "centred"
 ) -> NDArray[np.float32]:
-    """Blur a map with a Gaussian, with zeros around.
+    """Blur a map with a Gaussian kernel and zero padding.
 
     Parameters
     ----------
     heatmap : array, shape (y, x)
     size : int
-        Points of the kernel's sides.
+        Side of the kernel, in pixels.
     sigma : float
         Standard deviation, in pixels.
     blur : "centred" or "published"
-        See :func:`as_heatmap`.
+        Kernel for an even ``size``, see :func:`as_heatmap`.
+
+    Returns
+    -------
+    array, shape (y, x)
+
+    Examples
+    --------
+    >>> blurred(np.array([[0, 0, 4, 0]], np.float32), size=3, sigma=1.0).round(1)
+    array([[0. , 0.5, 0.8, 0.5]], dtype=float32)
     """
-    found: NDArray[np.float32] = correlate(
+    values: NDArray[np.float32] = correlate(
         heatmap.astype(np.float64), _kernel(size, sigma, blur), mode="constant"
     ).astype(np.float32)
-    return found
+    return values
 
 
 @cache
 def _kernel(size: int, sigma: float, blur: str) -> NDArray[np.float64]:
-    """Compute the Gaussian kernel with an odd number of points, so that its centre lies on a pixel."""
-    places = np.arange(size // 2 * 2 + 1) - size // 2
-    line = np.exp(-(places**2) / (2 * sigma**2))
-    down, across = (line, line) if size % 2 else BLURS[blur](line)
-    kernel: NDArray[np.float64] = np.outer(down, across) / (down.sum() * across.sum())
+    """Compute the Gaussian kernel with an odd side, so that its centre is on a pixel."""
+    offsets = np.arange(size // 2 * 2 + 1) - size // 2
+    weights = np.exp(-(offsets**2) / (2 * sigma**2))
+    rows, columns = (weights, weights) if size % 2 else BLURS[blur](weights)
+    kernel: NDArray[np.float64] = np.outer(rows, columns) / (rows.sum() * columns.sum())
     return kernel
 
 
 BLURS = {
-    "centred": lambda line: (np.r_[line[0] / 2, line[1:-1], line[-1] / 2],) * 2,
-    "published": lambda line: (np.r_[0, line[1:]], np.r_[0, line[:-1]]),
+    "centred": lambda weights: (np.r_[weights[0] / 2, weights[1:-1], weights[-1] / 2],) * 2,
+    "published": lambda weights: (np.r_[0, weights[1:]], np.r_[0, weights[:-1]]),
 }
-"""How a kernel with an even number of points is built from the next odd one. ``centred`` halves the outermost weights,
-so that the kernel stays symmetric; ``published`` drops one outermost row and column, which shifts the map."""
+"""Kernel of even size from the next odd one. ``centred`` halves the outermost weights, so that the kernel is symmetric;
+``published`` drops one outermost row and column, which shifts the map."""

@@ -13,7 +13,7 @@ from brainscore_itmaps.settings import SET_HOME, Settings
 
 ADDRESS = "https://storage.googleapis.com/serrelab/prj_harmonization/dataset/click-me"
 SPLITS = {"train": 319, "val": 18}
-"""Number of shards: one more of each than the published loaders read."""
+"""Number of shards by split: one more than the published loaders read."""
 HELD_OUT = "val"
 """The split on which models are compared."""
 LICENCE = "no licence is stated for ClickMe; its images are those of ImageNet, under ImageNet's terms"
@@ -23,19 +23,19 @@ Record = dict[str, Any]
 """Record of a shard: sha256, size, number of records, origin, and time of last change."""
 
 
-class Fetched(NamedTuple):
-    """The result of a download: a split and its shards.
+class DownloadedSplit(NamedTuple):
+    """A downloaded split and its shards.
 
     Attributes
     ----------
     folder : Path
     files : tuple of Path
     records : int
-        Images in all shards.
+        Number of images in all shards.
     size : int
-        Bytes.
+        Size of all shards in bytes.
     lock : Path
-        The file with the records of the shards.
+        File with the records of the shards.
     """
 
     folder: Path
@@ -46,12 +46,17 @@ class Fetched(NamedTuple):
 
 
 def shard_names(split: str) -> list[str]:
-    """Return the names of a split's files.
+    """Return the file names of a split's shards.
 
     Raises
     ------
     UsageError
-        When there is no such split.
+        When the split is unknown.
+
+    Examples
+    --------
+    >>> shard_names("val")[-1]
+    'val-17.tfrecords'
     """
     if split not in SPLITS:
         raise UsageError(f"ClickMe has no split {split!r}.", nearest(split, SPLITS))
@@ -65,32 +70,36 @@ def fetch_clickme(
     folder: Path | None = None,
     offline: bool | None = None,
     progress: Report = silent,
-) -> Fetched:
-    """Download the missing shards of a split, one after the other, and verify those on disk.
+) -> DownloadedSplit:
+    """Download the missing shards of a split one by one, and verify those on disk.
 
-    A shard is valid when every record in it has its checksum. No sha256 is published: that of the first valid shard is
-    recorded, also of a shard that was put into the folder by hand. An interrupted download resumes with the next shard.
+    A shard is valid if the checksums of all its records are correct. No sha256 is published: that of the first valid
+    shard is recorded, also if the user copied the shard. An interrupted download resumes with the next shard.
 
     Parameters
     ----------
     split : "train" or "val"
     url : str, optional
-        Mirror: the address before ``/val/val-0.tfrecords``.
+        Mirror: the part of the address before ``/val/val-0.tfrecords``.
     folder : Path, optional
-        Folder with shards: the missing ones are copied from it, nothing is downloaded.
+        Folder that missing shards are copied from instead of a download.
     offline : bool, optional
-        Never connect; by default as ``ITMAPS_OFFLINE`` says.
+        Never connect; by default set by ``ITMAPS_OFFLINE``.
     progress : callable
-        Called with (step, shards done, shards in all), and with the megabytes of each.
+        Called with (step, shards done, shards in all), and with the megabytes of each shard.
+
+    Returns
+    -------
+    DownloadedSplit
 
     Raises
     ------
     UsageError
-        When there is no such split.
+        When the split is unknown.
     DataError
-        When a shard is damaged, is missing offline, in the folder or on the server, or is not the recorded one.
+        When a shard is damaged, differs from its record, or is missing in offline mode, in the folder or on the server.
     InstallationError
-        When the connection fails, or the disk is full; shards that were downloaded stay.
+        When the connection fails or the disk is full; downloaded shards are kept.
     """
     names = shard_names(split)
     settings = Settings.from_environment()
@@ -108,36 +117,47 @@ def fetch_clickme(
         for name in missing:
             if name not in absent:
                 origin = folder / name if folder else f"{(url or ADDRESS).rstrip('/')}/{split}/{name}"
-                shard_progress = _with_shard(progress, f"shard {names.index(name) + 1} of {len(names)}: ")
+                shard_progress = _progress_of_shard(progress, f"shard {names.index(name) + 1} of {len(names)}: ")
                 records[name] = _fetch_shard(home / name, origin, records.get(name), shard_progress)
                 _write_records(split, records)
     if absent:
         raise DataError(
             f"{len(missing) - len(absent)} shards were copied from {folder}, {len(absent)} of {len(names)} are still "
-            f"missing: {_listed(absent)}.",
-            f"Add these to the folder, or run `brainscore data fetch clickme --split {split}`.",
+            f"missing: {_listing(absent)}.",
+            f"Add the missing shards to the folder, or run `brainscore data fetch clickme --split {split}`.",
         )
     count, size = (sum(int(records[name][key]) for name in names) for key in ("records", "size"))
-    return Fetched(home, tuple(home / name for name in names), count, size, _lock(split))
+    return DownloadedSplit(home, tuple(home / name for name in names), count, size, _lock(split))
 
 
 def clickme_files(split: str) -> tuple[Path, ...]:
-    """Return the shards of a downloaded split, after comparing each with its record.
+    """Return the shards of a downloaded split after comparing each with its record.
 
-    A shard of the recorded size and modification time is not hashed again.
+    A shard with the recorded size and time of last change is not hashed again.
 
     Raises
     ------
     DataError
         When shards are missing or have changed.
     UsageError
-        When there is no such split.
+        When the split is unknown.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from brainscore_itmaps.settings import overridden
+    >>> with TemporaryDirectory() as home, overridden(home=Path(home)):
+    ...     try:
+    ...         clickme_files("val")
+    ...     except DataError as error:
+    ...         print(error.fix)
+    Run `brainscore data fetch clickme --split val`.
     """
     names, records, folder = shard_names(split), _read_records(split), clickme_folder() / split
     missing = [name for name in names if name not in records or not (folder / name).is_file()]
     if missing:
         raise DataError(
-            f"{len(missing)} of {len(names)} shards of ClickMe {split} are not in {folder}: {_listed(missing)}.",
+            f"{len(missing)} of {len(names)} shards of ClickMe {split} are not in {folder}: {_listing(missing)}.",
             f"Run `brainscore data fetch clickme --split {split}`.",
         )
     for name in names:
@@ -148,7 +168,15 @@ def clickme_files(split: str) -> tuple[Path, ...]:
 
 
 def clickme_folder() -> Path:
-    """Return the folder with ClickMe's splits and records."""
+    """Return the folder of ClickMe's shards and records.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.settings import overridden
+    >>> with overridden(home=Path("home")):
+    ...     clickme_folder().as_posix()
+    'home/clickme'
+    """
     return Settings.from_environment().home / "clickme"
 
 
@@ -168,33 +196,35 @@ def _fetch_shard(file: Path, origin: Path | str, record: Record | None, progress
 
 
 def _verify(file: Path, record: Record | None, origin: Path | str | None = None) -> Record:
-    """Return the record of a shard: a new one after every TFRecord was read, or the given one if it is the same."""
-    digest, now = sha256(file), file.stat()
+    """Verify a shard against its record, or by reading all TFRecords if it has none, and return its record."""
+    digest, status = sha256(file), file.stat()
     if record is None:
         count = sum(1 for _ in read_records(file))
-        record = {"sha256": digest, "size": now.st_size, "records": count, "from": str(origin or file)}
+        record = {"sha256": digest, "size": status.st_size, "records": count, "from": str(origin or file)}
     check_sha256(digest, {"the recorded sha256": record["sha256"]}, str(file), "Delete it, and download it again.")
-    return {**record, "changed": now.st_mtime_ns}
+    return {**record, "changed": status.st_mtime_ns}
 
 
 def _unavailable(split: str, missing: list[str], folder: Path | None, offline: bool) -> list[str]:
-    """Return the missing shards that a folder lacks; refuse offline mode, and a folder that has none of them."""
+    """Return the missing shards that a folder lacks; raise an error if it has none, or in offline mode without a folder."""
     if not missing or (folder is None and not offline):
         return []
     if folder is None:
         raise DataError(
             f"{len(missing)} of {SPLITS[split]} shards of ClickMe {split} are not in {clickme_folder() / split}, and "
-            f"offline mode forbids downloading them: {_listed(missing)}.",
-            f"Download them from {ADDRESS}/{split}/ into that folder, or name another folder with "
+            f"offline mode forbids downloading them: {_listing(missing)}.",
+            f"Download them from {ADDRESS}/{split}/ into that folder, or name a folder with the shards: "
             f"`brainscore data fetch clickme --split {split} --from FOLDER`.",
         )
     absent = [name for name in missing if not (folder / name).is_file()]
     if absent == missing:
-        raise DataError(f"{folder} has none of the missing shards: {_listed(missing)}.", "Name the folder they are in.")
+        raise DataError(
+            f"{folder} has none of the missing shards: {_listing(missing)}.", "Name the folder with the shards."
+        )
     return absent
 
 
-def _with_shard(progress: Report, shard: str) -> Report:
+def _progress_of_shard(progress: Report, shard: str) -> Report:
     return lambda step, done, total: progress(shard + step, done, total)
 
 
@@ -215,13 +245,13 @@ def _write_records(split: str, records: dict[str, Record]) -> None:
     write_json(_lock(split), {"licence": LICENCE, "written": written, "shards": records}, SET_HOME)
 
 
-def _listed(names: list[str]) -> str:
-    """List shards, each run of successive numbers by its first and last."""
+def _listing(names: list[str]) -> str:
+    """List shards as text, with the first and last name of each range of consecutive numbers."""
     numbers = [int(name.partition(".")[0].rpartition("-")[2]) for name in names]
-    runs: list[list[str]] = []
-    for place, name in enumerate(names):
-        if place and numbers[place] == numbers[place - 1] + 1:
-            runs[-1] = [runs[-1][0], name]
+    ranges: list[list[str]] = []
+    for index, name in enumerate(names):
+        if index and numbers[index] == numbers[index - 1] + 1:
+            ranges[-1] = [ranges[-1][0], name]
         else:
-            runs.append([name])
-    return ", ".join(" to ".join(run) for run in runs)
+            ranges.append([name])
+    return ", ".join(" to ".join(limits) for limits in ranges)

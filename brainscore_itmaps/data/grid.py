@@ -1,4 +1,4 @@
-"""The positions at which a recording sampled an image, and the orientation of stored maps."""
+"""Positions of a recording in the image, and orientations of stored maps."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +11,13 @@ from brainscore_itmaps.errors import UsageError, nearest
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The positions in the image that were shown at the receptive fields.
+    """Positions in the image that were shown at the receptive fields.
 
     Attributes
     ----------
     y, x : array, shape (y,) and (x,)
-        Degrees of visual angle below and to the right of the image's centre. Both edges of the image belong to
-        the grid: 17 positions over 16 degrees lie exactly 1 degree apart.
+        Degrees of visual angle below and to the right of the image's centre. The grid includes both edges of the
+        image: 17 positions over 16 degrees are exactly 1 degree apart.
     extent : float
         Width and height of the image in degrees of visual angle.
     """
@@ -37,7 +37,14 @@ class Grid:
 
     @classmethod
     def even(cls, positions: int, extent: float = 16.0) -> "Grid":
-        """Spread positions evenly from edge to edge, the same along y and x; a single position is in the centre.
+        """Build a grid with evenly spaced positions from edge to edge, the same along y and x.
+
+        Parameters
+        ----------
+        positions : int
+            Number of positions along each axis; a single position is in the centre.
+        extent : float
+            Width and height of the image in degrees of visual angle.
 
         Examples
         --------
@@ -59,19 +66,19 @@ ORIENTATIONS = {
     "transpose_flip_x": (True, False, True),
     "transpose_flip_both": (True, True, True),
 }
-"""Name: whether the first stored axis counts columns instead of rows, then whether rows and columns are reversed."""
+"""By name: whether the first stored axis is x instead of y, whether y is reversed, and whether x is reversed."""
 
 
-def oriented(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
-    """Orient stored maps as they lie over their images.
+def orient_maps(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
+    """Transpose and flip stored maps so that they match the axes of their images.
 
     Parameters
     ----------
     maps : array, shape (image, first, second, site)
         Maps as stored.
     orientation : str
-        A name of ``ORIENTATIONS``. The published loader uses ``flip_both``: shifting the *image* one way moves the
-        opposite part of it onto the receptive field, so both axes are reversed.
+        A name of ``ORIENTATIONS``. The published loader uses ``flip_both``: shifting the *image* in one direction moves
+        its opposite part onto the receptive field, so both axes are reversed.
 
     Returns
     -------
@@ -81,6 +88,13 @@ def oriented(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
     ------
     UsageError
         When the name is not known.
+
+    Examples
+    --------
+    >>> maps = np.arange(6).reshape(1, 2, 3, 1)
+    >>> orient_maps(maps, "flip_both")[0, ..., 0]
+    array([[5, 4, 3],
+           [2, 1, 0]])
     """
     check_orientation(orientation)
     transpose, flip_y, flip_x = ORIENTATIONS[orientation]
@@ -89,20 +103,42 @@ def oriented(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
     return np.ascontiguousarray(maps[:, :: -1 if flip_y else 1, :: -1 if flip_x else 1])
 
 
-def stored(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
-    """Undo :func:`oriented`."""
+def unorient_maps(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
+    """Restore the stored axes of oriented maps: the inverse of :func:`orient_maps`.
+
+    Parameters
+    ----------
+    maps : array, shape (image, y, x, site)
+    orientation : str
+        A name of ``ORIENTATIONS``.
+
+    Returns
+    -------
+    array, shape (image, first, second, site)
+
+    Examples
+    --------
+    >>> maps = np.arange(6).reshape(1, 2, 3, 1)
+    >>> unorient_maps(orient_maps(maps, "transpose_flip_y"), "transpose_flip_y")[0, ..., 0]
+    array([[0, 1, 2],
+           [3, 4, 5]])
+    """
     transpose, flip_y, flip_x = ORIENTATIONS[orientation]
     maps = maps[:, :: -1 if flip_y else 1, :: -1 if flip_x else 1]
     return maps.swapaxes(1, 2) if transpose else maps
 
 
 def check_orientation(orientation: str) -> None:
-    """Check that an orientation is one of the eight.
+    """Raise an error unless an orientation is a name of ``ORIENTATIONS``.
 
     Raises
     ------
     UsageError
-        With the nearest names.
+        With the most similar names.
+
+    Examples
+    --------
+    >>> check_orientation("flip_y")
     """
     if orientation not in ORIENTATIONS:
         raise UsageError(f"There is no orientation named {orientation!r}.", nearest(orientation, ORIENTATIONS))

@@ -1,4 +1,4 @@
-"""Images of a recording: find them by the names in a file, read any mode, write plain RGB PNG."""
+"""Find, read, resize and store the images of a recording."""
 
 import hashlib
 import re
@@ -14,52 +14,70 @@ from brainscore_itmaps.errors import DataError, one_line
 from brainscore_itmaps.files import replacing, sha256
 from brainscore_itmaps.settings import Settings
 
-FIX = "Add the images that belong to the recording."
+FIX = "Add the images of the recording."
 PUBLISHED_SIZE = 224
 SET_BRAINIO_HOME = "Set BRAINIO_HOME to a folder that you may write to."
 
 
 def find_images(names: Sequence[str], folder: Path) -> list[Path]:
-    r"""Find the images that a recording names, in its order.
+    r"""Find the files of the images that a recording names, in its order.
 
     Parameters
     ----------
     names : sequence of str
-        Paths as somebody's machine knew them, with ``\`` or ``/``, or bare names; the last part counts.
+        File names, or paths of another computer with ``\`` or ``/``, of which only the last part is used.
     folder : Path
-        Folder of the images. Names match in upper or lower case if that is unambiguous.
+        Folder of the images. Upper and lower case are ignored if the match is unambiguous.
 
     Raises
     ------
     DataError
-        Listing all that are missing, or named twice.
+        Listing all images that are missing or named more than once.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "Face.png").touch()
+    ...     [file.name for file in find_images([r"C:\images\face.png"], Path(folder))]
+    ['Face.png']
     """
-    bare = [re.split(r"[\\/]", name)[-1] for name in names]
-    if twice := sorted({name for name in bare if bare.count(name) > 1}):
-        raise DataError(f"The recording names {', '.join(twice)} more than once.", FIX)
-    there = sorted(folder.iterdir()) if folder.is_dir() else []
-    found = []
+    file_names = [re.split(r"[\\/]", name)[-1] for name in names]
+    if repeated := sorted({name for name in file_names if file_names.count(name) > 1}):
+        raise DataError(f"The recording names {', '.join(repeated)} more than once.", FIX)
+    available = sorted(folder.iterdir()) if folder.is_dir() else []
+    files = []
     missing = []
-    for name in bare:
-        exact = [file for file in there if file.name == name]
-        alike = exact or [file for file in there if file.name.casefold() == name.casefold()]
-        found += alike[:1]
-        if len(alike) != 1 or not alike[0].is_file():
+    for name in file_names:
+        exact = [file for file in available if file.name == name]
+        matches = exact or [file for file in available if file.name.casefold() == name.casefold()]
+        files += matches[:1]
+        if len(matches) != 1 or not matches[0].is_file():
             missing.append(name)
-    if shared := sorted({file.name for file in found if found.count(file) > 1}):
-        raise DataError(f"Names of several images lead to {', '.join(shared)} in {folder}.", FIX)
+    if shared := sorted({file.name for file in files if files.count(file) > 1}):
+        raise DataError(f"Several names of images match the file {', '.join(shared)} in {folder}.", FIX)
     if missing:
         raise DataError(f"{len(missing)} of {len(names)} images are not in {folder}: {', '.join(missing)}.", FIX)
-    return found
+    return files
 
 
 def published_image(file: Path) -> Image.Image:
-    """Read an image as the published loader does: by OpenCV, 224 x 224, aspect ratio and aliasing ignored.
+    """Read an image with OpenCV and resize it to 224 x 224 pixels, as the published loader does.
 
     Raises
     ------
     DataError
-        When OpenCV cannot read it.
+        When OpenCV cannot read the file.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "face.png")
+    ...     Image.new("L", (40, 30)).save(file)
+    ...     image = published_image(file)
+    >>> image.mode, image.size
+    ('RGB', (224, 224))
     """
     import cv2
 
@@ -70,7 +88,23 @@ def published_image(file: Path) -> Image.Image:
 
 
 def published_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Resize an image (y, x, 3) as the published loader does: OpenCV's bilinear, 224 x 224."""
+    """Resize an image to 224 x 224 pixels with OpenCV's bilinear interpolation, as the published loader does.
+
+    The aspect ratio is not preserved, and there is no antialiasing.
+
+    Parameters
+    ----------
+    pixels : uint8 array, shape (y, x, 3)
+
+    Returns
+    -------
+    uint8 array, shape (224, 224, 3)
+
+    Examples
+    --------
+    >>> published_size(np.zeros((30, 40, 3), np.uint8)).shape
+    (224, 224, 3)
+    """
     import cv2
 
     resized: NDArray[np.uint8] = cv2.resize(pixels, (PUBLISHED_SIZE, PUBLISHED_SIZE))
@@ -78,15 +112,25 @@ def published_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def read_image(file: Path) -> Image.Image:
-    """Read an image of any size and mode as RGB of 8 bits.
+    """Read an image of any mode as 8-bit RGB, without resizing it.
 
-    Grey, palette and CMYK images are converted; 16-bit grey is divided by 257; transparency is ignored, as the
-    published loader does; a camera's orientation tag is applied. The size stays.
+    Grey, palette and CMYK images are converted, 16-bit grey values are divided by 257, transparency is ignored as in
+    the published loader, and the orientation tag of a camera is applied.
 
     Raises
     ------
     DataError
         When the file cannot be read; the message names it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "face.png")
+    ...     Image.new("L", (40, 30), 7).save(file)
+    ...     image = read_image(file)
+    >>> image.mode, image.size, image.getpixel((0, 0))
+    ('RGB', (40, 30), (7, 7, 7))
     """
     try:
         with warnings.catch_warnings():
@@ -104,24 +148,44 @@ def read_image(file: Path) -> Image.Image:
 
 
 def plain_name(name: str) -> str:
-    """Replace everything but letters, digits, dots, dashes and underscores in a name by underscores."""
+    """Replace every character of a name that is not an ASCII letter, digit, dot, dash or underscore by an underscore.
+
+    Examples
+    --------
+    >>> plain_name("face 1 (left)")
+    'face_1_left'
+    """
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "image"
 
 
-def written_images(images: NDArray[np.uint8], identifier: str) -> tuple[Path, ...]:
-    """Write images as PNG files into Brain-Score's image home, in a folder named by their content.
+def write_images(images: NDArray[np.uint8], identifier: str) -> tuple[Path, ...]:
+    """Write images as PNG files into Brain-Score's folder of images, in a subfolder named by a hash of their content.
 
     Parameters
     ----------
     images : uint8 array, shape (image, height, width, 3)
         RGB.
     identifier : str
-        Identifier of the recording, with which every name begins.
+        Identifier of the recording; the names of subfolder and files begin with it.
+
+    Returns
+    -------
+    tuple of Path
+        The files, in the order of ``images``.
 
     Raises
     ------
     DataError
         When the array has another type or shape.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from brainscore_itmaps.settings import overridden
+    >>> images = np.random.default_rng(0).integers(0, 256, (2, 30, 40, 3), np.uint8)
+    >>> with TemporaryDirectory() as folder, overridden(brainio_home=Path(folder)):
+    ...     [file.name for file in write_images(images, "lab.array1")]
+    ['lab.array1-00.png', 'lab.array1-01.png']
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise DataError(
@@ -134,28 +198,61 @@ def written_images(images: NDArray[np.uint8], identifier: str) -> tuple[Path, ..
     files = tuple(folder / f"{name}-{number:02d}.png" for number in range(len(images)))
     for file, pixels in zip(files, images, strict=True):
         image = Image.fromarray(pixels)
-        if not holds(file, image):
-            with replacing(file, SET_BRAINIO_HOME) as beside:
-                image.save(beside)
+        if not contains_image(file, image):
+            with replacing(file, SET_BRAINIO_HOME) as temporary:
+                image.save(temporary)
     return files
 
 
-def holds(file: Path, image: Image.Image) -> bool:
-    """Return whether a file holds exactly this image."""
+def contains_image(file: Path, image: Image.Image) -> bool:
+    """Return whether a file contains exactly the mode and pixels of an image.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> image = Image.new("RGB", (40, 30))
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "face.png")
+    ...     image.save(file)
+    ...     contains_image(file, image), contains_image(file, image.convert("L"))
+    (True, False)
+    """
     try:
         with Image.open(file) as stored:
             return stored.mode == image.mode and np.array_equal(np.asarray(stored), np.asarray(image))
-    except (OSError, SyntaxError, ValueError):  # missing, cut short or no image
+    except (OSError, SyntaxError, ValueError):  # missing, truncated or not an image
         return False
 
 
-def placed_images(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:
-    """Copy images into Brain-Score's image home, where its caches need them; those inside it stay.
+def copy_to_brainio_home(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:
+    """Copy images into Brain-Score's folder of images, where its caches need them, unless they are already in it.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    identifier : str
+        The name of the subfolder begins with it.
+
+    Returns
+    -------
+    tuple of Path
+        The files in that folder, in the order of ``files``.
 
     Raises
     ------
     InstallationError
         When that folder cannot be written to.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from brainscore_itmaps.settings import overridden
+    >>> with TemporaryDirectory() as folder, overridden(brainio_home=Path(folder, "brainio")):
+    ...     file = Path(folder, "face.png")
+    ...     Image.new("RGB", (40, 30)).save(file)
+    ...     (copied,) = copy_to_brainio_home([file], "lab.array1")
+    >>> copied.name, copied.parent.name.partition("-")[0]
+    ('face.png', 'lab.array1.stimuli')
     """
     home = Settings.from_environment().brainio_home
     folder = files[0].parent
@@ -167,9 +264,9 @@ def placed_images(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:
         return tuple(files)
     hashes = "".join(sha256(file) for file in files)
     folder = home / f"{plain_name(identifier)}.stimuli-{hashlib.sha256(hashes.encode()).hexdigest()[:12]}"
-    places = tuple(folder / file.name for file in files)
-    for file, place in zip(files, places, strict=True):
-        if not place.exists() or place.read_bytes() != file.read_bytes():
-            with replacing(place, SET_BRAINIO_HOME) as beside:
-                beside.write_bytes(file.read_bytes())
-    return places
+    copies = tuple(folder / file.name for file in files)
+    for file, copy in zip(files, copies, strict=True):
+        if not copy.exists() or copy.read_bytes() != file.read_bytes():
+            with replacing(copy, SET_BRAINIO_HOME) as temporary:
+                temporary.write_bytes(file.read_bytes())
+    return copies

@@ -1,4 +1,4 @@
-"""Load recordings by name, keep what was read from the published files, and remove it again."""
+"""Load recordings by name, cache what was read from published files, and list and remove stored files."""
 
 import hashlib
 import json
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from brainscore_itmaps.data import grid as orientations
 from brainscore_itmaps.data import sources
-from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME, Window, read_array, window_of
-from brainscore_itmaps.data.images import placed_images
-from brainscore_itmaps.data.recording import Recording, images_identifier, whole_window
+from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME, Window, read_array, window_limits
+from brainscore_itmaps.data.images import copy_to_brainio_home
+from brainscore_itmaps.data.recording import Recording, images_identifier, parse_window
 from brainscore_itmaps.data.response_maps import ORIENTATION as ORIENTATION_OF_RESPONSE_MAPS
 from brainscore_itmaps.data.response_maps import read_response_maps
 from brainscore_itmaps.data.simulated import IDENTIFIER as SIMULATED
@@ -27,7 +27,7 @@ from brainscore_itmaps.settings import SET_HOME, Settings
 RECORDINGS = (SIMULATED, *ARRAYS)
 PUBLISHED_ORIENTATION = "flip_both"
 READER = 1
-"""Raised whenever the same source and parameters give another recording."""
+"""Part of the cache key: increased when the same source and parameters give another recording."""
 
 
 @accept_reference_compat
@@ -40,42 +40,43 @@ def load_recording(
     protocol: str | Protocol = "ours",
     progress: Report = silent,
 ) -> Recording:
-    """Load a recording.
+    """Load a recording by name, and cache it if it was read from published files.
 
     Parameters
     ----------
     name : str
         ``monkey1_PL``, ``monkey1_ML``, ``monkey2_ML`` (Arcaro, Ponce & Livingstone 2020) or ``it_maps_simulated``.
     window : (int, int) or str, optional
-        Milliseconds after stimulus onset, half-open; or one by name: ``elife`` (100-250 ms for monkey 1, 150-300 ms for
-        monkey 2; the default), ``tutorial``, ``loader``, ``followup_51_90`` and the four after it.
+        Milliseconds after stimulus onset, half-open; or its name: ``elife`` (100-250 ms for monkey 1, 150-300 ms for
+        monkey 2; the default), ``tutorial``, ``loader``, ``followup_51_90`` or one of the four later windows.
     source : path, optional
         Source of the data: the published archive, a folder with its files, or a file of the authors' response maps
         (``.mat``). By default the archive of ``brainscore data fetch``, which is downloaded if it is missing.
     orientation : str, optional
-        How the stored maps lie over the images, a name of
+        Orientation of the stored maps relative to the images, a name of
         :data:`brainscore_itmaps.data.grid.ORIENTATIONS`. By default the orientation recorded by
-        ``brainscore data orient``, else both axes reversed, as published (for response maps the first axis alone, as
-        their authors do).
+        ``brainscore data orient``, else ``flip_both`` as in the published loader (``flip_y`` for response maps, as in
+        their authors' script).
     protocol : "ours", "published" or Protocol
-        Published, as the published loader: 33 sites in PL and 30 in ML, means over time in the precision of the file, a
-        window of 50-90 ms unless one is given, both axes reversed, images of 224 x 224 pixels through OpenCV.
+        "published" reads like the published loader: 33 sites in PL and 30 in ML, means over time in the precision of
+        the file, a default window of 50-90 ms, both axes reversed, images of 224 x 224 pixels read with OpenCV.
     progress : callable
         Called with (step, steps done, steps in all).
 
     Returns
     -------
     Recording
-        Maps are float64 (image, y, x, site), in the units of the file; published, of its precision.
+        Its maps have shape (image, y, x, site), the units of the file, and type float64; with the published protocol
+        the type of the file.
 
     Raises
     ------
     UsageError
-        When the name, the window's name, the orientation or the protocol is not known.
+        When the name of the recording, the window, the orientation or the protocol is unknown.
     DataError
-        When the window is not covered by the recording, or the files or images are missing or damaged.
+        When the recording does not cover the window, or files or images are missing or damaged.
     InstallationError
-        When the files cannot be fetched or written.
+        When files cannot be downloaded or written.
 
     Examples
     --------
@@ -92,20 +93,20 @@ def load_recording(
         if isinstance(window, str) or orientation is not None or protocol.loader != "ours":
             raise UsageError(
                 f"{SIMULATED} has no named windows, no other orientation and no other loader.",
-                "Give a window as (from, to), or leave these out.",
+                "Give a window as (from, to), and no orientation or protocol.",
             )
-        asked = WINDOW if window is None else whole_window(window)
-        return load_simulated(asked) if source is None else load_simulated(asked, source)
+        requested = WINDOW if window is None else parse_window(window)
+        return load_simulated(requested) if source is None else load_simulated(requested, source)
     if name not in ARRAYS:
         raise UsageError(f"There is no recording named {name!r}.", nearest(name, RECORDINGS))
     array = ARRAYS[name]
-    chosen = window_of(array, window, protocol)
+    limits = window_limits(array, window, protocol)
     if orientation is not None:
         orientations.check_orientation(orientation)
     maps_only = source is not None and source.suffix.lower() == ".mat" and source.name != array.mat
     if maps_only and protocol.loader != "ours":
-        raise UsageError(f"The {protocol.loader} loader reads no response maps.", "Leave out the protocol.")
-    located = sources.resolve(source, array, progress)
+        raise UsageError(f"The {protocol.loader} loader reads no response maps.", "Omit the protocol.")
+    located = sources.find_source(source, array, progress)
     if orientation is None and protocol.loader == "ours":
         orientation = chosen_orientation(located.sha256, array.subject)
     orientation = orientation or (ORIENTATION_OF_RESPONSE_MAPS if maps_only else PUBLISHED_ORIENTATION)
@@ -114,87 +115,111 @@ def load_recording(
         READER,
         located.sha256,
         name,
-        chosen,
+        limits,
         orientation,
         protocol.loader == "published",
-    ]  # as 0.1 wrote them
+    ]  # in the form of version 0.1, whose cached recordings stay valid
     key = hashlib.sha256(json.dumps(parameters).encode()).hexdigest()[:16]
     prepared = home / "prepared" / f"{name}-{key}"
     if (recording := _load_prepared(prepared)) is not None:
         return recording
     with locked(home, SET_HOME, progress):
-        if (recording := _load_prepared(prepared)) is not None:  # while we waited, another process read it
+        if (recording := _load_prepared(prepared)) is not None:  # another process read it in the meantime
             return recording
-        for left_behind in [prepared, *home.glob(".images-*"), *home.glob("prepared/.*")]:  # by a run that was killed
-            shutil.rmtree(left_behind, ignore_errors=True)
+        for leftover in [prepared, *home.glob(".images-*"), *home.glob("prepared/.*")]:  # of a killed process
+            shutil.rmtree(leftover, ignore_errors=True)
         try:
             with tempfile.TemporaryDirectory(prefix=".images-", dir=home) as images:
                 progress(f"reading {name}", 0, 1)
                 sources.check_unchanged(located, array)
                 if maps_only:
                     recording = read_response_maps(
-                        located.place, array, chosen, orientation, located.sha256, Path(images)
+                        located.path, array, limits, orientation, located.sha256, Path(images)
                     )
                 else:
-                    folder = sources.files_of(located, array, progress)
-                    recording = read_array(folder, array, chosen, orientation, protocol, located.sha256, Path(images))
+                    folder = sources.files_folder(located, array, progress)
+                    recording = read_array(folder, array, limits, orientation, protocol, located.sha256, Path(images))
                 recording.save(prepared, SET_HOME)
         except OSError as error:
             raise InstallationError(f"Cannot write in {home}: {error.strerror or error}.", SET_HOME) from error
-        placed = _load_prepared(prepared)
-    assert placed is not None
-    return placed
+        cached = _load_prepared(prepared)
+    assert cached is not None
+    return cached
 
 
 def _load_prepared(folder: Path) -> Recording | None:
     try:
         recording = Recording.load(folder)
-    except (DataError, OSError):  # not there, changed by somebody, or just being removed: it is read again
+    except (DataError, OSError):  # missing, changed or just being removed: the source is read again
         return None
-    return replace(recording, images=placed_images(recording.images, images_identifier(recording)))
+    return replace(recording, images=copy_to_brainio_home(recording.images, images_identifier(recording)))
 
 
 def chosen_orientation(sha256: str, subject: str) -> str | None:
-    """Return the orientation recorded by ``brainscore data orient`` for a monkey's maps in a source, if any."""
-    return _choices().get(f"{sha256} {subject}")
+    """Return the orientation recorded by ``brainscore data orient`` for the maps of a monkey in a source, or None.
+
+    Parameters
+    ----------
+    sha256 : str
+        sha256 of the source.
+    subject : str
+        The monkey.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.settings import overridden
+    >>> with tempfile.TemporaryDirectory() as home, overridden(home=Path(home)):
+    ...     chosen_orientation("ab12", "monkey1") is None
+    True
+    """
+    return _read_orientations().get(f"{sha256} {subject}")
 
 
 def choose_orientation(recording: Recording, orientation: str) -> Path:
-    """Record how a monkey's maps lie over the images; :func:`load_recording` uses it from now on.
+    """Record the orientation of a monkey's maps, which :func:`load_recording` then uses by default.
 
     Parameters
     ----------
     recording : Recording
-        Any array of the monkey: the choice applies to all of its arrays in this source.
+        Any array of the monkey: the orientation applies to all of its arrays in this source.
     orientation : str
         A name of ``ORIENTATIONS``.
 
     Returns
     -------
     Path
-        The file that holds the choices.
+        The file with the recorded orientations.
 
     Raises
     ------
     UsageError
         When the orientation is not known.
     InstallationError
-        When the choice cannot be written.
+        When the file cannot be written.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.settings import overridden
+    >>> recording = load_recording("it_maps_simulated")
+    >>> with tempfile.TemporaryDirectory() as home, overridden(home=Path(home)):
+    ...     file = choose_orientation(recording, "flip_y")
+    ...     file.name, chosen_orientation(recording.sha256, recording.subject)
+    ('orientation.json', 'flip_y')
     """
     orientations.check_orientation(orientation)
     with locked(Settings.from_environment().recordings, SET_HOME):
-        choices = _choices() | {f"{recording.sha256} {recording.subject}": orientation}
-        with replacing(_choices_file(), SET_HOME) as beside:
-            beside.write_text(json.dumps(choices, indent=1) + "\n", encoding="utf-8")
-    return _choices_file()
+        choices = _read_orientations() | {f"{recording.sha256} {recording.subject}": orientation}
+        with replacing(_orientation_file(), SET_HOME) as temporary:
+            temporary.write_text(json.dumps(choices, indent=1) + "\n", encoding="utf-8")
+    return _orientation_file()
 
 
-def _choices_file() -> Path:
+def _orientation_file() -> Path:
     return Settings.from_environment().recordings / "orientation.json"
 
 
-def _choices() -> dict[str, str]:
-    file = _choices_file()
+def _read_orientations() -> dict[str, str]:
+    file = _orientation_file()
     if not file.exists():
         return {}
     try:
@@ -203,7 +228,8 @@ def _choices() -> dict[str, str]:
             orientations.check_orientation(choice)
     except (OSError, ValueError, TypeError, UsageError) as error:
         raise DataError(
-            f"{file}, which holds chosen orientations, is damaged.", "Remove it, and choose again."
+            f"The file of recorded orientations, {file}, is damaged.",
+            "Remove it, and record them again with `brainscore data orient`.",
         ) from error
     return choices
 
@@ -211,17 +237,27 @@ def _choices() -> dict[str, str]:
 StoredFiles = list[tuple[Path, int]]
 
 
-def stored_files() -> dict[str, StoredFiles]:
-    """List stored files with sizes in bytes: the archive, files made from it, images, and leftovers.
+def list_stored_files() -> dict[str, StoredFiles]:
+    """List stored files of recordings with their sizes, by kind.
 
     Returns
     -------
     dict of str to list of (Path, int)
-        ``archive``, ``unpacked``, ``prepared``, ``images`` and ``leftovers`` (of runs that were killed).
+        Paths with sizes in bytes: ``archive``, ``unpacked``, ``prepared``, ``images`` and ``leftovers`` (of killed
+        processes).
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.settings import overridden
+    >>> with tempfile.TemporaryDirectory() as home, overridden(home=Path(home), brainio_home=Path(home)):
+    ...     Path(home, "recordings").mkdir()
+    ...     _ = Path(home, "recordings", ARCHIVE).write_bytes(b"PK")
+    ...     [(path.name, size) for path, size in list_stored_files()["archive"]]
+    [('Arcaro2020.zip', 2)]
     """
     settings = Settings.from_environment()
     home = settings.recordings
-    found = {
+    stored = {
         "archive": [home / ARCHIVE],
         "unpacked": [*home.glob(f"{NAME}-*")],
         "prepared": [*home.glob("prepared/*-*")],
@@ -231,33 +267,46 @@ def stored_files() -> dict[str, StoredFiles]:
             for ending in ("", "-simulated")
             for path in settings.brainio_home.glob(f"{NAME}.{subject}{ending}.stimuli-*")
         ],
-        "leftovers": [path for place in (home, home / "prepared") for path in place.glob(".*-*")],
+        "leftovers": [path for folder in (home, home / "prepared") for path in folder.glob(".*-*")],
     }
-    return {what: [(path, _size(path)) for path in sorted(paths) if path.exists()] for what, paths in found.items()}
+    return {kind: [(path, _size(path)) for path in sorted(paths) if path.exists()] for kind, paths in stored.items()}
 
 
-def remove_stored(everything: bool = False) -> StoredFiles:
-    """Remove what can be made again without a download; with ``everything``, the archive and the images, too.
+def remove_stored_files(everything: bool = False) -> StoredFiles:
+    """Remove stored files that can be made again without a download, or all stored files.
 
-    The record of the archive's hash and the chosen orientations stay: a later download is still held to them.
+    The record of the archive's hash and the recorded orientations are kept and apply to a later download.
+
+    Parameters
+    ----------
+    everything : bool
+        Remove the archive and the images, too.
 
     Returns
     -------
     list of (Path, int)
-        Removed paths with their sizes.
+        Removed paths with their sizes in bytes.
 
     Raises
     ------
     InstallationError
-        When something cannot be removed.
+        When a path cannot be removed.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.settings import overridden
+    >>> with tempfile.TemporaryDirectory() as home, overridden(home=Path(home), brainio_home=Path(home)):
+    ...     Path(home, "recordings", "prepared", "monkey1_PL-ab12").mkdir(parents=True)
+    ...     [path.name for path, size in remove_stored_files()]
+    ['monkey1_PL-ab12']
     """
     home = Settings.from_environment().recordings
     if not home.exists():
         return []
     kinds = ["unpacked", "prepared", "leftovers"] + (["archive", "images"] if everything else [])
     with locked(home, SET_HOME):
-        kept = stored_files()
-        removed = [entry for kind in kinds for entry in kept[kind]]
+        stored = list_stored_files()
+        removed = [entry for kind in kinds for entry in stored[kind]]
         for path, _ in removed:
             try:
                 if path.is_dir() and not path.is_symlink():
@@ -274,6 +323,6 @@ def remove_stored(everything: bool = False) -> StoredFiles:
 def _size(path: Path) -> int:
     size = 0
     for file in path.rglob("*") if path.is_dir() else [path]:
-        with suppress(FileNotFoundError):  # another process is just removing it
+        with suppress(FileNotFoundError):  # another process has just removed it
             size += file.lstat().st_size if file.is_file() else 0
     return size

@@ -1,4 +1,4 @@
-"""MATLAB files, versions 4 to 7 through scipy and 7.3 as HDF5, read variable by variable."""
+"""Read variables of MATLAB files: numbers of versions 4 to 7 with scipy, texts directly, and version 7.3 as HDF5."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,16 +13,26 @@ from brainscore_itmaps.errors import DataError, ItMapsError, one_line
 from brainscore_itmaps.hdf5 import hdf5_file, is_hdf5
 
 NUMERIC = ("single", "double", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-FIX = "Fetch or copy the file again; if it is the one that was published, report an issue."
+FIX = "Download or copy the file again; if it is the published file, report an issue."
 
 
 def shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    """List names and shapes of the variables of a file, without reading data.
+    """List the shapes of a file's variables by name, without reading their values.
 
     Raises
     ------
     DataError
         When the file is not a MATLAB file; the message names it.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from scipy.io import savemat
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "maps.mat")
+    ...     savemat(file, {"imageRF": np.zeros((3, 4, 5))})
+    ...     shapes(file)
+    {'imageRF': (3, 4, 5)}
     """
     with _reading(file):
         if not is_hdf5(file):
@@ -30,85 +40,113 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
 
             return {name: tuple(shape) for name, shape, _ in whosmat(file)}
         with hdf5_file(file) as opened:
-            return {name: stored.shape[::-1] for name, stored in opened.datasets.items() if "/" not in name}
+            return {name: dataset.shape[::-1] for name, dataset in opened.datasets.items() if "/" not in name}
 
 
 def check_present(file: Path, *names: str) -> None:
-    """Check that a file has these variables.
+    """Raise an error unless a file has all variables with these names.
 
     Raises
     ------
     DataError
-        Naming the file, what is missing and what is there.
+        When a variable is missing; the message names the missing and the existing variables.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from scipy.io import savemat
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "maps.mat")
+    ...     savemat(file, {"imageRF": np.zeros((3, 4, 5))})
+    ...     check_present(file, "imageRF")
     """
-    there = shapes(file)
-    if missing := [name for name in names if name not in there]:
+    available = shapes(file)
+    if missing := [name for name in names if name not in available]:
         raise DataError(
-            f"{file} has no variable {' and no '.join(missing)}; it has {', '.join(sorted(there)) or 'none'}.", FIX
+            f"{file} has no variable {' and no '.join(missing)}; it has {', '.join(sorted(available)) or 'none'}.", FIX
         )
 
 
 def numbers(file: Path, name: str, part: Sequence[slice] | None = None) -> NDArray[Any]:
     """Read a numeric variable, or a part of it, with its axes in MATLAB's order.
 
-    Only the part is read from a version 7.3 file; from other versions the whole variable is read first.
+    Of a version 7.3 file only the part is read; of other versions the complete variable is read first.
 
     Parameters
     ----------
     file : Path
-        The file.
     name : str
-        The variable.
+        Name of the variable.
     part : sequence of slice, optional
-        One for each axis.
+        One slice for each axis.
 
     Raises
     ------
     DataError
-        When the variable is missing or does not hold real numbers.
+        When the variable is missing or does not contain real numbers.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from scipy.io import savemat
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "maps.mat")
+    ...     savemat(file, {"imageRF": np.arange(60.0).reshape(3, 4, 5)})
+    ...     numbers(file, "imageRF", (slice(2, 3), slice(None), slice(0, 2))).shape
+    (1, 4, 2)
     """
     check_present(file, name)
     shape = shapes(file)[name]
-    chosen = tuple(part or [slice(None)] * len(shape))
+    selection = tuple(part or [slice(None)] * len(shape))
     with _reading(file, name):
         if is_hdf5(file):
             with hdf5_file(file) as opened:
-                return opened.read(name, chosen[::-1]).T
+                return opened.read(name, selection[::-1]).T
         from scipy.io import loadmat, whosmat
 
-        kind = {found: kind for found, _, kind in whosmat(file)}[name]
-        if kind not in NUMERIC:  # of other kinds a damaged byte can end the process in scipy's compiled reader
-            raise DataError(f"{file}: {name} holds {kind}, not real numbers.", FIX)
+        kind = {variable: kind for variable, _, kind in whosmat(file)}[name]
+        if kind not in NUMERIC:  # damaged variables of other kinds can crash scipy's compiled reader
+            raise DataError(f"{file}: {name} contains {kind}, not real numbers.", FIX)
         values = loadmat(file, variable_names=[name])[name]
         if not isinstance(values, np.ndarray) or values.shape != shape:
             raise DataError(f"{file}: {name} is damaged.", FIX)
         _check_kinds(file, name, values.dtype)
-        return values[chosen].copy(order="F")
+        return values[selection].copy(order="F")
 
 
 def texts(file: Path, name: str) -> list[str]:
-    """Read a row or column of strings: a cell array of character rows, or a character matrix.
+    """Read a list of strings: a cell array of character rows, or a character matrix.
 
     Raises
     ------
     DataError
-        When the variable is missing or is something else.
+        When the variable is missing or is not a list of non-empty strings.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from scipy.io import savemat
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "maps.mat")
+    ...     savemat(file, {"UniqueNames": np.array([["face.png", "hat.png"]], dtype=object)})
+    ...     texts(file, "UniqueNames")
+    ['face.png', 'hat.png']
     """
     check_present(file, name)
     with _reading(file, name):
         if is_hdf5(file):
             with hdf5_file(file) as opened:
-                found = opened.texts(name)
+                strings = opened.texts(name)
         else:
-            found = read_texts(file, name)
-    if not found or not all(isinstance(text, str) and text.strip() for text in found):
+            strings = read_texts(file, name)
+    if not strings or not all(isinstance(text, str) and text.strip() for text in strings):
         raise DataError(f"{file}: {name} is not a list of names.", FIX)
-    return [text.strip() for text in found]
+    return [text.strip() for text in strings]
 
 
 def _check_kinds(file: Path, name: str, dtype: np.dtype[Any]) -> None:
     if dtype.kind not in "fiu":
-        raise DataError(f"{file}: {name} holds {dtype}, not real numbers.", FIX)
+        raise DataError(f"{file}: {name} contains {dtype}, not real numbers.", FIX)
 
 
 @contextmanager
@@ -118,8 +156,8 @@ def _reading(file: Path, name: str = "") -> Iterator[None]:
     except ItMapsError:
         raise
     except FileNotFoundError as error:
-        raise DataError(f"There is no file {file}.", "Name one that is there.") from error
-    except Exception as error:  # on damaged bytes scipy and h5py raise kinds without number
+        raise DataError(f"There is no file {file}.", "Name an existing file.") from error
+    except Exception as error:  # scipy and h5py raise many kinds on damaged bytes
         what = f"{file}, variable {name}," if name else str(file)
         raise DataError(f"{what} cannot be read as a MATLAB file: {one_line(error)}.", FIX) from error
 
@@ -135,12 +173,22 @@ PEEK = 512
 
 
 def read_texts(file: Path, name: str) -> list[str]:
-    """Read a cell array of character rows, or a character matrix, row by row.
+    """Read a cell array of character rows, or a character matrix, from a file of version 5 to 7.
 
     Raises
     ------
     ValueError, zlib.error
-        When the file has no such variable or it is something else.
+        When the file has no such variable, or it has another kind.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from scipy.io import savemat
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "maps.mat")
+    ...     savemat(file, {"names": np.array(["face", "hat "])})
+    ...     read_texts(file, "names")
+    ['face', 'hat ']
     """
     with file.open("rb") as opened:
         header = opened.read(HEADER)
@@ -173,9 +221,9 @@ def _texts(matrix: bytes, order: Order) -> list[str]:
     stored, letters = content[0]
     encoding = ENCODINGS[stored]
     text = letters.decode(f"{encoding}-{order[0]}e" if encoding == "utf-16" else encoding)
-    rows, columns = (int.from_bytes(shape[at : at + 4], order) for at in (0, 4))
+    rows, columns = (int.from_bytes(shape[start : start + 4], order) for start in (0, 4))
     if len(shape) != 8 or rows * columns != len(text):
-        raise ValueError("its characters do not fill its shape")
+        raise ValueError("the number of its characters does not fit its shape")
     return [text[row::rows] for row in range(rows)]
 
 
@@ -189,15 +237,15 @@ def _name_of(matrix: bytes, order: Order) -> str:
 
 
 def _elements(content: bytes, order: Order) -> Iterator[tuple[int, bytes]]:
-    """Yield (type, bytes) of the elements that follow each other; small ones hold their bytes in the tag."""
-    at = 0
-    while at + 8 <= len(content):
-        kind, size = int.from_bytes(content[at : at + 4], order), int.from_bytes(content[at + 4 : at + 8], order)
+    """Yield the type and bytes of each element; a small element contains its bytes in its tag."""
+    tag = 0
+    while tag + 8 <= len(content):
+        kind, size = int.from_bytes(content[tag : tag + 4], order), int.from_bytes(content[tag + 4 : tag + 8], order)
         if kind >> 16:
-            kind, size, start, end = kind & 0xFFFF, kind >> 16, at + 4, at + 8
+            kind, size, start, end = kind & 0xFFFF, kind >> 16, tag + 4, tag + 8
         else:
-            start, end = at + 8, at + 8 + size + -size % 8
+            start, end = tag + 8, tag + 8 + size + -size % 8
         if start + size > len(content):
-            raise ValueError("an element ends after its file")
+            raise ValueError("an element exceeds its variable")
         yield kind, content[start : start + size]
-        at = end
+        tag = end

@@ -1,4 +1,4 @@
-"""A recording: the maps of one array, with their images, grid and window."""
+"""The class of a recording (maps of one array with images, grid and window), and checks and hashes of recordings."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ class Recording:
     Attributes
     ----------
     identifier : str
-        Name under which it is loaded; contains ``simulated`` when it is.
+        Name in outputs; contains ``simulated`` for simulated recordings.
     maps : array, shape (image, y, x, site)
         Spikes per second, mean over ``window`` and over repeats.
     images : tuple of Path
-        The images, in the order of ``maps``, each ``grid.extent`` degrees wide and high.
+        Image files, in the order of ``maps``; each image is ``grid.extent`` degrees wide and high.
     grid : Grid
         Positions of the maps in the image.
     window : (int, int)
@@ -40,21 +40,21 @@ class Recording:
     citation : str
         Citation of the data, in BibTeX.
     simulated : bool
-        True when no animal was recorded. Every output says so.
+        True when no animal was recorded; every output states this.
     repeats : array, shape (image, repeat, y, x, site), optional
-        The same before averaging over repeats, where the source keeps them.
+        Maps before averaging over repeats, if the source has them.
     orientation : str
-        How the stored maps were oriented over the images, a name of
+        Orientation of the stored maps relative to the images, a name of
         :data:`brainscore_itmaps.data.grid.ORIENTATIONS`.
     dropped : tuple of str
-        Sites of the source that hold no value at all, and are left out.
+        Sites of the source without any value, which are omitted.
 
     Raises
     ------
     DataError
-        When shapes do not fit together, a value is not finite, or a name is given twice: nothing is repaired.
+        When shapes do not fit together, a value is not finite, or two sites or images have the same name.
     UsageError
-        When the orientation is not known.
+        When the orientation is unknown.
     """
 
     identifier: str
@@ -88,24 +88,24 @@ class Recording:
         citation: str = "",
         simulated: bool = False,
     ) -> "Recording":
-        """Make a recording of your own maps.
+        """Build a recording from arrays of maps and their images.
 
         Parameters
         ----------
         maps : array, shape (image, y, x, site)
-            Mean activity, y downward and x rightward in the image. None when there are ``repeats``: then their mean.
+            Mean activity, y downward and x rightward in the image; None to average ``repeats``.
         images : paths, or uint8 array of shape (image, height, width, 3)
-            The images in the order of the maps. Arrays are written as PNG files into Brain-Score's image home.
+            Images in the order of the maps. An array is written as PNG files into Brain-Score's folder of images.
         identifier : str
-            Name for outputs.
+            Name in outputs.
         window : (int, int)
             Milliseconds after stimulus onset, half-open.
         repeats : array, shape (image, repeat, y, x, site), optional
-            The same before averaging; needed for a split-half ceiling.
+            Maps before averaging over repeats; required for a split-half ceiling.
         grid : Grid, optional
-            Positions of the maps; by default spread from edge to edge of an image of 16 degrees.
+            Positions of the maps; by default evenly spaced from edge to edge of an image of 16 degrees.
         sites : sequence of str, optional
-            One name per site; by default numbered.
+            One name per site; by default ``site-00``, ``site-01``, ...
         subject, area, citation, simulated
             See the attributes.
 
@@ -130,7 +130,7 @@ class Recording:
         >>> recording.maps.shape, recording.sites
         ((6, 5, 4, 3), ('site-00', 'site-01', 'site-02'))
         """
-        from brainscore_itmaps.data.images import read_image, written_images
+        from brainscore_itmaps.data.images import read_image, write_images
 
         if repeats is not None:
             repeats = _real(repeats, identifier)
@@ -143,7 +143,7 @@ class Recording:
                 "Give maps as (image, y, x, site), or repeats as (image, repeat, y, x, site).",
             )
         if isinstance(images, np.ndarray):
-            files = written_images(images, identifier)
+            files = write_images(images, identifier)
         else:
             files = tuple(Path(image) for image in images)
             if missing := [str(file) for file in files if not file.is_file()]:
@@ -154,20 +154,20 @@ class Recording:
             for file in files:
                 read_image(file)
         _, rows, columns, count = maps.shape
-        hashed = hashlib.sha256(repr((maps.shape, window)).encode())
-        hashed.update(np.ascontiguousarray(maps if repeats is None else repeats).tobytes())
+        digest = hashlib.sha256(repr((maps.shape, window)).encode())
+        digest.update(np.ascontiguousarray(maps if repeats is None else repeats).tobytes())
         for file in files:
-            hashed.update(file.read_bytes())
+            digest.update(file.read_bytes())
         return cls(
             identifier=identifier,
             maps=maps,
             images=files,
             grid=grid or Grid(y=Grid.even(rows).y, x=Grid.even(columns).x, extent=16.0),
-            window=whole_window(window),
+            window=parse_window(window),
             subject=subject,
             area=area,
             sites=tuple(sites) if sites is not None else tuple(f"site-{number:02d}" for number in range(count)),
-            sha256=hashed.hexdigest(),
+            sha256=digest.hexdigest(),
             citation=citation,
             simulated=simulated,
             repeats=repeats,
@@ -179,9 +179,14 @@ class Recording:
         Parameters
         ----------
         folder : path
-            Must not exist; it exists only once it is complete.
+            Must not exist; it appears only when it is complete.
         fix : str
-            For errors: how to name another folder.
+            Next step, for errors.
+
+        Returns
+        -------
+        Path
+            ``folder``.
 
         Raises
         ------
@@ -205,12 +210,12 @@ class Recording:
 
     @classmethod
     def load(cls, folder: Path | str) -> "Recording":
-        """Load a folder that :meth:`save` wrote, or one of that form from another program.
+        """Load a recording from a folder that :meth:`save` or another program wrote.
 
         Raises
         ------
         DataError
-            Listing everything that is wrong with the folder.
+            When the folder is invalid; the message lists all problems.
 
         Examples
         --------
@@ -222,9 +227,11 @@ class Recording:
         >>> bool((loaded.maps == recording.maps).all())
         True
         """
-        recording, troubles = check_folder(Path(folder))
+        recording, problems = check_folder(Path(folder))
         if recording is None:
-            raise DataError(f"{folder}: {' '.join(troubles)}", "`brainscore data check FOLDER` lists what is wrong.")
+            raise DataError(
+                f"{folder}: {' '.join(problems)}", "Run `brainscore data check FOLDER` to list all problems."
+            )
         return recording
 
     def __post_init__(self) -> None:
@@ -232,51 +239,56 @@ class Recording:
         expected = (len(self.images), len(self.grid.y), len(self.grid.x), len(self.sites))
         if self.maps.shape != expected:
             raise DataError(
-                f"{self.identifier}: maps have shape {self.maps.shape}, but the images, the grid and the sites ask "
-                f"for {expected} (image, y, x, site).",
+                f"{self.identifier}: maps have shape {self.maps.shape}, but the images, the grid and the sites "
+                f"require {expected} (image, y, x, site).",
                 "Give one map per image and site, sampled at the grid.",
             )
         self._check_finite()
         if len(set(self.names)) < len(self.names):
-            twice = sorted({name for name in self.names if self.names.count(name) > 1})
+            repeated = sorted({name for name in self.names if self.names.count(name) > 1})
             raise DataError(
-                f"{self.identifier}: several images are named {', '.join(twice)}.", "Name each differently."
+                f"{self.identifier}: several images are named {', '.join(repeated)}.", "Give each image a unique name."
             )
         if self.repeats is not None:
             self._check_repeats(self.repeats, expected)
 
     def _check_description(self) -> None:
         if not self.identifier.strip():
-            raise DataError("The recording has no identifier.", "Give it a name.")
+            raise DataError("The recording has no identifier.", "Give it an identifier.")
         start, stop = self.window
         if not (isinstance(start, int) and isinstance(stop, int) and start < stop):
             raise DataError(
                 f"{self.identifier}: the window is {self.window}.", "Give (from, to) in whole milliseconds."
             )
         check_orientation(self.orientation)
-        if twice := sorted({site for site in self.sites if self.sites.count(site) > 1}):
-            raise DataError(f"{self.identifier}: several sites are named {', '.join(twice)}.", "Name each differently.")
+        if repeated := sorted({site for site in self.sites if self.sites.count(site) > 1}):
+            raise DataError(
+                f"{self.identifier}: several sites are named {', '.join(repeated)}.", "Give each site a unique name."
+            )
         if 0 in self.maps.shape:
-            raise DataError(f"{self.identifier}: maps of shape {self.maps.shape} are empty.", "Give some maps.")
-        spread = [np.asarray(points) for points in (self.grid.y, self.grid.x)]
+            raise DataError(
+                f"{self.identifier}: maps of shape {self.maps.shape} are empty.",
+                "Give at least one image, position and site.",
+            )
+        axes = [np.asarray(positions) for positions in (self.grid.y, self.grid.x)]
         if not (0 < self.grid.extent < np.inf) or any(
-            not np.isfinite(points).all() or (np.diff(points) <= 0).any() for points in spread
+            not np.isfinite(positions).all() or (np.diff(positions) <= 0).any() for positions in axes
         ):
             raise DataError(
-                f"{self.identifier}: the grid over {self.grid.extent} degrees has positions that do not ascend.",
-                "Give degrees to the right of and below the image's centre, in ascending order.",
+                f"{self.identifier}: the grid of {self.grid.extent} degrees has positions that do not ascend.",
+                "Give positions in degrees below and to the right of the image's centre, in ascending order.",
             )
 
     def _check_repeats(self, repeats: NDArray[np.float64], expected: tuple[int, ...]) -> None:
         if repeats.ndim != 5 or repeats.shape[:1] + repeats.shape[2:] != expected:
             raise DataError(
-                f"{self.identifier}: repeats have shape {repeats.shape}, but the maps are {expected}.",
+                f"{self.identifier}: repeats have shape {repeats.shape}, but the maps have shape {expected}.",
                 "Give repeats as (image, repeat, y, x, site).",
             )
-        if not np.allclose(repeats.mean(axis=1), self.maps):  # also when one is not finite
+        if not np.allclose(repeats.mean(axis=1), self.maps):  # also if a value is not finite
             raise DataError(
-                f"{self.identifier}: the mean over repeats is not the maps.",
-                "Give the repeats whose mean these maps are.",
+                f"{self.identifier}: the mean over repeats differs from the maps.",
+                "Give the repeats of these maps, or omit the maps.",
             )
 
     def _check_finite(self) -> None:
@@ -285,9 +297,9 @@ class Recording:
             images, sites = np.nonzero(broken)
             names = ", ".join(self.sites[s] for s in np.unique(sites)[:8])
             raise DataError(
-                f"{self.identifier}: {len(np.unique(sites))} site(s) hold values that are not finite ({names}), "
+                f"{self.identifier}: {len(np.unique(sites))} site(s) have values that are not finite ({names}), "
                 f"on images {np.unique(images).tolist()}.",
-                "Leave these sites out, or repair the source; they are never filled in here.",
+                "Omit these sites, or correct the source; missing values are never filled in.",
             )
 
     def __repr__(self) -> str:
@@ -298,21 +310,29 @@ class Recording:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the name of each image: its file name without the ending."""
+        """Return the names of the images: their file names without suffix."""
         return tuple(image.stem for image in self.images)
 
 
 def check_folder(folder: Path) -> tuple[Recording | None, list[str]]:
-    """Read a folder that holds a recording, and list everything that is wrong with it.
+    """Read the folder of a recording, and list all problems of the folder.
 
     Returns
     -------
     Recording or None, list of str
-        None when something is wrong; one sentence for each fault.
+        The recording, or None if there are problems; one sentence per problem.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     recording, problems = check_folder(Path(folder))
+    >>> recording is None, problems[0].startswith("There is no recording.json in")
+    (True, True)
     """
-    fields, troubles = read_folder(folder)
+    fields, problems = read_folder(folder)
     try:
-        return (Recording(**fields) if fields is not None else None), troubles
+        return (Recording(**fields) if fields is not None else None), problems
     except ItMapsError as error:
         return None, [str(error)]
 
@@ -322,20 +342,30 @@ def _real(values: Any, identifier: str) -> NDArray[np.float64]:
         array = np.asarray(values)
     except ValueError as error:
         raise DataError(
-            f"{identifier}: the maps are not one array: {error}.", "Give as many sites everywhere."
+            f"{identifier}: the maps are not one array: {error}.", "Give the same number of sites everywhere."
         ) from error
     if array.dtype.kind not in "fiu":
-        raise DataError(f"{identifier}: the maps are {array.dtype}, not real numbers.", "Give numbers.")
+        raise DataError(f"{identifier}: the maps have type {array.dtype}, not real numbers.", "Give real numbers.")
     return array.astype(np.float64)
 
 
-def whole_window(window: Any) -> tuple[int, int]:
+def parse_window(window: Any) -> tuple[int, int]:
     """Convert a window to two whole numbers of milliseconds.
+
+    Parameters
+    ----------
+    window : sequence of two numbers
+        Milliseconds after stimulus onset.
 
     Raises
     ------
     UsageError
         When the window is not two whole numbers.
+
+    Examples
+    --------
+    >>> parse_window([100.0, 250])
+    (100, 250)
     """
     try:
         start, stop = (int(edge) for edge in window)
@@ -347,13 +377,29 @@ def whole_window(window: Any) -> tuple[int, int]:
 
 
 def images_identifier(recording: Recording) -> str:
-    """Return the identifier of the images, which all arrays of a subject share."""
+    """Return the identifier of a recording's images, which all arrays of its subject share.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> images_identifier(load_recording("it_maps_simulated"))
+    'it_maps_simulated.simulated monkey-simulated'
+    """
     shared = f"{recording.identifier.split('.')[0]}.{recording.subject}"
     return f"{shared}-simulated" if recording.simulated else shared
 
 
 def recording_content(recording: Recording) -> str:
-    """Hash the maps, repeats, positions and images of a recording, but not its name."""
+    """Compute the sha256 of a recording's maps, repeats, positions and images, but not of its names.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from brainscore_itmaps import load_recording
+    >>> recording = load_recording("it_maps_simulated")
+    >>> recording_content(recording) == recording_content(replace(recording, identifier="other"))
+    True
+    """
     digest = hashlib.sha256(f"{recording.maps.dtype} {recording.maps.shape} {recording.grid.extent}".encode())
     for array in (recording.maps, recording.grid.y, recording.grid.x, recording.repeats):
         digest.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
@@ -363,23 +409,46 @@ def recording_content(recording: Recording) -> str:
 
 
 def constant_maps(recording: Recording) -> list[tuple[str, str]]:
-    """List the sites and images whose map has one value everywhere, so that no correlation is defined.
+    """List the sites and images with a constant map, for which no correlation is defined.
 
     Returns
     -------
     list of (site name, image name)
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from brainscore_itmaps import load_recording
+    >>> recording = load_recording("it_maps_simulated")
+    >>> maps = recording.maps.copy()
+    >>> maps[0, :, :, 3] = 12.5
+    >>> [site for site, image in constant_maps(replace(recording, maps=maps, repeats=None))]
+    ['simulated-03']
     """
     images, sites = np.nonzero(np.ptp(recording.maps, axis=(1, 2)) == 0)
     return [(recording.sites[site], recording.names[image]) for image, site in zip(images, sites, strict=True)]
 
 
 def check_window(window: Sequence[int], start: int, stop: int, step: int, identifier: str) -> None:
-    """Check that the recording covers a window and that the window cuts through no time bin.
+    """Raise an error unless a recording covers a window, and the window begins and ends at edges of time bins.
+
+    Parameters
+    ----------
+    window : (int, int)
+        Milliseconds after stimulus onset, half-open.
+    start, stop, step : int
+        Limits of the recording and width of its bins, ms.
+    identifier : str
+        Name of the recording, for errors.
 
     Raises
     ------
     DataError
-        When the window is empty, reaches outside ``start`` to ``stop`` ms, or does not begin and end at a bin's edge.
+        When the window is empty, exceeds the limits, or divides a bin.
+
+    Examples
+    --------
+    >>> check_window((100, 250), 0, 300, 50, "it_maps_simulated")
     """
     a, b = window
     if not (start <= a < b <= stop and (a - start) % step == 0 and (b - start) % step == 0):

@@ -1,7 +1,7 @@
 """Read the eLife authors' response maps (GitHub: mikearcaro/NoHeadResponseMaps): one map per image.
 
-A file holds ``MLcurr_data`` and, for monkey 1, ``PLcurr_data``, x by y by image, and the images as ``Expimages``,
-height by width by RGB by image. Their script lays a map over its image after reversing the first axis alone.
+A file contains ``MLcurr_data`` and, for monkey 1, ``PLcurr_data``, with axes (x, y, image), and the images as
+``Expimages``, with axes (height, width, RGB, image). The authors' script overlays a map after reversing its first axis.
 """
 
 from pathlib import Path
@@ -10,60 +10,62 @@ import numpy as np
 from PIL import Image
 
 from brainscore_itmaps.data.arcaro2020 import CITATION, MARKER, Array, Window, image_prefix, sites_with_values
-from brainscore_itmaps.data.grid import Grid, oriented
+from brainscore_itmaps.data.grid import Grid, orient_maps
 from brainscore_itmaps.data.matfiles import check_present, numbers, shapes
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, UsageError
 
 ORIENTATION = "flip_y"
-"""What the authors' own script does."""
-FIX = "Use a file of response maps as its authors published it."
+"""Orientation in the authors' script."""
+FIX = "Use a published file of response maps."
 
 
 def read_response_maps(
     file: Path, array: Array, window: Window, orientation: str, sha256: str, images: Path
 ) -> Recording:
-    """Read the population maps of one array.
+    """Read the population maps of one array from a file of response maps, and write its images.
 
     Parameters
     ----------
     file : Path
         The ``.mat`` file.
+    array : Array
     window : (int, int)
-        Must be eLife's: the file holds means over that window only.
+        Must be the window ``elife``: the file contains means over that window only.
     orientation : str
         A name of ``ORIENTATIONS``.
     sha256 : str
         sha256 of the file.
     images : Path
-        A folder to write the images into.
+        Folder that the images are written into, as RGB PNG files.
 
     Returns
     -------
-    Recording with one site, the population
+    Recording
+        With one site, the population.
 
     Raises
     ------
     DataError
-        When variables are missing or do not fit together.
+        When variables are missing or their shapes do not fit together.
     UsageError
-        For another window.
+        When the window is not ``elife``.
     """
     if window != array.windows["elife"]:
         start, stop = array.windows["elife"]
         raise UsageError(
-            f"{file} holds means over {start}-{stop} ms only, not over {window[0]}-{window[1]} ms.",
-            "Leave the window out, or read the full recording.",
+            f"{file} contains means over {start}-{stop} ms only, not over {window[0]}-{window[1]} ms.",
+            "Omit the window, or load the full recording.",
         )
     name = f"{array.area}curr_data"
     check_present(file, name, "Expimages")
-    shape, shown = shapes(file)[name], shapes(file)["Expimages"]
+    shape, images_shape = shapes(file)[name], shapes(file)["Expimages"]
     n = array.positions
     if len(shape) != 3 or shape[:2] != (n, n):
         raise DataError(f"{file}: {name} has shape {shape}; expected ({n}, {n}, image): x, y, image.", FIX)
-    if len(shown) != 4 or shown[2] != 3 or shown[3] != shape[2]:
+    if len(images_shape) != 4 or images_shape[2] != 3 or images_shape[3] != shape[2]:
         raise DataError(
-            f"{file}: Expimages has shape {shown}; expected (height, width, 3, {shape[2]}): one image for each map.",
+            f"{file}: Expimages has shape {images_shape}; expected (height, width, 3, {shape[2]}): one image per map.",
             FIX,
         )
     maps = numbers(file, name)  # (x, y, image)
@@ -73,8 +75,8 @@ def read_response_maps(
     suffix = "-simulated" if simulated else ""
     return Recording(
         identifier=f"{array.identifier}-population{suffix}",
-        maps=oriented(maps.transpose(2, 0, 1)[..., None].astype(np.float64), orientation),
-        images=_written(file, images / image_prefix(array, simulated)),
+        maps=orient_maps(maps.transpose(2, 0, 1)[..., None].astype(np.float64), orientation),
+        images=_write_images(file, images / image_prefix(array, simulated)),
         grid=Grid.even(n),
         window=window,
         subject=array.subject,
@@ -87,15 +89,18 @@ def read_response_maps(
     )
 
 
-def _written(file: Path, prefix: Path) -> tuple[Path, ...]:
+def _write_images(file: Path, prefix: Path) -> tuple[Path, ...]:
     pixels = numbers(file, "Expimages")  # (height, width, RGB, image)
     if pixels.dtype.kind == "f":
         if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 255:
-            raise DataError(f"{file}: Expimages holds values outside 0 to 255.", FIX)
+            raise DataError(f"{file}: Expimages contains values outside 0 to 255.", FIX)
         if pixels.max() <= 1:
             pixels = pixels * 255
     elif pixels.dtype != np.uint8:
-        raise DataError(f"{file}: Expimages holds {pixels.dtype}; expected uint8, or numbers from 0 to 1 or 255.", FIX)
+        raise DataError(
+            f"{file}: Expimages has type {pixels.dtype}; expected uint8, or real numbers from 0 to 1 or 255.",
+            FIX,
+        )
     files = []
     for number, image in enumerate(pixels.transpose(3, 0, 1, 2), 1):
         files.append(prefix.with_name(f"{prefix.name}-figure-{number:02d}.png"))

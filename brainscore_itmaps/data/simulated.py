@@ -1,9 +1,9 @@
-"""A simulated recording whose truth is known: hand-marked heads, bodies and objects, read out by simulated sites.
+"""Simulate a recording with known ground truth: sites that respond to marked heads, bodies and objects.
 
-No model is involved. Heads, bodies and other objects were outlined by hand in 14 photographs (the representation).
-Each site weighs the three, sees them through a Gaussian receptive field, and answers with a gain, a latency and noise
-of the size measured on the published recordings (Arcaro, Ponce & Livingstone 2020, eLife 9:e53798, and its PSTHs).
-See ``docs/simulated.md`` for what such data can show and what they cannot.
+No model is involved. Heads, bodies and other objects were outlined manually in 14 photographs (the representation).
+Each site weights the three, filters them with a Gaussian receptive field, and responds with a gain, a latency and noise
+of the size measured in the published recordings (Arcaro, Ponce & Livingstone 2020, eLife 9:e53798, and its PSTHs).
+``docs/simulated.md`` describes the uses and limits of these data.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.images import SET_BRAINIO_HOME, holds
+from brainscore_itmaps.data.images import SET_BRAINIO_HOME, contains_image
 from brainscore_itmaps.data.recording import Recording, check_window
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
@@ -42,22 +42,22 @@ PIXELS_PER_DEGREE = 10
 
 @dataclass(frozen=True)
 class Simulation:
-    """Simulated spike counts and everything that made them.
+    """Simulated spike counts and the parameters that generated them.
 
     Attributes
     ----------
     counts : uint8 array, shape (image, repeat, y, x, site, bin)
         Spikes per presentation and time bin of 50 ms, from stimulus onset.
     weights : array, shape (site, channel)
-        How strongly each site is driven by heads, bodies and objects.
+        Weights of heads, bodies and objects in the drive of each site.
     receptive_field : array, shape (site,)
         Standard deviation of the Gaussian receptive field, degrees.
     gain, baseline : array, shape (site,)
         Spikes per second: at the best position at the peak of the response, and without drive.
     latency : array, shape (site,)
-        Milliseconds by which the site's time course lags the array's.
+        Delay of the site's time course relative to the array's, ms.
     seed : int
-        Seed of all of it.
+        Seed of the random generator.
     """
 
     counts: NDArray[np.uint8]
@@ -69,46 +69,52 @@ class Simulation:
     seed: int
 
     def save(self, path: Path) -> Path:
-        """Save everything in one npz file, which says inside that it is simulated."""
-        with replacing(path) as beside, beside.open("wb") as file:  # given a path, numpy would add an ending
+        """Save all fields in one npz file, with a variable that marks it as simulated."""
+        with replacing(path) as temporary, temporary.open("wb") as file:  # numpy would add a suffix to a path
             np.savez_compressed(file, SIMULATED=np.True_, **vars(self))
         return path
 
     @classmethod
     def load(cls, path: Path) -> "Simulation":
-        """Load what :meth:`save` wrote.
+        """Load a simulation from a file that :meth:`save` wrote.
 
         Raises
         ------
         DataError
-            When the file is missing or is not such a file.
+            When the file is missing or is not a simulated recording.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                fields: dict[str, Any] = {name: stored[name] for name in cls.__dataclass_fields__}
+            with np.load(path, allow_pickle=False) as opened:
+                fields: dict[str, Any] = {name: opened[name] for name in cls.__dataclass_fields__}
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(
-                f"{path} does not hold a simulated recording: {error}.",
+                f"{path} is not a simulated recording: {error}.",
                 "Make one with `brainscore data simulate`, or install the package again.",
             ) from error
         return cls(**fields | {"seed": int(fields["seed"])})
 
 
 def load_simulated(window: tuple[int, int] = WINDOW, source: Path = EMBEDDED) -> Recording:
-    """Load the simulated recording, by default the one inside the package.
+    """Load a simulated recording, by default the one included in the package.
 
     Parameters
     ----------
     window : (int, int)
         Milliseconds after stimulus onset, half-open, multiples of 50 up to 300. The default is the published analysis
-        window of the array it imitates (100-250 ms, monkey 1).
+        window of the imitated array (monkey 1, 100-250 ms).
     source : Path
         A file written by :meth:`Simulation.save`.
 
     Raises
     ------
     DataError
-        When the window is not covered, or a photograph is missing or not the one that was marked.
+        When the recording does not cover the window, or a photograph is missing or differs from the marked one.
+
+    Examples
+    --------
+    >>> recording = load_simulated((100, 150))
+    >>> recording.maps.shape, recording.simulated
+    ((14, 17, 17, 32), True)
     """
     check_window(window, int(EDGES[0]), int(EDGES[-1]), int(EDGES[1] - EDGES[0]), IDENTIFIER)
     simulation = Simulation.load(source)
@@ -131,18 +137,25 @@ def load_simulated(window: tuple[int, int] = WINDOW, source: Path = EMBEDDED) ->
 
 
 def simulate(seed: int = 0, sites: int = 32, repeats: int = 6) -> Simulation:
-    """Simulate an array of sites; the same arguments give the same spikes.
+    """Simulate the spike counts of an array of sites; the same arguments give the same spikes.
 
-    Receptive fields are 1.9 to 2.6 degrees (standard deviation), the time course rises to half at 114 ms, peaks at
-    157 ms and is back at half at 252 ms, as measured for faces in the middle lateral array of monkey 1. Spikes are
-    Poisson around a rate that fluctuates by 10 % from presentation to presentation, together in all sites.
+    Receptive fields have standard deviations of 1.9 to 2.6 degrees. The time course is at half of its peak at 114 and
+    252 ms and peaks at 157 ms, as measured for faces in the array ML of monkey 1. Spike counts are Poisson with a rate
+    that fluctuates by 10 % between presentations, equally in all sites.
 
     Parameters
     ----------
     seed : int
         Seed of numpy's default generator.
-    sites, repeats : int
-        Number of sites, and of presentations of each image at each position.
+    sites : int
+        Number of sites.
+    repeats : int
+        Number of presentations of each image at each position.
+
+    Examples
+    --------
+    >>> simulate(seed=1, sites=2, repeats=3).counts.shape
+    (14, 3, 17, 17, 2, 6)
     """
     rng = np.random.default_rng(seed)
     receptive_field = rng.uniform(1.9, 2.6, sites)
@@ -151,7 +164,7 @@ def simulate(seed: int = 0, sites: int = 32, repeats: int = 6) -> Simulation:
     baseline = rng.uniform(10, 30, sites)
     latency = rng.normal(0, 8, sites)
 
-    drive = drives(weights, receptive_field)  # (image, y, x, site), 1 at a site's best position
+    drive = noise_free_drive(weights, receptive_field)  # (image, y, x, site), 1 at a site's best position
     course = time_course(EDGES, latency)  # (site, bin)
     rate = baseline[:, None] + (gain * drive)[..., None] * course  # (image, y, x, site, bin)
     fluctuation = np.exp(rng.normal(0, 0.1, (len(drive), repeats, *drive.shape[1:3], 1, 1)))
@@ -167,8 +180,8 @@ def simulate(seed: int = 0, sites: int = 32, repeats: int = 6) -> Simulation:
     )
 
 
-def drives(weights: NDArray[np.float64], receptive_field: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute the noise-free drive of each site, shape (image, y, x, site), scaled to 1 at its best position.
+def noise_free_drive(weights: NDArray[np.float64], receptive_field: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the noise-free drive of each site, scaled to 1 at its best position.
 
     Parameters
     ----------
@@ -176,42 +189,81 @@ def drives(weights: NDArray[np.float64], receptive_field: NDArray[np.float64]) -
         Weight of each channel of :func:`representation`.
     receptive_field : array, shape (site,)
         Standard deviations in degrees.
+
+    Returns
+    -------
+    array, shape (image, y, x, site)
+
+    Examples
+    --------
+    >>> drive = noise_free_drive(np.array([[1.0, 0.5, 0.2], [0.2, 0.5, 1.0]]), np.array([1.9, 2.6]))
+    >>> drive.shape, drive.max(axis=(0, 1, 2))
+    ((14, 17, 17, 2), array([1., 1.]))
     """
-    shown = representation()
-    centres = (np.arange(shown.shape[1]) + 0.5) / PIXELS_PER_DEGREE - GRID.extent / 2
-    drive = np.empty((len(shown), len(GRID.y), len(GRID.x), len(weights)))
+    regions = representation()
+    centres = (np.arange(regions.shape[1]) + 0.5) / PIXELS_PER_DEGREE - GRID.extent / 2
+    drive = np.empty((len(regions), len(GRID.y), len(GRID.x), len(weights)))
     for site, sigma in enumerate(receptive_field):
         field = np.exp(-0.5 * ((GRID.y[:, None] - centres) / sigma) ** 2)  # (y, pixel); the grid is the same in x
-        field /= field.sum(axis=1, keepdims=True)  # what lies outside the image neither drives nor counts
-        drive[..., site] = np.einsum("yp,ipqc,xq,c->iyx", field, shown, field, weights[site], optimize=True)
+        field /= field.sum(axis=1, keepdims=True)  # only positions in the image count
+        drive[..., site] = np.einsum("yp,ipqc,xq,c->iyx", field, regions, field, weights[site], optimize=True)
     drive /= drive.max(axis=(0, 1, 2))
     return drive
 
 
 @cache
 def representation() -> NDArray[np.float64]:
-    """Draw the marked regions at 10 pixels per degree, shape (image, y, x, channel), 1 inside and 0 outside."""
+    """Draw the marked regions at 10 pixels per degree: 1 inside and 0 outside.
+
+    Returns
+    -------
+    array, shape (image, y, x, channel)
+        Channels are heads, bodies and objects.
+
+    Examples
+    --------
+    >>> representation().shape
+    (14, 160, 160, 3)
+    """
     try:
         from skimage.draw import polygon2mask
     except ImportError as error:
         raise _extra_missing("scikit-image") from error
     scenes = _scenes()
     size = int(GRID.extent * PIXELS_PER_DEGREE)
-    shown = np.zeros((len(scenes), size, size, len(CHANNELS)))
+    regions = np.zeros((len(scenes), size, size, len(CHANNELS)))
     for image, scene in enumerate(scenes):
         left, top, right, _ = scene["box"]
         for channel, name in enumerate(CHANNELS):
             for outline in scene["regions"].get(name, []):
                 corners = (np.array(outline, float) - [left, top]) * size / (right - left) - 0.5
-                inside = polygon2mask((size, size), corners[:, ::-1])  # corners are (x, y), it wants (row, column)
-                shown[image, ..., channel] = np.maximum(shown[image, ..., channel], inside)
-    return shown
+                mask = polygon2mask((size, size), corners[:, ::-1])  # from (x, y) to (row, column)
+                regions[image, ..., channel] = np.maximum(regions[image, ..., channel], mask)
+    return regions
 
 
 def time_course(edges: NDArray[np.int64], latency: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute the mean response in each bin as a share of the peak, shape (site, bin).
+    """Compute the mean response of each site in each time bin, as a fraction of its peak.
 
-    Two halves of Gaussians, through half of the peak at 114 ms and 252 ms, peak at 157 ms plus the site's latency.
+    The time course is a Gaussian with different widths before and after its peak at 157 ms; it is at half of the peak
+    at 114 and 252 ms. The latency of a site is added to these times.
+
+    Parameters
+    ----------
+    edges : array, shape (bin + 1,)
+        Edges of the bins in milliseconds after stimulus onset.
+    latency : array, shape (site,)
+        Milliseconds.
+
+    Returns
+    -------
+    array, shape (site, bin)
+
+    Examples
+    --------
+    >>> time_course(np.array([0, 100, 200, 300]), np.array([0.0, 20.0])).round(2)
+    array([[0.05, 0.81, 0.52],
+           [0.02, 0.67, 0.66]])
     """
     half = np.sqrt(2 * np.log(2))
     times = np.arange(edges[0], edges[-1]) + 0.5
@@ -223,31 +275,42 @@ def time_course(edges: NDArray[np.int64], latency: NDArray[np.float64]) -> NDArr
 
 
 def image_files() -> tuple[Path, ...]:
-    """Return the 14 images as PNG files, cut on first use from the photographs of installed packages.
+    """Return the 14 images as PNG files, which are cropped from photographs of installed packages on first use.
 
-    They lie in a folder of Brain-Score's image home that is named by the hash of how they are cut. A file that does
-    not hold exactly that cut any more is made anew.
+    They are stored in Brain-Score's folder of images, in a subfolder named by the hash of the crops. A file whose
+    pixels have changed is written again.
 
     Raises
     ------
     DataError
-        When a photograph is missing or is not the one that was marked.
+        When a photograph is missing or differs from the marked one.
+
+    Examples
+    --------
+    >>> len(image_files())
+    14
     """
     scenes = _scenes()
     key = hashlib.sha256(SCENES.read_bytes()).hexdigest()[:12]
     folder = Settings.from_environment().brainio_home / f"{IDENTIFIER}.stimuli-{key}"
-    files = tuple(folder / f"{IDENTIFIER}-{number:02d}-{s['name']}.png" for number, s in enumerate(scenes))
+    files = tuple(folder / f"{IDENTIFIER}-{number:02d}-{scene['name']}.png" for number, scene in enumerate(scenes))
     for file, scene in zip(files, scenes, strict=True):
         with Image.open(_photograph(scene)) as photograph:
-            cut = photograph.convert("RGB").crop(scene["box"])
-        if not holds(file, cut):
-            with replacing(file, SET_BRAINIO_HOME) as beside:
-                cut.save(beside)
+            crop = photograph.convert("RGB").crop(scene["box"])
+        if not contains_image(file, crop):
+            with replacing(file, SET_BRAINIO_HOME) as temporary:
+                crop.save(temporary)
     return files
 
 
 def image_sources() -> set[str]:
-    """Name the packages whose photographs are shown."""
+    """Return the names of the packages whose photographs are used.
+
+    Examples
+    --------
+    >>> sorted(image_sources())
+    ['foolbox', 'scikit-image']
+    """
     return {scene["package"] for scene in _scenes()}
 
 
@@ -258,15 +321,15 @@ def _photograph(scene: dict[str, Any]) -> Path:
         raise _extra_missing(scene["package"]) from error
     if not path.exists() or sha256(path) != scene["sha256"]:
         raise DataError(
-            f"The photograph {scene['file']} of the package {scene['package']} is missing or not the one marked.",
-            "Install the versions that this package asks for: pip install 'brainscore_itmaps[embedded]'.",
+            f"The photograph {scene['file']} of {scene['package']} is missing or differs from the marked one.",
+            "Install the required versions: pip install 'brainscore_itmaps[embedded]'.",
         )
     return path
 
 
 def _extra_missing(package: str) -> DataError:
     return DataError(
-        f"The photographs of {IDENTIFIER} come inside other packages, and {package} is not installed.",
+        f"The photographs of {IDENTIFIER} are included in other packages, and {package} is not installed.",
         "Install them: pip install 'brainscore_itmaps[embedded]'.",
     )
 

@@ -1,4 +1,4 @@
-"""Find the files of Arcaro 2020: in the published archive, which is downloaded once, in a copy, or in a folder."""
+"""Find the files of Arcaro 2020 in the published archive, which is downloaded once, in a copy of it, or in a folder."""
 
 import hashlib
 import shutil
@@ -33,13 +33,13 @@ class ArchiveRecord:
     sha256, size : str, int
         Hash of the archive.
     changed : int
-        Time of its last change in nanoseconds: while size and time are the same, it is not hashed again.
+        Time of its last change in nanoseconds; while size and time are unchanged, it is not hashed again.
     origin : str
-        Address or file of the archive.
+        Address or path of the archive.
     recorded : str
-        Time, UTC.
+        Time of the record, UTC.
     simulated : bool
-        Whether the archive is a simulated stand-in: no animal was recorded.
+        True if the archive is a simulated stand-in: no animal was recorded.
     """
 
     sha256: str
@@ -52,9 +52,9 @@ class ArchiveRecord:
 
 @dataclass(frozen=True)
 class Source:
-    """An archive or a folder in the published form, and its hash."""
+    """An archive or a folder of the published form, and its hash."""
 
-    place: Path
+    path: Path
     sha256: str
 
 
@@ -64,29 +64,33 @@ def fetch(
     file: Path | None = None,
     sha256: str | None = None,
     offline: bool | None = None,
-    stand_in_will_do: bool = False,
+    allow_stand_in: bool = False,
     progress: Report = silent,
 ) -> ArchiveRecord:
-    """Download the archive, verify all of it, and record its sha256.
+    """Download the archive, verify its content, and record its sha256.
 
     No checksum is published. The first archive whose members, variables and images are all valid is recorded with size
     and sha256 in ``Arcaro2020.lock.json``, and no other archive is accepted afterwards; the record of a stand-in does
-    not exclude the real archive. Processes that ask at the same time wait for one download.
+    not exclude the real archive. Concurrent processes wait for one download.
 
     Parameters
     ----------
     url : str, optional
         Mirror of ``URL``.
     file : Path, optional
-        Archive on disk: copied, nothing is downloaded.
+        Archive on disk, which is copied instead of a download.
     sha256 : str, optional
         Expected sha256.
     offline : bool, optional
-        Never connect; by default as ``ITMAPS_OFFLINE`` says.
-    stand_in_will_do : bool
-        Accept a stand-in on disk instead of downloading the real archive.
+        Never connect; by default set by ``ITMAPS_OFFLINE``.
+    allow_stand_in : bool
+        Accept a stand-in that is already stored instead of downloading the real archive.
     progress : callable
         Called with (step, megabytes done, megabytes in all).
+
+    Returns
+    -------
+    ArchiveRecord
 
     Raises
     ------
@@ -99,122 +103,166 @@ def fetch(
     archive = settings.recordings / ARCHIVE
 
     def find() -> ArchiveRecord | None:
-        record = recorded_archive(thoroughly=not stand_in_will_do) if file is None else None
-        return None if record is None or (record.simulated and not stand_in_will_do) else record
+        record = recorded_archive(rehash=not allow_stand_in) if file is None else None
+        return None if record is None or (record.simulated and not allow_stand_in) else record
 
     def fetch() -> ArchiveRecord:
         if file is not None:
-            return _accept(file, sha256, progress)
+            return _verify_and_record(file, sha256, progress)
         record = _read_lock()
-        if archive.is_file() and record is None:  # put there by hand
-            return _accept(archive, sha256, progress)
+        if archive.is_file() and record is None:  # copied there by the user
+            return _verify_and_record(archive, sha256, progress)
         if archive.is_file() and record is not None and record.simulated and recorded_archive() is None:
-            with suppress(DataError):  # put there by hand in the place of a stand-in; or that stand-in, damaged
-                return _accept(archive, sha256, progress)
+            with suppress(DataError):  # the user replaced a stand-in, or the stand-in is damaged
+                return _verify_and_record(archive, sha256, progress)
         if settings.offline if offline is None else offline:
             raise offline_error()
-        return _accept(url or URL, sha256, progress)
+        return _verify_and_record(url or URL, sha256, progress)
 
     if file is not None and not file.is_file():
         problem = f"{file} is a folder, not an archive." if file.is_dir() else f"There is no file {file}."
-        raise DataError(problem, "Name an archive; a folder of its files can be given to --source.")
+        raise DataError(problem, "Name an archive; for a folder with its files, use --source.")
     record = fetch_once(find, fetch, settings.recordings, progress)
     _check_requested(record.sha256, sha256, archive)
     return record
 
 
 def offline_error() -> DataError:
-    """Build the error that says which file to download and where to put it."""
+    """Build the error for a missing or changed archive in offline mode; it says which file to download, and to where.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brainscore_itmaps.settings import overridden
+    >>> with tempfile.TemporaryDirectory() as home, overridden(home=Path(home)):
+    ...     print(offline_error().args[0])
+    The recordings of Arcaro2020 are not downloaded, and offline mode forbids downloading them.
+    """
     record, archive = _read_lock(), Settings.from_environment().recordings / ARCHIVE
-    problem = f"The recordings of {NAME} are not here, and offline mode forbids downloading them."
+    problem = f"The recordings of {NAME} are not downloaded, and offline mode forbids downloading them."
     if record is not None and record.simulated and recorded_archive() is not None:
-        problem = "Only a simulated stand-in is here, and offline mode forbids downloading the recordings."
+        problem = "Only a simulated stand-in is stored, and offline mode forbids downloading the recordings."
     elif record is not None and archive.exists():
         problem = f"{archive} is not the recorded archive, and offline mode forbids downloading it again."
     expected = f" (sha256 {record.sha256}, {record.size} bytes)" if record and not record.simulated else ""
-    return DataError(problem, f"Download {URL}{expected} and put it at {archive}, or run `{FETCH_FROM}`.")
+    return DataError(problem, f"Download {URL}{expected} to {archive}, or download it and run `{FETCH_FROM}`.")
 
 
-def resolve(source: Path | None, array: Array, progress: Report = silent) -> Source:
-    """Find the source of an array and hash it; nothing is unpacked.
+def find_source(source: Path | None, array: Array, progress: Report = silent) -> Source:
+    """Find and hash the source of an array, without unpacking it.
 
     Parameters
     ----------
     source : Path or None
-        An archive, a folder that holds the files, or None for the downloaded archive.
+        An archive, a folder with the files, or None for the downloaded archive.
+    array : Array
+    progress : callable
+        Called with (step, megabytes done, megabytes in all) during a download.
 
     Raises
     ------
     DataError
         When the source does not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "copy.zip").write_bytes(b"PK")
+    ...     source = find_source(Path(folder, "copy.zip"), ARRAYS["monkey1_PL"])
+    >>> source.path.name, source.sha256[:12]
+    ('copy.zip', 'fcab7fcc2b4c')
     """
     if source is None:
-        record = fetch(stand_in_will_do=True, progress=progress)
+        record = fetch(allow_stand_in=True, progress=progress)
         return Source(Settings.from_environment().recordings / ARCHIVE, record.sha256)
     if source.is_file() and source.name != array.mat:
         return Source(source, hash_of(source))
     if source.exists():
         folder = find_folder(source, array) if source.is_dir() else source.parent
         files = [folder / array.mat, *sorted(file for file in (folder / array.images).glob("*") if file.is_file())]
-        named = "".join(f"{file.name} {hash_of(file)}\n" for file in files)
-        return Source(folder, hashlib.sha256(named.encode()).hexdigest())
+        listing = "".join(f"{file.name} {hash_of(file)}\n" for file in files)
+        return Source(folder, hashlib.sha256(listing.encode()).hexdigest())
     raise DataError(f"There is no file or folder {source}.", f"Name the archive of {NAME}, or a folder with its files.")
 
 
 def check_unchanged(source: Source, array: Array) -> None:
-    """Check that a source is still what was hashed; called under the lock, before it is read.
+    """Raise an error if a source has changed since it was hashed; call this under the lock, before reading it.
 
     Raises
     ------
     DataError
-        Naming the source.
+        When its hash differs; the message names the source.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "copy.zip").write_bytes(b"PK")
+    ...     source = find_source(Path(folder, "copy.zip"), ARRAYS["monkey1_PL"])
+    ...     check_unchanged(source, ARRAYS["monkey1_PL"])
     """
-    now = resolve(source.place / array.mat if source.place.is_dir() else source.place, array)
-    if now.sha256 != source.sha256:
-        raise DataError(f"{source.place} has changed while waiting for the lock.", "Run the same again.")
+    current = find_source(source.path / array.mat if source.path.is_dir() else source.path, array)
+    if current.sha256 != source.sha256:
+        raise DataError(f"{source.path} changed while this process waited for the lock.", "Run the same command again.")
 
 
-def files_of(source: Source, array: Array, progress: Report = silent) -> Path:
-    """Return the folder of an array's files, unpacking them if necessary. The caller holds the lock of our folder.
+def files_folder(source: Source, array: Array, progress: Report = silent) -> Path:
+    """Return the folder with an array's files, after unpacking them if necessary; the caller holds the lock.
 
     Raises
     ------
     DataError
-        When the archive is damaged, or does not hold them.
+        When the archive is damaged or lacks files.
+
+    Examples
+    --------
+    >>> source = Source(Path.cwd(), "ab12")
+    >>> files_folder(source, ARRAYS["monkey1_PL"]) == source.path
+    True
     """
-    if source.place.is_dir():
-        return source.place
-    folder = _folder_of(Settings.from_environment().recordings, source.sha256)
-    if folder.exists() and not is_intact(source.place, folder):  # somebody changed it since
+    if source.path.is_dir():
+        return source.path
+    folder = _unpacked_folder(Settings.from_environment().recordings, source.sha256)
+    if folder.exists() and not is_intact(source.path, folder):  # its files were changed
         shutil.rmtree(folder)
     if not folder.exists():
-        unpack(source.place, folder, fix=SET_HOME, progress=progress)
+        unpack(source.path, folder, fix=SET_HOME, progress=progress)
     return find_folder(folder, array)
 
 
 def find_folder(root: Path, array: Array) -> Path:
-    """Find the folder with an array's ``.mat`` file, however deep.
+    """Find the folder with an array's ``.mat`` file at any depth.
 
     Raises
     ------
     DataError
-        When there is none, or more than one.
+        When there is no such file, or more than one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     Path(root, "Arcaro2020", "Red").mkdir(parents=True)
+    ...     Path(root, "Arcaro2020", "Red", "red_062419_data.mat").touch()
+    ...     find_folder(Path(root), ARRAYS["monkey2_ML"]).relative_to(root).as_posix()
+    'Arcaro2020/Red'
     """
-    found = sorted(file.parent for file in root.rglob(array.mat) if file.is_file())
-    if len(found) != 1:
-        there = ", ".join(sorted(str(file.relative_to(root)) for file in root.rglob("*.mat"))[:8]) or "no .mat file"
-        what = f"{len(found)} files named {array.mat}" if found else f"no {array.mat}"
-        raise DataError(f"{root} holds {what}; it has {there}.", f"Use the files of {NAME} as they were published.")
-    return found[0]
+    folders = sorted(file.parent for file in root.rglob(array.mat) if file.is_file())
+    if len(folders) != 1:
+        files = ", ".join(sorted(str(file.relative_to(root)) for file in root.rglob("*.mat"))[:8]) or "no .mat file"
+        count = f"{len(folders)} files named {array.mat}" if folders else f"no {array.mat}"
+        raise DataError(f"{root} contains {count}; it has {files}.", f"Use the published files of {NAME}.")
+    return folders[0]
 
 
 def verify_structure(root: Path) -> bool:
-    """Check every file that any array needs, without reading responses; return whether it is a stand-in.
+    """Verify the files of all arrays without reading responses, and return whether they are a stand-in.
 
     Raises
     ------
     DataError
-        Naming what is missing or wrong.
+        When a file is missing or invalid; the message names it.
     """
     simulated = False
     for array in {array.mat: array for array in ARRAYS.values()}.values():
@@ -226,27 +274,38 @@ def verify_structure(root: Path) -> bool:
     return simulated
 
 
-def recorded_archive(thoroughly: bool = False) -> ArchiveRecord | None:
-    """Read the record of the archive if the archive is there and unchanged.
+def recorded_archive(rehash: bool = False) -> ArchiveRecord | None:
+    """Return the record of the downloaded archive, or None if the archive is missing or has changed.
 
-    The archive is hashed if its size or time of change differ from the record, and always if ``thoroughly``.
+    Parameters
+    ----------
+    rehash : bool
+        Hash the archive even if its size and time of last change equal those of the record.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brainscore_itmaps.settings import overridden
+    >>> with tempfile.TemporaryDirectory() as home, overridden(home=Path(home)):
+    ...     recorded_archive() is None
+    True
     """
     record, archive = _read_lock(), Settings.from_environment().recordings / ARCHIVE
     if record is None or not archive.is_file():
         return None
-    changed = None if thoroughly else record.changed
+    changed = None if rehash else record.changed
     return record if is_unchanged(archive, record.sha256, record.size, changed) else None
 
 
-def _accept(origin: Path | str, sha256: str | None, progress: Report) -> ArchiveRecord:
-    """Copy or download an archive, verify it, move it to its place, and record it."""
+def _verify_and_record(origin: Path | str, sha256: str | None, progress: Report) -> ArchiveRecord:
+    """Copy or download an archive, verify it, move it to its final path, and record it."""
     home, record = Settings.from_environment().recordings, _read_lock()
     archive = home / ARCHIVE
     with candidate_file(origin, archive, FETCH_FROM, sha256, progress) as candidate:
         progress(f"checking {ARCHIVE}", 0, 1)
         digest = hash_of(candidate)
         _check_requested(digest, sha256, origin)
-        folder = _folder_of(home, digest)
+        folder = _unpacked_folder(home, digest)
         unpacked = folder.exists() and is_intact(candidate, folder)
         try:
             if not unpacked:
@@ -265,17 +324,17 @@ def _accept(origin: Path | str, sha256: str | None, progress: Report) -> Archive
             if not unpacked:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
-        now = archive.stat()
+        status = archive.stat()
     if record is None or record.sha256 != digest:
         time = datetime.now(UTC).isoformat(timespec="seconds")
-        record = ArchiveRecord(digest, now.st_size, now.st_mtime_ns, str(origin), time, simulated)
-    record = replace(record, changed=now.st_mtime_ns)
+        record = ArchiveRecord(digest, status.st_size, status.st_mtime_ns, str(origin), time, simulated)
+    record = replace(record, changed=status.st_mtime_ns)
     write_json(home / LOCK, asdict(record), SET_HOME)
     return record
 
 
 def _read_lock() -> ArchiveRecord | None:
-    fix = "Remove it if you trust the archive beside it; the archive is then recorded again."
+    fix = "Remove it if you trust the archive in the same folder; the archive is then recorded again."
     return read_record(Settings.from_environment().recordings / LOCK, lambda content: ArchiveRecord(**content), fix)
 
 
@@ -283,5 +342,5 @@ def _check_requested(digest: str, sha256: str | None, file: Path | str) -> None:
     check_sha256(digest, {"the requested sha256": sha256}, str(file), "Check the origin of the file and of the sha256.")
 
 
-def _folder_of(home: Path, digest: str) -> Path:
+def _unpacked_folder(home: Path, digest: str) -> Path:
     return home / f"{NAME}-{digest[:16]}"

@@ -1,7 +1,7 @@
-"""TFRecord files and the examples in them, read without TensorFlow.
+"""Read TFRecord files and the examples in them without TensorFlow.
 
-A record is its length, a checksum of the length, its bytes, and a checksum of these. An example
-(``tf.train.Example``) is a message of protocol buffers: a map from names to lists of bytes, numbers or whole numbers.
+A record consists of its length, a checksum of the length, its bytes, and a checksum of the bytes. An example
+(``tf.train.Example``) is a protocol buffer message: a map from names to lists of bytes, floats or integers.
 """
 
 import struct
@@ -17,82 +17,115 @@ from brainscore_itmaps.errors import DataError
 LENGTH = struct.Struct("<Q")
 CHECK = struct.Struct("<I")
 FRAME = LENGTH.size + 2 * CHECK.size
-FETCH = "Fetch it again, or remove it."
+FIX = "Download it again, or remove it."
 
 Values = list[bytes] | list[float] | list[int]
 
 
 def read_records(file: Path) -> Iterator[bytes]:
-    """Yield the records of a file, one after the other.
+    """Yield the records of a file in order.
 
     Raises
     ------
     DataError
         When the file is missing or truncated, or a checksum is wrong; the message names the record and its offset.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> length = LENGTH.pack(3)
+    >>> record = length + _check(length) + b"0.5" + _check(b"0.5")
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "val-0.tfrecords")
+    ...     _ = file.write_bytes(record + record)
+    ...     list(read_records(file))
+    [b'0.5', b'0.5']
     """
-    with _opened(file) as opened:
+    with _open(file) as opened:
         size, number = file.stat().st_size, 0
         while (offset := opened.tell()) < size:
-            yield _record(opened, file, number, offset)
+            yield _read_record(opened, file, number, offset)
             number += 1
 
 
 def record_offsets(file: Path) -> list[int]:
-    """List where each record begins, in bytes; check lengths, not contents.
+    """List the offset of each record in bytes, after checking lengths but not contents.
 
     Raises
     ------
     DataError
         See :func:`read_records`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> length = LENGTH.pack(3)
+    >>> record = length + _check(length) + b"0.5" + _check(b"0.5")
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "val-0.tfrecords")
+    ...     _ = file.write_bytes(record + record)
+    ...     record_offsets(file)
+    [0, 19]
     """
-    found: list[int] = []
-    with _opened(file) as opened:
+    offsets: list[int] = []
+    with _open(file) as opened:
         size = file.stat().st_size
         while (offset := opened.tell()) < size:
-            length = _length(opened, file, len(found), offset)
+            length = _read_length(opened, file, len(offsets), offset)
             if offset + FRAME + length > size:
-                raise _damaged(file, len(found), offset, "the file ends within it")
-            found.append(offset)
+                raise _damaged(file, len(offsets), offset, "the file ends within it")
+            offsets.append(offset)
             opened.seek(offset + FRAME + length)
-    return found
+    return offsets
 
 
 def read_at(file: Path, offset: int) -> bytes:
-    """Read the record that begins at an offset.
+    """Read the record that begins at an offset in bytes.
 
     Raises
     ------
     DataError
         See :func:`read_records`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> length = LENGTH.pack(3)
+    >>> record = length + _check(length) + b"0.5" + _check(b"0.5")
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "val-0.tfrecords")
+    ...     _ = file.write_bytes(record + record)
+    ...     read_at(file, 19)
+    b'0.5'
     """
-    with _opened(file) as opened:
+    with _open(file) as opened:
         opened.seek(offset)
-        return _record(opened, file, None, offset)
+        return _read_record(opened, file, None, offset)
 
 
-def _opened(file: Path) -> BinaryIO:
+def _open(file: Path) -> BinaryIO:
     try:
         return file.open("rb")
     except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}.", "Name a file that is there.") from error
+        raise DataError(f"{file} cannot be read: {error.strerror}.", "Name an existing file.") from error
 
 
-def _record(opened: BinaryIO, file: Path, number: int | None, offset: int) -> bytes:
-    length = _length(opened, file, number, offset)
-    if offset + FRAME + length > file.stat().st_size:  # before that much memory is asked for
+def _read_record(opened: BinaryIO, file: Path, number: int | None, offset: int) -> bytes:
+    length = _read_length(opened, file, number, offset)
+    if offset + FRAME + length > file.stat().st_size:  # checked before the memory is allocated
         raise _damaged(file, number, offset, "the file ends within it")
     record = opened.read(length)
     if opened.read(CHECK.size) != _check(record):
-        raise _damaged(file, number, offset, "its checksum is another one")
+        raise _damaged(file, number, offset, "its checksum is wrong")
     return record
 
 
-def _length(opened: BinaryIO, file: Path, record: int | None, offset: int) -> int:
+def _read_length(opened: BinaryIO, file: Path, record: int | None, offset: int) -> int:
     length, check = opened.read(LENGTH.size), opened.read(CHECK.size)
     if len(length) < LENGTH.size or len(check) < CHECK.size:
         raise _damaged(file, record, offset, "the file ends within it")
     if check != _check(length):
-        raise _damaged(file, record, offset, "the checksum of its length is another one")
+        raise _damaged(file, record, offset, "the checksum of its length is wrong")
     return int(LENGTH.unpack(length)[0])
 
 
@@ -104,17 +137,17 @@ def _check(data: bytes) -> bytes:
 
 def _damaged(file: Path, record: int | None, offset: int, why: str) -> DataError:
     number = "" if record is None else f" {record}"
-    return DataError(f"{file} is not a TFRecord file, or is damaged: record{number} at byte {offset}: {why}.", FETCH)
+    return DataError(f"{file} is not a TFRecord file, or is damaged: record{number} at byte {offset}: {why}.", FIX)
 
 
 VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
-"""How protocol buffers write a field."""
+"""Wire types of protocol buffers."""
 BYTES_LIST, FLOAT_LIST, INT64_LIST = 1, 2, 3
-"""Fields of ``tf.train.Feature``."""
+"""Field numbers of ``tf.train.Feature``."""
 
 
 def read_example(record: bytes) -> dict[str, Values]:
-    """Decode a ``tf.train.Example``.
+    r"""Decode a record as ``tf.train.Example``.
 
     Returns
     -------
@@ -125,28 +158,33 @@ def read_example(record: bytes) -> dict[str, Values]:
     ------
     DataError
         When the record is not a valid ``tf.train.Example``.
+
+    Examples
+    --------
+    >>> read_example(b"\x0a\x10\x0a\x0e\x0a\x05label\x12\x05\x1a\x03\x0a\x01\x07")
+    {'label': [7]}
     """
-    found: dict[str, Values] = {}
+    values: dict[str, Values] = {}
     try:
         for features in _messages(record, 1):
             for entry in _messages(features, 1):
                 names = list(_messages(entry, 1))
-                found[names[-1].decode() if names else ""] = _feature(b"".join(_messages(entry, 2)))
+                values[names[-1].decode() if names else ""] = _feature(b"".join(_messages(entry, 2)))
     except (ValueError, IndexError, struct.error) as error:
-        raise DataError("A record is not a tf.train.Example.", FETCH) from error
-    return found
+        raise DataError("A record is not a tf.train.Example.", FIX) from error
+    return values
 
 
 def _feature(feature: bytes) -> Values:
-    """Return the last list of a field; a list in several pieces is one list, as in protocol buffers."""
-    chosen, pieces = BYTES_LIST, b""
+    """Decode the last list of a feature; parts of a list are joined, as protocol buffers specify."""
+    list_number, content = BYTES_LIST, b""
     for number, kind, value in _fields(feature):
         if kind != BYTES or number not in _LISTS:
             continue
         assert isinstance(value, bytes)
-        pieces = pieces + value if number == chosen else value
-        chosen = number
-    return _LISTS[chosen](pieces)
+        content = content + value if number == list_number else value
+        list_number = number
+    return _LISTS[list_number](content)
 
 
 def _bytes(message: bytes) -> list[bytes]:
@@ -154,27 +192,27 @@ def _bytes(message: bytes) -> list[bytes]:
 
 
 def _floats(message: bytes) -> list[float]:
-    found: list[float] = []
+    values: list[float] = []
     for number, kind, value in _fields(message):
-        if number == 1 and kind in (BYTES, FOUR):  # packed, or one by one
+        if number == 1 and kind in (BYTES, FOUR):  # packed or single
             assert isinstance(value, bytes)
-            found += np.frombuffer(value, "<f4").tolist()
-    return found
+            values += np.frombuffer(value, "<f4").tolist()
+    return values
 
 
 def _integers(message: bytes) -> list[int]:
-    found: list[int] = []
+    values: list[int] = []
     for number, kind, value in _fields(message):
         if number != 1:
             continue
         if isinstance(value, int):
-            found.append(_signed(value))
+            values.append(_signed(value))
         elif kind == BYTES:
-            place = 0
-            while place < len(value):
-                integer, place = _varint(value, place)
-                found.append(_signed(integer))
-    return found
+            position = 0
+            while position < len(value):
+                integer, position = _varint(value, position)
+                values.append(_signed(integer))
+    return values
 
 
 _LISTS: dict[int, Callable[[bytes], Values]] = {BYTES_LIST: _bytes, FLOAT_LIST: _floats, INT64_LIST: _integers}
@@ -188,37 +226,37 @@ def _messages(message: bytes, wanted: int) -> Iterator[bytes]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int, bytes | int]]:
-    """Yield number, kind and value of each field; every step consumes at least one byte of the message."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
+    """Yield number, wire type and value of each field; each step consumes at least one byte of the message."""
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
         number, kind = key >> 3, key & 7
         if number == 0:
             raise ValueError("field number 0 is invalid")
         if kind == VARINT:
-            integer, place = _varint(message, place)
+            integer, position = _varint(message, position)
             yield number, kind, integer
             continue
         if kind == BYTES:
-            size, place = _varint(message, place)
+            size, position = _varint(message, position)
         elif kind in (EIGHT, FOUR):
             size = 8 if kind == EIGHT else 4
         else:
             raise ValueError("unknown wire type")
-        if place + size > len(message):
-            raise ValueError("a field that is longer than its message")
-        yield number, kind, message[place : place + size]
-        place += size
+        if position + size > len(message):
+            raise ValueError("a field is longer than its message")
+        yield number, kind, message[position : position + size]
+        position += size
 
 
-def _varint(message: bytes, place: int) -> tuple[int, int]:
+def _varint(message: bytes, position: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
-        byte = message[place]
-        place += 1
+        byte = message[position]
+        position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value & (2**64 - 1), place
+            return value & (2**64 - 1), position
     raise ValueError("a varint is longer than 10 bytes")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.images import placed_images, read_image
+from brainscore_itmaps.data.images import copy_to_brainio_home, read_image
 from brainscore_itmaps.data.recording import Recording, images_identifier
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.features.grid import to_grid
@@ -61,7 +61,7 @@ def placed_on_screen(recording: Recording, degrees: float) -> Recording:
         files = [Path(folder) / f"{name}.png" for name in recording.names]
         for image, file in zip(recording.images, files, strict=True):
             on_screen(read_image(image), degrees / grid.extent).save(file)
-        images = placed_images(files, f"{images_identifier(recording)}-screen{degrees:g}")
+        images = copy_to_brainio_home(files, f"{images_identifier(recording)}-screen{degrees:g}")
     return replace(
         recording,
         images=images,

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
-from brainscore_itmaps.data.grid import ORIENTATIONS, oriented, stored
+from brainscore_itmaps.data.grid import ORIENTATIONS, orient_maps, unorient_maps
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.reporting.drawing import (
     COLUMN,
@@ -205,7 +205,7 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
         Indices of the images to draw, from 0; the default is all.
     """
     shown = range(len(recording.images)) if shown is None else shown
-    maps = stored(recording.maps.mean(axis=-1, keepdims=True), recording.orientation)
+    maps = unorient_maps(recording.maps.mean(axis=-1, keepdims=True), recording.orientation)
     half = recording.grid.extent / 2
     width, height = 1.25 * len(shown) + 1.7, 10.8
     figure = Figure(figsize=(width, height))  # fixed margins: a layout engine is slow with so many axes
@@ -218,7 +218,7 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
         with Image.open(recording.images[image]) as image_file:
             images.append(np.asarray(image_file.convert("L")))
     for row, name in enumerate(ORIENTATIONS):
-        oriented_maps = oriented(maps, name)[..., 0]
+        oriented_maps = orient_maps(maps, name)[..., 0]
         is_current = name == recording.orientation
         for column, image in enumerate(shown):
             axis = axes[row, column]

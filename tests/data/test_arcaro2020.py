@@ -16,7 +16,7 @@ from PIL import Image
 
 from brainscore_itmaps import load_recording
 from brainscore_itmaps.data import load, sources
-from brainscore_itmaps.data.grid import ORIENTATIONS, oriented, stored
+from brainscore_itmaps.data.grid import ORIENTATIONS, orient_maps, unorient_maps
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import sha256
 
@@ -189,9 +189,9 @@ def test_orientations_are_the_symmetries_of_the_square_and_can_be_undone(first, 
     maps = np.arange(images * first * second * sites, dtype=float).reshape(images, first, second, sites)
     assert set(ORIENTATIONS) == set(eight_ways(maps[0, :, :, 0]))
     for name, expected in eight_ways(maps[0, :, :, 0]).items():
-        laid = oriented(maps, name)
+        laid = orient_maps(maps, name)
         np.testing.assert_array_equal(laid[0, :, :, 0], expected)
-        np.testing.assert_array_equal(stored(laid, name), maps)
+        np.testing.assert_array_equal(unorient_maps(laid, name), maps)
 
 
 def test_a_chosen_orientation_is_followed_for_that_monkey_and_that_source_only(stand_in, red):
@@ -199,8 +199,8 @@ def test_a_chosen_orientation_is_followed_for_that_monkey_and_that_source_only(s
     load.choose_orientation(before, "transpose_flip_x")
     after = load_recording("monkey1_PL", (0, 20), stand_in)
     assert after.orientation == "transpose_flip_x"
-    raw = stored(before.maps, "flip_both")
-    np.testing.assert_array_equal(after.maps, oriented(raw, "transpose_flip_x"))
+    raw = unorient_maps(before.maps, "flip_both")
+    np.testing.assert_array_equal(after.maps, orient_maps(raw, "transpose_flip_x"))
     assert load_recording("monkey1_ML", (0, 20), stand_in).orientation == "transpose_flip_x"
     assert load_recording("monkey2_ML", (0, 20), stand_in).orientation == "flip_both"
     assert load_recording("monkey2_ML", (0, 20), red.write()).orientation == "flip_both"
@@ -258,7 +258,7 @@ def test_two_names_that_lead_to_one_image_are_no_match(red):
     names = [str(cell[0]).split("\\")[-1] for cell in red.variables["UniqueNames"][0]]
     red.variables["UniqueNames"] = cells([*names[:12], "extra.png", "EXTRA.png"])
     (red.images / "Extra.png").write_bytes((red.images / names[0]).read_bytes())
-    with pytest.raises(DataError, match=r"Names of several images lead to Extra\.png"):
+    with pytest.raises(DataError, match=r"Several names of images match the file Extra\.png"):
         load_recording("monkey2_ML", (0, 20), red.write())
 
 
@@ -359,7 +359,7 @@ def test_precision_and_compression_do_not_matter(red, options, dtype):
         (lambda v: v.update(imageRF=v["imageRF"][:, :8]), r"shape \(9, 8, 20, 32, 14\); expected"),
         (lambda v: v.update(imageRF=v["imageRF"][:, :, :, :31]), r"shape \(9, 9, 20, 31, 14\); expected"),
         (lambda v: v.update(imageRF=v["imageRF"][..., 0]), r"shape \(9, 9, 20, 32\); expected"),
-        (lambda v: v.update(imageRF=v["imageRF"] + 1j), "holds complex64, not real numbers"),
+        (lambda v: v.update(imageRF=v["imageRF"] + 1j), "contains complex64, not real numbers"),
         (lambda v: v.pop("imageRF"), "has no variable imageRF; it has SIMULATED, UniqueNames"),
         (lambda v: v.pop("UniqueNames"), "has no variable UniqueNames; it has SIMULATED, imageRF"),
         (
@@ -387,7 +387,7 @@ def test_only_the_files_of_the_array_asked_for_are_needed(red):
     red.write()
     assert load_recording("monkey2_ML", (0, 20), red.folder).maps.shape == (14, 9, 9, 32)
     assert load_recording("monkey2_ML", (0, 20), red.file).maps.shape == (14, 9, 9, 32)  # the file means its folder
-    with pytest.raises(DataError, match=r"holds no george_060118_data\.mat; it has red_062419_data\.mat"):
+    with pytest.raises(DataError, match=r"contains no george_060118_data\.mat; it has red_062419_data\.mat"):
         load_recording("monkey1_PL", (0, 20), red.folder)
 
 
@@ -412,17 +412,17 @@ def test_a_file_that_was_named_is_that_file_and_no_other(red):
 def test_a_source_that_changes_while_it_is_waited_for_is_not_read(stand_in, red, tmp_path, monkeypatch):
     source = tmp_path / "source.zip"
     shutil.copy(stand_in, source)
-    resolve = sources.resolve
+    find_source = sources.find_source
 
-    def resolve_and_change(*given):
-        found = resolve(*given)
-        monkeypatch.setattr(sources, "resolve", resolve)
+    def find_and_change(*arguments):
+        found = find_source(*arguments)
+        monkeypatch.setattr(sources, "find_source", find_source)
         with zipfile.ZipFile(source, "a") as archive:
             archive.writestr("more", "more")
         return found
 
-    monkeypatch.setattr(sources, "resolve", resolve_and_change)
-    with pytest.raises(DataError, match="has changed while waiting for the lock"):
+    monkeypatch.setattr(sources, "find_source", find_and_change)
+    with pytest.raises(DataError, match="changed while this process waited for the lock"):
         load_recording("monkey2_ML", (0, 20), source)
     assert load_recording("monkey2_ML", (0, 20), source).sha256 == sha256(source)
 

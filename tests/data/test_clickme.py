@@ -102,7 +102,7 @@ def test_records_are_read_whole():
 )
 def test_another_record_is_refused(tmp_path, values):
     write_records(tmp_path / "a.tfrecords", [write_example(values)])
-    with pytest.raises(DataError, match=r"a\.tfrecords: the record at byte 0 is none of ClickMe's"):
+    with pytest.raises(DataError, match=r"a\.tfrecords: the record at byte 0 is not a ClickMe record"):
         list(read_clickme([tmp_path / "a.tfrecords"]))
 
 

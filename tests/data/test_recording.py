@@ -30,7 +30,7 @@ def recording(images, rng):
 
 @pytest.mark.parametrize("axis", range(4))
 def test_maps_that_do_not_fit_are_refused_with_both_shapes(recording, axis):
-    with pytest.raises(DataError, match=r"maps have shape .* ask for \(6, 4, 5, 3\)"):
+    with pytest.raises(DataError, match=r"maps have shape .* require \(6, 4, 5, 3\)"):
         replace(recording, maps=np.delete(recording.maps, 0, axis=axis))
 
 
@@ -45,7 +45,7 @@ def test_repeats_of_other_maps_and_repeats_that_are_not_finite_are_refused(recor
     broken = recording.repeats.copy()
     broken[2, 1, 0, 0, 1] = np.nan
     for repeats in (recording.repeats[::-1], broken):
-        with pytest.raises(DataError, match="the mean over repeats is not the maps"):
+        with pytest.raises(DataError, match="the mean over repeats differs from the maps"):
             replace(recording, repeats=repeats)
 
 

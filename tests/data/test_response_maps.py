@@ -75,7 +75,7 @@ def test_only_the_window_of_the_file_can_be_had(write):
         (lambda v: v.update(MLcurr_data=v["MLcurr_data"][..., None] * np.ones(5)), r"shape \(17, 17, 8, 5\); expected"),
         (lambda v: v.update(Expimages=v["Expimages"][..., :7]), r"expected \(height, width, 3, 8\)"),
         (lambda v: v.update(Expimages=v["Expimages"] * 2.0), "outside 0 to 255"),
-        (lambda v: v.update(Expimages=v["Expimages"].astype(np.int16)), "holds int16"),
+        (lambda v: v.update(Expimages=v["Expimages"].astype(np.int16)), "has type int16"),
         (lambda v: v["MLcurr_data"].__setitem__((3, 4, 5), np.nan), "monkey1_ML-population on image"),
     ],
 )

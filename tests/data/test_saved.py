@@ -39,7 +39,7 @@ def test_what_was_saved_is_what_is_loaded(recording, tmp_path):
     folder = recording.save(tmp_path / "deep" / "mine")
     assert_same(Recording.load(folder), recording)
     assert sorted(file.name for file in folder.iterdir()) == ["images", "maps.npz", "recording.json"]
-    with pytest.raises(InstallationError, match="exists already"):
+    with pytest.raises(InstallationError, match="already exists"):
         recording.save(folder)
     assert_same(Recording.load(shutil.move(folder, tmp_path / "moved")), recording)
 
@@ -90,7 +90,7 @@ def test_images_may_be_arrays_and_lie_where_brain_score_wants_them(rng, tmp_path
     ("values", "window", "said"),
     [
         ([[1.0], [2.0, 3.0]], (0, 9), "not one array"),
-        (np.ones((6, 2, 2, 1)) * 1j, (0, 9), "the maps are complex128"),
+        (np.ones((6, 2, 2, 1)) * 1j, (0, 9), "the maps have type complex128"),
         (np.ones((6, 2, 2, 1)), (9, 0), "the window is"),
         (np.ones((6, 2, 2, 1)), (0.5, 9), r"\(0\.5, 9\) is not a window"),
         (np.ones((6, 2, 2, 1)), (1, 2, 3), "is not a window"),
@@ -162,8 +162,8 @@ def test_a_folder_made_by_hand_needs_little(images, tmp_path):
 @pytest.mark.parametrize(
     ("about", "said"),
     [
-        ({"identifier": ""}, "names no identifier"),
-        ({"identifier": 5}, "identifier is not a text"),
+        ({"identifier": ""}, "has no identifier"),
+        ({"identifier": 5}, "identifier is not text"),
         ({"window": [170, 70]}, r"window is \[170, 70\]"),
         ({"window": "100-250"}, "window is '100-250'"),
         ({"window": [1.5, 4]}, "window is"),
@@ -185,8 +185,8 @@ def test_a_folder_made_by_hand_needs_little(images, tmp_path):
         ({"sites": ["a", "a", "b"]}, "several sites are named a"),
         ({"orientation": "flip-both"}, "Did you mean flip_both"),
         ({"dropped": None}, "dropped is not a list"),
-        ({"version": 2}, "of format None, version 2"),
-        ({"format": "x"}, "of format 'x'"),
+        ({"version": 2}, "has format None, version 2"),
+        ({"format": "x"}, "has format 'x'"),
     ],
 )
 def test_what_is_wrong_with_the_description_is_said(images, tmp_path, about, said):
@@ -197,9 +197,9 @@ def test_what_is_wrong_with_the_description_is_said(images, tmp_path, about, sai
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"maps": np.zeros((6, 4, 5))}, r"maps is float64 of shape \(6, 4, 5\); it needs 4 axes"),
+        ({"maps": np.zeros((6, 4, 5))}, r"maps is float64 of shape \(6, 4, 5\); it requires 4 axes"),
         ({"maps": np.full((6, 4, 5, 3), "a")}, "maps is <U1"),
-        ({"other": np.zeros(3)}, "holds neither maps"),
+        ({"other": np.zeros(3)}, "contains neither maps"),
         ({"maps": np.full((6, 4, 5, 3), np.nan)}, "not finite"),
         ({"maps": np.zeros((5, 4, 5, 3))}, r"maps have shape \(5, 4, 5, 3\)"),
         ({"maps": np.array([{"an": "object"}])}, "cannot be read"),

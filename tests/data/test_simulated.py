@@ -8,7 +8,7 @@ from PIL import Image
 
 from brainscore_itmaps import load_recording, predict_left_out
 from brainscore_itmaps.data import simulated
-from brainscore_itmaps.data.simulated import EDGES, EMBEDDED, Simulation, drives, simulate, time_course
+from brainscore_itmaps.data.simulated import EDGES, EMBEDDED, Simulation, noise_free_drive, simulate, time_course
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.metrics.ceiling import split_half_ceiling
 from brainscore_itmaps.metrics.predictivity import over_sites, site_correlation
@@ -74,7 +74,7 @@ def test_the_time_course_passes_through_the_measured_points():
 
 def test_rates_follow_baseline_gain_and_drive():
     simulation = Simulation.load(EMBEDDED)
-    drive = drives(simulation.weights, simulation.receptive_field)
+    drive = noise_free_drive(simulation.weights, simulation.receptive_field)
     course = time_course(EDGES, simulation.latency)
     rate = simulation.baseline[:, None] + (simulation.gain * drive)[..., None] * course
     measured = simulation.counts.mean(axis=1) / 0.050
@@ -85,9 +85,9 @@ def test_rates_follow_baseline_gain_and_drive():
 
 
 def test_the_truth_reaches_the_ceiling(recording):
-    """Regressing on the noise-free drives predicts as well as the split-half ceiling says is possible."""
+    """Regressing on the noise-free noise_free_drive predicts as well as the split-half ceiling says is possible."""
     simulation = Simulation.load(EMBEDDED)
-    truth = drives(simulation.weights, simulation.receptive_field)
+    truth = noise_free_drive(simulation.weights, simulation.receptive_field)
     predicted = predict_left_out(truth, recording.maps, components=8).predicted
     reached = over_sites(site_correlation(predicted, recording.maps)).mean()
     ceiling = over_sites(split_half_ceiling(recording.repeats)).mean()
@@ -118,7 +118,7 @@ def test_a_photograph_of_another_package_version_is_refused(tmp_path, monkeypatc
     monkeypatch.setattr(simulated, "SCENES", changed)
     simulated._scenes.cache_clear()
     try:
-        with pytest.raises(DataError, match="missing or not the one marked"):
+        with pytest.raises(DataError, match="missing or differs from the marked one"):
             simulated.image_files()
     finally:
         simulated._scenes.cache_clear()
@@ -167,5 +167,5 @@ def test_a_damaged_file_is_refused(tmp_path, damage):
         file.write_bytes(file.read_bytes()[:5000])
     elif damage == "text":
         file.write_text("not an archive")
-    with pytest.raises(DataError, match="does not hold a simulated recording"):
+    with pytest.raises(DataError, match="is not a simulated recording"):
         simulated.load_simulated(source=file)

@@ -16,7 +16,7 @@ from command_line import brainscore, python
 
 from brainscore_itmaps import load_recording
 from brainscore_itmaps.data import sources
-from brainscore_itmaps.data.load import remove_stored, stored_files
+from brainscore_itmaps.data.load import list_stored_files, remove_stored_files
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.data.stand_in import write_stand_in
 from brainscore_itmaps.errors import DataError, InstallationError
@@ -123,7 +123,7 @@ def test_an_archive_that_changed_is_fetched_again_or_refused_offline(real_lookin
     change(archive)
     os.utime(archive, ns=(0, held.changed))
     assert sources.recorded_archive() == held  # nothing shows
-    assert sources.recorded_archive(thoroughly=True) is None
+    assert sources.recorded_archive(rehash=True) is None
     with serve_file(real_looking) as running:
         assert sources.fetch(url=running.url).sha256 == held.sha256  # who asks for it gets it checked
     assert len(running.asked) == 1
@@ -138,7 +138,7 @@ def test_an_unpacked_folder_that_was_changed_does_not_stand_in_a_good_archive_s_
 def test_the_real_archive_put_in_the_place_of_a_stand_in_is_taken(stand_in, real_looking, own_home, monkeypatch):
     monkeypatch.setenv("ITMAPS_OFFLINE", "1")
     sources.fetch(file=stand_in)
-    with pytest.raises(DataError, match="Only a simulated stand-in is here"):
+    with pytest.raises(DataError, match="Only a simulated stand-in is stored"):
         sources.fetch()
     shutil.copy(real_looking, own_home / "Arcaro2020.zip")
     assert not load_recording("monkey2_ML", (0, 20)).simulated
@@ -178,7 +178,7 @@ def test_another_archive_upstream_is_refused_and_the_old_one_stays(real_looking,
     ("content", "said"),
     [
         (b"<!DOCTYPE html><title>Log in</title>", "is not a zip archive.*<!DOCTYPE html>"),
-        (b"PK\x05\x06" + bytes(18), "holds no george_060118_data.mat"),
+        (b"PK\x05\x06" + bytes(18), "contains no george_060118_data.mat"),
     ],
 )
 def test_what_is_not_the_archive_is_not_kept(content, said, tmp_path, own_home, serve_file):
@@ -223,7 +223,7 @@ def test_eight_processes_at_once_fetch_once_and_read_the_same(stand_in, own_home
         "true_reader = load.read_array\n"
         f"def counted(*given):\n    open({str(tmp_path / 'reads')!r}, 'a').write('x')\n    return true_reader(*given)\n"
         "load.read_array = counted\n"
-        "sources.fetch(url=sys.argv[1], stand_in_will_do=True)\n"
+        "sources.fetch(url=sys.argv[1], allow_stand_in=True)\n"
         "recording = load.load_recording('monkey2_ML', (0, 20))\n"
         "print(hashlib.sha256(recording.maps.tobytes()).hexdigest(), len(recording.images))"
     )
@@ -271,7 +271,7 @@ def test_a_full_disk_keeps_what_was_there(stand_in, own_home, size, tmp_path):
     assert "File too large" in said
     assert "free" in said
     assert "Set ITMAPS_HOME" in said
-    assert sources.recorded_archive(thoroughly=True) == held
+    assert sources.recorded_archive(rehash=True) == held
     assert not [path for path in own_home.iterdir() if path.name.startswith((".candidate", ".Arcaro"))]
 
 
@@ -335,15 +335,15 @@ def test_clean_removes_what_can_be_made_again_and_all_removes_the_archive_too(st
     (own_home / "notes-of-mine.txt").write_text("mine")
     shown = np.zeros((3, 4, 4, 3), np.uint8)
     mine = Recording.from_arrays(np.ones((3, 2, 2, 1)), shown, identifier="Arcaro2020.mylab", window=(0, 9))
-    removed = [path for path, _ in remove_stored()]
+    removed = [path for path, _ in remove_stored_files()]
     assert own_home / ".candidate-Arcaro2020.zip" in removed
-    assert stored_files()["unpacked"] == stored_files()["prepared"] == stored_files()["leftovers"] == []
+    assert list_stored_files()["unpacked"] == list_stored_files()["prepared"] == list_stored_files()["leftovers"] == []
     assert recording.images[0].exists()
     np.testing.assert_array_equal(load_recording("monkey2_ML", (0, 20)).maps, recording.maps)
-    remove_stored(everything=True)
+    remove_stored_files(everything=True)
     assert not recording.images[0].exists()
     assert not (own_home / "Arcaro2020.zip").exists()
     assert (own_home / "Arcaro2020.lock.json").exists()
     assert (own_home / "notes-of-mine.txt").exists()
     assert all(image.exists() for image in mine.images)
-    assert remove_stored(everything=True) == []
+    assert remove_stored_files(everything=True) == []

@@ -75,10 +75,10 @@ def test_responses_to_faces_have_the_measured_latency_and_size_and_exceed_those_
         axis=3
     )  # (y, x, time, image), laid over images
     rng = np.random.default_rng([0, int(name[6]) - 1])
-    _, faces, objects = module._scenes(rng)
+    _, faces, objects = module._draw_scenes(rng)
     courses = []
     for shown in (faces, objects):
-        seen = module._seen(shown, 2.2, array.positions)  # (image, y, x)
+        seen = module._filter(shown, 2.2, array.positions)  # (image, y, x)
         best = [np.unravel_index(one.argmax(), one.shape) for one in seen]
         courses.append(np.mean([responses[y, x, :, image] for image, (y, x) in enumerate(best)], axis=0))
     face, other = courses
