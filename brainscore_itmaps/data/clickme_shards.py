@@ -206,7 +206,7 @@ def _verify(file: Path, record: Record | None, origin: Path | str | None = None)
 
 
 def _unavailable(split: str, missing: list[str], folder: Path | None, offline: bool) -> list[str]:
-    """Return the missing shards that a folder lacks; raise an error if it has none, or in offline mode without a folder."""
+    """Return the missing shards that a folder lacks; raise an error if it has none, or in offline mode."""
     if not missing or (folder is None and not offline):
         return []
     if folder is None:

@@ -208,7 +208,7 @@ def test_a_chosen_orientation_is_followed_for_that_monkey_and_that_source_only(s
     assert load_recording("monkey1_PL", (0, 20), stand_in, protocol="published").orientation == "flip_both"
     with pytest.raises(UsageError, match="Did you mean flip_both"):
         load_recording("monkey1_PL", (0, 20), stand_in, orientation="flip-both")
-    (load._choices_file()).write_text("{")
+    (load._orientation_file()).write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         load_recording("monkey1_PL", (0, 20), stand_in)
 
