@@ -32,7 +32,7 @@ def unpack(
     fix: str = ANOTHER_FOLDER,
     progress: Report = silent,
 ) -> Path:
-    """Unpack a zip archive into a folder that exists only once it is complete.
+    """Unpack a zip archive into a folder that appears only when it is complete.
 
     Every member is checked before the first byte is written, and its content is verified against its declared size and
     checksum. Incomplete folders of interrupted calls are removed; callers that share ``folder`` must hold a lock.

@@ -36,6 +36,7 @@ class _Counter:
         self._total, self.done = total, 0
 
     def update(self, chunk: int) -> None:
+        """Add a chunk in bytes to the count, report it, and stop a download that is too large."""
         self.done += chunk  # the requested size: the last chunk may be smaller
         if max(self.done, self.total) > LARGEST:
             raise DataError(
@@ -44,10 +45,11 @@ class _Counter:
         self.progress(f"downloading {self.name} (MB)", self.done // 10**6, self.total // 10**6)
 
     def reset(self) -> None:
+        """Set the count to 0."""
         self.done = 0
 
     def close(self) -> None:
-        pass
+        """Do nothing: nothing is open."""
 
 
 def download(

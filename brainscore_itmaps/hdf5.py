@@ -85,7 +85,7 @@ class Hdf5File:
         Raises
         ------
         Hdf5Error
-            When the dataset does not hold real numbers, is damaged, or exceeds the time limit.
+            When the dataset does not contain real numbers, is damaged, or exceeds the time limit.
         """
         slices = None if part is None else [[axis.start, axis.stop, axis.step] for axis in part]
         return self._owner.numbers(self._number, name, slices)

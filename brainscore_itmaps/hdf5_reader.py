@@ -1,4 +1,4 @@
-"""The script that reads HDF5 files in a separate process; started by :mod:`brainscore_itmaps.hdf5`.
+"""Read HDF5 files in a separate process, which :mod:`brainscore_itmaps.hdf5` starts.
 
 A damaged or malicious file can make HDF5 loop forever, crash, or read other files. A CPU time limit ends this process.
 Requests and answers are lines of JSON; the values of a dataset follow their line as bytes. Nothing is pickled, so that
@@ -172,7 +172,7 @@ def numbers(opened: Opened, name: str, part: list[list[int | None]] | None, seco
     """Read a dataset of real numbers, or a part of it, within limits of time and memory."""
     dataset = listed_dataset(opened, name)
     if dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8:
-        raise RefusedError(f"{name} holds {dataset.dtype}, not real numbers of at most 64 bits")
+        raise RefusedError(f"{name} contains {dataset.dtype}, not real numbers of at most 64 bits")
     selection = tuple(slice(*axis) for axis in part) if part is not None else ()
     limit_time(seconds + dataset.nbytes / PER_SECOND)  # of all values: HDF5 reads complete chunks
     limit_memory(MEMORY + 3 * dataset.nbytes)

@@ -31,7 +31,7 @@ def everything(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_a_good_archive_is_unpacked_whole_and_readable(tmp_path):
+def test_a_valid_archive_is_unpacked_completely_and_readable(tmp_path):
     archive = archive_of(tmp_path / "good.zip", MEMBERS)
     steps = []
     folder = unpack(archive, tmp_path / "out", progress=lambda *step: steps.append(step))
@@ -46,7 +46,7 @@ def test_a_good_archive_is_unpacked_whole_and_readable(tmp_path):
     assert not is_intact(archive, folder)
 
 
-ELSEWHERE = [
+OUTSIDE = [
     "../x",
     "a/../../x",
     "a/..",
@@ -62,8 +62,8 @@ ELSEWHERE = [
 IMPOSSIBLE = ["c:x", "", "/", "a/...", "a\nb", "x" * 200, "a/ /b"]
 
 
-@pytest.mark.parametrize("name", ELSEWHERE + IMPOSSIBLE)
-def test_a_member_that_leads_elsewhere_is_refused_by_name_before_anything_is_written(tmp_path, name):
+@pytest.mark.parametrize("name", OUTSIDE + IMPOSSIBLE)
+def test_a_member_outside_the_folder_is_refused_by_name_before_anything_is_written(tmp_path, name):
     archive = archive_of(tmp_path / "bad.zip", {"good": b"1", name: b"2"})
     inner = tmp_path / "deep" / "er"
     with pytest.raises(DataError, match="is refused, nothing was unpacked") as refused:
@@ -78,7 +78,7 @@ def test_a_member_that_leads_elsewhere_is_refused_by_name_before_anything_is_wri
         st.sampled_from(["..", ".", "a", "b", "C:", "", "\\", "..\\", "/", " ", "\x00", "ü"]), min_size=1, max_size=5
     )
 )
-def test_whatever_its_members_are_called_nothing_is_written_outside(tmp_path_factory, parts):
+def test_no_member_name_writes_outside_the_folder(tmp_path_factory, parts):
     root = tmp_path_factory.mktemp("root")
     archive = archive_of(root / "it.zip", {"/".join(parts): b"content"})
     inner = root / "one" / "two" / "three"
@@ -106,7 +106,7 @@ def test_links_and_devices_are_refused(tmp_path, mode):
         unpack(tmp_path / "l.zip", tmp_path / "out")
 
 
-def test_names_that_meet_on_some_disk_are_refused(tmp_path):
+def test_names_that_collide_on_some_file_systems_are_refused(tmp_path):
     with pytest.raises(DataError, match="another member has the same name"):
         unpack(archive_of(tmp_path / "1.zip", {"a/B": b"", "A/b": b"1"}), tmp_path / "out")
     with pytest.raises(DataError, match="both a file and a folder"):
@@ -131,14 +131,14 @@ def bomb(path, size):
     return path
 
 
-def test_a_gigabyte_of_zeros_is_refused_by_what_it_declares(tmp_path):
+def test_a_gigabyte_of_zeros_is_refused_by_its_declared_size(tmp_path):
     with pytest.raises(DataError, match=r"'bomb\.mat': its \d+ bytes would unpack to 1000000000"):
         unpack(bomb(tmp_path / "bomb.zip", 10**9), tmp_path / "out")
     assert everything(tmp_path) == ["bomb.zip"]
 
 
-def test_a_bomb_that_declares_less_is_stopped_by_what_it_writes(tmp_path):
-    """The declared size says 1000 bytes in both places that a zip has for it."""
+def test_a_bomb_with_a_false_declared_size_is_stopped_while_unpacking(tmp_path):
+    """The declared size is 1000 bytes at both positions of a zip file that contain it."""
     archive = bomb(tmp_path / "bomb.zip", 40 * 10**6)
     content = bytearray(archive.read_bytes())
     with zipfile.ZipFile(io.BytesIO(bytes(content))) as opened:
@@ -166,12 +166,12 @@ def test_a_member_that_ends_before_its_declared_size_is_damaged(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.99])
-def test_a_cut_archive_is_an_error_and_leaves_no_folder(tmp_path, share):
-    content = archive_of(tmp_path / "whole.zip", MEMBERS).read_bytes()
+def test_a_truncated_archive_is_an_error_and_leaves_no_folder(tmp_path, share):
+    content = archive_of(tmp_path / "complete.zip", MEMBERS).read_bytes()
     (tmp_path / "cut.zip").write_bytes(content[: int(len(content) * share)])
     with pytest.raises(DataError, match="is not a zip archive"):
         unpack(tmp_path / "cut.zip", tmp_path / "out")
-    assert everything(tmp_path) == ["cut.zip", "whole.zip"]
+    assert everything(tmp_path) == ["complete.zip", "cut.zip"]
 
 
 def test_a_flipped_bit_is_an_error_and_leaves_no_folder(tmp_path):
@@ -183,7 +183,7 @@ def test_a_flipped_bit_is_an_error_and_leaves_no_folder(tmp_path):
     assert everything(tmp_path) == ["flipped.zip"]
 
 
-def test_a_web_page_is_shown_for_what_it_is(tmp_path):
+def test_a_web_page_is_refused_with_its_first_bytes(tmp_path):
     (tmp_path / "page.zip").write_text("<!DOCTYPE html><title>Please log in</title>")
     with pytest.raises(DataError, match="it begins with '<!DOCTYPE html>"):
         unpack(tmp_path / "page.zip", tmp_path / "out")
@@ -191,7 +191,7 @@ def test_a_web_page_is_shown_for_what_it_is(tmp_path):
         unpack(tmp_path / "none.zip", tmp_path / "out")
 
 
-def test_killed_in_the_middle_it_leaves_no_folder_and_the_next_time_does_it_again(tmp_path):
+def test_killed_unpacking_leaves_no_folder_and_the_next_call_unpacks_again(tmp_path):
     archive = archive_of(tmp_path / "big.zip", {f"part-{number}": os.urandom(2**20) for number in range(5)})
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom brainscore_itmaps.archives import unpack\n"
@@ -209,7 +209,7 @@ def test_killed_in_the_middle_it_leaves_no_folder_and_the_next_time_does_it_agai
     assert not any(path.name.startswith(".out-") for path in tmp_path.iterdir())
 
 
-def test_control_c_in_the_middle_leaves_nothing(tmp_path):
+def test_interrupted_unpacking_leaves_nothing(tmp_path):
     archive = archive_of(tmp_path / "it.zip", MEMBERS)
 
     def interrupt(*step):
@@ -220,7 +220,7 @@ def test_control_c_in_the_middle_leaves_nothing(tmp_path):
     assert everything(tmp_path) == ["it.zip"]
 
 
-def test_a_full_disk_is_said_with_what_it_takes_and_what_is_free(tmp_path):
+def test_a_full_disk_is_an_error_with_needed_and_free_bytes(tmp_path):
     archive = archive_of(tmp_path / "big.zip", {"a": os.urandom(300_000)})
     code = (
         "import resource, signal\nfrom pathlib import Path\nfrom brainscore_itmaps.archives import unpack\n"
@@ -235,12 +235,12 @@ def test_a_full_disk_is_said_with_what_it_takes_and_what_is_free(tmp_path):
     assert everything(tmp_path) == ["big.zip"]
 
 
-def test_a_place_that_cannot_be_written_to_is_an_error(tmp_path):
+def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InstallationError, match="Cannot write"):
         unpack(archive_of(tmp_path / "a.zip", {"a": b"1"}), tmp_path / "file" / "out")
 
 
-def test_more_members_than_any_recording_has_are_refused(tmp_path):
+def test_too_many_members_are_refused(tmp_path):
     with pytest.raises(DataError, match="10001 members"):
         unpack(archive_of(tmp_path / "many.zip", {f"m{number}": b"" for number in range(10_001)}), tmp_path / "out")

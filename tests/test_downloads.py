@@ -1,4 +1,4 @@
-"""Downloads from a local server that cuts, lies, redirects and stalls."""
+"""Downloads from a local server that breaks connections, returns wrong files, redirects and stalls."""
 
 import threading
 from hashlib import sha256
@@ -18,7 +18,7 @@ def no_waiting(monkeypatch):
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
 
 
-def test_a_file_arrives_whole_and_its_progress_is_told(tmp_path):
+def test_a_file_is_downloaded_completely_and_progress_is_reported(tmp_path):
     steps = []
     with server(lambda handler, number: send(handler)) as running:
         path = download(running.url, tmp_path / "file.zip", progress=lambda *step: steps.append(step))
@@ -30,7 +30,7 @@ def test_a_file_arrives_whole_and_its_progress_is_told(tmp_path):
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_connection_that_is_cut_twice_is_tried_again(tmp_path):
+def test_a_connection_that_breaks_twice_is_retried(tmp_path):
     def answer(handler, number):
         send(handler, CONTENT[: int(len(CONTENT) * 0.6)] if number < 3 else CONTENT, length=len(CONTENT))
         if number < 3:
@@ -41,7 +41,7 @@ def test_a_connection_that_is_cut_twice_is_tried_again(tmp_path):
     assert len(running.asked) == 3
 
 
-def test_a_connection_that_is_always_cut_is_an_error_with_address_and_bytes(tmp_path):
+def test_a_connection_that_always_breaks_is_an_error_with_address_and_bytes(tmp_path):
     with (
         server(lambda handler, number: send(handler, CONTENT[:300_000], length=len(CONTENT))) as running,
         pytest.raises(InstallationError) as failed,
@@ -54,7 +54,7 @@ def test_a_connection_that_is_always_cut_is_an_error_with_address_and_bytes(tmp_
 
 
 @pytest.mark.parametrize("status", [404, 403, 500])
-def test_a_server_that_has_no_such_file_is_an_error_that_says_so(tmp_path, status):
+def test_a_file_missing_on_the_server_is_an_error(tmp_path, status):
     with (
         server(lambda handler, number: send(handler, b"<html>sorry</html>", status)) as running,
         pytest.raises(DataError, match=f"{running.url} cannot be downloaded: {status}"),
@@ -63,7 +63,7 @@ def test_a_server_that_has_no_such_file_is_an_error_that_says_so(tmp_path, statu
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_file_than_the_hash_says_is_refused_and_not_kept(tmp_path):
+def test_a_file_with_another_hash_is_refused_and_removed(tmp_path):
     page = b"<!DOCTYPE html><title>Please log in</title>"
     with (
         server(lambda handler, number: send(handler, page)) as running,
@@ -73,7 +73,7 @@ def test_another_file_than_the_hash_says_is_refused_and_not_kept(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bit_that_flips_once_is_noticed_and_fetched_again(tmp_path):
+def test_a_bit_that_flips_once_is_detected_and_the_download_retried(tmp_path):
     flipped = CONTENT[:9] + b"?" + CONTENT[10:]
     with server(lambda handler, number: send(handler, flipped if number == 1 else CONTENT)) as running:
         download(running.url, tmp_path / "file.zip", sha256=sha256(CONTENT).hexdigest())
@@ -96,7 +96,7 @@ def test_redirections_are_followed_but_not_forever(tmp_path):
             download(running.url.replace("file.zip", "round"), tmp_path / "other.zip")
 
 
-def test_a_server_that_stalls_is_given_up(tmp_path):
+def test_a_stalled_server_is_an_error(tmp_path):
     stop = threading.Event()
 
     def answer(handler, number):
@@ -109,14 +109,14 @@ def test_a_server_that_stalls_is_given_up(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nobody_there_is_an_error(tmp_path):
+def test_a_missing_server_is_an_error(tmp_path):
     with server(lambda handler, number: send(handler)) as running:
         url = running.url
     with pytest.raises(InstallationError, match="could not be downloaded"):
         download(url, tmp_path / "file.zip")
 
 
-def test_a_file_without_end_is_stopped(tmp_path, monkeypatch):
+def test_an_endless_file_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(downloads, "LARGEST", 10**6)
 
     def answer(handler, number):
@@ -133,7 +133,7 @@ def test_a_file_without_end_is_stopped(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_run_left_behind_is_removed(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     (tmp_path / ".file.zip-abcd").mkdir()
     (tmp_path / ".file.zip-abcd" / "tmp123").write_bytes(b"part")
     with server(lambda handler, number: send(handler)) as running:

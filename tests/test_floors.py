@@ -1,4 +1,4 @@
-"""Versions that dependencies must have: none with a hole that we know of."""
+"""Minimum versions of dependencies exclude those with known vulnerabilities."""
 
 import tomllib
 from importlib.metadata import version
@@ -19,13 +19,13 @@ HOLES = {
     "setuptools": ("78.1.0", "CVE-2025-47273: paths out of a folder"),
     "torch": ("2.9.1", "CVE-2026-24747, and CVE-2025-32434 until 2.5.1: weights_only=True runs code"),
 }
-"""Of each package the last version with a hole that this project's use of it could meet, and which."""
+"""Last version of each package with a vulnerability that is relevant for this project, and its identifier."""
 
 
 @pytest.mark.parametrize("name", HOLES)
-def test_a_version_with_a_known_hole_is_not_installed(name):
+def test_versions_with_known_vulnerabilities_are_excluded(name):
     every = [*PROJECT["dependencies"], *(line for lines in PROJECT["optional-dependencies"].values() for line in lines)]
-    (required,) = (each for each in map(Requirement, every) if each.name == name)
+    (required,) = (requirement for requirement in map(Requirement, every) if requirement.name == name)
     last, hole = HOLES[name]
     assert not required.specifier.contains(last), hole
     assert required.specifier.contains(version(name))

@@ -1,4 +1,4 @@
-"""HDF5 files that nobody vouches for: none leads out of itself, and none holds up what reads it."""
+"""Untrusted HDF5 files: none makes the package read another file or block."""
 
 import base64
 import itertools
@@ -36,7 +36,7 @@ LOOPS = zlib.decompress(
         "C*=dVg"
     )
 )
-"""Written by h5py 3.16 with one byte changed: HDF5 2.0 reads an attribute of it for ever."""
+"""Written by h5py 3.16 with one byte changed: HDF5 2.0 reads one of its attributes in an endless loop."""
 
 
 def external_storage(group, name, other):
@@ -58,14 +58,14 @@ FOREIGN = (external_storage, external_link, virtual_dataset)
 
 @pytest.fixture
 def other(tmp_path):
-    """A file of somebody's that no other file may read."""
+    """Write a file that no other file may make the package read."""
     file = tmp_path / "other.h5"
     with h5py.File(file, "w") as opened:
         opened["maps"] = np.arange(4, dtype=np.float32)
     return file
 
 
-def beside(levit, tmp_path):
+def copy_of(levit, tmp_path):
     copy = tmp_path / "copy.h5"
     copy.write_bytes(levit.read_bytes())
     return copy
@@ -76,18 +76,18 @@ def levit(made_once):
     return made_once("levit-for-hdf5", lambda file: write_keras(file, layout("levit_small")))
 
 
-@pytest.mark.parametrize(("foreign", "place"), list(itertools.product(FOREIGN, ["", "a", "a/b/c"])))
-def test_nothing_of_another_file_is_read_at_whatever_level(tmp_path, other, foreign, place):
+@pytest.mark.parametrize(("foreign", "group"), list(itertools.product(FOREIGN, ["", "a", "a/b/c"])))
+def test_no_other_file_is_read_at_any_level(tmp_path, other, foreign, group):
     file = tmp_path / "file.h5"
     with h5py.File(file, "w") as opened:
-        foreign(opened.require_group(place or "/"), "maps", other)
-        assert list(opened[place or "/"]["maps"]) == list(opened.get(f"{place}/maps"))  # h5py follows it
-    with pytest.raises(Hdf5Error, match=f"{place}/?maps is stored in another file"), hdf5_file(file):
+        foreign(opened.require_group(group or "/"), "maps", other)
+        assert list(opened[group or "/"]["maps"]) == list(opened.get(f"{group}/maps"))  # h5py follows it
+    with pytest.raises(Hdf5Error, match=f"{group}/?maps is stored in another file"), hdf5_file(file):
         pass
 
 
 def test_a_link_to_another_file_is_refused_before_that_file_is_opened(tmp_path, monkeypatch):
-    """Here a named pipe: opening it would wait for ever."""
+    """The other file is a named pipe: opening it would block forever."""
     os.mkfifo(tmp_path / "pipe")
     with h5py.File(tmp_path / "file.h5", "w") as opened:
         external_link(opened, "maps", tmp_path / "pipe")
@@ -106,7 +106,7 @@ def test_a_recording_in_matlab_7_3_reads_no_other_file(red, tmp_path, other, for
 
 @pytest.mark.parametrize("foreign", FOREIGN)
 def test_weights_read_no_other_file(tmp_path, other, levit, foreign):
-    copy = beside(levit, tmp_path)
+    copy = copy_of(levit, tmp_path)
     with h5py.File(copy, "r+") as opened:
         del opened["head/head"]
         foreign(opened.create_group("head/head"), "bias:0", other)
@@ -115,7 +115,7 @@ def test_weights_read_no_other_file(tmp_path, other, levit, foreign):
 
 
 def test_weights_read_no_group_of_another_file(tmp_path, levit):
-    copy = beside(levit, tmp_path)
+    copy = copy_of(levit, tmp_path)
     with h5py.File(copy, "r+") as opened:
         del opened["head"]
         opened["head"] = h5py.ExternalLink(str(levit), "/head")
@@ -137,8 +137,8 @@ def test_a_netcdf_file_reads_no_other_file(tmp_path, other):
         pass
 
 
-def test_what_is_reached_by_a_reference_alone_is_held_to_the_same(tmp_path, other):
-    """The last entry of the root's list is hidden by its count, so that no walk through the file meets it."""
+def test_datasets_reached_only_by_reference_are_checked_too(tmp_path, other):
+    """The last entry of the root group is hidden by its count, so that listing the file does not find it."""
     file = tmp_path / "names.mat"
     with h5py.File(file, "w", libver="earliest") as opened:
         opened.create_dataset("hidden", (4,), "u2", external=[(str(other), 0, 8)])
@@ -175,7 +175,7 @@ def test_a_name_that_is_a_path_is_refused_before_its_links_are_followed(tmp_path
         texts(file, "cell")
 
 
-def test_text_is_not_taken_for_a_reference(tmp_path):
+def test_text_is_not_used_as_a_reference(tmp_path):
     file = tmp_path / "file.mat"
     with h5py.File(file, "w") as opened:
         opened["maps"] = np.frombuffer(b"SECRET", np.uint8).astype(np.uint16)
@@ -223,7 +223,7 @@ def test_an_attribute_that_repeats_a_long_text_takes_limited_memory(tmp_path):
         pass
 
 
-def test_more_objects_than_any_file_has_are_refused(tmp_path, monkeypatch):
+def test_too_many_objects_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(hdf5_reader, "LINKS", 3)
     with h5py.File(tmp_path / "file.h5", "w") as opened:
         for number in range(4):
@@ -232,18 +232,18 @@ def test_more_objects_than_any_file_has_are_refused(tmp_path, monkeypatch):
             hdf5_reader.contents(opened)
 
 
-def test_a_group_that_holds_itself_is_listed_once(tmp_path):
+def test_a_group_that_contains_itself_is_listed_once(tmp_path):
     file = tmp_path / "file.h5"
     with h5py.File(file, "w") as opened:
         opened["a/b/maps"] = [1.0]
         opened["a/b/again"] = opened["a"]
-    with hdf5_file(file) as found:
-        assert list(found.datasets) == ["a/b/maps"]
+    with hdf5_file(file) as opened:
+        assert list(opened.datasets) == ["a/b/maps"]
 
 
 @pytest.mark.parametrize("dtype", [">f8", "<f4", "f2", ">i2", "u1", "<u8"])
 @pytest.mark.parametrize("shape", [(3, 4), (0, 4), ()])
-def test_numbers_are_those_that_h5py_reads(tmp_path, rng, dtype, shape):
+def test_numbers_equal_those_read_by_h5py(tmp_path, rng, dtype, shape):
     file = tmp_path / "file.mat"
     values = rng.integers(0, 100, shape).astype(dtype)
     with h5py.File(file, "w") as opened:
@@ -267,15 +267,15 @@ def test_other_values_than_real_numbers_are_refused(tmp_path):
         opened["text"] = "text"
         opened["pair"] = np.zeros(2, [("a", "f4"), ("b", "i4")])
         opened.attrs["nothing"] = h5py.Empty("S10")
-    with hdf5_file(file) as found:
-        assert found.attributes == {"": {}}
-        for name in found.datasets:
-            with pytest.raises(Hdf5Error, match=f"{name} holds .*, not real numbers"):
-                found.read(name)
+    with hdf5_file(file) as opened:
+        assert opened.attributes == {"": {}}
+        for name in opened.datasets:
+            with pytest.raises(Hdf5Error, match=f"{name} contains .*, not real numbers"):
+                opened.read(name)
 
 
 @pytest.mark.parametrize("block", [0, 512, 2048])
-def test_a_file_is_told_by_its_beginning_alone(tmp_path, block):
+def test_hdf5_files_are_recognised_by_their_signature(tmp_path, block):
     file = tmp_path / "file"
     with h5py.File(file, "w", userblock_size=block):
         pass
@@ -285,7 +285,7 @@ def test_a_file_is_told_by_its_beginning_alone(tmp_path, block):
         assert not is_hdf5(file)
 
 
-def test_a_file_that_is_read_for_ever_is_given_up_and_the_next_is_read(tmp_path, monkeypatch, levit):
+def test_reading_an_endless_file_is_stopped_and_the_next_file_is_read(tmp_path, monkeypatch, levit):
     monkeypatch.setattr(hdf5, "SECONDS", 1.0)
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path / "home"))
     file = tmp_path / "weights.h5"
@@ -296,14 +296,14 @@ def test_a_file_that_is_read_for_ever_is_given_up_and_the_next_is_read(tmp_path,
     assert fetch_weights(ZOO["harmonized_levit_128"], file=levit).file_size == levit.stat().st_size  # the lock is free
 
 
-def test_a_file_that_is_damaged_in_matlabs_form_is_given_up_too(red, monkeypatch):
+def test_reading_an_endless_matlab_file_is_stopped(red, monkeypatch):
     monkeypatch.setattr(hdf5, "SECONDS", 1.0)
     red.file.write_bytes(LOOPS)
     with pytest.raises(DataError, match=r"red_062419_data\.mat cannot be read .* exceeded the time limit"):
         load_recording("monkey2_ML", (0, 2), red.folder)
 
 
-def test_a_crash_of_the_process_that_reads_is_a_sentence(tmp_path, monkeypatch, other):
+def test_a_crash_of_the_reading_process_is_an_error(tmp_path, monkeypatch, other):
     reader = tmp_path / "reader.py"
     reader.write_text("import os, signal, sys\nsys.stdin.readline()\nos.kill(os.getpid(), signal.SIGSEGV)\n")
     monkeypatch.setattr(hdf5, "READER", reader)
@@ -313,7 +313,7 @@ def test_a_crash_of_the_process_that_reads_is_a_sentence(tmp_path, monkeypatch, 
 
 
 def in_a_fork(function):
-    """Whether a function returns True in a forked process."""
+    """Return whether a function returns True in a forked process."""
     child = os.fork()
     if child == 0:
         signal.alarm(20)  # ends a child that waits forever
@@ -326,7 +326,7 @@ def in_a_fork(function):
 
 @contextmanager
 def another_thread_reading():
-    """Another thread holds the lock of the reader: a fork does not have that thread, which would release it."""
+    """Hold the lock of the reader in another thread, which a fork does not have, so that it stays locked there."""
     holds, ends = threading.Event(), threading.Event()
 
     def hold():
@@ -344,13 +344,13 @@ def another_thread_reading():
         thread.join()
 
 
-def test_a_forked_process_reads_for_itself(other):
+def test_a_forked_process_starts_its_own_reader(other):
     with hdf5_file(other) as opened:
         opened.read("maps")
 
         def reads_its_own():
-            with hdf5_file(other) as own:
-                return own._owner is not opened._owner and list(own.read("maps")) == [0, 1, 2, 3]
+            with hdf5_file(other) as reopened:
+                return reopened._owner is not opened._owner and list(reopened.read("maps")) == [0, 1, 2, 3]
 
         def is_refused_its_parents():
             with pytest.raises(Hdf5Error, match="opened by the parent of this forked process"):
@@ -363,7 +363,7 @@ def test_a_forked_process_reads_for_itself(other):
         assert list(opened.read("maps")) == [0, 1, 2, 3]
 
 
-def test_a_file_whose_reader_ended_with_another_file_is_not_called_damaged(tmp_path, monkeypatch, other):
+def test_an_open_file_is_not_called_damaged_when_the_reader_ended_on_another(tmp_path, monkeypatch, other):
     bad = tmp_path / "bad.h5"
     bad.write_bytes(LOOPS)
     with hdf5_file(other) as opened:
@@ -376,8 +376,8 @@ def test_a_file_whose_reader_ended_with_another_file_is_not_called_damaged(tmp_p
         assert list(opened.read("maps")) == [0, 1, 2, 3]
 
 
-def test_a_file_that_blocks_without_computing_is_given_up(tmp_path, monkeypatch):
-    """Such as one on a disk that does not answer; here a named pipe, which :func:`hdf5_file` would refuse."""
+def test_reading_a_blocking_file_is_stopped(tmp_path, monkeypatch):
+    """A named pipe stands for a file on a disk that does not answer; :func:`hdf5_file` would refuse it."""
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setattr(hdf5, "SECONDS", 0.1)
     with pytest.raises(Hdf5Error, match="exceeded the time limit"):
@@ -416,26 +416,26 @@ main()
 
 
 def fetching(file, seconds):
-    """A command that reads weights, and the process that reads them for it."""
+    """Start a command that reads weights; return it and its reading process."""
     command = [sys.executable, "-c", FETCH.format(seconds=seconds), "models", "fetch", "harmonized_levit_128"]
     running = subprocess.Popen([*command, "--from", str(file)], stderr=subprocess.PIPE, text=True)
     return running, _reader_of(running)
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_heard_while_a_file_is_read_for_ever(own_home, tmp_path):
+def test_ctrl_c_interrupts_the_reading_of_an_endless_file(own_home, tmp_path):
     file = tmp_path / "weights.h5"
     file.write_bytes(LOOPS)
     running, reader = fetching(file, 600)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=60)
-    assert (running.returncode, said) == (130, "interrupted; run the same command again to resume.\n")
+    _, message = running.communicate(timeout=60)
+    assert (running.returncode, message) == (130, "interrupted; run the same command again to resume.\n")
     assert _is_gone(reader)
     assert_refused(4, "There is no file", "models", "fetch", "harmonized_levit_128", "--from", tmp_path / "no.h5")
 
 
 @pytest.mark.slow
-def test_what_reads_for_ever_ends_although_the_command_was_killed(own_home, tmp_path):
+def test_the_reader_of_an_endless_file_ends_after_its_command_was_killed(own_home, tmp_path):
     file = tmp_path / "weights.h5"
     file.write_bytes(LOOPS)
     running, reader = fetching(file, 5)
@@ -446,14 +446,14 @@ def test_what_reads_for_ever_ends_although_the_command_was_killed(own_home, tmp_
 
 @pytest.fixture
 def ctrl_c_interrupts():
-    """Python's own handler of Ctrl-C: an import in another test, such as dask-jobqueue's, may have replaced it."""
+    """Install Python's handler of Ctrl-C: an import in another test, such as dask-jobqueue, may have replaced it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("ctrl_c_interrupts")
-def test_what_was_interrupted_is_not_taken_for_the_next_answer(tmp_path, other):
+def test_an_interrupted_answer_is_not_used_for_the_next_request(tmp_path, other):
     file = tmp_path / "loops.h5"
     file.write_bytes(LOOPS)
     timer = threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
@@ -466,7 +466,7 @@ def test_what_was_interrupted_is_not_taken_for_the_next_answer(tmp_path, other):
 
 
 def test_only_regular_files_are_opened(tmp_path):
-    """A named pipe would be waited for without end."""
+    """Opening a named pipe would block forever."""
     os.mkfifo(tmp_path / "pipe.h5")
     with pytest.raises(Hdf5Error, match="it is not a regular file"), hdf5_file(tmp_path / "pipe.h5"):
         pass

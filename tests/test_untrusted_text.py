@@ -1,4 +1,4 @@
-"""Texts that come from files: a terminal obeys none of them, and a spreadsheet computes none."""
+"""Untrusted texts from files are neither executed by a terminal nor computed by a spreadsheet."""
 
 import csv
 import io
@@ -37,16 +37,16 @@ def printed(what):
 
 
 @given(st.text())
-def test_nothing_that_a_terminal_obeys_is_left_and_the_rest_is_as_it_was(text):
-    shown = printable(text)
-    assert not OBEYED.search(shown)
-    shown.encode()  # no half of a character either
-    assert printable(shown) == shown
+def test_control_characters_are_escaped_and_other_text_is_unchanged(text):
+    escaped = printable(text)
+    assert not OBEYED.search(escaped)
+    escaped.encode()  # no lone surrogates either
+    assert printable(escaped) == escaped
     if not OBEYED.search(text) and printable(text) != text:
         assert any(0xD800 <= ord(letter) < 0xE000 or letter in "\u061c\u200e\u200f\u2028\u2029" for letter in text)
 
 
-def test_every_place_of_a_table_shows_a_text_as_it_is():
+def test_every_part_of_a_table_escapes_text():
     table = Table(HOSTILE, title=HOSTILE, caption=HOSTILE)
     table.add_row(HOSTILE)
     assert printed(table).count(SHOWN) == 4
@@ -54,14 +54,14 @@ def test_every_place_of_a_table_shows_a_text_as_it_is():
 
 
 @pytest.mark.parametrize("arguments", [("data", "list", HOSTILE), ("results", "show", "a", HOSTILE), (f"--{HOSTILE}",)])
-def test_an_error_of_usage_shows_the_arguments(arguments):
+def test_usage_errors_escape_the_arguments(arguments):
     done = answered(*arguments, COLUMNS="300")
     assert done.returncode == 2
     assert r"\x1b]0;owned\x07\x1b[2J" in done.stderr
     assert not OBEYED.search(done.stderr)
 
 
-def test_a_result_with_names_that_are_no_text_is_saved(tmp_path):
+def test_a_result_with_undecodable_names_is_saved(tmp_path):
     result = scored()
     array = changed(result.arrays[0], images=("\udcff", *result.arrays[0].images[1:]))
     files = changed(result, arrays=(array,)).save(tmp_path)
@@ -69,23 +69,23 @@ def test_a_result_with_names_that_are_no_text_is_saved(tmp_path):
     assert Result.load(next(file for file in files if file.suffix == ".json")).arrays[0].images[0] == "\udcff"
 
 
-def test_an_error_names_things_as_they_are():
+def test_errors_escape_names():
     error = ItMapsError(f"There is no {HOSTILE}.", f"Rename {HOSTILE}.")
     assert str(error) == f"There is no {SHOWN}. Rename {SHOWN}."
 
 
 @pytest.fixture
 def hostile(tmp_path):
-    """The file of a result whose every text is hostile, which says so when it is read."""
+    """Save a result with hostile text in every field, and return its file."""
     result = scored()
     weights = Weights("pretrained", source=HOSTILE, sha256="0" * 64)
     array = changed(result.arrays[0], recording=HOSTILE, images=(HOSTILE, *result.arrays[0].images[1:]))
-    own = changed(result, model=HOSTILE, weights=weights, arrays=(array,), notes=(HOSTILE,), imagenet_top1=1.0,
-                  imagenet_top1_source=HOSTILE, device=HOSTILE)  # fmt: skip
-    return next(file for file in own.save(tmp_path) if file.suffix == ".json")
+    result = changed(result, model=HOSTILE, weights=weights, arrays=(array,), notes=(HOSTILE,), imagenet_top1=1.0,
+                     imagenet_top1_source=HOSTILE, device=HOSTILE)  # fmt: skip
+    return next(file for file in result.save(tmp_path) if file.suffix == ".json")
 
 
-def test_a_result_shows_its_texts_and_obeys_none(own_home, tmp_path, hostile):
+def test_a_shown_result_escapes_its_texts(own_home, tmp_path, hostile):
     done = succeeded("results", "show", hostile, COLUMNS="400")
     assert SHOWN in done.stdout
     assert not OBEYED.search(done.stdout)
@@ -96,7 +96,7 @@ def test_a_result_shows_its_texts_and_obeys_none(own_home, tmp_path, hostile):
     assert SHOWN in repr(Result.load(hostile))
 
 
-def test_names_of_files_in_errors_and_traces_are_shown(tmp_path):
+def test_errors_and_traces_escape_file_names(tmp_path):
     file = tmp_path / f"{HOSTILE.replace('/', '')}.json"
     file.write_text("{}")
     assert_refused(3, r"\x1b]0;owned\x07", "results", "show", file)
@@ -109,7 +109,7 @@ UNSEEN = "\ufeff\u200b\x00"
 
 
 @given(st.one_of(st.text(), st.text(alphabet=f"=+-@\t\r\n;' 1ae.\uff1d{UNSEEN}"), st.floats().map(repr)))
-def test_no_cell_is_a_formula_and_the_text_is_found_again(text):
+def test_no_cell_is_a_formula_and_its_text_is_recovered(text):
     cell = csv_cell(text)
     if NUMBER.fullmatch(text):
         assert cell == text
@@ -128,7 +128,7 @@ def test_numbers_are_never_changed(number):
         assert csv_cell(text) == text
 
 
-def test_numbers_and_plain_texts_stay():
+def test_numbers_and_plain_texts_are_unchanged():
     rows = [("a", 1, -2.5, None, True, "-0.5", "-inf", "blocks.4", "a-b", "x=1")]
     assert csv_text(rows) == "a,1,-2.5,,True,-0.5,-inf,blocks.4,a-b,x=1\n"
 
@@ -147,24 +147,24 @@ def with_formulas(tmp_path):
     result = scored()
     array = result.arrays[0]
     sites = ("@SUM(1)", "+1+1", "-1+1", "\t=1", *array.sites[4:])
-    own = changed(array, images=(FORMULA, *array.images[1:]), sites=sites, recording=f"+{array.recording}")
-    return changed(result, model=FORMULA, imagenet_top1=50.0, imagenet_top1_source="made up", arrays=(own,))
+    array = changed(array, images=(FORMULA, *array.images[1:]), sites=sites, recording=f"+{array.recording}")
+    return changed(result, model=FORMULA, imagenet_top1=50.0, imagenet_top1_source="made up", arrays=(array,))
 
 
-def test_no_csv_of_a_result_holds_a_formula(tmp_path):
+def test_csv_files_of_a_result_contain_no_formula(tmp_path):
     files = with_formulas(tmp_path).save(tmp_path)
     assert_no_formula(next(file for file in files if file.suffix == ".csv").read_text())
 
 
-def test_no_csv_of_a_report_holds_a_formula(tmp_path):
+def test_csv_tables_of_a_report_contain_no_formula(tmp_path):
     result = with_formulas(tmp_path)
     page = report(result, [[None] * len(result.arrays[0].images)])
-    tables = [unquote(found) for found in re.findall(r'href="data:text/csv,([^"]*)"', page)]
+    tables = [unquote(table) for table in re.findall(r'href="data:text/csv,([^"]*)"', page)]
     assert len(tables) > 1
     assert_no_formula("".join(tables))
 
 
-def test_no_csv_of_a_comparison_holds_a_formula(tmp_path):
+def test_csv_files_of_a_comparison_contain_no_formula(tmp_path):
     other = changed(scored(), imagenet_top1=60.0, imagenet_top1_source="made up")
     compared = compare([with_formulas(tmp_path), other], tmp_path / "out", maps=False)
     tables = {file: file.read_text() for file in compared.files if file.suffix == ".csv"}
@@ -174,7 +174,7 @@ def test_no_csv_of_a_comparison_holds_a_formula(tmp_path):
     np.testing.assert_allclose(read["score"], compared.table.rows["score"])
 
 
-def test_brain_scores_csv_holds_names_as_they_are_or_nothing(tmp_path, images):
+def test_brain_scores_csv_refuses_names_that_are_formulas(tmp_path, images):
     formula = images[0].rename(images[0].with_name("=1+1.png"))
     files = (formula, *images[1:])
     grid = Grid(y=np.arange(2.0), x=np.arange(3.0), extent=4.0)

@@ -201,7 +201,7 @@ def check_shape(file: Path, array: Array) -> int:
 
 
 def image_files(folder: Path, array: Array) -> list[Path]:
-    """Find the files of the images that a monkey's file names, in the order of its maps.
+    """Find the image files that a monkey's file names, in the order of its maps.
 
     Parameters
     ----------

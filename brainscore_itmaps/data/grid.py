@@ -87,7 +87,7 @@ def orient_maps(maps: NDArray[Any], orientation: str) -> NDArray[Any]:
     Raises
     ------
     UsageError
-        When the name is not known.
+        When the name is unknown.
 
     Examples
     --------

@@ -20,7 +20,7 @@ SET_BRAINIO_HOME = "Set BRAINIO_HOME to a folder that you may write to."
 
 
 def find_images(names: Sequence[str], folder: Path) -> list[Path]:
-    r"""Find the files of the images that a recording names, in its order.
+    r"""Find the image files that a recording names, in the order of the names.
 
     Parameters
     ----------

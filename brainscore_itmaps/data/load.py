@@ -193,7 +193,7 @@ def choose_orientation(recording: Recording, orientation: str) -> Path:
     Raises
     ------
     UsageError
-        When the orientation is not known.
+        When the orientation is unknown.
     InstallationError
         When the file cannot be written.
 

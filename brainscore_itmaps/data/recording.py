@@ -1,4 +1,4 @@
-"""The class of a recording (maps of one array with images, grid and window), and checks and hashes of recordings."""
+"""Define recordings (the maps of one array with images, grid and window), and check and hash them."""
 
 import hashlib
 from collections.abc import Sequence

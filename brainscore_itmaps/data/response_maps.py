@@ -50,6 +50,19 @@ def read_response_maps(
         When variables are missing or their shapes do not fit together.
     UsageError
         When the window is not ``elife``.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from brainscore_itmaps.data.arcaro2020 import ARRAYS
+    >>> from scipy.io import savemat
+    >>> variables = {"MLcurr_data": np.zeros((9, 9, 3)), "Expimages": np.zeros((20, 30, 3, 3), np.uint8)}
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "maps.mat")
+    ...     savemat(file, variables)
+    ...     recording = read_response_maps(file, ARRAYS["monkey2_ML"], (150, 300), "flip_y", "ab12", Path(folder))
+    >>> recording.maps.shape, recording.sites
+    ((3, 9, 9, 1), ('monkey2_ML-population',))
     """
     if window != array.windows["elife"]:
         start, stop = array.windows["elife"]

@@ -30,7 +30,7 @@ PUBLISHED = {
 
 
 def published_loader(folder, name, a, b):
-    """What the published code computes, step by step: maps, and images as it hands them to models."""
+    """Compute what the published code computes, step by step: maps, and images as it passes them to models."""
     monkey, mat, images, sites = PUBLISHED[name]
     loaded = scipy.io.loadmat(folder / "Arcaro2020" / monkey / mat)
     responses = loaded["imageRF"].transpose((-1, 0, 1, 2, 3))[:, :, :, :, sites]
@@ -42,7 +42,7 @@ def published_loader(folder, name, a, b):
 
 @pytest.mark.parametrize("window", [(3, 17), (0, 20), (7, 8)])
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_published_protocol_reads_as_the_published_loader_digit_for_digit(stand_in, unpacked, name, window):
+def test_the_published_protocol_equals_the_published_loader_exactly(stand_in, unpacked, name, window):
     recording = load_recording(name, window, stand_in, protocol="published")
     maps, images = published_loader(unpacked, name, *window)
     assert recording.maps.dtype == maps.dtype == np.float32
@@ -67,7 +67,7 @@ def test_the_published_protocol_has_the_published_split_and_the_published_window
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_by_default_sites_are_split_where_they_belong_and_means_are_exact(stand_in, unpacked, name):
+def test_by_default_sites_belong_to_their_array_and_means_are_exact(stand_in, unpacked, name):
     recording = load_recording(name, (3, 17), stand_in)
     monkey, mat, _, _ = PUBLISHED[name]
     responses = scipy.io.loadmat(unpacked / "Arcaro2020" / monkey / mat)["imageRF"].astype(np.float64)
@@ -120,23 +120,23 @@ def test_followup_windows_are_five_of_forty_milliseconds_without_gaps():
 
 
 @pytest.mark.parametrize("window", [(0, 21), (-1, 5), (20, 25), (5, 5), (9, 3), None])
-def test_a_window_outside_the_recorded_time_is_an_error_that_says_what_there_is(stand_in, window):
+def test_a_window_outside_the_recorded_time_is_an_error_that_names_the_recorded_time(stand_in, window):
     with pytest.raises(DataError, match="It is recorded from 0 to 20 ms"):
         load_recording("monkey2_ML", window, stand_in)
 
 
 @pytest.mark.parametrize("window", ["elive", (1, 2, 3), (1.5, 4), ("a", "b"), 5, (0, float("inf"))])
-def test_what_is_no_window_is_refused(stand_in, window):
+def test_invalid_windows_are_refused(stand_in, window):
     with pytest.raises(UsageError, match=r"Did you mean elife|Give \(from, to\)"):
         load_recording("monkey2_ML", window, stand_in)
 
 
-def test_names_are_answered_with_the_nearest_and_identifiers_are_names_too(stand_in):
+def test_unknown_names_suggest_similar_ones_and_identifiers_are_accepted(stand_in):
     with pytest.raises(UsageError, match="Did you mean monkey1_PL"):
         load_recording("monkey1_Pl", source=stand_in)
     recording = load_recording("monkey2_ML", (0, 20), stand_in)
-    again = load_recording(recording.identifier, (0, 20), stand_in)
-    np.testing.assert_array_equal(again.maps, recording.maps)
+    same = load_recording(recording.identifier, (0, 20), stand_in)
+    np.testing.assert_array_equal(same.maps, recording.maps)
     with pytest.raises(UsageError, match="no named windows"):
         load_recording("it_maps_simulated", "elife")
 
@@ -171,7 +171,7 @@ def test_a_file_without_any_value_is_an_error(red):
 
 
 def eight_ways(image):
-    """The symmetries of the square, composed of numpy's turns and flips."""
+    """Return the symmetries of the square, composed of numpy's rotations and flips."""
     return {
         "as_stored": image,
         "flip_y": np.flipud(image),
@@ -194,7 +194,7 @@ def test_orientations_are_the_symmetries_of_the_square_and_can_be_undone(first, 
         np.testing.assert_array_equal(unorient_maps(laid, name), maps)
 
 
-def test_a_chosen_orientation_is_followed_for_that_monkey_and_that_source_only(stand_in, red):
+def test_a_recorded_orientation_applies_to_its_monkey_and_source_only(stand_in, red):
     before = load_recording("monkey1_PL", (0, 20), stand_in)
     load.choose_orientation(before, "transpose_flip_x")
     after = load_recording("monkey1_PL", (0, 20), stand_in)
@@ -249,12 +249,12 @@ def test_missing_images_are_listed_all_at_once(red):
         load_recording("monkey2_ML", (0, 20), red.folder)
 
 
-def test_case_is_forgiven_where_it_leaves_no_doubt(red):
+def test_case_of_image_names_is_ignored_if_the_match_is_unambiguous(red):
     (red.images / "img_03.png").rename(red.images / "IMG_03.PNG")
     assert len(load_recording("monkey2_ML", (0, 20), red.write()).images) == 14
 
 
-def test_two_names_that_lead_to_one_image_are_no_match(red):
+def test_two_names_that_match_one_image_are_refused(red):
     names = [str(cell[0]).split("\\")[-1] for cell in red.variables["UniqueNames"][0]]
     red.variables["UniqueNames"] = cells([*names[:12], "extra.png", "EXTRA.png"])
     (red.images / "Extra.png").write_bytes((red.images / names[0]).read_bytes())
@@ -262,7 +262,7 @@ def test_two_names_that_lead_to_one_image_are_no_match(red):
         load_recording("monkey2_ML", (0, 20), red.write())
 
 
-def test_thirteen_names_and_a_name_given_twice_are_errors(red):
+def test_thirteen_names_and_repeated_names_are_errors(red):
     names = [str(cell[0]) for cell in red.variables["UniqueNames"][0]]
     red.variables["UniqueNames"] = cells(names[:13])
     with pytest.raises(DataError, match="UniqueNames has 13 names; expected 14"):
@@ -311,7 +311,7 @@ def test_an_image_that_cannot_be_read_is_an_error_naming_it(red):
 
 
 def write_hdf5(red, names_shape=(1, 14)):
-    """A version 7.3 file as MATLAB lays it out: axes reversed, texts as UTF-16 behind references."""
+    """Write a version 7.3 file in MATLAB's layout: axes reversed, texts as UTF-16 behind references."""
     with h5py.File(red.file, "w", userblock_size=512) as file:
         file.create_dataset("imageRF", data=red.variables["imageRF"].T, chunks=True, compression="gzip")
         file["SIMULATED"] = np.array([[1.0]])
@@ -330,11 +330,11 @@ def write_hdf5(red, names_shape=(1, 14)):
 @pytest.mark.parametrize("names_shape", [(1, 14), (14, 1)])
 def test_version_7_3_gives_the_same_recording(red, protocol, names_shape):
     expected = load_recording("monkey2_ML", (3, 17), red.write(), protocol=protocol)
-    found = load_recording("monkey2_ML", (3, 17), write_hdf5(red, names_shape), protocol=protocol)
-    assert found.sha256 != expected.sha256
-    np.testing.assert_array_equal(found.maps, expected.maps)
-    assert found.names == expected.names
-    assert found.simulated
+    recording = load_recording("monkey2_ML", (3, 17), write_hdf5(red, names_shape), protocol=protocol)
+    assert recording.sha256 != expected.sha256
+    np.testing.assert_array_equal(recording.maps, expected.maps)
+    assert recording.names == expected.names
+    assert recording.simulated
 
 
 @pytest.mark.parametrize("options", [{"do_compression": True}, {"do_compression": False}])
@@ -342,14 +342,14 @@ def test_version_7_3_gives_the_same_recording(red, protocol, names_shape):
 def test_precision_and_compression_do_not_matter(red, options, dtype):
     expected = np.round(red.variables["imageRF"]).astype(dtype)
     red.variables["imageRF"] = expected
-    found = load_recording("monkey2_ML", (3, 17), red.write(**options))
+    recording = load_recording("monkey2_ML", (3, 17), red.write(**options))
     np.testing.assert_allclose(
-        found.maps, expected[::-1, ::-1, 3:17].astype(float).mean(axis=2).transpose(3, 0, 1, 2), atol=1e-12
+        recording.maps, expected[::-1, ::-1, 3:17].astype(float).mean(axis=2).transpose(3, 0, 1, 2), atol=1e-12
     )
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (
             lambda v: v.update(imageRF=v["imageRF"].transpose(4, 0, 1, 3, 2)),
@@ -368,22 +368,22 @@ def test_precision_and_compression_do_not_matter(red, options, dtype):
         ),
     ],
 )
-def test_files_of_another_form_are_refused_with_what_is_there_and_what_is_asked_for(red, change, said):
+def test_files_of_another_form_are_refused_with_actual_and_expected_content(red, change, message):
     change(red.variables)
-    with pytest.raises(DataError, match=said) as refused:
+    with pytest.raises(DataError, match=message) as refused:
         load_recording("monkey2_ML", (0, 20), red.write())
     assert str(red.file) in str(refused.value)
 
 
 def test_damaged_files_are_refused_by_name(red):
-    whole = red.write().joinpath(red.file.name).read_bytes()
-    for content in (b"", b"MATLAB", whole[: len(whole) // 2], bytes(2000), whole[:300]):
+    valid = red.write().joinpath(red.file.name).read_bytes()
+    for content in (b"", b"MATLAB", valid[: len(valid) // 2], bytes(2000), valid[:300]):
         red.file.write_bytes(content)
         with pytest.raises(DataError, match=r"red_062419_data\.mat"):
             load_recording("monkey2_ML", (0, 20), red.folder)
 
 
-def test_only_the_files_of_the_array_asked_for_are_needed(red):
+def test_only_the_files_of_the_requested_array_are_needed(red):
     red.write()
     assert load_recording("monkey2_ML", (0, 20), red.folder).maps.shape == (14, 9, 9, 32)
     assert load_recording("monkey2_ML", (0, 20), red.file).maps.shape == (14, 9, 9, 32)  # the file means its folder
@@ -391,7 +391,7 @@ def test_only_the_files_of_the_array_asked_for_are_needed(red):
         load_recording("monkey1_PL", (0, 20), red.folder)
 
 
-def test_the_same_file_twice_is_no_guess(red, tmp_path):
+def test_two_files_of_the_same_name_are_refused(red, tmp_path):
     red.write()
     shutil.copytree(red.folder, red.folder / "copy")
     with pytest.raises(DataError, match="2 files named"):
@@ -400,7 +400,7 @@ def test_the_same_file_twice_is_no_guess(red, tmp_path):
         load_recording("monkey2_ML", source=tmp_path / "nowhere")
 
 
-def test_a_file_that_was_named_is_that_file_and_no_other(red):
+def test_a_named_file_is_read_and_no_other(red):
     red.write()
     shutil.copytree(red.folder, red.folder / "copy")
     assert load_recording("monkey2_ML", (0, 20), red.file).maps.shape == (14, 9, 9, 32)
@@ -409,17 +409,17 @@ def test_a_file_that_was_named_is_that_file_and_no_other(red):
         load_recording("monkey2_ML", (0, 20), red.file)
 
 
-def test_a_source_that_changes_while_it_is_waited_for_is_not_read(stand_in, red, tmp_path, monkeypatch):
+def test_a_source_that_changes_during_the_wait_for_the_lock_is_not_read(stand_in, red, tmp_path, monkeypatch):
     source = tmp_path / "source.zip"
     shutil.copy(stand_in, source)
     find_source = sources.find_source
 
     def find_and_change(*arguments):
-        found = find_source(*arguments)
+        located = find_source(*arguments)
         monkeypatch.setattr(sources, "find_source", find_source)
         with zipfile.ZipFile(source, "a") as archive:
             archive.writestr("more", "more")
-        return found
+        return located
 
     monkeypatch.setattr(sources, "find_source", find_and_change)
     with pytest.raises(DataError, match="changed while this process waited for the lock"):
@@ -433,7 +433,7 @@ def test_a_time_axis_longer_than_any_recording_is_refused_before_it_is_read(red)
         load_recording("monkey2_ML", (0, 20), red.write(do_compression=True))
 
 
-def test_odd_paths_work(red, tmp_path, monkeypatch):
+def test_unusual_paths_work(red, tmp_path, monkeypatch):
     odd = tmp_path / ("ein Ordner mit Leerzeichen, ümläut [b] " + "x" * 120)
     real = odd / "real"
     shutil.move(red.write(), real)
@@ -445,28 +445,28 @@ def test_odd_paths_work(red, tmp_path, monkeypatch):
     assert load_recording("monkey2_ML", (0, 20), odd / "link").images[0].is_file()
 
 
-# ---- what is kept
+# ---- cached recordings
 
 
-def test_a_recording_is_read_once_and_again_when_what_was_kept_has_changed(stand_in, own_home, monkeypatch):
+def test_a_recording_is_cached_and_read_again_when_the_cache_has_changed(stand_in, own_home, monkeypatch):
     read = []
     true_reader = load.read_array
-    monkeypatch.setattr(load, "read_array", lambda *given: read.append(1) or true_reader(*given))
+    monkeypatch.setattr(load, "read_array", lambda *arguments: read.append(1) or true_reader(*arguments))
     first = load_recording("monkey2_ML", (0, 20), stand_in)
-    again = load_recording("monkey2_ML", (0, 20), stand_in)
-    np.testing.assert_array_equal(again.maps, first.maps)
-    assert (again.names, again.images, len(read)) == (first.names, first.images, 1)
+    cached = load_recording("monkey2_ML", (0, 20), stand_in)
+    np.testing.assert_array_equal(cached.maps, first.maps)
+    assert (cached.names, cached.images, len(read)) == (first.names, first.images, 1)
     load_recording("monkey2_ML", (0, 19), stand_in)
     load_recording("monkey2_ML", (0, 20), stand_in, orientation="flip_y")
     load_recording("monkey2_ML", (0, 20), stand_in, protocol="published")
     assert len(read) == 4
-    asked = [((0, 20), "flip_both", False), ((0, 19), "flip_both", False), ((0, 20), "flip_y", False)]
-    asked.append(((0, 20), "flip_both", True))  # the names of 0.1, so that what it prepared is not read again
-    keys = [json.dumps([1, first.sha256, "monkey2_ML", *parameters]) for parameters in asked]
+    requests = [((0, 20), "flip_both", False), ((0, 19), "flip_both", False), ((0, 20), "flip_y", False)]
+    requests.append(((0, 20), "flip_both", True))  # the keys of version 0.1, whose cached recordings stay valid
+    keys = [json.dumps([1, first.sha256, "monkey2_ML", *parameters]) for parameters in requests]
     prepared = {f"monkey2_ML-{hashlib.sha256(key.encode()).hexdigest()[:16]}" for key in keys}
     assert {folder.name for folder in own_home.glob("prepared/*")} == prepared
-    for kept in own_home.glob("prepared/*/maps.npz"):
-        kept.write_bytes(kept.read_bytes()[:-50])
+    for file in own_home.glob("prepared/*/maps.npz"):
+        file.write_bytes(file.read_bytes()[:-50])
     np.testing.assert_array_equal(load_recording("monkey2_ML", (0, 20), stand_in).maps, first.maps)
     assert len(read) == 5
     for image in first.images:
@@ -477,7 +477,7 @@ def test_a_recording_is_read_once_and_again_when_what_was_kept_has_changed(stand
         assert image_file.size == (400, 400)
 
 
-def test_an_unpacked_file_that_somebody_changed_is_unpacked_again(stand_in, own_home):
+def test_a_changed_unpacked_file_is_unpacked_again(stand_in, own_home):
     expected = load_recording("monkey2_ML", (0, 20), stand_in).maps
     (file,) = own_home.glob("Arcaro2020-*/**/red_062419_data.mat")
     content = bytearray(file.read_bytes())

@@ -1,4 +1,4 @@
-"""ClickMe's images and maps, against the published code's numbers, and bringing its shards."""
+"""ClickMe's images and maps compared with the published code, and the download of its shards."""
 
 import errno
 import json
@@ -22,9 +22,9 @@ GREY = jpeg(np.arange(4096, dtype=np.uint8).reshape(64, 64))
 
 
 def of_another_size(image, side):
-    """A JPEG that says that it has so many pixels a side."""
-    place = image.index(b"\xff\xc0") + 5
-    return image[:place] + side.to_bytes(2, "big") * 2 + image[place + 4 :]
+    """Return a JPEG with a declared side in pixels."""
+    offset = image.index(b"\xff\xc0") + 5
+    return image[:offset] + side.to_bytes(2, "big") * 2 + image[offset + 4 :]
 
 
 def test_the_published_blur_and_its_shift():
@@ -38,15 +38,15 @@ def test_the_published_blur_and_its_shift():
     np.testing.assert_allclose(impulse, stored["impulse_out"], rtol=0, atol=1e-7)
 
 
-def test_by_default_the_blur_moves_nothing_and_is_as_wide():
+def test_the_default_blur_does_not_shift_maps_and_has_the_published_width():
     impulse = np.zeros((64, 64), np.float32)
     impulse[30, 21] = 1
     moved, widths = {}, {}
     places = np.arange(64)
     for blur in ("published", "centred"):
-        found = blurred(impulse, blur=blur)
-        assert found.sum() == pytest.approx(1, abs=1e-6)
-        sums = found.sum(axis=1), found.sum(axis=0)
+        blur_kernel = blurred(impulse, blur=blur)
+        assert blur_kernel.sum() == pytest.approx(1, abs=1e-6)
+        sums = blur_kernel.sum(axis=1), blur_kernel.sum(axis=0)
         middle = np.array([(places * line).sum() for line in sums])
         widths[blur] = [np.sqrt(((places - m) ** 2 * line).sum()) for m, line in zip(middle, sums, strict=True)]
         moved[blur] = middle - (30, 21)
@@ -56,8 +56,8 @@ def test_by_default_the_blur_moves_nothing_and_is_as_wide():
 
 
 @pytest.mark.parametrize("turn", [lambda a: a[::-1], lambda a: a[:, ::-1], lambda a: a.T])
-def test_turning_a_map_before_or_after_is_the_same_up_to_the_borders(rng, turn):
-    """So nothing moves at any step; the published blur is known by moving."""
+def test_rotating_a_map_before_or_after_the_blur_is_the_same_except_at_the_borders(rng, turn):
+    """No step shifts a map, except the published blur."""
     decoded = rng.integers(0, 256, (16, 16), dtype=np.uint8).repeat(16, axis=0).repeat(16, axis=1)
     turned = np.ascontiguousarray(turn(decoded))
     np.testing.assert_allclose(as_heatmap(turned), turn(as_heatmap(decoded)), rtol=0, atol=1e-3)
@@ -71,14 +71,14 @@ def test_decoded_images_and_maps_become_the_published_ones():
     first = stored["decoded_heatmap"][0]
     np.testing.assert_allclose(resized(first.astype(np.float32), 64), stored["heatmap0_64"][..., 0], atol=1e-4)
     for decoded, expected in zip(stored["decoded_heatmap"], stored["heatmap_sub"], strict=True):
-        found = as_heatmap(decoded, PUBLISHED)
-        assert found.shape == (224, 224)
-        np.testing.assert_allclose(found[::8, ::8], expected[..., 0], rtol=0, atol=1e-4)
-        assert np.abs(as_heatmap(decoded) - found).max() > 0.5
+        heatmap = as_heatmap(decoded, PUBLISHED)
+        assert heatmap.shape == (224, 224)
+        np.testing.assert_allclose(heatmap[::8, ::8], expected[..., 0], rtol=0, atol=1e-4)
+        assert np.abs(as_heatmap(decoded) - heatmap).max() > 0.5
 
 
-def test_records_are_read_whole():
-    """JPEGs are decoded more accurately here than TensorFlow does by default: up to 16 levels in an image."""
+def test_records_give_image_map_and_label():
+    """Pillow decodes JPEGs more accurately than TensorFlow by default: values differ by up to 16."""
     stored = golden("clickme_parse")
     examples = list(read_clickme([GOLDEN / "clickme_synth.tfrecords"], protocol="published"))
     assert [example.label for example in examples] == stored["labels"].tolist()
@@ -100,13 +100,13 @@ def test_records_are_read_whole():
         {"image": [of_another_size(GREY, 5000)], "heatmap": [GREY], "label": [1]},
     ],
 )
-def test_another_record_is_refused(tmp_path, values):
+def test_records_of_other_content_are_refused(tmp_path, values):
     write_records(tmp_path / "a.tfrecords", [write_example(values)])
     with pytest.raises(DataError, match=r"a\.tfrecords: the record at byte 0 is not a ClickMe record"):
         list(read_clickme([tmp_path / "a.tfrecords"]))
 
 
-def test_the_last_shard_of_each_split_is_asked_for():
+def test_the_last_shard_of_each_split_is_included():
     assert shard_names("val")[-1] == "val-17.tfrecords"
     assert shard_names("train")[-1] == "train-318.tfrecords"
     with pytest.raises(UsageError, match="Did you mean val"):
@@ -115,7 +115,7 @@ def test_the_last_shard_of_each_split_is_asked_for():
 
 @pytest.fixture
 def served(tmp_path, monkeypatch, own_home):
-    """Three small shards behind an address that remembers what was asked for."""
+    """Serve three small shards at an address that records requests."""
     monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
     monkeypatch.setitem(clickme_shards.SPLITS, "val", 3)
     for number in range(3):
@@ -131,49 +131,49 @@ def served(tmp_path, monkeypatch, own_home):
 
 
 @pytest.mark.enable_socket
-def test_shards_are_fetched_once_recorded_and_gone_on_with(served):
-    folder, address, asked = served
+def test_shards_are_downloaded_once_and_recorded_and_a_download_resumes(served):
+    folder, address, requests = served
     last = (folder / "val-2.tfrecords").rename(folder / "gone")
     with pytest.raises(DataError, match=r"val-2\.tfrecords cannot be downloaded"):
         fetch_clickme("val", url=address)
     with pytest.raises(DataError, match=r"1 of 3 shards .*val-2\.tfrecords.*brainscore data fetch clickme --split val"):
         clickme_files("val")
     last.rename(folder / "val-2.tfrecords")
-    asked.clear()
-    held = fetch_clickme("val", url=address)
-    assert set(asked) == {"/val/val-2.tfrecords"}
-    assert (len(held.files), held.records) == (3, 6)
+    requests.clear()
+    downloaded = fetch_clickme("val", url=address)
+    assert set(requests) == {"/val/val-2.tfrecords"}
+    assert (len(downloaded.files), downloaded.records) == (3, 6)
     assert len(list(read_clickme(clickme_files("val")))) == 6
-    recorded = json.loads(held.lock.read_text())["shards"]["val-1.tfrecords"]
+    recorded = json.loads(downloaded.lock.read_text())["shards"]["val-1.tfrecords"]
     assert recorded["records"] == 2
     assert recorded["from"] == f"{address}/val/val-1.tfrecords"
 
 
 @pytest.mark.enable_socket
-def test_a_damaged_or_another_shard_is_not_taken(served):
+def test_damaged_and_different_shards_are_refused(served):
     folder, address, _ = served
-    whole = (folder / "val-1.tfrecords").read_bytes()
-    (folder / "val-1.tfrecords").write_bytes(whole[:-7])
+    content = (folder / "val-1.tfrecords").read_bytes()
+    (folder / "val-1.tfrecords").write_bytes(content[:-7])
     with pytest.raises(DataError, match=r"/val/val-1\.tfrecords is not accepted: it is .* damaged: record 1 at byte"):
         fetch_clickme("val", url=address)
-    (folder / "val-1.tfrecords").write_bytes(whole)
-    held = fetch_clickme("val", url=address)
-    held.files[1].unlink()
+    (folder / "val-1.tfrecords").write_bytes(content)
+    downloaded = fetch_clickme("val", url=address)
+    downloaded.files[1].unlink()
     write_shard(folder / "val-1.tfrecords", 2, seed=99)
     with pytest.raises(DataError, match="returned a different file"):
         fetch_clickme("val", url=address)
     with pytest.raises(DataError, match=r"not accepted: it is not the expected file: .* the recorded sha256 is"):
         fetch_clickme("val", folder=folder)
-    (folder / "val-1.tfrecords").write_bytes(whole)
-    assert fetch_clickme("val", folder=folder).files == held.files
-    write_shard(held.files[0], 2, seed=98)  # in order, and another one
+    (folder / "val-1.tfrecords").write_bytes(content)
+    assert fetch_clickme("val", folder=folder).files == downloaded.files
+    write_shard(downloaded.files[0], 2, seed=98)  # in order, and another one
     for ask in (lambda: fetch_clickme("val", folder=folder), lambda: clickme_files("val")):
         with pytest.raises(DataError, match=r"val-0\.tfrecords is not the expected file.*Delete it"):
             ask()
-    assert not list(held.folder.glob(".candidate-*"))
+    assert not list(downloaded.folder.glob(".candidate-*"))
 
 
-def test_a_full_disk_leaves_the_shards_that_are_here(tmp_path, monkeypatch, own_home):
+def test_a_full_disk_keeps_downloaded_shards(tmp_path, monkeypatch, own_home):
     monkeypatch.setitem(clickme_shards.SPLITS, "val", 2)
     for number in range(2):
         write_shard(tmp_path / f"val-{number}.tfrecords", 1, seed=number)
@@ -193,19 +193,19 @@ def test_a_full_disk_leaves_the_shards_that_are_here(tmp_path, monkeypatch, own_
     assert fetch_clickme("val", folder=tmp_path).records == 2
 
 
-def test_a_shard_whose_time_alone_changed_is_the_same(tmp_path, monkeypatch, own_home):
+def test_a_shard_with_another_modification_time_is_unchanged(tmp_path, monkeypatch, own_home):
     monkeypatch.setitem(clickme_shards.SPLITS, "val", 1)
     write_shard(tmp_path / "val-0.tfrecords", 1)
-    held = fetch_clickme("val", folder=tmp_path)
-    os.utime(held.files[0], (1, 1))
-    assert clickme_files("val") == held.files
+    downloaded = fetch_clickme("val", folder=tmp_path)
+    os.utime(downloaded.files[0], (1, 1))
+    assert clickme_files("val") == downloaded.files
     fetch_clickme("val", offline=True)
-    assert json.loads(held.lock.read_text())["shards"]["val-0.tfrecords"]["changed"] == 10**9
+    assert json.loads(downloaded.lock.read_text())["shards"]["val-0.tfrecords"]["changed"] == 10**9
     monkeypatch.setattr(pinned, "hash_of", lambda file: pytest.fail("hashed again"))
-    assert clickme_files("val") == held.files
+    assert clickme_files("val") == downloaded.files
 
 
-def test_offline_says_what_is_missing_and_a_folder_can_be_given(tmp_path, monkeypatch, own_home):
+def test_offline_mode_names_missing_shards_and_copies_from_a_folder(tmp_path, monkeypatch, own_home):
     monkeypatch.setitem(clickme_shards.SPLITS, "val", 4)
     home = own_home.parent / "clickme" / "val"
     with pytest.raises(DataError, match=r"4 of 4 .*offline mode forbids .*: val-0\.tfrecords to val-3\."):
@@ -216,7 +216,7 @@ def test_offline_says_what_is_missing_and_a_folder_can_be_given(tmp_path, monkey
         fetch_clickme("val", folder=tmp_path / "usb", offline=True)
     with pytest.raises(DataError, match="has none of the missing shards: val-2"):
         fetch_clickme("val", folder=tmp_path / "usb")
-    write_shard(home / "val-3.tfrecords", 1, seed=3)  # put in its place by hand
+    write_shard(home / "val-3.tfrecords", 1, seed=3)  # copied by the user
     with pytest.raises(DataError, match=r"1 of 4 .*: val-2\.tfrecords\. Download them from https://storage"):
         fetch_clickme("val", offline=True)
     write_shard(home / "val-2.tfrecords", 1, seed=2)

@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_two_thousand_damaged_files_end_in_a_recording_or_in_one_of_our_errors(own_home, tmp_path):
+def test_two_thousand_damaged_files_give_a_recording_or_an_error_of_this_package(own_home, tmp_path):
     script = Path(__file__).parents[1] / "helpers" / "fuzz_recordings.py"
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", script, "2000", "0"],

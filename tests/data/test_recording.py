@@ -49,7 +49,7 @@ def test_repeats_of_other_maps_and_repeats_that_are_not_finite_are_refused(recor
             replace(recording, repeats=repeats)
 
 
-def test_images_of_one_name_are_refused(recording):
+def test_images_with_the_same_name_are_refused(recording):
     with pytest.raises(DataError, match="several images are named image-0"):
         replace(recording, images=(recording.images[0], *recording.images[:-1]))
 
@@ -62,6 +62,6 @@ def test_values_that_are_not_finite_are_refused_by_site_and_image(recording, val
         replace(recording, maps=maps)
 
 
-def test_an_unknown_recording_is_answered_with_the_nearest():
+def test_an_unknown_recording_suggests_a_similar_name():
     with pytest.raises(UsageError, match="Did you mean it_maps_simulated"):
         load_recording("it_map_simulated")

@@ -1,4 +1,4 @@
-"""The eLife authors' own response maps, from files made here in that form."""
+"""The eLife authors' response maps, read from generated files of that form."""
 
 import numpy as np
 import pytest
@@ -31,15 +31,15 @@ def write(variables, tmp_path):
 
 
 @pytest.mark.parametrize("area", ["ML", "PL"])
-def test_maps_lie_over_their_images_as_in_the_authors_own_script(variables, write, area):
+def test_maps_are_oriented_as_in_the_authors_script(variables, write, area):
     recording = load_recording(f"monkey1_{area}", source=write())
     assert recording.maps.shape == (8, 17, 17, 1)
     for image in range(8):
         np.testing.assert_array_equal(
             recording.maps[image, :, :, 0], np.flipud(variables[f"{area}curr_data"][:, :, image])
         )
-        shown = np.asarray(Image.open(recording.images[image]))
-        np.testing.assert_array_equal(shown, variables["Expimages"][..., image])
+        pixels = np.asarray(Image.open(recording.images[image]))
+        np.testing.assert_array_equal(pixels, variables["Expimages"][..., image])
     assert recording.orientation == "flip_y"
     assert recording.window == (100, 250)
     assert recording.sites == (f"monkey1_{area}-population",)
@@ -48,10 +48,10 @@ def test_maps_lie_over_their_images_as_in_the_authors_own_script(variables, writ
 
 @pytest.mark.parametrize("scale", [1, 255])
 def test_images_as_floating_point_numbers(variables, write, scale):
-    shown = variables["Expimages"]
-    variables["Expimages"] = shown / (255 / scale)
+    pixels = variables["Expimages"]
+    variables["Expimages"] = pixels / (255 / scale)
     recording = load_recording("monkey1_ML", source=write())
-    np.testing.assert_array_equal(np.asarray(Image.open(recording.images[3])), shown[..., 3])
+    np.testing.assert_array_equal(np.asarray(Image.open(recording.images[3])), pixels[..., 3])
 
 
 def test_orientation_is_a_parameter(variables, write):
@@ -59,7 +59,7 @@ def test_orientation_is_a_parameter(variables, write):
     np.testing.assert_array_equal(recording.maps[0, :, :, 0], variables["MLcurr_data"][:, :, 0].T)
 
 
-def test_only_the_window_of_the_file_can_be_had(write):
+def test_other_windows_than_that_of_the_file_are_refused(write):
     with pytest.raises(UsageError, match="means over 100-250 ms only"):
         load_recording("monkey1_ML", (130, 170), write())
     with pytest.raises(UsageError, match="reads no response maps"):
@@ -67,7 +67,7 @@ def test_only_the_window_of_the_file_can_be_had(write):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda v: v.pop("MLcurr_data"), "has no variable MLcurr_data; it has Expimages, PLcurr_data"),
         (lambda v: v.pop("Expimages"), "has no variable Expimages"),
@@ -79,7 +79,7 @@ def test_only_the_window_of_the_file_can_be_had(write):
         (lambda v: v["MLcurr_data"].__setitem__((3, 4, 5), np.nan), "monkey1_ML-population on image"),
     ],
 )
-def test_files_of_another_form_are_refused(variables, write, change, said):
+def test_files_of_another_form_are_refused(variables, write, change, message):
     change(variables)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         load_recording("monkey1_ML", source=write())

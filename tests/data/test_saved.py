@@ -1,4 +1,4 @@
-"""Recordings of one's own: from arrays, as a folder, and what is said of a folder that is wrong."""
+"""Recordings built from arrays and saved as folders, and the problems of invalid folders."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def recording(images, rng):
     )
 
 
-def test_what_was_saved_is_what_is_loaded(recording, tmp_path):
+def test_a_saved_recording_is_loaded_unchanged(recording, tmp_path):
     folder = recording.save(tmp_path / "deep" / "mine")
     assert_same(Recording.load(folder), recording)
     assert sorted(file.name for file in folder.iterdir()) == ["images", "maps.npz", "recording.json"]
@@ -44,7 +44,7 @@ def test_what_was_saved_is_what_is_loaded(recording, tmp_path):
     assert_same(Recording.load(shutil.move(folder, tmp_path / "moved")), recording)
 
 
-def test_a_folder_that_calls_its_images_pictures_is_read_too(recording, tmp_path):
+def test_a_folder_with_the_former_name_of_images_is_loaded(recording, tmp_path):
     folder = recording.save(tmp_path / "mine")
     (folder / "images").rename(folder / "pictures")
     about = json.loads((folder / "recording.json").read_text())
@@ -68,26 +68,26 @@ def test_a_folder_that_calls_its_images_pictures_is_read_too(recording, tmp_path
 )
 def test_any_maps_and_names_survive_saving(maps, name, start, images, tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved") / "it"
-    given = Recording.from_arrays(maps, images, identifier=name, window=(start, start + 10))
-    assert given.maps.dtype == np.float64
-    assert_same(Recording.load(given.save(folder)), given)
+    original = Recording.from_arrays(maps, images, identifier=name, window=(start, start + 10))
+    assert original.maps.dtype == np.float64
+    assert_same(Recording.load(original.save(folder)), original)
 
 
-def test_images_may_be_arrays_and_lie_where_brain_score_wants_them(rng, tmp_path):
-    shown = rng.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
-    made = Recording.from_arrays(rng.normal(size=(3, 2, 2, 1)), shown, identifier="my.lab", window=(0, 9))
+def test_image_arrays_are_written_to_brain_scores_folder_of_images(rng, tmp_path):
+    pixels = rng.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
+    made = Recording.from_arrays(rng.normal(size=(3, 2, 2, 1)), pixels, identifier="my.lab", window=(0, 9))
     assert all(file.is_relative_to(tmp_path / "brainio") for file in made.images)
-    np.testing.assert_array_equal(np.stack([np.asarray(Image.open(file)) for file in made.images]), shown)
+    np.testing.assert_array_equal(np.stack([np.asarray(Image.open(file)) for file in made.images]), pixels)
     with pytest.raises(DataError, match="the images are float64"):
-        Recording.from_arrays(made.maps, shown / 255, identifier="my.lab", window=(0, 9))
+        Recording.from_arrays(made.maps, pixels / 255, identifier="my.lab", window=(0, 9))
     with pytest.raises(DataError, match=r"1 image\(s\) are missing"):
         Recording.from_arrays(made.maps, [*made.images[:2], tmp_path / "no.png"], identifier="my.lab", window=(0, 9))
     with pytest.raises(DataError, match="maps have 3 axes"):
-        Recording.from_arrays(made.maps[0], shown, identifier="my.lab", window=(0, 9))
+        Recording.from_arrays(made.maps[0], pixels, identifier="my.lab", window=(0, 9))
 
 
 @pytest.mark.parametrize(
-    ("values", "window", "said"),
+    ("values", "window", "message"),
     [
         ([[1.0], [2.0, 3.0]], (0, 9), "not one array"),
         (np.ones((6, 2, 2, 1)) * 1j, (0, 9), "the maps have type complex128"),
@@ -97,62 +97,62 @@ def test_images_may_be_arrays_and_lie_where_brain_score_wants_them(rng, tmp_path
         (np.ones((6, 2, 2, 1)), "70-170", "is not a window"),
     ],
 )
-def test_arrays_and_windows_that_are_none_are_refused(images, values, window, said):
-    with pytest.raises((DataError, UsageError), match=said):
+def test_invalid_arrays_and_windows_are_refused(images, values, window, message):
+    with pytest.raises((DataError, UsageError), match=message):
         Recording.from_arrays(values, images, identifier="x", window=window)
 
 
-def test_numpy_s_whole_numbers_are_whole_numbers(images, tmp_path):
+def test_numpy_integers_are_valid_windows(images, tmp_path):
     window = (np.int64(3), np.int32(9))
     made = Recording.from_arrays(np.ones((6, 2, 2, 1)), images, identifier="x", window=window)
     assert Recording.load(made.save(tmp_path / "it")).window == (3, 9)
 
 
-def test_a_written_image_that_somebody_changed_is_written_again(rng):
-    shown = rng.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
+def test_a_changed_image_file_is_written_again(rng):
+    pixels = rng.integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
     for content in (b"none", None):
-        made = Recording.from_arrays(np.ones((3, 2, 2, 1)), shown, identifier="x", window=(0, 9))
-        np.testing.assert_array_equal(np.asarray(Image.open(made.images[1])), shown[1])
+        made = Recording.from_arrays(np.ones((3, 2, 2, 1)), pixels, identifier="x", window=(0, 9))
+        np.testing.assert_array_equal(np.asarray(Image.open(made.images[1])), pixels[1])
         if content:
             made.images[1].write_bytes(content)
 
 
-def test_an_image_that_has_gone_is_missed_when_saving(recording, tmp_path):
+def test_saving_with_a_missing_image_is_an_error(recording, tmp_path):
     recording.images[3].unlink()
     with pytest.raises(DataError, match=r"images are missing: .*image-3\.png"):
         recording.save(tmp_path / "it")
     assert not (tmp_path / "it").exists()
 
 
-def test_the_hash_of_arrays_follows_what_they_hold(recording, images):
-    def hashed(maps, shown=images, window=(0, 9)):
-        return Recording.from_arrays(maps, shown, identifier="x", window=window).sha256
+def test_the_hash_of_a_recording_depends_on_its_content(recording, images):
+    def hashed(maps, files=images, window=(0, 9)):
+        return Recording.from_arrays(maps, files, identifier="x", window=window).sha256
 
     maps = recording.maps
     assert hashed(maps) == hashed(maps.copy(order="F"))
     assert len({hashed(maps), hashed(maps + 1e-9), hashed(maps, images[::-1]), hashed(maps, window=(0, 8))}) == 4
 
 
-def test_constant_maps_are_named(recording, images):
+def test_constant_maps_are_listed(recording, images):
     maps = recording.maps.copy()
     maps[2, :, :, 1] = 5
     made = Recording.from_arrays(maps, images, identifier="x", window=(0, 9), sites=["a", "b", "c"])
     assert constant_maps(made) == [("b", "image-2")]
 
 
-def by_hand(folder, shown, /, **about):
-    """The least that a folder needs."""
+def write_minimal_folder(folder, files, /, **about):
+    """Write a folder with only the required keys and files."""
     (folder / "images").mkdir(parents=True)
-    for image in shown:
+    for image in files:
         shutil.copy(image, folder / "images")
     np.savez(folder / "maps.npz", maps=np.random.default_rng(0).normal(size=(6, 4, 5, 3)))
-    about = {"identifier": "by-hand", "window": [70, 170], "images": [p.name for p in shown]} | about
+    about = {"identifier": "by-hand", "window": [70, 170], "images": [file.name for file in files]} | about
     (folder / "recording.json").write_text(json.dumps(about))
     return folder
 
 
-def test_a_folder_made_by_hand_needs_little(images, tmp_path):
-    made = Recording.load(by_hand(tmp_path / "mine", images))
+def test_a_folder_of_another_program_needs_only_three_keys(images, tmp_path):
+    made = Recording.load(write_minimal_folder(tmp_path / "mine", images))
     assert made.maps.shape == (6, 4, 5, 3)
     assert made.sites == ("site-00", "site-01", "site-02")
     np.testing.assert_array_equal(made.grid.x, Grid.even(5).x)
@@ -160,7 +160,7 @@ def test_a_folder_made_by_hand_needs_little(images, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("about", "said"),
+    ("about", "message"),
     [
         ({"identifier": ""}, "has no identifier"),
         ({"identifier": 5}, "identifier is not text"),
@@ -189,13 +189,13 @@ def test_a_folder_made_by_hand_needs_little(images, tmp_path):
         ({"format": "x"}, "has format 'x'"),
     ],
 )
-def test_what_is_wrong_with_the_description_is_said(images, tmp_path, about, said):
-    with pytest.raises(DataError, match=said):
-        Recording.load(by_hand(tmp_path / "mine", images, **about))
+def test_problems_of_the_description_are_reported(images, tmp_path, about, message):
+    with pytest.raises(DataError, match=message):
+        Recording.load(write_minimal_folder(tmp_path / "mine", images, **about))
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"maps": np.zeros((6, 4, 5))}, r"maps is float64 of shape \(6, 4, 5\); it requires 4 axes"),
         ({"maps": np.full((6, 4, 5, 3), "a")}, "maps is <U1"),
@@ -208,21 +208,21 @@ def test_what_is_wrong_with_the_description_is_said(images, tmp_path, about, sai
         ({"maps": np.zeros((6, 0, 5, 3))}, "are empty"),
     ],
 )
-def test_what_is_wrong_with_the_arrays_is_said(images, tmp_path, values, said):
-    folder = by_hand(tmp_path / "mine", images)
+def test_problems_of_the_arrays_are_reported(images, tmp_path, values, message):
+    folder = write_minimal_folder(tmp_path / "mine", images)
     np.savez(folder / "maps.npz", **values)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         Recording.load(folder)
 
 
-def test_what_is_wrong_with_the_files_is_said_all_at_once(recording, tmp_path):
+def test_all_problems_of_the_files_are_reported_at_once(recording, tmp_path):
     folder = recording.save(tmp_path / "mine")
     (folder / "images" / "image-0.png").unlink()
     (folder / "images" / "image-1.png").write_bytes(b"other")
     (folder / "maps.npz").write_bytes((folder / "maps.npz").read_bytes()[:-9])
-    found, troubles = check_folder(folder)
-    assert found is None
-    assert len(troubles) == 3
+    recording, problems = check_folder(folder)
+    assert recording is None
+    assert len(problems) == 3
     assert check_folder(tmp_path / "nowhere")[1] == [f"There is no recording.json in {tmp_path / 'nowhere'}."]
     (folder / "recording.json").write_text('{"identifier": "cut')
     assert "recording.json cannot be read" in check_folder(folder)[1][0]
@@ -230,13 +230,13 @@ def test_what_is_wrong_with_the_files_is_said_all_at_once(recording, tmp_path):
     assert "not a table" in check_folder(folder)[1][0]
 
 
-def test_an_image_by_hand_that_is_none_is_found_out(images, tmp_path):
-    folder = by_hand(tmp_path / "mine", images)
+def test_an_invalid_image_without_hash_is_reported(images, tmp_path):
+    folder = write_minimal_folder(tmp_path / "mine", images)
     (folder / "images" / "image-3.png").write_bytes(b"other")
     assert "image-3.png cannot be read" in check_folder(folder)[1][0]
 
 
-def test_an_image_that_is_none_is_refused_before_anything_is_computed(recording, images, tmp_path):
+def test_an_invalid_image_is_refused_on_loading(recording, images, tmp_path):
     folder = recording.save(tmp_path / "it")
     about = json.loads((folder / "recording.json").read_text())
     (folder / "images" / "image-2.png").write_text("no image")
@@ -250,7 +250,7 @@ def test_an_image_that_is_none_is_refused_before_anything_is_computed(recording,
         Recording.from_arrays(recording.maps, recording.images[:0], identifier=" ", window=(0, 9))
 
 
-def test_folders_beside_it_that_look_like_leftovers_are_left_alone(recording, tmp_path):
+def test_neighbouring_folders_with_similar_names_are_unchanged(recording, tmp_path):
     for name in (".own-notes", ".own-a"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "mine.txt").write_text("mine")

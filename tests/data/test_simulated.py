@@ -19,14 +19,14 @@ def recording():
     return load_recording("it_maps_simulated")
 
 
-def test_the_embedded_recording_is_what_the_seeded_function_makes():
+def test_the_included_recording_equals_the_seeded_simulation():
     made, embedded = simulate(seed=0), Simulation.load(EMBEDDED)
     for name in Simulation.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(made, name), getattr(embedded, name), err_msg=name)
     assert not np.array_equal(simulate(seed=1).counts, embedded.counts)
 
 
-def test_says_that_it_is_simulated_wherever_it_can(recording, tmp_path):
+def test_files_and_fields_state_that_the_recording_is_simulated(recording, tmp_path):
     assert recording.simulated
     for text in (recording.identifier, recording.subject, recording.area, recording.citation, *recording.sites):
         assert "simulated" in text.lower()
@@ -49,13 +49,13 @@ def test_another_seed_has_another_name(tmp_path):
 
 
 @pytest.mark.parametrize("window", [(100, 400), (-50, 100), (100, 100), (200, 100), (90, 130)])
-def test_a_window_that_is_not_recorded_is_refused(window):
+def test_a_window_outside_the_recording_is_refused(window):
     with pytest.raises(DataError, match=r"from 0 to 300 ms in bins of 50 ms"):
         load_recording("it_maps_simulated", window=window)
 
 
-def test_sites_are_like_the_published_ones(recording):
-    """eLife 9:e53798: a site against the mean of the others, r = .73 +- .10 to .26; pairs .55 to .75."""
+def test_site_correlations_are_like_those_of_published_sites(recording):
+    """eLife 9:e53798: correlation of a site with the mean of the others .73 +- .10 to .26; of pairs .55 to .75."""
     sites = recording.maps.reshape(-1, 32).T
     pairs = np.corrcoef(sites)[np.triu_indices(32, 1)]
     assert 0.55 < np.median(pairs) < 0.75
@@ -84,8 +84,8 @@ def test_rates_follow_baseline_gain_and_drive():
     np.testing.assert_allclose(ratio, np.exp(0.1**2 / 2), atol=0.03)
 
 
-def test_the_truth_reaches_the_ceiling(recording):
-    """Regressing on the noise-free noise_free_drive predicts as well as the split-half ceiling says is possible."""
+def test_the_noise_free_drive_predicts_up_to_the_noise_ceiling(recording):
+    """Regression on the noise-free drives predicts as well as the split-half noise ceiling allows."""
     simulation = Simulation.load(EMBEDDED)
     truth = noise_free_drive(simulation.weights, simulation.receptive_field)
     predicted = predict_left_out(truth, recording.maps, components=8).predicted
@@ -95,7 +95,7 @@ def test_the_truth_reaches_the_ceiling(recording):
 
 
 def test_position_alone_predicts_nothing(recording):
-    """The images are cut so that where something lies in the others says nothing about where it lies in this one."""
+    """The images are cropped so that positions of objects in other images do not predict those in an image."""
     others = np.stack([np.delete(recording.maps, i, axis=0).mean(axis=0) for i in range(14)])
     assert abs(over_sites(site_correlation(others, recording.maps)).mean()) < 0.1
 
@@ -147,7 +147,7 @@ def test_images_are_made_once_and_survive_an_interruption(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["mirrored", "cut"])
-def test_an_image_that_was_altered_is_made_anew(monkeypatch, tmp_path, damage):
+def test_an_altered_image_is_written_again(monkeypatch, tmp_path, damage):
     monkeypatch.setenv("BRAINIO_HOME", str(tmp_path))
     file = simulated.image_files()[2]
     before = file.read_bytes()

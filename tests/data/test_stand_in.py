@@ -14,7 +14,7 @@ from brainscore_itmaps.errors import DataError
 pytestmark = pytest.mark.usefixtures("own_home")
 
 
-def test_layout_names_types_and_marks_are_those_of_the_archive(stand_in, unpacked):
+def test_layout_names_and_types_equal_those_of_the_archive(stand_in, unpacked):
     with zipfile.ZipFile(stand_in) as archive:
         names = archive.namelist()
         assert b"SIMULATED. No animal was recorded" in archive.read("Arcaro2020/README.txt")
@@ -33,12 +33,12 @@ def test_layout_names_types_and_marks_are_those_of_the_archive(stand_in, unpacke
         assert b"SIMULATED" in loaded["__header__"]
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_one_others(stand_in, tmp_path):
+def test_only_the_same_seed_gives_the_same_bytes(stand_in, tmp_path):
     assert write_stand_in(tmp_path / "again.zip", seed=1, duration=20).read_bytes() == stand_in.read_bytes()
     assert write_stand_in(tmp_path / "other.zip", seed=2, duration=20).read_bytes() != stand_in.read_bytes()
 
 
-def test_empty_channels_and_bare_names_can_be_asked_for(tmp_path):
+def test_empty_channels_and_bare_names_are_options(tmp_path):
     archive = write_stand_in(tmp_path / "a.zip", duration=2, names="{}", empty_channels=(31,))
     assert load_recording("monkey2_ML", (0, 2), archive).dropped == ("monkey2_ML-ch32",)
     assert load_recording("monkey1_PL", (0, 2), archive).dropped == ("monkey1_PL-ch32",)
@@ -48,7 +48,7 @@ def test_empty_channels_and_bare_names_can_be_asked_for(tmp_path):
 
 @pytest.mark.parametrize("name", ["monkey1_PL", "monkey1_ML", "monkey2_ML"])
 @pytest.mark.slow
-def test_sites_share_as_much_of_their_maps_as_recorded_ones_do(long_stand_in, name):
+def test_maps_of_sites_are_as_similar_as_those_of_recorded_sites(long_stand_in, name):
     recording = load_recording(name, source=long_stand_in)
     pairs, rest = [], []
     for maps in recording.maps.reshape(14, -1, len(recording.sites)):
@@ -77,8 +77,8 @@ def test_responses_to_faces_have_the_measured_latency_and_size_and_exceed_those_
     rng = np.random.default_rng([0, int(name[6]) - 1])
     _, faces, objects = module._draw_scenes(rng)
     courses = []
-    for shown in (faces, objects):
-        seen = module._filter(shown, 2.2, array.positions)  # (image, y, x)
+    for masks in (faces, objects):
+        seen = module._filter(masks, 2.2, array.positions)  # (image, y, x)
         best = [np.unravel_index(one.argmax(), one.shape) for one in seen]
         courses.append(np.mean([responses[y, x, :, image] for image, (y, x) in enumerate(best)], axis=0))
     face, other = courses

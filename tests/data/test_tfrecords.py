@@ -22,7 +22,7 @@ VALUES = st.one_of(
 
 @given(records=st.lists(st.binary(max_size=200), max_size=6))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_records_come_back(tmp_path, records):
+def test_written_records_are_read_unchanged(tmp_path, records):
     file = tmp_path / "a.tfrecords"
     write_records(file, records)
     assert list(read_records(file)) == records
@@ -30,7 +30,7 @@ def test_records_come_back(tmp_path, records):
     assert [read_at(file, offset) for offset in offsets] == records
 
 
-def test_what_tensorflow_wrote_is_written_again_byte_for_byte(tmp_path):
+def test_records_of_tensorflow_are_read_and_written_unchanged(tmp_path):
     records = list(read_records(GOLDEN))
     write_records(tmp_path / "again", records)
     assert (tmp_path / "again").read_bytes() == GOLDEN.read_bytes()
@@ -44,7 +44,7 @@ def test_what_tensorflow_wrote_is_written_again_byte_for_byte(tmp_path):
 
 @given(st.dictionaries(st.text(max_size=8), VALUES, max_size=4))
 @settings(max_examples=100, deadline=None)
-def test_examples_come_back(values):
+def test_written_examples_are_read_unchanged(values):
     assert read_example(write_example(values)) == values
 
 
@@ -61,14 +61,14 @@ def test_numbers_that_are_not_packed_and_unknown_fields_are_read():
     assert read_example(example) == {"f": [1.5, -2.0], "i": [5, -1]}
 
 
-def test_pieces_of_a_list_are_one_and_of_several_kinds_the_last_counts():
-    """Parts of a message that are written one after the other are one message, as protocol buffers have it."""
+def test_parts_of_a_list_are_joined_and_the_last_kind_of_list_is_used():
+    """Consecutive parts of a message are one message, as protocol buffers specify."""
     one, two, numbers = (write_example({"x": values}) for values in ([b"a"], [b"b"], [7]))
     lists = [message[7:] for message in (one, two, numbers)]  # behind the lengths, the name, and the length of the list
 
     def example(*pieces):
-        inside = b"".join(pieces)
-        entry = b"\x0a\x01x\x12" + bytes([len(inside)]) + inside
+        content = b"".join(pieces)
+        entry = b"\x0a\x01x\x12" + bytes([len(content)]) + content
         return b"\x0a" + bytes([len(entry) + 2]) + b"\x0a" + bytes([len(entry)]) + entry
 
     assert example(lists[0][2:]) == one
@@ -88,14 +88,14 @@ def test_pieces_of_a_list_are_one_and_of_several_kinds_the_last_counts():
         b"\x0a",
     ],
 )
-def test_what_is_no_example_is_an_error_of_ours(message):
+def test_an_invalid_example_is_an_error_of_this_package(message):
     with pytest.raises(DataError, match=r"not a tf\.train\.Example"):
         read_example(message)
 
 
 @given(st.data())
 @settings(max_examples=150, deadline=None)
-def test_changed_bytes_give_an_example_or_an_error_of_ours(data):
+def test_changed_bytes_give_an_example_or_an_error_of_this_package(data):
     message = bytearray(write_example({"image": [b"abc"], "label": [-3, 2**40], "x": [1.5]}))
     for _ in range(data.draw(st.integers(1, 4))):
         message[data.draw(st.integers(0, len(message) - 1))] = data.draw(st.integers(0, 255))
@@ -105,7 +105,7 @@ def test_changed_bytes_give_an_example_or_an_error_of_ours(data):
 
 
 @pytest.mark.parametrize("cut", [1, 11, 13, 40, 200])
-def test_a_file_that_was_cut_off_is_refused_with_the_record_and_its_place(tmp_path, cut):
+def test_a_truncated_file_is_refused_with_record_and_offset(tmp_path, cut):
     file = tmp_path / "a.tfrecords"
     write_records(file, [b"x" * 100, b"y" * 100])
     file.write_bytes(file.read_bytes()[:-cut] if cut < 200 else file.read_bytes() + b"more")
@@ -123,15 +123,15 @@ def test_an_impossible_length_allocates_no_memory(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("place", "told"), [(0, "of its length"), (9, "of its length"), (50, "its checksum"), (113, "its checksum")]
+    ("offset", "reason"), [(0, "of its length"), (9, "of its length"), (50, "its checksum"), (113, "its checksum")]
 )
-def test_a_flipped_bit_is_noticed(tmp_path, place, told):
+def test_a_flipped_bit_is_detected(tmp_path, offset, reason):
     file = tmp_path / "a.tfrecords"
     write_records(file, [b"x" * 100])
     changed = bytearray(file.read_bytes())
-    changed[place] ^= 4
+    changed[offset] ^= 4
     file.write_bytes(changed)
-    with pytest.raises(DataError, match=f"record 0 at byte 0: .*{told}"):
+    with pytest.raises(DataError, match=f"record 0 at byte 0: .*{reason}"):
         list(read_records(file))
 
 
