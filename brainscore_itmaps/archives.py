@@ -295,5 +295,7 @@ def _describe_start(file: Path) -> str:
 
 
 def _refused(archive: str, why: str, member: str | None = None) -> DataError:
-    what = why if member is None else f"{member!r}: {why}"
-    return DataError(f"{archive} is refused, nothing was unpacked: {what}.", "Use a copy from a source that you trust.")
+    problem = why if member is None else f"{member!r}: {why}"
+    return DataError(
+        f"{archive} is refused, nothing was unpacked: {problem}.", "Use a copy from a source that you trust."
+    )

@@ -294,7 +294,7 @@ def read_array(
     )
 
 
-def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], what: str) -> NDArray[np.bool_]:
+def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], array_name: str) -> NDArray[np.bool_]:
     """Find the sites that have values; the others are NaN throughout.
 
     Parameters
@@ -303,7 +303,7 @@ def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], what: st
         Responses in the order of the file.
     names : array of str, shape (site,)
         Names of the sites, for errors.
-    what : str
+    array_name : str
         Name of the array, for errors.
 
     Returns
@@ -330,12 +330,12 @@ def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], what: st
             for site in np.flatnonzero(broken.any(axis=1))[:8]
         )
         raise DataError(
-            f"{what}: {np.count_nonzero(broken.any(axis=1))} site(s) have values that are not finite: {positions}, "
+            f"{array_name}: {np.count_nonzero(broken.any(axis=1))} site(s) have values that are not finite: {positions}, "
             "counted from 1.",
             "Missing values are never filled in; ask the owner of the data.",
         )
     if empty.all():
-        raise DataError(f"{what}: all values are missing.", USE_PUBLISHED)
+        raise DataError(f"{array_name}: all values are missing.", USE_PUBLISHED)
     return ~empty
 
 

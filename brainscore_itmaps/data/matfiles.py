@@ -158,8 +158,8 @@ def _reading(file: Path, name: str = "") -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"There is no file {file}.", "Name an existing file.") from error
     except Exception as error:  # scipy and h5py raise many kinds on damaged bytes
-        what = f"{file}, variable {name}," if name else str(file)
-        raise DataError(f"{what} cannot be read as a MATLAB file: {one_line(error)}.", FIX) from error
+        item = f"{file}, variable {name}," if name else str(file)
+        raise DataError(f"{item} cannot be read as a MATLAB file: {one_line(error)}.", FIX) from error
 
 
 Order = Literal["little", "big"]
