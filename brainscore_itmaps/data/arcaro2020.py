@@ -330,8 +330,8 @@ def sites_with_values(responses: NDArray[Any], names: NDArray[np.str_], array_na
             for site in np.flatnonzero(broken.any(axis=1))[:8]
         )
         raise DataError(
-            f"{array_name}: {np.count_nonzero(broken.any(axis=1))} site(s) have values that are not finite: {positions}, "
-            "counted from 1.",
+            f"{array_name}: {np.count_nonzero(broken.any(axis=1))} site(s) have values that are not finite: "
+            f"{positions}, counted from 1.",
             "Missing values are never filled in; ask the owner of the data.",
         )
     if empty.all():
