@@ -51,7 +51,7 @@ class ArchiveRecord:
 
 
 @dataclass(frozen=True)
-class Source:
+class ArchiveSource:
     """An archive or a folder in the published form, and its hash."""
 
     place: Path
@@ -135,7 +135,7 @@ def offline_error() -> DataError:
     return DataError(problem, f"Download {URL}{expected} and put it at {archive}, or run `{FETCH_FROM}`.")
 
 
-def resolve(source: Path | None, array: Array, progress: Report = silent) -> Source:
+def resolve(source: Path | None, array: Array, progress: Report = silent) -> ArchiveSource:
     """Find the source of an array and hash it; nothing is unpacked.
 
     Parameters
@@ -150,18 +150,18 @@ def resolve(source: Path | None, array: Array, progress: Report = silent) -> Sou
     """
     if source is None:
         record = fetch(stand_in_will_do=True, progress=progress)
-        return Source(Settings.from_environment().recordings / ARCHIVE, record.sha256)
+        return ArchiveSource(Settings.from_environment().recordings / ARCHIVE, record.sha256)
     if source.is_file() and source.name != array.mat:
-        return Source(source, hash_of(source))
+        return ArchiveSource(source, hash_of(source))
     if source.exists():
         folder = find_folder(source, array) if source.is_dir() else source.parent
         files = [folder / array.mat, *sorted(file for file in (folder / array.images).glob("*") if file.is_file())]
         named = "".join(f"{file.name} {hash_of(file)}\n" for file in files)
-        return Source(folder, hashlib.sha256(named.encode()).hexdigest())
+        return ArchiveSource(folder, hashlib.sha256(named.encode()).hexdigest())
     raise DataError(f"There is no file or folder {source}.", f"Name the archive of {NAME}, or a folder with its files.")
 
 
-def check_unchanged(source: Source, array: Array) -> None:
+def check_unchanged(source: ArchiveSource, array: Array) -> None:
     """Check that a source is still what was hashed; called under the lock, before it is read.
 
     Raises
@@ -174,7 +174,7 @@ def check_unchanged(source: Source, array: Array) -> None:
         raise DataError(f"{source.place} has changed while waiting for the lock.", "Run the same again.")
 
 
-def files_of(source: Source, array: Array, progress: Report = silent) -> Path:
+def files_of(source: ArchiveSource, array: Array, progress: Report = silent) -> Path:
     """Return the folder of an array's files, unpacking them if necessary. The caller holds the lock of our folder.
 
     Raises
