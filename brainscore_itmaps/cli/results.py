@@ -121,7 +121,7 @@ def named_result(result: str, folder: Path | None) -> Path:
             raise UsageError(f"There is no file {file}.", "`brainscore results list` lists the saved results.")
         names = [saved.stem for saved in _files(directory)]
         listed = "`brainscore results list` lists the saved results."
-        fix = listed if names else "Score a model first, for example with `brainscore score --model efficientnet_lite0`."
+        fix = listed if names else "Score a model first: `brainscore score --model efficientnet_lite0`."
         raise UsageError(f"There is no result {result!r} in {directory}.", nearest(result, names, fix))
     return file
 
