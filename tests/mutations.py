@@ -82,8 +82,8 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/models/checkpoint.py",
-        'torch.load(path, "cpu", weights_only=True)',
-        'torch.load(path, "cpu", weights_only=False)',
+        'torch.load(path, map_location="cpu", weights_only=True)',
+        'torch.load(path, map_location="cpu", weights_only=False)',
         "tests/models/test_models.py::test_a_hostile_weight_file_is_not_executed",
     ),
     (

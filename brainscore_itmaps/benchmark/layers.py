@@ -22,7 +22,7 @@ from brainscore_itmaps.protocol import Protocol
 BOUND = 1 + 1e-9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FeatureScore:
     """Scores of the features of one layer on the recorded maps of left-out images.
 

@@ -123,7 +123,6 @@ class Benchmark(Interface):
         """Score a loaded model."""
 
 
-@accept_reference_compat
 @overload
 def score_features(
     features: ArrayLike,
@@ -146,6 +145,7 @@ def score_features(
     grid: Grid | None = ...,
     progress: Steps = ...,
 ) -> FeatureScore: ...
+@accept_reference_compat
 def score_features(
     features: ArrayLike,
     maps_or_recording: ArrayLike | Recording,

@@ -120,14 +120,9 @@ def named_result(result: str, folder: Path | None) -> Path:
         if Path(result).suffix == ".json":
             raise UsageError(f"There is no file {file}.", "`brainscore results list` lists the saved results.")
         names = [saved.stem for saved in _files(directory)]
-        raise UsageError(
-            f"There is no result {result!r} in {directory}.",
-            nearest(
-                result,
-                names,
-                "`brainscore results list` lists the saved results." if names else "No model was scored yet.",
-            ),
-        )
+        listed = "`brainscore results list` lists the saved results."
+        fix = listed if names else "Score a model first: `brainscore score --model efficientnet_lite0`."
+        raise UsageError(f"There is no result {result!r} in {directory}.", nearest(result, names, fix))
     return file
 
 

@@ -51,7 +51,7 @@ class ArchiveRecord:
 
 
 @dataclass(frozen=True)
-class Source:
+class ArchiveSource:
     """An archive or a folder of the published form, and its hash."""
 
     path: Path
@@ -148,7 +148,7 @@ def offline_error() -> DataError:
     return DataError(problem, f"Download {URL}{expected} to {archive}, or download it and run `{FETCH_FROM}`.")
 
 
-def find_source(source: Path | None, array: Array, progress: Report = silent) -> Source:
+def find_source(source: Path | None, array: Array, progress: Report = silent) -> ArchiveSource:
     """Find and hash the source of an array, without unpacking it.
 
     Parameters
@@ -175,18 +175,18 @@ def find_source(source: Path | None, array: Array, progress: Report = silent) ->
     """
     if source is None:
         record = fetch(allow_stand_in=True, progress=progress)
-        return Source(Settings.from_environment().recordings / ARCHIVE, record.sha256)
+        return ArchiveSource(Settings.from_environment().recordings / ARCHIVE, record.sha256)
     if source.is_file() and source.name != array.mat:
-        return Source(source, hash_of(source))
+        return ArchiveSource(source, hash_of(source))
     if source.exists():
         folder = find_folder(source, array) if source.is_dir() else source.parent
         files = [folder / array.mat, *sorted(file for file in (folder / array.images).glob("*") if file.is_file())]
         listing = "".join(f"{file.name} {hash_of(file)}\n" for file in files)
-        return Source(folder, hashlib.sha256(listing.encode()).hexdigest())
+        return ArchiveSource(folder, hashlib.sha256(listing.encode()).hexdigest())
     raise DataError(f"There is no file or folder {source}.", f"Name the archive of {NAME}, or a folder with its files.")
 
 
-def check_unchanged(source: Source, array: Array) -> None:
+def check_unchanged(source: ArchiveSource, array: Array) -> None:
     """Raise an error if a source has changed since it was hashed; call this under the lock, before reading it.
 
     Raises
@@ -207,7 +207,7 @@ def check_unchanged(source: Source, array: Array) -> None:
         raise DataError(f"{source.path} changed while this process waited for the lock.", "Run the same command again.")
 
 
-def files_folder(source: Source, array: Array, progress: Report = silent) -> Path:
+def files_folder(source: ArchiveSource, array: Array, progress: Report = silent) -> Path:
     """Return the folder with an array's files, after unpacking them if necessary; the caller holds the lock.
 
     Raises
@@ -217,7 +217,7 @@ def files_folder(source: Source, array: Array, progress: Report = silent) -> Pat
 
     Examples
     --------
-    >>> source = Source(Path.cwd(), "ab12")
+    >>> source = ArchiveSource(Path.cwd(), "ab12")
     >>> files_folder(source, ARRAYS["monkey1_PL"]) == source.path
     True
     """

@@ -47,7 +47,7 @@ class Overlap(NamedTuple):
     iou: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Alignment:
     """Agreement of predicted and recorded maps, image by image.
 
@@ -220,7 +220,7 @@ def top_overlap(
     return Overlap(np.where(undefined, np.nan, dice), np.where(undefined, np.nan, iou))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Agreement:
     """Agreement of saliency maps with human maps, image by image.
 

@@ -29,7 +29,7 @@ BOUNDS = {
 """What each kind of noise ceiling bounds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ceiling:
     """A noise ceiling in the statistic of the score: median over sites, mean over images.
 

@@ -17,7 +17,7 @@ STRICT_REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {"median": np.m
 """Reductions that are NaN if any value is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictivity:
     """Neural predictivity of left-out images, with its values per image and site.
 

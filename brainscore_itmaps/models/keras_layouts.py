@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-Array = NDArray[np.float32]
-Conversion = Callable[[Array], Array]
+KerasArray = NDArray[np.float32]
+Conversion = Callable[[KerasArray], KerasArray]
 Pairs = Iterator[tuple[str, str]]
 """Names of layers or weights: in Keras, in timm."""
 
@@ -43,7 +43,7 @@ class TensorMapping:
     part: int | None = None
 
 
-def convolution(kernel: Array) -> Array:
+def convolution(kernel: KerasArray) -> KerasArray:
     """Transpose the kernel of a convolution from (height, width, in, out) to (out, in, height, width).
 
     Examples
@@ -56,7 +56,7 @@ def convolution(kernel: Array) -> Array:
     return kernel.transpose(3, 2, 0, 1)
 
 
-def depthwise(kernel: Array) -> Array:
+def depthwise(kernel: KerasArray) -> KerasArray:
     """Transpose the kernel of a depthwise convolution from (height, width, channel, 1) to (channel, 1, height, width).
 
     Examples
@@ -69,7 +69,7 @@ def depthwise(kernel: Array) -> Array:
     return kernel.transpose(2, 3, 0, 1)
 
 
-def dense(kernel: Array) -> Array:
+def dense(kernel: KerasArray) -> KerasArray:
     """Transpose the kernel of a dense layer from (in, out) to (out, in).
 
     Examples
@@ -82,7 +82,7 @@ def dense(kernel: Array) -> Array:
     return kernel.transpose()
 
 
-def unchanged(tensor: Array) -> Array:
+def unchanged(tensor: KerasArray) -> KerasArray:
     """Return a tensor without conversion.
 
     Examples
@@ -95,7 +95,7 @@ def unchanged(tensor: Array) -> Array:
     return tensor
 
 
-def flattened(kernel: Array) -> Array:
+def flattened(kernel: KerasArray) -> KerasArray:
     """Convert the kernel of VGG16's first dense layer to that of a 7 x 7 convolution.
 
     Parameters
@@ -117,7 +117,7 @@ def flattened(kernel: Array) -> Array:
     return convolution(kernel.reshape(7, 7, 512, -1))
 
 
-def reversed_table(table: Array) -> Array:
+def reversed_table(table: KerasArray) -> KerasArray:
     """Reverse the axes of MaxViT's table of relative position biases, which Keras counts in the opposite direction.
 
     Parameters
@@ -195,7 +195,7 @@ def _mappings_of_layer(keras: str, timm: str, layer: nn.Module) -> Iterator[Tens
         yield TensorMapping(f"{keras}/{name}", f"{timm}.{parameter}", shape, convert, part)
 
 
-def _convolution_or_dense(kernel: Array) -> Array:
+def _convolution_or_dense(kernel: KerasArray) -> KerasArray:
     """Transpose a kernel by its number of axes, as a 1 x 1 convolution in Keras may be a dense layer in timm."""
     return convolution(kernel) if kernel.ndim == 4 else dense(kernel)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.hdf5 import Hdf5Error, Hdf5File, hdf5_file
-from brainscore_itmaps.models.keras_layouts import Array, TensorMapping, tensor_mappings
+from brainscore_itmaps.models.keras_layouts import KerasArray, TensorMapping, tensor_mappings
 from brainscore_itmaps.progress import Report, silent
 
 FULL_MODEL = "model_weights"
@@ -263,7 +263,7 @@ def _kind(name: str) -> str:
 
 def _fits(shape: tuple[int, ...], mapping: TensorMapping) -> bool:
     """Return whether a tensor has the shape of its parameter once converted, apart from axes of length 1."""
-    placeholder: Array = np.broadcast_to(np.float32(0), shape)
+    placeholder: KerasArray = np.broadcast_to(np.float32(0), shape)
     try:
         converted = mapping.convert(placeholder)
     except ValueError:

@@ -25,7 +25,7 @@ from brainscore_itmaps.models.names import (
 )
 from brainscore_itmaps.models.own import Preprocessing, model_from_code, timm_preprocessing, wrap_model
 from brainscore_itmaps.models.preprocessing import plain_preprocessing, read_preprocessing
-from brainscore_itmaps.models.runs import RECORD, WEIGHTS, is_run, read_run
+from brainscore_itmaps.models.runs import RUN_RECORD, WEIGHTS_FILE, is_run, read_run
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, PackagedWeights, TimmWeights, Weights
 from brainscore_itmaps.models.timm_models import group_of, timm_top1
 from brainscore_itmaps.models.weights import fetch_weights, load_converted
@@ -222,10 +222,10 @@ def _from_weights(file: Path, architecture: str, preprocessing: Mapping[str, Any
 def _from_run(folder: Path, progress: Report) -> Model:
     """Load the model of a training run, named after the folder and the hash of its parameters."""
     record = read_run(folder)
-    model = _from_file(record["model"], folder / WEIGHTS, record["preprocessing"], progress)
+    model = _from_file(record["model"], folder / WEIGHTS_FILE, record["preprocessing"], progress)
     if model.sha256 != record["sha256"]:
         raise ModelError(
-            f"{folder / WEIGHTS} has other weights than {folder / RECORD} records.", "Train the model again."
+            f"{folder / WEIGHTS_FILE} has other weights than {folder / RUN_RECORD} records.", "Train the model again."
         )
     name = f"{folder.resolve().name}-{model.sha256[:8]}"
     spec = replace(model.spec, identifier=name, group="")

@@ -10,7 +10,7 @@ from brainscore_itmaps.models.runs import is_run
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
 
-WEIGHTS = ("pretrained", "random")
+WEIGHT_WORDS = ("pretrained", "random")
 KERAS_SUFFIXES = (".h5", ".hdf5")
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", *KERAS_SUFFIXES)
 
@@ -136,7 +136,7 @@ def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weig
     >>> print(requested_weights("random", seed=3))
     random (seed 3)
     """
-    if weights in WEIGHTS:
+    if weights in WEIGHT_WORDS:
         return Weights("random", seed=seed) if weights == "random" else Weights()
     file = Path(weights).expanduser()
     if file.is_file():
@@ -144,7 +144,7 @@ def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weig
     if isinstance(weights, Path) or file.suffix in WEIGHT_SUFFIXES:
         raise ModelError(f"There is no file {file}.", "Give the path of a weight file.")
     raise UsageError(
-        f"There are no weights named {weights!r}.", f"Give {' or '.join(WEIGHTS)}, or the path of a weight file."
+        f"There are no weights named {weights!r}.", f"Give {' or '.join(WEIGHT_WORDS)}, or the path of a weight file."
     )
 
 

@@ -12,10 +12,10 @@ from brainscore_itmaps.models.spec import ModelSpec
 if TYPE_CHECKING:  # names are checked without importing torch
     import torch
 
-RECORD = "run.json"
+RUN_RECORD = "run.json"
 OLDER_RECORD = "network.json"
 """Name of the record in version 0.1."""
-WEIGHTS = "model.safetensors"
+WEIGHTS_FILE = "model.safetensors"
 
 
 def is_run(name: str) -> bool:
@@ -30,7 +30,7 @@ def is_run(name: str) -> bool:
     False
     """
     folder = Path(name).expanduser()
-    return (folder / RECORD).is_file() or (folder / OLDER_RECORD).is_file()
+    return (folder / RUN_RECORD).is_file() or (folder / OLDER_RECORD).is_file()
 
 
 def save_run(folder: Path, model: str, module: "torch.nn.Module", spec: ModelSpec, training: Mapping[str, Any]) -> None:
@@ -71,7 +71,7 @@ def save_run(folder: Path, model: str, module: "torch.nn.Module", spec: ModelSpe
     from brainscore_itmaps.models.model import hash_parameters
 
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}
-    with replacing(folder / WEIGHTS) as temporary:
+    with replacing(folder / WEIGHTS_FILE) as temporary:
         save_file(tensors, temporary)
     record = {
         "model": model,
@@ -79,7 +79,7 @@ def save_run(folder: Path, model: str, module: "torch.nn.Module", spec: ModelSpe
         "preprocessing": {name: getattr(spec, name) for name in ("size", "mean", "std", "interpolation", "crop")},
         "trained": dict(training),
     }
-    write_json(folder / RECORD, record)
+    write_json(folder / RUN_RECORD, record)
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -107,13 +107,13 @@ def read_run(folder: Path) -> dict[str, Any]:
     ...     read_run(Path(folder))["model"]
     'timm:resnet18'
     """
-    file = folder / (RECORD if (folder / RECORD).is_file() else OLDER_RECORD)
+    file = folder / (RUN_RECORD if (folder / RUN_RECORD).is_file() else OLDER_RECORD)
     try:
         record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        record["model"] = record["model" if file.name == RECORD else "network"]
+        record["model"] = record["model" if file.name == RUN_RECORD else "network"]
         record["preprocessing"]["size"], record["sha256"], record["trained"]["summary"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{file} is damaged.", f"Load {folder / WEIGHTS} with --arch, or train the model again."
+            f"{file} is damaged.", f"Load {folder / WEIGHTS_FILE} with --arch, or train the model again."
         ) from error
     return record

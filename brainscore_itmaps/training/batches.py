@@ -43,7 +43,7 @@ class Example(NamedTuple):
     label: int
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """A numbered collection of training images."""
 
     def __len__(self) -> int:
@@ -166,17 +166,17 @@ class Mix:
 
     Attributes
     ----------
-    mapped : Source
+    mapped : ImageSource
         Images with human maps.
-    plain : Source or None
+    plain : ImageSource or None
         Images without human maps.
     share : float
         Share of images with a human map in every batch; ignored if ``plain`` is None.
     seed : int
     """
 
-    mapped: Source
-    plain: Source | None
+    mapped: ImageSource
+    plain: ImageSource | None
     share: float
     seed: int
 
@@ -209,7 +209,7 @@ class Mix:
         order = np.random.default_rng([self.seed, step, 2]).permutation(len(images))
         return [images[index] for index in order]
 
-    def _image_number(self, source: Source, draw: int, with_map: bool) -> int:
+    def _image_number(self, source: ImageSource, draw: int, with_map: bool) -> int:
         """Return the number of the image that a source gives at a draw, counted from the start of the run."""
         cycle, index = divmod(draw, len(source))
         return int(_permutation(self.seed, cycle, with_map, len(source))[index])

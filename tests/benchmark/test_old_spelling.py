@@ -7,7 +7,7 @@ import pytest
 from answers import succeeded
 from typer.testing import CliRunner
 
-from brainscore_itmaps import load_recording, score
+from brainscore_itmaps import load_recording, score, score_features
 from brainscore_itmaps.cli.data import data
 from brainscore_itmaps.data.clickme import read_clickme
 from brainscore_itmaps.errors import UsageError
@@ -16,6 +16,7 @@ from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.study.config import read_study
 
 PAIR = np.random.default_rng(0).normal(size=(2, 3, 8, 9, 4))
+SQUARE = np.random.default_rng(1).normal(size=(2, 5, 8, 8, 4))
 MAPS = PAIR[..., 0]
 MAPS[0, 1] = 3.0
 SYNTHETIC = Path(__file__).parents[1] / "golden" / "clickme_synth.tfrecords"
@@ -24,6 +25,7 @@ CALLS = {
     "feature_alignment": lambda **how: feature_alignment(*PAIR, scale=4, **how),
     "top_overlap": lambda **how: top_overlap(*MAPS, **how).dice,
     "agreement": lambda **how: agreement(*MAPS, **how).iou,
+    "score_features": lambda **how: score_features(*SQUARE, **how).site_r,
     "read_clickme": lambda **how: next(read_clickme([SYNTHETIC], **how)).heatmap,
 }
 
