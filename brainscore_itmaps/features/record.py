@@ -1,4 +1,4 @@
-"""Record the activations of a model's layers for images, as they are or sampled at a grid."""
+"""Record the activations of a model's layers for images, at full resolution or sampled at a grid."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -70,7 +70,7 @@ def workers_for(
     Parameters
     ----------
     config : ClusterConfig
-        Values that are set here are used as they are.
+        Values of the configuration have priority over those chosen for the machine.
     models : int
         Number of models with runs to do.
     worker_bytes : float

@@ -224,9 +224,9 @@ def test_of_several_arrays_the_score_is_the_mean_and_each_is_what_it_is_alone(ar
 
 def test_arrays_of_the_same_images_at_other_positions_are_read_apart(arrays):
     model, (first, second, _) = arrays
-    elsewhere = replace(second, grid=replace(GRID, y=GRID.y / 2, x=GRID.x / 4))
+    other_positions = replace(second, grid=replace(GRID, y=GRID.y / 2, x=GRID.x / 4))
     spec = BenchmarkSpec("two", ("planted", "second"))
-    result = evaluate(model_source(model, "blocks.2.0"), [first, elsewhere], spec)
-    for array, recording in zip(result.arrays, (first, elsewhere), strict=True):
+    result = evaluate(model_source(model, "blocks.2.0"), [first, other_positions], spec)
+    for array, recording in zip(result.arrays, (first, other_positions), strict=True):
         alone = evaluate(model_source(model, "blocks.2.0"), [recording], SPEC, cache=fresh())
         assert array.score == alone.score

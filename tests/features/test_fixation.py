@@ -84,7 +84,7 @@ def test_what_lies_at_a_position_of_the_image_lies_at_the_centre_of_view(side, d
 
 
 def test_what_the_image_does_not_cover_is_noise_that_stands_still(images):
-    """Whole pixels a degree: every view pixel by pixel, from the image where it lies and from the noise elsewhere."""
+    """At whole pixels a degree, every view equals the image where it lies, and the noise around it, in each pixel."""
     with Image.open(images[0]) as opened:
         image = opened.convert("RGB")
     grid, degrees = Grid.even(5), 8

@@ -1,4 +1,4 @@
-"""A small model of one's own."""
+"""A small torch module that stands for a user's own model."""
 
 import torch
 
