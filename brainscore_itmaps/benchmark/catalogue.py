@@ -36,7 +36,7 @@ class BenchmarkSpec:
     measure: Measure = "predictivity"
     method: str = "pls"
     view: View = "whole"
-    version: int = 1
+    version: int = 2
     citation: str = ""
 
 

@@ -1,41 +1,117 @@
 """The noise ceiling of a recording, in the measure of a benchmark."""
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.estimate import IntervalKind
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.data.recording import Recording, recording_content
-from brainscore_itmaps.metrics.ceiling import map_ceiling, reference_ceiling, site_ceiling, split_half_ceiling
-from brainscore_itmaps.metrics.predictivity import over_sites
+from brainscore_itmaps.metrics.ceiling import (
+    FEW_SITES,
+    FEWEST_TO_SPLIT,
+    Ceiling,
+    HalvesOfSites,
+    ceiling_of_halves,
+    halves_of_sites,
+    noise_ceiling,
+)
+from brainscore_itmaps.metrics.folds import FEWEST_REFITTED, GROUPS
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS, Protocol
 
 SPLIT_HALF = "split-half over repeats, Spearman-Brown corrected, square root"
-SITES = "each site predicted from the other sites, by the same regression over the same left-out images"
+SITES = "each site predicted from two halves of the other sites, corrected for the agreement of the halves"
 REFERENCE = "as published: the best pair of sites of each image, row by row; not an upper bound"
 MAP_REPEATS = "split-half over repeats of the map averaged over sites, Spearman-Brown corrected, square root"
 MAP_SITES = "split-half over sites of the map averaged over them, Spearman-Brown corrected, square root"
+MAX_CEILING = 1.1
+"""Largest correlation in the cache, with room for rounding."""
 
 
-class ArrayCeiling(NamedTuple):
-    """The noise ceiling of one array.
+def has_repeats(recording: Recording) -> bool:
+    """Return whether a recording has at least two repeats.
 
-    Attributes
-    ----------
-    kind : str
-        How it was computed, in words.
-    image : array, shape (image,)
-        Noise ceiling of each image, in the measure of the benchmark.
-    site : array, shape (image, site)
-        Noise ceiling of each map, or that of the image where single sites have none.
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> has_repeats(load_recording("it_maps_simulated"))
+    True
     """
+    return recording.repeats is not None and recording.repeats.shape[1] > 1
 
-    kind: str
-    image: NDArray[np.float64]
-    site: NDArray[np.float64]
+
+def ceiling_text(recording: Recording, benchmark: BenchmarkSpec, protocol: Protocol = OURS) -> str:
+    """Describe how the noise ceiling of a recording is computed.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    >>> ceiling_text(load_recording("it_maps_simulated"), CATALOGUE["it_maps_simulated"])
+    'split-half over repeats, Spearman-Brown corrected, square root'
+    """
+    if benchmark.measure != "predictivity":
+        return MAP_REPEATS if has_repeats(recording) else MAP_SITES
+    if protocol.ceiling == "published":
+        return REFERENCE
+    return SPLIT_HALF if has_repeats(recording) else SITES
+
+
+def missing_ceiling(recording: Recording, benchmark: BenchmarkSpec, protocol: Protocol = OURS) -> str:
+    """Explain why a recording has no noise ceiling; empty if it has one.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    >>> missing_ceiling(load_recording("it_maps_simulated"), CATALOGUE["it_maps_simulated"])
+    ''
+    """
+    fewest = {SITES: FEWEST_TO_SPLIT, MAP_SITES: 2, REFERENCE: 2}.get(ceiling_text(recording, benchmark, protocol), 1)
+    sites = int(np.isfinite(recording.maps).all(axis=(0, 1, 2)).sum())
+    if sites >= fewest:
+        return ""
+    return (
+        f"No score is given, because {recording.identifier} has {sites} complete sites and no repeats, and a noise "
+        f"ceiling needs {fewest} sites or two repeats. The raw value is given."
+    )
+
+
+def notes_on_ceiling(recording: Recording, ceiling: Ceiling) -> list[str]:
+    """List what limits a noise ceiling: images without a signal, few sites, and sites of unequal reliability.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> recording = load_recording("it_maps_simulated")
+    >>> notes_on_ceiling(recording, noise_ceiling(recording.maps, repeats=recording.repeats))
+    []
+    """
+    notes, name = [], recording.identifier
+    if ceiling.reason:
+        notes.append(
+            f"{name}: no score is given, because {ceiling.reason}. Raw values are given. Check the window, the sites "
+            "and the images of the recording; more repeats or sites make a signal easier to see"
+        )
+    if silent_images := [
+        image for image, absent in zip(recording.names, ceiling.without_signal, strict=True) if absent
+    ]:
+        notes.append(
+            f"{name}: no reliable signal on {len(silent_images)} of {len(recording.images)} images: "
+            f"{', '.join(silent_images)}"
+        )
+    if ceiling.kind == "sites" and len(recording.sites) < FEW_SITES:
+        notes.append(
+            f"{name}: the noise ceiling is estimated from {len(recording.sites)} sites without repeats; with fewer "
+            f"than {FEW_SITES} sites it can be far too low, and the score too high, where sites share many signals"
+        )
+    if ceiling.unequal_sites:
+        low, high = np.nanquantile(ceiling.site_mean, [0.1, 0.9])
+        notes.append(
+            f"{name}: sites differ in reliability (ceilings of a tenth of the sites are below {low:.2f}, of another "
+            f"tenth above {high:.2f}); the ratio of two medians over sites can then be below 1 for a perfect model"
+        )
+    return notes
 
 
 def ceiling_of(
@@ -45,27 +121,30 @@ def ceiling_of(
     protocol: Protocol = OURS,
     seed: int = 0,
     progress: Report = silent,
-) -> ArrayCeiling:
+    interval: IntervalKind = "groups",
+) -> Ceiling:
     """Compute the noise ceiling of a recording from its repeats, or from its sites if it has fewer than two repeats.
 
     Parameters
     ----------
     recording : Recording
     benchmark : BenchmarkSpec
-        Its measure and regression.
+        Its measure.
     cache : ResultCache
-        Stores the ceiling that is computed from sites.
+        Stores the predictions of sites from other sites.
     protocol : Protocol
         Selects the ceiling where maps of single sites are compared.
     seed : int
-        Seed of the random halves, which are drawn where there are too many to try all.
+        Seed of the random halves.
     progress : callable
         Called with (step, steps done, steps in all).
+    interval : "groups", "images" or "fixed"
+        Groups of images that are left out for the interval.
 
     Raises
     ------
     ArrayError
-        When the recording has neither two repeats nor two sites.
+        When the recording has neither two repeats nor three sites (two for maps averaged over sites).
 
     Examples
     --------
@@ -73,31 +152,26 @@ def ceiling_of(
     >>> from pathlib import Path
     >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
     >>> from brainscore_itmaps.settings import overridden
-    >>> images = np.arange(3 * 8 * 8 * 3, dtype=np.uint8).reshape(3, 8, 8, 3)
-    >>> maps = np.random.default_rng(0).normal(size=(3, 5, 7, 1)).repeat(2, axis=-1)
+    >>> images = np.arange(4 * 8 * 8 * 3, dtype=np.uint8).reshape(4, 8, 8, 3)
+    >>> maps = np.random.default_rng(0).normal(size=(4, 5, 7, 1)).repeat(3, axis=-1)
     >>> with tempfile.TemporaryDirectory() as folder, overridden(brainio_home=Path(folder)):
     ...     recording = Recording.from_arrays(maps, images, identifier="example", window=(50, 150))
     ...     ceiling = ceiling_of(recording, CATALOGUE["it_maps"], ResultCache(Path(folder)))
-    >>> ceiling.image.round(3), ceiling.site.shape
-    (array([1., 1., 1.]), (3, 2))
+    >>> ceiling.image_r.round(3), ceiling.site_r.shape
+    (array([1., 1., 1., 1.]), (4, 3))
     """
-    rng, repeats = np.random.default_rng(seed), recording.repeats
-    repeated = repeats is not None and repeats.shape[1] > 1
-    if benchmark.measure != "predictivity":
-        image = map_ceiling(recording.maps, repeats, rng)
-        return _of_images(MAP_REPEATS if repeated else MAP_SITES, image, recording)
-    if protocol.ceiling == "published":
-        return _of_images(REFERENCE, reference_ceiling(recording.maps), recording)
-    if repeated and repeats is not None:
-        site = split_half_ceiling(repeats, rng)
-        return ArrayCeiling(SPLIT_HALF, over_sites(site), site)
-    expected = {"site": Expected((len(recording.images), len(recording.sites)), undefined=True, low=-1.1, high=1.1)}
-    key = key_of(ceiling=recording_content(recording), method=benchmark.method)
-    site = cache.computed(
-        key, lambda: {"site": site_ceiling(recording.maps, benchmark.method, progress=progress)}, expected, progress
-    )["site"]
-    return ArrayCeiling(SITES, over_sites(site), site)
-
-
-def _of_images(kind: str, image: NDArray[np.float64], recording: Recording) -> ArrayCeiling:
-    return ArrayCeiling(kind, image, np.repeat(image[:, None], len(recording.sites), axis=1))
+    text, images = ceiling_text(recording, benchmark, protocol), len(recording.images)
+    groups = min(GROUPS, images) if interval == "groups" else images
+    if text != SITES:
+        kind = {SPLIT_HALF: "split_half", REFERENCE: "reference"}.get(text, "map")
+        return noise_ceiling(recording.maps, kind, repeats=recording.repeats, rng=seed, groups=groups)
+    fitted = None if interval == "fixed" or images < FEWEST_REFITTED else groups
+    shape = (1 + (fitted or 0), images, len(recording.sites))
+    correlation = Expected(shape, undefined=True, low=-MAX_CEILING, high=MAX_CEILING)
+    halves = cache.computed(
+        key_of(halves_of_sites=recording_content(recording), groups=fitted, seed=seed),
+        lambda: halves_of_sites(recording.maps, groups=fitted, rng=seed, progress=progress)._asdict(),
+        dict.fromkeys(HalvesOfSites._fields, correlation),
+        progress,
+    )
+    return ceiling_of_halves(HalvesOfSites(**halves), groups)

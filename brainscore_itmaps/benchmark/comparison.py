@@ -3,67 +3,35 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.metrics.inference import Comparison, compare_images
+from brainscore_itmaps.metrics.inference import Comparison, compare_replicates
 
 
-def image_shares(result: Result) -> NDArray[np.float64]:
-    """Compute the contribution of each image to a score, such that the mean over images is the score.
-
-    Arrays with the same images are added image by image; arrays with other images are concatenated.
-
-    Returns
-    -------
-    array, shape (image,)
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from brainscore_itmaps import Recording, score_features
-    >>> from brainscore_itmaps.settings import overridden
-    >>> rng = np.random.default_rng(0)
-    >>> features, noise = rng.normal(size=(2, 6, 5, 7, 3))
-    >>> maps, images = features @ rng.normal(size=(3, 4)), rng.integers(256, size=(6, 8, 8, 3), dtype=np.uint8)
-    >>> with tempfile.TemporaryDirectory() as folder, overridden(home=Path(folder), brainio_home=Path(folder)):
-    ...     recording = Recording.from_arrays(maps, images, identifier="example", window=(50, 150))
-    ...     result = score_features(noise, recording)
-    >>> bool(np.isclose(image_shares(result).mean(), result.score))
-    True
-    """
-    sums: dict[tuple[str, ...], NDArray[np.float64]] = {}
-    for array in result.arrays:
-        share = array.image_value / array.ceiling / len(result.arrays)
-        sums[array.images] = sums.get(array.images, 0) + share
-    total = sum(map(len, sums.values()))
-    return np.concatenate([share * total / len(share) for share in sums.values()])
-
-
-def compare_results(a: Result, b: Result, *, rng: int | np.random.Generator = 0, resamples: int = 20_000) -> Comparison:
+def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = None) -> Comparison:
     """Test whether two results on the same images differ by more than chance over images.
+
+    The scores without each group of images, which both results keep, are subtracted: the test is that of a jackknife
+    with refits, with Student's t.
 
     Parameters
     ----------
     a, b : Result
         Results of one benchmark of maps, on the same recordings.
-    rng : int or numpy Generator
-        Random numbers of the permutations and the bootstrap.
-    resamples : int
-        Number of permutations, and of bootstrap draws of the interval.
+    rng, resamples
+        No longer used: the test has no random draws.
 
     Returns
     -------
     Comparison
-        ``difference`` (a minus b), its ``interval`` over images, and the two-sided ``p_value`` of a permutation test in
-        which each image's two values are swapped at random.
+        ``difference`` (a minus b), its ``interval`` over images, and the two-sided ``p_value``.
 
     Raises
     ------
     UsageError
-        When they are not results of one benchmark of maps, protocol and regression on the same recordings.
+        When they are not results of one benchmark of maps, version, protocol, regression and kind of interval on the
+        same recordings, or one of them has no score.
 
     Examples
     --------
@@ -89,10 +57,26 @@ def compare_results(a: Result, b: Result, *, rng: int | np.random.Generator = 0,
             f"{a.benchmark} ({a.measure}) and {b.benchmark} ({b.measure}) are not comparable scores on the same maps.",
             "Compare results of one benchmark and protocol, on the same recordings and windows.",
         )
-    return compare_images(image_shares(a), image_shares(b), np.random.default_rng(rng), resamples)
+    for result in (a, b):
+        if result.estimate.replicates is None:
+            raise UsageError(
+                f"{result.model} has no score to compare on {result.benchmark}: {result.estimate.reason}",
+                "Compare the raw values.",
+            )
+    replicates = np.subtract(a.estimate.replicates, b.estimate.replicates)  # type: ignore[arg-type]
+    return compare_replicates(a.score - b.score, replicates, a.estimate.groups)
 
 
 def _conditions(result: Result) -> tuple[Any, ...]:
     """Return the conditions that two results must share to be compared."""
     maps = [(array.recording, array.recording_sha256, array.window, array.images) for array in result.arrays]
-    return result.benchmark, result.measure, result.protocol, result.request.method, maps
+    kind = result.estimate.interval_kind, result.estimate.groups if result.estimate.replicates is not None else ()
+    return (
+        result.benchmark,
+        result.benchmark_version,
+        result.measure,
+        result.protocol,
+        result.request.method,
+        kind,
+        maps,
+    )

@@ -8,16 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, Measure
-from brainscore_itmaps.benchmark.ceilings import ArrayCeiling, ceiling_of
+from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, missing_ceiling, notes_on_ceiling
+from brainscore_itmaps.benchmark.estimate import Estimate, IntervalKind, estimate_array, mean_estimate
 from brainscore_itmaps.benchmark.formulas import formula_of, notes_on
 from brainscore_itmaps.benchmark.layers import FeatureScore, chosen_layers, score_layers
 from brainscore_itmaps.benchmark.request import ScoreRequest
-from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Reading, Result, Saliency, estimate_score
+from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Reading, Result, Saliency
 from brainscore_itmaps.benchmark.source import Source
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.recording import Recording, constant_maps
 from brainscore_itmaps.errors import ArrayError, DataError, ModelError, UsageError
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger
+from brainscore_itmaps.metrics.ceiling import Ceiling
+from brainscore_itmaps.metrics.folds import groups_left_out
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, protocol_named
 
@@ -25,6 +28,8 @@ DEFAULT_REQUEST = ScoreRequest()
 Scores = Mapping[str, FeatureScore]
 VALUES: dict[Measure, str] = {"predictivity": "image_r", "alignment": "map_rho", "attribution": "image_r"}
 """Field of :class:`FeatureScore` with the value of each image; for attribution, of the predictions."""
+REFITS: dict[Measure, str] = {"predictivity": "refit_r", "alignment": "refit_rho"}
+"""Field of :class:`FeatureScore` with the values from regressions that are fitted without a group of images."""
 
 
 def evaluate(
@@ -60,8 +65,7 @@ def evaluate(
     ModelError
         When a layer gives no usable map, or its prediction for an image is constant at every site.
     DataError
-        When a recording cannot be scored: it has fewer than 3 images, neither repeats nor sites for a noise ceiling, or
-        an image whose maps are all constant.
+        When a recording cannot be scored: it has fewer than 3 images, or an image whose maps are all constant.
     UsageError
         When the protocol does not support the benchmark.
     """
@@ -69,15 +73,21 @@ def evaluate(
     check_benchmark(protocol, benchmark)
     check_maps(protocol, recordings)
     arrays: dict[int, ArrayResult] = {}
+    notes: list[str] = []
     for shared in group_by_images(recordings):  # features are read once, regressions fitted in one pass
-        scores = score_layers(source, shared, benchmark, protocol, cache, progress)
+        scores = score_layers(source, shared, benchmark, protocol, cache, progress, request.interval)
         for recording, layers in zip(shared, scores, strict=True):
             chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure)
             saliency = _attribute(source, recording, chosen, benchmark, request, progress)
-            ceiling = ceiling_of(recording, benchmark, cache, protocol, request.seed, progress)
+            ceiling = None
+            if not missing_ceiling(recording, benchmark, protocol):
+                kind = interval_kind(request, benchmark)
+                ceiling = ceiling_of(recording, benchmark, cache, protocol, request.seed, progress, kind)
+                notes += notes_on_ceiling(recording, ceiling)
             _check_defined(layers, chosen, ceiling, saliency, benchmark.measure, recording, source.reading.model)
             arrays[id(recording)] = _array_result(recording, layers, chosen, ceiling, saliency, benchmark, request)
-    return _result(source, recordings, [arrays[id(recording)] for recording in recordings], benchmark, request)
+    scored = [arrays[id(recording)] for recording in recordings]
+    return _result(source, recordings, scored, benchmark, request, tuple(notes))
 
 
 def group_by_images(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
@@ -110,8 +120,7 @@ def _values(measure: Measure, score: FeatureScore) -> NDArray[np.float64]:
 
 def _choose_left_out(scores: Scores, measure: Measure) -> tuple[str, ...]:
     """Choose for each image the layer that is best on the other images."""
-    name = "nested_rho" if measure == "alignment" else "nested_r"
-    return chosen_layers({layer: getattr(score, name) for layer, score in scores.items()})
+    return chosen_layers({layer: getattr(score, REFITS.get(measure, "refit_r")) for layer, score in scores.items()})
 
 
 def _choose_best(scores: Scores, measure: Measure) -> tuple[str, ...]:
@@ -148,11 +157,44 @@ def _attribute(
     return source.attribute(recording, layer_of_image, request.attribution, progress)
 
 
+def interval_kind(request: ScoreRequest, benchmark: BenchmarkSpec) -> IntervalKind:
+    """Return the kind of interval: without refits for attribution, whose maps are not computed again.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    >>> interval_kind(DEFAULT_REQUEST, CATALOGUE["it_maps"])
+    'groups'
+    """
+    return "fixed" if benchmark.measure == "attribution" else request.interval
+
+
+def _estimate(
+    values: NDArray[np.float64],
+    recording: Recording,
+    scores: Scores,
+    layer_of_image: Sequence[str],
+    ceiling: Ceiling | None,
+    benchmark: BenchmarkSpec,
+    request: ScoreRequest,
+) -> Estimate:
+    if ceiling is None:
+        return Estimate(float(values.mean()), reason=missing_ceiling(recording, benchmark))
+    kind, images = interval_kind(request, benchmark), len(values)
+    refits = None
+    if kind != "fixed" and benchmark.measure in REFITS:
+        fields = [getattr(scores[layer], REFITS[benchmark.measure]) for layer in layer_of_image]
+        if fields[0] is not None:
+            refits = np.stack([field[:, image] for image, field in enumerate(fields)], axis=1)
+    groups = groups_left_out(images) if kind == "groups" else groups_left_out(images, images)
+    return estimate_array(values, ceiling, refits, groups, kind if refits is not None else "fixed")
+
+
 def _array_result(
     recording: Recording,
     scores: Scores,
     layer_of_image: tuple[str, ...],
-    ceiling: ArrayCeiling,
+    ceiling: Ceiling | None,
     saliency: Saliency | None,
     benchmark: BenchmarkSpec,
     request: ScoreRequest,
@@ -163,15 +205,18 @@ def _array_result(
         for name in names
     }
     values = saliency.rho if saliency is not None else fields[VALUES[benchmark.measure]]
+    undefined = np.full((len(recording.images), len(recording.sites)), np.nan)
+    image_ceiling = undefined[:, 0] if ceiling is None else ceiling.image_r
+    site_ceiling = undefined if ceiling is None else ceiling.of_sites(len(recording.sites))
     return ArrayResult(
         recording=recording.identifier,
         recording_sha256=recording.sha256,
         citation=recording.citation,
         simulated=recording.simulated,
         window=recording.window,
-        estimate=estimate_score([(values, ceiling.image)], [0], request.seed),
+        estimate=_estimate(values, recording, scores, layer_of_image, ceiling, benchmark, request),
         alignment=float(fields["map_rho"].mean()),
-        ceiling_kind=ceiling.kind,
+        ceiling_kind=ceiling_text(recording, benchmark, protocol_named(request.protocol)) if ceiling else "",
         layers=tuple(
             LayerResult(
                 layer,
@@ -184,8 +229,8 @@ def _array_result(
         ),
         layer_of_image=layer_of_image,
         image_value=values,
-        image_ceiling=ceiling.image,
-        site_ceiling=ceiling.site,
+        image_ceiling=image_ceiling,
+        site_ceiling=site_ceiling,
         neural=recording.maps,
         degrees_y=recording.grid.y,
         degrees_x=recording.grid.x,
@@ -203,21 +248,21 @@ def _result(
     arrays: Sequence[ArrayResult],
     benchmark: BenchmarkSpec,
     request: ScoreRequest,
+    notes: tuple[str, ...],
 ) -> Result:
     protocol = protocol_named(request.protocol)
     layers = [scored.layer for scored in arrays[0].layers]
     layer = layers[0] if len(layers) == 1 else f"{CHOICES[protocol.choose_layer]} of {len(layers)}"
-    values = [(array.image_value, array.image_ceiling) for array in arrays]
     return Result(
         request=request,
         reading=replace(source.reading, layer=layer),
         benchmark=benchmark.identifier,
         benchmark_version=benchmark.version,
         measure=benchmark.measure,
-        estimate=estimate_score(values, [recording.images for recording in recordings], request.seed),
+        estimate=mean_estimate([array.estimate for array in arrays], [recording.images for recording in recordings]),
         alignment=float(np.mean([array.alignment for array in arrays])),
         formula=formula_of(benchmark, len(arrays), protocol),
-        notes=notes_on(arrays, benchmark),
+        notes=(*notes, *notes_on(arrays, benchmark)),
         arrays=tuple(arrays),
         citations=tuple(dict.fromkeys(array.citation for array in arrays)),
     )
@@ -333,25 +378,23 @@ def check_grid(protocol: Protocol, grid: tuple[int, ...]) -> None:
 def _check_defined(
     scores: Scores,
     layer_of_image: Sequence[str],
-    ceiling: ArrayCeiling,
+    ceiling: Ceiling | None,
     saliency: Saliency | None,
     measure: Measure,
     recording: Recording,
     model: str,
 ) -> None:
-    """Check that the noise ceiling of a recording and the values of its images are defined."""
+    """Check that the maps of a recording vary on every image, and that the values of the images are defined."""
     values = [_values(measure, scores[layer])[image] for image, layer in enumerate(layer_of_image)]
     names = np.array(recording.names)
-    if (constant := names[np.isnan(ceiling.image)]).size:
+    constant = (~(np.ptp(recording.maps, axis=(1, 2)) > 0)).all(axis=-1)
+    if ceiling is not None and ceiling.kind != "sites":
+        constant |= np.isnan(ceiling.image_r)
+    if constant.any():
         raise DataError(
-            f"{recording.identifier}: every site's map is constant on {', '.join(constant)}, "
+            f"{recording.identifier}: every site's map is constant on {', '.join(names[constant])}, "
             "so the correlation with it is undefined.",
             "Leave these images out of the recording.",
-        )
-    if not ceiling.image.mean() > 0:
-        raise DataError(
-            f"The noise ceiling of {recording.identifier} is {ceiling.image.mean():.3f}: there is no reliable signal.",
-            "A score cannot be divided by it. Check the window and the sites of the recording.",
         )
     if (undefined := np.flatnonzero(np.isnan(values if saliency is None else saliency.rho))).size:
         raise ModelError(

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
-from brainscore_itmaps.benchmark.result import Estimate, Reading, Result
+from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.clickme import ClickMe, read_clickme

@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, fixation_benchmarks
+from brainscore_itmaps.benchmark.estimate import IntervalKind
 from brainscore_itmaps.benchmark.source import Source
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.data.recording import Recording, recording_content
-from brainscore_itmaps.errors import ArrayError, NoMapError
+from brainscore_itmaps.errors import NoMapError
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
-from brainscore_itmaps.metrics.folds import FittedFolds, fit_folds, leave_one_out, pairs_of_groups
+from brainscore_itmaps.metrics.folds import FEWEST_REFITTED, GROUPS, fit_left_out, refitted
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import Protocol
@@ -41,9 +43,10 @@ class FeatureScore:
         In the units of the maps; without the intercept in the published protocol.
     penalty : array, shape (image,), or None
         Penalty of the ridge regression when that image was left out; None for other regressions.
-    nested_r, nested_rho : array, shape (image, image), or None
-        Entry (i, j) is ``image_r`` or ``map_rho`` of image j, from a regression fitted without i and j; a layer is
-        chosen by these values. None where there is one layer.
+    refit_r, refit_rho : array, shape (group, image), or None
+        Entry (g, i) is ``image_r`` or ``map_rho`` of image i, from a regression that was fitted without the group g of
+        images and without the group of i; NaN for the images of g. A layer is chosen by these values, and intervals
+        use them.
     """
 
     image_r: NDArray[np.float64]
@@ -53,8 +56,8 @@ class FeatureScore:
     components: NDArray[np.int64]
     predicted: NDArray[np.floating[Any]]
     penalty: NDArray[np.float64] | None = None
-    nested_r: NDArray[np.float64] | None = None
-    nested_rho: NDArray[np.float64] | None = None
+    refit_r: NDArray[np.float64] | None = None
+    refit_rho: NDArray[np.float64] | None = None
 
     @property
     def score(self) -> float:
@@ -67,7 +70,7 @@ class FeatureScore:
         return int(np.isnan(self.site_r).sum())
 
 
-def expected_score(recording: Recording, nested: bool = False) -> dict[str, Expected]:
+def expected_score(recording: Recording, groups: int | None = None) -> dict[str, Expected]:
     """Return the type, shape and range that the arrays of a cached :class:`FeatureScore` must have."""
     images, _, _, sites = shape = recording.maps.shape
 
@@ -82,8 +85,8 @@ def expected_score(recording: Recording, nested: bool = False) -> dict[str, Expe
         "components": Expected((images,), "iu", low=0),
         "predicted": Expected(shape),
         "penalty": Expected((images,), undefined=True, low=0, optional=True),
-        "nested_r": correlation(images, images, optional=not nested),
-        "nested_rho": correlation(images, images, optional=not nested),
+        "refit_r": correlation(groups or -1, images, optional=groups is None),
+        "refit_rho": correlation(groups or -1, images, optional=groups is None),
     }
 
 
@@ -94,6 +97,7 @@ def score_layers(
     protocol: Protocol,
     cache: ResultCache,
     progress: Report,
+    interval: IntervalKind = "groups",
 ) -> list[dict[str, FeatureScore]]:
     """Score every layer on recordings that share images and positions; read only layers that are not cached.
 
@@ -106,6 +110,9 @@ def score_layers(
     cache : ResultCache
     progress : callable
         Called with (step, steps done, steps in all).
+    interval : "groups", "images" or "fixed"
+        Groups of images without which the regressions are fitted again; "fixed" fits them again only to choose one of
+        several layers.
 
     Returns
     -------
@@ -114,7 +121,9 @@ def score_layers(
     """
     features = {} if source.content is not None else _read(source, recordings[0], (), benchmark, cache, progress)
     contents = {layer: source.content or features[layer].content for layer in features or source.layers}
-    nested = len(contents) > 1 and protocol.choose_layer == "left_out"
+    groups = _refitted_groups(len(recordings[0].images), interval)
+    if len(contents) > 1 and protocol.choose_layer == "left_out":
+        groups = groups or GROUPS
     hashes = [recording_content(recording) for recording in recordings]
     recorded = [recording.maps for recording in recordings]
     keys = {
@@ -124,7 +133,7 @@ def score_layers(
             recording=hashes[number],
             method=benchmark.method,
             view=benchmark.view,
-            nested=nested,  # nested folds change the matrix products of a layer, and so its rounding errors
+            groups=groups,  # further folds change the matrix products of a layer, and so its rounding errors
             protocol=protocol.name,
         )
         for layer, content in contents.items()
@@ -137,14 +146,21 @@ def score_layers(
         for count, layer in enumerate(layers, 1):
             field = unscored.pop(layer).field(recordings[0].grid)
             step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
-            scores = score_field(field, recorded, benchmark.method, protocol, nested,
+            scores = score_field(field, recorded, benchmark.method, protocol, groups,
                                  lambda done, total, step=step: progress(step, done, total))  # fmt: skip
             yield from (((layer, number), vars(score)) for number, score in enumerate(scores)
                         if (layer, number) in missing)  # fmt: skip
 
-    expected = {name: expected_score(recordings[name[1]], nested) for name in keys}
+    expected = {name: expected_score(recordings[name[1]], groups) for name in keys}
     entries = cache.computed_all(keys, compute, expected, progress)
     return [{layer: FeatureScore(**entries[layer, number]) for layer in contents} for number in range(len(recordings))]
+
+
+def _refitted_groups(images: int, interval: IntervalKind) -> int | None:
+    """Return the number of groups without which regressions are fitted again, None for none."""
+    if interval == "fixed" or images < FEWEST_REFITTED:
+        return None
+    return min(GROUPS, images) if interval == "groups" else images
 
 
 def score_field(
@@ -152,7 +168,7 @@ def score_field(
     maps: Sequence[NDArray[np.floating[Any]]],
     method: str,
     protocol: Protocol,
-    nested: bool,
+    groups: int | None,
     progress: Any,
 ) -> list[FeatureScore]:
     """Score a layer on several arrays in one pass.
@@ -165,8 +181,8 @@ def score_field(
     method : str
         Regression of the benchmark.
     protocol : Protocol
-    nested : bool
-        Also score each image by PLS regressions that leave out pairs of groups, for the choice of a layer.
+    groups : int or None
+        Number of groups of images; each image is also scored by regressions fitted without a further group.
     progress : callable
         Called with (steps done, steps in all).
 
@@ -182,31 +198,21 @@ def score_field(
     >>> rng = np.random.default_rng(0)
     >>> field = rng.normal(size=(4, 5, 7, 3))
     >>> maps = field @ rng.normal(size=(3, 2))
-    >>> (score,) = score_field(field, [maps], "pls", OURS, nested=False, progress=uncounted)
+    >>> (score,) = score_field(field, [maps], "pls", OURS, groups=None, progress=uncounted)
     >>> round(score.score, 3), score.site_r.shape
     (1.0, (4, 2))
     """
-    solver, single = protocol.solver(method), leave_one_out(len(field))
     options: dict[str, Any] = {"components": protocol.components, "intercept": protocol.intercept, "progress": progress}
-    pairs = None
-    if nested and solver == "pls":
-        fitted = fit_folds(field, maps, np.concatenate([single, pairs_of_groups(len(field))]), solver, **options)
-        left_out, pairs = fitted.select(slice(len(single))), fitted.select(slice(len(single), None))
-    else:
-        if nested:
-            pairs = fit_folds(field, maps, pairs_of_groups(len(field)), progress=progress)
-        left_out = fit_folds(field, maps, single, solver, **options)
+    left_out, pairs = fit_left_out(field, maps, protocol.solver(method), groups, **options)
     scores = []
     for number, recorded in enumerate(maps):
-        nested_scores: dict[str, Any] = {}
+        refits: dict[str, Any] = {}
         if pairs is not None:
-            nested_scores = {
-                name: nested_cv_scores(pairs, recorded, measure, set=number)
-                for name, measure in (("nested_r", "predictivity"), ("nested_rho", "alignment"))
-            }
+            measures = {"refit_r": partial(_image_r, protocol), "refit_rho": partial(_map_rho, protocol)}
+            refits = {name: refitted(pairs, recorded, value, set=number) for name, value in measures.items()}
         penalty = None if left_out.penalty is None else left_out.penalty[number]
         predicted, components = left_out.predicted[number], left_out.components[number]
-        scores.append(score_predictions(predicted, recorded, protocol, components, penalty, **nested_scores))
+        scores.append(score_predictions(predicted, recorded, protocol, components, penalty, **refits))
     return scores
 
 
@@ -216,7 +222,7 @@ def score_predictions(
     protocol: Protocol,
     components: NDArray[np.int64],
     penalty: NDArray[np.float64] | None = None,
-    **nested: NDArray[np.float64],
+    **refits: NDArray[np.float64],
 ) -> FeatureScore:
     """Compare the predictions of left-out images with the recorded maps.
 
@@ -228,8 +234,8 @@ def score_predictions(
         PLS components used when that image was left out.
     penalty : array, shape (image,), or None
         Penalty of a ridge regression.
-    **nested : array, shape (image, image)
-        ``nested_r`` and ``nested_rho`` of :class:`FeatureScore`.
+    **refits : array, shape (group, image)
+        ``refit_r`` and ``refit_rho`` of :class:`FeatureScore`.
 
     Examples
     --------
@@ -239,13 +245,28 @@ def score_predictions(
     >>> score.image_r.round(6)
     array([1., 1., 1.])
     """
-    predicted = predicted.astype(protocol.precision, copy=False)
-    maps = maps.astype(np.float64, copy=False) if protocol.precision == "float64" else maps
+    predicted, maps = _in_precision(protocol, predicted, maps)
     predictivity = neural_predictivity(predicted, maps, protocol=protocol)
     rho, rho_coarse = (feature_alignment(predicted, maps, scale=scale, protocol=protocol) for scale in (1, COARSE))
     return FeatureScore(
-        predictivity.image_r, predictivity.site_r, rho, rho_coarse, components, predicted, penalty, **nested
+        predictivity.image_r, predictivity.site_r, rho, rho_coarse, components, predicted, penalty, **refits
     )
+
+
+def _in_precision(
+    protocol: Protocol, predicted: NDArray[np.float64], maps: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Convert predictions to the precision of the protocol, and maps to double precision unless it is single."""
+    maps = maps.astype(np.float64, copy=False) if protocol.precision == "float64" else maps
+    return predicted.astype(protocol.precision, copy=False), maps
+
+
+def _image_r(protocol: Protocol, predicted: NDArray[np.float64], maps: NDArray[Any]) -> NDArray[np.float64]:
+    return neural_predictivity(*_in_precision(protocol, predicted, maps), protocol=protocol).image_r
+
+
+def _map_rho(protocol: Protocol, predicted: NDArray[np.float64], maps: NDArray[Any]) -> NDArray[np.float64]:
+    return feature_alignment(*_in_precision(protocol, predicted, maps), protocol=protocol)
 
 
 def _read(
@@ -266,73 +287,14 @@ def _read(
         raise NoMapError(error.args[0], fix) from error
 
 
-def nested_cv_scores(
-    fitted: FittedFolds, maps: NDArray[np.float64], measure: str = "predictivity", set: int = 0
-) -> NDArray[np.float64]:
-    """Compute nested cross-validation scores of a layer for each pair of a left-out image and a training image.
-
-    The regression without the groups of images i and j predicts j where i is left out, and i where j is left out.
-
-    Parameters
-    ----------
-    fitted : FittedFolds
-        Regressions fitted to the folds of :func:`~brainscore_itmaps.metrics.folds.pairs_of_groups`.
-    maps : array, shape (image, y, x, site)
-    measure : str
-        "alignment": Spearman rho of the maps averaged over sites; anything else: median over sites of Pearson r.
-    set : int
-        Index of the set of maps, where the regressions were fitted to several.
-
-    Returns
-    -------
-    array, shape (image, image)
-        Entry (i, j) is the value of image j, predicted by a regression fitted without i and j. NaN where both are
-        in one group.
-
-    Raises
-    ------
-    ArrayError
-        When ``fitted`` has other folds.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> field = rng.normal(size=(4, 5, 6, 3))
-    >>> maps = field @ rng.normal(size=(3, 2))
-    >>> fitted = fit_folds(field, maps, pairs_of_groups(4))
-    >>> nested_cv_scores(fitted, maps).round(3)
-    array([[nan,  1.,  1.,  1.],
-           [ 1., nan,  1.,  1.],
-           [ 1.,  1., nan,  1.],
-           [ 1.,  1.,  1., nan]])
-    """
-    images, folds = len(maps), fitted.folds.astype(int)
-    same = (folds[:, :, None] == folds[:, None]).all(axis=0)  # (image, image), True within a group
-    if folds.shape[1] != images or ((folds.T @ folds)[~same] != 1).any():
-        raise ArrayError(
-            f"These folds do not leave out every two groups of the {images} images once.",
-            "Fit the folds that pairs_of_groups returns.",
-        )
-    values = np.full((images, images), np.nan)
-    for fold, left_out in enumerate(fitted.folds):
-        predicted, recorded = fitted.of(fold, set), maps[left_out]
-        fold_values = np.full(images, np.nan)
-        if measure == "alignment":
-            fold_values[left_out] = feature_alignment(predicted, recorded)
-        else:
-            fold_values[left_out] = neural_predictivity(predicted, recorded).image_r
-        pairs = np.outer(left_out, left_out) & ~same
-        values[pairs] = np.broadcast_to(fold_values, pairs.shape)[pairs]
-    return values
-
-
-def chosen_layers(nested_scores: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
+def chosen_layers(refits: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
     """Choose for each image the layer with the best mean over the other images; the first one if several are equal.
 
     Parameters
     ----------
-    nested_scores : dict of layer to array, shape (image, image)
-        From :func:`nested_cv_scores`; NaN is ignored.
+    refits : dict of layer to array, shape (group, image)
+        From :func:`~brainscore_itmaps.metrics.folds.refitted`: an image's row is that of its group, whose values are of
+        regressions that were not fitted to it. NaN is ignored.
 
     Returns
     -------
@@ -346,9 +308,10 @@ def chosen_layers(nested_scores: Mapping[str, NDArray[np.float64]]) -> tuple[str
     >>> chosen_layers({"layer1": shallow, "layer4": deep})
     ('layer4', 'layer1', 'layer1')
     """
-    names = list(nested_scores)
-    stacked = np.stack([nested_scores[name] for name in names])  # (layer, left-out image, image)
+    names = list(refits)
+    stacked = np.stack([refits[name] for name in names])  # (layer, group, image)
     defined = ~np.isnan(stacked)
     means = np.where(defined, stacked, 0).sum(axis=2) / np.maximum(defined.sum(axis=2), 1)
-    best = np.where(defined.any(axis=2), means, -np.inf).argmax(axis=0)
-    return tuple(names[number] for number in best)
+    best = np.where(defined.any(axis=2), means, -np.inf).argmax(axis=0)  # (group,)
+    groups, images = stacked.shape[1:]
+    return tuple(names[best[image % groups]] for image in range(images))

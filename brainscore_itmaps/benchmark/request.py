@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from brainscore_itmaps.benchmark.estimate import IntervalKind
 from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.protocol import OURS
 
@@ -24,9 +25,11 @@ class ScoreRequest:
     attribution : str
         Attribution method, for benchmarks that compare attribution or saliency maps.
     seed : int
-        Seed of the bootstrap over images.
+        Seed of the random halves of a noise ceiling.
     method : str
         Regression of scored features, where it is not PLS; empty for a named benchmark, which sets its regression.
+    interval : "groups", "images" or "fixed"
+        Kind of the interval (:data:`~brainscore_itmaps.benchmark.estimate.INTERVAL_TEXTS`).
     """
 
     model: ModelRequest = field(default_factory=lambda: ModelRequest(""))
@@ -36,6 +39,7 @@ class ScoreRequest:
     attribution: str = "gradient"
     seed: int = 0
     method: str = ""
+    interval: IntervalKind = "groups"
 
     @property
     def window_label(self) -> str:

@@ -2,7 +2,6 @@
 
 import platform
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
@@ -13,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.codec import INLINE, encode
+from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.cache import package_versions
 from brainscore_itmaps.errors import printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
-from brainscore_itmaps.metrics.inference import interval_of_arrays
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import protocol_named
 
@@ -25,100 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = "brainscore_itmaps result"
-VERSION = 3
-EXPLAINED = "raw squared, divided by the ceiling, as in Brain-Score's explained_variance"
+VERSION = 4
 MEAN = "mean"
 """In place of an array's name: the mean over all arrays of a benchmark."""
 PACKAGES = ("brainscore_itmaps", "brainscore_vision", "numpy", "pillow", "scipy", "timm", "torch", "torchvision")
-
-
-UNDEFINED = (np.nan, np.nan)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A score with its uncertainty; an absent number is NaN, and ``reason`` explains why.
-
-    Attributes
-    ----------
-    raw : float
-        In the measure of the benchmark, not divided by the noise ceiling.
-    ceiling : float
-        Noise ceiling, in the same measure.
-    score : float
-        ``raw / ceiling``.
-    interval : (float, float)
-        95 % interval of ``score``.
-    error : float
-        Standard error of ``score``.
-    explained : float
-        ``raw**2 / ceiling``, the other normalisation that Brain-Score's benchmarks use.
-    replicates : array, shape (image,), or None
-        The score without each image in turn, from the same predictions; used to compare stored results.
-    reason : str
-        Why the score or its interval is absent.
-    """
-
-    raw: float = np.nan
-    ceiling: float = np.nan
-    score: float = np.nan
-    interval: tuple[float, float] = UNDEFINED
-    error: float = np.nan
-    explained: float = np.nan
-    replicates: NDArray[np.float64] | None = field(default=None, repr=False)
-    reason: str = ""
-
-
-def estimate_score(
-    arrays: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], images: Sequence[object], seed: int = 0
-) -> Estimate:
-    """Estimate the mean over arrays of (mean over images / mean over images of the noise ceiling).
-
-    Parameters
-    ----------
-    arrays : sequence of (array, array), each of shape (image,)
-        For each array, the values of the images and their noise ceilings.
-    images : sequence
-        For each array, what identifies its images; arrays with equal entries share each bootstrap draw of images.
-    seed : int
-        Seed of the bootstrap over images.
-
-    Returns
-    -------
-    Estimate
-
-    Raises
-    ------
-    ArrayError
-        When there are fewer than 2 images.
-
-    Examples
-    --------
-    >>> values, ceilings = np.array([0.25, 0.5, 0.75]), np.array([0.5, 1.0, 1.0])
-    >>> estimate = estimate_score([(values, ceilings)], ["same images"])
-    >>> round(estimate.raw, 3), round(estimate.ceiling, 3), round(estimate.score, 3)
-    (0.5, 0.833, 0.6)
-    """
-    interval = interval_of_arrays(arrays, images, np.random.default_rng(seed))
-    raws, ceilings = ([float(array[side].mean()) for array in arrays] for side in (0, 1))
-    scores = [raw / ceiling for raw, ceiling in zip(raws, ceilings, strict=True)]
-    replicates: list[NDArray[np.float64]] = []
-    for identity in dict.fromkeys(images):
-        array_scores = [
-            (values.sum() - values) / (bound.sum() - bound) if other == identity else score
-            for (values, bound), other, score in zip(arrays, images, scores, strict=True)
-        ]
-        replicates.append(np.mean(np.broadcast_arrays(*array_scores), axis=0))
-    explained = [raw**2 / ceiling for raw, ceiling in zip(raws, ceilings, strict=True)]
-    return Estimate(
-        raw=float(np.mean(raws)),
-        ceiling=float(np.mean(ceilings)),
-        score=float(np.mean(scores)),
-        interval=interval[:2],
-        error=interval.error,
-        explained=float(np.mean(explained)),
-        replicates=np.concatenate(replicates),
-    )
 
 
 @dataclass(frozen=True)
@@ -231,7 +140,7 @@ class Estimated:
 
     @property
     def explained(self) -> float:
-        """Return the squared value divided by the noise ceiling."""
+        """Return the score squared: the share of the explainable variance that is explained."""
         return self.estimate.explained
 
 
@@ -348,8 +257,8 @@ class Result(Estimated):
     measure : str
         What was compared: see :class:`~brainscore_itmaps.benchmark.catalogue.BenchmarkSpec`.
     estimate : Estimate
-        Means over the arrays; arrays with the same images share each bootstrap draw of images. Its numbers are
-        attributes of the result, too: ``raw``, ``ceiling``, ``score``, ``interval``, ``error``, ``explained``.
+        Means over the arrays; groups of images are left out of all arrays that share images. Its numbers are attributes
+        of the result, too: ``raw``, ``ceiling``, ``score``, ``interval``, ``error``, ``explained``.
     alignment : float
         Mean over the arrays; NaN where the benchmark has no maps.
     formula : str

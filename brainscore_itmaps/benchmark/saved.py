@@ -29,6 +29,10 @@ KINDS_OF_WEIGHTS = {
     "as Brain-Score ": "external",
 }
 """Kind of weights by the first words of the sentence in results of version 2."""
+OLDER = (
+    "this result is of version {version} of {benchmark}: later versions compute the noise ceiling without repeats, the "
+    "interval and the explained share otherwise (CHANGELOG.md), so compare it only with results of its own version"
+)
 HOUR = 3600.0
 ESTIMATED = ("raw", "ceiling", "score", "error")
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, BadZipFile, ZlibError)
@@ -106,7 +110,7 @@ def load_result(file: Path, retry: bool = True) -> Result:
         if not isinstance(plain, dict) or plain.get("format", FORMAT) != FORMAT:
             raise ValueError(f"it is not a {FORMAT}")
         if plain.get("version", 0) not in VERSIONS:
-            raise ValueError(f"it has the unknown version {plain['version']!r}; known versions are 2 and {VERSION}")
+            raise ValueError(f"it has the unknown version {plain['version']!r}; known versions are 2 to {VERSION}")
         arrays: dict[str, Any] = {}
         if "npz_sha256" in plain:
             stored = _final_path(file, "npz")
@@ -262,7 +266,17 @@ def _of_version_2(plain: Mapping[str, Any]) -> dict[str, Any]:
         "seed": plain["bootstrap_seed"],
     }
     citations = list(dict.fromkeys(array["citation"] for array in plain["arrays"]))
-    return {**plain, "weights": weights, "request": request, "citations": citations}
+    return _of_version_3({**plain, "weights": weights, "request": request, "citations": citations})
+
+
+def _of_version_3(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Note that the numbers of a result of maps are those of an older version, whose replicates are single images."""
+    if plain.get("kind", "maps") != "maps":
+        return dict(plain)
+    image_sets = {tuple(array["images"]): len(array["images"]) for array in plain["arrays"]}
+    arrays = [{**array, "groups": [len(array["images"])]} for array in plain["arrays"]]
+    note = OLDER.format(version=plain["benchmark_version"], benchmark=plain["benchmark"])
+    return {**plain, "arrays": arrays, "groups": list(image_sets.values()), "notes": [note, *plain.get("notes", [])]}
 
 
 def _requested_model(name: str, weights: dict[str, Any]) -> dict[str, Any]:
@@ -291,6 +305,7 @@ def _weights(sentence: str, sha256: str | None) -> dict[str, Any]:
 VERSIONS: dict[int, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
     0: _of_release_0_1,
     2: _of_version_2,
+    3: _of_version_3,
     VERSION: lambda plain: plain,
 }
 """The function that converts the JSON of each version to the current format; 0 has no format and only plain numbers."""

@@ -13,10 +13,11 @@ from brainscore_vision.model_interface import BrainModel
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
-from brainscore_itmaps.benchmark.ceilings import ceiling_of
+from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text
+from brainscore_itmaps.benchmark.estimate import EXPLAINED, INTERVAL_TEXTS
 from brainscore_itmaps.benchmark.maps import MapsBenchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
-from brainscore_itmaps.benchmark.result import EXPLAINED, ArrayResult, Result
+from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.bridge.assembly import assembly, stimulus_set
 from brainscore_itmaps.bridge.candidate import BrainScoreModel, request_of
 from brainscore_itmaps.bridge.metrics import score_of_maps
@@ -127,11 +128,13 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         """Average the noise ceilings of the arrays over all positions, even if models see only some of them."""
         cache = default_cache()
         ceilings = [ceiling_of(recording, self.maps.spec, cache) for recording in self.recordings]
-        score = Score(np.mean([ceiling.image.mean() for ceiling in ceilings]))
-        score.attrs["kind"] = ceilings[0].kind
+        score = Score(np.mean([ceiling.value for ceiling in ceilings]))
+        score.attrs["kind"] = ceiling_text(self.recordings[0], self.maps.spec)
+        score.attrs["reason"] = "; ".join(dict.fromkeys(ceiling.reason for ceiling in ceilings if ceiling.reason))
+        score.attrs["error"] = [ceiling.interval.error for ceiling in ceilings]
         score.attrs["raw"] = site_values(
             [
-                (recording.identifier, recording.names, recording.sites, ceiling.site)
+                (recording.identifier, recording.names, recording.sites, ceiling.of_sites(len(recording.sites)))
                 for recording, ceiling in zip(self.recordings, ceilings, strict=True)
             ]
         )
@@ -157,6 +160,8 @@ def to_score(result: Result) -> Score:
         "error": result.error,
         "error_over": ["image"],
         "interval": result.interval,
+        "interval_kind": INTERVAL_TEXTS[result.estimate.interval_kind],
+        "reason": result.estimate.reason,
         "formula": result.formula,
         "explained": result.explained,
         "explained_formula": EXPLAINED,
@@ -176,7 +181,7 @@ def to_score(result: Result) -> Score:
         "maps": {array.recording: {"predicted": array.predicted, "neural": array.neural} for array in arrays},
         "windows": {array.recording: array.window for array in arrays},
         "hashes": {array.recording: array.recording_sha256 for array in arrays},
-        "bootstrap_seed": result.request.seed,
+        "ceiling_seed": result.request.seed,
         "versions": dict(result.versions),
     }
     return score

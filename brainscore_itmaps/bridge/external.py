@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
-from brainscore_itmaps.benchmark.result import Estimate, Reading, Result
+from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.bridge.quiet import converted_errors, quiet_brain_score, without_progress_bars

@@ -40,10 +40,10 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.ceiling import site_ceiling
-from brainscore_itmaps.metrics.folds import predict_left_out
-from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images, predictivity_interval
-from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_images, over_sites
+from brainscore_itmaps.metrics.ceiling import noise_ceiling
+from brainscore_itmaps.metrics.folds import fit_left_out, groups_left_out, refitted
+from brainscore_itmaps.metrics.inference import jackknife_interval, mean_without
+from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_images, over_sites, site_correlation
 
 COORDINATES = ("image_id", "row", "col")
 
@@ -76,7 +76,7 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
     reducer : "median" or "mean"
         How Pearson r is averaged over sites.
     seed : int
-        Seed of the bootstrap over images.
+        Seed of random halves, for a noise ceiling.
     """
 
     def __init__(self, method: str = "pls", reducer: str = "median", seed: int = 0, **options: Any) -> None:
@@ -89,8 +89,9 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
         -------
         Score
             Mean over images; ``raw`` holds Pearson r (image, neuroid), ``per_image`` its median (or mean) over sites,
-            ``per_site`` its mean over images, ``undefined`` the number of undefined values, ``error`` the bootstrap
-            standard error over images, ``components`` the number of components for each image.
+            ``per_site`` its mean over images, ``undefined`` the number of undefined values, ``error`` the standard
+            error over images, from regressions fitted again without each of 7 groups of images, ``components`` the
+            number of components for each image.
 
         Raises
         ------
@@ -98,9 +99,14 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
             When the assemblies do not have exactly one presentation for every position of the same images.
         """
         field, maps, images = _fields(source, target)
-        left_out = predict_left_out(field, maps, self.method, **self.options)
+        left_out, pairs = fit_left_out(field, maps, self.method, **self.options)
         predictivity = neural_predictivity(left_out.predicted, maps, reducer=self.reducer)
-        score = _site_score(predictivity.site_r, images, target, self.reducer, self.seed)
+        refits = None
+        if pairs is not None:
+            refits = refitted(pairs, maps, lambda *pair: over_sites(site_correlation(*pair), self.reducer))
+        score = _score(predictivity.image_r, refits, predictivity.undefined)
+        score.attrs |= _of_sites(predictivity.site_r, images, target)
+        score.attrs["per_image"] = _per_image(predictivity.image_r, images)
         score.attrs["components"] = left_out.components
         return score
 
@@ -122,7 +128,7 @@ class LeftOutAlignment(Metric):  # type: ignore[misc]
     scale : int
         Number of positions along each side of the tiles over which maps are averaged first.
     seed : int
-        Seed of the bootstrap over images.
+        Not used; accepted like the other metrics do.
     """
 
     def __init__(self, method: str = "pls", scale: int = 1, seed: int = 0, **options: Any) -> None:
@@ -131,28 +137,38 @@ class LeftOutAlignment(Metric):  # type: ignore[misc]
     def __call__(self, source: DataAssembly, target: DataAssembly) -> Score:
         """Predict the target from the source, see :meth:`LeftOutPredictivity.__call__`; ``raw`` has shape (image,)."""
         field, maps, images = _fields(source, target)
-        predicted = predict_left_out(field, maps, self.method, **self.options).predicted
-        map_rho = feature_alignment(predicted, maps, scale=self.scale)
-        site_rho = feature_alignment(predicted, maps, scale=self.scale, per_site=True)
-        interval = bootstrap_over_images(np.mean, map_rho, rng=np.random.default_rng(self.seed))
-        score = _score(float(map_rho.mean()), interval, int(np.isnan(map_rho).sum()))
+        left_out, pairs = fit_left_out(field, maps, self.method, **self.options)
+        map_rho = feature_alignment(left_out.predicted, maps, scale=self.scale)
+        site_rho = feature_alignment(left_out.predicted, maps, scale=self.scale, per_site=True)
+        refits = None
+        if pairs is not None:
+            refits = refitted(pairs, maps, lambda *pair: feature_alignment(*pair, scale=self.scale))
+        score = _score(map_rho, refits, int(np.isnan(map_rho).sum()))
         score.attrs["raw"] = score.attrs["per_image"] = _per_image(map_rho, images)
         score.attrs["per_site"] = Score(over_images(site_rho), coords=_neuroid_coords(target), dims=["neuroid"])
         return score
 
 
 class SiteCeiling(LeftOutPredictivity):
-    """Noise ceiling of each site, see :func:`~brainscore_itmaps.metrics.ceiling.site_ceiling`.
+    """Noise ceiling of sites without repeats, see :func:`~brainscore_itmaps.noise_ceiling`.
 
-    Options are those of :class:`LeftOutPredictivity`, whose scores it bounds.
+    Options are those of :class:`LeftOutPredictivity`, whose scores it bounds; ``seed`` draws the halves of the sites.
     """
 
     def __call__(self, source: DataAssembly, target: DataAssembly | None = None) -> Score:
-        """Compute the noise ceiling of an assembly of recorded maps, which is the last argument."""
+        """Compute the noise ceiling of an assembly of recorded maps, which is the last argument.
+
+        ``attrs["reason"]`` explains why a score should not be divided by it; it is empty if nothing speaks against it.
+        """
         recorded = source if target is None else target
         maps, images, _ = field_of(recorded)
-        site_r = site_ceiling(maps, self.method, **self.options)
-        return _site_score(site_r, images, recorded, self.reducer, self.seed)
+        ceiling = noise_ceiling(maps, "sites", rng=self.seed, method=self.method, **self.options)
+        score = Score(ceiling.value)
+        score.attrs |= {"error": ceiling.interval.error, "error_over": ["image"], "interval": ceiling.interval[:2]}
+        score.attrs |= {"reason": ceiling.reason, "undefined": int(np.isnan(ceiling.of_sites(maps.shape[-1])).sum())}
+        score.attrs |= _of_sites(ceiling.of_sites(maps.shape[-1]), images, recorded)
+        score.attrs["per_image"] = _per_image(ceiling.image_r, images)
+        return score
 
 
 METRICS: dict[str, type[Metric]] = {
@@ -244,21 +260,21 @@ def _fields(source: DataAssembly, target: DataAssembly) -> tuple[NDArray[np.floa
     return field[[source_images.index(name) for name in images]], maps, images
 
 
-def _site_score(
-    site_r: NDArray[np.float64], images: list[str], recorded: DataAssembly, reducer: str, seed: int
-) -> Score:
-    image_r = over_sites(site_r, reducer)
-    interval = predictivity_interval(site_r, np.random.default_rng(seed), reducer=reducer)
-    score = _score(float(image_r.mean()), interval, int(np.isnan(site_r).sum()))
+def _of_sites(site_r: NDArray[np.float64], images: list[str], recorded: DataAssembly) -> dict[str, Score]:
+    """Return values of each image and site, and their means over images."""
     neuroid = _neuroid_coords(recorded)
-    score.attrs["raw"] = score_of_maps(site_r, images, neuroid)
-    score.attrs["per_site"] = Score(over_images(site_r), coords=neuroid, dims=["neuroid"])
-    score.attrs["per_image"] = _per_image(image_r, images)
-    return score
+    return {
+        "raw": score_of_maps(site_r, images, neuroid),
+        "per_site": Score(over_images(site_r), coords=neuroid, dims=["neuroid"]),
+    }
 
 
-def _score(value: float, interval: Interval, undefined: int) -> Score:
-    score = Score(value)
+def _score(values: NDArray[np.float64], refits: NDArray[np.float64] | None, undefined: int) -> Score:
+    """Average values over images, with an interval from refits (group, image), or without if there are none."""
+    groups = groups_left_out(len(values))
+    replicates = mean_without(values if refits is None else refits, groups)
+    interval = jackknife_interval(float(values.mean()), replicates, [len(groups)])
+    score = Score(float(values.mean()))
     score.attrs |= {"error": interval.error, "error_over": ["image"], "interval": interval[:2], "undefined": undefined}
     return score
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.estimate import checked_interval
 from brainscore_itmaps.benchmark.human import HumanBenchmark
 from brainscore_itmaps.benchmark.maps import Benchmark, maps_benchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest, Window
@@ -50,6 +51,7 @@ def score(
     device: str = "auto",
     attribution: str = "gradient",
     protocol: str | Protocol = "ours",
+    interval: str = "groups",
     fresh: bool = False,
     cache: ResultCache | None = None,
     progress: Report = silent,
@@ -87,6 +89,9 @@ def score(
     protocol : str or Protocol
         "published" makes every choice of the published code (docs/reference.md), also when a recording is loaded by
         name. A model of Brain-Score's keeps its own preprocessing.
+    interval : "groups", "images" or "fixed"
+        How the interval over images is computed: regressions are fitted again without each of 7 groups of images, or
+        without each image, which takes several times as long; or they are not, and the interval is too narrow.
     fresh : bool
         Compute everything again, and overwrite cached values.
     cache : ResultCache, optional
@@ -146,6 +151,7 @@ def score(
         window if window is None or isinstance(window, str) else parse_window(window),
         protocol_named(protocol).name,
         attribution,
+        interval=checked_interval(interval),
     )
     used_cache = cache or default_cache()
     return score_request(

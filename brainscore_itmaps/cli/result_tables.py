@@ -90,6 +90,8 @@ def _facts(result: "Result") -> dict[str, str]:
     facts = _facts_of_maps(result, run) if result.arrays else run | _details(result)
     if result.protocol != OURS.name:
         facts["protocol"] = f"{result.protocol}, see docs/reference.md; for comparison only"
+    if result.arrays and result.estimate.reason:
+        facts["no score"] = result.estimate.reason
     for number, note in enumerate(result.notes):
         facts[f"note {number + 1}" if number else "note"] = note
     if result.arrays:
@@ -104,7 +106,7 @@ def _details(result: "Result") -> dict[str, str]:
 
 
 def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
-    from brainscore_itmaps.benchmark.result import EXPLAINED
+    from brainscore_itmaps.benchmark.estimate import EXPLAINED, INTERVAL_TEXTS
 
     facts = {}
     for number, array in enumerate(result.arrays):
@@ -117,7 +119,7 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
         )
     facts |= run | {
         "ceiling": "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays)),
-        "interval": "bootstrap over images",
+        "interval": INTERVAL_TEXTS[result.estimate.interval_kind],
         "alignment": "mean over images of Spearman rho between predicted and recorded map, averaged over sites",
         "explained": f"{result.explained:.3f}: {EXPLAINED}",
         "view": result.field_of_view,

@@ -99,6 +99,13 @@ def score(
             "gradient require captum."
         ),
     ] = "gradient",
+    interval: Annotated[
+        Literal["groups", "images", "fixed"],
+        typer.Option(
+            help="Compute the 95 % interval by fitting regressions again without each of 7 groups of images, or without "
+            "each image (several times slower), or from fixed predictions (too narrow)."
+        ),
+    ] = "groups",
     protocol: ProtocolName = "ours",
     reference_compat: OldSpelling = False,
     out: Annotated[
@@ -161,6 +168,7 @@ def score(
             device=device,
             attribution=attribution,
             protocol=protocol_name,
+            interval=interval,
             fresh=fresh,
             progress=progress,
         )

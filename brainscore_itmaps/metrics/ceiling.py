@@ -3,30 +3,67 @@
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.folds import COMPONENTS, predict_left_out
-from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images, draw_images, interval_of_draws
+from brainscore_itmaps.metrics.folds import (
+    COMPONENTS,
+    FEWEST_REFITTED,
+    GROUPS,
+    fit_left_out,
+    groups_left_out,
+    refitted,
+)
+from brainscore_itmaps.metrics.inference import Interval, jackknife_interval, mean_without
 from brainscore_itmaps.metrics.predictivity import over_images, over_sites, site_correlation
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Report, silent
 
 MAX_SPLITS = 200
 SITE_SPLITS = 100
+TARGET_GROUPS = 8
+"""Number of parts of an array's sites; each part is predicted from two halves of the other sites."""
+FEWEST_SPLITS, MOST_SPLITS, SPLIT_SITES = 2, 8, 256
+"""Halves are drawn this many times, and as often as gives this many predicted sites in between."""
+FEWEST_TO_SPLIT = 3
+FEW_SITES = 16
+"""With fewer sites than this, a noise ceiling of sites was up to .3 too low in simulations."""
+UNEQUAL = 0.5
+"""Sites count as unequally reliable if a tenth of them has ceilings below this share of those of another tenth."""
+TINY = float(np.finfo(float).tiny)
 BOUNDS = {
-    "sites": "the part of a site's activity that other sites of the array share: how well they predict its map of a "
-    "left-out image, by the same regression over the same folds. Noise that sites share counts as signal, and a "
-    "response of a single site is missed, so a model can exceed this ceiling.",
+    "sites": "what a perfect prediction of the signal that sites share would reach: how well halves of the other sites "
+    "predict a site's map of a left-out image, divided by the square root of the agreement of the two halves. Noise "
+    "that sites share counts as signal, and a response of a single site as noise, so a model can exceed it.",
     "split_half": "the score of a perfect, noise-free prediction, as far as noise differs from repeat to repeat.",
+    "map": "the score of a perfect, noise-free prediction of the map averaged over sites: as far as noise differs from "
+    "repeat to repeat, or from site to site where there are no repeats.",
     "reference": "nothing: the published code takes the best pair of sites of each image, row by row of the map. This "
     "is not the statistic of the score, and it is above zero for pure noise.",
 }
 """What each kind of noise ceiling bounds."""
+
+
+class Reliability(NamedTuple):
+    """The quantity that shows whether a recording contains a signal; it is 0 on average for maps of noise.
+
+    Attributes
+    ----------
+    name : str
+        What it is, in words.
+    value : float
+    interval : Interval
+        From the images without each group. Not clipped at 0.
+    """
+
+    name: str
+    value: float
+    interval: Interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,21 +73,28 @@ class Ceiling:
     Attributes
     ----------
     kind : str
-        ``sites``, ``split_half`` or ``reference``.
+        A key of :data:`BOUNDS`.
     bounds : str
         What the ceiling bounds, in words (:data:`BOUNDS`).
     value : float
-        The ceiling, between -1 and 1.
+        The ceiling. It is an estimate, so it can exceed 1 by chance. NaN where the halves of the sites do not agree.
     interval : Interval
-        95 % bootstrap interval of ``value``, over images.
+        95 % interval of ``value`` from ``replicates``, with Student's t.
     image_r : array, shape (image,)
         Ceiling of each image.
+    replicates : array, shape (group,)
+        The ceiling without each group of images; for ``sites``, also fitted without it.
+    reliability : Reliability or None
+        None for the published ceiling, which tests nothing.
+    without_signal : array of bool, shape (image,)
+        Images on which the reliability of the sites, or for ``map`` the ceiling, is not above 0: the 95 % interval over
+        sites includes it.
     site_r : array, shape (image, site), or None
-        Ceiling of each image and site; None for the published ceiling.
+        Ceiling of each image and site; None for ``map`` and for the published ceiling.
     site_mean : array, shape (site,), or None
         Mean over the images on which the site is defined.
     site_interval : array, shape (site, 2), or None
-        95 % bootstrap interval of ``site_mean``, over images.
+        95 % interval of ``site_mean``.
     """
 
     kind: str
@@ -58,39 +102,74 @@ class Ceiling:
     value: float
     interval: Interval
     image_r: NDArray[np.float64]
+    replicates: NDArray[np.float64]
+    reliability: Reliability | None
+    without_signal: NDArray[np.bool_]
     site_r: NDArray[np.float64] | None = None
     site_mean: NDArray[np.float64] | None = None
     site_interval: NDArray[np.float64] | None = None
 
+    @property
+    def reason(self) -> str:
+        """Explain why no score should be divided by this ceiling; empty if nothing speaks against it."""
+        if self.reliability is None:
+            return ""
+        name, value, interval = self.reliability
+        if interval.low > 0 and self.value > 0:
+            return ""
+        return (
+            f"there is no reliable signal: the {name} is {value:.3f} (95 % interval {interval.low:.3f} to "
+            f"{interval.high:.3f}), which is not distinguishable from 0"
+        )
+
+    def of_sites(self, sites: int) -> NDArray[np.float64]:
+        """Return the ceiling of each image and site: that of the image where single sites have none."""
+        return np.repeat(self.image_r[:, None], sites, axis=1) if self.site_r is None else self.site_r
+
+    @property
+    def unequal_sites(self) -> bool:
+        """Return whether sites differ so much in reliability that a ratio of medians over sites misrepresents them."""
+        if self.site_mean is None:
+            return False
+        low, high = np.nanquantile(self.site_mean, [0.1, 0.9])
+        return bool(low < UNEQUAL * high)
+
 
 def noise_ceiling(
     maps: NDArray[np.float64],
-    kind: str = "sites",
+    kind: str | None = None,
     *,
     repeats: NDArray[np.float64] | None = None,
     rng: int | np.random.Generator = 0,
     method: str = "pls",
     components: int = COMPONENTS,
-    resamples: int = 1000,
+    groups: int = GROUPS,
+    refits: bool = True,
+    resamples: int | None = None,
     progress: Report = silent,
 ) -> Ceiling:
-    """Compute a noise ceiling of recorded maps, with bootstrap intervals over images.
+    """Compute a noise ceiling of recorded maps, with its interval over images.
 
     Parameters
     ----------
     maps : array, shape (image, y, x, site)
-    kind : "sites", "split_half" or "reference"
-        See :data:`BOUNDS` for what each bounds.
+    kind : "sites", "split_half", "map" or "reference"
+        See :data:`BOUNDS` for what each bounds. By default ``split_half`` where there are at least two repeats, and
+        ``sites`` otherwise.
     repeats : array, shape (image, repeat, y, x, site), optional
         Repeated presentations; required by ``split_half``.
     rng : int or numpy Generator
-        Seed or generator for the splits and for the bootstrap over images.
+        Seed or generator that splits repeats or sites into halves.
     method, components
-        For ``sites``: regression and number of components of the score that the ceiling belongs to.
-    resamples : int
-        Number of bootstrap draws.
+        For ``sites``: regression and number of components.
+    groups : int
+        Number of groups of images that are left out in turn for the interval.
+    refits : bool
+        For ``sites``: fit the regressions again without each group.
+    resamples : int, optional
+        No longer used: the intervals have no random draws.
     progress : callable
-        Called with (step, sites done, sites in all).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------
@@ -99,7 +178,7 @@ def noise_ceiling(
     Raises
     ------
     ArrayError
-        When an array does not have the shape above, the repeats are missing, or the array has too few sites.
+        When an array does not have the shape above, the repeats are missing, or the array has too few sites or images.
     UsageError
         When the kind is unknown.
 
@@ -110,114 +189,301 @@ def noise_ceiling(
     >>> rng = np.random.default_rng(0)
     >>> signal = rng.normal(size=(12, 1, 6, 5, 1))
     >>> repeats = signal + rng.normal(size=(12, 2, 6, 5, 4))
-    >>> ceiling = noise_ceiling(repeats.mean(axis=1), "split_half", repeats=repeats)
-    >>> round(ceiling.value, 2)
-    0.82
+    >>> ceiling = noise_ceiling(repeats.mean(axis=1), repeats=repeats)
+    >>> ceiling.kind, round(ceiling.value, 2), ceiling.reason
+    ('split_half', 0.82, '')
     """
-    maps = real_array(maps, "maps")
-    rng = np.random.default_rng(rng)
+    maps, rng = real_array(maps, "maps"), np.random.default_rng(rng)
     if maps.ndim != 4:
         raise ArrayError(f"The maps have shape {maps.shape}.", "Give them as (image, y, x, site).")
-    if kind == "reference":
-        image_r = reference_ceiling(maps)
-        interval = bootstrap_over_images(np.mean, image_r, rng=rng, resamples=resamples)
-        return Ceiling(kind, BOUNDS[kind], float(image_r.mean()), interval, image_r)
-    if kind == "split_half":
-        if repeats is None:
-            raise ArrayError("A split-half ceiling needs the repeats.", 'Give repeats=..., or use kind="sites".')
+    if len(maps) < 2:
+        raise ArrayError("A noise ceiling needs at least 2 images.", "Give more images.")
+    if repeats is not None:
         repeats = real_array(repeats, "repeats")
         if repeats.ndim != 5 or repeats.shape[:1] + repeats.shape[2:] != maps.shape:
             raise ArrayError(
                 f"The repeats {repeats.shape} are not those of the maps {maps.shape}.",
                 "Give them as (image, repeat, y, x, site).",
             )
-        site_r = split_half_ceiling(repeats, rng)
-    elif kind == "sites":
-        site_r = site_ceiling(maps, method, components=components, progress=progress)
-    else:
-        raise UsageError(f"There is no noise ceiling named {kind!r}.", nearest(str(kind), BOUNDS))
-    return describe(kind, site_r, rng, resamples)
+    if kind is None:
+        kind = "split_half" if repeats is not None and repeats.shape[1] > 1 else "sites"
+    if kind == "sites":
+        fitted = groups if refits else None
+        halves = halves_of_sites(maps, method, components=components, groups=fitted, rng=rng, progress=progress)
+        return ceiling_of_halves(halves, groups)
+    if kind == "split_half":
+        if repeats is None:
+            raise ArrayError("A split-half ceiling needs the repeats.", 'Give repeats=..., or use kind="sites".')
+        return ceiling_of_repeats(split_half_ceiling(repeats, rng), groups)
+    if kind == "map":
+        return ceiling_of_images("map", map_ceiling(maps, repeats, rng), groups)
+    if kind == "reference":
+        return ceiling_of_images("reference", reference_ceiling(maps), groups)
+    raise UsageError(f"There is no noise ceiling named {kind!r}.", nearest(str(kind), BOUNDS))
 
 
-def describe(kind: str, site_r: NDArray[np.float64], rng: np.random.Generator, resamples: int = 1000) -> Ceiling:
-    """Summarise the ceilings of every image and site, with bootstrap intervals over images.
+class HalvesOfSites(NamedTuple):
+    """Predictions of each site from two halves of the other sites, over left-out images.
 
-    Parameters
+    In row 0, the regressions were fitted to all other images; in row g + 1, without the group g of images as well (NaN
+    on these images). There is one row if there are fewer than 4 images.
+
+    Attributes
     ----------
-    kind : str
-        A key of :data:`BOUNDS`.
-    site_r : array, shape (image, site)
-        NaN where undefined.
-    rng : numpy Generator
-        Source of randomness.
-    resamples : int
-        Number of bootstrap draws.
-
-    Examples
-    --------
-    >>> site_r = np.array([[0.5, 0.75, 1.0], [0.25, 0.5, 0.5]])
-    >>> ceiling = describe("sites", site_r, np.random.default_rng(0))
-    >>> ceiling.value, ceiling.site_mean.tolist()
-    (0.625, [0.375, 0.625, 0.75])
+    accuracy : array, shape (row, image, site)
+        Correlation over positions of a site's map with its prediction from a half, averaged over halves and splits.
+    agreement : array, shape (row, image, site)
+        Correlation of the predictions from the two halves, averaged over splits.
     """
-    resampled = over_images(site_r[draw_images(len(site_r), rng, resamples)])  # (resample, site)
-    image_r = over_sites(site_r)
-    return Ceiling(
-        kind=kind,
-        bounds=BOUNDS[kind],
-        value=float(image_r.mean()),
-        interval=bootstrap_over_images(np.mean, image_r, rng=rng, resamples=resamples),
-        image_r=image_r,
-        site_r=site_r,
-        site_mean=over_images(site_r),
-        site_interval=np.stack([interval_of_draws(site)[:2] for site in resampled.T]),
-    )
+
+    accuracy: NDArray[np.float64]
+    agreement: NDArray[np.float64]
 
 
-def site_ceiling(
-    maps: NDArray[np.float64], method: str = "pls", *, progress: Report = silent, **options: Any
-) -> NDArray[np.float64]:
-    """Compute the correlation of a site's left-out maps with their prediction from the other sites of the array.
+def halves_of_sites(
+    maps: NDArray[np.float64],
+    method: str = "pls",
+    *,
+    components: int = COMPONENTS,
+    splits: int | None = None,
+    groups: int | None = GROUPS,
+    rng: int | np.random.Generator = 0,
+    progress: Report = silent,
+) -> HalvesOfSites:
+    """Predict each site's maps of left-out images from two disjoint halves of the other sites.
+
+    The sites are divided at random into eight parts; each part is predicted from two random halves of the other parts.
+    This is done for several random divisions.
 
     Parameters
     ----------
     maps : array, shape (image, y, x, site)
-        A site with a NaN is neither used nor predicted: its ceiling is NaN.
-    method, options
-        Regression and its options, as in :func:`~brainscore_itmaps.predict_left_out`.
+        A site with a NaN is neither used nor predicted.
+    method, components
+        Regression and number of components, as in :func:`~brainscore_itmaps.predict_left_out`.
+    splits : int, optional
+        Number of divisions; by default 8, and fewer (at least 2) where there are more than 32 sites.
+    groups : int or None
+        Number of groups of images; regressions are also fitted without each of them, for an interval. None for none.
+    rng : int or numpy Generator
+        Draws the divisions.
     progress : callable
-        Called with (step, sites done, sites in all).
+        Called with (step, steps done, steps in all).
 
     Returns
     -------
-    array, shape (image, site)
-        Pearson r over positions.
+    HalvesOfSites
 
     Raises
     ------
     ArrayError
-        With fewer than 2 sites without missing values.
+        With fewer than 3 sites without missing values, or fewer than 3 images.
 
     Examples
     --------
-    Three sites that respond alike at 4 x 3 positions of five images:
+    Five sites that respond alike at 4 x 3 positions of five images:
 
-    >>> maps = np.random.default_rng(0).normal(size=(5, 4, 3, 1)) * np.ones(3)
-    >>> site_ceiling(maps).mean(axis=0).round(2).tolist()
-    [1.0, 1.0, 1.0]
+    >>> maps = np.random.default_rng(0).normal(size=(5, 4, 3, 1)) * np.ones(5)
+    >>> halves = halves_of_sites(maps)
+    >>> halves.accuracy.shape, round(halves.accuracy[0].mean(), 3), round(halves.agreement[0].mean(), 3)
+    ((6, 5, 5), 1.0, 1.0)
     """
+    rng = np.random.default_rng(rng)
     complete = np.flatnonzero(np.isfinite(maps).all(axis=(0, 1, 2)))
-    if len(complete) < 2:
+    if len(complete) < FEWEST_TO_SPLIT:
         raise ArrayError(
             f"{len(complete)} of {maps.shape[-1]} sites have no missing values.",
-            "Give at least 2 sites without missing values.",
+            f"A noise ceiling without repeats needs at least {FEWEST_TO_SPLIT} sites without missing values.",
         )
-    predicted = np.full(maps.shape, np.nan)
-    for done, site in enumerate(complete):
-        field = maps[..., complete[complete != site]]
-        predicted[..., [site]] = predict_left_out(field, maps[..., [site]], method, **options).predicted
-        progress("computing the noise ceiling", done + 1, len(complete))
-    return site_correlation(predicted, maps)
+    images, parts = len(maps), min(TARGET_GROUPS, len(complete))
+    rows = 1 if groups is None or images < FEWEST_REFITTED else 1 + min(groups, images)
+    splits = splits or int(np.clip(SPLIT_SITES // len(complete), FEWEST_SPLITS, MOST_SPLITS))
+    accuracy, agreement = (np.full((rows, images, maps.shape[-1]), np.nan) for _ in range(2))
+    accuracy[..., complete] = agreement[..., complete] = 0
+    for split in range(splits):
+        order = rng.permutation(complete)
+        for part in range(parts):
+            sites = order[part::parts]
+            others = rng.permutation(np.setdiff1d(complete, sites))
+            recorded = maps[..., sites]
+            halves = [
+                _predicted(maps[..., half], recorded, method, groups, components) for half in np.array_split(others, 2)
+            ]
+            accuracy[..., sites] += sum(_correlation(half, recorded) for half in halves) / (2 * splits)
+            agreement[..., sites] += _correlation(*halves) / splits
+            progress("computing the noise ceiling", split * parts + part + 1, splits * parts)
+    return HalvesOfSites(accuracy, agreement)
+
+
+def _predicted(
+    field: NDArray[np.float64], maps: NDArray[np.float64], method: str, groups: int | None, components: int
+) -> NDArray[np.float64]:
+    """Predict left-out images for every row of :class:`HalvesOfSites`, shape (row, image, y, x, site)."""
+    left_out, pairs = fit_left_out(field, maps, method, groups, components=components)
+    predicted: NDArray[np.float64] = left_out.predicted[None]
+    if pairs is None:
+        return predicted
+    return np.concatenate([predicted, refitted(pairs, maps, lambda predicted, _: predicted)])
+
+
+def _correlation(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlate maps over positions for every row, shape (row, image, site)."""
+    return np.stack(
+        [
+            site_correlation(each, other)
+            for each, other in zip(predicted, np.broadcast_to(maps, predicted.shape), strict=True)
+        ]
+    )
+
+
+def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS) -> Ceiling:
+    """Compute the noise ceiling of sites from predictions by halves of the other sites.
+
+    ``groups`` is the number of groups of images without which ``halves`` were fitted, or which are left out of its
+    values.
+
+    If a half predicts a site's map with an error that is independent of the site's noise and of the error of the other
+    half, its correlation with the map is the product of its correlation with the signal, and that of the signal with
+    the map. The agreement of both halves is the product of their correlations with the signal. The ceiling, the
+    correlation of the signal with the map, is therefore the accuracy divided by the square root of the agreement. Both
+    are reduced as the score is, by the median over sites and the mean over images, before they are divided.
+
+    Examples
+    --------
+    >>> halves = HalvesOfSites(np.full((1, 4, 3), 0.5), np.full((1, 4, 3), 0.64))
+    >>> round(ceiling_of_halves(halves).value, 3)
+    0.625
+    """
+    left_out = groups_left_out(halves.accuracy.shape[1], groups)
+    accuracy, agreement = ([over_sites(row) for row in rows] for rows in halves)  # row of (image,)
+    means = []
+    for rows in (accuracy, agreement):
+        without = np.stack(rows[1:]) if len(rows) > 1 else rows[0]
+        means.append((float(rows[0].mean()), mean_without(without, left_out)))
+    (predicted, predicted_without), (agreed, agreed_without) = means
+    with np.errstate(invalid="ignore", divide="ignore"):
+        factor, factor_without = (np.float64(1) / np.sqrt(np.float64(value)) for value in (agreed, agreed_without))
+    tested = [
+        _reliability(f"correlation of sites with their prediction from {HALVES}", predicted, predicted_without),
+        _reliability(f"agreement of the two predictions of sites from {HALVES}", agreed, agreed_without),
+    ]
+    site_r = halves.accuracy[0] * factor
+    site_without = halves.accuracy[1:] * factor_without[:, None, None] if len(accuracy) > 1 else None
+    return _described(
+        "sites",
+        site_r,
+        accuracy[0] * factor,
+        predicted_without * factor_without,
+        min(tested, key=lambda each: each.interval.low / max(each.value, TINY)),
+        _without_signal(halves.accuracy[0]),
+        left_out,
+        site_without,
+    )
+
+
+HALVES = "halves of the other sites"
+
+
+def _reliability(name: str, value: float, replicates: NDArray[np.float64]) -> Reliability:
+    return Reliability(name, value, jackknife_interval(value, replicates, [len(replicates)]))
+
+
+def _without_signal(site_values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Find the images on which the mean over sites is not above 0: its 95 % interval over sites includes 0."""
+    count = (~np.isnan(site_values)).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.nansum(site_values, axis=1) / count
+        squares = np.nansum((site_values - mean[:, None]) ** 2, axis=1)
+        error = np.sqrt(squares / (count - 1) / count)
+        margin = np.where(count > 1, student.ppf(0.975, np.maximum(count - 1, 1)) * error, 0)
+    without: NDArray[np.bool_] = mean <= margin
+    return without
+
+
+def ceiling_of_repeats(site_r: NDArray[np.float64], groups: int = GROUPS) -> Ceiling:
+    """Summarise the split-half ceilings of every image and site.
+
+    Parameters
+    ----------
+    site_r : array, shape (image, site)
+        From :func:`split_half_ceiling`; NaN where undefined.
+    groups : int
+        Number of groups of images that are left out in turn for the interval.
+
+    Examples
+    --------
+    >>> site_r = np.array([[0.5, 0.75, 1.0], [0.25, 0.5, 0.5]])
+    >>> ceiling = ceiling_of_repeats(site_r)
+    >>> ceiling.value, ceiling.site_mean.tolist()
+    (0.625, [0.375, 0.625, 0.75])
+    """
+    left_out = groups_left_out(len(site_r), groups)
+    squares = np.sign(site_r) * site_r**2
+    reliability = over_sites(squares)
+    tested = _reliability(
+        "split-half reliability of the maps", float(reliability.mean()), mean_without(reliability, left_out)
+    )
+    image_r = over_sites(site_r)
+    replicates, absent = mean_without(image_r, left_out), _without_signal(squares)
+    return _described("split_half", site_r, image_r, replicates, tested, absent, left_out)
+
+
+def _described(
+    kind: str,
+    site_r: NDArray[np.float64],
+    image_r: NDArray[np.float64],
+    replicates: NDArray[np.float64],
+    reliability: Reliability,
+    without_signal: NDArray[np.bool_],
+    left_out: NDArray[np.bool_],
+    site_without: NDArray[np.float64] | None = None,
+) -> Ceiling:
+    """Summarise the ceilings of every image and site; ``site_without`` (group, image, site) is refitted."""
+    value, site_mean = float(image_r.mean()), over_images(site_r)
+    without = np.broadcast_to(site_r, (len(left_out), *site_r.shape)) if site_without is None else site_without
+    site_replicates = over_images(np.where(left_out[..., None], np.nan, without))  # (group, site)
+    intervals = [
+        jackknife_interval(mean, each, [len(each)])[:2] for mean, each in zip(site_mean, site_replicates.T, strict=True)
+    ]
+    return Ceiling(
+        kind=kind,
+        bounds=BOUNDS[kind],
+        value=value,
+        interval=jackknife_interval(value, replicates, [len(replicates)]),
+        image_r=image_r,
+        replicates=replicates,
+        reliability=reliability,
+        without_signal=without_signal,
+        site_r=site_r,
+        site_mean=site_mean,
+        site_interval=np.array(intervals),
+    )
+
+
+def ceiling_of_images(kind: str, image_r: NDArray[np.float64], groups: int = GROUPS) -> Ceiling:
+    """Summarise ceilings that have one value for each image: those of the mean map, and the published ones.
+
+    Parameters
+    ----------
+    kind : "map" or "reference"
+    image_r : array, shape (image,)
+        From :func:`map_ceiling` or :func:`reference_ceiling`.
+    groups : int
+        Number of groups of images that are left out in turn for the interval.
+
+    Examples
+    --------
+    >>> ceiling_of_images("map", np.array([0.5, 0.75, 1.0])).value
+    0.75
+    """
+    left_out, value = groups_left_out(len(image_r), groups), float(image_r.mean())
+    squares = np.sign(image_r) * image_r**2
+    name = "split-half reliability of the maps averaged over sites"
+    tested = _reliability(name, float(squares.mean()), mean_without(squares, left_out)) if kind == "map" else None
+    replicates = mean_without(image_r, left_out)
+    interval = jackknife_interval(value, replicates, [len(replicates)])
+    without = image_r <= 0 if kind == "map" else np.zeros(len(image_r), bool)
+    return Ceiling(kind, BOUNDS[kind], value, interval, image_r, replicates, tested, without)
 
 
 def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
@@ -226,8 +492,7 @@ def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | 
     The correlation of two halves of the repeats is averaged over all ways to split them, corrected to the full number
     of repeats (Spearman-Brown) and square-rooted: only the recorded side of a model's correlation is noisy. The
     ceiling has one value per image and site, as the score does, and accounts for noise that differs from repeat to
-    repeat. Where maps are mostly noise it is too high, because correlations below 0 count as 0 and chance correlations
-    above 0 remain: even pure noise has a ceiling above 0.
+    repeat. Correlations below 0 keep their sign, so that pure noise has a ceiling of 0 on average.
 
     Parameters
     ----------
@@ -239,7 +504,7 @@ def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | 
     Returns
     -------
     array, shape (image, site)
-        0 where the correlation of the halves is not above 0, NaN where a map is constant.
+        Below 0 where the halves correlate negatively, NaN where a map is constant.
 
     Raises
     ------
@@ -323,9 +588,13 @@ def map_ceiling(
 
 
 def _root_reliability(half: NDArray[np.float64], ratio: float) -> NDArray[np.float64]:
-    """Compute the square root of the reliability of data ``ratio`` times as long as a half (Spearman-Brown)."""
-    half = np.clip(half, 0, 1)
-    return np.sqrt(ratio * half / (1 + (ratio - 1) * half))
+    """Compute the square root of the reliability of data ``ratio`` times as long as a half (Spearman-Brown).
+
+    The function is odd: what is below 0 by chance keeps its sign, and does not shift means of pure noise.
+    """
+    size = np.minimum(np.abs(half), 1)
+    root: NDArray[np.float64] = np.sign(half) * np.sqrt(ratio * size / (1 + (ratio - 1) * size))
+    return root
 
 
 def _first_halves(repeats: int, rng: np.random.Generator) -> list[list[int]]:

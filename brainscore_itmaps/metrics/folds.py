@@ -17,6 +17,8 @@ from brainscore_itmaps.progress import Steps, uncounted
 
 COMPONENTS = 25
 GROUPS = 7
+FEWEST_REFITTED = 4
+"""Fewest images of which pairs of groups can be left out."""
 
 Kind = Literal["single", "stacked", "sequence"]
 """Form of the maps: one set, an array of stacked sets, or a sequence of arrays."""
@@ -90,7 +92,9 @@ def groups_left_out(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
 
 
 def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
-    """Build folds that leave out every two groups of images together, shape (fold, image); used to choose a layer.
+    """Build folds that leave out every two groups of images together, shape (fold, image).
+
+    They serve to choose a layer, and to compute scores without each group (:func:`refitted`).
 
     Groups are those of :func:`groups_left_out`: up to 7 images are left out two at a time, 14 images four at a time.
 
@@ -106,7 +110,7 @@ def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
     >>> pairs_of_groups(4, groups=3).astype(int).tolist()
     [[1, 1, 0, 1], [1, 0, 1, 1], [0, 1, 1, 0]]
     """
-    if images < 4:
+    if images < FEWEST_REFITTED:
         raise DataError(
             f"A layer cannot be chosen on the training images of {images} images.",
             "Name one layer, or give 4 images or more.",
@@ -115,6 +119,68 @@ def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
         raise ArrayError(f"Pairs of {groups} groups leave no image to fit on.", "Request at least 3 groups.")
     single = groups_left_out(images, groups)
     return np.stack([first | second for first, second in combinations(single, 2)])
+
+
+def refitted(
+    pairs: "FittedFolds",
+    maps: NDArray[Any],
+    values: Callable[[NDArray[np.float64], NDArray[Any]], NDArray[np.float64]],
+    set: int = 0,
+) -> NDArray[np.float64]:
+    """Compute the values of images without each group, from regressions that are fitted without that group.
+
+    Parameters
+    ----------
+    pairs : FittedFolds
+        Regressions fitted to the folds of :func:`pairs_of_groups`.
+    maps : array, shape (image, y, x, site)
+    values : callable
+        Function of the predicted and recorded maps of some images; its result has these images as first axis.
+    set : int
+        Index of the set of maps, where the regressions were fitted to several.
+
+    Returns
+    -------
+    array, shape (group, image, ...)
+        Entry (g, i) is the value of image i, predicted by a regression that was fitted without group g and without the
+        group of i. NaN for the images of group g.
+
+    Raises
+    ------
+    ArrayError
+        When ``pairs`` has other folds.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.metrics.predictivity import site_correlation
+    >>> rng = np.random.default_rng(0)
+    >>> field = rng.normal(size=(4, 5, 6, 3))
+    >>> maps = field @ rng.normal(size=(3, 2))
+    >>> fitted = fit_folds(field, maps, pairs_of_groups(4))
+    >>> refitted(fitted, maps, site_correlation)[..., 0].round(3)
+    array([[nan,  1.,  1.,  1.],
+           [ 1., nan,  1.,  1.],
+           [ 1.,  1., nan,  1.],
+           [ 1.,  1.,  1., nan]])
+    """
+    images = len(maps)
+    groups = round((1 + np.sqrt(1 + 8 * len(pairs.folds))) / 2)  # n groups have n (n - 1) / 2 pairs
+    if groups > images or not np.array_equal(pairs.folds, pairs_of_groups(images, groups)):
+        raise ArrayError(
+            f"These folds do not leave out every two groups of the {images} images once.",
+            "Fit the folds that pairs_of_groups returns.",
+        )
+    single = groups_left_out(images, groups)
+    result: NDArray[np.float64] | None = None
+    for fold, (first, second) in enumerate(combinations(range(groups), 2)):
+        left_out = pairs.folds[fold]
+        fold_values = values(pairs.of(fold, set), maps[left_out])
+        if result is None:
+            result = np.full((groups, images, *fold_values.shape[1:]), np.nan)
+        result[first, single[second]] = fold_values[single[second][left_out]]
+        result[second, single[first]] = fold_values[single[first][left_out]]
+    assert result is not None
+    return result
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -309,6 +375,48 @@ def fit_folds(
     height, width = features.shape[1:3]
     grid = (height, width)
     return FittedFolds(left_out, used, chosen, solution, rows, grid, complete, varying, lowest, kind, intercept)
+
+
+def fit_left_out(
+    field: ArrayLike,
+    maps: ArrayLike | Sequence[ArrayLike],
+    method: str = "pls",
+    groups: int | None = GROUPS,
+    **options: Any,
+) -> tuple[FittedFolds, FittedFolds | None]:
+    """Fit regressions that leave out each image, and regressions that leave out each pair of groups of images.
+
+    Parameters
+    ----------
+    field, maps, method, options
+        As in :func:`fit_folds`.
+    groups : int or None
+        Number of groups, for :func:`refitted`; None for none.
+
+    Returns
+    -------
+    FittedFolds
+        One fold for each image.
+    FittedFolds or None
+        One fold for each pair of groups; None without groups, or with fewer than 4 images.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> field = rng.normal(size=(5, 4, 3, 8))
+    >>> left_out, pairs = fit_left_out(field, field @ rng.normal(size=(8, 2)), components=8)
+    >>> len(left_out.folds), len(pairs.folds)
+    (5, 10)
+    """
+    images = len(real_array(field, "field"))
+    single = leave_one_out(images)
+    if groups is None or images < FEWEST_REFITTED:
+        return fit_folds(field, maps, single, method, **options), None
+    pairs = pairs_of_groups(images, groups)
+    if method != "pls":  # the others gain nothing, and the published iteration stops by rounding
+        return fit_folds(field, maps, single, method, **options), fit_folds(field, maps, pairs, method, **options)
+    fitted = fit_folds(field, maps, np.concatenate([single, pairs]), method, **options)
+    return fitted.select(slice(images)), fitted.select(slice(images, None))
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,30 @@
-"""Compute bootstrap intervals of scores over images, and test the difference between two models."""
+"""Compute intervals of scores and of differences between scores, over images.
+
+Scores of left-out images depend on the images in two ways: their values are averaged, and the regressions are fitted to
+them. The jackknife deletes a group of images from both, for every group (Shao & Tu 1995, The Jackknife and Bootstrap,
+ch. 2). The bootstrap of values that are already computed leaves out the second way, so it is used only where nothing is
+fitted to the images.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import false_discovery_control, norm, permutation_test
+from scipy.stats import false_discovery_control
 from scipy.stats import t as student
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.predictivity import over_sites
 
 
 class Interval(NamedTuple):
-    """A bootstrap interval.
+    """A 95 % interval.
 
     Attributes
     ----------
     low, high : float
-        Limits of the middle 95 % of the draws.
     error : float
-        Standard deviation of the draws: the standard error.
+        Standard error.
     """
 
     low: float
@@ -37,17 +41,152 @@ class Comparison(NamedTuple):
     Attributes
     ----------
     difference : float
-        Mean over images of first minus second.
+        First minus second.
     interval : Interval
-        Of the difference, over images; expanded because images are few (:func:`expansion_factor`).
+        Of the difference.
     p_value : float
-        Two-sided: probability of a difference at least as large when the two values of each image are swapped at
-        random.
+        Two-sided: probability of a difference at least as large if both models are equally good. It is below .05 where
+        the interval excludes 0.
     """
 
     difference: float
     interval: Interval
     p_value: float
+
+
+def mean_without(values: NDArray[np.float64], groups: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Average values over the images outside each group.
+
+    Parameters
+    ----------
+    values : array, shape (image,) or (group, image)
+        Values of the images; in each row, of the images without that group.
+    groups : array of bool, shape (group, image)
+        From :func:`~brainscore_itmaps.metrics.folds.groups_left_out`.
+
+    Returns
+    -------
+    array, shape (group,)
+
+    Examples
+    --------
+    >>> mean_without(np.array([0.25, 0.5, 0.75]), np.eye(3, dtype=bool)).tolist()
+    [0.625, 0.5, 0.375]
+    """
+    mean: NDArray[np.float64] = np.where(groups, 0, values).sum(axis=1) / (~groups).sum(axis=1)
+    return mean
+
+
+class Spread(NamedTuple):
+    """Standard error of a jackknife, and its degrees of freedom."""
+
+    error: float
+    freedom: float
+
+
+def jackknife_spread(replicates: ArrayLike, groups: Sequence[int]) -> Spread:
+    """Compute the standard error of a statistic from its values without each group of images.
+
+    Parameters
+    ----------
+    replicates : array, shape (replicate,)
+        The statistic without each group of images in turn.
+    groups : sequence of int
+        Number of groups of each set of images; the replicates of the sets follow one another.
+
+    Returns
+    -------
+    Spread
+        The variances of several sets are added, and the degrees of freedom follow Welch and Satterthwaite.
+
+    Raises
+    ------
+    ArrayError
+        When the number of replicates is not the number of groups, or a set has fewer than 2.
+
+    Examples
+    --------
+    With single images as groups and a mean as the statistic, it is the usual standard error of the mean:
+
+    >>> values = np.array([0.25, 0.5, 0.75])
+    >>> spread = jackknife_spread((values.sum() - values) / 2, [3])
+    >>> bool(np.isclose(spread.error, values.std(ddof=1) / np.sqrt(3))), spread.freedom
+    (True, 2.0)
+    """
+    values = np.asarray(replicates, dtype=np.float64)
+    if sum(groups) != len(values) or not len(groups) or min(groups) < 2:
+        raise ArrayError(
+            f"{len(values)} replicates are not those of sets with {', '.join(map(str, groups)) or 'no'} groups.",
+            "Give one replicate for each group of images, and at least 2 groups in each set.",
+        )
+    sets = np.split(values, np.cumsum(groups)[:-1])
+    variances = np.array([(len(each) - 1) * each.var() for each in sets])
+    total = float(variances.sum())
+    freedom = [len(each) - 1 for each in sets]
+    if total == 0 or not np.isfinite(total):
+        return Spread(np.sqrt(total), float(min(freedom)))
+    return Spread(np.sqrt(total), total**2 / float((variances**2 / freedom).sum()))
+
+
+def jackknife_interval(value: float, replicates: ArrayLike, groups: Sequence[int]) -> Interval:
+    """Compute the 95 % interval of a statistic from its values without each group of images, with Student's t.
+
+    Parameters
+    ----------
+    value : float
+        The statistic over all images.
+    replicates, groups
+        As in :func:`jackknife_spread`.
+
+    Returns
+    -------
+    Interval
+        NaN when a replicate is NaN.
+
+    Examples
+    --------
+    >>> interval = jackknife_interval(0.5, [0.45, 0.55, 0.5, 0.48, 0.52], [5])
+    >>> round(interval.low, 2), round(interval.high, 2), round(interval.error, 2)
+    (0.31, 0.69, 0.07)
+    """
+    error, freedom = jackknife_spread(replicates, groups)
+    if not np.isfinite(error):
+        return UNDEFINED
+    half = float(student.ppf(0.975, freedom)) * error
+    return Interval(value - half, value + half, error)
+
+
+def compare_replicates(difference: float, replicates: ArrayLike, groups: Sequence[int]) -> Comparison:
+    """Test a difference between two models by its values without each group of images, with Student's t.
+
+    Parameters
+    ----------
+    difference : float
+        Over all images.
+    replicates : array, shape (replicate,)
+        The difference without each group of images in turn.
+    groups
+        As in :func:`jackknife_spread`.
+
+    Raises
+    ------
+    ArrayError
+        As :func:`jackknife_spread`, and when a value is not finite.
+
+    Examples
+    --------
+    >>> comparison = compare_replicates(0.1, [0.11, 0.09, 0.1, 0.12, 0.08, 0.1, 0.1], [7])
+    >>> round(comparison.interval.low, 2), round(comparison.p_value, 3)
+    (0.03, 0.014)
+    """
+    values = np.asarray(replicates, dtype=np.float64)
+    if not (np.isfinite(values).all() and np.isfinite(difference)):
+        raise ArrayError("A score without a group of images is not finite.", "Leave that model out.")
+    error, freedom = jackknife_spread(values, groups)
+    interval = jackknife_interval(difference, values, groups)
+    if error <= np.finfo(float).eps * max(abs(difference), np.abs(values).max()):
+        return Comparison(difference, interval, float(abs(difference) <= error))
+    return Comparison(difference, interval, float(2 * student.sf(abs(difference) / error, freedom)))
 
 
 def draw_images(images: int, rng: np.random.Generator, resamples: int) -> NDArray[np.int64]:
@@ -75,15 +214,13 @@ def draw_images(images: int, rng: np.random.Generator, resamples: int) -> NDArra
     return rng.integers(images, size=(resamples, images))
 
 
-def interval_of_draws(draws: NDArray[np.float64], factor: float = 1.0) -> Interval:
+def interval_of_draws(draws: NDArray[np.float64]) -> Interval:
     """Compute the 95 % percentile interval and the standard deviation of bootstrap draws.
 
     Parameters
     ----------
     draws : array, shape (resample,)
         Values of the statistic; NaN where undefined, which does not count.
-    factor : float
-        Factor on the normal quantile that sets the percentiles (:func:`expansion_factor`).
 
     Examples
     --------
@@ -95,9 +232,28 @@ def interval_of_draws(draws: NDArray[np.float64], factor: float = 1.0) -> Interv
     defined = draws[~np.isnan(draws)]
     if len(defined) < 2:
         return UNDEFINED
-    tail = 100 * norm.cdf(factor * norm.ppf(0.025))
-    low, high = np.percentile(defined, [tail, 100 - tail])
+    low, high = np.percentile(defined, [2.5, 97.5])
     return Interval(float(low), float(high), float(defined.std(ddof=1)))
+
+
+def p_value_of_draws(draws: NDArray[np.float64]) -> float:
+    """Compute the two-sided p-value of the hypothesis that a statistic is 0, from draws of it.
+
+    It is twice the share of draws on the rarer side of 0, counted so that it is never 0.
+
+    Parameters
+    ----------
+    draws : array, shape (resample,)
+        NaN where undefined, which does not count.
+
+    Examples
+    --------
+    >>> p_value_of_draws(np.linspace(-0.1, 0.9, 99))
+    0.2
+    """
+    defined = draws[~np.isnan(draws)]
+    rarer = min((defined <= 0).sum(), (defined >= 0).sum())
+    return min(1.0, 2 * float(rarer + 1) / (len(defined) + 1)) if len(defined) > 1 else np.nan
 
 
 def bootstrap_over_images(
@@ -105,12 +261,11 @@ def bootstrap_over_images(
     *per_image: NDArray[np.float64],
     rng: np.random.Generator,
     resamples: int = 10_000,
-    expanded: bool = False,
 ) -> Interval:
     """Compute the 95 % percentile interval and standard error of a statistic over images, by the bootstrap.
 
-    Predictions of left-out images share most of their training images, so they are not independent: the interval
-    says how much the score depends on the choice of images, not how it would spread over new recordings.
+    Values of left-out images share most of their training images. Resampling them does not fit the regressions again,
+    so the interval is too narrow for neural predictivity; :func:`jackknife_interval` is for that.
 
     Parameters
     ----------
@@ -122,8 +277,6 @@ def bootstrap_over_images(
         Source of randomness.
     resamples : int
         Number of draws.
-    expanded : bool
-        Widen the interval for few images (:func:`expansion_factor`); otherwise it covers less than 95 %.
 
     Returns
     -------
@@ -146,172 +299,7 @@ def bootstrap_over_images(
     drawn = draw_images(images, rng, resamples)
     if any(np.isnan(values).any() for values in per_image):
         return UNDEFINED
-    draws = statistic(*(values[drawn] for values in per_image), axis=-1)
-    return interval_of_draws(draws, expansion_factor(images) if expanded else 1.0)
-
-
-def expansion_factor(images: int) -> float:
-    """Compute the factor by which an interval over few images must exceed one by normal quantiles.
-
-    The bootstrap's spread is too small by sqrt((n - 1) / n), and few images require Student's quantiles (Hesterberg
-    2015, Am. Stat. 69:371, the expanded percentile interval).
-
-    Examples
-    --------
-    >>> round(expansion_factor(14), 2)
-    1.14
-    """
-    factor = np.sqrt(images / (images - 1)) * student.ppf(0.975, images - 1) / norm.ppf(0.975)
-    return float(factor)
-
-
-def interval_of_arrays(
-    pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
-    images: Sequence[object],
-    rng: np.random.Generator,
-    resamples: int = 10_000,
-) -> Interval:
-    """Compute the interval over images of a score divided by the noise ceiling and averaged over arrays.
-
-    The score of an array is the mean of its values over images, divided by the mean of its ceilings over images.
-    Arrays that show the same images share the draws of images.
-
-    Parameters
-    ----------
-    pairs : sequence of (array, array), each of shape (image,)
-        Values of the images and their noise ceilings, for each array.
-    images : sequence
-        Identifier of the images of each array; equal for arrays that show the same images.
-    rng : numpy Generator
-        Source of randomness.
-    resamples : int
-        Number of draws.
-
-    Returns
-    -------
-    Interval
-        NaN when a value of an image is NaN. Draws of images whose ceilings are all 0 do not count.
-
-    Raises
-    ------
-    ArrayError
-        With fewer than 2 images, or 2 draws.
-
-    Examples
-    --------
-    >>> first = np.array([0.3, 0.4, 0.6]), np.array([0.8, 0.7, 0.9])
-    >>> second = np.array([0.2, 0.5, 0.3, 0.4]), np.array([0.6, 0.8, 0.7, 0.9])
-    >>> interval = interval_of_arrays([first, second], ["set A", "set B"], np.random.default_rng(0))
-    >>> round(interval.low, 2), round(interval.high, 2)
-    (0.41, 0.59)
-    """
-    if any(np.isnan(values).any() or np.isnan(ceilings).any() for values, ceilings in pairs):
-        return UNDEFINED
-    drawn: dict[object, NDArray[np.int64]] = {}
-    total = np.zeros(resamples)
-    for (values, ceilings), image_set in zip(pairs, images, strict=True):
-        if image_set not in drawn:
-            drawn[image_set] = draw_images(len(values), rng, resamples)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            total += values[drawn[image_set]].mean(axis=1) / ceilings[drawn[image_set]].mean(axis=1)
-    return interval_of_draws(np.where(np.isfinite(total), total, np.nan) / len(pairs))
-
-
-def predictivity_interval(
-    site_r: NDArray[np.float64],
-    rng: np.random.Generator,
-    *,
-    sites: bool = False,
-    reducer: str = "median",
-    resamples: int = 1000,
-) -> Interval:
-    """Compute the bootstrap interval of neural predictivity over images, or over images and sites.
-
-    Parameters
-    ----------
-    site_r : array, shape (image, site)
-        Correlation of each map; NaN where undefined.
-    rng : numpy Generator
-        Source of randomness.
-    sites : bool
-        Draw sites too, the same for all images of a draw: the interval then covers the spread over similar arrays.
-    reducer : "median" or "mean"
-        Reduction over sites.
-    resamples : int
-        Number of draws.
-
-    Returns
-    -------
-    Interval
-        NaN when an image has no defined site. Draws of sites that leave an image without a defined site do not count.
-
-    Raises
-    ------
-    ArrayError
-        With fewer than 2 images, or 2 draws.
-
-    Examples
-    --------
-    >>> site_r = np.array([[0.5, 0.7, 0.6], [0.2, 0.4, np.nan], [0.6, 0.8, 0.9], [0.4, 0.3, 0.5]])
-    >>> interval = predictivity_interval(site_r, np.random.default_rng(0), sites=True)
-    >>> round(interval.low, 2), round(interval.high, 2)
-    (0.33, 0.75)
-    """
-    images, site_count = site_r.shape
-    image_r = over_sites(site_r, reducer)
-    if not sites or np.isnan(image_r).any():
-        return bootstrap_over_images(np.mean, image_r, rng=rng, resamples=resamples)
-    drawn_images = draw_images(images, rng, resamples)
-    drawn_sites = rng.integers(site_count, size=(resamples, site_count))
-    by_draw = over_sites(site_r[:, drawn_sites].reshape(images * resamples, site_count), reducer).reshape(
-        images, resamples
-    )
-    return interval_of_draws(np.take_along_axis(by_draw, drawn_images.T, axis=0).mean(axis=0))
-
-
-def compare_images(
-    first: NDArray[np.float64], second: NDArray[np.float64], rng: np.random.Generator, resamples: int = 10_000
-) -> Comparison:
-    """Compute the difference between two models on the same images, its interval and a permutation test.
-
-    Parameters
-    ----------
-    first, second : array, shape (image,)
-        Values of the two models, in the same order of images.
-    rng : numpy Generator
-        Source of randomness.
-    resamples : int
-        Number of permutations, and of bootstrap draws. The test is exact when there are no more permutations than this.
-
-    Raises
-    ------
-    ArrayError
-        When the shapes differ, a value is not finite, or there are fewer than 2 images.
-
-    Examples
-    --------
-    >>> first, second = np.array([0.5, 0.6, 0.7, 0.4, 0.8]), np.array([0.4, 0.4, 0.6, 0.3, 0.5])
-    >>> comparison = compare_images(first, second, np.random.default_rng(0))
-    >>> round(comparison.difference, 2), comparison.p_value
-    (0.16, 0.0625)
-    """
-    if first.ndim != 1 or first.shape != second.shape or len(first) < 2:
-        raise ArrayError(
-            f"Values of shape {first.shape} and {second.shape} cannot be paired.",
-            "Give one value per image for each model, and at least 2 images.",
-        )
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise ArrayError("A value of an image is not finite.", "Leave that image out of both models.")
-    test = permutation_test(
-        (first, second),
-        lambda a, b, axis: np.mean(a - b, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=resamples,
-        rng=rng,
-    )
-    interval = bootstrap_over_images(np.mean, first - second, rng=rng, resamples=resamples, expanded=True)
-    return Comparison(float(np.mean(first - second)), interval, float(test.pvalue))
+    return interval_of_draws(statistic(*(values[drawn] for values in per_image), axis=-1))
 
 
 def control_false_discoveries(p_values: ArrayLike) -> NDArray[np.float64]:

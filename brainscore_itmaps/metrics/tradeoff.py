@@ -1,6 +1,6 @@
 """Fit how neural predictivity changes with ImageNet accuracy, over many models."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from scipy.optimize import linprog
 from scipy.stats import spearmanr
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.inference import UNDEFINED, Interval, expansion_factor, interval_of_draws
+from brainscore_itmaps.metrics.inference import UNDEFINED, Interval, interval_of_draws, p_value_of_draws
 
 FEWEST = 5
 FEWEST_RANKED = 3
@@ -78,7 +78,7 @@ class RankCorrelation(NamedTuple):
     interval : Interval
         Bootstrap interval over models, or over models and images.
     p_value : float
-        Two-sided p value of the hypothesis of no association.
+        Two-sided, from the draws of the interval: below .05 where the interval excludes 0.
     models : int
         Number of models.
     """
@@ -90,25 +90,29 @@ class RankCorrelation(NamedTuple):
 
 
 def scores_over_images(
-    values: NDArray[np.float64],
-    ceilings: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    replicates: NDArray[np.float64],
+    groups: Sequence[int],
     accuracy: NDArray[np.float64],
     rng: np.random.Generator,
     resamples: int = 1000,
 ) -> NDArray[np.float64]:
-    """Compute bootstrap draws of the models' scores over images drawn with replacement.
+    """Draw the scores that models would have on other images.
 
-    All models share the draws of images. Of the change that a draw makes, only the part that models share is used: a
-    straight line in their accuracy. The effect of an image on single models is part of the differences between models
-    already; with it, the draws of models would count it twice, and intervals would be too wide (Owen 2007, Ann. Appl.
-    Stat. 1:386). The change is multiplied by :func:`~brainscore_itmaps.metrics.inference.expansion_factor`.
+    All models share the draws: each is a sum of what leaving out each group of images changes, with random weights of
+    the size that the jackknife of the scores implies, and with the tails of Student's t. Of the change of a draw, only
+    the part that models share is used: a straight line in their accuracy. The effect of an image on single models is
+    part of the differences between models already; with it, the draws of models would count it twice, and intervals
+    would be too wide (Owen 2007, Ann. Appl. Stat. 1:386).
 
     Parameters
     ----------
-    values : array, shape (model, image)
-        Values of each image.
-    ceilings : array, shape (image,)
-        Noise ceilings of the images.
+    scores : array, shape (model,)
+    replicates : array, shape (model, replicate)
+        Scores without each group of images.
+    groups : sequence of int
+        Number of groups of each set of images, as in
+        :func:`~brainscore_itmaps.metrics.inference.jackknife_spread`.
     accuracy : array, shape (model,)
     rng : numpy Generator
         Source of randomness.
@@ -128,24 +132,26 @@ def scores_over_images(
     --------
     >>> rng = np.random.default_rng(0)
     >>> accuracy = np.linspace(0.3, 0.8, 6)
-    >>> values = accuracy[:, None] / 2 + rng.normal(0, 0.1, (6, 14))
-    >>> scores_over_images(values, np.full(14, 0.8), accuracy, rng, resamples=100).shape
+    >>> replicates = accuracy[:, None] / 2 + rng.normal(0, 0.01, (6, 7))
+    >>> scores_over_images(accuracy / 2, replicates, [7], accuracy, rng, resamples=100).shape
     (100, 6)
     """
-    if values.ndim != 2 or (len(accuracy), len(ceilings)) != values.shape or len(ceilings) < 2:
+    if replicates.shape != (len(accuracy), sum(groups)) or scores.shape != accuracy.shape or min(groups) < 2:
         raise ArrayError(
-            f"The shapes {values.shape}, {ceilings.shape} and {accuracy.shape} do not fit together.",
-            "Give (model, image), (image,) and (model,).",
+            f"The shapes {scores.shape}, {replicates.shape} and {accuracy.shape} do not fit together.",
+            "Give (model,), (model, replicate) and (model,), with at least 2 groups of images.",
         )
-    if not all(np.isfinite(array).all() for array in (values, ceilings, accuracy)):
+    if not all(np.isfinite(array).all() for array in (scores, replicates, accuracy)):
         raise ArrayError("A value is not finite.", "Leave that model out.")
-    images = len(ceilings)
-    counts = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-    scores = values.mean(axis=1) / ceilings.mean()
-    change = (counts @ values.T) / (counts @ ceilings)[:, None] - scores
+    change = np.zeros((resamples, len(scores)))
+    for each in np.split(replicates, np.cumsum(groups)[:-1], axis=1):
+        freedom = each.shape[1] - 1
+        deviation = (each - each.mean(axis=1, keepdims=True)) * np.sqrt(freedom / (freedom + 1))
+        weights = rng.normal(size=(resamples, freedom + 1))
+        change += weights @ deviation.T / np.sqrt(rng.chisquare(freedom, size=(resamples, 1)) / freedom)
     spread = np.ptp(accuracy) or 1.0
     powers, _ = np.linalg.qr(np.vander((accuracy - accuracy.mean()) / spread, 2))
-    drawn: NDArray[np.float64] = scores + expansion_factor(images) * (change @ powers) @ powers.T
+    drawn: NDArray[np.float64] = scores + (change @ powers) @ powers.T
     return drawn
 
 
@@ -199,14 +205,14 @@ def rank_correlation(
     _check_input(accuracy, predictivity, fewest=FEWEST_RANKED)
     if np.ptp(predictivity) == 0:
         return RankCorrelation(np.nan, UNDEFINED, np.nan, len(accuracy))
-    correlation = spearmanr(accuracy, predictivity)
-    draws = [
-        spearmanr(accuracy[n], scores[n]).statistic if np.ptp(scores[n]) > 0 else np.nan
-        for n, scores in _draws(accuracy, predictivity, rng, resamples, drawn, FEWEST_RANKED)
-    ]
-    return RankCorrelation(
-        float(correlation.statistic), interval_of_draws(np.array(draws)), float(correlation.pvalue), len(accuracy)
+    rho = float(spearmanr(accuracy, predictivity).statistic)
+    draws = np.array(
+        [
+            spearmanr(accuracy[n], scores[n]).statistic if np.ptp(scores[n]) > 0 else np.nan
+            for n, scores in _draws(accuracy, predictivity, rng, resamples, drawn, FEWEST_RANKED)
+        ]
     )
+    return RankCorrelation(rho, interval_of_draws(draws), p_value_of_draws(draws), len(accuracy))
 
 
 def change_point(

@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-from brainscore_itmaps.benchmark.result import EXPLAINED, ArrayResult, Result
+from brainscore_itmaps.benchmark.estimate import EXPLAINED
+from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.models.names import WEIGHT_SUFFIXES
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.reporting.drawing import bounded_by_sites, name_of

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.result import MEAN
-from brainscore_itmaps.metrics.inference import Interval, compare_images, control_false_discoveries
+from brainscore_itmaps.metrics.inference import Interval, compare_replicates, control_false_discoveries
 from brainscore_itmaps.metrics.tradeoff import (
     FEWEST,
     ChangePoint,
@@ -87,8 +87,8 @@ class Findings:
     fits : tuple of Fit
     pairs : DataFrame
         A row for each harmonized model, its baseline and an array: the difference of their scores, its interval over
-        images, the p-value of a permutation test over images, and q, the p-value adjusted for the false discovery rate
-        over all these rows. Rows named "mean of n twins" test the mean over pairs; q does not include them.
+        images, its p-value (a jackknife over images with refits), and q, the p-value adjusted for the false discovery
+        rate over all these rows. Rows named "mean of n twins" test the mean over pairs; q does not include them.
     notes : tuple of str
         Sentences about what could not be fitted or tested, with the reason.
     """
@@ -167,15 +167,16 @@ def _fit(table: StudyTable, key: tuple[object, ...], array: str, which: str, cho
 def _scores_over_images(
     table: StudyTable, chosen: pd.DataFrame, accuracy: NDArray[np.float64], rng: np.random.Generator, draws: int
 ) -> NDArray[np.float64] | None:
-    """Compute scores on bootstrapped images; return None if image values are unknown or the models saw other images."""
-    values = [table.image_values[index] for index in chosen.index]
-    ceilings = [table.image_ceilings[index] for index in chosen.index]
-    if any(value is None for value in values) or len({table.images[index] for index in chosen.index}) > 1:
+    """Draw scores on other images; return None if models lack scores without groups of images, or saw other images."""
+    estimates = [table.estimates[index] for index in chosen.index]
+    replicates = [estimate.replicates for estimate in estimates if estimate is not None]
+    conditions = {(table.images[index], estimate and (estimate.interval_kind, estimate.groups))
+                  for index, estimate in zip(chosen.index, estimates, strict=True)}  # fmt: skip
+    known = [each for each in replicates if each is not None]
+    if len(known) < len(chosen) or len(conditions) > 1 or estimates[0] is None:
         return None
-    shared_ceiling = np.asarray(ceilings[0], dtype=float)
-    shares = [np.asarray(value, float) * shared_ceiling.mean() / np.asarray(ceiling, float).mean()
-              for value, ceiling in zip(values, ceilings, strict=True)]  # fmt: skip
-    return scores_over_images(np.stack(shares), shared_ceiling, accuracy, rng, draws)
+    scores = chosen["score"].to_numpy(dtype=float)
+    return scores_over_images(scores, np.stack(known), estimates[0].groups, accuracy, rng, draws)
 
 
 def _rows(fit: Fit) -> Iterator[dict[str, object]]:
@@ -203,53 +204,59 @@ def _rows(fit: Fit) -> Iterator[dict[str, object]]:
 
 
 def _pairs(table: StudyTable, notes: list[str]) -> pd.DataFrame:
-    rng = np.random.default_rng(SEED)
     singles: list[dict[str, Any]] = []
     means: list[dict[str, Any]] = []
     trained = ~table.rows["random"]
     for (*key, array), rows in _by_array(table.rows[(table.rows["kind"] == MAPS) & trained]):
         index_of = {model: index for index, model in zip(rows.index, rows["model"], strict=True)}
-        pairs: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        tested: list[_Difference] = []
         for model, index in index_of.items():
             baseline = baseline_of(model)
             if baseline is None or baseline not in index_of:
                 continue
-            other = index_of[baseline]
-            if table.images[index] != table.images[other]:
-                notes.append(
-                    f"{model} and {baseline} are not compared on {array}, because they were scored on different images."
-                )
+            pair = _difference(table, index, index_of[baseline])
+            if isinstance(pair, str):
+                notes.append(f"{model} and {baseline} are not compared on {array}, because {pair}.")
                 continue
-            shares = _image_shares(table, index), _image_shares(table, other)
-            pairs.append(shares)
-            singles.append(_test_pair(key, model, baseline, array, *shares, rng))
-        if len(pairs) > 1 and len({len(values) for values, _ in pairs}) == 1:
-            first, second = (np.mean([pair[side] for pair in pairs], axis=0) for side in (0, 1))
-            means.append(_test_pair(key, TWINS.format(len(pairs)), "", array, first, second, rng))
+            tested.append(pair)
+            singles.append(_test_row(key, model, baseline, array, pair))
+        if len(tested) > 1 and len({(pair.groups, pair.images) for pair in tested}) == 1:
+            mean = _Difference(
+                float(np.mean([pair.value for pair in tested])),
+                np.mean([pair.replicates for pair in tested], axis=0),
+                tested[0].groups,
+                tested[0].images,
+            )
+            means.append(_test_row(key, TWINS.format(len(tested)), "", array, mean))
     q_values = control_false_discoveries([row["p_value"] for row in singles])
-    tested = [row | {"q_value": q} for row, q in zip(singles, q_values, strict=True)] + means
-    return pd.DataFrame(tested, columns=[*COMPARED, *PAIRED])
+    rows_with_q = [row | {"q_value": q} for row, q in zip(singles, q_values, strict=True)] + means
+    return pd.DataFrame(rows_with_q, columns=[*COMPARED, *PAIRED])
 
 
-def _image_shares(table: StudyTable, index: int) -> NDArray[np.float64]:
-    """Compute the contribution of each image to a score, shape (image,); the mean over images is the score."""
-    values, ceilings = table.image_values[index], table.image_ceilings[index]
-    assert values is not None
-    assert ceilings is not None
-    shares: NDArray[np.float64] = np.asarray(values, float) / np.asarray(ceilings, float).mean()
-    return shares
+class _Difference(NamedTuple):
+    """Difference between two scores, also without each group of images, and the names of the images."""
+
+    value: float
+    replicates: NDArray[np.float64]
+    groups: tuple[int, ...]
+    images: tuple[str, ...]
 
 
-def _test_pair(
-    key: Sequence[object],
-    model: str,
-    baseline: str,
-    array: object,
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> dict[str, Any]:
-    comparison = compare_images(first, second, rng, resamples=20_000)
+def _difference(table: StudyTable, index: int, other: int) -> _Difference | str:
+    """Subtract the scores of two rows; return the reason if they cannot be compared."""
+    first, second = table.estimates[index], table.estimates[other]
+    if table.images[index] != table.images[other]:
+        return "they were scored on different images"
+    if first is None or second is None or first.replicates is None or second.replicates is None:
+        return "one of them has no score"
+    if (first.interval_kind, first.groups) != (second.interval_kind, second.groups):
+        return "their intervals are of different kinds"
+    difference = first.score - second.score
+    return _Difference(difference, first.replicates - second.replicates, first.groups, table.images[index])
+
+
+def _test_row(key: Sequence[object], model: str, baseline: str, array: object, pair: _Difference) -> dict[str, Any]:
+    comparison = compare_replicates(pair.value, pair.replicates, pair.groups)
     return dict(zip(COMPARED, key, strict=True)) | {
         "model": model,
         "baseline": baseline,
@@ -259,7 +266,7 @@ def _test_pair(
         "high": comparison.interval.high,
         "p_value": comparison.p_value,
         "q_value": np.nan,
-        "images": len(first),
+        "images": len(pair.images),
     }
 
 

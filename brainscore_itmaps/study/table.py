@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.human import CITATION as CITE_HUMAN
 from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Result
 from brainscore_itmaps.errors import DataError, UsageError, one_line
@@ -58,8 +58,8 @@ class StudyTable:
         Columns as :data:`COLUMNS`. ``asked`` is the requested window, empty for the window of the benchmark; ``array``
         is :data:`MEAN` in the row for all arrays of a benchmark, and the benchmark itself if it has no arrays.
         ``human_alignment`` is the score on ClickMe.alignment of the same model with the same weights.
-    image_values, image_ceilings : tuple of arrays or None
-        For each row, shape (image,): the values whose means are ``raw`` and ``ceiling``; None if they are unknown.
+    estimates : tuple of Estimate or None
+        Estimate of each row of an array; None in other rows.
     images : tuple of tuples of str
         For each row, the names of its images.
     sources : dict
@@ -70,8 +70,7 @@ class StudyTable:
     """
 
     rows: pd.DataFrame
-    image_values: tuple[NDArray[np.float64] | None, ...]
-    image_ceilings: tuple[NDArray[np.float64] | None, ...]
+    estimates: tuple[Estimate | None, ...]
     images: tuple[tuple[str, ...], ...]
     sources: dict[str, Path | Result]
     troubles: tuple[str, ...]
@@ -133,8 +132,7 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
     problems += _repeated_models(frame)
     return StudyTable(
         frame.astype(dict.fromkeys(("imagenet_top1", "low", "high", "error", "alignment", "ceiling", "raw"), float)),
-        tuple(None if array is None else array.image_value for array in values),
-        tuple(None if array is None else array.image_ceiling for array in values),
+        tuple(None if array is None else array.estimate for array in values),
         tuple(() if array is None else array.images for array in values),
         sources,
         tuple(problems),
