@@ -102,8 +102,8 @@ def score(
     interval: Annotated[
         Literal["groups", "images", "fixed"],
         typer.Option(
-            help="Compute the 95 % interval by fitting regressions again without each of 7 groups of images, or without "
-            "each image (several times slower), or from fixed predictions (too narrow)."
+            help="Compute the 95 % interval by fitting the regressions again without each of 7 groups of images, or "
+            "without each image (several times slower), or from fixed predictions (too narrow)."
         ),
     ] = "groups",
     protocol: ProtocolName = "ours",
