@@ -1,0 +1,148 @@
+"""Run what the pages of the documentation name: commands and Python code, without a network, in temporary folders.
+
+Run from the checkout: ``python tests/run_docs.py [words of the pages to try]``; some minutes. Each block of a page, and
+each command in a sentence, begins with the same SIMULATED files (`prepare`). The exit code is the number of failures.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import chdir
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+
+from command_line import brainscore
+from documented import CHECKOUT, ENVIRONMENT, PAGES, Part, is_complete, parts
+from keras_files import layout, write_keras
+from shards import fetched_val
+
+NOT_RUN = {
+    r"^brainscore data fetch$|--sha256|--url|clickme --split (val|train)$|models fetch (NAME|harmonized_resnet50)$": (
+        "downloads; tests fetch the same from a local server"
+    ),
+    r"timm:resnet50\.tv_in1k|resnet50_timm_baseline": "downloads weights of timm",
+    r"^brainscore harmonize|runs/resnet18": "trains for hours; tests/training trains small models",
+    r"^brainscore verify-real": "requires the real recordings",
+    r"^brainscore (un)?link$": "changes the installed Brain-Score; tests/bridge/test_install_matrix.py does it elsewhere",
+    r"-m venv |\bpip |^apt-get|^pre-commit|^bash \.ci/run": "installs programs; .ci/run runs the README's installation",
+    r"^(pytest|nox|ruff|mypy|lint-imports)|tests/mutations\.py": "is a check of its own; .ci/run or nox runs it",
+    r"from_zoo$|import test_figures": "rewrites files of the checkout; tests compare these files",
+    r"^dask |^PYTHONSAFEPATH=1 dask": "runs until it is stopped",
+    r"benchmarks/(pls|score_overhead)\.py": "takes several minutes",
+}
+"""Commands that are only parsed (`test_docs.py`), and why."""
+INSTEAD = {
+    "models show NAME": "models show efficientnet_lite0",
+    "models list --set NAME": "models list --set embedded",
+    "results show NAME": "results show efficientnet_lite0--blocks.4--it_maps_simulated",
+    "reproduce NAME": "reproduce efficientnet_lite0--blocks.4--it_maps_simulated",
+    "compare A B": "compare results/first.json results/second.json",
+    "harmonizer_shortcut.py": "harmonizer_shortcut.py --seeds 2 --epochs 1",
+    "--batch 8 --steps 9": "--batch 2 --steps 1",
+    "study_statistics.py": "study_statistics.py --studies 2",
+    "sweep_workers.py": "sweep_workers.py --times 1",
+}
+"""What is run instead of placeholders and of numbers that take long."""
+HOMES = ("HOME", "ITMAPS_HOME", "BRAINIO_HOME", "RESULTCACHING_HOME", "BRAINSCORE_HOME")
+
+
+def enter(folder: Path) -> None:
+    """Make this folder the home of every program, without a network."""
+    os.environ |= {name: str(folder / name) for name in HOMES}
+    os.environ |= {"HF_HUB_OFFLINE": "1", "ITMAPS_OFFLINE": "1", "BS_INSTALL_DEPENDENCIES": "no", "MPLBACKEND": "Agg"}
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
+
+
+def prepare(folder: Path) -> None:
+    """Write the files that the pages take for granted: SIMULATED recordings and maps, made-up weights, results."""
+    import numpy as np
+    import timm
+    from safetensors.torch import save_file
+
+    import brainscore_itmaps as itmaps
+    from brainscore_itmaps.data.arcaro2020 import fetch_arcaro2020
+    from brainscore_itmaps.data.stand_in import write_stand_in
+
+    enter(folder)
+    for name in ("HOME", "work/FOLDER", "work/results", "work/docs/images", "work/brainscore_itmaps/data"):
+        (folder / name).mkdir(parents=True)
+    with chdir(folder / "work"):
+        write_stand_in(Path("standin.zip"), duration=300)
+        for name in ("FILE", "Arcaro2020.zip"):
+            os.link("standin.zip", name)
+        assert brainscore("data", "fetch", "--from", "standin.zip").returncode == 0
+        fetched_val(Path("FOLDER"))
+        save_file(timm.create_model("resnet50").state_dict(), "weights.safetensors")
+        write_keras(Path("resnet50v2_harmonized.h5"), layout("resnet50"))
+        code = next(part.code for part in parts(CHECKOUT / "docs/models.md") if "def build()" in part.code)
+        Path("my_file.py").write_text(code)
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (6, 96, 96, 3), dtype=np.uint8)
+        itmaps.Recording.from_arrays(rng.random((6, 9, 9, 5)), images, identifier="array1", window=(70, 170)).save("array1")
+        for name, weights in {"first": "pretrained", "second": "random"}.items():
+            result = itmaps.score("efficientnet_lite0", weights=weights)
+            result.save(folder / "ITMAPS_HOME" / "results")
+            for file in result.save(name):
+                file.rename(f"results/{name}{file.suffix}")
+
+
+def run(command: str) -> subprocess.CompletedProcess:
+    """Run a command of a page, or what stands for it."""
+    for named, instead in INSTEAD.items():
+        command = command.replace(named, instead)
+    if command.startswith("brainscore "):
+        return brainscore(*shlex.split(command)[1:])
+    command = command.replace("python benchmarks/", f"python {CHECKOUT}/benchmarks/")
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+
+
+def run_part(part: Part, folder: Path) -> list[str]:
+    """Run a part of a page in a folder, print a line for each command, and return those that failed."""
+    enter(folder)
+    failed = []
+    with chdir(folder / "work"):
+        for command in [command.replace(ENVIRONMENT, "") for command in part.commands] + [part.code] * bool(part.code):
+            reason = next((reason for pattern, reason in NOT_RUN.items() if re.search(pattern, command)), "")
+            if reason or not (part.code or is_complete(command)):
+                continue
+            began = time.perf_counter()
+            if part.code:
+                ended = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False)
+            else:
+                ended = run(command)
+            shown = f"Python code: {command.strip().splitlines()[-1]}" if part.code else command
+            word = "failed" if ended.returncode else "ran"
+            print(f"{word:6} {time.perf_counter() - began:6.1f} s  {part.page}: {shown}", flush=True)
+            if ended.returncode:
+                print(ended.stdout[-2000:], ended.stderr[-2000:], sep="\n", flush=True)
+                failed.append(shown)
+    return failed
+
+
+def main(words: list[str]) -> int:
+    """Run the parts of the pages whose names contain one of these words, by default of all pages."""
+    failed, done = [], set()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder / "prepared")
+        for part in (part for page in PAGES for part in parts(page)):
+            key = (*part.commands, part.code)
+            if (words and not any(word in part.page for word in words)) or key in done or not any(key):
+                continue
+            done.add(key)
+            shutil.copytree(folder / "prepared", folder / "part", copy_function=os.link)
+            failed += run_part(part, folder / "part")
+            shutil.rmtree(folder / "part")
+    print(f"{len(failed)} failed: {failed}" if failed else "all ran")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
