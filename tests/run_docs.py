@@ -18,37 +18,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 from command_line import brainscore
-from documented import CHECKOUT, ENVIRONMENT, PAGES, Part, is_complete, parts
+from documented import CHECKOUT, ENVIRONMENT, INSTEAD, NOT_RUN, PAGES, Part, is_complete, parts
 from keras_files import layout, write_keras
 from shards import fetched_val
 
-NOT_RUN = {
-    r"^brainscore data fetch$|--sha256|--url|clickme --split (val|train)$|models fetch (NAME|harmonized_resnet50)$": (
-        "downloads; tests fetch the same from a local server"
-    ),
-    r"timm:resnet50\.tv_in1k|resnet50_timm_baseline": "downloads weights of timm",
-    r"^brainscore harmonize|runs/resnet18": "trains for hours; tests/training trains small models",
-    r"^brainscore verify-real": "requires the real recordings",
-    r"^brainscore (un)?link$": "changes the installed Brain-Score; tests/bridge/test_install_matrix.py does it elsewhere",
-    r"-m venv |\bpip |^apt-get|^pre-commit|^bash \.ci/run": "installs programs; .ci/run runs the README's installation",
-    r"^(pytest|nox|ruff|mypy|lint-imports)|tests/mutations\.py": "is a check of its own; .ci/run or nox runs it",
-    r"from_zoo$|import test_figures": "rewrites files of the checkout; tests compare these files",
-    r"^dask |^PYTHONSAFEPATH=1 dask": "runs until it is stopped",
-    r"benchmarks/(pls|score_overhead)\.py": "takes several minutes",
-}
-"""Commands that are only parsed (`test_docs.py`), and why."""
-INSTEAD = {
-    "models show NAME": "models show efficientnet_lite0",
-    "models list --set NAME": "models list --set embedded",
-    "results show NAME": "results show efficientnet_lite0--blocks.4--it_maps_simulated",
-    "reproduce NAME": "reproduce efficientnet_lite0--blocks.4--it_maps_simulated",
-    "compare A B": "compare results/first.json results/second.json",
-    "harmonizer_shortcut.py": "harmonizer_shortcut.py --seeds 2 --epochs 1",
-    "--batch 8 --steps 9": "--batch 2 --steps 1",
-    "study_statistics.py": "study_statistics.py --studies 2",
-    "sweep_workers.py": "sweep_workers.py --times 1",
-}
-"""What is run instead of placeholders and of numbers that take long."""
 HOMES = ("HOME", "ITMAPS_HOME", "BRAINIO_HOME", "RESULTCACHING_HOME", "BRAINSCORE_HOME")
 
 
@@ -67,11 +40,10 @@ def prepare(folder: Path) -> None:
     from safetensors.torch import save_file
 
     import brainscore_itmaps as itmaps
-    from brainscore_itmaps.data.arcaro2020 import fetch_arcaro2020
     from brainscore_itmaps.data.stand_in import write_stand_in
 
     enter(folder)
-    for name in ("HOME", "work/FOLDER", "work/results", "work/docs/images", "work/brainscore_itmaps/data"):
+    for name in ("HOME", "work/FOLDER", "work/docs/images", "work/brainscore_itmaps/data"):
         (folder / name).mkdir(parents=True)
     with chdir(folder / "work"):
         write_stand_in(Path("standin.zip"), duration=300)
@@ -85,12 +57,13 @@ def prepare(folder: Path) -> None:
         Path("my_file.py").write_text(code)
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (6, 96, 96, 3), dtype=np.uint8)
-        itmaps.Recording.from_arrays(rng.random((6, 9, 9, 5)), images, identifier="array1", window=(70, 170)).save("array1")
-        for name, weights in {"first": "pretrained", "second": "random"}.items():
+        itmaps.Recording.from_arrays(rng.random((6, 9, 9, 5)), images, identifier="array1", window=(70, 170)).save(
+            "array1"
+        )
+        for name, weights in {"A": "pretrained", "B": "random"}.items():
             result = itmaps.score("efficientnet_lite0", weights=weights)
             result.save(folder / "ITMAPS_HOME" / "results")
-            for file in result.save(name):
-                file.rename(f"results/{name}{file.suffix}")
+            result.save(name)
 
 
 def run(command: str) -> subprocess.CompletedProcess:

@@ -33,6 +33,33 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
+NOT_RUN = {
+    r"^brainscore data fetch$|--sha256|--url|clickme --split (val|train)$|models fetch (NAME|harmonized_resnet50)$": (
+        "downloads; tests fetch the same from a local server"
+    ),
+    r"timm:resnet50\.tv_in1k|resnet50_timm_baseline": "downloads weights of timm",
+    r"^brainscore harmonize|runs/resnet18": "trains for hours; tests/training trains small models",
+    r"^brainscore verify-real": "requires the real recordings",
+    r"^brainscore (un)?link$": "changes the installed Brain-Score; tests/bridge/test_install_matrix.py",
+    r"-m venv |\bpip |^apt-get|^pre-commit|^bash \.ci/run": "installs programs; .ci/run runs the README's installation",
+    r"^(pytest|nox|ruff|mypy|lint-imports)|tests/mutations\.py": "is a check of its own; .ci/run or nox runs it",
+    r"from_zoo$|import test_figures": "rewrites files of the checkout; tests compare these files",
+    r"^dask |^PYTHONSAFEPATH=1 dask": "runs until it is stopped",
+    r"benchmarks/(pls|score_overhead)\.py": "takes several minutes",
+}
+"""Commands that `run_docs.py` does not run, and why; `test_docs.py` parses them too."""
+INSTEAD = {
+    "models show NAME": "models show efficientnet_lite0",
+    "models list --set NAME": "models list --set embedded",
+    "results show NAME": "results show efficientnet_lite0--blocks.4--it_maps_simulated",
+    "reproduce NAME": "reproduce efficientnet_lite0--blocks.4--it_maps_simulated",
+    "harmonizer_shortcut.py": "harmonizer_shortcut.py --seeds 2 --epochs 1",
+    "--batch 8 --steps 9": "--batch 2 --steps 1",
+    "study_statistics.py": "study_statistics.py --studies 2",
+    "sweep_workers.py": "sweep_workers.py --times 1",
+}
+"""What `run_docs.py` runs instead of placeholders and of numbers that take long."""
+
 
 class Part(NamedTuple):
     """Commands, or Python code, that stand together on a page: a block, or a piece of code in a sentence."""
@@ -75,7 +102,9 @@ def commands_in(text: str) -> list[str]:
 def options_in(page: Path) -> set[str]:
     """List the options that sentences of a page name alone, such as `--layers all`."""
     pieces = re.findall(r"`([^`]+)`", BLOCK.sub("", page.read_text(encoding="utf-8")))
-    return {option for piece in pieces if not COMMAND.match(piece) for option in re.findall(r"(?:^|\s)(--[\w-]+)", piece)}
+    return {
+        option for piece in pieces if not COMMAND.match(piece) for option in re.findall(r"(?:^|\s)(--[\w-]+)", piece)
+    }
 
 
 def all_commands(command, *path: str) -> dict[tuple[str, ...], object]:
@@ -135,7 +164,8 @@ def check_python(words: list[str]) -> bool:
         parsed = python("-c", PARSE_ONLY, file, *arguments)
         assert parsed.returncode == 0, parsed.stderr
     else:
-        unknown = [option for option in re.findall(r"--(\w+)", " ".join(arguments)) if option not in source]
+        parameters = re.findall(r"\b(\w+): ", source) if what == "-m" else []  # fire's options
+        unknown = [option for option in re.findall(r"--(\w+)", " ".join(arguments)) if option not in parameters]
         assert not unknown, f"{what} has no option {unknown}."
     return complete
 
