@@ -39,7 +39,7 @@ def install(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run the examples of the docstrings, and the commands and the Python code of the README, CONTRIBUTING and docs/."""
+    """Run the examples of the docstrings, and the commands and the Python code of the pages."""
     session.run("pytest", "-n", "0", "--doctest-modules", "brainscore_itmaps")
     session.run("python", "tests/run_docs.py", *session.posargs)
 
