@@ -5,7 +5,6 @@ each command in a sentence, begins with the same SIMULATED files (`prepare`). Th
 """
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -18,9 +17,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 from command_line import brainscore
-from documented import CHECKOUT, ENVIRONMENT, INSTEAD, NOT_RUN, PAGES, Part, is_complete, parts
+from documented import CHECKOUT, INSTEAD, PAGES, Part, is_complete, parts, reason_not_to_run
 from keras_files import layout, write_keras
-from shards import fetched_val
+from shards import write_shard
 
 HOMES = ("HOME", "ITMAPS_HOME", "BRAINIO_HOME", "RESULTCACHING_HOME", "BRAINSCORE_HOME")
 
@@ -40,6 +39,7 @@ def prepare(folder: Path) -> None:
     from safetensors.torch import save_file
 
     import brainscore_itmaps as itmaps
+    from brainscore_itmaps.data.clickme_shards import fetch_clickme
     from brainscore_itmaps.data.stand_in import write_stand_in
 
     enter(folder)
@@ -50,7 +50,9 @@ def prepare(folder: Path) -> None:
         for name in ("FILE", "Arcaro2020.zip"):
             os.link("standin.zip", name)
         assert brainscore("data", "fetch", "--from", "standin.zip").returncode == 0
-        fetched_val(Path("FOLDER"))
+        for number in range(18):
+            write_shard(Path(f"FOLDER/val-{number}.tfrecords"), 6, seed=number)
+        fetch_clickme("val", folder=Path("FOLDER"))
         save_file(timm.create_model("resnet50").state_dict(), "weights.safetensors")
         write_keras(Path("resnet50v2_harmonized.h5"), layout("resnet50"))
         code = next(part.code for part in parts(CHECKOUT / "docs/models.md") if "def build()" in part.code)
@@ -81,9 +83,8 @@ def run_part(part: Part, folder: Path) -> list[str]:
     enter(folder)
     failed = []
     with chdir(folder / "work"):
-        for command in [command.replace(ENVIRONMENT, "") for command in part.commands] + [part.code] * bool(part.code):
-            reason = next((reason for pattern, reason in NOT_RUN.items() if re.search(pattern, command)), "")
-            if reason or not (part.code or is_complete(command)):
+        for command in part.commands or [part.code]:
+            if not part.code and (reason_not_to_run(command) or not is_complete(command)):
                 continue
             began = time.perf_counter()
             if part.code:

@@ -33,27 +33,55 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
-NOT_RUN = {
-    r"^brainscore data fetch$|--sha256|--url|clickme --split (val|train)$|models fetch (NAME|harmonized_resnet50)$": (
-        "downloads; tests fetch the same from a local server"
+REASONS = {
+    "downloads; tests fetch from a local server": (
+        "brainscore data fetch",
+        "brainscore data fetch --sha256 HASH",
+        "brainscore data fetch --url MIRROR",
+        "brainscore data fetch clickme --split train",
+        "brainscore data fetch clickme --split val",
+        "brainscore data fetch clickme --split val --url MIRROR",
+        "brainscore models fetch NAME",
+        "brainscore models fetch harmonized_resnet50",
+        "brainscore models fetch harmonized_resnet50 --sha256 ... --url https://...",
     ),
-    r"timm:resnet50\.tv_in1k|resnet50_timm_baseline": "downloads weights of timm",
-    r"^brainscore harmonize|runs/resnet18": "trains for hours; tests/training trains small models",
-    r"^brainscore verify-real": "requires the real recordings",
-    r"^brainscore (un)?link$": "changes the installed Brain-Score; tests/bridge/test_install_matrix.py",
-    r"-m venv |\bpip |^apt-get|^pre-commit|^bash \.ci/run": "installs programs; .ci/run runs the README's installation",
-    r"^(pytest|nox|ruff|mypy|lint-imports)|tests/mutations\.py": "is a check of its own; .ci/run or nox runs it",
-    r"from_zoo$|import test_figures": "rewrites files of the checkout; tests compare these files",
-    r"^dask |^PYTHONSAFEPATH=1 dask": "runs until it is stopped",
-    r"benchmarks/(pls|score_overhead)\.py": "takes several minutes",
+    "downloads timm's weights": (
+        "brainscore models show timm:resnet50.tv_in1k",
+        "brainscore score --model timm:resnet50.tv_in1k",
+        "brainscore score --model resnet50_timm_baseline --benchmark ClickMe.alignment",
+    ),
+    "requires the real recordings": ("brainscore verify-real",),
+    "trains for hours; tests/training trains small models": (
+        "brainscore harmonize resnet18.toml --out runs/resnet18",
+        "brainscore score --model runs/resnet18",
+    ),
+    "changes the installed Brain-Score; tests/bridge/test_install_matrix.py runs it": (
+        "brainscore link",
+        "brainscore unlink",
+    ),
+    "makes the environment; .ci/run runs it": ("python3 -m venv ~/itmaps",),
+    "is a check of its own": ("python tests/mutations.py", "python tests/mutations.py tfrecords"),
+    "rewrites files of the checkout; tests compare these files": (
+        "MPLBACKEND=Agg PYTHONPATH=tests/helpers:tests/reporting python -c '\nimport test_figures as t\n"
+        'for kind, draw in t.FIGURES.items():\n    draw().savefig(t.BASELINES / f"{kind}.png", dpi=60)\'',
+        "python -m brainscore_itmaps.bridge.from_zoo",
+    ),
+    "takes several minutes": ("python benchmarks/pls.py", "python benchmarks/score_overhead.py"),
 }
+NOT_RUN = {command: reason for reason, commands in REASONS.items() for command in commands}
 """Commands that `run_docs.py` does not run, and why; `test_docs.py` parses them too."""
+PROGRAMS_NOT_RUN = {
+    **dict.fromkeys(("apt-get", "pip", "pre-commit"), "installs or builds; .ci/run runs the README's installation"),
+    **dict.fromkeys(("bash", "lint-imports", "mypy", "nox", "pytest", "ruff"), "is a check of its own"),
+    "dask": "runs until it is stopped",
+}
+"""Programs of which no command is run, and why."""
 INSTEAD = {
     "models show NAME": "models show efficientnet_lite0",
     "models list --set NAME": "models list --set embedded",
     "results show NAME": "results show efficientnet_lite0--blocks.4--it_maps_simulated",
     "reproduce NAME": "reproduce efficientnet_lite0--blocks.4--it_maps_simulated",
-    "harmonizer_shortcut.py": "harmonizer_shortcut.py --seeds 2 --epochs 1",
+    "harmonizer_shortcut.py": "harmonizer_shortcut.py --seeds 2 --epochs 1 --lambdas 3",
     "--batch 8 --steps 9": "--batch 2 --steps 1",
     "study_statistics.py": "study_statistics.py --studies 2",
     "sweep_workers.py": "sweep_workers.py --times 1",
@@ -84,7 +112,9 @@ def parts(page: Path) -> Iterator[Part]:
 
 
 def commands_in(text: str) -> list[str]:
-    """List the commands in a text, without comments; one with an open quote goes on in the next lines.
+    """List the commands in a text, without comments and the folder of the environment.
+
+    A command with an open quote goes on in the next lines.
 
     >>> commands_in("brainscore doctor  # a check\\ncd x && nox -s docs\\nsome output")
     ['brainscore doctor', 'nox -s docs']
@@ -95,6 +125,7 @@ def commands_in(text: str) -> list[str]:
             if COMMAND.match(command):
                 while command.count("'") % 2:
                     command += "\n" + lines.pop(0)
+                command = command.replace(ENVIRONMENT, "")
                 found.append(re.sub(r"\s+# .*|\s+#\s.*$", "", command) if "\n" not in command else command)
     return found
 
@@ -105,6 +136,11 @@ def options_in(page: Path) -> set[str]:
     return {
         option for piece in pieces if not COMMAND.match(piece) for option in re.findall(r"(?:^|\s)(--[\w-]+)", piece)
     }
+
+
+def reason_not_to_run(command: str) -> str:
+    """Return why a command is only parsed; empty if it is run."""
+    return NOT_RUN.get(command, "") or PROGRAMS_NOT_RUN.get(COMMAND.match(command)[2], "")
 
 
 def all_commands(command, *path: str) -> dict[tuple[str, ...], object]:
