@@ -22,14 +22,14 @@ from keras_files import layout, write_keras
 from shards import write_shard
 
 HOMES = ("HOME", "ITMAPS_HOME", "BRAINIO_HOME", "RESULTCACHING_HOME", "BRAINSCORE_HOME")
+os.environ |= {"HF_HUB_OFFLINE": "1", "ITMAPS_OFFLINE": "1", "BS_INSTALL_DEPENDENCIES": "no", "MPLBACKEND": "Agg"}
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+os.environ["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
 
 
 def enter(folder: Path) -> None:
-    """Make this folder the home of every program, without a network."""
+    """Make this folder the home of every program that is started from now on."""
     os.environ |= {name: str(folder / name) for name in HOMES}
-    os.environ |= {"HF_HUB_OFFLINE": "1", "ITMAPS_OFFLINE": "1", "BS_INSTALL_DEPENDENCIES": "no", "MPLBACKEND": "Agg"}
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(CHECKOUT), os.environ.get("PYTHONPATH", "")])
 
 
 def prepare(folder: Path) -> None:
@@ -43,13 +43,12 @@ def prepare(folder: Path) -> None:
     from brainscore_itmaps.data.stand_in import write_stand_in
 
     enter(folder)
-    for name in ("HOME", "work/FOLDER", "work/docs/images", "work/brainscore_itmaps/data"):
+    for name in ("HOME", "code", "work/FOLDER", "work/docs/images", "work/brainscore_itmaps/data"):
         (folder / name).mkdir(parents=True)
     with chdir(folder / "work"):
-        write_stand_in(Path("standin.zip"), duration=300)
-        for name in ("FILE", "Arcaro2020.zip"):
-            os.link("standin.zip", name)
-        assert brainscore("data", "fetch", "--from", "standin.zip").returncode == 0
+        write_stand_in(Path("FILE"), duration=300)
+        os.link("FILE", folder / "code" / "Arcaro2020.zip")
+        assert brainscore("data", "fetch", "--from", "FILE").returncode == 0
         for number in range(18):
             write_shard(Path(f"FOLDER/val-{number}.tfrecords"), 6, seed=number)
         fetch_clickme("val", folder=Path("FOLDER"))
@@ -59,9 +58,8 @@ def prepare(folder: Path) -> None:
         Path("my_file.py").write_text(code)
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (6, 96, 96, 3), dtype=np.uint8)
-        itmaps.Recording.from_arrays(rng.random((6, 9, 9, 5)), images, identifier="array1", window=(70, 170)).save(
-            "array1"
-        )
+        maps = rng.random((6, 9, 9, 1)) + rng.random((6, 9, 9, 5))
+        itmaps.Recording.from_arrays(maps, images, identifier="array1", window=(70, 170)).save("array1")
         for name, weights in {"A": "pretrained", "B": "random"}.items():
             result = itmaps.score("efficientnet_lite0", weights=weights)
             result.save(folder / "ITMAPS_HOME" / "results")
@@ -82,7 +80,7 @@ def run_part(part: Part, folder: Path) -> list[str]:
     """Run a part of a page in a folder, print a line for each command, and return those that failed."""
     enter(folder)
     failed = []
-    with chdir(folder / "work"):
+    with chdir(folder / ("code" if part.code else "work")):
         for command in part.commands or [part.code]:
             if not part.code and (reason_not_to_run(command) or not is_complete(command)):
                 continue
@@ -91,7 +89,7 @@ def run_part(part: Part, folder: Path) -> list[str]:
                 ended = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False)
             else:
                 ended = run(command)
-            shown = f"Python code: {command.strip().splitlines()[-1]}" if part.code else command
+            shown = f"Python code, {len(command.splitlines())} lines" if part.code else command
             word = "failed" if ended.returncode else "ran"
             print(f"{word:6} {time.perf_counter() - began:6.1f} s  {part.page}: {shown}", flush=True)
             if ended.returncode:

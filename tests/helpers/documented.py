@@ -126,7 +126,7 @@ def commands_in(text: str) -> list[str]:
                 while command.count("'") % 2:
                     command += "\n" + lines.pop(0)
                 command = command.replace(ENVIRONMENT, "")
-                found.append(re.sub(r"\s+# .*|\s+#\s.*$", "", command) if "\n" not in command else command)
+                found.append(re.sub(r"\s+#\s.*", "", command) if "\n" not in command else command)
     return found
 
 
