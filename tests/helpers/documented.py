@@ -66,7 +66,11 @@ REASONS = {
         'for kind, draw in t.FIGURES.items():\n    draw().savefig(t.BASELINES / f"{kind}.png", dpi=60)\'',
         "python -m brainscore_itmaps.bridge.from_zoo",
     ),
-    "takes several minutes": ("python benchmarks/pls.py", "python benchmarks/score_overhead.py"),
+    "takes several minutes": (
+        "python benchmarks/pls.py",
+        "python benchmarks/score_overhead.py",
+        "python benchmarks/sweep_workers.py",
+    ),
 }
 NOT_RUN = {command: reason for reason, commands in REASONS.items() for command in commands}
 """Commands that `run_docs.py` does not run, and why; `test_docs.py` parses them too."""
@@ -84,7 +88,6 @@ INSTEAD = {
     "harmonizer_shortcut.py": "harmonizer_shortcut.py --seeds 2 --epochs 1 --lambdas 3",
     "--batch 8 --steps 9": "--batch 2 --steps 1",
     "study_statistics.py": "study_statistics.py --studies 2",
-    "sweep_workers.py": "sweep_workers.py --times 1",
 }
 """What `run_docs.py` runs instead of placeholders and of numbers that take long."""
 
