@@ -3,9 +3,6 @@
 `.ci/run` runs lint, unit, e2e and install (the last three as one `pytest`); docs and mutations are run manually.
 """
 
-import re
-from pathlib import Path
-
 import nox
 
 nox.options.default_venv_backend = "none"
@@ -42,10 +39,9 @@ def install(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run the examples of the docstrings and the Python code of the README."""
+    """Run the examples of the docstrings, and the commands and the Python code of the pages."""
     session.run("pytest", "-n", "0", "--doctest-modules", "brainscore_itmaps")
-    for example in re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.S):
-        session.run("python", "-c", example)
+    session.run("python", "tests/run_docs.py", *session.posargs)
 
 
 @nox.session

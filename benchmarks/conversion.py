@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-TESTS = Path(__file__).parents[1] / "tests"
+HELPERS = Path(__file__).parents[1] / "tests" / "helpers"
 FILES = {
     "harmonized_resnet50": "resnet50",
     "harmonized_vgg16": "vgg16",
@@ -52,7 +52,7 @@ def peak() -> float:
 
 
 def main() -> None:
-    sys.path.insert(0, str(TESTS))
+    sys.path.insert(0, str(HELPERS))
     from keras_files import layout, write_keras
 
     print(f"{'model':<28}{'file MB':>8}{'convert s':>12}{'more peak MB':>14}{'peak MB':>10}{'load s':>10}", flush=True)

@@ -2,14 +2,25 @@
 
 import re
 from itertools import count
-from pathlib import Path
 
 import pytest
+import typer
 from command_line import brainscore
+from documented import (
+    CHECKOUT,
+    COMMAND,
+    INSTEAD,
+    NOT_RUN,
+    PAGES,
+    PROGRAMS_NOT_RUN,
+    all_commands,
+    commands_in,
+    is_complete,
+    options_in,
+    parts,
+)
 
-CHECKOUT = Path(__file__).parents[1]
-PAGES = [CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
-PAGES += sorted((CHECKOUT / "docs").glob("*.md"))
+from brainscore_itmaps.cli.app import app
 
 
 def prose(page):
@@ -48,6 +59,68 @@ def test_every_named_module_exists(page):
 @pytest.mark.parametrize("file", sorted((CHECKOUT / "docs").glob("*.md")), ids=lambda file: file.name)
 def test_the_readme_links_to_every_page(file):
     assert f"(docs/{file.name})" in (CHECKOUT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_programs_know_every_command_that_a_page_names(page):
+    for part in parts(page):
+        for command in part.commands:
+            complete = is_complete(command)
+            assert complete or part.inline, f"Something is missing in: {command}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_that_a_page_names_exists(page):
+    parameters = [each for command in all_commands(typer.main.get_command(app)).values() for each in command.params]
+    options = {name for parameter in parameters for name in parameter.opts}
+    assert options_in(page) <= options
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "brainscore scores --model a",
+        "brainscore score --modell a",
+        "brainscore score --model a --seed one",
+        "brainscore data fetch --form FILE",
+        "python benchmarks/none.py",
+        "python benchmarks/pls.py --rounds 5",
+        "python benchmarks/harmonizer_cost.py --batch two",
+        "python -m brainscore_itmaps.nothing",
+        "python -m brainscore_vision score --model=a",
+        "pytest tests/test_docs.py::test_nothing",
+        "pytest tests/nothing",
+        "nox -s nothing",
+        "dask scheduler --nothing",
+    ],
+)
+def test_an_unknown_command_option_or_file_is_found(command):
+    assert commands_in(command) == [command]
+    with pytest.raises(Exception, match=r"(?i)no such|not a valid|invalid|valid integer|has no|no module|nothing"):
+        is_complete(command)
+
+
+def test_commands_are_found_in_blocks_and_in_sentences(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "Run `brainscore score\n--model a`, or `--fresh` alone.\n\n    cd b && brainscore doctor  # check\n\n"
+        "```\npython -c '\nprint(1)'\noutput\n```\n\n```toml\npytest = 1\n```\n\n```python\nprint(2)\n```\n"
+    )
+    found = [(part.commands, part.code, part.inline) for part in parts(page)]
+    assert found == [
+        (["brainscore doctor"], "", False),
+        (["python -c '\nprint(1)'"], "", False),
+        ([], "print(2)\n", False),
+        (["brainscore score --model a"], "", True),
+    ]
+    assert options_in(page) == {"--fresh"}
+
+
+def test_reasons_and_replacements_belong_to_commands_of_the_pages():
+    named = {command for page in PAGES for part in parts(page) for command in part.commands}
+    assert set(NOT_RUN) <= named
+    assert set(PROGRAMS_NOT_RUN) <= {COMMAND.match(command)[2] for command in named}
+    assert all(any(text in command for command in named) for text in INSTEAD)
 
 
 @pytest.mark.slow
