@@ -58,7 +58,7 @@ class Reliability(NamedTuple):
         What it is, in words.
     value : float
     interval : Interval
-        From the images without each group. Not clipped at 0.
+        Over images, without refits. Not clipped at 0.
     """
 
     name: str
@@ -364,8 +364,8 @@ def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS) -> Ceiling:
     with np.errstate(invalid="ignore", divide="ignore"):
         factor, factor_without = (np.float64(1) / np.sqrt(np.float64(value)) for value in (agreed, agreed_without))
     tested = [
-        _reliability(f"correlation of sites with their prediction from {HALVES}", predicted, predicted_without),
-        _reliability(f"agreement of the two predictions of sites from {HALVES}", agreed, agreed_without),
+        _reliability(f"correlation of sites with their prediction from {HALVES}", accuracy[0]),
+        _reliability(f"agreement of the two predictions of sites from {HALVES}", agreement[0]),
     ]
     site_r = halves.accuracy[0] * factor
     site_without = halves.accuracy[1:] * factor_without[:, None, None] if len(accuracy) > 1 else None
@@ -384,8 +384,11 @@ def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS) -> Ceiling:
 HALVES = "halves of the other sites"
 
 
-def _reliability(name: str, value: float, replicates: NDArray[np.float64]) -> Reliability:
-    return Reliability(name, value, jackknife_interval(value, replicates, [len(replicates)]))
+def _reliability(name: str, image_values: NDArray[np.float64]) -> Reliability:
+    """Compute the mean over images and its interval without refits: without a signal, there is nothing to fit."""
+    value, images = float(image_values.mean()), len(image_values)
+    replicates = mean_without(image_values, groups_left_out(images, images))
+    return Reliability(name, value, jackknife_interval(value, replicates, [images]))
 
 
 def _without_signal(site_values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -419,10 +422,7 @@ def ceiling_of_repeats(site_r: NDArray[np.float64], groups: int = GROUPS) -> Cei
     """
     left_out = groups_left_out(len(site_r), groups)
     squares = np.sign(site_r) * site_r**2
-    reliability = over_sites(squares)
-    tested = _reliability(
-        "split-half reliability of the maps", float(reliability.mean()), mean_without(reliability, left_out)
-    )
+    tested = _reliability("split-half reliability of the maps", over_sites(squares))
     image_r = over_sites(site_r)
     replicates, absent = mean_without(image_r, left_out), _without_signal(squares)
     return _described("split_half", site_r, image_r, replicates, tested, absent, left_out)
@@ -479,7 +479,7 @@ def ceiling_of_images(kind: str, image_r: NDArray[np.float64], groups: int = GRO
     left_out, value = groups_left_out(len(image_r), groups), float(image_r.mean())
     squares = np.sign(image_r) * image_r**2
     name = "split-half reliability of the maps averaged over sites"
-    tested = _reliability(name, float(squares.mean()), mean_without(squares, left_out)) if kind == "map" else None
+    tested = _reliability(name, squares) if kind == "map" else None
     replicates = mean_without(image_r, left_out)
     interval = jackknife_interval(value, replicates, [len(replicates)])
     without = image_r <= 0 if kind == "map" else np.zeros(len(image_r), bool)
