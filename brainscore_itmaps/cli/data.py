@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from brainscore_itmaps.cli.data_show import check, info, orient, package
 from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, check_options, examples
@@ -129,7 +129,7 @@ def list_recordings() -> None:
     ]
     for array in ARRAYS.values():
         rows.append((array.name, array.windows["elife"], f"{array.positions} x {array.positions}", state))
-    table = Table("recording", "window", "grid", "state")
+    table = Table(Column("recording", no_wrap=True), "window", "grid", "state")
     for name, (start, stop), grid, availability in rows:
         if output().width < NARROW:
             say(f"{name}: {start}-{stop} ms, {grid}, {availability}")
