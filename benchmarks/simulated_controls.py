@@ -1,6 +1,6 @@
 """Score controls on the simulated recordings: trained and random weights, shuffled images, and the true signals.
 
-Run: python benchmarks/simulated_controls.py (about three minutes on two cores)
+Run: python benchmarks/simulated_controls.py (about four minutes on two cores)
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from brainscore_itmaps.models.zoo import named_set
 def main() -> None:
     print("SIMULATED recordings, no animal was recorded")
     control_photographs()
-    for options in ({}, {"repeats": 6}, {"centre_bias": 1.0}):
+    for options in ({}, {"repeats": 6}, {"centre_bias": 2.0}):
         control_textures(**options)
 
 

@@ -44,7 +44,7 @@ PATTERNS = ("grating", "checks", "dots", "bars", "plaid", "waves")
 PERIODS = (6, 12, 9)
 """Periods of the patterns, pixels; a degree has 14 pixels."""
 TYPES = 12
-"""Number of types of texture; their patterns, periods, orientations and hues repeat afterwards."""
+"""Number of types of texture; patterns and hues repeat afterwards."""
 WHOLE_NUMBERS = {
     "seed": (0, np.inf),
     "images": (2, np.inf),
@@ -285,8 +285,8 @@ def texture(number: int, phase: tuple[float, float] = (0.0, 0.0)) -> NDArray[np.
     >>> pattern.shape, bool(abs(pattern.mean()) < 1e-9)
     ((224, 224), True)
     """
-    angle = np.pi * 5 * number / TYPES
-    period = PERIODS[(number // 2 + number // len(PATTERNS)) % len(PERIODS)]
+    angle = np.pi * number * (np.sqrt(5) - 1) / 2  # by the golden section, no two orientations are close
+    period = PERIODS[(number // 2 + 2 * (number // len(PATTERNS))) % len(PERIODS)]
     y, x = np.mgrid[:PIXELS, :PIXELS] * 2 * np.pi / period
     u = x * np.cos(angle) + y * np.sin(angle) + phase[0]
     v = y * np.cos(angle) - x * np.sin(angle) + phase[1]

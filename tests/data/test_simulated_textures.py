@@ -1,4 +1,4 @@
-"""The simulated recording over textures: its parts have the sizes that were asked for, and contrast gives nothing away."""
+"""The simulated recording over textures: its parts have the sizes that were asked for, and contrast tells nothing."""
 
 import numpy as np
 import pytest
@@ -135,7 +135,7 @@ def test_a_typical_map_predicts_something_only_with_a_bump(recording):
         return np.stack([np.delete(maps, i, axis=0).mean(axis=0) for i in range(len(maps))])
 
     assert abs(neural_predictivity(of_others(recording.maps), recording.maps).score) < 0.05
-    biased = simulate_textures(centre_bias=1.0)[0]
+    biased = simulate_textures(centre_bias=2.0)[0]
     assert neural_predictivity(of_others(biased.maps), biased.maps).score > 0.1
 
 
@@ -148,7 +148,7 @@ def local_contrast(file, window):
 
 
 def mean_correlation(contrasts, masks):
-    """Correlate contrast and masks (image, y, x, channel) over positions; mean over the images that have the channel."""
+    """Correlate contrast and masks (image, y, x, channel) over positions; mean over the images with that channel."""
     return np.array([
         np.mean([
             np.corrcoef(contrast.ravel(), mask[..., channel].ravel())[0, 1]
