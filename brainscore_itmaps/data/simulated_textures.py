@@ -160,7 +160,7 @@ def simulate_textures(
     -------
     Recording, TextureTruth
         Maps are rounded to a thousandth of a spike per second. The images are written as PNG files into Brain-Score's
-        folder of images.
+        folder of images. The identifier names the options that are not the defaults.
 
     Raises
     ------
@@ -170,8 +170,10 @@ def simulate_textures(
     Examples
     --------
     >>> recording, truth = simulate_textures(1, images=3, sites=4, grid=9, reliability=(0.5, 0.5))
-    >>> recording.maps.shape, recording.identifier
-    ((3, 9, 9, 4), 'it_maps_textures_simulated-seed1')
+    >>> recording.maps.shape
+    (3, 9, 9, 4)
+    >>> recording.identifier
+    'it_maps_textures_simulated-seed1-images3-sites4-reliability0_5-0_5-grid9'
     >>> noise = recording.maps - truth.noise_free
     >>> variance = truth.noise_free.var(axis=(1, 2)).mean(axis=0)
     >>> (variance / (variance + noise.var(axis=(1, 2)).mean(axis=0))).round(1)
