@@ -62,6 +62,7 @@ VARIANTS: dict[str, tuple[Measure, str, View]] = {
 
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
 SIMULATED = "it_maps_simulated"
+SIMULATED_TEXTURES = "it_maps_textures_simulated"
 HUMAN_ALIGNMENT = "ClickMe.alignment"
 OTHER_KINDS = (HUMAN_ALIGNMENT,)
 """Benchmarks of this package without maps; :data:`~brainscore_itmaps.bridge.score.OTHER_KINDS` holds their classes."""
@@ -83,6 +84,7 @@ CATALOGUE = {
         _spec("it_maps_alignment", ARRAYS, "alignment"),
         *(_spec(f"Arcaro2020.{array}-{variant}", (array,), variant) for array in ARRAYS for variant in VARIANTS),
         *(_spec(_simulated(variant), (SIMULATED,), variant) for variant in VARIANTS),
+        _spec(SIMULATED_TEXTURES, (SIMULATED_TEXTURES,), "pls"),
     )
 }
 

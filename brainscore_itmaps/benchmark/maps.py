@@ -9,7 +9,7 @@ from typing import Protocol as Interface
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE, SIMULATED, BenchmarkSpec
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import check_benchmark, check_grid, evaluate, evaluate_features
 from brainscore_itmaps.benchmark.layers import FeatureScore, score_predictions
 from brainscore_itmaps.benchmark.request import ScoreRequest
@@ -17,7 +17,7 @@ from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
 from brainscore_itmaps.cache import ResultCache, array_content
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.load import load_recording
+from brainscore_itmaps.data.load import SIMULATIONS, load_recording
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.attribution import check_method
@@ -72,7 +72,7 @@ class MapsBenchmark:
         """Return the recordings in the requested window."""
         protocol = protocol_named(request.protocol)
         return self.preloaded or tuple(
-            load_recording(name, request.window, protocol=OURS if name == SIMULATED else protocol, progress=progress)
+            load_recording(name, request.window, protocol=OURS if name in SIMULATIONS else protocol, progress=progress)
             for name in self.spec.recordings
         )
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE, SIMULATED
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.maps import maps_benchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.data.load import SIMULATIONS
 from brainscore_itmaps.data.sources import recorded_archive
 from brainscore_itmaps.errors import ItMapsError
 
@@ -54,4 +55,4 @@ def has_images(benchmark: str) -> bool:
     True
     """
     spec = CATALOGUE.get(benchmark)
-    return spec is None or spec.recordings == (SIMULATED,) or recorded_archive() is not None
+    return spec is None or {*spec.recordings} <= {*SIMULATIONS} or recorded_archive() is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from brainscore_itmaps.cli.data_show import check, info, orient, package
 from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, check_options, examples
@@ -113,9 +113,9 @@ def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
 )
 def list_recordings() -> None:
     """List the recordings and the files that are on this machine."""
+    from brainscore_itmaps.data import simulated, simulated_textures
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
     from brainscore_itmaps.data.load import list_stored_files
-    from brainscore_itmaps.data.simulated import IDENTIFIER, WINDOW
     from brainscore_itmaps.data.sources import recorded_archive
     from brainscore_itmaps.settings import Settings
 
@@ -123,10 +123,13 @@ def list_recordings() -> None:
     state = "not downloaded: brainscore data fetch"
     if archive is not None:
         state = "downloaded, a SIMULATED stand-in" if archive.simulated else "downloaded"
-    rows = [(IDENTIFIER, WINDOW, "17 x 17", "inside the package, SIMULATED")]
+    rows = [
+        (simulated.IDENTIFIER, simulated.WINDOW, "17 x 17", "inside the package, SIMULATED"),
+        (simulated_textures.IDENTIFIER, simulated_textures.WINDOW, "17 x 17", "made when loaded, SIMULATED"),
+    ]
     for array in ARRAYS.values():
         rows.append((array.name, array.windows["elife"], f"{array.positions} x {array.positions}", state))
-    table = Table("recording", "window", "grid", "state")
+    table = Table(Column("recording", no_wrap=True), "window", "grid", "state")
     for name, (start, stop), grid, availability in rows:
         if output().width < NARROW:
             say(f"{name}: {start}-{stop} ms, {grid}, {availability}")
@@ -179,6 +182,12 @@ def simulate(
         int,
         typer.Option(min=0, help="Use this random seed, an integer. Seed 0 gives the recording inside the package."),
     ] = 0,
+    textures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a SIMULATED recording over textures into this new folder instead. By default none is written."
+        ),
+    ] = None,
     official: Annotated[
         Path | None,
         typer.Option(
@@ -195,14 +204,17 @@ def simulate(
         ),
     ] = None,
 ) -> None:
-    """Make the simulated recording again, a similar one, or a simulated stand-in for the official archive."""
+    """Make the simulated recording again, a similar one, one of textures, or a stand-in for the official archive."""
+    if sum(given is not None for given in (out, textures, official)) > 1:
+        raise UsageError("--out, --textures and --official exclude each other.", "Give only one of them.")
     if official is not None:
-        if out is not None:
-            raise UsageError("--out and --official exclude each other.", "Give only one of them.")
         _simulate_official(official, seed, duration or 400)
         return
     if duration is not None:
         raise UsageError("--duration requires --official.", "Leave out --duration, or add --official FILE.")
+    if textures is not None:
+        _simulate_textures(textures.expanduser(), seed)
+        return
     out = out or Path("it_maps_simulated.npz")
     if out.suffix != ".npz":
         raise UsageError(f"{out} does not end in .npz.", "Choose a file name that ends in .npz.")
@@ -215,6 +227,15 @@ def simulate(
     say(f"SIMULATED spike counts (image, repeat, y, x, site, 50-ms bin): {simulation.counts.shape}")
     say(f"The recording {'equals' if same else 'differs from'} the one inside the package (seed 0).")
     say(f"written {simulation.save(out)}")
+
+
+def _simulate_textures(folder: Path, seed: int) -> None:
+    from brainscore_itmaps.data.simulated_textures import simulate_textures
+
+    recording, truth = simulate_textures(seed)
+    say(f"SIMULATED maps over textures (image, y, x, site): {recording.maps.shape}; no animal was recorded.")
+    say(f"reliability {truth.reliability.min():.2f} to {truth.reliability.max():.2f}")
+    say(f"written {recording.save(folder)}")
 
 
 def _simulate_official(out: Path, seed: int, duration: int) -> None:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 Name = Annotated[
     str,
-    typer.Argument(metavar="ARRAY", help="Read this array: monkey1_PL, monkey1_ML, monkey2_ML or it_maps_simulated."),
+    typer.Argument(
+        metavar="ARRAY",
+        help="Read this array: monkey1_PL, monkey1_ML, monkey2_ML, it_maps_simulated or it_maps_textures_simulated.",
+    ),
 ]
 Window = Annotated[
     str | None,
@@ -115,7 +118,7 @@ def orient(
 ) -> None:
     """Draw the maps over the images in all eight orientations, or record the one that puts responses on faces."""
     from brainscore_itmaps.data.grid import ORIENTATIONS, check_orientation
-    from brainscore_itmaps.data.load import choose_orientation
+    from brainscore_itmaps.data.load import SIMULATIONS, choose_orientation
 
     if choose is not None:
         check_orientation(choose)
@@ -127,7 +130,7 @@ def orient(
     if choose is None:
         check_writable(file)
     recording = _load(array, window, source)
-    if recording.repeats is not None:
+    if array in SIMULATIONS:
         raise UsageError(f"{array} is simulated in its right orientation.", "Choose an array of Arcaro 2020.")
     if choose is not None:
         written = choose_orientation(recording, choose)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from brainscore_itmaps.data.recording import Recording, images_identifier, parse
 from brainscore_itmaps.data.response_maps import ORIENTATION as ORIENTATION_OF_RESPONSE_MAPS
 from brainscore_itmaps.data.response_maps import read_response_maps
 from brainscore_itmaps.data.simulated import IDENTIFIER as SIMULATED
-from brainscore_itmaps.data.simulated import WINDOW, load_simulated
+from brainscore_itmaps.data.simulated import load_simulated
+from brainscore_itmaps.data.simulated_textures import IDENTIFIER as SIMULATED_TEXTURES
+from brainscore_itmaps.data.simulated_textures import load_textures
 from brainscore_itmaps.data.sources import ARCHIVE
 from brainscore_itmaps.errors import DataError, InstallationError, UsageError, nearest
 from brainscore_itmaps.files import locked, replacing
@@ -24,7 +27,9 @@ from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 from brainscore_itmaps.settings import SET_HOME, Settings
 
-RECORDINGS = (SIMULATED, *ARRAYS)
+SIMULATIONS: dict[str, Callable[..., Recording]] = {SIMULATED: load_simulated, SIMULATED_TEXTURES: load_textures}
+"""Simulated recordings, which are on every machine."""
+RECORDINGS = (*SIMULATIONS, *ARRAYS)
 PUBLISHED_ORIENTATION = "flip_both"
 READER = 1
 """Part of the cache key: increased when the same source and parameters give another recording."""
@@ -45,7 +50,8 @@ def load_recording(
     Parameters
     ----------
     name : str
-        ``monkey1_PL``, ``monkey1_ML``, ``monkey2_ML`` (Arcaro, Ponce & Livingstone 2020) or ``it_maps_simulated``.
+        ``monkey1_PL``, ``monkey1_ML``, ``monkey2_ML`` (Arcaro, Ponce & Livingstone 2020), ``it_maps_simulated`` or
+        ``it_maps_textures_simulated``.
     window : (int, int) or str, optional
         Milliseconds after stimulus onset, half-open; or its name: ``elife`` (100-250 ms for monkey 1, 150-300 ms for
         monkey 2; the default), ``tutorial``, ``loader``, ``followup_51_90`` or one of the four later windows.
@@ -89,14 +95,16 @@ def load_recording(
         raise UsageError(f"{name!r} is not the name of a recording.", nearest("", RECORDINGS))
     name = name.removeprefix(f"{NAME}.").removesuffix("-simulated") if name.startswith(NAME) else name
     source = Path(source).expanduser() if source is not None else None
-    if name == SIMULATED:
+    if name in SIMULATIONS:
         if isinstance(window, str) or orientation is not None or protocol.loader != "ours":
             raise UsageError(
-                f"{SIMULATED} has no named windows, no other orientation and no other loader.",
+                f"{name} has no named windows, no other orientation and no other loader.",
                 "Give a window as (from, to), and no orientation or protocol.",
             )
-        requested = WINDOW if window is None else parse_window(window)
-        return load_simulated(requested) if source is None else load_simulated(requested, source)
+        if source is not None and name == SIMULATED_TEXTURES:
+            raise UsageError(f"{name} is simulated when it is loaded and has no source.", "Leave out the source.")
+        given = {"window": parse_window(window) if window is not None else None, "source": source}
+        return SIMULATIONS[name](**{option: value for option, value in given.items() if value is not None})
     if name not in ARRAYS:
         raise UsageError(f"There is no recording named {name!r}.", nearest(name, RECORDINGS))
     array = ARRAYS[name]

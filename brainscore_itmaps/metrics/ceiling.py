@@ -360,7 +360,7 @@ def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS) -> Ceiling:
     for rows in (accuracy, agreement):
         without = np.stack(rows[1:]) if len(rows) > 1 else rows[0]
         means.append((float(rows[0].mean()), mean_without(without, left_out)))
-    (predicted, predicted_without), (agreed, agreed_without) = means
+    (_, predicted_without), (agreed, agreed_without) = means
     with np.errstate(invalid="ignore", divide="ignore"):
         factor, factor_without = (np.float64(1) / np.sqrt(np.float64(value)) for value in (agreed, agreed_without))
     tested = [

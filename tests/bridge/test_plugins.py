@@ -10,13 +10,14 @@ from command_line import python
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge import plugins
 from brainscore_itmaps.data.arcaro2020 import ARRAYS
+from brainscore_itmaps.data.load import SIMULATIONS
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.models.zoo import ZOO
 
 OURS = {
     "models": set(ZOO),
     "benchmarks": {*CATALOGUE, "ClickMe.alignment"},
-    "data": {"it_maps_simulated", *(array.identifier for array in ARRAYS.values())},
+    "data": {*SIMULATIONS, *(array.identifier for array in ARRAYS.values())},
 }
 
 

@@ -19,6 +19,7 @@ from brainscore_itmaps import load_recording
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.data.grid import ORIENTATIONS
 from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.data.simulated_textures import simulate_textures
 from brainscore_itmaps.files import sha256
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -62,9 +63,13 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
         (["orient", "monkey1_PL", "--choose", "flip"], 2, "Did you mean flip_"),
         (["orient", "monkey1_PL", "--choose", "flip_x", "--out", "x.png"], 2, "Leave out --out, or --choose"),
         (["simulate", "--official", "x.zip", "--out", "y.npz"], 2, "exclude each other"),
+        (["simulate", "--official", "x.zip", "--textures", "y"], 2, "exclude each other"),
         (["simulate", "--duration", "5"], 2, "requires --official"),
         (["orient", "monkey1_PL", "--out", "x.docx"], 2, "Use .png or .svg or .pdf"),
         (["orient", "it_maps_simulated"], 2, "in its right orientation"),
+        (["orient", "it_maps_textures_simulated"], 2, "in its right orientation"),
+        (["info", "it_maps_textures_simulated", "--window", "50-100"], 3, "recorded from 100 to 250 ms"),
+        (["info", "it_maps_textures_simulated", "--source", "x"], 2, "has no source"),
         (["check", "nowhere"], 3, "There is no recording.json in nowhere"),
         (["simulate", "--official", "x.tar"], 2, "does not end in .zip"),
         (["package", "monkey1_PL"], 2, "Missing option '--out'"),
@@ -117,6 +122,21 @@ def test_info_of_the_simulated_recording_shows_its_repeats():
     done = answered("data", "info", "it_maps_simulated")
     assert "SIMULATED" in done.stdout
     assert re.search(r"repeats\s+6", done.stdout)
+
+
+def test_a_recording_of_textures_is_written_as_a_folder_that_can_be_scored(tmp_path):
+    done = succeeded("data", "simulate", "--textures", tmp_path / "textures1", "--seed", "1")
+    assert "SIMULATED" in done.stdout
+    written = Recording.load(tmp_path / "textures1")
+    np.testing.assert_array_equal(written.maps, simulate_textures(1)[0].maps)
+    assert written.identifier == "it_maps_textures_simulated-seed1"
+    again = answered("data", "simulate", "--textures", tmp_path / "textures1")
+    assert (again.returncode, "already exists" in again.stderr) == (5, True), again.stderr
+
+
+def test_simulated_recordings_are_listed_and_described():
+    assert re.search(r"it_maps_textures_simulated .*SIMULATED", answered("data", "list").stdout)
+    assert "SIMULATED" in answered("data", "info", "it_maps_textures_simulated").stdout
 
 
 @pytest.mark.slow
