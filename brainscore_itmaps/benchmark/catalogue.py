@@ -62,13 +62,15 @@ VARIANTS: dict[str, tuple[Measure, str, View]] = {
 
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
 SIMULATED = "it_maps_simulated"
-EXPERIMENTAL = (
+WHY_EXPERIMENTAL = (
     "EXPERIMENTAL: attribution fails on the SIMULATED recording. Its raw rho with the recorded map is -0.082 for "
     "efficientnet_lite0, but 0.154 with random weights and 0.267 for nearness to the centre, while the map that "
-    "efficientnet_lite0 predicts reaches 0.682 "
-    "(`brainscore score --model efficientnet_lite0 --benchmark it_maps_attribution_simulated`)"
+    "efficientnet_lite0 predicts reaches 0.682"
 )
-"""What is said about the measure "attribution" wherever it is described or its scores are shown."""
+EXPERIMENTAL = (
+    f"{WHY_EXPERIMENTAL} (`brainscore score --model efficientnet_lite0 --benchmark it_maps_attribution_simulated`)"
+)
+"""What is said about the measure "attribution" wherever its scores are shown; the command prints these numbers."""
 MARK = " (EXPERIMENTAL)"
 """What follows the name of a benchmark of attribution in titles and tables."""
 HUMAN_ALIGNMENT = "ClickMe.alignment"
