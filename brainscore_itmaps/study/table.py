@@ -60,7 +60,8 @@ class StudyTable:
     rows : DataFrame
         Columns as :data:`COLUMNS`. ``asked`` is the requested window, empty for the window of the benchmark; ``array``
         is :data:`MEAN` in the row for all arrays of a benchmark, and the benchmark itself if it has no arrays.
-        ``reason`` says why a score, or its interval, is NaN. ``human_alignment`` is the score on ClickMe.alignment of the same model with the same weights.
+        ``human_alignment`` is the score on ClickMe.alignment of the same model with the same weights. ``reason`` says
+        why a score, or its interval, is NaN.
     image_values, image_ceilings : tuple of arrays or None
         For each row, shape (image,): the values whose means are ``raw`` and ``ceiling``; None if they are unknown.
     images : tuple of tuples of str
