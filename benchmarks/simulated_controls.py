@@ -13,7 +13,7 @@ def main() -> None:
     recording = load_recording("it_maps_simulated")
     print("SIMULATED recording, no animal was recorded")
     describe(recording)
-    print("score and 95 % bootstrap interval over images")
+    print("score and 95 % bootstrap interval over images; raw value and noise ceiling")
     for name in ZOO:
         show(name, score(name))
         untrained = [score(name, weights="random", seed=seed) for seed in range(5)]
@@ -42,8 +42,9 @@ def describe(recording):
 
 
 def show(name, result):
-    """Print a score with its interval."""
-    print(f"{name}: {result.score:.3f} ({result.interval[0]:.3f} to {result.interval[1]:.3f})")
+    """Print a score with its interval, its raw value and its noise ceiling."""
+    interval = f"{result.interval[0]:.3f} to {result.interval[1]:.3f}"
+    print(f"{name}: {result.score:.3f} ({interval}), raw {result.raw:.3f}, noise ceiling {result.ceiling:.3f}")
 
 
 def derangement(rng, number):

@@ -150,7 +150,7 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class Saliency:
-    """Attribution maps of the predicted response, and their controls.
+    """Attribution maps of the predicted response, which are EXPERIMENTAL, and their controls.
 
     Attributes
     ----------

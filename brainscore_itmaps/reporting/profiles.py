@@ -143,14 +143,14 @@ def window_profile_figure(results: Sequence[Result]) -> Figure:
             colour = CYCLE[number % len(CYCLE)]
             shared: dict[str, Any] = {"marker": "o", "markersize": 4, "color": colour}
             scores, raws = [array.score for array in arrays], [array.raw for array in arrays]
-            score_axis.errorbar(middles, scores, _error_bars(arrays), halves, label=name, **shared)
-            raw_axis.errorbar(middles, raws, None, halves, **shared)
-            raw_axis.errorbar(middles, [array.ceiling for array in arrays], None, halves, color=colour, linestyle="--",
-                              label=f"noise ceiling, {name}")  # fmt: skip
+            score_axis.errorbar(middles, scores, _error_bars(arrays), halves, **shared)
+            raw_axis.errorbar(middles, raws, None, halves, label=f"raw, {name}", **shared)
+            ceilings = [array.ceiling for array in arrays]
+            raw_axis.plot(middles, ceilings, "x--", color=colour, label=f"noise ceiling, {name}")
         for axis in (score_axis, raw_axis):
             axis.axhline(0, color="black", linewidth=0.5)
-        score_axis.set(ylabel="score", title=f"{name_of(results[0])} on {results[0].title}")
-        raw_axis.set(xlabel="ms after stimulus onset", ylabel="raw and noise ceiling")
+        score_axis.set(ylabel="score", title=f"{name_of(results[0])}\non {results[0].title}")
+        raw_axis.set(xlabel="ms after stimulus onset", ylabel="raw value")
         figure.legend(loc="outside lower center", ncols=1)
         notes = [SIMULATED] if any(result.simulated for result in results) else []
         windows_of = [(f"{array.window[0]}-{array.window[1]} ms", array.estimate)

@@ -155,8 +155,7 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
                         label=label,
                     )
             ceiling = _quartiles(array_rows, "ceiling")
-            axes[1].errorbar(ceiling["middle"], ceiling[0.5], None, ceiling["half"], color=CEILING, linestyle="--",
-                             elinewidth=1.5, label="noise ceiling")  # fmt: skip
+            axes[1].plot(ceiling["middle"], ceiling[0.5], "x--", color=CEILING, label="noise ceiling")
             for axis in axes:
                 axis.axhline(0, color="black", linewidth=0.5)
             axes[0].set_title(_short(str(array)))
@@ -240,7 +239,10 @@ def _label_rows(panels: list[tuple[Axes, Axes]], rows: pd.DataFrame) -> None:
     score_axis, raw_axis = panels[0]
     benchmark = rows["benchmark"].iloc[0] + ("\n(EXPERIMENTAL)" if _is_experimental(rows) else "")
     score_axis.set_ylabel(f"score on {benchmark}")
-    raw_axis.set_ylabel("raw, not divided by the noise ceiling")
+    raw_axis.set_ylabel("raw value")
+    for axis, _ in panels:
+        if not axis.has_data() or not np.isfinite(axis.dataLim.get_points()).all():
+            axis.text(0.5, 0.5, "scores are not given", transform=axis.transAxes, ha="center", color="0.3")
 
 
 def _draw_ceiling(axis: Axes, ceilings: "pd.Series[float]") -> None:

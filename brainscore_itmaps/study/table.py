@@ -242,7 +242,8 @@ def _published_accuracy(model: str) -> float | None:
 
 def _name_of_row(row: dict[str, Any]) -> str:
     """Name what was compared in a row: the benchmark or its array, and the requested window."""
-    return (row["benchmark"] if row["array"] == MEAN else row["array"]) + (f" ({row['asked']})" if row["asked"] else "")
+    name = row["benchmark"] if row["array"] == MEAN else row["array"]
+    return f"{name} ({row['asked']})" if row["asked"] else str(name)
 
 
 def _repeated_models(rows: pd.DataFrame) -> list[str]:
