@@ -25,7 +25,7 @@ def control_photographs():
     recording = load_recording("it_maps_simulated")
     print("it_maps_simulated")
     describe(recording)
-    print("score and 95 % interval over images")
+    print("score and 95 % interval over images; raw value and noise ceiling")
     print(f"skipped: {len(ZOO) - len(EMBEDDED)} models of the zoo whose weights are not in an installed package")
     for name in EMBEDDED:
         show(name, score(name))
@@ -83,8 +83,9 @@ def describe(recording):
 
 
 def show(name, result):
-    """Print a score with its interval."""
-    print(f"{name}: {result.score:.3f} ({result.interval[0]:.3f} to {result.interval[1]:.3f})")
+    """Print a score with its interval, its raw value and its noise ceiling."""
+    interval = f"{result.interval[0]:.3f} to {result.interval[1]:.3f}"
+    print(f"{name}: {result.score:.3f} ({interval}), raw {result.raw:.3f}, noise ceiling {result.ceiling:.3f}")
 
 
 def derangement(rng, number):

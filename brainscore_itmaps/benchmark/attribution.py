@@ -1,4 +1,7 @@
-"""Attribution maps, which show where in an image a predicted response comes from, and their controls."""
+"""Attribution maps, meant to show where in an image a predicted response comes from, and their controls.
+
+Attribution is experimental: see :data:`brainscore_itmaps.benchmark.catalogue.EXPERIMENTAL`.
+"""
 
 from collections.abc import Sequence
 

@@ -19,7 +19,7 @@ class BenchmarkSpec:
         Names for :func:`brainscore_itmaps.load_recording`; the score is the mean over them.
     measure : "predictivity", "alignment" or "attribution"
         What is compared with the recording: the map of each site; the map averaged over sites; or, with the map
-        averaged over sites, the attribution map of the prediction.
+        averaged over sites, the attribution map of the prediction. Attribution is :data:`EXPERIMENTAL`.
     method : str
         Regression of :func:`brainscore_itmaps.predict_left_out`.
     view : "whole", "screen" or "fixation"
@@ -63,6 +63,17 @@ VARIANTS: dict[str, tuple[Measure, str, View]] = {
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
 SIMULATED = "it_maps_simulated"
 SIMULATED_TEXTURES = "it_maps_textures_simulated"
+WHY_EXPERIMENTAL = (
+    "EXPERIMENTAL: attribution fails on the SIMULATED recording. Its raw rho with the recorded map is -0.082 for "
+    "efficientnet_lite0, but 0.154 with random weights and 0.267 for nearness to the centre, while the map that "
+    "efficientnet_lite0 predicts reaches 0.682"
+)
+EXPERIMENTAL = (
+    f"{WHY_EXPERIMENTAL} (`brainscore score --model efficientnet_lite0 --benchmark it_maps_attribution_simulated`)"
+)
+"""What is said about the measure "attribution" wherever its scores are shown; the command prints these numbers."""
+MARK = " (EXPERIMENTAL)"
+"""What follows the name of a benchmark of attribution in titles and tables."""
 HUMAN_ALIGNMENT = "ClickMe.alignment"
 OTHER_KINDS = (HUMAN_ALIGNMENT,)
 """Benchmarks of this package without maps; :data:`~brainscore_itmaps.bridge.score.OTHER_KINDS` holds their classes."""
@@ -89,8 +100,19 @@ CATALOGUE = {
 }
 
 
+def mark_of(measure: str) -> str:
+    """Return what follows the name of a benchmark of this measure: that attribution is experimental.
+
+    Examples
+    --------
+    >>> mark_of("attribution"), mark_of("predictivity")
+    (' (EXPERIMENTAL)', '')
+    """
+    return MARK if measure == "attribution" else ""
+
+
 def list_benchmarks() -> list[str]:
-    """List the benchmarks that this package registers.
+    """List the benchmarks that this package registers; those of attribution are EXPERIMENTAL.
 
     Returns
     -------

@@ -1,9 +1,9 @@
 """The formula of a score in words, and the notes on a result."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
-from brainscore_itmaps.benchmark.result import ArrayResult
+from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, BenchmarkSpec
+from brainscore_itmaps.benchmark.result import MEAN, ArrayResult, Estimate, Result
 from brainscore_itmaps.protocol import Protocol
 
 VALUES = {
@@ -36,8 +36,8 @@ def formula_of(benchmark: BenchmarkSpec, arrays: int, protocol: Protocol) -> str
 
 
 def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[str, ...]:
-    """List notes on a result: scores above 1, constant maps, and positions outside the model's field of view."""
-    notes = []
+    """List notes on a result: experimental measures, scores above 1, constant maps, and positions that were scored."""
+    notes = [EXPERIMENTAL] if benchmark.measure == "attribution" else []
     for array in arrays:
         if array.score > 1:
             notes.append(OVER_ONE.format(name=array.recording, source=array.ceiling_kind.split(",")[0]))
@@ -51,3 +51,40 @@ def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[s
                 f"{array.recording}: {rows} x {columns} positions lie in the model's field of view and were scored"
             )
     return tuple(notes)
+
+
+def notes_of(result: Result) -> tuple[str, ...]:
+    """List what a reader must know about a result: its notes, and why scores are absent; each sentence once.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights())
+    >>> estimate = Estimate(raw=0.1, ceiling=0.02, reason="the noise ceiling is not reliable")
+    >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="mine", estimate=estimate, notes=("old",))
+    >>> notes_of(result)
+    ('old', 'No score of mine: the noise ceiling is not reliable')
+    """
+    experimental = [EXPERIMENTAL] if result.measure == "attribution" else []  # older results do not say so
+    estimates = [(array.recording, array.estimate) for array in result.arrays]
+    if len(estimates) != 1:
+        estimates.append((MEAN if estimates else result.benchmark, result.estimate))
+    return tuple(dict.fromkeys([*experimental, *result.notes, *absent_scores(estimates)]))
+
+
+def absent_scores(estimates: Iterable[tuple[str, Estimate]]) -> list[str]:
+    """Describe the absent scores among named estimates: one sentence for each reason.
+
+    Examples
+    --------
+    >>> absent = Estimate(raw=0.1, ceiling=0.02, reason="the noise ceiling is not reliable")
+    >>> absent_scores([("PL", absent), ("ML", Estimate(0.4, 0.8, 0.5)), ("mean", absent)])
+    ['No score of PL, mean: the noise ceiling is not reliable']
+    """
+    names: dict[str, dict[str, None]] = {}
+    for name, estimate in estimates:
+        if estimate.score != estimate.score:
+            names.setdefault(estimate.reason.rstrip(".") or "no reason was recorded", {})[name] = None
+    return [f"No score of {', '.join(absent)}: {reason}" for reason, absent in names.items()]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
 from brainscore_itmaps.benchmark.codec import INLINE, encode
 from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
@@ -19,6 +20,7 @@ from brainscore_itmaps.errors import printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import protocol_named
+from brainscore_itmaps.text import interval_text, number_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +59,7 @@ class LayerResult:
 
 @dataclass(frozen=True)
 class Saliency:
-    """Attribution maps of the predicted response, and their controls.
+    """Attribution maps of the predicted response, which are EXPERIMENTAL, and their controls.
 
     Attributes
     ----------
@@ -346,7 +348,7 @@ class Result(Estimated):
     def __repr__(self) -> str:
         simulated = ", SIMULATED" if self.simulated else ""
         arrays = f"{len(self.arrays)} arrays{simulated}"
-        return printable(f"<Result {self.model} on {self.benchmark}: {_format_score(self.estimate)}, {arrays}>")
+        return printable(f"<Result {self.model} on {self.title}: {_format_score(self.estimate)}, {arrays}>")
 
     @property
     def label(self) -> str:
@@ -354,6 +356,16 @@ class Result(Estimated):
         attribution = self.request.attribution if self.measure in ("attribution", "human alignment") else "gradient"
         parts = (self.request.method, self.request.window_label, attribution if attribution != "gradient" else "")
         return "-".join(filter(None, parts))
+
+    @property
+    def title(self) -> str:
+        """Return the name of the benchmark, followed by EXPERIMENTAL if the measure is attribution."""
+        return self.benchmark + mark_of(self.measure)
+
+    @property
+    def experimental(self) -> str:
+        """Return the sentence about a measure that is experimental, attribution; empty for others."""
+        return EXPERIMENTAL if self.measure == "attribution" else ""
 
     @property
     def simulated(self) -> bool:
@@ -367,18 +379,25 @@ class Result(Estimated):
 
     def _repr_html_(self) -> str:
         """Return the HTML table that a notebook displays."""
+        from brainscore_itmaps.benchmark.formulas import notes_of
+
         kind = "<b>SIMULATED recording, no animal was recorded</b><br>" if self.simulated else ""
         head = "".join(f"<th>{name}</th>" for name in ("array", "layer", "raw", "ceiling", "score", "95 % interval"))
+        scored: list[tuple[str, str, Estimate]] = [(a.recording, a.layer, a.estimate) for a in self.arrays]
+        if len(scored) != 1:
+            scored.append((MEAN if scored else self.benchmark, "" if scored else self.layer, self.estimate))
         rows = "".join(
-            f"<tr><td>{escape(array.recording)}</td><td>{escape(array.layer)}</td><td>{array.raw:.3f}</td>"
-            f"<td>{array.ceiling:.3f}</td><td>{array.score:.3f}</td>"
-            f"<td>{array.interval[0]:.3f} to {array.interval[1]:.3f}</td></tr>"
-            for array in self.arrays
+            f"<tr><td>{escape(name)}</td><td>{escape(layer)}</td><td>{number_text(estimate.raw)}</td>"
+            f"<td>{number_text(estimate.ceiling)}</td><td>{number_text(estimate.score)}</td>"
+            f"<td>{interval_text(*estimate.interval)}</td></tr>"
+            for name, layer, estimate in scored
         )
+        notes = "".join(f"<br>{escape(note)}" for note in notes_of(self))
         return (
-            f"<div>{escape(self.model)} ({escape(str(self.weights))}) on {escape(self.benchmark)}: "
-            f"<b>{self.score:.3f}</b>, 95 % interval {self.interval[0]:.3f} to {self.interval[1]:.3f}<br>{kind}"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+            f"<div>{escape(self.model)} ({escape(str(self.weights))}) on {escape(self.title)}: "
+            f"<b>{number_text(self.score)}</b>, 95 % interval {interval_text(*self.interval)}, "
+            f"raw {number_text(self.raw)}, noise ceiling {number_text(self.ceiling)}<br>{kind}"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes.removeprefix('<br>')}</div>"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -447,6 +466,7 @@ class Result(Estimated):
             "benchmark": self.benchmark,
             "kind": self.kind,
             "measure": self.measure,
+            "experimental": bool(self.experimental),
             "asked": self.label,
             "protocol": self.protocol,
         }
@@ -539,11 +559,13 @@ class Result(Estimated):
 
 
 def _format_score(estimate: Estimate) -> str:
-    low, high = estimate.interval
-    return f"score {estimate.score:.3f} ({low:.3f} to {high:.3f})"
+    interval = "" if np.isnan(estimate.interval).any() else f" ({interval_text(*estimate.interval)})"
+    raw, ceiling = number_text(estimate.raw), number_text(estimate.ceiling)
+    return f"score {number_text(estimate.score)}{interval}, raw {raw}, ceiling {ceiling}"
 
 
 def _row(estimate: Estimate, alignment: float, simulated: bool) -> dict[str, Any]:
     low, high = estimate.interval
     numbers = {"raw": estimate.raw, "ceiling": estimate.ceiling, "score": estimate.score, "low": low, "high": high}
-    return numbers | {"error": estimate.error, "alignment": alignment, "simulated": simulated}
+    rest = {"error": estimate.error, "alignment": alignment, "simulated": simulated, "reason": estimate.reason}
+    return numbers | rest

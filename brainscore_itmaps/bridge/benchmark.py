@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text
 from brainscore_itmaps.benchmark.estimate import EXPLAINED, INTERVAL_TEXTS
+from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.maps import MapsBenchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
@@ -147,6 +148,7 @@ SiteValues = tuple[str, Sequence[str], Sequence[str], NDArray[np.float64]]
 def to_score(result: Result) -> Score:
     """Convert a result to Brain-Score's score: ceiled, with ``raw``, ``ceiling`` and ``error`` as attributes.
 
+    An absent score is NaN, and ``reason`` says why. ``experimental`` is a sentence if the measure is attribution.
     ``raw`` is a scalar, whose own ``raw`` holds a value for each image and site. ``per_array`` is a score over arrays;
     ``per_image`` (in the measure of the benchmark), ``per_site`` (Pearson r), ``per_layer``, ``maps``, ``windows`` and
     ``hashes`` are dicts by array.
@@ -161,7 +163,6 @@ def to_score(result: Result) -> Score:
         "error_over": ["image"],
         "interval": result.interval,
         "interval_kind": INTERVAL_TEXTS[result.estimate.interval_kind],
-        "reason": result.estimate.reason,
         "formula": result.formula,
         "explained": result.explained,
         "explained_formula": EXPLAINED,
@@ -172,7 +173,9 @@ def to_score(result: Result) -> Score:
         "weights_sha256": result.weights_sha256,
         "simulated": result.simulated,
         "field_of_view": result.field_of_view,
-        "notes": list(result.notes),
+        "experimental": result.experimental,
+        "reason": result.estimate.reason,
+        "notes": list(notes_of(result)),
         "per_array": _per_array(arrays),
         "per_image": {array.recording: _per_image(array) for array in arrays},
         "per_site": {array.recording: _per_site(array, result.measure) for array in arrays},
@@ -229,6 +232,10 @@ def _per_array(arrays: Sequence[ArrayResult]) -> Score:
             name: ("array", [getattr(array, name) for array in arrays])
             for name in ("raw", "ceiling", "explained", "error")
         },
+        "low": ("array", [array.interval[0] for array in arrays]),
+        "high": ("array", [array.interval[1] for array in arrays]),
+        "window": ("array", [f"{array.window[0]}-{array.window[1]}" for array in arrays]),
+        "reason": ("array", [array.estimate.reason for array in arrays]),
     }
     return Score([array.score for array in arrays], coords=coords, dims=["array"])
 

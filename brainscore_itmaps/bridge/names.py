@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE, OTHER_KINDS
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, OTHER_KINDS, mark_of
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
 from brainscore_itmaps.models.names import check_model_name, is_user_model, requested_weights, timm_architectures
@@ -43,10 +43,11 @@ def check_names(
     ...
     brainscore_itmaps.errors.UsageError: There is no benchmark named 'it_maps_simulatd'. Did you mean it_maps_...
     """
+    known = [name + mark_of(spec.measure) for name, spec in CATALOGUE.items()]
     if benchmark is not None and is_external(benchmark) and benchmark not in (external := identifiers("benchmarks")):
         raise UsageError(
             f"There is no benchmark named {benchmark!r}.",
-            nearest(benchmark, CATALOGUE, nearest(benchmark, external, f"Known names: {', '.join(CATALOGUE)}.")),
+            nearest(benchmark, CATALOGUE, nearest(benchmark, external, f"Known names: {', '.join(known)}.")),
         )
     requested_weights(weights)
     if model is None:

@@ -85,7 +85,8 @@ def score(
     device : str
         "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps".
     attribution : "gradient", "integrated_gradients" or "smoothgrad"
-        For benchmarks of attribution and human alignment; all but the first need captum.
+        For benchmarks of attribution, which are EXPERIMENTAL (``Result.experimental`` says why), and human alignment;
+        all but the first need captum.
     protocol : str or Protocol
         "published" makes every choice of the published code (docs/reference.md), also when a recording is loaded by
         name. A model of Brain-Score's keeps its own preprocessing.

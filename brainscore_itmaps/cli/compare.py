@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
+from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
 from brainscore_itmaps.cli.results import named_result
-from brainscore_itmaps.cli.terminal import progress_bar, say
+from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say
+from brainscore_itmaps.text import interval_text, number_text
 
 if TYPE_CHECKING:
     from brainscore_itmaps.study.compare import Comparison
 
+NUMBERS = ("top-1", "raw", "ceiling", "score", "95 % interval")
 SHOWN = 20
 """Number of printed rows; the written table has all rows."""
 
@@ -44,29 +47,36 @@ def _print(comparison: "Comparison") -> None:
     from brainscore_itmaps.study.fits import sentences
 
     rows = comparison.table.rows
-    table = Table(Column("model", overflow="fold"), "array", "window", "top-1", "score", "95 % interval")
-    for row in rows.sort_values("score", ascending=False).head(SHOWN).to_dict("records"):
+    numbers = [Column(name, justify="right", no_wrap=True) for name in NUMBERS]
+    table = Table(Column("model", overflow="fold"), "array", "window", *numbers)
+    best_first = rows.sort_values("score", ascending=False, na_position="last", kind="stable")
+    for row in best_first.head(SHOWN).to_dict("records"):
         random = f" ({row['weights']})" if row["random"] else ""
-        accuracy, low = ("" if row[name] != row[name] else row[name] for name in ("imagenet_top1", "low"))
-        table.add_row(
-            f"{row['model']}{random}",
-            row["array"].removeprefix("Arcaro2020.").removesuffix("-simulated"),
-            row["window"],
-            f"{accuracy:.1f}" if accuracy else "",
-            f"{row['score']:.3f}",
-            f"{low:.3f} to {row['high']:.3f}" if low != "" else "",
-        )
-    say(table)
+        array = row["array"].removeprefix("Arcaro2020.").removesuffix("-simulated") + mark_of(row["measure"])
+        cells = {
+            "top-1": "" if row["imagenet_top1"] != row["imagenet_top1"] else f"{row['imagenet_top1']:.1f}",
+            **{name: number_text(row[name]) for name in ("raw", "ceiling", "score")},
+            "95 % interval": interval_text(row["low"], row["high"]),
+        }
+        if output().width < NARROW:
+            described = ", ".join(f"{name} {cell}" for name, cell in cells.items() if cell)
+            say(f"{row['model']}{random}, {array}{', ' * bool(row['window'])}{row['window']}: {described}")
+        else:
+            table.add_row(f"{row['model']}{random}", array, row["window"], *cells.values())
+    if table.row_count:
+        say(table)
     if len(rows) > SHOWN:
         say(f"           These are the best {SHOWN} of {len(rows)} rows.")
     for line in sentences(comparison.findings):
         say(f"fit        {line}")
     pairs = comparison.findings.pairs
     for row in pairs.to_dict("records"):
-        q = "" if row["q_value"] != row["q_value"] else f", q {row['q_value']:.3g}"
-        say(f"gain       {row['model']}, {row['array']}: {row['difference']:+.3f} ({row['low']:+.3f} to "
-            f"{row['high']:+.3f}), p {row['p_value']:.3g}{q}")  # fmt: skip
-    for note in (*comparison.table.troubles, *comparison.findings.notes):
+        p, q = ("" if row[name] != row[name] else f", {name[0]} {row[name]:.3g}" for name in ("p_value", "q_value"))
+        gain, interval = number_text(row["difference"], sign="+"), interval_text(row["low"], row["high"], "+")
+        raw, ceiling, before = (number_text(row[name]) for name in ("raw", "ceiling", "baseline_raw"))
+        say(f"gain       {row['model']}, {row['array']}: {gain} ({interval}){p}{q}; raw {before} to {raw} of {ceiling}")
+    notes = [EXPERIMENTAL] if rows["experimental"].any() else []
+    for note in (*notes, *comparison.table.troubles, *comparison.findings.notes):
         say(f"note       {note}")
     if rows["simulated"].any():
         say("recording  SIMULATED; no animal was recorded")

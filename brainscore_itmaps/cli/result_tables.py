@@ -7,6 +7,7 @@ from rich.text import Text
 
 from brainscore_itmaps.cli.terminal import NARROW, output, say, say_facts
 from brainscore_itmaps.protocol import OURS, protocol_named
+from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import ArrayResult, Result
@@ -26,8 +27,9 @@ def print_result(result: "Result") -> None:
     if len(rows) != 1:
         rows.append({**_numbers(result), "array": "mean", "layer": ""})
     rows[-1]["score"] = Text(str(rows[-1]["score"]), style="bold")
-    columns = [name for name in rows[0] if any(row[name] for row in rows) and (name != "array" or len(rows) > 1)]
-    table = Table(title=f"{result.model}{weights} on {result.benchmark}", title_justify="left")
+    columns = [name for name in rows[0] if name == "score" or any(str(row[name]) not in ("", ABSENT) for row in rows)]
+    columns = [name for name in columns if name != "array" or len(rows) > 1]
+    table = Table(title=f"{result.model}{weights} on {result.title}", title_justify="left")
     if output().width < NARROW:
         table.show_header = False
         for row in rows:
@@ -65,9 +67,9 @@ def _short(recording: str) -> str:
 
 
 def _numbers(scored: "ArrayResult | Result") -> dict[str, str]:
-    numbers = {name: _number(getattr(scored, name)) for name in ("raw", "ceiling", "score", "error", "alignment")}
-    low, high = map(_number, scored.interval)
-    interval = {"95 % interval": f"{low} to {high}"} if low else {"error": numbers["error"]}
+    numbers = {name: number_text(getattr(scored, name)) for name in ("raw", "ceiling", "score", "error", "alignment")}
+    has_error = interval_text(*scored.interval) == ABSENT != numbers["error"]
+    interval = {"error": numbers["error"]} if has_error else {"95 % interval": interval_text(*scored.interval)}
     return {
         "array": _short(getattr(scored, "recording", "")),
         "layer": scored.layer,
@@ -77,12 +79,9 @@ def _numbers(scored: "ArrayResult | Result") -> dict[str, str]:
     }
 
 
-def _number(value: float) -> str:
-    """Format a number with three digits, and NaN as an empty text."""
-    return "" if value != value else f"{value:.3f}"
-
-
 def _facts(result: "Result") -> dict[str, str]:
+    from brainscore_itmaps.benchmark.formulas import notes_of
+
     accuracy = ""
     if result.imagenet_top1 is not None:
         accuracy = f", ImageNet top-1 {result.imagenet_top1:.1f} % ({result.imagenet_top1_source})"
@@ -90,9 +89,7 @@ def _facts(result: "Result") -> dict[str, str]:
     facts = _facts_of_maps(result, run) if result.arrays else run | _details(result)
     if result.protocol != OURS.name:
         facts["protocol"] = f"{result.protocol}, see docs/reference.md; for comparison only"
-    if result.arrays and result.estimate.reason:
-        facts["no score"] = result.estimate.reason
-    for number, note in enumerate(result.notes):
+    for number, note in enumerate(notes_of(result)):
         facts[f"note {number + 1}" if number else "note"] = note
     if result.arrays:
         facts["cite"] = "; ".join(result.citations)
@@ -100,13 +97,14 @@ def _facts(result: "Result") -> dict[str, str]:
 
 
 def _details(result: "Result") -> dict[str, str]:
-    facts = {"interval": result.estimate.reason} | result.details
+    reason = "" if number_text(result.score) == ABSENT else result.estimate.reason  # of a score, it is a note
+    facts = {"interval": reason} | result.details
     texts = {name: f"{value:.3f}" if isinstance(value, float) else str(value) for name, value in facts.items()}
     return {name.replace("_", " "): text for name, text in texts.items() if text not in ("", "None", "nan")}
 
 
 def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
-    from brainscore_itmaps.benchmark.estimate import EXPLAINED, INTERVAL_TEXTS
+    from brainscore_itmaps.benchmark.estimate import EXPLAINED
 
     facts = {}
     for number, array in enumerate(result.arrays):
@@ -119,9 +117,9 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
         )
     facts |= run | {
         "ceiling": "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays)),
-        "interval": INTERVAL_TEXTS[result.estimate.interval_kind],
+        "interval": _about_interval(result),
         "alignment": "mean over images of Spearman rho between predicted and recorded map, averaged over sites",
-        "explained": f"{result.explained:.3f}: {EXPLAINED}",
+        "explained": f"{number_text(result.explained)}: {EXPLAINED}",
         "view": result.field_of_view,
     }
     if any(len(array.layers) > 1 for array in result.arrays):
@@ -133,3 +131,10 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
                 f"{array.saliency.centre_rho.mean():.3f}; random weights {array.saliency.random_rho.mean():.3f}"
             )
     return facts
+
+
+def _about_interval(result: "Result") -> str:
+    """Describe the interval; if a score has none, say why."""
+    reasons = [array.estimate.reason for array in result.arrays
+               if number_text(array.score) != ABSENT == interval_text(*array.interval)]  # fmt: skip
+    return "; ".join(dict.fromkeys(["bootstrap over images", *filter(None, reasons)]))

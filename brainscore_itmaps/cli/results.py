@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column, Table
 
+from brainscore_itmaps.benchmark.catalogue import mark_of
 from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, examples
 from brainscore_itmaps.cli.result_tables import print_result
-from brainscore_itmaps.cli.terminal import progress_bar, say, shown_size
+from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say, shown_size
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
@@ -24,6 +26,9 @@ results = typer.Typer(
     context_settings=HELP_OPTIONS,
     no_args_is_help=True,
 )
+ESTIMATED = ("raw", "ceiling", "score")
+WIDE = 100
+"""Number of terminal columns from which the list of results has the time at which they were written."""
 Folder = Annotated[
     Path | None, typer.Option("--from", help="Look for results in this folder. The default is ITMAPS_HOME/results.")
 ]
@@ -41,23 +46,35 @@ def list_results(folder: Folder = None) -> None:
     from brainscore_itmaps.cache import cache_size, default_cache
 
     directory = _folder(folder)
-    table = Table(Column("result", overflow="fold"), "score", "95 % interval", "written (UTC)")
-    damaged = []
+    width = output().width
+    numbers = [Column(name, justify="right", no_wrap=True) for name in ("raw", "ceiling", "score", "95 % interval")]
+    table = Table(Column("result", overflow="fold"), *numbers, *(["written (UTC)"] if width >= WIDE else []))
+    damaged, named = [], []
+    notes: dict[str, None] = {}
     for file in _files(directory):
         try:
             result = _loaded(file)
         except DataError as error:
             damaged.append(str(error))
             continue
-        low, high = result.interval
-        interval = f"{low:.3f} to {high:.3f}" if low == low else ""
-        table.add_row(file.stem, f"{result.score:.3f}", interval, result.written[:16])
+        named.append(file.stem)
+        name, interval = file.stem + mark_of(result.measure), interval_text(*result.interval)
+        raw, ceiling, score = (number_text(number) for number in (result.raw, result.ceiling, result.score))
+        if width < NARROW:
+            say(f"{name}: raw {raw}, ceiling {ceiling}, score {score}, 95 % interval {interval}")
+        else:
+            table.add_row(name, raw, ceiling, score, interval, *([result.written[:16]] if width >= WIDE else []))
+        notes |= dict.fromkeys(filter(None, [result.experimental]))
+        if score == ABSENT:
+            notes[f"{ABSENT} is a score that is not given: {result.estimate.reason or 'no reason was recorded'}"] = None
     if table.row_count:
         say(table)
-    else:
+    elif not named:
         say(f"No results in {directory}.")
     for message in damaged:
         say(message)
+    for note in notes:
+        say(f"note       {note}")
     say(f"results    {directory}")
     home = default_cache().home
     say(f"cache      {home} ({shown_size(cache_size(home))}); `brainscore results clean` empties it")
@@ -167,7 +184,12 @@ def reproduce(
 
         reproduction = reproduce_in_python(Result.load(file), progress=progress)
     say(f"result     {file.stem}, written {reproduction.then.written}")
-    say(f"score      {reproduction.then.score!r} before, {reproduction.now.score!r} now")
+    then, now = (
+        {name: repr(number) if (number := getattr(each, name)) == number else ABSENT for name in ESTIMATED}
+        for each in (reproduction.then, reproduction.now)
+    )
+    for name in ESTIMATED:
+        say(f"{name:<10} {then[name]} before, {now[name]} now")
     say(f"same       {', '.join(reproduction.same)}")
     for difference in reproduction.differs:
         say(f"differs    {difference.what}: {difference.then} before, {difference.now} now")

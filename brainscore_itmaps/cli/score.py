@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, WHY_EXPERIMENTAL
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
 from brainscore_itmaps.cli.options import Offline, OldSpelling, ProtocolName, requested_protocol
 from brainscore_itmaps.cli.report import write_report
@@ -14,6 +14,7 @@ from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
 from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.text import ABSENT
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
@@ -43,7 +44,8 @@ def score(
             "--benchmark_identifier",
             "--benchmark-identifier",
             help="Score on this benchmark: the name of a benchmark of this package or of Brain-Score, or a folder "
-            "with a recording of your own.",
+            "with a recording of your own. Benchmarks with attribution in their names are EXPERIMENTAL: see "
+            "--attribution.",
         ),
     ] = "it_maps_simulated",
     layers: Annotated[
@@ -96,7 +98,7 @@ def score(
         Literal["gradient", "integrated_gradients", "smoothgrad"],
         typer.Option(
             help="Use this attribution method in benchmarks of attribution and human alignment. All methods except "
-            "gradient require captum."
+            f"gradient require captum. Benchmarks of attribution are {WHY_EXPERIMENTAL}."
         ),
     ] = "gradient",
     interval: Annotated[
@@ -181,7 +183,7 @@ def score(
             files.append(write_report(result, files[0].with_suffix(".html"), benchmark))
     finally:  # the score is printed even if the files cannot be written
         if quiet:
-            say(str(result.score))
+            say(ABSENT if result.score != result.score else str(result.score))
         elif as_json:
             print_json(result.to_dict())
         else:

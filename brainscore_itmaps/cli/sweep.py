@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, EXPERIMENTAL
 from brainscore_itmaps.cli.options import Offline
 from brainscore_itmaps.cli.terminal import errors, progress_bar, say
 
@@ -138,6 +139,8 @@ def _print_plan(study_plan: "Plan", folder: Path) -> None:
     benchmarks = Counter(f"{run.benchmark}{f' ({run.window})' if run.window else ''}" for run in runs)
     for name, number in benchmarks.items():
         say(f"to do      {name}: {number} models")
+    if any(run.benchmark in CATALOGUE and CATALOGUE[run.benchmark].measure == "attribution" for run in runs):
+        say(f"note       {EXPERIMENTAL}")
     for (benchmark, window), reason in study_plan.unreachable.items():
         say(f"skipped    {benchmark}{f' ({window})' if window else ''}: {reason}")
     if runs:

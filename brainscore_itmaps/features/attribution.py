@@ -1,7 +1,8 @@
 """Compute attribution: gradients of predicted responses, and of logits, with respect to the image.
 
 The reference code of Linsley et al. (2023) contains such a score that was never run (`saliency_score`: the gradient of
-the prediction's error, through layer and PLS weights). Here it is the gradient of the prediction itself.
+the prediction's error, through layer and PLS weights). Here it is the gradient of the prediction itself. Benchmarks of
+attribution are experimental: see :data:`brainscore_itmaps.benchmark.catalogue.EXPERIMENTAL`.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,12 +1,15 @@
 """Figures of scores over layers, sites and time; each function returns a figure and saves nothing."""
 
 from collections.abc import Sequence
+from textwrap import fill
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from brainscore_itmaps.benchmark.formulas import absent_scores
 from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Result
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images
@@ -108,6 +111,8 @@ def _mean_over_images(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def window_profile_figure(results: Sequence[Result]) -> Figure:
     """Draw the score of one model against time, in several windows, with a line for each array.
 
+    The panel below it has the raw values, and the noise ceilings as dashed lines: a score varies with both.
+
     Parameters
     ----------
     results : sequence of Result
@@ -127,25 +132,36 @@ def window_profile_figure(results: Sequence[Result]) -> Figure:
             "Score one model with --window 50-90, --window 90-130 and so on.",
         )
     with style():
-        figure = Figure(figsize=(COLUMN, 2.6), layout="constrained")
-        axis = figure.subplots()
-        for name in dict.fromkeys(array.recording for result in results for array in result.arrays):
+        figure = Figure(figsize=(COLUMN, 4.4), layout="constrained")
+        score_axis, raw_axis = figure.subplots(2, 1, sharex=True)
+        names = dict.fromkeys(array.recording for result in results for array in result.arrays)
+        for number, name in enumerate(names):
             arrays = [array for result in results for array in result.arrays if array.recording == name]
             arrays.sort(key=lambda array: sum(array.window))
             middles = [sum(array.window) / 2 for array in arrays]
             halves = [(array.window[1] - array.window[0]) / 2 for array in arrays]
-            scores = [array.score for array in arrays]
-            axis.errorbar(middles, scores, _error_bars(arrays), halves, marker="o", markersize=4, label=name)
-        axis.axhline(0, color="black", linewidth=0.5)
-        axis.set(xlabel="ms after stimulus onset", ylabel="score", title=name_of(results[0]))
-        figure.legend(loc="outside lower center", ncols=2)
-        if any(result.simulated for result in results):
-            figure.suptitle(SIMULATED, fontsize=8)
+            colour = CYCLE[number % len(CYCLE)]
+            shared: dict[str, Any] = {"marker": "o", "markersize": 4, "color": colour}
+            scores, raws = [array.score for array in arrays], [array.raw for array in arrays]
+            score_axis.errorbar(middles, scores, _error_bars(arrays), halves, **shared)
+            raw_axis.errorbar(middles, raws, None, halves, label=f"raw, {name}", **shared)
+            ceilings = [array.ceiling for array in arrays]
+            raw_axis.plot(middles, ceilings, "x--", color=colour, label=f"noise ceiling, {name}")
+        for axis in (score_axis, raw_axis):
+            axis.axhline(0, color="black", linewidth=0.5)
+        score_axis.set(ylabel="score", title=f"{name_of(results[0])}\non {results[0].title}")
+        raw_axis.set(xlabel="ms after stimulus onset", ylabel="raw value")
+        figure.legend(loc="outside lower center", ncols=1)
+        notes = [SIMULATED] if any(result.simulated for result in results) else []
+        windows_of = [(f"{array.window[0]}-{array.window[1]} ms", array.estimate)
+                      for result in results for array in result.arrays]  # fmt: skip
+        if notes := [*notes, *absent_scores(windows_of)]:
+            figure.suptitle("\n".join(fill(note, int(13 * COLUMN)) for note in notes), fontsize=8)
     return figure
 
 
 def _error_bars(arrays: Sequence[ArrayResult]) -> NDArray[np.float64]:
     """Return the lengths of the intervals below and above the scores, shape (2, array)."""
     scores, ends = np.array([array.score for array in arrays]), np.array([array.interval for array in arrays]).T
-    bars: NDArray[np.float64] = np.maximum([scores - ends[0], ends[1] - scores], 0)
+    bars: NDArray[np.float64] = np.nan_to_num(np.maximum([scores - ends[0], ends[1] - scores], 0))
     return bars

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.estimate import EXPLAINED
+from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.models.names import WEIGHT_SUFFIXES
 from brainscore_itmaps.protocol import OURS
@@ -20,6 +21,7 @@ from brainscore_itmaps.reporting.drawing import bounded_by_sites, name_of
 from brainscore_itmaps.reporting.embedded import EmbeddedFigure, Images, embed_figure, maps_data
 from brainscore_itmaps.reporting.maps import UNITS, sheet_figure
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure
+from brainscore_itmaps.text import interval_text, number_text
 
 TEMPLATES = "templates"
 
@@ -42,13 +44,16 @@ def report(result: Result, images: Sequence[Images]) -> str:
     """
     return render_page(
         "report.html",
-        title=f"{name_of(result)} on {result.benchmark}",
+        title=f"{name_of(result)} on {result.title}",
         simulated=result.simulated,
-        score=f"{result.score:.3f}",
-        interval=_format_interval(result.interval),
+        experimental=result.experimental,
+        score="not given" if np.isnan(result.score) else number_text(result.score),
+        interval=interval_text(*result.interval),
+        raw=number_text(result.raw),
+        ceiling=number_text(result.ceiling),
         formula=f"Score: {result.formula}.",
         table=_table_of_arrays(result),
-        notes=result.notes,
+        notes=[note for note in notes_of(result) if note != result.experimental],
         arrays=[
             {
                 "name": array.recording,
@@ -145,17 +150,13 @@ def _table_of_arrays(result: Result) -> dict[str, Any]:
             (
                 name,
                 each.layer if isinstance(each, ArrayResult) else "",
-                *(f"{value:.3f}" for value in (each.raw, each.ceiling, each.score)),
-                _format_interval(each.interval),
-                *(f"{value:.3f}" for value in (each.explained, each.alignment)),
+                *(number_text(value) for value in (each.raw, each.ceiling, each.score)),
+                interval_text(*each.interval),
+                *(number_text(value) for value in (each.explained, each.alignment)),
             )
             for name, each in zip(names, scored, strict=True)
         ],
     }
-
-
-def _format_interval(ends: tuple[float, float]) -> str:
-    return f"{ends[0]:.3f} to {ends[1]:.3f}"
 
 
 def command_of(result: Result) -> str:
@@ -188,7 +189,7 @@ def _details(result: Result) -> Iterator[tuple[str, str]]:
         yield "ImageNet top-1", f"{result.imagenet_top1:.1f} % ({result.imagenet_top1_source})"
     yield "layer", result.layer
     yield "view", result.field_of_view
-    yield "benchmark", f"{result.benchmark}, version {result.benchmark_version}"
+    yield "benchmark", f"{result.title}, version {result.benchmark_version}"
     for array in result.arrays:
         images, rows, columns, sites = array.neural.shape
         yield (

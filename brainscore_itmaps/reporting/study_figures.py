@@ -1,6 +1,7 @@
 """Figures of a study; each function takes rows of the study's table, returns a figure and saves nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from brainscore_itmaps.benchmark.catalogue import WHY_EXPERIMENTAL
 from brainscore_itmaps.metrics.tradeoff import ChangePoint, Envelope
 from brainscore_itmaps.models.timm_models import GROUPS
 from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, SIMULATED, style
@@ -37,7 +39,7 @@ class Lines(NamedTuple):
 
 
 def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapping[str, str]) -> Figure:
-    """Draw score against ImageNet accuracy, one panel per array.
+    """Draw score against ImageNet accuracy, one panel per array; below it, the raw values with the noise ceiling.
 
     Bars are 95 % intervals over images. The dashed line is the upper edge: 90 % of the models that are not harmonized
     lie below it. The dotted line consists of two straight lines fitted to all of them. Arrows lead from baselines to
@@ -55,7 +57,7 @@ def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapp
     Examples
     --------
     >>> row = {"model": "resnet50", "weights": "pretrained", "random": False, "group": "CNN", "benchmark": "it_maps",
-    ...        "array": "PL", "simulated": False, "score": 0.4, "low": 0.3, "high": 0.5}
+    ...        "array": "PL", "simulated": False, "raw": 0.3, "ceiling": 0.75, "score": 0.4, "low": 0.3, "high": 0.5}
     >>> rows = pd.DataFrame([row | {"imagenet_top1": 76.1}, row | {"imagenet_top1": None, "weights": "w.pt"}])
     >>> accuracy_figure(rows, {}, {}).get_suptitle()
     'models without a known accuracy, left out: 1'
@@ -73,7 +75,7 @@ def relation_figure(
     arrows: Mapping[str, str] | None = None,
     note: str = "",
 ) -> Figure:
-    """Draw score against another column of the table, one panel per array.
+    """Draw score against another column of the table, one panel per array; below it, raw values and noise ceiling.
 
     Parameters
     ----------
@@ -89,26 +91,31 @@ def relation_figure(
     Examples
     --------
     >>> row = {"model": "resnet50", "weights": "pretrained", "random": False, "group": "CNN", "benchmark": "it_maps",
-    ...        "array": "PL", "simulated": False, "score": 0.4, "low": 0.3, "high": 0.5}
+    ...        "array": "PL", "simulated": False, "raw": 0.3, "ceiling": 0.75, "score": 0.4, "low": 0.3, "high": 0.5}
     >>> rows = pd.DataFrame([row | {"alignment": 0.2}, row | {"alignment": 0.3, "array": "ML"}])
     >>> [axis.get_title() for axis in relation_figure(rows, "alignment", "alignment of maps").axes]
-    ['ML', 'PL']
+    ['ML', 'PL', '', '']
     """
     defined = rows[rows[column].notna()]
     with style():
         figure, panels = _panels(defined, width=2.7, height=2.7)
-        for axis, (array, array_rows) in zip(panels, defined.groupby("array"), strict=True):
-            _draw_groups(axis, array_rows, column)
+        for (axis, raw_axis), (array, array_rows) in zip(panels, defined.groupby("array"), strict=True):
+            _draw_groups(axis, array_rows, column, "score")
             _draw_lines(axis, (lines or {}).get(str(array)))
             _draw_arrows(axis, array_rows, arrows or {})
-            axis.set(title=_short(str(array)), xlabel=label)
-        panels[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
-        _legend(figure, panels, _notes(rows, note))
+            _draw_groups(raw_axis, array_rows, column, "raw")
+            _draw_ceiling(raw_axis, array_rows["ceiling"])
+            axis.set_title(_short(str(array)))
+            raw_axis.set_xlabel(label)
+        _label_rows(panels, rows)
+        _legend(figure, panels, notes_above(rows, note))
     return figure
 
 
 def temporal_figure(rows: pd.DataFrame) -> Figure:
     """Draw score against time, one panel per array: a line for each model, or median and quartiles of each group.
+
+    The panel below it has the raw values and the noise ceiling of each window: a score varies with both.
 
     Parameters
     ----------
@@ -118,10 +125,10 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
     Examples
     --------
     >>> row = {"model": "resnet50", "weights": "pretrained", "random": False, "group": "CNN", "benchmark": "it_maps",
-    ...        "array": "PL", "simulated": False, "score": 0.4, "low": 0.3, "high": 0.5}
+    ...        "array": "PL", "simulated": False, "raw": 0.3, "ceiling": 0.75, "score": 0.4, "low": 0.3, "high": 0.5}
     >>> rows = pd.DataFrame([row | {"window": "130-170"}, row | {"window": "50-90", "score": 0.1}])
-    >>> temporal_figure(rows).axes[0].lines[0].get_xydata().tolist()
-    [[70.0, 0.1], [150.0, 0.4]]
+    >>> [axis.lines[0].get_xydata().tolist() for axis in temporal_figure(rows).axes]
+    [[[70.0, 0.1], [150.0, 0.4]], [[70.0, 0.3], [150.0, 0.3]]]
     """
     ends = rows["window"].str.split("-", expand=True).astype(float)
     timed = rows.assign(middle=ends.mean(axis=1), half=(ends[1] - ends[0]) / 2).sort_values("middle")
@@ -129,60 +136,72 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
     order = list(timed.groupby(names, sort=False).groups)
     with style():
         figure, panels = _panels(timed, width=3.0, height=2.5)
-        for axis, (array, array_rows) in zip(panels, timed.groupby("array"), strict=True):
+        for axes, (array, array_rows) in zip(panels, timed.groupby("array"), strict=True):
             for key, line_rows in array_rows.groupby(names, sort=False):
                 number = order.index(key if len(names) > 1 else key[0])
-                line = (
-                    line_rows.groupby(["middle", "half"])["score"]
-                    .quantile(np.array([0.25, 0.5, 0.75]))
-                    .unstack()
-                    .reset_index()
-                )
-                bars = None if len(names) > 1 else [line[0.5] - line[0.25], line[0.75] - line[0.5]]
-                axis.errorbar(
-                    line["middle"],
-                    line[0.5],
-                    bars,
-                    line["half"],
-                    color=CYCLE[number % len(CYCLE)],
-                    marker=MARKS[number % len(MARKS)],
-                    markersize=3.5,
-                    elinewidth=0.6,
-                    label=_name(line_rows.iloc[0]) if len(names) > 1 else f"{key[0]}, median and quartiles",
-                )
-            axis.axhline(0, color="black", linewidth=0.5)
-            axis.set(title=_short(str(array)), xlabel="ms after stimulus onset")
-        panels[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
-        _legend(figure, panels, _notes(rows), columns=2)
+                label = _name(line_rows.iloc[0]) if len(names) > 1 else f"{key[0]}, median and quartiles"
+                for axis, column in zip(axes, ("score", "raw"), strict=True):
+                    line = _quartiles(line_rows, column)
+                    bars = None if len(names) > 1 else [line[0.5] - line[0.25], line[0.75] - line[0.5]]
+                    axis.errorbar(
+                        line["middle"],
+                        line[0.5],
+                        bars,
+                        line["half"],
+                        color=CYCLE[number % len(CYCLE)],
+                        marker=MARKS[number % len(MARKS)],
+                        markersize=3.5,
+                        elinewidth=0.6,
+                        label=label,
+                    )
+            ceiling = _quartiles(array_rows, "ceiling")
+            axes[1].plot(ceiling["middle"], ceiling[0.5], "x--", color=CEILING, label="noise ceiling")
+            for axis in axes:
+                axis.axhline(0, color="black", linewidth=0.5)
+            axes[0].set_title(_short(str(array)))
+            axes[1].set_xlabel("ms after stimulus onset")
+        _label_rows(panels, rows)
+        _legend(figure, panels, notes_above(rows), columns=2)
     return figure
 
 
-def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
-    """Draw the gains of harmonized models over their baselines, with 95 % intervals over images.
+def _quartiles(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Compute the quartiles of a column in each window, which rows name by ``middle`` and ``half``."""
+    quartiles = rows.groupby(["middle", "half"])[column].quantile(np.array([0.25, 0.5, 0.75]))
+    return quartiles.unstack().reset_index()
 
-    Gains that are significant at a false discovery rate of 5 % have filled markers.
+
+def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
+    """Draw the gains of harmonized models over their baselines, with 95 % intervals over images, beside raw values.
+
+    Gains that are significant at a false discovery rate of 5 % have filled markers. Beside each gain, a line leads from
+    the raw value of the baseline to that of the harmonized model, and a grey mark is the noise ceiling.
 
     Parameters
     ----------
     pairs : DataFrame
-        Pairs of one benchmark in one window.
+        Pairs of one benchmark in one window, with the columns of
+        :func:`~brainscore_itmaps.study.compare.add_raw_values`.
     note : str
         Text above the panels.
 
     Examples
     --------
-    >>> pair = {"model": "harmonized_vgg16", "baseline": "vgg16_timm_baseline", "array": "PL", "difference": 0.1,
-    ...         "low": 0.05, "high": 0.15, "p_value": 0.01, "q_value": 0.03}
+    >>> pair = {"model": "harmonized_vgg16", "baseline": "vgg16_timm_baseline", "array": "PL", "raw": 0.38,
+    ...         "ceiling": 0.8, "baseline_raw": 0.3, "difference": 0.1, "low": 0.05, "high": 0.15, "p_value": 0.01,
+    ...         "q_value": 0.03}
     >>> figure = gains_figure(pd.DataFrame([pair, pair | {"array": "ML", "q_value": 0.2}]))
-    >>> [axis.lines[1].get_markerfacecolor() for axis in figure.axes]
+    >>> [axis.lines[1].get_markerfacecolor() for axis in figure.axes[::2]]
     ['#D55E00', 'white']
     """
     arrays = list(dict.fromkeys(pairs["array"]))
     with style():
-        figure = Figure(figsize=(2 * COLUMN, 0.24 * len(pairs) + 0.5 * len(arrays) + 0.6), layout="constrained")
+        figure = Figure(figsize=(2 * COLUMN, 0.24 * len(pairs) + 0.5 * len(arrays) + 1.0), layout="constrained")
         heights = [max(1, int((pairs["array"] == array).sum())) for array in arrays]
-        panels = figure.subplots(len(arrays), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
-        for axis, array in zip(panels, arrays, strict=True):
+        panels = figure.subplots(
+            len(arrays), 2, squeeze=False, sharex="col", sharey="row", height_ratios=heights, width_ratios=(3, 2)
+        )
+        for (axis, raw_axis), array in zip(panels, arrays, strict=True):
             array_pairs = pairs[pairs["array"] == array].iloc[::-1]
             for position, row in enumerate(array_pairs.itertuples()):
                 is_mean = not row.baseline
@@ -191,33 +210,60 @@ def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
                 axis.plot([row.low, row.high], [position, position], color=colour, linewidth=1.2)
                 axis.plot(row.difference, position, "D" if is_mean else "o", color=colour, markersize=5,
                           markerfacecolor=colour if significant else "white")  # fmt: skip
+                raw_axis.plot([row.baseline_raw, row.raw], [position, position], color=colour, linewidth=1.2)
+                for value, face, label in ((row.baseline_raw, "white", "baseline"), (row.raw, colour, "harmonized")):
+                    raw_axis.plot(value, position, "s", color=colour, markersize=4, markerfacecolor=face,
+                                  label=f"raw, {label}")  # fmt: skip
+                raw_axis.plot(row.ceiling, position, "|", color=CEILING, markersize=10, markeredgewidth=2,
+                              label="noise ceiling")  # fmt: skip
             axis.axvline(0, color=CEILING, linewidth=1, linestyle="--")
             axis.set_yticks(range(len(array_pairs)), array_pairs["model"])
             axis.set(title=_short(str(array)), ylim=(-0.6, len(array_pairs) - 0.4))
-        panels[-1].set_xlabel(
-            "gain in score over the baseline; filled markers: significant at a false discovery rate of 5 %"
+        panels[-1, 0].set_xlabel(
+            "gain in score over the baseline; filled:\nsignificant at a false discovery rate of 5 %"
         )
-        if note:
-            figure.suptitle(note, fontsize=8)
+        panels[-1, 1].set_xlabel("raw value and noise ceiling")
+        _legend(figure, list(panels[:, 1]), note)
     return figure
 
 
-def _panels(rows: pd.DataFrame, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def _panels(rows: pd.DataFrame, width: float, height: float) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """Make two panels for each array: one for scores, and one below it for raw values."""
     number = rows["array"].nunique()
-    figure = Figure(figsize=(max(COLUMN, width * number + 0.5), height + 0.9), layout="constrained")
-    return figure, list(figure.subplots(1, number, squeeze=False, sharey=True)[0])
+    figure = Figure(figsize=(max(COLUMN, width * number + 0.5), 1.8 * height + 0.9), layout="constrained")
+    upper, lower = figure.subplots(2, number, squeeze=False, sharex="col", sharey="row")
+    return figure, list(zip(upper, lower, strict=True))
 
 
-def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str) -> None:
+def _label_rows(panels: list[tuple[Axes, Axes]], rows: pd.DataFrame) -> None:
+    score_axis, raw_axis = panels[0]
+    benchmark = rows["benchmark"].iloc[0] + ("\n(EXPERIMENTAL)" if _is_experimental(rows) else "")
+    score_axis.set_ylabel(f"score on {benchmark}")
+    raw_axis.set_ylabel("raw value")
+    for axis, _ in panels:
+        if not axis.has_data() or not np.isfinite(axis.dataLim.get_points()).all():
+            axis.text(0.5, 0.5, "scores are not given", transform=axis.transAxes, ha="center", color="0.3")
+
+
+def _draw_ceiling(axis: Axes, ceilings: "pd.Series[float]") -> None:
+    """Draw the noise ceiling as a line, and as a band if it differs between models."""
+    if ceilings.notna().any():
+        axis.axhspan(ceilings.min(), ceilings.max(), color=CEILING, alpha=0.25, linewidth=0)
+        axis.axhline(ceilings.median(), color=CEILING, linestyle="--", label="noise ceiling")
+
+
+def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str, value: str) -> None:
+    """Draw the scores with their intervals, or the raw values, of each group of models."""
     few = len(rows) <= FEW
     for number, group in enumerate(GROUPS):
         members = rows[rows["group"] == group]
         if members.empty:
             continue
-        bars = np.nan_to_num(np.maximum([members["score"] - members["low"], members["high"] - members["score"]], 0))
+        spans = [members["score"] - members["low"], members["high"] - members["score"]]
+        bars = np.nan_to_num(np.maximum(spans, 0)) if value == "score" else None
         axis.errorbar(
             members[column],
-            members["score"],
+            members[value],
             bars,
             linestyle="",
             color=CYCLE[number % len(CYCLE)],
@@ -228,9 +274,9 @@ def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str) -> None:
         )
     if few:
         middle = (rows[column].min() + rows[column].max()) / 2
-        for row in rows.to_dict("records"):
+        for row in rows[rows[value].notna()].to_dict("records"):
             side = -1 if row[column] > middle else 1  # toward the middle, so that the label stays within the panel
-            axis.annotate(_name(row), (row[column], row["score"]), xytext=(4 * side, 3), textcoords="offset points",
+            axis.annotate(_name(row), (row[column], row[value]), xytext=(4 * side, 3), textcoords="offset points",
                           fontsize=7, color="0.3", ha="right" if side < 0 else "left")  # fmt: skip
 
 
@@ -251,22 +297,41 @@ def _draw_arrows(axis: Axes, rows: pd.DataFrame, arrows: Mapping[str, str]) -> N
     for model, baseline in arrows.items():
         if model in by_name and baseline in by_name:
             ends = [(by_name[name]["imagenet_top1"], by_name[name]["score"]) for name in (model, baseline)]
-            axis.annotate("", ends[0], ends[1], arrowprops={"arrowstyle": "->", "color": "0.3", "linewidth": 0.8})
+            if np.isfinite(ends).all():
+                axis.annotate("", ends[0], ends[1], arrowprops={"arrowstyle": "->", "color": "0.3", "linewidth": 0.8})
 
 
-def _legend(figure: Figure, panels: list[Axes], notes: str, columns: int = 4) -> None:
+def _legend(figure: Figure, panels: Sequence[Axes | tuple[Axes, Axes]], notes: str, columns: int = 4) -> None:
     labelled: dict[str, Any] = {}
-    for axis in panels:
+    for axis in np.ravel(np.array(panels, dtype=object)):
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             labelled.setdefault(label, handle)
     columns = columns if len(panels) > 1 else min(2, columns)
     figure.legend(list(labelled.values()), list(labelled), loc="outside lower center", ncols=columns)
     if notes:
-        figure.suptitle(notes, fontsize=8)
+        letters = int(13 * figure.get_figwidth())
+        figure.suptitle("\n".join(fill(line, letters) for line in notes.splitlines()), fontsize=8)
 
 
-def _notes(rows: pd.DataFrame, more: str = "") -> str:
-    return "\n".join(filter(None, [SIMULATED if rows["simulated"].any() else "", more]))
+def notes_above(rows: pd.DataFrame, more: str = "") -> str:
+    """Write the lines above the panels: recordings that are simulated, experimental measures, and absent scores.
+
+    Examples
+    --------
+    >>> absent = {"simulated": False, "score": np.nan, "reason": "the noise ceiling is not reliable"}
+    >>> notes_above(pd.DataFrame([absent, absent, absent | {"score": 0.5}]))
+    'scores that are not given: 2 of 3 (the noise ceiling is not reliable)'
+    """
+    absent = rows[rows["score"].isna()]
+    lines = [SIMULATED if rows["simulated"].any() else "", WHY_EXPERIMENTAL if _is_experimental(rows) else "", more]
+    if len(absent):
+        reasons = "; ".join(filter(None, absent.get("reason", pd.Series(dtype=object)).unique()))
+        lines.append(f"scores that are not given: {len(absent)} of {len(rows)}" + (f" ({reasons})" if reasons else ""))
+    return "\n".join(filter(None, lines))
+
+
+def _is_experimental(rows: pd.DataFrame) -> bool:
+    return bool(rows.get("experimental", pd.Series(False)).any())
 
 
 def _name(row: Any) -> str:

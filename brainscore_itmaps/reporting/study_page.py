@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
 from brainscore_itmaps.models.timm_models import GROUPS
 from brainscore_itmaps.protocol import PUBLISHED
 from brainscore_itmaps.reporting.drawing import CYCLE
 from brainscore_itmaps.reporting.report import read_template, render_page
 from brainscore_itmaps.reporting.study_figures import Lines
+from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 60
 PAGE_COLUMNS = {
@@ -33,6 +35,8 @@ PAGE_COLUMNS = {
 """Columns of the table on the page, with their headings."""
 AS_PUBLISHED = {PUBLISHED.name: "(as published)"}
 NUMERIC = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
+ESTIMATED = ("raw", "ceiling", "score", "low", "high")
+"""Columns in which a dash stands for an absent number."""
 FILTERS = ("group", "benchmark", "array", "window")
 
 
@@ -91,6 +95,7 @@ def study_page(
         "study.html",
         title=f"{number} models, {rows['benchmark'].nunique()} benchmark{'s' * (rows['benchmark'].nunique() != 1)}",
         simulated=bool(rows["simulated"].any()),
+        experimental=EXPERIMENTAL if rows["experimental"].any() else "",
         panels=list(_panels(rows, pages, lines)),
         header=list(PAGE_COLUMNS.items()),
         numeric=NUMERIC,
@@ -101,7 +106,22 @@ def study_page(
         ),
         meanings=list(dict.fromkeys(zip(fits["statistic"], fits["meaning"], strict=True))),
         over=sorted(set(fits["over"])),
-        pairs=_format_table(pairs, ("model", "array", "asked", "difference", "low", "high", "p_value", "q_value")),
+        pairs=_format_table(
+            pairs,
+            (
+                "model",
+                "array",
+                "asked",
+                "baseline_raw",
+                "raw",
+                "ceiling",
+                "difference",
+                "low",
+                "high",
+                "p_value",
+                "q_value",
+            ),
+        ),
         notes=notes,
         figures=figures,
         citations=citations,
@@ -114,14 +134,21 @@ def _panels(
 ) -> Iterator[dict[str, Any]]:
     """Draw a scatter for each benchmark, window and array with at least two known accuracies."""
     for key, panel_rows in rows.groupby(["benchmark", "measure", "asked", "protocol", "array"], sort=False):
-        benchmark, _, asked, protocol, array = panel = tuple(map(str, key))
-        scored = panel_rows[panel_rows["imagenet_top1"].notna() & np.isfinite(panel_rows["score"])]
+        benchmark, measure, asked, protocol, array = panel = tuple(map(str, key))
+        known = panel_rows[panel_rows["imagenet_top1"].notna()]
+        scored = known[np.isfinite(known["score"])]
         if scored["imagenet_top1"].nunique() < 2:
             continue
         x, y = _scale(scored["imagenet_top1"], MARGIN, WIDTH - 12), _scale(scored["score"], HEIGHT - MARGIN, 12)
         yield {
-            "name": " ".join(dict.fromkeys(filter(None, (benchmark, array, asked, AS_PUBLISHED.get(protocol, ""))))),
-            "left_out": len(panel_rows) - len(scored),
+            "name": " ".join(
+                dict.fromkeys(
+                    filter(None, (benchmark + mark_of(measure), array, asked, AS_PUBLISHED.get(protocol, "")))
+                )
+            ),
+            "left_out": len(panel_rows) - len(known),
+            "absent": len(known) - len(scored),
+            "ceiling": _range_text(scored["ceiling"]),
             "opens": any(pages.get(result) for result in scored["result"]),
             "width": WIDTH,
             "height": HEIGHT,
@@ -139,11 +166,17 @@ def _panels(
                     "harmonized": row["group"] == "harmonized",
                     "page": pages.get(row["result"], ""),
                     "text": f"{row['model']}, top-1 {row['imagenet_top1']:.1f} %, score {row['score']:.3f}"
-                    + (f" ({row['low']:.3f} to {row['high']:.3f})" if np.isfinite(row["low"]) else ""),
+                    + (f" ({interval_text(row['low'], row['high'])})" if np.isfinite(row["low"]) else "")
+                    + f", raw {number_text(row['raw'])} of {number_text(row['ceiling'])}",
                 }
                 for number, row in zip(scored.index, scored.to_dict("records"), strict=True)
             ],
         }
+
+
+def _range_text(values: "pd.Series[float]") -> str:
+    """Write the smallest and the largest of several numbers, or the number if they are equal."""
+    return " to ".join(dict.fromkeys(number_text(value) for value in (values.min(), values.max())))
 
 
 def _table_rows(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[str, Any]]:
@@ -154,8 +187,12 @@ def _table_rows(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[s
             value = row[column]
             if column in NUMERIC:
                 is_defined = value is not None and np.isfinite(value)
-                digits = 1 if column == "imagenet_top1" else 3
-                cells.append((f"{value:.{digits}f}" if is_defined else "", repr(float(value)) if is_defined else ""))
+                digits, absent = (1 if column == "imagenet_top1" else 3), ABSENT if column in ESTIMATED else ""
+                cells.append(
+                    (number_text(value, digits) if is_defined else absent, repr(float(value)) if is_defined else "")
+                )
+            elif column == "benchmark":
+                cells.append((value + mark_of(row["measure"]), ""))
             else:
                 cells.append((name if column == "model" else value, ""))
         yield {

@@ -2,12 +2,14 @@
 
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from brainscore_itmaps.benchmark.catalogue import mark_of
 from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.bridge.images import images_of
 from brainscore_itmaps.errors import DataError, UsageError
@@ -15,13 +17,14 @@ from brainscore_itmaps.files import check_writable, csv_cell, replacing
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import PUBLISHED
-from brainscore_itmaps.reporting.drawing import SIMULATED, style
+from brainscore_itmaps.reporting.drawing import style
 from brainscore_itmaps.reporting.embedded import data_url
 from brainscore_itmaps.reporting.report import report
 from brainscore_itmaps.reporting.study_figures import (
     Lines,
     accuracy_figure,
     gains_figure,
+    notes_above,
     relation_figure,
     temporal_figure,
 )
@@ -122,7 +125,8 @@ def compare(
     progress("reading results", 0, 1)
     table = tidy_table(results)
     progress("fitting", 0, 1)
-    fitted = findings(table, draws)
+    fitted = findings(replace(table, rows=table.rows[table.rows["score"].notna()]), draws)
+    fitted = replace(fitted, pairs=add_raw_values(fitted.pairs, table.rows))
     files = list(_write_tables(folder, table, fitted))
     pages, problems = _write_pages(folder, table, progress) if maps else ({}, [])
     embedded = []
@@ -139,6 +143,49 @@ def compare(
         temporary.write_text(text, encoding="utf-8")
     files += [folder / path for path in pages.values()]
     return Comparison(table, fitted, page, (page, *files))
+
+
+RAW = {"raw": "raw", "ceiling": "ceiling", "baseline_raw": "raw", "baseline_ceiling": "ceiling"}
+"""Columns that :func:`add_raw_values` adds to pairs, and the columns of the table that they come from."""
+
+
+def add_raw_values(pairs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Add the raw value and the noise ceiling of both models to each pair, and their means to a mean over pairs.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Pairs of :func:`~brainscore_itmaps.study.fits.findings`.
+    rows : DataFrame
+        Rows of the table that was fitted.
+
+    Returns
+    -------
+    DataFrame
+        The pairs, with the columns ``raw``, ``ceiling``, ``baseline_raw`` and ``baseline_ceiling`` after ``array``.
+
+    Examples
+    --------
+    >>> shared = dict.fromkeys(COMPARED, "") | {"array": "PL"}
+    >>> rows = pd.DataFrame([shared | {"model": name, "raw": raw, "ceiling": 0.8, "random": False, "kind": "maps"}
+    ...                      for name, raw in (("harmonized_vgg16", 0.4), ("vgg16", 0.3))])
+    >>> pairs = pd.DataFrame([shared | {"model": "harmonized_vgg16", "baseline": "vgg16", "difference": 0.125}])
+    >>> add_raw_values(pairs, rows)[[*RAW]].values.tolist()
+    [[0.4, 0.8, 0.3, 0.8]]
+    """
+    panel = [*COMPARED, "array"]
+    scored = rows[(rows["kind"] == MAPS) & ~rows["random"]].drop_duplicates([*panel, "model"], keep="last")
+    added = pairs.copy()
+    for number, (name, source) in enumerate(RAW.items()):
+        partner = "baseline" if name.startswith("baseline") else "model"
+        known = scored.set_index([*panel, "model"])[source].to_dict()
+        values = [known.get(tuple(pair), np.nan) for pair in pairs[[*panel, partner]].itertuples(index=False)]
+        added.insert(list(pairs.columns).index("array") + 1 + number, name, np.array(values, dtype=float))
+    is_mean = added["baseline"] == ""
+    means = added[~is_mean].groupby(panel, sort=False)[[*RAW]].mean()
+    for index, pair in added[is_mean].iterrows():
+        added.loc[index, [*RAW]] = means.loc[tuple(pair[panel]), [*RAW]]
+    return added
 
 
 def _write_tables(folder: Path, table: StudyTable, fitted: Findings) -> Iterator[Path]:
@@ -188,29 +235,30 @@ def _figures(table: StudyTable, fitted: Findings) -> Iterator[_Figure]:
     arrows = {name: twin for name in table.rows["model"] if (twin := baseline_of(name)) is not None}
     rows = table.rows[table.rows["array"] != MEAN]
     for key, compared in rows.groupby(COMPARED, sort=False):
-        benchmark, _, asked, protocol = key
-        stem, title = _stem(benchmark, asked, protocol), _title(benchmark, asked, protocol)
+        benchmark, measure, asked, protocol = map(str, key)
+        stem, title = _stem(benchmark, asked, protocol), _title(benchmark + mark_of(measure), asked, protocol)
         with_accuracy = compared[compared["imagenet_top1"].notna()]
         if with_accuracy["imagenet_top1"].nunique() > 1:
             lines = {fit.array: line for fit, line in _lines_of_fits(fitted) if fit.key == tuple(key)}
-            text = f"Score against ImageNet accuracy, {title}"
+            text = f"Score and raw value against ImageNet accuracy, {title}"
             yield _Figure(f"accuracy--{stem}", text, accuracy_figure(compared, lines, arrows), with_accuracy)
         for column, label in (("alignment", "alignment of maps, Spearman rho"), ("human_alignment", "human alignment")):
             related = compared[compared[column].notna()]
             if len(related) > 1 and compared["kind"].iloc[0] == MAPS:
-                text = f"Score against {label}, {title}"
+                text = f"Score and raw value against {label}, {title}"
                 yield _Figure(f"{column}--{stem}", text, relation_figure(compared, column, label), related)
         paired = fitted.pairs[(fitted.pairs[COMPARED] == list(key)).all(axis=1)]
         if len(paired):
-            note = SIMULATED if compared["simulated"].any() else ""
-            text = f"Gain from harmonizing, {title}"
+            note = notes_above(compared)
+            text = f"Gain in score from harmonizing, with raw values, {title}"
             yield _Figure(f"gains--{stem}", text, gains_figure(paired, note), paired)
     timed = rows[rows["window"] != ""]
     for key, compared in timed.groupby([name for name in COMPARED if name != "asked"], sort=False):
         moments = compared[compared["asked"] != ""] if (compared["asked"] != "").any() else compared
         if moments["window"].nunique() > 1:
-            stem, title = _stem(key[0], "", key[2]), _title(key[0], "", key[2])
-            yield _Figure(f"windows--{stem}", f"Score over time, {title}", temporal_figure(moments), moments)
+            stem, title = _stem(key[0], "", key[2]), _title(str(key[0]) + mark_of(str(key[1])), "", key[2])
+            text = f"Score, raw value and noise ceiling over time, {title}"
+            yield _Figure(f"windows--{stem}", text, temporal_figure(moments), moments)
 
 
 def _stem(benchmark: object, asked: object, protocol: object) -> str:

@@ -106,7 +106,7 @@ class StudyConfig:
         Empty for the layer committed to IT. With ("all",) or several layers, the layer of each image is chosen on the
         other images.
     attribution : str
-        Attribution method of the benchmarks of attribution and human alignment.
+        Attribution method of the benchmarks of attribution, which are EXPERIMENTAL, and human alignment.
     protocol : str
         Name of the :class:`~brainscore_itmaps.protocol.Protocol`.
     batch_size : int

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from brainscore_itmaps.benchmark.estimate import Estimate
+from brainscore_itmaps.benchmark.formulas import absent_scores
 from brainscore_itmaps.benchmark.human import CITATION as CITE_HUMAN
 from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Result
 from brainscore_itmaps.errors import DataError, UsageError, one_line
@@ -25,6 +26,7 @@ COLUMNS = (
     "imagenet_top1",
     "benchmark",
     "measure",
+    "experimental",
     "asked",
     "array",
     "window",
@@ -41,6 +43,7 @@ COLUMNS = (
     "protocol",
     "kind",
     "result",
+    "reason",
 )
 COMPARED = ["benchmark", "measure", "asked", "protocol"]
 """Columns that are equal in rows whose scores can be compared, array by array."""
@@ -57,7 +60,8 @@ class StudyTable:
     rows : DataFrame
         Columns as :data:`COLUMNS`. ``asked`` is the requested window, empty for the window of the benchmark; ``array``
         is :data:`MEAN` in the row for all arrays of a benchmark, and the benchmark itself if it has no arrays.
-        ``human_alignment`` is the score on ClickMe.alignment of the same model with the same weights.
+        ``human_alignment`` is the score on ClickMe.alignment of the same model with the same weights. ``reason`` says
+        why a score, or its interval, is NaN.
     estimates : tuple of Estimate or None
         Estimate of each row of an array; None in other rows.
     images : tuple of tuples of str
@@ -128,10 +132,14 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
     _add_accuracies(rows)
     order = sorted(range(len(rows)), key=lambda index: _sort_key(rows[index]))
     rows, values = [rows[index] for index in order], [values[index] for index in order]
+    estimates = [Estimate(row["raw"], row["ceiling"], row["score"], reason=row["reason"]) for row in rows]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     problems += _repeated_models(frame)
+    problems += absent_scores((_name_of_row(row), estimate) for row, estimate in zip(rows, estimates, strict=True))
     return StudyTable(
-        frame.astype(dict.fromkeys(("imagenet_top1", "low", "high", "error", "alignment", "ceiling", "raw"), float)),
+        frame.astype(
+            dict.fromkeys(("imagenet_top1", "low", "high", "error", "alignment", "ceiling", "raw", "score"), float)
+        ),
         tuple(None if array is None else array.estimate for array in values),
         tuple(() if array is None else array.images for array in values),
         sources,
@@ -185,7 +193,7 @@ def _result(file: Path) -> Result | None:
     if "format" not in record and not {"model", "benchmark", "score"} <= record.keys():
         return None
     result = Result.load(file)
-    if np.isnan(result.score):
+    if np.isnan(result.score) and (np.isnan(result.raw) or not result.estimate.reason):
         raise DataError(f"{file} contains no score.", "Score the model again, or leave this file out.")
     return _without_maps(result)
 
@@ -203,10 +211,10 @@ def _rows_of(result: Result) -> Iterator[tuple[dict[str, Any], ArrayResult | Non
 
 
 def _sort_key(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Return the key that sorts rows: maps first, then by comparison, the best model on top."""
+    """Return the key that sorts rows: maps first, then by comparison, the best model on top, absent scores last."""
     kind = [*KINDS, row["kind"]].index(row["kind"])  # unknown kinds last
     return (kind, row["benchmark"], row["protocol"], row["asked"], row["array"] == MEAN, row["array"],
-            -row["score"], row["result"])  # fmt: skip
+            np.isnan(row["score"]), -row["score"], row["result"])  # fmt: skip
 
 
 def _add_human_alignment(rows: list[dict[str, Any]]) -> None:
@@ -228,6 +236,12 @@ def _published_accuracy(model: str) -> float | None:
     if model in ZOO:
         return ZOO[model].top1
     return timm_top1(model.removeprefix("timm:"))[0] if model.startswith("timm:") else None
+
+
+def _name_of_row(row: dict[str, Any]) -> str:
+    """Name what was compared in a row: the benchmark or its array, and the requested window."""
+    name = row["benchmark"] if row["array"] == MEAN else row["array"]
+    return f"{name} ({row['asked']})" if row["asked"] else str(name)
 
 
 def _repeated_models(rows: pd.DataFrame) -> list[str]:

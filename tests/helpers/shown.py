@@ -52,6 +52,15 @@ def narrow(array):
     )
 
 
+UNRELIABLE = "the noise ceiling is not reliable"
+
+
+def without_score(result):
+    """The same result with raw values and noise ceilings alone, and the reason."""
+    absent = {"score": np.nan, "interval": (np.nan, np.nan), "error": np.nan, "explained": np.nan, "reason": UNRELIABLE}
+    return changed(result, arrays=tuple(changed(array, **absent) for array in result.arrays), **absent)
+
+
 def two_arrays():
     result = scored()
     return replace(result, arrays=(result.arrays[0], narrow(result.arrays[0])))

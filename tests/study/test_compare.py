@@ -12,6 +12,7 @@ from studies import NAMES, human, in_windows, planted
 from brainscore_itmaps import compare
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.reporting.study_figures import accuracy_figure, gains_figure, relation_figure, temporal_figure
+from brainscore_itmaps.study.compare import add_raw_values
 from brainscore_itmaps.study.fits import findings
 from brainscore_itmaps.study.table import tidy_table
 
@@ -81,7 +82,7 @@ def test_compare_overwrites_only_its_own_files(tmp_path):
 def test_words_of_a_figure_are_large_enough_and_its_points_are_those_of_the_table():
     table = tidy_table([*planted(), *in_windows()])
     rows = table.rows[table.rows["asked"] == ""]
-    pairs = findings(table, draws=20).pairs
+    pairs = add_raw_values(findings(table, draws=20).pairs, table.rows)
     figures = [
         accuracy_figure(rows, {}, {"harmonized_vgg16": "vgg16_timm_baseline"}),
         relation_figure(rows, "alignment", "alignment"),
