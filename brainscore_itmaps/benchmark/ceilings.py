@@ -72,8 +72,8 @@ def missing_ceiling(recording: Recording, benchmark: BenchmarkSpec, protocol: Pr
     if sites >= fewest:
         return ""
     return (
-        f"No score is given, because {recording.identifier} has {sites} complete sites and no repeats, and a noise "
-        f"ceiling needs {fewest} sites or two repeats. The raw value is given."
+        f"{recording.identifier} has {sites} complete sites and no repeats, and a noise ceiling needs {fewest} sites or "
+        "two repeats; use the raw value"
     )
 
 
@@ -88,11 +88,6 @@ def notes_on_ceiling(recording: Recording, ceiling: Ceiling) -> list[str]:
     []
     """
     notes, name = [], recording.identifier
-    if ceiling.reason:
-        notes.append(
-            f"{name}: no score is given, because {ceiling.reason}. Raw values are given. Check the window, the sites "
-            "and the images of the recording; more repeats or sites make a signal easier to see"
-        )
     if silent_images := [
         image for image, absent in zip(recording.names, ceiling.without_signal, strict=True) if absent
     ]:

@@ -73,7 +73,7 @@ class Estimate:
         "groups", "images" or "fixed" (:data:`INTERVAL_TEXTS`); empty for results of earlier versions, and of benchmarks
         without maps.
     reason : str
-        Why the score or its interval is absent.
+        Why the score or its interval is absent, as a clause.
     """
 
     raw: float = np.nan
@@ -124,7 +124,7 @@ def estimate_array(
     """
     raw = float(values.mean())
     if ceiling.reason:
-        return Estimate(raw, ceiling.value, reason=f"No score is given, because {ceiling.reason}.")
+        return Estimate(raw, ceiling.value, reason=ceiling.reason)
     replicates = mean_without(values if refits is None else refits, groups) / ceiling.replicates
     return _estimate(raw, ceiling.value, raw / ceiling.value, replicates, (len(groups),), interval_kind)
 
@@ -155,7 +155,7 @@ def mean_estimate(arrays: Sequence[Estimate], images: Sequence[object]) -> Estim
         return arrays[0]
     raw, ceiling = (float(np.mean([getattr(array, name) for array in arrays])) for name in ("raw", "ceiling"))
     if reasons := list(dict.fromkeys(array.reason for array in arrays if array.reason)):
-        return Estimate(raw, ceiling, reason=" ".join(reasons))
+        return Estimate(raw, ceiling, reason="; ".join(reasons))
     scores = [array.score for array in arrays]
     replicates: list[NDArray[np.float64]] = []
     for identity in dict.fromkeys(images):
@@ -191,5 +191,5 @@ def _estimate(
         replicates=replicates if defined else None,
         groups=groups if defined else (),
         interval_kind=interval_kind,
-        reason="" if defined else "No interval is given, because the score is undefined without one group of images.",
+        reason="" if defined else "the score is undefined without one group of images",
     )

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, BenchmarkSpec
-from brainscore_itmaps.benchmark.result import MEAN, ArrayResult, Estimate, Result
+from brainscore_itmaps.benchmark.estimate import Estimate
+from brainscore_itmaps.benchmark.result import MEAN, ArrayResult, Result
 from brainscore_itmaps.protocol import Protocol
 
 VALUES = {

@@ -135,6 +135,8 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
 
 def _about_interval(result: "Result") -> str:
     """Describe the interval; if a score has none, say why."""
+    from brainscore_itmaps.benchmark.estimate import INTERVAL_TEXTS
+
     reasons = [array.estimate.reason for array in result.arrays
                if number_text(array.score) != ABSENT == interval_text(*array.interval)]  # fmt: skip
-    return "; ".join(dict.fromkeys(["bootstrap over images", *filter(None, reasons)]))
+    return "; ".join(dict.fromkeys([INTERVAL_TEXTS[result.estimate.interval_kind], *filter(None, reasons)]))

@@ -119,7 +119,8 @@ class Ceiling:
             return ""
         return (
             f"there is no reliable signal: the {name} is {value:.3f} (95 % interval {interval.low:.3f} to "
-            f"{interval.high:.3f}), which is not distinguishable from 0"
+            f"{interval.high:.3f}), which is not distinguishable from 0; use the raw value, and check the window, the "
+            "sites and the images, or record more repeats"
         )
 
     def of_sites(self, sites: int) -> NDArray[np.float64]:

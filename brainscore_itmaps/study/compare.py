@@ -125,7 +125,7 @@ def compare(
     progress("reading results", 0, 1)
     table = tidy_table(results)
     progress("fitting", 0, 1)
-    fitted = findings(replace(table, rows=table.rows[table.rows["score"].notna()]), draws)
+    fitted = findings(table, draws)
     fitted = replace(fitted, pairs=add_raw_values(fitted.pairs, table.rows))
     files = list(_write_tables(folder, table, fitted))
     pages, problems = _write_pages(folder, table, progress) if maps else ({}, [])
