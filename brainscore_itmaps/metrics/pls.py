@@ -17,6 +17,8 @@ from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Options, Rows, centre
 NOISE = 1e4 * EPS  # share of the largest component's scores: well above rounding, far below data
 ILL_CONDITIONED = 1e-3  # share of the largest component's variance below which covariances are too coarse
 STALE = 1e-2  # share of the size at which Gram matrices were formed, below which they are formed again
+READING = 30  # operations of a matrix product that take as long as reading a number from memory
+CACHED = 1 << 16  # numbers that a processor's cache holds for a second product
 COLUMN_BLOCK = 8  # matrix products are fastest with a multiple of this number of columns
 PUBLISHED_TOLERANCE = 1e-4
 PUBLISHED_ITERATIONS = 500
@@ -201,7 +203,7 @@ def fit_pls(
     models = len(folds) * sets  # model f * sets + s is fold f of set s
     components = min(options.components, channels, int((~folds).sum(axis=1).min()) * positions)
     training, products, base, rounding = _begin(rows, varying, folds)
-    covariances = _covariances(training) if _pays(training.x, len(folds), sets, components) else None
+    covariance = _covariance(training) if _pays(training.x, models, folds.sum(axis=1).mean(), components) else None
 
     rotations = np.zeros((models, components, channels))
     loadings = np.zeros((models, components, channels))
@@ -226,12 +228,11 @@ def fit_pls(
         for _ in range(2):  # twice: once would let rounding grow with every component if channels differ much in size
             along = np.matmul(loadings[:, :component], w[..., None])[..., 0]  # (model, component)
             w -= np.matmul(along[:, None], rotations[:, :component])[:, 0]
-        if covariances is not None:
-            moments = np.matmul(w.reshape(-1, sets, channels), covariances).reshape(models, channels)
-            variance = np.einsum("fc,fc->f", moments, w)
-            if (variance[live] < ILL_CONDITIONED * np.maximum(largest, variance)[live]).any():
-                covariances = None
-        if covariances is None:
+        if covariance is not None:
+            moments, variance = _moments_of_covariance(training, covariance, w)
+            if (variance[live] < ILL_CONDITIONED * covariance.largest).any():
+                covariance = None
+        if covariance is None:
             moments, variance = _moments(training, w)
         largest = np.maximum(largest, variance)
         live &= variance > NOISE**2 * largest
@@ -316,18 +317,17 @@ def _deflate(
     grams -= half + half.transpose(0, 2, 1)
 
 
-def _pays(x: NDArray[np.float64], covariances: int, sets: int, components: int) -> bool:
-    """Return whether forming the channels' covariance for every fold is less work than passing over the rows.
+def _pays(x: NDArray[np.float64], models: int, left_out: float, components: int) -> bool:
+    """Return whether using the channels' covariance is less work than passing over the rows for each component.
 
-    Work is counted in operations of thin products; an operation of a large product takes half as long, and reading a
-    number takes as long as ten. The covariances take at most four times the memory of the features, and twice that
-    while folds are summed.
+    Work is counted in operations of a matrix product; reading a number takes as long as ``READING`` of them. Models
+    leave out ``left_out`` images on average.
     """
     images, rows, channels = x.shape
-    folds = covariances * sets
-    forming = images * rows * channels**2 + components * channels**2 * (2 * folds + 10 * covariances)
-    passing = 4 * components * images * rows * channels * _padded(folds)
-    return channels * covariances <= 4 * rows * images and forming < passing
+    passing = images * rows * channels * (4 * _padded(models) + 2 * READING)
+    product = channels**2 * (2 * _padded(models) + READING)
+    subtracting = rows * channels * (4 * models * left_out + READING * images)
+    return images * rows * channels**2 + components * (product + subtracting) < components * passing
 
 
 def _padded(folds: int) -> int:
@@ -335,12 +335,76 @@ def _padded(folds: int) -> int:
     return -(-folds // COLUMN_BLOCK) * COLUMN_BLOCK
 
 
-def _covariances(training: Training) -> NDArray[np.float64]:
-    """Compute sums of products of the channels over the remaining images, shape (fold, channel, channel)."""
-    covariances = products_of_rest(training.x, training.x, training.folds)
-    for covariance, size, mean in zip(covariances, training.sizes, training.means, strict=True):
-        covariance -= size * np.outer(mean, mean)
-    return covariances
+class Covariance(NamedTuple):
+    """Sums of products of the channels over all rows, and what a fold subtracts from them."""
+
+    whole: NDArray[np.float64]  # (channel, channel)
+    largest: float  # variance along the direction that varies most, approximately
+    groups: list["Group"]
+
+
+class Group(NamedTuple):
+    """Images that the same folds leave out."""
+
+    images: NDArray[np.int64]
+    folds: NDArray[np.int64]  # at least one
+    products: NDArray[np.float64] | None  # (channel, channel), where that is smaller than the rows
+
+
+def _covariance(training: Training) -> Covariance:
+    """Compute sums of products of the channels over all rows, and over the rows of each group with more than channels.
+
+    The groups take less memory than the features.
+    """
+    x, _, folds, _, _ = training
+    channels = x.shape[-1]
+    members, group_of = np.unique(folds, axis=1, return_inverse=True)
+    groups, rest, whole = [], np.ones(len(x), bool), np.zeros((channels, channels))
+    for number in np.flatnonzero(members.any(axis=0)):
+        images, products = np.flatnonzero(group_of.ravel() == number), None
+        if channels <= len(images) * x.shape[1]:
+            rows = x[images].reshape(-1, channels)
+            products = rows.T @ rows
+            whole += products
+            rest[images] = False
+        groups.append(Group(images, np.flatnonzero(members[:, number]), products))
+    rows = (x if rest.all() else x[rest]).reshape(-1, channels)
+    whole += rows.T @ rows
+    direction = whole[np.argmax(np.diagonal(whole))]
+    largest = np.linalg.norm(whole @ direction) / max(np.linalg.norm(direction), np.finfo(float).tiny)
+    return Covariance(whole, float(largest), groups)
+
+
+def _moments_of_covariance(
+    training: Training, covariance: Covariance, w: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Multiply the whole covariance with each model's direction, and subtract the images that the model leaves out.
+
+    Returns what :func:`_moments` does, less precisely where the rest is small.
+    """
+    x, _, folds, means, sizes = training
+    moments = _in_blocks(w) @ covariance.whole
+    by_set = moments[: len(w)].reshape(len(folds), -1, w.shape[1])  # (fold, set, channel)
+    directions = w.reshape(by_set.shape)
+    blocks = -(-x.shape[1] * x.shape[2] // CACHED)
+    for images, left_out_by, products in covariance.groups:
+        some = directions[left_out_by].reshape(-1, w.shape[1])
+        if products is not None:
+            subtracted = some @ products
+        else:
+            parts = [part for image in images for part in np.array_split(x[image], blocks)]
+            subtracted = sum((part @ some.T).T @ part for part in parts)
+        by_set[left_out_by] -= subtracted.reshape(len(left_out_by), -1, w.shape[1])
+    offset = np.einsum("fsc,fc->fs", directions, means) * sizes[:, None]
+    by_set -= offset[..., None] * means[:, None]
+    return moments[: len(w)], np.einsum("mc,mc->m", moments[: len(w)], w)
+
+
+def _in_blocks(w: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Append zeros up to a multiple of the column block of rows."""
+    padded = np.zeros((_padded(len(w)), w.shape[1]))
+    padded[: len(w)] = w
+    return padded
 
 
 def _moments(training: Training, w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -351,8 +415,7 @@ def _moments(training: Training, w: NDArray[np.float64]) -> tuple[NDArray[np.flo
     x, ones, folds, means, _ = training
     models, images = len(w), len(x)
     sets = models // len(folds)
-    directions = np.zeros((_padded(models), w.shape[1]))
-    directions[:models] = w
+    directions = _in_blocks(w)
     offset = np.einsum("isc,ic->is", w.reshape(-1, sets, w.shape[1]), means).reshape(models)
     left_out = np.repeat(folds, sets, axis=0)
     moments, variance = np.zeros_like(directions), np.zeros(len(directions))
