@@ -18,7 +18,7 @@ NOISE = 1e4 * EPS  # share of the largest component's scores: well above roundin
 ILL_CONDITIONED = 1e-3  # share of the largest component's variance below which covariances are too coarse
 STALE = 1e-2  # share of the size at which Gram matrices were formed, below which they are formed again
 READING = 30  # operations of a matrix product that take as long as reading a number from memory
-CACHED = 1 << 16  # numbers that a processor's cache holds for a second product
+CACHED = 1 << 17  # numbers that a processor's cache holds for a second product
 COLUMN_BLOCK = 8  # matrix products are fastest with a multiple of this number of columns
 PUBLISHED_TOLERANCE = 1e-4
 PUBLISHED_ITERATIONS = 500
@@ -320,13 +320,13 @@ def _deflate(
 def _pays(x: NDArray[np.float64], models: int, left_out: float, components: int) -> bool:
     """Return whether using the channels' covariance is less work than passing over the rows for each component.
 
-    Work is counted in operations of a matrix product; reading a number takes as long as ``READING`` of them. Models
-    leave out ``left_out`` images on average.
+    Work is counted in operations of a matrix product; reading a number takes as long as ``READING`` of them. Rows are
+    read for two products, by passes once more for the scores. Models leave out ``left_out`` images on average.
     """
     images, rows, channels = x.shape
-    passing = images * rows * channels * (4 * _padded(models) + 2 * READING)
+    passing = images * rows * channels * (4 * _padded(models) + 3 * READING)
     product = channels**2 * (2 * _padded(models) + READING)
-    subtracting = rows * channels * (4 * models * left_out + READING * images)
+    subtracting = rows * channels * (4 * models * left_out + 2 * READING * images)
     return images * rows * channels**2 + components * (product + subtracting) < components * passing
 
 
