@@ -183,12 +183,50 @@ def test_a_left_out_image_with_far_larger_features_costs_no_digits(rng, folds, c
 @pytest.mark.parametrize("channels", [80, 300])
 def test_the_covariance_takes_less_memory_than_the_features(folds, channels):
     x, ones = np.ones((100, 100, channels)), np.ones(100)
-    training = pls.Training(x, ones, folds, np.ones((len(folds), channels)), np.ones(len(folds)))
+    training = pls.Training(x, ones, folds, np.ones((len(folds), channels)), np.ones(len(folds)), None)
     tracemalloc.start()
     pls._moments_of_covariance(training, pls._covariance(training), np.ones((len(folds), channels)))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < x.nbytes
+
+
+@pytest.mark.parametrize("folds", [IMAGES_AND_PAIRS, leave_one_out(14)[:2]], ids=["many", "two"])
+def test_features_with_fewer_rows_than_channels_are_narrowed_without_a_difference(rng, folds, monkeypatch):
+    field = rng.normal(size=(14, 2, 2, 150)) * np.geomspace(1, 1e-2, 150) + 10 * rng.normal(size=150)
+    field[..., 30:40] = 7
+    maps = field[..., :3] + rng.normal(size=(2, 14, 2, 2, 3))
+    result = {}
+    for narrow in (True, False):
+        monkeypatch.setattr(pls, "_narrowing_pays", lambda *sizes, way=narrow: way)
+        result[narrow] = fit_folds(field, maps, folds, components=9)
+        assert (result[narrow].select([1])._solution.training.x.shape[-1] == 56) == narrow
+    for fold, left_out in enumerate(folds):
+        for number, single in enumerate(maps):
+            x, y = field[~left_out].reshape(-1, 150), single[~left_out].reshape(-1, 3)
+            expected = converged(9).fit(x, y).predict(field[left_out].reshape(-1, 150))
+            predicted = result[True].of(fold, number).reshape(expected.shape)
+            np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-9 * maps.std())
+    weights, expected = result[True].coefficients(), result[False].coefficients()
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+    np.testing.assert_array_equal(result[True].select([1]).coefficients(), weights[:, [1]])
+
+
+def test_narrowing_pays_for_many_models_and_few_rows(rng):
+    assert pls._narrowing_pays(np.empty((14, 49, 2048)), 14, 25)
+    assert not pls._narrowing_pays(np.empty((14, 49, 2048)), 1, 25)
+    assert not pls._narrowing_pays(np.empty((14, 81, 2048)), 14, 25)
+    assert not pls._narrowing_pays(np.empty((14, 49, 512)), 1000, 25)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e6, 1e8])
+def test_one_channel_far_larger_than_many_others_costs_no_digits(rng, size, monkeypatch):
+    monkeypatch.setattr(pls, "_narrowing_pays", lambda *sizes: True)
+    field, maps = planted(channels=100, images=4, y=3, x=3)
+    maps /= maps.std()
+    field[..., 7] = size * (1 + rng.normal(size=field.shape[:-1]))
+    predicted, _ = predict_left_out(field, maps, components=6)
+    np.testing.assert_allclose(predicted[0], in_extended_precision(field, maps, 6), rtol=0, atol=1e-10)
 
 
 def test_features_of_single_precision_are_computed_in_double():
