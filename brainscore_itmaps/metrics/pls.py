@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Options, Rows, centred, products_of_rest, sum_of_rest
 
 NOISE = 1e4 * EPS  # share of the largest component's scores: well above rounding, far below data
-ILL_CONDITIONED = 1e-3  # share of the largest component's variance below which covariances are too coarse
+ILL_CONDITIONED = 1e-3  # share of the largest variance of all images below which their covariance is too coarse
 UNEVEN = 1e6  # ratio of the largest channel's variance to the median above which channels are not mixed
 STALE = 1e-2  # share of the size at which Gram matrices were formed, below which they are formed again
 READING = 30  # operations of a matrix product that take as long as reading a number from memory
@@ -377,28 +377,31 @@ class Covariance(NamedTuple):
 class Group(NamedTuple):
     """Images that the same folds leave out."""
 
-    images: NDArray[np.int64]
     folds: NDArray[np.int64]  # at least one
     products: NDArray[np.float64] | None  # (channel, channel), where that is smaller than the rows
+    parts: list[NDArray[np.float64]]  # else rows (row, channel), as many as stay cached for a second product
 
 
 def _covariance(training: Training) -> Covariance:
-    """Compute sums of products of the channels over all rows, and over the rows of each group with more than channels.
+    """Compute sums of products of the channels over all rows, and over those of each group with no fewer rows.
 
-    The groups take less memory than the features.
+    The groups take no more memory than the features.
     """
     x, folds = training.x, training.folds
     channels = x.shape[-1]
     members, group_of = np.unique(folds, axis=1, return_inverse=True)
     groups, rest, whole = [], np.ones(len(x), bool), np.zeros((channels, channels))
     for number in np.flatnonzero(members.any(axis=0)):
-        images, products = np.flatnonzero(group_of.ravel() == number), None
+        images, left_out_by = np.flatnonzero(group_of.ravel() == number), np.flatnonzero(members[:, number])
         if channels <= len(images) * x.shape[1]:
             rows = x[images].reshape(-1, channels)
             products = rows.T @ rows
             whole += products
             rest[images] = False
-        groups.append(Group(images, np.flatnonzero(members[:, number]), products))
+            groups.append(Group(left_out_by, products, []))
+        else:
+            parts = [part for image in images for part in np.array_split(x[image], -(-x[image].size // CACHED))]
+            groups.append(Group(left_out_by, None, parts))
     rows = (x if rest.all() else x[rest]).reshape(-1, channels)
     whole += rows.T @ rows
     direction = whole[np.argmax(np.diagonal(whole))]
@@ -413,18 +416,15 @@ def _moments_of_covariance(
 
     Returns what :func:`_moments` does, less precisely where the rest is small.
     """
-    x, _, folds, means, sizes, _ = training
+    folds, means, sizes = training.folds, training.means, training.sizes
     moments = _in_blocks(w) @ covariance.whole
     by_set = moments[: len(w)].reshape(len(folds), -1, w.shape[1])  # (fold, set, channel)
     directions = w.reshape(by_set.shape)
-    blocks = -(-x.shape[1] * x.shape[2] // CACHED)
-    for images, left_out_by, products in covariance.groups:
+    for left_out_by, products, parts in covariance.groups:
         some = directions[left_out_by].reshape(-1, w.shape[1])
-        if products is not None:
-            subtracted = some @ products
-        else:
-            parts = [part for image in images for part in np.array_split(x[image], blocks)]
-            subtracted = sum((part @ some.T).T @ part for part in parts)
+        subtracted = np.zeros_like(some) if products is None else some @ products
+        for part in parts:
+            subtracted += (part @ some.T).T @ part
         by_set[left_out_by] -= subtracted.reshape(len(left_out_by), -1, w.shape[1])
     offset = np.einsum("fsc,fc->fs", directions, means) * sizes[:, None]
     by_set -= offset[..., None] * means[:, None]
