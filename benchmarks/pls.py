@@ -5,7 +5,10 @@ scikit-learn fits one fold per round, a different one each time, which counts 14
 time of the unavoidable products (covariance of the channels times a direction, for each fold and component) at the rate
 of a large matrix product.
 
-Run: python benchmarks/pls.py [rounds] (some minutes; 5 rounds by default)
+A second table adds the 21 pairs of 7 groups to the 14 folds, as refits for the choice of a layer do, and compares with
+passes over the rows of all images, the way without a covariance and without narrowing the features.
+
+Run: python benchmarks/pls.py [rounds [folds]] (some minutes; 5 rounds by default; "folds": the second table alone)
 """
 
 import os
@@ -13,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from unittest.mock import patch
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported
 
@@ -20,6 +24,8 @@ import numpy as np
 from sklearn.cross_decomposition import PLSRegression
 
 from brainscore_itmaps import Grid, predict_left_out, to_grid
+from brainscore_itmaps.metrics import pls
+from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out, pairs_of_groups
 from brainscore_itmaps.metrics.inference import predictivity_interval
 from brainscore_itmaps.metrics.predictivity import site_correlation
 
@@ -67,7 +73,31 @@ def main(rounds: int) -> None:
     print(
         f"products with 16 columns, as many as the folds have directions, take {np.median(stacked):.1f} times the floor"
     )
+    compare_folds(rounds)
     compare_with_one_run(rounds)
+
+
+def compare_folds(rounds: int) -> None:
+    """Measure 14 folds with and without 21 pairs of groups, and the way that passes over the rows of all images."""
+    images = leave_one_out(IMAGES)
+    refits = np.concatenate([images, pairs_of_groups(IMAGES)])
+    print(f"{len(images)} folds, {len(refits)} folds, and {len(refits)} folds by passes over the rows, in CPU seconds")
+    heading = (f"{len(images)} folds", f"{len(refits)} folds", "passes / ours", f"{len(refits)} / {len(images)} folds")
+    print(f"{'grid':>9}{'channels':>9}{'native':>9}" + "".join(f"{name:>25}" for name in heading))
+    for case in CASES:
+        field, maps = simulated(*case)
+        taken = []
+        for number in range(rounds + 1):  # the first round is a warm-up
+            row = [timed(fit_folds, field, maps, folds) for folds in (images, refits)]
+            with (
+                patch.object(pls, "_pays", return_value=False),
+                patch.object(pls, "_narrowing_pays", return_value=False),
+            ):
+                row.append(timed(fit_folds, field, maps, refits))
+            taken += [row] if number else []
+        few, many, passes = np.array(taken).T
+        cells = [spread(values) for values in (few, many, passes / many, many / few)]
+        print("".join(f"{value:>9}" for value in case) + "".join(f"{cell:>25}" for cell in cells), flush=True)
 
 
 def compare_with_one_run(rounds: int) -> None:
@@ -146,4 +176,4 @@ def spread(values: object, digits: int = 3) -> str:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    (compare_folds if sys.argv[2:] == ["folds"] else main)(int(sys.argv[1]) if len(sys.argv) > 1 else 5)

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Options, Rows, centred, products_of_rest, sum_of_rest
 
 NOISE = 1e4 * EPS  # share of the largest component's scores: well above rounding, far below data
-ILL_CONDITIONED = 1e-3  # share of the largest component's variance below which covariances are too coarse
+ILL_CONDITIONED = 1e-3  # share of the largest variance of all images below which their covariance is too coarse
+UNEVEN = 1e6  # ratio of the largest channel's variance to the median above which channels are not mixed
 STALE = 1e-2  # share of the size at which Gram matrices were formed, below which they are formed again
+READING = 30  # operations of a matrix product that take as long as reading a number from memory
+CACHED = 1 << 17  # numbers that a processor's cache holds for a second product
 COLUMN_BLOCK = 8  # matrix products are fastest with a multiple of this number of columns
 PUBLISHED_TOLERANCE = 1e-4
 PUBLISHED_ITERATIONS = 500
@@ -30,7 +33,7 @@ class PLSFolds(NamedTuple):
     Attributes
     ----------
     rotations : array, shape (fold, set, component, channel)
-        Weights that turn centred features into scores.
+        Weights that turn the centred features of ``training`` into scores.
     site_loadings : array, shape (fold, set, component, site)
         Coefficients of the regression of the maps on the scores.
     components : array, shape (set, fold)
@@ -42,7 +45,7 @@ class PLSFolds(NamedTuple):
     base : array, shape (fold, set, site)
         Mean of the maps over the images that are not left out.
     plain : array, shape (image, row, channel), or None
-        Features that are not centred, for a regression without an intercept.
+        Features that are not centred, for a regression without an intercept; those are not narrowed.
     """
 
     rotations: NDArray[np.float64]
@@ -56,7 +59,7 @@ class PLSFolds(NamedTuple):
 
     def predicted(self, fold: int, set_index: int) -> NDArray[np.float64]:
         """Predict the images that a fold leaves out, for one set: shape (image left out, row, site)."""
-        x, ones, folds, means, _ = self.training
+        x, ones, folds, means, _, _ = self.training
         rotations, loadings = self.rotations[fold, set_index], self.site_loadings[fold, set_index]
         if self.plain is not None:
             predicted: NDArray[np.float64] = np.matmul(self.plain[folds[fold]], rotations.T @ loadings)
@@ -70,7 +73,8 @@ class PLSFolds(NamedTuple):
         weights: NDArray[np.float64] = np.matmul(
             self.rotations[:, set_index].swapaxes(1, 2), self.site_loadings[:, set_index]
         )
-        return weights
+        wide = self.training.wide
+        return weights if wide is None else np.matmul(np.linalg.qr(wide)[0], weights)
 
     def select(self, folds: NDArray[np.int64]) -> "PLSFolds":
         """Select some of the folds."""
@@ -80,7 +84,7 @@ class PLSFolds(NamedTuple):
             self.site_loadings[folds],
             self.components[:, folds],
             self.iterations[:, folds],
-            Training(shared.x, shared.ones, shared.folds[folds], shared.means[folds], shared.sizes[folds]),
+            shared._replace(folds=shared.folds[folds], means=shared.means[folds], sizes=shared.sizes[folds]),
             self.base[folds],
             self.plain,
         )
@@ -200,8 +204,10 @@ def fit_pls(
     sets, sites = rows.maps.shape[0], rows.maps.shape[-1]
     models = len(folds) * sets  # model f * sets + s is fold f of set s
     components = min(options.components, channels, int((~folds).sum(axis=1).min()) * positions)
-    training, products, base, rounding = _begin(rows, varying, folds)
-    covariances = _covariances(training) if _pays(training.x, len(folds), sets, components) else None
+    narrow = options.intercept and _narrowing_pays(rows.field, models, components)
+    training, products, base, rounding = _begin(rows, varying, folds, narrow)
+    channels = training.x.shape[-1]
+    covariance = _covariance(training) if _pays(training.x, models, folds.sum(axis=1).mean(), components) else None
 
     rotations = np.zeros((models, components, channels))
     loadings = np.zeros((models, components, channels))
@@ -226,12 +232,11 @@ def fit_pls(
         for _ in range(2):  # twice: once would let rounding grow with every component if channels differ much in size
             along = np.matmul(loadings[:, :component], w[..., None])[..., 0]  # (model, component)
             w -= np.matmul(along[:, None], rotations[:, :component])[:, 0]
-        if covariances is not None:
-            moments = np.matmul(w.reshape(-1, sets, channels), covariances).reshape(models, channels)
-            variance = np.einsum("fc,fc->f", moments, w)
-            if (variance[live] < ILL_CONDITIONED * np.maximum(largest, variance)[live]).any():
-                covariances = None
-        if covariances is None:
+        if covariance is not None:
+            moments, variance = _moments_of_covariance(training, covariance, w)
+            if (variance[live] < ILL_CONDITIONED * covariance.largest).any():
+                covariance = None
+        if covariance is None:
             moments, variance = _moments(training, w)
         largest = np.maximum(largest, variance)
         live &= variance > NOISE**2 * largest
@@ -262,10 +267,11 @@ class Training(NamedTuple):
     folds: NDArray[np.bool_]  # (fold, image), True where the fold leaves out the image
     means: NDArray[np.float64]  # (fold, channel), over the remaining images
     sizes: NDArray[np.float64]  # (fold,), number of positions to train on
+    wide: NDArray[np.float64] | None  # (channel, row of all images), centred features before x was narrowed
 
 
 def _begin(
-    rows: Rows, varying: NDArray[np.bool_], folds: NDArray[np.bool_]
+    rows: Rows, varying: NDArray[np.bool_], folds: NDArray[np.bool_], narrow: bool
 ) -> tuple[Training, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Centre features and maps, and multiply maps with features.
 
@@ -282,6 +288,7 @@ def _begin(
     sets, images, positions, sites = rows.maps.shape
     sizes = float(rows.ones @ rows.ones) * (~folds).sum(axis=1)
     (x,), _, spread_x = centred(rows.field[None], rows.ones)
+    x, wide = _narrowed(x) if narrow else (x, None)
     y, mean_y, spread_y = centred(rows.maps, rows.ones)
     means_x = sum_of_rest(rows.ones @ x, folds) / sizes[:, None]  # (fold, channel)
     means_y = sum_of_rest((rows.ones @ y).swapaxes(0, 1), folds) / sizes[:, None, None]  # (fold, set, site)
@@ -291,7 +298,32 @@ def _begin(
     products = products.reshape(len(folds) * sets, sites, -1)
     products *= varying.swapaxes(0, 1).reshape(len(products), sites, 1)
     rounding = EXHAUSTED**2 * spread_x.sum() * np.tile(spread_y.sum(axis=1), len(folds))
-    return Training(x, rows.ones, folds, means_x, sizes), products, mean_y + means_y, rounding
+    return Training(x, rows.ones, folds, means_x, sizes, wide), products, mean_y + means_y, rounding
+
+
+def _narrowing_pays(field: NDArray[np.float64], models: int, components: int) -> bool:
+    """Return whether a QR decomposition of the features is less work than it saves.
+
+    It takes about 5 operations for each channel and pair of rows, and saves about 20 for each row, model, component
+    and channel that is not needed.
+    """
+    images, rows, channels = field.shape
+    return images * rows * channels < 4 * models * components * (channels - images * rows)
+
+
+def _narrowed(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Express features with more channels than rows in as many orthonormal mixtures of the channels as rows.
+
+    PLS is the same in them. Returns the features as they are, and None, if the channels differ very much in size,
+    because a mixture loses the digits of small channels; else also the features (channel, row) whose QR decomposition
+    holds the mixtures.
+    """
+    squares = np.einsum("irc,irc->c", x, x)
+    if squares.max() > UNEVEN * np.median(squares):
+        return x, None
+    wide = x.reshape(-1, x.shape[-1]).T
+    narrow = np.ascontiguousarray(np.transpose(np.linalg.qr(wide, mode="r")))
+    return narrow.reshape(*x.shape[:2], -1), wide
 
 
 def _grams(products: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -316,18 +348,17 @@ def _deflate(
     grams -= half + half.transpose(0, 2, 1)
 
 
-def _pays(x: NDArray[np.float64], covariances: int, sets: int, components: int) -> bool:
-    """Return whether forming the channels' covariance for every fold is less work than passing over the rows.
+def _pays(x: NDArray[np.float64], models: int, left_out: float, components: int) -> bool:
+    """Return whether using the channels' covariance is less work than passing over the rows for each component.
 
-    Work is counted in operations of thin products; an operation of a large product takes half as long, and reading a
-    number takes as long as ten. The covariances take at most four times the memory of the features, and twice that
-    while folds are summed.
+    Work is counted in operations of a matrix product; reading a number takes as long as ``READING`` of them. Rows are
+    read for two products, by passes once more for the scores. Models leave out ``left_out`` images on average.
     """
     images, rows, channels = x.shape
-    folds = covariances * sets
-    forming = images * rows * channels**2 + components * channels**2 * (2 * folds + 10 * covariances)
-    passing = 4 * components * images * rows * channels * _padded(folds)
-    return channels * covariances <= 4 * rows * images and forming < passing
+    passing = images * rows * channels * (4 * _padded(models) + 3 * READING)
+    product = channels**2 * (2 * _padded(models) + READING)
+    subtracting = rows * channels * (4 * models * left_out + 2 * READING * images)
+    return images * rows * channels**2 + components * (product + subtracting) < components * passing
 
 
 def _padded(folds: int) -> int:
@@ -335,12 +366,76 @@ def _padded(folds: int) -> int:
     return -(-folds // COLUMN_BLOCK) * COLUMN_BLOCK
 
 
-def _covariances(training: Training) -> NDArray[np.float64]:
-    """Compute sums of products of the channels over the remaining images, shape (fold, channel, channel)."""
-    covariances = products_of_rest(training.x, training.x, training.folds)
-    for covariance, size, mean in zip(covariances, training.sizes, training.means, strict=True):
-        covariance -= size * np.outer(mean, mean)
-    return covariances
+class Covariance(NamedTuple):
+    """Sums of products of the channels over all rows, and what a fold subtracts from them."""
+
+    whole: NDArray[np.float64]  # (channel, channel)
+    largest: float  # variance along the direction that varies most, approximately
+    groups: list["Group"]
+
+
+class Group(NamedTuple):
+    """Images that the same folds leave out."""
+
+    folds: NDArray[np.int64]  # at least one
+    products: NDArray[np.float64] | None  # (channel, channel), where that is smaller than the rows
+    parts: list[NDArray[np.float64]]  # else rows (row, channel), as many as stay cached for a second product
+
+
+def _covariance(training: Training) -> Covariance:
+    """Compute sums of products of the channels over all rows, and over those of each group with no fewer rows.
+
+    The groups take no more memory than the features.
+    """
+    x, folds = training.x, training.folds
+    channels = x.shape[-1]
+    members, group_of = np.unique(folds, axis=1, return_inverse=True)
+    groups, rest, whole = [], np.ones(len(x), bool), np.zeros((channels, channels))
+    for number in np.flatnonzero(members.any(axis=0)):
+        images, left_out_by = np.flatnonzero(group_of.ravel() == number), np.flatnonzero(members[:, number])
+        if channels <= len(images) * x.shape[1]:
+            rows = x[images].reshape(-1, channels)
+            products = rows.T @ rows
+            whole += products
+            rest[images] = False
+            groups.append(Group(left_out_by, products, []))
+        else:
+            parts = [part for image in images for part in np.array_split(x[image], -(-x[image].size // CACHED))]
+            groups.append(Group(left_out_by, None, parts))
+    rows = (x if rest.all() else x[rest]).reshape(-1, channels)
+    whole += rows.T @ rows
+    direction = whole[np.argmax(np.diagonal(whole))]
+    largest = np.linalg.norm(whole @ direction) / max(np.linalg.norm(direction), np.finfo(float).tiny)
+    return Covariance(whole, float(largest), groups)
+
+
+def _moments_of_covariance(
+    training: Training, covariance: Covariance, w: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Multiply the whole covariance with each model's direction, and subtract the images that the model leaves out.
+
+    Returns what :func:`_moments` does, less precisely where the rest is small.
+    """
+    folds, means, sizes = training.folds, training.means, training.sizes
+    moments = _in_blocks(w) @ covariance.whole
+    by_set = moments[: len(w)].reshape(len(folds), -1, w.shape[1])  # (fold, set, channel)
+    directions = w.reshape(by_set.shape)
+    for left_out_by, products, parts in covariance.groups:
+        some = directions[left_out_by].reshape(-1, w.shape[1])
+        subtracted = np.zeros_like(some) if products is None else some @ products
+        for part in parts:
+            subtracted += (part @ some.T).T @ part
+        by_set[left_out_by] -= subtracted.reshape(len(left_out_by), -1, w.shape[1])
+    offset = np.einsum("fsc,fc->fs", directions, means) * sizes[:, None]
+    by_set -= offset[..., None] * means[:, None]
+    return moments[: len(w)], np.einsum("mc,mc->m", moments[: len(w)], w)
+
+
+def _in_blocks(w: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Append zeros up to a multiple of the column block of rows."""
+    padded = np.zeros((_padded(len(w)), w.shape[1]))
+    padded[: len(w)] = w
+    return padded
 
 
 def _moments(training: Training, w: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -348,11 +443,10 @@ def _moments(training: Training, w: NDArray[np.float64]) -> tuple[NDArray[np.flo
 
     This takes one pass over the rows; the folds' directions are padded to a multiple of the column block.
     """
-    x, ones, folds, means, _ = training
+    x, ones, folds, means, _, _ = training
     models, images = len(w), len(x)
     sets = models // len(folds)
-    directions = np.zeros((_padded(models), w.shape[1]))
-    directions[:models] = w
+    directions = _in_blocks(w)
     offset = np.einsum("isc,ic->is", w.reshape(-1, sets, w.shape[1]), means).reshape(models)
     left_out = np.repeat(folds, sets, axis=0)
     moments, variance = np.zeros_like(directions), np.zeros(len(directions))

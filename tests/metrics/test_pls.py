@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import threadpoolctl
@@ -6,8 +8,9 @@ from hypothesis import strategies as st
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import LinearRegression
 
-from brainscore_itmaps import predict_left_out
+from brainscore_itmaps import Grid, predict_left_out, to_grid
 from brainscore_itmaps.metrics import pls
+from brainscore_itmaps.metrics.folds import fit_folds, groups_left_out, leave_one_out, pairs_of_groups
 from brainscore_itmaps.metrics.predictivity import site_correlation
 
 
@@ -131,6 +134,99 @@ def test_ill_conditioned_features_lose_no_digits_on_the_way_over_covariances(rng
         result[over_covariances] = predict_left_out(field, maps)
     np.testing.assert_array_equal(result[True].components, result[False].components)
     np.testing.assert_allclose(result[True].predicted, result[False].predicted, rtol=0, atol=1e-9 * maps.std())
+
+
+IMAGES_AND_PAIRS = np.concatenate([leave_one_out(14), pairs_of_groups(14)])
+
+
+@pytest.mark.parametrize(("channels", "enlarged"), [(10, False), (30, False), (8, True), (30, True)])
+def test_single_images_and_pairs_of_groups_equal_scikit_learn(rng, channels, enlarged, monkeypatch):
+    """Two sets, for fewer channels than an image has rows (12, or 9 units) and for more, with the covariance alone."""
+    monkeypatch.setattr(pls, "_pays", lambda *sizes: True)
+    monkeypatch.setattr(pls, "_moments", None)
+    field = rng.normal(size=(14, 3, 4, channels))
+    if enlarged:
+        field = to_grid(rng.normal(size=(14, channels, 3, 3)), Grid.even(7))
+    maps = field[..., :3] + rng.normal(size=(2, *field.shape[:3], 3))
+    fitted = fit_folds(field, maps, IMAGES_AND_PAIRS, components=8)
+    assert (fitted.components == 8).all()
+    for fold, left_out in enumerate(IMAGES_AND_PAIRS):
+        for number, single in enumerate(maps):
+            x, y = field[~left_out].reshape(-1, channels), single[~left_out].reshape(-1, 3)
+            expected = converged(8).fit(x, y).predict(field[left_out].reshape(-1, channels))
+            result = fitted.of(fold, number).reshape(expected.shape)
+            np.testing.assert_allclose(result, expected, rtol=0, atol=1e-9 * maps.std())
+
+
+@pytest.mark.parametrize("folds", [IMAGES_AND_PAIRS, groups_left_out(14)[3:4]], ids=["many", "one"])
+@pytest.mark.parametrize("channels", [10, 30])
+@pytest.mark.parametrize(("apart", "tolerance"), [(False, 5e-9), (True, 1e-11)])
+def test_a_left_out_image_with_far_larger_features_costs_no_digits(rng, folds, channels, apart, tolerance, monkeypatch):
+    """Its features may also lie in a direction in which those of the other images do not vary."""
+    field, large = rng.normal(size=(14, 3, 4, channels)), 1e4 * rng.normal(size=(3, 4, channels))
+    maps = field[..., :3] + rng.normal(size=(14, 3, 4, 3))
+    if apart:
+        field[..., 0], large[..., 1:] = 0, 0
+        rotation = np.linalg.qr(rng.normal(size=(channels, channels)))[0]
+        field, large = field @ rotation, large @ rotation
+    field[3] = large
+    monkeypatch.setattr(pls, "_pays", lambda *sizes: True)
+    joint = fit_folds(field, maps, folds, components=8)
+    monkeypatch.setattr(pls, "_pays", lambda *sizes: False)
+    for fold in np.flatnonzero(folds[:, 3] & (folds.sum(axis=1) > 1)):
+        others = np.flatnonzero(folds[fold]) != 3  # errors of the large image are as large as it is
+        expected = fit_folds(field, maps, folds[[fold]], components=8).of(0)[others]
+        np.testing.assert_allclose(joint.of(fold)[others], expected, rtol=0, atol=tolerance * expected.std())
+
+
+@pytest.mark.parametrize("folds", [leave_one_out(100), pairs_of_groups(100)], ids=["images", "pairs"])
+@pytest.mark.parametrize("channels", [80, 300])
+def test_the_covariance_takes_less_memory_than_the_features(folds, channels):
+    x, ones = np.ones((100, 100, channels)), np.ones(100)
+    training = pls.Training(x, ones, folds, np.ones((len(folds), channels)), np.ones(len(folds)), None)
+    tracemalloc.start()
+    pls._moments_of_covariance(training, pls._covariance(training), np.ones((len(folds), channels)))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < x.nbytes
+
+
+@pytest.mark.parametrize("folds", [IMAGES_AND_PAIRS, leave_one_out(14)[:2]], ids=["many", "two"])
+def test_features_with_fewer_rows_than_channels_are_narrowed_without_a_difference(rng, folds, monkeypatch):
+    field = rng.normal(size=(14, 2, 2, 150)) * np.geomspace(1, 1e-2, 150) + 10 * rng.normal(size=150)
+    field[..., 30:40] = 7
+    maps = field[..., :3] + rng.normal(size=(2, 14, 2, 2, 3))
+    result = {}
+    for narrow in (True, False):
+        monkeypatch.setattr(pls, "_narrowing_pays", lambda *sizes, way=narrow: way)
+        result[narrow] = fit_folds(field, maps, folds, components=9)
+        assert (result[narrow].select([1])._solution.training.x.shape[-1] == 56) == narrow
+    for fold, left_out in enumerate(folds):
+        for number, single in enumerate(maps):
+            x, y = field[~left_out].reshape(-1, 150), single[~left_out].reshape(-1, 3)
+            expected = converged(9).fit(x, y).predict(field[left_out].reshape(-1, 150))
+            predicted = result[True].of(fold, number).reshape(expected.shape)
+            np.testing.assert_allclose(predicted, expected, rtol=0, atol=1e-9 * maps.std())
+    weights, expected = result[True].coefficients(), result[False].coefficients()
+    np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+    np.testing.assert_array_equal(result[True].select([1]).coefficients(), weights[:, [1]])
+
+
+def test_narrowing_pays_for_many_models_and_few_rows(rng):
+    assert pls._narrowing_pays(np.empty((14, 49, 2048)), 14, 25)
+    assert not pls._narrowing_pays(np.empty((14, 49, 2048)), 1, 25)
+    assert not pls._narrowing_pays(np.empty((14, 81, 2048)), 14, 25)
+    assert not pls._narrowing_pays(np.empty((14, 49, 512)), 1000, 25)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e6, 1e8])
+def test_one_channel_far_larger_than_many_others_costs_no_digits(rng, size, monkeypatch):
+    monkeypatch.setattr(pls, "_narrowing_pays", lambda *sizes: True)
+    field, maps = planted(channels=100, images=4, y=3, x=3)
+    maps /= maps.std()
+    field[..., 7] = size * (1 + rng.normal(size=field.shape[:-1]))
+    predicted, _ = predict_left_out(field, maps, components=6)
+    np.testing.assert_allclose(predicted[0], in_extended_precision(field, maps, 6), rtol=0, atol=1e-10)
 
 
 def test_features_of_single_precision_are_computed_in_double():
