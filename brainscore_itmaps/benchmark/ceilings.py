@@ -72,8 +72,8 @@ def missing_ceiling(recording: Recording, benchmark: BenchmarkSpec, protocol: Pr
     if sites >= fewest:
         return ""
     return (
-        f"{recording.identifier} has {sites} complete sites and no repeats, and a noise ceiling needs {fewest} sites or "
-        "two repeats; use the raw value"
+        f"{recording.identifier} has {sites} complete sites and no repeats, and a noise ceiling needs {fewest} sites "
+        "or two repeats; use the raw value"
     )
 
 
