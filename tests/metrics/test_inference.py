@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, norm, ttest_rel
+from scipy.stats import bootstrap, norm, ttest_1samp, ttest_rel
 
-from brainscore_itmaps.errors import ArrayError, UsageError
+from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.metrics.folds import groups_left_out
 from brainscore_itmaps.metrics.inference import (
     bootstrap_over_images,
-    compare_images,
+    compare_replicates,
     control_false_discoveries,
-    expansion_factor,
-    predictivity_interval,
+    jackknife_interval,
+    jackknife_spread,
+    mean_without,
+    p_value_of_draws,
 )
 
 
@@ -32,13 +35,10 @@ def test_images_are_drawn_together(rng):
     assert error == pytest.approx(0, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("expanded", "level"), [(False, 0.95), (True, 2 * norm.cdf(norm.ppf(0.975) * expansion_factor(9)) - 1)]
-)
-def test_intervals_are_scipy_s_percentiles_of_the_same_draws(rng, expanded, level):
+def test_intervals_are_scipy_s_percentiles_of_the_same_draws(rng):
     values = rng.normal(size=9)
-    interval = bootstrap_over_images(np.mean, values, rng=np.random.default_rng(3), resamples=500, expanded=expanded)
-    oracle = bootstrap((values,), np.mean, n_resamples=500, method="percentile", confidence_level=level, rng=3)
+    interval = bootstrap_over_images(np.mean, values, rng=np.random.default_rng(3), resamples=500)
+    oracle = bootstrap((values,), np.mean, n_resamples=500, method="percentile", rng=3)
     expected = (*oracle.confidence_interval, oracle.standard_error)
     np.testing.assert_allclose(interval, expected, rtol=0, atol=1e-12)
 
@@ -52,38 +52,6 @@ def test_the_same_seed_gives_the_same_interval(rng):
     assert first != other
 
 
-def test_predictivity_over_images_is_the_bootstrap_of_their_medians(rng):
-    site_r = rng.normal(0.5, 0.2, size=(14, 9))
-    low, high, error = predictivity_interval(site_r, np.random.default_rng(0), resamples=20_000)
-    expected = bootstrap_over_images(np.mean, np.median(site_r, axis=1), rng=np.random.default_rng(1))
-    np.testing.assert_allclose((low, high, error), expected, atol=0.003)
-
-
-def test_drawing_sites_too_widens_the_interval_by_what_sites_differ(rng):
-    """Planted: images alike, sites not; the median of 400 sites has the textbook's standard error."""
-    site_r = np.repeat(rng.normal(0.5, 0.2, size=(1, 400)), 5, axis=0)
-    assert predictivity_interval(site_r, np.random.default_rng(0)).error == pytest.approx(0, abs=1e-12)
-    error = predictivity_interval(site_r, np.random.default_rng(0), sites=True, reducer="mean").error
-    assert error == pytest.approx(site_r[0].std() / 20, rel=0.1)
-    error = predictivity_interval(site_r, np.random.default_rng(0), sites=True).error
-    assert error == pytest.approx(np.sqrt(np.pi / 2) * 0.2 / 20, rel=0.3)
-
-
-def test_undefined_sites_are_left_out_of_every_draw(rng):
-    site_r = rng.normal(0.5, 0.2, size=(14, 9))
-    site_r[3, 2] = np.nan
-    for sites in (False, True):
-        assert np.isfinite(predictivity_interval(site_r, rng, sites=sites)).all()
-    site_r[3] = np.nan
-    assert np.isnan(predictivity_interval(site_r, rng)).all()
-
-
-def test_draws_that_leave_an_image_without_sites_do_not_count(rng):
-    site_r = rng.normal(0.5, 0.2, size=(14, 20))
-    site_r[3, 2:] = np.nan
-    assert np.isfinite(predictivity_interval(site_r, rng, sites=True)).all()
-
-
 def test_a_value_that_is_missing_leaves_no_interval(rng):
     assert np.isnan(bootstrap_over_images(np.mean, np.array([1.0, np.nan, 2.0]), rng=rng)).all()
 
@@ -92,41 +60,86 @@ def test_one_image_or_one_draw_is_refused(rng):
     with pytest.raises(ArrayError, match="give no interval"):
         bootstrap_over_images(np.mean, np.ones(1), rng=rng)
     with pytest.raises(ArrayError, match="give no interval"):
-        predictivity_interval(np.ones((3, 2)), rng, resamples=1)
-    with pytest.raises(UsageError, match="Did you mean mean"):
-        predictivity_interval(np.ones((3, 2)), rng, sites=True, reducer="maen")
+        bootstrap_over_images(np.mean, np.ones(3), rng=rng, resamples=1)
     with pytest.raises(ArrayError, match="not between 0 and 1"):
         control_false_discoveries([0.5, 1.5])
 
 
-def test_two_models_are_compared_image_by_image(rng):
-    shared = rng.normal(size=14)
-    first, second = shared + 0.05 + 0.1 * rng.normal(size=14), shared
-    result = compare_images(first, second, np.random.default_rng(0), resamples=20_000)
-    assert result.difference == pytest.approx(np.mean(first - second))
-    assert result.p_value == pytest.approx(ttest_rel(first, second).pvalue, abs=0.02)
-    assert result.interval.low < result.difference < result.interval.high
-    assert compare_images(second, first, np.random.default_rng(0)).difference == -result.difference
+def without_each(values, groups):
+    """The mean of values without each group, in a loop."""
+    return np.array([values[~left_out].mean() for left_out in groups])
 
 
-def test_few_images_are_permuted_in_every_way():
-    first, second = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, 0.5, 1.0, 1.5])
-    assert compare_images(first, second, np.random.default_rng(0)).p_value == pytest.approx(2 / 16)
+@pytest.mark.parametrize("images", [4, 7, 9, 14, 32])
+def test_means_without_groups_leave_out_their_images(rng, images):
+    values, groups = rng.normal(size=images), groups_left_out(images)
+    np.testing.assert_allclose(mean_without(values, groups), without_each(values, groups))
+    refits = rng.normal(size=groups.shape)
+    refits[groups] = np.nan  # the images of the group itself have no value
+    expected = [row[~left_out].mean() for row, left_out in zip(refits, groups, strict=True)]
+    np.testing.assert_allclose(mean_without(refits, groups), expected)
 
 
-def test_models_that_do_not_differ_are_seldom_told_apart(rng):
-    p_values = [compare_images(*rng.normal(size=(2, 8)), rng, resamples=256).p_value for _ in range(200)]
-    assert 0.01 < np.mean(np.array(p_values) <= 0.05) < 0.1
+def test_with_single_images_it_is_the_t_interval_of_a_mean(rng):
+    values = rng.normal(0.5, 0.2, size=14)
+    interval = jackknife_interval(values.mean(), without_each(values, np.eye(14, dtype=bool)), [14])
+    expected = ttest_1samp(values, 0).confidence_interval(0.95)
+    np.testing.assert_allclose(interval, (*expected, values.std(ddof=1) / np.sqrt(14)))
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [(np.ones(3), np.ones(4)), (np.ones((3, 2)), np.ones((3, 2))), (np.ones(1), np.ones(1))]
-)
-def test_values_that_are_no_pairs_are_refused(first, second, rng):
-    with pytest.raises(ArrayError, match="cannot be paired"):
-        compare_images(first, second, rng)
+def test_with_groups_it_is_the_t_interval_of_the_means_of_groups(rng):
+    values, groups = rng.normal(0.5, 0.2, size=14), groups_left_out(14)
+    means = np.array([values[group].mean() for group in groups])
+    interval = jackknife_interval(values.mean(), without_each(values, groups), [7])
+    np.testing.assert_allclose(interval[:2], ttest_1samp(means, 0).confidence_interval(0.95))
+
+
+def test_sets_of_images_add_their_variances_as_welch_does(rng):
+    """The difference of two means over other images is Welch's test."""
+    first, second = rng.normal(0.5, 0.2, size=14), rng.normal(0.3, 0.5, size=9)
+    replicates = np.concatenate([
+        without_each(first, np.eye(14, dtype=bool)) - second.mean(),
+        first.mean() - without_each(second, np.eye(9, dtype=bool)),
+    ])  # fmt: skip
+    spread = jackknife_spread(replicates, [14, 9])
+    variances = np.array([first.var(ddof=1) / 14, second.var(ddof=1) / 9])
+    assert spread.error == pytest.approx(np.sqrt(variances.sum()))
+    assert spread.freedom == pytest.approx(variances.sum() ** 2 / (variances**2 / [13, 8]).sum())
+
+
+def test_a_difference_of_replicates_is_tested_as_pairs_are(rng):
+    first, second = rng.normal(size=(2, 14))
+    everything = np.eye(14, dtype=bool)
+    found = compare_replicates(
+        first.mean() - second.mean(), without_each(first, everything) - without_each(second, everything), [14]
+    )
+    assert found.p_value == pytest.approx(ttest_rel(first, second).pvalue)
+    assert (found.p_value < 0.05) == (found.interval.low > 0 or found.interval.high < 0)
+    assert found.difference == pytest.approx(np.mean(first - second))
+
+
+@pytest.mark.parametrize(("difference", "p_value"), [(0.0, 1.0), (0.25, 0.0)])
+def test_a_difference_without_any_spread_is_certain(difference, p_value):
+    assert compare_replicates(difference, np.full(7, difference), [7]).p_value == p_value
+
+
+def test_replicates_that_do_not_fit_are_refused():
+    for groups in ([6], [7, 1], [], [1, 6]):
+        with pytest.raises(ArrayError, match="replicates are not those of sets"):
+            jackknife_spread(np.ones(7), groups)
     with pytest.raises(ArrayError, match="not finite"):
-        compare_images(np.array([1.0, np.nan]), np.ones(2), rng)
+        compare_replicates(0.1, [0.1, np.nan, 0.2], [3])
+    assert np.isnan(jackknife_interval(0.1, [0.1, np.nan, 0.2], [3])).all()
+
+
+def test_p_values_of_draws_agree_with_their_interval(rng):
+    for shift in (-3, -2.2, -1.5, 0, 1.5, 2.2, 3):
+        draws = rng.normal(shift, 1, 4000)
+        low, high = np.percentile(draws, [2.5, 97.5])
+        assert (p_value_of_draws(draws) < 0.05) == (low > 0 or high < 0)
+        assert p_value_of_draws(draws) == pytest.approx(2 * norm.sf(abs(shift)), abs=0.03)
+    assert np.isnan(p_value_of_draws(np.full(5, np.nan)))
+    assert p_value_of_draws(np.zeros(99)) == 1
 
 
 def test_false_discoveries_are_controlled_by_the_textbook_s_steps():
@@ -135,11 +148,12 @@ def test_false_discoveries_are_controlled_by_the_textbook_s_steps():
     assert np.isnan(control_false_discoveries([np.nan])).all()
 
 
-def test_the_interval_of_a_difference_covers_it_as_often_as_it_says():
+def test_the_interval_of_a_mean_over_groups_covers_it_as_often_as_it_says():
     rng = np.random.default_rng(5)
     covered = 0
-    for _ in range(300):
-        baseline = rng.normal(size=14)
-        interval = compare_images(baseline + rng.normal(0.3, 1, 14), baseline, rng, resamples=999).interval
-        covered += interval.low <= 0.3 <= interval.high
-    assert 0.915 * 300 <= covered <= 0.985 * 300
+    groups = groups_left_out(14)
+    for _ in range(1000):
+        values = rng.normal(0.3, 1, 14)
+        low, high, _ = jackknife_interval(values.mean(), mean_without(values, groups), [7])
+        covered += low <= 0.3 <= high
+    assert 0.935 * 1000 <= covered <= 0.965 * 1000
