@@ -65,14 +65,23 @@ def simulated_maps(
 
 
 def simulated_features(
-    rng: np.random.Generator, latents: Array, *, worth: float = 0.6, channels: int = 60, smoothing: float = 1.5
+    rng: np.random.Generator,
+    latents: Array,
+    *,
+    worth: float = 0.6,
+    channels: int = 60,
+    smoothing: float = 1.5,
+    mixing: np.random.Generator | None = None,
 ) -> Array:
-    """Simulate features that contain each latent map with this share of its variance, besides unrelated maps."""
+    """Simulate features that contain each latent map with this share of its variance, besides unrelated maps.
+
+    ``mixing`` draws the weights of the channels, which belong to the model; by default they are drawn like the maps.
+    """
     images, grid, _, count = latents.shape
     unrelated = smooth_fields(rng, images, grid, count, smoothing)
     contained = np.sqrt(worth) * latents + np.sqrt(1 - worth) * unrelated
     mixed = np.concatenate([contained, smooth_fields(rng, images, grid, 20, smoothing)], axis=-1)
-    result: Array = mixed @ rng.normal(size=(mixed.shape[-1], channels))
+    result: Array = mixed @ (mixing or rng).normal(size=(mixed.shape[-1], channels))
     return result
 
 
