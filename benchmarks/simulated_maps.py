@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from brainscore_itmaps.metrics.predictivity import over_sites, site_correlation
 
 Array = NDArray[np.float64]
-EDGE = 4  # positions that are cut off, so that a field is equally smooth up to its border
+EDGE = 4  # positions that are cut off on each side, so that opposite borders are independent
 
 
 class Maps(NamedTuple):
@@ -31,12 +31,14 @@ class Maps(NamedTuple):
 
 
 def smooth_fields(rng: np.random.Generator, images: int, grid: int, count: int, smoothing: float) -> Array:
-    """Draw smooth random maps of unit variance, shape (image, y, x, count)."""
-    noise = rng.normal(size=(images, grid + 2 * EDGE, grid + 2 * EDGE, count))
-    fields = gaussian_filter(noise, (0, smoothing, smoothing, 0))[:, EDGE:-EDGE, EDGE:-EDGE]
-    fields -= fields.mean(axis=(0, 1, 2))
-    result: Array = fields / fields.std(axis=(0, 1, 2))
-    return result
+    """Draw smooth random maps with an expected variance of 1, shape (image, y, x, count); images are independent."""
+    size = grid + 2 * EDGE
+    impulse = np.zeros((size, size))
+    impulse[size // 2, size // 2] = 1
+    deviation = np.linalg.norm(gaussian_filter(impulse, smoothing, mode="wrap"))
+    noise = rng.normal(size=(images, size, size, count))
+    fields: Array = gaussian_filter(noise, (0, smoothing, smoothing, 0), mode="wrap")[:, :grid, :grid] / deviation
+    return fields
 
 
 def simulated_maps(
@@ -56,8 +58,8 @@ def simulated_maps(
     variance of its maps.
     """
     fields = smooth_fields(rng, images, grid, latents, smoothing)
-    shared = fields @ rng.normal(size=(latents, sites))
-    shared /= shared.std(axis=(0, 1, 2))
+    weights = rng.normal(size=(latents, sites))
+    shared = fields @ (weights / np.linalg.norm(weights, axis=0))
     own = smooth_fields(rng, images, grid, sites, smoothing)
     signal = np.sqrt(1 - private) * shared + np.sqrt(private) * own
     maps = np.sqrt(reliability) * signal + np.sqrt(1 - reliability) * rng.normal(size=shared.shape)
