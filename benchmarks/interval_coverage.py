@@ -21,9 +21,8 @@ from scipy.stats import norm
 from simulated_maps import Array, simulated_features, smooth_fields
 
 from brainscore_itmaps import noise_ceiling
-from brainscore_itmaps.benchmark.estimate import Estimate, IntervalKind, estimate_array
+from brainscore_itmaps.benchmark.estimate import Estimate, IntervalKind, difference_of, estimate_array
 from brainscore_itmaps.metrics.folds import fit_left_out, groups_left_out, refitted
-from brainscore_itmaps.metrics.inference import compare_replicates
 from brainscore_itmaps.metrics.predictivity import over_sites, site_correlation
 
 IMAGES, GRID, SITES, LATENTS, REPEATS, CHANNELS = 14, 9, 12, 6, 4, 20
@@ -85,10 +84,9 @@ def _numbers(estimate: Estimate) -> tuple[float, ...]:
 
 
 def _compared(first: Estimate, second: Estimate) -> tuple[float, ...]:
-    if first.replicates is None or second.replicates is None:
+    comparison = difference_of(first, second)
+    if comparison is None:
         return (np.nan,) * 4
-    replicates = first.replicates - second.replicates
-    comparison = compare_replicates(first.score - second.score, replicates, first.groups)
     return comparison.difference, *comparison.interval[:2], comparison.p_value
 
 

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-
+from brainscore_itmaps.benchmark.estimate import difference_of
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.metrics.inference import Comparison, compare_replicates
+from brainscore_itmaps.metrics.inference import Comparison
 
 
 def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = None) -> Comparison:
@@ -63,8 +62,9 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
                 f"{result.model} has no score to compare on {result.benchmark}: {result.estimate.reason}",
                 "Compare the raw values.",
             )
-    replicates = np.subtract(a.estimate.replicates, b.estimate.replicates)  # type: ignore[arg-type]
-    return compare_replicates(a.score - b.score, replicates, a.estimate.groups)
+    comparison = difference_of(a.estimate, b.estimate)
+    assert comparison is not None
+    return comparison
 
 
 def _conditions(result: Result) -> tuple[Any, ...]:

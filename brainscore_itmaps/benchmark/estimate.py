@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import UsageError, nearest
 from brainscore_itmaps.metrics.ceiling import Ceiling
-from brainscore_itmaps.metrics.inference import jackknife_interval, mean_without
+from brainscore_itmaps.metrics.inference import (
+    Comparison,
+    changes_of_groups,
+    compare_replicates,
+    jackknife_interval,
+    mean_without,
+)
 
 IntervalKind = Literal["groups", "images", "fixed"]
 INTERVALS: tuple[IntervalKind, ...] = get_args(IntervalKind)
@@ -69,6 +75,9 @@ class Estimate:
         Intervals, differences between results and the fits of a study use them.
     groups : tuple of int
         Number of groups of each set of images; the replicates of the sets follow one another.
+    changes : array, shape (replicate, group), or None
+        Change of the score of each other group, when regressions are fitted without the group of the replicate: see
+        :func:`~brainscore_itmaps.metrics.inference.jackknife_spread`. None without refits.
     interval_kind : str
         "groups", "images" or "fixed" (:data:`INTERVAL_TEXTS`); empty for results of earlier versions, and of benchmarks
         without maps.
@@ -84,6 +93,7 @@ class Estimate:
     explained: float = np.nan
     replicates: NDArray[np.float64] | None = field(default=None, repr=False)
     groups: tuple[int, ...] = ()
+    changes: NDArray[np.float64] | None = field(default=None, repr=False)
     interval_kind: str = ""
     reason: str = ""
 
@@ -126,7 +136,8 @@ def estimate_array(
     if ceiling.reason:
         return Estimate(raw, ceiling.value, reason=ceiling.reason)
     replicates = mean_without(values if refits is None else refits, groups) / ceiling.replicates
-    return _estimate(raw, ceiling.value, raw / ceiling.value, replicates, (len(groups),), interval_kind)
+    changes = None if refits is None else changes_of_groups(values, refits, groups) / ceiling.value
+    return _estimate(raw, ceiling.value, raw / ceiling.value, replicates, (len(groups),), interval_kind, changes)
 
 
 def mean_estimate(arrays: Sequence[Estimate], images: Sequence[object]) -> Estimate:
@@ -158,16 +169,42 @@ def mean_estimate(arrays: Sequence[Estimate], images: Sequence[object]) -> Estim
         return Estimate(raw, ceiling, reason="; ".join(reasons))
     scores = [array.score for array in arrays]
     replicates: list[NDArray[np.float64]] = []
+    changes: list[NDArray[np.float64] | None] = []
     for identity in dict.fromkeys(images):
         changed: list[Any] = [
             array.replicates if other == identity else array.score for array, other in zip(arrays, images, strict=True)
         ]
         replicates.append(np.mean(np.broadcast_arrays(*changed), axis=0))
+        shared = [array.changes for array, other in zip(arrays, images, strict=True) if other == identity]
+        changes.append(_sum_of_changes(shared, len(arrays)))
     explained = float(np.mean([array.explained for array in arrays]))
     groups = tuple(map(len, replicates))
     return _estimate(
-        raw, ceiling, float(np.mean(scores)), np.concatenate(replicates), groups, arrays[0].interval_kind, explained
+        raw,
+        ceiling,
+        float(np.mean(scores)),
+        np.concatenate(replicates),
+        groups,
+        arrays[0].interval_kind,
+        _stacked(changes),
+        explained,
     )
+
+
+def _sum_of_changes(changes: Sequence[NDArray[np.float64] | None], arrays: int) -> NDArray[np.float64] | None:
+    """Add the changes of arrays that share images, divided by the number of all arrays."""
+    known = [each for each in changes if each is not None]
+    return sum(known[1:], start=known[0]) / arrays if len(known) == len(changes) else None
+
+
+def _stacked(blocks: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    """Stack the changes of several sets of images, filled up with NaN to the same number of groups."""
+    known = [block for block in blocks if block is not None]
+    if len(known) < len(blocks):
+        return None
+    most = max(block.shape[1] for block in known)
+    filled = [np.pad(block, ((0, 0), (0, most - block.shape[1])), constant_values=np.nan) for block in known]
+    return np.concatenate(filled)
 
 
 def _estimate(
@@ -177,9 +214,10 @@ def _estimate(
     replicates: NDArray[np.float64],
     groups: tuple[int, ...],
     interval_kind: str,
+    changes: NDArray[np.float64] | None,
     explained: float | None = None,
 ) -> Estimate:
-    interval = jackknife_interval(score, replicates, groups)
+    interval = jackknife_interval(score, replicates, groups, changes)
     defined = bool(np.isfinite(replicates).all())
     return Estimate(
         raw=raw,
@@ -190,6 +228,24 @@ def _estimate(
         explained=score * abs(score) if explained is None else explained,
         replicates=replicates if defined else None,
         groups=groups if defined else (),
+        changes=changes if defined else None,
         interval_kind=interval_kind,
         reason="" if defined else "the score is undefined without one group of images",
     )
+
+
+def difference_of(first: Estimate, second: Estimate) -> Comparison | None:
+    """Test the difference between two scores on the same images; return None if one of them has no score.
+
+    Examples
+    --------
+    >>> first = Estimate(score=0.5, replicates=np.array([0.52, 0.48, 0.5]), groups=(3,))
+    >>> second = Estimate(score=0.4, replicates=np.array([0.41, 0.39, 0.4]), groups=(3,))
+    >>> comparison = difference_of(first, second)
+    >>> round(comparison.difference, 3), round(comparison.interval.error, 3)
+    (0.1, 0.012)
+    """
+    if first.replicates is None or second.replicates is None:
+        return None
+    changes = None if first.changes is None or second.changes is None else first.changes - second.changes
+    return compare_replicates(first.score - second.score, first.replicates - second.replicates, first.groups, changes)

@@ -42,7 +42,7 @@ from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import noise_ceiling
 from brainscore_itmaps.metrics.folds import fit_left_out, groups_left_out, refitted
-from brainscore_itmaps.metrics.inference import jackknife_interval, mean_without
+from brainscore_itmaps.metrics.inference import changes_of_groups, jackknife_interval, mean_without
 from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_images, over_sites, site_correlation
 
 COORDINATES = ("image_id", "row", "col")
@@ -273,7 +273,8 @@ def _score(values: NDArray[np.float64], refits: NDArray[np.float64] | None, unde
     """Average values over images, with an interval from refits (group, image), or without if there are none."""
     groups = groups_left_out(len(values))
     replicates = mean_without(values if refits is None else refits, groups)
-    interval = jackknife_interval(float(values.mean()), replicates, [len(groups)])
+    changes = None if refits is None else changes_of_groups(values, refits, groups)
+    interval = jackknife_interval(float(values.mean()), replicates, [len(groups)], changes)
     score = Score(float(values.mean()))
     score.attrs |= {"error": interval.error, "error_over": ["image"], "interval": interval[:2], "undefined": undefined}
     return score

@@ -224,6 +224,7 @@ def _pairs(table: StudyTable, notes: list[str]) -> pd.DataFrame:
             mean = _Difference(
                 float(np.mean([pair.value for pair in tested])),
                 np.mean([pair.replicates for pair in tested], axis=0),
+                _mean_changes([pair.changes for pair in tested]),
                 tested[0].groups,
                 tested[0].images,
             )
@@ -238,6 +239,7 @@ class _Difference(NamedTuple):
 
     value: float
     replicates: NDArray[np.float64]
+    changes: NDArray[np.float64] | None
     groups: tuple[int, ...]
     images: tuple[str, ...]
 
@@ -252,11 +254,17 @@ def _difference(table: StudyTable, index: int, other: int) -> _Difference | str:
     if (first.interval_kind, first.groups) != (second.interval_kind, second.groups):
         return "their intervals are of different kinds"
     difference = first.score - second.score
-    return _Difference(difference, first.replicates - second.replicates, first.groups, table.images[index])
+    changes = None if first.changes is None or second.changes is None else first.changes - second.changes
+    return _Difference(difference, first.replicates - second.replicates, changes, first.groups, table.images[index])
+
+
+def _mean_changes(changes: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+    known = [each for each in changes if each is not None]
+    return np.mean(known, axis=0) if len(known) == len(changes) else None
 
 
 def _test_row(key: Sequence[object], model: str, baseline: str, array: object, pair: _Difference) -> dict[str, Any]:
-    comparison = compare_replicates(pair.value, pair.replicates, pair.groups)
+    comparison = compare_replicates(pair.value, pair.replicates, pair.groups, pair.changes)
     return dict(zip(COMPARED, key, strict=True)) | {
         "model": model,
         "baseline": baseline,

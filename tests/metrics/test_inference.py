@@ -6,12 +6,14 @@ from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.folds import groups_left_out
 from brainscore_itmaps.metrics.inference import (
     bootstrap_over_images,
+    changes_of_groups,
     compare_replicates,
     control_false_discoveries,
     jackknife_interval,
     jackknife_spread,
     mean_without,
     p_value_of_draws,
+    variance_of_pairs,
 )
 
 
@@ -121,6 +123,43 @@ def test_a_difference_of_replicates_is_tested_as_pairs_are(rng):
 @pytest.mark.parametrize(("difference", "p_value"), [(0.0, 1.0), (0.25, 0.0)])
 def test_a_difference_without_any_spread_is_certain(difference, p_value):
     assert compare_replicates(difference, np.full(7, difference), [7]).p_value == p_value
+
+
+def test_what_is_specific_to_pairs_of_groups_is_the_residual_of_two_factors(rng):
+    """Least squares with a term for each row and column, in a loop over the off-diagonal."""
+    changes = rng.normal(size=(7, 7)) + rng.normal(size=7) + rng.normal(size=(7, 1))
+    cells = [(row, column) for row in range(7) for column in range(7) if row != column]
+    design = np.zeros((42, 14))
+    for number, (row, column) in enumerate(cells):
+        design[number, row] = design[number, 7 + column] = 1
+    values = np.array([changes[cell] for cell in cells])
+    residual = values - design @ np.linalg.pinv(design) @ values
+    assert variance_of_pairs(changes) == pytest.approx((residual**2).sum() / (42 - 13))
+    draws = [variance_of_pairs(0.3 * rng.normal(size=(7, 7)) + rng.normal(size=7)) for _ in range(300)]
+    assert np.mean(draws) == pytest.approx(0.09, rel=0.05)
+
+
+def test_half_of_what_is_specific_to_pairs_is_subtracted_but_never_more_than_half(rng):
+    replicates, changes = 0.5 + 0.05 * rng.normal(size=7), 0.02 * rng.normal(size=(7, 7))
+    plain, corrected = jackknife_spread(replicates, [7]), jackknife_spread(replicates, [7], changes)
+    assert corrected.error**2 == pytest.approx(plain.error**2 - variance_of_pairs(changes) / 2)
+    assert jackknife_spread(replicates, [7], 100 * changes).error ** 2 == pytest.approx(plain.error**2 / 2)
+    assert corrected.freedom == plain.freedom == 6
+    both = np.full((12, 7), np.nan)
+    both[:7], both[7:, :5] = changes, changes[:5, :5]
+    two = jackknife_spread(np.concatenate([replicates, replicates[:5]]), [7, 5], both)
+    parts = [corrected.error**2, jackknife_spread(replicates[:5], [5], changes[:5, :5]).error ** 2]
+    assert two.error**2 == pytest.approx(sum(parts))
+
+
+def test_changes_of_groups_are_differences_of_their_means(rng):
+    groups, values = groups_left_out(9), rng.normal(size=9)
+    refits = np.where(groups, np.nan, rng.normal(size=(7, 9)))
+    found = changes_of_groups(values, refits, groups)
+    for row in range(7):
+        for column in range(7):
+            expected = np.nan if row == column else (refits[row] - values)[groups[column]].mean()
+            np.testing.assert_allclose(found[row, column], expected)
 
 
 def test_replicates_that_do_not_fit_are_refused():
