@@ -70,12 +70,14 @@ def simulated_features(
     rng: np.random.Generator,
     latents: Array,
     *,
-    worth: float = 0.6,
+    worth: float | Array = 0.6,
     channels: int = 60,
     smoothing: float = 1.5,
     mixing: np.random.Generator | None = None,
 ) -> Array:
     """Simulate features that contain each latent map with this share of its variance, besides unrelated maps.
+
+    ``worth`` may differ between images: an array of shape (image, 1, 1, 1).
 
     ``mixing`` draws the weights of the channels, which belong to the model; by default they are drawn like the maps.
     """

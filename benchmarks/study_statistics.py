@@ -1,34 +1,67 @@
 """Test whether the fits and tests of a study recover known effects, and measure the coverage of their intervals.
 
-In simulated studies, scores follow a known line, edge or gain as a function of accuracy. The 14 images differ in
-difficulty for all models, for accurate models, and for single models.
+Simulated studies go through the regression: the worth of a model's features follows a known line, edge or gain as a
+function of accuracy, and every study has other images, maps, noise and features. Accurate models are better on some
+images than on others.
 
     python benchmarks/study_statistics.py --studies 200
 """
 
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported; the processes share the cores
+
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, norm, spearmanr
+from scipy.stats import binom, norm
+from simulated_maps import simulated_features, smooth_fields
 
-from brainscore_itmaps.metrics.inference import Interval, compare_images, control_false_discoveries
+from brainscore_itmaps import noise_ceiling
+from brainscore_itmaps.benchmark.estimate import Estimate, difference_of, estimate_array
+from brainscore_itmaps.metrics.folds import fit_left_out, groups_left_out, refitted
+from brainscore_itmaps.metrics.inference import Interval, control_false_discoveries
+from brainscore_itmaps.metrics.predictivity import over_sites, site_correlation
 from brainscore_itmaps.metrics.tradeoff import change_point, envelope, rank_correlation, scores_over_images
 
-MODELS, IMAGES, TWINS, ARRAYS = 60, 14, 7, 3
+MODELS, IMAGES, TWINS, ARRAYS = 40, 14, 7, 3
+GRID, SITES, LATENTS, REPEATS, CHANNELS = 7, 8, 4, 6, 16
 TESTS = TWINS * ARRAYS
 RANGE = (60.0, 90.0)
-AT, HEIGHT, BEFORE, AFTER = 76.0, 0.46, 0.006, -0.008
+AT, HEIGHT, BEFORE, AFTER = 76.0, 0.6, 0.006, -0.008
 PEAK, CURVATURE, DEFICIT = 77.0, -0.0008, 0.06
-DEVIATION, IMAGE, TILT, SINGLE = 0.015, 0.08, 0.001, 0.06
-"""Standard deviations: of models, of images, of the slope over accuracy on an image, and of one model on one image."""
-GAIN, GAIN_SPREAD = 0.08, 0.06
+DEVIATION, TILT = 0.015, 0.01
+"""Standard deviations: of the models' scores, and of the slope of the worth over accuracy on single images."""
+GAIN = 0.08
+WORTHS = np.linspace(0.02, 0.98, 9)
+GROUPS = groups_left_out(IMAGES)
+DRAWS = 200
+OVER = ("models alone", "images and models")
 
 Array = NDArray[np.float64]
+
+
+class Row(NamedTuple):
+    """A fitted statistic: what its interval is over, its name, true value, estimate and interval."""
+
+    over: str
+    name: str
+    truth: float
+    estimate: float
+    interval: Interval
+
+
+class Drawn(NamedTuple):
+    """Scores of models (model,), and draws of them on other images (draw, model)."""
+
+    scores: Array
+    draws: Array
 
 
 def broken(accuracy: Array) -> Array:
@@ -41,68 +74,101 @@ def edge(accuracy: Array) -> Array:
     return HEIGHT + CURVATURE * (accuracy - PEAK) ** 2
 
 
-def study(truth: Array, accuracy: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Simulate values (model, image) and ceilings (image,) of models whose true scores are known."""
-    ceilings = rng.normal(0.8, 0.04, IMAGES)
-    images = rng.normal(0, IMAGE, IMAGES)
-    tilts = rng.normal(0, TILT, IMAGES) * (accuracy - np.mean(RANGE))[:, None]
-    single = rng.normal(0, SINGLE, (len(truth), IMAGES))
-    return (truth[:, None] + images + tilts + single) * ceilings, ceilings
+def scored(
+    worths: Array, rng: np.random.Generator, accuracy: Array | None = None, arrays: int = 1
+) -> list[list[Estimate]]:
+    """Score simulated models on one set of simulated images: estimates of each model on each array.
+
+    ``worths`` (model,) are the shares of the latent maps in the models' features. With ``accuracy`` (model,), the worth
+    of accurate models is higher on some images and lower on others.
+    """
+    latents = smooth_fields(rng, IMAGES, GRID, LATENTS, 1.5)
+    tilts = rng.normal(0, TILT, (IMAGES, 1, 1, 1))
+    recordings = []
+    for number in range(arrays):
+        weights = np.random.default_rng(number).normal(size=(LATENTS, SITES))
+        signal = latents @ (weights / np.linalg.norm(weights, axis=0))
+        presented = signal[:, None] + 1.5 * rng.normal(size=(IMAGES, REPEATS, *signal.shape[1:]))
+        maps = presented.mean(axis=1)
+        recordings.append((maps, noise_ceiling(maps, repeats=presented)))
+    models = []
+    for model, worth in enumerate(worths):
+        on_images = worth if accuracy is None else worth + tilts * (accuracy[model] - np.mean(RANGE))
+        field = simulated_features(
+            rng, latents, worth=np.clip(on_images, 0, 1), channels=CHANNELS, mixing=np.random.default_rng(1)
+        )
+        left_out, pairs = fit_left_out(field, [maps for maps, _ in recordings])
+        estimates = []
+        for number, (maps, ceiling) in enumerate(recordings):
+            values = over_sites(site_correlation(left_out.predicted[number], maps))
+            refits = refitted(pairs, maps, lambda *pair: over_sites(site_correlation(*pair)), set=number)
+            estimates.append(estimate_array(values, ceiling, refits, GROUPS))
+        models.append(estimates)
+    return models
 
 
-def fits(number: int, images: bool) -> list[tuple[str, float, float, Interval]]:
-    """Fit one simulated study, and return statistic, true value, estimate and interval of each fit."""
-    return list(_fits(number, images))
+def calibrated(number: int) -> Array:
+    """Score models of known worths once, shape (worth,)."""
+    return np.array([estimate.score for (estimate,) in scored(WORTHS, np.random.default_rng([3, number]))])
 
 
-def _fits(number: int, images: bool) -> Iterator[tuple[str, float, float, Interval]]:
+def worth_of(scores: Array, curve: Array) -> Array:
+    """Compute the worths at which models have these scores on average."""
+    return np.interp(scores, curve, WORTHS)
+
+
+def fits(number: int, curve: Array) -> list[Row]:
+    """Fit one simulated study, with intervals over models alone, and over images and models."""
     rng = np.random.default_rng([7, number])
     accuracy = np.sort(rng.uniform(*RANGE, MODELS))
-
-    def scored(truth: Array, resamples: int) -> tuple[Array, Array | None]:
-        values, ceilings = study(truth, accuracy, rng)
-        drawn = scores_over_images(values, ceilings, accuracy, rng, resamples) if images else None
-        return values.mean(axis=1) / ceilings.mean(), drawn
-
-    truth = broken(accuracy) + rng.normal(0, DEVIATION, MODELS)
-    scores, drawn = scored(truth, 300)
-    bent = change_point(accuracy, scores, rng, 300, drawn)
-    yield "change point", AT, bent.at, bent.at_interval
-    yield "slope before it", BEFORE, bent.before, bent.before_interval
-    yield "slope after it", AFTER, bent.after, bent.after_interval
-    rho = rank_correlation(accuracy, scores, rng, 300, drawn)
-    yield "rank correlation", RHO, rho.rho, rho.interval
-    below = edge(accuracy) - rng.exponential(DEFICIT, MODELS)
-    scores, drawn = scored(below, 200)
-    upper = envelope(accuracy, scores, rng, resamples=200, drawn=drawn)
-    yield "slope of the edge's end", 2 * CURVATURE * (accuracy.max() - PEAK), upper.end_slope, upper.end_slope_interval
-    yield "peak of the edge", PEAK, upper.peak, upper.peak_interval
+    bent = _drawn(broken(accuracy) + rng.normal(0, DEVIATION, MODELS), accuracy, curve, rng)
+    below = _drawn(edge(accuracy) - rng.exponential(DEFICIT, MODELS), accuracy, curve, rng)
+    level = _drawn(HEIGHT + rng.normal(0, DEVIATION, MODELS), accuracy, curve, rng)
+    return [row for over in OVER for row in _fits(over, accuracy, bent, below, level, rng)]
 
 
-def population_rho() -> float:
-    """Compute the rank correlation of very many models on 14 images, averaged over sets of images."""
-    rng = np.random.default_rng(0)
-    correlations = []
-    for _ in range(300):
-        accuracy = rng.uniform(*RANGE, 3000)
-        values, ceilings = study(broken(accuracy) + rng.normal(0, DEVIATION, 3000), accuracy, rng)
-        correlations.append(spearmanr(accuracy, values.mean(axis=1) / ceilings.mean()).statistic)
-    return float(np.mean(correlations))
+def _fits(
+    over: str, accuracy: Array, bent: Drawn, below: Drawn, level: Drawn, rng: np.random.Generator
+) -> Iterator[Row]:
+    def drawn(study: Drawn) -> Array | None:
+        return study.draws if over == OVER[1] else None
+
+    lines = change_point(accuracy, bent.scores, rng, DRAWS, drawn(bent))
+    yield Row(over, "change point", AT, lines.at, lines.at_interval)
+    yield Row(over, "slope before it", BEFORE, lines.before, lines.before_interval)
+    yield Row(over, "slope after it", AFTER, lines.after, lines.after_interval)
+    upper, end = envelope(accuracy, below.scores, rng, resamples=DRAWS, drawn=drawn(below)), accuracy.max()
+    slope = 2 * CURVATURE * (end - PEAK)
+    yield Row(over, "slope of the edge's end", slope, upper.end_slope, upper.end_slope_interval)
+    yield Row(over, "peak of the edge", PEAK, upper.peak, upper.peak_interval)
+    rho = rank_correlation(accuracy, level.scores, rng, DRAWS, drawn(level))
+    yield Row(over, "rank correlation", 0.0, rho.rho, rho.interval)
 
 
-def paired(number: int, gain: float) -> tuple[float, float, int, int]:
+def _drawn(truth: Array, accuracy: Array, curve: Array, rng: np.random.Generator) -> Drawn:
+    """Score models of known true scores, and draw their scores on other images."""
+    estimates = [estimate for (estimate,) in scored(worth_of(truth, curve), rng, accuracy)]
+    scores = np.array([estimate.score for estimate in estimates])
+    replicates = np.stack([estimate.replicates for estimate in estimates if estimate.replicates is not None])
+    return Drawn(scores, scores_over_images(scores, replicates, [len(GROUPS)], accuracy, rng, DRAWS))
+
+
+def paired(number: int, gain: float, curve: Array) -> tuple[float, float, int, int]:
     """Return mean gain, coverage of the intervals, and number of significant pairs with and without FDR control."""
     rng = np.random.default_rng([11, number])
-    gains, p_values, covered = [], [], []
-    for _ in range(TWINS * ARRAYS):
-        baseline = rng.normal(0.45, IMAGE, IMAGES)
-        harmonized = baseline + rng.normal(gain, GAIN_SPREAD, IMAGES)
-        comparison = compare_images(harmonized, baseline, rng, resamples=2**IMAGES)
-        gains.append(comparison.difference)
-        p_values.append(comparison.p_value)
-        covered.append(comparison.interval.low <= gain <= comparison.interval.high)
+    truth = np.concatenate([np.full(TWINS, HEIGHT + gain), np.full(TWINS, HEIGHT)])
+    models = scored(worth_of(truth, curve), rng, arrays=ARRAYS)
+    comparisons = [
+        difference_of(models[twin][array], models[TWINS + twin][array])
+        for twin in range(TWINS)
+        for array in range(ARRAYS)
+    ]
+    tested = [comparison for comparison in comparisons if comparison is not None]
+    p_values = np.array([comparison.p_value for comparison in tested])
+    covered = [comparison.interval.low <= gain <= comparison.interval.high for comparison in tested]
     reported = control_false_discoveries(p_values) < 0.05
-    return float(np.mean(gains)), float(np.mean(covered)), int(reported.sum()), int((np.array(p_values) < 0.05).sum())
+    gains = [comparison.difference for comparison in tested]
+    return float(np.mean(gains)), float(np.mean(covered)), int(reported.sum()), int((p_values < 0.05).sum())
 
 
 def margin(share: float, number: int) -> float:
@@ -110,36 +176,35 @@ def margin(share: float, number: int) -> float:
     return float(norm.ppf(0.975) * np.sqrt(share * (1 - share) / number))
 
 
-def table(fit: Callable[[int], list[tuple[str, float, float, Interval]]], studies: int) -> None:
+def table(studies: int, curve: Array) -> None:
     """Print true values, median errors and coverage."""
     with ProcessPoolExecutor() as processes:
-        rows = list(processes.map(fit, range(studies)))
-    for index, (name, true, _, _) in enumerate(rows[0]):
-        column = [row[index] for row in rows]
-        error = [estimate - truth for _, truth, estimate, _ in column]
-        covered = np.mean([span.low <= truth <= span.high for _, truth, _, span in column])
-        width = np.median([span.high - span.low for *_, span in column])
+        rows = list(processes.map(partial(fits, curve=curve), range(studies)))
+    for column in zip(*rows, strict=True):
+        if column[0].name == "change point":
+            print(f"intervals over {column[0].over}")
+        error = [row.estimate - row.truth for row in column]
+        covered = np.mean([row.interval.low <= row.truth <= row.interval.high for row in column])
+        width = np.median([row.interval.high - row.interval.low for row in column])
         print(
-            f"  {name:24} true {true:8.4f}  median error {np.nanmedian(error):+.4f}  interval {width:.4f} wide  "
-            f"covers {100 * covered:5.1f} % +- {100 * margin(float(covered), studies):.1f}"
+            f"  {column[0].name:24} true {column[0].truth:8.4f}  median error {np.nanmedian(error):+.4f}  "
+            f"interval {width:.4f} wide  covers {100 * covered:5.1f} % +- {100 * margin(float(covered), studies):.1f}",
+            flush=True,
         )
 
 
-RHO = population_rho()
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--studies", type=int, default=200)
-    studies = parser.parse_args().studies
+def main(studies: int) -> None:
+    """Print the coverage of fits, and the tests of twins with and without a gain."""
     began = time.perf_counter()
+    with ProcessPoolExecutor() as processes:
+        curve = np.mean(list(processes.map(calibrated, range(studies))), axis=0)
     print(f"{studies} SIMULATED studies of {MODELS} models on {IMAGES} images; 95 % intervals")
-    for images in (False, True):
-        print(f"intervals over {'images and models' if images else 'models alone'}")
-        table(partial(fits, images=images), studies)
+    table(studies, curve)
+    print("  the p-value of the rank correlation is below .05 where its interval excludes 0")
     print(f"{TWINS} twins on {ARRAYS} arrays, tested over images at a false discovery rate of 5 %")
     for gain in (GAIN, 0.0):
         with ProcessPoolExecutor() as processes:
-            results = np.array(list(processes.map(partial(paired, gain=gain), range(studies))))
+            results = np.array(list(processes.map(partial(paired, gain=gain, curve=curve), range(studies))))
         gains, covered, reported, uncontrolled = results.mean(axis=0) * [1, 100, 100 / TESTS, 100 / TESTS]
         anything, chance = 100 * (results[:, 2] > 0).mean(), 100 * binom.ppf(0.975, studies, 0.05) / studies
         print(
@@ -148,3 +213,9 @@ if __name__ == "__main__":
         )
     print(f"  without a gain, any pair may be significant in 5 % of studies, and by chance in up to {chance:.1f} %")
     print(f"{time.perf_counter() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--studies", type=int, default=200)
+    main(parser.parse_args().studies)
