@@ -5,6 +5,7 @@ from scipy.stats import bootstrap, norm, ttest_1samp, ttest_rel
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.folds import groups_left_out
 from brainscore_itmaps.metrics.inference import (
+    COUNTED_TWICE,
     bootstrap_over_images,
     changes_of_groups,
     compare_replicates,
@@ -139,10 +140,10 @@ def test_what_is_specific_to_pairs_of_groups_is_the_residual_of_two_factors(rng)
     assert np.mean(draws) == pytest.approx(0.09, rel=0.05)
 
 
-def test_half_of_what_is_specific_to_pairs_is_subtracted_but_never_more_than_half(rng):
+def test_a_share_of_what_is_specific_to_pairs_is_subtracted_but_never_more_than_half(rng):
     replicates, changes = 0.5 + 0.05 * rng.normal(size=7), 0.02 * rng.normal(size=(7, 7))
     plain, corrected = jackknife_spread(replicates, [7]), jackknife_spread(replicates, [7], changes)
-    assert corrected.error**2 == pytest.approx(plain.error**2 - variance_of_pairs(changes) / 2)
+    assert corrected.error**2 == pytest.approx(plain.error**2 - COUNTED_TWICE * variance_of_pairs(changes))
     assert jackknife_spread(replicates, [7], 100 * changes).error ** 2 == pytest.approx(plain.error**2 / 2)
     assert corrected.freedom == plain.freedom == 6
     both = np.full((12, 7), np.nan)
