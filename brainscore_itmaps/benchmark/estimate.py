@@ -124,8 +124,9 @@ def estimate_array(
     """
     raw = float(values.mean())
     if ceiling.reason:
-        return Estimate(raw, ceiling.value, reason=ceiling.reason)
-    replicates = mean_without(values if refits is None else refits, groups) / ceiling.replicates
+        return Estimate(raw, ceiling.value, interval_kind=interval_kind, reason=ceiling.reason)
+    bounds = np.where(ceiling.replicates == 0, np.nan, ceiling.replicates)
+    replicates = mean_without(values if refits is None else refits, groups) / bounds
     return _estimate(raw, ceiling.value, raw / ceiling.value, replicates, (len(groups),), interval_kind)
 
 
@@ -141,7 +142,7 @@ def mean_estimate(arrays: Sequence[Estimate], images: Sequence[object]) -> Estim
     Returns
     -------
     Estimate
-        Without a score where an array has none.
+        Without a score where an array has none, and without an interval where an array has none.
 
     Examples
     --------
@@ -154,20 +155,19 @@ def mean_estimate(arrays: Sequence[Estimate], images: Sequence[object]) -> Estim
     if len(arrays) == 1:
         return arrays[0]
     raw, ceiling = (float(np.mean([getattr(array, name) for array in arrays])) for name in ("raw", "ceiling"))
+    scores, explained = [array.score for array in arrays], float(np.mean([array.explained for array in arrays]))
+    kind = arrays[0].interval_kind
     if reasons := list(dict.fromkeys(array.reason for array in arrays if array.reason)):
-        return Estimate(raw, ceiling, reason="; ".join(reasons))
-    scores = [array.score for array in arrays]
+        mean, reason = float(np.mean(scores)), "; ".join(reasons)
+        return Estimate(raw, ceiling, mean, explained=explained, interval_kind=kind, reason=reason)
     replicates: list[NDArray[np.float64]] = []
     for identity in dict.fromkeys(images):
         changed: list[Any] = [
             array.replicates if other == identity else array.score for array, other in zip(arrays, images, strict=True)
         ]
         replicates.append(np.mean(np.broadcast_arrays(*changed), axis=0))
-    explained = float(np.mean([array.explained for array in arrays]))
     groups = tuple(map(len, replicates))
-    return _estimate(
-        raw, ceiling, float(np.mean(scores)), np.concatenate(replicates), groups, arrays[0].interval_kind, explained
-    )
+    return _estimate(raw, ceiling, float(np.mean(scores)), np.concatenate(replicates), groups, kind, explained)
 
 
 def _estimate(
