@@ -134,8 +134,9 @@ def estimate_array(
     """
     raw = float(values.mean())
     if ceiling.reason:
-        return Estimate(raw, ceiling.value, reason=ceiling.reason)
-    replicates = mean_without(values if refits is None else refits, groups) / ceiling.replicates
+        return Estimate(raw, ceiling.value, interval_kind=interval_kind, reason=ceiling.reason)
+    bounds = np.where(ceiling.replicates == 0, np.nan, ceiling.replicates)
+    replicates = mean_without(values if refits is None else refits, groups) / bounds
     changes = None if refits is None else changes_of_groups(values, refits, groups) / ceiling.value
     return _estimate(raw, ceiling.value, raw / ceiling.value, replicates, (len(groups),), interval_kind, changes)
 
@@ -152,7 +153,7 @@ def mean_estimate(arrays: Sequence[Estimate], images: Sequence[object]) -> Estim
     Returns
     -------
     Estimate
-        Without a score where an array has none.
+        Without a score where an array has none, and without an interval where an array has none.
 
     Examples
     --------
@@ -165,9 +166,11 @@ def mean_estimate(arrays: Sequence[Estimate], images: Sequence[object]) -> Estim
     if len(arrays) == 1:
         return arrays[0]
     raw, ceiling = (float(np.mean([getattr(array, name) for array in arrays])) for name in ("raw", "ceiling"))
+    scores, explained = [array.score for array in arrays], float(np.mean([array.explained for array in arrays]))
+    kind = arrays[0].interval_kind
     if reasons := list(dict.fromkeys(array.reason for array in arrays if array.reason)):
-        return Estimate(raw, ceiling, reason="; ".join(reasons))
-    scores = [array.score for array in arrays]
+        mean, reason = float(np.mean(scores)), "; ".join(reasons)
+        return Estimate(raw, ceiling, mean, explained=explained, interval_kind=kind, reason=reason)
     replicates: list[NDArray[np.float64]] = []
     changes: list[NDArray[np.float64] | None] = []
     for identity in dict.fromkeys(images):
@@ -177,18 +180,8 @@ def mean_estimate(arrays: Sequence[Estimate], images: Sequence[object]) -> Estim
         replicates.append(np.mean(np.broadcast_arrays(*changed), axis=0))
         shared = [array.changes for array, other in zip(arrays, images, strict=True) if other == identity]
         changes.append(_sum_of_changes(shared, len(arrays)))
-    explained = float(np.mean([array.explained for array in arrays]))
-    groups = tuple(map(len, replicates))
-    return _estimate(
-        raw,
-        ceiling,
-        float(np.mean(scores)),
-        np.concatenate(replicates),
-        groups,
-        arrays[0].interval_kind,
-        _stacked(changes),
-        explained,
-    )
+    groups, mean = tuple(map(len, replicates)), float(np.mean(scores))
+    return _estimate(raw, ceiling, mean, np.concatenate(replicates), groups, kind, _stacked(changes), explained)
 
 
 def _sum_of_changes(changes: Sequence[NDArray[np.float64] | None], arrays: int) -> NDArray[np.float64] | None:

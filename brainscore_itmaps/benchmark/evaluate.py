@@ -178,9 +178,10 @@ def _estimate(
     benchmark: BenchmarkSpec,
     request: ScoreRequest,
 ) -> Estimate:
-    if ceiling is None:
-        return Estimate(float(values.mean()), reason=missing_ceiling(recording, benchmark))
     kind, images = interval_kind(request, benchmark), len(values)
+    if ceiling is None:
+        reason = missing_ceiling(recording, benchmark, protocol_named(request.protocol))
+        return Estimate(float(values.mean()), interval_kind=kind, reason=reason)
     refits = None
     if kind != "fixed" and benchmark.measure in REFITS:
         fields = [getattr(scores[layer], REFITS[benchmark.measure]) for layer in layer_of_image]

@@ -230,8 +230,9 @@ class ArrayResult(Estimated):
 
     @property
     def undefined_sites(self) -> int:
-        """Count the undefined site correlations and site ceilings, over all images."""
-        return int((np.isnan(self.site_r) | np.isnan(self.site_ceiling)).sum())
+        """Count the undefined site correlations and, if there is a noise ceiling, site ceilings, over all images."""
+        absent = np.isnan(self.site_ceiling)
+        return int((np.isnan(self.site_r) | (absent & ~absent.all())).sum())
 
     @property
     def layer(self) -> str:

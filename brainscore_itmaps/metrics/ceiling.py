@@ -113,10 +113,12 @@ class Ceiling:
     def reason(self) -> str:
         """Explain why no score should be divided by this ceiling; empty if nothing speaks against it."""
         if self.reliability is None:
-            return ""
+            return "" if self.value > 0 else "the noise ceiling is 0; use the raw value"
         name, value, interval = self.reliability
         if interval.low > 0 and self.value > 0:
             return ""
+        if np.isnan(value):
+            return f"there is no reliable signal: the {name} is undefined, because maps are constant; use the raw value"
         return (
             f"there is no reliable signal: the {name} is {value:.3f} (95 % interval {interval.low:.3f} to "
             f"{interval.high:.3f}), which is not distinguishable from 0; use the raw value, and check the window, the "
@@ -129,8 +131,11 @@ class Ceiling:
 
     @property
     def unequal_sites(self) -> bool:
-        """Return whether sites differ so much in reliability that a ratio of medians over sites misrepresents them."""
-        if self.site_mean is None:
+        """Return whether sites differ so much in reliability that a ratio of medians over sites misrepresents them.
+
+        False without a reliable signal: noise does not show which sites are reliable.
+        """
+        if self.site_mean is None or self.reason:
             return False
         low, high = np.nanquantile(self.site_mean, [0.1, 0.9])
         return bool(low < UNEQUAL * high)
@@ -233,8 +238,9 @@ class HalvesOfSites(NamedTuple):
     ----------
     accuracy : array, shape (row, image, site)
         Correlation over positions of a site's map with its prediction from a half, averaged over halves and splits.
+        Undefined ones do not count: those of constant maps, and of halves whose maps of the image are all constant.
     agreement : array, shape (row, image, site)
-        Correlation of the predictions from the two halves, averaged over splits.
+        Correlation of the predictions from the two halves, averaged over splits in the same way.
     """
 
     accuracy: NDArray[np.float64]
@@ -299,8 +305,7 @@ def halves_of_sites(
     images, parts = len(maps), min(TARGET_GROUPS, len(complete))
     rows = 1 if groups is None or images < FEWEST_REFITTED else 1 + min(groups, images)
     splits = splits or int(np.clip(SPLIT_SITES // len(complete), FEWEST_SPLITS, MOST_SPLITS))
-    accuracy, agreement = (np.full((rows, images, maps.shape[-1]), np.nan) for _ in range(2))
-    accuracy[..., complete] = agreement[..., complete] = 0
+    accuracy, agreement = (_Mean((rows, images, maps.shape[-1])) for _ in range(2))
     for split in range(splits):
         order = rng.permutation(complete)
         for part in range(parts):
@@ -310,10 +315,29 @@ def halves_of_sites(
             halves = [
                 _predicted(maps[..., half], recorded, method, groups, components) for half in np.array_split(others, 2)
             ]
-            accuracy[..., sites] += sum(_correlation(half, recorded) for half in halves) / (2 * splits)
-            agreement[..., sites] += _correlation(*halves) / splits
+            for half in halves:
+                accuracy.add(sites, _correlation(half, recorded))
+            agreement.add(sites, _correlation(*halves))
             progress("computing the noise ceiling", split * parts + part + 1, splits * parts)
-    return HalvesOfSites(accuracy, agreement)
+    return HalvesOfSites(accuracy.value, agreement.value)
+
+
+class _Mean:
+    """Mean of values, shape (row, image, site), of some sites at a time; undefined ones do not count."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.total, self.count = np.zeros(shape), np.zeros(shape, np.int64)
+
+    def add(self, sites: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+        defined = ~np.isnan(values)
+        self.total[..., sites] += np.where(defined, values, 0)
+        self.count[..., sites] += defined
+
+    @property
+    def value(self) -> NDArray[np.float64]:
+        """NaN where no value is defined."""
+        mean: NDArray[np.float64] = self.total / np.where(self.count, self.count, np.nan)
+        return mean
 
 
 def _predicted(
@@ -375,7 +399,7 @@ def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS) -> Ceiling:
         site_r,
         accuracy[0] * factor,
         predicted_without * factor_without,
-        min(tested, key=lambda each: each.interval.low / max(each.value, TINY)),
+        min(tested, key=lambda each: (not np.isnan(each.value), each.interval.low / max(each.value, TINY))),
         _without_signal(halves.accuracy[0]),
         left_out,
         site_without,
