@@ -33,8 +33,9 @@ class Interval(NamedTuple):
 
 
 COUNTED_TWICE = 0.25
-"""Share of the variance that is specific to pairs of groups which a jackknife subtracts. It was chosen so that intervals
-cover 93 to 98 % in every case of ``benchmarks/interval_coverage.py``: with 0 they cover too often, with .5 too seldom."""
+"""Share of the variance that is specific to pairs of groups which a jackknife subtracts. It was chosen so that
+intervals cover 93 to 98 % in every case of ``benchmarks/interval_coverage.py``: with 0, those of differences cover too
+often, and with .5, those of scores too seldom."""
 UNDEFINED = Interval(np.nan, np.nan, np.nan)
 
 
