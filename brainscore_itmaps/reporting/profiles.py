@@ -29,7 +29,8 @@ def layer_profile_figure(result: Result) -> Figure:
     """Draw the predictivity of each layer for each array, and the noise ceiling of its sites as a band.
 
     Points are the mean over images of the median over sites of Pearson r, not divided by the ceiling; bars and band are
-    95 % bootstrap intervals over images. The layer that was chosen for most images has another colour.
+    95 % bootstrap intervals over images, without fitting again, so they are too narrow. The layer that was chosen for
+    most images has another colour.
     """
     with style():
         layer_count = max(len(array.layers) for array in result.arrays)

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-from brainscore_itmaps.benchmark.estimate import EXPLAINED
+from brainscore_itmaps.benchmark.estimate import EXPLAINED, INTERVAL_TEXTS
 from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.models.names import WEIGHT_SUFFIXES
@@ -198,7 +198,7 @@ def _details(result: Result) -> Iterator[tuple[str, str]]:
             f"sha256 {array.recording_sha256}",
         )
     yield "ceiling", "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays))
-    yield "interval", f"bootstrap over images, seed {result.request.seed}"
+    yield "interval", INTERVAL_TEXTS[result.estimate.interval_kind]
     yield "explained", EXPLAINED
     yield "device", result.device
     yield "versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())
