@@ -10,19 +10,25 @@ from sources import fresh, model_source
 from brainscore_itmaps import Grid, Recording, load_model, load_recording, record, score, to_grid
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import evaluate
-from brainscore_itmaps.benchmark.layers import chosen_layers, nested_cv_scores
+from brainscore_itmaps.benchmark.layers import chosen_layers
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.errors import DataError, ModelError
-from brainscore_itmaps.metrics.folds import fit_folds, pairs_of_groups
-from brainscore_itmaps.metrics.inference import interval_of_arrays
+from brainscore_itmaps.metrics.alignment import feature_alignment
+from brainscore_itmaps.metrics.folds import fit_folds, groups_left_out, leave_one_out, pairs_of_groups, refitted
+from brainscore_itmaps.metrics.inference import jackknife_interval
+from brainscore_itmaps.metrics.predictivity import over_sites, site_correlation
 from brainscore_itmaps.protocol import PUBLISHED
 
 LAYERS = ["blocks.1.0", "blocks.2.0", "blocks.3.0"]
 BLOCKS = [f"blocks.{stage}.0" for stage in range(5)]
-GRID = Grid.even(7)
+GRID, GRID17 = Grid.even(7), Grid.even(17)
 SPEC = BenchmarkSpec("own", ("own",))
 PER_IMAGE = ("image_r", "map_rho", "map_rho_coarse", "site_r", "components", "predicted")
+
+
+def medians(predicted, maps):
+    return over_sites(site_correlation(predicted, maps))
 
 
 def choice(model, recording, layers, measure="predictivity"):
@@ -30,7 +36,7 @@ def choice(model, recording, layers, measure="predictivity"):
     units, pairs, inner = record(model, recording.images, layers), pairs_of_groups(len(recording.images)), {}
     for layer in layers:
         fitted = fit_folds(to_grid(units[layer], recording.grid), recording.maps, pairs)
-        inner[layer] = nested_cv_scores(fitted, recording.maps, measure)
+        inner[layer] = refitted(fitted, recording.maps, feature_alignment if measure == "alignment" else medians)
     return chosen_layers(inner)
 
 
@@ -90,6 +96,45 @@ def test_every_image_s_numbers_are_those_of_its_layer_alone(chosen, alone):
     assert chosen.raw == pytest.approx(np.mean([np.median(sites) for sites in array.site_r]))
     np.testing.assert_array_equal(array.image_ceiling, alone[LAYERS[0]].arrays[0].image_ceiling)
     assert chosen.score == pytest.approx(chosen.raw / chosen.ceiling)
+
+
+def test_the_interval_leaves_each_group_out_of_everything_but_the_choice(chosen):
+    """Step by step: every image by a regression of its layer without its group and the group that is left out."""
+    recording = load_recording("it_maps_simulated")
+    model = load_model("timm:test_efficientnet", weights="random", seed=1)
+    (array,), groups = chosen.arrays, groups_left_out(14)
+    fields = {layer: to_grid(units, GRID17) for layer, units in record(model, recording.images, LAYERS).items()}
+    replicates = []
+    for group, left_out in enumerate(groups):
+        values = []
+        for image in np.flatnonzero(~left_out):
+            without = (left_out | groups[image % 7])[None]
+            fitted = fit_folds(fields[array.layer_of_image[image]], recording.maps, without)
+            place = np.flatnonzero(without[0]).tolist().index(image)
+            values.append(medians(fitted.of(0)[[place]], recording.maps[[image]])[0])
+        replicates.append(np.mean(values) / array.image_ceiling[~left_out].mean())
+        assert group == len(replicates) - 1
+    np.testing.assert_allclose(chosen.estimate.replicates, replicates, atol=1e-9)
+    expected = jackknife_interval(chosen.score, replicates, [7], chosen.estimate.changes)
+    np.testing.assert_allclose((*chosen.interval, chosen.error), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("interval", ["images", "fixed"])
+def test_other_intervals_leave_out_single_images(shown, own_home, interval):
+    model = load_model("timm:test_efficientnet", weights="random")
+    recording = planted(shown, model, "blocks.2.0", seed=1)
+    result = score(model, recording, "blocks.2.0", interval=interval)
+    field = to_grid(record(model, shown, ["blocks.2.0"])["blocks.2.0"], GRID)
+    if interval == "images":
+        values = refitted(fit_folds(field, recording.maps, pairs_of_groups(8, 8)), recording.maps, medians)
+    else:
+        alone = fit_folds(field, recording.maps, leave_one_out(8)).predicted
+        values = np.tile(medians(alone, recording.maps), (8, 1))
+    bounds = result.arrays[0].image_ceiling
+    expected = [np.delete(values[n], n).mean() / np.delete(bounds, n).mean() for n in range(8)]
+    np.testing.assert_allclose(result.estimate.replicates, expected, atol=1e-9)
+    assert (result.estimate.interval_kind, result.estimate.groups) == (interval, (8,))
+    assert result.request.interval == interval
 
 
 def test_the_profile_holds_what_each_layer_reaches_alone(chosen, alone):
@@ -210,9 +255,11 @@ def test_of_several_arrays_the_score_is_the_mean_and_each_is_what_it_is_alone(ar
         )
         np.testing.assert_array_equal(array.predicted, each.arrays[0].predicted)
         assert each.interval == each.arrays[0].interval
-    pairs = [(array.image_r, array.image_ceiling) for array in result.arrays]
-    expected = interval_of_arrays(pairs, ["shared", "shared", "own"], np.random.default_rng(0))
-    np.testing.assert_array_equal((*result.interval, result.error), expected)
+    first, second, third = (array.estimate for array in result.arrays)
+    shared = (first.replicates + second.replicates + third.score) / 3
+    own = (first.score + second.score + third.replicates) / 3
+    np.testing.assert_allclose(result.estimate.replicates, np.concatenate([shared, own]))
+    assert result.estimate.groups == (7, 6)
     assert result.formula.startswith("mean over 3 arrays of")
 
     loaded = Result.load(result.save(tmp_path)[0])

@@ -250,7 +250,7 @@ def test_ceilings_of_images_are_tested_where_they_test_a_signal():
     values = np.array([-0.1, 0.2, -0.3, 0.1])
     assert "no reliable signal" in ceiling_of_images("map", values).reason
     assert ceiling_of_images("map", values).without_signal.tolist() == [True, False, True, False]
-    assert ceiling_of_images("reference", np.array([0.1, 0.0, 0.1])).reason == ""  # it bounds nothing, and tests nothing
+    assert ceiling_of_images("reference", np.array([0.1, 0.0, 0.1])).reason == ""  # tests nothing
     assert ceiling_of_images("map", values / 10 + 0.6).reason == ""
 
 
