@@ -107,5 +107,5 @@ def test_a_result_without_a_score_is_named_when_compared(tmp_path):
     result = scored(tmp_path, features, recording)
     absent = replace(result, estimate=Estimate(result.raw, interval_kind="groups", reason="maps are noise"))
     for pair in ((result, absent), (absent, result)):
-        with pytest.raises(UsageError, match="m has no score with an interval to compare on .*: maps are noise"):
+        with pytest.raises(UsageError, match=r"m has no score with an interval to compare on .*: maps are noise"):
             compare_results(*pair)
