@@ -65,7 +65,8 @@ def evaluate(
     ModelError
         When a layer gives no usable map, or its prediction for an image is constant at every site.
     DataError
-        When a recording cannot be scored: it has fewer than 3 images, or an image whose maps are all constant.
+        When a recording cannot be scored: it has fewer than 3 images, or an image whose maps, or repeats, are all
+        constant.
     UsageError
         When the protocol does not support the benchmark.
     """
@@ -389,12 +390,16 @@ def _check_defined(
     values = [_values(measure, scores[layer])[image] for image, layer in enumerate(layer_of_image)]
     names = np.array(recording.names)
     constant = (~(np.ptp(recording.maps, axis=(1, 2)) > 0)).all(axis=-1)
-    if ceiling is not None and ceiling.kind != "sites":
-        constant |= np.isnan(ceiling.image_r)
     if constant.any():
         raise DataError(
             f"{recording.identifier}: every site's map is constant on {', '.join(names[constant])}, "
             "so the correlation with it is undefined.",
+            "Leave these images out of the recording.",
+        )
+    if ceiling is not None and ceiling.kind != "sites" and (without := np.isnan(ceiling.image_r)).any():
+        raise DataError(
+            f"{recording.identifier}: the noise ceiling is undefined on {', '.join(names[without])}, "
+            "because half of the repeats or of the sites has a constant map.",
             "Leave these images out of the recording.",
         )
     if (undefined := np.flatnonzero(np.isnan(values if saliency is None else saliency.rho))).size:
