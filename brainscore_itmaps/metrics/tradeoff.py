@@ -200,7 +200,7 @@ def rank_correlation(
     >>> accuracy, predictivity = np.array([0.5, 0.6, 0.7, 0.8, 0.9]), np.array([0.2, 0.4, 0.3, 0.6, 0.5])
     >>> result = rank_correlation(accuracy, predictivity, np.random.default_rng(0), resamples=50)
     >>> round(result.rho, 2), round(result.p_value, 2), result.models
-    (0.8, 0.1, 5)
+    (0.8, 0.04, 5)
     """
     _check_input(accuracy, predictivity, fewest=FEWEST_RANKED)
     if np.ptp(predictivity) == 0:
