@@ -30,7 +30,7 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
     ------
     UsageError
         When they are not results of one benchmark of maps, version, protocol, regression and kind of interval on the
-        same recordings, or one of them has no score.
+        same recordings, or one of them has no score, or no interval.
 
     Examples
     --------
@@ -52,8 +52,9 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
         if not isinstance(result, Result) or not result.arrays:
             raise UsageError(f"{result!r} contains no maps to compare.", "Give two results of a benchmark of maps.")
         if result.estimate.replicates is None:
+            reason = result.estimate.reason or "an earlier version stored none"
             raise UsageError(
-                f"{result.model} has no score to compare on {result.benchmark}: {result.estimate.reason}.",
+                f"{result.model} has no score with an interval to compare on {result.benchmark}: {reason}.",
                 "Compare the raw values.",
             )
     if _conditions(a) != _conditions(b):

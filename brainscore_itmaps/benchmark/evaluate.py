@@ -19,6 +19,7 @@ from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.recording import Recording, constant_maps
 from brainscore_itmaps.errors import ArrayError, DataError, ModelError, UsageError
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger
+from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.ceiling import Ceiling
 from brainscore_itmaps.metrics.folds import groups_left_out
 from brainscore_itmaps.progress import Report, silent
@@ -65,7 +66,8 @@ def evaluate(
     ModelError
         When a layer gives no usable map, or its prediction for an image is constant at every site.
     DataError
-        When a recording cannot be scored: it has fewer than 3 images, or an image whose maps are all constant.
+        When a recording cannot be scored: it has fewer than 3 images, or an image whose maps, or repeats, are all
+        constant.
     UsageError
         When the protocol does not support the benchmark.
     """
@@ -260,7 +262,10 @@ def _result(
         benchmark=benchmark.identifier,
         benchmark_version=benchmark.version,
         measure=benchmark.measure,
-        estimate=mean_estimate([array.estimate for array in arrays], [recording.images for recording in recordings]),
+        estimate=mean_estimate(
+            [array.estimate for array in arrays],
+            [tuple(sha256(image) for image in recording.images) for recording in recordings],
+        ),
         alignment=float(np.mean([array.alignment for array in arrays])),
         formula=formula_of(benchmark, len(arrays), protocol),
         notes=(*notes, *notes_on(arrays, benchmark)),
@@ -389,12 +394,16 @@ def _check_defined(
     values = [_values(measure, scores[layer])[image] for image, layer in enumerate(layer_of_image)]
     names = np.array(recording.names)
     constant = (~(np.ptp(recording.maps, axis=(1, 2)) > 0)).all(axis=-1)
-    if ceiling is not None and ceiling.kind != "sites":
-        constant |= np.isnan(ceiling.image_r)
     if constant.any():
         raise DataError(
             f"{recording.identifier}: every site's map is constant on {', '.join(names[constant])}, "
             "so the correlation with it is undefined.",
+            "Leave these images out of the recording.",
+        )
+    if ceiling is not None and ceiling.kind != "sites" and (without := np.isnan(ceiling.image_r)).any():
+        raise DataError(
+            f"{recording.identifier}: the noise ceiling is undefined on {', '.join(names[without])}, "
+            "because half of the repeats or of the sites has a constant map.",
             "Leave these images out of the recording.",
         )
     if (undefined := np.flatnonzero(np.isnan(values if saliency is None else saliency.rho))).size:

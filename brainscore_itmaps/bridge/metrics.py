@@ -40,8 +40,8 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.ceiling import noise_ceiling
-from brainscore_itmaps.metrics.folds import fit_left_out, groups_left_out, refitted
+from brainscore_itmaps.metrics.ceiling import ceiling_of_halves, halves_of_sites
+from brainscore_itmaps.metrics.folds import GROUPS, fit_left_out, groups_left_out, refitted
 from brainscore_itmaps.metrics.inference import changes_of_groups, jackknife_interval, mean_without
 from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_images, over_sites, site_correlation
 
@@ -162,7 +162,8 @@ class SiteCeiling(LeftOutPredictivity):
         """
         recorded = source if target is None else target
         maps, images, _ = field_of(recorded)
-        ceiling = noise_ceiling(maps, "sites", rng=self.seed, method=self.method, **self.options)
+        halves = halves_of_sites(maps, self.method, rng=self.seed, **self.options)
+        ceiling = ceiling_of_halves(halves, self.options.get("groups") or GROUPS, self.reducer)
         score = Score(ceiling.value)
         score.attrs |= {"error": ceiling.interval.error, "error_over": ["image"], "interval": ceiling.interval[:2]}
         score.attrs |= {"reason": ceiling.reason, "undefined": int(np.isnan(ceiling.of_sites(maps.shape[-1])).sum())}
@@ -271,7 +272,7 @@ def _of_sites(site_r: NDArray[np.float64], images: list[str], recorded: DataAsse
 
 def _score(values: NDArray[np.float64], refits: NDArray[np.float64] | None, undefined: int) -> Score:
     """Average values over images, with an interval from refits (group, image), or without if there are none."""
-    groups = groups_left_out(len(values))
+    groups = groups_left_out(len(values), GROUPS if refits is None else len(refits))
     replicates = mean_without(values if refits is None else refits, groups)
     changes = None if refits is None else changes_of_groups(values, refits, groups)
     interval = jackknife_interval(float(values.mean()), replicates, [len(groups)], changes)

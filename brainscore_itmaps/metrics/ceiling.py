@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -256,6 +256,7 @@ def halves_of_sites(
     groups: int | None = GROUPS,
     rng: int | np.random.Generator = 0,
     progress: Report = silent,
+    **options: Any,
 ) -> HalvesOfSites:
     """Predict each site's maps of left-out images from two disjoint halves of the other sites.
 
@@ -276,6 +277,8 @@ def halves_of_sites(
         Draws the divisions.
     progress : callable
         Called with (step, steps done, steps in all).
+    **options
+        Further options of the regression.
 
     Returns
     -------
@@ -313,7 +316,8 @@ def halves_of_sites(
             others = rng.permutation(np.setdiff1d(complete, sites))
             recorded = maps[..., sites]
             halves = [
-                _predicted(maps[..., half], recorded, method, groups, components) for half in np.array_split(others, 2)
+                _predicted(maps[..., half], recorded, method, groups, components=components, **options)
+                for half in np.array_split(others, 2)
             ]
             for half in halves:
                 accuracy.add(sites, _correlation(half, recorded))
@@ -341,10 +345,10 @@ class _Mean:
 
 
 def _predicted(
-    field: NDArray[np.float64], maps: NDArray[np.float64], method: str, groups: int | None, components: int
+    field: NDArray[np.float64], maps: NDArray[np.float64], method: str, groups: int | None, **options: Any
 ) -> NDArray[np.float64]:
     """Predict left-out images for every row of :class:`HalvesOfSites`, shape (row, image, y, x, site)."""
-    left_out, pairs = fit_left_out(field, maps, method, groups, components=components)
+    left_out, pairs = fit_left_out(field, maps, method, groups, **options)
     predicted: NDArray[np.float64] = left_out.predicted[None]
     if pairs is None:
         return predicted
@@ -361,17 +365,17 @@ def _correlation(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> N
     )
 
 
-def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS) -> Ceiling:
+def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS, reducer: str = "median") -> Ceiling:
     """Compute the noise ceiling of sites from predictions by halves of the other sites.
 
     ``groups`` is the number of groups of images without which ``halves`` were fitted, or which are left out of its
-    values.
+    values. ``reducer`` is that of the score over sites, "median" or "mean".
 
     If a half predicts a site's map with an error that is independent of the site's noise and of the error of the other
     half, its correlation with the map is the product of its correlation with the signal, and that of the signal with
     the map. The agreement of both halves is the product of their correlations with the signal. The ceiling, the
     correlation of the signal with the map, is therefore the accuracy divided by the square root of the agreement. Both
-    are reduced as the score is, by the median over sites and the mean over images, before they are divided.
+    are reduced as the score is, over sites and then by the mean over images, before they are divided.
 
     Examples
     --------
@@ -380,7 +384,7 @@ def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS) -> Ceiling:
     0.625
     """
     left_out = groups_left_out(halves.accuracy.shape[1], groups)
-    accuracy, agreement = ([over_sites(row) for row in rows] for rows in halves)  # row of (image,)
+    accuracy, agreement = ([over_sites(row, reducer) for row in rows] for rows in halves)  # row of (image,)
     means = []
     for rows in (accuracy, agreement):
         without = np.stack(rows[1:]) if len(rows) > 1 else rows[0]

@@ -328,7 +328,7 @@ def p_value_of_draws(draws: NDArray[np.float64]) -> float:
     Examples
     --------
     >>> p_value_of_draws(np.linspace(-0.1, 0.9, 99))
-    0.2
+    0.22
     """
     defined = draws[~np.isnan(draws)]
     rarer = min((defined <= 0).sum(), (defined >= 0).sum())

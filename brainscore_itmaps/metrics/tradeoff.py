@@ -14,6 +14,8 @@ from brainscore_itmaps.metrics.inference import UNDEFINED, Interval, interval_of
 
 FEWEST = 5
 FEWEST_RANKED = 3
+FEWEST_TESTED = 10
+"""With fewer models, the p-value of a rank correlation from bootstrap draws is too small, and is not given."""
 STRAIGHT = 1e-9
 """An edge that bends by less than this share of the range of the scores counts as straight."""
 
@@ -78,7 +80,8 @@ class RankCorrelation(NamedTuple):
     interval : Interval
         Bootstrap interval over models, or over models and images.
     p_value : float
-        Two-sided, from the draws of the interval: below .05 where the interval excludes 0.
+        Two-sided, from the draws of the interval: below .05 where the interval excludes 0. NaN with fewer than 10
+        models.
     models : int
         Number of models.
     """
@@ -199,8 +202,8 @@ def rank_correlation(
     --------
     >>> accuracy, predictivity = np.array([0.5, 0.6, 0.7, 0.8, 0.9]), np.array([0.2, 0.4, 0.3, 0.6, 0.5])
     >>> result = rank_correlation(accuracy, predictivity, np.random.default_rng(0), resamples=50)
-    >>> round(result.rho, 2), round(result.p_value, 2), result.models
-    (0.8, 0.1, 5)
+    >>> round(result.rho, 2), result.models
+    (0.8, 5)
     """
     _check_input(accuracy, predictivity, fewest=FEWEST_RANKED)
     if np.ptp(predictivity) == 0:
@@ -212,7 +215,8 @@ def rank_correlation(
             for n, scores in _draws(accuracy, predictivity, rng, resamples, drawn, FEWEST_RANKED)
         ]
     )
-    return RankCorrelation(rho, interval_of_draws(draws), p_value_of_draws(draws), len(accuracy))
+    p_value = p_value_of_draws(draws) if len(accuracy) >= FEWEST_TESTED else np.nan
+    return RankCorrelation(rho, interval_of_draws(draws), p_value, len(accuracy))
 
 
 def change_point(

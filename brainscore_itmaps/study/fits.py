@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.result import MEAN
 from brainscore_itmaps.metrics.inference import Interval, compare_replicates, control_false_discoveries
 from brainscore_itmaps.metrics.tradeoff import (
@@ -168,7 +169,7 @@ def _scores_over_images(
     table: StudyTable, chosen: pd.DataFrame, accuracy: NDArray[np.float64], rng: np.random.Generator, draws: int
 ) -> NDArray[np.float64] | None:
     """Draw scores on other images; return None if models lack scores without groups of images, or saw other images."""
-    estimates = [table.estimates[index] for index in chosen.index]
+    estimates = [_scored(table, index) for index in chosen.index]
     replicates = [estimate.replicates for estimate in estimates if estimate is not None]
     conditions = {(table.images[index], estimate and (estimate.interval_kind, estimate.groups))
                   for index, estimate in zip(chosen.index, estimates, strict=True)}  # fmt: skip
@@ -234,6 +235,14 @@ def _pairs(table: StudyTable, notes: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows_with_q, columns=[*COMPARED, *PAIRED])
 
 
+def _scored(table: StudyTable, index: int) -> Estimate | None:
+    """Return the estimate of a row; None if its score, or a score without a group of images, is undefined."""
+    estimate = table.estimates[index]
+    if estimate is None or estimate.replicates is None:
+        return None
+    return estimate if np.isfinite([estimate.score, *estimate.replicates]).all() else None
+
+
 class _Difference(NamedTuple):
     """Difference between two scores, also without each group of images, and the names of the images."""
 
@@ -246,11 +255,11 @@ class _Difference(NamedTuple):
 
 def _difference(table: StudyTable, index: int, other: int) -> _Difference | str:
     """Subtract the scores of two rows; return the reason if they cannot be compared."""
-    first, second = table.estimates[index], table.estimates[other]
+    first, second = _scored(table, index), _scored(table, other)
     if table.images[index] != table.images[other]:
         return "they were scored on different images"
     if first is None or second is None or first.replicates is None or second.replicates is None:
-        return "one of them has no score"
+        return "one of them has no score, or no interval"
     if (first.interval_kind, first.groups) != (second.interval_kind, second.groups):
         return "their intervals are of different kinds"
     difference = first.score - second.score

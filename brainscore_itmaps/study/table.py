@@ -134,6 +134,7 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
     rows, values = [rows[index] for index in order], [values[index] for index in order]
     estimates = [Estimate(row["raw"], row["ceiling"], row["score"], reason=row["reason"]) for row in rows]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    problems += _mixed_versions(result for _, _, result in loaded)
     problems += _repeated_models(frame)
     problems += absent_scores((_name_of_row(row), estimate) for row, estimate in zip(rows, estimates, strict=True))
     return StudyTable(
@@ -242,6 +243,20 @@ def _name_of_row(row: dict[str, Any]) -> str:
     """Name what was compared in a row: the benchmark or its array, and the requested window."""
     name = row["benchmark"] if row["array"] == MEAN else row["array"]
     return f"{name} ({row['asked']})" if row["asked"] else str(name)
+
+
+def _mixed_versions(results: Iterable[Result]) -> list[str]:
+    """Describe the benchmarks of maps whose results are of several versions, which compute scores otherwise."""
+    versions: dict[str, set[str]] = {}
+    for result in results:
+        if result.arrays:
+            versions.setdefault(result.benchmark, set()).add(str(result.benchmark_version))
+    return [
+        f"The results on {benchmark} are of the versions {', '.join(sorted(mixed))}, which compute scores differently, "
+        "and fits do not separate them: score the models of the older version again."
+        for benchmark, mixed in versions.items()
+        if len(mixed) > 1
+    ]
 
 
 def _repeated_models(rows: pd.DataFrame) -> list[str]:

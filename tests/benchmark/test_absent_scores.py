@@ -107,5 +107,14 @@ def test_a_result_without_a_score_is_named_when_compared(tmp_path):
     result = scored(tmp_path, features, recording)
     absent = replace(result, estimate=Estimate(result.raw, interval_kind="groups", reason="maps are noise"))
     for pair in ((result, absent), (absent, result)):
-        with pytest.raises(UsageError, match="m has no score to compare on it_maps_simulated: maps are noise"):
+        with pytest.raises(UsageError, match=r"m has no score with an interval to compare on .*: maps are noise"):
             compare_results(*pair)
+
+
+def test_constant_repeats_are_not_called_constant_maps(tmp_path):
+    features, recording = planted(tmp_path, 5, 4, repeats=2)
+    repeats = recording.repeats.copy()
+    repeats[1, 0] = 1
+    broken = replace(recording, repeats=repeats, maps=repeats.mean(axis=1))
+    with pytest.raises(DataError, match=r"the noise ceiling is undefined on planted-0?1, because half of the repeats"):
+        scored(tmp_path, features, broken)

@@ -45,3 +45,11 @@ def test_an_undefined_agreement_is_called_undefined(rng):
 def test_a_published_ceiling_of_zero_divides_no_score():
     assert ceiling_of_images("reference", np.zeros(5)).reason == "the noise ceiling is 0; use the raw value"
     assert not ceiling_of_images("reference", np.array([0.5, 0, 0, 0, 0])).reason
+
+
+def test_a_ceiling_of_means_over_sites(rng):
+    halves = halves_of_sites(rng.normal(size=(5, 6, 7, 1)) + rng.normal(size=(5, 6, 7, 6)), "ridge", penalty=5.0)
+    ceiling = ceiling_of_halves(halves, reducer="mean")
+    accuracy, agreement = halves.accuracy[0].mean(), halves.agreement[0].mean()
+    assert ceiling.value == pytest.approx(accuracy / np.sqrt(agreement))
+    assert ceiling.value != pytest.approx(ceiling_of_halves(halves).value)

@@ -10,9 +10,9 @@ from scipy.stats import false_discovery_control, spearmanr
 from shown import changed, scored, two_arrays
 from studies import GAIN, NAMES, human, in_windows, planted, theirs
 
+from brainscore_itmaps.benchmark.estimate import difference_of
 from brainscore_itmaps.benchmark.result import MEAN
 from brainscore_itmaps.errors import DataError, UsageError
-from brainscore_itmaps.metrics.inference import compare_images
 from brainscore_itmaps.metrics.tradeoff import change_point, envelope
 from brainscore_itmaps.study.fits import BEST, findings
 from brainscore_itmaps.study.table import COLUMNS, tidy_table
@@ -40,7 +40,8 @@ def test_several_arrays_have_a_row_each_and_their_mean():
     table = tidy_table([two_arrays()])
     assert list(table.rows["array"]) == ["it_maps_simulated", "narrow", MEAN]
     assert list(table.rows["simulated"]) == [True, False, True]
-    assert table.image_values[2] is None
+    assert table.estimates[2] is None
+    assert table.estimates[0].groups == (7,)
 
 
 def test_every_kind_of_result_is_read_from_a_folder(tmp_path):
@@ -125,7 +126,7 @@ def test_too_few_models_are_not_fitted_and_it_is_said():
     assert "a fit needs 5 different accuracies" in fitted.notes[0]
 
 
-def test_pairs_are_tested_image_by_image_with_false_discoveries_held(rng):
+def test_pairs_are_tested_over_images_with_false_discoveries_held():
     table = tidy_table(in_windows())
     pairs = findings(table, draws=20).pairs
     singles, means = pairs[pairs["baseline"] != ""], pairs[pairs["baseline"] == ""]
@@ -136,14 +137,13 @@ def test_pairs_are_tested_image_by_image_with_false_discoveries_held(rng):
     assert means["q_value"].isna().all()
     first = singles.iloc[0]
     rows = table.rows[table.rows["asked"] == first["asked"]]
-    shares = [
-        table.image_values[index] / table.image_ceilings[index].mean()
+    model, baseline = (
+        table.estimates[index]
         for name in (first["model"], first["baseline"])
         for index in rows.index[rows["model"] == name]
-    ]
-    comparison = compare_images(*shares, rng, resamples=20_000)
-    assert first["p_value"] == comparison.p_value  # all 2**14 swaps
-    assert first["low"] == pytest.approx(comparison.interval.low, abs=0.003)
+    )
+    comparison = difference_of(model, baseline)
+    assert (first["p_value"], first["low"]) == (comparison.p_value, comparison.interval.low)
 
 
 def test_a_model_that_is_there_with_two_layers_is_told():
