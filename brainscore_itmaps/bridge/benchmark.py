@@ -35,7 +35,7 @@ def get_benchmark(identifier: str) -> "ItMapsBenchmark":
     --------
     >>> benchmark = get_benchmark("it_maps_simulated")
     >>> benchmark.identifier, benchmark.version, benchmark.parent
-    ('it_maps_simulated', 1, 'IT')
+    ('it_maps_simulated', 2, 'IT')
     """
     return ItMapsBenchmark(CATALOGUE[identifier])
 
