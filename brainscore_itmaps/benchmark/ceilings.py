@@ -91,6 +91,11 @@ def notes_on_ceiling(recording: Recording, ceiling: Ceiling) -> list[str]:
     []
     """
     notes, name = [], recording.identifier
+    if ceiling.kind == "reference" and not ceiling.interval.low > 0:
+        notes.append(
+            f"{name}: the published ceiling, {ceiling.value:.3f}, is not distinguishable from 0 over these images, so "
+            "the score can be of any size"
+        )
     if silent_images := [
         image for image, absent in zip(recording.names, ceiling.without_signal, strict=True) if absent
     ]:

@@ -77,7 +77,7 @@ def evaluate(
     arrays: dict[int, ArrayResult] = {}
     notes: list[str] = []
     for shared in group_by_images(recordings):  # features are read once, regressions fitted in one pass
-        scores = score_layers(source, shared, benchmark, protocol, cache, progress, request.interval)
+        scores = score_layers(source, shared, benchmark, protocol, cache, progress, interval_kind(request, benchmark))
         for recording, layers in zip(shared, scores, strict=True):
             chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure)
             saliency = _attribute(source, recording, chosen, benchmark, request, progress)

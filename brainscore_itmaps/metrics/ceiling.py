@@ -211,10 +211,12 @@ def noise_ceiling(
                 f"The repeats {repeats.shape} are not those of the maps {maps.shape}.",
                 "Give them as (image, repeat, y, x, site).",
             )
+    if groups < 2:
+        raise ArrayError(f"{groups} groups of images were requested.", "Request at least 2.")
     if kind is None:
         kind = "split_half" if repeats is not None and repeats.shape[1] > 1 else "sites"
     if kind == "sites":
-        fitted = groups if refits else None
+        fitted = groups if refits and groups > 2 else None  # pairs of two groups leave no image to fit on
         halves = halves_of_sites(maps, method, components=components, groups=fitted, rng=rng, progress=progress)
         return ceiling_of_halves(halves, groups)
     if kind == "split_half":
