@@ -62,6 +62,11 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
             f"{a.benchmark} ({a.measure}) and {b.benchmark} ({b.measure}) are not comparable scores on the same maps.",
             "Compare results of one benchmark and protocol, on the same recordings and windows.",
         )
+    kinds = [(result.estimate.interval_kind, result.estimate.groups) for result in (a, b)]
+    if kinds[0] != kinds[1]:
+        raise UsageError(
+            f"The intervals are of two kinds: {kinds[0][0]} and {kinds[1][0]}.", "Score both with the same --interval."
+        )
     comparison = difference_of(a.estimate, b.estimate)
     assert comparison is not None
     return comparison
@@ -70,13 +75,4 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
 def _conditions(result: Result) -> tuple[Any, ...]:
     """Return the conditions that two results must share to be compared."""
     maps = [(array.recording, array.recording_sha256, array.window, array.images) for array in result.arrays]
-    kind = result.estimate.interval_kind, result.estimate.groups
-    return (
-        result.benchmark,
-        result.benchmark_version,
-        result.measure,
-        result.protocol,
-        result.request.method,
-        kind,
-        maps,
-    )
+    return result.benchmark, result.benchmark_version, result.measure, result.protocol, result.request.method, maps

@@ -278,6 +278,8 @@ def test_what_was_not_scored_alike_is_not_compared(pair):
     ):
         with pytest.raises(UsageError, match="not comparable scores on the same maps"):
             compare_results(a, other)
+    with pytest.raises(UsageError, match="The intervals are of two kinds: groups and images"):
+        compare_results(a, replace(b, estimate=replace(b.estimate, interval_kind="images")))
     for wrong in (0.5, changed(b, arrays=()), "a"):
         with pytest.raises(UsageError, match="no maps to compare"):
             compare_results(a, wrong)
