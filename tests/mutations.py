@@ -105,10 +105,16 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/benchmark/test_result.py::test_a_result_is_the_older_or_the_newer_one_whenever_the_process_is_killed",
     ),
     (
-        "brainscore_itmaps/benchmark/evaluate.py",
-        "if not ceiling.image.mean() > 0:",
+        "brainscore_itmaps/metrics/ceiling.py",
+        "if interval.low > 0 and self.value > 0:",
+        "if True:",
+        "tests/metrics/test_ceiling.py::test_maps_of_noise_have_no_ceiling_to_divide_by",
+    ),
+    (
+        "brainscore_itmaps/benchmark/estimate.py",
+        "if ceiling.reason:",
         "if False:",
-        "tests/benchmark/test_evaluate.py::test_a_recording_whose_repeats_contradict_each_other_has_no_score",
+        "tests/benchmark/test_evaluate.py::test_a_recording_whose_repeats_contradict_each_other_has_no_score_but_a_raw_value",
     ),
     (
         "brainscore_itmaps/benchmark/maps.py",
