@@ -88,6 +88,8 @@ INSTEAD = {
     "harmonizer_shortcut.py": "harmonizer_shortcut.py --seeds 2 --epochs 1 --lambdas 3",
     "--batch 8 --steps 9": "--batch 2 --steps 1",
     "study_statistics.py": "study_statistics.py --studies 2",
+    "interval_coverage.py": "interval_coverage.py --studies 2",
+    "ceiling_truth.py": "ceiling_truth.py --seeds 1 --sites 16 --latents 3",
 }
 """What `run_docs.py` runs instead of placeholders and of numbers that take long."""
 
