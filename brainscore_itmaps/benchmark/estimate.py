@@ -167,7 +167,8 @@ def mean_estimate(arrays: Sequence[Estimate], images: Sequence[object]) -> Estim
         return arrays[0]
     raw, ceiling = (float(np.mean([getattr(array, name) for array in arrays])) for name in ("raw", "ceiling"))
     scores, explained = [array.score for array in arrays], float(np.mean([array.explained for array in arrays]))
-    kind = arrays[0].interval_kind
+    kinds = [array.interval_kind for array in arrays]
+    kind = "fixed" if "fixed" in kinds else kinds[0]
     if reasons := list(dict.fromkeys(array.reason for array in arrays if array.reason)):
         mean, reason = float(np.mean(scores)), "; ".join(reasons)
         return Estimate(raw, ceiling, mean, explained=explained, interval_kind=kind, reason=reason)

@@ -13,7 +13,7 @@ from brainscore_vision.model_interface import BrainModel
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
-from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text
+from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, missing_ceiling
 from brainscore_itmaps.benchmark.estimate import EXPLAINED, INTERVAL_TEXTS
 from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.maps import MapsBenchmark
@@ -128,6 +128,12 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
     def _mean_ceiling(self) -> Score:
         """Average the noise ceilings of the arrays over all positions, even if models see only some of them."""
         cache = default_cache()
+        if reasons := [
+            reason for recording in self.recordings if (reason := missing_ceiling(recording, self.maps.spec))
+        ]:
+            score = Score(np.nan)
+            score.attrs["reason"] = "; ".join(reasons)
+            return score
         ceilings = [ceiling_of(recording, self.maps.spec, cache) for recording in self.recordings]
         score = Score(np.mean([ceiling.value for ceiling in ceilings]))
         score.attrs["kind"] = ceiling_text(self.recordings[0], self.maps.spec)

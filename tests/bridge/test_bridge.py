@@ -14,6 +14,7 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.evaluate import evaluate_features
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.benchmark.source import FIELDS_OF_VIEW
+from brainscore_itmaps.bridge.benchmark import ItMapsBenchmark
 from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.metrics.ceiling import noise_ceiling
 from brainscore_itmaps.models.spec import Weights
@@ -257,6 +258,9 @@ def test_a_recording_of_one_site_without_repeats_has_no_ceiling(stand_in, own_ho
     assert np.isfinite(result.raw)
     assert np.isnan([result.score, result.ceiling]).all()
     assert "1 complete sites and no repeats" in result.estimate.reason
+    ceiling = ItMapsBenchmark(CATALOGUE["Arcaro2020.monkey2_ML-pls"], [alone]).ceiling
+    assert np.isnan(float(ceiling))
+    assert ceiling.attrs["reason"] == result.estimate.reason
 
 
 def test_two_images_cannot_be_left_out(images, rng, own_home):
