@@ -67,10 +67,13 @@ def missing_ceiling(recording: Recording, benchmark: BenchmarkSpec, protocol: Pr
     >>> missing_ceiling(load_recording("it_maps_simulated"), CATALOGUE["it_maps_simulated"])
     ''
     """
-    fewest = {SITES: FEWEST_TO_SPLIT, MAP_SITES: 2, REFERENCE: 2}.get(ceiling_text(recording, benchmark, protocol), 1)
+    text = ceiling_text(recording, benchmark, protocol)
+    fewest = {SITES: FEWEST_TO_SPLIT, MAP_SITES: 2, REFERENCE: 2}.get(text, 1)
     sites = int(np.isfinite(recording.maps).all(axis=(0, 1, 2)).sum())
     if sites >= fewest:
         return ""
+    if text not in (SITES, MAP_SITES):  # which do not use repeats, or have them
+        return f"{recording.identifier} has {sites} complete sites, and its noise ceiling needs {fewest}; use the raw value"
     return (
         f"{recording.identifier} has {sites} complete sites and no repeats, and a noise ceiling needs {fewest} sites "
         "or two repeats; use the raw value"

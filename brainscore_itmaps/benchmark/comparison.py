@@ -63,6 +63,12 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
                 f"{result.model} has no score to compare on {result.benchmark}: {result.estimate.reason}",
                 "Compare the raw values.",
             )
+    kinds = [(result.estimate.interval_kind, result.estimate.groups) for result in (a, b)]
+    if kinds[0] != kinds[1]:
+        raise UsageError(
+            f"The intervals are of two kinds: {' and '.join(kind or 'bootstrap' for kind, _ in kinds)}.",
+            "Score both models with the same --interval.",
+        )
     replicates = np.subtract(a.estimate.replicates, b.estimate.replicates)  # type: ignore[arg-type]
     return compare_replicates(a.score - b.score, replicates, a.estimate.groups)
 
@@ -70,13 +76,4 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
 def _conditions(result: Result) -> tuple[Any, ...]:
     """Return the conditions that two results must share to be compared."""
     maps = [(array.recording, array.recording_sha256, array.window, array.images) for array in result.arrays]
-    kind = result.estimate.interval_kind, result.estimate.groups if result.estimate.replicates is not None else ()
-    return (
-        result.benchmark,
-        result.benchmark_version,
-        result.measure,
-        result.protocol,
-        result.request.method,
-        kind,
-        maps,
-    )
+    return (result.benchmark, result.benchmark_version, result.measure, result.protocol, result.request.method, maps)

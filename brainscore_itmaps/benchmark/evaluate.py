@@ -179,7 +179,8 @@ def _estimate(
     request: ScoreRequest,
 ) -> Estimate:
     if ceiling is None:
-        return Estimate(float(values.mean()), reason=missing_ceiling(recording, benchmark))
+        reason = missing_ceiling(recording, benchmark, protocol_named(request.protocol))
+        return Estimate(float(values.mean()), reason=reason)
     kind, images = interval_kind(request, benchmark), len(values)
     refits = None
     if kind != "fixed" and benchmark.measure in REFITS:

@@ -16,7 +16,7 @@ from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.errors import NoMapError
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
-from brainscore_itmaps.metrics.folds import FEWEST_REFITTED, GROUPS, fit_left_out, refitted
+from brainscore_itmaps.metrics.folds import FEWEST_REFITTED, GROUPS, fit_left_out, pairs_of_groups, refitted
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import Protocol
@@ -118,12 +118,18 @@ def score_layers(
     -------
     list of dict of layer to FeatureScore
         One dict for each recording.
+
+    Raises
+    ------
+    DataError
+        When there are fewer than 4 images to choose one of several layers on.
     """
     features = {} if source.content is not None else _read(source, recordings[0], (), benchmark, cache, progress)
     contents = {layer: source.content or features[layer].content for layer in features or source.layers}
     groups = _refitted_groups(len(recordings[0].images), interval)
     if len(contents) > 1 and protocol.choose_layer == "left_out":
         groups = groups or GROUPS
+        pairs_of_groups(len(recordings[0].images), groups)  # raises an error if the images are too few
     hashes = [recording_content(recording) for recording in recordings]
     recorded = [recording.maps for recording in recordings]
     keys = {
