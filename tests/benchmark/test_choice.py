@@ -7,9 +7,13 @@ from hypothesis import strategies as st
 from scipy.stats import pearsonr, spearmanr
 from sklearn.cross_decomposition import PLSRegression
 
-from brainscore_itmaps.benchmark.layers import chosen_layers, nested_cv_scores
+from brainscore_itmaps.benchmark.layers import chosen_layers
 from brainscore_itmaps.errors import ArrayError, DataError
-from brainscore_itmaps.metrics.folds import fit_folds, groups_left_out, pairs_of_groups
+from brainscore_itmaps.metrics.alignment import feature_alignment
+from brainscore_itmaps.metrics.folds import fit_folds, fit_left_out, groups_left_out, pairs_of_groups, refitted
+from brainscore_itmaps.metrics.predictivity import neural_predictivity
+
+VALUES = {"predictivity": lambda *pair: neural_predictivity(*pair).image_r, "alignment": feature_alignment}
 
 
 def planted(rng, images, channels=6, sites=3):
@@ -18,8 +22,8 @@ def planted(rng, images, channels=6, sites=3):
 
 
 def inner(field, maps, measure="predictivity"):
-    """Values of the training images, from fields and maps on."""
-    return nested_cv_scores(fit_folds(field, maps, pairs_of_groups(len(maps))), maps, measure)
+    """Values of the images without each group, from fields and maps on."""
+    return refitted(fit_folds(field, maps, pairs_of_groups(len(maps))), maps, VALUES[measure])
 
 
 def fitted(field, maps, others, components=6):
@@ -37,21 +41,56 @@ def value_of(predicted, maps, measure):
     return np.median([pearsonr(predicted[..., site].ravel(), maps[..., site].ravel()).statistic for site in sites])
 
 
-@pytest.mark.parametrize("measure", ["predictivity", "alignment", "attribution"])
+@pytest.mark.parametrize("measure", ["predictivity", "alignment"])
 @pytest.mark.parametrize("images", [4, 7, 9])
-def test_nested_cv_scores_are_those_of_a_regression_that_saw_neither_image(rng, images, measure):
-    """Of up to 7 images it leaves out the two; of 9, image k is left out with image k + 7."""
+def test_refitted_values_are_those_of_a_regression_that_saw_neither_group(rng, images, measure):
+    """Each of up to 7 images is a group; of 9, image k is in one group with image k + 7."""
     field, maps = planted(rng, images)
     found = inner(field, maps, measure)
-    assert found.shape == (images, images)
-    for left_out in range(images):
+    assert found.shape == (min(7, images), images)
+    for group in range(len(found)):
         for image in range(images):
-            if image % 7 == left_out % 7:
-                assert np.isnan(found[left_out, image])
+            if image % 7 == group:
+                assert np.isnan(found[group, image])
                 continue
-            others = [other for other in range(images) if other % 7 not in (left_out % 7, image % 7)]
+            others = [other for other in range(images) if other % 7 not in (group, image % 7)]
             predicted = fitted(field, maps, others)(field[image])
-            assert found[left_out, image] == pytest.approx(value_of(predicted, maps[image], measure), abs=1e-9)
+            assert found[group, image] == pytest.approx(value_of(predicted, maps[image], measure), abs=1e-9)
+
+
+@pytest.mark.parametrize("groups", [3, 5, 9])
+def test_any_number_of_groups_can_be_left_out_in_pairs(rng, groups):
+    field, maps = planted(rng, 9)
+    found = refitted(fit_folds(field, maps, pairs_of_groups(9, groups)), maps, VALUES["predictivity"])
+    assert found.shape == (groups, 9)
+    np.testing.assert_array_equal(np.isnan(found), groups_left_out(9, groups))
+    for group, image in ((0, 1), (2, 3), (1, 8)):
+        others = [other for other in range(9) if other % groups not in (group, image % groups)]
+        predicted = fitted(field, maps, others)(field[image])
+        assert found[group, image] == pytest.approx(value_of(predicted, maps[image], "predictivity"), abs=1e-9)
+
+
+@pytest.mark.parametrize("method", ["pls", "nipals", "ridge"])
+def test_refits_change_the_predictions_of_left_out_images_by_rounding_at_most(rng, method):
+    field, maps = planted(rng, 8)
+    alone, none = fit_left_out(field, maps, method, None, components=4)
+    left_out, pairs = fit_left_out(field, maps, method, components=4)
+    assert none is None
+    assert len(pairs.folds) == 21
+    tolerance = 0 if method == "nipals" else 1e-9
+    np.testing.assert_allclose(left_out.predicted, alone.predicted, rtol=0, atol=tolerance)
+
+
+def test_values_of_any_shape_are_kept_for_each_image(rng):
+    field, maps = planted(rng, 8)
+    pairs = fit_folds(field, maps, pairs_of_groups(8))
+    predicted = refitted(pairs, maps, lambda predicted, _: predicted)
+    recorded = refitted(pairs, maps, lambda _, recorded: recorded)
+    assert predicted.shape == recorded.shape == (7, *maps.shape)
+    for group in range(7):
+        seen = [image for image in range(8) if image % 7 != group]
+        np.testing.assert_array_equal(recorded[group, seen], maps[seen])  # each value is beside its own image
+    np.testing.assert_allclose(predicted[2, 7], fitted(field, maps, [1, 3, 4, 5, 6])(field[7]), rtol=0, atol=1e-9)
 
 
 @settings(max_examples=25, deadline=None)
@@ -63,8 +102,9 @@ def test_maps_of_the_image_that_is_scored_never_matter(measure, images, image, s
     changed = maps.copy()
     changed[image] = size * rng.normal(size=(4, 3, 3))
     before, after = (inner(field, given, measure) for given in (maps, changed))
-    np.testing.assert_allclose(before[image], after[image], rtol=0, atol=1e-8)
-    elsewhere = np.array([other for other in range(images) if other % 7 != image % 7])
+    group = image % 7
+    np.testing.assert_allclose(before[group], after[group], rtol=0, atol=1e-8)
+    elsewhere = np.array([other for other in range(min(7, images)) if other != group])
     assert (np.abs(before[elsewhere] - after[elsewhere]) > 1e-6).any()  # where it is trained on, they do
     other = before + 0.1 * rng.normal(size=before.shape)
     before_choice = chosen_layers({"one": before, "two": other})
@@ -76,19 +116,19 @@ def test_each_of_several_sets_is_scored(rng):
     other = maps[::-1, ..., :2]
     fitted = fit_folds(field, [maps, other], pairs_of_groups(8))
     for number, alone in enumerate((maps, other)):
-        found = nested_cv_scores(fitted, alone, set=number)
+        found = refitted(fitted, alone, VALUES["predictivity"], set=number)
         np.testing.assert_allclose(found, inner(field, alone), rtol=0, atol=1e-12)
 
 
 def test_folds_that_are_no_pairs_of_groups_are_refused(rng):
     field, maps = planted(rng, 6)
-    fitted = fit_folds(field, maps, pairs_of_groups(6, 3))
-    assert np.isfinite(nested_cv_scores(fitted, maps)[0, 1])
+    fitted, values = fit_folds(field, maps, pairs_of_groups(6, 3)), VALUES["predictivity"]
+    assert np.isfinite(refitted(fitted, maps, values)[0, 1])
     for wrong in (fit_folds(field, maps, groups_left_out(6, 3)), fitted.select([0, 1]), fitted.select([0, 1, 2, 2])):
         with pytest.raises(ArrayError, match="every two groups of the 6 images once"):
-            nested_cv_scores(wrong, maps)
+            refitted(wrong, maps, values)
     with pytest.raises(ArrayError, match="every two groups of the 5 images once"):
-        nested_cv_scores(fitted, maps[:5])
+        refitted(fitted, maps[:5], values)
 
 
 @pytest.mark.parametrize("components", [2, 9])
@@ -146,13 +186,15 @@ def test_a_site_with_a_missing_value_is_fitted_by_no_fold_and_changes_no_score(r
     np.testing.assert_allclose(inner(field, maps), expected, rtol=0, atol=1e-12)
 
 
-def test_each_image_takes_the_layer_that_does_best_on_the_others(rng):
-    given = {name: rng.normal(size=(6, 6)) for name in ("first", "second", "third")}
-    for values in given.values():
-        np.fill_diagonal(values, np.nan)
+@pytest.mark.parametrize(("groups", "images"), [(6, 6), (5, 9), (7, 14)])
+def test_each_image_takes_the_layer_that_does_best_without_its_group(rng, groups, images):
+    names = ("first", "second", "third")
+    given = {name: np.where(groups_left_out(images, groups), np.nan, rng.normal(size=(groups, images))) for name in names}
     expected = []
-    for image in range(6):
-        means = {name: np.mean([values[image, j] for j in range(6) if j != image]) for name, values in given.items()}
+    for image in range(images):
+        group = image % groups
+        others = [other for other in range(images) if other % groups != group]
+        means = {name: np.mean([values[group, other] for other in others]) for name, values in given.items()}
         expected.append(max(means, key=means.get))
     assert chosen_layers(given) == tuple(expected)
     assert len(set(expected)) > 1

@@ -5,23 +5,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import pearsonr
+from scipy.stats import t as student
 from sources import fresh, model_source
 
 from brainscore_itmaps import Grid, Recording, load_model, load_recording, record, score, to_grid
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import evaluate
-from brainscore_itmaps.benchmark.layers import chosen_layers, nested_cv_scores
+from brainscore_itmaps.benchmark.layers import chosen_layers
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.errors import DataError, ModelError
-from brainscore_itmaps.metrics.folds import fit_folds, pairs_of_groups
-from brainscore_itmaps.metrics.inference import interval_of_arrays
+from brainscore_itmaps.metrics.alignment import feature_alignment
+from brainscore_itmaps.metrics.folds import fit_folds, pairs_of_groups, refitted
+from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.protocol import PUBLISHED
 
 LAYERS = ["blocks.1.0", "blocks.2.0", "blocks.3.0"]
 BLOCKS = [f"blocks.{stage}.0" for stage in range(5)]
 GRID = Grid.even(7)
 SPEC = BenchmarkSpec("own", ("own",))
+VALUES = {"predictivity": lambda *pair: neural_predictivity(*pair).image_r, "alignment": feature_alignment}
 PER_IMAGE = ("image_r", "map_rho", "map_rho_coarse", "site_r", "components", "predicted")
 
 
@@ -30,7 +34,7 @@ def choice(model, recording, layers, measure="predictivity"):
     units, pairs, inner = record(model, recording.images, layers), pairs_of_groups(len(recording.images)), {}
     for layer in layers:
         fitted = fit_folds(to_grid(units[layer], recording.grid), recording.maps, pairs)
-        inner[layer] = nested_cv_scores(fitted, recording.maps, measure)
+        inner[layer] = refitted(fitted, recording.maps, VALUES[measure])
     return chosen_layers(inner)
 
 
@@ -90,6 +94,29 @@ def test_every_image_s_numbers_are_those_of_its_layer_alone(chosen, alone):
     assert chosen.raw == pytest.approx(np.mean([np.median(sites) for sites in array.site_r]))
     np.testing.assert_array_equal(array.image_ceiling, alone[LAYERS[0]].arrays[0].image_ceiling)
     assert chosen.score == pytest.approx(chosen.raw / chosen.ceiling)
+
+
+def test_replicates_fit_again_without_each_group_and_hold_the_choice_fixed(chosen):
+    """In a loop over groups and images, by a regression for each."""
+    recording = load_recording("it_maps_simulated")
+    model = load_model("timm:test_efficientnet", weights="random", seed=1)
+    units = record(model, recording.images, LAYERS)
+    fields = {layer: to_grid(units[layer], recording.grid) for layer in LAYERS}
+    (array,) = chosen.arrays
+    for group in (0, 3, 6):
+        values = []
+        others = [image for image in range(14) if image % 7 != group]
+        for image in others:
+            kept = np.array([other % 7 not in (group, image % 7) for other in range(14)])
+            fitted = fit_folds(fields[array.layer_of_image[image]], recording.maps, ~kept[None])
+            place = np.flatnonzero(~kept).tolist().index(image)
+            predicted, maps = fitted.of(0)[place], recording.maps[image]
+            values.append(np.median([pearsonr(predicted[..., site].ravel(), maps[..., site].ravel()).statistic
+                                     for site in range(maps.shape[-1])]))  # fmt: skip
+        ceiling = np.median(array.site_ceiling[others], axis=1).mean()
+        assert array.estimate.replicates[group] == pytest.approx(np.mean(values) / ceiling, abs=1e-7)
+    assert array.estimate.interval_kind == "groups"
+    assert array.estimate.groups == (7,)
 
 
 def test_the_profile_holds_what_each_layer_reaches_alone(chosen, alone):
@@ -210,9 +237,17 @@ def test_of_several_arrays_the_score_is_the_mean_and_each_is_what_it_is_alone(ar
         )
         np.testing.assert_array_equal(array.predicted, each.arrays[0].predicted)
         assert each.interval == each.arrays[0].interval
-    pairs = [(array.image_r, array.image_ceiling) for array in result.arrays]
-    expected = interval_of_arrays(pairs, ["shared", "shared", "own"], np.random.default_rng(0))
-    np.testing.assert_array_equal((*result.interval, result.error), expected)
+    parts = [array.estimate for array in result.arrays]
+    assert [part.groups for part in parts] == [(7,), (7,), (6,)]
+    shared = (parts[0].replicates + parts[1].replicates + parts[2].score) / 3
+    own = (parts[0].score + parts[1].score + parts[2].replicates) / 3
+    np.testing.assert_allclose(result.estimate.replicates, np.concatenate([shared, own]), rtol=0, atol=1e-12)
+    assert result.estimate.groups == (7, 6)
+    variances = np.array([(len(each) - 1) * each.var() for each in (shared, own)])
+    freedom = variances.sum() ** 2 / (variances**2 / [6, 5]).sum()
+    half = student.ppf(0.975, freedom) * np.sqrt(variances.sum())
+    assert result.error == pytest.approx(np.sqrt(variances.sum()), abs=1e-12)
+    assert result.interval == pytest.approx((result.score - half, result.score + half), abs=1e-12)
     assert result.formula.startswith("mean over 3 arrays of")
 
     loaded = Result.load(result.save(tmp_path)[0])

@@ -10,13 +10,13 @@ from scipy.stats import spearmanr
 
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.ceiling import map_ceiling
+from brainscore_itmaps.metrics.ceiling import map_ceiling, noise_ceiling
 
 
 def full_length(agreement, times):
-    """Spearman-Brown, and its square root; what agrees in nothing has no reliability."""
-    agreement = max(agreement, 0)
-    return np.sqrt(times * agreement / (1 + (times - 1) * agreement))
+    """Spearman-Brown, and its square root; an agreement below 0 keeps its sign."""
+    size = abs(agreement)
+    return np.sign(agreement) * np.sqrt(times * size / (1 + (times - 1) * size))
 
 
 def rho(first, second):
@@ -80,10 +80,26 @@ def test_is_what_a_noise_free_prediction_reaches(kind, noise):
     assert reached < 0.99
 
 
-def test_repeats_without_noise_have_a_ceiling_of_one_and_contradicting_ones_of_zero(rng):
+def test_repeats_without_noise_have_a_ceiling_of_one_and_contradicting_ones_of_minus_one(rng):
     maps = rng.normal(size=(3, 4, 5, 2))
     np.testing.assert_allclose(map_ceiling(maps, np.stack([maps, maps], axis=1)), 1)
-    np.testing.assert_array_equal(map_ceiling(0 * maps, np.stack([maps, -maps], axis=1)), 0)
+    np.testing.assert_allclose(map_ceiling(0 * maps, np.stack([maps, -maps], axis=1)), -1)
+
+
+@pytest.mark.parametrize("kind", ["repeats", "sites"])
+def test_maps_of_noise_have_a_ceiling_around_zero_and_no_reliable_signal(kind):
+    """Ceilings of single images lie on both sides of 0, so that their mean does not hide that there is no signal."""
+    rng = np.random.default_rng(2)
+    found, reasons = [], []
+    for _ in range(20):
+        repeats = rng.normal(size=(8, 4, 6, 5, 6))
+        given = {"repeats": repeats} if kind == "repeats" else {}
+        ceiling = noise_ceiling(repeats.mean(axis=1), "map", **given)
+        found.append(ceiling.image_r)
+        reasons.append(bool(ceiling.reason))
+    assert (np.array(found) < 0).mean() == pytest.approx(0.5, abs=0.15)
+    assert abs(np.mean(found)) < 0.1
+    assert np.mean(reasons) >= 0.85  # 97.5 % are expected
 
 
 def test_a_map_with_a_constant_half_has_no_ceiling(repeats):
@@ -99,11 +115,11 @@ def test_a_map_with_a_constant_half_has_no_ceiling(repeats):
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 9999), repeats=st.integers(1, 14), sites=st.integers(2, 7), scale=st.floats(0.1, 10))
-def test_lies_between_0_and_1_and_knows_no_units(seed, repeats, sites, scale):
+def test_lies_between_minus_1_and_1_and_knows_no_units(seed, repeats, sites, scale):
     rng = np.random.default_rng(seed)
     given = rng.normal(size=(2, 1, 3, 4, 1)) + rng.normal(size=(2, repeats, 3, 4, sites))
     found = map_ceiling(given.mean(axis=1), given, np.random.default_rng(0))
-    assert ((found >= 0) & (found <= 1)).all()
+    assert (np.abs(found) <= 1 + 1e-12).all()
     changed = scale * given - 7
     np.testing.assert_allclose(map_ceiling(changed.mean(axis=1), changed, np.random.default_rng(0)), found, atol=1e-9)
     np.testing.assert_array_equal(map_ceiling(given.mean(axis=1), given, np.random.default_rng(0)), found)
