@@ -73,7 +73,8 @@ def missing_ceiling(recording: Recording, benchmark: BenchmarkSpec, protocol: Pr
     if sites >= fewest:
         return ""
     if text not in (SITES, MAP_SITES):  # which do not use repeats, or have them
-        return f"{recording.identifier} has {sites} complete sites, and its noise ceiling needs {fewest}; use the raw value"
+        few = f"{recording.identifier} has {sites} complete sites"
+        return f"{few}, and this noise ceiling needs {fewest} of them; use the raw value"
     return (
         f"{recording.identifier} has {sites} complete sites and no repeats, and a noise ceiling needs {fewest} sites "
         "or two repeats; use the raw value"

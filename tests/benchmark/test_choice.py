@@ -189,7 +189,8 @@ def test_a_site_with_a_missing_value_is_fitted_by_no_fold_and_changes_no_score(r
 @pytest.mark.parametrize(("groups", "images"), [(6, 6), (5, 9), (7, 14)])
 def test_each_image_takes_the_layer_that_does_best_without_its_group(rng, groups, images):
     names = ("first", "second", "third")
-    given = {name: np.where(groups_left_out(images, groups), np.nan, rng.normal(size=(groups, images))) for name in names}
+    left_out = groups_left_out(images, groups)
+    given = {name: np.where(left_out, np.nan, rng.normal(size=(groups, images))) for name in names}
     expected = []
     for image in range(images):
         group = image % groups

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from answers import succeeded
 from command_line import brainscore
+from scipy.stats import t as student
 
 from brainscore_itmaps import load_model, load_recording, score
 from brainscore_itmaps.benchmark.ceilings import MAP_SITES, SITES
 from brainscore_itmaps.errors import DataError, UsageError
-from brainscore_itmaps.metrics.ceiling import map_ceiling, site_ceiling
+from brainscore_itmaps.metrics.ceiling import map_ceiling, noise_ceiling
 
 pytestmark = pytest.mark.slow
 
@@ -52,23 +53,22 @@ def test_the_score_is_the_mean_over_arrays_of_each_one_s_own(result, model):
         alone = score(model, f"Arcaro2020.{name}-pls", fresh=True)
         assert alone.score == pytest.approx(array.score, abs=1e-12)
         assert alone.interval == pytest.approx(array.interval, abs=1e-12)
-        assert array.explained == pytest.approx(array.raw**2 / array.ceiling)
+        assert array.explained == pytest.approx((array.raw / array.ceiling) ** 2)
         assert array.ceiling_kind == SITES
         recording = load_recording(name)
-        np.testing.assert_array_equal(array.site_ceiling, site_ceiling(recording.maps))
+        np.testing.assert_array_equal(array.site_ceiling, noise_ceiling(recording.maps, refits=False).site_r)
         assert array.window == recording.window == ((150, 300) if name == "monkey2_ML" else (100, 250))
 
 
-def test_the_interval_draws_the_same_images_for_arrays_that_share_them(result):
-    rng = np.random.default_rng(0)
-    first, second = (rng.integers(14, size=(10_000, 14)) for _ in range(2))
-    draws = [
-        array.image_r[drawn].mean(axis=1) / array.image_ceiling[drawn].mean(axis=1)
-        for array, drawn in zip(result.arrays, (first, first, second), strict=True)
-    ]
-    mean = np.mean(draws, axis=0)
-    assert result.interval == pytest.approx(tuple(np.percentile(mean, [2.5, 97.5])), abs=1e-9)
-    assert result.error == pytest.approx(mean.std(ddof=1), abs=1e-9)
+def test_the_interval_leaves_groups_out_of_both_arrays_that_share_images(result):
+    first, second, third = (array.estimate for array in result.arrays)
+    shared = (first.replicates + second.replicates + third.score) / 3
+    own = (first.score + second.score + third.replicates) / 3
+    variances = np.array([6 / 7 * ((each - each.mean()) ** 2).sum() for each in (shared, own)])
+    half = student.ppf(0.975, variances.sum() ** 2 / (variances**2 / 6).sum()) * np.sqrt(variances.sum())
+    assert result.estimate.groups == (7, 7)
+    assert result.error == pytest.approx(np.sqrt(variances.sum()), abs=1e-9)
+    assert result.interval == pytest.approx((result.score - half, result.score + half), abs=1e-9)
 
 
 def test_brain_score_s_entrance_gives_the_same_numbers_and_what_it_asks_of_a_score(result, model):

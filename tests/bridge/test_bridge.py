@@ -11,11 +11,13 @@ from sources import fresh
 
 from brainscore_itmaps import Recording, load_model, load_recording, record, score, to_grid
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.ceilings import SITES
 from brainscore_itmaps.benchmark.evaluate import evaluate_features
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.benchmark.source import FIELDS_OF_VIEW
+from brainscore_itmaps.bridge.benchmark import to_score
 from brainscore_itmaps.errors import DataError, ModelError
-from brainscore_itmaps.metrics.ceiling import site_ceiling
+from brainscore_itmaps.metrics.ceiling import noise_ceiling
 from brainscore_itmaps.models.spec import Weights
 
 ARCHITECTURES = {
@@ -243,17 +245,24 @@ def test_a_recording_without_repeats_takes_its_ceiling_from_its_sites(stand_in, 
     recording = load_recording("monkey2_ML", (0, 20), stand_in)
     result = score(model, recording, **({"weights": "random"} if model.startswith("timm") else {}))
     (array,) = result.arrays
-    assert array.ceiling_kind.startswith("each site predicted from the other sites")
-    np.testing.assert_array_equal(array.site_ceiling, site_ceiling(recording.maps))
+    assert array.ceiling_kind == SITES
+    np.testing.assert_array_equal(array.site_ceiling, noise_ceiling(recording.maps).site_r)
     assert result.ceiling == pytest.approx(np.median(array.site_ceiling, axis=1).mean())
     assert result.score == pytest.approx(result.raw / result.ceiling)
 
 
-def test_a_recording_of_one_site_without_repeats_has_no_ceiling(stand_in, own_home):
+@pytest.mark.parametrize("model", ["timm:test_vit", "pixels"])
+def test_a_recording_of_one_site_without_repeats_has_a_raw_value_alone(stand_in, own_home, model):
     recording = load_recording("monkey2_ML", (0, 20), stand_in)
     alone = replace(recording, maps=recording.maps[..., :1], sites=recording.sites[:1])
-    with pytest.raises(DataError, match="Give at least 2 sites"):
-        score("timm:test_vit", alone, weights="random")
+    result = score(model, alone, **({"weights": "random"} if model.startswith("timm") else {}))
+    assert np.isfinite(result.raw)
+    assert np.isnan([result.score, result.ceiling]).all()
+    given = to_score(result)
+    assert np.isnan(float(given))
+    assert float(given.attrs["raw"]) == result.raw
+    assert "1 complete sites and no repeats" in given.attrs["reason"]
+    assert given.attrs["interval_kind"] == ""
 
 
 def test_two_images_cannot_be_left_out(images, rng, own_home):

@@ -7,6 +7,7 @@ import pytest
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_vision import load_metric
 from brainscore_vision.benchmark_helpers.validate_error import assert_valid_uncertainty
+from scipy.stats import t as student
 
 from brainscore_itmaps import predict_left_out
 from brainscore_itmaps.bridge import metrics
@@ -14,7 +15,8 @@ from brainscore_itmaps.bridge.metrics import METRICS, field_of, get_metric
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.ceiling import site_ceiling
+from brainscore_itmaps.metrics.ceiling import noise_ceiling
+from brainscore_itmaps.metrics.folds import fit_folds
 from brainscore_itmaps.metrics.predictivity import site_correlation
 
 
@@ -74,7 +76,7 @@ def test_each_is_what_the_arrays_give_whatever_the_order(arrays, rng):
         feature_alignment(predict_left_out(field, maps).predicted, maps, scale=2).mean()
     )
     ceiling = load_metric("itmaps_site_ceiling")
-    assert float(ceiling(target)) == pytest.approx(np.median(site_ceiling(maps), axis=1).mean())
+    assert float(ceiling(target)) == pytest.approx(noise_ceiling(maps[order]).value)
     assert float(ceiling(source, target)) == float(ceiling(target))
 
 
@@ -87,6 +89,52 @@ def test_errors_pass_brain_score_s_own_check(arrays, identifier):
     assert score.attrs["per_site"].shape == (3,)
     assert list(score.attrs["per_site"]["neuroid_id"].values) == [0, 1, 2]
     assert score.attrs["per_image"].shape == (6,)
+
+
+REDUCED = {
+    "itmaps_pls": lambda *pair: np.median(site_correlation(*pair), axis=1),
+    "itmaps_ridge": lambda *pair: np.median(site_correlation(*pair), axis=1),
+    "itmaps_alignment": feature_alignment,
+}
+
+
+@pytest.mark.parametrize("identifier", REDUCED)
+def test_errors_are_those_of_regressions_without_each_image(arrays, identifier):
+    """In a loop; six images are six groups."""
+    field, maps = arrays
+    method = "ridge_cv" if identifier == "itmaps_ridge" else "pls"
+    replicates = []
+    for group in range(6):
+        values = []
+        for image in set(range(6)) - {group}:
+            left_out = np.isin(np.arange(6), (group, image))
+            predicted = fit_folds(field, maps, left_out[None], method).of(0)[[int(image > group)]]
+            values.append(REDUCED[identifier](predicted, maps[[image]])[0])
+        replicates.append(np.mean(values))
+    error = np.sqrt(5 / 6 * ((np.array(replicates) - np.mean(replicates)) ** 2).sum())
+    score = METRICS[identifier]()(assembly(field), assembly(maps))
+    assert score.attrs["error"] == pytest.approx(error, abs=1e-9)
+    half = student.ppf(0.975, 5) * error
+    assert score.attrs["interval"] == pytest.approx((float(score) - half, float(score) + half), abs=1e-9)
+
+
+def test_three_images_have_errors_without_refits(arrays):
+    field, maps = (array[:3] for array in arrays)
+    score = METRICS["itmaps_pls"]()(assembly(field), assembly(maps))
+    values = score.attrs["per_image"].values
+    assert score.attrs["error"] == pytest.approx(values.std(ddof=1) / np.sqrt(3))
+
+
+def test_a_ceiling_says_why_scores_should_not_be_divided_by_it(arrays, rng):
+    ceiling = METRICS["itmaps_site_ceiling"]()
+    assert ceiling(assembly(arrays[0])).attrs["reason"].startswith("there is no reliable signal")  # of noise
+    signal = rng.normal(size=(6, 4, 5, 1)) + 0.2 * rng.normal(size=(6, 4, 5, 8))
+    good = ceiling(assembly(signal))
+    expected = noise_ceiling(signal)
+    assert good.attrs["reason"] == ""
+    assert (float(good), good.attrs["error"]) == pytest.approx((expected.value, expected.interval.error))
+    np.testing.assert_allclose(good.attrs["raw"].values, expected.site_r)
+    np.testing.assert_allclose(good.attrs["per_image"].values, expected.image_r)
 
 
 def test_a_name_of_the_neuroids_is_kept_where_it_is_the_only_one(arrays):

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control, spearmanr
+from scipy.stats import t as student
 from shown import changed, scored, two_arrays
 from studies import GAIN, NAMES, human, in_windows, planted, theirs
 
 from brainscore_itmaps.benchmark.result import MEAN
 from brainscore_itmaps.errors import DataError, UsageError
-from brainscore_itmaps.metrics.inference import compare_images
 from brainscore_itmaps.metrics.tradeoff import change_point, envelope
 from brainscore_itmaps.study.fits import BEST, findings
 from brainscore_itmaps.study.table import COLUMNS, tidy_table
@@ -40,7 +40,8 @@ def test_several_arrays_have_a_row_each_and_their_mean():
     table = tidy_table([two_arrays()])
     assert list(table.rows["array"]) == ["it_maps_simulated", "narrow", MEAN]
     assert list(table.rows["simulated"]) == [True, False, True]
-    assert table.image_values[2] is None
+    assert table.estimates[2] is None
+    assert table.estimates[:2] == tuple(array.estimate for array in two_arrays().arrays)
 
 
 def test_every_kind_of_result_is_read_from_a_folder(tmp_path):
@@ -125,25 +126,74 @@ def test_too_few_models_are_not_fitted_and_it_is_said():
     assert "a fit needs 5 different accuracies" in fitted.notes[0]
 
 
-def test_pairs_are_tested_image_by_image_with_false_discoveries_held(rng):
-    table = tidy_table(in_windows())
-    pairs = findings(table, draws=20).pairs
+def test_pairs_are_tested_over_groups_of_images_with_false_discoveries_held():
+    results = in_windows()
+    pairs = findings(tidy_table(results), draws=20).pairs
     singles, means = pairs[pairs["baseline"] != ""], pairs[pairs["baseline"] == ""]
     assert len(singles) == 6
     assert len(means) == 3
     np.testing.assert_allclose(pairs["difference"], GAIN, atol=1e-9)
     np.testing.assert_allclose(singles["q_value"], false_discovery_control(singles["p_value"]))
     assert means["q_value"].isna().all()
-    first = singles.iloc[0]
-    rows = table.rows[table.rows["asked"] == first["asked"]]
-    shares = [
-        table.image_values[index] / table.image_ceilings[index].mean()
-        for name in (first["model"], first["baseline"])
-        for index in rows.index[rows["model"] == name]
-    ]
-    comparison = compare_images(*shares, rng, resamples=20_000)
-    assert first["p_value"] == comparison.p_value  # all 2**14 swaps
-    assert first["low"] == pytest.approx(comparison.interval.low, abs=0.003)
+    assert (singles["images"] == 14).all()
+    differences = []
+    for pair in singles.iloc[:2].itertuples():
+        first, second = (
+            next(result for result in results if (result.model, result.label) == (model, pair.asked))
+            for model in (pair.model, pair.baseline)
+        )
+        differences.append(first.arrays[0].estimate.replicates - second.arrays[0].estimate.replicates)
+        low, high, p_value = t_test(first.score - second.score, differences[-1])
+        assert (pair.low, pair.high, pair.p_value) == pytest.approx((low, high, p_value), rel=1e-9)
+    mean = means.iloc[0]
+    assert (mean["low"], mean["high"], mean["p_value"]) == pytest.approx(t_test(GAIN, np.mean(differences, axis=0)))
+
+
+def t_test(difference, replicates):
+    """Of a difference and of its values without each of seven groups, by hand: interval and p value."""
+    error = np.sqrt(6 / 7 * ((replicates - replicates.mean()) ** 2).sum())
+    half = student.ppf(0.975, 6) * error
+    return difference - half, difference + half, 2 * student.sf(abs(difference) / error, 6)
+
+
+def lacking(result, **changes):
+    """The same result with other fields in the estimate of its only array."""
+    return replace(result, arrays=(changed(result.arrays[0], **changes),))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"replicates": None}, "one of them has no score"),
+        ({"interval_kind": "images"}, "their intervals are of different kinds"),
+        ({"images": tuple(map(str, range(14)))}, "they were scored on different images"),
+    ],
+    ids=["replicates", "kind", "images"],
+)
+def test_pairs_that_cannot_be_compared_are_not_tested_and_it_is_said(change, said):
+    results = planted(NAMES[:1], ("vgg16",))
+    results[-1] = lacking(results[-1], **change)
+    fitted = findings(tidy_table(results), draws=20)
+    assert fitted.pairs.empty
+    assert f"harmonized_vgg16 and vgg16_timm_baseline are not compared on it_maps_simulated, because {said}." in (
+        fitted.notes
+    )
+
+
+@pytest.mark.parametrize("change", [{"replicates": None}, {"interval_kind": "fixed"}, {"images": ("a",) * 14}])
+def test_models_whose_images_cannot_be_drawn_together_are_drawn_alone(change):
+    results = planted()
+    assert {fit.over for fit in findings(tidy_table(results), draws=20).fits} == {"images and models"}
+    results[0] = lacking(results[0], **change)
+    assert findings(tidy_table(results), draws=20).fits[0].over == "models"
+
+
+def test_results_of_two_versions_are_not_drawn_together():
+    """Of version 2, replicates are of single images; of now, of groups."""
+    results = planted()
+    older = changed(results[0].arrays[0], replicates=np.full(14, 0.4), groups=(14,), interval_kind="")
+    results[0] = replace(results[0], arrays=(older,))
+    assert findings(tidy_table(results), draws=20).fits[0].over == "models"
 
 
 def test_a_model_that_is_there_with_two_layers_is_told():
