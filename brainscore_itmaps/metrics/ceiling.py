@@ -130,7 +130,7 @@ class Ceiling:
     @property
     def unequal_sites(self) -> bool:
         """Return whether sites differ so much in reliability that a ratio of medians over sites misrepresents them."""
-        if self.site_mean is None:
+        if self.site_mean is None or np.isnan(self.site_mean).all():
             return False
         low, high = np.nanquantile(self.site_mean, [0.1, 0.9])
         return bool(low < UNEQUAL * high)
