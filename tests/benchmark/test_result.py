@@ -10,7 +10,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from published import GOLDEN
-from shown import changed, narrow, scored, two_arrays
+from scipy.stats import t as student
+from shown import UNRELIABLE, changed, narrow, scored, two_arrays, without_score
 from sources import fresh, model_source
 
 from brainscore_itmaps import (
@@ -24,11 +25,10 @@ from brainscore_itmaps import (
     to_grid,
 )
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
-from brainscore_itmaps.benchmark.comparison import image_shares
+from brainscore_itmaps.benchmark.estimate import Estimate, mean_estimate
 from brainscore_itmaps.benchmark.evaluate import evaluate
-from brainscore_itmaps.benchmark.result import Estimate, Result, estimate_score
+from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.errors import ArrayError, DataError, InstallationError, UsageError
-from brainscore_itmaps.metrics.inference import compare_images, interval_of_arrays
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import OURS
 
@@ -64,23 +64,14 @@ def test_a_score_and_an_interval_can_be_absent(tmp_path):
     assert (told["raw"], told["score"], told["interval"]) == (0.25, None, [None, None])
 
 
-def test_an_estimate_is_the_mean_over_arrays_and_its_replicates_leave_out_an_image_each(rng):
-    arrays = [(rng.normal(1, 0.2, size), rng.normal(2, 0.1, size)) for size in (8, 8, 5)]
-    found = estimate_score(arrays, ["shared", "shared", "own"], seed=3)
-    means = [(values.mean(), bound.mean()) for values, bound in arrays]
-    assert found.score == pytest.approx(np.mean([raw / bound for raw, bound in means]), abs=1e-12)
-    assert found.explained == pytest.approx(np.mean([raw**2 / bound for raw, bound in means]), abs=1e-12)
-    expected = interval_of_arrays(arrays, ["shared", "shared", "own"], np.random.default_rng(3))
-    assert (*found.interval, found.error) == expected
-    assert found.replicates.shape == (8 + 5,)
-    for image in range(13):
-        without = [
-            (np.delete(values, image if shown else image - 8), np.delete(bound, image if shown else image - 8))
-            if shown == (image < 8) else (values, bound)
-            for (values, bound), shown in zip(arrays, (True, True, False), strict=True)
-        ]  # fmt: skip
-        expected = np.mean([values.mean() / bound.mean() for values, bound in without])
-        assert found.replicates[image] == pytest.approx(expected, abs=1e-12)
+def test_a_result_of_maps_without_a_score_is_read_as_it_was_written(tmp_path):
+    result = without_score(two_arrays())
+    loaded = Result.load(result.save(tmp_path)[0])
+    assert same(loaded, result)
+    told = json.loads(next(tmp_path.glob("*.json")).read_text())
+    assert (told["score"], told["explained"], told["reason"]) == (None, None, UNRELIABLE)
+    assert told["raw"] == result.raw
+    assert [array["score"] for array in told["arrays"]] == [None, None]
 
 
 def test_repr_is_short_and_says_what_it_is():
@@ -206,8 +197,8 @@ def test_a_full_disk_leaves_the_older_result(tmp_path, monkeypatch):
         {"weights": "random (seed 0)"},
         {"weights": {"kind": "another"}},
         {"request": None},
-        {"version": 4},
-        {"version": "3"},
+        {"version": 5},
+        {"version": "4"},
         {"format": "another"},
         {"npz_sha256": "0" * 64},
         {"notes": "one"},
@@ -242,9 +233,71 @@ def test_results_of_version_2_are_read_as_they_were():
             np.testing.assert_array_equal(array.predicted, stored[f"{array.recording}/predicted"])
             np.testing.assert_array_equal(array.site_r, stored[f"{array.recording}/site_r"])
             assert (array.score, array.layer_of_image) == (old["score"], tuple(old["layer_of_image"]))
-    assert estimate_score(
-        [(array.image_value, array.image_ceiling) for array in result.arrays], [0, 0]
-    ).score == pytest.approx(result.score, abs=1e-12)
+    assert np.mean([array.image_value.mean() / array.image_ceiling.mean() for array in result.arrays]) == pytest.approx(
+        result.score, abs=1e-12
+    )
+
+
+def is_marked_as_older(result):
+    """Does the result say that its numbers are of an older version?"""
+    return result.notes[0].startswith(
+        f"this result is of version {result.benchmark_version} of {result.benchmark}: later versions compute"
+    )
+
+
+@pytest.mark.parametrize(("name", "arrays", "whole"), [("two_arrays", 2, None), ("attribution", 1, None)])
+def test_results_of_version_2_say_that_they_are_older_and_have_groups_of_single_images(name, arrays, whole):
+    result = Result.load(OLD / f"{name}.json")
+    assert is_marked_as_older(result)
+    assert result.benchmark_version == 1
+    assert len(result.arrays) == arrays
+    for array in result.arrays:
+        assert array.estimate.groups == (len(array.images),)
+        assert (array.estimate.interval_kind, array.estimate.about_interval) == (
+            "",
+            "as computed by an earlier version: bootstrap over the values of images",
+        )
+        assert array.estimate.replicates is None or len(array.estimate.replicates) == len(array.images)
+    sets = {array.images for array in result.arrays}
+    assert result.estimate.groups == tuple(map(len, sets))
+
+
+def as_version_3(result, folder):
+    """Write a result as version 3 did: without groups and kinds of intervals."""
+    file, *_ = result.save(folder)
+    told = json.loads(file.read_text()) | {"version": 3, "benchmark_version": 1}
+    for part in (told, *told["arrays"]):
+        del part["groups"], part["interval_kind"]
+    del told["request"]["interval"]
+    file.write_text(json.dumps(told))
+    return file
+
+
+def test_results_of_version_3_say_that_they_are_older_and_are_not_compared_with_those_of_now(tmp_path):
+    images = np.linspace(0.4, 0.5, 14)
+    array = changed(scored().arrays[0], replicates=images)
+    other = replace(narrow(changed(array, replicates=images)), images=tuple(f"other-{image}" for image in range(14)))
+    older = changed(replace(scored(), arrays=(array, array, other)), replicates=np.linspace(0.4, 0.5, 28))
+    file = as_version_3(older, tmp_path)
+    loaded = Result.load(file)
+    assert is_marked_as_older(loaded)
+    assert [each.estimate.groups for each in loaded.arrays] == [(14,)] * 3
+    assert loaded.estimate.groups == (14, 14)  # images that arrays share are one set
+    np.testing.assert_array_equal(loaded.estimate.replicates, older.estimate.replicates)
+    assert (loaded.score, loaded.interval, loaded.request.interval) == (older.score, older.interval, "groups")
+    itself = compare_results(loaded, loaded)
+    assert (itself.difference, itself.p_value) == (0, 1)
+    with pytest.raises(UsageError, match="not comparable scores on the same maps"):
+        compare_results(loaded, older)
+    again = Result.load(loaded.save(tmp_path / "again")[0])
+    assert again.notes == loaded.notes  # the note is not repeated
+
+
+def test_notes_on_older_versions_are_of_results_of_maps_alone(tmp_path):
+    result = replace(scored(), arrays=(), kind="external", benchmark="theirs")
+    file, *_ = result.save(tmp_path)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"version": 3}))
+    assert Result.load(file).notes == result.notes
 
 
 def test_attributions_of_version_2_are_read_with_their_maps():
@@ -272,28 +325,55 @@ def pair():
     return [score("timm:test_resnet", weights="random", seed=seed) for seed in (1, 2)]
 
 
-def test_two_results_are_compared_image_by_image(pair):
+def test_two_results_are_compared_by_their_differences_without_groups_of_images(pair):
+    """A t test of the replicates, by hand."""
     a, b = pair
     found = compare_results(a, b)
     assert found.difference == pytest.approx(a.score - b.score, abs=1e-12)
-    shares = [each.arrays[0].image_value / each.ceiling for each in pair]
-    expected = compare_images(*shares, np.random.default_rng(0), 20_000)
-    assert (found.p_value, *found.interval) == pytest.approx((expected.p_value, *expected.interval), abs=1e-12)
-    assert found.interval[0] < found.difference < found.interval[1]
+    differences = [first - second for first, second in zip(a.estimate.replicates, b.estimate.replicates, strict=True)]
+    assert len(differences) == 7
+    error = np.sqrt(6 / 7 * sum((each - np.mean(differences)) ** 2 for each in differences))
+    half = student.ppf(0.975, 6) * error
+    expected = (found.difference - half, found.difference + half, error)
+    assert found.interval == pytest.approx(expected, abs=1e-12)
+    assert found.p_value == pytest.approx(2 * student.sf(abs(found.difference) / error, 6), abs=1e-12)
+    assert 0 < found.p_value < 1
     assert compare_results(b, a).difference == pytest.approx(-found.difference, abs=1e-12)
     itself = compare_results(a, a)
     assert (itself.difference, itself.p_value) == (0, 1)
 
 
-def test_of_several_arrays_shares_of_images_average_to_the_score(rng):
-    result = two_arrays()
-    other = replace(narrow(result.arrays[0]), images=tuple(f"other-{number}" for number in range(14)))
-    for arrays in (result.arrays, (result.arrays[0], other), (result.arrays[0], result.arrays[1], other)):
-        values = [(array.image_value, array.image_ceiling) for array in arrays]
-        whole = replace(result, arrays=arrays, estimate=estimate_score(values, [array.images for array in arrays]))
-        shares = image_shares(whole)
-        assert len(shares) == 14 * len({array.images for array in arrays})
-        assert shares.mean() == pytest.approx(whole.score, abs=1e-12)
+def test_results_of_several_arrays_are_compared_with_the_variances_of_their_sets_of_images(pair):
+    """Added, with the degrees of freedom of Welch and Satterthwaite."""
+    shown = tuple(f"other-{number}" for number in range(14))
+    several = []
+    for result in pair:
+        (array,) = result.arrays
+        replicates = array.estimate.replicates[::-1] ** 2  # so that they differ from those of the first
+        other = replace(changed(array, replicates=replicates), images=shown)
+        estimate = mean_estimate([array.estimate, other.estimate], [array.images, other.images])
+        several.append(replace(result, arrays=(array, other), estimate=estimate))
+    found = compare_results(*several)
+    differences = several[0].estimate.replicates - several[1].estimate.replicates
+    variances = np.array([6 / 7 * ((each - each.mean()) ** 2).sum() for each in np.split(differences, 2)])
+    freedom = variances.sum() ** 2 / (variances**2 / 6).sum()
+    assert found.interval.error == pytest.approx(np.sqrt(variances.sum()))
+    assert found.p_value == pytest.approx(2 * student.sf(abs(found.difference) / found.interval.error, freedom))
+
+
+def test_a_result_without_a_score_is_not_compared_and_the_reason_is_said(pair):
+    a, b = pair
+    for given in ((a, without_score(b)), (without_score(a), b), (without_score(a), without_score(b))):
+        with pytest.raises(UsageError, match=f"has no score to compare on it_maps_simulated: {UNRELIABLE}"):
+            compare_results(*given)
+
+
+def test_intervals_of_two_kinds_are_not_compared(pair):
+    a, b = pair
+    with pytest.raises(UsageError, match="intervals are of two kinds: groups and images"):
+        compare_results(a, changed(b, interval_kind="images"))
+    with pytest.raises(UsageError, match="intervals are of two kinds: bootstrap and groups"):
+        compare_results(changed(a, interval_kind=""), b)
 
 
 def test_what_was_not_scored_alike_is_not_compared(pair):
@@ -301,6 +381,7 @@ def test_what_was_not_scored_alike_is_not_compared(pair):
     array = b.arrays[0]
     for other in (
         replace(b, measure="alignment"),
+        replace(b, benchmark_version=1),
         replace(b, arrays=(replace(array, window=(0, 50)),)),
         replace(b, arrays=(replace(array, images=array.images[::-1]),)),
     ):
@@ -319,7 +400,7 @@ def test_features_are_scored_on_a_recording_as_a_model_is(rng):
     assert result.raw == pytest.approx(arrays.score, abs=1e-12)
     np.testing.assert_array_equal(result.arrays[0].site_r, arrays.site_r)
     assert result.score == pytest.approx(result.raw / result.ceiling)
-    assert result.explained == pytest.approx(result.raw**2 / result.ceiling)
+    assert result.explained == pytest.approx(result.score**2)
     assert result.interval[0] < result.score < result.interval[1]
     assert result.simulated
     published = score_features(features, recording, protocol="published")

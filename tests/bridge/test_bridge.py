@@ -105,7 +105,7 @@ def test_the_score_is_what_brain_score_wants(benchmark):
 
 
 def test_the_benchmark_has_identifier_version_parent_and_citation(benchmark):
-    assert (benchmark.identifier, benchmark.version, benchmark.parent) == ("it_maps_simulated", 1, "IT")
+    assert (benchmark.identifier, benchmark.version, benchmark.parent) == ("it_maps_simulated", 2, "IT")
     assert "@article{arcaro2020" in benchmark.bibtex
     assert "url=" in benchmark.bibtex
 
@@ -242,13 +242,25 @@ def test_a_saved_recording_is_scored_like_the_one_in_the_package(model, tmp_path
 
 @pytest.mark.parametrize("model", ["timm:test_vit", "pixels"])
 def test_a_recording_without_repeats_takes_its_ceiling_from_its_sites(stand_in, own_home, model):
-    recording = load_recording("monkey2_ML", (0, 20), stand_in)
+    recording = load_recording("monkey2_ML", (0, 20), stand_in)  # whose sites share nothing in 20 ms
+    signal = np.random.default_rng(0).normal(size=(*recording.maps.shape[:3], 1)) * recording.maps.std()
+    recording = replace(recording, maps=recording.maps + signal)
     result = score(model, recording, **({"weights": "random"} if model.startswith("timm") else {}))
     (array,) = result.arrays
     assert array.ceiling_kind == SITES
     np.testing.assert_array_equal(array.site_ceiling, noise_ceiling(recording.maps).site_r)
     assert result.ceiling == pytest.approx(np.median(array.site_ceiling, axis=1).mean())
     assert result.score == pytest.approx(result.raw / result.ceiling)
+
+
+def test_a_recording_whose_sites_share_nothing_has_a_raw_value_alone(stand_in, own_home, recwarn):
+    result = score("timm:test_vit", load_recording("monkey2_ML", (0, 20), stand_in), weights="random")
+    given = to_score(result)
+    assert np.isnan([float(given), given.attrs["error"], *given.attrs["interval"]]).all()
+    assert np.isfinite(float(given.attrs["raw"]))
+    assert given.attrs["reason"].startswith("there is no reliable signal")
+    assert f"No score of {result.arrays[0].recording}: {given.attrs['reason']}" in given.attrs["notes"]
+    assert not [str(warning.message) for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
 
 
 @pytest.mark.parametrize("model", ["timm:test_vit", "pixels"])
