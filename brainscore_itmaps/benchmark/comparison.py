@@ -59,8 +59,9 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
         )
     for result in (a, b):
         if result.estimate.replicates is None:
+            reason = result.estimate.reason or "it was stored without scores for groups of images, by an older version"
             raise UsageError(
-                f"{result.model} has no score to compare on {result.benchmark}: {result.estimate.reason}",
+                f"{result.model} has no score to compare on {result.benchmark}: {reason}",
                 "Compare the raw values.",
             )
     kinds = [(result.estimate.interval_kind, result.estimate.groups) for result in (a, b)]

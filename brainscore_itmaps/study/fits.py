@@ -248,7 +248,8 @@ def _difference(table: StudyTable, index: int, other: int) -> _Difference | str:
     if table.images[index] != table.images[other]:
         return "they were scored on different images"
     if first is None or second is None or first.replicates is None or second.replicates is None:
-        return "one of them has no score"
+        scored = first is not None and second is not None and np.isfinite([first.score, second.score]).all()
+        return "one of them has no scores without groups of images" if scored else "one of them has no score"
     if (first.interval_kind, first.groups) != (second.interval_kind, second.groups):
         return "their intervals are of different kinds"
     difference = first.score - second.score
