@@ -164,11 +164,12 @@ def lacking(result, **changes):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"replicates": None}, "one of them has no score"),
+        ({"replicates": None}, "one of them has no scores without groups of images"),
+        ({"replicates": None, "score": np.nan}, "one of them has no score"),
         ({"interval_kind": "images"}, "their intervals are of different kinds"),
         ({"images": tuple(map(str, range(14)))}, "they were scored on different images"),
     ],
-    ids=["replicates", "kind", "images"],
+    ids=["replicates", "score", "kind", "images"],
 )
 def test_pairs_that_cannot_be_compared_are_not_tested_and_it_is_said(change, said):
     results = planted(NAMES[:1], ("vgg16",))
