@@ -176,6 +176,7 @@ def command_of(result: Result) -> str:
     words += ["--layers", ",".join(layers)]
     words += ["--window", request.window_label] if request.window is not None else []
     words += ["--attribution", request.attribution] if request.attribution != "gradient" else []
+    words += ["--interval", request.interval] if request.interval != "groups" else []
     words += ["--protocol", result.protocol] if result.protocol != OURS.name else []
     return shlex.join(words)
 
@@ -198,7 +199,8 @@ def _details(result: Result) -> Iterator[tuple[str, str]]:
             f"sha256 {array.recording_sha256}",
         )
     yield "ceiling", "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays))
-    yield "interval", f"bootstrap over images, seed {result.request.seed}"
+    if result.estimate.about_interval:
+        yield "interval", result.estimate.about_interval
     yield "explained", EXPLAINED
     yield "device", result.device
     yield "versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())
