@@ -97,6 +97,11 @@ class Estimate:
     interval_kind: str = ""
     reason: str = ""
 
+    @property
+    def about_interval(self) -> str:
+        """Describe how the interval was computed; empty where there is no score."""
+        return INTERVAL_TEXTS[self.interval_kind] if self.score == self.score else ""
+
 
 def estimate_array(
     values: NDArray[np.float64],

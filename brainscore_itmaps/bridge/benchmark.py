@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, missing_ceiling
-from brainscore_itmaps.benchmark.estimate import EXPLAINED, INTERVAL_TEXTS
+from brainscore_itmaps.benchmark.estimate import EXPLAINED
 from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.maps import MapsBenchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
@@ -168,7 +168,7 @@ def to_score(result: Result) -> Score:
         "error": result.error,
         "error_over": ["image"],
         "interval": result.interval,
-        "interval_kind": INTERVAL_TEXTS[result.estimate.interval_kind],
+        "interval_kind": result.estimate.about_interval,
         "formula": result.formula,
         "explained": result.explained,
         "explained_formula": EXPLAINED,

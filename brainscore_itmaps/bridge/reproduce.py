@@ -96,7 +96,11 @@ def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Rep
     check_names(request.model.name, request.benchmark, arch=request.model.arch)
     home = (cache or default_cache()).home
     now = score_request(request, cache=ResultCache(home, fresh=True), progress=progress)
-    pairs = [("weights", result.weights_sha256, now.weights_sha256), ("device", result.device, now.device)]
+    pairs: list[tuple[str, Any, Any]] = [
+        ("weights", result.weights_sha256, now.weights_sha256),
+        ("device", result.device, now.device),
+        ("benchmark version", result.benchmark_version, now.benchmark_version),
+    ]
     for old, new in zip(result.arrays, now.arrays, strict=False):
         pairs.append((f"recording {old.recording}", old.recording_sha256, new.recording_sha256))
         pairs.append((f"window of {old.recording}", str(old.window), str(new.window)))

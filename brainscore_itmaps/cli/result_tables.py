@@ -122,6 +122,8 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
         "explained": f"{number_text(result.explained)}: {EXPLAINED}",
         "view": result.field_of_view,
     }
+    if not facts["interval"]:
+        del facts["interval"]
     if any(len(array.layers) > 1 for array in result.arrays):
         facts["layer"] = CHOICES[protocol_named(result.protocol).choose_layer]
     for array in result.arrays:
@@ -134,9 +136,7 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
 
 
 def _about_interval(result: "Result") -> str:
-    """Describe the interval; if a score has none, say why."""
-    from brainscore_itmaps.benchmark.estimate import INTERVAL_TEXTS
-
+    """Describe the interval; if a score has none, say why; empty where there is no score."""
     reasons = [array.estimate.reason for array in result.arrays
                if number_text(array.score) != ABSENT == interval_text(*array.interval)]  # fmt: skip
-    return "; ".join(dict.fromkeys([INTERVAL_TEXTS[result.estimate.interval_kind], *filter(None, reasons)]))
+    return "; ".join(dict.fromkeys(filter(None, [result.estimate.about_interval, *reasons])))

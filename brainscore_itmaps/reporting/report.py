@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-from brainscore_itmaps.benchmark.estimate import EXPLAINED, INTERVAL_TEXTS
+from brainscore_itmaps.benchmark.estimate import EXPLAINED
 from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.models.names import WEIGHT_SUFFIXES
@@ -176,6 +176,7 @@ def command_of(result: Result) -> str:
     words += ["--layers", ",".join(layers)]
     words += ["--window", request.window_label] if request.window is not None else []
     words += ["--attribution", request.attribution] if request.attribution != "gradient" else []
+    words += ["--interval", request.interval] if request.interval != "groups" else []
     words += ["--protocol", result.protocol] if result.protocol != OURS.name else []
     return shlex.join(words)
 
@@ -198,7 +199,8 @@ def _details(result: Result) -> Iterator[tuple[str, str]]:
             f"sha256 {array.recording_sha256}",
         )
     yield "ceiling", "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays))
-    yield "interval", INTERVAL_TEXTS[result.estimate.interval_kind]
+    if result.estimate.about_interval:
+        yield "interval", result.estimate.about_interval
     yield "explained", EXPLAINED
     yield "device", result.device
     yield "versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())

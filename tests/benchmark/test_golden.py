@@ -5,14 +5,17 @@ import pytest
 from published import golden
 
 from brainscore_itmaps import predict_left_out, score_features
+from brainscore_itmaps.benchmark.layers import score_field
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.metrics.alignment import feature_alignment, top_overlap
 from brainscore_itmaps.metrics.ceiling import reference_ceiling
-from brainscore_itmaps.metrics.folds import leave_one_out
+from brainscore_itmaps.metrics.folds import groups_left_out, leave_one_out
 from brainscore_itmaps.metrics.pls import fit_pls, published_direction
 from brainscore_itmaps.metrics.predictivity import published_coarsened, site_correlation
 from brainscore_itmaps.metrics.rows import Options, rows_of
+from brainscore_itmaps.progress import uncounted
+from brainscore_itmaps.protocol import PUBLISHED
 
 CASES = [("george", 17, 7), ("george", 17, 28), ("red", 9, 7), ("red", 9, 9)]
 
@@ -44,6 +47,21 @@ def test_scores_of_every_image_and_site(monkey, grid, size, precision):
     if "y_pred_ref" in published:
         predicted = result.predicted[published["folds_stored"]].reshape(published["y_pred_ref"].shape)
         np.testing.assert_allclose(predicted, published["y_pred_ref"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("monkey", "grid", "size"), [CASES[0], CASES[2]])
+def test_fitting_again_without_groups_changes_no_number(monkey, grid, size):
+    """Not by a bit: the published iteration stops by rounding."""
+    published = golden(f"score_model_{monkey}_central_it_relu_C064_h{size:02d}")
+    field, maps = published_field(features_of(monkey, size), grid), maps_of(monkey)
+    (alone,), (refitted,) = (
+        score_field(field, [maps], "pls", PUBLISHED, groups, progress=uncounted) for groups in (None, 7)
+    )
+    np.testing.assert_allclose(refitted.site_r, published["corr_site_ref"], rtol=0, atol=1e-6)
+    for name in ("site_r", "image_r", "map_rho", "map_rho_coarse", "components", "predicted"):
+        np.testing.assert_array_equal(getattr(refitted, name), getattr(alone, name))
+    assert alone.refit_r is None
+    np.testing.assert_array_equal(np.isnan(refitted.refit_r), groups_left_out(14))
 
 
 @pytest.mark.parametrize(("monkey", "grid", "size"), CASES)

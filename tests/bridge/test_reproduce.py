@@ -61,6 +61,36 @@ def test_properties_that_differ_are_named(small):
     assert "rounding" in reproduce(rounded).reason
 
 
+def test_a_result_of_an_older_version_of_the_benchmark_says_so(small):
+    result = score("timm:test_vit", small, weights="random", device="cpu")
+    older = changed(result, benchmark_version=1, ceiling=result.ceiling - 0.1)
+    reproduction = reproduce(older)
+    assert not reproduction.reproduced
+    assert reproduction.differs == (("benchmark version", "1", "2"),)
+    assert "These properties also differ: benchmark version" in reproduction.reason
+
+
+@pytest.mark.parametrize("interval", ["images", "fixed"])
+def test_the_kind_of_interval_is_asked_for_again(small, interval, tmp_path):
+    result = score("timm:test_vit", small, weights="random", device="cpu", interval=interval)
+    loaded = Result.load(result.save(tmp_path)[0])
+    assert loaded.request.interval == loaded.estimate.interval_kind == interval
+    reproduction = reproduce(loaded)
+    assert reproduction.largest == 0
+    assert reproduction.now.interval == result.interval
+    np.testing.assert_array_equal(reproduction.now.estimate.replicates, loaded.estimate.replicates)
+
+
+def test_an_absent_score_is_reproduced(images, rng, own_home, tmp_path):
+    recording = Recording.from_arrays(rng.normal(size=(6, 4, 4, 2)), images, identifier="two", window=(0, 9))
+    result = score("timm:test_vit", str(recording.save(tmp_path / "two")), weights="random", device="cpu")
+    assert np.isnan(result.score)
+    reproduction = reproduce(Result.load(result.save(tmp_path)[0]))
+    assert (reproduction.largest, reproduction.reproduced) == (0, True)
+    assert reproduction.now.estimate.reason == result.estimate.reason
+    assert not reproduce(changed(result, raw=result.raw + 0.1)).reproduced
+
+
 def test_a_changed_file_of_weights_is_reported(small, tmp_path):
     file = tmp_path / "w.safetensors"
     for seed in (0, 1):
@@ -89,7 +119,7 @@ def test_the_command_reports_differences_and_exits_with_1_if_numbers_differ(smal
     (file,) = out.glob("*.json")
     done = succeeded("reproduce", file.stem, "--from", out)
     assert "numbers    Every number is the same." in done.stdout
-    assert "same       weights, device, recording own" in done.stdout
+    assert "same       weights, device, benchmark version, recording own" in done.stdout
     saved = json.loads(file.read_text())
     file.write_text(json.dumps(saved | {"score": saved["score"] + 1}))
     done = answered("reproduce", file)

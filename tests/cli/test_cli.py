@@ -5,10 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+from answers import succeeded
 from command_line import brainscore, new_python, python
 from PIL import Image
 
-from brainscore_itmaps import load_recording, score
+from brainscore_itmaps import Recording, load_recording, score
 from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
 
 
@@ -77,6 +78,55 @@ def test_quiet_prints_the_number_alone_and_python_gives_the_same(tmp_path):
     assert re.fullmatch(r"-?\d\.\d+\n", done.stdout)
     expected = score("timm:test_vit", weights="random", seed=5, fresh=True)
     assert float(done.stdout) == pytest.approx(expected.score, abs=1e-9)
+
+
+@pytest.fixture
+def noise(images, rng, own_home, tmp_path):
+    """Folders of two recordings of noise: with four repeats, and without repeats; and of one with two sites."""
+    folders = []
+    for name, repeats, sites in (("repeated", 4, 8), ("once", 1, 8), ("two", 1, 2)):
+        recorded = rng.normal(size=(6, repeats, 6, 7, sites))
+        recording = Recording.from_arrays(None, images, identifier=name, window=(0, 9), repeats=recorded)
+        folders.append(recording.save(tmp_path / name))
+    return folders
+
+
+def test_a_score_that_is_absent_is_a_dash_with_its_reason_and_the_raw_value(noise, tmp_path):
+    nothing = "there is no reliable signal: the"
+    for folder, reason in zip(noise, (f"{nothing} split-half", nothing, "two has 2 complete sites"), strict=True):
+        arguments = ("score", "-m", "timm:test_vit", "--weights", "random", "-b", folder, "--out", tmp_path / "out")
+        done = succeeded(*arguments, COLUMNS="200")
+        (file,) = (tmp_path / "out").glob(f"*{folder.name}*.json")
+        written = json.loads(file.read_text())
+        assert (written["score"], written["interval"]) == (None, [None, None])
+        assert written["reason"].startswith(reason)
+        text = " ".join(done.stdout.split())
+        assert f"No score of {folder.name}: {written['reason']}" in text
+        assert f"{written['raw']:.3f}" in text
+        assert "nan" not in text
+        assert "earlier version" not in text  # which is said of intervals of older results
+        assert succeeded(*arguments, "-q").stdout == "-\n"
+        assert json.loads(succeeded(*arguments, "--json").stdout)["raw"] == written["raw"]
+
+
+def test_the_kind_of_interval_is_an_option_and_is_printed(images, rng, own_home, tmp_path):
+    maps = rng.normal(size=(6, 6, 7, 1)) + 0.5 * rng.normal(size=(6, 2, 6, 7, 8)).mean(axis=1)
+    folder = Recording.from_arrays(maps, images, identifier="own", window=(0, 9)).save(tmp_path / "own")
+    arguments = ("score", "-m", "timm:test_vit", "--weights", "random", "-b", folder, "--out", tmp_path / "out")
+    texts = {
+        "groups": "fitted again without each of 7 groups of images",
+        "images": "fitted again without each image",
+        "fixed": "without fitting the regressions again: too narrow",
+    }
+    for interval, text in texts.items():
+        done = succeeded(*arguments, "--interval", interval, COLUMNS="200")
+        assert text in " ".join(done.stdout.split())
+        (file,) = (tmp_path / "out").glob("*.json")
+        written = json.loads(file.read_text())
+        assert (written["interval_kind"], written["request"]["interval"]) == (interval, interval)
+    default = " ".join(succeeded(*arguments, COLUMNS="200").stdout.split())
+    assert texts["groups"] in default
+    assert brainscore(*arguments, "--interval", "image").returncode == 2
 
 
 def test_published_choices_are_printed_and_saved_under_another_name(tmp_path):

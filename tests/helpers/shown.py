@@ -57,7 +57,8 @@ UNRELIABLE = "the noise ceiling is not reliable"
 
 def without_score(result):
     """The same result with raw values and noise ceilings alone, and the reason."""
-    absent = {"score": np.nan, "interval": (np.nan, np.nan), "error": np.nan, "explained": np.nan, "reason": UNRELIABLE}
+    absent = {"score": np.nan, "interval": (np.nan, np.nan), "error": np.nan, "explained": np.nan, "replicates": None}
+    absent |= {"groups": (), "interval_kind": "", "reason": UNRELIABLE}
     return changed(result, arrays=tuple(changed(array, **absent) for array in result.arrays), **absent)
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 from shown import changed, scored
 
+from brainscore_itmaps.metrics.folds import groups_left_out
+from brainscore_itmaps.metrics.inference import mean_without
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.timm_models import timm_top1
 
@@ -35,15 +37,17 @@ def planted(names=NAMES, twins=TWINS, label="", window=(100, 250), seed=0):
         single = rng.normal(0, 0.02, len(array.images))
         values = np.clip(score + images + single - single.mean() - images.mean(), 0.01, None) * array.ceiling
         raw = float(values.mean())
+        without = mean_without(values, groups_left_out(len(values))) / array.ceiling
         own = changed(
-            array, window=window, image_value=values, raw=raw, score=raw / array.ceiling,
-            interval=(raw / array.ceiling - 0.04, raw / array.ceiling + 0.04), alignment=score + rng.normal(0, 0.02),
+            array, window=window, image_value=values, raw=raw, score=raw / array.ceiling, replicates=without,
+            groups=(len(without),), interval=(raw / array.ceiling - 0.04, raw / array.ceiling + 0.04),
+            alignment=score + rng.normal(0, 0.02),
         )  # fmt: skip
         sha256 = model.encode().hex().ljust(64, "0")[:64]
         return changed(
             result, model=model, weights=Weights("pretrained", source=f"weights of {model}", sha256=sha256),
             imagenet_top1=accuracy, imagenet_top1_source="made up", label=label, arrays=(own,), raw=raw,
-            score=own.score, interval=own.interval, alignment=own.alignment,
+            score=own.score, interval=own.interval, alignment=own.alignment, replicates=without, groups=(len(without),),
         )  # fmt: skip
 
     def edge(accuracy):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from answers import assert_refused, succeeded
 from PIL import Image
-from shown import changed, images, scored, two_arrays
+from shown import changed, images, scored, two_arrays, without_score
 
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.score import score
@@ -81,6 +81,20 @@ def test_the_page_says_what_the_result_says():
         assert words in unescape(text)
     assert "brainscore score --model timm:test_resnet --benchmark it_maps_simulated --weights random --seed 1" in text
     assert f"{result.interval[0]:.3f} to {result.interval[1]:.3f}" in text
+
+
+def test_the_page_says_how_the_interval_was_computed():
+    assert "fitted again without each of 7 groups of images (jackknife, Student's t)" in unescape(default_page())
+    fixed = changed(scored(), interval_kind="fixed", interval=(0.1, 0.2))
+    text = unescape(page(fixed))
+    assert "without fitting the regressions again: too narrow" in text
+    assert "--interval" not in command_of(scored())
+    for kind in ("images", "fixed"):
+        command = command_of(changed(scored(), request=replace(scored().request, interval=kind)))
+        assert f"--interval {kind}" in command
+    absent = unescape(page(without_score(scored())))
+    assert "jackknife" not in absent
+    assert "bootstrap" not in absent
 
 
 def test_the_maps_inside_are_those_of_the_result():
