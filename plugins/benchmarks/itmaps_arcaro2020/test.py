@@ -12,6 +12,6 @@ def test_offline_mode_without_the_recordings_gives_an_error(identifier, monkeypa
     monkeypatch.setenv("ITMAPS_HOME", str(tmp_path))
     attach()
     benchmark = load_benchmark(identifier)
-    assert (benchmark.identifier, benchmark.version, benchmark.parent) == (identifier, 1, "IT")
+    assert (benchmark.identifier, benchmark.version, benchmark.parent) == (identifier, 2, "IT")
     with pytest.raises(DataError, match="offline mode forbids"):
         _ = benchmark.ceiling
