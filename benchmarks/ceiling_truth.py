@@ -4,7 +4,7 @@ The truth is the correlation of a model's predictions with the signal that sites
 score equal to it, whatever the reliability of the maps. "all others" is the ceiling of earlier versions: each site
 predicted from all other sites, which is attenuated by the noise of these sites, too.
 
-    python benchmarks/ceiling_truth.py --seeds 10      (an hour on two cores)
+    python benchmarks/ceiling_truth.py --seeds 10      (about ten minutes on two cores)
 """
 
 import os
