@@ -314,7 +314,7 @@ def _narrowing_pays(field: NDArray[np.float64], models: int, components: int) ->
 def _narrowed(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Express features with more channels than rows in as many orthonormal mixtures of the channels as rows.
 
-    PLS is the same in them. Returns the features as they are, and None, if the channels differ very much in size,
+    PLS is the same in them. Returns the unchanged features, and None, if the channels differ very much in size,
     because a mixture loses the digits of small channels; else also the features (channel, row) whose QR decomposition
     holds the mixtures.
     """

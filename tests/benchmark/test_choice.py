@@ -73,8 +73,8 @@ def test_maps_of_the_image_that_is_scored_never_matter(measure, images, image, s
     changed[image] = size * rng.normal(size=(4, 3, 3))
     before, after = (inner(field, given, measure) for given in (maps, changed))
     np.testing.assert_allclose(before[image % 7], after[image % 7], rtol=0, atol=1e-8)
-    elsewhere = np.array([group for group in range(min(images, 7)) if group != image % 7])
-    assert (np.abs(before[elsewhere] - after[elsewhere]) > 1e-6).any()  # where it is trained on, they do
+    other_groups = np.array([group for group in range(min(images, 7)) if group != image % 7])
+    assert (np.abs(before[other_groups] - after[other_groups]) > 1e-6).any()  # where it is trained on, they do
     other = before + 0.1 * rng.normal(size=before.shape)
     before_choice = chosen_layers({"one": before, "two": other})
     assert chosen_layers({"one": after, "two": other})[image] == before_choice[image]

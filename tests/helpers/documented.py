@@ -119,7 +119,7 @@ def parts(page: Path) -> Iterator[Part]:
 def commands_in(text: str) -> list[str]:
     """List the commands in a text, without comments and the folder of the environment.
 
-    A command with an open quote goes on in the next lines.
+    A command with an open quote continues on the next lines.
 
     >>> commands_in("brainscore doctor  # a check\\ncd x && nox -s docs\\nsome output")
     ['brainscore doctor', 'nox -s docs']
