@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from brainscore_itmaps.data.grid import Grid, orient_maps
-from brainscore_itmaps.data.images import find_images, plain_name, published_image, read_image
+from brainscore_itmaps.data.images import find_images, plain_name, published_image
 from brainscore_itmaps.data.matfiles import check_present, numbers, shapes, texts
 from brainscore_itmaps.data.recording import Recording, parse_window
 from brainscore_itmaps.errors import DataError, UsageError, nearest
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.protocol import Protocol
 
 NAME = "Arcaro2020"

@@ -1,17 +1,17 @@
-"""Find, read, resize and store the images of a recording."""
+"""Find, resize and store the images of a recording."""
 
 import hashlib
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from brainscore_itmaps.errors import DataError, one_line
+from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
+from brainscore_itmaps.images import is_plain, read_image
 from brainscore_itmaps.settings import Settings
 
 FIX = "Add the images of the recording."
@@ -111,42 +111,6 @@ def published_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return resized
 
 
-def read_image(file: Path) -> Image.Image:
-    """Read an image of any mode as 8-bit RGB, without resizing it.
-
-    Grey, palette and CMYK images are converted, 16-bit grey values are divided by 257, transparency is ignored as in
-    the published loader, and the orientation tag of a camera is applied.
-
-    Raises
-    ------
-    DataError
-        When the file cannot be read; the message names it.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "face.png")
-    ...     Image.new("L", (40, 30), 7).save(file)
-    ...     image = read_image(file)
-    >>> image.mode, image.size, image.getpixel((0, 0))
-    ('RGB', (40, 30), (7, 7, 7))
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as opened:
-                image = ImageOps.exif_transpose(opened)
-                if image.mode.startswith("I"):
-                    grey = (np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8)
-                    return Image.fromarray(grey).convert("RGB")
-                if image.mode == "F":
-                    raise ValueError("its pixels are floating-point numbers of unknown range")
-                return image.convert("RGB")
-    except Exception as error:  # Pillow raises many kinds on damaged bytes
-        raise DataError(f"The image {file} cannot be read: {one_line(error)}.", FIX) from error
-
-
 def plain_name(name: str) -> str:
     """Replace every character of a name that is not an ASCII letter, digit, dot, dash or underscore by an underscore.
 
@@ -227,6 +191,9 @@ def contains_image(file: Path, image: Image.Image) -> bool:
 def copy_to_brainio_home(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:
     """Copy images into Brain-Score's folder of images, where its caches need them, unless they are already in it.
 
+    An image that Brain-Score's models would read differently than :func:`~brainscore_itmaps.images.read_image` (rotated
+    by its camera, with a colour profile, 16-bit grey values or transparency) is written as plain PNG.
+
     Parameters
     ----------
     files : sequence of Path
@@ -264,9 +231,19 @@ def copy_to_brainio_home(files: Sequence[Path], identifier: str) -> tuple[Path, 
         return tuple(files)
     hashes = "".join(sha256(file) for file in files)
     folder = home / f"{plain_name(identifier)}.stimuli-{hashlib.sha256(hashes.encode()).hexdigest()[:12]}"
-    copies = tuple(folder / file.name for file in files)
-    for file, copy in zip(files, copies, strict=True):
-        if not copy.exists() or copy.read_bytes() != file.read_bytes():
+    return tuple(_copy(file, folder) for file in files)
+
+
+def _copy(file: Path, folder: Path) -> Path:
+    """Copy an image into a folder; as PNG if another program would read other pixels than this package."""
+    if not is_plain(file):
+        copy, image = folder / f"{file.stem}.png", read_image(file)
+        if not contains_image(copy, image):
             with replacing(copy, SET_BRAINIO_HOME) as temporary:
-                temporary.write_bytes(file.read_bytes())
-    return copies
+                image.save(temporary, "PNG")
+        return copy
+    copy = folder / file.name
+    if not copy.exists() or copy.read_bytes() != file.read_bytes():
+        with replacing(copy, SET_BRAINIO_HOME) as temporary:
+            temporary.write_bytes(file.read_bytes())
+    return copy

@@ -130,7 +130,8 @@ class Recording:
         >>> recording.maps.shape, recording.sites
         ((6, 5, 4, 3), ('site-00', 'site-01', 'site-02'))
         """
-        from brainscore_itmaps.data.images import read_image, write_images
+        from brainscore_itmaps.data.images import write_images
+        from brainscore_itmaps.images import read_image
 
         if repeats is not None:
             repeats = _real(repeats, identifier)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.images import read_image
 from brainscore_itmaps.errors import DataError, InstallationError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, new_folder, sha256
+from brainscore_itmaps.images import read_image
 
 FORMAT = "brainscore_itmaps recording"
 VERSION = 1

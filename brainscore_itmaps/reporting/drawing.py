@@ -10,10 +10,10 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
-from PIL import Image
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.protocol import protocol_named
 
 COLUMN = 3.5
@@ -97,8 +97,8 @@ def draw_image(axis: Axes, image: Path | None, array: ArrayResult, grey: bool = 
     half = _half(array)
     axis.set(xticks=(-half, 0, half), yticks=(-half, 0, half), facecolor="0.92")
     if image is not None:
-        with Image.open(image) as opened:
-            axis.imshow(opened.convert("L" if grey else "RGB").convert("RGB"), extent=(-half, half, half, -half))
+        shown = read_image(image)
+        axis.imshow(shown.convert("L").convert("RGB") if grey else shown, extent=(-half, half, half, -half))
     step_x, step_y = _half_step(array.degrees_x), _half_step(array.degrees_y)
     x, y = array.degrees_x, array.degrees_y
     left, right = min(-half, x[0] - step_x), max(half, x[-1] + step_x)

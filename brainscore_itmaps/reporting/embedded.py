@@ -16,6 +16,7 @@ from PIL import Image
 
 from brainscore_itmaps.benchmark.result import ArrayResult
 from brainscore_itmaps.files import csv_text
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.reporting.drawing import DIFFERENCE_COLOURS, MAP_COLOURS, style
 
 IMAGE_SIDE = 300
@@ -103,9 +104,8 @@ def embed_image(file: Path) -> str:
     'data:image/jpeg;base64,'
     """
     buffer = io.BytesIO()
-    with Image.open(file) as image:
-        small = image.convert("RGB").resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.LANCZOS)
-        small.save(buffer, "JPEG", quality=QUALITY)
+    small = read_image(file).resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.LANCZOS)
+    small.save(buffer, "JPEG", quality=QUALITY)
     return data_url(buffer.getvalue(), "image/jpeg")
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.data.grid import ORIENTATIONS, orient_maps, unorient_maps
 from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.reporting.drawing import (
     COLUMN,
     DIFFERENCE_COLOURS,
@@ -215,8 +215,7 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
     )
     images = []
     for image in shown:
-        with Image.open(recording.images[image]) as image_file:
-            images.append(np.asarray(image_file.convert("L")))
+        images.append(np.asarray(read_image(recording.images[image]).convert("L")))
     for row, name in enumerate(ORIENTATIONS):
         oriented_maps = orient_maps(maps, name)[..., 0]
         is_current = name == recording.orientation
