@@ -12,6 +12,8 @@ from brainscore_itmaps.errors import DataError, one_line
 
 ORIENTATION_TAG = 0x0112
 """EXIF tag with the orientation of a camera."""
+TURNED = (5, 6, 7, 8)
+"""Its values for images on their side."""
 
 
 def read_image(source: Path | str | bytes | BinaryIO | Image.Image, name: str = "") -> Image.Image:
@@ -72,8 +74,8 @@ def _rgb(image: Image.Image) -> Image.Image:
         raise ValueError("its pixels are floating-point numbers of unknown range")
     if image.mode.startswith("I"):
         grey = np.asarray(image)
-        if grey.min() < 0 or grey.max() > 65535:
-            raise ValueError(f"its values reach from {grey.min()} to {grey.max()}, beyond 16 bits")
+        if not 0 <= (lowest := int(grey.min())) <= (highest := int(grey.max())) <= 65535:
+            raise ValueError(f"its values reach from {lowest} to {highest}, beyond 16 bits")
         return Image.fromarray((grey / 257).round().astype(np.uint8)).convert("RGB")
     if profile and (converted := _in_srgb(image, profile)) is not None:
         return converted
@@ -93,6 +95,35 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
         return ImageCms.profileToProfile(plain, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
         return None
+
+
+def upright_size(file: Path) -> tuple[int, int]:
+    """Return the width and height in pixels of an image, upright, from the header of its file.
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "face.png")
+    ...     Image.new("RGB", (40, 30)).save(file)
+    ...     upright_size(file)
+    (40, 30)
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                turned = image.getexif().get(ORIENTATION_TAG, 1) in TURNED
+                return image.size[::-1] if turned else image.size
+    except Exception as error:  # Pillow raises many kinds on damaged bytes
+        raise DataError(
+            f"The image {file} cannot be read: {one_line(error)}.", "Export it again as PNG or JPEG, in 8-bit RGB."
+        ) from error
 
 
 def unusual_features(file: Path) -> tuple[str, ...]:
@@ -116,7 +147,7 @@ def unusual_features(file: Path) -> tuple[str, ...]:
     with Image.open(file) as image:
         if image.getexif().get(ORIENTATION_TAG, 1) != 1:
             features.append("is rotated or mirrored as its camera recorded")
-        if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+        if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
             features.append("has transparent pixels, whose stored colours are used")
         if (profile := image.info.get("icc_profile")) and _in_srgb(image, profile) is not None:
             features.append("has a colour profile, which is converted to sRGB")

@@ -189,8 +189,9 @@ class ArrayResult(Estimated):
         Names of the images and of the sites.
     saliency : Saliency or None
         Attribution maps, if the measure is attribution.
-    extent : float or None
-        Side of the images in degrees of visual angle; None in older results that did not store it.
+    extent : float, (float, float) or None
+        Size of the images in degrees of visual angle: the side of squares, or (height, width); None in older results
+        that did not store it.
     """
 
     recording: str
@@ -218,7 +219,7 @@ class ArrayResult(Estimated):
     images: tuple[str, ...]
     sites: tuple[str, ...]
     saliency: Saliency | None = None
-    extent: float | None = None
+    extent: float | tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(len(axis) for axis in (self.images, self.degrees_y, self.degrees_x, self.sites))

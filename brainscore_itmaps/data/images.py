@@ -9,13 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from brainscore_itmaps.data.grid import Extent, Grid, read_extent, shown_extent
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
-from brainscore_itmaps.images import is_plain, read_image
+from brainscore_itmaps.images import is_plain, read_image, upright_size
 from brainscore_itmaps.settings import Settings
 
 FIX = "Add the images of the recording."
 PUBLISHED_SIZE = 224
+LONGER_SIDE = 16.0
+"""Degrees of visual angle of the longer side of images whose size is not given."""
+SHAPES_DIFFER = 0.02
+"""Largest relative difference between the shapes of an image in pixels and in degrees."""
+SHAPE_FIX = (
+    "Give the size at which the images were shown, extent=(height, width) in degrees. If they were shown stretched to "
+    "that size, set stretched=True (in recording.json: extent and stretched)."
+)
 SET_BRAINIO_HOME = "Set BRAINIO_HOME to a folder that you may write to."
 
 
@@ -109,6 +118,56 @@ def published_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
     resized: NDArray[np.uint8] = cv2.resize(pixels, (PUBLISHED_SIZE, PUBLISHED_SIZE))
     return resized
+
+
+def default_extent(files: Sequence[Path], stretched: bool = False) -> Extent:
+    """Return the size in degrees of images that keep their shape, with a longer side of 16 degrees.
+
+    Images that are stretched, or have different shapes, are taken for squares.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new("L", (40, 30)).save(Path(folder, "face.png"))
+    ...     default_extent([Path(folder, "face.png")])
+    (12.0, 16.0)
+    """
+    sizes = {upright_size(file) for file in files}
+    if stretched or len(sizes) != 1:
+        return LONGER_SIDE
+    width, height = sizes.pop()
+    return read_extent((LONGER_SIDE * height / max(width, height), LONGER_SIDE * width / max(width, height)))
+
+
+def shape_problem(files: Sequence[Path], grid: Grid, stretched: bool) -> str:
+    """Describe the images whose shape in pixels is not that of their size in degrees; empty if there are none.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new("L", (40, 30)).save(Path(folder, "face.png"))
+    ...     shape_problem([Path(folder, "face.png")], Grid.even(5), stretched=False)
+    'face.png has 40 x 30 pixels (width x height), but a size of 16 degrees (height x width) is square.'
+    """
+    if stretched:
+        return ""
+    shape = grid.width / grid.height
+    other = {}
+    for file in files:
+        width, height = upright_size(file)
+        if abs(width / height / shape - 1) > SHAPES_DIFFER:
+            other[file.name] = (width, height)
+    if not other:
+        return ""
+    name, (width, height) = next(iter(other.items()))
+    more = f" (and {len(other) - 1} more)" if len(other) > 1 else ""
+    kind = "is square" if shape == 1 else "has another shape"
+    return (
+        f"{name}{more} has {width} x {height} pixels (width x height), but a size of {shown_extent(grid.extent)} "
+        f"degrees (height x width) {kind}."
+    )
 
 
 def plain_name(name: str) -> str:

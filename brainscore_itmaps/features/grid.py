@@ -65,8 +65,8 @@ def to_grid(features: Any, grid: Grid | Recording) -> Any:
             f"The features have the shape {maps.shape}.",
             "Give (image, channel, height, width), as record returns it.",
         )
-    lines = _interpolate(np.moveaxis(maps, 2, 0), grid.y / grid.extent + 0.5)  # (y, image, channel, width)
-    field = _interpolate(np.moveaxis(lines, 3, 0), grid.x / grid.extent + 0.5)  # (x, y, image, channel)
+    lines = _interpolate(np.moveaxis(maps, 2, 0), grid.y / grid.height + 0.5)  # (y, image, channel, width)
+    field = _interpolate(np.moveaxis(lines, 3, 0), grid.x / grid.width + 0.5)  # (x, y, image, channel)
     return np.ascontiguousarray(field.transpose(2, 1, 0, 3))
 
 

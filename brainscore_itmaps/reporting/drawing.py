@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.protocol import protocol_named
@@ -81,7 +82,7 @@ def difference_range(difference: NDArray[np.floating[Any]]) -> tuple[float, floa
     return -limit, limit
 
 
-def draw_image(axis: Axes, image: Path | None, array: ArrayResult, grey: bool = False) -> None:
+def draw_image(axis: Axes, image: Path | None, array: ArrayResult | Grid, grey: bool = False) -> None:
     """Draw an image in degrees, y downward; an empty grey square if there is no file.
 
     Parameters
@@ -89,26 +90,26 @@ def draw_image(axis: Axes, image: Path | None, array: ArrayResult, grey: bool = 
     axis : Axes
         Its limits are set so that the image and all positions of the maps are visible.
     image : Path or None
-    array : ArrayResult
-        Its ``extent`` is the side of the image, in degrees.
+    array : ArrayResult or Grid
+        Its ``extent`` is the size of the image, in degrees.
     grey : bool
         Draw without colours.
     """
-    half = _half(array)
-    axis.set(xticks=(-half, 0, half), yticks=(-half, 0, half), facecolor="0.92")
+    down, across = halves(array)
+    axis.set(xticks=(-across, 0, across), yticks=(-down, 0, down), facecolor="0.92")
     if image is not None:
         shown = read_image(image)
-        axis.imshow(shown.convert("L").convert("RGB") if grey else shown, extent=(-half, half, half, -half))
-    step_x, step_y = _half_step(array.degrees_x), _half_step(array.degrees_y)
-    x, y = array.degrees_x, array.degrees_y
-    left, right = min(-half, x[0] - step_x), max(half, x[-1] + step_x)
-    axis.set(xlim=(left, right), ylim=(max(half, y[-1] + step_y), min(-half, y[0] - step_y)), aspect="equal")
+        axis.imshow(shown.convert("L").convert("RGB") if grey else shown, extent=(-across, across, down, -down))
+    y, x = positions_of(array)
+    step_x, step_y = _half_step(x), _half_step(y)
+    left, right = min(-across, x[0] - step_x), max(across, x[-1] + step_x)
+    axis.set(xlim=(left, right), ylim=(max(down, y[-1] + step_y), min(-down, y[0] - step_y)), aspect="equal")
 
 
 def draw_map(
     axis: Axes,
     values: NDArray[np.floating[Any]],
-    array: ArrayResult,
+    array: ArrayResult | Grid,
     limits: tuple[float, float],
     colours: str = MAP_COLOURS,
     alpha: float = 1.0,
@@ -119,7 +120,7 @@ def draw_map(
     ----------
     axis : Axes
     values : array, shape (y, x)
-    array : ArrayResult
+    array : ArrayResult or Grid
         Its positions, in degrees.
     limits : (float, float)
         Values with the first and the last colour.
@@ -133,17 +134,17 @@ def draw_map(
     AxesImage
         For a colour bar.
     """
-    x, y = array.degrees_x, array.degrees_y
+    y, x = positions_of(array)
     step_x, step_y = _half_step(x), _half_step(y)
     extent = (x[0] - step_x, x[-1] + step_x, y[-1] + step_y, y[0] - step_y)
-    half = _half(array)
-    axis.set(xticks=(-half, 0, half), yticks=(-half, 0, half))
+    down, across = halves(array)
+    axis.set(xticks=(-across, 0, across), yticks=(-down, 0, down))
     return axis.imshow(values, extent=extent, vmin=limits[0], vmax=limits[1], cmap=colours, alpha=alpha)
 
 
-def draw_positions(axis: Axes, array: ArrayResult) -> None:
+def draw_positions(axis: Axes, array: ArrayResult | Grid) -> None:
     """Mark the recorded positions by white dots."""
-    x, y = np.meshgrid(array.degrees_x, array.degrees_y)
+    x, y = np.meshgrid(*positions_of(array)[::-1])
     axis.plot(x.ravel(), y.ravel(), ".", color="white", markersize=1.2, markeredgewidth=0)
 
 
@@ -205,9 +206,24 @@ def bounded_by_sites(result: Result) -> bool:
     return result.measure == "predictivity" and protocol_named(result.protocol).ceiling == "matched"
 
 
-def _half(array: ArrayResult) -> float:
-    """Return half the side of the image, in degrees."""
-    return (array.extent or float(np.ptp(array.degrees_y))) / 2
+def positions_of(array: ArrayResult | Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the positions along y and x, in degrees."""
+    return (array.y, array.x) if isinstance(array, Grid) else (array.degrees_y, array.degrees_x)
+
+
+def size_of(array: ArrayResult | Grid) -> tuple[float, float]:
+    """Return the height and width of the images in degrees; those of the grid if an older result stores none."""
+    if isinstance(array, Grid):
+        return array.height, array.width
+    if array.extent is None:
+        return float(np.ptp(array.degrees_y)), float(np.ptp(array.degrees_x))
+    return array.extent if isinstance(array.extent, tuple) else (array.extent, array.extent)
+
+
+def halves(array: ArrayResult | Grid) -> tuple[float, float]:
+    """Return half the height and half the width of the images, in degrees."""
+    height, width = size_of(array)
+    return height / 2, width / 2
 
 
 def _half_step(points: NDArray[np.float64]) -> float:

@@ -7,12 +7,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
-from brainscore_itmaps.data.grid import ORIENTATIONS, orient_maps, unorient_maps
+from brainscore_itmaps.data.grid import ORIENTATIONS, Grid, orient_maps, read_extent, shown_extent, unorient_maps
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.reporting.drawing import (
     COLUMN,
     DIFFERENCE_COLOURS,
+    SIMULATED,
     difference_range,
     draw_image,
     draw_map,
@@ -23,6 +24,7 @@ from brainscore_itmaps.reporting.drawing import (
     name_of_site,
     only_array,
     short_name,
+    size_of,
     style,
     value_range,
 )
@@ -182,10 +184,59 @@ def sheet_figure(result: Result, array: ArrayResult, images: Sequence[Path | Non
         for row in range(down):
             for axis, kind in zip(axes[3 * row :, 0], ("image", "recorded", "predicted"), strict=False):
                 axis.set_ylabel("simulated" if kind == "recorded" and array.simulated else kind)
-        extent = array.extent or float(np.ptp(array.degrees_x))
+        extent = shown_extent(read_extent(size_of(array)))
         figure.suptitle(
             f"{name_of(result)} on {array.recording}: {kind_of(array)}\n{name_of_site(array, site)}, "
-            f"{array.window[0]}-{array.window[1]} ms, {extent:g} degrees across; both maps of an image share colours",
+            f"{array.window[0]}-{array.window[1]} ms, {extent} degrees; both maps of an image share colours",
+            fontsize=8,
+        )
+    return figure
+
+
+def registration_figure(recording: Recording, shown: Sequence[int] | None = None) -> Figure:
+    """Draw the images of a recording with its positions, and below each its map, averaged over sites, over the image.
+
+    It shows where each position lies in degrees, before anything is scored: responses beside what they should respond
+    to reveal wrong positions, a wrong size, a wrong orientation, or images in another order. Each map has its own range
+    of colours, from the 0.5th to the 99.5th percentile.
+
+    Parameters
+    ----------
+    recording : Recording
+    shown : sequence of int, optional
+        Indices of the images to draw, from 0; the default is the first 14.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> len(registration_figure(load_recording("it_maps_simulated"), shown=[0, 1]).axes)
+    5
+    """
+    shown = range(min(len(recording.images), 14)) if shown is None else shown
+    maps, grid = recording.maps.mean(axis=-1), recording.grid
+    across = min(7, len(shown))
+    tall = 2 * -(-len(shown) // across)
+    width, height = 1.5 * across + 0.9, 1.5 * tall * grid.height / grid.width + 0.28 * tall + 0.8
+    with style():
+        figure = Figure(figsize=(width, height))  # fixed margins: a layout engine is slow with so many axes
+        axes = figure.subplots(tall, across, squeeze=False)
+        figure.subplots_adjust(0.15 / width, 0.15 / height, 1 - 0.8 / width, 1 - 0.75 / height, 0.08, 0.2)
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for number, image in enumerate(shown):
+            top, bottom = axes[2 * (number // across) : 2 * (number // across) + 2, number % across]
+            draw_image(top, recording.images[image], grid, grey=True)
+            draw_image(bottom, recording.images[image], grid, grey=True)
+            limits = value_range(maps[image])
+            drawn = draw_map(bottom, maps[image], grid, limits, alpha=0.55)
+            draw_positions(top, grid)
+            top.set_title(short_name(recording.names[image]), fontsize=7, pad=2)
+        bar = figure.colorbar(drawn, cax=figure.add_axes((1 - 0.65 / width, 0.2, 0.12 / width, 0.5)))
+        bar.set_ticks(limits, labels=["low", "high"])
+        kind = SIMULATED if recording.simulated else recording.identifier
+        figure.suptitle(
+            f"{kind}\n{len(grid.y)} x {len(grid.x)} positions over {shown_extent(grid.extent)} degrees; "
+            f"below, the map of each image, mean over {len(recording.sites)} sites",
             fontsize=8,
         )
     return figure
@@ -206,7 +257,7 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
     """
     shown = range(len(recording.images)) if shown is None else shown
     maps = unorient_maps(recording.maps.mean(axis=-1, keepdims=True), recording.orientation)
-    half = recording.grid.extent / 2
+    down, across = recording.grid.height / 2, recording.grid.width / 2
     width, height = 1.25 * len(shown) + 1.7, 10.8
     figure = Figure(figsize=(width, height))  # fixed margins: a layout engine is slow with so many axes
     axes = figure.subplots(len(ORIENTATIONS), len(shown), squeeze=False)
@@ -218,17 +269,15 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
         images.append(np.asarray(read_image(recording.images[image]).convert("L")))
     for row, name in enumerate(ORIENTATIONS):
         oriented_maps = orient_maps(maps, name)[..., 0]
+        shape = (oriented_maps.shape[1], oriented_maps.shape[2])
+        as_read = shape == recording.maps.shape[1:3]
+        grid = recording.grid if as_read else Grid.even(shape, recording.grid.extent)
         is_current = name == recording.orientation
         for column, image in enumerate(shown):
             axis = axes[row, column]
-            step = recording.grid.extent / (oriented_maps.shape[1] - 1) / 2
-            edge = half + step
-            low, high = np.percentile(oriented_maps[image], [0.5, 99.5])
-            axis.imshow(images[column], extent=(-half, half, half, -half), cmap="gray")
-            axis.imshow(
-                oriented_maps[image], extent=(-edge, edge, edge, -edge), vmin=low, vmax=high, cmap="inferno", alpha=0.55
-            )
-            axis.set(xticks=(), yticks=(), xlim=(-half, half), ylim=(half, -half))
+            axis.imshow(images[column], extent=(-across, across, down, -down), cmap="gray")
+            draw_map(axis, oriented_maps[image], grid, value_range(oriented_maps[image]), "inferno", 0.55)
+            axis.set(xticks=(), yticks=(), xlim=(-across, across), ylim=(down, -down))
             if row == 0:
                 axis.set_title(str(image + 1), fontsize=8)
         label = f"{name}\n(now)" if is_current else name
