@@ -162,7 +162,8 @@ def sheet_figure(result: Result, array: ArrayResult, images: Sequence[Path | Non
     down = -(-len(array.images) // across)
     with style():
         # fixed margins: a layout engine is slow with so many axes
-        width, height = 1.25 * across + 0.6, 3.95 * down + 0.9
+        tall, wide = size_of(array)
+        width, height = 1.25 * across + 0.6, (3.45 * tall / (wide or 1) + 0.5) * down + 0.9
         figure = Figure(figsize=(width, height))
         axes = figure.subplots(3 * down, across, squeeze=False)
         figure.subplots_adjust(left=0.5 / width, right=1 - 0.1 / width, bottom=0.15 / height, top=1 - 0.7 / height)
