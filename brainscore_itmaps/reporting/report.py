@@ -65,7 +65,7 @@ def report(result: Result, images: Sequence[Images]) -> str:
         units=UNITS,
         command=command_of(result),
         details=list(_details(result)),
-        citations=list(dict.fromkeys(array.citation for array in result.arrays)),
+        citations=list(dict.fromkeys(array.citation for array in result.arrays if array.citation)),
         data=maps_data(result.arrays, images, UNITS),
         js=Markup(read_template("report.js")),
     )

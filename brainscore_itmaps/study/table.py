@@ -127,7 +127,9 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
         for row, array in _rows_of(result):
             rows.append(row | {"result": name})
             values.append(array)
-        citations |= dict.fromkeys(result.citations or ([CITE_HUMAN] if result.kind == "human" else []))
+        citations |= dict.fromkeys(
+            [text for text in result.citations if text] or ([CITE_HUMAN] if result.kind == "human" else [])
+        )
     _add_human_alignment(rows)
     _add_accuracies(rows)
     order = sorted(range(len(rows)), key=lambda index: _sort_key(rows[index]))
