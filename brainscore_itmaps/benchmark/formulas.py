@@ -38,7 +38,7 @@ def formula_of(benchmark: BenchmarkSpec, arrays: int, protocol: Protocol) -> str
 
 
 def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[str, ...]:
-    """List notes on a result: experimental measures, scores above 1, constant maps, positions outside the images, shapes and fields of view."""
+    """List notes on a result: experimental measures, scores above 1, constant maps, and where positions lie."""
     notes = [EXPERIMENTAL] if benchmark.measure == "attribution" else []
     for array in arrays:
         if array.score > 1:
@@ -55,8 +55,8 @@ def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[s
             )
         if grid.height != grid.width and benchmark.view == "whole":
             notes.append(
-                f"{array.recording}: images of {shown_extent(grid.extent)} degrees (height x width) are stretched to the "
-                "square input of the model"
+                f"{array.recording}: images of {shown_extent(grid.extent)} degrees (height x width) are stretched to "
+                "the square input of the model"
             )
         if benchmark.view == "screen":
             rows, columns = array.neural.shape[1:3]
