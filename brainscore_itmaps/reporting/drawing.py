@@ -1,10 +1,13 @@
-"""Parts that all figures share: sizes, colours, images and maps in degrees, and names in titles."""
+"""Parts that all figures share: settings, sizes, colours, images and maps in degrees, and names in titles."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.figure
+import matplotlib.style
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
@@ -21,6 +24,9 @@ COLUMN = 3.5
 """Width in inches of a column of print; text is 7 points or larger at this width."""
 
 SIMULATED = "SIMULATED recording, no animal was recorded"
+RATES = "spikes/s"
+IN_RATES = ("Arcaro2020.", "it_maps_simulated", "it_maps_textures_simulated")
+"""First words of the identifiers of recordings whose maps are firing rates."""
 MAP_COLOURS = "viridis"
 DIFFERENCE_COLOURS = "RdBu_r"
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -39,22 +45,54 @@ SETTINGS = {
     "axes.spines.right": False,
     "lines.linewidth": 1.0,
     "axes.prop_cycle": cycler(color=CYCLE),
+    "text.parse_math": False,  # a name may contain dollar signs
     "svg.fonttype": "none",
     "svg.hashsalt": "brainscore_itmaps",
     "pdf.fonttype": 42,
 }
+KEPT_SETTINGS = ("savefig.dpi", "savefig.format")
+"""Settings of the user that apply when a figure is saved: they do not change what it shows."""
 
 
-def style() -> AbstractContextManager[None]:
-    """Apply the sizes and colours of this package within a ``with`` block.
+@contextmanager
+def style() -> Iterator[None]:
+    """Apply the settings of this package within a ``with`` block, and matplotlib's defaults for all other settings.
 
     Examples
     --------
-    >>> with style():
-    ...     mpl.rcParams["font.size"]
-    8.0
+    >>> with mpl.rc_context({"image.origin": "lower"}), style():
+    ...     mpl.rcParams["font.size"], mpl.rcParams["image.origin"]
+    (8.0, 'upper')
     """
-    return mpl.rc_context(SETTINGS)
+    with mpl.style.context(["default", SETTINGS]):
+        yield
+
+
+class Figure(mpl.figure.Figure):
+    """Figure that looks the same whatever the user's matplotlib settings are, also those that apply when it is drawn.
+
+    Examples
+    --------
+    >>> with mpl.rc_context({"figure.facecolor": "black"}), style():
+    ...     Figure().get_facecolor()
+    (1.0, 1.0, 1.0, 1.0)
+    """
+
+    def draw(self, renderer: Any) -> None:
+        """Draw the figure with the settings of this package."""
+        with style():
+            super().draw(renderer)
+
+    def get_tightbbox(self, *args: Any, **options: Any) -> Any:
+        """Return the bounding box of the figure, drawn with the settings of this package."""
+        with style():
+            return super().get_tightbbox(*args, **options)
+
+    def savefig(self, *args: Any, **options: Any) -> None:
+        """Save the figure with the settings of this package, and with the user's resolution and format."""
+        kept = {name: mpl.rcParams[name] for name in KEPT_SETTINGS}
+        with style(), mpl.rc_context(kept):
+            super().savefig(*args, **options)
 
 
 def value_range(maps: NDArray[np.floating[Any]]) -> tuple[float, float]:
@@ -175,6 +213,17 @@ def only_array(scored: ArrayResult | Result) -> ArrayResult:
     return array
 
 
+def legend_text(name: str) -> str:
+    """Return the text of a name in a legend; matplotlib leaves out texts that begin with an underscore.
+
+    Examples
+    --------
+    >>> legend_text("layer3"), legend_text("_stem")
+    ('layer3', ' _stem')
+    """
+    return f" {name}" if name.startswith("_") else name
+
+
 def short_name(image: str) -> str:
     """Return the last part of the name of an image.
 
@@ -189,6 +238,11 @@ def short_name(image: str) -> str:
 def name_of_site(array: ArrayResult, site: int | None) -> str:
     """Return the name of a site, or "mean over n sites" if ``site`` is None."""
     return f"mean over {len(array.sites)} sites" if site is None else array.sites[site]
+
+
+def units_of(array: ArrayResult) -> str:
+    """Return the unit of the maps: spikes/s for the recordings of this package; others do not state a unit."""
+    return RATES if array.recording.startswith(IN_RATES) else "response"
 
 
 def kind_of(array: ArrayResult) -> str:

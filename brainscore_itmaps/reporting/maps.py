@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.data.grid import ORIENTATIONS, Grid, orient_maps, read_extent, shown_extent, unorient_maps
@@ -14,6 +13,7 @@ from brainscore_itmaps.reporting.drawing import (
     COLUMN,
     DIFFERENCE_COLOURS,
     SIMULATED,
+    Figure,
     difference_range,
     draw_image,
     draw_map,
@@ -26,10 +26,9 @@ from brainscore_itmaps.reporting.drawing import (
     short_name,
     size_of,
     style,
+    units_of,
     value_range,
 )
-
-UNITS = "spikes/s"
 
 
 def maps_figure(result: Result, images: Sequence[Path | None], shown: Sequence[int] = (0, 1, 2)) -> Figure:
@@ -58,7 +57,7 @@ def maps_figure(result: Result, images: Sequence[Path | None], shown: Sequence[i
             draw_map(axes[1, column], neural[image], array, limits)
             drawn = draw_map(axes[2, column], predicted[image], array, limits)
             bar = figure.colorbar(drawn, ax=axes[2, column], location="bottom", extend="both", aspect=15)
-            bar.set_label(UNITS)
+            bar.set_label(units_of(array))
             axes[0, column].set_title(short_name(array.images[image]), fontsize=9)
             axes[2, column].set_xlabel(f"rho = {array.map_rho[image]:.2f}", fontsize=9)
         names = ("image", "simulated map" if array.simulated else "recorded map", "predicted map")
@@ -96,7 +95,7 @@ def overlay_figure(
         draw_image(axis, image_file, array, grey=True)
         drawn = draw_map(axis, neural, array, value_range(neural), alpha=0.55)
         draw_positions(axis, array)
-        figure.colorbar(drawn, ax=axis, extend="both", label=UNITS, shrink=0.8)
+        figure.colorbar(drawn, ax=axis, extend="both", label=units_of(array), shrink=0.8)
         axis.set(
             xlabel="degrees", ylabel="degrees", title=f"{short_name(array.images[image])}, {name_of_site(array, site)}"
         )
@@ -132,9 +131,9 @@ def comparison_figure(
         draw_image(axes[0], image_file, array)
         drawn = draw_map(axes[1], neural, array, value_range(neural))
         draw_map(axes[2], predicted, array, value_range(neural))
-        figure.colorbar(drawn, ax=axes[1:3], location="bottom", extend="both", label=UNITS, aspect=30)
+        figure.colorbar(drawn, ax=axes[1:3], location="bottom", extend="both", label=units_of(array), aspect=30)
         drawn = draw_map(axes[3], difference, array, difference_range(difference), DIFFERENCE_COLOURS)
-        figure.colorbar(drawn, ax=axes[3], location="bottom", extend="both", label=UNITS, aspect=15)
+        figure.colorbar(drawn, ax=axes[3], location="bottom", extend="both", label=units_of(array), aspect=15)
         recorded = "simulated" if array.simulated else "recorded"
         titles = (short_name(array.images[image]), recorded, f"predicted, {agreement}", f"predicted - {recorded}")
         for axis, title in zip(axes, titles, strict=True):
@@ -243,6 +242,7 @@ def registration_figure(recording: Recording, shown: Sequence[int] | None = None
     return figure
 
 
+@style()
 def orientation_figure(recording: Recording, shown: Sequence[int] | None = None) -> Figure:
     """Draw maps, averaged over sites, over their images in all eight orientations, one a row.
 
