@@ -74,5 +74,7 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
 
 def _conditions(result: Result) -> tuple[Any, ...]:
     """Return the conditions that two results must share to be compared."""
-    maps = [(array.recording, array.recording_sha256, array.window, array.images) for array in result.arrays]
+    maps = [
+        (array.recording, array.recording_sha256, array.window, array.images, array.folds) for array in result.arrays
+    ]
     return result.benchmark, result.benchmark_version, result.measure, result.protocol, result.request.method, maps

@@ -39,13 +39,17 @@ class Rows(NamedTuple):
 
 
 class Options(NamedTuple):
-    """Options of the solvers, as in :func:`~brainscore_itmaps.metrics.folds.fit_folds`."""
+    """Options of the solvers, as in :func:`~brainscore_itmaps.metrics.folds.fit_folds`.
+
+    ``tuning`` (fold, image) leaves out every image once, to choose a penalty; by default each image in turn.
+    """
 
     components: int
     penalty: float = 1.0
     penalties: ArrayLike | None = None
     intercept: bool = True
     progress: Steps = uncounted
+    tuning: NDArray[np.bool_] | None = None
 
 
 def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
