@@ -1,6 +1,6 @@
 """Compute noise ceilings: the score that a prediction can reach, given the noise of the recording."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -23,7 +23,7 @@ from brainscore_itmaps.metrics.folds import (
     refitted,
 )
 from brainscore_itmaps.metrics.inference import Interval, jackknife_interval, mean_without
-from brainscore_itmaps.metrics.predictivity import over_images, over_sites, site_correlation
+from brainscore_itmaps.metrics.predictivity import CentredMaps, over_images, over_sites, site_correlation
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Report, silent
 
@@ -336,9 +336,10 @@ def halves_of_sites(
                 _predicted(maps[..., half], recorded, method, groups, components=components, **options)
                 for half in np.array_split(others, 2)
             ]
-            for half in halves:
-                accuracy.add(sites, _correlation(half, recorded))
-            agreement.add(sites, _correlation(*halves))
+            *of_halves, of_both = _correlations(halves, recorded)
+            for values in of_halves:
+                accuracy.add(sites, values)
+            agreement.add(sites, of_both)
             progress("computing the noise ceiling", split * parts + part + 1, splits * parts)
     return HalvesOfSites(accuracy.value, agreement.value)
 
@@ -372,14 +373,19 @@ def _predicted(
     return np.concatenate([predicted, refitted(pairs, maps, lambda predicted, _: predicted)])
 
 
-def _correlation(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correlate maps over positions for every row, shape (row, image, site)."""
-    return np.stack(
-        [
-            site_correlation(each, other)
-            for each, other in zip(predicted, np.broadcast_to(maps, predicted.shape), strict=True)
-        ]
-    )
+def _correlations(halves: Sequence[NDArray[np.float64]], maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlate the predictions from two halves with the maps, and with each other, for every row.
+
+    Returns
+    -------
+    array, shape (3, row, image, site)
+        Of the first half, of the second half, and their agreement.
+    """
+    recorded, rows = CentredMaps.of(maps), []
+    for pair in zip(*halves, strict=True):
+        first, second = (CentredMaps.of(predicted) for predicted in pair)
+        rows.append([first.correlation(recorded), second.correlation(recorded), first.correlation(second)])
+    return np.moveaxis(np.array(rows), 1, 0)
 
 
 def ceiling_of_halves(

@@ -445,7 +445,10 @@ def fit_folds(
     for set_index, (array, sites) in enumerate(zip(arrays, complete, strict=True)):
         sets[set_index, ..., : sites.sum()] = array[..., sites]
     varying, lowest = _varying(sets, left_out)
-    rows = rows_of(features.astype(np.float64, copy=False), sets)
+    precise = features.astype(np.float64, copy=False)
+    rows = rows_of(precise, sets)
+    rows = rows._replace(own=rows.own or not np.may_share_memory(precise, features))
+    del precise
     numbers = number_images(len(features) if images is None else images)
     if len(numbers) != len(features):
         raise ArrayError(f"{len(numbers)} labels name {len(features)} images.", "Give one label for each image.")

@@ -160,7 +160,7 @@ class _Problem(NamedTuple):
         """Centre field and maps, and compute the principal directions of the field."""
         y, means, _ = centred(rows.maps, rows.ones)
         images, positions = y.shape[1:3]
-        x = centred(rows.field[None], rows.ones)[0][0]
+        x = centred(rows.field[None], rows.ones, rows.own)[0][0]
         return cls(x, y.transpose(1, 2, 0, 3).reshape(images, positions, -1), rows.ones, means, *_principal(x))
 
 
