@@ -152,11 +152,13 @@ def score_layers(
         layers = list(dict.fromkeys(layer for layer, _ in missing))
         unscored = features or _read(source, recordings[0], layers, benchmark, cache, progress)
         for count, layer in enumerate(layers, 1):
-            field = unscored.pop(layer).field(recordings[0].grid)
+            read = unscored.pop(layer)
+            field, overwrite = read.field(recordings[0].grid), not read.at_grid
+            del read
             step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
             scores = score_field(field, recorded, benchmark.method, protocol, groups,
                                  lambda done, total, step=step: progress(step, done, total),
-                                 folds.numbers, folds.left_out)  # fmt: skip
+                                 folds.numbers, folds.left_out, overwrite)  # fmt: skip
             yield from (((layer, number), vars(score)) for number, score in enumerate(scores)
                         if (layer, number) in missing)  # fmt: skip
 
@@ -174,6 +176,7 @@ def score_field(
     progress: Any,
     images: NDArray[np.int64] | None = None,
     folds: NDArray[np.bool_] | None = None,
+    overwrite: bool = False,
 ) -> list[FeatureScore]:
     """Score a layer on several arrays in one pass.
 
@@ -189,7 +192,7 @@ def score_field(
         Number of groups of images; each image is also scored by regressions fitted without a further group.
     progress : callable
         Called with (steps done, steps in all).
-    images, folds
+    images, folds, overwrite
         As in :func:`~brainscore_itmaps.metrics.folds.fit_left_out`.
 
     Returns
@@ -209,7 +212,7 @@ def score_field(
     (1.0, (4, 2))
     """
     options: dict[str, Any] = {"components": protocol.components, "intercept": protocol.intercept, "progress": progress}
-    left_out, pairs = fit_left_out(field, maps, protocol.solver(method), groups, images, folds, **options)
+    left_out, pairs = fit_left_out(field, maps, protocol.solver(method), groups, images, folds, overwrite, **options)
     scores = []
     for number, recorded in enumerate(maps):
         refits: dict[str, Any] = {}

@@ -373,6 +373,7 @@ def fit_folds(
     penalties: ArrayLike | None = None,
     intercept: bool = True,
     images: Iterable[Hashable] | None = None,
+    overwrite: bool = False,
     progress: Steps = uncounted,
 ) -> FittedFolds:
     """Fit a regression for every fold, on the images that the fold does not leave out.
@@ -408,6 +409,8 @@ def fit_folds(
     images : sequence, optional
         For each image a label that identical images share, which ``ridge_cv`` leaves out together; by default, all
         images are different.
+    overwrite : bool
+        The field may be overwritten, which saves memory.
     progress : callable
         Called with (steps done, steps in all).
 
@@ -447,7 +450,7 @@ def fit_folds(
     varying, lowest = _varying(sets, left_out)
     precise = features.astype(np.float64, copy=False)
     rows = rows_of(precise, sets)
-    rows = rows._replace(own=rows.own or not np.may_share_memory(precise, features))
+    rows = rows._replace(own=overwrite or rows.own or not np.may_share_memory(precise, features))
     del precise
     numbers = number_images(len(features) if images is None else images)
     if len(numbers) != len(features):
@@ -473,13 +476,14 @@ def fit_left_out(
     groups: int | None = GROUPS,
     images: Iterable[Hashable] | None = None,
     folds: NDArray[np.bool_] | None = None,
+    overwrite: bool = False,
     **options: Any,
 ) -> tuple[FittedFolds, FittedFolds | None]:
     """Fit regressions that leave out every image once, and regressions that leave out each pair of groups of images.
 
     Parameters
     ----------
-    field, maps, method, options
+    field, maps, method, overwrite, options
         As in :func:`fit_folds`.
     groups : int or None
         Number of groups, for :func:`refitted`; None for none.
@@ -511,7 +515,7 @@ def fit_left_out(
     pairs = pairs_of_groups(numbers, groups)
     if method != "pls":  # the others gain nothing, and the published iteration stops by rounding
         return fit_folds(field, maps, single, method, **options), fit_folds(field, maps, pairs, method, **options)
-    fitted = fit_folds(field, maps, np.concatenate([single, pairs]), method, **options)
+    fitted = fit_folds(field, maps, np.concatenate([single, pairs]), method, overwrite=overwrite, **options)
     return fitted.select(slice(len(single))), fitted.select(slice(len(single), None))
 
 
