@@ -35,6 +35,7 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from pathlib import Path
     >>> from brainscore_itmaps import Recording, score_features
     >>> from brainscore_itmaps.settings import overridden

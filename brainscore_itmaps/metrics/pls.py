@@ -70,7 +70,8 @@ class PLSFolds(NamedTuple):
             predicted: NDArray[np.float64] = np.matmul(self.plain[folds[fold]], rotations.T @ loadings)
             return predicted
         offset, base = np.einsum("ac,c->a", rotations, means[fold]), self.base[fold, set_index]
-        blocks = np.array_split(np.flatnonzero(folds[fold]), -(-folds[fold].sum() * x[0].size // COPIED))
+        left_out = np.flatnonzero(folds[fold])
+        blocks = np.array_split(left_out, 1 + len(left_out) * x[0].size // COPIED)
         scores = [np.matmul(x[images], rotations.T) - ones[:, None] * offset for images in blocks]
         return np.concatenate([np.matmul(each, loadings) + ones[:, None] * base for each in scores])
 
