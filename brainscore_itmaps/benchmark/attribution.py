@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from brainscore_itmaps.benchmark.folds import folds_of
 from brainscore_itmaps.benchmark.result import Saliency
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.features.attribution import attribution_maps
 from brainscore_itmaps.features.record import record_at_grid
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out
+from brainscore_itmaps.metrics.folds import fit_folds
 from brainscore_itmaps.models.model import Model, untrained
 from brainscore_itmaps.progress import Report, silent
 
@@ -58,12 +59,12 @@ def _compute_maps(
     """Compute the attribution map of each image from the regression that was fitted without that image."""
     layers = list(dict.fromkeys(layer_of_image))
     features = record_at_grid(model, recording.images, layers, recording.grid)
-    folds = leave_one_out(len(recording.images))
+    folds = folds_of(recording).left_out
     weights = {
         layer: fit_folds(features[layer].field(recording.grid), recording.maps, folds).coefficients().mean(axis=-1)
         for layer in layers
     }
-    left_out = [weights[layer][image] for image, layer in enumerate(layer_of_image)]
+    left_out = [weights[layer][fold] for fold, layer in zip(folds.argmax(axis=0), layer_of_image, strict=True)]
     return attribution_maps(model, recording.images, layer_of_image, left_out, recording.grid, method)
 
 

@@ -35,6 +35,7 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from pathlib import Path
     >>> from brainscore_itmaps import Recording, score_features
     >>> from brainscore_itmaps.settings import overridden
@@ -74,5 +75,7 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
 
 def _conditions(result: Result) -> tuple[Any, ...]:
     """Return the conditions that two results must share to be compared."""
-    maps = [(array.recording, array.recording_sha256, array.window, array.images) for array in result.arrays]
+    maps = [
+        (array.recording, array.recording_sha256, array.window, array.images, array.folds) for array in result.arrays
+    ]
     return result.benchmark, result.benchmark_version, result.measure, result.protocol, result.request.method, maps

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FORMAT = "brainscore_itmaps result"
 VERSION = 4
+EACH_IMAGE = "each image in turn"
+"""Images that are left out at a time, where identical images, or the number of images, do not require groups."""
 MEAN = "mean"
 """In place of an array's name: the mean over all arrays of a benchmark."""
 PACKAGES = ("brainscore_itmaps", "brainscore_vision", "numpy", "pillow", "scipy", "timm", "torch", "torchvision")
@@ -192,6 +194,8 @@ class ArrayResult(Estimated):
     extent : float, (float, float) or None
         Size of the images in degrees of visual angle: the side of squares, or (height, width); None in older results
         that did not store it.
+    folds : str
+        Which images were left out at a time: "each image in turn", or groups of images.
     """
 
     recording: str
@@ -220,6 +224,7 @@ class ArrayResult(Estimated):
     sites: tuple[str, ...]
     saliency: Saliency | None = None
     extent: float | tuple[float, float] | None = None
+    folds: str = EACH_IMAGE
 
     def __post_init__(self) -> None:
         shape = tuple(len(axis) for axis in (self.images, self.degrees_y, self.degrees_x, self.sites))

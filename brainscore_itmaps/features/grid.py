@@ -14,6 +14,9 @@ from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.protocol import OURS, Protocol
 
+IMAGES_AT_ONCE = 32
+"""Number of images that are interpolated at a time, which saves memory."""
+
 
 @overload
 def to_grid(features: NDArray[np.floating[Any]], grid: Grid | Recording) -> NDArray[np.float64]: ...
@@ -65,9 +68,13 @@ def to_grid(features: Any, grid: Grid | Recording) -> Any:
             f"The features have the shape {maps.shape}.",
             "Give (image, channel, height, width), as record returns it.",
         )
-    lines = _interpolate(np.moveaxis(maps, 2, 0), grid.y / grid.height + 0.5)  # (y, image, channel, width)
-    field = _interpolate(np.moveaxis(lines, 3, 0), grid.x / grid.width + 0.5)  # (x, y, image, channel)
-    return np.ascontiguousarray(field.transpose(2, 1, 0, 3))
+    field = np.empty((len(maps), len(grid.y), len(grid.x), maps.shape[1]))
+    for first in range(0, len(maps), IMAGES_AT_ONCE):
+        some = slice(first, first + IMAGES_AT_ONCE)
+        lines = _interpolate(np.moveaxis(maps[some], 2, 0), grid.y / grid.height + 0.5)  # (y, image, channel, width)
+        columns = _interpolate(np.moveaxis(lines, 3, 0), grid.x / grid.width + 0.5)  # (x, y, image, channel)
+        field[some] = columns.transpose(2, 1, 0, 3)
+    return field
 
 
 def _interpolate(units: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -> NDArray[np.float64]:
