@@ -149,24 +149,28 @@ def classifiers(module: torch.nn.Module) -> list[str]:
     >>> classifiers(timm.create_model("test_resnet"))
     ['fc']
     """
-    stated = (getattr(module, "pretrained_cfg", None) or {}).get("classifier")
-    return [stated] if isinstance(stated, str) else list(stated or ())
+    if config := getattr(module, "pretrained_cfg", None):
+        stated = config.get("classifier")
+        return [stated] if isinstance(stated, str) else list(stated or ())
+    computing = (torch.nn.Linear, torch.nn.Conv2d)
+    last = [name for name, layer in module.named_modules() if isinstance(layer, computing)][-1:]
+    return [name for name in last if name]
 
 
 def classes_in(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> int | None:
-    """Find the number of classes of weights from the shape of timm's classifier.
+    """Find the number of classes of weights from the shape of the classifier.
 
     Parameters
     ----------
     tensors : dict
         Weights by name.
     module : torch.nn.Module
-        timm model of the same architecture.
+        Model of the same architecture.
 
     Returns
     -------
     int or None
-        0 if the weights have no classifier; None if timm does not state its name.
+        0 if the weights have no classifier; None if the model has none.
 
     Examples
     --------
@@ -180,6 +184,44 @@ def classes_in(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> int
         weight = tensors.get(f"{classifier}.weight")
         return 0 if weight is None else len(weight)
     return None
+
+
+def shape_options(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> dict[str, int]:
+    """Return the options with which an architecture has the number of classes and of input channels of weights.
+
+    Parameters
+    ----------
+    tensors : dict
+        Weights by name.
+    module : torch.nn.Module
+        Model of the same architecture.
+
+    Returns
+    -------
+    dict
+        ``num_classes`` where it differs from that of the module, and ``in_chans=1`` for weights of timm's
+        architectures that take grey images.
+
+    Examples
+    --------
+    >>> import timm
+    >>> from brainscore_itmaps.models.checkpoint import shape_options
+    >>> state = timm.create_model("test_resnet", num_classes=7, in_chans=1).state_dict()
+    >>> shape_options(state, timm.create_model("test_resnet"))
+    {'num_classes': 7, 'in_chans': 1}
+    """
+    options, state = {}, module.state_dict()
+    classes = classes_in(tensors, module)
+    own = getattr(module, "num_classes", None)
+    if own is None and (of_module := classes_in(state, module)) is not None:
+        own = of_module
+    if classes is not None and own is not None and classes != own:
+        options["num_classes"] = classes
+    first = (getattr(module, "pretrained_cfg", None) or {}).get("first_conv")
+    weight = tensors.get(f"{first}.weight") if isinstance(first, str) else None
+    if weight is not None and weight.ndim == 4 and weight.shape[1] == 1 != state[f"{first}.weight"].shape[1]:
+        options["in_chans"] = 1
+    return options
 
 
 def fill_from_tensors(module: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path, architecture: str) -> None:

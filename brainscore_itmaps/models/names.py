@@ -15,6 +15,8 @@ WEIGHT_WORDS = ("pretrained", "random")
 KERAS_SUFFIXES = (".h5", ".hdf5")
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".pth.tar", ".pt.tar", ".tar", *KERAS_SUFFIXES)
 """Endings of weight files, in lower case; the case of a file's ending does not matter."""
+MOST_LETTERS = 80
+"""Longest name that users can give to their models."""
 SOURCES = ("timm:", "torchvision:", "hf:")
 """Beginnings of names of models that a library defines: timm, torchvision, or Hugging Face's transformers."""
 
@@ -157,6 +159,37 @@ def check_model_name(
             raise ModelError(f"There is no model named {name!r}, but {suggestion[0]} has one.", f"Use {suggestion[1]}.")
         known = f"Known: {', '.join(ZOO)}, timm:<name>, torchvision:<name>, hf:<organisation/name>."
         raise ModelError(f"There is no model named {name!r}.", nearest(name, ZOO, known))
+
+
+def check_label(label: str | None, model: str | None = None) -> None:
+    """Check a user's name for a model: it can be printed on one line, and the model has no name of its own.
+
+    Parameters
+    ----------
+    label : str or None
+        The user's name.
+    model : str, optional
+        The model, as for ``--model``; None for a module in memory.
+
+    Raises
+    ------
+    UsageError
+        When it is not.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.names import check_label
+    >>> check_label("ours, seed 3", "best.pth")
+    """
+    if label is None:
+        return
+    is_local = model is not None and model.startswith("hf:") and is_local_hub_model(model.removeprefix("hf:"))
+    if model is not None and not is_user_model(model) and not is_local:
+        raise UsageError(f"{model} already has a name.", "Omit --name; it is for models of your own.")
+    if not label.strip() or not label.isprintable() or "/" in label or len(label) > MOST_LETTERS:
+        raise UsageError(
+            f"{label!r} is not a name.", f"Use at most {MOST_LETTERS} printable characters, without slashes."
+        )
 
 
 def with_source(name: str) -> tuple[str, str] | None:

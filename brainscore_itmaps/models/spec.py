@@ -220,6 +220,8 @@ class ModelRequest:
         Number of images per forward pass.
     state_key : str or None
         Key of the weights in a checkpoint file that holds several sets; None for the usual one.
+    label : str or None
+        A user's name for a weight file or a function.
     """
 
     name: str
@@ -230,3 +232,4 @@ class ModelRequest:
     device: str = "auto"
     batch_size: int = 14
     state_key: str | None = None
+    label: str | None = None
