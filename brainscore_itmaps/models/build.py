@@ -20,8 +20,8 @@ def build(name: str, seed: int, **options: Any) -> torch.nn.Module:
     seed : int
         Seed of the random weights.
     **options
-        Arguments of ``timm.create_model``, or of the function of the other library; for timm also ``same_padding=True``, which builds a ResNet with the padding of
-        TensorFlow (:func:`pad_like_keras`).
+        Arguments of ``timm.create_model``, or of the function of the other library; for timm also
+        ``same_padding=True``, which builds a ResNet with the padding of TensorFlow (:func:`pad_like_keras`).
 
     Raises
     ------

@@ -32,7 +32,7 @@ HARMLESS: list[Any] = [
     pathlib.PurePosixPath,
     types.SimpleNamespace,
     np.dtype,
-    *((np.core.multiarray.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((cast(Any, np.core.multiarray).scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
     *{type(np.dtype(kind)) for kind in "?bhilqBHILQefdFD"},
 ]
 """Classes that training scripts save beside weights and that torch does not read by itself: options, paths and numpy
@@ -96,9 +96,7 @@ def _has_safetensors_header(path: Path) -> bool:
     return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
 
 
-def read_weights(
-    path: Path, module: torch.nn.Module, state_key: str | None = None
-) -> StateDict:
+def read_weights(path: Path, module: torch.nn.Module, state_key: str | None = None) -> StateDict:
     """Read the weights of a model from a file, whatever the key and the prefix under which they lie.
 
     Parameters

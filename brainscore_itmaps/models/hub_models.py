@@ -147,7 +147,7 @@ def hub_preprocessing(name: str, config: Any) -> dict[str, Any]:
     side = side[0] if isinstance(side, list | tuple) else side
     try:
         with _hub(name):
-            processor = AutoImageProcessor.from_pretrained(_local(name), trust_remote_code=False)
+            processor = cast(Any, AutoImageProcessor).from_pretrained(_local(name), trust_remote_code=False)
     except ModelError as error:
         if side is None:
             raise ModelError(

@@ -346,8 +346,8 @@ def _from_file(
         notes += (GREY,)
     if preprocessing is None and zoo_spec is None:
         notes += (
-            f"the file does not say how images are preprocessed: as for {_library_name(spec.architecture)} ({spec.size} "
-            f"pixels, mean {_joined(spec.mean)}, std {_joined(spec.std)}, {spec.interpolation})",
+            f"the file does not say how images are preprocessed: as for {_library_name(spec.architecture)} "
+            f"({spec.size} pixels, mean {_joined(spec.mean)}, std {_joined(spec.std)}, {spec.interpolation})",
         )
     weights = Weights("file", str(file), sha256=hash_parameters(module), source=f"sha256 {sha256(file)[:12]}")
     return Model(name, spec, module.eval(), weights, notes=notes)

@@ -201,7 +201,10 @@ def with_source(name: str) -> tuple[str, str] | None:
     >>> with_source("resnet18"), with_source("squeezenet1_0")
     (('timm', 'timm:resnet18'), ('torchvision', 'torchvision:squeezenet1_0'))
     """
-    architectures = {"timm": timm_architectures, "torchvision": torchvision_architectures}
+    architectures: dict[str, Callable[[], frozenset[str]]] = {
+        "timm": timm_architectures,
+        "torchvision": torchvision_architectures,
+    }
     found = [library for library, listed in architectures.items() if name.split(".")[0] in listed()]
     return (found[0], f"{found[0]}:{name}") if found else None
 
@@ -210,9 +213,7 @@ def _check_listed(library: str, names: Callable[[], frozenset[str]], name: str) 
     """Check that a library has an architecture; its weights, after the point, are checked when they are loaded."""
     architecture = name.split(".")[0]
     if not architecture:
-        raise ModelError(
-            f"The name after {library}: is missing.", f"Add it, for example --model {library}:resnet50."
-        )
+        raise ModelError(f"The name after {library}: is missing.", f"Add it, for example --model {library}:resnet50.")
     if architecture not in names():
         raise ModelError(f"{library} has no architecture named {architecture!r}.", nearest(architecture, names()))
 
@@ -333,7 +334,9 @@ def torchvision_architectures() -> frozenset[str]:
 def _sources(package: str) -> list[Path]:
     """List the Python files that define the models of a package, without importing it."""
     module = importlib.util.find_spec(package)
-    return [] if module is None or module.origin is None else sorted((Path(module.origin).parent / "models").glob("*.py"))
+    return (
+        [] if module is None or module.origin is None else sorted((Path(module.origin).parent / "models").glob("*.py"))
+    )
 
 
 CHECKS: dict[str, Callable[[str], None]] = {

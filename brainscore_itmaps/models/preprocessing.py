@@ -74,7 +74,7 @@ def read_preprocessing(preprocessing: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def grey_preprocessing(mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
+def grey_preprocessing(mean: tuple[float, ...], std: tuple[float, ...]) -> dict[str, Any]:
     """Return mean and standard deviation for grey images: of three equal values, one; of three others, their average.
 
     Examples
@@ -84,7 +84,9 @@ def grey_preprocessing(mean: tuple[float, ...], std: tuple[float, ...]) -> dict[
     {'mean': (0.5,), 'std': (0.25,)}
     """
     pairs = {"mean": mean, "std": std}
-    return {name: values[:1] if len(set(values)) == 1 else (sum(values) / len(values),) for name, values in pairs.items()}
+    return {
+        name: values[:1] if len(set(values)) == 1 else (sum(values) / len(values),) for name, values in pairs.items()
+    }
 
 
 def plain_preprocessing(preprocessing: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +172,12 @@ def _apply(transform: Transform, image: Image.Image) -> torch.Tensor:
         ) from error
     if not isinstance(output, torch.Tensor):
         raise UsageError(f"The preprocessing returns a {type(output).__name__}, not a tensor.", EXAMPLE)
-    if output.ndim != 3 or output.shape[0] not in (1, 3) or output.shape[1] != output.shape[2] or not output.is_floating_point():
+    if (
+        output.ndim != 3
+        or output.shape[0] not in (1, 3)
+        or output.shape[1] != output.shape[2]
+        or not output.is_floating_point()
+    ):
         raise UsageError(
             f"The preprocessing returns a tensor {tuple(output.shape)} of {output.dtype}, not floating-point numbers "
             "(3, side, side).",

@@ -1,7 +1,6 @@
 """Classification models of torchvision, with torchvision's weights and preprocessing."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -12,6 +11,7 @@ from brainscore_itmaps.downloads import hub_offline_mode
 from brainscore_itmaps.errors import ModelError, nearest, one_line
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.spec import HostedWeights, ModelSpec
+from brainscore_itmaps.models.timm_models import group_of_torchvision
 
 PREFIX = "torchvision:"
 INITIALISED = ("googlenet", "inception_v3")
@@ -158,22 +158,6 @@ def _crop(size: int, resized: int) -> float:
     """Return the share of the side that is cropped, such that timm's division gives the resized side exactly."""
     crop = size / resized
     return crop if int(size / crop) == resized else size / (resized + 0.01)
-
-
-def group_of_torchvision(name: str) -> str:
-    """Find the group of a model of torchvision from its architecture and its weights.
-
-    Examples
-    --------
-    >>> from brainscore_itmaps.models.torchvision_models import group_of_torchvision
-    >>> [group_of_torchvision(name) for name in ("resnet50", "vit_b_16", "vit_b_16.IMAGENET1K_SWAG_E2E_V1")]
-    ['CNN', 'transformer', 'extra data']
-    """
-    if "SWAG" in name:
-        return "extra data"
-    if re.match(r"vit_|swin_", name):
-        return "transformer"
-    return "hybrid" if name.startswith("maxvit") else "CNN"
 
 
 @contextmanager
