@@ -20,6 +20,8 @@ PREFIX = "hf:"
 CLASSIFIER = "ForImageClassification"
 UNUSED = ("pooler.", "classifier.", "head.", "layernorm.", "post_layernorm.")
 """Parts of names of parameters that come after all layers with maps: they may have random values, with a note."""
+NOT_COMPUTED = ("architectures", "dtype", "id2label", "label2id", "transformers_version")
+"""Keys of configurations that do not change what a model computes."""
 DEFAULTS: dict[str, Any] = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "interpolation": "bilinear", "crop": 1.0}
 
 
@@ -105,7 +107,8 @@ def hub_spec(name: str, module: torch.nn.Module) -> ModelSpec:
     preprocessing = hub_preprocessing(reference, cast(Any, module).config)
     size = preprocessing["size"]
     is_local = is_local_hub_model(reference)
-    configuration = cast(Any, module).config.to_json_string()
+    configuration = cast(Any, module).config.to_dict()
+    computed = {key: value for key, value in configuration.items() if key not in NOT_COMPUTED and key[0] != "_"}
     return ModelSpec(
         identifier=name,
         architecture=name,
@@ -117,7 +120,7 @@ def hub_spec(name: str, module: torch.nn.Module) -> ModelSpec:
         top1=None,
         top1_source=None,
         citation="",
-        options={"config": hashlib.sha256(configuration.encode()).hexdigest()[:12]},
+        options={"config": hashlib.sha256(repr(sorted(computed.items())).encode()).hexdigest()[:12]},
         parameters=sum(parameter.numel() for parameter in module.parameters()),
     )
 
@@ -235,11 +238,15 @@ def _local(name: str) -> str:
 @contextmanager
 def _hub(name: str) -> Iterator[None]:
     """Load something of a repository: quietly, offline if that is set, with errors as ModelError."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
+    loggers = [logging.getLogger(package) for package in ("transformers", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
     try:
+        from transformers.utils import logging as bars
+
+        bars.disable_progress_bar()
         with hub_offline_mode():
-            logger.setLevel(logging.ERROR)
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
             yield
     except ItMapsError:
         raise
@@ -251,4 +258,5 @@ def _hub(name: str) -> Iterator[None]:
         )
         raise ModelError(f"hf:{name} cannot be loaded: {one_line(error)}.", fix) from error
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

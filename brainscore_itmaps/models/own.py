@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
-from brainscore_itmaps.models.forward import check_module, input_channels, unwrapped
+from brainscore_itmaps.models.forward import check_module, input_channels, run_module, unwrapped
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.model import IN_MEMORY, Model, hash_parameters
 from brainscore_itmaps.models.preprocessing import (
@@ -80,10 +80,14 @@ def wrap_model(module: torch.nn.Module, preprocessing: Preprocessing | None, nam
         raise UsageError(f"The preprocessing of images for a {type(module).__name__} is missing.", EXAMPLE)
     module.eval()
     size = settings["size"]
+    stated = channels is not None
     if input_channels(module, size, channels) == 1:
         settings |= grey_preprocessing(settings["mean"], settings["std"])
     channels = len(settings["mean"])
     try:
+        if stated:
+            with torch.inference_mode():
+                run_module(module, torch.zeros(1, channels, size, size))
         layers, readout = committed_layers(module, size), readout_layer(module, size)
     except ItMapsError:
         raise

@@ -1,6 +1,8 @@
 """Classification models of torchvision, with torchvision's weights and preprocessing."""
 
+import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -9,13 +11,18 @@ import torch
 
 from brainscore_itmaps.downloads import hub_offline_mode
 from brainscore_itmaps.errors import ModelError, nearest, one_line
-from brainscore_itmaps.models.layers import committed_layers, readout_layer
+from brainscore_itmaps.models.layers import committed_layers, map_shapes, readout_layer
 from brainscore_itmaps.models.spec import HostedWeights, ModelSpec
 from brainscore_itmaps.models.timm_models import group_of_torchvision
 
 PREFIX = "torchvision:"
 INITIALISED = ("googlenet", "inception_v3")
 """Architectures that ask to be told whether to initialise their weights."""
+BLOCKS = re.compile(
+    r"BasicBlock|Bottleneck|ResBottleneckBlock|_?InvertedResidual|(Fused)?MBConv|CNBlock|EncoderBlock|"
+    r"SwinTransformerBlock(V2)?|MaxVitLayer|_DenseBlock|Inception[A-E]?"
+)
+"""Classes of torchvision's blocks; the architectures without any (AlexNet, VGG, SqueezeNet) are plain sequences."""
 FORCE_TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
@@ -142,7 +149,7 @@ def torchvision_spec(name: str, module: torch.nn.Module) -> ModelSpec:
         std=tuple(preset.std),
         interpolation=preset.interpolation.value,
         crop=_crop(size, resized),
-        layers=committed_layers(module, size),
+        layers=_layers(module, size),
         readout=readout_layer(module, size),
         visual_degrees=8,
         top1=top1,
@@ -152,6 +159,26 @@ def torchvision_spec(name: str, module: torch.nn.Module) -> ModelSpec:
         options={"transform_input": True} if transforms_input else {},
         parameters=sum(parameter.numel() for parameter in module.parameters()),
     )
+
+
+def _layers(module: torch.nn.Module, size: int) -> dict[str, str]:
+    """Choose the layers that are committed to V1, V2, V4 and IT by the rule for all models, among torchvision's blocks.
+
+    The rule for other models would take parts of these blocks, such as squeeze and excitation, for blocks.
+    """
+    blocks: list[str] = []
+    for name, child in module.named_modules():
+        if BLOCKS.fullmatch(type(child).__name__) and not any(name.startswith(f"{block}.") for block in blocks):
+            blocks.append(name)
+    reductions = {layer: round(math.log2(size / side)) for layer, (_, side) in map_shapes(module, blocks, size).items()}
+    if not reductions:
+        return committed_layers(module, size)
+    layers = list(reductions)
+    fine = [layer for layer in layers if reductions[layer] <= 4]  # units of 16 pixels
+    all_alike = len(set(reductions.values())) == 1
+    up_to_it = layers[: round(2 / 3 * (len(layers) - 1)) + 1] if all_alike else layers[: layers.index(fine[-1]) + 1]
+    shares = {"V1": 0.25, "V2": 0.5, "V4": 0.75, "IT": 1.0}
+    return {region: up_to_it[round(share * (len(up_to_it) - 1))] for region, share in shares.items()}
 
 
 def _crop(size: int, resized: int) -> float:
