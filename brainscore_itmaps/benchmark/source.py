@@ -22,6 +22,7 @@ from brainscore_itmaps.features.views import fixated_features
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.layers import block_layers
 from brainscore_itmaps.models.model import Model
+from brainscore_itmaps.models.names import source_of
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import OURS, Protocol
 
@@ -141,12 +142,19 @@ class HookedModel:
                 f"{model.name} takes images of {spec.size} pixels; the published code shows {PUBLISHED_SIZE}.",
                 "Choose a model with that input size, or leave out the published protocol.",
             )
+        if protocol.preprocess == "published" and len(spec.mean) == 1:
+            raise ModelError(
+                f"{model.name} takes grey images; the published code shows colours.",
+                "Choose a model with colour, or leave out the published protocol.",
+            )
         device = next(model.module.parameters()).device
         content = None
         if not model.own_code:
             preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view)
             read_as = (protocol.preprocess, protocol.resample, device.type)
-            content = f"{model.module!r} {spec.architecture} {model.sha256} {preprocessing} {read_as}"
+            settings = spec.options if source_of(spec.architecture) else {}  # which other modules do not print
+            architecture = f"{spec.architecture} {settings}" if settings else spec.architecture
+            content = f"{model.module!r} {architecture} {model.sha256} {preprocessing} {read_as}"
 
         def read(
             recording: Recording, requested: Sequence[str], cache: ResultCache, progress: Report
@@ -221,6 +229,7 @@ def _layers(model: Model, layers: Sequence[str]) -> tuple[str, ...]:
         layers = block_layers(model.module, model.spec.size)
         if not layers:
             raise ModelError(f"No block of {model.name} outputs a spatial map.", "Name layers with --layers.")
+    layers = [model.own_name_of(layer) for layer in layers]
     for layer in layers:
         check_layer(model, layer)
     return tuple(dict.fromkeys(layers))

@@ -6,7 +6,13 @@ from pathlib import Path
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, OTHER_KINDS, mark_of
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
-from brainscore_itmaps.models.names import check_model_name, is_user_model, requested_weights, timm_architectures
+from brainscore_itmaps.models.names import (
+    check_label,
+    check_model_name,
+    is_user_model,
+    requested_weights,
+    with_source,
+)
 from brainscore_itmaps.models.names import is_named_model as is_named_model
 from brainscore_itmaps.models.zoo import ZOO
 
@@ -16,6 +22,8 @@ def check_names(
     benchmark: str | None,
     weights: str | Path = "pretrained",
     arch: str | None = None,
+    state_key: str | None = None,
+    label: str | None = None,
 ) -> None:
     """Check that a model and a benchmark exist and that the requested weights fit the model.
 
@@ -27,6 +35,10 @@ def check_names(
         Requested weights.
     arch : str, optional
         Architecture of a checkpoint file.
+    state_key : str, optional
+        Key of the weights in a checkpoint file.
+    label : str, optional
+        A user's name for the model.
 
     Raises
     ------
@@ -53,17 +65,21 @@ def check_names(
     if model is None:
         return
     if is_named_model(model) or arch is not None:
-        check_model_name(model, arch)
+        check_model_name(model, arch, weights, state_key)
+        check_label(label, model)
         if is_user_model(model) and weights != "pretrained":
             raise UsageError(f"{model} has its own weights.", f"Leave out --weights, or give --model {arch or 'NAME'}.")
         return
+    if state_key is not None or label is not None:
+        raise UsageError(f"{model} is not a weight file.", "Leave out --state-key and --name.")
     external = identifiers("models")
     if model not in external:
-        if model.split(".")[0] in timm_architectures():
-            raise ModelError(f"There is no model named {model!r}, but timm has one.", f"Use --model timm:{model}.")
+        if suggestion := with_source(model):
+            library, name = suggestion
+            raise ModelError(f"There is no model named {model!r}, but {library} has one.", f"Use --model {name}.")
         accepted = (
-            "`brainscore models list` shows the models of this package; timm:NAME for any timm model and "
-            f"{len(external)} models of Brain-Score are also accepted."
+            "`brainscore models list` shows the models of this package; timm:NAME, torchvision:NAME, "
+            f"hf:ORGANISATION/NAME and {len(external)} models of Brain-Score are also accepted."
         )
         raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *external], accepted))
     if weights != "pretrained":

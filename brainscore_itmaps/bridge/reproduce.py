@@ -93,7 +93,8 @@ def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Rep
             f"The recording of {result.benchmark} was given in memory, or its folder is no longer there.",
             "Save it as a folder (Recording.save), and score that.",
         )
-    check_names(request.model.name, request.benchmark, arch=request.model.arch)
+    model = request.model
+    check_names(model.name, request.benchmark, arch=model.arch)
     home = (cache or default_cache()).home
     now = score_request(request, cache=ResultCache(home, fresh=True), progress=progress)
     pairs: list[tuple[str, Any, Any]] = [

@@ -38,7 +38,7 @@ OTHER_KINDS: dict[str, Callable[[], Benchmark]] = {HUMAN_ALIGNMENT: HumanBenchma
 
 @accept_reference_compat
 def score(
-    model: str | Model | torch.nn.Module,
+    model: str | Path | Model | torch.nn.Module,
     benchmark: str | Path | Recording = "it_maps_simulated",
     layers: str | Sequence[str] | None = None,
     *,
@@ -47,6 +47,8 @@ def score(
     seed: int = 0,
     arch: str | None = None,
     preprocessing: Preprocessing | None = None,
+    state_key: str | None = None,
+    name: str | None = None,
     batch_size: int = BATCH_SIZE,
     device: str = "auto",
     attribution: str = "gradient",
@@ -64,9 +66,10 @@ def score(
 
     Parameters
     ----------
-    model : str, Model or torch.nn.Module
-        A name from the zoo, ``timm:<name>``, any model identifier of Brain-Score, your own model as for
-        :func:`brainscore_itmaps.load_model`, or a loaded model. A module is returned to its former state.
+    model : str, Path, Model or torch.nn.Module
+        A name from the zoo, ``timm:<name>``, ``torchvision:<name>``, ``hf:<organisation/name>``, any model identifier
+        of Brain-Score, your own model as for :func:`brainscore_itmaps.load_model`, or a loaded model. A module is
+        returned to its former state.
     benchmark : str or Recording
         A benchmark of this package or of Brain-Score, a recording, or the folder of a saved recording.
     layers : str or sequence of str, optional
@@ -78,7 +81,7 @@ def score(
         Pretrained by default. The result says if they are random. Files: see :func:`brainscore_itmaps.load_model`.
     seed : int
         Seed of random weights.
-    arch, preprocessing
+    arch, preprocessing, state_key, name
         For your own model: see :func:`brainscore_itmaps.load_model`.
     batch_size : int
         Images per forward pass; changes the memory that is needed, not the score.
@@ -118,12 +121,17 @@ def score(
     if isinstance(model, torch.nn.Module):
         with restore_mode_and_device(model):
             module_weights = None if weights == "pretrained" else weights  # load_model refuses weights for a module
-            loaded = load_model(model, module_weights, arch=arch, preprocessing=preprocessing)
+            loaded = load_model(model, module_weights, arch=arch, preprocessing=preprocessing, state_key=state_key,
+                                name=name)  # fmt: skip
             return score(loaded, benchmark, layers, window=window, batch_size=batch_size, device=device,
                          attribution=attribution, protocol=protocol, fresh=fresh, cache=cache,
                          progress=progress)  # fmt: skip
+    if isinstance(model, Path):
+        model = str(model)
     if not isinstance(model, str | Model):
         raise UsageError(f"A {type(model).__name__} is not a model.", "Give a name or a torch.nn.Module.")
+    if isinstance(model, Model) and (name is not None or state_key is not None or arch is not None):
+        raise UsageError(f"{model.name} is loaded already.", "Give name, arch and state_key to load_model.")
     if preprocessing is not None and not (isinstance(model, str) and is_named_model(model)):
         raise UsageError(
             f"{getattr(model, 'name', model)} has its own preprocessing.",
@@ -139,11 +147,18 @@ def score(
         raise UsageError(f"A batch cannot have {batch_size} images.", "Give a batch size of 1 or more.")
     model_name = model if isinstance(model, str) else None
     loaded_model = model if isinstance(model, Model) else None
-    check_names(model_name, benchmark if isinstance(benchmark, str) else None, weights, arch=arch)
+    check_names(model_name, benchmark if isinstance(benchmark, str) else None, weights, arch, state_key, name)
     model_request = (
         loaded_model.request
         if loaded_model is not None
-        else ModelRequest(str(model_name), requested_weights(weights, seed), arch, _mapping(preprocessing))
+        else ModelRequest(
+            str(model_name),
+            requested_weights(weights, seed),
+            arch,
+            _mapping(preprocessing),
+            state_key=state_key,
+            label=name,
+        )
     )
     requested_layers = (layers,) if isinstance(layers, str) else tuple(layers or ())
     request = ScoreRequest(

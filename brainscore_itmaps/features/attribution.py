@@ -18,10 +18,13 @@ from torch.nn import functional
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import interpolation
+from brainscore_itmaps.models.forward import logits_of
 from brainscore_itmaps.models.layers import spatial_maps
 from brainscore_itmaps.models.model import Model
 
 Respond = Callable[[torch.Tensor], torch.Tensor]
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in grey images, by ITU-R 601, as in Pillow."""
 STEPS = 32
 NOISE = 0.15
 """Standard deviation of SmoothGrad's noise, in ranges of the input's values; its authors advise 10 to 20 %."""
@@ -167,7 +170,7 @@ def _encoder(model: Model, layer: str, weight: NDArray[np.float64], grid: Grid) 
         activations: list[torch.Tensor] = []
         hook = module.register_forward_hook(lambda module, inputs, output: activations.append(output.clone()))
         try:
-            model.module(inputs)
+            model.run(inputs)
         finally:
             hook.remove()
         flat = activations[0].flatten(1)
@@ -284,7 +287,7 @@ def saliency_maps(
     inputs = as_input(model, images).to(device)
     classes = torch.from_numpy(labels).to(device)
     with torch.no_grad():
-        logits = model.module(inputs)
+        logits = logits_of(model.run(inputs))
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or int(labels.max()) >= logits.shape[1]:
         shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ModelError(
@@ -313,7 +316,7 @@ def as_input(model: Model, images: NDArray[np.float32]) -> torch.Tensor:
 
     Returns
     -------
-    tensor, shape (image, 3, size, size)
+    tensor, shape (image, channel, size, size)
 
     Examples
     --------
@@ -326,6 +329,8 @@ def as_input(model: Model, images: NDArray[np.float32]) -> torch.Tensor:
     if model.transform is not None:
         return model.preprocess([Image.fromarray(image) for image in np.clip(np.rint(images), 0, 255).astype("u1")])
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 255  # (image, rgb, y, x)
+    if model.takes_grey:
+        pixels = (pixels * torch.tensor(LUMINANCE)[:, None, None]).sum(dim=1, keepdim=True)
     if pixels.shape[2:] != (model.spec.size,) * 2:
         pixels = functional.interpolate(pixels, (model.spec.size,) * 2, mode="bilinear", antialias=True)
     mean, std = (torch.tensor(values)[:, None, None] for values in (model.spec.mean, model.spec.std))
@@ -342,7 +347,7 @@ def _attributed(model: Model, images: torch.Tensor, classes: torch.Tensor, metho
     """Compute the attribution of the logit of each image's class to the model's input."""
 
     def respond(inputs: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = model.module(inputs)
+        logits: torch.Tensor = logits_of(model.run(inputs))
         repeated = classes if len(classes) == len(inputs) else classes.expand(len(inputs))
         return logits.gather(1, repeated[:, None])[:, 0]
 

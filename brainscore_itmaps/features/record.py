@@ -80,6 +80,7 @@ def record(
     """
     loaded = _loaded_model(model)
     layers = [layers] if isinstance(layers, str) else list(layers or [_it_layer(loaded)])
+    layers = [loaded.own_name_of(layer) for layer in layers]
     sources = _checked_images(images)
     prefix = getattr(loaded.module, "num_prefix_tokens", None)
 
@@ -262,7 +263,7 @@ def record_batches(
             while done < len(images):
                 batch = images[done : done + batch_size]
                 try:
-                    model.module((preprocess or model.preprocess)(batch).to(device))
+                    model.run((preprocess or model.preprocess)(batch))
                 except torch.OutOfMemoryError as error:
                     for parts in stored.values():
                         del parts[batches_done:]

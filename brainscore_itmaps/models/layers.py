@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import ModelError, NoMapError
+from brainscore_itmaps.models.forward import input_channels, run_module
 
 SEQUENCES = (torch.nn.Sequential, torch.nn.ModuleList)
 
@@ -226,16 +227,15 @@ def _observe_outputs(
     module: torch.nn.Module, layers: Sequence[str], size: int, observe: Callable[[str, torch.nn.Module, object], None]
 ) -> None:
     """Run a model on one image of zeros, and call ``observe`` with the name, module and output of each layer."""
-    modules = dict(module.named_modules())
+    modules, channels = dict(module.named_modules()), input_channels(module, size)
 
     def hook_of(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
         return lambda child, inputs, output: observe(layer, child, output)
 
     hooks = [modules[layer].register_forward_hook(hook_of(layer)) for layer in layers]
-    parameter = next(module.parameters())
     try:
         with torch.inference_mode():
-            module(torch.zeros(1, 3, size, size, device=parameter.device))
+            run_module(module, torch.zeros(1, channels, size, size))
     finally:
         for hook in hooks:
             hook.remove()

@@ -29,8 +29,10 @@ class ModelChoice:
     ----------
     name : str
         Name, file or code, as for ``--model``.
-    weights, seed, arch
+    weights, seed, arch, state_key
         As for :func:`brainscore_itmaps.score`.
+    label : str
+        A name for a weight file or a function, as ``name`` in :func:`brainscore_itmaps.score`.
     layers : tuple of str
         Layers of this model; empty for the layers of the study.
     of_set : bool
@@ -41,6 +43,8 @@ class ModelChoice:
     weights: str = "pretrained"
     seed: int = 0
     arch: str = ""
+    state_key: str = ""
+    label: str = ""
     layers: tuple[str, ...] = ()
     of_set: bool = False
 
@@ -49,7 +53,8 @@ class ModelChoice:
         """Return the name of the model, with its weights if they are not the pretrained ones."""
         if self.weights == "random":
             return f"{self.name} (random, seed {self.seed})"
-        return self.name if self.weights == "pretrained" else f"{self.name} ({self.weights})"
+        details = [*([] if self.weights == "pretrained" else [self.weights]), *filter(None, [self.state_key])]
+        return f"{self.label or self.name} ({', '.join(details)})" if details else self.label or self.name
 
 
 @dataclass(frozen=True)

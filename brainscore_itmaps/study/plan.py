@@ -134,7 +134,8 @@ def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = Tr
         check_names(None, benchmark)
     for choice in study.model:
         if not choice.of_set:
-            check_names(choice.name, None, choice.weights, arch=choice.arch or None)
+            check_names(choice.name, None, choice.weights, choice.arch or None, choice.state_key or None,
+                        choice.label or None)  # fmt: skip
     contents, unreachable = {}, {}
     pairs = list(dict.fromkeys(_pairs(study)))
     for number, (benchmark, window) in enumerate(pairs):
@@ -189,7 +190,8 @@ def _weights(choice: ModelChoice) -> list[Any] | None:
     files = [Path(text).expanduser() for text in (choice.name, choice.weights)]
     hashes = [sha256(file) for file in files if file.is_file()]
     versions = [] if is_named_model(choice.name) or choice.arch else [package_versions(("brainscore_vision",))]
-    return [choice.name, choice.weights, choice.seed, choice.arch, *hashes, *versions]
+    options = [option for option in (choice.state_key, choice.label) if option]
+    return [choice.name, choice.weights, choice.seed, choice.arch, *hashes, *versions, *options]
 
 
 def _key(

@@ -122,7 +122,8 @@ def _loaded_once(choice: ModelChoice, device: str) -> Callable[[], Any]:
 
         if not loaded:
             try:
-                model = load_model(choice.name, _weights(choice), choice.seed, arch=choice.arch or None)
+                model = load_model(choice.name, _weights(choice), choice.seed, arch=choice.arch or None,
+                                   state_key=choice.state_key or None, name=choice.label or None)  # fmt: skip
                 loaded.append(on_device(model, device_of_worker(device)))
             except Exception as error:
                 loaded.append(error)
@@ -164,7 +165,8 @@ def _result(choice: ModelChoice, run: Run, study: StudyConfig, cache: ResultCach
     is_loaded_here = is_named_model(choice.name) or bool(choice.arch)
     device, layers = device_of_worker(study.device), choice.layers or study.layers
     model = ModelRequest(choice.name, requested_weights(choice.weights, choice.seed), choice.arch or None,
-                         device=device, batch_size=study.batch_size)  # fmt: skip
+                         device=device, batch_size=study.batch_size, state_key=choice.state_key or None,
+                         label=choice.label or None)  # fmt: skip
     if has_maps(run.benchmark):  # other benchmarks choose no layers
         model = replace(model, layers=layers)
     protocol = OURS.name if is_external(run.benchmark) else study.protocol
