@@ -85,7 +85,7 @@ class MapsBenchmark:
             As in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
         """
         recordings = self.recordings(request, progress)
-        source = model.source(request.model.layers, self.spec.view, protocol_named(request.protocol))
+        source = model.source(request.model.layers, self.spec.view, protocol_named(request.protocol), cache)
         if self.spec.view == "screen":
             recordings = [placed_on_screen(recording, model.visual_degrees) for recording in recordings]
         return evaluate(source, recordings, self.spec, request, cache, progress)

@@ -70,7 +70,13 @@ class BrainScoreModel:
         """Return the torch model if it was loaded by this package, else None."""
         return getattr(self.candidate, "itmaps_model", None)
 
-    def source(self, layers: Sequence[str] = (), view: View = "whole", protocol: Protocol = OURS) -> Source:
+    def source(
+        self,
+        layers: Sequence[str] = (),
+        view: View = "whole",
+        protocol: Protocol = OURS,
+        cache: ResultCache | None = None,
+    ) -> Source:
         """Return a reader of the layer that is committed to IT, or of the requested layers.
 
         If the model commits several layers to IT, their channels are joined at the grid, as one layer.

@@ -93,9 +93,13 @@ def test_several_layers_come_from_one_pass(images):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda x: (x, x), "gives a tuple, not one tensor"),
-        (lambda x: {"x": x}, "gives a dict, not one tensor"),
-        (lambda x: x.repeat(4, 1, 1, 1), "gave 24 activations for 6 images"),
+        (lambda x: (x, x), r"gives several tensors: layer\[0\] \(image, 3, 224, 224\), layer\[1\] .* layer\[0\]\.$"),
+        (lambda x: {"x": x.mean(dim=(2, 3))}, r"gives several tensors: layer\[x\] \(image, 3\)\. Choose a layer"),
+        (lambda x: "x", "gives a str, not one tensor. Choose a layer inside"),
+        (lambda x: x.repeat(4, 1, 1, 1), "gave 24 activations for 6 images: 4 time steps or parts of each image"),
+        (lambda x: torch.stack([x] * 4), r"gives 4 time steps, \(4, 6, 3, .*: layer\[0\] to layer\[3\]"),
+        (lambda x: torch.complex(x, x), "gives numbers of type complex64"),
+        (lambda x: (9 * x).int(), "gives numbers of type int32"),
         (lambda x: x.mean(dim=(2, 3)), "gives no map"),
         (lambda x: x.index_fill(0, torch.tensor([2, 4]), torch.nan), "not finite, on image-2.png, image-4.png"),
     ],
@@ -107,7 +111,7 @@ def test_a_layer_that_cannot_be_used_is_refused(images, answer, message):
 
 def test_a_layer_that_is_never_used_is_refused(images):
     model = load_model("timm:test_vit", weights="random")
-    with pytest.raises(ModelError, match="gave 0 activations for 1 batches"):
+    with pytest.raises(ModelError, match="gave 0 activations in a forward pass"):
         record(model, images, ["blocks.0.attn.attn_drop"])
 
 
