@@ -192,8 +192,8 @@ class HookedModel:
             field_of_view=FIELDS_OF_VIEW[view].format(degrees=spec.visual_degrees),
             device=str(device),
         )
-        read_as = {layer: one.read_as for layer, one in readings.items() if one.read_as}
-        return Source(reading, tuple(readings), content, read, partial(attribute, model), notes, read_as)
+        layouts = {layer: one.read_as for layer, one in readings.items() if one.read_as}
+        return Source(reading, tuple(readings), content, read, partial(attribute, model), notes, layouts)
 
 
 def _fixated(

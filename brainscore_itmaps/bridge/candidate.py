@@ -20,6 +20,7 @@ from brainscore_itmaps.benchmark.catalogue import View
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.benchmark.source import ALL, FIELDS_OF_VIEW, LoadedModel, Source
 from brainscore_itmaps.bridge.assembly import stimulus_set
+from brainscore_itmaps.bridge.models import copying_hook, selected_module
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.images import read_image
 from brainscore_itmaps.data.recording import Recording
@@ -29,6 +30,7 @@ from brainscore_itmaps.features.record import check_finite
 from brainscore_itmaps.features.views import at_centre, fixated
 from brainscore_itmaps.models.layers import Layout, spatial_maps
 from brainscore_itmaps.models.model import Model
+from brainscore_itmaps.models.selectors import selector_of
 from brainscore_itmaps.models.spec import ModelRequest, Weights
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import OURS, Protocol
@@ -270,6 +272,8 @@ def _record_layers(
 def copied_activations() -> Iterator[None]:
     """Make Brain-Score's wrapper of torch models copy each layer's activation, within a ``with`` block.
 
+    Names of layers may select a call or an element, as in ``IT.output@last`` and ``layers.3[0]``.
+
     On the CPU, the original keeps a view, which a later in-place operation overwrites; on a GPU, it copies.
 
     Examples
@@ -282,12 +286,24 @@ def copied_activations() -> Iterator[None]:
     >>> activation
     array([0., 0.], dtype=float32)
     """
-    original, view = PytorchWrapper.__dict__["_tensor_to_numpy"], PytorchWrapper._tensor_to_numpy
+    names = ("_tensor_to_numpy", "get_layer", "register_hook")
+    originals = {name: PytorchWrapper.__dict__[name] for name in names}
+    view, get_layer, register_hook = (getattr(PytorchWrapper, name) for name in names)
+
+    def selected_hook(self: PytorchWrapper, layer: Any, layer_name: str, target_dict: dict[str, Any]) -> Any:
+        if selected_module(self, layer_name) is None:
+            return register_hook(self, layer, layer_name, target_dict)
+        selector = selector_of(layer_name, dict(self._model.named_modules()))
+        return layer.register_forward_hook(copying_hook(layer_name, selector, target_dict))
+
     PytorchWrapper._tensor_to_numpy = lambda output: view(output).copy()
+    PytorchWrapper.get_layer = lambda self, name: selected_module(self, name) or get_layer(self, name)
+    PytorchWrapper.register_hook = selected_hook
     try:
         yield
     finally:
-        PytorchWrapper._tensor_to_numpy = original
+        for name, original in originals.items():
+            setattr(PytorchWrapper, name, original)
 
 
 def _layout(candidate: BrainModel, layer: str) -> Layout | None:

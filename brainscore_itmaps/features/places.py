@@ -9,7 +9,7 @@ possible layout places its units where they respond.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -21,7 +21,7 @@ from PIL import Image
 
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, nearest
-from brainscore_itmaps.models.layers import Layout, arranged, other_layouts, shape_layout
+from brainscore_itmaps.models.layers import Layout, arranged, other_layouts, shape_layout, without_compiled_code
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.selectors import (
     LAST,
@@ -178,8 +178,11 @@ def _cached_readings(
         for layer, reading in _readings(model, {layer: selectors[layer] for layer in missing}).items():
             yield layer, {"reading": np.frombuffer(_encoded(reading).encode(), np.uint8)}
 
-    entries = cache.computed_all(keys, compute, dict.fromkeys(selectors, {"reading": Expected((-1,), "u")}))
-    return {layer: _decoded(entries[layer]["reading"].tobytes().decode(), selectors[layer]) for layer in selectors}
+    entries = cache.computed_all(keys, compute, {layer: {"reading": Expected((-1,), "u")} for layer in selectors})
+    try:
+        return {layer: _decoded(entries[layer]["reading"].tobytes().decode(), selectors[layer]) for layer in selectors}
+    except (ValueError, KeyError, TypeError):  # a damaged entry
+        return _readings(model, selectors)
 
 
 def _encoded(reading: LayerReading | NoMapError) -> str:
@@ -243,7 +246,7 @@ def _reading(
     stochastic: bool,
 ) -> LayerReading | NoMapError:
     """Choose the element and the layout of a layer; return a NoMapError for a layer without places."""
-    maps = observed.defaults or {elements: None for elements, _ in evidence}
+    maps: dict[Elements, Layout | None] = {elements: None for elements, _ in evidence} | observed.defaults
     said = []
     if not observed.is_tensor and observed.text:
         shown = [elements for elements in maps if _best(evidence, elements)[1] >= enough]
@@ -535,13 +538,10 @@ def hooked(module: torch.nn.Module, hooks: Iterable[tuple[torch.nn.Module, Calla
     [torch.Size([1, 2])]
     """
     training = {child: child.training for child in module.modules()}
-    compiled = any(getattr(child, "_compiled_call_impl", None) is not None for child in module.modules()) or any(
-        type(child).__name__ == "OptimizedModule" for child in module.modules()
-    )
     handles = [child.register_forward_hook(hook) for child, hook in hooks]
     try:
         module.eval()
-        with torch.inference_mode(), torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+        with torch.inference_mode(), without_compiled_code(module):
             yield
     finally:
         for handle in handles:
@@ -639,7 +639,7 @@ def check_calls(model: Model, layer: str, selector: Selector, calls: int) -> Non
         raise ModelError(
             f"{layer!r} selects call {selector.call} of {selector.module!r}, which {model.name} runs "
             f"{calls} {'time' if calls == 1 else 'times'} in a forward pass.",
-            f"Select a call from @1 to @{calls}, or {last}.",
+            f"Select a call from @1 to @{calls}, or {last}." if calls > 1 else "Leave out the call.",
         )
 
 

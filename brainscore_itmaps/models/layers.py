@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -332,13 +332,34 @@ def _observe_outputs(
         if selector is not None
     ]
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), without_compiled_code(module):
             module(blank_input(module, size))
             for layer, (child, element) in last_calls.items():
                 observe(layer, child, element)
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def without_compiled_code(module: torch.nn.Module) -> Iterator[None]:
+    """Run compiled modules as plain ones within a ``with`` block, because hooks have no effect in compiled code.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.models.layers import without_compiled_code
+    >>> module = torch.nn.Linear(3, 2)
+    >>> with without_compiled_code(module):
+    ...     module(torch.zeros(1, 3)).shape
+    torch.Size([1, 2])
+    """
+    compiled = any(
+        getattr(child, "_compiled_call_impl", None) is not None or type(child).__name__ == "OptimizedModule"
+        for child in module.modules()
+    )
+    with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+        yield
 
 
 def blank_input(module: torch.nn.Module, size: int) -> torch.Tensor:
@@ -439,7 +460,7 @@ def spatial_maps(
                 f"The layer {layer!r} gives no map: its activation has shape {activation.shape}, image first.",
                 "Choose a layer before pooling, whose units have positions in the image.",
             )
-    maps = arranged(activation, layout)
+    maps: NDArray[np.floating[Any]] | None = arranged(activation, layout)
     if maps is None:
         raise ModelError(
             f"The layer {layer!r} is described as {layout!r}, but its activation has shape {activation.shape}.",
