@@ -56,7 +56,7 @@ class Source:
     attribute : callable or None
         Takes a recording, the layer of each image, an attribution method and a progress callback; returns the
         attribution maps. None where the model gives no gradients.
-    notes : tuple of str
+    notes : sequence of str
         How layers were chosen and read, where a reader of the score should know it.
     read_as : mapping of layer to str
         Layouts of the layers that are not read as their shapes say; part of cache keys.
@@ -67,7 +67,7 @@ class Source:
     content: str | None
     read: Read
     attribute: Attribute | None = None
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
     read_as: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -221,8 +221,47 @@ def _readings(model: Model, selectors: Mapping[str, Selector]) -> dict[str, Laye
         if runs := [run[layer] for run in repeated if layer in run]:
             evidence[layer] = _evidence(runs)
             stochastic, enough = not _same(runs[0], observed[layer]), SHOWN_BY_SEVERAL
-        readings[layer] = _reading(model, layer, selector, observed[layer], evidence[layer], enough, stochastic)
+        named = Named(model.name, layer, selector, stated_layout(model, layer), _leading(model))
+        readings[layer] = _reading(named, observed[layer], evidence[layer], enough, stochastic)
     return readings
+
+
+def verified_reading(
+    model: str, layer: str, activation: NDArray[np.floating[Any]], prefix: int | None = None
+) -> LayerReading:
+    """Find out how a layer is read from its activation for noise images.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model, for error messages.
+    layer : str
+    activation : array, shape (images, ...)
+        Activation for the five images of :func:`noise_images` with seed 0, and those with further seeds.
+    prefix : int, optional
+        Number of leading tokens, if known.
+
+    Raises
+    ------
+    NoMapError
+        When no layout gives the units the places that their responses show.
+
+    Examples
+    --------
+    >>> noise = np.stack([np.asarray(image, dtype=np.float64) for image in noise_images(8, seed=0)])
+    >>> verified_reading("pixels", "pixels", noise).note
+    ''
+    """
+    images = len(PLACES) + 1
+    runs = [
+        measured(torch.from_numpy(activation[first : first + images]), images, layer, None, prefix, repeated=True)
+        for first in range(0, len(activation), images)
+    ]
+    named = Named(model, layer, Selector(layer), None, prefix)
+    reading = _reading(named, runs[0], _evidence(runs), SHOWN_BY_SEVERAL)
+    if isinstance(reading, NoMapError):
+        raise reading
+    return reading
 
 
 Evidence = dict[tuple[Elements, Any], float]
@@ -236,16 +275,32 @@ def _is_shown(observed: Observed, evidence: Evidence) -> bool:
     return not any(value < SHOWN for value in values)  # more images do not reach a unit that one does not reach
 
 
+@dataclass(frozen=True)
+class Named:
+    """The name of a layer, and what its model states about it.
+
+    Attributes
+    ----------
+    model, layer : str
+    selector : Selector
+    stated : str, tuple or None
+        Layout that the model states.
+    prefix : int or None
+        Number of leading tokens that the model states.
+    """
+
+    model: str
+    layer: str
+    selector: Selector
+    stated: Layout | None = None
+    prefix: int | None = None
+
+
 def _reading(
-    model: Model,
-    layer: str,
-    selector: Selector,
-    observed: Observed,
-    evidence: Evidence,
-    enough: float,
-    stochastic: bool,
+    named: Named, observed: Observed, evidence: Evidence, enough: float, stochastic: bool = False
 ) -> LayerReading | NoMapError:
     """Choose the element and the layout of a layer; return a NoMapError for a layer without places."""
+    layer, selector, stated = named.layer, named.selector, named.stated
     maps: dict[Elements, Layout | None] = {elements: None for elements, _ in evidence} | observed.defaults
     said = []
     if not observed.is_tensor and observed.text:
@@ -254,7 +309,7 @@ def _reading(
         if len(only) != 1:
             hint = f"{layer}{elements_text(next(iter(maps), (0,)))}"
             raise ModelError(
-                f"The layer {layer!r} of {model.name} gives several tensors: {observed.text}.",
+                f"The layer {layer!r} of {named.model} gives several tensors: {observed.text}.",
                 f"Select one, for example {hint}." if maps else "Choose a layer whose units have places in the image.",
             )
         selector = Selector(selector.module, selector.call, (*selector.elements, *only[0]))
@@ -263,7 +318,6 @@ def _reading(
     if not maps:
         return LayerReading(selector)  # the recording says what the layer gives instead of a map
     ((elements, default),) = maps.items()
-    stated = stated_layout(model, layer)
     value = np.nan if default is None else evidence.get((elements, _hashable(default)), np.nan)
     layout, best = _best(evidence, elements)
     if layout != default and (best < OTHER_SHOWN or observed.units.get((elements, layout), 0) < FEWEST_OTHER_UNITS):
@@ -280,15 +334,15 @@ def _reading(
         why = "its responses to the same image differ" if stochastic else "changes of the image do not reach it"
         said.append(f"{layer}: the places of its units could not be verified: {why}")
         return LayerReading(selector, stated, "; ".join(said))
-    if stated is not None or (isinstance(default, tuple) and _leading(model)):
+    if stated is not None or (isinstance(default, tuple) and named.prefix):
         source = "as the model states them" if stated is None else "as spatial_layout states them"
         said.append(
             f"{layer}: the places of its units are read {source}; changes of parts of the image do not show them"
         )
         return LayerReading(selector, stated, "; ".join(said))
     return NoMapError(
-        f"The layer {layer!r} of {model.name} gives no map: {observed.text} might be one by its shape, but a change of "
-        "one part of the image does not show there.",
+        f"The layer {layer!r} of {named.model} gives no map: {observed.text} might be one by its shape, but a "
+        "change of one part of the image does not show there.",
         f"Choose a layer whose units have positions in the image, or {CURE}",
     )
 
@@ -399,7 +453,8 @@ def observe(model: Model, selectors: Mapping[str, Selector], seed: int, repeated
             except (LookupError, TypeError) as error:
                 raise element_error(model, layer, selector, output, images) from error
             calls = seen.calls
-            observed[layer] = measured(element, images, layer, model, repeated)
+            stated, prefix = stated_layout(model, layer), _leading(model)
+            observed[layer] = measured(element, images, layer, stated, prefix, repeated)
             observed[layer].calls = calls
 
         return hook
@@ -423,7 +478,14 @@ def _own_randomness(device: torch.device, seed: int) -> Iterator[None]:
         yield
 
 
-def measured(output: object, images: int, layer: str, model: Model | None, all_layouts: bool = False) -> Observed:
+def measured(
+    output: object,
+    images: int,
+    layer: str,
+    stated: Layout | None = None,
+    prefix: int | None = None,
+    repeated: bool = False,
+) -> Observed:
     """Measure the responses in what a layer gave for the five images.
 
     Parameters
@@ -432,18 +494,19 @@ def measured(output: object, images: int, layer: str, model: Model | None, all_l
         Tensor, or tuple, list or dict of tensors.
     images : int
     layer : str
-    model : Model or None
-        Its stated layout and number of leading tokens are used.
-    all_layouts : bool
+    stated : str or tuple, optional
+        Layout that the model states.
+    prefix : int, optional
+        Number of leading tokens that the model states.
+    repeated : bool
+        Whether all layouts that the shape allows are tried.
 
     Examples
     --------
-    >>> measured(torch.rand(5, 3, 4, 4), 5, "layer3", None).defaults
+    >>> measured(torch.rand(5, 3, 4, 4), 5, "layer3").defaults
     {(): 'NCHW'}
     """
     observed = Observed(is_tensor=isinstance(output, torch.Tensor), text=described(output, layer, images))
-    prefix = None if model is None else _leading(model)
-    stated = None if model is None else stated_layout(model, layer)
     for elements, tensor in tensors_in(output):
         if tensor.shape[:1] != (images,) or not tensor.is_floating_point():
             continue
@@ -453,7 +516,7 @@ def measured(output: object, images: int, layer: str, model: Model | None, all_l
             observed.defaults[elements] = layout
         if isinstance(layout, tuple) and stated is None and prefix is None and layout[1]:
             layouts.append(("tokens", 0, layout[1]))  # a class token may also come last
-        if (all_layouts or layout is None) and stated is None:
+        if (repeated or layout is None) and stated is None:
             layouts += [other for other in other_layouts(tensor.shape, layout) if other not in layouts]
         values = tensor.detach().to(torch.float32)
         for one in layouts:

@@ -45,8 +45,8 @@ def block_layers(module: torch.nn.Module, size: int) -> list[str]:
     ['0', '1']
     """
     shapes = _block_shapes(module, size)
-    in_order = {name: index for index, (name, _) in enumerate(module.named_modules())}
-    return sorted(shapes, key=lambda layer: in_order[layer.removesuffix("@last") if layer not in in_order else layer])
+    order = [*_blocks(module), *_members(module)]
+    return [layer for name in dict.fromkeys(order) for layer in (name, f"{name}@last") if layer in shapes]
 
 
 def _block_shapes(module: torch.nn.Module, size: int) -> dict[str, tuple[int, int]]:
