@@ -81,7 +81,7 @@ def brain_model(loaded: Model) -> ModelCommitment:
     model = ModelCommitment(
         identifier=spec.identifier,
         activations_model=wrapper,
-        layers=list(spec.layers.values()),
+        layers=list(spec.layers.values()) or ["logits"],
         behavioral_readout_layer=spec.readout,
         region_layer_map=dict(spec.layers),
         visual_degrees=spec.visual_degrees,

@@ -221,6 +221,7 @@ def _readings(model: Model, selectors: Mapping[str, Selector]) -> dict[str, Laye
         if runs := [run[layer] for run in repeated if layer in run]:
             evidence[layer] = _evidence(runs)
             stochastic, enough = not _same(runs[0], observed[layer]), SHOWN_BY_SEVERAL
+            observed[layer].units |= runs[0].units
         named = Named(model.name, layer, selector, stated_layout(model, layer), _leading(model))
         readings[layer] = _reading(named, observed[layer], evidence[layer], enough, stochastic)
     return readings

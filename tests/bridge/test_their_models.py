@@ -163,6 +163,7 @@ class Steps(torch.nn.Module):
 
 @pytest.mark.parametrize(("layer", "factor"), [("layer@2[0]", 2), ("layer@last[0]", 3), ("layer[1]@last", 1)])
 def test_calls_and_elements_are_selected_through_brain_score(layer, factor):
+    import numpy as np
     from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper
     from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
 
@@ -211,6 +212,7 @@ def test_the_time_bins_that_stand_for_the_window_are_said(monkeypatch):
     class Uncovered:
         identifier, layer_model = "films", type("Aligned", (), {"_layer_model": Inner()})()
         start_recording = staticmethod(lambda region, time_bins: None)
+        visual_degrees = staticmethod(lambda: 8)
 
         def look_at(self, stimuli, number_of_trials):
             self.layer_model._layer_model.look_at(stimuli)
