@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.result import EACH_IMAGE, MEAN, ArrayResult, Result
+from brainscore_itmaps.data.grid import Grid, shown_extent
 from brainscore_itmaps.protocol import Protocol
 
 VALUES = {
@@ -41,7 +42,7 @@ def formula_of(benchmark: BenchmarkSpec, arrays: int, protocol: Protocol, folds:
 
 
 def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[str, ...]:
-    """List notes on a result: experimental measures, scores above 1, constant maps, and positions that were scored."""
+    """List notes on a result: experimental measures, scores above 1, constant maps, and where positions lie."""
     notes = [EXPERIMENTAL] if benchmark.measure == "attribution" else []
     for array in arrays:
         if array.score > 1:
@@ -49,6 +50,17 @@ def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[s
         if array.undefined_sites:
             notes.append(
                 f"{array.recording}: {array.undefined_sites} constant maps were left out of the median of their image"
+            )
+        grid = Grid(array.degrees_y, array.degrees_x, array.extent or 1.0)
+        if array.extent is not None and grid.outside:
+            notes.append(
+                f"{array.recording}: {grid.outside} of {grid.y.size * grid.x.size} positions lie outside the images, "
+                "where features take the values at the edge"
+            )
+        if grid.height != grid.width and benchmark.view == "whole":
+            notes.append(
+                f"{array.recording}: images of {shown_extent(grid.extent)} degrees (height x width) are stretched to "
+                "the square input of the model"
             )
         if benchmark.view == "screen":
             rows, columns = array.neural.shape[1:3]

@@ -191,8 +191,9 @@ class ArrayResult(Estimated):
         Names of the images and of the sites.
     saliency : Saliency or None
         Attribution maps, if the measure is attribution.
-    extent : float or None
-        Side of the images in degrees of visual angle; None in older results that did not store it.
+    extent : float, (float, float) or None
+        Size of the images in degrees of visual angle: the side of squares, or (height, width); None in older results
+        that did not store it.
     folds : str
         Which images were left out at a time: "each image in turn", or groups of images.
     """
@@ -222,7 +223,7 @@ class ArrayResult(Estimated):
     images: tuple[str, ...]
     sites: tuple[str, ...]
     saliency: Saliency | None = None
-    extent: float | None = None
+    extent: float | tuple[float, float] | None = None
     folds: str = EACH_IMAGE
 
     def __post_init__(self) -> None:

@@ -105,6 +105,8 @@ def load_result(file: Path, retry: bool = True) -> Result:
     ...     load_result(file).score
     0.5
     """
+    if not file.is_file():
+        raise DataError(f"There is no file {file}.", "Give the JSON file that Result.save or `brainscore score` wrote.")
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(plain, dict) or plain.get("format", FORMAT) != FORMAT:

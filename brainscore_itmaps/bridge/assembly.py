@@ -105,7 +105,9 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     data.attrs["citation"] = recording.citation
     data.attrs["orientation"] = recording.orientation
     data.attrs["dropped"] = "\n".join(recording.dropped)
-    data.attrs["degrees"] = recording.grid.extent
+    extent = recording.grid.extent
+    data.attrs["degrees"] = list(extent) if isinstance(extent, tuple) else extent
+    data.attrs["stretched"], data.attrs["outside"] = int(recording.stretched), int(recording.outside)
     return data
 
 
@@ -141,7 +143,7 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
         identifier=data.attrs["identifier"],
         maps=values.mean(axis=1) if repeated else values[:, 0],
         images=tuple(Path(stimuli.stimulus_paths[name]) for name in names),
-        grid=Grid(y=y, x=x, extent=float(data.attrs["degrees"])),
+        grid=Grid(y=y, x=x, extent=data.attrs["degrees"]),
         window=(int(data["time_bin_start"].values[0]), int(data["time_bin_end"].values[0])),
         subject=str(data["subject"].values[0]),
         area=str(data["array"].values[0]),
@@ -152,6 +154,8 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
         repeats=values if repeated else None,
         orientation=data.attrs["orientation"],
         dropped=tuple(data.attrs["dropped"].splitlines()),
+        stretched=bool(data.attrs.get("stretched", True)),
+        outside=bool(data.attrs.get("outside", False)),
     )
 
 

@@ -14,6 +14,7 @@ from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper
 from brainscore_vision.model_interface import BrainModel
 from numpy.typing import NDArray
+from PIL import Image
 
 from brainscore_itmaps.benchmark.attribution import attribute
 from brainscore_itmaps.benchmark.catalogue import View
@@ -21,12 +22,12 @@ from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.benchmark.source import ALL, FIELDS_OF_VIEW, LoadedModel, Source
 from brainscore_itmaps.bridge.assembly import stimulus_set
 from brainscore_itmaps.cache import ResultCache
-from brainscore_itmaps.data.images import read_image
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, side_by_side
 from brainscore_itmaps.features.record import check_finite
 from brainscore_itmaps.features.views import at_centre, fixated
+from brainscore_itmaps.images import read_image, upright_size
 from brainscore_itmaps.models.layers import Layout, spatial_maps
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.spec import ModelRequest, Weights
@@ -162,7 +163,9 @@ def _record_maps(
     candidate: BrainModel, model: Model | None, protocol: Protocol, recording: Recording, progress: Report
 ) -> Features:
     progress("recording features", 0, 1)
-    activations = _record_layers(candidate, _uncached_stimuli(recording), recording.names, recording.window)
+    with tempfile.TemporaryDirectory() as folder:
+        stimuli = _uncached_stimuli(recording, Path(folder))
+        activations = _record_layers(candidate, stimuli, recording.names, recording.window)
     features = {}
     for layer, activation in activations.items():
         check_finite(activation, layer, recording.names)
@@ -226,8 +229,15 @@ def _committed_to_it(candidate: BrainModel, layer: str) -> Iterator[None]:
             mapping["IT"] = former
 
 
-def _uncached_stimuli(recording: Recording) -> StimulusSet:
+def _uncached_stimuli(recording: Recording, folder: Path) -> StimulusSet:
+    """Return the stimuli of a recording; images that are not square are stretched, so that no model crops them."""
     stimuli = stimulus_set(recording)
+    for name, file in stimuli.stimulus_paths.items():
+        width, height = upright_size(file)
+        if width != height:
+            side = max(width, height)
+            stimuli.stimulus_paths[name] = folder / f"{name}.png"
+            read_image(file).resize((side, side), Image.Resampling.BICUBIC).save(folder / f"{name}.png")
     stimuli.identifier = None  # Brain-Score caches by identifier only, whatever the weights and preprocessing
     return stimuli
 

@@ -4,16 +4,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.table import Column
 
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
 from brainscore_itmaps.cli.results import named_result
-from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say
+from brainscore_itmaps.cli.terminal import progress_bar, say, say_table
 from brainscore_itmaps.text import interval_text, number_text
 
 if TYPE_CHECKING:
     from brainscore_itmaps.study.compare import Comparison
 
+NAMES = ("model", "array", "window")
 NUMBERS = ("top-1", "raw", "ceiling", "score", "95 % interval")
 SHOWN = 20
 """Number of printed rows; the written table has all rows."""
@@ -47,24 +48,17 @@ def _print(comparison: "Comparison") -> None:
     from brainscore_itmaps.study.fits import sentences
 
     rows = comparison.table.rows
-    numbers = [Column(name, justify="right", no_wrap=True) for name in NUMBERS]
-    table = Table(Column("model", overflow="fold"), "array", "window", *numbers)
+    cells = []
     best_first = rows.sort_values("score", ascending=False, na_position="last", kind="stable")
     for row in best_first.head(SHOWN).to_dict("records"):
         random = f" ({row['weights']})" if row["random"] else ""
         array = row["array"].removeprefix("Arcaro2020.").removesuffix("-simulated") + mark_of(row["measure"])
-        cells = {
-            "top-1": "" if row["imagenet_top1"] != row["imagenet_top1"] else f"{row['imagenet_top1']:.1f}",
-            **{name: number_text(row[name]) for name in ("raw", "ceiling", "score")},
-            "95 % interval": interval_text(row["low"], row["high"]),
-        }
-        if output().width < NARROW:
-            described = ", ".join(f"{name} {cell}" for name, cell in cells.items() if cell)
-            say(f"{row['model']}{random}, {array}{', ' * bool(row['window'])}{row['window']}: {described}")
-        else:
-            table.add_row(f"{row['model']}{random}", array, row["window"], *cells.values())
-    if table.row_count:
-        say(table)
+        top1 = "" if row["imagenet_top1"] != row["imagenet_top1"] else f"{row['imagenet_top1']:.1f}"
+        estimated = [number_text(row[name]) for name in ("raw", "ceiling", "score")]
+        interval = interval_text(row["low"], row["high"])
+        cells.append([f"{row['model']}{random}", array, row["window"], top1, *estimated, interval])
+    columns = [Column(name) for name in NAMES] + [Column(name, justify="right") for name in NUMBERS]
+    say_table(columns, cells, names=len(NAMES), optional=("top-1", "95 % interval"))
     if len(rows) > SHOWN:
         say(f"           These are the best {SHOWN} of {len(rows)} rows.")
     for line in sentences(comparison.findings):

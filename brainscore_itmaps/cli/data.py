@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Column, Table
+from rich.table import Column
 
 from brainscore_itmaps.cli.data_show import check, info, orient, package
 from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, check_options, examples
-from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say, shown_size
+from brainscore_itmaps.cli.terminal import progress_bar, say, say_table, shown_size
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable
 
@@ -129,14 +129,8 @@ def list_recordings() -> None:
     ]
     for array in ARRAYS.values():
         rows.append((array.name, array.windows["elife"], f"{array.positions} x {array.positions}", state))
-    table = Table(Column("recording", no_wrap=True), "window", "grid", "state")
-    for name, (start, stop), grid, availability in rows:
-        if output().width < NARROW:
-            say(f"{name}: {start}-{stop} ms, {grid}, {availability}")
-        else:
-            table.add_row(name, f"{start}-{stop} ms", grid, availability)
-    if table.row_count:
-        say(table)
+    cells = [[name, f"{start}-{stop} ms", grid, availability] for name, (start, stop), grid, availability in rows]
+    say_table([Column(name) for name in ("recording", "window", "grid", "state")], cells, wrapping="state")
     say(f"folder     {Settings.from_environment().recordings}")
     for what, files in list_stored_files().items():
         if files:

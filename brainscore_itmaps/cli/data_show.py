@@ -50,6 +50,7 @@ def info(
     import numpy as np
 
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
+    from brainscore_itmaps.data.grid import shown_extent
     from brainscore_itmaps.data.recording import constant_maps
     from brainscore_itmaps.data.sources import recorded_archive
     from brainscore_itmaps.metrics.predictivity import site_agreement
@@ -66,7 +67,8 @@ def info(
     dropped = f"; dropped because they have no values: {', '.join(recording.dropped)}" if recording.dropped else ""
     lines["sites"] = f"{sites}, {recording.sites[0]} to {recording.sites[-1]}{dropped}"
     step = f", {np.diff(recording.grid.x)[0]:g} degree(s) apart" if columns > 1 else ""
-    lines["grid"] = f"{rows} x {columns} positions{step}, over {recording.grid.extent:g} degrees, edges included"
+    edges = ", edges included" if recording.grid.reaches_edges else ""
+    lines["grid"] = f"{rows} x {columns} positions{step}, over {shown_extent(recording.grid.extent)} degrees{edges}"
     start, stop = recording.window
     lines["window"] = f"{start}-{stop} ms after stimulus onset{_window_names(published_array, recording)}"
     if recording.repeats is not None:
@@ -125,10 +127,8 @@ def orient(
         if out is not None:
             raise UsageError("--choose records an orientation and draws no figure.", "Leave out --out, or --choose.")
     file = (out or Path(f"{array}-orientations.png")).expanduser()
-    if file.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"A figure cannot be written to {file}.", "Use .png or .svg or .pdf.")
     if choose is None:
-        check_writable(file)
+        _check_figure(file)
     recording = _load(array, window, source)
     if array in SIMULATIONS:
         raise UsageError(f"{array} is simulated in its right orientation.", "Choose an array of Arcaro 2020.")
@@ -152,6 +152,13 @@ def check(
     folder: Annotated[
         Path, typer.Argument(help="Check this folder, which holds recording.json, maps.npz and images/.")
     ],
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the positions and the maps over the images into this file (png, svg or pdf), to see whether "
+            "each map lies where it should."
+        ),
+    ] = None,
 ) -> None:
     """Check a recording of your own and print each problem in a sentence.
 
@@ -159,6 +166,8 @@ def check(
     """
     from brainscore_itmaps.data.recording import check_folder, constant_maps
 
+    if figure is not None:
+        _check_figure(figure.expanduser())
     recording, troubles = check_folder(folder.expanduser())
     for trouble in troubles:
         say(trouble)
@@ -174,6 +183,23 @@ def check(
         say("Note: It has no repeats, so its noise ceiling is computed from the agreement between its sites.")
     if not recording.citation:
         say("Note: It has no citation.")
+    if figure is not None:
+        _draw_registration(recording, figure.expanduser())
+
+
+def _check_figure(file: Path) -> None:
+    """Check that a figure can be written to a file, before anything is computed."""
+    if file.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"A figure cannot be written to {file}.", "Use .png or .svg or .pdf.")
+    check_writable(file)
+
+
+def _draw_registration(recording: "Recording", file: Path) -> None:
+    from brainscore_itmaps.reporting.maps import registration_figure
+
+    with replacing(file) as partial_file:
+        registration_figure(recording).savefig(partial_file, dpi=110)
+    say(f"drawn      {file}")
 
 
 def package(

@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Column, Table
+from rich.table import Column
 
 from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, check_options, examples
-from brainscore_itmaps.cli.terminal import NARROW, output, print_json, progress_bar, say, say_facts, shown_size
+from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_facts, say_table, shown_size
 from brainscore_itmaps.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from brainscore_itmaps.models.model import Model
     from brainscore_itmaps.models.spec import ModelSpec
+
+LAYER = "IT layer"
 
 models = typer.Typer(
     help="List, download and inspect models.",
@@ -59,16 +61,18 @@ def list_models(
     if as_json:
         print_json(rows)
         return
-    table = Table(Column("model", overflow="fold"), "group", Column("top-1", justify="right"), "IT layer", "weights")
-    for row in rows:
-        top1 = "" if row["top1"] is None else f"{row['top1']:.1f}"
-        cells = [row["identifier"], row["group"], top1, row["layers"].get("IT", ""), row["state"]]
-        if output().width < NARROW:
-            say(", ".join(filter(None, cells)))
-        else:
-            table.add_row(*cells)
-    if table.row_count:
-        say(table)
+    cells = [
+        [
+            row["identifier"],
+            row["group"],
+            "" if row["top1"] is None else f"{row['top1']:.1f}",
+            row["layers"].get("IT", ""),
+            row["state"],
+        ]
+        for row in rows
+    ]
+    columns = [Column("model"), Column("group"), Column("top-1", justify="right"), Column(LAYER), Column("weights")]
+    say_table(columns, cells, optional=(LAYER, "group"))
     if model_set is not None:
         say(f"{len(rows)} models of {model_set}: {SETS[model_set]}")
     if not rows:
@@ -243,15 +247,11 @@ def show(
         print_json(record_of(model.spec) | {"shapes": shapes_by_layer})
         return
     _print_record(model)
-    table = Table("layer", Column("channels x units", justify="right"), "committed to")
+    rows = []
     for layer, (channels, side) in shapes.items():
         regions = ", ".join(region for region, committed_layer in model.spec.layers.items() if committed_layer == layer)
-        if output().width < NARROW:
-            say(f"{layer}: {channels} x {side} x {side}{f', {regions}' if regions else ''}")
-        else:
-            table.add_row(layer, f"{channels} x {side} x {side}", regions)
-    if table.row_count:
-        say(table)
+        rows.append([layer, f"{channels} x {side} x {side}", regions])
+    say_table([Column("layer"), Column("channels x units", justify="right"), Column("committed to")], rows)
     if not committed:
         say("No layer is committed to IT. Choose one with `brainscore score --layers`.")
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
-from brainscore_itmaps.cli.terminal import NARROW, output, say, say_facts
+from brainscore_itmaps.cli.terminal import say_facts, say_table
 from brainscore_itmaps.protocol import OURS, protocol_named
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
@@ -29,21 +29,14 @@ def print_result(result: "Result") -> None:
     rows[-1]["score"] = Text(str(rows[-1]["score"]), style="bold")
     columns = [name for name in rows[0] if name == "score" or any(str(row[name]) not in ("", ABSENT) for row in rows)]
     columns = [name for name in columns if name != "array" or len(rows) > 1]
-    table = Table(title=f"{result.model}{weights} on {result.title}", title_justify="left")
-    if output().width < NARROW:
-        table.show_header = False
-        for row in rows:
-            for name in columns:
-                table.add_row(name, row[name])
-            table.add_section()
-    else:
-        for name in columns:
-            table.add_column(name, justify="left" if name in ("array", "layer") else "right", no_wrap=name != "layer")
-        for number, row in enumerate(rows):
-            if number and number == len(result.arrays):
-                table.add_section()
-            table.add_row(*(row[name] for name in columns))
-    say(table)
+    say_table(
+        [Column(name, justify="left" if name in ("array", "layer") else "right") for name in columns],
+        [[row[name] for name in columns] for row in rows],
+        title=f"{result.model}{weights} on {result.title}",
+        names="array" in columns,
+        wrapping="layer",
+        total=len(rows) > 1,
+    )
     if any(len(array.layers) > 1 for array in result.arrays):
         print_layers(result)
     say_facts(_facts(result))
@@ -51,14 +44,15 @@ def print_result(result: "Result") -> None:
 
 def print_layers(result: "Result") -> None:
     """Print the raw score of every layer, and for how many images the layer was chosen."""
-    table = Table(title="raw scores of layers (number of images for which a layer was chosen)", title_justify="left")
-    table.add_column("layer")
-    for array in result.arrays:
-        table.add_column(_short(array.recording), justify="right")
+    rows = []
     for number, layer in enumerate(result.arrays[0].layers):
         values = [array.layers[number] for array in result.arrays]
-        table.add_row(layer.layer, *(f"{v.raw:.3f}{f' ({v.chosen})' if v.chosen else ''}" for v in values))
-    say(table)
+        rows.append([layer.layer, *(f"{v.raw:.3f}{f' ({v.chosen})' if v.chosen else ''}" for v in values)])
+    say_table(
+        [Column("layer"), *(Column(_short(array.recording), justify="right") for array in result.arrays)],
+        rows,
+        title="raw scores of layers (number of images for which a layer was chosen)",
+    )
 
 
 def _short(recording: str) -> str:

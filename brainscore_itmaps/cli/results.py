@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.table import Column
 
 from brainscore_itmaps.benchmark.catalogue import mark_of
 from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, examples
 from brainscore_itmaps.cli.result_tables import print_result
-from brainscore_itmaps.cli.terminal import NARROW, output, progress_bar, say, shown_size
+from brainscore_itmaps.cli.terminal import progress_bar, say, say_table, shown_size
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.settings import Settings
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
@@ -26,9 +26,10 @@ results = typer.Typer(
     context_settings=HELP_OPTIONS,
     no_args_is_help=True,
 )
+INTERVAL, WRITTEN = "95 % interval", "written (UTC)"
 ESTIMATED = ("raw", "ceiling", "score")
-WIDE = 100
-"""Number of terminal columns from which the list of results has the time at which they were written."""
+LISTED = 12
+"""Number of names that an error message lists."""
 Folder = Annotated[
     Path | None, typer.Option("--from", help="Look for results in this folder. The default is ITMAPS_HOME/results.")
 ]
@@ -46,10 +47,7 @@ def list_results(folder: Folder = None) -> None:
     from brainscore_itmaps.cache import cache_size, default_cache
 
     directory = _folder(folder)
-    width = output().width
-    numbers = [Column(name, justify="right", no_wrap=True) for name in ("raw", "ceiling", "score", "95 % interval")]
-    table = Table(Column("result", overflow="fold"), *numbers, *(["written (UTC)"] if width >= WIDE else []))
-    damaged, named = [], []
+    damaged, rows = [], []
     notes: dict[str, None] = {}
     for file in _files(directory):
         try:
@@ -57,19 +55,15 @@ def list_results(folder: Folder = None) -> None:
         except DataError as error:
             damaged.append(str(error))
             continue
-        named.append(file.stem)
         name, interval = file.stem + mark_of(result.measure), interval_text(*result.interval)
         raw, ceiling, score = (number_text(number) for number in (result.raw, result.ceiling, result.score))
-        if width < NARROW:
-            say(f"{name}: raw {raw}, ceiling {ceiling}, score {score}, 95 % interval {interval}")
-        else:
-            table.add_row(name, raw, ceiling, score, interval, *([result.written[:16]] if width >= WIDE else []))
+        rows.append([name, raw, ceiling, score, interval, result.written[:16]])
         notes |= dict.fromkeys(filter(None, [result.experimental]))
         if score == ABSENT:
             notes[f"{ABSENT} is a score that is not given: {result.estimate.reason or 'no reason was recorded'}"] = None
-    if table.row_count:
-        say(table)
-    elif not named:
+    numbers = [Column(name, justify="right") for name in ("raw", "ceiling", "score", INTERVAL)]
+    say_table([Column("result"), *numbers, Column(WRITTEN)], rows, optional=(WRITTEN, INTERVAL))
+    if not rows:
         say(f"No results in {directory}.")
     for message in damaged:
         say(message)
@@ -119,7 +113,7 @@ def named_result(result: str, folder: Path | None) -> Path:
     Raises
     ------
     UsageError
-        When the result does not exist; the message suggests similar names.
+        When the result or the folder does not exist; the message suggests similar names, or lists all.
 
     Examples
     --------
@@ -129,22 +123,41 @@ def named_result(result: str, folder: Path | None) -> Path:
     ...     named_result("alexnet--it_maps", Path(folder)).name
     'alexnet--it_maps.json'
     """
-    directory = _folder(folder)
     file = Path(result).expanduser()
+    if file.is_dir():
+        raise UsageError(f"{result} is a folder.", f"`brainscore results list --from {result}` lists its results.")
+    directory = _folder(folder)
     if file.suffix != ".json":
         file = directory / f"{result}.json"
-    if not file.is_file():
-        if Path(result).suffix == ".json":
-            raise UsageError(f"There is no file {file}.", "`brainscore results list` lists the saved results.")
-        names = [saved.stem for saved in _files(directory)]
-        listed = "`brainscore results list` lists the saved results."
-        fix = listed if names else "Score a model first: `brainscore score --model efficientnet_lite0`."
-        raise UsageError(f"There is no result {result!r} in {directory}.", nearest(result, names, fix))
-    return file
+    if file.is_file():
+        return file
+    names = [saved.stem for saved in _files(directory)]
+    if not names:
+        fix = f"{directory} has no results: score a model first, `brainscore score --model efficientnet_lite0`."
+    elif completed := [name for name in names if name.startswith(result.removesuffix(".json"))]:
+        fix = f"Did you mean {' or '.join(completed[:3])}?"
+    else:
+        listed = ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+        fix = nearest(Path(result).name, names, f"Results in {directory}: {listed}.")
+    if Path(result).suffix == ".json" or Path(result).name != result:
+        raise UsageError(f"There is no file {result}.", fix)
+    raise UsageError(f"There is no result {result!r} in {directory}.", fix)
 
 
 def _folder(folder: Path | None) -> Path:
-    return (folder or Settings.from_environment().home / "results").expanduser()
+    """Return the folder of results; of a study, the one below it.
+
+    Raises
+    ------
+    UsageError
+        When a folder is requested that does not exist.
+    """
+    if folder is None:
+        return Settings.from_environment().home / "results"
+    folder = folder.expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.", "Give the folder of results or of a study with --from.")
+    return folder / "results" if (folder / "results").is_dir() and not _files(folder) else folder
 
 
 def _files(folder: Path) -> list[Path]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, EXPERIMENTAL
 from brainscore_itmaps.cli.options import Offline
-from brainscore_itmaps.cli.terminal import errors, progress_bar, say
+from brainscore_itmaps.cli.terminal import errors, progress_bar, say, say_table
 
 if TYPE_CHECKING:
     from brainscore_itmaps.study.cluster import Workers
@@ -126,13 +126,11 @@ def _print_plan(study_plan: "Plan", folder: Path) -> None:
     from brainscore_itmaps.study.plan import START_SECONDS
     from brainscore_itmaps.study.sweep import in_words
 
-    table = Table("model", "to do", "done", "weights")
+    rows = []
     for work in study_plan.work[:SHOWN]:
         size = "" if work.parameters is None else f"{work.parameters * 4 / 1e6:.0f} MB"
-        table.add_row(work.model.title, str(len(work.to_do)), str(len(work.done)), size)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    say(table)
+        rows.append([work.model.title, str(len(work.to_do)), str(len(work.done)), size])
+    say_table([Column("model"), *(Column(name, justify="right") for name in ("to do", "done", "weights"))], rows)
     if len(study_plan.work) > SHOWN:
         say(f"           and {len(study_plan.work) - SHOWN} more models")
     runs = [run for work in study_plan.to_do for run in work.to_do]

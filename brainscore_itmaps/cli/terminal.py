@@ -3,11 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import TextWrapper
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column, Table
@@ -16,8 +18,7 @@ from rich.text import Text
 from brainscore_itmaps.errors import OutputError, printable
 from brainscore_itmaps.progress import Report
 
-NARROW = 72
-"""Number of terminal columns below which tables are printed as lines."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class PlainConsole(Console):
@@ -66,18 +67,120 @@ def say(content: str | Table) -> None:
 
 
 def say_facts(facts: Mapping[str, str]) -> None:
-    """Print names and their values in two columns.
+    """Print names and their values in two columns; a word that is longer than the second column stays whole.
 
     Examples
     --------
-    >>> say_facts({"sites": "32", "grid": "17 x 17"})  # doctest: +NORMALIZE_WHITESPACE
+    >>> say_facts({"sites": "32", "grid": "17 x 17"})
     sites  32
     grid   17 x 17
     """
-    table = Table.grid("", Column(overflow="fold"), padding=(0, 2))
+    column = max(map(len, facts), default=0) + 2
     for name, text in facts.items():
-        table.add_row(name, text)
-    say(table)
+        say(wrapped(f"{name:<{column}}", printable(text), " " * column))
+
+
+def wrapped(start: str, text: str, indent: str) -> str:
+    """Break a text into the lines of the terminal, only at spaces.
+
+    Examples
+    --------
+    >>> print(wrapped("grid  ", "17 x 17", "      "))
+    grid  17 x 17
+    """
+    lines = TextWrapper(output().width, "", indent, break_long_words=False, break_on_hyphens=False)
+    return start + (lines.fill(f"{'.' * len(start)}{text}")[len(start) :] if text else "")
+
+
+def say_table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str | Text]],
+    *,
+    title: str = "",
+    names: int = 1,
+    optional: Sequence[str] = (),
+    wrapping: str = "",
+    total: bool = False,
+) -> None:
+    """Print a table in which no word is broken or cut, so that rows stay distinguishable on narrow terminals.
+
+    If the terminal is too narrow, optional columns are left out. If it still is, each row is printed as lines instead.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+    rows : sequence of sequences of str or Text
+        The cells of each row.
+    title : str
+        Line above the table.
+    names : int
+        Number of columns, from the first, that together name a row.
+    optional : sequence of str
+        Headings of columns that can be left out, in the order in which they are left out.
+    wrapping : str
+        Heading of a column whose cells may be broken at spaces.
+    total : bool
+        Whether the last row summarizes the others.
+
+    Examples
+    --------
+    >>> say_table([Column("model"), Column("score")], [["resnet50", "0.512"]])
+    ┏━━━━━━━━━━┳━━━━━━━┓
+    ┃ model    ┃ score ┃
+    ┡━━━━━━━━━━╇━━━━━━━┩
+    │ resnet50 │ 0.512 │
+    └──────────┴───────┘
+    """
+    if not rows:
+        return
+    if title:
+        say(wrapped("", title, ""))
+    left_out: tuple[str, ...] = ()
+    for name in ("", *optional):
+        left_out = (*left_out, name) if name else left_out
+        shown = [index for index, column in enumerate(columns) if column.header not in left_out]
+        if (table := _table([columns[index] for index in shown], [[row[index] for index in shown] for row in rows],
+                            wrapping, total)):  # fmt: skip
+            say(table)
+            return
+    headings = [str(column.header) for column in columns]
+    for row in rows:
+        _say_row(headings, [printable(str(cell)) for cell in row], names)
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Sequence[str | Text]], wrapping: str, total: bool) -> Table | None:
+    """Build a table with whole words; return None if it is too wide for the terminal."""
+    texts = [[str(column.header), *(printable(str(row[index])) for row in rows)]
+             for index, column in enumerate(columns)]  # fmt: skip
+    widths = [max(map(cell_len, cells)) for cells in texts]
+    excess = sum(widths) + 3 * len(widths) + 1 - output().width
+    table = Table()
+    for column, width, cells in zip(columns, widths, texts, strict=True):
+        longest_word = max(map(cell_len, " ".join(cells).split()), default=0)
+        saved = min(excess, width - longest_word) if excess > 0 and column.header == wrapping else 0
+        excess -= saved
+        table.add_column(column.header, justify=column.justify, width=width - saved)
+    if excess > 0:
+        return None
+    for number, row in enumerate(rows, 1):
+        table.add_row(*row, end_section=total and number == len(rows) - 1)
+    return table
+
+
+def _say_row(headings: Sequence[str], cells: Sequence[str], names: int) -> None:
+    """Print a row as a line, or as lines that end between two cells."""
+    name = ", ".join(filter(None, cells[:names]))
+    pairs = zip(headings[names:], cells[names:], strict=True)
+    body = [f"{heading} {cell}".strip() for heading, cell in pairs if cell]
+    line = f"{name}: {', '.join(body)}" if name and body else name or ", ".join(body)
+    if len(line) <= output().width or not body:
+        say(line)
+        return
+    if name:
+        say(f"{name}:")
+    indent = "  " if name else ""
+    unbroken = [text.replace(" ", NO_BREAK) if len(text) + 3 < output().width else text for text in body]
+    say(wrapped(indent, ", ".join(unbroken), indent).replace(NO_BREAK, " "))
 
 
 def print_json(content: Any, file: Path | None = None) -> None:

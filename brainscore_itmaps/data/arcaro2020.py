@@ -4,18 +4,21 @@
 grids span the 16 degrees of an image, including its edges.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from PIL import Image
 
 from brainscore_itmaps.data.grid import Grid, orient_maps
-from brainscore_itmaps.data.images import find_images, plain_name, published_image, read_image
+from brainscore_itmaps.data.images import find_images, plain_name, published_image
 from brainscore_itmaps.data.matfiles import check_present, numbers, shapes, texts
 from brainscore_itmaps.data.recording import Recording, parse_window
 from brainscore_itmaps.errors import DataError, UsageError, nearest
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.protocol import Protocol
 
 NAME = "Arcaro2020"
@@ -136,7 +139,7 @@ ARRAYS = {
 DEFAULT_WINDOWS = {"ours": "elife", "published": "loader"}
 PRECISIONS: dict[str, DTypeLike] = {"ours": np.float64, "published": None}
 """Precision of means over time, by loader; None is the precision of the file."""
-IMAGE_READERS = {"ours": read_image, "published": published_image}
+IMAGE_READERS: dict[str, Callable[[Path], Image.Image]] = {"ours": read_image, "published": published_image}
 
 
 def window_limits(array: Array, window: Window | str | None, protocol: Protocol) -> Window:
@@ -290,6 +293,7 @@ def read_array(
         citation=f"Simulated by brainscore_itmaps after the facts published in {CITATION}" if simulated else CITATION,
         simulated=simulated,
         orientation=orientation,
+        stretched=True,  # as the published loader shows them: the archive does not say their size
         dropped=tuple(names[~has_values].tolist()),
     )
 

@@ -8,6 +8,13 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import UsageError, nearest
 
+Extent = float | tuple[float, float]
+"""Size of an image in degrees of visual angle: its side if it is square, else its height and width."""
+
+
+EDGE = 1e-6
+"""Degrees beyond the edge of an image at which a position still counts as on the edge."""
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -16,15 +23,42 @@ class Grid:
     Attributes
     ----------
     y, x : array, shape (y,) and (x,)
-        Degrees of visual angle below and to the right of the image's centre. The grid includes both edges of the
+        Degrees of visual angle below and to the right of the image's centre. The grid may include both edges of the
         image: 17 positions over 16 degrees are exactly 1 degree apart.
-    extent : float
-        Width and height of the image in degrees of visual angle.
+    extent : float or (float, float)
+        Size of the image in degrees of visual angle: the side of a square image, or (height, width). Two equal numbers
+        become one.
+
+    Raises
+    ------
+    UsageError
+        When positions are not numbers along one axis, or the extent is neither a number nor two.
+
+    Examples
+    --------
+    >>> grid = Grid(y=[-3, 0, 3], x=[-4, 0, 4], extent=(6, 8))
+    >>> grid.height, grid.width
+    (6.0, 8.0)
     """
 
     y: NDArray[np.float64]
     x: NDArray[np.float64]
-    extent: float
+    extent: Extent
+
+    def __post_init__(self) -> None:
+        for name in ("y", "x"):
+            object.__setattr__(self, name, _positions(getattr(self, name), name))
+        object.__setattr__(self, "extent", read_extent(self.extent))
+
+    @property
+    def height(self) -> float:
+        """Return the height of the image in degrees."""
+        return self.extent[0] if isinstance(self.extent, tuple) else self.extent
+
+    @property
+    def width(self) -> float:
+        """Return the width of the image in degrees."""
+        return self.extent[1] if isinstance(self.extent, tuple) else self.extent
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Grid):
@@ -35,16 +69,28 @@ class Grid:
     def __hash__(self) -> int:
         return hash((tuple(self.y), tuple(self.x), self.extent))
 
+    @property
+    def reaches_edges(self) -> bool:
+        """Return whether the outermost positions are at the edges of the image."""
+        ends = ((self.y, self.height), (self.x, self.width))
+        return all(np.allclose([points[0], points[-1]], [-side / 2, side / 2]) for points, side in ends)
+
+    @property
+    def outside(self) -> int:
+        """Count the positions outside the image."""
+        inside = [np.abs(points) <= side / 2 + EDGE for points, side in ((self.y, self.height), (self.x, self.width))]
+        return self.y.size * self.x.size - int(inside[0].sum() * inside[1].sum())
+
     @classmethod
-    def even(cls, positions: int, extent: float = 16.0) -> "Grid":
-        """Build a grid with evenly spaced positions from edge to edge, the same along y and x.
+    def even(cls, positions: int | tuple[int, int], extent: Extent = 16.0) -> "Grid":
+        """Build a grid with evenly spaced positions from edge to edge.
 
         Parameters
         ----------
-        positions : int
-            Number of positions along each axis; a single position is in the centre.
-        extent : float
-            Width and height of the image in degrees of visual angle.
+        positions : int or (int, int)
+            Number of positions along each axis, or along y and x; a single position is in the centre.
+        extent : float or (float, float)
+            Size of the image in degrees of visual angle: the side of a square image, or (height, width).
 
         Examples
         --------
@@ -52,8 +98,64 @@ class Grid:
         >>> grid.x
         array([-4., -2.,  0.,  2.,  4.])
         """
-        points = np.linspace(-extent / 2, extent / 2, positions) if positions > 1 else np.zeros(positions)
-        return cls(y=points, x=points, extent=extent)
+        rows, columns = (positions, positions) if isinstance(positions, int | np.integer) else positions
+        height, width = degrees if isinstance(degrees := read_extent(extent), tuple) else (degrees, degrees)
+        return cls(y=_evenly(rows, height), x=_evenly(columns, width), extent=extent)
+
+
+def _evenly(positions: int, degrees: float) -> NDArray[np.float64]:
+    return np.linspace(-degrees / 2, degrees / 2, positions) if positions > 1 else np.zeros(positions)
+
+
+def _positions(values: Any, name: str) -> NDArray[np.float64]:
+    """Convert the positions along an axis to an array of one axis."""
+    try:
+        positions = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        positions = np.zeros((0, 0))
+    if positions.ndim != 1:
+        raise UsageError(
+            f"{name} of a grid cannot be {values!r:.80}.", "Give the positions along this axis, in degrees, in a list."
+        )
+    return positions
+
+
+def read_extent(extent: Any) -> Extent:
+    """Convert the size of an image to degrees: one number for a square image, else (height, width).
+
+    Raises
+    ------
+    UsageError
+        When it is neither a number nor two.
+
+    Examples
+    --------
+    >>> read_extent([12, 16]), read_extent((16, 16)), read_extent(8)
+    ((12.0, 16.0), 16.0, 8.0)
+    """
+    try:
+        sides = tuple(float(side) for side in np.atleast_1d(extent))
+    except (TypeError, ValueError):
+        sides = ()
+    if len(sides) == 1 or (len(sides) == 2 and sides[0] == sides[1]):
+        return sides[0]
+    if len(sides) == 2:
+        return (sides[0], sides[1])
+    raise UsageError(
+        f"The extent of a grid cannot be {extent!r:.80}.",
+        "Give the side of a square image in degrees of visual angle, or (height, width).",
+    )
+
+
+def shown_extent(extent: Extent) -> str:
+    """Write the size of an image in degrees of visual angle: width, or height x width.
+
+    Examples
+    --------
+    >>> shown_extent(16.0), shown_extent((12.0, 16.0))
+    ('16', '12 x 16')
+    """
+    return " x ".join(f"{side:g}" for side in np.atleast_1d(extent))
 
 
 ORIENTATIONS = {

@@ -1,21 +1,31 @@
-"""Find, read, resize and store the images of a recording."""
+"""Find, resize and store the images of a recording."""
 
 import hashlib
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from brainscore_itmaps.errors import DataError, one_line
+from brainscore_itmaps.data.grid import Extent, Grid, read_extent, shown_extent
+from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
+from brainscore_itmaps.images import is_plain, read_image, upright_size
 from brainscore_itmaps.settings import Settings
 
 FIX = "Add the images of the recording."
 PUBLISHED_SIZE = 224
+LONGER_SIDE = 16.0
+"""Degrees of visual angle of the longer side of images whose size is not given."""
+SHAPES_DIFFER = 0.02
+"""Largest relative difference between the shapes of an image in pixels and in degrees."""
+SHAPE_FIX = (
+    "Give the size at which the images were shown, extent=(height, width) in degrees. If they were shown stretched to "
+    "that size, set stretched=True (in recording.json: extent and stretched)."
+)
 SET_BRAINIO_HOME = "Set BRAINIO_HOME to a folder that you may write to."
 
 
@@ -59,6 +69,36 @@ def find_images(names: Sequence[str], folder: Path) -> list[Path]:
     if missing:
         raise DataError(f"{len(missing)} of {len(names)} images are not in {folder}: {', '.join(missing)}.", FIX)
     return files
+
+
+def find_duplicates(files: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
+    """Find images with the same content: equal pixels, whatever their names and formats.
+
+    Returns
+    -------
+    tuple of tuple of int
+        Indices into ``files``, a group of two or more for each content that occurs more than once.
+
+    Raises
+    ------
+    DataError
+        When an image cannot be read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     files = [Path(folder, name) for name in ("face.png", "hat.png", "face again.bmp")]
+    ...     for file, grey in zip(files, (7, 8, 7), strict=True):
+    ...         Image.new("L", (40, 30), grey).save(file)
+    ...     find_duplicates(files)
+    ((0, 2),)
+    """
+    groups: dict[Any, list[int]] = {}
+    for index, file in enumerate(files):
+        image = read_image(file)
+        groups.setdefault((image.size, hashlib.sha256(image.tobytes()).digest()), []).append(index)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
 def published_image(file: Path) -> Image.Image:
@@ -111,40 +151,54 @@ def published_size(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return resized
 
 
-def read_image(file: Path) -> Image.Image:
-    """Read an image of any mode as 8-bit RGB, without resizing it.
+def default_extent(files: Sequence[Path], stretched: bool = False) -> Extent:
+    """Return the size in degrees of images that keep their shape, with a longer side of 16 degrees.
 
-    Grey, palette and CMYK images are converted, 16-bit grey values are divided by 257, transparency is ignored as in
-    the published loader, and the orientation tag of a camera is applied.
-
-    Raises
-    ------
-    DataError
-        When the file cannot be read; the message names it.
+    Images that are stretched, or have different shapes, are taken for squares.
 
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "face.png")
-    ...     Image.new("L", (40, 30), 7).save(file)
-    ...     image = read_image(file)
-    >>> image.mode, image.size, image.getpixel((0, 0))
-    ('RGB', (40, 30), (7, 7, 7))
+    ...     Image.new("L", (40, 30)).save(Path(folder, "face.png"))
+    ...     default_extent([Path(folder, "face.png")])
+    (12.0, 16.0)
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as opened:
-                image = ImageOps.exif_transpose(opened)
-                if image.mode.startswith("I"):
-                    grey = (np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8)
-                    return Image.fromarray(grey).convert("RGB")
-                if image.mode == "F":
-                    raise ValueError("its pixels are floating-point numbers of unknown range")
-                return image.convert("RGB")
-    except Exception as error:  # Pillow raises many kinds on damaged bytes
-        raise DataError(f"The image {file} cannot be read: {one_line(error)}.", FIX) from error
+    sizes = {upright_size(file) for file in files}
+    if stretched or len(sizes) != 1:
+        return LONGER_SIDE
+    width, height = sizes.pop()
+    return read_extent((LONGER_SIDE * height / max(width, height), LONGER_SIDE * width / max(width, height)))
+
+
+def shape_problem(files: Sequence[Path], grid: Grid, stretched: bool) -> str:
+    """Describe the images whose shape in pixels is not that of their size in degrees; empty if there are none.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new("L", (40, 30)).save(Path(folder, "face.png"))
+    ...     shape_problem([Path(folder, "face.png")], Grid.even(5), stretched=False)
+    'face.png has 40 x 30 pixels (width x height), but a size of 16 degrees (height x width) is square.'
+    """
+    if stretched:
+        return ""
+    shape = grid.width / grid.height
+    other = {}
+    for file in files:
+        width, height = upright_size(file)
+        if abs(width / height / shape - 1) > SHAPES_DIFFER:
+            other[file.name] = (width, height)
+    if not other:
+        return ""
+    name, (width, height) = next(iter(other.items()))
+    more = f" (and {len(other) - 1} more)" if len(other) > 1 else ""
+    kind = "is square" if shape == 1 else "has another shape"
+    return (
+        f"{name}{more} has {width} x {height} pixels (width x height), but a size of {shown_extent(grid.extent)} "
+        f"degrees (height x width) {kind}."
+    )
 
 
 def plain_name(name: str) -> str:
@@ -227,6 +281,9 @@ def contains_image(file: Path, image: Image.Image) -> bool:
 def copy_to_brainio_home(files: Sequence[Path], identifier: str) -> tuple[Path, ...]:
     """Copy images into Brain-Score's folder of images, where its caches need them, unless they are already in it.
 
+    An image that Brain-Score's models would read differently than :func:`~brainscore_itmaps.images.read_image` (rotated
+    by its camera, with a colour profile, 16-bit grey values or transparency) is written as plain PNG.
+
     Parameters
     ----------
     files : sequence of Path
@@ -264,9 +321,19 @@ def copy_to_brainio_home(files: Sequence[Path], identifier: str) -> tuple[Path, 
         return tuple(files)
     hashes = "".join(sha256(file) for file in files)
     folder = home / f"{plain_name(identifier)}.stimuli-{hashlib.sha256(hashes.encode()).hexdigest()[:12]}"
-    copies = tuple(folder / file.name for file in files)
-    for file, copy in zip(files, copies, strict=True):
-        if not copy.exists() or copy.read_bytes() != file.read_bytes():
+    return tuple(_copy(file, folder) for file in files)
+
+
+def _copy(file: Path, folder: Path) -> Path:
+    """Copy an image into a folder; as PNG if another program would read other pixels than this package."""
+    if not is_plain(file):
+        copy, image = folder / f"{file.stem}.png", read_image(file)
+        if not contains_image(copy, image):
             with replacing(copy, SET_BRAINIO_HOME) as temporary:
-                temporary.write_bytes(file.read_bytes())
-    return copies
+                image.save(temporary, "PNG")
+        return copy
+    copy = folder / file.name
+    if not copy.exists() or copy.read_bytes() != file.read_bytes():
+        with replacing(copy, SET_BRAINIO_HOME) as temporary:
+            temporary.write_bytes(file.read_bytes())
+    return copy

@@ -3,16 +3,19 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.data.grid import Grid, check_orientation
+from brainscore_itmaps.data.grid import Grid, check_orientation, shown_extent
+from brainscore_itmaps.data.images import SHAPE_FIX, default_extent, find_duplicates, shape_problem, write_images
 from brainscore_itmaps.data.saved import read_folder, write_folder
 from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
+from brainscore_itmaps.images import read_image
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -26,7 +29,7 @@ class Recording:
     maps : array, shape (image, y, x, site)
         Spikes per second, mean over ``window`` and over repeats.
     images : tuple of Path
-        Image files, in the order of ``maps``; each image is ``grid.extent`` degrees wide and high.
+        Image files, in the order of ``maps``; each image was shown at the size of ``grid.extent``.
     grid : Grid
         Positions of the maps in the image.
     window : (int, int)
@@ -48,11 +51,18 @@ class Recording:
         :data:`brainscore_itmaps.data.grid.ORIENTATIONS`.
     dropped : tuple of str
         Sites of the source without any value, which are omitted.
+    stretched : bool
+        Whether images were shown stretched to the shape of ``grid.extent``. Otherwise an image of another shape is an
+        error.
+    outside : bool
+        Whether positions may lie outside the image, where features take the values at its edge. Otherwise they are an
+        error.
 
     Raises
     ------
     DataError
-        When shapes do not fit together, a value is not finite, or two sites or images have the same name.
+        When shapes do not fit together, a value is not finite, two sites or images have the same name, or a position
+        lies outside the image.
     UsageError
         When the orientation is unknown.
     """
@@ -71,6 +81,8 @@ class Recording:
     repeats: NDArray[np.float64] | None = None
     orientation: str = "as_stored"
     dropped: tuple[str, ...] = ()
+    stretched: bool = False
+    outside: bool = False
 
     @classmethod
     def from_arrays(
@@ -87,6 +99,8 @@ class Recording:
         area: str = "unknown",
         citation: str = "",
         simulated: bool = False,
+        stretched: bool = False,
+        outside: bool = False,
     ) -> "Recording":
         """Build a recording from arrays of maps and their images.
 
@@ -103,16 +117,18 @@ class Recording:
         repeats : array, shape (image, repeat, y, x, site), optional
             Maps before averaging over repeats; required for a split-half ceiling.
         grid : Grid, optional
-            Positions of the maps; by default evenly spaced from edge to edge of an image of 16 degrees.
+            Positions of the maps; by default evenly spaced from edge to edge of an image whose longer side is 16
+            degrees.
         sites : sequence of str, optional
             One name per site; by default ``site-00``, ``site-01``, ...
-        subject, area, citation, simulated
+        subject, area, citation, simulated, stretched, outside
             See the attributes.
 
         Raises
         ------
         DataError
-            When shapes do not fit together, a value is not finite, or an image is missing or cannot be read.
+            When shapes do not fit together, a value is not finite, an image is missing or cannot be read, a position
+            lies outside the image, or an image has another shape than the grid's ``extent``.
         UsageError
             When the window is not two whole numbers.
 
@@ -130,8 +146,6 @@ class Recording:
         >>> recording.maps.shape, recording.sites
         ((6, 5, 4, 3), ('site-00', 'site-01', 'site-02'))
         """
-        from brainscore_itmaps.data.images import read_image, write_images
-
         if repeats is not None:
             repeats = _real(repeats, identifier)
             if maps is None and repeats.ndim == 5:
@@ -158,11 +172,11 @@ class Recording:
         digest.update(np.ascontiguousarray(maps if repeats is None else repeats).tobytes())
         for file in files:
             digest.update(file.read_bytes())
-        return cls(
+        recording = cls(
             identifier=identifier,
             maps=maps,
             images=files,
-            grid=grid or Grid(y=Grid.even(rows).y, x=Grid.even(columns).x, extent=16.0),
+            grid=grid or Grid.even((rows, columns), default_extent(files, stretched)),
             window=parse_window(window),
             subject=subject,
             area=area,
@@ -171,7 +185,12 @@ class Recording:
             citation=citation,
             simulated=simulated,
             repeats=repeats,
+            stretched=stretched,
+            outside=outside,
         )
+        if problem := shape_problem(recording.images, recording.grid, stretched):
+            raise DataError(f"{identifier}: {problem}", SHAPE_FIX)
+        return recording
 
     def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> Path:
         """Save a recording as a folder with ``recording.json``, ``maps.npz`` and the images.
@@ -271,12 +290,21 @@ class Recording:
                 "Give at least one image, position and site.",
             )
         axes = [np.asarray(positions) for positions in (self.grid.y, self.grid.x)]
-        if not (0 < self.grid.extent < np.inf) or any(
+        extent = shown_extent(self.grid.extent)
+        if not all(0 < side < np.inf for side in (self.grid.height, self.grid.width)) or any(
             not np.isfinite(positions).all() or (np.diff(positions) <= 0).any() for positions in axes
         ):
             raise DataError(
-                f"{self.identifier}: the grid of {self.grid.extent} degrees has positions that do not ascend.",
+                f"{self.identifier}: the grid of {extent} degrees has positions that do not ascend.",
                 "Give positions in degrees below and to the right of the image's centre, in ascending order.",
+            )
+        if self.grid.outside and not self.outside:
+            (top, bottom), (left, right) = ((points.min(), points.max()) for points in axes)
+            raise DataError(
+                f"{self.identifier}: {self.grid.outside} positions lie outside the image of {extent} degrees; they "
+                f"reach from {top:g} to {bottom:g} degrees in y and from {left:g} to {right:g} in x.",
+                "Correct the positions or the extent, (height, width). outside=True (outside: true in recording.json) "
+                "permits them; features there take the values at the edge of the image.",
             )
 
     def _check_repeats(self, repeats: NDArray[np.float64], expected: tuple[int, ...]) -> None:
@@ -313,6 +341,11 @@ class Recording:
         """Return the names of the images: their file names without suffix."""
         return tuple(image.stem for image in self.images)
 
+    @cached_property
+    def duplicates(self) -> tuple[tuple[str, ...], ...]:
+        """Return the names of images with equal pixels, a group for each content that occurs more than once."""
+        return tuple(tuple(self.names[index] for index in group) for group in find_duplicates(self.images))
+
 
 def check_folder(folder: Path) -> tuple[Recording | None, list[str]]:
     """Read the folder of a recording, and list all problems of the folder.
@@ -331,8 +364,12 @@ def check_folder(folder: Path) -> tuple[Recording | None, list[str]]:
     (True, True)
     """
     fields, problems = read_folder(folder)
+    if fields is None:
+        return None, problems
     try:
-        return (Recording(**fields) if fields is not None else None), problems
+        if problem := shape_problem(fields["images"], fields["grid"], fields["stretched"]):
+            return None, [f"{problem} {SHAPE_FIX}"]
+        return Recording(**fields), problems
     except ItMapsError as error:
         return None, [str(error)]
 

@@ -99,6 +99,7 @@ def read_response_maps(
         citation=f"Simulated by brainscore_itmaps after the facts published in {CITATION}" if simulated else CITATION,
         simulated=simulated,
         orientation=orientation,
+        stretched=True,  # as the published loader shows them: the file does not say their size
     )
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.images import read_image
+from brainscore_itmaps.data.grid import Grid, read_extent
+from brainscore_itmaps.data.images import default_extent
 from brainscore_itmaps.errors import DataError, InstallationError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, new_folder, sha256
+from brainscore_itmaps.images import read_image
 
 FORMAT = "brainscore_itmaps recording"
 VERSION = 1
@@ -77,6 +78,8 @@ def write_folder(fields: Mapping[str, Any], folder: Path, fix: str = ANOTHER_FOL
             "simulated": fields["simulated"],
             "window": list(fields["window"]),
             "extent": grid.extent,
+            "stretched": fields["stretched"],
+            "outside": fields["outside"],
             "sites": list(fields["sites"]),
             "dropped": list(fields["dropped"]),
             "images": images,
@@ -115,14 +118,16 @@ def read_folder(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     if maps is None:
         maps = arrays["repeats"].mean(axis=1)
     _, rows, columns, sites = maps.shape
-    extent = float(description.get("extent", 16.0))
+    stretched = description.get("stretched", False)
+    extent = read_extent(description.get("extent") or default_extent(images, stretched))
+    even = Grid.even((rows, columns), extent)
     fields = {
         "identifier": description["identifier"],
         "maps": maps,
         "images": tuple(images),
         "grid": Grid(
-            y=np.asarray(arrays.get("y", Grid.even(rows, extent).y), dtype=np.float64),
-            x=np.asarray(arrays.get("x", Grid.even(columns, extent).x), dtype=np.float64),
+            y=arrays.get("y", even.y),
+            x=arrays.get("x", even.x),
             extent=extent,
         ),
         "window": (description["window"][0], description["window"][1]),
@@ -135,6 +140,8 @@ def read_folder(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         "repeats": repeats,
         "orientation": description.get("orientation", "as_stored"),
         "dropped": tuple(description.get("dropped", ())),
+        "stretched": stretched,
+        "outside": description.get("outside", False),
     }
     return fields, []
 
@@ -154,7 +161,6 @@ def _read_description(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         return None, [f"{DESCRIPTION} has {form}; expected {FORMAT!r}, version {VERSION}."]
     if "images" not in description and "pictures" in description:  # the name of this key until version 0.1
         description["images"] = description["pictures"]
-    extent = description.get("extent", 16.0)
     entries = description["images"] if isinstance(description.get("images"), list) else []
     problems = [
         sentence
@@ -165,13 +171,13 @@ def _read_description(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
                 _is_window(description.get("window")),
                 f"{DESCRIPTION}: window is {description.get('window')!r}; give [from, to] in milliseconds.",
             ),
-            (
-                isinstance(description.get("simulated", False), bool),
-                f"{DESCRIPTION}: simulated is neither true nor false.",
+            *(
+                (isinstance(description.get(name, False), bool), f"{DESCRIPTION}: {name} is neither true nor false.")
+                for name in ("simulated", "stretched", "outside")
             ),
             (
-                type(extent) in (int, float) and 0 < extent < LARGEST,
-                f"{DESCRIPTION}: extent is not a number of degrees.",
+                _is_extent(description.get("extent", 16.0)),
+                f"{DESCRIPTION}: extent is not a number of degrees, or [height, width].",
             ),
             *(
                 (_is_texts(description.get(name, [])), f"{DESCRIPTION}: {name} is not a list of names.")
@@ -232,6 +238,11 @@ def _read_arrays(folder: Path, description: dict[str, Any]) -> tuple[dict[str, N
     if problems:
         return {}, problems
     return {name: array if array.dtype.kind == "f" else array.astype(np.float64) for name, array in arrays.items()}, []
+
+
+def _is_extent(value: Any) -> bool:
+    sides = value if isinstance(value, list) and len(value) == 2 else [value]
+    return all(type(side) in (int, float) and 0 < side < LARGEST for side in sides)
 
 
 def _is_window(value: Any) -> bool:

@@ -201,7 +201,7 @@ def noise_free_drive(weights: NDArray[np.float64], receptive_field: NDArray[np.f
     ((14, 17, 17, 2), array([1., 1.]))
     """
     regions = representation()
-    centres = (np.arange(regions.shape[1]) + 0.5) / PIXELS_PER_DEGREE - GRID.extent / 2
+    centres = (np.arange(regions.shape[1]) + 0.5) / PIXELS_PER_DEGREE - GRID.width / 2
     drive = np.empty((len(regions), len(GRID.y), len(GRID.x), len(weights)))
     for site, sigma in enumerate(receptive_field):
         field = np.exp(-0.5 * ((GRID.y[:, None] - centres) / sigma) ** 2)  # (y, pixel); the grid is the same in x
@@ -230,7 +230,7 @@ def representation() -> NDArray[np.float64]:
     except ImportError as error:
         raise _extra_missing("scikit-image") from error
     scenes = _scenes()
-    size = int(GRID.extent * PIXELS_PER_DEGREE)
+    size = int(GRID.width * PIXELS_PER_DEGREE)
     regions = np.zeros((len(scenes), size, size, len(CHANNELS)))
     for image, scene in enumerate(scenes):
         left, top, right, _ = scene["box"]

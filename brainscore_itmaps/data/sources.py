@@ -9,11 +9,11 @@ from pathlib import Path
 
 from brainscore_itmaps.archives import is_intact, unpack
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, MARKER, NAME, Array, check_shape, image_files
-from brainscore_itmaps.data.images import read_image
 from brainscore_itmaps.data.matfiles import shapes
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import sha256 as hash_of
 from brainscore_itmaps.files import write_json
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.pinned import candidate_file, check_sha256, fetch_once, is_unchanged, read_record
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import SET_HOME, Settings

@@ -181,7 +181,7 @@ def _noise_basis(duration: int) -> NDArray[np.float64]:
 def _filter(images: NDArray[np.float64], width: float, positions: int) -> NDArray[np.float64]:
     """Filter images (image, pixel, pixel) with a Gaussian receptive field at each position of the grid."""
     grid = Grid.even(positions)
-    centres = (np.arange(images.shape[1]) + 0.5) * grid.extent / images.shape[1] - grid.extent / 2
+    centres = (np.arange(images.shape[1]) + 0.5) * grid.width / images.shape[1] - grid.width / 2
     field = np.exp(-0.5 * ((grid.y[:, None] - centres) / width) ** 2)
     field /= field.sum(axis=1, keepdims=True)
     responses: NDArray[np.float64] = np.einsum("yp,ipq,xq->iyx", field, images, field, optimize=True)

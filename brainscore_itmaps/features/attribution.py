@@ -144,7 +144,7 @@ def pooled(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
     >>> pooled(pixels, Grid(y=np.array([-4.0, 4.0]), x=np.array([-4.0, 0.0, 4.0]), extent=16.0)).round(2).tolist()
     [[3.67, 5.5, 7.33], [15.67, 17.5, 19.33]]
     """
-    return _tiles(grid.y, grid.extent, pixels.shape[0]) @ pixels @ _tiles(grid.x, grid.extent, pixels.shape[1]).T
+    return _tiles(grid.y, grid.height, pixels.shape[0]) @ pixels @ _tiles(grid.x, grid.width, pixels.shape[1]).T
 
 
 def _tiles(points: NDArray[np.float64], extent: float, pixels: int) -> NDArray[np.float64]:
@@ -182,8 +182,8 @@ def _unit_weights(
 ) -> NDArray[np.float64]:
     """Compute the weight of every unit of a layer, in the layer's layout, in the response summed over positions."""
     order = spatial_maps(np.arange(np.prod(shape), dtype=np.float64).reshape(1, *shape), layer, prefix)[0]
-    rows = interpolation(order.shape[1], grid.y / grid.extent + 0.5).sum(axis=0)
-    columns = interpolation(order.shape[2], grid.x / grid.extent + 0.5).sum(axis=0)
+    rows = interpolation(order.shape[1], grid.y / grid.height + 0.5).sum(axis=0)
+    columns = interpolation(order.shape[2], grid.x / grid.width + 0.5).sum(axis=0)
     unit_weights = np.zeros(int(np.prod(shape)))
     unit_weights[order.astype(np.int64)] = weight[:, None, None] * rows[:, None] * columns
     return unit_weights

@@ -71,8 +71,8 @@ def to_grid(features: Any, grid: Grid | Recording) -> Any:
     field = np.empty((len(maps), len(grid.y), len(grid.x), maps.shape[1]))
     for first in range(0, len(maps), IMAGES_AT_ONCE):
         some = slice(first, first + IMAGES_AT_ONCE)
-        lines = _interpolate(np.moveaxis(maps[some], 2, 0), grid.y / grid.extent + 0.5)  # (y, image, channel, width)
-        columns = _interpolate(np.moveaxis(lines, 3, 0), grid.x / grid.extent + 0.5)  # (x, y, image, channel)
+        lines = _interpolate(np.moveaxis(maps[some], 2, 0), grid.y / grid.height + 0.5)  # (y, image, channel, width)
+        columns = _interpolate(np.moveaxis(lines, 3, 0), grid.x / grid.width + 0.5)  # (x, y, image, channel)
         field[some] = columns.transpose(2, 1, 0, 3)
     return field
 

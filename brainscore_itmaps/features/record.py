@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.images import published_size, read_image
+from brainscore_itmaps.data.images import published_size
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError, ModelError, UsageError, nearest
 from brainscore_itmaps.features.grid import LayerFeatures, concatenate_batches, downsample_if_larger
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.models.layers import spatial_maps
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Steps, uncounted

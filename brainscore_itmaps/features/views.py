@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.images import copy_to_brainio_home, read_image
+from brainscore_itmaps.data.images import copy_to_brainio_home
 from brainscore_itmaps.data.recording import Recording, images_identifier
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.features.grid import to_grid
 from brainscore_itmaps.features.record import record_batches
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.models.layers import Layout, spatial_maps
 from brainscore_itmaps.models.model import Model
 
@@ -50,6 +51,7 @@ def placed_on_screen(recording: Recording, degrees: float) -> Recording:
     grid = recording.grid
     if degrees == grid.extent:
         return recording
+    ratios = (degrees / grid.height, degrees / grid.width)
     rows, columns = (np.flatnonzero(np.abs(points) <= degrees / 2 + 1e-9) for points in (grid.y, grid.x))
     if min(len(rows), len(columns)) < 2:
         raise DataError(
@@ -60,7 +62,7 @@ def placed_on_screen(recording: Recording, degrees: float) -> Recording:
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{name}.png" for name in recording.names]
         for image, file in zip(recording.images, files, strict=True):
-            on_screen(read_image(image), degrees / grid.extent).save(file)
+            on_screen(read_image(image), ratios).save(file)
         images = copy_to_brainio_home(files, f"{images_identifier(recording)}-screen{degrees:g}")
     return replace(
         recording,
@@ -68,33 +70,38 @@ def placed_on_screen(recording: Recording, degrees: float) -> Recording:
         maps=recording.maps[:, in_view[0], in_view[1]],
         repeats=None if recording.repeats is None else recording.repeats[:, :, in_view[0], in_view[1]],
         grid=Grid(y=grid.y[rows], x=grid.x[columns], extent=float(degrees)),
+        stretched=True,  # where an image has other pixels in a degree of height than of width
     )
 
 
-def on_screen(image: Image.Image, ratio: float) -> Image.Image:
-    """Crop an image to a share of its width and height, or place it on grey of a multiple of them.
+def on_screen(image: Image.Image, ratios: tuple[float, float]) -> Image.Image:
+    """Crop an image to a share of its height and width, or place it on grey of a multiple of them.
 
     Parameters
     ----------
     image : Image
-    ratio : float
-        Width of the view, in widths of the image.
+    ratios : (float, float)
+        Height of the view in heights of the image, and its width in widths of the image.
 
     Examples
     --------
     >>> image = Image.new("RGB", (32, 24))
-    >>> on_screen(image, 0.5).size, on_screen(image, 2).size
-    ((16, 12), (64, 48))
+    >>> on_screen(image, (0.5, 0.5)).size, on_screen(image, (2, 2)).size, on_screen(image, (2, 0.5)).size
+    ((16, 12), (64, 48), (16, 48))
     """
     size = np.array(image.size)
-    target: NDArray[np.int64] = (ratio * size).round().astype(int)
-    if ratio >= 1:
-        screen = Image.new("RGB", (int(target[0]), int(target[1])), GREY)
-        left, top = ((target - size) / 2).round().astype(int)
-        screen.paste(image, (int(left), int(top)))
-        return screen
-    left, top = ((size - target) / 2).round().astype(int)
-    return image.crop((int(left), int(top), int(left + target[0]), int(top + target[1])))
+    target: NDArray[np.int64] = (np.array(ratios[::-1]) * size).round().astype(int)
+    left, top = (int(edge) for edge in ((size - target) / 2).round().astype(int))
+    if min(ratios) < 1:
+        width, height = (int(side) for side in np.minimum(size, target))
+        corner = (max(left, 0), max(top, 0))
+        image = image.crop((*corner, corner[0] + width, corner[1] + height))
+    if max(ratios) < 1:
+        return image
+    screen = Image.new("RGB", (int(target[0]), int(target[1])), GREY)
+    left, top = (int(edge) for edge in ((target - np.array(image.size)) / 2).round().astype(int))
+    screen.paste(image, (left, top))
+    return screen
 
 
 def fixated(image: Image.Image, grid: Grid, degrees: float) -> Iterator[Image.Image]:
@@ -106,7 +113,7 @@ def fixated(image: Image.Image, grid: Grid, degrees: float) -> Iterator[Image.Im
     Parameters
     ----------
     image : Image
-        Displayed ``grid.extent`` degrees wide and high.
+        Displayed at the size of ``grid.extent`` in degrees.
     grid : Grid
         Positions, in degrees from the image's centre.
     degrees : float
@@ -123,15 +130,16 @@ def fixated(image: Image.Image, grid: Grid, degrees: float) -> Iterator[Image.Im
     >>> len(views), views[0].size
     (3, (16, 16))
     """
-    side = max(image.size)
-    image = image if image.size == (side, side) else image.resize((side, side), Image.Resampling.BICUBIC)
-    pixels = side / grid.extent  # per degree
+    pixels = max(image.width / grid.width, image.height / grid.height)  # per degree
+    shape = (round(grid.width * pixels), round(grid.height * pixels))
+    image = image if image.size == shape else image.resize(shape, Image.Resampling.BICUBIC)
     size = round(degrees * pixels)
     screen = brown_noise(size)
     for y in grid.y:
         for x in grid.x:
             view = screen.copy()
-            left, top = (round(size / 2 - (at + grid.extent / 2) * pixels) for at in (x, y))
+            left = round(size / 2 - (x + grid.width / 2) * pixels)
+            top = round(size / 2 - (y + grid.height / 2) * pixels)
             view.paste(image, (left, top))
             yield view
 

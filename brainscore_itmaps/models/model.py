@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from brainscore_itmaps.errors import ModelError, UsageError, one_line
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.models.build import build
 from brainscore_itmaps.models.preprocessing import Transform
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, Weights
@@ -79,11 +80,10 @@ class Model:
         transform = self.transform or self._timm_transform(whole)
         inputs = []
         for image in images:
-            with image if isinstance(image, Image.Image) else Image.open(image) as image_file:
-                rgb = image_file.convert("RGB")
-                if self.transform is not None and rgb.width != rgb.height:  # the function might crop it to a square
-                    rgb = rgb.resize((max(rgb.size),) * 2, Image.Resampling.BICUBIC)
-                inputs.append(transform(rgb))
+            rgb = read_image(image)
+            if self.transform is not None and rgb.width != rgb.height:  # the function might crop it to a square
+                rgb = rgb.resize((max(rgb.size),) * 2, Image.Resampling.BICUBIC)
+            inputs.append(transform(rgb))
         return torch.stack(inputs)
 
     def _timm_transform(self, whole: bool) -> Transform:

@@ -1,25 +1,32 @@
-"""Parts that all figures share: sizes, colours, images and maps in degrees, and names in titles."""
+"""Parts that all figures share: settings, sizes, colours, images and maps in degrees, and names in titles."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.figure
+import matplotlib.style
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
-from PIL import Image
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
+from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.protocol import protocol_named
 
 COLUMN = 3.5
 """Width in inches of a column of print; text is 7 points or larger at this width."""
 
 SIMULATED = "SIMULATED recording, no animal was recorded"
+RATES = "spikes/s"
+IN_RATES = ("Arcaro2020.", "it_maps_simulated", "it_maps_textures_simulated")
+"""First words of the identifiers of recordings whose maps are firing rates."""
 MAP_COLOURS = "viridis"
 DIFFERENCE_COLOURS = "RdBu_r"
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -38,22 +45,54 @@ SETTINGS = {
     "axes.spines.right": False,
     "lines.linewidth": 1.0,
     "axes.prop_cycle": cycler(color=CYCLE),
+    "text.parse_math": False,  # a name may contain dollar signs
     "svg.fonttype": "none",
     "svg.hashsalt": "brainscore_itmaps",
     "pdf.fonttype": 42,
 }
+KEPT_SETTINGS = ("savefig.dpi", "savefig.format")
+"""Settings of the user that apply when a figure is saved: they do not change what it shows."""
 
 
-def style() -> AbstractContextManager[None]:
-    """Apply the sizes and colours of this package within a ``with`` block.
+@contextmanager
+def style() -> Iterator[None]:
+    """Apply the settings of this package within a ``with`` block, and matplotlib's defaults for all other settings.
 
     Examples
     --------
-    >>> with style():
-    ...     mpl.rcParams["font.size"]
-    8.0
+    >>> with mpl.rc_context({"image.origin": "lower"}), style():
+    ...     mpl.rcParams["font.size"], mpl.rcParams["image.origin"]
+    (8.0, 'upper')
     """
-    return mpl.rc_context(SETTINGS)
+    with mpl.style.context(["default", SETTINGS]):
+        yield
+
+
+class Figure(mpl.figure.Figure):
+    """Figure that looks the same whatever the user's matplotlib settings are, also those that apply when it is drawn.
+
+    Examples
+    --------
+    >>> with mpl.rc_context({"figure.facecolor": "black"}), style():
+    ...     Figure().get_facecolor()
+    (1.0, 1.0, 1.0, 1.0)
+    """
+
+    def draw(self, renderer: Any) -> None:
+        """Draw the figure with the settings of this package."""
+        with style():
+            super().draw(renderer)
+
+    def get_tightbbox(self, *args: Any, **options: Any) -> Any:
+        """Return the bounding box of the figure, drawn with the settings of this package."""
+        with style():
+            return super().get_tightbbox(*args, **options)
+
+    def savefig(self, *args: Any, **options: Any) -> None:
+        """Save the figure with the settings of this package, and with the user's resolution and format."""
+        kept = {name: mpl.rcParams[name] for name in KEPT_SETTINGS}
+        with style(), mpl.rc_context(kept):
+            super().savefig(*args, **options)
 
 
 def value_range(maps: NDArray[np.floating[Any]]) -> tuple[float, float]:
@@ -81,7 +120,7 @@ def difference_range(difference: NDArray[np.floating[Any]]) -> tuple[float, floa
     return -limit, limit
 
 
-def draw_image(axis: Axes, image: Path | None, array: ArrayResult, grey: bool = False) -> None:
+def draw_image(axis: Axes, image: Path | None, array: ArrayResult | Grid, grey: bool = False) -> None:
     """Draw an image in degrees, y downward; an empty grey square if there is no file.
 
     Parameters
@@ -89,26 +128,26 @@ def draw_image(axis: Axes, image: Path | None, array: ArrayResult, grey: bool = 
     axis : Axes
         Its limits are set so that the image and all positions of the maps are visible.
     image : Path or None
-    array : ArrayResult
-        Its ``extent`` is the side of the image, in degrees.
+    array : ArrayResult or Grid
+        Its ``extent`` is the size of the image, in degrees.
     grey : bool
         Draw without colours.
     """
-    half = _half(array)
-    axis.set(xticks=(-half, 0, half), yticks=(-half, 0, half), facecolor="0.92")
+    down, across = halves(array)
+    axis.set(xticks=(-across, 0, across), yticks=(-down, 0, down), facecolor="0.92")
     if image is not None:
-        with Image.open(image) as opened:
-            axis.imshow(opened.convert("L" if grey else "RGB").convert("RGB"), extent=(-half, half, half, -half))
-    step_x, step_y = _half_step(array.degrees_x), _half_step(array.degrees_y)
-    x, y = array.degrees_x, array.degrees_y
-    left, right = min(-half, x[0] - step_x), max(half, x[-1] + step_x)
-    axis.set(xlim=(left, right), ylim=(max(half, y[-1] + step_y), min(-half, y[0] - step_y)), aspect="equal")
+        shown = read_image(image)
+        axis.imshow(shown.convert("L").convert("RGB") if grey else shown, extent=(-across, across, down, -down))
+    y, x = positions_of(array)
+    step_x, step_y = _half_step(x), _half_step(y)
+    left, right = min(-across, x[0] - step_x), max(across, x[-1] + step_x)
+    axis.set(xlim=(left, right), ylim=(max(down, y[-1] + step_y), min(-down, y[0] - step_y)), aspect="equal")
 
 
 def draw_map(
     axis: Axes,
     values: NDArray[np.floating[Any]],
-    array: ArrayResult,
+    array: ArrayResult | Grid,
     limits: tuple[float, float],
     colours: str = MAP_COLOURS,
     alpha: float = 1.0,
@@ -119,7 +158,7 @@ def draw_map(
     ----------
     axis : Axes
     values : array, shape (y, x)
-    array : ArrayResult
+    array : ArrayResult or Grid
         Its positions, in degrees.
     limits : (float, float)
         Values with the first and the last colour.
@@ -133,17 +172,17 @@ def draw_map(
     AxesImage
         For a colour bar.
     """
-    x, y = array.degrees_x, array.degrees_y
+    y, x = positions_of(array)
     step_x, step_y = _half_step(x), _half_step(y)
     extent = (x[0] - step_x, x[-1] + step_x, y[-1] + step_y, y[0] - step_y)
-    half = _half(array)
-    axis.set(xticks=(-half, 0, half), yticks=(-half, 0, half))
+    down, across = halves(array)
+    axis.set(xticks=(-across, 0, across), yticks=(-down, 0, down))
     return axis.imshow(values, extent=extent, vmin=limits[0], vmax=limits[1], cmap=colours, alpha=alpha)
 
 
-def draw_positions(axis: Axes, array: ArrayResult) -> None:
+def draw_positions(axis: Axes, array: ArrayResult | Grid) -> None:
     """Mark the recorded positions by white dots."""
-    x, y = np.meshgrid(array.degrees_x, array.degrees_y)
+    x, y = np.meshgrid(*positions_of(array)[::-1])
     axis.plot(x.ravel(), y.ravel(), ".", color="white", markersize=1.2, markeredgewidth=0)
 
 
@@ -174,6 +213,17 @@ def only_array(scored: ArrayResult | Result) -> ArrayResult:
     return array
 
 
+def legend_text(name: str) -> str:
+    """Return the text of a name in a legend; matplotlib leaves out texts that begin with an underscore.
+
+    Examples
+    --------
+    >>> legend_text("layer3"), legend_text("_stem")
+    ('layer3', ' _stem')
+    """
+    return f" {name}" if name.startswith("_") else name
+
+
 def short_name(image: str) -> str:
     """Return the last part of the name of an image.
 
@@ -188,6 +238,11 @@ def short_name(image: str) -> str:
 def name_of_site(array: ArrayResult, site: int | None) -> str:
     """Return the name of a site, or "mean over n sites" if ``site`` is None."""
     return f"mean over {len(array.sites)} sites" if site is None else array.sites[site]
+
+
+def units_of(array: ArrayResult) -> str:
+    """Return the unit of the maps: spikes/s for the recordings of this package; others do not state a unit."""
+    return RATES if array.recording.startswith(IN_RATES) else "response"
 
 
 def kind_of(array: ArrayResult) -> str:
@@ -205,9 +260,24 @@ def bounded_by_sites(result: Result) -> bool:
     return result.measure == "predictivity" and protocol_named(result.protocol).ceiling == "matched"
 
 
-def _half(array: ArrayResult) -> float:
-    """Return half the side of the image, in degrees."""
-    return (array.extent or float(np.ptp(array.degrees_y))) / 2
+def positions_of(array: ArrayResult | Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the positions along y and x, in degrees."""
+    return (array.y, array.x) if isinstance(array, Grid) else (array.degrees_y, array.degrees_x)
+
+
+def size_of(array: ArrayResult | Grid) -> tuple[float, float]:
+    """Return the height and width of the images in degrees; those of the grid if an older result stores none."""
+    if isinstance(array, Grid):
+        return array.height, array.width
+    if array.extent is None:
+        return float(np.ptp(array.degrees_y)), float(np.ptp(array.degrees_x))
+    return array.extent if isinstance(array.extent, tuple) else (array.extent, array.extent)
+
+
+def halves(array: ArrayResult | Grid) -> tuple[float, float]:
+    """Return half the height and half the width of the images, in degrees."""
+    height, width = size_of(array)
+    return height / 2, width / 2
 
 
 def _half_step(points: NDArray[np.float64]) -> float:

@@ -16,7 +16,8 @@ from PIL import Image
 
 from brainscore_itmaps.benchmark.result import ArrayResult
 from brainscore_itmaps.files import csv_text
-from brainscore_itmaps.reporting.drawing import DIFFERENCE_COLOURS, MAP_COLOURS, style
+from brainscore_itmaps.images import read_image
+from brainscore_itmaps.reporting.drawing import DIFFERENCE_COLOURS, MAP_COLOURS, size_of, style
 
 IMAGE_SIDE = 300
 QUALITY = 75
@@ -91,8 +92,14 @@ def data_url(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def embed_image(file: Path) -> str:
-    """Encode an image file as a data URL, reduced to its size on the page and stretched to a square, as its map is.
+def embed_image(file: Path, shape: tuple[float, float] = (1, 1)) -> str:
+    """Encode an image file as a data URL, reduced to its size on the page, in the shape in which it was shown.
+
+    Parameters
+    ----------
+    file : Path
+    shape : (float, float)
+        Its height and width, in degrees.
 
     Examples
     --------
@@ -103,9 +110,9 @@ def embed_image(file: Path) -> str:
     'data:image/jpeg;base64,'
     """
     buffer = io.BytesIO()
-    with Image.open(file) as image:
-        small = image.convert("RGB").resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.LANCZOS)
-        small.save(buffer, "JPEG", quality=QUALITY)
+    height, width = (round(IMAGE_SIDE * side / max(shape)) for side in shape)
+    small = read_image(file).resize((max(width, 1), max(height, 1)), Image.Resampling.LANCZOS)
+    small.save(buffer, "JPEG", quality=QUALITY)
     return data_url(buffer.getvalue(), "image/jpeg")
 
 
@@ -120,12 +127,15 @@ def maps_data(arrays: Sequence[ArrayResult], images: Sequence[Images], units: st
     units : str
         Unit of the maps.
     """
-    files = list(dict.fromkeys(file for paths in images for file in paths if file is not None))
+    shapes = {
+        file: size_of(array) for array, paths in zip(arrays, images, strict=True) for file in paths if file is not None
+    }
+    files = list(shapes)
     return {
         "units": units,
         "colours": _colour_table(MAP_COLOURS),
         "diverging": _colour_table(DIFFERENCE_COLOURS),
-        "images": [embed_image(file) for file in files],
+        "images": [embed_image(file, shape) for file, shape in shapes.items()],
         "arrays": [
             {
                 "kind": "simulated" if array.simulated else "recorded",
@@ -133,7 +143,7 @@ def maps_data(arrays: Sequence[ArrayResult], images: Sequence[Images], units: st
                 "sites": list(array.sites),
                 "y": array.degrees_y.tolist(),
                 "x": array.degrees_x.tolist(),
-                "extent": array.extent or float(np.ptp(array.degrees_y)),
+                "size": size_of(array),
                 "neural": _floats(array.neural),
                 "predicted": _floats(array.predicted),
                 "rho": _null_if_nan(array.map_rho),

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
-from PIL import Image
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
-from brainscore_itmaps.data.grid import ORIENTATIONS, orient_maps, unorient_maps
+from brainscore_itmaps.data.grid import ORIENTATIONS, Grid, orient_maps, read_extent, shown_extent, unorient_maps
 from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.reporting.drawing import (
     COLUMN,
     DIFFERENCE_COLOURS,
+    SIMULATED,
+    Figure,
     difference_range,
     draw_image,
     draw_map,
@@ -23,11 +24,11 @@ from brainscore_itmaps.reporting.drawing import (
     name_of_site,
     only_array,
     short_name,
+    size_of,
     style,
+    units_of,
     value_range,
 )
-
-UNITS = "spikes/s"
 
 
 def maps_figure(result: Result, images: Sequence[Path | None], shown: Sequence[int] = (0, 1, 2)) -> Figure:
@@ -56,7 +57,7 @@ def maps_figure(result: Result, images: Sequence[Path | None], shown: Sequence[i
             draw_map(axes[1, column], neural[image], array, limits)
             drawn = draw_map(axes[2, column], predicted[image], array, limits)
             bar = figure.colorbar(drawn, ax=axes[2, column], location="bottom", extend="both", aspect=15)
-            bar.set_label(UNITS)
+            bar.set_label(units_of(array))
             axes[0, column].set_title(short_name(array.images[image]), fontsize=9)
             axes[2, column].set_xlabel(f"rho = {array.map_rho[image]:.2f}", fontsize=9)
         names = ("image", "simulated map" if array.simulated else "recorded map", "predicted map")
@@ -94,7 +95,7 @@ def overlay_figure(
         draw_image(axis, image_file, array, grey=True)
         drawn = draw_map(axis, neural, array, value_range(neural), alpha=0.55)
         draw_positions(axis, array)
-        figure.colorbar(drawn, ax=axis, extend="both", label=UNITS, shrink=0.8)
+        figure.colorbar(drawn, ax=axis, extend="both", label=units_of(array), shrink=0.8)
         axis.set(
             xlabel="degrees", ylabel="degrees", title=f"{short_name(array.images[image])}, {name_of_site(array, site)}"
         )
@@ -130,9 +131,9 @@ def comparison_figure(
         draw_image(axes[0], image_file, array)
         drawn = draw_map(axes[1], neural, array, value_range(neural))
         draw_map(axes[2], predicted, array, value_range(neural))
-        figure.colorbar(drawn, ax=axes[1:3], location="bottom", extend="both", label=UNITS, aspect=30)
+        figure.colorbar(drawn, ax=axes[1:3], location="bottom", extend="both", label=units_of(array), aspect=30)
         drawn = draw_map(axes[3], difference, array, difference_range(difference), DIFFERENCE_COLOURS)
-        figure.colorbar(drawn, ax=axes[3], location="bottom", extend="both", label=UNITS, aspect=15)
+        figure.colorbar(drawn, ax=axes[3], location="bottom", extend="both", label=units_of(array), aspect=15)
         recorded = "simulated" if array.simulated else "recorded"
         titles = (short_name(array.images[image]), recorded, f"predicted, {agreement}", f"predicted - {recorded}")
         for axis, title in zip(axes, titles, strict=True):
@@ -160,7 +161,8 @@ def sheet_figure(result: Result, array: ArrayResult, images: Sequence[Path | Non
     down = -(-len(array.images) // across)
     with style():
         # fixed margins: a layout engine is slow with so many axes
-        width, height = 1.25 * across + 0.6, 3.95 * down + 0.9
+        tall, wide = size_of(array)
+        width, height = 1.25 * across + 0.6, (3.45 * tall / (wide or 1) + 0.5) * down + 0.9
         figure = Figure(figsize=(width, height))
         axes = figure.subplots(3 * down, across, squeeze=False)
         figure.subplots_adjust(left=0.5 / width, right=1 - 0.1 / width, bottom=0.15 / height, top=1 - 0.7 / height)
@@ -182,15 +184,65 @@ def sheet_figure(result: Result, array: ArrayResult, images: Sequence[Path | Non
         for row in range(down):
             for axis, kind in zip(axes[3 * row :, 0], ("image", "recorded", "predicted"), strict=False):
                 axis.set_ylabel("simulated" if kind == "recorded" and array.simulated else kind)
-        extent = array.extent or float(np.ptp(array.degrees_x))
+        extent = shown_extent(read_extent(size_of(array)))
         figure.suptitle(
             f"{name_of(result)} on {array.recording}: {kind_of(array)}\n{name_of_site(array, site)}, "
-            f"{array.window[0]}-{array.window[1]} ms, {extent:g} degrees across; both maps of an image share colours",
+            f"{array.window[0]}-{array.window[1]} ms, {extent} degrees; both maps of an image share colours",
             fontsize=8,
         )
     return figure
 
 
+def registration_figure(recording: Recording, shown: Sequence[int] | None = None) -> Figure:
+    """Draw the images of a recording with its positions, and below each its map, averaged over sites, over the image.
+
+    It shows where each position lies in degrees, before anything is scored: responses beside what they should respond
+    to reveal wrong positions, a wrong size, a wrong orientation, or images in another order. Each map has its own range
+    of colours, from the 0.5th to the 99.5th percentile.
+
+    Parameters
+    ----------
+    recording : Recording
+    shown : sequence of int, optional
+        Indices of the images to draw, from 0; the default is the first 14.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> len(registration_figure(load_recording("it_maps_simulated"), shown=[0, 1]).axes)
+    5
+    """
+    shown = range(min(len(recording.images), 14)) if shown is None else shown
+    maps, grid = recording.maps.mean(axis=-1), recording.grid
+    across = min(7, len(shown))
+    tall = 2 * -(-len(shown) // across)
+    width, height = 1.5 * across + 0.9, 1.5 * tall * grid.height / grid.width + 0.28 * tall + 0.8
+    with style():
+        figure = Figure(figsize=(width, height))  # fixed margins: a layout engine is slow with so many axes
+        axes = figure.subplots(tall, across, squeeze=False)
+        figure.subplots_adjust(0.15 / width, 0.15 / height, 1 - 0.8 / width, 1 - 0.75 / height, 0.08, 0.2)
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for number, image in enumerate(shown):
+            top, bottom = axes[2 * (number // across) : 2 * (number // across) + 2, number % across]
+            draw_image(top, recording.images[image], grid, grey=True)
+            draw_image(bottom, recording.images[image], grid, grey=True)
+            limits = value_range(maps[image])
+            drawn = draw_map(bottom, maps[image], grid, limits, alpha=0.55)
+            draw_positions(top, grid)
+            top.set_title(short_name(recording.names[image]), fontsize=7, pad=2)
+        bar = figure.colorbar(drawn, cax=figure.add_axes((1 - 0.65 / width, 0.2, 0.12 / width, 0.5)))
+        bar.set_ticks(limits, labels=["low", "high"])
+        kind = SIMULATED if recording.simulated else recording.identifier
+        figure.suptitle(
+            f"{kind}\n{len(grid.y)} x {len(grid.x)} positions over {shown_extent(grid.extent)} degrees; "
+            f"below, the map of each image, mean over {len(recording.sites)} sites",
+            fontsize=8,
+        )
+    return figure
+
+
+@style()
 def orientation_figure(recording: Recording, shown: Sequence[int] | None = None) -> Figure:
     """Draw maps, averaged over sites, over their images in all eight orientations, one a row.
 
@@ -206,7 +258,7 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
     """
     shown = range(len(recording.images)) if shown is None else shown
     maps = unorient_maps(recording.maps.mean(axis=-1, keepdims=True), recording.orientation)
-    half = recording.grid.extent / 2
+    down, across = recording.grid.height / 2, recording.grid.width / 2
     width, height = 1.25 * len(shown) + 1.7, 10.8
     figure = Figure(figsize=(width, height))  # fixed margins: a layout engine is slow with so many axes
     axes = figure.subplots(len(ORIENTATIONS), len(shown), squeeze=False)
@@ -215,21 +267,18 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
     )
     images = []
     for image in shown:
-        with Image.open(recording.images[image]) as image_file:
-            images.append(np.asarray(image_file.convert("L")))
+        images.append(np.asarray(read_image(recording.images[image]).convert("L")))
     for row, name in enumerate(ORIENTATIONS):
         oriented_maps = orient_maps(maps, name)[..., 0]
+        shape = (oriented_maps.shape[1], oriented_maps.shape[2])
+        as_read = shape == recording.maps.shape[1:3]
+        grid = recording.grid if as_read else Grid.even(shape, recording.grid.extent)
         is_current = name == recording.orientation
         for column, image in enumerate(shown):
             axis = axes[row, column]
-            step = recording.grid.extent / (oriented_maps.shape[1] - 1) / 2
-            edge = half + step
-            low, high = np.percentile(oriented_maps[image], [0.5, 99.5])
-            axis.imshow(images[column], extent=(-half, half, half, -half), cmap="gray")
-            axis.imshow(
-                oriented_maps[image], extent=(-edge, edge, edge, -edge), vmin=low, vmax=high, cmap="inferno", alpha=0.55
-            )
-            axis.set(xticks=(), yticks=(), xlim=(-half, half), ylim=(half, -half))
+            axis.imshow(images[column], extent=(-across, across, down, -down), cmap="gray")
+            draw_map(axis, oriented_maps[image], grid, value_range(oriented_maps[image]), "inferno", 0.55)
+            axis.set(xticks=(), yticks=(), xlim=(-across, across), ylim=(down, -down))
             if row == 0:
                 axis.set_title(str(image + 1), fontsize=8)
         label = f"{name}\n(now)" if is_current else name

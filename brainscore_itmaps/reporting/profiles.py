@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.formulas import absent_scores
@@ -18,8 +17,10 @@ from brainscore_itmaps.reporting.drawing import (
     COLUMN,
     CYCLE,
     SIMULATED,
+    Figure,
     bounded_by_sites,
     kind_of,
+    legend_text,
     name_of,
     style,
 )
@@ -64,7 +65,8 @@ def layer_profile_figure(result: Result) -> Figure:
 
 def _label_of(layer: LayerResult, images: int) -> str:
     """Describe a layer, and for how many images it was chosen if there are other layers."""
-    return layer.layer if layer.chosen == images else f"{layer.layer}, chosen for {layer.chosen} of {images} images"
+    chosen = "" if layer.chosen == images else f", chosen for {layer.chosen} of {images} images"
+    return legend_text(f"{layer.layer}{chosen}")
 
 
 def _draw_ceiling(axis: Axes, array: ArrayResult) -> None:

@@ -17,9 +17,9 @@ from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.models.names import WEIGHT_SUFFIXES
 from brainscore_itmaps.protocol import OURS
-from brainscore_itmaps.reporting.drawing import bounded_by_sites, name_of
+from brainscore_itmaps.reporting.drawing import bounded_by_sites, name_of, units_of
 from brainscore_itmaps.reporting.embedded import EmbeddedFigure, Images, embed_figure, maps_data
-from brainscore_itmaps.reporting.maps import UNITS, sheet_figure
+from brainscore_itmaps.reporting.maps import sheet_figure
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure
 from brainscore_itmaps.text import interval_text, number_text
 
@@ -42,6 +42,7 @@ def report(result: Result, images: Sequence[Images]) -> str:
     str
         HTML.
     """
+    units = ", ".join(dict.fromkeys(map(units_of, result.arrays)))
     return render_page(
         "report.html",
         title=f"{name_of(result)} on {result.title}",
@@ -62,11 +63,11 @@ def report(result: Result, images: Sequence[Images]) -> str:
             }
             for array, paths in zip(result.arrays, images, strict=True)
         ],
-        units=UNITS,
+        units=units,
         command=command_of(result),
         details=list(_details(result)),
-        citations=list(dict.fromkeys(array.citation for array in result.arrays)),
-        data=maps_data(result.arrays, images, UNITS),
+        citations=list(dict.fromkeys(array.citation for array in result.arrays if array.citation)),
+        data=maps_data(result.arrays, images, units),
         js=Markup(read_template("report.js")),
     )
 

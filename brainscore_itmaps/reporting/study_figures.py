@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from brainscore_itmaps.benchmark.catalogue import WHY_EXPERIMENTAL
 from brainscore_itmaps.metrics.tradeoff import ChangePoint, Envelope
 from brainscore_itmaps.models.timm_models import GROUPS
-from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, SIMULATED, style
+from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, SIMULATED, Figure, legend_text, style
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 FEW = 8
@@ -139,7 +138,7 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
         for axes, (array, array_rows) in zip(panels, timed.groupby("array"), strict=True):
             for key, line_rows in array_rows.groupby(names, sort=False):
                 number = order.index(key if len(names) > 1 else key[0])
-                label = _name(line_rows.iloc[0]) if len(names) > 1 else f"{key[0]}, median and quartiles"
+                label = legend_text(_name(line_rows.iloc[0])) if len(names) > 1 else f"{key[0]}, median and quartiles"
                 for axis, column in zip(axes, ("score", "raw"), strict=True):
                     line = _quartiles(line_rows, column)
                     bars = None if len(names) > 1 else [line[0.5] - line[0.25], line[0.75] - line[0.5]]

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
 from brainscore_itmaps.models.timm_models import GROUPS
 from brainscore_itmaps.protocol import PUBLISHED
-from brainscore_itmaps.reporting.drawing import CYCLE
+from brainscore_itmaps.reporting.drawing import CYCLE, style
 from brainscore_itmaps.reporting.report import read_template, render_page
 from brainscore_itmaps.reporting.study_figures import Lines
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
@@ -58,6 +58,7 @@ class StudyFigure(NamedTuple):
     source: str
 
 
+@style()
 def study_page(
     rows: pd.DataFrame,
     pages: Mapping[str, str],

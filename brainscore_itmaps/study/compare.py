@@ -68,7 +68,7 @@ class _Figure:
 
 
 def compare(
-    results: Iterable[str | Path | Result],
+    results: Iterable[str | Path | Result] | str | Path | Result,
     out: str | Path,
     *,
     maps: bool = True,
@@ -118,6 +118,11 @@ def compare(
     ...     sorted(file.name for file in comparison.files)
     ['fits.csv', 'index.html', 'pairs.csv', 'table.csv', 'table.parquet']
     """
+    if not isinstance(out, str | Path):
+        raise UsageError(
+            f"The results of a comparison are written into a folder, and a {type(out).__name__} is not one.",
+            "Use compare([first, second], folder), or compare_results(first, second), which writes no files.",
+        )
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file.", ANOTHER_FOLDER)

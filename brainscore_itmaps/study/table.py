@@ -47,6 +47,7 @@ COLUMNS = (
 )
 COMPARED = ["benchmark", "measure", "asked", "protocol"]
 """Columns that are equal in rows whose scores can be compared, array by array."""
+TO_COMPARE = "Give a list of results, of their JSON files, or of folders with such files."
 MAPS, HUMAN = "maps", "human"
 KINDS = (MAPS, HUMAN, "external")
 
@@ -81,12 +82,12 @@ class StudyTable:
     citations: tuple[str, ...]
 
 
-def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
+def tidy_table(results: Iterable[str | Path | Result] | str | Path | Result) -> StudyTable:
     """Read results into one tidy table.
 
     Parameters
     ----------
-    results : iterable of str, Path or Result
+    results : iterable of str, Path or Result, or one of them
         Results; their JSON files; folders, which are searched with their subfolders. Other files in a folder are
         skipped; damaged ones are listed in ``troubles``.
 
@@ -97,7 +98,7 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
     Raises
     ------
     UsageError
-        When there is no result.
+        When there is no result, or a file or folder does not exist.
     DataError
         When a file in ``results`` is not a result.
 
@@ -112,7 +113,7 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
     [['timm:vgg16.tv_in1k', 'MajajHong2015public.IT-pls', 0.5, 'external']]
     """
     problems: list[str] = []
-    loaded = list(_read(results, problems))
+    loaded = list(_read(_listed(results), problems))
     if not loaded:
         raise UsageError(
             "There are no results to compare.", "Name results, or the folder of a study." + _joined(problems)
@@ -127,7 +128,9 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
         for row, array in _rows_of(result):
             rows.append(row | {"result": name})
             values.append(array)
-        citations |= dict.fromkeys(result.citations or ([CITE_HUMAN] if result.kind == "human" else []))
+        citations |= dict.fromkeys(
+            [text for text in result.citations if text] or ([CITE_HUMAN] if result.kind == "human" else [])
+        )
     _add_human_alignment(rows)
     _add_accuracies(rows)
     order = sorted(range(len(rows)), key=lambda index: _sort_key(rows[index]))
@@ -148,6 +151,21 @@ def tidy_table(results: Iterable[str | Path | Result]) -> StudyTable:
         tuple(problems),
         tuple(citations),
     )
+
+
+def _listed(results: Any) -> list[str | Path | Result]:
+    """Check that results are paths and results, and list them."""
+    if isinstance(results, str | Path | Result):
+        return [results]
+    if not isinstance(results, Iterable):
+        raise UsageError(f"A {type(results).__name__} is not a list of results.", TO_COMPARE)
+    listed = list(results)
+    for item in listed:
+        if not isinstance(item, str | Path | Result):
+            raise UsageError(f"A {type(item).__name__} is not a result.", TO_COMPARE)
+        if not isinstance(item, Result) and not Path(item).expanduser().exists():
+            raise UsageError(f"There is no file or folder {item}.", TO_COMPARE)
+    return listed
 
 
 def _read(results: Iterable[str | Path | Result], problems: list[str]) -> Iterator[tuple[str, Path | Result, Result]]:

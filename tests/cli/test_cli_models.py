@@ -102,7 +102,7 @@ def test_fetch_from_a_file_stores_it_and_refuses_other_files(levit, tmp_path):
     assert f"sha256     {sha256(levit)}" in done.stdout
     weights_record = read_weights_record(ZOO[name])
     assert (weights_record.file_sha256, weights_record.published) == (sha256(levit), False)
-    assert re.search(rf"{name}, .*, downloaded", answered("models", "list", COLUMNS="60").stdout)
+    assert re.search(rf"{name} .* downloaded", answered("models", "list", COLUMNS="60").stdout)
     assert sha256(levit) in answered("models", "fetch", name, "--offline").stdout
     other = write_keras(tmp_path / "other.h5", layout("levit_small"), seed=2)
     refused = answered("models", "fetch", name, "--from", other)

@@ -1,7 +1,8 @@
 import json
+import shutil
 
 import pytest
-from answers import succeeded
+from answers import assert_refused, succeeded
 from command_line import brainscore
 
 from brainscore_itmaps.benchmark.result import Result
@@ -64,3 +65,29 @@ def test_unknown_and_damaged_results_are_reported(scored, tmp_path):
 
 def test_a_folder_without_results_says_so(tmp_path):
     assert f"No results in {tmp_path}" in brainscore("results", "list", "--from", tmp_path).stdout
+
+
+@pytest.mark.parametrize("command", ["show", "report", "reproduce", "compare"])
+def test_a_wrong_name_is_answered_with_the_results_that_exist(scored, tmp_path, command):
+    home, _ = scored
+    name = "timm-test_vit-random-seed-0--chosen-of-2--it_maps_simulated"
+    words = ["results", "show"] if command == "show" else [command]
+    out = ["--out", tmp_path / "out"] if command == "compare" else []
+    listed, similar = f"Results in {home / 'results'}: {name}.", f"Did you mean {name}?"
+    for wrong, suggestion in {"zzz": listed, "timm-test_vit": similar, "no/zzz": listed, f"{name}.json": name}.items():
+        assert_refused(2, suggestion, *words, wrong, *out, ITMAPS_HOME=home)
+    done = brainscore(*words, "zzz", *out, ITMAPS_HOME=tmp_path)
+    assert "has no results: score a model first" in done.stderr
+
+
+def test_results_of_a_study_are_found_in_its_folder_and_a_missing_folder_is_named(scored, tmp_path):
+    home, _ = scored
+    name = "timm-test_vit-random-seed-0--chosen-of-2--it_maps_simulated"
+    (tmp_path / "study").mkdir()
+    shutil.copytree(home / "results", tmp_path / "study" / "results")
+    assert name in succeeded("results", "list", "--from", tmp_path / "study", COLUMNS="60").stdout
+    assert "timm:test_vit" in succeeded("results", "show", name, "--from", tmp_path / "study").stdout
+    for arguments in (["results", "list"], ["results", "show", "x"], ["report", "x"], ["reproduce", "x"]):
+        assert_refused(2, "There is no folder", *arguments, "--from", tmp_path / "nofolder")
+    assert_refused(2, "is a folder", "results", "show", tmp_path / "study")
+    assert_refused(2, "There is no file", "compare", tmp_path / "nofolder", "--out", tmp_path / "out")

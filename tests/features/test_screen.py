@@ -44,7 +44,7 @@ def test_an_image_on_the_screen_is_brain_score_s_to_the_pixel(width, height, rat
 
     image = noise(width, height, seed)
     expected = ImageConverter(".").apply_ratio(image, ratio)
-    result = on_screen(image, ratio)
+    result = on_screen(image, (ratio, ratio))
     assert (result.mode, result.size) == (expected.mode, expected.size)
     np.testing.assert_array_equal(np.asarray(result), np.asarray(expected))
 

@@ -22,9 +22,14 @@ function side(degrees, before, after) {
   return degrees === 0 ? "0°" : `${Math.abs(degrees)}° ${degrees < 0 ? before : after}`;
 }
 
+/** Compute the distance of neighbouring positions, in degrees. */
+function stepOf(positions) {
+  return positions.length > 1 ? positions[1] - positions[0] : 1;
+}
+
 /** Compute the start and the length of an image in pixels, along one axis of positions with one tile each. */
 function extentInPixels(positions, tile, extent) {
-  const step = positions.length > 1 ? positions[1] - positions[0] : 1;
+  const step = stepOf(positions);
   return [tile / 2 + ((-extent / 2 - positions[0]) / step) * tile, (extent / step) * tile];
 }
 
@@ -83,15 +88,17 @@ function browser(section, array) {
   }
 
   function drawPanel(canvas, name, values, colour) {
-    const tile = Math.max(8, Math.floor(340 / columns));
-    canvas.width = tile * columns;
-    canvas.height = tile * rows;
+    const across = Math.max(8, Math.floor(340 / columns));
+    const down = Math.min(8 * across, Math.max(4, Math.round((across * stepOf(array.y)) / stepOf(array.x))));
+    canvas.width = across * columns;
+    canvas.height = down * rows;
     const pen = canvas.getContext("2d"), image = images[chosen.image];
     pen.fillStyle = "#eeeeee";
     pen.fillRect(0, 0, canvas.width, canvas.height);
     if (name === "overlay") {
       if (image !== null && image.complete && image.naturalWidth > 0) {
-        const [left, width] = extentInPixels(array.x, tile, array.extent), [top, height] = extentInPixels(array.y, tile, array.extent);
+        const [left, width] = extentInPixels(array.x, across, array.size[1]);
+        const [top, height] = extentInPixels(array.y, down, array.size[0]);
         pen.drawImage(image, left, top, width, height);
       } else if (image !== null) image.onload = draw;
       pen.globalAlpha = find("strength").value / 100;
@@ -99,7 +106,7 @@ function browser(section, array) {
     for (let y = 0; y < rows; y++) {
       for (let x = 0; x < columns; x++) {
         pen.fillStyle = colour(values[y * columns + x]);
-        pen.fillRect(x * tile, y * tile, tile, tile);
+        pen.fillRect(x * across, y * down, across, down);
       }
     }
     pen.globalAlpha = 1;
@@ -107,10 +114,10 @@ function browser(section, array) {
       const [y, x] = chosen.point;
       pen.lineWidth = 3;
       pen.strokeStyle = "#000000";
-      pen.strokeRect(x * tile - 1, y * tile - 1, tile + 2, tile + 2);
+      pen.strokeRect(x * across - 1, y * down - 1, across + 2, down + 2);
       pen.lineWidth = 1.5;
       pen.strokeStyle = "#ffffff";
-      pen.strokeRect(x * tile - 1, y * tile - 1, tile + 2, tile + 2);
+      pen.strokeRect(x * across - 1, y * down - 1, across + 2, down + 2);
     }
   }
 

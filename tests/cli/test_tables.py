@@ -1,0 +1,105 @@
+"""Tables on terminals of every width: no name is broken, no row loses its name, and nothing is cut."""
+
+import re
+
+import pytest
+from rich.table import Column
+from shown import changed, two_arrays
+from studies import NAMES, planted
+from typer.testing import CliRunner
+
+from brainscore_itmaps.cli.app import app
+from brainscore_itmaps.cli.terminal import say_facts, say_table
+
+WIDTHS = [60, 80, 160]
+SHOWN = (*NAMES[:2], *NAMES[4:7])
+
+
+@pytest.fixture(params=WIDTHS)
+def printed(request):
+    """Function that prints a command's output on a terminal of this width, and returns its lines."""
+
+    def run(*arguments):
+        done = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": str(request.param)})
+        assert done.exit_code == 0, done.output
+        assert all(len(line) <= request.param for line in done.output.splitlines() if line[:1] in "┏┃┡│└")
+        assert "…" not in done.output
+        return done.output
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for result in planted(SHOWN, ()):
+        result.save(tmp_path)
+    return tmp_path
+
+
+def test_results_are_listed_by_whole_names_with_their_numbers(printed, folder):
+    text = printed("results", "list", "--from", folder)
+    names = [file.stem for file in folder.glob("*.json")]
+    assert len(names) == len(SHOWN)
+    assert all(name in text for name in names)
+    assert text.count("0.849") == len(SHOWN)
+
+
+def test_compared_models_are_whole_names(printed, folder, tmp_path):
+    text = printed("compare", folder, "--out", tmp_path / "out", "--no-maps")
+    assert all(f"timm:{name}" in text for name in SHOWN)
+    assert text.count("it_maps_simulated") >= len(SHOWN)
+
+
+def test_a_result_of_several_arrays_and_layers_is_whole(printed, tmp_path):
+    result = changed(two_arrays(), model="timm:swin_tiny_patch4_window7_224.ms_in1k")
+    (file, *_) = result.save(tmp_path)
+    text = printed("results", "show", file)
+    for name in (result.model, "it_maps_simulated", "narrow", "mean", "layer2", "layer3"):
+        assert re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text), name
+    assert len(re.findall(rf"{result.arrays[0].score:.3f}", text)) >= 3
+
+
+@pytest.mark.parametrize("arguments", [["models", "list"], ["models", "list", "--set", "paper_proxy"]])
+def test_models_are_listed_by_whole_names(printed, arguments):
+    from brainscore_itmaps.models.zoo import ZOO, named_set
+
+    text = printed(*arguments)
+    for name in named_set("paper_proxy") if "--set" in arguments else ZOO:
+        assert name in text
+
+
+def test_layers_and_recordings_and_work_are_whole(printed, tmp_path):
+    assert "stages.0.blocks.0" in printed("models", "show", "timm:test_convnext")
+    text = printed("data", "list")
+    assert all(name in text for name in ("it_maps_textures_simulated", "monkey1_PL", "monkey1_ML", "monkey2_ML"))
+    info = printed("data", "info", "it_maps_simulated")
+    assert re.findall(r"it_maps_simulated-\d\d-\w+", info)[-1] == "it_maps_simulated-13-cannon"
+    assert re.search(r"\b[0-9a-f]{64}\b", info)
+    work = printed("sweep", "embedded", "--dry-run", "--out", tmp_path / "out")
+    assert "efficientnet_lite0 (random, seed 2)" in work
+
+
+def test_columns_are_left_out_or_broken_at_spaces_before_rows_become_lines(monkeypatch, capsys):
+    columns = [Column("model"), Column("layers"), Column("score", justify="right"), Column("written")]
+    rows = [["resnet50.tv_in1k", "layer1, layer2, layer3", "0.500", "2026-01-01"]]
+
+    def shown(width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        say_table(columns, rows, wrapping="layers", optional=("written",))
+        return capsys.readouterr().out
+
+    assert "2026-01-01" in shown(70)
+    broken = shown(58)
+    assert "2026-01-01" in broken
+    assert "layer1, layer2, layer3" not in broken
+    assert "written" not in shown(45)
+    lines = shown(35)
+    assert lines == "resnet50.tv_in1k:\n  layers layer1, layer2, layer3,\n  score 0.500, written 2026-01-01\n"
+
+
+def test_facts_are_broken_only_at_spaces(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    say_facts({"folder": "/a/" + "long/" * 10, "cite": "a sentence that is longer than the line"})
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == "folder  /a/" + "long/" * 10
+    assert all(len(line) <= 30 for line in rest)
