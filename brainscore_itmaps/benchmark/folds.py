@@ -93,7 +93,7 @@ def folds_of(recording: Recording, protocol: Protocol = OURS) -> ImageFolds:
     if protocol.folds == "images":
         numbers = np.arange(images)
     else:
-        numbers = number_identical(recording.names, identical_images(recording))
+        numbers = number_identical(recording.names, recording.duplicates)
     if (different := len(np.unique(numbers))) < FEWEST:
         identical = f", of which {different} are different" if different < images else ""
         raise DataError(
@@ -102,12 +102,6 @@ def folds_of(recording: Recording, protocol: Protocol = OURS) -> ImageFolds:
             "Add images, or remove this recording.",
         )
     return ImageFolds(numbers, leave_one_out(numbers) if protocol.folds == "images" else score_folds(numbers))
-
-
-def identical_images(recording: Recording) -> Sequence[Sequence[str]]:
-    """Return the names of images with identical pixels, one sequence for each group of them."""
-    groups: Sequence[Sequence[str]] = getattr(recording, "duplicates", ())
-    return groups
 
 
 def number_identical(names: Sequence[str], identical: Iterable[Sequence[str]]) -> NDArray[np.int64]:
@@ -149,7 +143,7 @@ def notes_on_folds(recording: Recording, folds: ImageFolds) -> list[str]:
             f"{name}: the {images} images are left out in {len(folds.left_out)} groups, each predicted from the images "
             "of all other groups"
         )
-    if identical := identical_images(recording):
+    if identical := recording.duplicates:
         together = (
             "left out together, so that none is predicted from an identical one"
             if folds.different < images

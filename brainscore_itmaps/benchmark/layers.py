@@ -135,7 +135,7 @@ def score_layers(
     recorded = [recording.maps for recording in recordings]
     keys = {
         (layer, number): key_of(
-            model=content,
+            model=content + source.read_as.get(layer, ""),
             layer=layer,
             recording=hashes[number],
             method=benchmark.method,

@@ -72,9 +72,11 @@ class Saliency:
     centre_rho : array, shape (image,)
         The same for nearness to the image's centre, which does not depend on the image.
     random_rho : array, shape (image,)
-        The same for the model with random weights.
+        The same for the model with random weights; NaN if it has none.
     method : str
         Attribution method.
+    missing : str
+        Why there is no control with random weights, if there is none.
     """
 
     maps: NDArray[np.float64] = field(metadata={"array": "saliency"})
@@ -82,6 +84,7 @@ class Saliency:
     centre_rho: NDArray[np.float64]
     random_rho: NDArray[np.float64]
     method: str
+    missing: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,7 +73,8 @@ def score(
     benchmark : str or Recording
         A benchmark of this package or of Brain-Score, a recording, or the folder of a saved recording.
     layers : str or sequence of str, optional
-        Layers to read, by default the one committed to IT. From several, or from "all" blocks, one is chosen for every
+        Layers to read, by default the one committed to IT. ``layers.3[0]`` and ``IT.output@last`` select an element or
+        a call, as for :func:`brainscore_itmaps.record`. From several, or from "all" blocks, one is chosen for every
         image on all the other images. Brain-Score's models commit them to IT one after the other.
     window : (int, int) or str, optional
         Milliseconds after stimulus onset, or a window's name; see :func:`~brainscore_itmaps.load_recording`.

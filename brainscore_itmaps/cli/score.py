@@ -62,7 +62,9 @@ def score(
             "--layers",
             "--layer",
             help="Read this layer, several layers separated by commas, or all layers (all). From several, the "
-            "layer for each image is chosen on the other images. The default is the layer committed to IT.",
+            "layer for each image is chosen on the other images. Write layers.3[0] for an element of a tuple, and "
+            "IT.output@2 or IT.output@last for a call of a module that runs repeatedly. The default is the layer "
+            "committed to IT.",
         ),
     ] = None,
     window: Annotated[

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,36 @@ def find_images(names: Sequence[str], folder: Path) -> list[Path]:
     if missing:
         raise DataError(f"{len(missing)} of {len(names)} images are not in {folder}: {', '.join(missing)}.", FIX)
     return files
+
+
+def find_duplicates(files: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
+    """Find images with the same content: equal pixels, whatever their names and formats.
+
+    Returns
+    -------
+    tuple of tuple of int
+        Indices into ``files``, a group of two or more for each content that occurs more than once.
+
+    Raises
+    ------
+    DataError
+        When an image cannot be read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     files = [Path(folder, name) for name in ("face.png", "hat.png", "face again.bmp")]
+    ...     for file, grey in zip(files, (7, 8, 7), strict=True):
+    ...         Image.new("L", (40, 30), grey).save(file)
+    ...     find_duplicates(files)
+    ((0, 2),)
+    """
+    groups: dict[Any, list[int]] = {}
+    for index, file in enumerate(files):
+        image = read_image(file)
+        groups.setdefault((image.size, hashlib.sha256(image.tobytes()).digest()), []).append(index)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
 def published_image(file: Path) -> Image.Image:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.data.grid import Grid, check_orientation, shown_extent
-from brainscore_itmaps.data.images import SHAPE_FIX, default_extent, shape_problem, write_images
+from brainscore_itmaps.data.images import SHAPE_FIX, default_extent, find_duplicates, shape_problem, write_images
 from brainscore_itmaps.data.saved import read_folder, write_folder
 from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
@@ -339,6 +340,11 @@ class Recording:
     def names(self) -> tuple[str, ...]:
         """Return the names of the images: their file names without suffix."""
         return tuple(image.stem for image in self.images)
+
+    @cached_property
+    def duplicates(self) -> tuple[tuple[str, ...], ...]:
+        """Return the names of images with equal pixels, a group for each content that occurs more than once."""
+        return tuple(tuple(self.names[index] for index in group) for group in find_duplicates(self.images))
 
 
 def check_folder(folder: Path) -> tuple[Recording | None, list[str]]:

@@ -18,9 +18,11 @@ from torch.nn import functional
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import interpolation
+from brainscore_itmaps.features.places import layer_readings
 from brainscore_itmaps.models.forward import logits_of
-from brainscore_itmaps.models.layers import spatial_maps
+from brainscore_itmaps.models.layers import Layout, spatial_maps
 from brainscore_itmaps.models.model import Model
+from brainscore_itmaps.models.selectors import LAST, selected
 
 Respond = Callable[[torch.Tensor], torch.Tensor]
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -85,7 +87,7 @@ def attribution_maps(
     maps = []
     for image, layer, weight in zip(images, layers, weights, strict=True):
         device = next(model.module.parameters()).device
-        inputs = model.preprocess([image]).to(device)
+        inputs = model.preprocess([image])
         respond = _encoder(model, layer, weight, grid)
         try:
             attributed = METHODS[method](respond, inputs)[0].detach().to("cpu", torch.float64)
@@ -163,28 +165,43 @@ def _tiles(points: NDArray[np.float64], extent: float, pixels: int) -> NDArray[n
 
 def _encoder(model: Model, layer: str, weight: NDArray[np.float64], grid: Grid) -> Respond:
     """Build the function from the model's input to the predicted response, summed over positions."""
-    module = dict(model.module.named_modules())[layer]
+    reading = layer_readings(model, [layer])[layer]
+    selector = reading.selector
+    module = dict(model.module.named_modules())[selector.module]
     prefix = getattr(model.module, "num_prefix_tokens", None)
 
     def respond(inputs: torch.Tensor) -> torch.Tensor:
-        activations: list[torch.Tensor] = []
-        hook = module.register_forward_hook(lambda module, inputs, output: activations.append(output.clone()))
+        calls: list[torch.Tensor] = []
+
+        def keep(module: torch.nn.Module, inputs: object, output: object) -> None:
+            element = selected(output, selector.elements, images)
+            assert isinstance(element, torch.Tensor)
+            calls.append(element.clone())
+
+        images = len(inputs)
+        hook = module.register_forward_hook(keep)
         try:
             model.run(inputs)
         finally:
             hook.remove()
-        flat = activations[0].flatten(1)
-        unit_weights = _unit_weights(tuple(activations[0].shape[1:]), layer, prefix, weight, grid)
-        return flat @ torch.from_numpy(unit_weights).to(flat)
+        activation = calls[LAST if selector.call == LAST else (selector.call or 1) - 1]
+        shape = tuple(activation.shape[1:])
+        unit_weights = _unit_weights(shape, layer, prefix, weight, grid, reading.layout)
+        return activation.flatten(1) @ torch.from_numpy(unit_weights).to(activation)
 
     return respond
 
 
 def _unit_weights(
-    shape: tuple[int, ...], layer: str, prefix: int | None, weight: NDArray[np.float64], grid: Grid
+    shape: tuple[int, ...],
+    layer: str,
+    prefix: int | None,
+    weight: NDArray[np.float64],
+    grid: Grid,
+    layout: Layout | None = None,
 ) -> NDArray[np.float64]:
     """Compute the weight of every unit of a layer, in the layer's layout, in the response summed over positions."""
-    order = spatial_maps(np.arange(np.prod(shape), dtype=np.float64).reshape(1, *shape), layer, prefix)[0]
+    order = spatial_maps(np.arange(np.prod(shape), dtype=np.float64).reshape(1, *shape), layer, prefix, layout)[0]
     rows = interpolation(order.shape[1], grid.y / grid.height + 0.5).sum(axis=0)
     columns = interpolation(order.shape[2], grid.x / grid.width + 0.5).sum(axis=0)
     unit_weights = np.zeros(int(np.prod(shape)))

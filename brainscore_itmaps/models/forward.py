@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from brainscore_itmaps.errors import ModelError
 
 KEYWORD = "pixel_values"
 """Name of the images in the ``forward`` of transformers' models."""
+COMPILED = "OptimizedModule"
+"""Name of the class of modules that ``torch.compile`` returns."""
 
 
 def run_module(module: torch.nn.Module, images: torch.Tensor) -> Any:
@@ -37,8 +40,16 @@ def run_module(module: torch.nn.Module, images: torch.Tensor) -> Any:
     parameter = next((p for p in module.parameters() if p.is_floating_point()), None)
     if parameter is not None:
         images = images.to(parameter.device, parameter.dtype)
-    with torch.compiler.set_stance("force_eager"):
+    with torch.compiler.set_stance("force_eager") if _is_compiled(module) else nullcontext():
         return module(**{KEYWORD: images}) if _takes_keyword(module) else module(images)
+
+
+def _is_compiled(module: torch.nn.Module) -> bool:
+    """Return whether any part of a module is compiled; a test that imports no compiler, which takes seconds."""
+    return any(
+        getattr(child, "_compiled_call_impl", None) is not None or type(child).__name__ == COMPILED
+        for child in module.modules()
+    )
 
 
 def _takes_keyword(module: torch.nn.Module) -> bool:
@@ -73,12 +84,13 @@ def unwrapped(module: torch.nn.Module) -> torch.nn.Module:
     >>> unwrapped(torch.nn.DataParallel(module)) is module
     True
     """
-    from torch._dynamo import OptimizedModule
     from torch.nn.parallel import DataParallel, DistributedDataParallel
     from torch.optim.swa_utils import AveragedModel
 
-    while isinstance(module, OptimizedModule | DataParallel | DistributedDataParallel | AveragedModel):
-        module = module._orig_mod if isinstance(module, OptimizedModule) else module.module
+    while type(module).__name__ == COMPILED or isinstance(
+        module, DataParallel | DistributedDataParallel | AveragedModel
+    ):
+        module = module._orig_mod if type(module).__name__ == COMPILED else module.module  # type: ignore[assignment]
     return module
 
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from brainscore_itmaps import load_recording
 from brainscore_itmaps.data.grid import Grid
@@ -65,3 +66,13 @@ def test_values_that_are_not_finite_are_refused_by_site_and_image(recording, val
 def test_an_unknown_recording_suggests_a_similar_name():
     with pytest.raises(UsageError, match="Did you mean it_maps_simulated"):
         load_recording("it_map_simulated")
+
+
+def test_images_with_equal_pixels_are_found_under_any_name_and_format(recording, images, tmp_path):
+    assert recording.duplicates == ()
+    again, other = tmp_path / "again.bmp", tmp_path / "other.tiff"
+    Image.open(images[1]).save(again)
+    Image.open(images[1]).save(other)
+    assert again.read_bytes() != images[1].read_bytes()
+    doubled = replace(recording, images=(*images[:3], again, images[4], other))
+    assert doubled.duplicates == (("image-1", "again", "other"),)
