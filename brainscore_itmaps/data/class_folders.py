@@ -12,6 +12,8 @@ from unicodedata import normalize
 
 from brainscore_itmaps.errors import DataError
 
+IMAGES, MAPS = "images", "maps"
+"""Subfolders of a folder of images with human maps."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")
 IMAGENET_CLASSES = 1000
 WNID = re.compile(r"n\d{8}")
@@ -202,6 +204,18 @@ def imagenet_wnids() -> dict[str, int]:
     assert timm.origin is not None
     listed = Path(timm.origin).parent / "data" / "_info" / "imagenet_synsets.txt"
     return {wnid: label for label, wnid in enumerate(listed.read_text(encoding="utf-8").split())}
+
+
+def is_human_maps_folder(path: str | Path) -> bool:
+    """Return whether a path is a folder of images with human maps: with the subfolders ``images`` and ``maps``.
+
+    Examples
+    --------
+    >>> is_human_maps_folder("nowhere")
+    False
+    """
+    folder = Path(path).expanduser()
+    return (folder / IMAGES).is_dir() and (folder / MAPS).is_dir()
 
 
 def is_hidden(name: str) -> bool:

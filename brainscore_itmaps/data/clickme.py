@@ -113,12 +113,12 @@ def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
         raise DataError(f"{where} is not a ClickMe record: {problem}.", FIX)
     image, heatmap, label = (values[name][0] for name in FEATURES)
     try:
-        colours, grey = (
-            np.asarray(read_image(jpeg, "in it").convert(mode)) for jpeg, mode in ((image, "RGB"), (heatmap, "L"))
-        )
+        colours, grey = read_image(image, "in it"), read_image(heatmap, "of its map").convert("L")
     except DataError as error:
         raise DataError(f"{where} is not a ClickMe record: {error.args[0].rstrip('.')}.", FIX) from error
-    return ClickMe(as_image(colours), as_heatmap(grey, protocol), int(label))
+    if (side := max(colours.size + grey.size)) > LARGEST:
+        raise DataError(f"{where} is not a ClickMe record: it has an image of {side} pixels a side.", FIX)
+    return ClickMe(as_image(np.asarray(colours)), as_heatmap(np.asarray(grey), protocol), int(label))
 
 
 def _invalid_feature(values: Mapping[str, Values]) -> str:

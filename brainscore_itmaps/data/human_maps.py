@@ -10,13 +10,19 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.data.class_folders import IMAGE_SUFFIXES, is_hidden, named, read_class_folders
+from brainscore_itmaps.data.class_folders import (
+    IMAGE_SUFFIXES,
+    IMAGES,
+    MAPS,
+    is_hidden,
+    is_human_maps_folder,
+    named,
+    read_class_folders,
+)
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.images import read_image, upright_size
 from brainscore_itmaps.progress import Report, silent
 
-IMAGES, MAPS = "images", "maps"
-"""Subfolders of a folder of images with human maps."""
 MAP_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
 COLOURED = 24
 """Difference of the colour channels, of 255, above which an image is not a grey map; JPEG makes small ones."""
@@ -52,6 +58,8 @@ class HumanMaps:
     labels : tuple of int
     classes : dict of str to int
         Label of each class folder.
+    class_count : int
+        Number of classes of the model.
     notes : tuple of str
         What was left out, the share of images with a map, and how classes were numbered, as clauses.
     """
@@ -61,6 +69,7 @@ class HumanMaps:
     maps: tuple[Path, ...]
     labels: tuple[int, ...]
     classes: dict[str, int]
+    class_count: int
     notes: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -81,18 +90,6 @@ class HumanMaps:
     def simulated(self) -> bool:
         """Return whether the name of the folder says that the maps are simulated."""
         return "simulated" in self.name.lower()
-
-
-def is_human_maps_folder(path: str | Path) -> bool:
-    """Return whether a path is a folder of images with human maps: with the subfolders ``images`` and ``maps``.
-
-    Examples
-    --------
-    >>> is_human_maps_folder("nowhere")
-    False
-    """
-    folder = Path(path).expanduser()
-    return (folder / IMAGES).is_dir() and (folder / MAPS).is_dir()
 
 
 def human_maps(
@@ -178,6 +175,7 @@ def human_maps(
         tuple(heatmap for _, heatmap in pairs),
         tuple(listed.labels[index] for index in order),
         listed.classes,
+        classes,
         (*notes, *listed.notes),
     )
 
