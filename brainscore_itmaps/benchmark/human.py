@@ -288,7 +288,7 @@ def classes_of(model: Model) -> int:
     1000
     """
     size, channels = model.spec.size, len(model.spec.mean)
-    with torch.inference_mode():
+    with torch.no_grad():
         logits = logits_of(model.run(torch.zeros(2, channels, size, size)))
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
         shape = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
