@@ -26,7 +26,6 @@ from brainscore_itmaps.models.spec import PackagedWeights
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.settings import Settings
 
-
 LIBRARIES = {"timm:": "timm", "torchvision:": "torchvision", "hf:": "transformers"}
 """Package that defines the models with each prefix."""
 

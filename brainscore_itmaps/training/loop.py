@@ -16,9 +16,9 @@ from brainscore_itmaps.benchmark.human import human_alignment
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.files import check_writable, locked, write_json
 from brainscore_itmaps.metrics.alignment import agreement
+from brainscore_itmaps.models.checkpoint import classes_in
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.models.model import Model
-from brainscore_itmaps.models.checkpoint import classes_in
 from brainscore_itmaps.models.names import check_model_name, named_architecture
 from brainscore_itmaps.models.runs import save_run
 from brainscore_itmaps.progress import Report, silent
