@@ -16,7 +16,7 @@ from brainscore_itmaps.benchmark.codec import INLINE, encode
 from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.cache import package_versions
-from brainscore_itmaps.errors import printable
+from brainscore_itmaps.errors import check_type, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import protocol_named
@@ -541,6 +541,7 @@ class Result(Estimated):
         """
         from brainscore_itmaps.benchmark.saved import load_result
 
+        check_type(file, (str, Path), "the path of a result", "Give the JSON file that Result.save wrote.")
         return load_result(Path(file))
 
     @property

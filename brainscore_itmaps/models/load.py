@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from brainscore_itmaps.errors import ModelError, UsageError
+from brainscore_itmaps.errors import ModelError, UsageError, check_type
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.build import build, timm_pretrained
 from brainscore_itmaps.models.checkpoint import classes_in, fill_from_package, fill_from_tensors, read_tensors
@@ -93,6 +93,10 @@ def load_model(
         if weights is not None or arch is not None:
             raise UsageError("A module already has its weights and architecture.", "Omit weights and arch.")
         return _with_ordered_units(wrap_model(name, preprocessing))
+    check_type(name, (str, Path), "a model", "Give a name from list_models(), timm:NAME, a file, or a torch.nn.Module.")
+    if weights is not None:
+        check_type(weights, (str, Path), "weights", 'Give "pretrained", "random" or the path of a file.')
+    name = str(name)
     requested = requested_weights(weights or "pretrained", seed)
     if preprocessing is not None and not isinstance(preprocessing, Mapping):
         raise UsageError(
