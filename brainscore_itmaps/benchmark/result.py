@@ -20,7 +20,7 @@ from brainscore_itmaps.errors import check_type, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import protocol_named
-from brainscore_itmaps.text import interval_text, number_text
+from brainscore_itmaps.text import interval_text, number_text, short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,7 @@ MEAN = "mean"
 PACKAGES = ("brainscore_itmaps", "brainscore_vision", "numpy", "pillow", "scipy", "timm", "torch", "torchvision")
 
 
+@short_repr
 @dataclass(frozen=True)
 class LayerResult:
     """The score of one layer on one array, over all images.
@@ -57,6 +58,7 @@ class LayerResult:
     chosen: int
 
 
+@short_repr
 @dataclass(frozen=True)
 class Saliency:
     """Attribution maps of the predicted response, which are EXPERIMENTAL, and their controls.

@@ -13,6 +13,7 @@ from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.protocol import OURS, Protocol
+from brainscore_itmaps.text import short_repr
 
 
 @overload
@@ -95,6 +96,7 @@ def interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.floa
     return _interpolate(np.eye(units), positions)
 
 
+@short_repr
 @dataclass(frozen=True)
 class LayerFeatures:
     """Features of one layer for every image, stored no larger than the grid needs.

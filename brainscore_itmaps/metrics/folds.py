@@ -14,6 +14,7 @@ from brainscore_itmaps.metrics.pls import fit_pls, published_direction
 from brainscore_itmaps.metrics.ridge import ridge, ridge_cv
 from brainscore_itmaps.metrics.rows import Options, Rows, real_array, rows_of
 from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.text import short_repr
 
 COMPONENTS = 25
 GROUPS = 7
@@ -183,6 +184,7 @@ def refitted(
     return result
 
 
+@short_repr
 @dataclass(frozen=True, eq=False, repr=False)
 class FittedFolds:
     """Regressions fitted by :func:`fit_folds`; predictions are computed on demand.
@@ -419,6 +421,7 @@ def fit_left_out(
     return fitted.select(slice(images)), fitted.select(slice(images, None))
 
 
+@short_repr
 @dataclass(frozen=True)
 class LeftOut:
     """Predictions of left-out images; unpacks into ``predicted, components``.

@@ -13,11 +13,13 @@ from brainscore_itmaps.errors import ModelError, UsageError, one_line
 from brainscore_itmaps.models.build import build
 from brainscore_itmaps.models.preprocessing import Transform
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, Weights
+from brainscore_itmaps.text import short_repr
 
 IN_MEMORY = ModelRequest("", Weights("module"))
 """The request of a model that was given as a module in memory."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Model:
     """A loaded model with its preprocessing and weights.

@@ -12,6 +12,7 @@ from brainscore_itmaps.configuration import fill_config, read_toml, rename_forme
 from brainscore_itmaps.errors import UsageError, check_type, nearest
 from brainscore_itmaps.models.zoo import named_set
 from brainscore_itmaps.protocol import OLD_SPELLING, OURS, protocol_named
+from brainscore_itmaps.text import short_repr
 
 SET_PREFIX = "set:"
 OWN = "own"
@@ -86,6 +87,7 @@ class ClusterConfig:
     prologue: tuple[str, ...] = ()
 
 
+@short_repr
 @dataclass(frozen=True)
 class StudyConfig:
     """A study: many models on the same benchmarks.

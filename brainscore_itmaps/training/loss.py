@@ -8,6 +8,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from brainscore_itmaps.errors import ArrayError, ModelError, UsageError, check_type, one_line
+from brainscore_itmaps.text import short_repr
 
 EPSILON = 1e-5
 """Added to a map's standard deviation before division."""
@@ -17,6 +18,7 @@ NOT_DECAYED = ("bn/", "normalization", "embed", "norm", "class_token", "cls_toke
 """Substrings of the names of parameters that the weight term omits, in addition to those of normalisation modules."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class LossTerms:
     """The loss of a batch and its terms.
