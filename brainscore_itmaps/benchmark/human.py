@@ -16,7 +16,7 @@ from brainscore_itmaps.benchmark.source import LoadedModel
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.clickme import ClickMe, read_clickme
 from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
-from brainscore_itmaps.errors import DataError, ModelError, UsageError
+from brainscore_itmaps.errors import DataError, ModelError, UsageError, check_type
 from brainscore_itmaps.features.attribution import check_method, saliency_maps
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN, Agreement, agreement, summarised
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
@@ -199,6 +199,8 @@ def human_alignment(
     >>> alignment = human_alignment(load_model("timm:resnet50"), clickme_files(HELD_OUT))  # doctest: +SKIP
     >>> alignment.agreement.score, alignment.interval  # doctest: +SKIP
     """
+    check_type(model, Model, "a loaded model", "Give what load_model returns.")
+    check_type(files, Iterable, "a list of ClickMe shards", "Give their paths, as clickme_files returns them.")
     protocol = protocol_named(protocol)
     agreements: list[Agreement] = []
     correct: list[np.ndarray[Any, np.dtype[np.bool_]]] = []

@@ -18,6 +18,7 @@ from scipy.ndimage import correlate
 from brainscore_itmaps.data.tfrecords import read_at, read_example, record_offsets
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.protocol import OURS, Protocol, accept_reference_compat, protocol_named
+from brainscore_itmaps.text import short_repr
 
 SIZE = 224
 """Side of an image and of its map, in pixels."""
@@ -29,6 +30,7 @@ LARGEST = 4096
 """Largest side of an image that is decoded, in pixels; published images have 256."""
 
 
+@short_repr
 class ClickMe(NamedTuple):
     """An image with a human map.
 
