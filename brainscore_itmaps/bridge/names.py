@@ -6,6 +6,7 @@ from pathlib import Path
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, OTHER_KINDS, mark_of
 from brainscore_itmaps.bridge.plugins import identifiers
+from brainscore_itmaps.data.class_folders import is_human_maps_folder
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
 from brainscore_itmaps.models.names import (
     check_label,
@@ -136,7 +137,7 @@ def is_external(benchmark: str) -> bool:
     >>> is_external("Kar2019-ost"), is_external("it_maps_simulated")
     (True, False)
     """
-    return benchmark not in OTHER_KINDS and not has_maps(benchmark)
+    return benchmark not in OTHER_KINDS and not has_maps(benchmark) and not is_human_maps_folder(benchmark)
 
 
 def requested_window(window: str | None) -> tuple[int, int] | str | None:

@@ -20,6 +20,7 @@ from brainscore_itmaps.bridge.names import check_names, is_external, is_named_mo
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.bridge.quiet import converted_errors, quiet_brain_score, without_progress_bars
 from brainscore_itmaps.cache import ResultCache, default_cache
+from brainscore_itmaps.data.class_folders import is_human_maps_folder
 from brainscore_itmaps.data.recording import Recording, window_or_name
 from brainscore_itmaps.errors import UsageError, check_type
 from brainscore_itmaps.features.record import BATCH_SIZE
@@ -89,7 +90,8 @@ def score(
         of Brain-Score, your own model as for :func:`brainscore_itmaps.load_model`, or a loaded model. A module is
         returned to its former state.
     benchmark : str or Recording
-        A benchmark of this package or of Brain-Score, a recording, or the folder of a saved recording.
+        A benchmark of this package or of Brain-Score, a recording, the folder of a saved recording, or a folder of
+        images with human maps (:func:`~brainscore_itmaps.data.human_maps.human_maps`).
     layers : str or sequence of str, optional
         Layers to read, by default the one committed to IT. ``layers.3[0]`` and ``IT.output@last`` select an element or
         a call, as for :func:`brainscore_itmaps.record`. From several, or from "all" blocks, one is chosen for every
@@ -243,6 +245,8 @@ def find_benchmark(benchmark: str | Recording) -> Benchmark:
     """
     if isinstance(benchmark, str) and benchmark in OTHER_KINDS:
         return OTHER_KINDS[benchmark]()
+    if isinstance(benchmark, str) and is_human_maps_folder(benchmark):
+        return HumanBenchmark(folder=Path(benchmark).expanduser())
     if isinstance(benchmark, str) and is_external(benchmark):
         return ExternalBenchmark(benchmark)
     return maps_benchmark(benchmark)
