@@ -22,7 +22,7 @@ from brainscore_itmaps.data.clickme import ClickMe, read_clickme
 from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files, shard_files
 from brainscore_itmaps.data.human_maps import HumanMaps, human_maps
 from brainscore_itmaps.data.images import plain_name
-from brainscore_itmaps.errors import DataError, ModelError, UsageError
+from brainscore_itmaps.errors import DataError, ModelError, UsageError, check_type
 from brainscore_itmaps.features.attribution import check_method, saliency_maps
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN, Agreement, agreement, summarised
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
@@ -223,7 +223,7 @@ def human_alignment(
     batch_size : int
         Images per forward and backward pass.
     progress : callable
-        Called with (step, images done, 0), because the number of images is not known.
+        Called with (step, images done, images in all); the last is 0 for shards, whose number of images is not known.
 
     Returns
     -------
@@ -242,6 +242,13 @@ def human_alignment(
     >>> alignment = human_alignment(load_model("timm:resnet50"), clickme_files(HELD_OUT))  # doctest: +SKIP
     >>> alignment.agreement.score, alignment.interval  # doctest: +SKIP
     """
+    check_type(model, Model, "a loaded model", "Give what load_model returns.")
+    check_type(
+        files,
+        (Iterable, Path, HumanMaps),
+        "a list of ClickMe shards",
+        "Give their paths, as clickme_files returns them, or a folder with the subfolders images and maps.",
+    )
     protocol = protocol_named(protocol)
     agreements: list[Agreement] = []
     correct: list[np.ndarray[Any, np.dtype[np.bool_]]] = []

@@ -28,8 +28,10 @@ from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.models.spec import ModelRequest, Weights
 from brainscore_itmaps.progress import Report, Steps, silent, uncounted
 from brainscore_itmaps.protocol import OURS, Protocol, accept_reference_compat, protocol_named
+from brainscore_itmaps.text import short_repr
 
 
+@short_repr
 @dataclass(frozen=True)
 class MapsBenchmark:
     """A benchmark of spatial maps; see :class:`Benchmark`.

@@ -16,11 +16,11 @@ from brainscore_itmaps.benchmark.codec import INLINE, encode
 from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.cache import package_versions
-from brainscore_itmaps.errors import printable
+from brainscore_itmaps.errors import check_type, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import protocol_named
-from brainscore_itmaps.text import interval_text, number_text
+from brainscore_itmaps.text import interval_text, number_text, short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ MEAN = "mean"
 PACKAGES = ("brainscore_itmaps", "brainscore_vision", "numpy", "pillow", "scipy", "timm", "torch", "torchvision")
 
 
+@short_repr
 @dataclass(frozen=True)
 class LayerResult:
     """The score of one layer on one array, over all images.
@@ -59,6 +60,7 @@ class LayerResult:
     chosen: int
 
 
+@short_repr
 @dataclass(frozen=True)
 class Saliency:
     """Attribution maps of the predicted response, which are EXPERIMENTAL, and their controls.
@@ -550,6 +552,7 @@ class Result(Estimated):
         """
         from brainscore_itmaps.benchmark.saved import load_result
 
+        check_type(file, (str, Path), "the path of a result", "Give the JSON file that Result.save wrote.")
         return load_result(Path(file))
 
     @property

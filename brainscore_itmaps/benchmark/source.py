@@ -256,11 +256,7 @@ def _read_layers(
                 "Name one with --layers.",
             )
         layers = [committed]
-        if not _is_stated(model, committed):
-            notes.append(
-                f"IT layer {committed}: chosen by a rule ({reason_of_it(committed)}), not committed by the model's "
-                "authors; --layers names another"
-            )
+        notes += filter(None, [note_on_it_layer(model)])
     elif every_block:
         layers = block_layers(model.module, model.spec.size)
     layers = [model.own_name_of(layer) for layer in layers]
@@ -273,7 +269,22 @@ def _read_layers(
     return readings, tuple(notes)
 
 
-def _is_stated(model: Model, layer: str) -> bool:
-    """Return whether a record of the zoo commits this layer of this architecture to IT."""
-    architecture = model.spec.architecture.split(".")[0]
-    return any(spec.architecture == architecture and spec.layers["IT"] == layer for spec in ZOO.values())
+def note_on_it_layer(model: Model) -> str:
+    """Say by which rule the IT layer of a model was chosen; empty if a record of the zoo commits it.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> note_on_it_layer(load_model("efficientnet_lite0", "random"))
+    ''
+    >>> note_on_it_layer(load_model("timm:test_vit", "random")).partition(":")[0]
+    'IT layer blocks.3'
+    """
+    layer, architecture = model.spec.layers.get("IT"), model.spec.architecture.split(".")[0]
+    stated = any(spec.architecture == architecture and spec.layers["IT"] == layer for spec in ZOO.values())
+    if layer is None or stated:
+        return ""
+    return (
+        f"IT layer {layer}: chosen by a rule ({reason_of_it(layer)}), not committed by the model's authors; --layers "
+        "names another"
+    )

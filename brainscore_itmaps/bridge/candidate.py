@@ -20,7 +20,7 @@ from PIL import Image
 from brainscore_itmaps.benchmark.attribution import attribute
 from brainscore_itmaps.benchmark.catalogue import View
 from brainscore_itmaps.benchmark.result import Reading
-from brainscore_itmaps.benchmark.source import ALL, FIELDS_OF_VIEW, LoadedModel, Source
+from brainscore_itmaps.benchmark.source import ALL, FIELDS_OF_VIEW, LoadedModel, Source, note_on_it_layer
 from brainscore_itmaps.bridge.assembly import stimulus_set
 from brainscore_itmaps.bridge.models import copying_hook, selected_module
 from brainscore_itmaps.cache import ResultCache
@@ -108,7 +108,7 @@ class BrainScoreModel:
         """
         candidate, model = self.candidate, self.torch_model
         requested = _requested_layers(candidate, layers) if layers else None
-        said: list[str] = []
+        said = [note_on_it_layer(model)] if model is not None and not layers and note_on_it_layer(model) else []
         record = partial(_record_centres if view == "fixation" else _record_maps, candidate, model, protocol, said)
 
         def read(recording: Recording, layers_to_read: Sequence[str], cache: ResultCache, progress: Report) -> Features:

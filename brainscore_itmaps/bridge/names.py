@@ -1,5 +1,6 @@
 """Check names of models and benchmarks, and parse windows, without importing Brain-Score or torch."""
 
+import os
 import re
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def check_names(
     brainscore_itmaps.errors.UsageError: There is no benchmark named 'it_maps_simulatd'. Did you mean it_maps_...
     """
     known = [name + mark_of(spec.measure) for name, spec in CATALOGUE.items()]
+    if benchmark is not None and is_external(benchmark):
+        _check_folder(benchmark)
     if benchmark is not None and is_external(benchmark) and benchmark not in (external := identifiers("benchmarks")):
         raise UsageError(
             f"There is no benchmark named {benchmark!r}.",
@@ -88,6 +91,20 @@ def check_names(
             f"{model} is a Brain-Score model, which loads its own weights.",
             "Leave out --weights, or choose a timm model (timm:NAME).",
         )
+
+
+def _check_folder(benchmark: str) -> None:
+    """Check that a benchmark is not a folder without a recording, or the path of a folder that does not exist."""
+    folder = Path(benchmark).expanduser()
+    if folder.is_dir():
+        raise UsageError(
+            f"The folder {benchmark} has no recording.json.",
+            "Give the folder that Recording.save wrote; `brainscore data check FOLDER` says what is missing.",
+        )
+    is_path = benchmark.startswith((".", "~", os.sep)) or folder.name != benchmark
+    if is_path and benchmark not in identifiers("benchmarks"):
+        what = f"{benchmark} is a file." if folder.is_file() else f"There is no folder {benchmark}."
+        raise UsageError(what, "Give the folder of a recording, or the name of a benchmark.")
 
 
 def is_folder_of_maps(benchmark: str) -> bool:

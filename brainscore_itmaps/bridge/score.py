@@ -21,8 +21,8 @@ from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.bridge.quiet import converted_errors, quiet_brain_score, without_progress_bars
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.class_folders import is_human_maps_folder
-from brainscore_itmaps.data.recording import Recording, parse_window
-from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.data.recording import Recording, window_or_name
+from brainscore_itmaps.errors import UsageError, check_type
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.models.load import load_model, load_model_request
 from brainscore_itmaps.models.model import Model, on_device
@@ -35,6 +35,24 @@ from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protoc
 
 OTHER_KINDS: dict[str, Callable[[], Benchmark]] = {HUMAN_ALIGNMENT: HumanBenchmark}
 """Benchmarks of this package without maps, by name."""
+
+
+def check_layers(layers: Any) -> None:
+    """Check that layers are a name or a sequence of names.
+
+    Raises
+    ------
+    UsageError
+        When they are something else.
+
+    Examples
+    --------
+    >>> check_layers(["layer3", "layer4"])
+    """
+    fix = 'Give the name of a layer, several names in a list, or "all".'
+    check_type(layers, (str, list, tuple, type(None)), "a layer", fix)
+    for layer in layers or ():
+        check_type(layer, str, "a layer", fix)
 
 
 @accept_reference_compat
@@ -131,8 +149,7 @@ def score(
                          progress=progress)  # fmt: skip
     if isinstance(model, Path):
         model = str(model)
-    if not isinstance(model, str | Model):
-        raise UsageError(f"A {type(model).__name__} is not a model.", "Give a name or a torch.nn.Module.")
+    check_type(model, (str, Model), "a model", "Give a name, what load_model returns, or a torch.nn.Module.")
     if isinstance(model, Model) and (name is not None or state_key is not None or arch is not None):
         raise UsageError(f"{model.name} is loaded already.", "Give name, arch and state_key to load_model.")
     if preprocessing is not None and not (isinstance(model, str) and is_named_model(model)):
@@ -142,10 +159,9 @@ def score(
         )
     if isinstance(benchmark, Path):
         benchmark = str(benchmark)
-    if not isinstance(benchmark, str | Recording):
-        raise UsageError(
-            f"{benchmark!r} is not a benchmark.", "Give a name, a recording, or the folder of a saved recording."
-        )
+    fix = "Give a name, a recording, or the folder of a saved recording."
+    check_type(benchmark, (str, Recording), "a benchmark", fix)
+    check_layers(layers)
     if batch_size < 1:
         raise UsageError(f"A batch cannot have {batch_size} images.", "Give a batch size of 1 or more.")
     model_name = model if isinstance(model, str) else None
@@ -167,7 +183,7 @@ def score(
     request = ScoreRequest(
         replace(model_request, layers=requested_layers, device=device, batch_size=batch_size),
         benchmark if isinstance(benchmark, str) else "",
-        window if window is None or isinstance(window, str) else parse_window(window),
+        window_or_name(window),
         protocol_named(protocol).name,
         attribution,
         interval=checked_interval(interval),

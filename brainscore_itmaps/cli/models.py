@@ -244,6 +244,7 @@ def show(
     check_label(model_name, name)
     with progress_bar() as progress:
         progress("building the model", 0, 1)
+        from brainscore_itmaps.benchmark.source import note_on_it_layer
         from brainscore_itmaps.models.layers import block_layers, map_shapes
         from brainscore_itmaps.models.load import load_model
         from brainscore_itmaps.models.names import is_user_model
@@ -253,7 +254,8 @@ def show(
         size = model.spec.size
         committed = list(model.spec.layers.values())
         names = {*block_layers(model.module, size), *committed}
-        layers = [layer for layer, _ in model.module.named_modules() if layer in names]
+        selected = [selector for name, _ in model.module.named_modules() for selector in (name, f"{name}@last")]
+        layers = [layer for layer in selected if layer in names]
         shapes = map_shapes(model.module, layers, size)
     if as_json:
         shapes_by_layer = {layer: [channels, side, side] for layer, (channels, side) in shapes.items()}
@@ -267,6 +269,8 @@ def show(
     say_table([Column("layer"), Column("channels x units", justify="right"), Column("committed to")], rows)
     if not committed:
         say("No layer is committed to IT. Choose one with `brainscore score --layers`.")
+    elif note := note_on_it_layer(model):
+        say(note)
 
 
 def _print_record(model: "Model") -> None:

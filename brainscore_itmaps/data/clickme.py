@@ -16,6 +16,7 @@ from brainscore_itmaps.data.tfrecords import Values, read_at, read_example, reco
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.protocol import OURS, Protocol, accept_reference_compat, protocol_named
+from brainscore_itmaps.text import short_repr
 
 SIZE = 224
 """Side of an image and of its map, in pixels."""
@@ -30,6 +31,7 @@ JPEG_START = b"\xff\xd8\xff"
 FIX = "Name shards of ClickMe, or files in its format (JPEGs image and heatmap, and a label)."
 
 
+@short_repr
 class ClickMe(NamedTuple):
     """An image with a human map.
 

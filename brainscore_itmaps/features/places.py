@@ -91,8 +91,8 @@ class Observed:
         The layout that the shape shows, of each tensor with a map.
     units : dict of (elements, layout) to int
         Number of units of each map.
-    is_tensor : bool
-        Whether the layer gives one tensor, after selection.
+    kind : str
+        Name of the type that the layer gives, after selection; empty for a tensor.
     text : str
         Tensors that the layer gives.
     """
@@ -101,7 +101,7 @@ class Observed:
     responses: Responses = field(default_factory=dict)
     defaults: dict[Elements, Layout] = field(default_factory=dict)
     units: dict[tuple[Elements, Any], int] = field(default_factory=dict)
-    is_tensor: bool = True
+    kind: str = ""
     text: str = ""
 
 
@@ -304,18 +304,18 @@ def _reading(
     layer, selector, stated = named.layer, named.selector, named.stated
     maps: dict[Elements, Layout | None] = {elements: None for elements, _ in evidence} | observed.defaults
     said = []
-    if not observed.is_tensor and observed.text:
+    if observed.kind and observed.text:
         shown = [elements for elements in maps if _best(evidence, elements)[1] >= enough]
         only = list(maps) if len(maps) == 1 else shown
         if len(only) != 1:
             hint = f"{layer}{elements_text(next(iter(maps), (0,)))}"
             raise ModelError(
-                f"The layer {layer!r} of {named.model} gives several tensors: {observed.text}.",
+                f"The layer {layer!r} of {named.model} gives a {observed.kind}: {observed.text}.",
                 f"Select one, for example {hint}." if maps else "Choose a layer whose units have places in the image.",
             )
         selector = Selector(selector.module, selector.call, (*selector.elements, *only[0]))
         maps = {only[0]: maps[only[0]]}
-        said.append(f"{layer} gives several tensors: {selector}, its only map, was read")
+        said.append(f"{layer} gives a {observed.kind}: {selector}, its only map, was read")
     if not maps:
         return LayerReading(selector)  # the recording says what the layer gives instead of a map
     ((elements, default),) = maps.items()
@@ -507,7 +507,8 @@ def measured(
     >>> measured(torch.rand(5, 3, 4, 4), 5, "layer3").defaults
     {(): 'NCHW'}
     """
-    observed = Observed(is_tensor=isinstance(output, torch.Tensor), text=described(output, layer, images))
+    kind = "" if isinstance(output, torch.Tensor) else type(output).__name__
+    observed = Observed(kind=kind, text=described(output, layer, images))
     for elements, tensor in tensors_in(output):
         if tensor.shape[:1] != (images,) or not tensor.is_floating_point():
             continue

@@ -26,6 +26,7 @@ from brainscore_itmaps.metrics.inference import Interval, jackknife_interval, me
 from brainscore_itmaps.metrics.predictivity import CentredMaps, over_images, over_sites, site_correlation
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.text import short_repr
 
 MAX_SPLITS = 200
 SITE_SPLITS = 100
@@ -69,6 +70,7 @@ class Reliability(NamedTuple):
     interval: Interval
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Ceiling:
     """A noise ceiling in the statistic of the score: median over sites, mean over images.
@@ -241,6 +243,7 @@ def noise_ceiling(
     raise UsageError(f"There is no noise ceiling named {kind!r}.", nearest(str(kind), BOUNDS))
 
 
+@short_repr
 class HalvesOfSites(NamedTuple):
     """Predictions of each site from two halves of the other sites, over left-out images.
 

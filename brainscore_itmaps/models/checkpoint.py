@@ -7,6 +7,7 @@ import pickle
 import re
 import types
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any, cast
 
@@ -277,7 +278,9 @@ def fill_from_tensors(module: torch.nn.Module, tensors: dict[str, torch.Tensor],
     if not_finite:
         names = ", ".join(not_finite[:MOST_NAMES])
         raise ModelError(f"{path} contains values that are not finite ({names}).", "Export the weights again.")
-    module.load_state_dict(tensors, strict=False)
+    matched = OrderedDict(tensors)
+    matched._metadata = state._metadata  # type: ignore[attr-defined]  # versions of modules, which the names prove
+    module.load_state_dict(matched, strict=False)
 
 
 def _all_finite(tensor: torch.Tensor) -> bool:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from brainscore_itmaps.downloads import hub_offline_mode
 from brainscore_itmaps.errors import ItMapsError, ModelError, one_line
+from brainscore_itmaps.models.forward import KEYWORD
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.names import is_local_hub_model
 from brainscore_itmaps.models.spec import HostedWeights, ModelSpec
@@ -49,7 +50,9 @@ def build_hub_model(name: str, seed: int, **options: Any) -> torch.nn.Module:
             config.num_labels = options["num_classes"]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cast(torch.nn.Module, loader.from_config(config, trust_remote_code=False))
+            module = cast(torch.nn.Module, loader.from_config(config, trust_remote_code=False))
+    _check_takes_images(name, module)
+    return module
 
 
 def hub_pretrained(name: str) -> tuple[torch.nn.Module, tuple[str, ...]]:
@@ -81,6 +84,7 @@ def hub_pretrained(name: str) -> tuple[torch.nn.Module, tuple[str, ...]]:
                 _local(name), config=config, trust_remote_code=False, weights_only=True, output_loading_info=True,
                 dtype=torch.float32,
             )  # fmt: skip
+    _check_takes_images(name, module)
     missing = sorted(info["missing_keys"])
     needed = [key for key in missing if not any(f".{part}" in f".{key}" for part in UNUSED)]
     if needed or info.get("mismatched_keys"):
@@ -229,6 +233,11 @@ def _vision_config(name: str) -> tuple[Any, Any]:
     if vision is not None and not is_classifier:
         return vision, AutoModel
     return config, AutoModelForImageClassification if is_classifier else AutoModel
+
+
+def _check_takes_images(name: str, module: torch.nn.Module) -> None:
+    if getattr(module, "main_input_name", KEYWORD) != KEYWORD:
+        raise ModelError(f"hf:{name} is a {type(module).__name__}, which takes no images.", "Choose a vision model.")
 
 
 def _local(name: str) -> str:

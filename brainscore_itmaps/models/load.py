@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from brainscore_itmaps.errors import ModelError, UsageError
+from brainscore_itmaps.errors import ModelError, UsageError, check_type
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.build import build, timm_pretrained
 from brainscore_itmaps.models.checkpoint import fill_from_package, fill_from_tensors, read_weights, shape_options
@@ -111,8 +111,10 @@ def load_model(
             raise UsageError("A module already has its weights and architecture.", "Omit weights, arch and state_key.")
         check_label(name)
         return _with_ordered_units(wrap_model(model, preprocessing, name))
-    if not isinstance(model, str | Path):
-        raise UsageError(f"A {type(model).__name__} is not a model.", "Give a name, a path, or a torch.nn.Module.")
+    fix = "Give a name from list_models(), timm:NAME, a file, or a torch.nn.Module."
+    check_type(model, (str, Path), "a model", fix)
+    if weights is not None:
+        check_type(weights, (str, Path), "weights", 'Give "pretrained", "random" or the path of a file.')
     requested = requested_weights(weights or "pretrained", seed)
     if preprocessing is not None and not isinstance(preprocessing, Mapping):
         raise UsageError(

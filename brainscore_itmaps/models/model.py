@@ -19,6 +19,7 @@ from brainscore_itmaps.models.forward import run_module
 from brainscore_itmaps.models.names import source_of
 from brainscore_itmaps.models.preprocessing import Transform
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, Weights
+from brainscore_itmaps.text import short_repr
 
 WRAPPER = re.compile(r"^(_orig_mod|module)\.")
 """Beginning of the names of layers in modules that ``torch.compile``, DataParallel or DDP wrap."""
@@ -27,6 +28,7 @@ IN_MEMORY = ModelRequest("", Weights("module"))
 """The request of a model that was given as a module in memory."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Model:
     """A loaded model with its preprocessing and weights.

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from brainscore_itmaps.text import short_repr
+
 
 @dataclass(frozen=True)
 class PackagedWeights:
@@ -199,6 +201,7 @@ class Weights:
         return descriptions[self.kind]
 
 
+@short_repr
 @dataclass(frozen=True)
 class ModelRequest:
     """The request of a model: name, weights, architecture, preprocessing, layers, device.

@@ -136,7 +136,8 @@ def torchvision_spec(name: str, module: torch.nn.Module) -> ModelSpec:
     has_weights = "." in library_name
     preset = weights.transforms()
     size, resized = preset.crop_size[0], preset.resize_size[0]
-    top1 = weights.meta["_metrics"].get("ImageNet-1K", {}).get("acc@1") if has_weights else None
+    stated = weights.meta["_metrics"].get("ImageNet-1K", {}).get("acc@1", math.nan) if has_weights else math.nan
+    top1 = stated if math.isfinite(stated) else None
     transforms_input = bool(getattr(module, "transform_input", False))
     return ModelSpec(
         identifier=name,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from brainscore_itmaps.errors import UsageError, nearest
+from brainscore_itmaps.errors import UsageError, check_type, nearest
 from brainscore_itmaps.models.baselines import BASELINES
 from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
@@ -147,6 +147,7 @@ def named_set(name: str) -> list[str]:
     >>> named_set("harmonized_twins")[:2]
     ['harmonized_resnet50', 'resnet50_timm_baseline']
     """
+    check_type(name, str, "the name of a set", f"Give one of {', '.join(SETS)}.")
     if name not in SETS:
         raise UsageError(f"There is no set named {name!r}.", nearest(name, SETS))
     if name == "torchvision":

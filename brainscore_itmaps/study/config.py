@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from brainscore_itmaps.configuration import fill_config, read_toml, rename_former_keys
-from brainscore_itmaps.errors import UsageError, nearest
+from brainscore_itmaps.errors import UsageError, check_type, nearest
 from brainscore_itmaps.models.zoo import named_set
 from brainscore_itmaps.protocol import OLD_SPELLING, OURS, protocol_named
+from brainscore_itmaps.text import short_repr
 
 SET_PREFIX = "set:"
 OWN = "own"
@@ -91,6 +92,7 @@ class ClusterConfig:
     prologue: tuple[str, ...] = ()
 
 
+@short_repr
 @dataclass(frozen=True)
 class StudyConfig:
     """A study: many models on the same benchmarks.
@@ -150,6 +152,7 @@ def read_study(name: str | Path) -> StudyConfig:
     >>> study.benchmarks, len(study.windows), len(study.model)
     (('it_maps',), 5, 14)
     """
+    check_type(name, (str, Path), "a study", f"Give {', '.join(NAMED)}, a TOML file, or a StudyConfig.")
     if str(name) in NAMED:
         return study_of(read_toml(Path(str(files("brainscore_itmaps.study") / "named" / f"{name}.toml"))), str(name))
     file = Path(name).expanduser()

@@ -21,6 +21,7 @@ from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.study.config import OWN, ModelChoice, StudyConfig
+from brainscore_itmaps.text import short_repr
 
 RECORDS = "done"
 RESULTS = "results"
@@ -51,6 +52,7 @@ class Run:
     key: str
 
 
+@short_repr
 @dataclass(frozen=True)
 class Work:
     """All runs of one model: the unit of work.
@@ -76,6 +78,7 @@ class Work:
         return arrays * (MODEL_SECONDS + PARAMETER_SECONDS * (self.parameters or 3e7) / 1e6)
 
 
+@short_repr
 @dataclass(frozen=True)
 class Plan:
     """The runs of a study, by model.

@@ -16,6 +16,7 @@ from brainscore_itmaps.study.cluster import Workers, check_cluster, connected
 from brainscore_itmaps.study.config import ClusterConfig, ModelChoice, StudyConfig, read_study
 from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Work, check_study_folder, default_folder, plan
 from brainscore_itmaps.study.work import ModelOutcomes, Outcome, run_model
+from brainscore_itmaps.text import short_repr
 
 FAILURES = "failures.json"
 POLL_SECONDS = 5
@@ -70,6 +71,7 @@ class Finished:
     seconds_left: float
 
 
+@short_repr
 @dataclass(frozen=True)
 class SweepSummary:
     """Summary of a sweep: numbers of runs that were scored, were already done, and failed.

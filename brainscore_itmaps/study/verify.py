@@ -18,6 +18,7 @@ from brainscore_itmaps.metrics.ceiling import reference_ceiling
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import PUBLISHED
+from brainscore_itmaps.text import short_repr
 
 MODELS = ("harmonized_resnet50", "timm:resnet50.tv_in1k", "timm:vgg16.tv_in1k", "timm:efficientnet_b0.ra_in1k")
 """Models that are scored by default; :func:`published_models` lists those with published numbers."""
@@ -111,6 +112,7 @@ class PublishedComparison:
     reason: str
 
 
+@short_repr
 @dataclass(frozen=True)
 class Verification:
     """All checks and comparisons.

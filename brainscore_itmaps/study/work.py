@@ -19,6 +19,7 @@ from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.settings import overridden
 from brainscore_itmaps.study.config import ModelChoice, StudyConfig
 from brainscore_itmaps.study.plan import Run
+from brainscore_itmaps.text import short_repr
 
 
 class Outcome(NamedTuple):
@@ -44,6 +45,7 @@ class Outcome(NamedTuple):
     seconds: float
 
 
+@short_repr
 class ModelOutcomes(NamedTuple):
     """The outcomes of all runs of one model, and the memory use of its worker.
 

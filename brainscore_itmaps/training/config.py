@@ -114,6 +114,8 @@ class Config:
     weights : str
         Initial weights: "pretrained", "random", or the path of a file. For a function, "pretrained" are those that it
         returns.
+    state_key : str
+        Key of the weights in a checkpoint file, as ``state_key`` of :func:`brainscore_itmaps.load_model`.
     classes : int
         Number of classes; if a model of timm has another number, its classifier is re-initialised with random weights.
     preset : "published", "fine_tuning" or ""
@@ -139,6 +141,7 @@ class Config:
     batch_size: int = 128
     accumulate: int = 1
     precision: str = "float32"
+    state_key: str = ""
     seed: int = 0
     checkpoint_every: int = 500
     log_every: int = 1
@@ -148,7 +151,10 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Convert the configuration, with its default values, to a dictionary that JSON can hold."""
-        return asdict(self) | {"optimiser": asdict(self.optimiser) | {"drops": list(self.optimiser.drops)}}
+        settings = asdict(self) | {"optimiser": asdict(self.optimiser) | {"drops": list(self.optimiser.drops)}}
+        if not self.state_key:  # checkpoints of runs from before this key hold the hash of the other keys
+            del settings["state_key"]
+        return settings
 
 
 PRESETS: dict[str, dict[str, Any]] = {

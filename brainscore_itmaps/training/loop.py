@@ -50,7 +50,7 @@ from brainscore_itmaps.training.loss import HarmonizerLoss, LossTerms
 SETTINGS = "config.json"
 FREE = ("checkpoint_every", "log_every", "held_out", "workers")
 """Settings that may change when a run resumes."""
-ADDED = ("human_images", "human_maps")
+ADDED = ("human_images", "human_maps", "state_key")
 """Settings that runs of earlier versions do not have; empty, they change nothing."""
 COMPARED = 8
 """Number of images of a logged step whose saliency is compared with human maps, and number of images that an error
@@ -330,8 +330,13 @@ def _model(config: Config, given: Model | torch.nn.Module | None) -> ModelToTrai
         )
     else:
         name = named_architecture(config.model)
-        check_model_name(name)
-        training = ModelToTrain(load_model(name, config.weights, config.seed), name)
+        state_key = config.state_key or None
+        check_model_name(name, weights=config.weights, state_key=state_key)
+        if name.startswith("hf:"):
+            raise UsageError(
+                f"{name} cannot be trained here.", "Train a model of timm, of torchvision or of this package."
+            )
+        training = ModelToTrain(load_model(name, config.weights, config.seed, state_key=state_key), name)
     model = training.model
     if model.transform is not None:
         raise UsageError(
@@ -357,7 +362,7 @@ def _model_of_code(config: Config) -> ModelToTrain:
         model = untrained(model, config.seed)
     elif weights.kind == "file":
         weight_file = Path(str(weights.path))
-        state = read_weights(weight_file, model.module)
+        state = read_weights(weight_file, model.module, config.state_key or None)
         fill_from_tensors(model.module, state.tensors, weight_file, config.model)
         model = replace(model, notes=(*model.notes, *state.notes))
     return ModelToTrain(model, f"{file}:{function}", sha256(file))
@@ -467,7 +472,7 @@ def _check_same_run(settings: dict[str, Any], folder: Path, writing: bool) -> No
     file = folder / SETTINGS
     if file.exists():
         stored = json.loads(file.read_text(encoding="utf-8"))
-        changed = [name for name in settings if name not in FREE and _fixed(settings[name]) != _fixed(stored.get(name))]
+        changed = [name for name in _fixed(settings) if _fixed(settings[name]) != _fixed(stored.get(name))]
         if changed:
             raise UsageError(
                 f"{folder} contains a run with other settings ({', '.join(changed)}).",
@@ -479,7 +484,9 @@ def _check_same_run(settings: dict[str, Any], folder: Path, writing: bool) -> No
 
 def _settings_hash(settings: dict[str, Any]) -> str:
     """Hash the settings that may not change when a run resumes."""
-    fixed = {name: _fixed(value) for name, value in settings.items() if name not in FREE}
+    fixed = {
+        name: _fixed(value) for name, value in settings.items() if name not in FREE and (name not in ADDED or value)
+    }
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 

@@ -97,8 +97,8 @@ def test_several_layers_come_from_one_pass(images):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda x: (x, x), r"gives several tensors: layer\[0\] \(image, 3, 224, 224\), layer\[1\] .* layer\[0\]\.$"),
-        (lambda x: {"x": x.mean(dim=(2, 3))}, r"gives several tensors: layer\[x\] \(image, 3\)\. Choose a layer"),
+        (lambda x: (x, x), r"gives a tuple: layer\[0\] \(image, 3, 224, 224\), layer\[1\] .* layer\[0\]\.$"),
+        (lambda x: {"x": x.mean(dim=(2, 3))}, r"gives a dict: layer\[x\] \(image, 3\)\. Choose a layer"),
         (lambda x: "x", "gives a str, not one tensor. Choose a layer inside"),
         (lambda x: x.repeat(4, 1, 1, 1), "gave 24 activations for 6 images: 4 time steps or parts of each image"),
         (lambda x: torch.stack([x] * 4), r"gives 4 time steps, \(4, 6, 3, .*: layer\[0\] to layer\[3\]"),
