@@ -33,7 +33,7 @@ from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
 VERSION = 1
-NO_CEILING = "no score, because the agreement between people is unknown for these maps"
+NO_CEILING = "the agreement between people is unknown for these maps"
 BATCH_SIZE = 32
 RESAMPLES = 2000
 CITATION = """@inproceedings{fel2022harmonizing,
@@ -149,7 +149,7 @@ class HumanBenchmark:
         else:
             estimate = Estimate(agreement.raw, reason=NO_CEILING)
             ceiling_details = {"raw_low": low, "raw_high": high}
-            formula = "raw: mean Spearman correlation of saliency and human map"
+            formula = "none; raw is the mean Spearman correlation of saliency and human map"
         dice, iou = (summarised(values).mean for values in (agreement.dice, agreement.iou))
         return Result(
             request=request,
