@@ -33,7 +33,7 @@ from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
 VERSION = 1
-NO_CEILING = "no score, because the agreement between people is unknown for these maps"
+NO_CEILING = "the agreement between people is unknown for these maps"
 BATCH_SIZE = 32
 RESAMPLES = 2000
 CITATION = """@inproceedings{fel2022harmonizing,
@@ -149,7 +149,7 @@ class HumanBenchmark:
         else:
             estimate = Estimate(agreement.raw, reason=NO_CEILING)
             ceiling_details = {"raw_low": low, "raw_high": high}
-            formula = "raw: mean Spearman correlation of saliency and human map"
+            formula = "none; raw is the mean Spearman correlation of saliency and human map"
         dice, iou = (summarised(values).mean for values in (agreement.dice, agreement.iou))
         return Result(
             request=request,
@@ -223,7 +223,7 @@ def human_alignment(
     batch_size : int
         Images per forward and backward pass.
     progress : callable
-        Called with (step, images done, 0), because the number of images is not known.
+        Called with (step, images done, images in all); the last is 0 for shards, whose number of images is not known.
 
     Returns
     -------
@@ -243,7 +243,12 @@ def human_alignment(
     >>> alignment.agreement.score, alignment.interval  # doctest: +SKIP
     """
     check_type(model, Model, "a loaded model", "Give what load_model returns.")
-    check_type(files, Iterable, "a list of ClickMe shards", "Give their paths, as clickme_files returns them.")
+    check_type(
+        files,
+        (Iterable, Path, HumanMaps),
+        "a list of ClickMe shards",
+        "Give their paths, as clickme_files returns them, or a folder with the subfolders images and maps.",
+    )
     protocol = protocol_named(protocol)
     agreements: list[Agreement] = []
     correct: list[np.ndarray[Any, np.dtype[np.bool_]]] = []
@@ -290,7 +295,7 @@ def classes_of(model: Model) -> int:
     1000
     """
     size, channels = model.spec.size, len(model.spec.mean)
-    with torch.inference_mode():
+    with torch.no_grad():
         logits = logits_of(model.run(torch.zeros(2, channels, size, size)))
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
         shape = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"

@@ -182,6 +182,13 @@ def simulate(
             help="Write a SIMULATED recording over textures into this new folder instead. By default none is written."
         ),
     ] = None,
+    human_maps: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write images of shapes with SIMULATED human maps, and a configuration for `brainscore harmonize`, "
+            "into this new folder instead. By default none are written."
+        ),
+    ] = None,
     official: Annotated[
         Path | None,
         typer.Option(
@@ -198,9 +205,9 @@ def simulate(
         ),
     ] = None,
 ) -> None:
-    """Make the simulated recording again, a similar one, one of textures, or a stand-in for the official archive."""
-    if sum(given is not None for given in (out, textures, official)) > 1:
-        raise UsageError("--out, --textures and --official exclude each other.", "Give only one of them.")
+    """Make simulated data: the recording again, a similar one, one of textures, human maps, or a stand-in archive."""
+    if sum(given is not None for given in (out, textures, human_maps, official)) > 1:
+        raise UsageError("--out, --textures, --human-maps and --official exclude each other.", "Give only one of them.")
     if official is not None:
         _simulate_official(official, seed, duration or 400)
         return
@@ -208,6 +215,9 @@ def simulate(
         raise UsageError("--duration requires --official.", "Leave out --duration, or add --official FILE.")
     if textures is not None:
         _simulate_textures(textures.expanduser(), seed)
+        return
+    if human_maps is not None:
+        _simulate_human_maps(human_maps, seed)
         return
     out = out or Path("it_maps_simulated.npz")
     if out.suffix != ".npz":
@@ -230,6 +240,16 @@ def _simulate_textures(folder: Path, seed: int) -> None:
     say(f"SIMULATED maps over textures (image, y, x, site): {recording.maps.shape}; no animal was recorded.")
     say(f"reliability {truth.reliability.min():.2f} to {truth.reliability.max():.2f}")
     say(f"written {recording.save(folder)}")
+
+
+def _simulate_human_maps(folder: Path, seed: int) -> None:
+    from brainscore_itmaps.data.simulated_human import COUNTS, SHAPES, write_simulated_human_maps
+
+    config = write_simulated_human_maps(folder.expanduser(), seed)
+    counts = ", ".join(f"{part}: {count * len(SHAPES)} images" for part, count in COUNTS.items())
+    say(f"SIMULATED human maps of {', '.join(SHAPES)}; no person was asked. {counts}")
+    say(f"written {folder}")
+    say(f"next    brainscore harmonize {config} --out runs/{folder.name}")
 
 
 def _simulate_official(out: Path, seed: int, duration: int) -> None:

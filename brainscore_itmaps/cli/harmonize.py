@@ -31,7 +31,9 @@ def harmonize(
 ) -> None:
     """Train a model toward human importance maps with the neural harmonizer.
 
-    An interrupted run resumes when the same command is run again.
+    Images with human maps come from ClickMe, or from folders of your own: `brainscore data simulate --human-maps
+    FOLDER` writes a small example with a configuration. docs/harmonizer.md lists all settings of CONFIG.toml with
+    their defaults and published values. An interrupted run resumes when the same command is run again.
     """
     with progress_bar() as progress:
         from brainscore_itmaps.training.config import read_config
@@ -46,10 +48,14 @@ def harmonize(
         say(f"The run was already complete: all {trained.steps} steps were run before.")
     elif trained.resumed_from:
         say(f"The run resumed from step {trained.resumed_from} of {trained.steps}.")
+    for note in trained.notes:
+        say(f"note           {note}")
     for name in ("cross_entropy", "harmonization", "accuracy", "alignment"):
         if name in trained.last:
             say(f"{name.replace('_', '-'):14} {trained.last[name]:.4g}    (last logged training step)")
     if trained.held_out:
-        say(f"held out       top-1 {trained.held_out['top1']:.1f} %, alignment {trained.held_out['alignment']:.3f}")
+        measured = {"alignment": "alignment", "spearman": "Spearman"}
+        name = next(name for name in measured if name in trained.held_out)
+        say(f"held out       top-1 {trained.held_out['top1']:.1f} %, {measured[name]} {trained.held_out[name]:.3f}")
     say(f"written        {trained.folder}")
     say(f"next           brainscore score --model {trained.folder}")

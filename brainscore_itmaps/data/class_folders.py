@@ -113,7 +113,8 @@ def read_class_folders(folder: Path, classes: int, known: Mapping[str, int] | No
     if stray:
         notes.append(f"{named(stray)}, outside of the subfolders, {'is' if len(stray) == 1 else 'are'} left out")
     if others:
-        notes.append(f"{others} {'file' if others == 1 else 'files'} that are not images are left out")
+        what = "1 file that is not an image is" if others == 1 else f"{others} files that are not images are"
+        notes.append(f"{what} left out")
     if known is None:
         notes.append(_numbering(labels, classes))
     names = sorted(files, key=labels.__getitem__)

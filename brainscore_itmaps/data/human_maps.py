@@ -88,8 +88,8 @@ class HumanMaps:
 
     @property
     def simulated(self) -> bool:
-        """Return whether the name of the folder says that the maps are simulated."""
-        return "simulated" in self.name.lower()
+        """Return whether the folder of the maps, or the folder around it, is named as simulated."""
+        return any("simulated" in part.lower() for part in self.maps[0].resolve().parts[-4:-1])
 
 
 def human_maps(

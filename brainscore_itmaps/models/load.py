@@ -29,7 +29,7 @@ from brainscore_itmaps.models.names import (
 )
 from brainscore_itmaps.models.own import Preprocessing, model_from_code, timm_preprocessing, wrap_model
 from brainscore_itmaps.models.preprocessing import GREY, grey_preprocessing, plain_preprocessing, read_preprocessing
-from brainscore_itmaps.models.runs import RUN_RECORD, WEIGHTS_FILE, is_run, read_run
+from brainscore_itmaps.models.runs import IN_MEMORY, RUN_RECORD, WEIGHTS_FILE, check_code, is_run, read_run
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, PackagedWeights, TimmWeights, Weights
 from brainscore_itmaps.models.timm_models import group_of, timm_top1
 from brainscore_itmaps.models.weights import fetch_weights, load_converted
@@ -309,7 +309,15 @@ def _from_weights(
 def _from_run(folder: Path, progress: Report) -> Model:
     """Load the model of a training run, named after the folder and the hash of its parameters."""
     record = read_run(folder)
-    model = _from_file(record["model"], folder / WEIGHTS_FILE, record["preprocessing"], None, progress)
+    if record["model"].startswith(IN_MEMORY):
+        raise ModelError(
+            f"{folder} was trained from a module in memory, which cannot be built again.",
+            f"Load {folder / WEIGHTS_FILE} into the module, and give the module.",
+        )
+    if is_code(record["model"]):
+        model = _from_code_run(folder, record)
+    else:
+        model = _from_file(record["model"], folder / WEIGHTS_FILE, record["preprocessing"], None, progress)
     if model.sha256 != record["sha256"]:
         raise ModelError(
             f"{folder / WEIGHTS_FILE} has other weights than {folder / RUN_RECORD} records.", "Train the model again."
@@ -317,6 +325,16 @@ def _from_run(folder: Path, progress: Report) -> Model:
     name = f"{folder.resolve().name}-{model.sha256[:8]}"
     spec = replace(model.spec, identifier=name, group="")
     return replace(model, name=name, spec=spec, notes=(record["trained"]["summary"],))
+
+
+def _from_code_run(folder: Path, record: Mapping[str, Any]) -> Model:
+    """Build the model of a run with the user's code, and load its weights."""
+    reference, file = check_code(folder, record), folder / WEIGHTS_FILE
+    model = model_from_code(reference)
+    fill_from_tensors(model.module, read_weights(file, model.module).tensors, file, reference)
+    preprocessing = read_preprocessing(record["preprocessing"])
+    weights = Weights("file", str(file), sha256=hash_parameters(model.module), source=f"sha256 {sha256(file)[:12]}")
+    return replace(model, spec=replace(model.spec, **preprocessing), weights=weights)
 
 
 def _from_file(

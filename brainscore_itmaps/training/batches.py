@@ -4,8 +4,8 @@ No state is carried from one step to the next: a run that resumes at any step, w
 reads the same batches as an uninterrupted run.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -13,10 +13,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from brainscore_itmaps.data.class_folders import read_class_folders
+from brainscore_itmaps.data.human_maps import HumanMaps
 from brainscore_itmaps.errors import DataError, ItMapsError
+from brainscore_itmaps.features.attribution import LUMINANCE
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.models.spec import ModelSpec
 from brainscore_itmaps.text import short_repr
 from brainscore_itmaps.training.config import DataConfig
@@ -89,25 +92,31 @@ class Folder:
     Attributes
     ----------
     samples : tuple of (str, int)
-        Path and class of each image; classes are numbered by the alphabetical order of the subfolders.
+        Path and class of each image.
+    classes : dict of str to int
+        Label of each subfolder.
+    notes : tuple of str
+        What was left out, and how classes were numbered, as clauses.
     """
 
     samples: tuple[tuple[str, int], ...]
+    classes: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.samples)
 
     def read(self, number: int) -> Example:
-        """Read an image and its label."""
+        """Read an image and its label.
+
+        Raises
+        ------
+        DataError
+            When the image cannot be read; the message names it.
+        """
         file, label = self.samples[number]
-        try:
-            with Image.open(file) as image:
-                return Example(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1), None, label)
-        except OSError as error:
-            raise DataError(
-                f"{file} cannot be read as an image.", "Delete the file, or replace it with a valid image."
-            ) from error
+        return Example(_as_tensor(np.asarray(read_image(file))), None, label)
 
     def name(self, number: int) -> str:
         """Return the path of an image."""
@@ -117,11 +126,14 @@ class Folder:
 def image_folder(folder: Path, classes: int) -> Folder:
     """List the images of a folder that has one subfolder per class, as in ImageNet.
 
+    Subfolders that are named by numbers are the classes of these numbers; others are numbered in alphabetical order.
+    Hidden and empty subfolders are left out, see :func:`~brainscore_itmaps.data.class_folders.read_class_folders`.
+
     Parameters
     ----------
     folder : Path
     classes : int
-        Expected number of subfolders.
+        Number of classes of the model.
 
     Returns
     -------
@@ -130,7 +142,7 @@ def image_folder(folder: Path, classes: int) -> Folder:
     Raises
     ------
     DataError
-        When the folder does not exist, has no subfolders with images, or has another number of classes.
+        When the folder does not exist, has no subfolders with images, or its classes are not those of the model.
 
     Examples
     --------
@@ -146,21 +158,38 @@ def image_folder(folder: Path, classes: int) -> Folder:
     ...     images.read(1).image.shape, images.read(1).label
     (torch.Size([3, 30, 40]), 1)
     """
-    from torchvision.datasets import ImageFolder
+    listed = read_class_folders(folder, classes)
+    return Folder(tuple(zip(listed.files, listed.labels, strict=True)), listed.classes, listed.notes)
 
-    try:
-        listed = ImageFolder(str(folder))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(
-            f"{folder} is not a folder with a subfolder of images for each class.",
-            "Correct data.images in the configuration.",
-        ) from error
-    if len(listed.classes) != classes:
-        raise DataError(
-            f"{folder} has {len(listed.classes)} classes, not {classes}.",
-            f"Set classes = {len(listed.classes)} in the configuration.",
-        )
-    return Folder(tuple(listed.samples))
+
+@dataclass(frozen=True)
+class MappedFolder:
+    """Images with human maps from two folders, as a source of training images.
+
+    Attributes
+    ----------
+    maps : HumanMaps
+    """
+
+    maps: HumanMaps
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.maps)
+
+    def read(self, number: int) -> Example:
+        """Read one image with its label and human map."""
+        example = self.maps.read(number)
+        return Example(_as_tensor(example.image), torch.from_numpy(example.heatmap), example.label)
+
+    def name(self, number: int) -> str:
+        """Return the path of an image."""
+        return str(self.maps.images[number])
+
+
+def _as_tensor(image: NDArray[np.uint8]) -> torch.Tensor:
+    """Convert an image (y, x, rgb) to a tensor (rgb, y, x) of its own memory."""
+    return torch.from_numpy(image.copy()).permute(2, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -287,6 +316,8 @@ class TrainingDataset(Dataset[Item | ItMapsError]):
         heatmap = torch.zeros(image.shape[1:]) if heatmap is None else heatmap
         seed = int(np.random.SeedSequence([self.mix.seed, index.step, index.slot]).generate_state(1)[0])
         image, heatmap = random_crop(image, heatmap, self.spec.size, self.config.smallest_crop, self.config.flip, seed)
+        if len(self.spec.mean) == 1:
+            image = (image * torch.tensor(LUMINANCE)[:, None, None]).sum(dim=0, keepdim=True)
         mean, std = (torch.tensor(values)[:, None, None] for values in (self.spec.mean, self.spec.std))
         return (image - mean) / std, label, heatmap, float(has_heatmap), source.name(index.number)
 

@@ -21,12 +21,16 @@ class DataConfig:
     Attributes
     ----------
     clickme : str
-        A ClickMe split that was downloaded ("train", "val"), or a file or folder of TFRecord shards in its format.
+        Images with human maps: a ClickMe split that was downloaded ("train", "val"), a file or folder of TFRecord
+        shards in its format, or a folder with the subfolders ``images`` and ``maps``; "" if ``human_images`` is set.
+    human_images, human_maps : str
+        Folder of images, with a subfolder for each class, and folder of their human maps, as for
+        :func:`~brainscore_itmaps.data.human_maps.human_maps`; they replace ``clickme``.
     images : str
-        Folder with a subfolder of images for each class, as in ImageNet; "" for none. ClickMe's labels number the
-        classes in the alphabetical order of the subfolders.
+        Folder of images without human maps, with a subfolder for each class, as in ImageNet; "" for none. See
+        :func:`~brainscore_itmaps.data.class_folders.class_labels` for the numbers of the classes.
     share : float
-        Share of ClickMe images in each step, if ``images`` is set.
+        Share of images with a human map in each step, if ``images`` is set.
     held_out : str
         Images on which accuracy and human alignment are measured after every epoch, as for ``clickme``; "" for none.
     size : int
@@ -40,6 +44,8 @@ class DataConfig:
     """
 
     clickme: str = "train"
+    human_images: str = ""
+    human_maps: str = ""
     images: str = ""
     share: float = 0.2
     held_out: str = ""
@@ -103,13 +109,15 @@ class Config:
     Attributes
     ----------
     model : str
-        Name of a model in the zoo or in timm; its architecture is trained.
+        Name of a model in the zoo, timm, or another library, whose architecture is trained; or a function in a Python
+        file that returns a module, ``my_file.py:build``.
     weights : str
-        Initial weights: "pretrained", "random", or the path of a file.
+        Initial weights: "pretrained", "random", or the path of a file. For a function, "pretrained" are those that it
+        returns.
     state_key : str
         Key of the weights in a checkpoint file, as ``state_key`` of :func:`brainscore_itmaps.load_model`.
     classes : int
-        Number of classes; if the model has another number, its classifier is re-initialised with random weights.
+        Number of classes; if a model of timm has another number, its classifier is re-initialised with random weights.
     preset : "published", "fine_tuning" or ""
         Preset that supplies the values of missing keys (:data:`PRESETS`).
     epochs : float
@@ -225,6 +233,9 @@ def config_of(settings: Mapping[str, Any], where: str = "the configuration") -> 
     preset = settings.get("preset", "")
     if preset and preset not in PRESETS:
         raise UsageError(f"{where}: unknown preset {preset!r}.", nearest(str(preset), PRESETS))
+    data = settings.get("data", {})
+    if isinstance(data, Mapping) and "clickme" not in data and (data.get("human_images") or data.get("human_maps")):
+        settings = {**settings, "data": {**data, "clickme": ""}}
     config: Config = fill_config(Config(model=""), PRESETS.get(preset, {}), where)
     config = fill_config(config, settings, where)
     _check_values(config, where)
@@ -233,6 +244,7 @@ def config_of(settings: Mapping[str, Any], where: str = "the configuration") -> 
 
 def _check_values(config: Config, where: str) -> None:
     data, loss, optimiser = config.data, config.loss, config.optimiser
+    _check_data(data, where)
     choices = [
         ("precision", config.precision, PRECISIONS),
         ("optimiser.kind", optimiser.kind, OPTIMISERS),
@@ -267,6 +279,22 @@ def _check_values(config: Config, where: str) -> None:
     if invalid:
         fix = "accumulate must divide batch_size." if invalid == ["accumulate"] else "Give a value in the valid range."
         raise UsageError(f"{where}: the value of {' and of '.join(invalid)} is invalid.", fix)
+
+
+def _check_data(data: DataConfig, where: str) -> None:
+    """Check that the settings name the images with human maps once."""
+    if data.human_maps and not data.human_images:
+        raise UsageError(
+            f"{where}: data.human_maps has no data.human_images.", "Add data.human_images, the folder of the images."
+        )
+    if data.human_images and data.clickme:
+        raise UsageError(
+            f"{where}: data.clickme and data.human_images both name images with human maps.", "Remove one of the two."
+        )
+    if not data.human_images and not data.clickme:
+        raise UsageError(
+            f"{where}: no images with human maps are named.", "Set data.clickme, or data.human_images and human_maps."
+        )
 
 
 DROP = 0.1

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,46 @@ from typing import Any
 import numpy as np
 import torch
 
-from brainscore_itmaps.benchmark.human import human_alignment
+from brainscore_itmaps.benchmark.human import classes_of, human_alignment, notes_on
+from brainscore_itmaps.data.class_folders import IMAGENET_CLASSES, is_human_maps_folder
+from brainscore_itmaps.data.clickme_shards import SPLITS, shard_files
+from brainscore_itmaps.data.human_maps import HumanMaps, human_maps
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
-from brainscore_itmaps.files import check_writable, locked, write_json
+from brainscore_itmaps.files import check_writable, locked, sha256, write_json
 from brainscore_itmaps.metrics.alignment import agreement
-from brainscore_itmaps.models.checkpoint import classes_in
+from brainscore_itmaps.models.checkpoint import fill_from_tensors, read_weights
 from brainscore_itmaps.models.load import load_model
-from brainscore_itmaps.models.model import Model
-from brainscore_itmaps.models.names import check_model_name, named_architecture
-from brainscore_itmaps.models.runs import save_run
+from brainscore_itmaps.models.model import Model, untrained
+from brainscore_itmaps.models.names import (
+    check_model_name,
+    is_code,
+    is_user_model,
+    named_architecture,
+    requested_weights,
+)
+from brainscore_itmaps.models.own import model_from_code
+from brainscore_itmaps.models.runs import IN_MEMORY, save_run
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.training.batches import Batch, Mix, TrainingDataset, batch_indices, batches, image_folder
+from brainscore_itmaps.training.batches import (
+    Batch,
+    ImageSource,
+    MappedFolder,
+    Mix,
+    TrainingDataset,
+    batch_indices,
+    batches,
+    image_folder,
+)
 from brainscore_itmaps.training.checkpoint import EPOCHS, STEPS, Log, resume_from_checkpoint, save_checkpoint
-from brainscore_itmaps.training.clickme import clickme_source, shard_files
+from brainscore_itmaps.training.clickme import clickme_source
 from brainscore_itmaps.training.config import Config, harmonization_weight, learning_rate, total_steps
 from brainscore_itmaps.training.loss import HarmonizerLoss, LossTerms
 
 SETTINGS = "config.json"
 FREE = ("checkpoint_every", "log_every", "held_out", "workers")
 """Settings that may change when a run resumes."""
+ADDED = ("human_images", "human_maps", "state_key")
+"""Settings that runs of earlier versions do not have; empty, they change nothing."""
 COMPARED = 8
 """Number of images of a logged step whose saliency is compared with human maps, and number of images that an error
 names."""
@@ -53,6 +74,8 @@ class Trained:
         The last line of the log.
     held_out : dict
         The last line of the measurements on held-out images; empty if there are none.
+    notes : tuple of str
+        How the images, maps and classes were read, as clauses.
     """
 
     folder: Path
@@ -60,9 +83,17 @@ class Trained:
     resumed_from: int
     last: dict[str, float]
     held_out: dict[str, float]
+    notes: tuple[str, ...] = ()
 
 
-def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: Report = silent) -> Trained:
+def harmonize(
+    config: Config,
+    folder: Path,
+    *,
+    model: Model | torch.nn.Module | None = None,
+    device: str = "auto",
+    progress: Report = silent,
+) -> Trained:
     """Train a model with the neural harmonizer, or resume an interrupted run.
 
     The run writes into ``folder``: ``log.csv`` (every ``log_every`` steps), ``epochs.csv`` (measurements on held-out
@@ -77,6 +108,10 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
     config : Config
     folder : Path
         Folder of the run; it is created if it does not exist.
+    model : Model or torch.nn.Module, optional
+        A model in memory, which is trained instead of ``config.model``: a timm module, or
+        ``load_model(module, preprocessing=...)``. The module itself is changed. The folder of such a run cannot be
+        loaded by name; load its ``model.safetensors`` into the module.
     device : "auto" or "cpu"
     progress : callable
         Called with (step, steps done, steps in all).
@@ -99,8 +134,10 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
     """
     accelerator = _accelerator(device)
     check_writable(folder / SETTINGS, "Name another folder with --out.")
-    mix = _mix(config)
-    loaded = _model(config)
+    mix, known, notes = _mix(config, progress)
+    held_out = _held_out(config, known, progress)
+    training = _model(config, model)
+    loaded, notes = training.model, (*training.notes, *notes)
     steps_per_epoch = mix.steps_per_epoch(config.batch_size)
     total = total_steps(config, steps_per_epoch)
     parts = accelerator.num_processes * config.accumulate
@@ -113,11 +150,12 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
     lock = locked(folder, "Name another folder with --out.", progress) if accelerator.is_main_process else None
     with lock or contextlib.nullcontext(), torch.random.fork_rng():
         settings = config.to_dict() | {"images": [len(mix.mapped), len(mix.plain) if mix.plain else 0]}
+        settings |= {"code": training.code} if training.code else {}
         _check_same_run(settings, folder, accelerator.is_main_process)
         settings_hash = _settings_hash(settings)
         optimiser = _optimiser(config, loaded.module)
         start = resume_from_checkpoint(folder, loaded.module, optimiser, settings_hash, total)
-        model, optimiser = accelerator.prepare(loaded.module.train(), optimiser)
+        prepared, optimiser = accelerator.prepare(loaded.module.train(), optimiser)
         logs = Log(folder, start) if accelerator.is_main_process else None
         indices = batch_indices(mix, config.batch_size, parts, _parts_here(accelerator, config), start, total)
         dataset = TrainingDataset(mix, config.data, loaded.spec, config.classes)
@@ -126,7 +164,7 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
         for step in range(start, total):
             start_time = time.perf_counter()
             logged = (step + 1) % config.log_every == 0 or step + 1 == total
-            numbers = _step(config, model, optimiser, accelerator, batch_iterator, step, steps_per_epoch, logged)
+            numbers = _step(config, prepared, optimiser, accelerator, batch_iterator, step, steps_per_epoch, logged)
             done = step + 1
             if logged:
                 seconds = time.perf_counter() - start_time
@@ -136,14 +174,17 @@ def harmonize(config: Config, folder: Path, *, device: str = "auto", progress: R
             progress(_description(last or numbers), done, total)
             epoch_ended = done == total or int(done / steps_per_epoch) > int(step / steps_per_epoch)
             if epoch_ended and logs is not None:
-                _end_epoch(config, folder, loaded, logs, done, steps_per_epoch, progress)
+                if held_out is not None:
+                    _measure(config, loaded, held_out, logs, done, steps_per_epoch, progress)
+                _save(config, folder, training, done, total)
             if accelerator.is_main_process and (epoch_ended or done % config.checkpoint_every == 0):
                 # after the log and the model, so that a checkpoint implies that both are complete up to its step
                 save_checkpoint(folder, done, loaded.module, optimiser, settings_hash)
             if epoch_ended:
                 accelerator.wait_for_everyone()
+    loaded.module.eval()
     log = Log(folder, total)
-    return Trained(folder, total, start, log.last(STEPS), log.last(EPOCHS))
+    return Trained(folder, total, start, log.last(STEPS), log.last(EPOCHS), notes)
 
 
 def _step(
@@ -221,58 +262,175 @@ def _check_finite(numbers: dict[str, float], step: int, names: list[str]) -> Non
     )
 
 
-def _end_epoch(
-    config: Config, folder: Path, model: Model, logs: Log, done: int, steps_per_epoch: float, progress: Report
+def _measure(
+    config: Config,
+    model: Model,
+    held_out: HumanMaps | Sequence[Path],
+    logs: Log,
+    done: int,
+    steps_per_epoch: float,
+    progress: Report,
 ) -> None:
-    """Measure accuracy and human alignment on held-out images, and save the model."""
-    if config.data.held_out:
-        model.module.eval()
-        result = human_alignment(model, shard_files(config.data.held_out), progress=progress)
-        model.module.train()
-        measured = {"top1": result.accuracy, "spearman": result.agreement.raw, "alignment": result.agreement.score}
-        logs.write(EPOCHS, {"step": done, "epoch": done / steps_per_epoch} | measured)
+    """Measure accuracy and human alignment on held-out images."""
+    model.module.eval()
+    result = human_alignment(model, held_out, classes=config.classes, progress=progress)
+    model.module.train()
+    measured = {"top1": result.accuracy, "spearman": result.agreement.raw}
+    if not isinstance(held_out, HumanMaps):  # for other maps, the agreement between people is unknown
+        measured["alignment"] = result.agreement.score
+    logs.write(EPOCHS, {"step": done, "epoch": done / steps_per_epoch} | measured)
+
+
+def _save(config: Config, folder: Path, training: "ModelToTrain", done: int, steps: int) -> None:
+    """Save the model."""
     weight = f"lambda {config.loss.lambda_harmonization:g}" if config.loss.lambda_harmonization else "no harmonizer"
-    steps = total_steps(config, steps_per_epoch)
     summary = f"trained here: {done} of {steps} steps of {config.batch_size} images, {weight}, seed {config.seed}"
     save_run(
         folder,
-        named_architecture(config.model),
-        model.module,
-        model.spec,
+        training.reference,
+        training.model.module,
+        training.model.spec,
         {"summary": summary, "step": done, "steps": steps, "config": config.to_dict()},
+        training.code,
     )
 
 
-def _model(config: Config) -> Model:
+@dataclass(frozen=True)
+class ModelToTrain:
+    """A model to train, and how the folder of the run refers to it.
+
+    Attributes
+    ----------
+    model : Model
+    reference : str
+        Name from which :func:`~brainscore_itmaps.load_model` builds the architecture.
+    code : str
+        Hash of the Python file that builds the model; empty for other models.
+    notes : tuple of str
+        Changes of the model before the training, as clauses.
+    """
+
+    model: Model
+    reference: str
+    code: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def _model(config: Config, given: Model | torch.nn.Module | None) -> ModelToTrain:
     """Load the model to train, with the requested number of classes and input size."""
-    name = named_architecture(config.model)
-    check_model_name(name, weights=config.weights, state_key=config.state_key or None)
-    if name.startswith("hf:"):
-        raise UsageError(f"{name} cannot be trained here.", "Train a model of timm, of torchvision or of this package.")
-    model = load_model(name, config.weights, config.seed, state_key=config.state_key or None)
-    module = model.module
-    classes = getattr(module, "num_classes", classes_in(module.state_dict(), module))
-    if classes not in (None, config.classes) and not hasattr(module, "reset_classifier"):
+    if given is not None:
+        model = given if isinstance(given, Model) else load_model(given)
+        training = ModelToTrain(model, f"{IN_MEMORY}{type(model.module).__name__}")
+    elif is_code(config.model):
+        training = _model_of_code(config)
+    elif is_user_model(config.model):
         raise UsageError(
-            f"{name} has {classes} classes, and its classifier cannot be replaced.",
-            f"Set classes = {classes}, or choose a model of timm.",
+            f"model = {config.model!r} is a file or folder of weights, not an architecture.",
+            "Set model to the architecture, such as resnet50, and weights to the file.",
         )
-    if classes not in (None, config.classes):
-        torch.manual_seed(config.seed)
-        module.reset_classifier(config.classes)  # type: ignore[operator]
+    else:
+        name = named_architecture(config.model)
+        state_key = config.state_key or None
+        check_model_name(name, weights=config.weights, state_key=state_key)
+        if name.startswith("hf:"):
+            raise UsageError(
+                f"{name} cannot be trained here.", "Train a model of timm, of torchvision or of this package."
+            )
+        training = ModelToTrain(load_model(name, config.weights, config.seed, state_key=state_key), name)
+    model = training.model
+    if model.transform is not None:
+        raise UsageError(
+            f"The preprocessing of {model.name} is a function, which crops and mirrors no human maps.",
+            "Describe it with size, mean and std: return (module, dict(size=224, mean=[...], std=[...])).",
+        )
     spec = replace(model.spec, size=config.data.size or model.spec.size)
-    return replace(model, spec=spec)
+    model = replace(model, spec=spec)
+    notes = _set_classes(model, config)
+    return replace(training, model=model, notes=(*model.notes, *notes))
 
 
-def _mix(config: Config) -> Mix:
-    """Index the training images with and without human maps."""
-    mapped = clickme_source(config.data.clickme)
-    plain = image_folder(Path(config.data.images).expanduser(), config.classes) if config.data.images else None
-    if plain is not None and config.data.share == 1:
+def _model_of_code(config: Config) -> ModelToTrain:
+    """Build the model of a function in a Python file, with the requested weights."""
+    check_model_name(config.model)
+    path, _, function = config.model.rpartition(":")
+    file = Path(path).expanduser().resolve()
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        model = model_from_code(config.model)
+    weights = requested_weights(config.weights, config.seed)
+    if weights.kind == "random":
+        model = untrained(model, config.seed)
+    elif weights.kind == "file":
+        weight_file = Path(str(weights.path))
+        state = read_weights(weight_file, model.module, config.state_key or None)
+        fill_from_tensors(model.module, state.tensors, weight_file, config.model)
+        model = replace(model, notes=(*model.notes, *state.notes))
+    return ModelToTrain(model, f"{file}:{function}", sha256(file))
+
+
+def _set_classes(model: Model, config: Config) -> tuple[str, ...]:
+    """Give a model the requested number of classes, or check that it has it; return notes."""
+    module, notes = model.module, []
+    found = getattr(module, "num_classes", config.classes)
+    if found != config.classes and hasattr(module, "reset_classifier"):
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            module.reset_classifier(config.classes)  # type: ignore[operator]
+        if config.weights != "random":
+            notes.append(
+                f"the classifier is re-initialised with random weights, because the weights have {found:,} classes, "
+                f"not {config.classes:,}"
+            )
+    outputs = classes_of(model)
+    if outputs != config.classes:
+        raise UsageError(
+            f"{model.name} has {outputs:,} classes; the configuration has classes = {config.classes}.",
+            f"Set classes = {outputs}, or change the last layer of the model.",
+        )
+    return tuple(notes)
+
+
+def _mix(config: Config, progress: Report) -> tuple[Mix, dict[str, int] | None, tuple[str, ...]]:
+    """Index the training images; return also the labels of class folders, if there are any, and notes."""
+    data = config.data
+    plain = image_folder(Path(data.images).expanduser(), config.classes) if data.images else None
+    if plain is not None and data.share == 1:
         raise UsageError(
             "data.share is 1, so no image of data.images would be used.", "Lower data.share, or omit data.images."
         )
-    return Mix(mapped, plain, config.data.share, config.seed)
+    known = dict(plain.classes) if plain is not None else None
+    mapped: ImageSource
+    if data.human_images or is_human_maps_folder(data.clickme):
+        images = Path(data.human_images or data.clickme).expanduser()
+        maps = Path(data.human_maps).expanduser() if data.human_maps else None
+        found = human_maps(images, maps, classes=config.classes, known=known, progress=progress)
+        mapped, notes, known = MappedFolder(found), notes_on(found), known or found.classes
+    else:
+        _check_imagenet(data.clickme, config.classes)
+        mapped, notes = clickme_source(data.clickme), ()
+    if plain is not None:
+        notes += tuple(f"{data.images}: {note}" for note in plain.notes)
+    return Mix(mapped, plain, data.share, config.seed), known, notes
+
+
+def _held_out(config: Config, known: dict[str, int] | None, progress: Report) -> HumanMaps | Sequence[Path] | None:
+    """List the held-out images, before the training."""
+    name = config.data.held_out
+    if not name:
+        return None
+    if is_human_maps_folder(name):
+        return human_maps(Path(name).expanduser(), classes=config.classes, known=known, progress=progress)
+    _check_imagenet(name, config.classes)
+    return shard_files(name)
+
+
+def _check_imagenet(name: str, classes: int) -> None:
+    """Check that the labels of a ClickMe split, which are ImageNet's, name the classes of the model."""
+    if name in SPLITS and classes != IMAGENET_CLASSES:
+        raise UsageError(
+            f"The labels of ClickMe are the 1,000 classes of ImageNet-1k; the configuration has classes = {classes}.",
+            "Set classes = 1000, or name images with labels of your own classes.",
+        )
 
 
 def _optimiser(config: Config, module: torch.nn.Module) -> torch.optim.Optimizer:
@@ -314,7 +472,7 @@ def _check_same_run(settings: dict[str, Any], folder: Path, writing: bool) -> No
     file = folder / SETTINGS
     if file.exists():
         stored = json.loads(file.read_text(encoding="utf-8"))
-        changed = [name for name in settings if name not in FREE and _fixed(settings[name]) != _fixed(stored.get(name))]
+        changed = [name for name in _fixed(settings) if _fixed(settings[name]) != _fixed(stored.get(name))]
         if changed:
             raise UsageError(
                 f"{folder} contains a run with other settings ({', '.join(changed)}).",
@@ -326,7 +484,9 @@ def _check_same_run(settings: dict[str, Any], folder: Path, writing: bool) -> No
 
 def _settings_hash(settings: dict[str, Any]) -> str:
     """Hash the settings that may not change when a run resumes."""
-    fixed = {name: _fixed(value) for name, value in settings.items() if name not in FREE}
+    fixed = {
+        name: _fixed(value) for name, value in settings.items() if name not in FREE and (name not in ADDED or value)
+    }
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
@@ -334,7 +494,7 @@ def _fixed(setting: Any) -> Any:
     """Remove the entries that may change when a run resumes, if the setting is a table."""
     if not isinstance(setting, dict):
         return setting
-    return {name: value for name, value in setting.items() if name not in FREE}
+    return {name: value for name, value in setting.items() if name not in FREE and not (name in ADDED and not value)}
 
 
 def _description(numbers: dict[str, float]) -> str:

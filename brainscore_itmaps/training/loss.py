@@ -8,6 +8,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from brainscore_itmaps.errors import ArrayError, ModelError, UsageError, check_type, one_line
+from brainscore_itmaps.models.forward import logits_of
 from brainscore_itmaps.text import short_repr
 
 EPSILON = 1e-5
@@ -317,7 +318,7 @@ def _half_squares(model: torch.nn.Module, like: torch.Tensor) -> torch.Tensor:
 
 def _logits(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Compute the logits of images, and check that there is one row per image."""
-    logits = model(images)
+    logits = logits_of(model(images))
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(images):
         output = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
         raise ModelError(

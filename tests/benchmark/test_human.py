@@ -4,14 +4,17 @@ import json
 
 import numpy as np
 import pytest
+import timm
 import torch
 from answers import succeeded
 from command_line import brainscore
+from PIL import Image
 from published import GOLDEN, golden
 from shards import fetched_val, write_shard
 from torch import nn
 
 from brainscore_itmaps.benchmark.human import human_alignment
+from brainscore_itmaps.bridge.score import score
 from brainscore_itmaps.data import clickme_shards
 from brainscore_itmaps.data.clickme import read_clickme
 from brainscore_itmaps.data.clickme_shards import fetch_clickme
@@ -123,7 +126,7 @@ def test_a_transform_of_ones_own_is_shown_the_image():
 def test_a_model_with_too_few_classes_is_refused():
     model = load_model("timm:test_resnet", "random")
     model.module.reset_classifier(10)
-    with pytest.raises(ModelError, match="no logit of class 999"):
+    with pytest.raises(ModelError, match=r"returns 10 numbers .* 1,000 classes of ImageNet-1k"):
         human_alignment(model, [SYNTHETIC])
 
 
@@ -164,3 +167,81 @@ def test_the_command_line_scores_and_writes(tmp_path, own_home):
     refused = brainscore(*asked, "--layers", "all")
     assert refused.returncode == 2
     assert "no layers" in refused.stderr
+
+
+SMALL = {"size": 64, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (21843, r"returns 21,843 numbers .* the 1,000 classes of ImageNet-1k, and would name other classes"),
+        (11821, "returns 11,821 numbers"),
+        (1001, "returns 1,001 numbers .* If its first class is the background, wrap the model"),
+        (999, "returns 999 numbers"),
+        (0, "has no classifier: it returns 96 features"),
+    ],
+)
+def test_a_model_whose_classes_are_not_those_of_imagenet_is_refused(tmp_path, classes, message):
+    shard = write_shard(tmp_path / "a.tfrecords", 2)  # labels below 4, which every one of these models has
+    model = load_model(timm.create_model("test_resnet", num_classes=classes), preprocessing=SMALL)
+    with pytest.raises(ModelError, match=message):
+        human_alignment(model, [shard])
+
+
+def test_shards_with_labels_of_ones_own_classes_are_scored_if_their_number_is_given(tmp_path):
+    shard = write_shard(tmp_path / "a.tfrecords", 3)
+    model = load_model(timm.create_model("test_resnet", num_classes=4), preprocessing=SMALL)
+    assert len(human_alignment(model, [shard], classes=4).agreement.spearman) == 3
+    with pytest.raises(ModelError, match="has 4 classes; the labels count 5"):
+        human_alignment(model, [shard], classes=5)
+
+
+class Brightness(nn.Module):
+    """Class 0 is the mean of the squared red channel: its gradient is the image itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, images):
+        red = (images[:, 0] ** 2).mean(dim=(1, 2)) * self.scale
+        return torch.stack([red, torch.zeros_like(red)], dim=1)
+
+
+def test_a_folder_of_images_and_maps_is_scored_without_a_ceiling(tmp_path, rng):
+    """The map is the image's red in one map of each pair, and its negative in the other: rho is 1 and -1."""
+    for number, sign in enumerate((1, -1)):
+        image = rng.integers(0, 255, (32, 32, 3), np.uint8)
+        for name, values in (("images", image), ("maps", sign * image[..., 0].astype(float) + 255 * (sign < 0))):
+            folder = tmp_path / "mine_simulated" / name / "0"
+            folder.mkdir(parents=True, exist_ok=True)
+            if name == "images":
+                Image.fromarray(values).save(folder / f"{number}.png")
+            else:
+                np.save(folder / f"{number}.npy", values)
+    model = load_model(Brightness(), preprocessing={"size": 32, "mean": (0.0,) * 3, "std": (1.0,) * 3})
+    found = human_alignment(model, tmp_path / "mine_simulated")
+    np.testing.assert_allclose(found.agreement.spearman, [1, -1], atol=1e-6)
+    assert found.accuracy == 100
+    assert np.isnan(found.interval).all()
+    result = score(model, str(tmp_path / "mine_simulated"), device="cpu")
+    assert (result.benchmark, result.kind, result.raw) == ("mine_simulated", "human", pytest.approx(0, abs=1e-6))
+    assert np.isnan(result.score)
+    assert "agreement between people is unknown" in result.estimate.reason
+    assert result.notes[0] == "the human maps are SIMULATED: no person was asked"
+    assert "2 of 2 images have a human map (100 %)" in result.notes
+    other = load_model(timm.create_model("test_resnet", num_classes=0), preprocessing=SMALL)
+    with pytest.raises(ModelError, match="has no classifier"):
+        human_alignment(other, tmp_path / "mine_simulated")
+
+
+def test_images_of_a_folder_are_resized_as_a_whole_to_the_size_of_the_model(tmp_path):
+    for name in ("images", "maps"):
+        (tmp_path / name / "0").mkdir(parents=True)
+    values = np.zeros((20, 40), np.uint8)
+    values[:, 20:] = 200
+    Image.fromarray(values).convert("RGB").save(tmp_path / "images" / "0" / "1.png")
+    np.save(tmp_path / "maps" / "0" / "1.npy", values[::5, ::5])
+    model = load_model(Brightness(), preprocessing={"size": 32, "mean": (0.0,) * 3, "std": (1.0,) * 3})
+    assert human_alignment(model, str(tmp_path)).agreement.spearman[0] > 0.8

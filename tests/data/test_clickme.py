@@ -106,6 +106,31 @@ def test_records_of_other_content_are_refused(tmp_path, values):
         list(read_clickme([tmp_path / "a.tfrecords"]))
 
 
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (b"\xff\xff hello", r"is not a tf\.train\.Example"),
+        (write_example({"image/encoded": [b"x"], "label": [1]}), "no feature 'image', but 'image/encoded', 'label'"),
+        (write_example({"image": [GREY], "heatmap": [1.5], "label": [1]}), "feature 'heatmap' is not one JPEG image"),
+        (write_example({"image": [GREY, GREY], "heatmap": [GREY], "label": [1]}), "feature 'image' is not one JPEG"),
+        (write_example({"image": [GREY], "heatmap": [GREY], "label": [b"cat"]}), "'label' is not one whole number"),
+        (write_example({"image": [b"\x89PNG"], "heatmap": [GREY], "label": [1]}), "'image' is not a JPEG image"),
+        (write_example({"image": [GREY[:-40]], "heatmap": [GREY], "label": [1]}), "The image in it cannot be read"),
+    ],
+)
+def test_a_record_of_something_else_is_named_with_its_cause(tmp_path, record, message):
+    write_records(tmp_path / "other.tfrecords", [record])
+    with pytest.raises(DataError, match=rf"other\.tfrecords: the record at byte 0 .*{message}"):
+        list(read_clickme([tmp_path / "other.tfrecords"]))
+
+
+def test_an_empty_shard_is_named(tmp_path):
+    write_shard(tmp_path / "a.tfrecords", 1)
+    (tmp_path / "empty.tfrecords").touch()
+    with pytest.raises(DataError, match=r"empty\.tfrecords contains no images with human maps: it is empty"):
+        list(read_clickme([tmp_path / "a.tfrecords", tmp_path / "empty.tfrecords"]))
+
+
 def test_the_last_shard_of_each_split_is_included():
     assert shard_names("val")[-1] == "val-17.tfrecords"
     assert shard_names("train")[-1] == "train-318.tfrecords"

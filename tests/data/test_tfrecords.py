@@ -1,6 +1,11 @@
 """TFRecord files without TensorFlow."""
 
+import bz2
+import gzip
+import json
+import lzma
 import struct
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -138,3 +143,45 @@ def test_a_flipped_bit_is_detected(tmp_path, offset, reason):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"none cannot be read: No such file"):
         list(read_records(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (gzip.compress(framed(b"x" * 40)), r"compressed with gzip\. Decompress it with `gunzip`"),
+        (zlib.compress(framed(b"x" * 40)), "compressed with zlib"),
+        (zlib.compress(framed(b"x" * 40), 1), "compressed with zlib"),
+        (bz2.compress(b"x" * 40), "compressed with bzip2"),
+        (lzma.compress(b"x" * 40), "compressed with xz"),
+        (b"PK\x03\x04" + b"x" * 40, "a ZIP archive"),
+        (b"\x89PNG\r\n\x1a\n" + b"x" * 40, "a PNG image"),
+        (b"\x93NUMPY" + b"x" * 40, "a NumPy file"),
+        (json.dumps({"image": [1, 2, 3]}).encode(), "a JSON file"),
+        (b"\n[1, 2, 3, 4, 5, 6, 7]", "a JSON file"),
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (b"image,heatmap,label\n1,2,3\n", "a text file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS"),
+    ],
+)
+def test_a_file_of_another_format_is_named(tmp_path, content, message):
+    file = tmp_path / "a.tfrecords"
+    file.write_bytes(content)
+    for read in (lambda: list(read_records(file)), lambda: record_offsets(file), lambda: read_at(file, 0)):
+        with pytest.raises(DataError, match=rf"a\.tfrecords is not a TFRecord file: it is {message}"):
+            read()
+
+
+def test_a_length_that_begins_as_gzip_does_is_a_length(tmp_path):
+    record = bytes(0x8B1F)
+    write_records(tmp_path / "a.tfrecords", [record])
+    assert (tmp_path / "a.tfrecords").read_bytes().startswith(b"\x1f\x8b")
+    assert list(read_records(tmp_path / "a.tfrecords")) == [record]
+
+
+@given(st.binary(min_size=1, max_size=300))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_records_or_an_error_that_names_the_file(tmp_path, content):
+    file = tmp_path / "a.tfrecords"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.tfrecords"):
+        list(read_records(file))

@@ -91,7 +91,7 @@ def test_a_run_leaves_a_log_two_checkpoints_and_a_model(finished, shards):
     epochs = lines(finished.folder / "epochs.csv")
     assert [row["step"] for row in epochs] == ["3", "6"]
     model = load_model(str(finished.folder))
-    result = human_alignment(model, [shards / "val-0.tfrecords"])
+    result = human_alignment(model, [shards / "val-0.tfrecords"], classes=4)
     assert float(epochs[-1]["spearman"]) == pytest.approx(result.agreement.raw, abs=1e-6)
     assert float(epochs[-1]["top1"]) == pytest.approx(result.accuracy)
     assert finished.held_out["alignment"] == pytest.approx(result.agreement.raw / 0.65753, rel=1e-5)
@@ -404,7 +404,7 @@ def test_a_changed_model_is_refused(finished, shards, tmp_path):
     [
         ({"model": "resnet19"}, "no architecture named 'resnet19'"),
         ({"data": {"clickme": "nowhere"}}, "no images with human maps in nowhere"),
-        ({"data": {"clickme": "val"}}, "brainscore data fetch clickme --split val"),
+        ({"data": {"clickme": "val"}, "classes": 1000}, "brainscore data fetch clickme --split val"),
     ],
 )
 def test_a_missing_model_or_missing_images_are_reported_before_training(shards, tmp_path, own_home, changed, message):
