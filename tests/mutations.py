@@ -99,6 +99,25 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/models/test_models.py::test_a_hostile_weight_file_is_not_executed",
     ),
     (
+        "brainscore_itmaps/models/checkpoint.py",
+        'return torch.load(path, "cpu", weights_only=True)',
+        'return torch.load(path, "cpu", weights_only=False)',
+        "tests/models/test_checkpoints.py::test_a_hostile_file_is_not_run",
+    ),
+    (
+        "brainscore_itmaps/models/torchvision_models.py",
+        'os.environ[FORCE_TENSORS_ONLY] = "1"',
+        "pass",
+        "tests/models/test_libraries.py::"
+        "test_pretrained_weights_of_torchvision_are_read_from_torch_s_cache_without_running_code",
+    ),
+    (
+        "brainscore_itmaps/models/state_dicts.py",
+        "if is_inside and (name in names or not (ONLY_TRAINING.match(name) or name.startswith(heads))):",
+        "if is_inside and name in names:",
+        "tests/models/test_checkpoints.py::test_weights_of_the_model_that_the_architecture_lacks_are_never_dropped",
+    ),
+    (
         "brainscore_itmaps/cache.py",
         "return bool(np.isfinite(defined).all() and (defined >= self.low).all() and (defined <= self.high).all())",
         "return True",
