@@ -105,7 +105,7 @@ def folds_of(recording: Recording, protocol: Protocol = OURS) -> ImageFolds:
 
 
 def number_identical(names: Sequence[str], identical: Iterable[Sequence[str]]) -> NDArray[np.int64]:
-    """Assign numbers to the different images in the order of their first appearance.
+    """Assign numbers to different images in the order of their first appearance.
 
     Parameters
     ----------
