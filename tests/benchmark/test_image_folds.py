@@ -88,9 +88,9 @@ def test_copies_do_not_raise_a_score(tmp_path, repeats, interval):
 
 def test_ten_copies_of_one_picture_leave_nothing_to_fit(tmp_path):
     features, recording = planted(tmp_path, [0] * 10)
-    with pytest.raises(DataError, match="10 images, of which 1 are different; at least 3 different ones"):
+    with pytest.raises(DataError, match="at least 3 different images, not 1: some of the 10 images are identical"):
         scored(tmp_path / "cache", features, recording)
-    with pytest.raises(DataError, match="2 images; at least 3"):
+    with pytest.raises(DataError, match="at least 3 images, not 2"):
         scored(tmp_path / "cache", *planted(tmp_path, [0, 1]))
 
 
