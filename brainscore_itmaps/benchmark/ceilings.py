@@ -79,8 +79,8 @@ def missing_ceiling(recording: Recording, benchmark: BenchmarkSpec, protocol: Pr
     if text == REFERENCE:
         return f"{recording.identifier} has {sites} complete sites, and the published ceiling needs {fewest}"
     return (
-        f"{recording.identifier} has {sites} complete sites and {NO_REPEATS[recording.repeats is not None]}, and a noise "
-        f"ceiling needs {fewest} sites or two repeats; use the raw value"
+        f"{recording.identifier} has {sites} complete sites and {NO_REPEATS[recording.repeats is not None]}, and a "
+        f"noise ceiling needs {fewest} sites or two repeats; use the raw value"
     )
 
 
