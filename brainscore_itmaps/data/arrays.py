@@ -30,9 +30,11 @@ def plain_array(values: Any) -> Any:
     [[1.0, nan], [3.0, 4.0]]
     """
     if isinstance(values, np.ma.MaskedArray):
-        if not np.ma.is_masked(values):
+        if not has_masked(values):
             return np.asarray(values)
-        return values.astype(np.float64 if values.dtype.kind != "f" else values.dtype).filled(np.nan)
+        kept = np.array(values.data, dtype=values.dtype if values.dtype.kind == "f" else np.float64)
+        kept[np.ma.getmaskarray(values)] = np.nan
+        return kept
     if hasattr(values, "detach") and hasattr(values, "cpu"):  # a torch tensor
         tensor = values.detach().cpu()
         return (tensor.double() if tensor.is_floating_point() else tensor).numpy()
@@ -42,6 +44,17 @@ def plain_array(values: Any) -> Any:
     if isinstance(values, list | tuple) and not all(isinstance(value, int | float | np.number) for value in values):
         return np.asarray([plain_array(value) for value in values])
     return np.asarray(values)
+
+
+def has_masked(values: Any) -> bool:
+    """Return whether an array has masked values.
+
+    Examples
+    --------
+    >>> has_masked(np.ma.array([1, 2], mask=[False, True])), has_masked(np.array([1, 2]))
+    (True, False)
+    """
+    return isinstance(values, np.ma.MaskedArray) and bool(np.ma.getmaskarray(values).any())
 
 
 def real_array(values: Any, identifier: str, name: str = "maps") -> NDArray[np.float64]:

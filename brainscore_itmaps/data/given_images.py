@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from brainscore_itmaps.data.arrays import plain_array
+from brainscore_itmaps.data.arrays import has_masked, plain_array
 from brainscore_itmaps.data.images import SUFFIXES, is_file_name, match_images, some_of, write_images
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.images import read_image
@@ -136,7 +136,7 @@ def _named(images: Any, names: list[str], identifier: str) -> dict[str, Any] | l
 
 
 def _listed(images: Any, identifier: str) -> list[Any]:
-    if isinstance(images, np.ma.MaskedArray) and np.ma.is_masked(images):
+    if has_masked(images):
         raise DataError(f"{identifier}: the images have masked pixels.", "Give complete images.")
     if isinstance(images, Image.Image | bytes) or not isinstance(images, Iterable):
         raise UsageError(f"{identifier}: images cannot be one {type(images).__name__}.", KINDS)
@@ -163,7 +163,7 @@ def _pixels(image: Any, identifier: str, name: str) -> np.ndarray[Any, np.dtype[
     """Convert one image to uint8 RGB, shape (height, width, 3)."""
     if isinstance(image, str | Path | bytes | Image.Image):
         return np.asarray(read_image(image, name if isinstance(image, bytes | Image.Image) else ""))
-    if isinstance(image, np.ma.MaskedArray) and np.ma.is_masked(image):
+    if has_masked(image):
         raise DataError(f"{identifier}: {name} has masked pixels.", "Give complete images.")
     try:
         array = plain_array(image)

@@ -1,7 +1,7 @@
 """Define recordings (the maps of one array with images, grid and window), and check and hash them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from brainscore_itmaps.data.arrays import given_repeats, mean_over_repeats, real_array, without_nan_sites
 from brainscore_itmaps.data.checks import problems_of
 from brainscore_itmaps.data.given_images import files_of_images
-from brainscore_itmaps.data.grid import Grid
+from brainscore_itmaps.data.grid import Extent, Grid, read_extent
 from brainscore_itmaps.data.images import SHAPE_FIX, default_extent, find_duplicates, shape_problem
 from brainscore_itmaps.data.saved import read_folder, write_folder
+from brainscore_itmaps.data.tables import LongMaps, read_named_array, read_table
 from brainscore_itmaps.errors import DataError, UsageError, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
 
@@ -202,6 +203,129 @@ class Recording:
         if problem := shape_problem(recording.images, recording.grid, stretched):
             raise DataError(f"{identifier}: {problem}", SHAPE_FIX)
         return recording
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        images: Any,
+        *,
+        identifier: str,
+        window: tuple[int, int],
+        extent: Extent | None = None,
+        columns: Mapping[str, str] | None = None,
+        drop_nan_sites: bool = False,
+        **options: Any,
+    ) -> "Recording":
+        """Build a recording from a table with a row for each image, position and site.
+
+        Parameters
+        ----------
+        table : path or pandas.DataFrame
+            With the columns ``image``, ``y``, ``x``, ``site`` and ``value``, and ``repeat`` if there are repeats, whose
+            number may differ between images. ``y`` and ``x`` are degrees of visual angle below and to the right of the
+            image's centre. Files: CSV or TSV in UTF-8 or UTF-16, also as Excel writes them (semicolons, decimal
+            commas), or Parquet. An empty cell is a missing value.
+        images : folder, paths, or mapping of names to images
+            The names in the table are looked up here: with or without suffix, in upper or lower case, in any Unicode
+            form.
+        identifier, window
+            As in :meth:`from_arrays`.
+        extent : float or (float, float), optional
+            Size of the images in degrees: the side of a square, or (height, width). By default the longer side has 16
+            degrees.
+        columns : mapping, optional
+            Names of the columns, where they differ: ``{"value": "rate"}``.
+        drop_nan_sites : bool
+            Leave out sites with missing values or missing rows; otherwise they are an error.
+        **options
+            Further options of :meth:`from_arrays`.
+
+        Raises
+        ------
+        DataError
+            When the table cannot be read, a number is invalid or ambiguous, rows are missing or repeated (the message
+            names some), or an image is missing.
+        UsageError
+            When a column is missing.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from itertools import product
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> rng = np.random.default_rng(0)
+        >>> cells = product(["face", "hat", "tree"], [-8, 0, 8], [-8, 8], ["a", "b"])
+        >>> table = pd.DataFrame(cells, columns=["image", "y", "x", "site"])
+        >>> table["value"] = rng.random(len(table))
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("face", "hat", "tree"):
+        ...         pixels = rng.integers(0, 256, (32, 32, 3), np.uint8)
+        ...         Image.fromarray(pixels).save(Path(folder, f"{name}.png"))
+        ...     recording = Recording.from_table(table, folder, identifier="lab.array1", window=(70, 170))
+        >>> recording.maps.shape, recording.names, recording.grid.y.tolist()
+        ((3, 3, 2, 2), ('face', 'hat', 'tree'), [-8.0, 0.0, 8.0])
+        """
+        maps = read_table(table, identifier, columns, missing_rows=drop_nan_sites)
+        return cls._from_named(maps, images, identifier, window, extent, drop_nan_sites, options)
+
+    @classmethod
+    def from_xarray(
+        cls,
+        array: Any,
+        images: Any,
+        *,
+        identifier: str,
+        window: tuple[int, int],
+        extent: Extent | None = None,
+        drop_nan_sites: bool = False,
+        **options: Any,
+    ) -> "Recording":
+        """Build a recording from an array with named dimensions.
+
+        Parameters
+        ----------
+        array : xarray.DataArray
+            With the dimensions ``image``, ``y``, ``x`` and ``site``, and ``repeat`` if there are repeats, in any order;
+            its coordinates give the names of images and sites, and degrees below and to the right of the image's
+            centre. Or an assembly of Brain-Score, with the dimensions ``presentation`` and ``neuroid``, whose
+            presentations have the coordinates ``image_id`` (or ``stimulus_id``), ``y_deg`` and ``x_deg``.
+        images
+            As in :meth:`from_table`; without coordinates of the images, in the order of the array.
+        identifier, window, extent, drop_nan_sites, **options
+            As in :meth:`from_table`.
+
+        Raises
+        ------
+        UsageError
+            When a dimension is missing or unknown.
+        DataError
+            As in :meth:`from_table`.
+        """
+        maps = read_named_array(array, identifier, missing_rows=drop_nan_sites)
+        return cls._from_named(maps, images, identifier, window, extent, drop_nan_sites, options)
+
+    @classmethod
+    def _from_named(
+        cls,
+        maps: LongMaps,
+        images: Any,
+        identifier: str,
+        window: tuple[int, int],
+        extent: Extent | None,
+        drop_nan_sites: bool,
+        options: Mapping[str, Any],
+    ) -> "Recording":
+        count, rows, columns, _ = maps.maps.shape
+        files = files_of_images(images, identifier, count=count, names=maps.images or None)
+        size = default_extent(files, options.get("stretched", False)) if extent is None else read_extent(extent)
+        even = Grid.even((rows, columns), size)
+        grid = Grid(even.y if maps.y is None else maps.y, even.x if maps.x is None else maps.x, size)
+        return cls.from_arrays(
+            maps.maps, files, identifier=identifier, window=window, repeats=maps.repeats, grid=grid, sites=maps.sites,
+            drop_nan_sites=drop_nan_sites, **options,
+        )  # fmt: skip
 
     def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> Path:
         """Save a recording as a folder with ``recording.json``, ``maps.npz`` and the images.

@@ -7,7 +7,7 @@ keys have defaults. ``maps.npz`` contains ``maps`` (image, y, x, site) or ``repe
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +180,7 @@ def _read_description(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         "window": f"is {description.get('window')!r}; give [from, to] in milliseconds",
         "images": "is not a list of file names in the order of the maps",
     }
-    checks = {
+    checks: dict[str, Callable[[Any], bool]] = {
         **{name: lambda value: isinstance(value, str) for name in TEXTS},
         "identifier": lambda value: isinstance(value, str) and bool(value),
         **{name: lambda value: isinstance(value, bool) for name in FLAGS},
