@@ -31,9 +31,9 @@ def plain_array(values: Any) -> Any:
     """
     if isinstance(values, np.ma.MaskedArray):
         if not has_masked(values):
-            return np.asarray(values)
+            return values.data
         kept = np.array(values.data, dtype=values.dtype if values.dtype.kind == "f" else np.float64)
-        kept[np.ma.getmaskarray(values)] = np.nan
+        kept[values.mask] = np.nan
         return kept
     if hasattr(values, "detach") and hasattr(values, "cpu"):  # a torch tensor
         tensor = values.detach().cpu()
@@ -54,7 +54,7 @@ def has_masked(values: Any) -> bool:
     >>> has_masked(np.ma.array([1, 2], mask=[False, True])), has_masked(np.array([1, 2]))
     (True, False)
     """
-    return isinstance(values, np.ma.MaskedArray) and bool(np.ma.getmaskarray(values).any())
+    return isinstance(values, np.ma.MaskedArray) and bool(np.any(values.mask))
 
 
 def real_array(values: Any, identifier: str, name: str = "maps") -> NDArray[np.float64]:

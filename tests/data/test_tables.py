@@ -106,7 +106,7 @@ def test_repeats_may_differ_in_number_and_have_any_labels(images, rng, tmp_path)
         None, images, repeats=given, identifier="lab", window=(0, 9), grid=Grid(Y, X, 16.0), sites=SITES
     )
     assert_same(read(table, images), expected)
-    with pytest.raises(DataError, match="1 of .* values have no row: image-0 at"):
+    with pytest.raises(DataError, match=r"1 of .* values have no row: image-0 at"):
         read(table.drop(4), images)
 
 
@@ -147,7 +147,7 @@ def test_names_of_images_match_files_in_any_unicode_form(recording, table, image
         file.rename(folder / unicodedata.normalize("NFD", f"{name}.PNG"))
     renamed = table.replace({"image": {"image-0": unicodedata.normalize("NFC", "äpfel.png")}})
     np.testing.assert_array_equal(read(renamed, folder).maps, recording.maps)
-    with pytest.raises(DataError, match="1 of 6 images are not in .*: hat"):
+    with pytest.raises(DataError, match=r"1 of 6 images are not in .*: hat"):
         read(table.replace({"image": {"image-0": "hat"}}), folder)
 
 
@@ -170,7 +170,7 @@ def test_a_named_array_may_have_its_dimensions_in_any_order(recording, images):
         Recording.from_xarray(array.rename(x="column"), images, identifier="lab", window=(0, 9))
     with pytest.raises(UsageError, match="is not an array with named dimensions"):
         Recording.from_xarray(recording.maps, images, identifier="lab", window=(0, 9))
-    with pytest.raises(DataError, match="Use Recording.from_xarray"):
+    with pytest.raises(DataError, match=r"Use Recording\.from_xarray"):
         Recording.from_arrays(array, images, identifier="lab", window=(0, 9))
 
 
