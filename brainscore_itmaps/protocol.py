@@ -53,6 +53,8 @@ class Protocol:
         The noise ceiling of site maps: in the statistic of the score, or of the best pair of sites, row by row.
     choose_layer : "left_out" or "best"
         How one of several layers is chosen: for each image on the other images, or the best one on the scored images.
+    folds : "different" or "images"
+        Identical images are left out together, and more than 32 different images in 14 groups; or each image alone.
     heatmap_blur : "centred" or "published"
         Blur of human importance maps; the published one shifts them by half a pixel.
     views : tuple of str
@@ -77,6 +79,7 @@ class Protocol:
     overlap_epsilon: float | None
     ceiling: Literal["matched", "published"]
     choose_layer: Literal["left_out", "best"]
+    folds: Literal["different", "images"]
     heatmap_blur: Literal["centred", "published"]
     views: tuple[str, ...]
     measures: tuple[str, ...]
@@ -120,6 +123,7 @@ OURS = Protocol(
     overlap_epsilon=None,
     ceiling="matched",
     choose_layer="left_out",
+    folds="different",
     heatmap_blur="centred",
     views=("whole", "screen", "fixation"),
     measures=("predictivity", "alignment", "attribution"),
@@ -141,6 +145,7 @@ PUBLISHED = Protocol(
     overlap_epsilon=1e-9,
     ceiling="published",
     choose_layer="best",
+    folds="images",
     heatmap_blur="published",
     views=("whole",),
     measures=("predictivity", "alignment"),

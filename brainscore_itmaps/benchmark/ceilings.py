@@ -4,6 +4,7 @@ import numpy as np
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import IntervalKind
+from brainscore_itmaps.benchmark.folds import folds_of
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.metrics.ceiling import (
@@ -16,7 +17,6 @@ from brainscore_itmaps.metrics.ceiling import (
     halves_of_sites,
     noise_ceiling,
 )
-from brainscore_itmaps.metrics.folds import FEWEST_REFITTED, GROUPS
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS, Protocol
 
@@ -167,18 +167,18 @@ def ceiling_of(
     >>> ceiling.image_r.round(3), ceiling.site_r.shape
     (array([1., 1., 1., 1.]), (4, 3))
     """
-    text, images = ceiling_text(recording, benchmark, protocol), len(recording.images)
-    groups = min(GROUPS, images) if interval == "groups" else images
+    text, folds = ceiling_text(recording, benchmark, protocol), folds_of(recording, protocol)
+    groups, images = folds.count(interval), folds.numbers
     if text != SITES:
         kind = {SPLIT_HALF: "split_half", REFERENCE: "reference"}.get(text, "map")
-        return noise_ceiling(recording.maps, kind, repeats=recording.repeats, rng=seed, groups=groups)
-    fitted = None if interval == "fixed" or images < FEWEST_REFITTED else groups
-    shape = (1 + (fitted or 0), images, len(recording.sites))
+        return noise_ceiling(recording.maps, kind, repeats=recording.repeats, rng=seed, groups=groups, images=images)
+    fitted = folds.refitted(interval)
+    shape = (1 + (fitted or 0), len(images), len(recording.sites))
     correlation = Expected(shape, undefined=True, low=-MAX_CEILING, high=MAX_CEILING)
     halves = cache.computed(
-        key_of(halves_of_sites=recording_content(recording), groups=fitted, seed=seed),
-        lambda: halves_of_sites(recording.maps, groups=fitted, rng=seed, progress=progress)._asdict(),
+        key_of(halves_of_sites=recording_content(recording), groups=fitted, seed=seed, **folds.key),
+        lambda: halves_of_sites(recording.maps, groups=fitted, rng=seed, progress=progress, images=images)._asdict(),
         dict.fromkeys(HalvesOfSites._fields, correlation),
         progress,
     )
-    return ceiling_of_halves(HalvesOfSites(**halves), groups)
+    return ceiling_of_halves(HalvesOfSites(**halves), groups, images=images)

@@ -4,7 +4,7 @@ from typing import Any
 
 from brainscore_itmaps.benchmark.estimate import difference_of
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.errors import UsageError, described
 from brainscore_itmaps.metrics.inference import Comparison
 
 
@@ -35,6 +35,7 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from pathlib import Path
     >>> from brainscore_itmaps import Recording, score_features
     >>> from brainscore_itmaps.settings import overridden
@@ -50,7 +51,9 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
     """
     for result in (a, b):
         if not isinstance(result, Result) or not result.arrays:
-            raise UsageError(f"{result!r} contains no maps to compare.", "Give two results of a benchmark of maps.")
+            raise UsageError(
+                f"{described(result)} contains no maps to compare.", "Give two results of a benchmark of maps."
+            )
         if result.estimate.replicates is None:
             reason = result.estimate.reason or "an earlier version stored none"
             raise UsageError(
@@ -74,5 +77,7 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
 
 def _conditions(result: Result) -> tuple[Any, ...]:
     """Return the conditions that two results must share to be compared."""
-    maps = [(array.recording, array.recording_sha256, array.window, array.images) for array in result.arrays]
+    maps = [
+        (array.recording, array.recording_sha256, array.window, array.images, array.folds) for array in result.arrays
+    ]
     return result.benchmark, result.benchmark_version, result.measure, result.protocol, result.request.method, maps

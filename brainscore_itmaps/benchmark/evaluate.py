@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, Measure
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, missing_ceiling, notes_on_ceiling
 from brainscore_itmaps.benchmark.estimate import Estimate, IntervalKind, estimate_array, mean_estimate
+from brainscore_itmaps.benchmark.folds import ImageFolds, folds_of, notes_on_folds
 from brainscore_itmaps.benchmark.formulas import formula_of, notes_on
 from brainscore_itmaps.benchmark.layers import FeatureScore, chosen_layers, score_layers
 from brainscore_itmaps.benchmark.request import ScoreRequest
@@ -21,7 +22,6 @@ from brainscore_itmaps.errors import ArrayError, DataError, ModelError, UsageErr
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.ceiling import Ceiling
-from brainscore_itmaps.metrics.folds import groups_left_out
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, protocol_named
 
@@ -66,8 +66,8 @@ def evaluate(
     ModelError
         When a layer gives no usable map, or its prediction for an image is constant at every site.
     DataError
-        When a recording cannot be scored: it has fewer than 3 images, or an image whose maps, or repeats, are all
-        constant.
+        When a recording cannot be scored: it has fewer than 3 different images, or an image whose maps, or repeats, are
+        all constant.
     UsageError
         When the protocol does not support the benchmark.
     """
@@ -78,16 +78,20 @@ def evaluate(
     notes: list[str] = []
     for shared in group_by_images(recordings):  # features are read once, regressions fitted in one pass
         scores = score_layers(source, shared, benchmark, protocol, cache, progress, interval_kind(request, benchmark))
+        folds = folds_of(shared[0], protocol)
         for recording, layers in zip(shared, scores, strict=True):
-            chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure)
+            chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure, folds)
             saliency = _attribute(source, recording, chosen, benchmark, request, progress)
+            notes += notes_on_folds(recording, folds)
             ceiling = None
             if not missing_ceiling(recording, benchmark, protocol):
                 kind = interval_kind(request, benchmark)
                 ceiling = ceiling_of(recording, benchmark, cache, protocol, request.seed, progress, kind)
                 notes += notes_on_ceiling(recording, ceiling)
             _check_defined(layers, chosen, ceiling, saliency, benchmark.measure, recording, source.reading.model)
-            arrays[id(recording)] = _array_result(recording, layers, chosen, ceiling, saliency, benchmark, request)
+            arrays[id(recording)] = _array_result(
+                recording, layers, chosen, ceiling, saliency, benchmark, request, folds
+            )
     scored = [arrays[id(recording)] for recording in recordings]
     return _result(source, recordings, scored, benchmark, request, tuple(notes))
 
@@ -120,20 +124,21 @@ def _values(measure: Measure, score: FeatureScore) -> NDArray[np.float64]:
     return values
 
 
-def _choose_left_out(scores: Scores, measure: Measure) -> tuple[str, ...]:
+def _choose_left_out(scores: Scores, measure: Measure, folds: ImageFolds) -> tuple[str, ...]:
     """Choose for each image the layer that is best on the other images."""
-    return chosen_layers({layer: getattr(score, REFITS.get(measure, "refit_r")) for layer, score in scores.items()})
+    refits = {layer: getattr(score, REFITS.get(measure, "refit_r")) for layer, score in scores.items()}
+    return chosen_layers(refits, folds.numbers)
 
 
-def _choose_best(scores: Scores, measure: Measure) -> tuple[str, ...]:
+def _choose_best(scores: Scores, measure: Measure, folds: ImageFolds) -> tuple[str, ...]:
     """Choose for all images the layer that is best on them: biased upward, as published."""
     means = {layer: _values(measure, score).mean() for layer, score in scores.items()}
     best = max(means, key=lambda layer: (not np.isnan(means[layer]), means[layer]))
     return (best,) * len(scores[best].image_r)
 
 
-CHOOSERS: dict[str, Callable[[Scores, Measure], tuple[str, ...]]] = {
-    "left_out": lambda scores, measure: (_choose_best if len(scores) == 1 else _choose_left_out)(scores, measure),
+CHOOSERS: dict[str, Callable[[Scores, Measure, ImageFolds], tuple[str, ...]]] = {
+    "left_out": lambda scores, *rest: (_choose_best if len(scores) == 1 else _choose_left_out)(scores, *rest),
     "best": _choose_best,
 }
 CHOICES = {"left_out": "chosen", "best": "best"}
@@ -179,8 +184,9 @@ def _estimate(
     ceiling: Ceiling | None,
     benchmark: BenchmarkSpec,
     request: ScoreRequest,
+    folds: ImageFolds,
 ) -> Estimate:
-    kind, images = interval_kind(request, benchmark), len(values)
+    kind = interval_kind(request, benchmark)
     if ceiling is None:
         reason = missing_ceiling(recording, benchmark, protocol_named(request.protocol))
         return Estimate(float(values.mean()), interval_kind=kind, reason=reason)
@@ -189,8 +195,7 @@ def _estimate(
         fields = [getattr(scores[layer], REFITS[benchmark.measure]) for layer in layer_of_image]
         if fields[0] is not None:
             refits = np.stack([field[:, image] for image, field in enumerate(fields)], axis=1)
-    groups = groups_left_out(images) if kind == "groups" else groups_left_out(images, images)
-    return estimate_array(values, ceiling, refits, groups, kind if refits is not None else "fixed")
+    return estimate_array(values, ceiling, refits, folds.groups(kind), kind if refits is not None else "fixed")
 
 
 def _array_result(
@@ -201,6 +206,7 @@ def _array_result(
     saliency: Saliency | None,
     benchmark: BenchmarkSpec,
     request: ScoreRequest,
+    folds: ImageFolds,
 ) -> ArrayResult:
     names = ("image_r", "map_rho", "map_rho_coarse", "site_r", "components", "predicted")
     fields: dict[str, Any] = {
@@ -217,7 +223,8 @@ def _array_result(
         citation=recording.citation,
         simulated=recording.simulated,
         window=recording.window,
-        estimate=_estimate(values, recording, scores, layer_of_image, ceiling, benchmark, request),
+        estimate=_estimate(values, recording, scores, layer_of_image, ceiling, benchmark, request, folds),
+        folds=folds.text,
         alignment=float(fields["map_rho"].mean()),
         ceiling_kind=ceiling_text(recording, benchmark, protocol_named(request.protocol)) if ceiling else "",
         layers=tuple(
@@ -267,8 +274,8 @@ def _result(
             [tuple(sha256(image) for image in recording.images) for recording in recordings],
         ),
         alignment=float(np.mean([array.alignment for array in arrays])),
-        formula=formula_of(benchmark, len(arrays), protocol),
-        notes=(*notes, *notes_on(arrays, benchmark)),
+        formula=formula_of(benchmark, len(arrays), protocol, [array.folds for array in arrays]),
+        notes=(*dict.fromkeys(source.notes), *notes, *notes_on(arrays, benchmark)),
         arrays=tuple(arrays),
         citations=tuple(dict.fromkeys(array.citation for array in arrays)),
     )

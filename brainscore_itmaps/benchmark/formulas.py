@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import Estimate
-from brainscore_itmaps.benchmark.result import MEAN, ArrayResult, Result
+from brainscore_itmaps.benchmark.result import EACH_IMAGE, MEAN, ArrayResult, Result
 from brainscore_itmaps.data.grid import Grid, shown_extent
 from brainscore_itmaps.protocol import Protocol
 
@@ -22,8 +22,10 @@ OVER_ONE = (
 DIVISORS = {"published": "the published ceiling", "matched": "the noise ceiling, computed the same way"}
 
 
-def formula_of(benchmark: BenchmarkSpec, arrays: int, protocol: Protocol) -> str:
+def formula_of(benchmark: BenchmarkSpec, arrays: int, protocol: Protocol, folds: Iterable[str] = (EACH_IMAGE,)) -> str:
     """Write the formula of a benchmark's score in words.
+
+    ``folds`` describes which images are left out at a time; it is part of the formula unless it is each image in turn.
 
     Examples
     --------
@@ -33,7 +35,9 @@ def formula_of(benchmark: BenchmarkSpec, arrays: int, protocol: Protocol) -> str
     'divided by the published ceiling'
     """
     divisor = DIVISORS[protocol.ceiling if benchmark.measure == "predictivity" else "matched"]
-    formula = f"mean over images of {VALUES[benchmark.measure]}, divided by {divisor}"
+    left_out = " or ".join(dict.fromkeys(folds))
+    images = "images" if left_out == EACH_IMAGE else f"images (left out: {left_out})"
+    formula = f"mean over {images} of {VALUES[benchmark.measure]}, divided by {divisor}"
     return formula if arrays == 1 else f"mean over {arrays} arrays of: {formula}"
 
 
@@ -43,6 +47,8 @@ def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[s
     for array in arrays:
         if array.score > 1:
             notes.append(OVER_ONE.format(name=array.recording, source=array.ceiling_kind.split(",")[0]))
+        if array.saliency is not None and array.saliency.missing:
+            notes.append(f"{array.recording}: {array.saliency.missing}")
         if array.undefined_sites:
             notes.append(
                 f"{array.recording}: {array.undefined_sites} constant maps were left out of the median of their image"

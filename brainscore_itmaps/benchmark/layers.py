@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,20 +9,23 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, fixation_benchmarks
 from brainscore_itmaps.benchmark.estimate import IntervalKind
+from brainscore_itmaps.benchmark.folds import folds_of
 from brainscore_itmaps.benchmark.source import Source
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.errors import NoMapError
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
-from brainscore_itmaps.metrics.folds import FEWEST_REFITTED, GROUPS, fit_left_out, pairs_of_groups, refitted
+from brainscore_itmaps.metrics.folds import fit_left_out, groups_left_out, pairs_of_groups, refitted
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import Protocol
+from brainscore_itmaps.text import short_repr
 
 BOUND = 1 + 1e-9
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class FeatureScore:
     """Scores of the features of one layer on the recorded maps of left-out images.
@@ -122,26 +124,27 @@ def score_layers(
     Raises
     ------
     DataError
-        When one of several layers must be chosen, and there are fewer than 4 images.
+        When there are fewer than 3 different images, or fewer than 4 and one of several layers must be chosen.
     """
+    folds = folds_of(recordings[0], protocol)
     features = {} if source.content is not None else _read(source, recordings[0], (), benchmark, cache, progress)
     contents = {layer: source.content or features[layer].content for layer in features or source.layers}
-    images = len(recordings[0].images)
-    groups = _refitted_groups(images, interval)
+    groups = folds.refitted(interval)
     if len(contents) > 1 and protocol.choose_layer == "left_out":
-        groups = groups or min(GROUPS, images)
-        pairs_of_groups(images, groups)  # raises an error if there are too few images
+        groups = groups or folds.count("groups")
+        pairs_of_groups(folds.numbers, groups)  # raises an error if there are too few images
     hashes = [recording_content(recording) for recording in recordings]
     recorded = [recording.maps for recording in recordings]
     keys = {
         (layer, number): key_of(
-            model=content,
+            model=content + source.read_as.get(layer, ""),
             layer=layer,
             recording=hashes[number],
             method=benchmark.method,
             view=benchmark.view,
             groups=groups,  # further folds change the matrix products of a layer, and so its rounding errors
             protocol=protocol.name,
+            **folds.key,
         )
         for layer, content in contents.items()
         for number in range(len(recordings))
@@ -151,23 +154,19 @@ def score_layers(
         layers = list(dict.fromkeys(layer for layer, _ in missing))
         unscored = features or _read(source, recordings[0], layers, benchmark, cache, progress)
         for count, layer in enumerate(layers, 1):
-            field = unscored.pop(layer).field(recordings[0].grid)
+            read = unscored.pop(layer)
+            field, overwrite = read.field(recordings[0].grid), not read.at_grid
+            del read
             step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
             scores = score_field(field, recorded, benchmark.method, protocol, groups,
-                                 lambda done, total, step=step: progress(step, done, total))  # fmt: skip
+                                 lambda done, total, step=step: progress(step, done, total),
+                                 folds.numbers, folds.left_out, overwrite)  # fmt: skip
             yield from (((layer, number), vars(score)) for number, score in enumerate(scores)
                         if (layer, number) in missing)  # fmt: skip
 
     expected = {name: expected_score(recordings[name[1]], groups) for name in keys}
     entries = cache.computed_all(keys, compute, expected, progress)
     return [{layer: FeatureScore(**entries[layer, number]) for layer in contents} for number in range(len(recordings))]
-
-
-def _refitted_groups(images: int, interval: IntervalKind) -> int | None:
-    """Return the number of groups without which regressions are fitted again, None for none."""
-    if interval == "fixed" or images < FEWEST_REFITTED:
-        return None
-    return min(GROUPS, images) if interval == "groups" else images
 
 
 def score_field(
@@ -177,6 +176,9 @@ def score_field(
     protocol: Protocol,
     groups: int | None,
     progress: Any,
+    images: NDArray[np.int64] | None = None,
+    folds: NDArray[np.bool_] | None = None,
+    overwrite: bool = False,
 ) -> list[FeatureScore]:
     """Score a layer on several arrays in one pass.
 
@@ -192,6 +194,8 @@ def score_field(
         Number of groups of images; each image is also scored by regressions fitted without a further group.
     progress : callable
         Called with (steps done, steps in all).
+    images, folds, overwrite
+        As in :func:`~brainscore_itmaps.metrics.folds.fit_left_out`.
 
     Returns
     -------
@@ -210,15 +214,21 @@ def score_field(
     (1.0, (4, 2))
     """
     options: dict[str, Any] = {"components": protocol.components, "intercept": protocol.intercept, "progress": progress}
-    left_out, pairs = fit_left_out(field, maps, protocol.solver(method), groups, **options)
+    left_out, pairs = fit_left_out(field, maps, protocol.solver(method), groups, images, folds, overwrite, **options)
     scores = []
     for number, recorded in enumerate(maps):
         refits: dict[str, Any] = {}
         if pairs is not None:
-            measures = {"refit_r": partial(_image_r, protocol), "refit_rho": partial(_map_rho, protocol)}
-            refits = {name: refitted(pairs, recorded, value, set=number) for name, value in measures.items()}
-        penalty = None if left_out.penalty is None else left_out.penalty[number]
-        predicted, components = left_out.predicted[number], left_out.components[number]
+
+            def measures(*pair: NDArray[Any]) -> NDArray[np.float64]:
+                pair = _in_precision(protocol, *pair)
+                image_r = neural_predictivity(*pair, protocol=protocol).image_r
+                return np.stack([image_r, feature_alignment(*pair, protocol=protocol)], axis=1)
+
+            both = refitted(pairs, recorded, measures, set=number)
+            refits = {"refit_r": both[..., 0].copy(), "refit_rho": both[..., 1].copy()}
+        penalty = None if left_out.penalty is None else left_out.per_image(left_out.penalty[number])
+        predicted, components = left_out.predicted[number], left_out.per_image(left_out.components[number])
         scores.append(score_predictions(predicted, recorded, protocol, components, penalty, **refits))
     return scores
 
@@ -268,14 +278,6 @@ def _in_precision(
     return predicted.astype(protocol.precision, copy=False), maps
 
 
-def _image_r(protocol: Protocol, predicted: NDArray[np.float64], maps: NDArray[Any]) -> NDArray[np.float64]:
-    return neural_predictivity(*_in_precision(protocol, predicted, maps), protocol=protocol).image_r
-
-
-def _map_rho(protocol: Protocol, predicted: NDArray[np.float64], maps: NDArray[Any]) -> NDArray[np.float64]:
-    return feature_alignment(*_in_precision(protocol, predicted, maps), protocol=protocol)
-
-
 def _read(
     source: Source,
     recording: Recording,
@@ -294,7 +296,9 @@ def _read(
         raise NoMapError(error.args[0], fix) from error
 
 
-def chosen_layers(refits: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
+def chosen_layers(
+    refits: Mapping[str, NDArray[np.float64]], numbers: NDArray[np.int64] | None = None
+) -> tuple[str, ...]:
     """Choose for each image the layer with the best mean over the other images; the first one if several are equal.
 
     Parameters
@@ -302,6 +306,9 @@ def chosen_layers(refits: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
     refits : dict of layer to array, shape (group, image)
         From :func:`~brainscore_itmaps.metrics.folds.refitted`: an image's row is that of its group, whose values are of
         regressions that were not fitted to it. NaN is ignored.
+    numbers : array of int, shape (image,), optional
+        Identical images have the same number, as in :class:`~brainscore_itmaps.benchmark.folds.ImageFolds`; by default,
+        all images are different.
 
     Returns
     -------
@@ -321,4 +328,5 @@ def chosen_layers(refits: Mapping[str, NDArray[np.float64]]) -> tuple[str, ...]:
     means = np.where(defined, stacked, 0).sum(axis=2) / np.maximum(defined.sum(axis=2), 1)
     best = np.where(defined.any(axis=2), means, -np.inf).argmax(axis=0)  # (group,)
     groups, images = stacked.shape[1:]
-    return tuple(names[best[image % groups]] for image in range(images))
+    group_of = groups_left_out(images if numbers is None else numbers, groups).argmax(axis=0)
+    return tuple(names[best[group]] for group in group_of)

@@ -107,7 +107,7 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
         score = _score(predictivity.image_r, refits, predictivity.undefined)
         score.attrs |= _of_sites(predictivity.site_r, images, target)
         score.attrs["per_image"] = _per_image(predictivity.image_r, images)
-        score.attrs["components"] = left_out.components
+        score.attrs["components"] = left_out.per_image(left_out.components)
         return score
 
 

@@ -1,6 +1,7 @@
 """Define recordings (the maps of one array with images, grid and window), and check and hash them."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from brainscore_itmaps.data.grid import Extent, Grid, read_extent
 from brainscore_itmaps.data.images import SHAPE_FIX, default_extent, find_duplicates, shape_problem
 from brainscore_itmaps.data.saved import read_folder, write_folder
 from brainscore_itmaps.data.tables import LongMaps, read_named_array, read_table
-from brainscore_itmaps.errors import DataError, UsageError, printable
+from brainscore_itmaps.errors import DataError, UsageError, check_type, described, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
 
 
@@ -388,6 +389,7 @@ class Recording:
         >>> bool((loaded.maps == recording.maps).all())
         True
         """
+        check_type(folder, (str, Path), "the path of a recording", "Give the folder that Recording.save wrote.")
         recording, problems = check_folder(Path(folder).expanduser(), drop_nan_sites=drop_nan_sites)
         if recording is None:
             raise DataError(
@@ -446,13 +448,17 @@ def check_folder(folder: Path, *, drop_nan_sites: bool = False) -> tuple[Recordi
     return (None, problems) if fields is None or problems else (Recording(**fields), [])
 
 
+WINDOW = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
+"""Limits of a window in milliseconds, as on the command line."""
+
+
 def parse_window(window: Any) -> tuple[int, int]:
     """Convert a window to two whole numbers of milliseconds.
 
     Parameters
     ----------
-    window : sequence of two numbers
-        Milliseconds after stimulus onset.
+    window : sequence of two numbers, or str
+        Milliseconds after stimulus onset; as text, "100-250".
 
     Raises
     ------
@@ -461,16 +467,32 @@ def parse_window(window: Any) -> tuple[int, int]:
 
     Examples
     --------
-    >>> parse_window([100.0, 250])
-    (100, 250)
+    >>> parse_window([100.0, 250]), parse_window("100-250")
+    ((100, 250), (100, 250))
     """
+    if isinstance(window, str) and (numbers := WINDOW.fullmatch(window)):
+        return int(numbers[1]), int(numbers[2])
     try:
         start, stop = (int(edge) for edge in window)
         if (start, stop) == tuple(window):
             return start, stop
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         pass
-    raise UsageError(f"{window!r} is not a window.", "Give (from, to) in whole milliseconds.")
+    found = repr(window) if isinstance(window, list | tuple) and len(window) <= 4 else described(window)
+    raise UsageError(f"{found} is not a window.", "Give (from, to) in whole milliseconds.")
+
+
+def window_or_name(window: Any) -> tuple[int, int] | str | None:
+    """Convert a window of two numbers, also if it is a text such as "130-170"; return a name or None unchanged.
+
+    Examples
+    --------
+    >>> window_or_name("130-170"), window_or_name("elife"), window_or_name([50, 90])
+    ((130, 170), 'elife', (50, 90))
+    """
+    if window is None or (isinstance(window, str) and not WINDOW.fullmatch(window)):
+        return window
+    return parse_window(window)
 
 
 def images_identifier(recording: Recording) -> str:

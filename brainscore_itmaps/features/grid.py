@@ -13,6 +13,10 @@ from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.protocol import OURS, Protocol
+from brainscore_itmaps.text import short_repr
+
+IMAGES_AT_ONCE = 32
+"""Number of images that are interpolated at a time, which saves memory."""
 
 
 @overload
@@ -21,7 +25,7 @@ def to_grid(features: NDArray[np.floating[Any]], grid: Grid | Recording) -> NDAr
 def to_grid(
     features: Mapping[str, NDArray[np.floating[Any]]], grid: Grid | Recording
 ) -> dict[str, NDArray[np.float64]]: ...
-def to_grid(features: Any, grid: Grid | Recording) -> Any:
+def to_grid(features: Any, grid: Grid | Recording | None = None) -> Any:
     """Sample feature maps at the positions of a recording's grid, by linear interpolation.
 
     The grid's positions are points of the image, its edges included (17 points 1 degree apart over 16 degrees), not
@@ -56,7 +60,10 @@ def to_grid(features: Any, grid: Grid | Recording) -> Any:
     """
     grid = grid.grid if isinstance(grid, Recording) else grid
     if not isinstance(grid, Grid):
-        raise UsageError(f"{type(grid).__name__} is not a grid.", "Give recording.grid, or a brainscore_itmaps.Grid.")
+        raise UsageError(
+            f"{type(grid).__name__} is not a grid." if grid is not None else "The grid is missing.",
+            "Give recording.grid, or a brainscore_itmaps.Grid.",
+        )
     if isinstance(features, Mapping):
         return {layer: to_grid(maps, grid) for layer, maps in features.items()}
     maps = np.asarray(features)
@@ -65,9 +72,13 @@ def to_grid(features: Any, grid: Grid | Recording) -> Any:
             f"The features have the shape {maps.shape}.",
             "Give (image, channel, height, width), as record returns it.",
         )
-    lines = _interpolate(np.moveaxis(maps, 2, 0), grid.y / grid.height + 0.5)  # (y, image, channel, width)
-    field = _interpolate(np.moveaxis(lines, 3, 0), grid.x / grid.width + 0.5)  # (x, y, image, channel)
-    return np.ascontiguousarray(field.transpose(2, 1, 0, 3))
+    field = np.empty((len(maps), len(grid.y), len(grid.x), maps.shape[1]))
+    for first in range(0, len(maps), IMAGES_AT_ONCE):
+        some = slice(first, first + IMAGES_AT_ONCE)
+        lines = _interpolate(np.moveaxis(maps[some], 2, 0), grid.y / grid.height + 0.5)  # (y, image, channel, width)
+        columns = _interpolate(np.moveaxis(lines, 3, 0), grid.x / grid.width + 0.5)  # (x, y, image, channel)
+        field[some] = columns.transpose(2, 1, 0, 3)
+    return field
 
 
 def _interpolate(units: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -92,6 +103,7 @@ def interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.floa
     return _interpolate(np.eye(units), positions)
 
 
+@short_repr
 @dataclass(frozen=True)
 class LayerFeatures:
     """Features of one layer for every image, stored no larger than the grid needs.

@@ -1,5 +1,6 @@
 """Compute noise ceilings: the score that a prediction can reach, given the noise of the recording."""
 
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -17,12 +18,15 @@ from brainscore_itmaps.metrics.folds import (
     GROUPS,
     fit_left_out,
     groups_left_out,
+    leave_one_out,
+    number_images,
     refitted,
 )
 from brainscore_itmaps.metrics.inference import Interval, jackknife_interval, mean_without
-from brainscore_itmaps.metrics.predictivity import over_images, over_sites, site_correlation
+from brainscore_itmaps.metrics.predictivity import CentredMaps, over_images, over_sites, site_correlation
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.text import short_repr
 
 MAX_SPLITS = 200
 SITE_SPLITS = 100
@@ -66,6 +70,7 @@ class Reliability(NamedTuple):
     interval: Interval
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Ceiling:
     """A noise ceiling in the statistic of the score: median over sites, mean over images.
@@ -151,6 +156,7 @@ def noise_ceiling(
     components: int = COMPONENTS,
     groups: int = GROUPS,
     refits: bool = True,
+    images: Iterable[Hashable] | None = None,
     resamples: int | None = None,
     progress: Report = silent,
 ) -> Ceiling:
@@ -173,6 +179,9 @@ def noise_ceiling(
         Number of groups of images that are left out in turn for the interval.
     refits : bool
         For ``sites``: fit the regressions again without each group.
+    images : sequence, optional
+        For each image a label that identical images share, because these are left out together; by default, all images
+        are different.
     resamples : int, optional
         No longer used: the intervals have no random draws.
     progress : callable
@@ -214,28 +223,32 @@ def noise_ceiling(
             )
     if groups < 2:
         raise ArrayError(f"{groups} groups of images were requested.", "Request at least 2.")
+    images = number_images(len(maps) if images is None else images)
     if kind is None:
         kind = "split_half" if repeats is not None and fewest_repeats(repeats) > 1 else "sites"
     if kind == "sites":
         fitted = groups if refits and groups > 2 else None  # pairs of two groups leave no image to fit on
-        halves = halves_of_sites(maps, method, components=components, groups=fitted, rng=rng, progress=progress)
-        return ceiling_of_halves(halves, groups)
+        halves = halves_of_sites(
+            maps, method, components=components, groups=fitted, rng=rng, images=images, progress=progress
+        )
+        return ceiling_of_halves(halves, groups, images=images)
     if kind == "split_half":
         if repeats is None:
             raise ArrayError("A split-half ceiling needs the repeats.", 'Give repeats=..., or use kind="sites".')
-        return ceiling_of_repeats(split_half_ceiling(repeats, rng), groups)
+        return ceiling_of_repeats(split_half_ceiling(repeats, rng), groups, images)
     if kind == "map":
-        return ceiling_of_images("map", map_ceiling(maps, repeats, rng), groups)
+        return ceiling_of_images("map", map_ceiling(maps, repeats, rng), groups, images)
     if kind == "reference":
-        return ceiling_of_images("reference", reference_ceiling(maps), groups)
+        return ceiling_of_images("reference", reference_ceiling(maps), groups, images)
     raise UsageError(f"There is no noise ceiling named {kind!r}.", nearest(str(kind), BOUNDS))
 
 
+@short_repr
 class HalvesOfSites(NamedTuple):
     """Predictions of each site from two halves of the other sites, over left-out images.
 
     In row 0, the regressions were fitted to all other images; in row g + 1, without the group g of images as well (NaN
-    on these images). There is one row if there are fewer than 4 images.
+    on these images). There is one row if there are fewer than 4 different images.
 
     Attributes
     ----------
@@ -258,6 +271,7 @@ def halves_of_sites(
     splits: int | None = None,
     groups: int | None = GROUPS,
     rng: int | np.random.Generator = 0,
+    images: Iterable[Hashable] | None = None,
     progress: Report = silent,
     **options: Any,
 ) -> HalvesOfSites:
@@ -278,6 +292,9 @@ def halves_of_sites(
         Number of groups of images; regressions are also fitted without each of them, for an interval. None for none.
     rng : int or numpy Generator
         Draws the divisions.
+    images : sequence, optional
+        For each image a label that identical images share, because these are left out together; by default, all images
+        are different.
     progress : callable
         Called with (step, steps done, steps in all).
     **options
@@ -308,10 +325,11 @@ def halves_of_sites(
             f"{len(complete)} of {maps.shape[-1]} sites have no missing values.",
             f"A noise ceiling without repeats needs at least {FEWEST_TO_SPLIT} sites without missing values.",
         )
-    images, parts = len(maps), min(TARGET_GROUPS, len(complete))
-    rows = 1 if groups is None or images < FEWEST_REFITTED else 1 + min(groups, images)
+    options["images"] = numbers = number_images(len(maps) if images is None else images)
+    parts, different = min(TARGET_GROUPS, len(complete)), len(np.unique(numbers))
+    rows = 1 if groups is None or different < FEWEST_REFITTED else 1 + min(groups, different)
     splits = splits or int(np.clip(SPLIT_SITES // len(complete), FEWEST_SPLITS, MOST_SPLITS))
-    accuracy, agreement = (_Mean((rows, images, maps.shape[-1])) for _ in range(2))
+    accuracy, agreement = (_Mean((rows, len(maps), maps.shape[-1])) for _ in range(2))
     for split in range(splits):
         order = rng.permutation(complete)
         for part in range(parts):
@@ -322,9 +340,10 @@ def halves_of_sites(
                 _predicted(maps[..., half], recorded, method, groups, components=components, **options)
                 for half in np.array_split(others, 2)
             ]
-            for half in halves:
-                accuracy.add(sites, _correlation(half, recorded))
-            agreement.add(sites, _correlation(*halves))
+            *of_halves, of_both = _correlations(halves, recorded)
+            for values in of_halves:
+                accuracy.add(sites, values)
+            agreement.add(sites, of_both)
             progress("computing the noise ceiling", split * parts + part + 1, splits * parts)
     return HalvesOfSites(accuracy.value, agreement.value)
 
@@ -358,21 +377,32 @@ def _predicted(
     return np.concatenate([predicted, refitted(pairs, maps, lambda predicted, _: predicted)])
 
 
-def _correlation(predicted: NDArray[np.float64], maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correlate maps over positions for every row, shape (row, image, site)."""
-    return np.stack(
-        [
-            site_correlation(each, other)
-            for each, other in zip(predicted, np.broadcast_to(maps, predicted.shape), strict=True)
-        ]
-    )
+def _correlations(halves: Sequence[NDArray[np.float64]], maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlate the predictions from two halves with the maps, and with each other, for every row.
+
+    Returns
+    -------
+    array, shape (3, row, image, site)
+        Of the first half, of the second half, and their agreement.
+    """
+    recorded, rows = CentredMaps.of(maps), []
+    for pair in zip(*halves, strict=True):
+        first, second = (CentredMaps.of(predicted) for predicted in pair)
+        rows.append([first.correlation(recorded), second.correlation(recorded), first.correlation(second)])
+    return np.moveaxis(np.array(rows), 1, 0)
 
 
-def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS, reducer: str = "median") -> Ceiling:
+def ceiling_of_halves(
+    halves: HalvesOfSites,
+    groups: int = GROUPS,
+    reducer: str = "median",
+    images: Iterable[Hashable] | None = None,
+) -> Ceiling:
     """Compute the noise ceiling of sites from predictions by halves of the other sites.
 
     ``groups`` is the number of groups of images without which ``halves`` were fitted, or which are left out of its
-    values. ``reducer`` is that of the score over sites, "median" or "mean".
+    values. ``reducer`` is that of the score over sites, "median" or "mean". ``images`` has for each image a label that
+    identical images share; by default, all images are different.
 
     If a half predicts a site's map with an error that is independent of the site's noise and of the error of the other
     half, its correlation with the map is the product of its correlation with the signal, and that of the signal with
@@ -386,7 +416,8 @@ def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS, reducer: str 
     >>> round(ceiling_of_halves(halves).value, 3)
     0.625
     """
-    left_out = groups_left_out(halves.accuracy.shape[1], groups)
+    numbers = number_images(halves.accuracy.shape[1] if images is None else images)
+    left_out = groups_left_out(numbers, groups)
     accuracy, agreement = ([over_sites(row, reducer) for row in rows] for rows in halves)  # row of (image,)
     means = []
     for rows in (accuracy, agreement):
@@ -396,8 +427,8 @@ def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS, reducer: str 
     with np.errstate(invalid="ignore", divide="ignore"):
         factor, factor_without = (np.float64(1) / np.sqrt(np.float64(value)) for value in (agreed, agreed_without))
     tested = [
-        _reliability(f"correlation of sites with their prediction from {HALVES}", accuracy[0]),
-        _reliability(f"agreement of the two predictions of sites from {HALVES}", agreement[0]),
+        _reliability(f"correlation of sites with their prediction from {HALVES}", accuracy[0], numbers),
+        _reliability(f"agreement of the two predictions of sites from {HALVES}", agreement[0], numbers),
     ]
     site_r = halves.accuracy[0] * factor
     site_without = halves.accuracy[1:] * factor_without[:, None, None] if len(accuracy) > 1 else None
@@ -416,11 +447,10 @@ def ceiling_of_halves(halves: HalvesOfSites, groups: int = GROUPS, reducer: str 
 HALVES = "halves of the other sites"
 
 
-def _reliability(name: str, image_values: NDArray[np.float64]) -> Reliability:
+def _reliability(name: str, image_values: NDArray[np.float64], images: NDArray[np.int64]) -> Reliability:
     """Compute the mean over images and its interval without refits: without a signal, there is nothing to fit."""
-    value, images = float(image_values.mean()), len(image_values)
-    replicates = mean_without(image_values, groups_left_out(images, images))
-    return Reliability(name, value, jackknife_interval(value, replicates, [images]))
+    value, replicates = float(image_values.mean()), mean_without(image_values, leave_one_out(images))
+    return Reliability(name, value, jackknife_interval(value, replicates, [len(replicates)]))
 
 
 def _without_signal(site_values: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -435,7 +465,9 @@ def _without_signal(site_values: NDArray[np.float64]) -> NDArray[np.bool_]:
     return without
 
 
-def ceiling_of_repeats(site_r: NDArray[np.float64], groups: int = GROUPS) -> Ceiling:
+def ceiling_of_repeats(
+    site_r: NDArray[np.float64], groups: int = GROUPS, images: Iterable[Hashable] | None = None
+) -> Ceiling:
     """Summarise the split-half ceilings of every image and site.
 
     Parameters
@@ -444,6 +476,9 @@ def ceiling_of_repeats(site_r: NDArray[np.float64], groups: int = GROUPS) -> Cei
         From :func:`split_half_ceiling`; NaN where undefined.
     groups : int
         Number of groups of images that are left out in turn for the interval.
+    images : sequence, optional
+        For each image a label that identical images share, because these are left out together; by default, all images
+        are different.
 
     Examples
     --------
@@ -452,9 +487,10 @@ def ceiling_of_repeats(site_r: NDArray[np.float64], groups: int = GROUPS) -> Cei
     >>> ceiling.value, ceiling.site_mean.tolist()
     (0.625, [0.375, 0.625, 0.75])
     """
-    left_out = groups_left_out(len(site_r), groups)
+    numbers = number_images(len(site_r) if images is None else images)
+    left_out = groups_left_out(numbers, groups)
     squares = np.sign(site_r) * site_r**2
-    tested = _reliability("split-half reliability of the maps", over_sites(squares))
+    tested = _reliability("split-half reliability of the maps", over_sites(squares), numbers)
     image_r = over_sites(site_r)
     replicates, absent = mean_without(image_r, left_out), _without_signal(squares)
     return _described("split_half", site_r, image_r, replicates, tested, absent, left_out)
@@ -492,7 +528,9 @@ def _described(
     )
 
 
-def ceiling_of_images(kind: str, image_r: NDArray[np.float64], groups: int = GROUPS) -> Ceiling:
+def ceiling_of_images(
+    kind: str, image_r: NDArray[np.float64], groups: int = GROUPS, images: Iterable[Hashable] | None = None
+) -> Ceiling:
     """Summarise ceilings that have one value for each image: those of the mean map, and the published ones.
 
     Parameters
@@ -502,16 +540,20 @@ def ceiling_of_images(kind: str, image_r: NDArray[np.float64], groups: int = GRO
         From :func:`map_ceiling` or :func:`reference_ceiling`.
     groups : int
         Number of groups of images that are left out in turn for the interval.
+    images : sequence, optional
+        For each image a label that identical images share, because these are left out together; by default, all images
+        are different.
 
     Examples
     --------
     >>> ceiling_of_images("map", np.array([0.5, 0.75, 1.0])).value
     0.75
     """
-    left_out, value = groups_left_out(len(image_r), groups), float(image_r.mean())
+    numbers = number_images(len(image_r) if images is None else images)
+    left_out, value = groups_left_out(numbers, groups), float(image_r.mean())
     squares = np.sign(image_r) * image_r**2
     name = "split-half reliability of the maps averaged over sites"
-    tested = _reliability(name, squares) if kind == "map" else None
+    tested = _reliability(name, squares, numbers) if kind == "map" else None
     replicates = mean_without(image_r, left_out)
     interval = jackknife_interval(value, replicates, [len(replicates)])
     without = image_r <= 0 if kind == "map" else np.zeros(len(image_r), bool)

@@ -1,6 +1,6 @@
 """Build folds of images, fit a regression for every fold, and predict the images that the fold leaves out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import combinations
@@ -14,11 +14,19 @@ from brainscore_itmaps.metrics.pls import fit_pls, published_direction
 from brainscore_itmaps.metrics.ridge import ridge, ridge_cv
 from brainscore_itmaps.metrics.rows import Options, Rows, real_array, rows_of
 from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.text import short_repr
 
 COMPONENTS = 25
 GROUPS = 7
+"""Number of groups of images that are left out for an interval and for the choice of a layer."""
+FEWEST = 3
+"""Fewest different images of which one can be left out."""
 FEWEST_REFITTED = 4
-"""Fewest images of which pairs of groups can be left out."""
+"""Fewest different images of which pairs of groups can be left out."""
+MOST_SINGLE = 32
+"""Most different images that are left out one at a time; more are left out in groups."""
+FOLD_GROUPS = 2 * GROUPS
+"""Number of groups in which more images are left out: each of the groups of an interval is two of these."""
 
 Kind = Literal["single", "stacked", "sequence"]
 """Form of the maps: one set, an array of stacked sets, or a sequence of arrays."""
@@ -58,40 +66,92 @@ SOLVERS: dict[str, Solver] = {
 }
 
 
-def leave_one_out(images: int) -> NDArray[np.bool_]:
-    """Build folds that leave out each image in turn, shape (fold, image).
+def number_images(images: int | Iterable[Hashable]) -> NDArray[np.int64]:
+    """Assign numbers to the different images in the order of their first appearance.
+
+    Parameters
+    ----------
+    images : int or sequence
+        Number of images, all of them different; or for each image a label that identical images share.
+
+    Returns
+    -------
+    array of int, shape (image,)
+        Identical images have the same number.
+
+    Examples
+    --------
+    >>> number_images(["cat", "dog", "cat", "owl"]).tolist()
+    [0, 1, 0, 2]
+    """
+    if isinstance(images, int | np.integer):
+        return np.arange(images)
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(label, len(numbers)) for label in images], np.int64)
+
+
+def leave_one_out(images: int | Iterable[Hashable]) -> NDArray[np.bool_]:
+    """Build folds that leave out each image in turn, identical images together; shape (fold, image).
+
+    ``images`` is that of :func:`number_images`.
 
     Examples
     --------
     >>> leave_one_out(3).astype(int).tolist()
     [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    >>> leave_one_out(["cat", "dog", "cat"]).astype(int).tolist()
+    [[1, 0, 1], [0, 1, 0]]
     """
-    return np.eye(images, dtype=bool)
+    numbers = number_images(images)
+    folds: NDArray[np.bool_] = np.unique(numbers)[:, None] == numbers
+    return folds
 
 
-def groups_left_out(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
+def groups_left_out(images: int | Iterable[Hashable], groups: int = GROUPS) -> NDArray[np.bool_]:
     """Build folds that leave out each group of images in turn, shape (fold, image).
 
-    Image k is in group k modulo ``groups``; there are no more groups than images.
+    The different image k is in group k modulo ``groups``, with all images that are identical to it; there are no more
+    groups than different images. ``images`` is that of :func:`number_images`.
 
     Raises
     ------
     ArrayError
-        With fewer than 2 groups or images.
+        With fewer than 2 groups or different images.
 
     Examples
     --------
     >>> groups_left_out(5, groups=2).astype(int).tolist()
     [[1, 0, 1, 0, 1], [0, 1, 0, 1, 0]]
+    >>> groups_left_out(["cat", "cat", "dog", "owl"], groups=2).astype(int).tolist()
+    [[1, 1, 0, 1], [0, 0, 1, 0]]
     """
-    if groups < 2 or images < 2:
-        raise ArrayError(f"{images} images cannot be left out in {groups} groups.", "Request at least 2 groups.")
-    groups = min(groups, images)
-    folds: NDArray[np.bool_] = np.arange(groups)[:, None] == np.arange(images) % groups
+    numbers = number_images(images)
+    different = len(np.unique(numbers))
+    if groups < 2 or different < 2:
+        raise ArrayError(f"{different} images cannot be left out in {groups} groups.", "Request at least 2 groups.")
+    groups = min(groups, different)
+    folds: NDArray[np.bool_] = np.arange(groups)[:, None] == numbers % groups
     return folds
 
 
-def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
+def score_folds(images: int | Iterable[Hashable]) -> NDArray[np.bool_]:
+    """Build the folds of a score, which leave out every image once; shape (fold, image).
+
+    Up to 32 different images are left out in turn (:func:`leave_one_out`), more in 14 groups
+    (:func:`groups_left_out`). Identical images are always left out together. Each of the 7 groups that are left out for
+    an interval consists of whole folds. ``images`` is that of :func:`number_images`.
+
+    Examples
+    --------
+    >>> score_folds(5).shape, score_folds(32).shape, score_folds(33).shape
+    ((5, 5), (32, 32), (14, 33))
+    """
+    numbers = number_images(images)
+    single = len(np.unique(numbers)) <= MOST_SINGLE
+    return leave_one_out(numbers) if single else groups_left_out(numbers, FOLD_GROUPS)
+
+
+def pairs_of_groups(images: int | Iterable[Hashable], groups: int = GROUPS) -> NDArray[np.bool_]:
     """Build folds that leave out every two groups of images together, shape (fold, image).
 
     They serve to choose a layer, and to compute scores without each group (:func:`refitted`).
@@ -101,7 +161,7 @@ def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
     Raises
     ------
     DataError
-        With fewer than 4 images.
+        With fewer than 4 different images.
     ArrayError
         With fewer than 3 groups.
 
@@ -110,14 +170,15 @@ def pairs_of_groups(images: int, groups: int = GROUPS) -> NDArray[np.bool_]:
     >>> pairs_of_groups(4, groups=3).astype(int).tolist()
     [[1, 1, 0, 1], [1, 0, 1, 1], [0, 1, 1, 0]]
     """
-    if images < FEWEST_REFITTED:
+    numbers = number_images(images)
+    if (different := len(np.unique(numbers))) < FEWEST_REFITTED:
         raise DataError(
-            f"A layer cannot be chosen on the training images of {images} images.",
+            f"A layer cannot be chosen on the training images of {different} images.",
             "Name one layer, or give 4 images or more.",
         )
     if groups < 3:
         raise ArrayError(f"Pairs of {groups} groups leave no image to fit on.", "Request at least 3 groups.")
-    single = groups_left_out(images, groups)
+    single = groups_left_out(numbers, groups)
     return np.stack([first | second for first, second in combinations(single, 2)])
 
 
@@ -164,13 +225,13 @@ def refitted(
            [ 1.,  1.,  1., nan]])
     """
     images = len(maps)
-    groups = round((1 + np.sqrt(1 + 8 * len(pairs.folds))) / 2)  # n groups have n (n - 1) / 2 pairs
-    if groups > images or not np.array_equal(pairs.folds, pairs_of_groups(images, groups)):
+    single = _groups_of_pairs(pairs.folds)
+    if single is None or single.shape[1] != images:
         raise ArrayError(
             f"These folds do not leave out every two groups of the {images} images once.",
             "Fit the folds that pairs_of_groups returns.",
         )
-    single = groups_left_out(images, groups)
+    groups = len(single)
     result: NDArray[np.float64] | None = None
     for fold, (first, second) in enumerate(combinations(range(groups), 2)):
         left_out = pairs.folds[fold]
@@ -183,6 +244,19 @@ def refitted(
     return result
 
 
+def _groups_of_pairs(pairs: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return the groups (group, image) whose pairs folds leave out; None for other folds."""
+    groups = round((1 + np.sqrt(1 + 8 * len(pairs))) / 2)  # n groups have n (n - 1) / 2 pairs
+    members = list(combinations(range(groups), 2))
+    if groups < 3 or len(members) != len(pairs):
+        return None
+    single = np.stack([pairs[[group in pair for pair in members]].all(axis=0) for group in range(groups)])
+    whole = (single.sum(axis=0) == 1).all() and single.any(axis=1).all()
+    made = np.stack([first | second for first, second in combinations(single, 2)])
+    return single if whole and np.array_equal(made, pairs) else None
+
+
+@short_repr
 @dataclass(frozen=True, eq=False, repr=False)
 class FittedFolds:
     """Regressions fitted by :func:`fit_folds`; predictions are computed on demand.
@@ -219,6 +293,11 @@ class FittedFolds:
             predicted = np.where(self._varying[set, fold], predicted, self._lowest[set, fold])
         complete = self._complete[set]
         return _insert_nan_sites(predicted, complete).reshape(len(predicted), *self._grid, len(complete))
+
+    def per_image(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Give each image the value (..., fold) of the fold that leaves it out, shape (..., image)."""
+        spread: NDArray[Any] = values[..., self.folds.argmax(axis=0)]
+        return spread
 
     @cached_property
     def predicted(self) -> Any:
@@ -295,6 +374,8 @@ def fit_folds(
     penalty: float = 1.0,
     penalties: ArrayLike | None = None,
     intercept: bool = True,
+    images: Iterable[Hashable] | None = None,
+    overwrite: bool = False,
     progress: Steps = uncounted,
 ) -> FittedFolds:
     """Fit a regression for every fold, on the images that the fold does not leave out.
@@ -315,7 +396,7 @@ def fit_folds(
         ``pls``: partial least squares, centred, unscaled, inner problem solved exactly: what scikit-learn's
         ``PLSRegression(components, scale=False)`` converges to. ``nipals``: the published iteration
         (Linsley et al. 2023), which stops earlier. ``ridge``: scikit-learn's ``Ridge(penalty)``. ``ridge_cv``: the
-        penalty of each fold chosen by leaving out its training images in turn.
+        penalty of each fold chosen by leaving out its training images in turn, or more than 32 in 14 groups.
     components : int
         Number of PLS components, 25 as published. A fold uses no more than its channels and their numerical rank, and
         none after the maps are explained to rounding; ``FittedFolds.components`` is the number used.
@@ -327,6 +408,11 @@ def fit_folds(
     intercept : bool
         For PLS. False predicts features times coefficients, as the published code does: one constant per site and fold
         is missing, so the values are not in the units of the maps.
+    images : sequence, optional
+        For each image a label that identical images share, which ``ridge_cv`` leaves out together; by default, all
+        images are different.
+    overwrite : bool
+        The field may be overwritten, which saves memory.
     progress : callable
         Called with (steps done, steps in all).
 
@@ -364,8 +450,15 @@ def fit_folds(
     for set_index, (array, sites) in enumerate(zip(arrays, complete, strict=True)):
         sets[set_index, ..., : sites.sum()] = array[..., sites]
     varying, lowest = _varying(sets, left_out)
-    rows = rows_of(features.astype(np.float64, copy=False), sets)
-    options = Options(int(components), penalty, penalties, intercept, progress)
+    precise = features.astype(np.float64, copy=False)
+    rows = rows_of(precise, sets)
+    rows = rows._replace(own=overwrite or rows.own or not np.may_share_memory(precise, features))
+    del precise
+    numbers = number_images(len(features) if images is None else images)
+    if len(numbers) != len(features):
+        raise ArrayError(f"{len(numbers)} labels name {len(features)} images.", "Give one label for each image.")
+    tuning = score_folds(numbers)
+    options = Options(int(components), penalty, penalties, intercept, progress, tuning)
     solution = SOLVERS[method](rows, left_out, varying, options)
     has_sites = np.array([[sites.any()] for sites in complete])
     used = np.where(has_sites, solution.components, 0)
@@ -374,6 +467,7 @@ def fit_folds(
         used, chosen = used[0], None if chosen is None else chosen[0]
     height, width = features.shape[1:3]
     grid = (height, width)
+    rows = rows._replace(field=np.empty((0, 0, 0)), maps=np.empty((0, 0, 0, 0)))  # frees their memory
     return FittedFolds(left_out, used, chosen, solution, rows, grid, complete, varying, lowest, kind, intercept)
 
 
@@ -382,23 +476,30 @@ def fit_left_out(
     maps: ArrayLike | Sequence[ArrayLike],
     method: str = "pls",
     groups: int | None = GROUPS,
+    images: Iterable[Hashable] | None = None,
+    folds: NDArray[np.bool_] | None = None,
+    overwrite: bool = False,
     **options: Any,
 ) -> tuple[FittedFolds, FittedFolds | None]:
-    """Fit regressions that leave out each image, and regressions that leave out each pair of groups of images.
+    """Fit regressions that leave out every image once, and regressions that leave out each pair of groups of images.
 
     Parameters
     ----------
-    field, maps, method, options
+    field, maps, method, overwrite, options
         As in :func:`fit_folds`.
     groups : int or None
         Number of groups, for :func:`refitted`; None for none.
+    images : sequence, optional
+        For each image a label that identical images share; by default, all images are different.
+    folds : array of bool, shape (fold, image), optional
+        Folds that leave out every image once; by default those of :func:`score_folds`.
 
     Returns
     -------
     FittedFolds
-        One fold for each image.
+        The folds.
     FittedFolds or None
-        One fold for each pair of groups; None without groups, or with fewer than 4 images.
+        One fold for each pair of groups; None without groups, or with fewer than 4 different images.
 
     Examples
     --------
@@ -408,17 +509,19 @@ def fit_left_out(
     >>> len(left_out.folds), len(pairs.folds)
     (5, 10)
     """
-    images = len(real_array(field, "field"))
-    single = leave_one_out(images)
-    if groups is None or images < FEWEST_REFITTED:
+    numbers = number_images(len(real_array(field, "field")) if images is None else images)
+    single = score_folds(numbers) if folds is None else folds
+    options["images"] = numbers
+    if groups is None or len(np.unique(numbers)) < FEWEST_REFITTED:
         return fit_folds(field, maps, single, method, **options), None
-    pairs = pairs_of_groups(images, groups)
+    pairs = pairs_of_groups(numbers, groups)
     if method != "pls":  # the others gain nothing, and the published iteration stops by rounding
         return fit_folds(field, maps, single, method, **options), fit_folds(field, maps, pairs, method, **options)
-    fitted = fit_folds(field, maps, np.concatenate([single, pairs]), method, **options)
-    return fitted.select(slice(images)), fitted.select(slice(images, None))
+    fitted = fit_folds(field, maps, np.concatenate([single, pairs]), method, overwrite=overwrite, **options)
+    return fitted.select(slice(len(single))), fitted.select(slice(len(single), None))
 
 
+@short_repr
 @dataclass(frozen=True)
 class LeftOut:
     """Predictions of left-out images; unpacks into ``predicted, components``.
@@ -446,13 +549,17 @@ def predict_left_out(
     maps: ArrayLike,
     method: str = "pls",
     *,
+    images: Iterable[Hashable] | None = None,
+    folds: ArrayLike | None = None,
     components: int = COMPONENTS,
     penalty: float = 1.0,
     penalties: ArrayLike | None = None,
     intercept: bool = True,
     progress: Steps = uncounted,
 ) -> LeftOut:
-    """Predict every image from a regression that was fitted on all other images.
+    """Predict every image from a regression that was fitted on other images.
+
+    Up to 32 images are left out in turn, more in 14 groups.
 
     Parameters
     ----------
@@ -461,6 +568,12 @@ def predict_left_out(
     maps : array, shape (image, y, x, site), or (set, image, y, x, site)
         Maps to predict. Several sets (windows in time, say) get one regression each, in one pass. A site with a NaN is
         left out of the fit of its set, and predicted as NaN.
+    images : sequence, optional
+        For each image a label that identical images share, because these are left out together; by default, all images
+        are different.
+    folds : array of bool, shape (fold, image), optional
+        Images that each fold leaves out, every image once; by default those of
+        :func:`~brainscore_itmaps.metrics.folds.score_folds`.
     method, components, penalty, penalties, intercept, progress
         As in :func:`~brainscore_itmaps.metrics.folds.fit_folds`: ``pls``, ``nipals``, ``ridge`` or ``ridge_cv``, and
         its options.
@@ -490,18 +603,23 @@ def predict_left_out(
     True
     """
     features = real_array(field, "field")
+    if images is None:
+        images = range(len(features) if features.ndim else 0)
+    numbers = number_images(images)
     fitted = fit_folds(
         features,
         real_array(maps, "maps"),
-        leave_one_out(len(features) if features.ndim else 0),
+        score_folds(numbers) if folds is None else folds,
         method,
+        images=numbers,
         components=components,
         penalty=penalty,
         penalties=penalties,
         intercept=intercept,
         progress=progress,
     )
-    return LeftOut(fitted.predicted, fitted.components, fitted.penalty)
+    penalty_of_image = None if fitted.penalty is None else fitted.per_image(fitted.penalty)
+    return LeftOut(fitted.predicted, fitted.per_image(fitted.components), penalty_of_image)
 
 
 def _insert_nan_sites(values: NDArray[np.float64], complete: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -2,17 +2,21 @@
 
 Improved kernel PLS (Dayal & MacGregor 1997, J. Chemometrics 11:73) deflates only the products of maps and features, so
 the folds can share the rows of the features. A component then needs one product, the features' covariance times one
-direction for every fold; the folds' directions are stacked and multiplied at once. Only numpy is used, because scipy's
-BLAS would compete with numpy's for the processor's threads.
+direction for every fold; the folds' directions are stacked and multiplied at once. Only numpy is used where it is as
+fast, because scipy's BLAS would compete with numpy's for the processor's threads.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
+from threadpoolctl import ThreadpoolController
 
 from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Options, Rows, centred, products_of_rest, sum_of_rest
+from brainscore_itmaps.text import short_repr
 
 NOISE = 1e4 * EPS  # share of the largest component's scores: well above rounding, far below data
 ILL_CONDITIONED = 1e-3  # share of the largest variance of all images below which their covariance is too coarse
@@ -20,6 +24,8 @@ UNEVEN = 1e6  # ratio of the largest channel's variance to the median above whic
 STALE = 1e-2  # share of the size at which Gram matrices were formed, below which they are formed again
 READING = 30  # operations of a matrix product that take as long as reading a number from memory
 CACHED = 1 << 17  # numbers that a processor's cache holds for a second product
+FEW_SITES = 64  # with more sites, one eigenvector takes less time than all of them
+COPIED = 1 << 23  # numbers of the features that a prediction copies at a time
 COLUMN_BLOCK = 8  # matrix products are fastest with a multiple of this number of columns
 PUBLISHED_TOLERANCE = 1e-4
 PUBLISHED_ITERATIONS = 500
@@ -27,6 +33,7 @@ PUBLISHED_ITERATIONS = 500
 Direction = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.int64]]]
 
 
+@short_repr
 class PLSFolds(NamedTuple):
     """PLS models, one for each fold and set.
 
@@ -64,9 +71,11 @@ class PLSFolds(NamedTuple):
         if self.plain is not None:
             predicted: NDArray[np.float64] = np.matmul(self.plain[folds[fold]], rotations.T @ loadings)
             return predicted
-        scores = np.matmul(x[folds[fold]], rotations.T) - ones[:, None] * np.einsum("ac,c->a", rotations, means[fold])
-        predicted = np.matmul(scores, loadings) + ones[:, None] * self.base[fold, set_index]
-        return predicted
+        offset, base = np.einsum("ac,c->a", rotations, means[fold]), self.base[fold, set_index]
+        left_out = np.flatnonzero(folds[fold])
+        blocks = np.array_split(left_out, 1 + len(left_out) * x[0].size // COPIED)
+        scores = [np.matmul(x[images], rotations.T) - ones[:, None] * offset for images in blocks]
+        return np.concatenate([np.matmul(each, loadings) + ones[:, None] * base for each in scores])
 
     def coefficients(self, set_index: int) -> NDArray[np.float64]:
         """Compute the weights of features that are not centred for one set, shape (fold, channel, site)."""
@@ -111,7 +120,19 @@ def exact_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     >>> abs(weights).round(3).tolist(), iterations.tolist()
     ([[0.707, 0.707]], [1])
     """
-    return np.linalg.eigh(grams)[1][..., -1], np.ones(len(grams), np.int64)
+    sites, steps = grams.shape[-1], np.ones(len(grams), np.int64)
+    if sites <= FEW_SITES:
+        return np.linalg.eigh(grams)[1][..., -1], steps
+    last = [sites - 1, sites - 1]
+    with _blas().limit(limits=1):
+        weights = [eigh(gram, subset_by_index=last, check_finite=False)[1][:, 0] for gram in grams]
+    return np.array(weights), steps
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Return the controller of the threads of BLAS: on busy processors, several threads wait for each other."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def published_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -205,7 +226,7 @@ def fit_pls(
     models = len(folds) * sets  # model f * sets + s is fold f of set s
     components = min(options.components, channels, int((~folds).sum(axis=1).min()) * positions)
     narrow = options.intercept and _narrowing_pays(rows.field, models, components)
-    training, products, base, rounding = _begin(rows, varying, folds, narrow)
+    training, products, base, rounding = _begin(rows, varying, folds, narrow, rows.own and options.intercept)
     channels = training.x.shape[-1]
     covariance = _covariance(training) if _pays(training.x, models, folds.sum(axis=1).mean(), components) else None
 
@@ -259,6 +280,7 @@ def fit_pls(
     )
 
 
+@short_repr
 class Training(NamedTuple):
     """Data that all folds share: centred features, and the correction for each fold's own means."""
 
@@ -271,7 +293,7 @@ class Training(NamedTuple):
 
 
 def _begin(
-    rows: Rows, varying: NDArray[np.bool_], folds: NDArray[np.bool_], narrow: bool
+    rows: Rows, varying: NDArray[np.bool_], folds: NDArray[np.bool_], narrow: bool, overwrite: bool
 ) -> tuple[Training, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Centre features and maps, and multiply maps with features.
 
@@ -287,7 +309,7 @@ def _begin(
     """
     sets, images, positions, sites = rows.maps.shape
     sizes = float(rows.ones @ rows.ones) * (~folds).sum(axis=1)
-    (x,), _, spread_x = centred(rows.field[None], rows.ones)
+    (x,), _, spread_x = centred(rows.field[None], rows.ones, overwrite)
     x, wide = _narrowed(x) if narrow else (x, None)
     y, mean_y, spread_y = centred(rows.maps, rows.ones)
     means_x = sum_of_rest(rows.ones @ x, folds) / sizes[:, None]  # (fold, channel)
@@ -366,6 +388,7 @@ def _padded(folds: int) -> int:
     return -(-folds // COLUMN_BLOCK) * COLUMN_BLOCK
 
 
+@short_repr
 class Covariance(NamedTuple):
     """Sums of products of the channels over all rows, and what a fold subtracts from them."""
 
@@ -374,6 +397,7 @@ class Covariance(NamedTuple):
     groups: list["Group"]
 
 
+@short_repr
 class Group(NamedTuple):
     """Images that the same folds leave out."""
 

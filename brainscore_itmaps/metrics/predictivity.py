@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,12 +11,14 @@ from scipy.stats import rankdata
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.protocol import OURS, Protocol, protocol_named
+from brainscore_itmaps.text import short_repr
 
 REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {"median": np.nanmedian, "mean": np.nanmean}
 STRICT_REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {"median": np.median, "mean": np.mean}
 """Reductions that are NaN if any value is."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Predictivity:
     """Neural predictivity of left-out images, with its values per image and site.
@@ -272,20 +274,38 @@ def _positions_first(maps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _is_constant(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return whether values are constant along axis 1, to rounding."""
-    rounding = np.finfo(float).eps * values.shape[1] * np.abs(values).max(axis=1)
-    constant: NDArray[np.bool_] = ~(np.ptp(values, axis=1) > rounding)  # also where there is a NaN
+    along = np.ascontiguousarray(values.swapaxes(1, 2))  # numpy finds extremes along the last axis much faster
+    highest, lowest = along.max(axis=2), along.min(axis=2)
+    rounding = np.finfo(float).eps * values.shape[1] * np.maximum(np.abs(highest), np.abs(lowest))
+    constant: NDArray[np.bool_] = ~(highest - lowest > rounding)  # also where there is a NaN
     return constant
+
+
+class CentredMaps(NamedTuple):
+    """Maps minus their means, (image, position, site), and their sizes (image, site); NaN where a map is constant."""
+
+    values: NDArray[np.float64]
+    size: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, maps: NDArray[np.float64]) -> "CentredMaps":
+        """Centre maps (image, y, x, site)."""
+        return cls._of_positions(_positions_first(maps))
+
+    @classmethod
+    def _of_positions(cls, values: NDArray[np.float64]) -> "CentredMaps":
+        centred = values - values.mean(axis=1, keepdims=True)
+        return cls(centred, np.where(_is_constant(values), np.nan, np.linalg.norm(centred, axis=1)))
+
+    def correlation(self, other: "CentredMaps") -> NDArray[np.float64]:
+        """Compute Pearson's r with other maps, shape (image, site); NaN where one of the two is constant."""
+        correlation: NDArray[np.float64] = np.einsum("ips,ips->is", self.values, other.values)
+        return correlation / (self.size * other.size)
 
 
 def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute Pearson's r along axis 1; NaN where one side is constant."""
-    sides = []
-    for values in (a, b):
-        centred = values - values.mean(axis=1, keepdims=True)
-        sides.append((centred, np.where(_is_constant(values), np.nan, np.linalg.norm(centred, axis=1))))
-    (a, size_a), (b, size_b) = sides
-    correlation: NDArray[np.float64] = np.einsum("ips,ips->is", a, b) / (size_a * size_b)
-    return correlation
+    return CentredMaps._of_positions(a).correlation(CentredMaps._of_positions(b))
 
 
 def coarsened(maps: NDArray[np.float64], scale: int) -> NDArray[np.floating[Any]]:

@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.metrics.rows import EPS, Options, Rows, centred, real_array
 from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.text import short_repr
 
 RELATIVE_PENALTIES = np.logspace(-4, 4, 9)
 
 
+@short_repr
 class RidgeFolds(NamedTuple):
     """Ridge regressions, one for each fold and set.
 
@@ -94,8 +96,9 @@ def ridge(rows: Rows, folds: NDArray[np.bool_], varying: NDArray[np.bool_], opti
 def ridge_cv(rows: Rows, folds: NDArray[np.bool_], varying: NDArray[np.bool_], options: Options) -> RidgeFolds:
     """Predict as :func:`ridge` does, with the penalty of each fold chosen by cross-validation on its training images.
 
-    The chosen penalty has the smallest squared error, summed over sites, when each training image in turn is left out
-    as well: it is removed from the fit on all images together with the fold's images, whose maps are never used.
+    The chosen penalty has the smallest squared error, summed over sites, when each training image (or group of images)
+    in turn is left out as well: it is removed from the fit on all images together with the fold's images, whose maps
+    are never used.
 
     Parameters
     ----------
@@ -103,8 +106,8 @@ def ridge_cv(rows: Rows, folds: NDArray[np.bool_], varying: NDArray[np.bool_], o
         As for :func:`ridge`.
     options : Options
         ``penalties`` to choose from; by default 1e-4 to 1e4 times the mean sum of squares of a centred channel (over
-        all images: these candidates depend on the features of a left-out image, but never on its maps). ``progress``
-        is called with (penalties done, penalties in all).
+        all images: these candidates depend on the features of a left-out image, but never on its maps). ``tuning``
+        are the images that are left out together; ``progress`` is called with (penalties done, penalties in all).
 
     Raises
     ------
@@ -126,19 +129,20 @@ def ridge_cv(rows: Rows, folds: NDArray[np.bool_], varying: NDArray[np.bool_], o
         penalties = RELATIVE_PENALTIES * (mean_square or 1)
     _check_penalties(penalties)
     candidates = np.asarray(penalties, dtype=np.float64)
-    inner: dict[tuple[int, ...], list[tuple[int, int]]] = {}  # images left out at once: (fold, index of tested image)
+    tuning = np.eye(folds.shape[1], dtype=bool) if options.tuning is None else options.tuning
+    inner: dict[tuple[int, ...], list[tuple[int, NDArray[np.bool_]]]] = {}  # images left out at once: (fold, tested)
     for fold, left_out in enumerate(folds):
-        for image in np.flatnonzero(~left_out):
-            together = tuple(np.union1d(np.flatnonzero(left_out), image).tolist())
-            inner.setdefault(together, []).append((fold, together.index(image)))
+        for unit in tuning[(tuning & ~left_out).any(axis=1)]:
+            together = np.flatnonzero(left_out | unit)
+            inner.setdefault(tuple(together.tolist()), []).append((fold, ~left_out[together]))
     errors = np.zeros((len(candidates), len(folds), len(rows.maps)))
     for candidate, penalty in enumerate(candidates):
         smoother = _Smoother(problem, penalty)
         for images, tests in inner.items():
             squared = smoother.left_out_errors(images) ** 2
             by_set = squared.reshape(len(images), squared.shape[1], len(rows.maps), -1).sum(axis=(1, 3))  # (image, set)
-            for fold, index in tests:
-                errors[candidate, fold] += by_set[index]
+            for fold, tested in tests:
+                errors[candidate, fold] += by_set[tested].sum(axis=0)
         options.progress(candidate + 1, len(candidates))
     return _predict(problem, folds, candidates[errors.argmin(axis=0)], uncounted)
 
@@ -158,7 +162,7 @@ class _Problem(NamedTuple):
         """Centre field and maps, and compute the principal directions of the field."""
         y, means, _ = centred(rows.maps, rows.ones)
         images, positions = y.shape[1:3]
-        x = centred(rows.field[None], rows.ones)[0][0]
+        x = centred(rows.field[None], rows.ones, rows.own)[0][0]
         return cls(x, y.transpose(1, 2, 0, 3).reshape(images, positions, -1), rows.ones, means, *_principal(x))
 
 

@@ -7,13 +7,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from brainscore_itmaps.errors import ArrayError, one_line
 from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.text import short_repr
 
 EPS = np.finfo(np.float64).eps
 EXHAUSTED = 64 * EPS  # a remainder below this share of its terms is rounding
 ROUNDING = 1e-13  # a singular value below this share of the largest is rounding of the interpolation
+INDEPENDENT = 1e-3  # a singular value above this share of the largest shows in the squares, too
 MAX_COMPRESSION = 0.8  # rows are compressed if at most this share of them remains
 
 
+@short_repr
 class Rows(NamedTuple):
     """Input of a regression over left-out images; all images have the same number of rows.
 
@@ -26,12 +29,15 @@ class Rows(NamedTuple):
         Vector of ones, one per position, expressed in these rows: the direction of an intercept.
     basis : array, shape (position, row), or None
         Orthonormal basis: rows are its transpose times positions. None where rows are positions.
+    own : bool
+        Whether a solver may overwrite the field.
     """
 
     field: NDArray[np.float64]
     maps: NDArray[np.float64]
     ones: NDArray[np.float64]
     basis: NDArray[np.float64] | None
+    own: bool = False
 
     def to_positions(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert predictions of rows (..., row, site) to predictions of positions (..., position, site)."""
@@ -39,13 +45,17 @@ class Rows(NamedTuple):
 
 
 class Options(NamedTuple):
-    """Options of the solvers, as in :func:`~brainscore_itmaps.metrics.folds.fit_folds`."""
+    """Options of the solvers, as in :func:`~brainscore_itmaps.metrics.folds.fit_folds`.
+
+    ``tuning`` (fold, image) leaves out every image once, to choose a penalty; by default each image in turn.
+    """
 
     components: int
     penalty: float = 1.0
     penalties: ArrayLike | None = None
     intercept: bool = True
     progress: Steps = uncounted
+    tuning: NDArray[np.bool_] | None = None
 
 
 def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
@@ -85,14 +95,18 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
         problem = f"{invalid} values of the field are not finite." if invalid else "Values of the field overflow a sum."
         raise ArrayError(problem, "Leave out the channels that hold them.")
     sketch -= sketch.mean(axis=(0, 1, 2))  # both ranges contain the constant in any case, and it may be huge
-    down, across = _range(np.moveaxis(sketch, 1, 0)), _range(np.moveaxis(sketch, 2, 0))
+    lines, columns = np.moveaxis(sketch, 1, 0).reshape(height, -1), np.moveaxis(sketch, 2, 0).reshape(width, -1)
     flat = (*maps.shape[:2], height * width, maps.shape[-1])
+    as_positions = Rows(field.reshape(images, -1, channels), maps.reshape(flat), np.ones(height * width), None)
+    if _spans_all(lines) and _spans_all(columns):
+        return as_positions
+    down, across = _range(lines), _range(columns)
     if down.shape[1] * across.shape[1] > MAX_COMPRESSION * height * width:
-        return Rows(field.reshape(images, -1, channels), maps.reshape(flat), np.ones(height * width), None)
+        return as_positions
     basis = np.kron(down, across)  # (y * x, row)
-    lines = np.matmul(down.T, field.reshape(images, height, -1)).reshape(images, -1, width, channels)
-    compressed = np.matmul(across.T, lines).reshape(images, -1, channels)
-    return Rows(compressed, np.matmul(basis.T, maps.reshape(flat)), basis.sum(axis=0), basis)
+    shorter = np.matmul(down.T, field.reshape(images, height, -1)).reshape(images, -1, width, channels)
+    compressed = np.matmul(across.T, shorter).reshape(images, -1, channels)
+    return Rows(compressed, np.matmul(basis.T, maps.reshape(flat)), basis.sum(axis=0), basis, own=True)
 
 
 def real_array(values: ArrayLike, name: str) -> NDArray[Any]:
@@ -201,7 +215,7 @@ def products_of_rest(
 
 
 def centred(
-    values: NDArray[np.float64], ones: NDArray[np.float64]
+    values: NDArray[np.float64], ones: NDArray[np.float64], overwrite: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Subtract means over images and positions, and set columns that vary by rounding alone to zero.
 
@@ -210,6 +224,8 @@ def centred(
     values : array, shape (set, image, row, column)
     ones : array, shape (row,)
         Vector of ones in these rows, as in :class:`Rows`.
+    overwrite : bool
+        Store the centred values in ``values``, which saves memory.
 
     Returns
     -------
@@ -227,7 +243,7 @@ def centred(
     """
     count = values.shape[1] * (ones @ ones)
     means = np.einsum("r,sirc->sc", ones, values) / count
-    centred = values - ones[:, None] * means[:, None, None]
+    centred = np.subtract(values, ones[:, None] * means[:, None, None], out=values if overwrite else None)
     squares = np.einsum("sirc,sirc->sc", centred, centred)
     constant = squares <= (EXHAUSTED * means) ** 2 * count
     for set_index in np.flatnonzero(constant.any(axis=1)):
@@ -235,10 +251,16 @@ def centred(
     return centred, means, np.where(constant, 0, squares + count * means**2)
 
 
+def _spans_all(values: NDArray[np.float64]) -> bool:
+    """Return whether the rows of a matrix are clearly independent, which needs no singular value decomposition."""
+    squares = np.linalg.eigvalsh(values @ values.T)
+    return bool(squares[0] > INDEPENDENT**2 * squares[-1])
+
+
 def _range(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute an orthonormal basis, shape (length, rank), of the variation along the first axis and of the constant."""
+    """Compute an orthonormal basis, shape (length, rank), of the variation of the columns and of the constant."""
     length = len(values)
-    left, size, _ = np.linalg.svd(values.reshape(length, -1), full_matrices=False)
+    left, size, _ = np.linalg.svd(values, full_matrices=False)
     left = left[:, size > ROUNDING * size[0]]
     residual = np.ones(length) - left @ left.sum(axis=0)
     if np.linalg.norm(residual) > 1e3 * ROUNDING * np.sqrt(length):

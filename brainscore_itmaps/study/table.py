@@ -17,6 +17,7 @@ from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Result
 from brainscore_itmaps.errors import DataError, UsageError, one_line
 from brainscore_itmaps.models.timm_models import group_of_model, timm_top1
 from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.text import short_repr
 
 COLUMNS = (
     "model",
@@ -52,6 +53,7 @@ MAPS, HUMAN = "maps", "human"
 KINDS = (MAPS, HUMAN, "external")
 
 
+@short_repr
 @dataclass(frozen=True)
 class StudyTable:
     """A table of results, with the values of single images and the source of each row.
@@ -138,6 +140,7 @@ def tidy_table(results: Iterable[str | Path | Result] | str | Path | Result) -> 
     estimates = [Estimate(row["raw"], row["ceiling"], row["score"], reason=row["reason"]) for row in rows]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     problems += _mixed_versions(result for _, _, result in loaded)
+    problems += _mixed_folds(values)
     problems += _repeated_models(frame)
     problems += absent_scores((_name_of_row(row), estimate) for row, estimate in zip(rows, estimates, strict=True))
     return StudyTable(
@@ -273,6 +276,20 @@ def _mixed_versions(results: Iterable[Result]) -> list[str]:
         f"The results on {benchmark} are of the versions {', '.join(sorted(mixed))}, which compute scores differently, "
         "and fits do not separate them: score the models of the older version again."
         for benchmark, mixed in versions.items()
+        if len(mixed) > 1
+    ]
+
+
+def _mixed_folds(arrays: Iterable[ArrayResult | None]) -> list[str]:
+    """Describe the recordings whose results leave out images in several ways, which changes scores."""
+    folds: dict[str, set[str]] = {}
+    for array in arrays:
+        if array is not None:
+            folds.setdefault(array.recording, set()).add(array.folds)
+    return [
+        f"The results on {recording} leave out images in several ways ({'; '.join(sorted(mixed))}), and fits do not "
+        "separate them: score the models of the older results again."
+        for recording, mixed in folds.items()
         if len(mixed) > 1
     ]
 
