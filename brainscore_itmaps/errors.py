@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from textwrap import shorten
 
 NOT_SHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -104,6 +105,52 @@ def nearest(name: str, names: Iterable[str], fallback: str = "") -> str:
     if similar:
         return f"Did you mean {' or '.join(similar)}?"
     return fallback or f"Known names: {', '.join(names[:12])}{', and more' if len(names) > 12 else ''}."
+
+
+def described(value: object) -> str:
+    """Describe a value in a few words: texts, paths and numbers as they are, arrays by shape, others by type.
+
+    Examples
+    --------
+    >>> described("it_maps"), described(None), described(0.5), described([1, 2])
+    ("'it_maps'", 'None', '0.5', 'a list')
+    """
+    if value is None or isinstance(value, str | bytes | int | float | Path):
+        return shorten(str(value) if isinstance(value, Path) else repr(value), 100, placeholder="...")
+    name = type(value).__name__
+    shape = getattr(value, "shape", None)
+    shape = f" of shape {tuple(shape)}" if isinstance(shape, tuple) else ""
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}{shape}"
+
+
+def check_type(value: object, types: tuple[type, ...] | type, expected: str, fix: str) -> None:
+    """Check that a value has one of some types.
+
+    Parameters
+    ----------
+    value : object
+    types : type or tuple of types
+    expected : str
+        What the value should be, with an article.
+    fix : str
+        Next step, as a sentence.
+
+    Raises
+    ------
+    UsageError
+        When it has another type.
+
+    Examples
+    --------
+    >>> check_type("resnet50", str, "a name", "Give a name.")
+    >>> check_type(None, str, "the name of a model", "Give a name.")
+    Traceback (most recent call last):
+    ...
+    brainscore_itmaps.errors.UsageError: None is not the name of a model. Give a name.
+    """
+    if not isinstance(value, types):
+        found = described(value)
+        raise UsageError(f"{found[0].upper()}{found[1:]} is not {expected}.", fix)
 
 
 def one_line(error: BaseException) -> str:

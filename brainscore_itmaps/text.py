@@ -1,6 +1,51 @@
-"""Format numbers for readers; an absent number is a dash."""
+"""Format numbers and objects for readers; an absent number is a dash."""
+
+from reprlib import Repr
+from typing import Any, TypeVar
 
 ABSENT = "-"
+Class = TypeVar("Class", bound=type)
+
+
+class _ShortRepr(Repr):
+    """Description of values: arrays and tables by their shape, long texts and collections by their beginning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxother = self.maxstring = 60
+        self.maxtuple = self.maxlist = self.maxdict = self.maxlevel = 2
+
+    def repr1(self, x: Any, level: int) -> str:
+        shape = getattr(x, "shape", None)
+        if isinstance(shape, tuple) and shape:
+            return f"<{type(x).__name__} {' x '.join(map(str, shape))}>"
+        if hasattr(x, "named_modules"):  # a module of torch, whose description names every layer
+            return f"<{type(x).__name__}>"
+        return super().repr1(x, level)
+
+
+def short_repr(class_: Class) -> Class:
+    """Give a dataclass or a named tuple a description of its fields in which arrays are described by their shapes.
+
+    Examples
+    --------
+    >>> from typing import NamedTuple
+    >>> import numpy as np
+    >>> @short_repr
+    ... class Fitted(NamedTuple):
+    ...     layer: str
+    ...     predicted: np.ndarray
+    >>> Fitted("layer3", np.zeros((14, 17, 17, 32)))
+    Fitted(layer='layer3', predicted=<ndarray 14 x 17 x 17 x 32>)
+    """
+
+    def described(self: Any) -> str:
+        fields = getattr(self, "_fields", None) or [name for name in self.__dataclass_fields__ if name[0] != "_"]
+        values = ", ".join(f"{name}={_ShortRepr().repr(getattr(self, name))}" for name in fields)
+        return f"{type(self).__name__}({values})"
+
+    class_.__repr__ = described  # type: ignore[assignment]
+    return class_
 
 
 def number_text(value: float | None, digits: int = 3, sign: str = "") -> str:

@@ -15,6 +15,18 @@ ARCHIVES, RECORDS = "brainscore_itmaps/archives.py", "brainscore_itmaps/data/tfr
 CLUSTER, READER = "brainscore_itmaps/study/cluster.py", "brainscore_itmaps/hdf5_reader.py"
 MUTATIONS = (  # file, text of the protection, what stands there instead, test that must fail
     (
+        "brainscore_itmaps/features/places.py",
+        "SHOWN = 0.5",
+        "SHOWN = -2.0",
+        "tests/features/test_places.py::test_a_layer_without_visible_places_is_refused",
+    ),
+    (
+        "brainscore_itmaps/models/selectors.py",
+        "if not isinstance(element, int) or time_first == time_second:",
+        "if not isinstance(element, int):",
+        "tests/models/test_selectors.py::test_a_time_step_is_selected_along_the_axis_that_is_not_the_images",
+    ),
+    (
         ARCHIVES,
         'if ":" in name:',
         "if False:",
@@ -69,15 +81,15 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/data/test_sources.py::test_a_changed_archive_is_downloaded_again_or_refused_offline",
     ),
     (
-        "brainscore_itmaps/data/recording.py",
+        "brainscore_itmaps/data/checks.py",
         "if broken.any():",
         "if False:",
         "tests/data/test_recording.py::test_values_that_are_not_finite_are_refused_by_site_and_image",
     ),
     (
-        "brainscore_itmaps/data/recording.py",
-        "if not np.allclose(repeats.mean(axis=1), self.maps):",
-        "if False:",
+        "brainscore_itmaps/data/checks.py",
+        "elif not np.allclose(mean_over_repeats(repeats), maps, equal_nan=True):",
+        "elif False:",
         "tests/data/test_recording.py::test_repeats_of_other_maps_and_repeats_that_are_not_finite_are_refused",
     ),
     (
@@ -118,7 +130,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/benchmark/maps.py",
-        "if first > second == third and (first, second) != other.shape[1:3]:",
+        "if first != second == third and first * columns != second * rows:",
         "if False:",
         "tests/benchmark/test_result.py::test_channels_before_positions_are_refused_where_the_shape_tells",
     ),

@@ -36,6 +36,7 @@ def prepare(folder: Path) -> None:
     """Write the files that the pages take for granted: SIMULATED recordings and maps, made-up weights, results."""
     import numpy as np
     import timm
+    import torch
     from safetensors.torch import save_file
 
     import brainscore_itmaps as itmaps
@@ -52,7 +53,9 @@ def prepare(folder: Path) -> None:
         for number in range(18):
             write_shard(Path(f"FOLDER/val-{number}.tfrecords"), 6, seed=number)
         fetch_clickme("val", folder=Path("FOLDER"))
-        save_file(timm.create_model("resnet50").state_dict(), "weights.safetensors")
+        state = timm.create_model("resnet50").state_dict()
+        save_file(state, "weights.safetensors")
+        torch.save({"epoch": 3, "state_dict": state, "state_dict_ema": state}, "best.pth.tar")
         write_keras(Path("resnet50v2_harmonized.h5"), layout("resnet50"))
         code = next(part.code for part in parts(CHECKOUT / "docs/models.md") if "def build()" in part.code)
         Path("my_file.py").write_text(code)

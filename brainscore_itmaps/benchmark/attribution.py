@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.folds import folds_of
 from brainscore_itmaps.benchmark.result import Saliency
 from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.features.attribution import attribution_maps
+from brainscore_itmaps.features.places import layer_readings
 from brainscore_itmaps.features.record import record_at_grid
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.folds import fit_folds
@@ -39,18 +41,24 @@ def attribute(
     -------
     Saliency
         The maps, shape (image, y, x), and for each image Spearman rho of its attribution map, of nearness to the
-        image's centre and of the attribution map with random weights, with the recorded map averaged over sites.
+        image's centre and of the attribution map with random weights, with the recorded map averaged over sites. The
+        last is NaN for a module of a user that cannot be re-initialised; ``missing`` says why.
     """
     progress("computing attribution maps", 0, 2)
     maps = _compute_maps(model, recording, layer_of_image, method)
     progress("computing attribution maps with random weights", 1, 2)
     weights = model.weights
-    random = untrained(model, seed=1 if weights.kind == "random" and weights.seed == 0 else 0)
-    control = _compute_maps(random, recording, layer_of_image, method)
+    missing, random_rho = "", np.full(len(recording.images), np.nan)
+    try:
+        random = untrained(model, seed=1 if weights.kind == "random" and weights.seed == 0 else 0)
+    except ModelError as error:
+        missing = f"the control with random weights was left out: {error.args[0]}"
+    else:
+        random_rho = _rho(_compute_maps(random, recording, layer_of_image, method), recording)
     nearness = -np.hypot(recording.grid.y[:, None], recording.grid.x)
     centre = np.repeat(nearness[None], len(recording.images), axis=0)
-    rho, random_rho, centre_rho = (_rho(saliency, recording) for saliency in (maps, control, centre))
-    return Saliency(maps, rho, centre_rho, random_rho, method)
+    rho, centre_rho = (_rho(saliency, recording) for saliency in (maps, centre))
+    return Saliency(maps, rho, centre_rho, random_rho, method, missing)
 
 
 def _compute_maps(
@@ -58,7 +66,8 @@ def _compute_maps(
 ) -> NDArray[np.float64]:
     """Compute the attribution map of each image from the regression that was fitted without that image."""
     layers = list(dict.fromkeys(layer_of_image))
-    features = record_at_grid(model, recording.images, layers, recording.grid)
+    readings = layer_readings(model, layers)
+    features = record_at_grid(model, recording.images, layers, recording.grid, readings=readings)
     folds = folds_of(recording).left_out
     weights = {
         layer: fit_folds(features[layer].field(recording.grid), recording.maps, folds).coefficients().mean(axis=-1)

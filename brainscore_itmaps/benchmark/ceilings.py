@@ -13,6 +13,7 @@ from brainscore_itmaps.metrics.ceiling import (
     Ceiling,
     HalvesOfSites,
     ceiling_of_halves,
+    fewest_repeats,
     halves_of_sites,
     noise_ceiling,
 )
@@ -24,12 +25,15 @@ SITES = "each site predicted from two halves of the other sites, corrected for t
 REFERENCE = "as published: the best pair of sites of each image, row by row; not an upper bound"
 MAP_REPEATS = "split-half over repeats of the map averaged over sites, Spearman-Brown corrected, square root"
 MAP_SITES = "split-half over sites of the map averaged over them, Spearman-Brown corrected, square root"
+NO_REPEATS = ("no repeats", "no two repeats of every image")
 MAX_CEILING = 1.1
 """Largest correlation in the cache, with room for rounding."""
 
 
-def has_repeats(recording: Recording) -> bool:
-    """Return whether a recording has at least two repeats.
+def has_repeats(recording: Recording, *, of_all_sites: bool = False) -> bool:
+    """Return whether a recording has at least two repeats of every image at every site.
+
+    ``of_all_sites`` counts only repeats in which all sites were recorded, as maps averaged over sites need.
 
     Examples
     --------
@@ -37,7 +41,7 @@ def has_repeats(recording: Recording) -> bool:
     >>> has_repeats(load_recording("it_maps_simulated"))
     True
     """
-    return recording.repeats is not None and recording.repeats.shape[1] > 1
+    return recording.repeats is not None and fewest_repeats(recording.repeats, of_all_sites=of_all_sites) > 1
 
 
 def ceiling_text(recording: Recording, benchmark: BenchmarkSpec, protocol: Protocol = OURS) -> str:
@@ -51,7 +55,7 @@ def ceiling_text(recording: Recording, benchmark: BenchmarkSpec, protocol: Proto
     'split-half over repeats, Spearman-Brown corrected, square root'
     """
     if benchmark.measure != "predictivity":
-        return MAP_REPEATS if has_repeats(recording) else MAP_SITES
+        return MAP_REPEATS if has_repeats(recording, of_all_sites=True) else MAP_SITES
     if protocol.ceiling == "published":
         return REFERENCE
     return SPLIT_HALF if has_repeats(recording) else SITES
@@ -76,8 +80,8 @@ def missing_ceiling(recording: Recording, benchmark: BenchmarkSpec, protocol: Pr
     if text == REFERENCE:
         return f"{recording.identifier} has {complete}, and the published ceiling needs {fewest}"
     return (
-        f"{recording.identifier} has {complete} and no repeats, and a noise ceiling needs {fewest} sites "
-        "or two repeats; use the raw value"
+        f"{recording.identifier} has {complete} and {NO_REPEATS[recording.repeats is not None]}, and a noise ceiling "
+        f"needs {fewest} sites or two repeats; use the raw value"
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 import numpy as np
 from numpy.typing import NDArray
 
+from brainscore_itmaps.text import short_repr
+
 INLINE = {"inline": True}
 """Metadata of a field that holds a dataclass whose fields are stored at its own level: nested in Python, flat in the
 file. Metadata ``array`` is the name of an array in the NPZ where it differs from the name of the field."""
@@ -16,6 +18,7 @@ SMALL = 1
 """Largest number of axes of arrays that are also stored in the JSON."""
 
 
+@short_repr
 class Encoded(NamedTuple):
     """The plain values of a dataclass, and its arrays by name."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from brainscore_itmaps.benchmark.estimate import difference_of
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.errors import UsageError, described
 from brainscore_itmaps.metrics.inference import Comparison
 
 
@@ -51,7 +51,9 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
     """
     for result in (a, b):
         if not isinstance(result, Result) or not result.arrays:
-            raise UsageError(f"{result!r} contains no maps to compare.", "Give two results of a benchmark of maps.")
+            raise UsageError(
+                f"{described(result)} contains no maps to compare.", "Give two results of a benchmark of maps."
+            )
         if result.estimate.replicates is None:
             reason = result.estimate.reason or "an earlier version stored none"
             raise UsageError(

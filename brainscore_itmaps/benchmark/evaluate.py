@@ -275,7 +275,7 @@ def _result(
         ),
         alignment=float(np.mean([array.alignment for array in arrays])),
         formula=formula_of(benchmark, len(arrays), protocol, [array.folds for array in arrays]),
-        notes=(*notes, *notes_on(arrays, benchmark)),
+        notes=(*dict.fromkeys(source.notes), *notes, *notes_on(arrays, benchmark)),
         arrays=tuple(arrays),
         citations=tuple(dict.fromkeys(array.citation for array in arrays)),
     )

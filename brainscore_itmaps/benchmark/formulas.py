@@ -47,6 +47,8 @@ def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[s
     for array in arrays:
         if array.score > 1:
             notes.append(OVER_ONE.format(name=array.recording, source=array.ceiling_kind.split(",")[0]))
+        if array.saliency is not None and array.saliency.missing:
+            notes.append(f"{array.recording}: {array.saliency.missing}")
         if array.undefined_sites:
             notes.append(
                 f"{array.recording}: {array.undefined_sites} constant maps were left out of the median of their image"

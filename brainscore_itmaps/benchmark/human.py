@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
+from torch.nn.functional import interpolate
 
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.estimate import Estimate
@@ -14,18 +17,23 @@ from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
 from brainscore_itmaps.cache import ResultCache
+from brainscore_itmaps.data.class_folders import IMAGENET_CLASSES, IMAGES, MAPS, is_human_maps_folder
 from brainscore_itmaps.data.clickme import ClickMe, read_clickme
-from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
-from brainscore_itmaps.errors import DataError, ModelError, UsageError
+from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files, shard_files
+from brainscore_itmaps.data.human_maps import HumanMaps, human_maps
+from brainscore_itmaps.data.images import plain_name
+from brainscore_itmaps.errors import DataError, ModelError, UsageError, check_type
 from brainscore_itmaps.features.attribution import check_method, saliency_maps
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN, Agreement, agreement, summarised
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
+from brainscore_itmaps.models.forward import logits_of
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.names import is_named_model
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
 VERSION = 1
+NO_CEILING = "no score, because the agreement between people is unknown for these maps"
 BATCH_SIZE = 32
 RESAMPLES = 2000
 CITATION = """@inproceedings{fel2022harmonizing,
@@ -50,25 +58,40 @@ class HumanAlignment:
         Percent of these images whose label has the largest logit.
     interval : (float, float)
         95 % bootstrap interval of the score over images.
+    raw_interval : (float, float)
+        95 % bootstrap interval of the mean Spearman rho over images.
+    notes : tuple of str
+        How the images and maps of a folder were read, as clauses.
     """
 
     agreement: Agreement
     accuracy: float
     interval: tuple[float, float]
+    raw_interval: tuple[float, float] = (np.nan, np.nan)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class HumanBenchmark:
-    """Human alignment on ClickMe's held-out images; see :class:`~brainscore_itmaps.benchmark.maps.Benchmark`.
+    """Human alignment on ClickMe's held-out images, or on a folder of images with human maps.
+
+    See :class:`~brainscore_itmaps.benchmark.maps.Benchmark`.
 
     Attributes
     ----------
     files : tuple of Path
         Shards in ClickMe's format; by default the downloaded shards of held-out images.
+    folder : Path or None
+        Folder with the subfolders ``images`` and ``maps``, which replaces the shards.
     """
 
     files: tuple[Path, ...] = ()
-    identifier: str = HUMAN_ALIGNMENT
+    folder: Path | None = None
+
+    @property
+    def identifier(self) -> str:
+        """Return the name of the benchmark: that of the folder, if there is one."""
+        return HUMAN_ALIGNMENT if self.folder is None else plain_name(self.folder.resolve().name)
 
     def prepared(self, request: ScoreRequest, progress: Report = silent) -> "HumanBenchmark":
         """Check the request and list the shards, before the model is loaded.
@@ -92,7 +115,10 @@ class HumanBenchmark:
         return replace(self, files=tuple(self._files()))
 
     def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
-        """Return the name and size of each shard."""
+        """Return the name and size of each shard, or of each image and map."""
+        if self.folder is not None:
+            found = sorted(file for part in (IMAGES, MAPS) for file in (self.folder / part).rglob("*"))
+            return [[str(file.relative_to(self.folder)), file.stat().st_size] for file in found if file.is_file()]
         return [[file.name, file.stat().st_size] for file in self._files()]
 
     def score(
@@ -111,10 +137,19 @@ class HumanBenchmark:
             raise self._without_gradients(model.name)
         torch_model, method = model.torch_model, request.attribution
         alignment = human_alignment(
-            torch_model, self._files(), attribution=method, protocol=request.protocol,
+            torch_model, self.folder or self._files(), attribution=method, protocol=request.protocol,
             batch_size=request.model.batch_size, progress=progress,
         )  # fmt: skip
         agreement = alignment.agreement
+        low, high = alignment.raw_interval
+        if self.folder is None:
+            estimate = Estimate(agreement.raw, INTER_HUMAN, agreement.score, alignment.interval)
+            ceiling_details: dict[str, Any] = {"ceiling_source": "published by Fel et al. 2022"}
+            formula = "mean Spearman correlation of saliency and human map / that between people"
+        else:
+            estimate = Estimate(agreement.raw, reason=NO_CEILING)
+            ceiling_details = {"raw_low": low, "raw_high": high}
+            formula = "raw: mean Spearman correlation of saliency and human map"
         dice, iou = (summarised(values).mean for values in (agreement.dice, agreement.iou))
         return Result(
             request=request,
@@ -129,11 +164,12 @@ class HumanBenchmark:
             benchmark_version=VERSION,
             kind="human",
             measure="human alignment",
-            estimate=Estimate(agreement.raw, INTER_HUMAN, agreement.score, alignment.interval),
+            estimate=estimate,
             image_value=agreement.spearman,
-            formula="mean Spearman correlation of saliency and human map / that between people",
-            details={
-                "ceiling_source": "published by Fel et al. 2022",
+            formula=formula,
+            notes=alignment.notes,
+            details=ceiling_details
+            | {
                 "dice": dice,
                 "iou": iou,
                 "top1_on_these": alignment.accuracy,
@@ -151,14 +187,15 @@ class HumanBenchmark:
         )
 
     def _files(self) -> Sequence[Path]:
-        return self.files or clickme_files(HELD_OUT)
+        return () if self.folder is not None else self.files or clickme_files(HELD_OUT)
 
 
 @accept_reference_compat
 def human_alignment(
     model: Model,
-    files: Sequence[Path],
+    files: str | Path | Sequence[Path] | HumanMaps,
     *,
+    classes: int | None = None,
     attribution: str = "gradient",
     protocol: str | Protocol = "ours",
     batch_size: int = BATCH_SIZE,
@@ -169,9 +206,15 @@ def human_alignment(
     Parameters
     ----------
     model : Model
-        A classifier of ImageNet's thousand classes, or of the classes in the shards.
-    files : sequence of Path
-        Shards of ClickMe, or in its format.
+        A classifier of the classes that the labels count: ImageNet's thousand, or those of a folder.
+    files : str, Path, sequence of Path, or HumanMaps
+        Shards of ClickMe, or in its format: a downloaded split, files, or their folder. Or a folder with the subfolders
+        ``images`` (with a subfolder for each class) and ``maps``, see
+        :func:`~brainscore_itmaps.data.human_maps.human_maps`; those maps are used as they are, without a blur. For a
+        folder, ``agreement.score`` means nothing, because the agreement between people is unknown: read
+        ``agreement.raw``.
+    classes : int, optional
+        Number of classes that the labels of shards count; by default 1,000, those of ImageNet-1k.
     attribution : "gradient", "integrated_gradients" or "smoothgrad"
         Attribution method; the published one is "gradient", the size of the gradient.
     protocol : str or Protocol
@@ -189,9 +232,9 @@ def human_alignment(
     Raises
     ------
     DataError
-        When a shard is missing or damaged, or there are no images.
+        When a shard is missing or damaged, there are no images, or the classes of a folder are not those of the model.
     ModelError
-        When the model has too few classes, or its gradients cannot be computed.
+        When the model has another number of classes or no classifier, or its gradients cannot be computed.
 
     Examples
     --------
@@ -199,11 +242,24 @@ def human_alignment(
     >>> alignment = human_alignment(load_model("timm:resnet50"), clickme_files(HELD_OUT))  # doctest: +SKIP
     >>> alignment.agreement.score, alignment.interval  # doctest: +SKIP
     """
+    check_type(model, Model, "a loaded model", "Give what load_model returns.")
+    check_type(files, Iterable, "a list of ClickMe shards", "Give their paths, as clickme_files returns them.")
     protocol = protocol_named(protocol)
     agreements: list[Agreement] = []
     correct: list[np.ndarray[Any, np.dtype[np.bool_]]] = []
-    for batch in _batches(read_clickme(files, protocol=protocol), batch_size):
-        progress("comparing with human maps", sum(map(len, correct)), 0)
+    if isinstance(files, str | Path) and is_human_maps_folder(files):
+        files = human_maps(Path(files).expanduser(), classes=classes_of(model), progress=progress)
+    elif isinstance(files, str | Path):
+        files = shard_files(files)
+    of_folder = isinstance(files, HumanMaps)
+    if isinstance(files, HumanMaps):
+        check_classes(model, files.class_count, files.name)
+        examples, notes, total = _resized(files, model.spec.size), notes_on(files), len(files)
+    else:
+        check_classes(model, classes or IMAGENET_CLASSES)
+        examples, notes, total = read_clickme(files, protocol=protocol), (), 0
+    for batch in _batches(examples, batch_size):
+        progress("comparing with human maps", sum(map(len, correct)), total)
         images, heatmaps = (np.stack([getattr(example, name) for example in batch]) for name in ("image", "heatmap"))
         labels = np.array([example.label for example in batch], dtype=np.int64)
         saliency, largest = saliency_maps(model, images, labels, attribution)
@@ -214,7 +270,96 @@ def human_alignment(
     joined = Agreement(
         *(np.concatenate([getattr(batch, name) for batch in agreements]) for name in ("spearman", "dice", "iou"))
     )
-    return HumanAlignment(joined, 100 * float(np.concatenate(correct).mean()), _interval(joined))
+    low, high = _interval(joined)
+    interval = (np.nan, np.nan) if of_folder else (low / INTER_HUMAN, high / INTER_HUMAN)
+    return HumanAlignment(joined, 100 * float(np.concatenate(correct).mean()), interval, (low, high), notes)
+
+
+def classes_of(model: Model) -> int:
+    """Return the number of classes of a model.
+
+    Raises
+    ------
+    ModelError
+        When the model has no classifier, or does not return logits.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> classes_of(load_model("timm:test_resnet", "random"))
+    1000
+    """
+    size, channels = model.spec.size, len(model.spec.mean)
+    with torch.inference_mode():
+        logits = logits_of(model.run(torch.zeros(2, channels, size, size)))
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+        shape = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
+        raise ModelError(f"{model.name} returns {shape}, not logits (image, class).", CLASSIFIER)
+    if getattr(model.module, "num_classes", None) == 0:
+        raise ModelError(
+            f"{model.name} has no classifier: it returns {logits.shape[1]:,} features, not logits.", CLASSIFIER
+        )
+    return logits.shape[1]
+
+
+CLASSIFIER = "Human alignment needs the logit of each image's label: use a classifier."
+
+
+def check_classes(model: Model, classes: int, of: str = "") -> None:
+    """Check that the labels of images name the classes of a model.
+
+    Parameters
+    ----------
+    model : Model
+    classes : int
+        Number of classes that the labels count.
+    of : str
+        Name of the images; by default they are ClickMe's.
+
+    Raises
+    ------
+    ModelError
+        When the model has another number of classes, or no classifier.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> check_classes(load_model("timm:test_resnet", "random"), 1000)
+    """
+    found = classes_of(model)
+    if found == classes:
+        return
+    if of or classes != IMAGENET_CLASSES:
+        raise ModelError(
+            f"{model.name} has {found:,} classes; the labels{f' of {of}' if of else ''} count {classes:,}.",
+            "Use a model of these classes.",
+        )
+    background = found == IMAGENET_CLASSES + 1
+    raise ModelError(
+        f"{model.name} returns {found:,} numbers for an image; the labels of ClickMe are the 1,000 classes of "
+        "ImageNet-1k, and would name other classes of this model.",
+        "If its first class is the background, wrap the model so that it omits that class."
+        if background
+        else "Use a classifier of ImageNet-1k. For files with labels of your own classes, give their number: "
+        f"human_alignment(model, files, classes={found}).",
+    )
+
+
+def notes_on(maps: HumanMaps) -> tuple[str, ...]:
+    """Describe how a folder of images with human maps was read, as clauses."""
+    simulated = ("the human maps are SIMULATED: no person was asked",) if maps.simulated else ()
+    return (*simulated, *maps.notes)
+
+
+def _resized(maps: HumanMaps, side: int) -> Iterator[ClickMe]:
+    """Read images and maps of a folder, each resized to a square as a whole."""
+    for number in range(len(maps)):
+        example = maps.read(number)
+        image = Image.fromarray(example.image).resize((side, side), Image.Resampling.BICUBIC)
+        heatmap = interpolate(
+            torch.from_numpy(example.heatmap)[None, None], (side, side), mode="bilinear", antialias=True
+        )
+        yield ClickMe(np.asarray(image, dtype=np.float32), heatmap[0, 0].numpy(), example.label)
 
 
 def _batches(examples: Iterable[ClickMe], size: int) -> Iterator[list[ClickMe]]:
@@ -224,9 +369,9 @@ def _batches(examples: Iterable[ClickMe], size: int) -> Iterator[list[ClickMe]]:
 
 
 def _interval(agreement: Agreement) -> tuple[float, float]:
-    """Compute the 95 % bootstrap interval of the score over images."""
+    """Compute the 95 % bootstrap interval of the mean Spearman rho over images."""
     defined = agreement.spearman[np.isfinite(agreement.spearman)]
     if len(defined) < 2:
         return (np.nan, np.nan)
     interval = bootstrap_over_images(np.mean, defined, rng=np.random.default_rng(0), resamples=RESAMPLES)
-    return interval.low / INTER_HUMAN, interval.high / INTER_HUMAN
+    return interval.low, interval.high

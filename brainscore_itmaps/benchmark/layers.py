@@ -20,10 +20,12 @@ from brainscore_itmaps.metrics.folds import fit_left_out, groups_left_out, pairs
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import Protocol
+from brainscore_itmaps.text import short_repr
 
 BOUND = 1 + 1e-9
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class FeatureScore:
     """Scores of the features of one layer on the recorded maps of left-out images.
@@ -135,7 +137,7 @@ def score_layers(
     recorded = [recording.maps for recording in recordings]
     keys = {
         (layer, number): key_of(
-            model=content,
+            model=content + source.read_as.get(layer, ""),
             layer=layer,
             recording=hashes[number],
             method=benchmark.method,

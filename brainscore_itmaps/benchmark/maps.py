@@ -28,8 +28,10 @@ from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.models.spec import ModelRequest, Weights
 from brainscore_itmaps.progress import Report, Steps, silent, uncounted
 from brainscore_itmaps.protocol import OURS, Protocol, accept_reference_compat, protocol_named
+from brainscore_itmaps.text import short_repr
 
 
+@short_repr
 @dataclass(frozen=True)
 class MapsBenchmark:
     """A benchmark of spatial maps; see :class:`Benchmark`.
@@ -85,7 +87,7 @@ class MapsBenchmark:
             As in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
         """
         recordings = self.recordings(request, progress)
-        source = model.source(request.model.layers, self.spec.view, protocol_named(request.protocol))
+        source = model.source(request.model.layers, self.spec.view, protocol_named(request.protocol), cache)
         if self.spec.view == "screen":
             recordings = [placed_on_screen(recording, model.visual_degrees) for recording in recordings]
         return evaluate(source, recordings, self.spec, request, cache, progress)
@@ -132,6 +134,7 @@ def score_features(
     protocol: str | Protocol = ...,
     components: int | None = ...,
     grid: Grid | None = ...,
+    layout: str | None = ...,
     progress: Steps = ...,
 ) -> Result: ...
 @overload
@@ -143,6 +146,7 @@ def score_features(
     protocol: str | Protocol = ...,
     components: int | None = ...,
     grid: Grid | None = ...,
+    layout: str | None = ...,
     progress: Steps = ...,
 ) -> FeatureScore: ...
 @accept_reference_compat
@@ -154,6 +158,7 @@ def score_features(
     protocol: str | Protocol = "ours",
     components: int | None = None,
     grid: Grid | None = None,
+    layout: str | None = None,
     progress: Steps = uncounted,
 ) -> FeatureScore | Result:
     """Score features: predict the maps of each image from all other images, and compare them with the recorded maps.
@@ -161,7 +166,8 @@ def score_features(
     Parameters
     ----------
     features : array, shape (image, y, x, channel)
-        Features of any height and width, which are sampled at the positions of the maps.
+        Features of any height and width, which are sampled at the positions of the maps. What
+        :func:`~brainscore_itmaps.record` returns has the axes of ``layout="NCHW"``.
     maps_or_recording : array, shape (image, y, x, site), or Recording
         Recorded maps of the same images, which were shown square.
     method : str
@@ -174,6 +180,9 @@ def score_features(
     grid : Grid, optional
         Positions of the maps; by default evenly spaced from edge to edge of the image. Not for a recording, which has a
         grid.
+    layout : "NHWC" or "NCHW", optional
+        Axes of the features: (image, y, x, channel) or (image, channel, y, x). By default the former, which is refused
+        if the shape looks like the latter.
     progress : callable
         Called with (steps done, steps in all).
 
@@ -189,7 +198,7 @@ def score_features(
         When the shapes do not fit together, the axes are in another order, or no regression can be fitted. It is a
         ValueError, too.
     UsageError
-        When the method or protocol is unknown, or a recording is given with a grid or components.
+        When the method, protocol or layout is unknown, or a recording is given with a grid or components.
     DataError, ModelError
         For a recording, as in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
 
@@ -210,9 +219,17 @@ def score_features(
             f"The features {native.shape} and the maps {recorded.shape} do not share their images.",
             "Give (image, y, x, channel) and (image, y, x, site).",
         )
-    _check_axes("features", native, recorded, "channel")
+    if layout not in (None, "NHWC", "NCHW"):
+        raise UsageError(
+            f"There is no layout {layout!r}.",
+            "Give NHWC for (image, y, x, channel), or NCHW for (image, channel, y, x).",
+        )
+    if layout == "NCHW":
+        native = np.ascontiguousarray(np.moveaxis(native, 1, -1))
+    if layout is None:
+        _check_axes("features", native, recorded, "channel", 'or layout="NCHW"')
     if recording is None:
-        _check_axes("maps", recorded, native, "site")
+        _check_axes("maps", recorded, native, "site", "")
     if grid is not None and not isinstance(grid, Grid):
         raise UsageError(f"{grid!r} is not a grid.", "Give a brainscore_itmaps.Grid, or leave it out.")
     if recording is not None:
@@ -241,11 +258,17 @@ def score_features(
     return score_predictions(left_out.predicted, recorded, settings, left_out.components, left_out.penalty)
 
 
-def _check_axes(name: str, values: NDArray[Any], other: NDArray[Any], last: str) -> None:
-    """Check that the channels or sites of an array do not come before y and x, as far as its shape shows."""
+def _check_axes(name: str, values: NDArray[Any], other: NDArray[Any], last: str, option: str) -> None:
+    """Check that the channels or sites of an array do not come before y and x, as far as its shape shows.
+
+    Maps are square if their grid is. An array whose last two axes are equal, and not the second one, is accepted only
+    if its second and third axis have the proportions of the other array's maps, which are not square.
+    """
     _, first, second, third = values.shape
-    if first > second == third and (first, second) != other.shape[1:3]:
+    rows, columns = other.shape[1:3]
+    if first != second == third and first * columns != second * rows:
         raise ArrayError(
             f"The {name} {values.shape} look like (image, {last}, y, x).",
-            f"Give (image, y, x, {last}), for example np.moveaxis({name}, 1, -1).",
+            " ".join(filter(None, [f"Give (image, y, x, {last}), for example np.moveaxis({name}, 1, -1)", option]))
+            + ".",
         )

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from brainscore_itmaps.benchmark.estimate import IntervalKind
 from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.protocol import OURS
+from brainscore_itmaps.text import short_repr
 
 Window = tuple[int, int] | str
 
 
+@short_repr
 @dataclass(frozen=True)
 class ScoreRequest:
     """The request to score one model on one benchmark.

@@ -16,11 +16,11 @@ from brainscore_itmaps.benchmark.codec import INLINE, encode
 from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.cache import package_versions
-from brainscore_itmaps.errors import printable
+from brainscore_itmaps.errors import check_type, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import protocol_named
-from brainscore_itmaps.text import interval_text, number_text
+from brainscore_itmaps.text import interval_text, number_text, short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ MEAN = "mean"
 PACKAGES = ("brainscore_itmaps", "brainscore_vision", "numpy", "pillow", "scipy", "timm", "torch", "torchvision")
 
 
+@short_repr
 @dataclass(frozen=True)
 class LayerResult:
     """The score of one layer on one array, over all images.
@@ -59,6 +60,7 @@ class LayerResult:
     chosen: int
 
 
+@short_repr
 @dataclass(frozen=True)
 class Saliency:
     """Attribution maps of the predicted response, which are EXPERIMENTAL, and their controls.
@@ -72,9 +74,11 @@ class Saliency:
     centre_rho : array, shape (image,)
         The same for nearness to the image's centre, which does not depend on the image.
     random_rho : array, shape (image,)
-        The same for the model with random weights.
+        The same for the model with random weights; NaN if it has none.
     method : str
         Attribution method.
+    missing : str
+        Why there is no control with random weights, if there is none.
     """
 
     maps: NDArray[np.float64] = field(metadata={"array": "saliency"})
@@ -82,6 +86,7 @@ class Saliency:
     centre_rho: NDArray[np.float64]
     random_rho: NDArray[np.float64]
     method: str
+    missing: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -547,6 +552,7 @@ class Result(Estimated):
         """
         from brainscore_itmaps.benchmark.saved import load_result
 
+        check_type(file, (str, Path), "the path of a result", "Give the JSON file that Result.save wrote.")
         return load_result(Path(file))
 
     @property

@@ -18,6 +18,7 @@ from brainscore_itmaps.benchmark.codec import array_prefixes, decode, encode
 from brainscore_itmaps.benchmark.result import FORMAT, VERSION, Result
 from brainscore_itmaps.errors import DataError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, csv_text, replacing, sha256
+from brainscore_itmaps.models.names import source_of
 from brainscore_itmaps.models.runs import is_run
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.protocol import OLD_SPELLING
@@ -283,7 +284,7 @@ def _of_version_3(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 def _requested_model(name: str, weights: dict[str, Any]) -> dict[str, Any]:
     """Recover the requested model of version 2: a training run, a model file, or a name with weights."""
-    is_path = weights["kind"] == "file" and name not in ZOO and not name.startswith("timm:")
+    is_path = weights["kind"] == "file" and name not in ZOO and not source_of(name)
     if is_path and is_run(str(Path(weights["path"]).parent)):
         return {"name": str(Path(weights["path"]).parent), "weights": {"kind": "pretrained"}}
     return (

@@ -1,7 +1,7 @@
 """Sources of features: the interface of loaded models, and torch models that are read through hooks."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol as Interface
@@ -17,11 +17,14 @@ from brainscore_itmaps.data.images import PUBLISHED_SIZE
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.features.grid import LayerFeatures
-from brainscore_itmaps.features.record import BATCH_SIZE, check_layer, record_at_grid
+from brainscore_itmaps.features.places import LayerReading, layer_readings
+from brainscore_itmaps.features.record import BATCH_SIZE, record_at_grid
 from brainscore_itmaps.features.views import fixated_features
 from brainscore_itmaps.files import sha256
-from brainscore_itmaps.models.layers import block_layers
+from brainscore_itmaps.models.layers import block_layers, reason_of_it
 from brainscore_itmaps.models.model import Model
+from brainscore_itmaps.models.names import source_of
+from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import OURS, Protocol
 
@@ -54,6 +57,10 @@ class Source:
     attribute : callable or None
         Takes a recording, the layer of each image, an attribution method and a progress callback; returns the
         attribution maps. None where the model gives no gradients.
+    notes : sequence of str
+        How layers were chosen and read, where a reader of the score should know it.
+    read_as : mapping of layer to str
+        Layouts of the layers that are not read as their shapes say; part of cache keys.
     """
 
     reading: Reading
@@ -61,6 +68,8 @@ class Source:
     content: str | None
     read: Read
     attribute: Attribute | None = None
+    notes: Sequence[str] = ()
+    read_as: Mapping[str, str] = field(default_factory=dict)
 
 
 class LoadedModel(Interface):
@@ -82,7 +91,7 @@ class LoadedModel(Interface):
     def notes(self) -> tuple[str, ...]:
         """List notes on the model for readers of its scores."""
 
-    def source(self, layers: Sequence[str], view: View, protocol: Protocol) -> Source:
+    def source(self, layers: Sequence[str], view: View, protocol: Protocol, cache: ResultCache | None = None) -> Source:
         """Return the source of the features of these layers, by default of the layers committed to IT."""
 
 
@@ -115,16 +124,24 @@ class HookedModel:
         """List the decisions made when the model was loaded."""
         return self.torch_model.notes
 
-    def source(self, layers: Sequence[str] = (), view: View = "whole", protocol: Protocol = OURS) -> Source:
+    def source(
+        self,
+        layers: Sequence[str] = (),
+        view: View = "whole",
+        protocol: Protocol = OURS,
+        cache: ResultCache | None = None,
+    ) -> Source:
         """Return the source of the features of these layers, which are read through hooks.
 
         Parameters
         ----------
         layers : sequence of str
-            Names of layers; ("all",) for the output of every block; empty for the layer committed to IT.
+            Selectors of layers; ("all",) for the output of every block; empty for the layer committed to IT.
         view : "whole", "screen" or "fixation"
             How images are shown.
         protocol : Protocol
+        cache : ResultCache, optional
+            Cache of how layers are read.
 
         Returns
         -------
@@ -133,7 +150,8 @@ class HookedModel:
         Raises
         ------
         ModelError
-            When no layer is committed, a layer does not exist, or the protocol shows images of another size.
+            When no layer is committed, a layer does not exist or has no map, or the protocol shows images of another
+            size.
         """
         model, spec = self.torch_model, self.torch_model.spec
         if protocol.preprocess == "published" and spec.size != PUBLISHED_SIZE:
@@ -141,18 +159,28 @@ class HookedModel:
                 f"{model.name} takes images of {spec.size} pixels; the published code shows {PUBLISHED_SIZE}.",
                 "Choose a model with that input size, or leave out the published protocol.",
             )
+        if protocol.preprocess == "published" and len(spec.mean) == 1:
+            raise ModelError(
+                f"{model.name} takes grey images; the published code shows colours.",
+                "Choose a model with colour, or leave out the published protocol.",
+            )
         device = next(model.module.parameters()).device
         content = None
         if not model.own_code:
             preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view)
             read_as = (protocol.preprocess, protocol.resample, device.type)
-            content = f"{model.module!r} {spec.architecture} {model.sha256} {preprocessing} {read_as}"
+            settings = spec.options if source_of(spec.architecture) else {}  # which other modules do not print
+            architecture = f"{spec.architecture} {settings}" if settings else spec.architecture
+            content = f"{model.module!r} {architecture} {model.sha256} {preprocessing} {read_as}"
+
+        readings, notes = _read_layers(model, layers, cache, content)
 
         def read(
             recording: Recording, requested: Sequence[str], cache: ResultCache, progress: Report
         ) -> dict[str, LayerFeatures]:
             if view == "fixation":
-                return _fixated(model, recording, requested, content, self.batch_size, cache, progress)
+                read_now = {layer: readings[layer] for layer in requested}
+                return _fixated(model, recording, read_now, content, self.batch_size, cache, progress)
             return record_at_grid(
                 model,
                 recording.images,
@@ -161,6 +189,7 @@ class HookedModel:
                 self.batch_size,
                 protocol,
                 progress=lambda done, total: progress("recording features", done, total),
+                readings=readings,
             )
 
         reading = Reading(
@@ -171,13 +200,14 @@ class HookedModel:
             field_of_view=FIELDS_OF_VIEW[view].format(degrees=spec.visual_degrees),
             device=str(device),
         )
-        return Source(reading, _layers(model, layers), content, read, partial(attribute, model))
+        layouts = {layer: one.read_as for layer, one in readings.items() if one.read_as}
+        return Source(reading, tuple(readings), content, read, partial(attribute, model), notes, layouts)
 
 
 def _fixated(
     model: Model,
     recording: Recording,
-    layers: Sequence[str],
+    layers: Mapping[str, LayerReading],
     content: str | None,
     batch_size: int,
     cache: ResultCache,
@@ -192,15 +222,19 @@ def _fixated(
     expected = {"units": Expected((len(grid.y), len(grid.x), -1))}
 
     def compute(image: Path, missing: Sequence[str]) -> list[tuple[str, dict[str, NDArray[np.float64]]]]:
-        features = fixated_features(model, image, missing, grid, degrees, batch_size)
+        read_now = {layer: layers[layer] for layer in missing}
+        features = fixated_features(model, image, read_now, grid, degrees, batch_size)
         return [(layer, {"units": features[layer]}) for layer in missing]
 
     for done, image in enumerate(recording.images):
         if content is None:
-            entries = dict(compute(image, layers))
+            entries = dict(compute(image, list(layers)))
         else:
             positions = [grid.y.tolist(), grid.x.tolist(), grid.extent, sha256(image)]
-            keys = {layer: key_of(fixated=content, layer=layer, where=positions) for layer in layers}
+            keys = {
+                layer: key_of(fixated=content + reading.read_as, layer=layer, where=positions)
+                for layer, reading in layers.items()
+            }
             entries = cache.computed_all(keys, partial(compute, image), dict.fromkeys(layers, expected), progress)
         for layer in layers:
             units[layer].append(entries[layer]["units"])
@@ -208,7 +242,12 @@ def _fixated(
     return {layer: LayerFeatures(np.stack(images), at_grid=True) for layer, images in units.items()}
 
 
-def _layers(model: Model, layers: Sequence[str]) -> tuple[str, ...]:
+def _read_layers(
+    model: Model, layers: Sequence[str], cache: ResultCache | None, content: str | None
+) -> tuple[dict[str, LayerReading], tuple[str, ...]]:
+    """Find out how the requested layers are read, and what a reader of the score should know about it."""
+    notes: list[str] = []
+    every_block = tuple(layers) == ALL
     if not layers:
         committed = model.spec.layers.get("IT")
         if committed is None:
@@ -217,10 +256,35 @@ def _layers(model: Model, layers: Sequence[str]) -> tuple[str, ...]:
                 "Name one with --layers.",
             )
         layers = [committed]
-    elif tuple(layers) == ALL:
+        notes += filter(None, [note_on_it_layer(model)])
+    elif every_block:
         layers = block_layers(model.module, model.spec.size)
-        if not layers:
-            raise ModelError(f"No block of {model.name} outputs a spatial map.", "Name layers with --layers.")
-    for layer in layers:
-        check_layer(model, layer)
-    return tuple(dict.fromkeys(layers))
+    layers = [model.own_name_of(layer) for layer in layers]
+    readings = layer_readings(model, layers, every_block, cache, content)
+    if not readings:
+        raise ModelError(f"No block of {model.name} outputs a spatial map.", "Name layers with --layers.")
+    if omitted := [layer for layer in layers if layer not in readings]:
+        notes.append(f"blocks without visible places in the image were left out: {', '.join(omitted)}")
+    notes += [reading.note for reading in readings.values() if reading.note]
+    return readings, tuple(notes)
+
+
+def note_on_it_layer(model: Model) -> str:
+    """Say by which rule the IT layer of a model was chosen; empty if a record of the zoo commits it.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> note_on_it_layer(load_model("efficientnet_lite0", "random"))
+    ''
+    >>> note_on_it_layer(load_model("timm:test_vit", "random")).partition(":")[0]
+    'IT layer blocks.3'
+    """
+    layer, architecture = model.spec.layers.get("IT"), model.spec.architecture.split(".")[0]
+    stated = any(spec.architecture == architecture and spec.layers["IT"] == layer for spec in ZOO.values())
+    if layer is None or stated:
+        return ""
+    return (
+        f"IT layer {layer}: chosen by a rule ({reason_of_it(layer)}), not committed by the model's authors; --layers "
+        "names another"
+    )

@@ -1,5 +1,6 @@
 """Read layers of any model through Brain-Score's interface."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,22 +20,28 @@ from PIL import Image
 from brainscore_itmaps.benchmark.attribution import attribute
 from brainscore_itmaps.benchmark.catalogue import View
 from brainscore_itmaps.benchmark.result import Reading
-from brainscore_itmaps.benchmark.source import ALL, FIELDS_OF_VIEW, LoadedModel, Source
+from brainscore_itmaps.benchmark.source import ALL, FIELDS_OF_VIEW, LoadedModel, Source, note_on_it_layer
 from brainscore_itmaps.bridge.assembly import stimulus_set
+from brainscore_itmaps.bridge.models import copying_hook, selected_module
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, side_by_side
+from brainscore_itmaps.features.places import layer_readings, noise_images, verified_reading
 from brainscore_itmaps.features.record import check_finite
 from brainscore_itmaps.features.views import at_centre, fixated
 from brainscore_itmaps.images import read_image, upright_size
 from brainscore_itmaps.models.layers import Layout, spatial_maps
 from brainscore_itmaps.models.model import Model
+from brainscore_itmaps.models.selectors import selector_of
 from brainscore_itmaps.models.spec import ModelRequest, Weights
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import OURS, Protocol
 
 Features = dict[str, LayerFeatures]
+NOISE_SEEDS = (0, 1)
+NOISE_SIZE = 224
+DISABLED = "RESULTCACHING_DISABLE"
 OWN_PREPROCESSING = "what the model's own preprocessing leaves of "
 
 
@@ -71,7 +78,13 @@ class BrainScoreModel:
         """Return the torch model if it was loaded by this package, else None."""
         return getattr(self.candidate, "itmaps_model", None)
 
-    def source(self, layers: Sequence[str] = (), view: View = "whole", protocol: Protocol = OURS) -> Source:
+    def source(
+        self,
+        layers: Sequence[str] = (),
+        view: View = "whole",
+        protocol: Protocol = OURS,
+        cache: ResultCache | None = None,
+    ) -> Source:
         """Return a reader of the layer that is committed to IT, or of the requested layers.
 
         If the model commits several layers to IT, their channels are joined at the grid, as one layer.
@@ -85,6 +98,8 @@ class BrainScoreModel:
             How images are shown.
         protocol : Protocol
             How a layer gives one value per grid position. The model applies its own preprocessing in any case.
+        cache : ResultCache, optional
+            Not used: the weights of the model are unknown.
 
         Raises
         ------
@@ -93,7 +108,8 @@ class BrainScoreModel:
         """
         candidate, model = self.candidate, self.torch_model
         requested = _requested_layers(candidate, layers) if layers else None
-        record = partial(_record_centres if view == "fixation" else _record_maps, candidate, model, protocol)
+        said = [note_on_it_layer(model)] if model is not None and not layers and note_on_it_layer(model) else []
+        record = partial(_record_centres if view == "fixation" else _record_maps, candidate, model, protocol, said)
 
         def read(recording: Recording, layers_to_read: Sequence[str], cache: ResultCache, progress: Report) -> Features:
             if requested is None:
@@ -123,7 +139,7 @@ class BrainScoreModel:
                 field_of_view=field_of_view,
                 device=str(next(model.module.parameters()).device),
             )
-        return Source(reading, (), None, read, None if model is None else partial(attribute, model))
+        return Source(reading, (), None, read, None if model is None else partial(attribute, model), said)
 
 
 def request_of(candidate: BrainModel) -> ModelRequest:
@@ -160,32 +176,81 @@ def as_candidate(model: LoadedModel) -> BrainModel:
 
 
 def _record_maps(
-    candidate: BrainModel, model: Model | None, protocol: Protocol, recording: Recording, progress: Report
+    candidate: BrainModel,
+    model: Model | None,
+    protocol: Protocol,
+    said: list[str],
+    recording: Recording,
+    progress: Report,
 ) -> Features:
+    """Record layers for the images of a recording, and for noise images that verify the places of their units."""
     progress("recording features", 0, 1)
+    images = len(recording.names)
     with tempfile.TemporaryDirectory() as folder:
-        stimuli = _uncached_stimuli(recording, Path(folder))
-        activations = _record_layers(candidate, stimuli, recording.names, recording.window)
+        stimuli, names = _uncached_stimuli(recording, Path(folder)), recording.names
+        if model is None:
+            stimuli, names = _with_noise(stimuli, names, Path(folder))
+        activations = _record_layers(candidate, stimuli, names, recording.window, said)
     features = {}
     for layer, activation in activations.items():
-        check_finite(activation, layer, recording.names)
-        maps = spatial_maps(activation, layer, _leading_tokens(model), _layout(candidate, layer))
+        shown, noise = activation[:images], activation[images:]
+        check_finite(shown, layer, recording.names)
+        layout = _read_layout(candidate, model, layer, noise, said)
+        maps = spatial_maps(shown, layer, _leading_tokens(model), layout)
         features[layer] = downsample_if_larger(maps, recording.grid, protocol)
     return features
 
 
+def _read_layout(
+    candidate: BrainModel, model: Model | None, layer: str, noise: NDArray[np.floating[Any]], said: list[str]
+) -> Layout | None:
+    """Return the layout that a candidate states for a layer, or that its activation for noise images shows."""
+    stated = _layout(candidate, layer)
+    if stated is not None:
+        return stated
+    if model is not None:
+        reading = layer_readings(model, [layer])[layer]
+    elif len(noise):
+        reading = verified_reading(str(candidate.identifier), layer, noise)
+    else:
+        return None
+    said += [reading.note] if reading.note else []
+    return reading.layout
+
+
+def _with_noise(stimuli: StimulusSet, names: Sequence[str], folder: Path) -> tuple[StimulusSet, tuple[str, ...]]:
+    """Add noise images to the stimuli of a recording; both are shown in the same batches."""
+    paths = dict(stimuli.stimulus_paths)
+    for seed in NOISE_SEEDS:
+        for number, image in enumerate(noise_images(NOISE_SIZE, seed)):
+            name = f"itmaps-noise-{seed}-{number}"
+            paths[name] = folder / f"{name}.png"
+            image.save(paths[name])
+    combined = tuple(dict.fromkeys([*names, *paths]))
+    both = StimulusSet([{"stimulus_id": name, "image_id": name} for name in combined])
+    both.stimulus_paths = paths
+    both.identifier = None
+    return both, combined
+
+
 def _record_centres(
-    candidate: BrainModel, model: Model | None, protocol: Protocol, recording: Recording, progress: Report
+    candidate: BrainModel,
+    model: Model | None,
+    protocol: Protocol,
+    said: list[str],
+    recording: Recording,
+    progress: Report,
 ) -> Features:
     rows, columns = len(recording.grid.y), len(recording.grid.x)
     fields: dict[str, list[NDArray[np.float64]]] = {}
     for done, image in enumerate(recording.images):
         with tempfile.TemporaryDirectory() as folder:
             stimuli, names = _fixations(image, recording, candidate.visual_degrees(), Path(folder))
-            activations = _record_layers(candidate, stimuli, names, recording.window)
+            activations = _record_layers(candidate, stimuli, names, recording.window, said)
         for layer, activation in activations.items():
             check_finite(activation, layer, names)
-            centre = at_centre(activation, layer, _leading_tokens(model), _layout(candidate, layer))
+            layout = _read_layout(candidate, model, layer, activation[:0], said)
+            centre = at_centre(activation, layer, _leading_tokens(model), layout)
             fields.setdefault(layer, []).append(centre.reshape(rows, columns, -1))
         progress("recording features at each position", done + 1, len(recording.images))
     return {layer: LayerFeatures(np.stack(of_images), at_grid=True) for layer, of_images in fields.items()}
@@ -255,12 +320,25 @@ def _fixations(image: Path, recording: Recording, degrees: float, folder: Path) 
 
 
 def _record_layers(
-    candidate: BrainModel, stimuli: StimulusSet, names: Sequence[str], window: tuple[int, int]
+    candidate: BrainModel, stimuli: StimulusSet, names: Sequence[str], window: tuple[int, int], said: list[str]
 ) -> dict[str, NDArray[np.floating[Any]]]:
     """Record the activation of each layer that is committed to IT, with images in the order of the names."""
     candidate.start_recording("IT", time_bins=[window])
-    with copied_activations():
-        recorded = candidate.look_at(stimuli, number_of_trials=1)
+    with copied_activations(), _without_result_cache(candidate), _time_bins(candidate) as bins:
+        try:
+            recorded = candidate.look_at(stimuli, number_of_trials=1)
+        except AssertionError as error:
+            if not bins:
+                raise
+            raise ModelError(
+                f"{candidate.identifier} gives its time bins {_bins_text(bins)}, which do not cover the window "
+                f"{window[0]}-{window[1]} ms.",
+                "Choose a window that they cover, with --window.",
+            ) from error
+    if "time_bin" in recorded.dims:
+        recorded = recorded.isel(time_bin=0)  # one window was requested
+    if note := _note_on_time(candidate, window, bins):
+        said.append(note)
     index = {image: number for number, image in enumerate(recorded["stimulus_id"].values)}
     recorded = recorded.isel(presentation=[index[name] for name in names])
     layers = recorded["layer"].values if hasattr(recorded, "layer") else np.full(recorded.sizes["neuroid"], "unknown")
@@ -271,8 +349,66 @@ def _record_layers(
 
 
 @contextmanager
+def _time_bins(candidate: BrainModel) -> Iterator[list[tuple[float, float]]]:
+    """Collect the time bins of a model, in ms, which Brain-Score averages to the window."""
+    inner = getattr(getattr(candidate, "layer_model", None), "_layer_model", None)
+    bins: list[tuple[float, float]] = []
+    if inner is None:
+        yield bins
+        return
+    look_at = inner.look_at
+
+    def observed(*arguments: Any, **options: Any) -> Any:
+        responses = look_at(*arguments, **options)
+        if "time_bin" in responses.dims:
+            bins[:] = [(float(start), float(end)) for start, end in responses["time_bin"].values]
+        return responses
+
+    inner.look_at = observed
+    try:
+        yield bins
+    finally:
+        del inner.look_at
+
+
+def _note_on_time(candidate: BrainModel, window: tuple[int, int], bins: Sequence[tuple[float, float]]) -> str:
+    """Say which time bins of a model stand for the window; empty for a model without time."""
+    shown = f"window {window[0]}-{window[1]} ms"
+    mapping = getattr(candidate, "time_mapping", None)
+    if isinstance(mapping, dict) and mapping.get("IT"):  # CORnet's commitment takes the nearest step
+        step, (start, end) = min(mapping["IT"].items(), key=lambda entry: abs(entry[1][0] - window[0]))
+        return f"{shown}: time step {step} of the model was read, which it commits to {start:g}-{end:g} ms"
+    covering = [(start, end) for start, end in bins if start < window[1] and end > window[0]]
+    return f"{shown}: mean over the time bins {_bins_text(covering)} of the model, weighted by overlap" if bins else ""
+
+
+def _bins_text(bins: Sequence[tuple[float, float]]) -> str:
+    texts = [f"{start:g}-{end:g}" for start, end in bins]
+    return f"{', '.join(texts if len(texts) < 5 else [*texts[:2], '...', texts[-1]])} ms"
+
+
+@contextmanager
+def _without_result_cache(candidate: BrainModel) -> Iterator[None]:
+    """Disable the cache of a commitment's own, which would mix up recordings because stimuli have no identifier."""
+    module, before = type(candidate).__module__, os.environ.get(DISABLED)
+    if module.startswith("brainscore_vision.model_helpers"):  # its caches depend on no stimuli of ours
+        yield
+        return
+    os.environ[DISABLED] = ",".join(filter(None, [before, module])) if before != "1" else before
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[DISABLED]
+        else:
+            os.environ[DISABLED] = before
+
+
+@contextmanager
 def copied_activations() -> Iterator[None]:
     """Make Brain-Score's wrapper of torch models copy each layer's activation, within a ``with`` block.
+
+    Names of layers may select a call or an element, as in ``IT.output@last`` and ``layers.3[0]``.
 
     On the CPU, the original keeps a view, which a later in-place operation overwrites; on a GPU, it copies.
 
@@ -286,12 +422,24 @@ def copied_activations() -> Iterator[None]:
     >>> activation
     array([0., 0.], dtype=float32)
     """
-    original, view = PytorchWrapper.__dict__["_tensor_to_numpy"], PytorchWrapper._tensor_to_numpy
+    names = ("_tensor_to_numpy", "get_layer", "register_hook")
+    originals = {name: PytorchWrapper.__dict__[name] for name in names}
+    view, get_layer, register_hook = (getattr(PytorchWrapper, name) for name in names)
+
+    def selected_hook(self: PytorchWrapper, layer: Any, layer_name: str, target_dict: dict[str, Any]) -> Any:
+        if selected_module(self, layer_name) is None:
+            return register_hook(self, layer, layer_name, target_dict)
+        selector = selector_of(layer_name, dict(self._model.named_modules()))
+        return layer.register_forward_hook(copying_hook(layer_name, selector, target_dict))
+
     PytorchWrapper._tensor_to_numpy = lambda output: view(output).copy()
+    PytorchWrapper.get_layer = lambda self, name: selected_module(self, name) or get_layer(self, name)
+    PytorchWrapper.register_hook = selected_hook
     try:
         yield
     finally:
-        PytorchWrapper._tensor_to_numpy = original
+        for name, original in originals.items():
+            setattr(PytorchWrapper, name, original)
 
 
 def _layout(candidate: BrainModel, layer: str) -> Layout | None:

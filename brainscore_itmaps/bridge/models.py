@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.models.model import Model
+from brainscore_itmaps.models.selectors import LAST, Selector, selected, selector_of
 from brainscore_itmaps.models.zoo import ZOO
 
 BATCH_SIZE = 14
@@ -80,7 +81,7 @@ def brain_model(loaded: Model) -> ModelCommitment:
     model = ModelCommitment(
         identifier=spec.identifier,
         activations_model=wrapper,
-        layers=list(spec.layers.values()),
+        layers=list(spec.layers.values()) or ["logits"],
         behavioral_readout_layer=spec.readout,
         region_layer_map=dict(spec.layers),
         visual_degrees=spec.visual_degrees,
@@ -107,13 +108,55 @@ class CopyingWrapper(PytorchWrapper):  # type: ignore[misc]
         finally:
             extractor.identifier = identifier
 
+    def get_layer(self, layer_name: str) -> torch.nn.Module:
+        """Return the module that a selector names."""
+        return selected_module(self, layer_name) or super().get_layer(layer_name)
+
     def register_hook(self, layer: torch.nn.Module, layer_name: str, target_dict: dict[str, Any]) -> Any:
-        """Register a hook that copies the output of a layer."""
+        """Register a hook that copies the output of a layer, or the element of the call that its name selects."""
+        selector = selector_of(layer_name, dict(self._model.named_modules()))
+        return layer.register_forward_hook(copying_hook(layer_name, selector, target_dict))
 
-        def store(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
-            target_dict[layer_name] = output.detach().to("cpu", copy=True).numpy()
 
-        return layer.register_forward_hook(store)
+def selected_module(wrapper: PytorchWrapper, layer_name: str) -> torch.nn.Module | None:
+    """Return the module that a selector with a call or an element names; None for other names.
+
+    Examples
+    --------
+    >>> model = brain_model(load_model("timm:test_vit", "random"))
+    >>> type(selected_module(model.activations_model, "blocks.3@last")).__name__
+    'Block'
+    >>> selected_module(model.activations_model, "blocks.3") is None
+    True
+    """
+    modules = dict(wrapper._model.named_modules())
+    selector = selector_of(layer_name, modules)
+    plain = selector is None or (selector.call is None and not selector.elements)
+    return None if plain or selector is None else modules[selector.module]
+
+
+def copying_hook(layer_name: str, selector: Selector | None, target_dict: dict[str, Any]) -> Any:
+    """Build a forward hook that stores a copy of what a selector selects.
+
+    Examples
+    --------
+    >>> stored = {}
+    >>> hook = copying_hook("layer[1]", Selector("layer", None, (1,)), stored)
+    >>> hook(None, None, (torch.zeros(2, 3), torch.ones(2, 3)))
+    >>> stored["layer[1]"].tolist()
+    [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+    calls = 0
+
+    def store(module: torch.nn.Module, inputs: object, output: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if selector is not None and selector.call not in (None, LAST, calls):
+            return
+        output = selected(output, () if selector is None else selector.elements, BATCH_SIZE)
+        target_dict[layer_name] = output.detach().to("cpu", copy=True).numpy()
+
+    return store
 
 
 def _inputs(model: Model, image_filepaths: list[str]) -> NDArray[np.float32]:

@@ -1,12 +1,20 @@
 """Check names of models and benchmarks, and parse windows, without importing Brain-Score or torch."""
 
+import os
 import re
 from pathlib import Path
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, OTHER_KINDS, mark_of
 from brainscore_itmaps.bridge.plugins import identifiers
+from brainscore_itmaps.data.class_folders import is_human_maps_folder
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
-from brainscore_itmaps.models.names import check_model_name, is_user_model, requested_weights, timm_architectures
+from brainscore_itmaps.models.names import (
+    check_label,
+    check_model_name,
+    is_user_model,
+    requested_weights,
+    with_source,
+)
 from brainscore_itmaps.models.names import is_named_model as is_named_model
 from brainscore_itmaps.models.zoo import ZOO
 
@@ -16,6 +24,8 @@ def check_names(
     benchmark: str | None,
     weights: str | Path = "pretrained",
     arch: str | None = None,
+    state_key: str | None = None,
+    label: str | None = None,
 ) -> None:
     """Check that a model and a benchmark exist and that the requested weights fit the model.
 
@@ -27,6 +37,10 @@ def check_names(
         Requested weights.
     arch : str, optional
         Architecture of a checkpoint file.
+    state_key : str, optional
+        Key of the weights in a checkpoint file.
+    label : str, optional
+        A user's name for the model.
 
     Raises
     ------
@@ -44,6 +58,8 @@ def check_names(
     brainscore_itmaps.errors.UsageError: There is no benchmark named 'it_maps_simulatd'. Did you mean it_maps_...
     """
     known = [name + mark_of(spec.measure) for name, spec in CATALOGUE.items()]
+    if benchmark is not None and is_external(benchmark):
+        _check_folder(benchmark)
     if benchmark is not None and is_external(benchmark) and benchmark not in (external := identifiers("benchmarks")):
         raise UsageError(
             f"There is no benchmark named {benchmark!r}.",
@@ -53,17 +69,21 @@ def check_names(
     if model is None:
         return
     if is_named_model(model) or arch is not None:
-        check_model_name(model, arch)
+        check_model_name(model, arch, weights, state_key)
+        check_label(label, model)
         if is_user_model(model) and weights != "pretrained":
             raise UsageError(f"{model} has its own weights.", f"Leave out --weights, or give --model {arch or 'NAME'}.")
         return
+    if state_key is not None or label is not None:
+        raise UsageError(f"{model} is not a weight file.", "Leave out --state-key and --name.")
     external = identifiers("models")
     if model not in external:
-        if model.split(".")[0] in timm_architectures():
-            raise ModelError(f"There is no model named {model!r}, but timm has one.", f"Use --model timm:{model}.")
+        if suggestion := with_source(model):
+            library, name = suggestion
+            raise ModelError(f"There is no model named {model!r}, but {library} has one.", f"Use --model {name}.")
         accepted = (
-            "`brainscore models list` shows the models of this package; timm:NAME for any timm model and "
-            f"{len(external)} models of Brain-Score are also accepted."
+            "`brainscore models list` shows the models of this package; timm:NAME, torchvision:NAME, "
+            f"hf:ORGANISATION/NAME and {len(external)} models of Brain-Score are also accepted."
         )
         raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *external], accepted))
     if weights != "pretrained":
@@ -71,6 +91,20 @@ def check_names(
             f"{model} is a Brain-Score model, which loads its own weights.",
             "Leave out --weights, or choose a timm model (timm:NAME).",
         )
+
+
+def _check_folder(benchmark: str) -> None:
+    """Check that a benchmark is not a folder without a recording, or the path of a folder that does not exist."""
+    folder = Path(benchmark).expanduser()
+    if folder.is_dir():
+        raise UsageError(
+            f"The folder {benchmark} has no recording.json.",
+            "Give the folder that Recording.save wrote; `brainscore data check FOLDER` says what is missing.",
+        )
+    is_path = benchmark.startswith((".", "~", os.sep)) or folder.name != benchmark
+    if is_path and benchmark not in identifiers("benchmarks"):
+        what = f"{benchmark} is a file." if folder.is_file() else f"There is no folder {benchmark}."
+        raise UsageError(what, "Give the folder of a recording, or the name of a benchmark.")
 
 
 def is_folder_of_maps(benchmark: str) -> bool:
@@ -103,7 +137,7 @@ def is_external(benchmark: str) -> bool:
     >>> is_external("Kar2019-ost"), is_external("it_maps_simulated")
     (True, False)
     """
-    return benchmark not in OTHER_KINDS and not has_maps(benchmark)
+    return benchmark not in OTHER_KINDS and not has_maps(benchmark) and not is_human_maps_folder(benchmark)
 
 
 def requested_window(window: str | None) -> tuple[int, int] | str | None:

@@ -11,6 +11,7 @@ from brainscore_itmaps.bridge.score import score_request
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.errors import DataError, ModelError
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.text import short_repr
 
 ROUNDING = 1e-6
 """Largest difference due to rounding: processors, libraries and numbers of threads sum in different orders."""
@@ -24,6 +25,7 @@ class Difference(NamedTuple):
     now: str
 
 
+@short_repr
 @dataclass(frozen=True)
 class Reproduction:
     """Saved result, and the result of the same request now.
@@ -93,7 +95,8 @@ def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Rep
             f"The recording of {result.benchmark} was given in memory, or its folder is no longer there.",
             "Save it as a folder (Recording.save), and score that.",
         )
-    check_names(request.model.name, request.benchmark, arch=request.model.arch)
+    model = request.model
+    check_names(model.name, request.benchmark, arch=model.arch)
     home = (cache or default_cache()).home
     now = score_request(request, cache=ResultCache(home, fresh=True), progress=progress)
     pairs: list[tuple[str, Any, Any]] = [

@@ -20,8 +20,9 @@ from brainscore_itmaps.bridge.names import check_names, is_external, is_named_mo
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.bridge.quiet import converted_errors, quiet_brain_score, without_progress_bars
 from brainscore_itmaps.cache import ResultCache, default_cache
-from brainscore_itmaps.data.recording import Recording, parse_window
-from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.data.class_folders import is_human_maps_folder
+from brainscore_itmaps.data.recording import Recording, window_or_name
+from brainscore_itmaps.errors import UsageError, check_type
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.models.load import load_model, load_model_request
 from brainscore_itmaps.models.model import Model, on_device
@@ -36,9 +37,27 @@ OTHER_KINDS: dict[str, Callable[[], Benchmark]] = {HUMAN_ALIGNMENT: HumanBenchma
 """Benchmarks of this package without maps, by name."""
 
 
+def check_layers(layers: Any) -> None:
+    """Check that layers are a name or a sequence of names.
+
+    Raises
+    ------
+    UsageError
+        When they are something else.
+
+    Examples
+    --------
+    >>> check_layers(["layer3", "layer4"])
+    """
+    fix = 'Give the name of a layer, several names in a list, or "all".'
+    check_type(layers, (str, list, tuple, type(None)), "a layer", fix)
+    for layer in layers or ():
+        check_type(layer, str, "a layer", fix)
+
+
 @accept_reference_compat
 def score(
-    model: str | Model | torch.nn.Module,
+    model: str | Path | Model | torch.nn.Module,
     benchmark: str | Path | Recording = "it_maps_simulated",
     layers: str | Sequence[str] | None = None,
     *,
@@ -47,6 +66,8 @@ def score(
     seed: int = 0,
     arch: str | None = None,
     preprocessing: Preprocessing | None = None,
+    state_key: str | None = None,
+    name: str | None = None,
     batch_size: int = BATCH_SIZE,
     device: str = "auto",
     attribution: str = "gradient",
@@ -64,13 +85,16 @@ def score(
 
     Parameters
     ----------
-    model : str, Model or torch.nn.Module
-        A name from the zoo, ``timm:<name>``, any model identifier of Brain-Score, your own model as for
-        :func:`brainscore_itmaps.load_model`, or a loaded model. A module is returned to its former state.
+    model : str, Path, Model or torch.nn.Module
+        A name from the zoo, ``timm:<name>``, ``torchvision:<name>``, ``hf:<organisation/name>``, any model identifier
+        of Brain-Score, your own model as for :func:`brainscore_itmaps.load_model`, or a loaded model. A module is
+        returned to its former state.
     benchmark : str or Recording
-        A benchmark of this package or of Brain-Score, a recording, or the folder of a saved recording.
+        A benchmark of this package or of Brain-Score, a recording, the folder of a saved recording, or a folder of
+        images with human maps (:func:`~brainscore_itmaps.data.human_maps.human_maps`).
     layers : str or sequence of str, optional
-        Layers to read, by default the one committed to IT. From several, or from "all" blocks, one is chosen for every
+        Layers to read, by default the one committed to IT. ``layers.3[0]`` and ``IT.output@last`` select an element or
+        a call, as for :func:`brainscore_itmaps.record`. From several, or from "all" blocks, one is chosen for every
         image on all the other images. Brain-Score's models commit them to IT one after the other.
     window : (int, int) or str, optional
         Milliseconds after stimulus onset, or a window's name; see :func:`~brainscore_itmaps.load_recording`.
@@ -78,7 +102,7 @@ def score(
         Pretrained by default. The result says if they are random. Files: see :func:`brainscore_itmaps.load_model`.
     seed : int
         Seed of random weights.
-    arch, preprocessing
+    arch, preprocessing, state_key, name
         For your own model: see :func:`brainscore_itmaps.load_model`.
     batch_size : int
         Images per forward pass; changes the memory that is needed, not the score.
@@ -118,12 +142,16 @@ def score(
     if isinstance(model, torch.nn.Module):
         with restore_mode_and_device(model):
             module_weights = None if weights == "pretrained" else weights  # load_model refuses weights for a module
-            loaded = load_model(model, module_weights, arch=arch, preprocessing=preprocessing)
+            loaded = load_model(model, module_weights, arch=arch, preprocessing=preprocessing, state_key=state_key,
+                                name=name)  # fmt: skip
             return score(loaded, benchmark, layers, window=window, batch_size=batch_size, device=device,
                          attribution=attribution, protocol=protocol, fresh=fresh, cache=cache,
                          progress=progress)  # fmt: skip
-    if not isinstance(model, str | Model):
-        raise UsageError(f"A {type(model).__name__} is not a model.", "Give a name or a torch.nn.Module.")
+    if isinstance(model, Path):
+        model = str(model)
+    check_type(model, (str, Model), "a model", "Give a name, what load_model returns, or a torch.nn.Module.")
+    if isinstance(model, Model) and (name is not None or state_key is not None or arch is not None):
+        raise UsageError(f"{model.name} is loaded already.", "Give name, arch and state_key to load_model.")
     if preprocessing is not None and not (isinstance(model, str) and is_named_model(model)):
         raise UsageError(
             f"{getattr(model, 'name', model)} has its own preprocessing.",
@@ -131,25 +159,31 @@ def score(
         )
     if isinstance(benchmark, Path):
         benchmark = str(benchmark)
-    if not isinstance(benchmark, str | Recording):
-        raise UsageError(
-            f"{benchmark!r} is not a benchmark.", "Give a name, a recording, or the folder of a saved recording."
-        )
+    fix = "Give a name, a recording, or the folder of a saved recording."
+    check_type(benchmark, (str, Recording), "a benchmark", fix)
+    check_layers(layers)
     if batch_size < 1:
         raise UsageError(f"A batch cannot have {batch_size} images.", "Give a batch size of 1 or more.")
     model_name = model if isinstance(model, str) else None
     loaded_model = model if isinstance(model, Model) else None
-    check_names(model_name, benchmark if isinstance(benchmark, str) else None, weights, arch=arch)
+    check_names(model_name, benchmark if isinstance(benchmark, str) else None, weights, arch, state_key, name)
     model_request = (
         loaded_model.request
         if loaded_model is not None
-        else ModelRequest(str(model_name), requested_weights(weights, seed), arch, _mapping(preprocessing))
+        else ModelRequest(
+            str(model_name),
+            requested_weights(weights, seed),
+            arch,
+            _mapping(preprocessing),
+            state_key=state_key,
+            label=name,
+        )
     )
     requested_layers = (layers,) if isinstance(layers, str) else tuple(layers or ())
     request = ScoreRequest(
         replace(model_request, layers=requested_layers, device=device, batch_size=batch_size),
         benchmark if isinstance(benchmark, str) else "",
-        window if window is None or isinstance(window, str) else parse_window(window),
+        window_or_name(window),
         protocol_named(protocol).name,
         attribution,
         interval=checked_interval(interval),
@@ -211,6 +245,8 @@ def find_benchmark(benchmark: str | Recording) -> Benchmark:
     """
     if isinstance(benchmark, str) and benchmark in OTHER_KINDS:
         return OTHER_KINDS[benchmark]()
+    if isinstance(benchmark, str) and is_human_maps_folder(benchmark):
+        return HumanBenchmark(folder=Path(benchmark).expanduser())
     if isinstance(benchmark, str) and is_external(benchmark):
         return ExternalBenchmark(benchmark)
     return maps_benchmark(benchmark)

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column
 
-from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, check_options, examples
+from brainscore_itmaps.cli.options import (
+    HELP_OPTIONS,
+    Architecture,
+    ModelLabel,
+    Offline,
+    StateKey,
+    check_options,
+    examples,
+)
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_facts, say_table, shown_size
 from brainscore_itmaps.errors import UsageError, nearest
+from brainscore_itmaps.models.names import source_of
 
 if TYPE_CHECKING:
     from brainscore_itmaps.models.model import Model
@@ -37,8 +46,8 @@ def list_models(
         str | None,
         typer.Option(
             "--set",
-            help="List the models of this set: embedded, harmonized, baselines, harmonized_twins or paper_proxy. By "
-            "default all models with a name of their own are listed.",
+            help="List the models of this set: embedded, harmonized, baselines, harmonized_twins, paper_proxy or "
+            "torchvision. By default all models with a name of their own are listed.",
         ),
     ] = None,
     group: Annotated[
@@ -50,7 +59,10 @@ def list_models(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
 ) -> None:
-    """List the models that have a name of their own, or those of a set. Any other timm model is named timm:NAME."""
+    """List the models that have a name of their own, or those of a set.
+
+    Any other model of timm, torchvision or Hugging Face is named timm:NAME, torchvision:NAME or hf:ORGANISATION/NAME.
+    """
     from brainscore_itmaps.models.timm_models import GROUPS
     from brainscore_itmaps.models.zoo import SETS, ZOO, named_set
 
@@ -79,25 +91,26 @@ def list_models(
         say("No model matches.")
     elif model_set is None:
         say(f"sets       {', '.join(SETS)}")
+        say("libraries  timm:NAME, torchvision:NAME, hf:ORGANISATION/NAME")
     say("top-1      ImageNet accuracy in percent; `brainscore models show NAME` prints its source")
 
 
 def _row(name: str) -> dict[str, Any]:
     """Return the record of a model, without loading it."""
-    from brainscore_itmaps.models.timm_models import group_of, timm_top1
+    from brainscore_itmaps.models.timm_models import group_of_model, timm_top1
     from brainscore_itmaps.models.zoo import ZOO
 
     if name in ZOO:
         return record_of(ZOO[name]) | {"state": state_of(ZOO[name])}
-    timm_name = name.removeprefix("timm:")
-    top1, source = timm_top1(timm_name)
+    is_of_timm = name.startswith("timm:")
+    top1, source = timm_top1(name.removeprefix("timm:")) if is_of_timm else (None, None)
     return {
         "identifier": name,
-        "group": group_of(timm_name),
+        "group": group_of_model(name),
         "top1": top1,
         "top1_source": source,
         "layers": {},
-        "state": "timm's hub",
+        "state": "timm's hub" if is_of_timm else "torch's hub",
     }
 
 
@@ -112,7 +125,8 @@ def fetch(
         str,
         typer.Argument(
             metavar="NAME",
-            help="Download the weights of this model: a name from `brainscore models list`, or timm:NAME.",
+            help="Download the weights of this model: a name from `brainscore models list`, timm:NAME, "
+            "torchvision:NAME or hf:ORGANISATION/NAME.",
         ),
     ],
     file: Annotated[
@@ -167,7 +181,7 @@ def fetch(
     elif spec is not None and (file is not None or isinstance(weights, KerasWeights)):
         _fetch_file(spec, file, url, sha256)
     else:
-        _fetch_through_timm(name)
+        _fetch_through_library(name)
 
 
 def _fetch_file(spec: "ModelSpec", file: Path | None, url: str | None, sha256: str | None) -> None:
@@ -184,12 +198,13 @@ def _fetch_file(spec: "ModelSpec", file: Path | None, url: str | None, sha256: s
         say(f"note       {note}")
 
 
-def _fetch_through_timm(name: str) -> None:
-    with progress_bar(visible=False):  # timm's hub draws its own progress bar
+def _fetch_through_library(name: str) -> None:
+    with progress_bar(visible=False):  # the hub draws its own progress bar
         from brainscore_itmaps.models.load import load_model
 
         model = load_model(name)
-    say(f"ready      {model.weights}, cached by timm's hub")
+    hub = {"torchvision:": "torch's hub", "hf:": "Hugging Face's hub"}.get(source_of(name), "timm's hub")
+    say(f"ready      {model.weights}, cached by {hub}")
     say(f"sha256     {model.sha256} of all parameters")
 
 
@@ -205,7 +220,7 @@ def _say_packaged(name: str) -> None:
 @models.command(
     epilog=examples(
         "brainscore models show efficientnet_lite0",
-        "brainscore models show timm:resnet18 --json",
+        "brainscore models show torchvision:resnet50 --json",
     )
 )
 def show(
@@ -213,34 +228,34 @@ def show(
         str,
         typer.Argument(
             metavar="NAME",
-            help="Show this model: a name from `brainscore models list`, timm:NAME, a checkpoint file, or "
-            "my_file.py:function.",
+            help="Show this model: a name from `brainscore models list`, timm:NAME, torchvision:NAME, "
+            "hf:ORGANISATION/NAME, a checkpoint file, or my_file.py:function.",
         ),
     ],
-    arch: Annotated[
-        str | None,
-        typer.Option(
-            help="Build this architecture, a name of timm or of this package, for a checkpoint file. The option is "
-            "required for such a file and has no default."
-        ),
-    ] = None,
+    arch: Architecture = None,
+    state_key: StateKey = None,
+    model_name: ModelLabel = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Describe a model, the shapes of its layers and the areas they are committed to. No weights are downloaded."""
-    from brainscore_itmaps.models.names import check_model_name
+    from brainscore_itmaps.models.names import check_label, check_model_name
 
-    check_model_name(name, arch)
+    check_model_name(name, arch, state_key=state_key)
+    check_label(model_name, name)
     with progress_bar() as progress:
         progress("building the model", 0, 1)
+        from brainscore_itmaps.benchmark.source import note_on_it_layer
         from brainscore_itmaps.models.layers import block_layers, map_shapes
         from brainscore_itmaps.models.load import load_model
         from brainscore_itmaps.models.names import is_user_model
 
-        model = load_model(name, None if is_user_model(name) else "random", arch=arch)
+        weights = None if is_user_model(name) else "random"
+        model = load_model(name, weights, arch=arch, state_key=state_key, name=model_name)
         size = model.spec.size
         committed = list(model.spec.layers.values())
         names = {*block_layers(model.module, size), *committed}
-        layers = [layer for layer, _ in model.module.named_modules() if layer in names]
+        selected = [selector for name, _ in model.module.named_modules() for selector in (name, f"{name}@last")]
+        layers = [layer for layer in selected if layer in names]
         shapes = map_shapes(model.module, layers, size)
     if as_json:
         shapes_by_layer = {layer: [channels, side, side] for layer, (channels, side) in shapes.items()}
@@ -254,12 +269,15 @@ def show(
     say_table([Column("layer"), Column("channels x units", justify="right"), Column("committed to")], rows)
     if not committed:
         say("No layer is committed to IT. Choose one with `brainscore score --layers`.")
+    elif note := note_on_it_layer(model):
+        say(note)
 
 
 def _print_record(model: "Model") -> None:
     spec, weights = model.spec, model.spec.weights
     say(f"{model.name}{f': {spec.title}' if spec.title else ''}")
-    facts = {"group": spec.group, "timm": spec.architecture}
+    library = source_of(spec.architecture)
+    facts = {"group": spec.group, library.rstrip(":") or "timm": spec.architecture.removeprefix(library)}
     if model.own_code:
         facts = {"class": spec.architecture}
     if weights is not None:
@@ -309,11 +327,13 @@ def state_of(spec: "ModelSpec") -> str:
     >>> state_of(ZOO["efficientnet_lite0"])
     'in a package'
     """
-    from brainscore_itmaps.models.spec import PackagedWeights, TimmWeights
+    from brainscore_itmaps.models.spec import HostedWeights, PackagedWeights, TimmWeights
     from brainscore_itmaps.models.weights_record import read_weights_record
 
     if isinstance(spec.weights, PackagedWeights):
         return "in a package"
+    if isinstance(spec.weights, HostedWeights):
+        return "Hugging Face's hub" if spec.architecture.startswith("hf:") else "torch's hub"
     if read_weights_record(spec) is not None:
         return "downloaded"
     return "timm's hub" if isinstance(spec.weights, TimmWeights) else "not downloaded"

@@ -69,6 +69,31 @@ def check_options(file: Path | None, url: str | None, sha256: str | None) -> Non
         raise UsageError(f"{sha256!r} is not a SHA-256.", "Give 64 hexadecimal digits (0 to 9 and a to f).")
 
 
+StateKey = Annotated[
+    str | None,
+    typer.Option(
+        "--state-key",
+        help="Read the weights under this key of a checkpoint file, such as state_dict_ema or state_dict.teacher. By "
+        "default the weights that are complete for the architecture are read, and averaged ones only if there are no "
+        "others; a note states the key, and the other keys.",
+    ),
+]
+ModelLabel = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        help="Show a checkpoint file or my_file.py:function under this name, followed by eight digits of the hash of "
+        "its weights. The default is the name of the file.",
+    ),
+]
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        "--arch",
+        help="Build this architecture for a checkpoint file in --model: a name of timm or of this package, or "
+        "torchvision:NAME or hf:NAME. The option is required for such a file and has no default.",
+    ),
+]
 ProtocolName = Annotated[
     Literal["ours", "published"],
     typer.Option(

@@ -122,9 +122,10 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
         facts["layer"] = CHOICES[protocol_named(result.protocol).choose_layer]
     for array in result.arrays:
         if array.saliency is not None:
+            random = f"random weights {array.saliency.random_rho.mean():.3f}"
             facts["controls"] = (
                 f"attribution {array.saliency.rho.mean():.3f}; nearness to the centre "
-                f"{array.saliency.centre_rho.mean():.3f}; random weights {array.saliency.random_rho.mean():.3f}"
+                f"{array.saliency.centre_rho.mean():.3f}; {array.saliency.missing or random}"
             )
     return facts
 

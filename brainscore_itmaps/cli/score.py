@@ -7,7 +7,15 @@ import typer
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, WHY_EXPERIMENTAL
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
-from brainscore_itmaps.cli.options import Offline, OldSpelling, ProtocolName, requested_protocol
+from brainscore_itmaps.cli.options import (
+    Architecture,
+    ModelLabel,
+    Offline,
+    OldSpelling,
+    ProtocolName,
+    StateKey,
+    requested_protocol,
+)
 from brainscore_itmaps.cli.report import write_report
 from brainscore_itmaps.cli.result_tables import print_result
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
@@ -31,9 +39,9 @@ def score(
             "-m",
             "--model_identifier",
             "--model-identifier",
-            help="Score this model: a name from `brainscore models list`, timm:NAME for any timm model, a model "
-            "identifier of Brain-Score, a checkpoint file with --arch, a folder written by `brainscore harmonize`, or "
-            "my_file.py:function.",
+            help="Score this model: a name from `brainscore models list`, timm:NAME, torchvision:NAME or "
+            "hf:ORGANISATION/NAME for any model of these libraries, a model identifier of Brain-Score, a checkpoint "
+            "file with --arch, a folder written by `brainscore harmonize`, or my_file.py:function.",
         ),
     ],
     benchmark: Annotated[
@@ -54,7 +62,9 @@ def score(
             "--layers",
             "--layer",
             help="Read this layer, several layers separated by commas, or all layers (all). From several, the "
-            "layer for each image is chosen on the other images. The default is the layer committed to IT.",
+            "layer for each image is chosen on the other images. Write layers.3[0] for an element of a tuple, and "
+            "IT.output@2 or IT.output@last for a call of a module that runs repeatedly. The default is the layer "
+            "committed to IT.",
         ),
     ] = None,
     window: Annotated[
@@ -68,16 +78,12 @@ def score(
         str,
         typer.Option(
             help="Use pretrained weights, random weights, or the weights in this file: safetensors, a torch "
-            "state_dict, or the Keras .h5 file of a harmonized model. The result says so if they are random."
+            "checkpoint, or the Keras .h5 file of a harmonized model. The result says so if they are random."
         ),
     ] = "pretrained",
-    arch: Annotated[
-        str | None,
-        typer.Option(
-            help="Build this architecture, a name of timm or of this package, for a checkpoint file in --model. "
-            "The option is required for such a file and has no default."
-        ),
-    ] = None,
+    arch: Architecture = None,
+    state_key: StateKey = None,
+    name: ModelLabel = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -143,7 +149,7 @@ def score(
     )
     if requested_layers == []:
         raise UsageError("--layers is empty.", "Name layers, for example --layers blocks.3, or use --layers all.")
-    check_names(model, benchmark, weights, arch)
+    check_names(model, benchmark, weights, arch, state_key, name)
     protocol_name = requested_protocol(protocol, reference_compat)
     if seed is not None and weights != "random":
         raise UsageError("--seed requires random weights.", "Add --weights random, or leave out --seed.")
@@ -166,6 +172,8 @@ def score(
             weights=weights,
             seed=seed or 0,
             arch=arch,
+            state_key=state_key,
+            name=name,
             batch_size=batch_size,
             device=device,
             attribution=attribution,

@@ -62,14 +62,14 @@ def sweep(
         typer.Option(
             min=1,
             help="Use this many linear algebra threads in each worker. The default is the number set in the "
-            "study, or else an equal share of the cores.",
+            "study, or else an equal share of the cores, and at most OMP_NUM_THREADS.",
         ),
     ] = None,
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Limit the memory of each worker to this amount, such as 8GB. The default is the amount set in the "
-            "study, or else an equal share of the memory. SLURM requires an amount."
+            help="Limit the memory of each worker to this amount, at least 1GB, such as 8GB. The default is the "
+            "amount set in the study, or else an equal share of the memory. SLURM requires an amount."
         ),
     ] = None,
     device: Annotated[
@@ -104,9 +104,11 @@ def sweep(
     config = replace(config, cluster=cluster, device=device or config.device)
     with progress_bar() as progress:
         progress("planning the work", 0, 1)
+        from brainscore_itmaps.study.cluster import check_cluster
         from brainscore_itmaps.study.plan import default_folder, plan
         from brainscore_itmaps.study.sweep import sweep as run
 
+        check_cluster(config.cluster, config.device)
         folder = (out or default_folder(study)).expanduser()
         if dry_run:
             study_plan = plan(config, folder, fresh=fresh, fetch=False, progress=progress)

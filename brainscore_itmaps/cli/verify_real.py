@@ -4,14 +4,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Column, Table
+from rich.table import Column
 
-from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
+from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_table
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
 
 if TYPE_CHECKING:
     from brainscore_itmaps.study.verify import Verification
+
+
+VERDICTS = {True: "agrees", False: "differs", None: ""}
 
 
 def verify_real(
@@ -70,36 +73,40 @@ def _finite(payload: dict[str, object]) -> dict[str, object]:
 
 
 def _print(verification: "Verification") -> None:
-    if verification.simulated:
-        say("SIMULATED: no animal was recorded. Numbers of this stand-in cannot agree with published numbers.")
+    from brainscore_itmaps.study.verify import CLOSE, SAME
+
+    simulated = verification.simulated
+    if simulated:
+        say("SIMULATED: no animal was recorded. Published values are those of the real recordings.")
     say(f"archive    sha256 {verification.sha256}")
-    checks = Table("array", "property", "published", "found", "", title="structure", title_justify="left")
-    for check in verification.checks:
-        checks.add_row(check.array, check.what, check.expected, check.found, "agrees" if check.agrees else "DIFFERS")
-    say(checks)
-    table = Table(
-        Column("model", overflow="fold"),
-        "array",
-        "window",
-        Column("layer", overflow="fold"),
-        *(Column(name, justify="right") for name in ("published", "ours", "difference")),
-        "",
-        title="not divided by noise ceilings; analysis choices of the published code",
-        title_justify="left",
-    )
+    rows = [[check.array, check.what, check.expected, check.found, check.rule, VERDICTS[check.agrees]]
+            for check in verification.checks]  # fmt: skip
+    columns = [Column(name) for name in ("array", "property", "published", "found", "rule", "")]
+    shown = slice(None, 4 if simulated else None)
+    say_table(columns[shown], [row[shown] for row in rows], title="structure", names=2)
+    numbers = []
     for number in verification.numbers:
         is_published = number.published == number.published
-        table.add_row(
-            number.model.removeprefix("timm:") or "ceiling",
-            number.array,
-            number.window.removeprefix("followup_").replace("_", "-"),
-            number.published_layer or ("best block" if number.model else ""),
-            f"{number.published:.3f}" if is_published else "",
-            "" if number.ours is None else f"{number.ours:.3f}",
-            f"{number.ours - number.published:+.3f}" if is_published and number.ours is not None else "",
-            number.verdict,
+        difference = f"{number.ours - number.published:+.3f}" if is_published and number.ours is not None else ""
+        numbers.append(
+            [
+                number.model.removeprefix("timm:") or "ceiling",
+                number.array,
+                number.window.removeprefix("followup_").replace("_", "-"),
+                number.published_layer or ("best block" if number.model else ""),
+                f"{number.published:.3f}" if is_published else "",
+                "" if number.ours is None else f"{number.ours:.3f}",
+                difference,
+                number.verdict,
+            ]
         )
-    say(table)
+    columns = [Column(name) for name in ("model", "array", "window", "layer")]
+    columns += [Column(name, justify="right") for name in ("published", "ours", "difference")] + [Column("")]
+    shown = slice(None, 6 if simulated else None)
+    title = "not divided by noise ceilings; analysis choices of the published code"
+    say_table(columns[shown], [number_row[shown] for number_row in numbers], title=title, names=4)
+    if not simulated:
+        say(f"verdicts   same: differs by at most {SAME:g}; close: by at most {CLOSE:g}")
     for reason in dict.fromkeys(f"{number.model}: {number.reason}" for number in verification.numbers if number.reason):
         say(f"not run    {reason}")
     for reason in verification.reasons:

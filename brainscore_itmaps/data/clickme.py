@@ -3,21 +3,20 @@
 The published files are TFRecord shards. A record contains a JPEG of 256 x 256 pixels, a JPEG of its map, and its class.
 """
 
-import io
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import correlate
 
-from brainscore_itmaps.data.tfrecords import read_at, read_example, record_offsets
+from brainscore_itmaps.data.tfrecords import Values, read_at, read_example, record_offsets
 from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.images import read_image
 from brainscore_itmaps.protocol import OURS, Protocol, accept_reference_compat, protocol_named
+from brainscore_itmaps.text import short_repr
 
 SIZE = 224
 """Side of an image and of its map, in pixels."""
@@ -25,10 +24,14 @@ COARSE = 64
 """Side of the maps when they are blurred, in pixels."""
 KERNEL, SIGMA = 10, 10.0
 """Size and standard deviation of the blur, in pixels of this side."""
+FEATURES: dict[str, type] = {"image": bytes, "heatmap": bytes, "label": int}
 LARGEST = 4096
-"""Largest side of an image that is decoded, in pixels; published images have 256."""
+"""Largest side of an image, in pixels; published images have 256."""
+JPEG_START = b"\xff\xd8\xff"
+FIX = "Name shards of ClickMe, or files in its format (JPEGs image and heatmap, and a label)."
 
 
+@short_repr
 class ClickMe(NamedTuple):
     """An image with a human map.
 
@@ -71,8 +74,22 @@ def read_clickme(files: Sequence[Path], *, protocol: str | Protocol = "ours") ->
     """
     protocol = protocol_named(protocol)
     for file in files:
-        for offset in record_offsets(file):
+        for offset in clickme_offsets(file):
             yield example_at(file, offset, protocol)
+
+
+def clickme_offsets(file: Path) -> list[int]:
+    """List the offset of each record of a shard in bytes.
+
+    Raises
+    ------
+    DataError
+        When the file is not a TFRecord file, is truncated, or is empty.
+    """
+    offsets = record_offsets(file)
+    if not offsets:
+        raise DataError(f"{file} contains no images with human maps: it is empty.", "Download it again, or remove it.")
+    return offsets
 
 
 def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
@@ -92,29 +109,33 @@ def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
     DataError
         See :func:`read_clickme`.
     """
+    where = f"{file}: the record at byte {offset}"
+    values = read_example(read_at(file, offset), where)
+    if problem := _invalid_feature(values):
+        raise DataError(f"{where} is not a ClickMe record: {problem}.", FIX)
+    image, heatmap, label = (values[name][0] for name in FEATURES)
     try:
-        values = read_example(read_at(file, offset))
-        (image,), (heatmap,), (label,) = (values[name] for name in ("image", "heatmap", "label"))
-        if not (isinstance(image, bytes) and isinstance(heatmap, bytes) and isinstance(label, int)) or label < 0:
-            raise TypeError
-        colours, grey = _decode(image, "RGB"), _decode(heatmap, "L")
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{file}: the record at byte {offset} is not a ClickMe record (JPEGs image and heatmap, and a label).",
-            "Name shards of ClickMe, or files in its format.",
-        ) from error
-    return ClickMe(as_image(colours), as_heatmap(grey, protocol), label)
+        colours, grey = read_image(image, "in it"), read_image(heatmap, "of its map").convert("L")
+    except DataError as error:
+        raise DataError(f"{where} is not a ClickMe record: {error.args[0].rstrip('.')}.", FIX) from error
+    if (side := max(colours.size + grey.size)) > LARGEST:
+        raise DataError(f"{where} is not a ClickMe record: it has an image of {side} pixels a side.", FIX)
+    return ClickMe(as_image(np.asarray(colours)), as_heatmap(np.asarray(grey), protocol), int(label))
 
 
-def _decode(jpeg: bytes, mode: str) -> NDArray[np.uint8]:
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if max(image.size) > LARGEST:
-                raise ValueError(f"{image.size} pixels")
-            return np.asarray(image.convert(mode))
-    except Exception as error:  # pillow raises many kinds on damaged bytes
-        raise ValueError("not a JPEG") from error
+def _invalid_feature(values: Mapping[str, Values]) -> str:
+    """Describe why the features of a record are not those of ClickMe; empty if they are."""
+    for name, kind in FEATURES.items():
+        if name not in values:
+            return f"it has no feature {name!r}, but {', '.join(map(repr, values)) or 'none at all'}"
+        if len(values[name]) != 1 or not isinstance(values[name][0], kind):
+            return f"its feature {name!r} is not {'one JPEG image' if kind is bytes else 'one whole number'}"
+        value = values[name][0]
+        if isinstance(value, bytes) and not value.startswith(JPEG_START):
+            return f"its feature {name!r} is not a JPEG image"
+        if isinstance(value, int) and value < 0:
+            return f"its label is {value}"
+    return ""
 
 
 def as_image(decoded: NDArray[np.uint8]) -> NDArray[np.float32]:

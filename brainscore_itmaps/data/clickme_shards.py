@@ -14,6 +14,7 @@ from brainscore_itmaps.settings import SET_HOME, Settings
 ADDRESS = "https://storage.googleapis.com/serrelab/prj_harmonization/dataset/click-me"
 SPLITS = {"train": 319, "val": 18}
 """Number of shards by split: one more than the published loaders read."""
+SUFFIXES = (".tfrecords", ".tfrecord")
 HELD_OUT = "val"
 """The split on which models are compared."""
 LICENCE = "no licence is stated for ClickMe; its images are those of ImageNet, under ImageNet's terms"
@@ -165,6 +166,48 @@ def clickme_files(split: str) -> tuple[Path, ...]:
         if not is_unchanged(folder / name, record["sha256"], record["size"], record.get("changed")):
             _verify(folder / name, record)
     return tuple(folder / name for name in names)
+
+
+def shard_files(name: str | Path) -> list[Path]:
+    """List the TFRecord files of a ClickMe split, a file or a folder.
+
+    Parameters
+    ----------
+    name : str or Path
+        A ClickMe split that was downloaded, a TFRecord file, or a folder of TFRecord files.
+
+    Returns
+    -------
+    list of Path
+        Sorted by name.
+
+    Raises
+    ------
+    DataError
+        When there are no such files.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "train-0.tfrecords").touch()
+    ...     [file.name for file in shard_files(folder)]
+    ['train-0.tfrecords']
+    """
+    if name in SPLITS:
+        return list(clickme_files(str(name)))
+    path = Path(name).expanduser()
+    files = [path] if path.is_file() else sorted(file for file in path.glob("*") if file.suffix in SUFFIXES)
+    if not files:
+        content = ""
+        if path.is_dir() and (others := sorted(file.name for file in path.iterdir())):
+            content = f"; it contains {', '.join(others[:3])}{', ...' if len(others) > 3 else ''}"
+        raise DataError(
+            f"There are no images with human maps in {name}{content}.",
+            f"Name a split of ClickMe ({', '.join(SPLITS)}), a file or folder of {SUFFIXES[0]} files, or a folder with "
+            "the subfolders images and maps.",
+        )
+    return files
 
 
 def clickme_folder() -> Path:

@@ -13,7 +13,7 @@ from brainscore_itmaps.data import grid as orientations
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME, Window, read_array, window_limits
 from brainscore_itmaps.data.images import copy_to_brainio_home
-from brainscore_itmaps.data.recording import Recording, images_identifier, parse_window
+from brainscore_itmaps.data.recording import Recording, images_identifier, parse_window, window_or_name
 from brainscore_itmaps.data.response_maps import ORIENTATION as ORIENTATION_OF_RESPONSE_MAPS
 from brainscore_itmaps.data.response_maps import read_response_maps
 from brainscore_itmaps.data.simulated import IDENTIFIER as SIMULATED
@@ -21,7 +21,7 @@ from brainscore_itmaps.data.simulated import load_simulated
 from brainscore_itmaps.data.simulated_textures import IDENTIFIER as SIMULATED_TEXTURES
 from brainscore_itmaps.data.simulated_textures import load_textures
 from brainscore_itmaps.data.sources import ARCHIVE
-from brainscore_itmaps.errors import DataError, InstallationError, UsageError, nearest
+from brainscore_itmaps.errors import DataError, InstallationError, UsageError, check_type, nearest
 from brainscore_itmaps.files import locked, replacing
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
@@ -91,8 +91,8 @@ def load_recording(
     ((14, 17, 17, 32), True)
     """
     protocol = protocol_named(protocol)
-    if not isinstance(name, str):
-        raise UsageError(f"{name!r} is not the name of a recording.", nearest("", RECORDINGS))
+    check_type(name, str, "the name of a recording", nearest("", RECORDINGS))
+    window = window_or_name(window)
     name = name.removeprefix(f"{NAME}.").removesuffix("-simulated") if name.startswith(NAME) else name
     source = Path(source).expanduser() if source is not None else None
     if name in SIMULATIONS:

@@ -25,6 +25,7 @@ from brainscore_itmaps.data.recording import Recording, check_window
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
 from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.text import short_repr
 
 IDENTIFIER = "it_maps_simulated"
 WINDOW = (100, 250)
@@ -40,6 +41,7 @@ EMBEDDED = Path(__file__).with_name("it_maps_simulated.npz")
 PIXELS_PER_DEGREE = 10
 
 
+@short_repr
 @dataclass(frozen=True)
 class Simulation:
     """Simulated spike counts and the parameters that generated them.

@@ -17,6 +17,7 @@ from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.images import write_images
 from brainscore_itmaps.data.recording import Recording, check_window
 from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.text import short_repr
 
 IDENTIFIER = "it_maps_textures_simulated"
 WINDOW = (100, 250)
@@ -56,6 +57,7 @@ WHOLE_NUMBERS = {
 """Smallest and largest value of each option that is a whole number."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class TextureTruth:
     """The parts of simulated maps; their sum without noise is ``noise_free``.

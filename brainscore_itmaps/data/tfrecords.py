@@ -136,8 +136,43 @@ def _check(data: bytes) -> bytes:
 
 
 def _damaged(file: Path, record: int | None, offset: int, why: str) -> DataError:
+    if offset == 0 and (other := _other_format(file)) is not None:
+        return DataError(f"{file} is not a TFRecord file: it is {other[0]}.", other[1])
     number = "" if record is None else f" {record}"
     return DataError(f"{file} is not a TFRecord file, or is damaged: record{number} at byte {offset}: {why}.", FIX)
+
+
+UNPACK = "Decompress it with {}, and name the decompressed file."
+OTHER_FILE = "Name TFRecord files."
+OTHER_FORMATS: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x1f\x8b", "compressed with gzip", UNPACK.format("`gunzip`, or with Python's gzip module")),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd", UNPACK.format("`unzstd`")),
+    (b"BZh", "compressed with bzip2", UNPACK.format("`bunzip2`")),
+    (b"\xfd7zXZ", "compressed with xz", UNPACK.format("`unxz`")),
+    (b"PK\x03\x04", "a ZIP archive", "Unpack it, and name the TFRecord files in it."),
+    (b"\x89HDF", "an HDF5 file", OTHER_FILE),
+    (b"\x93NUMPY", "a NumPy file", OTHER_FILE),
+    (b"\x89PNG", "a PNG image", OTHER_FILE),
+    (b"\xff\xd8\xff", "a JPEG image", OTHER_FILE),
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "Run `git lfs pull`."),
+)
+"""First bytes of files that are mistaken for TFRecord files, what they are, and what to do."""
+
+
+def _other_format(file: Path) -> tuple[str, str] | None:
+    """Recognize a file of another format by its first bytes: what it is, and what to do."""
+    with _open(file) as opened:
+        start = opened.read(256)
+    for magic, format_name, fix in OTHER_FORMATS:
+        if start.startswith(magic):
+            return format_name, fix
+    if start[:1] == b"\x78" and len(start) > 1 and int.from_bytes(start[:2], "big") % 31 == 0:
+        return "compressed with zlib", UNPACK.format("Python's zlib module")
+    printable = start.removeprefix(b"\xef\xbb\xbf")
+    if printable and all(byte >= 32 or byte in b"\t\n\r" for byte in printable):
+        formats = {b"{": "a JSON file", b"[": "a JSON file", b"<": "a web page (HTML or XML)"}
+        return formats.get(printable.lstrip()[:1], "a text file"), OTHER_FILE
+    return None
 
 
 VARINT, EIGHT, BYTES, FOUR = 0, 1, 2, 5
@@ -146,8 +181,14 @@ BYTES_LIST, FLOAT_LIST, INT64_LIST = 1, 2, 3
 """Field numbers of ``tf.train.Feature``."""
 
 
-def read_example(record: bytes) -> dict[str, Values]:
+def read_example(record: bytes, name: str = "A record") -> dict[str, Values]:
     r"""Decode a record as ``tf.train.Example``.
+
+    Parameters
+    ----------
+    record : bytes
+    name : str
+        Description of the record in errors, such as its file and offset.
 
     Returns
     -------
@@ -171,7 +212,9 @@ def read_example(record: bytes) -> dict[str, Values]:
                 names = list(_messages(entry, 1))
                 values[names[-1].decode() if names else ""] = _feature(b"".join(_messages(entry, 2)))
     except (ValueError, IndexError, struct.error) as error:
-        raise DataError("A record is not a tf.train.Example.", FIX) from error
+        raise DataError(
+            f"{name} is not a tf.train.Example.", "Name TFRecord files whose records are examples."
+        ) from error
     return values
 
 

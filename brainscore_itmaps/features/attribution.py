@@ -18,10 +18,15 @@ from torch.nn import functional
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import interpolation
-from brainscore_itmaps.models.layers import spatial_maps
+from brainscore_itmaps.features.places import layer_readings
+from brainscore_itmaps.models.forward import logits_of
+from brainscore_itmaps.models.layers import Layout, spatial_maps
 from brainscore_itmaps.models.model import Model
+from brainscore_itmaps.models.selectors import LAST, selected
 
 Respond = Callable[[torch.Tensor], torch.Tensor]
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in grey images, by ITU-R 601, as in Pillow."""
 STEPS = 32
 NOISE = 0.15
 """Standard deviation of SmoothGrad's noise, in ranges of the input's values; its authors advise 10 to 20 %."""
@@ -82,7 +87,7 @@ def attribution_maps(
     maps = []
     for image, layer, weight in zip(images, layers, weights, strict=True):
         device = next(model.module.parameters()).device
-        inputs = model.preprocess([image]).to(device)
+        inputs = model.preprocess([image])
         respond = _encoder(model, layer, weight, grid)
         try:
             attributed = METHODS[method](respond, inputs)[0].detach().to("cpu", torch.float64)
@@ -160,28 +165,43 @@ def _tiles(points: NDArray[np.float64], extent: float, pixels: int) -> NDArray[n
 
 def _encoder(model: Model, layer: str, weight: NDArray[np.float64], grid: Grid) -> Respond:
     """Build the function from the model's input to the predicted response, summed over positions."""
-    module = dict(model.module.named_modules())[layer]
+    reading = layer_readings(model, [layer])[layer]
+    selector = reading.selector
+    module = dict(model.module.named_modules())[selector.module]
     prefix = getattr(model.module, "num_prefix_tokens", None)
 
     def respond(inputs: torch.Tensor) -> torch.Tensor:
-        activations: list[torch.Tensor] = []
-        hook = module.register_forward_hook(lambda module, inputs, output: activations.append(output.clone()))
+        calls: list[torch.Tensor] = []
+
+        def keep(module: torch.nn.Module, inputs: object, output: object) -> None:
+            element = selected(output, selector.elements, images)
+            assert isinstance(element, torch.Tensor)
+            calls.append(element.clone())
+
+        images = len(inputs)
+        hook = module.register_forward_hook(keep)
         try:
-            model.module(inputs)
+            model.run(inputs)
         finally:
             hook.remove()
-        flat = activations[0].flatten(1)
-        unit_weights = _unit_weights(tuple(activations[0].shape[1:]), layer, prefix, weight, grid)
-        return flat @ torch.from_numpy(unit_weights).to(flat)
+        activation = calls[LAST if selector.call == LAST else (selector.call or 1) - 1]
+        shape = tuple(activation.shape[1:])
+        unit_weights = _unit_weights(shape, layer, prefix, weight, grid, reading.layout)
+        return activation.flatten(1) @ torch.from_numpy(unit_weights).to(activation)
 
     return respond
 
 
 def _unit_weights(
-    shape: tuple[int, ...], layer: str, prefix: int | None, weight: NDArray[np.float64], grid: Grid
+    shape: tuple[int, ...],
+    layer: str,
+    prefix: int | None,
+    weight: NDArray[np.float64],
+    grid: Grid,
+    layout: Layout | None = None,
 ) -> NDArray[np.float64]:
     """Compute the weight of every unit of a layer, in the layer's layout, in the response summed over positions."""
-    order = spatial_maps(np.arange(np.prod(shape), dtype=np.float64).reshape(1, *shape), layer, prefix)[0]
+    order = spatial_maps(np.arange(np.prod(shape), dtype=np.float64).reshape(1, *shape), layer, prefix, layout)[0]
     rows = interpolation(order.shape[1], grid.y / grid.height + 0.5).sum(axis=0)
     columns = interpolation(order.shape[2], grid.x / grid.width + 0.5).sum(axis=0)
     unit_weights = np.zeros(int(np.prod(shape)))
@@ -284,7 +304,7 @@ def saliency_maps(
     inputs = as_input(model, images).to(device)
     classes = torch.from_numpy(labels).to(device)
     with torch.no_grad():
-        logits = model.module(inputs)
+        logits = logits_of(model.run(inputs))
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or int(labels.max()) >= logits.shape[1]:
         shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ModelError(
@@ -313,7 +333,7 @@ def as_input(model: Model, images: NDArray[np.float32]) -> torch.Tensor:
 
     Returns
     -------
-    tensor, shape (image, 3, size, size)
+    tensor, shape (image, channel, size, size)
 
     Examples
     --------
@@ -326,6 +346,8 @@ def as_input(model: Model, images: NDArray[np.float32]) -> torch.Tensor:
     if model.transform is not None:
         return model.preprocess([Image.fromarray(image) for image in np.clip(np.rint(images), 0, 255).astype("u1")])
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2) / 255  # (image, rgb, y, x)
+    if model.takes_grey:
+        pixels = (pixels * torch.tensor(LUMINANCE)[:, None, None]).sum(dim=1, keepdim=True)
     if pixels.shape[2:] != (model.spec.size,) * 2:
         pixels = functional.interpolate(pixels, (model.spec.size,) * 2, mode="bilinear", antialias=True)
     mean, std = (torch.tensor(values)[:, None, None] for values in (model.spec.mean, model.spec.std))
@@ -342,7 +364,7 @@ def _attributed(model: Model, images: torch.Tensor, classes: torch.Tensor, metho
     """Compute the attribution of the logit of each image's class to the model's input."""
 
     def respond(inputs: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = model.module(inputs)
+        logits: torch.Tensor = logits_of(model.run(inputs))
         repeated = classes if len(classes) == len(inputs) else classes.expand(len(inputs))
         return logits.gather(1, repeated[:, None])[:, 0]
 

@@ -13,6 +13,7 @@ from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.protocol import OURS, Protocol
+from brainscore_itmaps.text import short_repr
 
 IMAGES_AT_ONCE = 32
 """Number of images that are interpolated at a time, which saves memory."""
@@ -24,7 +25,7 @@ def to_grid(features: NDArray[np.floating[Any]], grid: Grid | Recording) -> NDAr
 def to_grid(
     features: Mapping[str, NDArray[np.floating[Any]]], grid: Grid | Recording
 ) -> dict[str, NDArray[np.float64]]: ...
-def to_grid(features: Any, grid: Grid | Recording) -> Any:
+def to_grid(features: Any, grid: Grid | Recording | None = None) -> Any:
     """Sample feature maps at the positions of a recording's grid, by linear interpolation.
 
     The grid's positions are points of the image, its edges included (17 points 1 degree apart over 16 degrees), not
@@ -59,7 +60,10 @@ def to_grid(features: Any, grid: Grid | Recording) -> Any:
     """
     grid = grid.grid if isinstance(grid, Recording) else grid
     if not isinstance(grid, Grid):
-        raise UsageError(f"{type(grid).__name__} is not a grid.", "Give recording.grid, or a brainscore_itmaps.Grid.")
+        raise UsageError(
+            f"{type(grid).__name__} is not a grid." if grid is not None else "The grid is missing.",
+            "Give recording.grid, or a brainscore_itmaps.Grid.",
+        )
     if isinstance(features, Mapping):
         return {layer: to_grid(maps, grid) for layer, maps in features.items()}
     maps = np.asarray(features)
@@ -99,6 +103,7 @@ def interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.floa
     return _interpolate(np.eye(units), positions)
 
 
+@short_repr
 @dataclass(frozen=True)
 class LayerFeatures:
     """Features of one layer for every image, stored no larger than the grid needs.

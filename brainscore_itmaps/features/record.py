@@ -1,6 +1,7 @@
 """Record the activations of a model's layers for images, at full resolution or sampled at a grid."""
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,11 +13,20 @@ from PIL import Image
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.images import published_size
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.errors import DataError, ModelError, UsageError, nearest
+from brainscore_itmaps.errors import DataError, ModelError, UsageError
 from brainscore_itmaps.features.grid import LayerFeatures, concatenate_batches, downsample_if_larger
+from brainscore_itmaps.features.places import (
+    LayerReading,
+    check_calls,
+    element_error,
+    hooked,
+    layer_readings,
+    layer_selector,
+)
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.models.layers import spatial_maps
 from brainscore_itmaps.models.model import Model
+from brainscore_itmaps.models.selectors import LAST, described, selected, shape_text
 from brainscore_itmaps.progress import Steps, uncounted
 from brainscore_itmaps.protocol import OURS, Protocol
 
@@ -30,7 +40,7 @@ Stored = TypeVar("Stored")
 
 def record(
     model: Model | str,
-    images: Recording | Path | str | Image.Image | Sequence[Path | str | Image.Image],
+    images: Recording | Path | str | Image.Image | Iterable[Path | str | Image.Image],
     layers: str | Sequence[str] | None = None,
     batch_size: int = BATCH_SIZE,
     preprocess: Preprocess | None = None,
@@ -45,10 +55,12 @@ def record(
     ----------
     model : Model or str
         A model from :func:`brainscore_itmaps.load_model`, or its name.
-    images : Recording, or path, Pillow image, or a sequence of these
-        Each image fills the model's field of view.
+    images : Recording, or path, Pillow image, or a list or generator of these
+        Each image fills the model's field of view. The path of a folder stands for the images in it, sorted by name.
     layers : str or sequence of str, optional
-        Names of modules, as in ``model.module.named_modules()``; by default the layer committed to IT.
+        Names of modules, as in ``model.module.named_modules()``; by default the layer committed to IT. After the name,
+        ``[0]`` or ``[last_hidden_state]`` selects an element of a tuple, list or dict, and ``@2`` or ``@last`` a call
+        of a module that runs repeatedly in a forward pass, counted from 1.
     batch_size : int
         Number of images per batch; does not change the result. Halved when a GPU runs out of memory.
     preprocess : callable, optional
@@ -70,6 +82,11 @@ def record(
         When a layer does not exist, has no spatial map, does not return one tensor per image, or returns a value that
         is not finite.
 
+    Warns
+    -----
+    UserWarning
+        When a layer is read otherwise than its name and shape say, or the places of its units could not be verified.
+
     Examples
     --------
     >>> import brainscore_itmaps as itmaps
@@ -80,14 +97,19 @@ def record(
     """
     loaded = _loaded_model(model)
     layers = [layers] if isinstance(layers, str) else list(layers or [_it_layer(loaded)])
+    layers = [loaded.own_name_of(layer) for layer in layers]
     sources = _checked_images(images)
     prefix = getattr(loaded.module, "num_prefix_tokens", None)
+    readings = layer_readings(loaded, layers)
+    for reading in readings.values():
+        if reading.note:
+            warnings.warn(reading.note, stacklevel=2)
 
     def copy_maps(activation: NDArray[np.floating[Any]], layer: str, first: int) -> NDArray[np.floating[Any]]:
-        return spatial_maps(activation, layer, prefix).copy()
+        return spatial_maps(activation, layer, prefix, readings[layer].layout).copy()
 
     names = [image.name if isinstance(image, Path) else f"image {index}" for index, image in enumerate(sources)]
-    batches = record_batches(loaded, sources, layers, copy_maps, batch_size, preprocess, progress, names)
+    batches = record_batches(loaded, sources, readings, copy_maps, batch_size, preprocess, progress, names)
     return {layer: np.concatenate(parts) for layer, parts in batches.items()}
 
 
@@ -116,18 +138,26 @@ def _checked_images(images: Any) -> list[Path | Image.Image]:
     """Check that images are existing files or Pillow images, and return them as a list."""
     if isinstance(images, Recording):
         return list(images.images)
+    if isinstance(images, str | Path) and (folder := Path(images).expanduser()).is_dir():
+        images = sorted(file for file in folder.iterdir() if file.suffix.lower() in Image.registered_extensions())
+        if not images:
+            raise DataError(f"The folder {folder} contains no images.", "Give the paths of images, or another folder.")
     items = [images] if isinstance(images, str | Path | Image.Image) else images
-    if not isinstance(items, Sequence) or not all(isinstance(image, str | Path | Image.Image) for image in items):
-        raise UsageError(
-            f"The images are a {type(images).__name__} that holds other values than paths and Pillow images.",
-            "Give load_recording(...), or a list of paths.",
-        )
+    if not isinstance(items, Iterable) or isinstance(items, Mapping | bytes):
+        raise _no_images(f"A {type(images).__name__} is not a list of images.")
+    items = list(items)
+    if others := [item for item in items if not isinstance(item, str | Path | Image.Image)]:
+        raise _no_images(f"The images contain a {type(others[0]).__name__}.")
     sources = [Path(image).expanduser() if isinstance(image, str | Path) else image for image in items]
     if missing := [image for image in sources if isinstance(image, Path) and not image.is_file()]:
         raise DataError(f"There is no image file {missing[0]}.", "Give the paths of files, not of folders.")
     if not sources:
         raise UsageError("There are no images.", "Give at least one path.")
     return sources
+
+
+def _no_images(what: str) -> UsageError:
+    return UsageError(what, "Give load_recording(...), a folder, or a list of paths and Pillow images.")
 
 
 def record_at_grid(
@@ -138,6 +168,7 @@ def record_at_grid(
     batch_size: int = BATCH_SIZE,
     protocol: Protocol = OURS,
     progress: Steps = uncounted,
+    readings: Mapping[str, LayerReading] | None = None,
 ) -> dict[str, LayerFeatures]:
     """Record activations as :func:`record` does, and sample each at the grid as soon as a layer returns it.
 
@@ -152,6 +183,9 @@ def record_at_grid(
     protocol : Protocol
         Its ``preprocess`` is a key of :data:`PREPROCESS`; ``resample`` is that of
         :func:`~brainscore_itmaps.features.grid.downsample_if_larger`.
+    readings : mapping of layer to LayerReading, optional
+        How the layers are read, from :func:`~brainscore_itmaps.features.places.layer_readings`; by default as their
+        names and shapes say.
 
     Returns
     -------
@@ -178,19 +212,22 @@ def record_at_grid(
     ((2, 4, 4, 8), (2, 6, 6, 8))
     """
     prefix = getattr(model.module, "num_prefix_tokens", None)
+    read_as = readings or {layer: LayerReading(layer_selector(model, layer)) for layer in layers}
 
     def sample(activation: NDArray[np.floating[Any]], layer: str, first: int) -> LayerFeatures:
-        features = downsample_if_larger(spatial_maps(activation, layer, prefix), grid, protocol, first)
+        maps = spatial_maps(activation, layer, prefix, read_as[layer].layout)
+        features = downsample_if_larger(maps, grid, protocol, first)
         return features if features.at_grid else LayerFeatures(features.values.copy(), at_grid=False)
 
-    batches = record_batches(model, images, layers, sample, batch_size, PREPROCESS[protocol.preprocess], progress)
+    requested = {layer: read_as[layer] for layer in layers}
+    batches = record_batches(model, images, requested, sample, batch_size, PREPROCESS[protocol.preprocess], progress)
     return {layer: concatenate_batches(parts) for layer, parts in batches.items()}
 
 
 def record_batches(
     model: Model,
     images: Sequence[Any],
-    layers: Sequence[str],
+    layers: Iterable[str] | Mapping[str, LayerReading],
     process: Callable[[NDArray[np.floating[Any]], str, int], Stored],
     batch_size: int = BATCH_SIZE,
     preprocess: Preprocess | None = None,
@@ -201,10 +238,12 @@ def record_batches(
 
     Parameters
     ----------
-    model, layers, batch_size, preprocess, progress
+    model, batch_size, preprocess, progress
         As in :func:`record`.
     images : sequence
         Images in any form that the preprocessing takes.
+    layers : iterable of str, or mapping of str to LayerReading
+        Names of layers, or how each is read.
     process : callable
         Function of the activation of a batch (which may be overwritten later), the layer's name, and the index of the
         batch's first image; returns the value to store.
@@ -230,61 +269,88 @@ def record_batches(
     {'0': [(0, (2, 8, 4, 4)), (2, (1, 8, 4, 4))]}
     """
     modules = dict(model.module.named_modules())
-    for layer in layers:
-        check_layer(model, layer)
-    stored: dict[str, list[Stored]] = {layer: [] for layer in layers}
+    selectors = {layer: layer_selector(model, layer) for layer in layers}
+    if isinstance(layers, Mapping):
+        selectors |= {layer: reading.selector for layer, reading in layers.items()}
+    stored: dict[str, list[Stored]] = {layer: [] for layer in selectors}
+    calls: dict[str, int] = {}
+    last_calls: dict[str, torch.Tensor] = {}
     image_names = names or [image.name for image in images]
     batch: Sequence[Any] = ()
     done = batches_done = 0
 
+    def store(layer: str, activation: torch.Tensor) -> None:
+        values = activation.detach().to("cpu", torch.float32).numpy()
+        check_finite(values, layer, image_names[done : done + len(batch)])
+        stored[layer].append(process(values, layer, done))
+
     def hook_for(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
+        selector = selectors[layer]
+
         def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
-            if not isinstance(output, torch.Tensor):
-                raise ModelError(
-                    f"The layer {layer!r} of {model.name} gives a {type(output).__name__}, not one tensor.",
-                    "Choose a layer inside this layer.",
-                )
-            if output.shape[:1] != (len(batch),):
-                count = len(output) if output.ndim else 1
-                raise _activation_count_error(model, layer, f"{count} activations for {len(batch)} images")
-            activation = output.detach().to("cpu", torch.float32).numpy()
-            check_finite(activation, layer, image_names[done : done + len(batch)])
-            stored[layer].append(process(activation, layer, done))
+            calls[layer] += 1
+            if calls[layer] != (selector.call or 1) and selector.call != LAST:
+                return
+            try:
+                element = selected(output, selector.elements, len(batch))
+            except (LookupError, TypeError) as error:
+                raise element_error(model, layer, selector, output, len(batch)) from error
+            activation = _checked_activation(model, layer, element, len(batch))
+            if selector.call == LAST:
+                last_calls[layer] = activation.detach().clone()  # a later operation in place could overwrite it
+            else:
+                store(layer, activation)
 
         return hook
 
-    training = model.module.training
-    hooks = [modules[layer].register_forward_hook(hook_for(layer)) for layer in layers]
     device = next(model.module.parameters()).device
-    try:
-        model.module.eval()
-        with torch.inference_mode():
-            while done < len(images):
-                batch = images[done : done + batch_size]
-                try:
-                    model.module((preprocess or model.preprocess)(batch).to(device))
-                except torch.OutOfMemoryError as error:
-                    for parts in stored.values():
-                        del parts[batches_done:]
-                    if batch_size == 1:
-                        raise ModelError(
-                            f"One image of {model.name} does not fit into the memory of {device}.",
-                            "Use --device cpu.",
-                        ) from error
-                    batch_size = -(-len(batch) // 2)
-                    torch.cuda.empty_cache()
-                    continue
-                done, batches_done = done + len(batch), batches_done + 1
-                for layer, parts in stored.items():
-                    if len(parts) != batches_done:
-                        count = f"{len(parts)} activations for {batches_done} batches"
-                        raise _activation_count_error(model, layer, count)
-                progress(done, len(images))
-    finally:
-        for hook in hooks:
-            hook.remove()
-        model.module.train(training)
+    with hooked(model.module, [(modules[selectors[layer].module], hook_for(layer)) for layer in selectors]):
+        while done < len(images):
+            batch = images[done : done + batch_size]
+            calls = dict.fromkeys(selectors, 0)
+            last_calls = {}
+            try:
+                model.run((preprocess or model.preprocess)(batch))
+            except torch.OutOfMemoryError as error:
+                for parts in stored.values():
+                    del parts[batches_done:]
+                if batch_size == 1:
+                    raise ModelError(
+                        f"One image of {model.name} does not fit into the memory of {device}.",
+                        "Use --device cpu.",
+                    ) from error
+                batch_size = -(-len(batch) // 2)
+                torch.cuda.empty_cache()
+                continue
+            for layer, selector in selectors.items():
+                check_calls(model, layer, selector, calls[layer])
+                if layer in last_calls:
+                    store(layer, last_calls[layer])
+            done, batches_done = done + len(batch), batches_done + 1
+            progress(done, len(images))
     return stored
+
+
+def _checked_activation(model: Model, layer: str, output: object, images: int) -> torch.Tensor:
+    """Check that a layer gives one tensor of real numbers, with one activation for each image."""
+    if not isinstance(output, torch.Tensor):
+        given = described(output, layer, images)
+        raise ModelError(
+            f"The layer {layer!r} of {model.name} gives a {type(output).__name__}, not one tensor"
+            f"{f': {given}' if given else ''}.",
+            f"Select an element, for example {layer}[0]." if given else "Choose a layer inside this layer.",
+        )
+    if output.is_quantized:
+        output = output.dequantize()
+    if not output.is_floating_point():
+        raise ModelError(
+            f"The layer {layer!r} of {model.name} gives numbers of type {str(output.dtype).removeprefix('torch.')}.",
+            "Choose a layer that gives real numbers, in floating point.",
+        )
+    if output.shape[:1] != (images,):
+        count = len(output) if output.ndim else 1
+        raise _activation_count_error(model, layer, output, count, images)
+    return output
 
 
 def check_layer(model: Model, layer: str) -> None:
@@ -302,21 +368,26 @@ def check_layer(model: Model, layer: str) -> None:
     >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
     >>> check_layer(model, "0")
     """
-    modules = dict(model.module.named_modules())
-    if layer not in modules:
-        committed = model.spec.layers.get("IT", "none")
-        raise ModelError(
-            f"{model.name} has no layer {layer!r}.",
-            nearest(layer, filter(None, modules), f"The layer committed to IT is {committed}."),
-        )
+    layer_selector(model, layer)
 
 
-def _activation_count_error(model: Model, layer: str, count: str) -> ModelError:
+def _activation_count_error(model: Model, layer: str, output: torch.Tensor, count: int, images: int) -> ModelError:
     """Build the error for a layer that does not return one activation per image."""
+    what = f"The layer {layer!r} of {model.name} gave {count} activations for {images} images: "
+    if output.ndim > 2 and output.shape[1] == images:
+        return ModelError(
+            f"{what}it gives {count} time steps, {shape_text(output, images)}, with the images on the second axis.",
+            f"Select a time step: {layer}[0] to {layer}[{count - 1}].",
+        )
+    times = count / images
+    parts = (
+        f"{times:.0f} time steps or parts of each image may be merged with the images"
+        if times % 1 == 0 and times
+        else ("it works on parts of images, or on all images together")
+    )
     return ModelError(
-        f"The layer {layer!r} of {model.name} gave {count}: it is not used, is used more than once, or works on parts "
-        "of images.",
-        "Choose a layer that every image passes once.",
+        f"{what}{parts}.",
+        "Choose a layer that gives one activation for each image, with the images on the first axis.",
     )
 
 

@@ -1,7 +1,7 @@
 """Show images at their size in degrees: on a screen as wide as the field of view, or under fixation."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from brainscore_itmaps.data.images import copy_to_brainio_home
 from brainscore_itmaps.data.recording import Recording, images_identifier
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.features.grid import to_grid
+from brainscore_itmaps.features.places import LayerReading
 from brainscore_itmaps.features.record import record_batches
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.models.layers import Layout, spatial_maps
@@ -199,7 +200,12 @@ def at_centre(
 
 
 def fixated_features(
-    model: Model, image: Path, layers: Sequence[str], grid: Grid, degrees: float, batch_size: int
+    model: Model,
+    image: Path,
+    layers: Sequence[str] | Mapping[str, LayerReading],
+    grid: Grid,
+    degrees: float,
+    batch_size: int,
 ) -> dict[str, NDArray[np.float64]]:
     """Record the features of a model at the centre of view, with every position of one image there in turn.
 
@@ -207,8 +213,8 @@ def fixated_features(
     ----------
     model : Model
     image : Path
-    layers : sequence of str
-        Layers, pooled or with maps.
+    layers : sequence of str, or mapping of str to LayerReading
+        Layers, pooled or with maps, or how each is read.
     grid : Grid
     degrees : float
         Width and height of the model's view.
@@ -234,12 +240,13 @@ def fixated_features(
     (2, 3, 8)
     """
     prefix = getattr(model.module, "num_prefix_tokens", None)
+    layouts = {layer: reading.layout for layer, reading in layers.items()} if isinstance(layers, Mapping) else {}
     views = list(fixated(read_image(image), grid, degrees))
     batches = record_batches(
         model,
         views,
         layers,
-        lambda activation, layer, first: at_centre(activation, layer, prefix),
+        lambda activation, layer, first: at_centre(activation, layer, prefix, layouts.get(layer)),
         batch_size,
         names=[f"{image.stem} at position {index}" for index in range(len(views))],
     )

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.predictivity import COARSENERS, check_same_shape, site_rank_correlation
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
+from brainscore_itmaps.text import short_repr
 
 COARSE = 4
 TOP_SHARE = 0.1
@@ -34,6 +35,7 @@ class Summary(NamedTuple):
     undefined: int
 
 
+@short_repr
 class Overlap(NamedTuple):
     """Overlap of the top positions of two maps.
 
@@ -47,6 +49,7 @@ class Overlap(NamedTuple):
     iou: NDArray[np.float64]
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Alignment:
     """Agreement of predicted and recorded maps, image by image.
@@ -220,6 +223,7 @@ def top_overlap(
     return Overlap(np.where(undefined, np.nan, dice), np.where(undefined, np.nan, iou))
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Agreement:
     """Agreement of saliency maps with human maps, image by image.

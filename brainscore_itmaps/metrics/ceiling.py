@@ -26,6 +26,7 @@ from brainscore_itmaps.metrics.inference import Interval, jackknife_interval, me
 from brainscore_itmaps.metrics.predictivity import CentredMaps, over_images, over_sites, site_correlation
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.text import short_repr
 
 MAX_SPLITS = 200
 SITE_SPLITS = 100
@@ -69,6 +70,7 @@ class Reliability(NamedTuple):
     interval: Interval
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Ceiling:
     """A noise ceiling in the statistic of the score: median over sites, mean over images.
@@ -167,7 +169,8 @@ def noise_ceiling(
         See :data:`BOUNDS` for what each bounds. By default ``split_half`` where there are at least two repeats, and
         ``sites`` otherwise.
     repeats : array, shape (image, repeat, y, x, site), optional
-        Repeated presentations; required by ``split_half``.
+        Repeated presentations; required by ``split_half``. Maps of NaN stand for repeats that an image, or a site on
+        it, does not have.
     rng : int or numpy Generator
         Seed or generator that splits repeats or sites into halves.
     method, components
@@ -222,7 +225,7 @@ def noise_ceiling(
         raise ArrayError(f"{groups} groups of images were requested.", "Request at least 2.")
     images = number_images(len(maps) if images is None else images)
     if kind is None:
-        kind = "split_half" if repeats is not None and repeats.shape[1] > 1 else "sites"
+        kind = "split_half" if repeats is not None and fewest_repeats(repeats) > 1 else "sites"
     if kind == "sites":
         fitted = groups if refits and groups > 2 else None  # pairs of two groups leave no image to fit on
         halves = halves_of_sites(
@@ -240,6 +243,7 @@ def noise_ceiling(
     raise UsageError(f"There is no noise ceiling named {kind!r}.", nearest(str(kind), BOUNDS))
 
 
+@short_repr
 class HalvesOfSites(NamedTuple):
     """Predictions of each site from two halves of the other sites, over left-out images.
 
@@ -559,6 +563,41 @@ def ceiling_of_images(
     return Ceiling(kind, BOUNDS[kind], value, interval, image_r, replicates, tested, without)
 
 
+def recorded_repeats(repeats: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which repeats were recorded, shape (image, repeat, site): those whose map has no missing value.
+
+    Examples
+    --------
+    >>> repeats = np.ones((2, 3, 6, 5, 1))
+    >>> repeats[1, 2] = np.nan
+    >>> recorded_repeats(repeats)[..., 0].tolist()
+    [[True, True, True], [True, True, False]]
+    """
+    recorded: NDArray[np.bool_] = ~np.isnan(repeats).any(axis=(2, 3))
+    return recorded
+
+
+def fewest_repeats(repeats: NDArray[np.float64], *, of_all_sites: bool = False) -> int:
+    """Count the repeats of the image and site that has the fewest.
+
+    Parameters
+    ----------
+    repeats : array, shape (image, repeat, y, x, site)
+        Maps of NaN stand for absent repeats.
+    of_all_sites : bool
+        Count only repeats in which all sites were recorded.
+
+    Examples
+    --------
+    >>> repeats = np.ones((2, 3, 6, 5, 4))
+    >>> repeats[1, 2], repeats[0, 0, :, :, 3] = np.nan, np.nan
+    >>> fewest_repeats(repeats), fewest_repeats(repeats, of_all_sites=True)
+    (2, 2)
+    """
+    recorded = recorded_repeats(repeats)
+    return int((recorded.all(axis=-1) if of_all_sites else recorded).sum(axis=1).min(initial=repeats.shape[1]))
+
+
 def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
     """Compute Spearman-Brown-corrected split-half reliability (its square root) per image and site.
 
@@ -570,19 +609,20 @@ def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | 
     Parameters
     ----------
     repeats : array, shape (image, repeat, y, x, site)
-        With an odd number, the halves leave out the last repeat.
+        With an odd number, the halves leave out the last repeat. Maps of NaN stand for repeats that an image, or a site
+        on it, does not have: each image and site is split, and corrected, by its own number of repeats.
     rng : numpy Generator, optional
         Draws 200 of the splits if there are more (12 repeats or more).
 
     Returns
     -------
     array, shape (image, site)
-        Below 0 where the halves correlate negatively, NaN where a map is constant.
+        Below 0 where the halves correlate negatively, NaN where a map is constant or a site was never recorded.
 
     Raises
     ------
     ArrayError
-        With fewer than 2 repeats.
+        With fewer than 2 repeats, of any image and site.
 
     Examples
     --------
@@ -592,11 +632,25 @@ def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | 
     >>> split_half_ceiling(repeats).round(2).tolist()
     [[0.9, 0.89], [0.88, 0.87], [0.92, 0.92]]
     """
+    rng = rng or np.random.default_rng(0)
+    recorded = recorded_repeats(repeats)
+    if recorded.all():
+        return _split_half(repeats, rng)
+    ceiling = np.full((len(repeats), repeats.shape[-1]), np.nan)
+    for image, maps in enumerate(repeats):
+        for present in np.unique(recorded[image], axis=1).T:  # sites with the same repeats are split together
+            sites = np.flatnonzero((recorded[image] == present[:, None]).all(axis=0))
+            if present.any():
+                ceiling[image, sites] = _split_half(maps[None, present][..., sites], rng)[0]
+    return ceiling
+
+
+def _split_half(repeats: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     even_count = repeats.shape[1] // 2 * 2
     if even_count < 2:
         raise ArrayError(f"A split-half ceiling needs at least 2 repeats, not {repeats.shape[1]}.", "Give more.")
     correlation = np.zeros((len(repeats), repeats.shape[-1]))
-    splits = _first_halves(even_count, rng or np.random.default_rng(0))
+    splits = _first_halves(even_count, rng)
     for first in splits:
         second = [repeat for repeat in range(even_count) if repeat not in first]
         correlation += site_correlation(repeats[:, first].mean(axis=1), repeats[:, second].mean(axis=1))
@@ -617,6 +671,7 @@ def map_ceiling(
     ----------
     maps : array, shape (image, y, x, site)
     repeats : array, shape (image, repeat, y, x, site), optional
+        Each image is split by its own repeats: those in which no site has a missing value.
     rng : numpy Generator, optional
         Draws the halves.
 
@@ -638,7 +693,11 @@ def map_ceiling(
     [0.93, 0.93]
     """
     rng = rng or np.random.default_rng(0)
-    if repeats is not None and repeats.shape[1] > 1:
+    if repeats is not None and fewest_repeats(repeats, of_all_sites=True) > 1:
+        recorded = recorded_repeats(repeats).all(axis=-1)
+        if not recorded.all():
+            own = [map_ceiling(maps[[i]], each[None, recorded[i]], rng) for i, each in enumerate(repeats)]
+            return np.concatenate(own)
         parts = np.moveaxis(repeats.mean(axis=-1), 1, 0)  # (part, image, y, x)
         even_count = len(parts) // 2 * 2
         halves = [

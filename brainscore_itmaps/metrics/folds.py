@@ -14,6 +14,7 @@ from brainscore_itmaps.metrics.pls import fit_pls, published_direction
 from brainscore_itmaps.metrics.ridge import ridge, ridge_cv
 from brainscore_itmaps.metrics.rows import Options, Rows, real_array, rows_of
 from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.text import short_repr
 
 COMPONENTS = 25
 GROUPS = 7
@@ -255,6 +256,7 @@ def _groups_of_pairs(pairs: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
     return single if whole and np.array_equal(made, pairs) else None
 
 
+@short_repr
 @dataclass(frozen=True, eq=False, repr=False)
 class FittedFolds:
     """Regressions fitted by :func:`fit_folds`; predictions are computed on demand.
@@ -519,6 +521,7 @@ def fit_left_out(
     return fitted.select(slice(len(single))), fitted.select(slice(len(single), None))
 
 
+@short_repr
 @dataclass(frozen=True)
 class LeftOut:
     """Predictions of left-out images; unpacks into ``predicted, components``.

@@ -16,6 +16,7 @@ from scipy.linalg import eigh
 from threadpoolctl import ThreadpoolController
 
 from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Options, Rows, centred, products_of_rest, sum_of_rest
+from brainscore_itmaps.text import short_repr
 
 NOISE = 1e4 * EPS  # share of the largest component's scores: well above rounding, far below data
 ILL_CONDITIONED = 1e-3  # share of the largest variance of all images below which their covariance is too coarse
@@ -32,6 +33,7 @@ PUBLISHED_ITERATIONS = 500
 Direction = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.int64]]]
 
 
+@short_repr
 class PLSFolds(NamedTuple):
     """PLS models, one for each fold and set.
 
@@ -278,6 +280,7 @@ def fit_pls(
     )
 
 
+@short_repr
 class Training(NamedTuple):
     """Data that all folds share: centred features, and the correction for each fold's own means."""
 
@@ -385,6 +388,7 @@ def _padded(folds: int) -> int:
     return -(-folds // COLUMN_BLOCK) * COLUMN_BLOCK
 
 
+@short_repr
 class Covariance(NamedTuple):
     """Sums of products of the channels over all rows, and what a fold subtracts from them."""
 
@@ -393,6 +397,7 @@ class Covariance(NamedTuple):
     groups: list["Group"]
 
 
+@short_repr
 class Group(NamedTuple):
     """Images that the same folds leave out."""
 

@@ -11,12 +11,14 @@ from scipy.stats import rankdata
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.protocol import OURS, Protocol, protocol_named
+from brainscore_itmaps.text import short_repr
 
 REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {"median": np.nanmedian, "mean": np.nanmean}
 STRICT_REDUCERS: dict[str, Callable[..., NDArray[np.float64]]] = {"median": np.median, "mean": np.mean}
 """Reductions that are NaN if any value is."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Predictivity:
     """Neural predictivity of left-out images, with its values per image and site.

@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.metrics.rows import EPS, Options, Rows, centred, real_array
 from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.text import short_repr
 
 RELATIVE_PENALTIES = np.logspace(-4, 4, 9)
 
 
+@short_repr
 class RidgeFolds(NamedTuple):
     """Ridge regressions, one for each fold and set.
 

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from brainscore_itmaps.errors import ArrayError, one_line
 from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.text import short_repr
 
 EPS = np.finfo(np.float64).eps
 EXHAUSTED = 64 * EPS  # a remainder below this share of its terms is rounding
@@ -15,6 +16,7 @@ INDEPENDENT = 1e-3  # a singular value above this share of the largest shows in 
 MAX_COMPRESSION = 0.8  # rows are compressed if at most this share of them remains
 
 
+@short_repr
 class Rows(NamedTuple):
     """Input of a regression over left-out images; all images have the same number of rows.
 

@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.inference import UNDEFINED, Interval, interval_of_draws, p_value_of_draws
+from brainscore_itmaps.text import short_repr
 
 FEWEST = 5
 FEWEST_RANKED = 3
@@ -44,6 +45,7 @@ class ChangePoint(NamedTuple):
     after_interval: Interval
 
 
+@short_repr
 class Envelope(NamedTuple):
     """A parabola below which a fixed share of the models lies.
 

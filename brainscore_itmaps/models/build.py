@@ -1,4 +1,4 @@
-"""Build architectures with timm, with random or with timm's pretrained weights."""
+"""Build architectures with random weights, or with timm's pretrained weights."""
 
 from typing import Any, cast
 
@@ -10,18 +10,18 @@ from brainscore_itmaps.errors import ModelError, nearest, one_line
 PADDED_LIKE_KERAS = ("layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2")
 
 
-def build(timm_name: str, seed: int, **options: Any) -> torch.nn.Module:
+def build(name: str, seed: int, **options: Any) -> torch.nn.Module:
     """Build an architecture with random weights, without changing torch's global random state.
 
     Parameters
     ----------
-    timm_name : str
-        Name of the architecture in timm, with or without a tag.
+    name : str
+        Name of the architecture in timm, with or without a tag; or ``torchvision:`` or ``hf:`` and a name there.
     seed : int
         Seed of the random weights.
     **options
-        Arguments of ``timm.create_model``; also ``same_padding=True``, which builds a ResNet with the padding of
-        TensorFlow (:func:`pad_like_keras`).
+        Arguments of ``timm.create_model``, or of the function of the other library; for timm also
+        ``same_padding=True``, which builds a ResNet with the padding of TensorFlow (:func:`pad_like_keras`).
 
     Raises
     ------
@@ -35,8 +35,17 @@ def build(timm_name: str, seed: int, **options: Any) -> torch.nn.Module:
     >>> tuple(module.fc.weight.shape)
     (5, 96)
     """
+    if name.startswith("torchvision:"):
+        from brainscore_itmaps.models.torchvision_models import build_torchvision
+
+        return build_torchvision(name.removeprefix("torchvision:"), seed, **options)
+    if name.startswith("hf:"):
+        from brainscore_itmaps.models.hub_models import build_hub_model
+
+        return build_hub_model(name.removeprefix("hf:"), seed, **options)
     import timm
 
+    timm_name = name.removeprefix("timm:")
     check_tag(timm_name)
     same_padding = options.pop("same_padding", False)
     with torch.random.fork_rng(devices=[]):

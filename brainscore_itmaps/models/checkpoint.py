@@ -1,56 +1,74 @@
 """Read weights from a user's file or an installed package without running code, and fill a model with them."""
 
+import argparse
 import importlib.metadata
+import pathlib
 import pickle
 import re
+import types
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import numpy as np
 import torch
 
 from brainscore_itmaps.errors import ModelError, one_line
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.spec import PackagedWeights
+from brainscore_itmaps.models.state_dicts import StateDict, choose_weights
 
-PREFIXES = ("module.", "_orig_mod.", "model.")
 MOST_NAMES = 4
 """Number of names that an error lists."""
+NOT_REQUIRED = ("num_batches_tracked", "_extra_state")
+"""Ends of names of state that does not change a model in eval mode."""
 EXPORT = (
     "If you trust the file, export its tensors alone: "
     "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')."
 )
+HARMLESS: list[Any] = [
+    argparse.Namespace,
+    pathlib.PosixPath,
+    pathlib.PurePosixPath,
+    types.SimpleNamespace,
+    np.dtype,
+    *((cast(Any, np.core.multiarray).scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *{type(np.dtype(kind)) for kind in "?bhilqBHILQefdFD"},
+]
+"""Classes that training scripts save beside weights and that torch does not read by itself: options, paths and numpy
+numbers. Building them runs no code of the file."""
 
 
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of a safetensors file, or of a torch file with a ``state_dict``, without running code.
+def read_checkpoint(path: Path) -> Any:
+    """Read the content of a safetensors file or of a torch file, without running code.
 
     Parameters
     ----------
     path : Path
+        With any ending: the content tells safetensors from torch files.
 
     Returns
     -------
-    dict
-        Tensors by name, without the prefixes that DataParallel, ``torch.compile`` or a wrapper add to all names.
+    object
+        For most files a dict, of tensors or of more dicts.
 
     Raises
     ------
     ModelError
-        When the file is missing, is damaged, or contains more than tensors.
+        When the file is missing, is damaged, or contains objects that could run code.
 
     Examples
     --------
     >>> import tempfile
     >>> from pathlib import Path
     >>> import torch
-    >>> from brainscore_itmaps.models.checkpoint import read_tensors
+    >>> from brainscore_itmaps.models.checkpoint import read_checkpoint
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "weights.pt")
-    ...     torch.save({"module.fc.weight": torch.zeros(2, 3)}, file)
-    ...     read_tensors(file)
-    {'fc.weight': tensor([[0., 0., 0.],
-            [0., 0., 0.]])}
+    ...     torch.save({"epoch": 3, "state_dict": {"fc.bias": torch.zeros(2)}}, file)
+    ...     read_checkpoint(file)
+    {'epoch': 3, 'state_dict': {'fc.bias': tensor([0., 0.])}}
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -58,41 +76,100 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise ModelError(f"There is no file {path}.", "Give the path of a file with weights.")
     try:
-        content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        if path.suffix.lower() == ".safetensors" or _has_safetensors_header(path):
+            return load_file(path)
+        with torch.serialization.safe_globals(HARMLESS):
+            return torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path} contains more than tensors, or is damaged; no code in it was run.", EXPORT) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, LookupError, OSError, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path} cannot be read as weights: {one_line(error)}.", "Export the weights again."
-        ) from error
-    others = (
-        [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]
-        if isinstance(content, dict)
-        else [type(content).__name__]
-    )
-    if others or not content:
-        listed = f" ({', '.join(others[:MOST_NAMES])})" if others else ""
-        raise ModelError(f"{path} contains {'more than' if others else 'no'} tensors{listed}.", EXPORT)
-    tensors = {str(name): tensor for name, tensor in content.items()}
-    while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in tensors)), None):
-        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    return tensors
+    except (SafetensorError, RuntimeError, EOFError, ValueError, LookupError, OSError, zipfile.BadZipFile,
+            TypeError, AttributeError) as error:  # fmt: skip
+        fix = "Export the weights again."
+        if "TorchScript" in str(error):
+            fix = "Save the weights alone: torch.save(torch.jit.load(FILE).state_dict(), 'weights.pt')."
+        raise ModelError(f"{path} cannot be read as weights: {one_line(error)}.", fix) from error
+
+
+def _has_safetensors_header(path: Path) -> bool:
+    """Return whether a file begins as safetensors files do: with the length of a header of JSON."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
+
+
+def read_weights(path: Path, module: torch.nn.Module, state_key: str | None = None) -> StateDict:
+    """Read the weights of a model from a file, whatever the key and the prefix under which they lie.
+
+    Parameters
+    ----------
+    path : Path
+        As for :func:`read_checkpoint`.
+    module : torch.nn.Module
+        Model of the same architecture; it may have another number of classes.
+    state_key : str, optional
+        Key of the weights in the file; by default
+        :func:`~brainscore_itmaps.models.state_dicts.choose_weights` chooses.
+
+    Returns
+    -------
+    StateDict
+        Tensors with the names of the model, and notes on what was read and what was left out.
+
+    Raises
+    ------
+    ModelError, UsageError
+        As :func:`read_checkpoint` and :func:`~brainscore_itmaps.models.state_dicts.choose_weights`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import torch
+    >>> from brainscore_itmaps.models.checkpoint import read_weights
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "weights.pt")
+    ...     torch.save({"module.weight": torch.zeros(2, 3), "module.bias": torch.zeros(2)}, file)
+    ...     list(read_weights(file, torch.nn.Linear(3, 2)).tensors)
+    ['weight', 'bias']
+    """
+    names = list(module.state_dict())
+    optional = [name for name in names if name.startswith(tuple(f"{part}." for part in classifiers(module)))]
+    return choose_weights(read_checkpoint(path), names, optional, state_key, str(path))
+
+
+def classifiers(module: torch.nn.Module) -> list[str]:
+    """List the names of the layers that compute the classes: those that timm states, or else the last linear layer.
+
+    Examples
+    --------
+    >>> import timm
+    >>> import torch
+    >>> from brainscore_itmaps.models.checkpoint import classifiers
+    >>> classifiers(timm.create_model("test_resnet"))
+    ['fc']
+    """
+    if config := getattr(module, "pretrained_cfg", None):
+        stated = config.get("classifier")
+        return [stated] if isinstance(stated, str) else list(stated or ())
+    computing = (torch.nn.Linear, torch.nn.Conv2d)
+    last = [name for name, layer in module.named_modules() if isinstance(layer, computing)][-1:]
+    return [name for name in last if name]
 
 
 def classes_in(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> int | None:
-    """Find the number of classes of weights from the shape of timm's classifier.
+    """Find the number of classes of weights from the shape of the classifier.
 
     Parameters
     ----------
     tensors : dict
         Weights by name.
     module : torch.nn.Module
-        timm model of the same architecture.
+        Model of the same architecture.
 
     Returns
     -------
     int or None
-        0 if the weights have no classifier; None if timm does not state its name.
+        0 if the weights have no classifier; None if the model has none.
 
     Examples
     --------
@@ -102,11 +179,48 @@ def classes_in(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> int
     >>> classes_in({"fc.weight": torch.zeros(5, 96)}, timm.create_model("test_resnet"))
     5
     """
-    names = (getattr(module, "pretrained_cfg", None) or {}).get("classifier")
-    for classifier in (names,) if isinstance(names, str) else names or ():
+    for classifier in classifiers(module):
         weight = tensors.get(f"{classifier}.weight")
         return 0 if weight is None else len(weight)
     return None
+
+
+def shape_options(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> dict[str, int]:
+    """Return the options with which an architecture has the number of classes and of input channels of weights.
+
+    Parameters
+    ----------
+    tensors : dict
+        Weights by name.
+    module : torch.nn.Module
+        Model of the same architecture.
+
+    Returns
+    -------
+    dict
+        ``num_classes`` where it differs from that of the module, and ``in_chans=1`` for weights of timm's
+        architectures that take grey images.
+
+    Examples
+    --------
+    >>> import timm
+    >>> from brainscore_itmaps.models.checkpoint import shape_options
+    >>> state = timm.create_model("test_resnet", num_classes=7, in_chans=1).state_dict()
+    >>> shape_options(state, timm.create_model("test_resnet"))
+    {'num_classes': 7, 'in_chans': 1}
+    """
+    options, state = {}, module.state_dict()
+    classes = classes_in(tensors, module)
+    own = getattr(module, "num_classes", None)
+    if own is None and (of_module := classes_in(state, module)) is not None:
+        own = of_module
+    if classes is not None and own is not None and classes != own:
+        options["num_classes"] = classes
+    first = (getattr(module, "pretrained_cfg", None) or {}).get("first_conv")
+    weight = tensors.get(f"{first}.weight") if isinstance(first, str) else None
+    if weight is not None and weight.ndim == 4 and weight.shape[1] == 1 != state[f"{first}.weight"].shape[1]:
+        options["in_chans"] = 1
+    return options
 
 
 def fill_from_tensors(module: torch.nn.Module, tensors: dict[str, torch.Tensor], path: Path, architecture: str) -> None:
@@ -141,7 +255,7 @@ def fill_from_tensors(module: torch.nn.Module, tensors: dict[str, torch.Tensor],
     [[3.0, 3.0]]
     """
     state = module.state_dict()
-    missing = [name for name in state if name not in tensors and not name.endswith("num_batches_tracked")]
+    missing = [name for name in state if name not in tensors and not name.endswith(NOT_REQUIRED)]
     unexpected = [name for name in tensors if name not in state]
     reshaped = [
         f"{name} {tuple(t.shape)}" for name, t in tensors.items() if name in state and t.shape != state[name].shape
@@ -160,11 +274,18 @@ def fill_from_tensors(module: torch.nn.Module, tensors: dict[str, torch.Tensor],
             f"{path} does not contain the weights of {architecture}: {'; '.join(problems)}.",
             "Name the architecture to which the weights belong.",
         )
-    not_finite = [name for name, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
+    not_finite = [name for name, t in tensors.items() if t.is_floating_point() and not _all_finite(t)]
     if not_finite:
         names = ", ".join(not_finite[:MOST_NAMES])
         raise ModelError(f"{path} contains values that are not finite ({names}).", "Export the weights again.")
-    module.load_state_dict(tensors, strict=False)
+    matched = OrderedDict(tensors)
+    matched._metadata = state._metadata  # type: ignore[attr-defined]  # versions of modules, which the names prove
+    module.load_state_dict(matched, strict=False)
+
+
+def _all_finite(tensor: torch.Tensor) -> bool:
+    """Return whether all values are finite; torch does not test 8-bit floating-point numbers itself."""
+    return bool((tensor.float() if tensor.element_size() == 1 else tensor).isfinite().all())
 
 
 def fill_from_package(module: torch.nn.Module, weights: PackagedWeights) -> None:

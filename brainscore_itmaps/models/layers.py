@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import ModelError, NoMapError
+from brainscore_itmaps.models.forward import input_channels, run_module
+from brainscore_itmaps.models.selectors import LAST, Selector, selected, selector_of, tensors_in
 
 SEQUENCES = (torch.nn.Sequential, torch.nn.ModuleList)
 
@@ -18,7 +21,9 @@ def block_layers(module: torch.nn.Module, size: int) -> list[str]:
 
     A block is a module with children that is a member of a Sequential or ModuleList, and does not itself contain a
     Sequential or ModuleList of blocks: ``layer4.2`` of a ResNet, ``blocks.11`` of a vision transformer. For models
-    without blocks, such as VGG, all members of Sequentials and ModuleLists are listed.
+    without blocks, such as VGG, all members of Sequentials and ModuleLists are listed. Blocks that return a tuple, list
+    or dict with one map are listed if no block returns a map alone, and blocks that run repeatedly, with ``@last``, if
+    none runs once.
 
     Parameters
     ----------
@@ -30,7 +35,7 @@ def block_layers(module: torch.nn.Module, size: int) -> list[str]:
     Returns
     -------
     list of str
-        Names of modules.
+        Names of modules, or of their last calls.
 
     Examples
     --------
@@ -40,8 +45,23 @@ def block_layers(module: torch.nn.Module, size: int) -> list[str]:
     >>> block_layers(module, size=12)
     ['0', '1']
     """
-    blocks = layers_with_maps(module, list(_blocks(module)), size)
-    return blocks or layers_with_maps(module, list(_members(module)), size)
+    shapes = _block_shapes(module, size)
+    order = [*_blocks(module), *_members(module)]
+    return [layer for name in dict.fromkeys(order) for layer in (name, f"{name}@last") if layer in shapes]
+
+
+def _block_shapes(module: torch.nn.Module, size: int) -> dict[str, tuple[int, int]]:
+    """Find the shapes of the maps of a model's blocks, or else of members of its Sequentials."""
+    kinds: tuple[tuple[ShapeOf, bool], ...] = (
+        (_shape_of_tensor, False),
+        (_shape_of_only_map, False),
+        (_shape_of_only_map, True),
+    )
+    for shape_of, repeated in kinds:
+        for names in (list(_blocks(module)), list(_members(module))):
+            if names and (shapes := _shapes(module, names, size, shape_of, repeated)):
+                return shapes
+    return {}
 
 
 def _blocks(module: torch.nn.Module, path: str = "") -> Iterator[str]:
@@ -73,9 +93,11 @@ def _members(module: torch.nn.Module) -> Iterator[str]:
 def committed_layers(module: torch.nn.Module, size: int) -> dict[str, str]:
     """Choose the layers of a model that are committed to V1, V2, V4 and IT.
 
-    IT is the last stage with at most 16 pixels per unit, or the stage at two thirds of the depth if all stages have the
-    same resolution. The stages are those that timm describes and that give one map in a forward pass, or else the
-    blocks. V1, V2 and V4 are the blocks at a quarter, a half and three quarters of the depth of IT.
+    In a model with a module named IT, such as CORnet, the map that this module or its submodule ``output`` gives is IT:
+    the last one, if it runs once for each time step. Modules named V1, V2 and V4 are read in the same way. In other
+    models, IT is the last stage with at most 16 pixels per unit, or the stage at two thirds of the depth if all stages
+    have the same resolution. The stages are those that timm describes and that give one map in a forward pass, or else
+    the blocks. V1, V2 and V4 are the blocks at a quarter, a half and three quarters of the depth of IT.
 
     Parameters
     ----------
@@ -100,16 +122,61 @@ def committed_layers(module: torch.nn.Module, size: int) -> dict[str, str]:
     """
     described = getattr(module, "feature_info", None) or []
     names = {name for name, _ in module.named_modules()}
+    named = _named_regions(module, size)
+    if named.keys() == {*REGIONS}:
+        return named
     reductions = {info["module"]: info["reduction"] for info in described if info["module"] in names}
     stages = {layer: reductions[layer] for layer in layers_with_maps(module, list(reductions), size)}
-    shapes = map_shapes(module, list(_blocks(module)), size) or map_shapes(module, list(_members(module)), size)
+    shapes = _block_shapes(module, size)
     blocks = {layer: 2 ** round(math.log2(size / side)) for layer, (_, side) in shapes.items()}
-    it = _last_fine_layer(stages) or _last_fine_layer(blocks)
+    it = named.get("IT") or _last_fine_layer(stages) or _last_fine_layer(blocks)
     if it is None:
         return {}
     up_to_it = [layer for layer in blocks if not _is_after(layer, it, list(blocks))] or [it]
     shares = {"V1": 0.25, "V2": 0.5, "V4": 0.75}
     return {region: up_to_it[round(share * (len(up_to_it) - 1))] for region, share in shares.items()} | {"IT": it}
+
+
+REGIONS = ("V1", "V2", "V4", "IT")
+
+
+def _named_regions(module: torch.nn.Module, size: int) -> dict[str, str]:
+    """Find the layers of modules that are named V1, V2, V4 and IT; none if no module is named IT."""
+    paths = {
+        region: name
+        for name, _ in reversed(list(module.named_modules()))  # the first module of a name remains
+        for region in REGIONS
+        if name.rpartition(".")[2] == region
+    }
+    if "IT" not in paths:
+        return {}
+    modules = dict(module.named_modules())
+    names = [name for path in paths.values() for name in (path, f"{path}.output") if name in modules]
+    shapes = _shapes(module, names, size, _shape_of_only_map, repeated=True)
+    layers = {}
+    for region in REGIONS:
+        path = paths.get(region, "")
+        choices = (path, f"{path}.output", f"{path}.output@last", f"{path}@last")
+        layer = next((choice for choice in choices if path and choice in shapes), None)
+        if layer is not None:
+            layers[region] = layer
+    return layers
+
+
+def reason_of_it(layer: str) -> str:
+    """Say by which rule :func:`committed_layers` chose an IT layer.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.layers import reason_of_it
+    >>> reason_of_it("IT.output@last")
+    'the last time step of the module that is named IT'
+    """
+    name, _, call = layer.partition("@")
+    last = "the last time step of " if call else ""
+    if "IT" in name.removesuffix(".output").rsplit(".", 1)[-1:]:
+        return f"{last}the module that is named IT"
+    return f"{last}the last stage or block with at most 16 pixels per unit, or the one at two thirds of the depth"
 
 
 def _last_fine_layer(reductions: dict[str, int]) -> str | None:
@@ -212,49 +279,95 @@ def map_shapes(module: torch.nn.Module, layers: Sequence[str], size: int) -> dic
     >>> map_shapes(module, ["0", "1", "2"], size=12)
     {'0': (8, 10), '1': (8, 5)}
     """
+    return _shapes(module, layers, size, _shape_of_tensor)
+
+
+ShapeOf = Callable[[object, int | None], tuple[int, int] | None]
+
+
+def _shapes(
+    module: torch.nn.Module, layers: Sequence[str], size: int, shape_of: ShapeOf, repeated: bool = False
+) -> dict[str, tuple[int, int]]:
+    """Find the shapes of maps, in the order in which layers run; ``repeated`` reads the last of several calls."""
     prefix = getattr(module, "num_prefix_tokens", None)
-    shapes_of: dict[str, list[tuple[int, int] | None]] = {}
+    shapes: dict[str, list[tuple[int, int] | None]] = {}
 
     def collect(layer: str, child: torch.nn.Module, output: object) -> None:
-        shapes_of.setdefault(layer, []).append(_map_shape(output, layer, prefix))
+        shapes.setdefault(layer, []).append(shape_of(output, prefix))
 
     _observe_outputs(module, layers, size, collect)
-    return {layer: shapes[0] for layer, shapes in shapes_of.items() if len(shapes) == 1 and shapes[0] is not None}
+    return {
+        f"{layer}@last" if len(calls) > 1 else layer: calls[-1]
+        for layer, calls in shapes.items()
+        if calls[-1] is not None and (repeated or len(calls) == 1)
+    }
 
 
 def _observe_outputs(
     module: torch.nn.Module, layers: Sequence[str], size: int, observe: Callable[[str, torch.nn.Module, object], None]
 ) -> None:
-    """Run a model on one image of zeros, and call ``observe`` with the name, module and output of each layer."""
+    """Run a model on one blank image, and call ``observe`` with the name, module and output of each layer."""
     modules = dict(module.named_modules())
+    images = 1
 
-    def hook_of(layer: str) -> Callable[[torch.nn.Module, object, object], None]:
-        return lambda child, inputs, output: observe(layer, child, output)
+    def hook_of(layer: str, selector: Selector) -> Callable[[torch.nn.Module, object, object], None]:
+        calls = 0
 
-    hooks = [modules[layer].register_forward_hook(hook_of(layer)) for layer in layers]
-    parameter = next(module.parameters())
+        def hook(child: torch.nn.Module, inputs: object, output: object) -> None:
+            nonlocal calls
+            calls += 1
+            with suppress(LookupError):
+                element = selected(output, selector.elements, images)
+                if selector.call == LAST:
+                    last_calls[layer] = (child, element)
+                elif selector.call in (None, calls):
+                    observe(layer, child, element)
+
+        return hook
+
+    selectors = {layer: selector_of(layer, modules) for layer in layers}
+    last_calls: dict[str, tuple[torch.nn.Module, object]] = {}
+    hooks = [
+        modules[selector.module].register_forward_hook(hook_of(layer, selector))
+        for layer, selector in selectors.items()
+        if selector is not None
+    ]
     try:
         with torch.inference_mode():
-            module(torch.zeros(1, 3, size, size, device=parameter.device))
+            run_module(module, torch.zeros(1, input_channels(module, size), size, size))
+            for layer, (child, element) in last_calls.items():
+                observe(layer, child, element)
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def _map_shape(output: object, layer: str, prefix: int | None) -> tuple[int, int] | None:
+def _shape_of_tensor(output: object, prefix: int | None) -> tuple[int, int] | None:
     """Return the number of channels and the side of a layer's map; None if the output is not a map."""
     if not isinstance(output, torch.Tensor) or output.shape[:1] != (1,):
         return None
-    try:
-        maps = spatial_maps(output.to("cpu", torch.float32).numpy(), layer, prefix)
-    except NoMapError:
+    layout = shape_layout(output.shape, prefix)
+    if layout is None:
         return None
-    return maps.shape[1], maps.shape[2]
+    maps = arranged(output, layout)
+    return int(maps.shape[1]), int(maps.shape[2])
+
+
+def _shape_of_only_map(output: object, prefix: int | None) -> tuple[int, int] | None:
+    """Return the shape of the only map in what a layer returns, a tensor or a tuple, list or dict of tensors."""
+    shapes = [_shape_of_tensor(tensor, prefix) for _, tensor in tensors_in(output)]
+    maps = [shape for shape in shapes if shape is not None]
+    return maps[0] if len(maps) == 1 else None
 
 
 MOST_PREFIX_TOKENS = 16
-Layout = str | tuple[str, int] | list[Any]
-"""``NCHW``, ``NHWC``, or ``("tokens", number of leading tokens)``."""
+Layout = str | tuple[Any, ...] | list[Any]
+"""Axes of an activation: ``NCHW``, ``NHWC``, ``NCWH`` or ``NWHC``; ``("tokens", leading)`` or ``("tokens", leading,
+trailing)`` for (image, token, channel) with that many tokens before and after those of the image; ``("channels",
+leading, trailing)`` for (image, channel, token). Tokens follow each other along the rows, or, with a fourth entry
+``"columns"``, down the columns."""
+AXES = {"NCHW": (0, 1, 2, 3), "NHWC": (0, 3, 1, 2), "NCWH": (0, 1, 3, 2), "NWHC": (0, 3, 2, 1)}
+"""Order in which the axes of an activation are taken to make them (image, channel, y, x)."""
 
 
 def spatial_maps(
@@ -262,7 +375,8 @@ def spatial_maps(
 ) -> NDArray[np.floating[Any]]:
     """Arrange a layer's activation as maps with the axes (image, channel, y, x).
 
-    The input of a model is square, so that its maps are square too; the two axes of equal length are y and x.
+    The input of a model is square, so that its maps are square too; the two axes of equal length are y and x. Whether
+    the units have these places in the image is verified by :func:`brainscore_itmaps.features.places.layer_readings`.
 
     Parameters
     ----------
@@ -273,8 +387,7 @@ def spatial_maps(
     prefix : int, optional
         Number of leading tokens of the model; by default, any number up to 16 that leaves a square.
     layout : str or tuple, optional
-        Axes of the activation: ``NCHW``, ``NHWC`` or ``("tokens", number of leading tokens)``; by default they are
-        inferred from the shape.
+        Axes of the activation, as :data:`Layout` describes them; by default they are inferred from the shape.
 
     Returns
     -------
@@ -295,40 +408,113 @@ def spatial_maps(
     (2, 32, 7, 7)
     >>> spatial_maps(np.zeros((2, 1 + 14 * 14, 8)), "blocks.7", prefix=1).shape
     (2, 8, 14, 14)
+    >>> spatial_maps(np.zeros((2, 8, 14 * 14 + 1)), "blocks.7", layout=("channels", 0, 1)).shape
+    (2, 8, 14, 14)
     """
-    if layout is not None:
-        return _with_layout(activation, layer, layout)
-    if activation.ndim == 4:
-        _, first, second, third = activation.shape
+    if layout is None:
+        layout = shape_layout(activation.shape, prefix)
+        if layout is None:
+            raise NoMapError(
+                f"The layer {layer!r} gives no map: its activation has shape {activation.shape}, image first.",
+                "Choose a layer before pooling, whose units have positions in the image.",
+            )
+    maps: NDArray[np.floating[Any]] | None = arranged(activation, layout)
+    if maps is None:
+        raise ModelError(
+            f"The layer {layer!r} is described as {layout!r}, but its activation has shape {activation.shape}.",
+            "Correct the model's spatial_layout: NCHW, NHWC, or ('tokens', number of leading tokens).",
+        )
+    return maps
+
+
+def shape_layout(shape: Sequence[int], prefix: int | None = None) -> Layout | None:
+    """Infer the layout of an activation from its shape; None if it has no square map.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Image first.
+    prefix : int, optional
+        Number of leading tokens of the model; by default, any number up to 16 that leaves a square.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.layers import shape_layout
+    >>> shape_layout((2, 5, 7, 7)), shape_layout((2, 7, 7, 5)), shape_layout((2, 197, 5)), shape_layout((2, 5))
+    ('NCHW', 'NHWC', ('tokens', 1), None)
+    """
+    if len(shape) == 4:
+        _, first, second, third = shape
         if second == third > 1:
-            return activation
+            return "NCHW"
         if first == second > 1:
-            return activation.transpose(0, 3, 1, 2)
-    if activation.ndim == 3:
-        images, tokens, channels = activation.shape
+            return "NHWC"
+    if len(shape) == 3:
         for leading in range(MOST_PREFIX_TOKENS + 1) if prefix is None else (prefix, 0):
-            side = math.isqrt(max(tokens - leading, 0))
-            if side > 1 and side * side == tokens - leading:
-                square = activation[:, leading:].reshape(images, side, side, channels)
-                return square.transpose(0, 3, 1, 2)
-    raise NoMapError(
-        f"The layer {layer!r} gives no map: its activation has shape {activation.shape}, image first.",
-        "Choose a layer before pooling, whose units have positions in the image.",
-    )
+            if _side_of(shape[1] - leading) > 1:
+                return ("tokens", leading)
+    return None
 
 
-def _with_layout(activation: NDArray[np.floating[Any]], layer: str, layout: Layout) -> NDArray[np.floating[Any]]:
-    """Arrange an activation of a given layout as maps."""
-    if layout == "NCHW" and activation.ndim == 4:
-        return activation
-    if layout == "NHWC" and activation.ndim == 4:
-        return activation.transpose(0, 3, 1, 2)
-    if isinstance(layout, tuple | list) and len(layout) == 2 and layout[0] == "tokens" and activation.ndim == 3:
-        images, tokens, channels = activation.shape
-        side = math.isqrt(max(tokens - layout[1], 0))
-        if side * side == tokens - layout[1] and side > 0:
-            return activation[:, layout[1] :].reshape(images, side, side, channels).transpose(0, 3, 1, 2)
-    raise ModelError(
-        f"The layer {layer!r} is described as {layout!r}, but its activation has shape {activation.shape}.",
-        "Correct the model's spatial_layout: NCHW, NHWC, or ('tokens', number of leading tokens).",
-    )
+def other_layouts(shape: Sequence[int], layout: Layout | None) -> list[Layout]:
+    """List the layouts that an activation of this shape may have instead of the one inferred from its shape.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.layers import other_layouts
+    >>> other_layouts((2, 7, 7, 7), "NCHW")
+    ['NHWC', 'NCWH', 'NWHC']
+    >>> other_layouts((2, 3, 49), None)[:2]
+    [('channels', 0, 0), ('channels', 0, 0, 'columns')]
+    """
+    layouts: list[Layout] = []
+    if len(shape) == 4:
+        _, first, second, third = shape
+        axes_of = {"NCHW": (second, third), "NHWC": (first, second), "NCWH": (second, third), "NWHC": (first, second)}
+        layouts = [name for name, (rows, columns) in axes_of.items() if rows == columns > 1]
+    if len(shape) == 3:
+        for axes, tokens in (("tokens", shape[1]), ("channels", shape[2])):
+            for beside in range(MOST_PREFIX_TOKENS + 1):
+                if _side_of(tokens - beside) > 1:
+                    around = dict.fromkeys([(beside, 0), (0, beside)])
+                    layouts += [(axes, *counts, *order) for order in ((), ("columns",)) for counts in around]
+    return [other for other in layouts if _full(other) != _full(layout)]
+
+
+def _full(layout: Layout | None) -> tuple[Any, ...]:
+    """Write a layout of tokens with all four entries, for comparisons."""
+    if layout is None or isinstance(layout, str):
+        return (layout,)
+    defaults = (None, 0, 0, "rows")
+    return (*layout, *defaults[len(layout) :])
+
+
+def _side_of(tokens: int) -> int:
+    """Return the side of the square that tokens fill, 0 if they fill none."""
+    side = math.isqrt(max(tokens, 0))
+    return side if side * side == tokens else 0
+
+
+def arranged(activation: Any, layout: Layout) -> Any:
+    """Arrange an activation, an array or a tensor, as (image, channel, y, x); None if it does not have the layout.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from brainscore_itmaps.models.layers import arranged
+    >>> arranged(np.zeros((2, 50, 8)), ("tokens", 0, 1)).shape, arranged(np.zeros((2, 50, 8)), "NHWC")
+    ((2, 8, 7, 7), None)
+    """
+    permuted = "permute" if hasattr(activation, "permute") else "transpose"  # torch's and numpy's name
+    if isinstance(layout, str):
+        return getattr(activation, permuted)(*AXES[layout]) if activation.ndim == 4 and layout in AXES else None
+    axes, leading, trailing, order = _full(tuple(layout))
+    if axes not in ("tokens", "channels") or activation.ndim != 3:
+        return None
+    tokens_last = activation if axes == "channels" else getattr(activation, permuted)(0, 2, 1)
+    images, channels, tokens = tokens_last.shape
+    side = _side_of(tokens - leading - trailing)
+    if side == 0:
+        return None
+    maps = tokens_last[:, :, leading : tokens - trailing].reshape(images, channels, side, side)
+    return maps if order == "rows" else getattr(maps, permuted)(0, 1, 3, 2)

@@ -1,30 +1,34 @@
 """Load a model by name, from a file or from a module, with the preprocessing of its weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from brainscore_itmaps.errors import ModelError, UsageError
+from brainscore_itmaps.errors import ModelError, UsageError, check_type
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.build import build, timm_pretrained
-from brainscore_itmaps.models.checkpoint import classes_in, fill_from_package, fill_from_tensors, read_tensors
+from brainscore_itmaps.models.checkpoint import fill_from_package, fill_from_tensors, read_weights, shape_options
 from brainscore_itmaps.models.keras_layouts import LAYOUTS
 from brainscore_itmaps.models.keras_weights import fill_from_keras
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.model import Model, hash_parameters
 from brainscore_itmaps.models.names import (
     KERAS_SUFFIXES,
+    check_label,
     check_model_name,
     is_code,
+    is_local_hub_model,
     is_user_model,
     named_architecture,
     requested_weights,
+    source_of,
+    weight_file_stem,
 )
 from brainscore_itmaps.models.own import Preprocessing, model_from_code, timm_preprocessing, wrap_model
-from brainscore_itmaps.models.preprocessing import plain_preprocessing, read_preprocessing
+from brainscore_itmaps.models.preprocessing import GREY, grey_preprocessing, plain_preprocessing, read_preprocessing
 from brainscore_itmaps.models.runs import RUN_RECORD, WEIGHTS_FILE, is_run, read_run
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, PackagedWeights, TimmWeights, Weights
 from brainscore_itmaps.models.timm_models import group_of, timm_top1
@@ -37,35 +41,46 @@ NOT_LOADED = {"module": "was given as a module in memory", "external": "is loade
 
 
 def load_model(
-    name: str | torch.nn.Module,
+    model: str | Path | torch.nn.Module | None = None,
     weights: str | Path | None = None,
     seed: int = 0,
     *,
     arch: str | None = None,
     preprocessing: Preprocessing | None = None,
+    state_key: str | None = None,
+    name: str | None = None,
     progress: Report = silent,
 ) -> Model:
     """Load a model by name, from a weight file, or from a torch module.
 
     Parameters
     ----------
-    name : str or torch.nn.Module
-        A name from the zoo (``efficientnet_lite0``); ``timm:`` followed by a name in timm (``timm:resnet18`` or
-        ``timm:resnet18.a1_in1k``); the path of a weight file (safetensors, or a torch ``state_dict``), with ``arch``; a
-        function in a Python file, ``my_file.py:build``, that returns a module or (module, preprocessing); the folder of
-        a training run; or a module, which is put into eval mode.
+    model : str, Path or torch.nn.Module
+        A name from the zoo (``efficientnet_lite0``); a name in a library, with its prefix (``timm:resnet18``,
+        ``timm:resnet18.a1_in1k``, ``torchvision:resnet50.IMAGENET1K_V2``, ``hf:facebook/dinov2-base`` or
+        ``hf:./folder``); the path of a weight file (safetensors, or a torch checkpoint), with ``arch``; a function in a
+        Python file, ``my_file.py:build``, that returns a module or (module, preprocessing); the folder of a training
+        run; or a module, which is put into eval mode and read without the wrappers of ``torch.compile``, DataParallel
+        and averaged models.
     weights : "pretrained", "random", str or Path, optional
         By default pretrained weights; those of harmonized models are downloaded and converted once. Or random weights,
-        which ``Model.weights`` reports. Or the path of a file: safetensors, a torch file with a ``state_dict``, or, for
-        a harmonized model, the Keras file (.h5) that its authors publish. A file is not copied.
+        which ``Model.weights`` reports. Or the path of a file: safetensors, a torch checkpoint, or, for a harmonized
+        model, the Keras file (.h5) that its authors publish. A file is not copied.
     seed : int
         Seed of random weights.
     arch : str, optional
-        Architecture of a weight file: a name from the zoo or in timm.
+        Architecture of a weight file: a name from the zoo or in timm, or one with the prefix of another library.
     preprocessing : mapping or callable, optional
         Preprocessing of a weight file or a module. A mapping: ``size``, ``mean``, ``std``, ``interpolation``
-        ("bilinear") and ``crop`` (0.875; maps use the whole image). For a module also a function that converts a Pillow
-        image to a tensor (3, side, side), as torchvision's transforms do.
+        ("bilinear"), ``crop`` (0.875; maps use the whole image) and ``channels`` (3 for colour, 1 for grey; by default
+        the number that the module takes). For a module also a function that converts a Pillow image to a tensor
+        (3, side, side), as torchvision's transforms do, or to (1, side, side) for a module that takes grey images.
+    state_key : str, optional
+        Key of the weights in a checkpoint that holds several sets, such as ``state_dict_ema``. By default the weights
+        that are complete for the architecture and were not averaged; ``Model.notes`` states the key and the others.
+    name : str, optional
+        Name of a module, a weight file or a user's function, for tables and files. The first eight digits of the hash
+        of the parameters are appended, so that two models never share a name. Without a ``model``, its name as above.
     progress : callable
         Called with (step, steps done, steps in all).
 
@@ -89,10 +104,17 @@ def load_model(
     >>> print(model.name, model.spec.size, model.weights)
     timm:test_resnet 160 random (seed 3)
     """
-    if isinstance(name, torch.nn.Module):
-        if weights is not None or arch is not None:
-            raise UsageError("A module already has its weights and architecture.", "Omit weights and arch.")
-        return _with_ordered_units(wrap_model(name, preprocessing))
+    if model is None:
+        model, name = name, None
+    if isinstance(model, torch.nn.Module):
+        if weights is not None or arch is not None or state_key is not None:
+            raise UsageError("A module already has its weights and architecture.", "Omit weights, arch and state_key.")
+        check_label(name)
+        return _with_ordered_units(wrap_model(model, preprocessing, name))
+    fix = "Give a name from list_models(), timm:NAME, a file, or a torch.nn.Module."
+    check_type(model, (str, Path), "a model", fix)
+    if weights is not None:
+        check_type(weights, (str, Path), "weights", 'Give "pretrained", "random" or the path of a file.')
     requested = requested_weights(weights or "pretrained", seed)
     if preprocessing is not None and not isinstance(preprocessing, Mapping):
         raise UsageError(
@@ -100,7 +122,8 @@ def load_model(
             "Describe the preprocessing with size, mean and std.",
         )
     plain = None if preprocessing is None else plain_preprocessing(preprocessing)
-    return load_model_request(ModelRequest(name, requested, arch, plain), progress)
+    request = ModelRequest(str(model), requested, arch, plain, state_key=state_key, label=name)
+    return load_model_request(request, progress)
 
 
 def load_model_request(request: ModelRequest, progress: Report = silent) -> Model:
@@ -135,7 +158,8 @@ def load_model_request(request: ModelRequest, progress: Report = silent) -> Mode
     name, weights, preprocessing = request.name, request.weights, request.preprocessing
     if weights.kind in NOT_LOADED:
         raise ModelError(f"{name} {NOT_LOADED[weights.kind]}: it cannot be loaded again.", "Give the model itself.")
-    check_model_name(name, request.arch)
+    check_model_name(name, request.arch, str(weights.path or weights.kind), request.state_key)
+    check_label(request.label, name)
     if is_user_model(name) and weights.kind != "pretrained":
         raise UsageError(
             f"{name} already defines its weights.", f"Omit --weights, or use --model {request.arch or 'NAME'}."
@@ -148,9 +172,10 @@ def load_model_request(request: ModelRequest, progress: Report = silent) -> Mode
             )
         model = model_from_code(name) if is_code(name) else _from_run(Path(name).expanduser(), progress)
     elif is_user_model(name):
-        model = _from_weights(Path(name).expanduser(), named_architecture(str(request.arch)), preprocessing, progress)
+        architecture = named_architecture(str(request.arch))
+        model = _from_weights(Path(name).expanduser(), architecture, preprocessing, request.state_key, progress)
     elif weights.kind == "file":
-        model = _from_file(name, Path(str(weights.path)), preprocessing, progress)
+        model = _from_file(name, Path(str(weights.path)), preprocessing, request.state_key, progress)
     elif preprocessing is not None:
         raise UsageError(
             f"{name} has its own preprocessing.",
@@ -158,23 +183,25 @@ def load_model_request(request: ModelRequest, progress: Report = silent) -> Mode
         )
     else:
         model = _random(name, weights.seed or 0) if weights.kind == "random" else _pretrained(name, progress)
+    if request.label is not None:
+        model = labelled(model, request.label)
     return replace(_with_ordered_units(model), request=request)
 
 
 def _random(name: str, seed: int) -> Model:
-    """Build a model of the zoo or of timm with random weights."""
+    """Build a model of the zoo or of a library with random weights."""
     spec = ZOO.get(name)
     architecture = spec.architecture if spec else name.removeprefix("timm:")
     module = build(architecture, seed, **(spec.options if spec else {})).eval()
     weights = Weights("random", seed=seed, sha256=hash_parameters(module))
-    return Model(name, spec or _timm_spec(name, module), module, weights)
+    return Model(name, spec or _library_spec(name, module), module, weights)
 
 
 def _pretrained(name: str, progress: Report) -> Model:
-    """Load a model of the zoo or of timm with its published weights."""
+    """Load a model of the zoo or of a library with its published weights."""
     spec = ZOO.get(name)
     if spec is None:
-        return _from_timm(name.removeprefix("timm:"))
+        return LIBRARIES[source_of(name)](name.removeprefix(source_of(name)))
     if isinstance(spec.weights, TimmWeights) and read_weights_record(spec) is None:
         return replace(_from_timm(spec.weights.name), name=name, spec=spec)
     module, record = build(spec.architecture, 0, **spec.options), None
@@ -212,17 +239,77 @@ def _from_timm(timm_name: str) -> Model:
     return Model(spec.identifier, spec, module, weights, top1=spec.top1, top1_source=spec.top1_source)
 
 
-def _from_weights(file: Path, architecture: str, preprocessing: Mapping[str, Any] | None, progress: Report) -> Model:
-    """Load a weight file as a model that is named after the file and the hash of its parameters."""
-    model = _from_file(architecture, file, preprocessing, progress)
-    name = f"{file.stem}-{model.sha256[:8]}"
+def _from_torchvision(name: str) -> Model:
+    """Load a model with torchvision's weights; without their name, torchvision chooses them."""
+    from brainscore_itmaps.models.torchvision_models import torchvision_pretrained
+
+    whole_name, module = torchvision_pretrained(name)
+    spec = _library_spec(f"torchvision:{whole_name}", module.eval())
+    weights = Weights("pretrained", source=f"torchvision {whole_name}", sha256=hash_parameters(module))
+    return Model(spec.identifier, spec, module, weights, top1=spec.top1, top1_source=spec.top1_source)
+
+
+def _from_hub(name: str) -> Model:
+    """Load a model of transformers; one in a folder is named after the folder and the hash of its parameters."""
+    from brainscore_itmaps.models.hub_models import hub_pretrained
+
+    module, notes = hub_pretrained(name)
+    spec = _library_spec(f"hf:{name}", module.eval())
+    weights = Weights("pretrained", source=f"transformers {name}", sha256=hash_parameters(module))
+    model = Model(spec.identifier, spec, module, weights, notes=notes)
+    return labelled(model, Path(name).expanduser().resolve().name) if is_local_hub_model(name) else model
+
+
+LIBRARIES: dict[str, Callable[[str], Model]] = {
+    "timm:": _from_timm,
+    "torchvision:": _from_torchvision,
+    "hf:": _from_hub,
+}
+"""The function that loads a model with the weights of each library."""
+
+
+def _library_spec(name: str, module: torch.nn.Module) -> ModelSpec:
+    """Describe a model of a library with the preprocessing, accuracy and licence that the library states."""
+    if name.startswith("torchvision:"):
+        from brainscore_itmaps.models.torchvision_models import torchvision_spec
+
+        return torchvision_spec(name, module)
+    if name.startswith("hf:"):
+        from brainscore_itmaps.models.hub_models import hub_spec
+
+        return hub_spec(name, module)
+    return _timm_spec(name, module)
+
+
+def labelled(model: Model, label: str) -> Model:
+    """Name a model by a user's label and the first eight digits of the hash of its parameters.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> from brainscore_itmaps.models.load import labelled
+    >>> labelled(load_model("timm:test_resnet", "random"), "mine").name[:5]
+    'mine-'
+    """
+    name = f"{label}-{model.sha256[:8]}"
     return replace(model, name=name, spec=replace(model.spec, identifier=name))
+
+
+def _from_weights(
+    file: Path,
+    architecture: str,
+    preprocessing: Mapping[str, Any] | None,
+    state_key: str | None,
+    progress: Report,
+) -> Model:
+    """Load a weight file as a model that is named after the file and the hash of its parameters."""
+    return labelled(_from_file(architecture, file, preprocessing, state_key, progress), weight_file_stem(file))
 
 
 def _from_run(folder: Path, progress: Report) -> Model:
     """Load the model of a training run, named after the folder and the hash of its parameters."""
     record = read_run(folder)
-    model = _from_file(record["model"], folder / WEIGHTS_FILE, record["preprocessing"], progress)
+    model = _from_file(record["model"], folder / WEIGHTS_FILE, record["preprocessing"], None, progress)
     if model.sha256 != record["sha256"]:
         raise ModelError(
             f"{folder / WEIGHTS_FILE} has other weights than {folder / RUN_RECORD} records.", "Train the model again."
@@ -232,31 +319,46 @@ def _from_run(folder: Path, progress: Report) -> Model:
     return replace(model, name=name, spec=spec, notes=(record["trained"]["summary"],))
 
 
-def _from_file(name: str, file: Path, preprocessing: Mapping[str, Any] | None, progress: Report) -> Model:
-    """Load a model of the zoo or of timm with the weights in a file."""
+def _from_file(
+    name: str, file: Path, preprocessing: Mapping[str, Any] | None, state_key: str | None, progress: Report
+) -> Model:
+    """Load a model of the zoo or of a library with the weights in a file."""
     zoo_spec = ZOO.get(name)
     architecture = zoo_spec.architecture if zoo_spec else name.removeprefix("timm:")
     options: dict[str, Any] = dict(zoo_spec.options) if zoo_spec else {}
     module = build(architecture, 0, **options)
-    if file.suffix in KERAS_SUFFIXES:
+    notes: tuple[str, ...]
+    if file.suffix.lower() in KERAS_SUFFIXES:
+        if state_key is not None:
+            raise UsageError(f"{file} is a Keras file, which has no keys.", "Omit --state-key.")
         notes = _fill_from_keras(module, architecture, file, progress)
     else:
-        tensors, notes = read_tensors(file), ()
-        classes = classes_in(tensors, module)
-        if classes is not None and classes != getattr(module, "num_classes", classes):
-            options["num_classes"] = classes
+        state = read_weights(file, module, state_key)
+        tensors, notes = state.tensors, state.notes
+        if changed := shape_options(tensors, module):
+            options |= changed
             module = build(architecture, 0, **options)
         fill_from_tensors(module, tensors, file, architecture)
-    spec = replace(zoo_spec or _timm_spec(name, module.eval()), options=options, top1=None, top1_source=None)
+    spec = zoo_spec or _library_spec(name, module.eval())
+    spec = replace(spec, options=spec.options | options, top1=None, top1_source=None)
     if preprocessing is not None:
         spec = replace(spec, **read_preprocessing(preprocessing))
-    elif zoo_spec is None:
-        notes = (
-            f"the file does not say how images are preprocessed: as for timm's {spec.architecture} ({spec.size} "
-            f"pixels, mean {_joined(spec.mean)}, std {_joined(spec.std)}, {spec.interpolation})",
+    if options.get("in_chans") == 1:
+        spec = replace(spec, **grey_preprocessing(spec.mean, spec.std))
+        notes += (GREY,)
+    if preprocessing is None and zoo_spec is None:
+        notes += (
+            f"the file does not say how images are preprocessed: as for {_library_name(spec.architecture)} "
+            f"({spec.size} pixels, mean {_joined(spec.mean)}, std {_joined(spec.std)}, {spec.interpolation})",
         )
     weights = Weights("file", str(file), sha256=hash_parameters(module), source=f"sha256 {sha256(file)[:12]}")
     return Model(name, spec, module.eval(), weights, notes=notes)
+
+
+def _library_name(architecture: str) -> str:
+    """Name an architecture with its library, for readers."""
+    library = source_of(architecture).removesuffix(":") or "timm"
+    return f"{library}'s {architecture.removeprefix(source_of(architecture))}"
 
 
 def _joined(values: tuple[float, ...]) -> str:

@@ -2,9 +2,12 @@
 
 import copy
 import hashlib
-from collections.abc import Sequence
+import io
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -12,13 +15,20 @@ from PIL import Image
 from brainscore_itmaps.errors import ModelError, UsageError, one_line
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.models.build import build
+from brainscore_itmaps.models.forward import run_module
+from brainscore_itmaps.models.names import source_of
 from brainscore_itmaps.models.preprocessing import Transform
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, Weights
+from brainscore_itmaps.text import short_repr
+
+WRAPPER = re.compile(r"^(_orig_mod|module)\.")
+"""Beginning of the names of layers in modules that ``torch.compile``, DataParallel or DDP wrap."""
 
 IN_MEMORY = ModelRequest("", Weights("module"))
 """The request of a model that was given as a module in memory."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Model:
     """A loaded model with its preprocessing and weights.
@@ -62,20 +72,46 @@ class Model:
         """Hash of all parameters and buffers."""
         return self.weights.sha256 or ""
 
+    @property
+    def takes_grey(self) -> bool:
+        """Return whether the model takes grey images, with one channel; a user's function makes them by itself."""
+        return len(self.spec.mean) == 1 and self.transform is None
+
+    def run(self, inputs: torch.Tensor) -> Any:
+        """Run the module on preprocessed images, in its own precision and without compiled code.
+
+        Parameters
+        ----------
+        inputs : tensor, shape (image, channel, size, size)
+
+        Returns
+        -------
+        object
+            Output of the module.
+        """
+        return run_module(self.module, inputs)
+
+    def own_name_of(self, layer: str) -> str:
+        """Return the name of a layer in the module without the wrappers that its name may begin with."""
+        modules = dict(self.module.named_modules())
+        while layer not in modules and (inner := WRAPPER.sub("", layer, count=1)) != layer:
+            layer = inner
+        return layer
+
     def preprocess(self, images: Sequence[Path | Image.Image], whole: bool = True) -> torch.Tensor:
         """Read images and convert them to the model's input.
 
         Parameters
         ----------
         images : sequence of Path or of Pillow images
-            Images of any size; they are converted to RGB.
+            Images of any size; they are converted to RGB, and then to grey (ITU-R 601) for a model with one channel.
         whole : bool
             True: resize the whole image to the input size, so that maps cover the image. False: resize and crop at
             the centre, as for the model's ImageNet accuracy. The preprocessing function of a user is applied unchanged.
 
         Returns
         -------
-        tensor, shape (image, 3, size, size)
+        tensor, shape (image, channel, size, size)
         """
         transform = self.transform or self._timm_transform(whole)
         inputs = []
@@ -83,7 +119,7 @@ class Model:
             rgb = read_image(image)
             if self.transform is not None and rgb.width != rgb.height:  # the function might crop it to a square
                 rgb = rgb.resize((max(rgb.size),) * 2, Image.Resampling.BICUBIC)
-            inputs.append(transform(rgb))
+            inputs.append(transform(rgb.convert("L") if self.takes_grey else rgb))
         return torch.stack(inputs)
 
     def _timm_transform(self, whole: bool) -> Transform:
@@ -162,7 +198,9 @@ def untrained(model: Model, seed: int = 0) -> Model:
         module = _reset(model, seed)
     else:
         try:
-            module = build(model.spec.architecture.split(".")[0], seed, **model.spec.options)
+            architecture = model.spec.architecture
+            without_tag = architecture if source_of(architecture) else architecture.split(".")[0]
+            module = build(without_tag, seed, **model.spec.options)
         except RuntimeError as error:  # timm raises it for an unknown architecture
             raise ModelError(
                 f"{model.name} cannot be re-initialised with random weights: {one_line(error)}.",
@@ -199,6 +237,13 @@ def _reset(model: Model, seed: int) -> torch.nn.Module:
 def hash_parameters(module: torch.nn.Module) -> str:
     """Compute the SHA-256 of the names, types, shapes and values of all parameters and buffers.
 
+    Tensors may have any type and layout (bfloat16, float8, complex, quantised, sparse); extra state of modules counts.
+
+    Raises
+    ------
+    ModelError
+        When a tensor is on the meta device.
+
     Examples
     --------
     >>> import torch
@@ -209,7 +254,50 @@ def hash_parameters(module: torch.nn.Module) -> str:
     True
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+    for name, value in sorted(module.state_dict().items()):
+        if not isinstance(value, torch.Tensor):  # of quantised modules, and of those with get_extra_state
+            digest.update(f"{name} ".encode())
+            _update_with_state(digest, value)
+            continue
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(_bytes_of(name, value))
     return digest.hexdigest()
+
+
+def _bytes_of(name: str, tensor: torch.Tensor) -> bytes:
+    """Return the values of a tensor of any type and layout as bytes."""
+    tensor = tensor.detach()
+    if tensor.is_meta:
+        raise ModelError(
+            f"{name} is on the meta device, which has no values.", "Load its weights with load_state_dict(assign=True)."
+        )
+    if tensor.is_quantized:
+        return f"{tensor.qscheme()} ".encode() + _bytes_of(name, tensor.dequantize())  # integers, scale and zero point
+    if tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
+    plain = tensor.cpu().resolve_conj().resolve_neg().contiguous().view(-1)
+    return plain.view(torch.uint8).numpy().tobytes()
+
+
+def _update_with_state(digest: "hashlib._Hash", value: object) -> None:
+    """Update a hash with any object that a ``state_dict`` holds."""
+    if isinstance(value, torch.Tensor):
+        digest.update(f"{value.dtype} {tuple(value.shape)}".encode())
+        digest.update(_bytes_of("a tensor", value))
+    elif isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            digest.update(f"{key}=".encode())
+            _update_with_state(digest, value[key])
+    elif isinstance(value, list | tuple):
+        digest.update(f"{len(value)}:".encode())
+        for item in value:
+            _update_with_state(digest, item)
+    elif isinstance(value, bytes | bytearray):
+        digest.update(value)
+    elif isinstance(value, io.BytesIO):
+        digest.update(value.getvalue())
+    elif hasattr(value, "__dict__"):
+        digest.update(type(value).__qualname__.encode())
+        _update_with_state(digest, vars(value))
+    else:
+        digest.update(re.sub(" at 0x[0-9a-f]+", "", repr(value)).encode())

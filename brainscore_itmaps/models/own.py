@@ -11,9 +11,18 @@ from typing import Any
 import torch
 
 from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
+from brainscore_itmaps.models.forward import check_module, input_channels, run_module, unwrapped
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.model import IN_MEMORY, Model, hash_parameters
-from brainscore_itmaps.models.preprocessing import EXAMPLE, Transform, output_side, read_preprocessing
+from brainscore_itmaps.models.preprocessing import (
+    CHANNELS,
+    EXAMPLE,
+    GREY,
+    Transform,
+    grey_preprocessing,
+    output_shape,
+    read_preprocessing,
+)
 from brainscore_itmaps.models.spec import ModelSpec, Weights
 
 Preprocessing = Mapping[str, Any] | Transform
@@ -27,10 +36,11 @@ def wrap_model(module: torch.nn.Module, preprocessing: Preprocessing | None, nam
     Parameters
     ----------
     module : torch.nn.Module
-        Its input has the shape (image, 3, size, size). It is put into eval mode.
+        Its input has the shape (image, 3, size, size), or (image, 1, size, size) for grey images. It is put into eval
+        mode. Of a module that ``torch.compile``, DataParallel or DDP wraps, the module inside is used.
     preprocessing : mapping or callable, optional
         A mapping, as for :func:`~brainscore_itmaps.models.preprocessing.read_preprocessing`, or a function, as for
-        :func:`~brainscore_itmaps.models.preprocessing.output_side`. Optional for timm's modules, which describe it.
+        :func:`~brainscore_itmaps.models.preprocessing.output_shape`. Optional for timm's modules, which describe it.
     name : str, optional
         By default the name of the class. The first eight digits of the hash of the parameters are appended.
 
@@ -39,7 +49,8 @@ def wrap_model(module: torch.nn.Module, preprocessing: Preprocessing | None, nam
     UsageError
         When the preprocessing is missing or invalid.
     ModelError
-        When the module has no parameters, or fails on an image of that size.
+        When the module has no parameters or parameters without values, is TorchScript, or fails on an image of that
+        size.
 
     Examples
     --------
@@ -50,33 +61,40 @@ def wrap_model(module: torch.nn.Module, preprocessing: Preprocessing | None, nam
     >>> model.name[:6], model.spec.layers["IT"], model.spec.parameters
     ('small-', '1', 224)
     """
-    if next(module.parameters(), None) is None:
-        raise ModelError(
-            f"A {type(module).__name__} without parameters is not a model.", "Give a module that has parameters."
-        )
+    module = unwrapped(module)
+    check_module(module)
     transform = preprocessing if callable(preprocessing) else None
     if preprocessing is not None and not isinstance(preprocessing, Mapping) and transform is None:
         raise UsageError(f"Preprocessing cannot be {preprocessing!r}.", EXAMPLE)
     settings: dict[str, Any]
+    channels = None
     if isinstance(preprocessing, Mapping):
         settings = read_preprocessing(preprocessing)
+        channels = len(settings["mean"]) if CHANNELS in preprocessing or len(settings["mean"]) == 1 else None
     elif transform is not None:
-        side = output_side(transform)
-        settings = {"size": side, "mean": (0.0,) * 3, "std": (1.0,) * 3, "interpolation": "", "crop": 1.0}
+        channels, side = output_shape(transform)
+        settings = {"size": side, "mean": (0.0,) * channels, "std": (1.0,) * channels, "interpolation": "", "crop": 1.0}
     elif hasattr(module, "pretrained_cfg"):
         settings = timm_preprocessing(module)
     else:
         raise UsageError(f"The preprocessing of images for a {type(module).__name__} is missing.", EXAMPLE)
     module.eval()
     size = settings["size"]
+    stated = channels is not None
+    if input_channels(module, size, channels) == 1:
+        settings |= grey_preprocessing(settings["mean"], settings["std"])
+    channels = len(settings["mean"])
     try:
+        if stated:
+            with torch.inference_mode():
+                run_module(module, torch.zeros(1, channels, size, size))
         layers, readout = committed_layers(module, size), readout_layer(module, size)
     except ItMapsError:
         raise
     except Exception as error:  # the user's forward may raise anything
         raise ModelError(
-            f"A {type(module).__name__} fails on an image (1, 3, {size}, {size}): {one_line(error)}.",
-            "Check the size in preprocessing, and that the parameters are 32-bit numbers.",
+            f"A {type(module).__name__} fails on an image (1, {channels}, {size}, {size}): {one_line(error)}.",
+            "Check the size and the channels in preprocessing.",
         ) from error
     weights = Weights("module", sha256=hash_parameters(module))
     name = f"{name or type(module).__name__}-{str(weights.sha256)[:8]}"
@@ -94,7 +112,8 @@ def wrap_model(module: torch.nn.Module, preprocessing: Preprocessing | None, nam
         parameters=sum(parameter.numel() for parameter in module.parameters()),
     )
     request = replace(IN_MEMORY, name=name)
-    return Model(name, spec, module, weights, request, transform=transform, own_code=True)
+    notes = (GREY,) if channels == 1 and transform is None else ()
+    return Model(name, spec, module, weights, request, notes=notes, transform=transform, own_code=True)
 
 
 def timm_preprocessing(module: torch.nn.Module) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from brainscore_itmaps.text import short_repr
+
 
 @dataclass(frozen=True)
 class PackagedWeights:
@@ -73,6 +75,25 @@ class TimmWeights:
 
 
 @dataclass(frozen=True)
+class HostedWeights:
+    """Weights that torchvision, or transformers from Hugging Face's hub, downloads and caches.
+
+    Attributes
+    ----------
+    name : str
+        Name in that library.
+    licence : str
+        Licence that the library states, or "not stated".
+    url : str
+        Address of the file, or of a page about the weights.
+    """
+
+    name: str
+    licence: str
+    url: str
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """The specification of a model: architecture, weights, preprocessing, layers and description.
 
@@ -81,13 +102,13 @@ class ModelSpec:
     identifier : str
         Name for ``--model`` and for Brain-Score.
     architecture : str
-        Name of the timm architecture.
-    weights : PackagedWeights, KerasWeights, TimmWeights or None
+        Name of the architecture in timm; with ``torchvision:`` or ``hf:`` in those libraries.
+    weights : PackagedWeights, KerasWeights, TimmWeights, HostedWeights or None
         None for a model that is not in the zoo.
     size : int
         Height and width of the input in pixels.
-    mean, std : three floats
-        Subtracted from, and divided out of, RGB values in [0, 1].
+    mean, std : three floats, or one
+        Subtracted from, and divided out of, RGB values in [0, 1]; one for models that take grey images.
     interpolation : str
         Interpolation for resizing, by Pillow's name.
     crop : float
@@ -116,10 +137,10 @@ class ModelSpec:
 
     identifier: str
     architecture: str
-    weights: PackagedWeights | KerasWeights | TimmWeights | None
+    weights: PackagedWeights | KerasWeights | TimmWeights | HostedWeights | None
     size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     interpolation: str
     crop: float
     layers: dict[str, str]
@@ -180,6 +201,7 @@ class Weights:
         return descriptions[self.kind]
 
 
+@short_repr
 @dataclass(frozen=True)
 class ModelRequest:
     """The request of a model: name, weights, architecture, preprocessing, layers, device.
@@ -199,6 +221,10 @@ class ModelRequest:
         "auto" selects the GPU if there is one, else the CPU.
     batch_size : int
         Number of images per forward pass.
+    state_key : str or None
+        Key of the weights in a checkpoint file that holds several sets; None for the usual one.
+    label : str or None
+        A user's name for a weight file or a function.
     """
 
     name: str
@@ -208,3 +234,5 @@ class ModelRequest:
     layers: tuple[str, ...] = ()
     device: str = "auto"
     batch_size: int = 14
+    state_key: str | None = None
+    label: str | None = None

@@ -1,11 +1,11 @@
-"""ImageNet accuracy, number of parameters and group of timm's models."""
+"""ImageNet accuracy, number of parameters and group of timm's models, and the group of torchvision's."""
 
 import csv
 import re
 from functools import cache
 from pathlib import Path
 
-from brainscore_itmaps.models.names import timm_architectures, timm_families
+from brainscore_itmaps.models.names import timm_architectures, timm_families, torchvision_architectures
 from brainscore_itmaps.models.zoo import ZOO
 
 FILE = Path(__file__).with_name("timm_top1.csv")
@@ -92,7 +92,7 @@ MORE_DATA = re.compile(
 
 
 def group_of_model(model: str) -> str:
-    """Find the group of a model by its name, which is "other" for models that are neither in the zoo nor in timm.
+    """Find the group of a model by its name, "other" for models that are not in the zoo, timm or torchvision.
 
     Examples
     --------
@@ -102,9 +102,28 @@ def group_of_model(model: str) -> str:
     """
     if model in ZOO:
         return ZOO[model].group
+    if model.startswith("torchvision:"):
+        name = model.removeprefix("torchvision:")
+        return group_of_torchvision(name) if name.split(".")[0] in torchvision_architectures() else OTHER
     name = model.removeprefix("timm:")
     in_timm = model.startswith("timm:") and name.split(".")[0] in timm_architectures()
     return group_of(name) if in_timm else OTHER
+
+
+def group_of_torchvision(name: str) -> str:
+    """Find the group of a model of torchvision from its architecture and its weights.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.timm_models import group_of_torchvision
+    >>> [group_of_torchvision(name) for name in ("resnet50", "vit_b_16", "vit_b_16.IMAGENET1K_SWAG_E2E_V1")]
+    ['CNN', 'transformer', 'extra data']
+    """
+    if "SWAG" in name:
+        return "extra data"
+    if name.startswith(("vit_", "swin_")):
+        return "transformer"
+    return "hybrid" if name.startswith("maxvit") else "CNN"
 
 
 def group_of(timm_name: str) -> str:

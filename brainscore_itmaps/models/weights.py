@@ -10,7 +10,7 @@ from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.files import replacing, write_json
 from brainscore_itmaps.files import sha256 as hash_of_file
 from brainscore_itmaps.models.build import build
-from brainscore_itmaps.models.checkpoint import fill_from_tensors, read_tensors
+from brainscore_itmaps.models.checkpoint import fill_from_tensors, read_weights
 from brainscore_itmaps.models.keras_weights import fill_from_keras
 from brainscore_itmaps.models.model import hash_parameters
 from brainscore_itmaps.models.spec import KerasWeights, ModelSpec
@@ -107,7 +107,7 @@ def load_converted(spec: ModelSpec, module: torch.nn.Module, record: WeightsReco
     file = folder_of(spec) / CONVERTED
     fix = f"Delete {file}; the weights are downloaded again when the model is next loaded."
     check_sha256(hash_of_file(file), {"the recorded sha256": record.converted_sha256}, f"{file}", fix, ModelError)
-    fill_from_tensors(module, read_tensors(file), file, spec.architecture)
+    fill_from_tensors(module, read_weights(file, module).tensors, file, spec.architecture)
     if hash_parameters(module) != record.parameters_sha256:
         raise ModelError(f"The parameters in {file} are not those that were recorded at the conversion.", fix)
 
@@ -130,7 +130,7 @@ def _convert(spec: ModelSpec, file: Path, origin: str, sha256: str | None, progr
     if isinstance(spec.weights, KerasWeights):
         notes = fill_from_keras(module, spec.architecture, file, progress)
     else:
-        fill_from_tensors(module, read_tensors(file), file, spec.architecture)
+        fill_from_tensors(module, read_weights(file, module).tensors, file, spec.architecture)
     with replacing(folder_of(spec) / CONVERTED, SET_HOME) as temporary:
         tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
         save_file(tensors, temporary, {"format": "pt", "model": spec.identifier, "origin": origin})

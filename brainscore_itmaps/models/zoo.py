@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from brainscore_itmaps.errors import UsageError, nearest
+from brainscore_itmaps.errors import UsageError, check_type, nearest
 from brainscore_itmaps.models.baselines import BASELINES
 from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.spec import ModelSpec, PackagedWeights
@@ -96,6 +96,7 @@ SETS = {
     "harmonized_twins": "each harmonized model, followed by its baseline",
     "paper_proxy": "models of a related project of the same laboratory and month: the published list nearest to the "
     "135 models of Linsley et al. 2023, whose names are not published; not the paper's own list",
+    "torchvision": "all classification models of torchvision, with its default weights",
 }
 
 
@@ -110,7 +111,8 @@ def list_models(named: str | None = None) -> list[str]:
     Returns
     -------
     list of str
-        Names for :func:`brainscore_itmaps.load_model`, which also accepts ``timm:NAME`` for any model of timm.
+        Names for :func:`brainscore_itmaps.load_model`, which also accepts ``timm:NAME``, ``torchvision:NAME`` and
+        ``hf:ORGANISATION/NAME`` for any model of these libraries.
 
     Raises
     ------
@@ -145,8 +147,13 @@ def named_set(name: str) -> list[str]:
     >>> named_set("harmonized_twins")[:2]
     ['harmonized_resnet50', 'resnet50_timm_baseline']
     """
+    check_type(name, str, "the name of a set", f"Give one of {', '.join(SETS)}.")
     if name not in SETS:
         raise UsageError(f"There is no set named {name!r}.", nearest(name, SETS))
+    if name == "torchvision":
+        from brainscore_itmaps.models.names import torchvision_architectures
+
+        return [f"torchvision:{architecture}" for architecture in sorted(torchvision_architectures())]
     twins = [name for spec in HARMONIZED.values() for name in (spec.identifier, spec.baseline)]
     sets = {"embedded": EMBEDDED, "harmonized": HARMONIZED, "baselines": BASELINES, "harmonized_twins": twins}
     return list(sets[name]) if name in sets else _proxy()

@@ -1,6 +1,6 @@
 """Parts that all figures share: settings, sizes, colours, images and maps in degrees, and names in titles."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.errors import UsageError, check_type, described
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.protocol import protocol_named
 
@@ -136,6 +136,7 @@ def draw_image(axis: Axes, image: Path | None, array: ArrayResult | Grid, grey: 
     down, across = halves(array)
     axis.set(xticks=(-across, 0, across), yticks=(-down, 0, down), facecolor="0.92")
     if image is not None:
+        check_type(image, (str, Path), "an image file", "Give its path.")
         shown = read_image(image)
         axis.imshow(shown.convert("L").convert("RGB") if grey else shown, extent=(-across, across, down, -down))
     y, x = positions_of(array)
@@ -188,6 +189,8 @@ def draw_positions(axis: Axes, array: ArrayResult | Grid) -> None:
 
 def maps_of(array: ArrayResult, site: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return recorded and predicted maps of a site, or averaged over all sites; each of shape (image, y, x)."""
+    if site is not None:
+        check_index(site, array.sites, "site")
     if site is None:
         return array.neural.mean(axis=-1), array.predicted.mean(axis=-1)
     return array.neural[..., site], array.predicted[..., site]
@@ -222,6 +225,52 @@ def legend_text(name: str) -> str:
     ('layer3', ' _stem')
     """
     return f" {name}" if name.startswith("_") else name
+
+
+def check_result(result: object) -> None:
+    """Check that a value is a result of maps.
+
+    Raises
+    ------
+    UsageError
+        When it is something else, or a result without maps.
+    """
+    fix = "Give a result of a benchmark of maps, as score returns it or Result.load reads it."
+    check_type(result, Result, "a result", fix)
+    if not getattr(result, "arrays", ()):
+        raise UsageError(f"{result!r} has no maps to draw.", fix)
+
+
+def check_index(index: object, names: Sequence[str], what: str) -> None:
+    """Check that a value is the index of an image or a site.
+
+    Raises
+    ------
+    UsageError
+        When it is not an index of one of the names.
+    """
+    if isinstance(index, bool) or not isinstance(index, int | np.integer) or not -len(names) <= index < len(names):
+        raise UsageError(
+            f"There is no {what} with the index {described(index)}; there are {len(names)}.",
+            f"Give a whole number from 0 to {len(names) - 1}.",
+        )
+
+
+def check_images(images: object, array: ArrayResult) -> None:
+    """Check that there is an image file, or None, for each image of an array.
+
+    Raises
+    ------
+    UsageError
+        When the values are something else, or of another number.
+    """
+    fix = "Give recording.images, in the order of the maps; None draws the maps without an image."
+    check_type(images, (list, tuple), "a list of image files", fix)
+    given = list(images)  # type: ignore[call-overload]
+    for image in given:
+        check_type(image, (str, Path, type(None)), "an image file", fix)
+    if len(given) != len(array.images):
+        raise UsageError(f"{len(given)} image files were given for {len(array.images)} images.", fix)
 
 
 def short_name(image: str) -> str:

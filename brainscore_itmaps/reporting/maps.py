@@ -8,12 +8,16 @@ import numpy as np
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.data.grid import ORIENTATIONS, Grid, orient_maps, read_extent, shown_extent, unorient_maps
 from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.errors import check_type
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.reporting.drawing import (
     COLUMN,
     DIFFERENCE_COLOURS,
     SIMULATED,
     Figure,
+    check_images,
+    check_index,
+    check_result,
     difference_range,
     draw_image,
     draw_map,
@@ -46,7 +50,12 @@ def maps_figure(result: Result, images: Sequence[Path | None], shown: Sequence[i
     shown : sequence of int
         Indices of the images to draw, from 0.
     """
+    check_result(result)
     array = result.arrays[0]
+    check_images(images, array)
+    shown = tuple(shown) if isinstance(shown, Sequence) else (shown,)
+    for index in shown or (None,):
+        check_index(index, array.images, "image")
     neural, predicted = maps_of(array, None)
     with style():
         figure = Figure(figsize=(2.2 * len(shown) + 0.8, 8.2), layout="constrained")
@@ -88,6 +97,7 @@ def overlay_figure(
         Index of the site, from 0; the default is the mean over sites.
     """
     array = only_array(scored)
+    check_index(image, array.images, "image")
     neural = maps_of(array, site)[0][image]
     with style():
         figure = Figure(figsize=(COLUMN, COLUMN), layout="constrained")
@@ -122,6 +132,7 @@ def comparison_figure(
         Index of the site, from 0; the default is the mean over sites.
     """
     array = only_array(scored)
+    check_index(image, array.images, "image")
     neural, predicted = (maps[image] for maps in maps_of(array, site))
     agreement = f"rho = {array.map_rho[image]:.2f}" if site is None else f"r = {array.site_r[image, site]:.2f}"
     difference = predicted - neural
@@ -156,6 +167,9 @@ def sheet_figure(result: Result, array: ArrayResult, images: Sequence[Path | Non
     site : int, optional
         Index of the site, from 0; the default is the mean over sites.
     """
+    check_result(result)
+    array = only_array(array)
+    check_images(images, array)
     neural, predicted = maps_of(array, site)
     across = min(7, len(array.images))
     down = -(-len(array.images) // across)
@@ -212,6 +226,7 @@ def registration_figure(recording: Recording, shown: Sequence[int] | None = None
     >>> len(registration_figure(load_recording("it_maps_simulated"), shown=[0, 1]).axes)
     5
     """
+    check_type(recording, Recording, "a recording", "Give what load_recording returns.")
     shown = range(min(len(recording.images), 14)) if shown is None else shown
     maps, grid = recording.maps.mean(axis=-1), recording.grid
     across = min(7, len(shown))
@@ -256,6 +271,7 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
     shown : sequence of int, optional
         Indices of the images to draw, from 0; the default is all.
     """
+    check_type(recording, Recording, "a recording", "Give what load_recording returns.")
     shown = range(len(recording.images)) if shown is None else shown
     maps = unorient_maps(recording.maps.mean(axis=-1, keepdims=True), recording.orientation)
     down, across = recording.grid.height / 2, recording.grid.width / 2

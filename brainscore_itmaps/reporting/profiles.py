@@ -1,6 +1,6 @@
 """Figures of scores over layers, sites and time; each function returns a figure and saves nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.formulas import absent_scores
 from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Result
-from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.errors import UsageError, check_type
 from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images
 from brainscore_itmaps.reporting.drawing import (
     CEILING,
@@ -19,6 +19,7 @@ from brainscore_itmaps.reporting.drawing import (
     SIMULATED,
     Figure,
     bounded_by_sites,
+    check_result,
     kind_of,
     legend_text,
     name_of,
@@ -33,6 +34,7 @@ def layer_profile_figure(result: Result) -> Figure:
     95 % bootstrap intervals over images, without fitting again, so they are too narrow. The layer that was chosen for
     most images has another colour.
     """
+    check_result(result)
     with style():
         layer_count = max(len(array.layers) for array in result.arrays)
         width = max(COLUMN, 0.22 * layer_count + 1.2)
@@ -86,6 +88,7 @@ def _interval(values: NDArray[np.float64]) -> Interval:
 
 def site_histogram_figure(result: Result) -> Figure:
     """Draw a histogram over sites of Pearson r averaged over images, and one of the sites' noise ceilings."""
+    check_result(result)
     with style():
         figure = Figure(figsize=(COLUMN, 1.7 * len(result.arrays) + 0.6), layout="constrained")
         axes = figure.subplots(len(result.arrays), 1, squeeze=False, sharex=True)[:, 0]
@@ -126,6 +129,11 @@ def window_profile_figure(results: Sequence[Result]) -> Figure:
     UsageError
         When the results have several models, or only one window.
     """
+    results = [results] if isinstance(results, Result) else results
+    check_type(results, Iterable, "a list of results", "Give the results of one model in several windows.")
+    results = list(results)
+    for result in results:
+        check_result(result)
     models = {(result.model, result.weights) for result in results}
     windows = {array.window for result in results for array in result.arrays}
     if len(models) != 1 or len(windows) < 2:

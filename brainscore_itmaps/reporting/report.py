@@ -15,7 +15,7 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.estimate import EXPLAINED
 from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
-from brainscore_itmaps.models.names import WEIGHT_SUFFIXES
+from brainscore_itmaps.models.names import is_weight_file
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.reporting.drawing import bounded_by_sites, name_of, units_of
 from brainscore_itmaps.reporting.embedded import EmbeddedFigure, Images, embed_figure, maps_data
@@ -171,8 +171,10 @@ def command_of(result: Result) -> str:
     words = ["brainscore", "score", "--model", model, "--benchmark", benchmark]
     words += ["--weights", "random", "--seed", str(weights.seed)] if weights.kind == "random" else []
     words += ["--weights", str(weights.path)] if request.model.weights.kind == "file" else []
-    if Path(model).suffix in WEIGHT_SUFFIXES:
+    if is_weight_file(model):
         words += ["--arch", request.model.arch or "ARCHITECTURE"]
+    words += ["--state-key", request.model.state_key] if request.model.state_key else []
+    words += ["--name", request.model.label] if request.model.label else []
     layers = list(dict.fromkeys(layer.layer for array in result.arrays for layer in array.layers))
     words += ["--layers", ",".join(layers)]
     words += ["--window", request.window_label] if request.window is not None else []

@@ -6,9 +6,11 @@ on both sides: a certificate made for this study, or the one that Dask's configu
 
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +22,9 @@ from brainscore_itmaps.settings import Settings
 from brainscore_itmaps.study.config import ClusterConfig
 
 SLURM = "slurm"
+SMALLEST_MEMORY = 1e9
+"""Bytes below which a worker cannot start: torch and Brain-Score alone need most of it."""
+WALLTIME = re.compile(r"(\d+-)?\d+(:\d{1,2}){0,2}|unlimited|infinite", re.IGNORECASE)
 MEMORY_SHARE = 0.8
 """Share of the machine's memory that the workers may use together."""
 ATTEMPTS = 1
@@ -60,7 +65,13 @@ class Workers(NamedTuple):
 
 
 def workers_for(
-    config: ClusterConfig, models: int, worker_bytes: float, cores: int, memory: int, gpus: int = 0
+    config: ClusterConfig,
+    models: int,
+    worker_bytes: float,
+    cores: int,
+    memory: int,
+    gpus: int = 0,
+    most_threads: int = sys.maxsize,
 ) -> Workers:
     """Choose the number of workers for a machine, and divide its cores and its memory among them.
 
@@ -70,13 +81,16 @@ def workers_for(
     Parameters
     ----------
     config : ClusterConfig
-        Values of the configuration have priority over those chosen for the machine.
+        Values of the configuration have priority over those chosen for the machine. There are never more workers than
+        models.
     models : int
         Number of models with runs to do.
     worker_bytes : float
         Expected memory use of a worker.
     cores, memory, gpus : int
         Processor cores, bytes of memory, and GPUs of the machine.
+    most_threads : int
+        Largest number of threads to choose.
 
     Examples
     --------
@@ -84,9 +98,71 @@ def workers_for(
     Workers(number=3, threads=2, memory=17066666666)
     """
     fits = int(memory * MEMORY_SHARE // worker_bytes)
-    number = config.workers or max(1, min(models, gpus or cores, fits))
-    threads = config.threads or max(1, cores // number)
+    number = min(config.workers, models) or max(1, min(models, gpus or cores, fits))
+    threads = config.threads or max(1, min(cores // number, most_threads))
     return Workers(number, threads, _bytes(config.memory) or int(memory * MEMORY_SHARE / number))
+
+
+def threads_of_environment() -> int:
+    """Return the number of threads that OMP_NUM_THREADS, MKL_NUM_THREADS and OPENBLAS_NUM_THREADS allow."""
+    values = [os.environ.get(name, "").partition(",")[0].strip() for name in THREADS]
+    return min((int(value) for value in values if value.isdecimal() and int(value)), default=sys.maxsize)
+
+
+def check_cluster(config: ClusterConfig, device: str = "auto") -> None:
+    """Check that workers can start with these settings.
+
+    Parameters
+    ----------
+    config : ClusterConfig
+    device : str
+        Device of the models.
+
+    Raises
+    ------
+    UsageError
+        When the number of workers or threads, the memory of a worker, the time of a job or the device cannot be used.
+
+    Examples
+    --------
+    >>> check_cluster(ClusterConfig(memory="2GB"))
+    >>> check_cluster(ClusterConfig(memory="2"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    brainscore_itmaps.errors.UsageError: The memory of a worker, 2 bytes, is less than the 1 GB it needs. Write ...
+    """
+    for name, number in (("workers", config.workers), ("threads", config.threads)):
+        if number < 0:
+            raise UsageError(f"The number of {name} cannot be {number}.", f"Give 1 or more {name}.")
+    memory = _bytes(config.memory)
+    if config.memory and memory < SMALLEST_MEMORY:
+        raise UsageError(
+            f"The memory of a worker, {_amount(memory)}, is less than the {_amount(SMALLEST_MEMORY)} it needs.",
+            "Write an amount with its unit, such as 2GB.",
+        )
+    if not WALLTIME.fullmatch(config.walltime):
+        raise UsageError(f"The walltime {config.walltime!r} is not a time.", "Write it as 04:00:00, or 2-00:00:00.")
+    if config.scheduler:  # the machines that run the workers are others
+        return
+    if config.threads > (cores := _cores()):
+        raise UsageError(
+            f"{config.threads} threads of a worker are more than the {cores} cores of this machine.",
+            f"Give at most {cores} threads, or leave the number out.",
+        )
+    if config.memory and memory > (available := _memory_of_machine()):
+        raise UsageError(
+            f"The memory of a worker, {_amount(memory)}, is more than the {_amount(available)} of this machine.",
+            "Write a smaller amount, or leave it out: the memory is then divided among the workers.",
+        )
+    if device not in ("auto", "cpu"):
+        import torch
+
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise UsageError(
+                f"The device {device!r} is not available: {one_line(error)}.", "Use --device auto, or --device cpu."
+            ) from error
 
 
 @contextmanager
@@ -216,14 +292,19 @@ def _local(
     config: ClusterConfig, models: int, worker_bytes: float, device: str, stack: ExitStack
 ) -> tuple[Any, Workers]:
     import dask
-    from dask.system import CPU_COUNT
     from distributed import Nanny, SpecCluster
     from distributed.security import Security
-    from distributed.system import MEMORY_LIMIT
 
     from brainscore_itmaps.study.private import PrivateScheduler, PrivateWorker
 
-    workers = workers_for(config, models, worker_bytes, CPU_COUNT, MEMORY_LIMIT, _gpu_count(device))
+    machine = _cores(), _memory_of_machine(), _gpu_count(device)
+    workers = workers_for(config, models, worker_bytes, *machine, threads_of_environment())
+    if config.workers and workers.memory < SMALLEST_MEMORY:
+        raise UsageError(
+            f"{workers.number} workers leave {_amount(workers.memory)} of memory for each, less than the "
+            f"{_amount(SMALLEST_MEMORY)} that a worker needs to start.",
+            "Give fewer --workers, or leave the number out.",
+        )
     environment = dict.fromkeys(THREADS, str(workers.threads))
     private = {"host": "127.0.0.1", "protocol": ENCRYPTED, "security": Security.temporary()}
     options = {
@@ -337,6 +418,25 @@ def _gpu_count(device: str) -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def _cores() -> int:
+    from dask.system import CPU_COUNT
+
+    return int(CPU_COUNT)
+
+
+def _memory_of_machine() -> int:
+    from distributed.system import MEMORY_LIMIT
+
+    return int(MEMORY_LIMIT)
+
+
+def _amount(memory: float) -> str:
+    """Format an amount of memory."""
+    if memory < 1e6:
+        return f"{memory:.0f} bytes"
+    return f"{memory / 1e6:.0f} MB" if memory < 1e9 else f"{memory / 1e9:.4g} GB"
 
 
 def _bytes(memory: str) -> int:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from brainscore_itmaps.configuration import fill_config, read_toml, rename_former_keys
-from brainscore_itmaps.errors import UsageError, nearest
+from brainscore_itmaps.errors import UsageError, check_type, nearest
 from brainscore_itmaps.models.zoo import named_set
 from brainscore_itmaps.protocol import OLD_SPELLING, OURS, protocol_named
+from brainscore_itmaps.text import short_repr
 
 SET_PREFIX = "set:"
 OWN = "own"
@@ -29,8 +30,10 @@ class ModelChoice:
     ----------
     name : str
         Name, file or code, as for ``--model``.
-    weights, seed, arch
+    weights, seed, arch, state_key
         As for :func:`brainscore_itmaps.score`.
+    label : str
+        A name for a weight file or a function, as ``name`` in :func:`brainscore_itmaps.score`.
     layers : tuple of str
         Layers of this model; empty for the layers of the study.
     of_set : bool
@@ -41,6 +44,8 @@ class ModelChoice:
     weights: str = "pretrained"
     seed: int = 0
     arch: str = ""
+    state_key: str = ""
+    label: str = ""
     layers: tuple[str, ...] = ()
     of_set: bool = False
 
@@ -49,7 +54,8 @@ class ModelChoice:
         """Return the name of the model, with its weights if they are not the pretrained ones."""
         if self.weights == "random":
             return f"{self.name} (random, seed {self.seed})"
-        return self.name if self.weights == "pretrained" else f"{self.name} ({self.weights})"
+        details = [*([] if self.weights == "pretrained" else [self.weights]), *filter(None, [self.state_key])]
+        return f"{self.label or self.name} ({', '.join(details)})" if details else self.label or self.name
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ class ClusterConfig:
     prologue: tuple[str, ...] = ()
 
 
+@short_repr
 @dataclass(frozen=True)
 class StudyConfig:
     """A study: many models on the same benchmarks.
@@ -145,6 +152,7 @@ def read_study(name: str | Path) -> StudyConfig:
     >>> study.benchmarks, len(study.windows), len(study.model)
     (('it_maps',), 5, 14)
     """
+    check_type(name, (str, Path), "a study", f"Give {', '.join(NAMED)}, a TOML file, or a StudyConfig.")
     if str(name) in NAMED:
         return study_of(read_toml(Path(str(files("brainscore_itmaps.study") / "named" / f"{name}.toml"))), str(name))
     file = Path(name).expanduser()

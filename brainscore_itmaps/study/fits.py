@@ -25,6 +25,7 @@ from brainscore_itmaps.metrics.tradeoff import (
 )
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable
+from brainscore_itmaps.text import short_repr
 
 HARMONIZED = "harmonized"
 ALL, BEST = "all", "most accurate half"
@@ -79,6 +80,7 @@ class Fit:
     accuracies: tuple[float, float]
 
 
+@short_repr
 @dataclass(frozen=True)
 class Findings:
     """Fits and tests of a study.

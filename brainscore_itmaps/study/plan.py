@@ -21,6 +21,7 @@ from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.study.config import OWN, ModelChoice, StudyConfig
+from brainscore_itmaps.text import short_repr
 
 RECORDS = "done"
 RESULTS = "results"
@@ -51,6 +52,7 @@ class Run:
     key: str
 
 
+@short_repr
 @dataclass(frozen=True)
 class Work:
     """All runs of one model: the unit of work.
@@ -76,6 +78,7 @@ class Work:
         return arrays * (MODEL_SECONDS + PARAMETER_SECONDS * (self.parameters or 3e7) / 1e6)
 
 
+@short_repr
 @dataclass(frozen=True)
 class Plan:
     """The runs of a study, by model.
@@ -134,7 +137,8 @@ def plan(study: StudyConfig, out: Path, *, fresh: bool = False, fetch: bool = Tr
         check_names(None, benchmark)
     for choice in study.model:
         if not choice.of_set:
-            check_names(choice.name, None, choice.weights, arch=choice.arch or None)
+            check_names(choice.name, None, choice.weights, choice.arch or None, choice.state_key or None,
+                        choice.label or None)  # fmt: skip
     contents, unreachable = {}, {}
     pairs = list(dict.fromkeys(_pairs(study)))
     for number, (benchmark, window) in enumerate(pairs):
@@ -189,7 +193,8 @@ def _weights(choice: ModelChoice) -> list[Any] | None:
     files = [Path(text).expanduser() for text in (choice.name, choice.weights)]
     hashes = [sha256(file) for file in files if file.is_file()]
     versions = [] if is_named_model(choice.name) or choice.arch else [package_versions(("brainscore_vision",))]
-    return [choice.name, choice.weights, choice.seed, choice.arch, *hashes, *versions]
+    options = [option for option in (choice.state_key, choice.label) if option]
+    return [choice.name, choice.weights, choice.seed, choice.arch, *hashes, *versions, *options]
 
 
 def _key(

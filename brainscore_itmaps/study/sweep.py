@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.errors import InstallationError, ItMapsError, one_line
+from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
 from brainscore_itmaps.files import check_writable, locked, replacing, sha256
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import Settings
-from brainscore_itmaps.study.cluster import Workers, connected
+from brainscore_itmaps.study.cluster import Workers, check_cluster, connected
 from brainscore_itmaps.study.config import ClusterConfig, ModelChoice, StudyConfig, read_study
 from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Work, check_study_folder, default_folder, plan
 from brainscore_itmaps.study.work import ModelOutcomes, Outcome, run_model
+from brainscore_itmaps.text import short_repr
 
 FAILURES = "failures.json"
 POLL_SECONDS = 5
@@ -70,6 +71,7 @@ class Finished:
     seconds_left: float
 
 
+@short_repr
 @dataclass(frozen=True)
 class SweepSummary:
     """Summary of a sweep: numbers of runs that were scored, were already done, and failed.
@@ -154,12 +156,13 @@ def sweep(
     began = time.monotonic()
     config = study if isinstance(study, StudyConfig) else read_study(study)
     config = replace(config, cluster=cluster) if cluster is not None else config
+    check_cluster(config.cluster, config.device)
     folder = Path(out or default_folder(study if isinstance(study, str | Path) else "study")).expanduser()
     check_study_folder(folder)
     check_writable(folder / RECORDS / "any.json", ANOTHER_FOLDER)
     with locked(folder, ANOTHER_FOLDER, progress):
         planned = plan(config, folder, fresh=fresh, progress=progress)
-        failures = [Failure("", *pair, reason, 3) for pair, reason in planned.unreachable.items()]
+        failures = [Failure("", *pair, reason, DataError.exit_code) for pair, reason in planned.unreachable.items()]
         done = sum(len(work.done) for work in planned.work)
         scored, peak, workers = 0, 0, None
         if planned.to_do:

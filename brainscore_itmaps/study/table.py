@@ -17,6 +17,7 @@ from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Result
 from brainscore_itmaps.errors import DataError, UsageError, one_line
 from brainscore_itmaps.models.timm_models import group_of_model, timm_top1
 from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.text import short_repr
 
 COLUMNS = (
     "model",
@@ -52,6 +53,7 @@ MAPS, HUMAN = "maps", "human"
 KINDS = (MAPS, HUMAN, "external")
 
 
+@short_repr
 @dataclass(frozen=True)
 class StudyTable:
     """A table of results, with the values of single images and the source of each row.

@@ -19,6 +19,7 @@ from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.settings import overridden
 from brainscore_itmaps.study.config import ModelChoice, StudyConfig
 from brainscore_itmaps.study.plan import Run
+from brainscore_itmaps.text import short_repr
 
 
 class Outcome(NamedTuple):
@@ -44,6 +45,7 @@ class Outcome(NamedTuple):
     seconds: float
 
 
+@short_repr
 class ModelOutcomes(NamedTuple):
     """The outcomes of all runs of one model, and the memory use of its worker.
 
@@ -122,7 +124,8 @@ def _loaded_once(choice: ModelChoice, device: str) -> Callable[[], Any]:
 
         if not loaded:
             try:
-                model = load_model(choice.name, _weights(choice), choice.seed, arch=choice.arch or None)
+                model = load_model(choice.name, _weights(choice), choice.seed, arch=choice.arch or None,
+                                   state_key=choice.state_key or None, name=choice.label or None)  # fmt: skip
                 loaded.append(on_device(model, device_of_worker(device)))
             except Exception as error:
                 loaded.append(error)
@@ -164,7 +167,8 @@ def _result(choice: ModelChoice, run: Run, study: StudyConfig, cache: ResultCach
     is_loaded_here = is_named_model(choice.name) or bool(choice.arch)
     device, layers = device_of_worker(study.device), choice.layers or study.layers
     model = ModelRequest(choice.name, requested_weights(choice.weights, choice.seed), choice.arch or None,
-                         device=device, batch_size=study.batch_size)  # fmt: skip
+                         device=device, batch_size=study.batch_size, state_key=choice.state_key or None,
+                         label=choice.label or None)  # fmt: skip
     if has_maps(run.benchmark):  # other benchmarks choose no layers
         model = replace(model, layers=layers)
     protocol = OURS.name if is_external(run.benchmark) else study.protocol

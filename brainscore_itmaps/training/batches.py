@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from brainscore_itmaps.errors import DataError, ItMapsError
 from brainscore_itmaps.models.spec import ModelSpec
+from brainscore_itmaps.text import short_repr
 from brainscore_itmaps.training.config import DataConfig
 
 LONGEST_RATIO = 4 / 3
@@ -25,6 +26,7 @@ Item = tuple[torch.Tensor, int, torch.Tensor, float, str]
 """Image, label, human map, token (1 if there is a human map) and name of one image in a batch."""
 
 
+@short_repr
 class Example(NamedTuple):
     """A training image with its label and, if available, its human importance map.
 
@@ -56,6 +58,7 @@ class ImageSource(Protocol):
         """Return the name of an image, as error messages show it."""
 
 
+@short_repr
 class Batch(NamedTuple):
     """The images of one forward pass.
 

@@ -7,13 +7,9 @@ from pathlib import Path
 
 import torch
 
-from brainscore_itmaps.data.clickme import example_at
-from brainscore_itmaps.data.clickme_shards import SPLITS, clickme_files
-from brainscore_itmaps.data.tfrecords import record_offsets
-from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.data.clickme import clickme_offsets, example_at
+from brainscore_itmaps.data.clickme_shards import shard_files as shard_files
 from brainscore_itmaps.training.batches import Example
-
-SUFFIX = ".tfrecords"
 
 
 @dataclass(frozen=True)
@@ -55,46 +51,6 @@ class Shards:
         return file, number - (self.ends[file - 1] if file else 0)
 
 
-def shard_files(name: str) -> list[Path]:
-    """List the TFRecord files of a ClickMe split, a file or a folder.
-
-    Parameters
-    ----------
-    name : str
-        A ClickMe split that was downloaded, a TFRecord file, or a folder of TFRecord files.
-
-    Returns
-    -------
-    list of Path
-        Sorted by name.
-
-    Raises
-    ------
-    DataError
-        When there are no such files.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from brainscore_itmaps.training.clickme import shard_files
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Path(folder, "train-0.tfrecords").touch()
-    ...     [file.name for file in shard_files(folder)]
-    ['train-0.tfrecords']
-    """
-    if name in SPLITS:
-        return list(clickme_files(name))
-    path = Path(name).expanduser()
-    files = [path] if path.is_file() else sorted(path.glob(f"*{SUFFIX}"))
-    if not files:
-        raise DataError(
-            f"There are no images with human maps in {name}.",
-            f"Name a split of ClickMe ({', '.join(SPLITS)}), or a file or folder of {SUFFIX} files.",
-        )
-    return files
-
-
 def clickme_source(name: str) -> Shards:
     """Index the records of a ClickMe split, a TFRecord file or a folder, as a numbered source of training images.
 
@@ -109,8 +65,6 @@ def clickme_source(name: str) -> Shards:
         When there are no records, or a file is damaged.
     """
     files = shard_files(name)
-    offsets = tuple(tuple(record_offsets(file)) for file in files)
+    offsets = tuple(tuple(clickme_offsets(file)) for file in files)
     ends = tuple(accumulate(len(offsets_of_file) for offsets_of_file in offsets))
-    if not ends[-1]:
-        raise DataError(f"There are no records in {name}.", "Name TFRecord files that contain records.")
     return Shards(tuple(files), offsets, ends)

@@ -106,6 +106,8 @@ class Config:
         Name of a model in the zoo or in timm; its architecture is trained.
     weights : str
         Initial weights: "pretrained", "random", or the path of a file.
+    state_key : str
+        Key of the weights in a checkpoint file, as ``state_key`` of :func:`brainscore_itmaps.load_model`.
     classes : int
         Number of classes; if the model has another number, its classifier is re-initialised with random weights.
     preset : "published", "fine_tuning" or ""
@@ -131,6 +133,7 @@ class Config:
     batch_size: int = 128
     accumulate: int = 1
     precision: str = "float32"
+    state_key: str = ""
     seed: int = 0
     checkpoint_every: int = 500
     log_every: int = 1
@@ -140,7 +143,10 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Convert the configuration, with its default values, to a dictionary that JSON can hold."""
-        return asdict(self) | {"optimiser": asdict(self.optimiser) | {"drops": list(self.optimiser.drops)}}
+        settings = asdict(self) | {"optimiser": asdict(self.optimiser) | {"drops": list(self.optimiser.drops)}}
+        if not self.state_key:  # checkpoints of runs from before this key hold the hash of the other keys
+            del settings["state_key"]
+        return settings
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -16,6 +16,7 @@ from brainscore_itmaps.benchmark.human import human_alignment
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.files import check_writable, locked, write_json
 from brainscore_itmaps.metrics.alignment import agreement
+from brainscore_itmaps.models.checkpoint import classes_in
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.names import check_model_name, named_architecture
@@ -245,10 +246,18 @@ def _end_epoch(
 def _model(config: Config) -> Model:
     """Load the model to train, with the requested number of classes and input size."""
     name = named_architecture(config.model)
-    check_model_name(name)
-    model = load_model(name, config.weights, config.seed)
+    check_model_name(name, weights=config.weights, state_key=config.state_key or None)
+    if name.startswith("hf:"):
+        raise UsageError(f"{name} cannot be trained here.", "Train a model of timm, of torchvision or of this package.")
+    model = load_model(name, config.weights, config.seed, state_key=config.state_key or None)
     module = model.module
-    if getattr(module, "num_classes", config.classes) != config.classes:
+    classes = getattr(module, "num_classes", classes_in(module.state_dict(), module))
+    if classes not in (None, config.classes) and not hasattr(module, "reset_classifier"):
+        raise UsageError(
+            f"{name} has {classes} classes, and its classifier cannot be replaced.",
+            f"Set classes = {classes}, or choose a model of timm.",
+        )
+    if classes not in (None, config.classes):
         torch.manual_seed(config.seed)
         module.reset_classifier(config.classes)  # type: ignore[operator]
     spec = replace(model.spec, size=config.data.size or model.spec.size)

@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from brainscore_itmaps.errors import ArrayError, ModelError, UsageError, one_line
+from brainscore_itmaps.errors import ArrayError, ModelError, UsageError, check_type, one_line
+from brainscore_itmaps.text import short_repr
 
 EPSILON = 1e-5
 """Added to a map's standard deviation before division."""
@@ -17,6 +18,7 @@ NOT_DECAYED = ("bn/", "normalization", "embed", "norm", "class_token", "cls_toke
 """Substrings of the names of parameters that the weight term omits, in addition to those of normalisation modules."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class LossTerms:
     """The loss of a batch and its terms.
@@ -85,6 +87,8 @@ class HarmonizerLoss:
     saliency_in_float32: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("lambda_harmonization", "lambda_weights", "label_smoothing", "levels"):
+            check_type(getattr(self, name), (int, float), f"a value for {name}", "Give a number, or leave it out.")
         if min(self.lambda_harmonization, self.lambda_weights) < 0 or not 0 <= self.label_smoothing < 1:
             raise UsageError(
                 f"The weights of the loss are invalid: {self}.",

@@ -107,3 +107,12 @@ def test_lies_between_minus_1_and_1_and_knows_no_units(seed, repeats, sites, sca
     changed = scale * given - 7
     np.testing.assert_allclose(map_ceiling(changed.mean(axis=1), changed, np.random.default_rng(0)), found, atol=1e-9)
     np.testing.assert_array_equal(map_ceiling(given.mean(axis=1), given, np.random.default_rng(0)), found)
+
+
+def test_an_image_with_fewer_repeats_is_split_by_its_own(rng):
+    given = rng.normal(size=(3, 1, 6, 5, 1)) + rng.normal(size=(3, 5, 6, 5, 4))
+    fewer = given.copy()
+    fewer[2, 3:] = np.nan
+    found = map_ceiling(np.nanmean(fewer, axis=1), fewer)
+    np.testing.assert_allclose(found[:2], map_ceiling(given.mean(axis=1), given)[:2], rtol=1e-12)
+    np.testing.assert_allclose(found[2:], map_ceiling(given[2:, :3].mean(axis=1), given[2:, :3]), rtol=1e-12)

@@ -100,3 +100,23 @@ def test_one_row_of_positions_reads_the_middle_of_the_features(rng):
 def test_the_published_code_has_no_ridge(arrays):
     with pytest.raises(UsageError, match="has no regression 'ridge'"):
         score_features(arrays[0], arrays[2], method="ridge", protocol="published")
+
+
+@pytest.mark.parametrize("channels", [2, 30])
+def test_features_with_swapped_axes_are_refused_unless_their_layout_is_stated(rng, channels):
+    features, maps = rng.normal(size=(5, 7, 7, channels)), rng.normal(size=(5, 9, 9, 4))
+    swapped = np.moveaxis(features, -1, 1)
+    with pytest.raises(ArrayError, match=r"look like \(image, channel, y, x\).* or layout=\"NCHW\"\.$"):
+        score_features(swapped, maps)
+    expected = score_features(features, maps)
+    np.testing.assert_array_equal(score_features(swapped, maps, layout="NCHW").predicted, expected.predicted)
+    np.testing.assert_array_equal(score_features(features, maps, layout="NHWC").predicted, expected.predicted)
+    with pytest.raises(UsageError, match="no layout 'CHW'"):
+        score_features(features, maps, layout="CHW")
+    with pytest.raises(ArrayError, match=r"The maps .* look like \(image, site, y, x\)"):
+        score_features(features, np.moveaxis(maps, -1, 1))
+
+
+def test_maps_that_are_not_square_may_have_as_many_channels_as_columns(rng):
+    features, maps = rng.normal(size=(5, 6, 8, 8)), rng.normal(size=(5, 9, 12, 4))
+    assert np.isfinite(score_features(features, maps).score)

@@ -311,11 +311,33 @@ def test_attribution_and_its_controls_are_those_taken_by_hand(small, seed):
     assert computed.method == "gradient"
 
 
-def test_a_model_that_cannot_be_built_anew_has_no_control(small):
+def test_a_model_that_cannot_be_initialised_again_has_no_control_and_the_result_says_so(small, tmp_path):
     spec = replace(ZOO["efficientnet_lite0"], size=8, std=STD, architecture="own_design")
     model = Model("own", spec, Curved().eval(), Weights("random", seed=0))
-    with pytest.raises(ModelError, match="own cannot be re-initialised with random weights"):
-        attribute(model, small, ("layer",) * 4, "gradient")
+    saliency = attribute(model, small, ("layer",) * 4, "gradient")
+    assert np.isfinite(saliency.rho).all()
+    assert np.isnan(saliency.random_rho).all()
+    result = evaluate(model_source(model, "layer"), [small], BenchmarkSpec("own", ("own",), measure="attribution"))
+    said = "own: the control with random weights was left out: own cannot be re-initialised with random weights"
+    assert [note for note in result.notes if note.startswith(said)]
+    loaded = Result.load(result.save(tmp_path)[0])
+    assert loaded.arrays[0].saliency.missing == result.arrays[0].saliency.missing != ""
+    assert np.isnan(loaded.arrays[0].saliency.random_rho).all()
+
+
+def test_attribution_of_a_selected_element_is_that_of_the_element_alone(images):
+    class Pair(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner, self.pair = inner, torch.nn.Identity()
+
+        def forward(self, x):
+            return self.pair((self.inner.layer(torch.tanh(2 * self.inner.first(x.double()))), x))[0]
+
+    inner, weight = Curved(), np.arange(5.0)
+    expected = attribution_maps(model_of(inner, 8), images[:1], ["layer"], [weight], GRID)
+    selected = attribution_maps(model_of(Pair(inner), 8), images[:1], ["pair[0]"], [weight], GRID)
+    np.testing.assert_allclose(selected, expected, rtol=1e-6)
 
 
 def test_the_benchmark_s_value_is_the_attribution_s(small, tmp_path):

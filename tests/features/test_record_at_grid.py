@@ -207,9 +207,9 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_nothing_else(images, 
 
 
 def test_memory_that_runs_out_later_on_keeps_what_was_recorded(images, crowded):
-    module = crowded(most=1, from_call=1)
+    module = crowded(most=1, from_call=2)  # the first call verifies the places of the units
     result = record(model_of(module), images, ["first", "second"], batch_size=3)
-    assert module.batch_sizes == [3, 3, 2, 1, 1, 1]
+    assert module.batch_sizes == [5, 3, 3, 2, 1, 1, 1]
     expected = record(model_of(crowded(99)), images, ["first", "second"], batch_size=1)
     for layer, activation in expected.items():
         np.testing.assert_allclose(result[layer], activation, rtol=0, atol=1e-4)

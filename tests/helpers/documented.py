@@ -51,6 +51,9 @@ REASONS = {
         "brainscore score --model resnet50_timm_baseline --benchmark ClickMe.alignment",
     ),
     "requires the real recordings": ("brainscore verify-real",),
+    "requires a recurrent model of your own; tests/features/test_places.py has one": (
+        "brainscore score --model cornet.py:build --layers IT.output@1,IT.output@last",
+    ),
     "trains for hours; tests/training trains small models": (
         "brainscore harmonize resnet18.toml --out runs/resnet18",
         "brainscore score --model runs/resnet18",

@@ -9,7 +9,9 @@ from brainscore_itmaps.metrics.ceiling import (
     ceiling_of_halves,
     ceiling_of_images,
     ceiling_of_repeats,
+    fewest_repeats,
     halves_of_sites,
+    recorded_repeats,
     reference_ceiling,
     split_half_ceiling,
 )
@@ -45,6 +47,48 @@ def test_halves_that_contradict_each_other_have_a_ceiling_below_zero(rng):
 def test_one_repeat_has_no_halves(rng):
     with pytest.raises(ArrayError, match="at least 2 repeats, not 1"):
         split_half_ceiling(rng.normal(size=(3, 1, 5, 5, 2)))
+
+
+def unequal(repeats, rng, fewest=2):
+    """Remove repeats: each image keeps between ``fewest`` and all of them, and one site misses one repeat more."""
+    unequal = repeats.copy()
+    for image in unequal:
+        image[rng.integers(fewest, len(image) + 1) :] = np.nan
+    unequal[-1], unequal[-1, 1, :, :, 2] = repeats[-1], np.nan
+    return unequal
+
+
+@pytest.mark.parametrize("noise", [0.7, 2.0])
+def test_unequal_repeats_have_the_ceiling_that_a_noise_free_prediction_reaches(noise):
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=(40, 17, 17, 8))
+    repeats = unequal(truth[:, None] + noise * rng.normal(size=(40, 7, 17, 17, 8)), rng)
+    counts = recorded_repeats(repeats).sum(axis=1)
+    assert (counts.min(), counts.max(), counts[-1, 2]) == (2, 7, 6)
+    ceiling = split_half_ceiling(repeats)
+    reached = site_correlation(truth, np.nanmean(repeats, axis=1))
+    assert ceiling.mean() == pytest.approx(reached.mean(), abs=0.01)
+    for count in range(2, 8):  # and by the number of repeats, not on average alone
+        chosen = counts == count
+        assert ceiling[chosen].mean() == pytest.approx(reached[chosen].mean(), abs=0.04)
+    overall = noise_ceiling(np.nanmean(repeats, axis=1), repeats=repeats)
+    assert overall.kind == "split_half"
+    assert overall.value == pytest.approx(over_sites(reached).mean(), abs=0.02)
+
+
+def test_an_image_is_split_as_if_its_own_repeats_were_all(rng):
+    repeats = rng.normal(size=(3, 1, 5, 5, 4)) + rng.normal(size=(3, 6, 5, 5, 4))
+    fewer = repeats.copy()
+    fewer[1, [0, 4]] = np.nan
+    ceiling = split_half_ceiling(fewer)
+    np.testing.assert_allclose(ceiling[[0, 2]], split_half_ceiling(repeats)[[0, 2]], rtol=1e-12)
+    np.testing.assert_allclose(ceiling[1], split_half_ceiling(repeats[[1]][:, [1, 2, 3, 5]])[0], rtol=1e-12)
+    fewer[1, 1:] = np.nan
+    assert fewest_repeats(fewer) == 0
+    fewer[1, 1] = repeats[1, 1]
+    with pytest.raises(ArrayError, match="at least 2 repeats, not 1"):
+        split_half_ceiling(fewer)
+    assert noise_ceiling(np.nanmean(fewer, axis=1), repeats=fewer).kind == "sites"
 
 
 def test_many_repeats_are_split_in_some_ways_only():

@@ -161,7 +161,7 @@ def test_members_of_sequentials_are_listed_only_if_no_block_gives_a_map():
     plain = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(2))
     plain(torch.zeros(1, 3, 8, 8))
     assert block_layers(plain, 8) == ["0", "1"]
-    assert block_layers(torch.nn.Sequential(Block(lambda x: (x,)), torch.nn.Identity()), 8) == []
+    assert block_layers(torch.nn.Sequential(Block(lambda x: (x, x)), torch.nn.Identity()), 8) == []
 
 
 def test_listing_layers_removes_all_hooks():

@@ -220,6 +220,8 @@ def test_preprocessing_is_refused_for_a_model_that_has_its_own(model):
         (SETTINGS | {"size": 0}, "cannot be"),
         (SETTINGS | {"std": (1, 1, 0)}, "cannot be"),
         (SETTINGS | {"mean": (1, 1)}, "cannot be"),
+        (SETTINGS | {"mean": (1,)}, "cannot be"),
+        (SETTINGS | {"channels": 2}, "cannot be"),
         (SETTINGS | {"mean": 0.5}, "cannot be"),
         (SETTINGS | {"interpolation": "cubic"}, "cannot be"),
         (SETTINGS | {"crop": 1.2}, "cannot be"),
@@ -241,14 +243,15 @@ def centre(image):
         (lambda image: resized(image.crop((0, 25, 400, 400))), r"edges of the image \(top\)"),
         (lambda image: resized(image).flip(2), "moves"),
         (lambda image: resized(image) + torch.rand(1), "a different tensor each time"),
-        (lambda image: resized(image)[:1], r"returns a tensor \(1, 64, 64\)"),
+        (lambda image: resized(image)[:2], r"returns a tensor \(2, 64, 64\)"),
+        (lambda image: resized(image)[:1], r"fails on an image \(1, 1, 64, 64\)"),
         (lambda image: resized(image)[:, :32], r"returns a tensor \(3, 32, 64\)"),
         (lambda image: np.asarray(image), "returns a ndarray"),
         (lambda image: image.nothing, "preprocessing fails on a Pillow image"),
     ],
 )
 def test_a_function_that_would_shift_the_maps_is_refused(small, transform, message):
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises((UsageError, ModelError), match=message):
         load_model(small, preprocessing=transform)
 
 

@@ -14,9 +14,17 @@ from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.zoo import EMBEDDED, named_set
-from brainscore_itmaps.study.cluster import Workers, connected, workers_for
+from brainscore_itmaps.study.cluster import (
+    THREADS,
+    Workers,
+    check_cluster,
+    connected,
+    threads_of_environment,
+    workers_for,
+)
 from brainscore_itmaps.study.config import NAMED, ClusterConfig, ModelChoice, read_study, study_of
 from brainscore_itmaps.study.plan import plan
+from brainscore_itmaps.study.sweep import sweep
 
 GB = 10**9
 SMALL = {"models": ["timm:test_resnet"], "benchmarks": ["it_maps_simulated"]}
@@ -118,6 +126,55 @@ def test_what_is_said_of_workers_is_not_chosen():
     assert str(Workers(1, 2, 3 * GB)) == "1 worker, each with 2 threads, 3.0 GB"
     with pytest.raises(UsageError, match="Write it as 8GB"):
         workers_for(ClusterConfig(memory="lots"), 1, GB, 1, GB)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (ClusterConfig(workers=-1), "number of workers cannot be -1"),
+        (ClusterConfig(threads=-2), "number of threads cannot be -2"),
+        (ClusterConfig(memory="2"), "2 bytes, is less than the 1 GB"),
+        (ClusterConfig(scheduler="slurm", memory="8MB"), "8 MB, is less than the 1 GB"),
+        (ClusterConfig(scheduler="slurm", walltime="an hour"), "'an hour' is not a time"),
+        (ClusterConfig(memory="1000000GB"), "is more than the"),
+        (ClusterConfig(threads=10**6), "are more than the"),
+    ],
+)
+def test_settings_with_which_no_worker_starts_are_refused_before_anything_is_planned(config, said, tmp_path):
+    with pytest.raises(UsageError, match=said):
+        sweep("embedded", tmp_path / "out", cluster=config)
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_machines_may_have_more_memory_and_cores():
+    check_cluster(ClusterConfig(scheduler="slurm", memory="4TB", threads=1000, walltime="2-00:00:00"), "cuda:7")
+    check_cluster(ClusterConfig(scheduler="tls://node:8786", threads=1000))
+
+
+def test_many_workers_must_have_memory_each():
+    with (
+        pytest.raises(UsageError, match=r"100000 workers leave \d+ (bytes|MB) of memory for each.*Give fewer"),
+        connected(ClusterConfig(workers=10**5), 10**5, GB, "cpu"),
+    ):
+        pass
+    assert workers_for(ClusterConfig(workers=500), 3, GB, 8, 64 * GB).number == 3
+
+
+@pytest.mark.enable_socket
+def test_a_worker_has_at_most_the_threads_of_the_environment(monkeypatch):
+    for name in THREADS:
+        monkeypatch.delenv(name, raising=False)
+    machine = {"models": 1, "worker_bytes": GB, "cores": 8, "memory": 64 * GB}
+    for variable, value, threads in (("OMP", "1", 1), ("MKL", "2", 2), ("OPENBLAS", "3,2", 3), ("OMP", "64", 8),
+                                     ("OMP", "many", 8), ("OMP", "0", 8), ("OMP", "", 8)):  # fmt: skip
+        with monkeypatch.context() as changed:
+            changed.setenv(f"{variable}_NUM_THREADS", value)
+            most = threads_of_environment()
+            assert workers_for(ClusterConfig(), **machine, most_threads=most).threads == threads
+            assert workers_for(ClusterConfig(threads=4), **machine, most_threads=most).threads == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with connected(ClusterConfig(workers=1), 1, GB, "cpu") as (_, workers):
+        assert workers.threads == 1
 
 
 CTRL_C = """

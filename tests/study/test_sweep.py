@@ -281,6 +281,16 @@ def test_where_nothing_can_be_asked_the_reason_is_written(own_home, tmp_path):
         (["embedded", "--out", __file__], 2, "is a file"),
         (["embedded", "--out", f"{__file__}/in"], 5, "Cannot write"),
         (["embedded", "--workers", "0"], 2, "workers"),
+        (["embedded", "--threads", "-1"], 2, "threads"),
+        (["embedded", "--memory", "2"], 2, "2 bytes, is less than the 1 GB it needs. Write an amount"),
+        (["embedded", "--memory", "0"], 2, "0 bytes, is less than the 1 GB"),
+        (["embedded", "--memory", "-8GB"], 2, "is less than the 1 GB"),
+        (["embedded", "--memory", "100MB", "--dry-run"], 2, "100 MB, is less than the 1 GB"),
+        (["embedded", "--memory", "10000TB"], 2, "is more than the"),
+        (["embedded", "--memory", "lots"], 2, "is not an amount of memory"),
+        (["embedded", "--threads", "100000"], 2, "100000 threads of a worker are more than the"),
+        (["embedded", "--device", "cuda:99"], 2, "The device 'cuda:99' is not available"),
+        (["embedded", "--device", "nothing"], 2, "The device 'nothing' is not available"),
     ],
 )
 def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, message):

@@ -2,19 +2,29 @@
 
 import json
 import math
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from answers import assert_refused
 
 from brainscore_itmaps import load_model, load_recording, score
+from brainscore_itmaps.cli.verify_real import _print
 from brainscore_itmaps.data import sources
+from brainscore_itmaps.data.arcaro2020 import ARRAYS
 from brainscore_itmaps.metrics.ceiling import reference_ceiling
 from brainscore_itmaps.study import verify as verification
 from brainscore_itmaps.study.verify import (
+    SITES,
+    STEP,
     PublishedComparison,
     Verification,
     published_models,
     published_numbers,
+    structure,
     verify,
 )
 
@@ -53,6 +63,7 @@ def test_both_numbers_are_reported_without_a_verdict_on_a_simulated_archive(own_
     assert {each.array for each in verification_result.checks} == {"monkey1_PL", "monkey1_ML", "monkey2_ML"}
     shapes = [each.found for each in verification_result.checks if each.what.startswith("maps")]
     assert shapes == ["(14, 17, 17, 32)", "(14, 17, 17, 31)", "(14, 9, 9, 32)"]
+    assert {each.agrees for each in verification_result.checks} == {None}
     own, published, compared, failed = verification_result.numbers
     assert own.ours == reference_ceiling(load_recording("monkey1_ML", (130, 170)).maps).mean()
     as_published = load_recording("monkey1_PL", "tutorial", protocol="published")
@@ -109,3 +120,79 @@ def test_what_is_not_published_is_null_in_json():
 
     finite = _finite({"numbers": [{"published": math.nan}, {"published": 0.5}]})
     assert json.dumps(finite, allow_nan=False) == '{"numbers": [{"published": null}, {"published": 0.5}]}'
+
+
+def recording_with(rates, simulated=False, images=14):
+    """A recording of the published shape whose sites have these mean rates."""
+    rng = np.random.default_rng(0)
+    means = np.linspace(*rates, SITES["monkey1_ML"])
+    shared = rng.normal(size=(14, 17, 17, 1))
+    maps = means + 0.01 * means * (shared + 0.7 * rng.normal(size=(14, 17, 17, len(means))))
+    return SimpleNamespace(maps=maps, images=[Path("image.png")] * images, dropped=(), simulated=simulated)
+
+
+@pytest.fixture
+def peak_at(monkeypatch):
+    monkeypatch.setattr(verification, "_size", lambda file: "10 x 10")
+
+    def course(start):
+        monkeypatch.setattr(verification, "_time_course", lambda array: {0: 1.0, start: 2.0, 280 - STEP: 1.0})
+
+    return course
+
+
+@pytest.mark.parametrize(
+    ("rates", "agrees"),
+    [
+        ((2.3, 12.1), False),  # wholly below 15 to 135
+        ((2.3, 15.1), True),
+        ((20.0, 100.0), True),
+        ((1.0, 500.0), True),
+        ((134.0, 400.0), True),
+        ((136.0, 400.0), False),
+    ],
+)
+def test_ranges_of_rates_agree_only_if_they_overlap(peak_at, rates, agrees):
+    peak_at(140)
+    checks = {check.what: check for check in structure(ARRAYS["monkey1_ML"], recording_with(rates))}
+    assert checks["mean of each site"].agrees is agrees
+    assert checks["mean of each site"].rule == "the ranges overlap"
+    assert all(check.agrees for name, check in checks.items() if name != "mean of each site")
+
+
+def test_each_property_can_differ_by_a_rule_that_is_printed(peak_at):
+    peak_at(40)  # 157 ms is published
+    checks = {check.what: check for check in structure(ARRAYS["monkey1_ML"], recording_with((20, 100), images=13))}
+    assert not checks["largest mean response"].agrees
+    assert checks["largest mean response"].rule == "the middles differ by at most 40 ms"
+    assert not checks["images"].agrees
+    assert all(check.rule for check in checks.values())
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.parametrize("simulated", [False, True])
+def test_rows_of_arrays_can_be_told_apart_and_a_stand_in_is_never_said_to_agree(
+    peak_at, monkeypatch, capsys, columns, simulated
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    peak_at(140)
+    checks = [
+        check
+        for name in ("monkey1_ML", "monkey2_ML")
+        for check in structure(replace(ARRAYS["monkey1_ML"], name=name), recording_with((2, 12), simulated))
+    ]
+    model, verdict = "timm:resnet50.tv_in1k", "simulated" if simulated else "close"
+    numbers = [PublishedComparison("predictivity", array, window, model, "", "", 0.5, "", "own", 0.52, verdict, "")
+               for array in ("monkey1_ML", "monkey2_ML") for window in ("followup_131_170", "tutorial")]  # fmt: skip
+    _print(Verification(simulated, "0" * 64, tuple(checks), tuple(numbers)))
+    printed = capsys.readouterr().out
+    rows = [line for line in printed.splitlines() if re.search("monkey[12]_ML", line)]
+    assert len(set(rows)) == len(rows) == len(checks) + len(numbers)
+    assert all(check.what in printed for check in checks)
+    assert printed.count("resnet50.tv_in1k") == 4
+    spoken = re.search(r"agree|differ|same|close|\+0\.020", printed, re.IGNORECASE)
+    assert (spoken is None) == simulated
+    if not simulated:
+        assert "the ranges overlap" in printed
+        assert "differs" in printed
+        assert "same: differs by at most 0.001; close: by at most 0.02" in printed

@@ -1,0 +1,151 @@
+"""A plausible wrong argument of a public function is answered with a sentence that says what to give."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from shown import images, scored
+
+import brainscore_itmaps as itmaps
+from brainscore_itmaps.errors import described
+
+ERRORS = {name for name in itmaps.__all__ if name.endswith("Error")}
+
+
+@pytest.fixture(scope="module")
+def wrong():
+    """Values that a user may take for another one."""
+    recording, model = itmaps.load_recording("it_maps_simulated"), itmaps.load_model("timm:test_resnet", "random")
+    result = scored()
+    return {
+        "None": None,
+        "number": 1.5,
+        "text": "nothing",
+        "path": Path("nothing"),
+        "array": np.zeros((3, 4)),
+        "texts": np.array(["a", "b"]),
+        "tensor": torch.zeros(2, 3, 4, 5),
+        "result": result,
+        "array result": result.arrays[0],
+        "table": result.to_dataframe(),
+        "model": model,
+        "module": model.module,
+        "recording": recording,
+        "grid": recording.grid,
+        "features": itmaps.record(model, recording, "layer3"),
+        "list": [1, 2],
+        "empty list": [],
+        "function": len,
+        "bytes": b"ab",
+    }
+
+
+def field():
+    return np.random.default_rng(0).normal(size=(14, 17, 17, 5))
+
+
+def model():
+    return itmaps.load_model("timm:test_resnet", "random")
+
+
+CALLS = {
+    "Grid": (lambda value: itmaps.Grid(value, value, 16.0), {"texts", "array", "tensor", "module", "model"}),
+    "HarmonizerLoss": (itmaps.HarmonizerLoss, {"number"}),
+    "Recording": (itmaps.Recording.load, set()),
+    "Result": (itmaps.Result.load, set()),
+    "compare": (lambda value: itmaps.compare(value, "out", maps=False, draws=5), {"result"}),
+    "compare.out": (lambda value: itmaps.compare([scored()], value), {"text", "path"}),
+    "compare_results": (lambda value: itmaps.compare_results(value, scored()), {"result"}),
+    "compare_results.b": (lambda value: itmaps.compare_results(scored(), value), {"result"}),
+    "feature_alignment": (lambda value: itmaps.feature_alignment(value, field()), set()),
+    "human_alignment": (lambda value: itmaps.human_alignment(value, []), set()),
+    "list_models": (itmaps.list_models, {"None"}),
+    "load_model": (itmaps.load_model, {"module"}),
+    "load_model.weights": (lambda value: itmaps.load_model("timm:test_resnet", value), {"None", "empty list"}),
+    "load_recording": (itmaps.load_recording, set()),
+    "load_recording.window": (lambda value: itmaps.load_recording("it_maps_simulated", value), {"None"}),
+    "noise_ceiling": (itmaps.noise_ceiling, set()),
+    "predict_left_out": (lambda value: itmaps.predict_left_out(value, field()), set()),
+    "record": (lambda value: itmaps.record(value, "it_maps_simulated"), {"model"}),
+    "score": (itmaps.score, {"model", "module"}),
+    "score.benchmark": (lambda value: itmaps.score(model(), value), {"recording"}),
+    "score.layers": (lambda value: itmaps.score(model(), layers=value), {"None", "empty list"}),
+    "score.window": (lambda value: itmaps.score(model(), window=value), {"None"}),
+    "score_features": (lambda value: itmaps.score_features(value, field()), set()),
+    "score_features.maps": (lambda value: itmaps.score_features(field(), value), {"recording"}),
+    "sweep": (itmaps.sweep, set()),
+    "to_grid": (lambda value: itmaps.to_grid(value, itmaps.Grid.even(17)), {"features", "tensor"}),
+    "to_grid.grid": (lambda value: itmaps.to_grid(field(), value), {"recording", "grid"}),
+    "comparison_figure": (itmaps.figures.comparison_figure, {"result", "array result"}),
+    "layer_profile_figure": (itmaps.figures.layer_profile_figure, {"result"}),
+    "maps_figure": (lambda value: itmaps.figures.maps_figure(value, images()), {"result"}),
+    "maps_figure.images": (lambda value: itmaps.figures.maps_figure(scored(), value), set()),
+    "maps_figure.shown": (lambda value: itmaps.figures.maps_figure(scored(), images(), value), {"list"}),
+    "orientation_figure": (itmaps.figures.orientation_figure, {"recording"}),
+    "overlay_figure": (itmaps.figures.overlay_figure, {"result", "array result"}),
+    "overlay_figure.image_file": (lambda value: itmaps.figures.overlay_figure(scored(), value), {"None"}),
+    "overlay_figure.image": (lambda value: itmaps.figures.overlay_figure(scored(), None, value), set()),
+    "overlay_figure.site": (lambda value: itmaps.figures.comparison_figure(scored(), None, 0, value), {"None"}),
+    "sheet_figure": (lambda value: itmaps.figures.sheet_figure(value, scored().arrays[0], images()), {"result"}),
+    "sheet_figure.array": (lambda value: itmaps.figures.sheet_figure(scored(), value, images()),
+                           {"result", "array result"}),
+    "sheet_figure.images": (lambda value: itmaps.figures.sheet_figure(scored(), scored().arrays[0], value), set()),
+    "site_histogram_figure": (itmaps.figures.site_histogram_figure, {"result"}),
+    "window_profile_figure": (itmaps.figures.window_profile_figure, set()),
+}  # fmt: skip
+"""For each public function, and some of its arguments: a call with a value, and the values that are right."""
+
+LEFT = {"Grid"}
+WITHOUT_ARGUMENTS = {"list_benchmarks", "figures"}
+
+
+def test_every_public_function_is_called_with_wrong_values():
+    functions = {*itmaps.__all__, *itmaps.figures.__all__} - ERRORS - WITHOUT_ARGUMENTS
+    assert functions == {name.partition(".")[0] for name in CALLS}
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in LEFT])
+def test_a_wrong_argument_is_answered_with_a_sentence(name, wrong, own_home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call, right = CALLS[name]
+    assert right <= wrong.keys()
+    for kind, value in wrong.items():
+        if kind not in right:
+            with pytest.raises(itmaps.ItMapsError) as refused:
+                call(value)
+            assert len(str(refused.value)) < 1000, kind
+            assert refused.value.fix, kind
+    assert not {"out", "studies", "nothing"} & {path.name for path in tmp_path.iterdir()}
+
+
+def test_features_without_a_grid_and_two_results_in_compare_are_told_what_to_give(wrong):
+    with pytest.raises(itmaps.UsageError, match=r"The grid is missing\. Give recording\.grid"):
+        itmaps.to_grid(wrong["features"])
+    with pytest.raises(itmaps.UsageError, match=r"compare_results\(first, second\)"):
+        itmaps.compare(scored(), scored())
+    with pytest.raises(itmaps.UsageError, match="There is no image with the index 14; there are 14"):
+        itmaps.figures.overlay_figure(scored(), None, 14)
+    with pytest.raises(itmaps.DataError, match=r"There is no image file none\.png"):
+        itmaps.figures.overlay_figure(scored(), "none.png")
+
+
+def test_a_window_is_read_as_on_the_command_line():
+    expected = itmaps.load_recording("it_maps_simulated", (100, 200))
+    for window in ("100-200", " 100 - 200 ", [100, 200]):
+        recording = itmaps.load_recording("it_maps_simulated", window)
+        assert recording.window == (100, 200)
+        np.testing.assert_array_equal(recording.maps, expected.maps)
+    result = itmaps.score(model(), layers="layer3", window="100-200")
+    assert (result.arrays[0].window, result.request.window) == ((100, 200), (100, 200))
+    assert result.raw == itmaps.score(model(), layers="layer3", window=(100, 200)).raw
+    own = itmaps.Recording.from_arrays(np.ones((14, 3, 3, 2)), images(), identifier="own", window="0-50")
+    assert own.window == (0, 50)
+
+
+def test_values_are_described_in_a_few_words(wrong):
+    assert described("x" * 10**6) == "..."
+    assert described(np.zeros((3, 4))) == "a ndarray of shape (3, 4)"
+    assert described(scored()) == "a Result"
+    assert described(scored().arrays[0]) == "an ArrayResult"
+    assert all(len(described(value)) < 120 for value in wrong.values())
