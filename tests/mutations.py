@@ -81,15 +81,15 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/data/test_sources.py::test_a_changed_archive_is_downloaded_again_or_refused_offline",
     ),
     (
-        "brainscore_itmaps/data/recording.py",
+        "brainscore_itmaps/data/checks.py",
         "if broken.any():",
         "if False:",
         "tests/data/test_recording.py::test_values_that_are_not_finite_are_refused_by_site_and_image",
     ),
     (
-        "brainscore_itmaps/data/recording.py",
-        "if not np.allclose(repeats.mean(axis=1), self.maps):",
-        "if False:",
+        "brainscore_itmaps/data/checks.py",
+        "elif not np.allclose(mean_over_repeats(repeats), maps, equal_nan=True):",
+        "elif False:",
         "tests/data/test_recording.py::test_repeats_of_other_maps_and_repeats_that_are_not_finite_are_refused",
     ),
     (
