@@ -270,8 +270,8 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
 data.command(
     name="import",
     epilog=examples(
-        "brainscore data import maps.csv --images shown --identifier lab.a --window 70-170",
-        "brainscore data import maps.tsv --images . --identifier b --window 0-99 --extent 8",
+        "brainscore data import maps.csv --images shown --identifier a --window 70-170",
+        "brainscore data import b.tsv --images . --identifier b --window 0-99",
     ),
 )(import_table)
 for command, lines in EXAMPLES.items():

@@ -34,7 +34,10 @@ def import_table(
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(help="Read a part from a column of another name, such as value=rate. May be given several times."),
+        typer.Option(
+            help="Read a part from a column of another name, such as value=rate. May be given several "
+            "times. By default the columns have the names above."
+        ),
     ] = None,
     subject: Annotated[str, typer.Option(help="State the subject, for example monkey1.")] = "unknown",
     area: Annotated[str, typer.Option(help="State the area, for example PL.")] = "unknown",
@@ -94,4 +97,4 @@ def _extent(text: str) -> "Extent":
         raise UsageError(
             f"--extent {text} is not a size in degrees.", "Give for example 16, or 12x16 (height x width)."
         )
-    return sides
+    return read_extent(sides)

@@ -161,7 +161,7 @@ def check(
         Path | None,
         typer.Option(
             help="Draw the positions and the maps over the images into this file (png, svg or pdf), to see whether "
-            "each map lies where it should."
+            "each map lies where it should. By default no figure is drawn."
         ),
     ] = None,
     drop_nan_sites: Annotated[

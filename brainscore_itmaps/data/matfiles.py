@@ -14,8 +14,8 @@ from brainscore_itmaps.hdf5 import hdf5_file, is_hdf5
 
 NUMERIC = ("single", "double", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 TEXT_FIX = (
-    "In MATLAB, convert the names to a cell array of character vectors and save the file again: names = cellstr(names), or "
-    "names = {files.name} for the result of dir()."
+    "In MATLAB, convert the names to a cell array of character vectors and save the file again: "
+    "names = cellstr(names), or names = {files.name} for the result of dir()."
 )
 FIX = "Download or copy the file again; if it is the published file, report an issue."
 

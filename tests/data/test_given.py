@@ -1,6 +1,9 @@
 """Maps, repeats and images in every form in which they may be given."""
 
 import json
+import os
+import subprocess
+import sys
 import unicodedata
 
 import numpy as np
@@ -211,3 +214,33 @@ def test_all_faults_of_a_folder_are_listed_at_once(images, maps, tmp_path):
     ):  # fmt: skip
         assert any(sentence in problem for problem in problems), sentence
     assert len(problems) == 9
+
+
+LOCALES = ({"LC_ALL": "C", "PYTHONUTF8": "0"}, {"LC_ALL": "de_DE"}, {"LC_ALL": "tr_TR.UTF-8"}, {"LC_ALL": "POSIX"})
+
+
+@pytest.mark.parametrize("settings", LOCALES)
+def test_names_beyond_ascii_survive_every_locale(images, maps, tmp_path, settings):
+    folder = made(maps, dict(zip(["Äpfel İ", *"bcdef"], images, strict=True))).save(tmp_path / "Größe")
+    about = json.loads((folder / "recording.json").read_text(encoding="utf-8"))
+    (folder / "images" / "image-0.png").rename(folder / "images" / "Äpfel İ.png")
+    about["images"][0] = "Äpfel İ.png"
+    about["identifier"] = "läb"
+    (folder / "recording.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+    rows = ["image;y;x;site;value", "Äpfel İ;0;0;ä;1,5", "image-1;0;0;ä;2,5"]
+    (tmp_path / "März.csv").write_text("\n".join(rows), encoding="utf-8")
+    code = (
+        "import locale, sys; from pathlib import Path; from brainscore_itmaps import Recording, load_recording\n"
+        "root = Path(sys.argv[1])\n"
+        "try: locale.setlocale(locale.LC_ALL, '')\n"
+        "except locale.Error: pass\n"
+        "recording = load_recording(root / 'Gr\\u00f6\\u00dfe')\n"
+        "again = Recording.load(recording.save(root / 'n\\u00e4chste'))\n"
+        "assert again.identifier == 'l\\u00e4b' and again.names[0] == '\\u00c4pfel \\u0130', again.names\n"
+        "table = Recording.from_table(root / 'M\\u00e4rz.csv', root / 'Gr\\u00f6\\u00dfe' / 'images', identifier='x', window=(0, 9))\n"
+        "assert table.maps.ravel().tolist() == [1.5, 2.5] and table.sites == ('\\u00e4',), table\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("LC_ALL", "LANG", "PYTHONUTF8")}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, env=environment | settings, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
