@@ -230,14 +230,15 @@ def test_names_beyond_ascii_survive_every_locale(images, maps, tmp_path, setting
     rows = ["image;y;x;site;value", "Äpfel İ;0;0;ä;1,5", "image-1;0;0;ä;2,5"]
     (tmp_path / "März.csv").write_text("\n".join(rows), encoding="utf-8")
     code = (
-        "import locale, sys; from pathlib import Path; from brainscore_itmaps import Recording, load_recording\n"
-        "root = Path(sys.argv[1])\n"
+        "import locale, os, sys; from pathlib import Path; from brainscore_itmaps import Recording, load_recording\n"
+        "def at(*names): return Path(sys.argv[1], *(os.fsdecode(name.encode()) for name in names))\n"
         "try: locale.setlocale(locale.LC_ALL, '')\n"
         "except locale.Error: pass\n"
-        "recording = load_recording(root / 'Gr\\u00f6\\u00dfe')\n"
-        "again = Recording.load(recording.save(root / 'n\\u00e4chste'))\n"
+        "recording = load_recording(at('Gr\\u00f6\\u00dfe'))\n"
+        "again = Recording.load(recording.save(at('n\\u00e4chste')))\n"
         "assert again.identifier == 'l\\u00e4b' and again.names[0] == '\\u00c4pfel \\u0130', again.names\n"
-        "table = Recording.from_table(root / 'M\\u00e4rz.csv', root / 'Gr\\u00f6\\u00dfe' / 'images', identifier='x', window=(0, 9))\n"
+        "shown = at('Gr\\u00f6\\u00dfe', 'images')\n"
+        "table = Recording.from_table(at('M\\u00e4rz.csv'), shown, identifier='x', window=(0, 9))\n"
         "assert table.maps.ravel().tolist() == [1.5, 2.5] and table.sites == ('\\u00e4',), table\n"
     )
     environment = {name: value for name, value in os.environ.items() if name not in ("LC_ALL", "LANG", "PYTHONUTF8")}
