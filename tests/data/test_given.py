@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ import torch
 from PIL import Image
 from recordings import assert_same
 
+from brainscore_itmaps import noise_ceiling, score_features
+from brainscore_itmaps.bridge.assembly import assembly, recording_from
 from brainscore_itmaps.data.recording import Recording, check_folder
 from brainscore_itmaps.errors import DataError, UsageError
 
@@ -245,3 +248,27 @@ def test_names_beyond_ascii_survive_every_locale(images, maps, tmp_path, setting
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, env=environment | settings, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
+
+
+def test_a_result_states_sites_that_were_left_out_and_splits_each_images_own_repeats(images, rng):
+    signal = rng.normal(size=(6, 1, 4, 5, 3))
+    repeats = signal + 0.5 * rng.normal(size=(6, 5, 4, 5, 3))
+    repeats[1, 3:], repeats[4, 2:] = np.nan, np.nan
+    repeats[0, 0, 0, 0, 1] = np.nan
+    recording = made(None, images, repeats=repeats, drop_nan_sites=True)
+    result = score_features(signal[:, 0] + 0.1 * rng.normal(size=(6, 4, 5, 3)), recording)
+    assert "lab.array1: 1 sites with missing values are left out: site-01" in result.notes
+    assert result.arrays[0].ceiling_kind.startswith("split-half over repeats")
+    ceiling = noise_ceiling(recording.maps, repeats=recording.repeats)
+    assert result.ceiling == pytest.approx(ceiling.value)
+    one = replace(recording, maps=repeats[:, 0, ..., ::2], repeats=repeats[:, :1, ..., ::2])
+    assert "no two repeats of every image" in score_features(signal[:, 0], one).arrays[0].estimate.reason
+
+
+def test_an_assembly_leaves_out_repeats_that_were_not_recorded(images, rng):
+    given = [rng.normal(size=(count, 4, 5, 3)) for count in (2, 5, 3, 2, 4, 2)]
+    recording = made(None, images, repeats=given)
+    data = assembly(recording, repeats=True)
+    assert data.shape == (18 * 20, 3, 1)
+    assert_same(recording_from(data), replace(recording, images=recording_from(data).images))
+    np.testing.assert_array_equal(recording_from(assembly(recording)).maps, recording.maps)
