@@ -12,8 +12,8 @@ from brainscore_itmaps.data.images import repeated_names
 from brainscore_itmaps.errors import DataError, ItMapsError, UsageError
 
 DROP_NAN_SITES = (
-    "Correct the source, or leave these sites out with drop_nan_sites=True (--drop-nan-sites); missing values are "
-    "never filled in."
+    "Correct the source, or leave these sites out with drop_nan_sites=True (data import: --drop-nan-sites; "
+    'recording.json: "drop_nan_sites": true); missing values are never filled in.'
 )
 
 

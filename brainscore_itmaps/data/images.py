@@ -1,6 +1,7 @@
 """Find, resize and store the images of a recording."""
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -50,8 +51,19 @@ def matching_names(name: str, names: Iterable[str]) -> list[str]:
     return [other for other in names if _stem(spelling(other)) == plain or spelling(other) == _stem(plain)]
 
 
+def decoded_name(name: str) -> str:
+    """Decode the name of a file as UTF-8 where Python did not, because the locale is C or POSIX.
+
+    Examples
+    --------
+    >>> decoded_name("face"), decoded_name(b"\xc3\xa4".decode("ascii", "surrogateescape"))
+    ('face', 'ä')
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", decoded_name(name))
 
 
 def _stem(name: str) -> str:
@@ -366,7 +378,7 @@ def write_images(
         digest.update(np.ascontiguousarray(pixels).tobytes())
     folder = Settings.from_environment().brainio_home / f"{name}.stimuli-{digest.hexdigest()[:12]}"
     stems = names if names is not None else [f"{name}-{number:02d}" for number in range(len(images))]
-    files = tuple(folder / f"{stem}.png" for stem in stems)
+    files = tuple(folder / os.fsdecode(f"{stem}.png".encode()) for stem in stems)
     for file, pixels in zip(files, images, strict=True):
         image = Image.fromarray(pixels)
         if not contains_image(file, image):

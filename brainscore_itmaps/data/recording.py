@@ -15,7 +15,7 @@ from brainscore_itmaps.data.arrays import given_repeats, mean_over_repeats, real
 from brainscore_itmaps.data.checks import problems_of
 from brainscore_itmaps.data.given_images import files_of_images
 from brainscore_itmaps.data.grid import Extent, Grid, read_extent
-from brainscore_itmaps.data.images import SHAPE_FIX, default_extent, find_duplicates, shape_problem
+from brainscore_itmaps.data.images import SHAPE_FIX, decoded_name, default_extent, find_duplicates, shape_problem
 from brainscore_itmaps.data.saved import read_folder, write_folder
 from brainscore_itmaps.data.tables import LongMaps, read_named_array, read_table
 from brainscore_itmaps.errors import DataError, UsageError, check_type, described, printable
@@ -412,7 +412,7 @@ class Recording:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of the images: their file names without suffix."""
-        return tuple(image.stem for image in self.images)
+        return tuple(decoded_name(image.stem) for image in self.images)
 
     @cached_property
     def duplicates(self) -> tuple[tuple[str, ...], ...]:

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.data.arrays import mean_over_repeats, without_nan_sites
 from brainscore_itmaps.data.grid import Grid, read_extent
-from brainscore_itmaps.data.images import SHAPE_FIX, default_extent, is_file_name, matching_file, shape_problem
+from brainscore_itmaps.data.images import (
+    SHAPE_FIX,
+    decoded_name,
+    default_extent,
+    is_file_name,
+    matching_file,
+    shape_problem,
+)
 from brainscore_itmaps.errors import DataError, InstallationError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, new_folder, sha256
 from brainscore_itmaps.images import read_image
@@ -69,7 +76,7 @@ def write_folder(fields: Mapping[str, Any], folder: Path, fix: str = ANOTHER_FOL
         images = []
         for image in fields["images"]:
             shutil.copyfile(image, temporary / "images" / image.name)
-            images.append({"file": image.name, "sha256": sha256(image)})
+            images.append({"file": decoded_name(image.name), "sha256": sha256(image)})
         arrays: dict[str, Any] = {"maps": fields["maps"], "y": grid.y, "x": grid.x}
         if fields["repeats"] is not None:
             arrays["repeats"] = fields["repeats"]

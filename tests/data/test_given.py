@@ -1,7 +1,11 @@
 """Maps, repeats and images in every form in which they may be given."""
 
 import json
+import os
+import subprocess
+import sys
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +14,8 @@ import torch
 from PIL import Image
 from recordings import assert_same
 
+from brainscore_itmaps import noise_ceiling, score_features
+from brainscore_itmaps.bridge.assembly import assembly, recording_from
 from brainscore_itmaps.data.recording import Recording, check_folder
 from brainscore_itmaps.errors import DataError, UsageError
 
@@ -211,3 +217,58 @@ def test_all_faults_of_a_folder_are_listed_at_once(images, maps, tmp_path):
     ):  # fmt: skip
         assert any(sentence in problem for problem in problems), sentence
     assert len(problems) == 9
+
+
+LOCALES = ({"LC_ALL": "C", "PYTHONUTF8": "0"}, {"LC_ALL": "de_DE"}, {"LC_ALL": "tr_TR.UTF-8"}, {"LC_ALL": "POSIX"})
+
+
+@pytest.mark.parametrize("settings", LOCALES)
+def test_names_beyond_ascii_survive_every_locale(images, maps, tmp_path, settings):
+    folder = made(maps, dict(zip(["Äpfel İ", *"bcdef"], images, strict=True))).save(tmp_path / "Größe")
+    about = json.loads((folder / "recording.json").read_text(encoding="utf-8"))
+    (folder / "images" / "image-0.png").rename(folder / "images" / "Äpfel İ.png")
+    about["images"][0] = "Äpfel İ.png"
+    about["identifier"] = "läb"
+    (folder / "recording.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+    rows = ["image;y;x;site;value", "Äpfel İ;0;0;ä;1,5", "image-1;0;0;ä;2,5"]
+    (tmp_path / "März.csv").write_text("\n".join(rows), encoding="utf-8")
+    code = (
+        "import locale, os, sys; from pathlib import Path; from brainscore_itmaps import Recording, load_recording\n"
+        "def at(*names): return Path(sys.argv[1], *(os.fsdecode(name.encode()) for name in names))\n"
+        "try: locale.setlocale(locale.LC_ALL, '')\n"
+        "except locale.Error: pass\n"
+        "recording = load_recording(at('Gr\\u00f6\\u00dfe'))\n"
+        "again = Recording.load(recording.save(at('n\\u00e4chste')))\n"
+        "assert again.identifier == 'l\\u00e4b' and again.names[0] == '\\u00c4pfel \\u0130', again.names\n"
+        "shown = at('Gr\\u00f6\\u00dfe', 'images')\n"
+        "table = Recording.from_table(at('M\\u00e4rz.csv'), shown, identifier='x', window=(0, 9))\n"
+        "assert table.maps.ravel().tolist() == [1.5, 2.5] and table.sites == ('\\u00e4',), table\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("LC_ALL", "LANG", "PYTHONUTF8")}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, env=environment | settings, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
+
+
+def test_a_result_states_sites_that_were_left_out_and_splits_each_images_own_repeats(images, rng):
+    signal = rng.normal(size=(6, 1, 4, 5, 3))
+    repeats = signal + 0.5 * rng.normal(size=(6, 5, 4, 5, 3))
+    repeats[1, 3:], repeats[4, 2:] = np.nan, np.nan
+    repeats[0, 0, 0, 0, 1] = np.nan
+    recording = made(None, images, repeats=repeats, drop_nan_sites=True)
+    result = score_features(signal[:, 0] + 0.1 * rng.normal(size=(6, 4, 5, 3)), recording)
+    assert "lab.array1: 1 sites with missing values are left out: site-01" in result.notes
+    assert result.arrays[0].ceiling_kind.startswith("split-half over repeats")
+    ceiling = noise_ceiling(recording.maps, repeats=recording.repeats)
+    assert result.ceiling == pytest.approx(ceiling.value)
+    one = replace(recording, maps=repeats[:, 0, ..., ::2], repeats=repeats[:, :1, ..., ::2])
+    assert "no two repeats of every image" in score_features(signal[:, 0], one).arrays[0].estimate.reason
+
+
+def test_an_assembly_leaves_out_repeats_that_were_not_recorded(images, rng):
+    given = [rng.normal(size=(count, 4, 5, 3)) for count in (2, 5, 3, 2, 4, 2)]
+    recording = made(None, images, repeats=given)
+    data = assembly(recording, repeats=True)
+    assert data.shape == (18 * 20, 3, 1)
+    assert_same(recording_from(data), replace(recording, images=recording_from(data).images))
+    np.testing.assert_array_equal(recording_from(assembly(recording)).maps, recording.maps)
