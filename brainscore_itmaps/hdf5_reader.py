@@ -190,6 +190,11 @@ def texts(opened: Opened, name: str) -> list[str]:
     ['face-01']
     """
     dataset = listed_dataset(opened, name)
+    kind = matlab_class(dataset)
+    if kind not in ("", "cell", "char"):
+        raise RefusedError(
+            f"{name} is a MATLAB {kind}{' array' if kind == 'string' else ''}, which only MATLAB can read"
+        )
     if h5py.check_ref_dtype(dataset.dtype) is h5py.Reference:
         rows = []
         for reference in np.asarray(dataset).ravel():
@@ -197,10 +202,27 @@ def texts(opened: Opened, name: str) -> list[str]:
             if not isinstance(target, h5py.Dataset):
                 raise RefusedError(f"{name} refers to an object that is not a string")
             check_stored_here(target.id, name)
+            if (kind := matlab_class(target)) not in ("", "char"):
+                raise RefusedError(f"{name} is a cell array of MATLAB {kind}, which only MATLAB can read")
             rows.append(np.asarray(target).ravel())
     else:
         rows = list(np.atleast_2d(np.asarray(dataset)).T)
     return ["".join(map(chr, row)) for row in rows if np.issubdtype(row.dtype, np.integer)]
+
+
+def matlab_class(dataset: Any) -> str:
+    """Return the MATLAB class of a dataset; empty if none is stated.
+
+    Examples
+    --------
+    >>> with h5py.File("example", "w", driver="core", backing_store=False) as file:
+    ...     file["names"] = [1]
+    ...     file["names"].attrs["MATLAB_class"] = np.bytes_("string")
+    ...     matlab_class(file["names"])
+    'string'
+    """
+    stated = dataset.attrs.get("MATLAB_class", b"")
+    return as_text(stated) if isinstance(stated, bytes | str) else ""
 
 
 def limit_time(seconds: float) -> None:

@@ -81,15 +81,15 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/data/test_sources.py::test_a_changed_archive_is_downloaded_again_or_refused_offline",
     ),
     (
-        "brainscore_itmaps/data/recording.py",
+        "brainscore_itmaps/data/checks.py",
         "if broken.any():",
         "if False:",
         "tests/data/test_recording.py::test_values_that_are_not_finite_are_refused_by_site_and_image",
     ),
     (
-        "brainscore_itmaps/data/recording.py",
-        "if not np.allclose(repeats.mean(axis=1), self.maps):",
-        "if False:",
+        "brainscore_itmaps/data/checks.py",
+        "elif not np.allclose(mean_over_repeats(repeats), maps, equal_nan=True):",
+        "elif False:",
         "tests/data/test_recording.py::test_repeats_of_other_maps_and_repeats_that_are_not_finite_are_refused",
     ),
     (
@@ -97,6 +97,25 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         'torch.load(path, map_location="cpu", weights_only=True)',
         'torch.load(path, map_location="cpu", weights_only=False)',
         "tests/models/test_models.py::test_a_hostile_weight_file_is_not_executed",
+    ),
+    (
+        "brainscore_itmaps/models/checkpoint.py",
+        'return torch.load(path, "cpu", weights_only=True)',
+        'return torch.load(path, "cpu", weights_only=False)',
+        "tests/models/test_checkpoints.py::test_a_hostile_file_is_not_run",
+    ),
+    (
+        "brainscore_itmaps/models/torchvision_models.py",
+        'os.environ[FORCE_TENSORS_ONLY] = "1"',
+        "pass",
+        "tests/models/test_libraries.py::"
+        "test_pretrained_weights_of_torchvision_are_read_from_torch_s_cache_without_running_code",
+    ),
+    (
+        "brainscore_itmaps/models/state_dicts.py",
+        "if is_inside and (name in names or not (ONLY_TRAINING.match(name) or name.startswith(heads))):",
+        "if is_inside and name in names:",
+        "tests/models/test_checkpoints.py::test_weights_of_the_model_that_the_architecture_lacks_are_never_dropped",
     ),
     (
         "brainscore_itmaps/cache.py",

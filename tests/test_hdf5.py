@@ -18,6 +18,7 @@ import psutil
 import pytest
 from answers import assert_refused
 from keras_files import layout, write_keras
+from scipy.io import savemat
 
 from brainscore_itmaps import hdf5, hdf5_reader, load_recording
 from brainscore_itmaps.data.matfiles import numbers, texts
@@ -472,3 +473,19 @@ def test_only_regular_files_are_opened(tmp_path):
         pass
     with pytest.raises(Hdf5Error, match="it is not a regular file"), hdf5_file(Path("/dev/zero")):
         pass
+
+
+@pytest.mark.parametrize("kind", ["string", "struct"])
+def test_names_that_are_no_cell_array_are_refused_with_what_to_do_in_matlab(tmp_path, kind):
+    file = tmp_path / "names.mat"
+    with h5py.File(file, "w", userblock_size=512) as opened:
+        if kind == "struct":  # of dir()
+            opened["names/name"] = np.array([[1]], np.uint64)
+        else:
+            opened["names"] = np.array([[0xDD000000], [2], [1], [1], [1], [1]], np.uint32)
+            opened["names"].attrs["MATLAB_class"] = np.bytes_("string")
+    with pytest.raises(DataError, match=rf"names is a MATLAB {kind} array.*a cell array of .*names = cellstr\(names\)"):
+        texts(file, "names")
+    savemat(file, {"names": {"name": "face.png"}})
+    with pytest.raises(DataError, match=r"a cell array of .*names = cellstr\(names\)"):
+        texts(file, "names")

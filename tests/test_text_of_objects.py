@@ -16,7 +16,7 @@ import brainscore_itmaps as itmaps
 from brainscore_itmaps.study.fits import findings
 from brainscore_itmaps.study.table import tidy_table
 
-LONGEST, CALLABLE = 1000, "Callable"
+LONGEST = 1000
 LARGE = {
     "NDArray": np.zeros((12, 13, 14, 15)),
     "ndarray": np.zeros((12, 13, 14, 15)),
@@ -38,31 +38,30 @@ def classes():
                 and found.__module__ == module.name
                 and not name.startswith("_")
                 and (dataclasses.is_dataclass(found) or hasattr(found, "_fields"))
-                and any(
-                    word in text
-                    for text in map(str, annotations(found).values())
-                    for word in LARGE
-                    if CALLABLE not in text
-                )
+                and any(value is not None for value in fields(found).values())
             ):
                 yield found
 
 
-def annotations(found):
-    return {
-        name: text for base in reversed(found.__mro__) for name, text in getattr(base, "__annotations__", {}).items()
-    }
+def large_value(annotation):
+    """A large value of an annotated field, or None if the field holds no array, table or module."""
+    if "Callable" in str(annotation):
+        return None
+    return next((value for word, value in LARGE.items() if word in str(annotation)), None)
+
+
+def fields(found):
+    return {name: large_value(annotation) for base in reversed(found.__mro__)
+            for name, annotation in getattr(base, "__annotations__", {}).items()}  # fmt: skip
 
 
 def filled(found):
     """An instance whose arrays are large."""
-    values = {name: next((value for word, value in LARGE.items() if word in str(annotation) and CALLABLE not in str(annotation)), "x")
-              for name, annotation in annotations(found).items()}  # fmt: skip
     if hasattr(found, "_fields"):
-        return found(**{name: values[name] for name in found._fields})
+        return found(**{name: fields(found)[name] for name in found._fields})
     made = object.__new__(found)
     for field in dataclasses.fields(found):
-        object.__setattr__(made, field.name, values[field.name])
+        object.__setattr__(made, field.name, fields(found)[field.name])
     return made
 
 

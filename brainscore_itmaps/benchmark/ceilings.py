@@ -76,11 +76,12 @@ def missing_ceiling(recording: Recording, benchmark: BenchmarkSpec, protocol: Pr
     sites = int(np.isfinite(recording.maps).all(axis=(0, 1, 2)).sum())
     if sites >= fewest:
         return ""
+    complete = f"{sites} complete site{'s' * (sites != 1)}"
     if text == REFERENCE:
-        return f"{recording.identifier} has {sites} complete sites, and the published ceiling needs {fewest}"
+        return f"{recording.identifier} has {complete}, and the published ceiling needs {fewest}"
     return (
-        f"{recording.identifier} has {sites} complete sites and {NO_REPEATS[recording.repeats is not None]}, and a noise "
-        f"ceiling needs {fewest} sites or two repeats; use the raw value"
+        f"{recording.identifier} has {complete} and {NO_REPEATS[recording.repeats is not None]}, and a noise ceiling "
+        f"needs {fewest} sites or two repeats; use the raw value"
     )
 
 

@@ -17,6 +17,7 @@ from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Reading, Result, Saliency
 from brainscore_itmaps.benchmark.source import Source
 from brainscore_itmaps.cache import ResultCache, default_cache
+from brainscore_itmaps.data.notes import notes_on_data
 from brainscore_itmaps.data.recording import Recording, constant_maps
 from brainscore_itmaps.errors import ArrayError, DataError, ModelError, UsageError
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger
@@ -82,7 +83,7 @@ def evaluate(
         for recording, layers in zip(shared, scores, strict=True):
             chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure, folds)
             saliency = _attribute(source, recording, chosen, benchmark, request, progress)
-            notes += notes_on_folds(recording, folds)
+            notes += [*notes_on_data(recording), *notes_on_folds(recording, folds)]
             ceiling = None
             if not missing_ceiling(recording, benchmark, protocol):
                 kind = interval_kind(request, benchmark)

@@ -95,17 +95,17 @@ def folds_of(recording: Recording, protocol: Protocol = OURS) -> ImageFolds:
     else:
         numbers = number_identical(recording.names, recording.duplicates)
     if (different := len(np.unique(numbers))) < FEWEST:
-        identical = f", of which {different} are different" if different < images else ""
+        identical = f": some of the {images} images are identical" if different < images else ""
+        needed = f"{FEWEST} {'different ' * bool(identical)}images"
         raise DataError(
-            f"{recording.identifier} has {images} images{identical}; at least {FEWEST} different ones are needed, "
-            "because an image is predicted from other images only.",
-            "Add images, or remove this recording.",
+            f"{recording.identifier}: leaving one image out needs at least {needed}, not {different}{identical}.",
+            "Add images.",
         )
     return ImageFolds(numbers, leave_one_out(numbers) if protocol.folds == "images" else score_folds(numbers))
 
 
 def number_identical(names: Sequence[str], identical: Iterable[Sequence[str]]) -> NDArray[np.int64]:
-    """Assign numbers to the different images in the order of their first appearance.
+    """Assign numbers to different images in the order of their first appearance.
 
     Parameters
     ----------

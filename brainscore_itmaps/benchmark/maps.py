@@ -93,7 +93,7 @@ class MapsBenchmark:
         return evaluate(source, recordings, self.spec, request, cache, progress)
 
 
-def maps_benchmark(benchmark: str | Recording) -> MapsBenchmark:
+def maps_benchmark(benchmark: str | Path | Recording) -> MapsBenchmark:
     """Return the benchmark of a name in the catalogue, of the folder of a recording, or of a recording.
 
     Examples
@@ -103,7 +103,7 @@ def maps_benchmark(benchmark: str | Recording) -> MapsBenchmark:
     """
     if isinstance(benchmark, str) and benchmark in CATALOGUE:
         return MapsBenchmark(CATALOGUE[benchmark])
-    recording = benchmark if isinstance(benchmark, Recording) else Recording.load(Path(benchmark).expanduser())
+    recording = load_recording(benchmark)
     spec = BenchmarkSpec(recording.identifier, recordings=(recording.identifier,), citation=recording.citation)
     return MapsBenchmark(spec, (recording,))
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from itertools import product
+from itertools import compress, product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from brainscore_core.supported_data_standards.brainio.packaging import write_net
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 
 from brainscore_itmaps.archives import add_member
+from brainscore_itmaps.data.arrays import mean_over_repeats
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.images import copy_to_brainio_home, plain_name
 from brainscore_itmaps.data.recording import Recording, images_identifier
@@ -71,7 +72,9 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     if repeats and recording.repeats is not None:
         values = recording.repeats
     images, count, rows, columns, sites = values.shape
-    positions = list(product(recording.names, range(count), range(rows), range(columns)))
+    flat = np.reshape(values, (images * count * rows * columns, sites, 1))
+    recorded = ~np.isnan(flat).all(axis=(1, 2))  # without repeats that an image does not have
+    positions = list(compress(product(recording.names, range(count), range(rows), range(columns)), recorded))
     names, repetition, row, column = zip(*positions, strict=True)
     presentation = {
         "stimulus_id": [f"{name}-r{r:02d}-c{c:02d}" for name, _, r, c in positions],
@@ -91,7 +94,7 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     }
     stimuli = stimulus_set(recording)
     data = NeuroidAssembly(
-        np.reshape(values, (images * count * rows * columns, sites, 1)),
+        flat[recorded],
         coords={name: ("presentation", coordinate) for name, coordinate in presentation.items()}
         | {name: ("neuroid", coordinate) for name, coordinate in neuroid.items()}
         | {"time_bin_start": ("time_bin", [recording.window[0]]), "time_bin_end": ("time_bin", [recording.window[1]])},
@@ -141,7 +144,7 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
     y[row], x[column] = data["y_deg"].values, data["x_deg"].values
     return Recording(
         identifier=data.attrs["identifier"],
-        maps=values.mean(axis=1) if repeated else values[:, 0],
+        maps=mean_over_repeats(values) if repeated else values[:, 0],
         images=tuple(Path(stimuli.stimulus_paths[name]) for name in names),
         grid=Grid(y=y, x=x, extent=data.attrs["degrees"]),
         window=(int(data["time_bin_start"].values[0]), int(data["time_bin_end"].values[0])),

@@ -170,6 +170,7 @@ def to_score(result: Result) -> Score:
         "interval": result.interval,
         "interval_kind": result.estimate.about_interval,
         "formula": result.formula,
+        "folds": {array.recording: array.folds for array in arrays},
         "explained": result.explained,
         "explained_formula": EXPLAINED,
         "measure": result.measure,

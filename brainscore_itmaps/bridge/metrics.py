@@ -1,7 +1,9 @@
 """The metrics of this package for Brain-Score: each compares two assemblies and returns a score.
 
 They accept any spatial data: one presentation for every position of every image, in any order, with the coordinates
-``image_id``, ``row`` and ``col``. Below are six images of 5 x 4 positions, 3 sites and 8 channels of a model:
+``image_id``, ``row`` and ``col``. Images whose files have equal pixels are left out together, if
+``attrs["stimulus_set"]`` has the files under these names. Below are six images of 5 x 4 positions, 3 sites and 8
+channels of a model:
 
 >>> import numpy as np
 >>> from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
@@ -31,6 +33,7 @@ True
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,10 +41,12 @@ from brainscore_core.metrics import Metric, Score
 from brainscore_core.supported_data_standards.brainio.assemblies import DataAssembly
 from numpy.typing import NDArray
 
+from brainscore_itmaps.benchmark.folds import ImageFolds, number_identical
+from brainscore_itmaps.data.images import find_duplicates
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import ceiling_of_halves, halves_of_sites
-from brainscore_itmaps.metrics.folds import GROUPS, fit_left_out, groups_left_out, refitted
+from brainscore_itmaps.metrics.folds import GROUPS, fit_left_out, groups_left_out, refitted, score_folds
 from brainscore_itmaps.metrics.inference import changes_of_groups, jackknife_interval, mean_without
 from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_images, over_sites, site_correlation
 
@@ -91,7 +96,7 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
             Mean over images; ``raw`` holds Pearson r (image, neuroid), ``per_image`` its median (or mean) over sites,
             ``per_site`` its mean over images, ``undefined`` the number of undefined values, ``error`` the standard
             error over images, from regressions fitted again without each of 7 groups of images, ``components`` the
-            number of components for each image.
+            number of components for each image, ``folds`` the images that were left out at a time.
 
         Raises
         ------
@@ -99,12 +104,13 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
             When the assemblies do not have exactly one presentation for every position of the same images.
         """
         field, maps, images = _fields(source, target)
-        left_out, pairs = fit_left_out(field, maps, self.method, **self.options)
+        numbers = _numbers_of_images(target, images)
+        left_out, pairs = fit_left_out(field, maps, self.method, images=numbers, **self.options)
         predictivity = neural_predictivity(left_out.predicted, maps, reducer=self.reducer)
         refits = None
         if pairs is not None:
             refits = refitted(pairs, maps, lambda *pair: over_sites(site_correlation(*pair), self.reducer))
-        score = _score(predictivity.image_r, refits, predictivity.undefined)
+        score = _score(predictivity.image_r, refits, predictivity.undefined, numbers)
         score.attrs |= _of_sites(predictivity.site_r, images, target)
         score.attrs["per_image"] = _per_image(predictivity.image_r, images)
         score.attrs["components"] = left_out.per_image(left_out.components)
@@ -137,13 +143,14 @@ class LeftOutAlignment(Metric):  # type: ignore[misc]
     def __call__(self, source: DataAssembly, target: DataAssembly) -> Score:
         """Predict the target from the source, see :meth:`LeftOutPredictivity.__call__`; ``raw`` has shape (image,)."""
         field, maps, images = _fields(source, target)
-        left_out, pairs = fit_left_out(field, maps, self.method, **self.options)
+        numbers = _numbers_of_images(target, images)
+        left_out, pairs = fit_left_out(field, maps, self.method, images=numbers, **self.options)
         map_rho = feature_alignment(left_out.predicted, maps, scale=self.scale)
         site_rho = feature_alignment(left_out.predicted, maps, scale=self.scale, per_site=True)
         refits = None
         if pairs is not None:
             refits = refitted(pairs, maps, lambda *pair: feature_alignment(*pair, scale=self.scale))
-        score = _score(map_rho, refits, int(np.isnan(map_rho).sum()))
+        score = _score(map_rho, refits, int(np.isnan(map_rho).sum()), numbers)
         score.attrs["raw"] = score.attrs["per_image"] = _per_image(map_rho, images)
         score.attrs["per_site"] = Score(over_images(site_rho), coords=_neuroid_coords(target), dims=["neuroid"])
         return score
@@ -162,8 +169,9 @@ class SiteCeiling(LeftOutPredictivity):
         """
         recorded = source if target is None else target
         maps, images, _ = field_of(recorded)
-        halves = halves_of_sites(maps, self.method, rng=self.seed, **self.options)
-        ceiling = ceiling_of_halves(halves, self.options.get("groups") or GROUPS, self.reducer)
+        numbers = _numbers_of_images(recorded, images)
+        halves = halves_of_sites(maps, self.method, rng=self.seed, images=numbers, **self.options)
+        ceiling = ceiling_of_halves(halves, self.options.get("groups") or GROUPS, self.reducer, numbers)
         score = Score(ceiling.value)
         score.attrs |= {"error": ceiling.interval.error, "error_over": ["image"], "interval": ceiling.interval[:2]}
         score.attrs |= {"reason": ceiling.reason, "undefined": int(np.isnan(ceiling.of_sites(maps.shape[-1])).sum())}
@@ -270,14 +278,27 @@ def _of_sites(site_r: NDArray[np.float64], images: list[str], recorded: DataAsse
     }
 
 
-def _score(values: NDArray[np.float64], refits: NDArray[np.float64] | None, undefined: int) -> Score:
+def _numbers_of_images(recorded: DataAssembly, images: list[str]) -> NDArray[np.int64]:
+    """Assign numbers to the images; those with equal pixels share one, as far as their files are known."""
+    stimuli = recorded.attrs.get("stimulus_set")
+    files = {str(name): Path(file) for name, file in (getattr(stimuli, "stimulus_paths", None) or {}).items()}
+    if not all(name in files and files[name].is_file() for name in images):
+        return np.arange(len(images))
+    identical = find_duplicates([files[name] for name in images])
+    return number_identical(images, [[images[index] for index in group] for group in identical])
+
+
+def _score(
+    values: NDArray[np.float64], refits: NDArray[np.float64] | None, undefined: int, numbers: NDArray[np.int64]
+) -> Score:
     """Average values over images, with an interval from refits (group, image), or without if there are none."""
-    groups = groups_left_out(len(values), GROUPS if refits is None else len(refits))
+    groups = groups_left_out(numbers, GROUPS if refits is None else len(refits))
     replicates = mean_without(values if refits is None else refits, groups)
     changes = None if refits is None else changes_of_groups(values, refits, groups)
     interval = jackknife_interval(float(values.mean()), replicates, [len(groups)], changes)
     score = Score(float(values.mean()))
     score.attrs |= {"error": interval.error, "error_over": ["image"], "interval": interval[:2], "undefined": undefined}
+    score.attrs["folds"] = ImageFolds(numbers, score_folds(numbers)).text
     return score
 
 

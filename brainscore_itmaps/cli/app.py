@@ -68,7 +68,7 @@ app = typer.Typer(
 EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
     score: (
         "brainscore score --model efficientnet_lite0 --benchmark it_maps_simulated",
-        "brainscore score --model best.pth.tar --arch resnet50 --state-key state_dict_ema",
+        "brainscore score --model best.pth.tar --arch resnet50 --state-key model_ema",
     ),
     report: (
         "brainscore report efficientnet_lite0--blocks.4--it_maps_simulated",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Column
 
+from brainscore_itmaps.cli.data_import import import_table
 from brainscore_itmaps.cli.data_show import check, info, orient, package
 from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, check_options, examples
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_table, shown_size
@@ -286,5 +287,12 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
 }
 """The commands of :mod:`brainscore_itmaps.cli.data_show`, in the order of the help text, with their examples."""
 
+data.command(
+    name="import",
+    epilog=examples(
+        "brainscore data import maps.csv --images shown --identifier a --window 70-170",
+        "brainscore data import b.tsv --images . --identifier b --window 0-99",
+    ),
+)(import_table)
 for command, lines in EXAMPLES.items():
     data.command(epilog=examples(*lines))(command)

@@ -18,7 +18,8 @@ Name = Annotated[
     str,
     typer.Argument(
         metavar="ARRAY",
-        help="Read this array: monkey1_PL, monkey1_ML, monkey2_ML, it_maps_simulated or it_maps_textures_simulated.",
+        help="Read this array: monkey1_PL, monkey1_ML, monkey2_ML, it_maps_simulated, it_maps_textures_simulated, or "
+        "the folder of a recording of your own.",
     ),
 ]
 Window = Annotated[
@@ -51,6 +52,7 @@ def info(
 
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
     from brainscore_itmaps.data.grid import shown_extent
+    from brainscore_itmaps.data.load import recording_folder
     from brainscore_itmaps.data.recording import constant_maps
     from brainscore_itmaps.data.sources import recorded_archive
     from brainscore_itmaps.metrics.predictivity import site_agreement
@@ -59,12 +61,13 @@ def info(
     lines = {}
     if recording.simulated:
         lines["SIMULATED"] = "no animal was recorded"
-    published_array = ARRAYS.get(f"{recording.subject}_{recording.area}")
+    own = recording_folder(array)
+    published_array = ARRAYS.get(f"{recording.subject}_{recording.area}") if own is None else None
     lines["array"] = f"{recording.area} of {recording.subject}"
     if published_array is not None:
         lines["array"] += f", {published_array.hemisphere} hemisphere, {published_array.hardware}"
     images, rows, columns, sites = recording.maps.shape
-    dropped = f"; dropped because they have no values: {', '.join(recording.dropped)}" if recording.dropped else ""
+    dropped = f"; left out because values are missing: {', '.join(recording.dropped)}" if recording.dropped else ""
     lines["sites"] = f"{sites}, {recording.sites[0]} to {recording.sites[-1]}{dropped}"
     step = f", {np.diff(recording.grid.x)[0]:g} degree(s) apart" if columns > 1 else ""
     edges = ", edges included" if recording.grid.reaches_edges else ""
@@ -72,7 +75,8 @@ def info(
     start, stop = recording.window
     lines["window"] = f"{start}-{stop} ms after stimulus onset{_window_names(published_array, recording)}"
     if recording.repeats is not None:
-        lines["repeats"] = str(recording.repeats.shape[1])
+        counts = np.unique((~np.isnan(recording.repeats).any(axis=(2, 3))).sum(axis=1))
+        lines["repeats"] = " to ".join(dict.fromkeys((str(counts[0]), str(counts[-1]))))
     maps = recording.maps
     lines["maps"] = (
         f"{maps.dtype}, from {maps.min():.4g} to {maps.max():.4g}, mean {maps.mean():.4g}, in the units of the file"
@@ -120,7 +124,7 @@ def orient(
 ) -> None:
     """Draw the maps over the images in all eight orientations, or record the one that puts responses on faces."""
     from brainscore_itmaps.data.grid import ORIENTATIONS, check_orientation
-    from brainscore_itmaps.data.load import SIMULATIONS, choose_orientation
+    from brainscore_itmaps.data.load import SIMULATIONS, choose_orientation, recording_folder
 
     if choose is not None:
         check_orientation(choose)
@@ -130,8 +134,9 @@ def orient(
     if choose is None:
         _check_figure(file)
     recording = _load(array, window, source)
-    if array in SIMULATIONS:
-        raise UsageError(f"{array} is simulated in its right orientation.", "Choose an array of Arcaro 2020.")
+    if array in SIMULATIONS or recording_folder(array) is not None:
+        reason = "is simulated in its right orientation" if array in SIMULATIONS else "has the axes of its images"
+        raise UsageError(f"{array} {reason}.", "Choose an array of Arcaro 2020.")
     if choose is not None:
         written = choose_orientation(recording, choose)
         _say_simulated(recording)
@@ -156,19 +161,24 @@ def check(
         Path | None,
         typer.Option(
             help="Draw the positions and the maps over the images into this file (png, svg or pdf), to see whether "
-            "each map lies where it should."
+            "each map lies where it should. By default no figure is drawn."
         ),
     ] = None,
+    drop_nan_sites: Annotated[
+        bool,
+        typer.Option("--drop-nan-sites", help="Leave out sites with missing values. By default they are a problem."),
+    ] = False,
 ) -> None:
     """Check a recording of your own and print each problem in a sentence.
 
     The exit code is 0 for a valid recording and 3 for an invalid one.
     """
-    from brainscore_itmaps.data.recording import check_folder, constant_maps
+    from brainscore_itmaps.data.notes import notes_on_recording
+    from brainscore_itmaps.data.recording import check_folder
 
     if figure is not None:
         _check_figure(figure.expanduser())
-    recording, troubles = check_folder(folder.expanduser())
+    recording, troubles = check_folder(folder.expanduser(), drop_nan_sites=drop_nan_sites)
     for trouble in troubles:
         say(trouble)
     if recording is None:
@@ -177,12 +187,8 @@ def check(
     kind = "SIMULATED, " if recording.simulated else ""
     shape = f"{images} images, {rows} x {columns} positions, {sites} sites"
     say(f"{recording.identifier}: {kind}{shape}. No problems were found.")
-    if constant := constant_maps(recording):
-        say(f"Note: {len(constant)} maps are constant, and correlations with them are undefined: {_some(constant)}.")
-    if recording.repeats is None:
-        say("Note: It has no repeats, so its noise ceiling is computed from the agreement between its sites.")
-    if not recording.citation:
-        say("Note: It has no citation.")
+    for note in notes_on_recording(recording):
+        say(f"Note: {note}")
     if figure is not None:
         _draw_registration(recording, figure.expanduser())
 

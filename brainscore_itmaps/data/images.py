@@ -1,8 +1,11 @@
 """Find, resize and store the images of a recording."""
 
 import hashlib
+import os
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,69 @@ SHAPE_FIX = (
 SET_BRAINIO_HOME = "Set BRAINIO_HOME to a folder that you may write to."
 
 
+def matching_names(name: str, names: Iterable[str]) -> list[str]:
+    """Find the names that mean the same image as a name: those that are equal in the first of several ways.
+
+    The ways are: exactly; in any Unicode form (macOS stores the letter A and two dots for an A umlaut); in upper or
+    lower case; and where one of both has no suffix of an image file.
+
+    Examples
+    --------
+    >>> matching_names("face", ["Face.png", "hat.png"]), matching_names("hat.jpg", ["hat.png"])
+    (['Face.png'], [])
+    """
+    names = list(names)
+    for spelling in SPELLINGS:
+        if matches := [other for other in names if spelling(other) == spelling(name)]:
+            return matches
+    plain = spelling(name)
+    return [other for other in names if _stem(spelling(other)) == plain or spelling(other) == _stem(plain)]
+
+
+def decoded_name(name: str) -> str:
+    """Decode the name of a file as UTF-8 where Python did not, because the locale is C or POSIX.
+
+    Examples
+    --------
+    >>> decoded_name("face"), decoded_name(b"\xc3\xa4".decode("ascii", "surrogateescape"))
+    ('face', 'ä')
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", decoded_name(name))
+
+
+def _stem(name: str) -> str:
+    """Remove the suffix of an image file."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and suffix.casefold() in SUFFIXES else name
+
+
+SPELLINGS: tuple[Callable[[str], str], ...] = (str, _composed, lambda name: _composed(_composed(name).casefold()))
+SUFFIXES = ("bmp", "gif", "jpeg", "jpg", "pgm", "png", "ppm", "tif", "tiff", "webp")
+"""Suffixes of image files, in lower case."""
+
+
+def matching_file(name: str, folder: Path) -> Path | None:
+    """Find the image file that a name means in a folder (see :func:`matching_names`); None unless there is one.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "A\u0308pfel.png").touch()
+    ...     matching_file("\u00c4pfel.png", Path(folder)).is_file()
+    True
+    """
+    if (folder / name).is_file():
+        return folder / name
+    files = {file.name: file for file in folder.iterdir() if file.is_file()} if folder.is_dir() else {}
+    matches = matching_names(name, files)
+    return files[matches[0]] if len(matches) == 1 else None
+
+
 def find_images(names: Sequence[str], folder: Path) -> list[Path]:
     r"""Find the image files that a recording names, in the order of the names.
 
@@ -37,7 +103,7 @@ def find_images(names: Sequence[str], folder: Path) -> list[Path]:
     names : sequence of str
         File names, or paths of another computer with ``\`` or ``/``, of which only the last part is used.
     folder : Path
-        Folder of the images. Upper and lower case are ignored if the match is unambiguous.
+        Folder of the images. Names match as in :func:`matching_names`.
 
     Raises
     ------
@@ -52,23 +118,65 @@ def find_images(names: Sequence[str], folder: Path) -> list[Path]:
     ...     [file.name for file in find_images([r"C:\images\face.png"], Path(folder))]
     ['Face.png']
     """
+    files = {file.name: file for file in sorted(folder.iterdir()) if file.is_file()} if folder.is_dir() else {}
+    return [files[name] for name in match_images(names, files, str(folder))]
+
+
+def match_images(names: Sequence[str], available: Iterable[str], place: str) -> list[str]:
+    """Match names of images to the names that are available, in the order of ``names``.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names, or paths, of which only the last part is used.
+    available : iterable of str
+    place : str
+        Where they are available, for errors.
+
+    Raises
+    ------
+    DataError
+        Listing all images that are missing, or match several or shared names.
+
+    Examples
+    --------
+    >>> match_images(["hat", "face"], ["Face.png", "hat.png"], "images")
+    ['hat.png', 'Face.png']
+    """
     file_names = [re.split(r"[\\/]", name)[-1] for name in names]
-    if repeated := sorted({name for name in file_names if file_names.count(name) > 1}):
+    if repeated := repeated_names(file_names):
         raise DataError(f"The recording names {', '.join(repeated)} more than once.", FIX)
-    available = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = []
-    missing = []
-    for name in file_names:
-        exact = [file for file in available if file.name == name]
-        matches = exact or [file for file in available if file.name.casefold() == name.casefold()]
-        files += matches[:1]
-        if len(matches) != 1 or not matches[0].is_file():
-            missing.append(name)
-    if shared := sorted({file.name for file in files if files.count(file) > 1}):
-        raise DataError(f"Several names of images match the file {', '.join(shared)} in {folder}.", FIX)
-    if missing:
-        raise DataError(f"{len(missing)} of {len(names)} images are not in {folder}: {', '.join(missing)}.", FIX)
-    return files
+    available = list(available)
+    exact = set(available)
+    found = [[name] if name in exact else matching_names(name, available) for name in file_names]
+    matches = [names[0] for names in found if names]
+    if shared := repeated_names(matches):
+        raise DataError(f"Several names of images match the file {', '.join(shared)} in {place}.", FIX)
+    if missing := [name for name, match in zip(file_names, found, strict=True) if len(match) != 1]:
+        raise DataError(f"{len(missing)} of {len(names)} images are not in {place}: {some_of(missing)}.", FIX)
+    return matches
+
+
+def repeated_names(names: Iterable[str]) -> list[str]:
+    """List the names that occur more than once.
+
+    Examples
+    --------
+    >>> repeated_names(["a", "b", "a"])
+    ['a']
+    """
+    return sorted(name for name, count in Counter(names).items() if count > 1)
+
+
+def some_of(names: Sequence[str], shown: int = 12) -> str:
+    """Write the first names of a list, and how many more there are.
+
+    Examples
+    --------
+    >>> some_of(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
 
 
 def find_duplicates(files: Sequence[Path]) -> tuple[tuple[int, ...], ...]:
@@ -212,15 +320,30 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "image"
 
 
-def write_images(images: NDArray[np.uint8], identifier: str) -> tuple[Path, ...]:
+def is_file_name(name: str) -> bool:
+    """Return whether a name can be that of a file in a folder: printable, and without a path.
+
+    Examples
+    --------
+    >>> is_file_name("face.png"), is_file_name("../face.png")
+    (True, False)
+    """
+    return Path(name).name == name and name.isprintable() and 0 < len(name.encode()) < 256 and name not in (".", "..")
+
+
+def write_images(
+    images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], identifier: str, names: Sequence[str] | None = None
+) -> tuple[Path, ...]:
     """Write images as PNG files into Brain-Score's folder of images, in a subfolder named by a hash of their content.
 
     Parameters
     ----------
-    images : uint8 array, shape (image, height, width, 3)
+    images : uint8 arrays, each of shape (height, width, 3)
         RGB.
     identifier : str
-        Identifier of the recording; the names of subfolder and files begin with it.
+        Identifier of the recording; the name of the subfolder begins with it.
+    names : sequence of str, optional
+        Names of the files without suffix; by default the identifier and a number.
 
     Returns
     -------
@@ -230,7 +353,7 @@ def write_images(images: NDArray[np.uint8], identifier: str) -> tuple[Path, ...]
     Raises
     ------
     DataError
-        When the array has another type or shape.
+        When an array has another type or shape.
 
     Examples
     --------
@@ -241,15 +364,21 @@ def write_images(images: NDArray[np.uint8], identifier: str) -> tuple[Path, ...]
     ...     [file.name for file in write_images(images, "lab.array1")]
     ['lab.array1-00.png', 'lab.array1-01.png']
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise DataError(
-            f"{identifier}: the images are {images.dtype} of shape {images.shape}.",
-            "Give uint8 of shape (image, height, width, 3), or paths.",
-        )
+    for pixels in images:
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] != 3:
+            raise DataError(
+                f"{identifier}: the images are {pixels.dtype} of shape {pixels.shape}.",
+                "Give uint8 of shape (height, width, 3), or paths.",
+            )
     name = plain_name(identifier)
-    key = hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[:12]
-    folder = Settings.from_environment().brainio_home / f"{name}.stimuli-{key}"
-    files = tuple(folder / f"{name}-{number:02d}.png" for number in range(len(images)))
+    shapes = {pixels.shape for pixels in images}
+    described: Any = (len(images), *images[0].shape) if len(shapes) == 1 else [pixels.shape for pixels in images]
+    digest = hashlib.sha256(repr(described if names is None else (described, list(names))).encode())
+    for pixels in images:
+        digest.update(np.ascontiguousarray(pixels).tobytes())
+    folder = Settings.from_environment().brainio_home / f"{name}.stimuli-{digest.hexdigest()[:12]}"
+    stems = names if names is not None else [f"{name}-{number:02d}" for number in range(len(images))]
+    files = tuple(folder / os.fsdecode(f"{stem}.png".encode()) for stem in stems)
     for file, pixels in zip(files, images, strict=True):
         image = Image.fromarray(pixels)
         if not contains_image(file, image):

@@ -35,9 +35,27 @@ READER = 1
 """Part of the cache key: increased when the same source and parameters give another recording."""
 
 
+def recording_folder(name: object) -> Path | None:
+    """Return the folder that a name of a recording means; None for the name of a recording of this package.
+
+    A path, and a text with a separator of folders or that is an existing folder, mean a folder.
+
+    Examples
+    --------
+    >>> recording_folder("it_maps_simulated"), recording_folder("./array1").name
+    (None, 'array1')
+    """
+    if isinstance(name, Path):
+        return name.expanduser()
+    if not isinstance(name, str) or name in RECORDINGS or not name:
+        return None
+    folder = Path(name).expanduser()
+    return folder if folder.is_dir() or name.startswith((".", "~")) or folder.name != name else None
+
+
 @accept_reference_compat
 def load_recording(
-    name: str,
+    name: str | Path | Recording,
     window: Window | str | None = None,
     source: Path | str | None = None,
     *,
@@ -51,7 +69,7 @@ def load_recording(
     ----------
     name : str
         ``monkey1_PL``, ``monkey1_ML``, ``monkey2_ML`` (Arcaro, Ponce & Livingstone 2020), ``it_maps_simulated`` or
-        ``it_maps_textures_simulated``.
+        ``it_maps_textures_simulated``; or the folder of a saved recording, or a recording, which is returned.
     window : (int, int) or str, optional
         Milliseconds after stimulus onset, half-open; or its name: ``elife`` (100-250 ms for monkey 1, 150-300 ms for
         monkey 2; the default), ``tutorial``, ``loader``, ``followup_51_90`` or one of the four later windows.
@@ -91,7 +109,18 @@ def load_recording(
     ((14, 17, 17, 32), True)
     """
     protocol = protocol_named(protocol)
+    folder = recording_folder(name)
+    if (folder is not None or isinstance(name, Recording)) and not (window is source is orientation is None):
+        raise UsageError(
+            "A recording of your own has one source, one window and one orientation.",
+            "Leave out source, window and orientation.",
+        )
+    if isinstance(name, Recording):
+        return name
+    if folder is not None:
+        return Recording.load(folder)
     check_type(name, str, "the name of a recording", nearest("", RECORDINGS))
+    name = str(name)
     window = window_or_name(window)
     name = name.removeprefix(f"{NAME}.").removesuffix("-simulated") if name.startswith(NAME) else name
     source = Path(source).expanduser() if source is not None else None

@@ -13,6 +13,10 @@ from brainscore_itmaps.errors import DataError, ItMapsError, one_line
 from brainscore_itmaps.hdf5 import hdf5_file, is_hdf5
 
 NUMERIC = ("single", "double", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+TEXT_FIX = (
+    "In MATLAB, convert the names to a cell array of character vectors and save the file again: "
+    "names = cellstr(names), or names = {files.name} for the result of dir()."
+)
 FIX = "Download or copy the file again; if it is the published file, report an issue."
 
 
@@ -132,15 +136,16 @@ def texts(file: Path, name: str) -> list[str]:
     ...     texts(file, "UniqueNames")
     ['face.png', 'hat.png']
     """
+    _check_no_struct(file, name)
     check_present(file, name)
-    with _reading(file, name):
+    with _reading(file, name, TEXT_FIX):
         if is_hdf5(file):
             with hdf5_file(file) as opened:
                 strings = opened.texts(name)
         else:
             strings = read_texts(file, name)
     if not strings or not all(isinstance(text, str) and text.strip() for text in strings):
-        raise DataError(f"{file}: {name} is not a list of names.", FIX)
+        raise DataError(f"{file}: {name} is not a list of names.", TEXT_FIX)
     return [text.strip() for text in strings]
 
 
@@ -149,8 +154,16 @@ def _check_kinds(file: Path, name: str, dtype: np.dtype[Any]) -> None:
         raise DataError(f"{file}: {name} contains {dtype}, not real numbers.", FIX)
 
 
+def _check_no_struct(file: Path, name: str) -> None:
+    with _reading(file, name):
+        if is_hdf5(file):
+            with hdf5_file(file) as opened:
+                if any(dataset.startswith(f"{name}/") for dataset in opened.datasets):
+                    raise DataError(f"{file}: {name} is a MATLAB struct array, not a list of names.", TEXT_FIX)
+
+
 @contextmanager
-def _reading(file: Path, name: str = "") -> Iterator[None]:
+def _reading(file: Path, name: str = "", fix: str = FIX) -> Iterator[None]:
     try:
         yield
     except ItMapsError:
@@ -159,7 +172,7 @@ def _reading(file: Path, name: str = "") -> Iterator[None]:
         raise DataError(f"There is no file {file}.", "Name an existing file.") from error
     except Exception as error:  # scipy and h5py raise many kinds on damaged bytes
         item = f"{file}, variable {name}," if name else str(file)
-        raise DataError(f"{item} cannot be read as a MATLAB file: {one_line(error)}.", FIX) from error
+        raise DataError(f"{item} cannot be read as a MATLAB file: {one_line(error)}.", fix) from error
 
 
 Order = Literal["little", "big"]

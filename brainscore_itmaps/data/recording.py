@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.data.grid import Grid, check_orientation, shown_extent
-from brainscore_itmaps.data.images import SHAPE_FIX, default_extent, find_duplicates, shape_problem, write_images
+from brainscore_itmaps.data.arrays import given_repeats, mean_over_repeats, real_array, without_nan_sites
+from brainscore_itmaps.data.checks import problems_of
+from brainscore_itmaps.data.given_images import files_of_images
+from brainscore_itmaps.data.grid import Extent, Grid, read_extent
+from brainscore_itmaps.data.images import SHAPE_FIX, decoded_name, default_extent, find_duplicates, shape_problem
 from brainscore_itmaps.data.saved import read_folder, write_folder
-from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, check_type, described, printable
+from brainscore_itmaps.data.tables import LongMaps, read_named_array, read_table
+from brainscore_itmaps.errors import DataError, UsageError, check_type, described, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
-from brainscore_itmaps.images import read_image
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -46,12 +49,12 @@ class Recording:
     simulated : bool
         True when no animal was recorded; every output states this.
     repeats : array, shape (image, repeat, y, x, site), optional
-        Maps before averaging over repeats, if the source has them.
+        Maps before averaging over repeats, if the source has them; NaN for repeats that were not recorded.
     orientation : str
         Orientation of the stored maps relative to the images, a name of
         :data:`brainscore_itmaps.data.grid.ORIENTATIONS`.
     dropped : tuple of str
-        Sites of the source without any value, which are omitted.
+        Sites of the source with missing values, which are left out.
     stretched : bool
         Whether images were shown stretched to the shape of ``grid.extent``. Otherwise an image of another shape is an
         error.
@@ -88,12 +91,12 @@ class Recording:
     @classmethod
     def from_arrays(
         cls,
-        maps: NDArray[Any] | None,
-        images: Sequence[Path | str] | NDArray[np.uint8],
+        maps: Any,
+        images: Any,
         *,
         identifier: str,
         window: tuple[int, int],
-        repeats: NDArray[Any] | None = None,
+        repeats: Any = None,
         grid: Grid | None = None,
         sites: Sequence[str] | None = None,
         subject: str = "unknown",
@@ -102,21 +105,29 @@ class Recording:
         simulated: bool = False,
         stretched: bool = False,
         outside: bool = False,
+        drop_nan_sites: bool = False,
+        image_names: Sequence[str] | None = None,
     ) -> "Recording":
         """Build a recording from arrays of maps and their images.
 
         Parameters
         ----------
         maps : array, shape (image, y, x, site)
-            Mean activity, y downward and x rightward in the image; None to average ``repeats``.
-        images : paths, or uint8 array of shape (image, height, width, 3)
-            Images in the order of the maps. An array is written as PNG files into Brain-Score's folder of images.
+            Mean activity, y downward and x rightward in the image; None to average ``repeats``. Arrays of NumPy, torch
+            and pandas, and lists, are accepted. Masked values count as missing.
+        images : list of images, array, folder, or mapping of names to images
+            Images in the order of the maps. A list holds paths, Pillow images, or uint8 arrays of shape (height, width,
+            3) or, grey, (height, width), which may differ in size; one array has the shape (image, height, width, 3). A
+            folder is read in the natural order of its file names (image-2 before image-10), and must hold exactly the
+            images of the maps. What is not a file is written as PNG into Brain-Score's folder of images.
+            Floating-point pixels are refused.
         identifier : str
             Name in outputs.
         window : (int, int)
             Milliseconds after stimulus onset, half-open.
         repeats : array, shape (image, repeat, y, x, site), optional
-            Maps before averaging over repeats; required for a split-half ceiling.
+            Maps before averaging over repeats; required for a split-half ceiling. Where images have unequal numbers of
+            repeats, a list of an array (repeat, y, x, site) for each image, or maps of NaN for absent repeats.
         grid : Grid, optional
             Positions of the maps; by default evenly spaced from edge to edge of an image whose longer side is 16
             degrees.
@@ -124,6 +135,11 @@ class Recording:
             One name per site; by default ``site-00``, ``site-01``, ...
         subject, area, citation, simulated, stretched, outside
             See the attributes.
+        drop_nan_sites : bool
+            Leave out sites with missing values, and name them in ``dropped``; otherwise they are an error.
+        image_names : sequence of str, optional
+            Names of the images in the order of the maps, to find in a folder, a mapping, or a list of paths: with or
+            without suffix, in upper or lower case, in any Unicode form.
 
         Raises
         ------
@@ -148,27 +164,22 @@ class Recording:
         ((6, 5, 4, 3), ('site-00', 'site-01', 'site-02'))
         """
         if repeats is not None:
-            repeats = _real(repeats, identifier)
+            repeats = given_repeats(repeats, identifier)
             if maps is None and repeats.ndim == 5:
-                maps = repeats.mean(axis=1)
-        maps = _real(maps, identifier)
+                maps = mean_over_repeats(repeats)
+        maps = real_array(maps, identifier)
         if maps.ndim != 4:
             raise DataError(
                 f"{identifier}: maps have {maps.ndim} axes, of shape {maps.shape}.",
                 "Give maps as (image, y, x, site), or repeats as (image, repeat, y, x, site).",
             )
-        if isinstance(images, np.ndarray):
-            files = write_images(images, identifier)
-        else:
-            files = tuple(Path(image) for image in images)
-            if missing := [str(file) for file in files if not file.is_file()]:
-                raise DataError(
-                    f"{identifier}: {len(missing)} image(s) are missing: {', '.join(missing)}.",
-                    "Give the paths of files that exist.",
-                )
-            for file in files:
-                read_image(file)
+        files = files_of_images(images, identifier, count=len(maps), names=image_names)
         _, rows, columns, count = maps.shape
+        names = tuple(sites) if sites is not None else tuple(f"site-{number:02d}" for number in range(count))
+        given: dict[str, Any] = {"maps": maps, "repeats": repeats, "sites": names, "dropped": ()}
+        if drop_nan_sites:
+            given = without_nan_sites(given)
+            maps, repeats = given["maps"], given["repeats"]
         digest = hashlib.sha256(repr((maps.shape, window)).encode())
         digest.update(np.ascontiguousarray(maps if repeats is None else repeats).tobytes())
         for file in files:
@@ -181,17 +192,141 @@ class Recording:
             window=parse_window(window),
             subject=subject,
             area=area,
-            sites=tuple(sites) if sites is not None else tuple(f"site-{number:02d}" for number in range(count)),
+            sites=given["sites"],
             sha256=digest.hexdigest(),
             citation=citation,
             simulated=simulated,
             repeats=repeats,
+            dropped=given["dropped"],
             stretched=stretched,
             outside=outside,
         )
         if problem := shape_problem(recording.images, recording.grid, stretched):
             raise DataError(f"{identifier}: {problem}", SHAPE_FIX)
         return recording
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        images: Any,
+        *,
+        identifier: str,
+        window: tuple[int, int],
+        extent: Extent | None = None,
+        columns: Mapping[str, str] | None = None,
+        drop_nan_sites: bool = False,
+        **options: Any,
+    ) -> "Recording":
+        """Build a recording from a table with a row for each image, position and site.
+
+        Parameters
+        ----------
+        table : path or pandas.DataFrame
+            With the columns ``image``, ``y``, ``x``, ``site`` and ``value``, and ``repeat`` if there are repeats, whose
+            number may differ between images. ``y`` and ``x`` are degrees of visual angle below and to the right of the
+            image's centre. Files: CSV or TSV in UTF-8 or UTF-16, also as Excel writes them (semicolons, decimal
+            commas), or Parquet. An empty cell is a missing value.
+        images : folder, paths, or mapping of names to images
+            The names in the table are looked up here: with or without suffix, in upper or lower case, in any Unicode
+            form.
+        identifier, window
+            As in :meth:`from_arrays`.
+        extent : float or (float, float), optional
+            Size of the images in degrees: the side of a square, or (height, width). By default the longer side has 16
+            degrees.
+        columns : mapping, optional
+            Names of the columns, where they differ: ``{"value": "rate"}``.
+        drop_nan_sites : bool
+            Leave out sites with missing values or missing rows; otherwise they are an error.
+        **options
+            Further options of :meth:`from_arrays`.
+
+        Raises
+        ------
+        DataError
+            When the table cannot be read, a number is invalid or ambiguous, rows are missing or repeated (the message
+            names some), or an image is missing.
+        UsageError
+            When a column is missing.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from itertools import product
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> rng = np.random.default_rng(0)
+        >>> cells = product(["face", "hat", "tree"], [-8, 0, 8], [-8, 8], ["a", "b"])
+        >>> table = pd.DataFrame(cells, columns=["image", "y", "x", "site"])
+        >>> table["value"] = rng.random(len(table))
+        >>> with TemporaryDirectory() as folder:
+        ...     for name in ("face", "hat", "tree"):
+        ...         pixels = rng.integers(0, 256, (32, 32, 3), np.uint8)
+        ...         Image.fromarray(pixels).save(Path(folder, f"{name}.png"))
+        ...     recording = Recording.from_table(table, folder, identifier="lab.array1", window=(70, 170))
+        >>> recording.maps.shape, recording.names, recording.grid.y.tolist()
+        ((3, 3, 2, 2), ('face', 'hat', 'tree'), [-8.0, 0.0, 8.0])
+        """
+        maps = read_table(table, identifier, columns, missing_rows=drop_nan_sites)
+        return cls._from_named(maps, images, identifier, window, extent, drop_nan_sites, options)
+
+    @classmethod
+    def from_xarray(
+        cls,
+        array: Any,
+        images: Any,
+        *,
+        identifier: str,
+        window: tuple[int, int],
+        extent: Extent | None = None,
+        drop_nan_sites: bool = False,
+        **options: Any,
+    ) -> "Recording":
+        """Build a recording from an array with named dimensions.
+
+        Parameters
+        ----------
+        array : xarray.DataArray
+            With the dimensions ``image``, ``y``, ``x`` and ``site``, and ``repeat`` if there are repeats, in any order;
+            its coordinates give the names of images and sites, and degrees below and to the right of the image's
+            centre. Or an assembly of Brain-Score, with the dimensions ``presentation`` and ``neuroid``, whose
+            presentations have the coordinates ``image_id`` (or ``stimulus_id``), ``y_deg`` and ``x_deg``.
+        images
+            As in :meth:`from_table`; without coordinates of the images, in the order of the array.
+        identifier, window, extent, drop_nan_sites, **options
+            As in :meth:`from_table`.
+
+        Raises
+        ------
+        UsageError
+            When a dimension is missing or unknown.
+        DataError
+            As in :meth:`from_table`.
+        """
+        maps = read_named_array(array, identifier, missing_rows=drop_nan_sites)
+        return cls._from_named(maps, images, identifier, window, extent, drop_nan_sites, options)
+
+    @classmethod
+    def _from_named(
+        cls,
+        maps: LongMaps,
+        images: Any,
+        identifier: str,
+        window: tuple[int, int],
+        extent: Extent | None,
+        drop_nan_sites: bool,
+        options: Mapping[str, Any],
+    ) -> "Recording":
+        count, rows, columns, _ = maps.maps.shape
+        files = files_of_images(images, identifier, count=count, names=maps.images or None)
+        size = default_extent(files, options.get("stretched", False)) if extent is None else read_extent(extent)
+        even = Grid.even((rows, columns), size)
+        grid = Grid(even.y if maps.y is None else maps.y, even.x if maps.x is None else maps.x, size)
+        return cls.from_arrays(
+            maps.maps, files, identifier=identifier, window=window, repeats=maps.repeats, grid=grid, sites=maps.sites,
+            drop_nan_sites=drop_nan_sites, **options,
+        )  # fmt: skip
 
     def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> Path:
         """Save a recording as a folder with ``recording.json``, ``maps.npz`` and the images.
@@ -229,8 +364,15 @@ class Recording:
         return Path(folder)
 
     @classmethod
-    def load(cls, folder: Path | str) -> "Recording":
+    def load(cls, folder: Path | str, *, drop_nan_sites: bool = False) -> "Recording":
         """Load a recording from a folder that :meth:`save` or another program wrote.
+
+        Parameters
+        ----------
+        folder : path
+        drop_nan_sites : bool
+            Leave out sites with missing values, and name them in ``dropped``; otherwise they are an error. The key
+            ``"drop_nan_sites": true`` in ``recording.json`` has the same effect.
 
         Raises
         ------
@@ -248,7 +390,7 @@ class Recording:
         True
         """
         check_type(folder, (str, Path), "the path of a recording", "Give the folder that Recording.save wrote.")
-        recording, problems = check_folder(Path(folder))
+        recording, problems = check_folder(Path(folder).expanduser(), drop_nan_sites=drop_nan_sites)
         if recording is None:
             raise DataError(
                 f"{folder}: {' '.join(problems)}", "Run `brainscore data check FOLDER` to list all problems."
@@ -256,81 +398,10 @@ class Recording:
         return recording
 
     def __post_init__(self) -> None:
-        self._check_description()
-        expected = (len(self.images), len(self.grid.y), len(self.grid.x), len(self.sites))
-        if self.maps.shape != expected:
-            raise DataError(
-                f"{self.identifier}: maps have shape {self.maps.shape}, but the images, the grid and the sites "
-                f"require {expected} (image, y, x, site).",
-                "Give one map per image and site, sampled at the grid.",
-            )
-        self._check_finite()
-        if len(set(self.names)) < len(self.names):
-            repeated = sorted({name for name in self.names if self.names.count(name) > 1})
-            raise DataError(
-                f"{self.identifier}: several images are named {', '.join(repeated)}.", "Give each image a unique name."
-            )
-        if self.repeats is not None:
-            self._check_repeats(self.repeats, expected)
-
-    def _check_description(self) -> None:
-        if not self.identifier.strip():
-            raise DataError("The recording has no identifier.", "Give it an identifier.")
-        start, stop = self.window
-        if not (isinstance(start, int) and isinstance(stop, int) and start < stop):
-            raise DataError(
-                f"{self.identifier}: the window is {self.window}.", "Give (from, to) in whole milliseconds."
-            )
-        check_orientation(self.orientation)
-        if repeated := sorted({site for site in self.sites if self.sites.count(site) > 1}):
-            raise DataError(
-                f"{self.identifier}: several sites are named {', '.join(repeated)}.", "Give each site a unique name."
-            )
-        if 0 in self.maps.shape:
-            raise DataError(
-                f"{self.identifier}: maps of shape {self.maps.shape} are empty.",
-                "Give at least one image, position and site.",
-            )
-        axes = [np.asarray(positions) for positions in (self.grid.y, self.grid.x)]
-        extent = shown_extent(self.grid.extent)
-        if not all(0 < side < np.inf for side in (self.grid.height, self.grid.width)) or any(
-            not np.isfinite(positions).all() or (np.diff(positions) <= 0).any() for positions in axes
-        ):
-            raise DataError(
-                f"{self.identifier}: the grid of {extent} degrees has positions that do not ascend.",
-                "Give positions in degrees below and to the right of the image's centre, in ascending order.",
-            )
-        if self.grid.outside and not self.outside:
-            (top, bottom), (left, right) = ((points.min(), points.max()) for points in axes)
-            raise DataError(
-                f"{self.identifier}: {self.grid.outside} positions lie outside the image of {extent} degrees; they "
-                f"reach from {top:g} to {bottom:g} degrees in y and from {left:g} to {right:g} in x.",
-                "Correct the positions or the extent, (height, width). outside=True (outside: true in recording.json) "
-                "permits them; features there take the values at the edge of the image.",
-            )
-
-    def _check_repeats(self, repeats: NDArray[np.float64], expected: tuple[int, ...]) -> None:
-        if repeats.ndim != 5 or repeats.shape[:1] + repeats.shape[2:] != expected:
-            raise DataError(
-                f"{self.identifier}: repeats have shape {repeats.shape}, but the maps have shape {expected}.",
-                "Give repeats as (image, repeat, y, x, site).",
-            )
-        if not np.allclose(repeats.mean(axis=1), self.maps):  # also if a value is not finite
-            raise DataError(
-                f"{self.identifier}: the mean over repeats differs from the maps.",
-                "Give the repeats of these maps, or omit the maps.",
-            )
-
-    def _check_finite(self) -> None:
-        broken = ~np.isfinite(self.maps).all(axis=(1, 2))
-        if broken.any():
-            images, sites = np.nonzero(broken)
-            names = ", ".join(self.sites[s] for s in np.unique(sites)[:8])
-            raise DataError(
-                f"{self.identifier}: {len(np.unique(sites))} site(s) have values that are not finite ({names}), "
-                f"on images {np.unique(images).tolist()}.",
-                "Omit these sites, or correct the source; missing values are never filled in.",
-            )
+        problems = problems_of(vars(self))
+        if problems:
+            fixes = dict.fromkeys(problem.fix for problem in problems)
+            raise type(problems[0])(" ".join(problem.args[0] for problem in problems), " ".join(fixes))
 
     def __repr__(self) -> str:
         images, rows, columns, sites = self.maps.shape
@@ -341,7 +412,7 @@ class Recording:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of the images: their file names without suffix."""
-        return tuple(image.stem for image in self.images)
+        return tuple(decoded_name(image.stem) for image in self.images)
 
     @cached_property
     def duplicates(self) -> tuple[tuple[str, ...], ...]:
@@ -349,8 +420,14 @@ class Recording:
         return tuple(tuple(self.names[index] for index in group) for group in find_duplicates(self.images))
 
 
-def check_folder(folder: Path) -> tuple[Recording | None, list[str]]:
+def check_folder(folder: Path, *, drop_nan_sites: bool = False) -> tuple[Recording | None, list[str]]:
     """Read the folder of a recording, and list all problems of the folder.
+
+    Parameters
+    ----------
+    folder : Path
+    drop_nan_sites : bool
+        Leave out sites with missing values, as ``"drop_nan_sites": true`` in ``recording.json`` does.
 
     Returns
     -------
@@ -365,27 +442,10 @@ def check_folder(folder: Path) -> tuple[Recording | None, list[str]]:
     >>> recording is None, problems[0].startswith("There is no recording.json in")
     (True, True)
     """
-    fields, problems = read_folder(folder)
-    if fields is None:
-        return None, problems
-    try:
-        if problem := shape_problem(fields["images"], fields["grid"], fields["stretched"]):
-            return None, [f"{problem} {SHAPE_FIX}"]
-        return Recording(**fields), problems
-    except ItMapsError as error:
-        return None, [str(error)]
-
-
-def _real(values: Any, identifier: str) -> NDArray[np.float64]:
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise DataError(
-            f"{identifier}: the maps are not one array: {error}.", "Give the same number of sites everywhere."
-        ) from error
-    if array.dtype.kind not in "fiu":
-        raise DataError(f"{identifier}: the maps have type {array.dtype}, not real numbers.", "Give real numbers.")
-    return array.astype(np.float64)
+    fields, problems = read_folder(folder, drop_nan_sites=drop_nan_sites)
+    if fields is not None:
+        problems += [str(problem) for problem in problems_of(fields)]
+    return (None, problems) if fields is None or problems else (Recording(**fields), [])
 
 
 WINDOW = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")

@@ -7,15 +7,23 @@ keys have defaults. ``maps.npz`` contains ``maps`` (image, y, x, site) or ``repe
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from brainscore_itmaps.data.arrays import mean_over_repeats, without_nan_sites
 from brainscore_itmaps.data.grid import Grid, read_extent
-from brainscore_itmaps.data.images import default_extent
+from brainscore_itmaps.data.images import (
+    SHAPE_FIX,
+    decoded_name,
+    default_extent,
+    is_file_name,
+    matching_file,
+    shape_problem,
+)
 from brainscore_itmaps.errors import DataError, InstallationError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, new_folder, sha256
 from brainscore_itmaps.images import read_image
@@ -25,6 +33,8 @@ VERSION = 1
 DESCRIPTION = "recording.json"
 MAPS = "maps.npz"
 LARGEST = 10**9
+REQUIRED = ("identifier", "window", "images")
+FLAGS = ("simulated", "stretched", "outside", "drop_nan_sites")
 TEXTS = ("identifier", "subject", "area", "citation", "orientation", "sha256")
 
 
@@ -66,7 +76,7 @@ def write_folder(fields: Mapping[str, Any], folder: Path, fix: str = ANOTHER_FOL
         images = []
         for image in fields["images"]:
             shutil.copyfile(image, temporary / "images" / image.name)
-            images.append({"file": image.name, "sha256": sha256(image)})
+            images.append({"file": decoded_name(image.name), "sha256": sha256(image)})
         arrays: dict[str, Any] = {"maps": fields["maps"], "y": grid.y, "x": grid.x}
         if fields["repeats"] is not None:
             arrays["repeats"] = fields["repeats"]
@@ -90,13 +100,20 @@ def write_folder(fields: Mapping[str, Any], folder: Path, fix: str = ANOTHER_FOL
         )
 
 
-def read_folder(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """Read the fields of a recording from a folder, and list all problems of the folder.
+def read_folder(folder: Path, *, drop_nan_sites: bool = False) -> tuple[dict[str, Any] | None, list[str]]:
+    """Read the fields of a recording from a folder, and list all problems of the files.
+
+    Parameters
+    ----------
+    folder : Path
+    drop_nan_sites : bool
+        Leave out sites with missing values, also if ``recording.json`` does not say so.
 
     Returns
     -------
     dict or None, list of str
-        The fields, or None if there are problems; one sentence per problem.
+        The fields, those that cannot be read as None, or None if ``recording.json`` cannot be read; one sentence per
+        problem.
 
     Examples
     --------
@@ -109,32 +126,33 @@ def read_folder(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     description, problems = _read_description(folder)
     if description is None:
         return None, problems
-    images, image_problems = _find_images(folder, description)
+    images, readable, image_problems = _find_images(folder, description.get("images", []))
     arrays, array_problems = _read_arrays(folder, description)
     problems += image_problems + array_problems
-    if problems:
-        return None, problems
     maps, repeats = arrays.get("maps"), arrays.get("repeats")
-    if maps is None:
-        maps = arrays["repeats"].mean(axis=1)
-    _, rows, columns, sites = maps.shape
+    if maps is None and repeats is not None:
+        maps = mean_over_repeats(repeats)
     stretched = description.get("stretched", False)
-    extent = read_extent(description.get("extent") or default_extent(images, stretched))
-    even = Grid.even((rows, columns), extent)
+    grid, sites = None, description.get("sites")
+    if maps is not None:
+        _, rows, columns, count = maps.shape
+        extent = read_extent(description.get("extent") or default_extent(readable, stretched))
+        even = Grid.even((rows, columns), extent)
+        grid = Grid(y=arrays.get("y", even.y), x=arrays.get("x", even.x), extent=extent)
+        sites = sites or [f"site-{number:02d}" for number in range(count)]
+        if problem := shape_problem(readable, grid, stretched):
+            problems.append(f"{problem} {SHAPE_FIX}")
+    window = description.get("window")
     fields = {
-        "identifier": description["identifier"],
+        "identifier": description.get("identifier"),
         "maps": maps,
-        "images": tuple(images),
-        "grid": Grid(
-            y=arrays.get("y", even.y),
-            x=arrays.get("x", even.x),
-            extent=extent,
-        ),
-        "window": (description["window"][0], description["window"][1]),
+        "images": tuple(images) if "images" in description else None,
+        "grid": grid,
+        "window": tuple(window) if window is not None else None,
         "subject": description.get("subject", "unknown"),
         "area": description.get("area", "unknown"),
-        "sites": tuple(description.get("sites") or (f"site-{number:02d}" for number in range(sites))),
-        "sha256": description.get("sha256") or sha256(folder / MAPS),
+        "sites": tuple(sites) if sites is not None else None,
+        "sha256": description.get("sha256") or (sha256(folder / MAPS) if arrays else ""),
         "citation": description.get("citation", ""),
         "simulated": description.get("simulated", False),
         "repeats": repeats,
@@ -143,7 +161,7 @@ def read_folder(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         "stretched": stretched,
         "outside": description.get("outside", False),
     }
-    return fields, []
+    return without_nan_sites(fields) if drop_nan_sites or description.get("drop_nan_sites") else fields, problems
 
 
 def _read_description(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
@@ -151,7 +169,7 @@ def _read_description(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     if not file.is_file():
         return None, [f"There is no {DESCRIPTION} in {folder}."]
     try:
-        description = json.loads(file.read_text(encoding="utf-8"))
+        description = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         return None, [f"{DESCRIPTION} cannot be read: {one_line(error)}."]
     if not isinstance(description, dict):
@@ -161,46 +179,54 @@ def _read_description(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         return None, [f"{DESCRIPTION} has {form}; expected {FORMAT!r}, version {VERSION}."]
     if "images" not in description and "pictures" in description:  # the name of this key until version 0.1
         description["images"] = description["pictures"]
-    entries = description["images"] if isinstance(description.get("images"), list) else []
-    problems = [
-        sentence
-        for valid, sentence in (
-            *((isinstance(description.get(name, ""), str), f"{DESCRIPTION}: {name} is not text.") for name in TEXTS),
-            (description.get("identifier"), f"{DESCRIPTION} has no identifier."),
-            (
-                _is_window(description.get("window")),
-                f"{DESCRIPTION}: window is {description.get('window')!r}; give [from, to] in milliseconds.",
-            ),
-            *(
-                (isinstance(description.get(name, False), bool), f"{DESCRIPTION}: {name} is neither true nor false.")
-                for name in ("simulated", "stretched", "outside")
-            ),
-            (
-                _is_extent(description.get("extent", 16.0)),
-                f"{DESCRIPTION}: extent is not a number of degrees, or [height, width].",
-            ),
-            *(
-                (_is_texts(description.get(name, [])), f"{DESCRIPTION}: {name} is not a list of names.")
-                for name in ("sites", "dropped")
-            ),
-        )
-        if not valid
-    ]
-    names = [entry.get("file") if isinstance(entry, dict) else entry for entry in entries]
-    if not names or not _is_texts(names):
-        problems.append(f"{DESCRIPTION}: images is not a list of file names in the order of the maps.")
-    elif invalid := [name for name in names if not _is_file_name(str(name))]:
-        problems.append(f"{DESCRIPTION}: {', '.join(map(repr, invalid))} are not names of files in images/.")
-    return (None if problems else description), problems
-
-
-def _find_images(folder: Path, description: dict[str, Any]) -> tuple[list[Path], list[str]]:
-    files = []
+    sentences = {
+        **dict.fromkeys(TEXTS, "is not text"),
+        **dict.fromkeys(FLAGS, "is neither true nor false"),
+        **dict.fromkeys(("sites", "dropped"), "is not a list of names"),
+        "extent": "is not a number of degrees, or [height, width]",
+        "window": f"is {description.get('window')!r}; give [from, to] in milliseconds",
+        "images": "is not a list of file names in the order of the maps",
+    }
+    checks: dict[str, Callable[[Any], bool]] = {
+        **{name: lambda value: isinstance(value, str) for name in TEXTS},
+        "identifier": lambda value: isinstance(value, str) and bool(value),
+        **{name: lambda value: isinstance(value, bool) for name in FLAGS},
+        **dict.fromkeys(("sites", "dropped"), _is_texts),
+        "extent": _is_extent,
+        "window": _is_window,
+        "images": lambda value: bool(_file_names(value)),
+    }
     problems = []
+    for name, check in checks.items():
+        if (name not in description and name not in REQUIRED) or check(description.get(name)):
+            continue
+        sentence = f": {name} {sentences[name]}"
+        if name == "identifier" and description.get(name) in (None, ""):
+            sentence = " has no identifier"
+        problems.append(f"{DESCRIPTION}{sentence}.")
+        description.pop(name, None)
+    names = _file_names(description.get("images", []))
+    if invalid := [name for name in names if not is_file_name(name)]:
+        problems.append(f"{DESCRIPTION}: {', '.join(map(repr, invalid))} are not names of files in images/.")
+        del description["images"]
+    return description, problems
+
+
+def _file_names(entries: Any) -> list[str]:
+    """Return the file names in the list of images; an empty list if it is not such a list."""
+    if not isinstance(entries, list):
+        return []
+    names = [entry.get("file") if isinstance(entry, dict) else entry for entry in entries]
+    return [name for name in names if isinstance(name, str)] if _is_texts(names) else []
+
+
+def _find_images(folder: Path, entries: list[Any]) -> tuple[list[Path], list[Path], list[str]]:
+    """Return the files of all images, those that can be read, and the problems of the others."""
+    files, readable, problems = [], [], []
     subfolder = "images" if (folder / "images").is_dir() or not (folder / "pictures").is_dir() else "pictures"
-    for entry in description["images"]:
+    for entry in entries:
         name, expected = (entry["file"], entry.get("sha256")) if isinstance(entry, dict) else (entry, None)
-        file = folder / subfolder / name
+        file = matching_file(name, folder / subfolder) or folder / subfolder / name
         files.append(file)
         if not file.is_file():
             problems.append(f"The image {subfolder}/{name} is missing.")
@@ -210,11 +236,12 @@ def _find_images(folder: Path, description: dict[str, Any]) -> tuple[list[Path],
                 problems.append(f"The image {subfolder}/{name} is not the saved one: its sha256 differs.")
             else:
                 read_image(file)
+                readable.append(file)
         except DataError as error:
             problems.append(error.args[0])
         except OSError as error:
             problems.append(f"The image {subfolder}/{name} cannot be read: {error.strerror}.")
-    return files, problems
+    return files, readable, problems
 
 
 def _read_arrays(folder: Path, description: dict[str, Any]) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
@@ -248,10 +275,6 @@ def _is_extent(value: Any) -> bool:
 def _is_window(value: Any) -> bool:
     numbers = isinstance(value, list) and len(value) == 2 and all(type(edge) is int for edge in value)
     return bool(numbers and -LARGEST < value[0] < value[1] < LARGEST)
-
-
-def _is_file_name(name: str) -> bool:
-    return Path(name).name == name and name.isprintable() and 0 < len(name.encode()) < 256 and name not in (".", "..")
 
 
 def _is_texts(value: Any) -> bool:

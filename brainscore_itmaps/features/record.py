@@ -146,8 +146,10 @@ def _checked_images(images: Any) -> list[Path | Image.Image]:
     if not isinstance(items, Iterable) or isinstance(items, Mapping | bytes):
         raise _no_images(f"A {type(images).__name__} is not a list of images.")
     items = list(items)
-    if others := [item for item in items if not isinstance(item, str | Path | Image.Image)]:
-        raise _no_images(f"The images contain a {type(others[0]).__name__}.")
+    if not all(isinstance(item, str | Path | Image.Image) for item in items):
+        raise _no_images(
+            f"The images are a {type(images).__name__} that holds other values than paths and Pillow images."
+        )
     sources = [Path(image).expanduser() if isinstance(image, str | Path) else image for image in items]
     if missing := [image for image in sources if isinstance(image, Path) and not image.is_file()]:
         raise DataError(f"There is no image file {missing[0]}.", "Give the paths of files, not of folders.")

@@ -454,13 +454,16 @@ def _reliability(name: str, image_values: NDArray[np.float64], images: NDArray[n
 
 
 def _without_signal(site_values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Find the images on which the mean over sites is not above 0: its 95 % interval over sites includes 0."""
+    """Find the images on which the mean over sites is not above 0: its 95 % interval over sites includes 0.
+
+    One or two sites have no useful interval; there, the mean itself is not above 0.
+    """
     count = (~np.isnan(site_values)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.nansum(site_values, axis=1) / count
         squares = np.nansum((site_values - mean[:, None]) ** 2, axis=1)
         error = np.sqrt(squares / (count - 1) / count)
-        margin = np.where(count > 1, student.ppf(0.975, np.maximum(count - 1, 1)) * error, 0)
+        margin = np.where(count > 2, student.ppf(0.975, np.maximum(count - 1, 1)) * error, 0)
     without: NDArray[np.bool_] = mean <= margin
     return without
 

@@ -6,6 +6,7 @@ import pathlib
 import pickle
 import re
 import types
+import warnings
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -78,7 +79,7 @@ def read_checkpoint(path: Path) -> Any:
     try:
         if path.suffix.lower() == ".safetensors" or _has_safetensors_header(path):
             return load_file(path)
-        with torch.serialization.safe_globals(HARMLESS):
+        with torch.serialization.safe_globals(HARMLESS), warnings.catch_warnings(action="ignore", category=UserWarning):
             return torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path} contains more than tensors, or is damaged; no code in it was run.", EXPORT) from error

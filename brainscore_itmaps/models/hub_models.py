@@ -12,9 +12,10 @@ from PIL import Image
 
 from brainscore_itmaps.downloads import hub_offline_mode
 from brainscore_itmaps.errors import ItMapsError, ModelError, one_line
-from brainscore_itmaps.models.forward import KEYWORD
+from brainscore_itmaps.models.forward import KEYWORD, input_channels
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.names import is_local_hub_model
+from brainscore_itmaps.models.preprocessing import grey_preprocessing
 from brainscore_itmaps.models.spec import HostedWeights, ModelSpec
 
 PREFIX = "hf:"
@@ -110,6 +111,8 @@ def hub_spec(name: str, module: torch.nn.Module) -> ModelSpec:
     reference = name.removeprefix(PREFIX)
     preprocessing = hub_preprocessing(reference, cast(Any, module).config)
     size = preprocessing["size"]
+    if input_channels(module, size) == 1:
+        preprocessing |= grey_preprocessing(preprocessing["mean"], preprocessing["std"])
     is_local = is_local_hub_model(reference)
     configuration = cast(Any, module).config.to_dict()
     computed = {key: value for key, value in configuration.items() if key not in NOT_COMPUTED and key[0] != "_"}

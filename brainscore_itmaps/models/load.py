@@ -11,6 +11,7 @@ from brainscore_itmaps.errors import ModelError, UsageError, check_type
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.build import build, timm_pretrained
 from brainscore_itmaps.models.checkpoint import fill_from_package, fill_from_tensors, read_weights, shape_options
+from brainscore_itmaps.models.forward import input_channels
 from brainscore_itmaps.models.keras_layouts import LAYOUTS
 from brainscore_itmaps.models.keras_weights import fill_from_keras
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
@@ -364,6 +365,11 @@ def _from_file(
     if options.get("in_chans") == 1:
         spec = replace(spec, **grey_preprocessing(spec.mean, spec.std))
         notes += (GREY,)
+    elif preprocessing is not None and len(spec.mean) == 1 and input_channels(module.eval(), spec.size) == 3:
+        raise UsageError(
+            f"The weights in {file} are for images with colours, but the preprocessing is for grey images.",
+            "Give three values of mean and of std.",
+        )
     if preprocessing is None and zoo_spec is None:
         notes += (
             f"the file does not say how images are preprocessed: as for {_library_name(spec.architecture)} "

@@ -21,6 +21,8 @@ ONLY_TRAINING = re.compile(
     r"|queue\w*$|(^|.*\.)(total_ops|total_params|num_batches_tracked)$"
 )
 """Names of tensors that exist only for training, or that a profiler added: no architecture uses them on images."""
+NOT_WEIGHTS = re.compile(r"optim|sched|exp_avg|^grads?$|^(loops|scaler|amp)$")
+"""Keys of the state of training, whose tensors may have the names of the model too."""
 DEEPEST = 4
 """Largest number of keys within keys under which weights are searched."""
 MOST_NAMES = 4
@@ -99,7 +101,7 @@ def sets_of_weights(content: Any, key: str = "", depth: int = 0) -> Iterator[tup
         yield key, tensors
     if depth < DEEPEST:
         for name, value in content.items():
-            if isinstance(name, str):
+            if isinstance(name, str) and not NOT_WEIGHTS.search(name.lower()):
                 yield from sets_of_weights(value, f"{key}.{name}" if key else name, depth + 1)
 
 

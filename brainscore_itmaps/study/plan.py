@@ -191,6 +191,9 @@ def _weights(choice: ModelChoice) -> list[Any] | None:
         except ItMapsError:  # reported when the model is run
             return None
     files = [Path(text).expanduser() for text in (choice.name, choice.weights)]
+    for name in (choice.name, choice.arch):
+        if name.startswith("hf:") and (folder := Path(name.removeprefix("hf:")).expanduser()).is_dir():
+            files += sorted(folder.iterdir())
     hashes = [sha256(file) for file in files if file.is_file()]
     versions = [] if is_named_model(choice.name) or choice.arch else [package_versions(("brainscore_vision",))]
     options = [option for option in (choice.state_key, choice.label) if option]

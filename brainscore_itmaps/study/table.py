@@ -100,9 +100,9 @@ def tidy_table(results: Iterable[str | Path | Result] | str | Path | Result) -> 
     Raises
     ------
     UsageError
-        When there is no result, or a file or folder does not exist.
+        When there is no result.
     DataError
-        When a file in ``results`` is not a result.
+        When a file in ``results`` does not exist or is not a result.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def _listed(results: Any) -> list[str | Path | Result]:
         if not isinstance(item, str | Path | Result):
             raise UsageError(f"A {type(item).__name__} is not a result.", TO_COMPARE)
         if not isinstance(item, Result) and not Path(item).expanduser().exists():
-            raise UsageError(f"There is no file or folder {item}.", TO_COMPARE)
+            raise DataError(f"{item} cannot be read: there is no such file or folder.", TO_COMPARE)
     return listed
 
 

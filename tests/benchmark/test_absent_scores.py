@@ -72,8 +72,8 @@ def test_layers_are_not_chosen_on_three_images(tmp_path, interval):
 
 def test_missing_ceilings_are_explained_and_no_map_is_called_constant(tmp_path):
     for sites, repeats, protocol, reason in (
-        (1, 0, "ours", "planted has 1 complete sites and no repeats, and a noise ceiling needs 3 sites"),
-        (1, 2, "published", "planted has 1 complete sites, and the published ceiling needs 2"),
+        (1, 0, "ours", "planted has 1 complete site and no repeats, and a noise ceiling needs 3 sites"),
+        (1, 2, "published", "planted has 1 complete site, and the published ceiling needs 2"),
         (2, 2, "published", "the noise ceiling is 0; use the raw value"),
     ):
         result = scored(tmp_path, *planted(tmp_path / f"{sites}{repeats}", 5, sites, repeats), protocol=protocol)

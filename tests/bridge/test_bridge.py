@@ -257,7 +257,7 @@ def test_a_recording_of_one_site_without_repeats_has_no_ceiling(stand_in, own_ho
     result = score("timm:test_vit", alone, weights="random")
     assert np.isfinite(result.raw)
     assert np.isnan([result.score, result.ceiling]).all()
-    assert "1 complete sites and no repeats" in result.estimate.reason
+    assert "1 complete site and no repeats" in result.estimate.reason
     ceiling = ItMapsBenchmark(CATALOGUE["Arcaro2020.monkey2_ML-pls"], [alone]).ceiling
     assert np.isnan(float(ceiling))
     assert ceiling.attrs["reason"] == result.estimate.reason

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from answers import succeeded
+from answers import answered, succeeded
 from command_line import brainscore, new_python, python
 from PIL import Image
 
@@ -266,3 +266,19 @@ def test_pip_is_never_run(tmp_path):
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     assert brainscore("score", "-m", "pixels", "-q", "--out", tmp_path, PATH=path).returncode == 0
     assert not (tmp_path / "pip-was-run").exists()
+
+
+def test_a_benchmark_that_is_a_path_is_answered_with_the_path_and_not_with_names(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").touch()
+    absent = "There is no folder"
+    missing = {f"{tmp_path}/none": absent, "./none": f"{absent} ./none", "~/none": absent,
+               "no/it_maps": absent, f"{tmp_path}/empty": "has no recording.json",
+               f"{tmp_path}/file.txt": "is a file"}  # fmt: skip
+    for benchmark, said in missing.items():
+        done = answered("score", "-m", "efficientnet_lite0", "-b", benchmark)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+        assert "Did you mean" not in done.stderr
+        assert "it_maps_simulated" not in done.stderr
+    misspelt = answered("score", "-m", "efficientnet_lite0", "-b", "it_maps_simulatd")
+    assert "Did you mean it_maps_simulated" in misspelt.stderr

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ from PIL import Image
 
 from brainscore_itmaps import load_recording
 from brainscore_itmaps.data import sources
-from brainscore_itmaps.data.grid import ORIENTATIONS
+from brainscore_itmaps.data.grid import ORIENTATIONS, Grid
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.data.simulated_textures import simulate_textures
+from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import sha256
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -244,3 +246,54 @@ def test_own_maps_are_scored_from_their_folder(tmp_path):
     assert figure.exists()
     assert answered(*arguments, "-q", "-b", folder).stdout == answered(*arguments, "-q").stdout
     assert "There is no benchmark named" in answered(*arguments, "-b", tmp_path).stderr
+
+
+@pytest.fixture
+def table(images, tmp_path, rng):
+    """A table as a German Excel writes it, with one missing value of site b, and names without suffix."""
+    cells = product([file.stem.upper() for file in images], (-3, 0, 3), (-4, 4), "ab")
+    lines = [f"{image};{y};{x};{site};{rng.random():.6f}".replace(".", ",") for image, y, x, site in cells]
+    lines[-1] = lines[-1].rpartition(";")[0] + ";"
+    file = tmp_path / "Messung März.csv"
+    file.write_text("\r\n".join(["Bild;y;x;Kanal;Rate", *lines]), encoding="utf-8-sig")
+    return file
+
+
+def test_a_table_becomes_a_recording_that_every_command_accepts(table, images, tmp_path):
+    named = ("--column", "image=Bild", "--column", "site=Kanal", "--column", "value=Rate")
+    arguments = ("data", "import", table, "--images", tmp_path, "--identifier", "lab.ö", "--window", "70-170", *named)
+    folder = tmp_path / "own"
+    assert "1 site(s) have values that are not finite (b)" in answered(*arguments, "--extent", "8").stderr
+    done = succeeded(*arguments, "--extent", "8", "--drop-nan-sites", "--out", folder)
+    assert "lab.ö: 6 images, 3 x 2 positions, 1 sites" in done.stdout
+    assert "left out   b, which have missing values" in done.stdout
+    recording = load_recording(folder)
+    assert (recording.dropped, recording.grid.extent, recording.window) == (("b",), 8.0, (70, 170))
+    assert load_recording(str(folder)).sha256 == recording.sha256
+    assert load_recording(recording) is recording
+    assert "left out because values are missing: b" in succeeded("data", "info", folder).stdout
+    checked = succeeded("data", "check", folder)
+    assert "Note: 1 sites with missing values are left out: b." in checked.stdout
+    assert "--column banana is not a part and a name" in answered(*arguments, "--column", "banana").stderr
+    assert "--extent wide is not a size" in answered(*arguments, "--extent", "wide").stderr
+    with pytest.raises(UsageError, match="one source, one window"):
+        load_recording(folder, "elife")
+
+
+def test_check_warns_of_what_is_valid_but_unlikely(images, tmp_path, rng):
+    Image.open(images[0]).save(tmp_path / "again.png")
+    repeats = rng.uniform(0, 9000, size=(6, 4, 3, 3, 2))
+    repeats[2, 1:] = np.nan
+    shown = (*images[:5], tmp_path / "again.png")
+    grid = Grid([-3, 0, 3], [-3, 0, 3], 120)
+    recording = Recording.from_arrays(None, shown, repeats=repeats, identifier="mine", window=(0, 9), grid=grid)
+    done = succeeded("data", "check", recording.save(tmp_path / "own"))
+    for note in (
+        "Some images are identical, and are left out together when a model is scored: image-0 = again.",
+        "The images are 120 degrees",
+        "The positions cover 5% of the image",
+        "which are no spikes per second",
+        "1 images have fewer than two repeats (image-2)",
+    ):
+        assert note in done.stdout, note
+    assert re.search(r"repeats +1 to 4\n", succeeded("data", "info", tmp_path / "own").stdout)

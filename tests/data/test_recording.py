@@ -43,11 +43,13 @@ def test_swapped_axes_are_refused(recording):
 
 
 def test_repeats_of_other_maps_and_repeats_that_are_not_finite_are_refused(recording):
-    broken = recording.repeats.copy()
-    broken[2, 1, 0, 0, 1] = np.nan
-    for repeats in (recording.repeats[::-1], broken):
+    infinite, incomplete, absent = (recording.repeats.copy() for _ in range(3))
+    infinite[2, 1, 0, 0, 1], incomplete[2, 1, 0, 0, 1], absent[2, 1] = np.inf, np.nan, np.nan
+    for repeats in (recording.repeats[::-1], infinite, absent):
         with pytest.raises(DataError, match="the mean over repeats differs from the maps"):
             replace(recording, repeats=repeats)
+    with pytest.raises(DataError, match=r"1 site\(s\) have repeats with missing values at some positions \(b\), on im"):
+        replace(recording, repeats=incomplete)
 
 
 def test_images_with_the_same_name_are_refused(recording):

@@ -143,7 +143,7 @@ def test_images_come_as_paths_text_a_folder_pillow_or_a_generator(images):
         ([], "There are no images"),
         (None, "A NoneType is not a list of images"),
         ({"a": "b.png"}, "A dict is not a list of images"),
-        ([np.zeros((3, 4, 4))], "The images contain a ndarray"),
+        ([np.zeros((3, 4, 4))], "The images are a list that holds other values than paths"),
         (["a.jpg"], r"There is no image file a\.jpg"),
         (7, "A int is not a list of images"),
     ],

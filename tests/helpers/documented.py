@@ -70,6 +70,7 @@ REASONS = {
         "python -m brainscore_itmaps.bridge.from_zoo",
     ),
     "takes several minutes": (
+        "python benchmarks/many_images.py 2",
         "python benchmarks/pls.py",
         "python benchmarks/score_overhead.py",
         "python benchmarks/sweep_workers.py",

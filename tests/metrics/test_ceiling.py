@@ -85,8 +85,8 @@ def test_an_image_is_split_as_if_its_own_repeats_were_all(rng):
     np.testing.assert_allclose(ceiling[1], split_half_ceiling(repeats[[1]][:, [1, 2, 3, 5]])[0], rtol=1e-12)
     fewer[1, 1:] = np.nan
     assert fewest_repeats(fewer) == 0
+    fewer[1, 1] = repeats[1, 1]
     with pytest.raises(ArrayError, match="at least 2 repeats, not 1"):
-        fewer[1, 1] = repeats[1, 1]
         split_half_ceiling(fewer)
     assert noise_ceiling(np.nanmean(fewer, axis=1), repeats=fewer).kind == "sites"
 

@@ -76,6 +76,10 @@ LAYOUTS = {
         "state_dict": prefixed("module.backbone.", w) | {"module.projector.0.weight": w["norm.bias"]}
     },
     "torch's averaged model": lambda w: {"n_averaged": torch.tensor(9), **prefixed("module.", w)},
+    "moments of the optimizer": lambda w: {
+        "a_network_of_ours": w,
+        "optim": {"exp_avg": {name: tensor + 1 for name, tensor in w.items()}},
+    },
     "averaged alone": lambda w: {"state_dict_ema": w},
     "a loss beside the model": lambda w: w | {"criterion.weight": torch.ones(3), "head.total_ops": torch.zeros(1)},
 }  # fmt: skip
@@ -130,6 +134,19 @@ def test_a_key_that_does_not_exist_or_does_not_apply_is_refused(tmp_path, state)
         load_model(NAME, "random", state_key="model")
     with pytest.raises(UsageError, match="Omit weights, arch and state_key"):
         load_model(torch.nn.Linear(2, 2), state_key="model")
+
+
+def test_colours_for_a_model_of_grey_images_and_the_reverse(tmp_path):
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "c.pt")
+    with pytest.raises(UsageError, match="images with colours"):
+        load_model(tmp_path / "c.pt", arch="test_resnet", preprocessing={"size": 64, "mean": [0.5], "std": [0.5]})
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_file_of_torchscript_is_refused_with_the_way_to_its_weights(tmp_path):
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), tmp_path / "scripted.pt")
+    with pytest.raises(ModelError, match=r"TorchScript.*torch.jit.load\(FILE\).state_dict"):
+        load_model(NAME, tmp_path / "scripted.pt")
 
 
 def test_weights_of_the_model_that_the_architecture_lacks_are_never_dropped(tmp_path):

@@ -2,6 +2,7 @@ import json
 
 import pytest
 import timm
+import torchvision
 
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.models import zoo
@@ -26,7 +27,10 @@ def test_every_model_of_a_set_can_be_named(name):
     models = named_set(name)
     assert len(set(models)) == len(models) > 0
     pretrained = set(timm.list_pretrained())
-    assert all(model in ZOO or model.removeprefix("timm:") in pretrained for model in models)
+    libraries = pretrained | {
+        f"torchvision:{name}" for name in torchvision.models.list_models(module=torchvision.models)
+    }
+    assert all(model in ZOO or model.removeprefix("timm:") in libraries for model in models)
 
 
 def test_the_set_paper_proxy_says_that_it_is_not_the_paper_s_own_list():

@@ -251,6 +251,29 @@ def test_a_file_of_weights_is_known_by_what_is_in_it(tmp_path):
     assert keys(asked, tmp_path) != first
 
 
+def test_the_key_of_a_checkpoint_and_its_name_are_part_of_a_study(tmp_path):
+    file = tmp_path / "best.PTH"
+    file.write_bytes(b"one")
+    tables = [{"name": str(file), "arch": "torchvision:resnet18"} | more
+              for more in ({}, {"state_key": "model_ema"}, {"label": "ours"})]  # fmt: skip
+    different = [keys({"models": [], "model": [table]}, tmp_path) for table in tables]
+    assert len({key for each in different for key in each}) == 3
+    titles = [choice.title for choice in study_of(SMALL | {"models": [], "model": tables}).model]
+    assert titles == [str(file), f"{file} (model_ema)", "ours"]
+    with pytest.raises(UsageError, match="is not a weight file"):
+        plan(study_of(SMALL | {"models": [], "model": [{"name": "timm:test_vit", "state_key": "model"}]}), tmp_path)
+
+
+def test_a_folder_of_transformers_is_known_by_what_is_in_it(tmp_path):
+    pytest.importorskip("transformers")
+    (tmp_path / "vit").mkdir()
+    (tmp_path / "vit" / "config.json").write_text("{}")
+    asked = {"models": [f"hf:{tmp_path / 'vit'}"]}
+    first = keys(asked, tmp_path)
+    (tmp_path / "vit" / "model.safetensors").write_bytes(b"two")
+    assert keys(asked, tmp_path) != first
+
+
 def test_code_of_a_users_is_always_run(tmp_path):
     (tmp_path / "mine.py").write_text("def build(): pass")
     assert keys({"models": [f"{tmp_path / 'mine.py'}:build"]}, tmp_path) == [""]
