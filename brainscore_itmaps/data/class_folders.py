@@ -11,6 +11,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.text import short_repr
 
 IMAGES, MAPS = "images", "maps"
 """Subfolders of a folder of images with human maps."""
@@ -20,6 +21,7 @@ WNID = re.compile(r"n\d{8}")
 MOST_NAMES = 8
 
 
+@short_repr
 @dataclass(frozen=True)
 class ClassFolders:
     """The images of a folder with a subfolder for each class.

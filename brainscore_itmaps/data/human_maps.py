@@ -22,6 +22,7 @@ from brainscore_itmaps.data.class_folders import (
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.images import read_image, upright_size
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.text import short_repr
 
 MAP_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
 COLOURED = 24
@@ -29,6 +30,7 @@ COLOURED = 24
 NAMING = "Name each map as its image, such as images/cat/1.jpg and maps/cat/1.png."
 
 
+@short_repr
 class HumanMap(NamedTuple):
     """An image with its human map.
 
@@ -46,6 +48,7 @@ class HumanMap(NamedTuple):
     label: int
 
 
+@short_repr
 @dataclass(frozen=True)
 class HumanMaps:
     """Images with human maps in files.
