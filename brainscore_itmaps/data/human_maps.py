@@ -14,10 +14,10 @@ from brainscore_itmaps.data.class_folders import (
     IMAGE_SUFFIXES,
     IMAGES,
     MAPS,
-    is_hidden,
     is_human_maps_folder,
     named,
     read_class_folders,
+    visible_files,
 )
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.images import read_image, upright_size
@@ -257,11 +257,7 @@ def _list_maps(folder: Path) -> tuple[list[Path], int]:
     """List the map files in a folder and below it, sorted, and count the other files."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder} of human maps.", "Name an existing folder.")
-    files = sorted(
-        file
-        for file in folder.rglob("*")
-        if not any(map(is_hidden, file.relative_to(folder).parts)) and not file.is_dir()
-    )
+    files = [Path(file) for file in visible_files(folder)]
     maps = [file for file in files if file.suffix.lower() in MAP_SUFFIXES]
     if not maps:
         raise DataError(f"{folder} contains no maps.", "Put grey images (PNG, JPEG) or NumPy files (.npy) into it.")
