@@ -169,9 +169,9 @@ def human_maps(
     if len(order) < len(files):
         notes[0] += "; the others are left out"
     if reshaped:
-        notes.append(f"{reshaped} maps have another aspect ratio than their image and are stretched over it")
+        notes.append(f"maps of another aspect ratio than their image, stretched over it: {reshaped}")
     if others:
-        notes.append(f"{others} files in {maps} that are not maps are left out")
+        notes.append(f"files in {maps} that are not maps, left out: {others}")
     return HumanMaps(
         name,
         tuple(file for file, _ in pairs),

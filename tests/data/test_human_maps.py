@@ -89,8 +89,8 @@ def test_folders_elsewhere_hidden_files_and_maps_of_another_aspect_ratio_are_sta
     (tmp_path / "maps" / "readme.txt").touch()
     found = human_maps(tmp_path / "images", tmp_path / "maps", classes=1)
     assert found.notes[1:3] == (
-        "1 maps have another aspect ratio than their image and are stretched over it",
-        f"1 files in {tmp_path / 'maps'} that are not maps are left out",
+        "maps of another aspect ratio than their image, stretched over it: 1",
+        f"files in {tmp_path / 'maps'} that are not maps, left out: 1",
     )
     with pytest.raises(DataError, match="folder of the images and of the maps"):
         human_maps(tmp_path / "images", tmp_path / "images", classes=1)
