@@ -576,7 +576,7 @@ def _noise(size: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def model_input(model: Model, inputs: torch.Tensor) -> torch.Tensor:
-    """Move an input to the device and the type of the model's parameters.
+    """Move an input to the device of the model's parameters, and to their type if all have the same.
 
     Examples
     --------
@@ -584,8 +584,10 @@ def model_input(model: Model, inputs: torch.Tensor) -> torch.Tensor:
     >>> model_input(load_model("timm:test_resnet", "random"), torch.zeros(1, 3, 8, 8)).dtype
     torch.float32
     """
-    parameter = next(model.module.parameters())
-    return inputs.to(parameter.device, parameter.dtype if parameter.is_floating_point() else None)
+    parameters = list(model.module.parameters())
+    types = {parameter.dtype for parameter in parameters if parameter.is_floating_point()}
+    inputs = inputs.to(parameters[0].device)
+    return inputs.to(types.pop()) if len(types) == 1 else inputs
 
 
 @contextmanager
