@@ -334,6 +334,18 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/test_untrusted_text.py::test_brain_scores_csv_refuses_names_that_are_formulas",
     ),
     (
+        "brainscore_itmaps/models/runs.py",
+        "if not file.is_absolute() or file.resolve().is_relative_to(folder.resolve()):",
+        "if False:",
+        "tests/training/test_own_data_and_models.py::test_code_that_changed_moved_or_came_with_the_run_is_not_run",
+    ),
+    (
+        "brainscore_itmaps/models/runs.py",
+        'if sha256(file) != record.get("code_sha256"):',
+        "if False:",
+        "tests/training/test_own_data_and_models.py::test_code_that_changed_moved_or_came_with_the_run_is_not_run",
+    ),
+    (
         "brainscore_itmaps/training/checkpoint.py",
         "    if changed:\n",
         "    if False:\n",

@@ -52,7 +52,7 @@ def score(
             "--benchmark_identifier",
             "--benchmark-identifier",
             help="Score on this benchmark: the name of a benchmark of this package or of Brain-Score, or a folder "
-            "with a recording of your own. Benchmarks with attribution in their names are EXPERIMENTAL: see "
+            "with a recording, or with images and human maps, of your own. Benchmarks with attribution in their names are EXPERIMENTAL: see "
             "--attribution.",
         ),
     ] = "it_maps_simulated",

@@ -11,6 +11,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.text import short_repr
 
 IMAGES, MAPS = "images", "maps"
 """Subfolders of a folder of images with human maps."""
@@ -20,6 +21,7 @@ WNID = re.compile(r"n\d{8}")
 MOST_NAMES = 8
 
 
+@short_repr
 @dataclass(frozen=True)
 class ClassFolders:
     """The images of a folder with a subfolder for each class.
@@ -85,14 +87,19 @@ def read_class_folders(folder: Path, classes: int, known: Mapping[str, int] | No
         )
     files: dict[str, list[str]] = {}
     left_out, stray, others = [], [], 0
-    for entry in sorted(folder.iterdir(), key=lambda path: normalize("NFC", path.name)):
+    try:
+        entries = sorted(folder.iterdir(), key=lambda path: normalize("NFC", path.name))
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}.", "Correct its permissions.") from error
+    for entry in entries:
         if is_hidden(entry.name):
             left_out.append(entry.name)
         elif not entry.is_dir():
             stray.append(entry.name)
         else:
-            images, others_here = _images_below(entry)
-            others += others_here
+            files_here = visible_files(entry)
+            images = [file for file in files_here if file.lower().endswith(IMAGE_SUFFIXES)]
+            others += len(files_here) - len(images)
             if images:
                 files[entry.name] = images
             else:
@@ -251,23 +258,38 @@ def _is(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def _images_below(folder: Path) -> tuple[list[str], int]:
-    """List the images in a folder and below it, sorted, and count the other files."""
-    images, others, seen = [], 0, set()
-    for path, folders, files in os.walk(folder, followlinks=True):
+def visible_files(folder: Path) -> list[str]:
+    """List the files in a folder and below it, sorted, without hidden ones; links to folders are followed once.
+
+    Raises
+    ------
+    DataError
+        When a folder cannot be read.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("1.jpg", "._1.jpg"):
+    ...         Path(folder, name).touch()
+    ...     [Path(file).name for file in visible_files(Path(folder))]
+    ['1.jpg']
+    """
+
+    def fail(error: OSError) -> None:
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}.", "Correct its permissions.") from error
+
+    found: list[str] = []
+    seen = set()
+    for path, folders, files in os.walk(folder, followlinks=True, onerror=fail):
         real = os.path.realpath(path)
-        folders[:] = [] if real in seen else sorted(name for name in folders if not is_hidden(name))
         if real in seen:  # a link that leads back
+            folders.clear()
             continue
         seen.add(real)
-        for name in files:
-            if is_hidden(name):
-                continue
-            if name.lower().endswith(IMAGE_SUFFIXES):
-                images.append(f"{path}{os.sep}{name}")
-            else:
-                others += 1
-    return sorted(images), others
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        found += [f"{path}{os.sep}{name}" for name in files if not is_hidden(name)]
+    return sorted(found)
 
 
 def _check_distinct(names: Sequence[str], key: Callable[[str], str], where: str) -> None:

@@ -114,6 +114,8 @@ def example_at(file: Path, offset: int, protocol: Protocol = OURS) -> ClickMe:
     if problem := _invalid_feature(values):
         raise DataError(f"{where} is not a ClickMe record: {problem}.", FIX)
     image, heatmap, label = (values[name][0] for name in FEATURES)
+    assert isinstance(image, bytes)
+    assert isinstance(heatmap, bytes)
     try:
         colours, grey = read_image(image, "in it"), read_image(heatmap, "of its map").convert("L")
     except DataError as error:

@@ -14,14 +14,15 @@ from brainscore_itmaps.data.class_folders import (
     IMAGE_SUFFIXES,
     IMAGES,
     MAPS,
-    is_hidden,
     is_human_maps_folder,
     named,
     read_class_folders,
+    visible_files,
 )
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.images import read_image, upright_size
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.text import short_repr
 
 MAP_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
 COLOURED = 24
@@ -29,6 +30,7 @@ COLOURED = 24
 NAMING = "Name each map as its image, such as images/cat/1.jpg and maps/cat/1.png."
 
 
+@short_repr
 class HumanMap(NamedTuple):
     """An image with its human map.
 
@@ -46,6 +48,7 @@ class HumanMap(NamedTuple):
     label: int
 
 
+@short_repr
 @dataclass(frozen=True)
 class HumanMaps:
     """Images with human maps in files.
@@ -254,11 +257,7 @@ def _list_maps(folder: Path) -> tuple[list[Path], int]:
     """List the map files in a folder and below it, sorted, and count the other files."""
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder} of human maps.", "Name an existing folder.")
-    files = sorted(
-        file
-        for file in folder.rglob("*")
-        if not any(map(is_hidden, file.relative_to(folder).parts)) and not file.is_dir()
-    )
+    files = [Path(file) for file in visible_files(folder)]
     maps = [file for file in files if file.suffix.lower() in MAP_SUFFIXES]
     if not maps:
         raise DataError(f"{folder} contains no maps.", "Put grey images (PNG, JPEG) or NumPy files (.npy) into it.")

@@ -85,6 +85,7 @@ class Batch(NamedTuple):
     names: list[str]
 
 
+@short_repr
 @dataclass(frozen=True)
 class Folder:
     """A folder of images without human maps, with one subfolder per class, as in ImageNet.

@@ -9,9 +9,11 @@ import torch
 
 from brainscore_itmaps.data.clickme import clickme_offsets, example_at
 from brainscore_itmaps.data.clickme_shards import shard_files as shard_files
+from brainscore_itmaps.text import short_repr
 from brainscore_itmaps.training.batches import Example
 
 
+@short_repr
 @dataclass(frozen=True)
 class Shards:
     """Records of several TFRecord files, numbered consecutively.

@@ -50,7 +50,7 @@ from brainscore_itmaps.training.loss import HarmonizerLoss, LossTerms
 SETTINGS = "config.json"
 FREE = ("checkpoint_every", "log_every", "held_out", "workers")
 """Settings that may change when a run resumes."""
-ADDED = ("human_images", "human_maps", "state_key")
+ADDED = ("human_images", "human_maps")
 """Settings that runs of earlier versions do not have; empty, they change nothing."""
 COMPARED = 8
 """Number of images of a logged step whose saliency is compared with human maps, and number of images that an error

@@ -148,3 +148,22 @@ def test_all_unusable_files_are_found_before_the_training(tmp_path):
         DataError, match=r"2 images or maps cannot be used\. .*1\.png is constant.*3\.jpg cannot be read"
     ):
         human_maps(tmp_path, classes=1)
+
+
+def test_linked_folders_are_followed_for_images_and_maps(tmp_path):
+    write(tmp_path / "disk", ["cat/1.jpg"], ["cat/1.png"])
+    for name in ("images", "maps"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        (tmp_path / "mine" / name / "cat").symlink_to(tmp_path / "disk" / name / "cat")
+    assert len(human_maps(tmp_path / "mine", classes=1)) == 1
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    write(tmp_path, ["cat/1.jpg"], ["cat/1.png"])
+
+    def forbidden(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.scandir", forbidden)
+    with pytest.raises(DataError, match="cat cannot be read: Permission denied"):
+        human_maps(tmp_path, classes=1)

@@ -1,9 +1,13 @@
 """The configuration of a training run, and its schedules."""
 
+import json
 import math
-from dataclasses import replace
+import re
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 
 import pytest
+from answers import succeeded
 
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.training.config import (
@@ -94,3 +98,39 @@ def test_the_cosine_falls_from_the_learning_rate_to_0_and_lambda_grows_from_0_to
     assert strengths[0] == 0
     assert strengths[total] == pytest.approx(3)
     assert strengths[25] == pytest.approx(3 * (1 - math.cos(math.pi / 3)) / 2)
+
+
+def settings_of(config, prefix=""):
+    """List the settings of a configuration with their values, as TOML writes them."""
+    found = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            found |= settings_of(value, f"{field.name}.")
+        else:
+            text = str(list(value)) if isinstance(value, tuple) else json.dumps(value)
+            found[prefix + field.name] = text if not isinstance(value, float) else repr(value)
+    return found
+
+
+def test_the_page_lists_every_setting_with_its_default_and_its_published_value():
+    page = (Path(__file__).parents[2] / "docs" / "harmonizer.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w.]+)` \| (?:`(.*?)`)? ?\| (?:`(.*?)`)? ?\| (.+) \|$", page, re.MULTILINE)
+    default = settings_of(config_of({"model": "m"}))
+    published = settings_of(config_of({"model": "m", "preset": "published"}))
+    assert [name for name, *_ in rows] == list(default)
+    for name, stated, stated_published, meaning in rows:
+        assert stated == ("" if name == "model" else default[name]), name
+        changed = published[name] if published[name] != default[name] and name != "preset" else ""
+        assert stated_published == changed, name
+        assert len(meaning) > 10, name
+    fine_tuning = settings_of(config_of({"model": "m", "preset": "fine_tuning"}))
+    changes = {name: value for name, value in fine_tuning.items() if value != default[name] and name != "preset"}
+    assert changes == {"loss.ramp_epochs": "30.0"}
+    assert "`loss.ramp_epochs = 30.0`" in page
+
+
+def test_the_help_of_harmonize_names_the_page_and_the_example():
+    text = " ".join(succeeded("harmonize", "--help", COLUMNS="200", NO_COLOR="1").stdout.split())
+    assert "docs/harmonizer.md lists all settings" in text
+    assert "brainscore data simulate --human-maps" in text
