@@ -20,7 +20,7 @@ from brainscore_itmaps.files import locked, replacing
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import SET_HOME, Settings
 
-SCHEME = 3
+SCHEME = 4
 """Increased whenever the numbers of an existing key change."""
 KEY_PACKAGES = ("brainscore_itmaps", "numpy", "opencv-python", "pillow", "scipy", "timm", "torch", "torchvision")
 NAMES = "names of the arrays"

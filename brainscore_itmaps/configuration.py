@@ -28,7 +28,7 @@ def read_toml(file: Path) -> dict[str, Any]:
     {'seed': 3, 'model': {'name': 'resnet50'}}
     """
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.", "Name an existing TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

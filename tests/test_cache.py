@@ -309,10 +309,10 @@ def test_cleaning_removes_what_is_kept_and_says_how_much_that_was(home, own_home
 
 
 def passes(model, recording, held=None, layers="blocks.1", seed=0, **changes):
-    """How many images a score shows to a model."""
-    shown = []
+    """How many images a score shows to a model, after the places of the layer's units were verified."""
+    source, shown = model_source(model, layers, **changes), []
     hook = model.module.register_forward_pre_hook(lambda module, given: shown.append(len(given[0])))
-    result = evaluate(model_source(model, layers, **changes), [recording], SPEC, ScoreRequest(seed=seed), held)
+    result = evaluate(source, [recording], SPEC, ScoreRequest(seed=seed), held)
     hook.remove()
     return sum(shown), result
 

@@ -63,7 +63,7 @@ CALLS = {
     "list_models": (itmaps.list_models, {"None"}),
     "load_model": (itmaps.load_model, {"module"}),
     "load_model.weights": (lambda value: itmaps.load_model("timm:test_resnet", value), {"None", "empty list"}),
-    "load_recording": (itmaps.load_recording, set()),
+    "load_recording": (itmaps.load_recording, {"recording"}),
     "load_recording.window": (lambda value: itmaps.load_recording("it_maps_simulated", value), {"None"}),
     "noise_ceiling": (itmaps.noise_ceiling, set()),
     "predict_left_out": (lambda value: itmaps.predict_left_out(value, field()), set()),

@@ -178,8 +178,8 @@ class HookedModel:
         def read(
             recording: Recording, requested: Sequence[str], cache: ResultCache, progress: Report
         ) -> dict[str, LayerFeatures]:
+            read_now = layer_readings(model, requested, cache=cache, content=content)
             if view == "fixation":
-                read_now = {layer: readings[layer] for layer in requested}
                 return _fixated(model, recording, read_now, content, self.batch_size, cache, progress)
             return record_at_grid(
                 model,
@@ -189,7 +189,7 @@ class HookedModel:
                 self.batch_size,
                 protocol,
                 progress=lambda done, total: progress("recording features", done, total),
-                readings=readings,
+                readings=read_now,
             )
 
         reading = Reading(

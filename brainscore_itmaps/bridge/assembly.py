@@ -38,7 +38,7 @@ def stimulus_set(recording: Recording) -> StimulusSet:
     """
     paths = copy_to_brainio_home(recording.images, images_identifier(recording))
     stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in recording.names])
-    stimuli.stimulus_paths = {path.stem: path for path in paths}
+    stimuli.stimulus_paths = dict(zip(recording.names, paths, strict=True))
     stimuli.identifier = paths[0].parent.name
     return stimuli
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from brainscore_core.supported_data_standards.brainio.assemblies import DataAssembly
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper
@@ -22,7 +23,7 @@ from brainscore_itmaps.benchmark.catalogue import View
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.benchmark.source import ALL, FIELDS_OF_VIEW, LoadedModel, Source, note_on_it_layer
 from brainscore_itmaps.bridge.assembly import stimulus_set
-from brainscore_itmaps.bridge.models import copying_hook, selected_module
+from brainscore_itmaps.bridge.models import copying_hook, no_tensor, selected_module
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, UsageError, nearest, one_line
@@ -33,7 +34,7 @@ from brainscore_itmaps.features.views import at_centre, fixated
 from brainscore_itmaps.images import read_image, upright_size
 from brainscore_itmaps.models.layers import Layout, spatial_maps
 from brainscore_itmaps.models.model import Model
-from brainscore_itmaps.models.selectors import selector_of
+from brainscore_itmaps.models.selectors import selector_of, tensors_in
 from brainscore_itmaps.models.spec import ModelRequest, Weights
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import OURS, Protocol
@@ -430,9 +431,15 @@ def copied_activations() -> Iterator[None]:
         if selected_module(self, layer_name) is None:
             return register_hook(self, layer, layer_name, target_dict)
         selector = selector_of(layer_name, dict(self._model.named_modules()))
-        return layer.register_forward_hook(copying_hook(layer_name, selector, target_dict))
+        images = self._extractor._batch_size
+        return layer.register_forward_hook(copying_hook(layer_name, selector, target_dict, images))
 
-    PytorchWrapper._tensor_to_numpy = lambda output: view(output).copy()
+    def copied(output: Any) -> NDArray[Any]:
+        if not isinstance(output, torch.Tensor):
+            raise no_tensor("LAYER", output, len(next(iter(tensors_in(output)), (None, ()))[1]))
+        return view(output).copy()  # type: ignore[no-any-return]
+
+    PytorchWrapper._tensor_to_numpy = copied
     PytorchWrapper.get_layer = lambda self, name: selected_module(self, name) or get_layer(self, name)
     PytorchWrapper.register_hook = selected_hook
     try:

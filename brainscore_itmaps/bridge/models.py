@@ -13,9 +13,11 @@ from brainscore_vision.model_helpers.activations.pytorch import PytorchWrapper
 from brainscore_vision.model_helpers.brain_transformation import ModelCommitment
 from numpy.typing import NDArray
 
+from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.models.layers import shape_layout
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.models.model import Model
-from brainscore_itmaps.models.selectors import LAST, Selector, selected, selector_of
+from brainscore_itmaps.models.selectors import LAST, Selector, described, selected, selector_of, tensors_in
 from brainscore_itmaps.models.zoo import ZOO
 
 BATCH_SIZE = 14
@@ -115,7 +117,7 @@ class CopyingWrapper(PytorchWrapper):  # type: ignore[misc]
     def register_hook(self, layer: torch.nn.Module, layer_name: str, target_dict: dict[str, Any]) -> Any:
         """Register a hook that copies the output of a layer, or the element of the call that its name selects."""
         selector = selector_of(layer_name, dict(self._model.named_modules()))
-        return layer.register_forward_hook(copying_hook(layer_name, selector, target_dict))
+        return layer.register_forward_hook(copying_hook(layer_name, selector, target_dict, self._extractor._batch_size))
 
 
 def selected_module(wrapper: PytorchWrapper, layer_name: str) -> torch.nn.Module | None:
@@ -135,28 +137,48 @@ def selected_module(wrapper: PytorchWrapper, layer_name: str) -> torch.nn.Module
     return None if plain or selector is None else modules[selector.module]
 
 
-def copying_hook(layer_name: str, selector: Selector | None, target_dict: dict[str, Any]) -> Any:
-    """Build a forward hook that stores a copy of what a selector selects.
+def copying_hook(layer_name: str, selector: Selector | None, target_dict: dict[str, Any], images: int) -> Any:
+    """Build a forward hook that stores a copy of what a selector selects, or of the only map of several tensors.
 
     Examples
     --------
     >>> stored = {}
-    >>> hook = copying_hook("layer[1]", Selector("layer", None, (1,)), stored)
+    >>> hook = copying_hook("layer[1]", Selector("layer", None, (1,)), stored, images=2)
     >>> hook(None, None, (torch.zeros(2, 3), torch.ones(2, 3)))
     >>> stored["layer[1]"].tolist()
     [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     """
     calls = 0
 
-    def store(module: torch.nn.Module, inputs: object, output: Any) -> None:
+    def store(module: torch.nn.Module, inputs: object, output: object) -> None:
         nonlocal calls
         calls += 1
         if selector is not None and selector.call not in (None, LAST, calls):
             return
-        output = selected(output, () if selector is None else selector.elements, BATCH_SIZE)
-        target_dict[layer_name] = output.detach().to("cpu", copy=True).numpy()
+        try:
+            element = selected(output, () if selector is None else selector.elements, images)
+        except (LookupError, TypeError) as error:
+            raise no_tensor(layer_name, output, images) from error
+        maps = [tensor for _, tensor in tensors_in(element) if shape_layout(tensor.shape) is not None]
+        tensor = maps[0] if not isinstance(element, torch.Tensor) and len(maps) == 1 else element
+        if not isinstance(tensor, torch.Tensor):
+            raise no_tensor(layer_name, element, images)
+        target_dict[layer_name] = tensor.detach().to("cpu", copy=True).numpy()
 
     return store
+
+
+def no_tensor(layer_name: str, output: object, images: int) -> ModelError:
+    """Build the error for a layer that does not give one tensor.
+
+    Examples
+    --------
+    >>> no_tensor("layer", (torch.zeros(2, 3),), images=2).fix
+    'It contains layer[0] (image, 3): select one of these.'
+    """
+    given = described(output, layer_name, images)
+    fix = f"It contains {given}: select one of these." if given else "Choose another layer."
+    return ModelError(f"The layer {layer_name!r} gives a {type(output).__name__}, and not one tensor to read.", fix)
 
 
 def _inputs(model: Model, image_filepaths: list[str]) -> NDArray[np.float32]:

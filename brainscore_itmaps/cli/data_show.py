@@ -174,7 +174,7 @@ def check(
     The exit code is 0 for a valid recording and 3 for an invalid one.
     """
     from brainscore_itmaps.data.notes import notes_on_recording
-    from brainscore_itmaps.data.recording import check_folder
+    from brainscore_itmaps.data.recording import check_folder, misplaced_recording
 
     if figure is not None:
         _check_figure(figure.expanduser())
@@ -182,6 +182,8 @@ def check(
     for trouble in troubles:
         say(trouble)
     if recording is None:
+        if figure is not None and (misplaced := misplaced_recording(folder.expanduser())) is not None:
+            _draw_registration(misplaced, figure.expanduser())
         raise typer.Exit(DataError.exit_code)
     images, rows, columns, sites = recording.maps.shape
     kind = "SIMULATED, " if recording.simulated else ""

@@ -51,9 +51,9 @@ def score(
             "-b",
             "--benchmark_identifier",
             "--benchmark-identifier",
-            help="Score on this benchmark: the name of a benchmark of this package or of Brain-Score, or a folder "
-            "with a recording, or with images and human maps, of your own. Benchmarks with attribution in their names are EXPERIMENTAL: see "
-            "--attribution.",
+            help="Score on this benchmark: the name of a benchmark of this package or of Brain-Score, or a folder of "
+            "your own with a recording, or with images and human maps. Benchmarks with attribution in their names are "
+            "EXPERIMENTAL: see --attribution.",
         ),
     ] = "it_maps_simulated",
     layers: Annotated[

@@ -56,7 +56,7 @@ def decoded_name(name: str) -> str:
 
     Examples
     --------
-    >>> decoded_name("face"), decoded_name(b"\xc3\xa4".decode("ascii", "surrogateescape"))
+    >>> decoded_name("face"), decoded_name("ä".encode().decode("ascii", "surrogateescape"))
     ('face', 'ä')
     """
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")

@@ -5,7 +5,7 @@ import numpy as np
 from brainscore_itmaps.data.grid import shown_extent
 from brainscore_itmaps.data.images import some_of
 from brainscore_itmaps.data.recording import Recording, constant_maps
-from brainscore_itmaps.images import upright_size
+from brainscore_itmaps.images import unusual_features, upright_size
 
 MANY_SPIKES = 1000.0
 """Spikes per second that no site reaches on average; larger values are in other units."""
@@ -39,7 +39,7 @@ def notes_on_recording(recording: Recording) -> list[str]:
     []
     """
     return [
-        *(f"{note[len(recording.identifier) + 2 :].capitalize()}." for note in notes_on_data(recording)),
+        *(f"{note.removeprefix(f'{recording.identifier}: ')}." for note in notes_on_data(recording)),
         *_notes_on_images(recording),
         *_notes_on_maps(recording),
         *_notes_on_repeats(recording),
@@ -52,6 +52,11 @@ def _notes_on_images(recording: Recording) -> list[str]:
     if recording.duplicates:
         groups = some_of([" = ".join(group) for group in recording.duplicates], SHOWN)
         notes.append(f"Some images are identical, and are left out together when a model is scored: {groups}.")
+    unusual: dict[str, list[str]] = {}
+    for name, image in zip(recording.names, recording.images, strict=True):
+        for feature in unusual_features(image):
+            unusual.setdefault(feature, []).append(name)
+    notes += [f"How {some_of(names, SHOWN)} is read: it {feature}." for feature, names in unusual.items()]
     shapes = {width / height for width, height in map(upright_size, recording.images)}
     if recording.stretched and max(shapes) / min(shapes) > 1.02:
         notes.append("The images have different shapes, and are stretched to the same size in degrees.")

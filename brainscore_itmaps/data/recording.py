@@ -448,6 +448,28 @@ def check_folder(folder: Path, *, drop_nan_sites: bool = False) -> tuple[Recordi
     return (None, problems) if fields is None or problems else (Recording(**fields), [])
 
 
+def misplaced_recording(folder: Path) -> Recording | None:
+    """Read the folder of a recording whose maps may lie in wrong places, to draw them; None for an unreadable folder.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     misplaced_recording(Path(folder)) is None
+    True
+    """
+    fields, _ = read_folder(folder)
+    if (
+        fields is None
+        or fields["maps"] is None
+        or fields["images"] is None
+        or not all(map(Path.is_file, fields["images"]))
+    ):
+        return None
+    fields |= {"stretched": True, "outside": True}
+    return None if problems_of(fields) else Recording(**fields)
+
+
 WINDOW = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
 """Limits of a window in milliseconds, as on the command line."""
 

@@ -14,6 +14,7 @@ from brainscore_itmaps.data.arrays import mean_over_repeats, real_array
 from brainscore_itmaps.data.images import some_of
 from brainscore_itmaps.errors import DataError, UsageError, nearest, one_line
 from brainscore_itmaps.files import NUMBER
+from brainscore_itmaps.text import short_repr
 
 COLUMNS = ("image", "y", "x", "site", "value")
 REPEAT = "repeat"
@@ -35,6 +36,7 @@ ALIASES = {
 """Names of the dimensions and coordinates of an array with named dimensions."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class LongMaps:
     """Maps that were given value by value.

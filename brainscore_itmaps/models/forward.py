@@ -16,7 +16,7 @@ COMPILED = "OptimizedModule"
 
 
 def run_module(module: torch.nn.Module, images: torch.Tensor) -> Any:
-    """Run a module on images, in the precision and on the device of its parameters, without compiled code.
+    """Run a module on images, on the device and in the common precision of its parameters, without compiled code.
 
     Compiled code of ``torch.compile`` and ``module.compile()`` computes the same, but runs no hooks of layers.
 
@@ -37,9 +37,11 @@ def run_module(module: torch.nn.Module, images: torch.Tensor) -> Any:
     >>> run_module(torch.nn.Conv2d(3, 2, 1).double(), torch.zeros(1, 3, 4, 4)).dtype
     torch.float64
     """
-    parameter = next((p for p in module.parameters() if p.is_floating_point()), None)
-    if parameter is not None:
-        images = images.to(parameter.device, parameter.dtype)
+    parameters = [parameter for parameter in module.parameters() if parameter.is_floating_point()]
+    if parameters:
+        images = images.to(parameters[0].device)
+    if len(precisions := {parameter.dtype for parameter in parameters}) == 1:  # a mixture converts by itself
+        images = images.to(precisions.pop())
     with torch.compiler.set_stance("force_eager") if _is_compiled(module) else nullcontext():
         return module(**{KEYWORD: images}) if _takes_keyword(module) else module(images)
 

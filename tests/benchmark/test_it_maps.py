@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,6 +108,7 @@ def test_images_that_two_arrays_share_are_shown_once(home, model, monkeypatch):
         type(model), "preprocess", lambda self, images: shown.extend(images) or preprocess(self, images)
     )
     score(model, "it_maps", fresh=True)
+    shown = [image for image in shown if isinstance(image, Path)]  # not the noise that verifies the layer
     assert len(shown) == len(set(shown)) == 28
 
 

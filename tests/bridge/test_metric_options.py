@@ -1,11 +1,16 @@
 """Options of the metrics for Brain-Score: groups of images, and the noise ceiling in the statistic of the score."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+from PIL import Image
 
+from brainscore_itmaps import predict_left_out
 from brainscore_itmaps.bridge.metrics import get_metric
 from brainscore_itmaps.metrics.ceiling import ceiling_of_halves, halves_of_sites
+from brainscore_itmaps.metrics.predictivity import neural_predictivity
 
 
 def assembly(values):
@@ -40,3 +45,22 @@ def test_the_ceiling_is_that_of_the_same_regression_and_reduction(maps):
     expected = ceiling_of_halves(halves_of_sites(maps, **options), 4, "mean")
     assert float(ceiling) == pytest.approx(expected.value)
     assert ceiling.attrs["error"] == pytest.approx(expected.interval.error)
+
+
+def test_images_with_equal_pixels_in_the_stimulus_set_are_left_out_together(field, maps, rng, tmp_path):
+    contents, files = [0, 1, 2, 3, 4, 0], {}
+    pixels = rng.integers(256, size=(5, 8, 8, 3), dtype=np.uint8)
+    for image, content in enumerate(contents):
+        files[image] = tmp_path / f"{image}.png"
+        Image.fromarray(pixels[content]).save(files[image])
+    source, target = assembly(field), assembly(maps)
+    alone = get_metric("itmaps_pls")(source, target)
+    assert alone.attrs["folds"] == "each image in turn"
+    target.attrs["stimulus_set"] = SimpleNamespace(stimulus_paths=files)
+    together = get_metric("itmaps_pls")(source, target)
+    assert together.attrs["folds"] == "each image in turn, identical images together"
+    expected = neural_predictivity(predict_left_out(field, maps, images=contents).predicted, maps)
+    assert float(together) == pytest.approx(expected.score)
+    for name in ("itmaps_alignment", "itmaps_ridge"):
+        assert get_metric(name)(source, target).attrs["folds"] == together.attrs["folds"]
+    assert np.isfinite(float(get_metric("itmaps_site_ceiling")(target)))

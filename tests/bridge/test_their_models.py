@@ -184,6 +184,8 @@ def test_calls_and_elements_are_selected_through_brain_score(layer, factor):
         with torch.inference_mode():
             expected = factor * loaded.module.first(loaded.preprocess(recording.images)).numpy()
         np.testing.assert_allclose(features.values, np.moveaxis(expected, 1, -1), rtol=0, atol=1e-5)
+    with pytest.raises(ModelError, match=r"gives a tuple, and not one tensor to read\. It contains .*\[0\] \(image, 4"):
+        BrainScoreModel(theirs).source(["layer"]).read(recording, (), fresh(), lambda *steps: None)
 
 
 def test_the_time_bins_that_stand_for_the_window_are_said(monkeypatch):

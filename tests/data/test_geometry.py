@@ -113,6 +113,11 @@ def test_a_folder_with_a_misregistration_is_refused_and_drawn(wide, tmp_path):
         refused = answered("data", "check", folder)
         assert refused.returncode == 3
         assert problem in " ".join(refused.stdout.split())
+    description |= {"extent": [6, 8]}
+    (folder / "recording.json").write_text(json.dumps(description), encoding="utf-8")
+    misplaced = answered("data", "check", folder, "--figure", tmp_path / "misplaced.png")
+    assert misplaced.returncode == 3
+    assert (tmp_path / "misplaced.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("extent", ["wide", None, (1, 2, 3), [[1, 2], [3, 4]], ("a", "b")])

@@ -16,6 +16,7 @@ from recordings import assert_same
 
 from brainscore_itmaps import noise_ceiling, score_features
 from brainscore_itmaps.bridge.assembly import assembly, recording_from
+from brainscore_itmaps.configuration import read_toml
 from brainscore_itmaps.data.recording import Recording, check_folder
 from brainscore_itmaps.errors import DataError, UsageError
 
@@ -196,6 +197,12 @@ def test_names_in_another_unicode_form_or_case_are_found(images, maps, tmp_path,
     assert made(maps, recording.images[::-1], image_names=names).images == recording.images
     with pytest.raises(DataError, match="1 of 6 images are not in"):
         made(maps, folder / "images", image_names=["hat", *names[1:]])
+
+
+def test_a_toml_file_may_begin_with_a_byte_order_mark(tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text("\ufeffname = 'ä'", encoding="utf-8")
+    assert read_toml(file) == {"name": "ä"}
 
 
 def test_all_faults_of_a_folder_are_listed_at_once(images, maps, tmp_path):
