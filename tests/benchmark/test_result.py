@@ -310,6 +310,7 @@ def test_features_are_scored_on_a_recording_as_a_model_is(rng):
         ((6, 40, 7, 7), (6, 9, 9, 4), "features"),
         ((6, 7, 7, 40), (6, 20, 9, 9), "maps"),
         ((6, 8, 5, 5), (6, 5, 8, 4), "features"),
+        ((6, 3, 4, 4), (6, 9, 9, 3), "features"),  # fewer channels than rows
     ],
 )
 def test_channels_before_positions_are_refused_where_the_shape_tells(rng, features, maps, name):
@@ -320,7 +321,7 @@ def test_channels_before_positions_are_refused_where_the_shape_tells(rng, featur
 def test_a_grid_that_is_not_square_is_no_other_order(rng):
     score_features(rng.normal(size=(6, 5, 8, 8)), rng.normal(size=(6, 5, 8, 3)))
     score_features(rng.normal(size=(6, 8, 5, 5)), rng.normal(size=(6, 8, 5, 3)))
-    score_features(rng.normal(size=(6, 3, 4, 4)), rng.normal(size=(6, 9, 9, 3)))
+    score_features(rng.normal(size=(6, 3, 4, 4)), rng.normal(size=(6, 9, 9, 3)), layout="NHWC")  # else refused
     score_features(rng.normal(size=(6, 7, 7, 3)), rng.normal(size=(6, 5, 8, 3)))
 
 
