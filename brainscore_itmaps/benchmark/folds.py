@@ -21,12 +21,14 @@ from brainscore_itmaps.metrics.folds import (
     score_folds,
 )
 from brainscore_itmaps.protocol import OURS, Protocol
+from brainscore_itmaps.text import short_repr
 
 TOGETHER = ", identical images together"
 MOST_LISTED = 8
 """Groups of identical images, and images of a group, that a note lists."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class ImageFolds:
     """How the images of a recording are left out.

@@ -281,6 +281,7 @@ def _is_constant(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     return constant
 
 
+@short_repr
 class CentredMaps(NamedTuple):
     """Maps minus their means, (image, position, site), and their sizes (image, site); NaN where a map is constant."""
 

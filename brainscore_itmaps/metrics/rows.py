@@ -44,6 +44,7 @@ class Rows(NamedTuple):
         return predicted if self.basis is None else np.matmul(self.basis, predicted)
 
 
+@short_repr
 class Options(NamedTuple):
     """Options of the solvers, as in :func:`~brainscore_itmaps.metrics.folds.fit_folds`.
 
