@@ -23,8 +23,8 @@ INTERVALS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 INTERVAL_TEXTS = {
     "groups": "regressions fitted again without each of 7 groups of images (jackknife, Student's t); the choice of a "
     "layer is held fixed",
-    "images": "regressions fitted again without each image (jackknife, Student's t); the choice of a layer is held "
-    "fixed",
+    "images": "regressions fitted again without each image, or above 32 images without each of 14 groups (jackknife, "
+    "Student's t); the choice of a layer is held fixed",
     "fixed": "over the values of left-out images, without fitting the regressions again: too narrow",
     "": "as computed by an earlier version: bootstrap over the values of images",
 }
