@@ -11,13 +11,13 @@ from brainscore_itmaps.data.sources import recorded_archive
 from brainscore_itmaps.errors import ItMapsError
 
 
-def images_of(result: Result, benchmark: str | None = None, required: bool = False) -> list[list[Path | None]]:
+def images_of(result: Result, benchmark: str | Path | None = None, required: bool = False) -> list[list[Path | None]]:
     """Find the images of each array on this machine if the maps cover whole images; download nothing.
 
     Parameters
     ----------
     result : Result
-    benchmark : str, optional
+    benchmark : str or Path, optional
         Benchmark, or folder of the recording that was scored. By default the result names it.
     required : bool
         Whether a recording that cannot be read is an error.
@@ -28,7 +28,7 @@ def images_of(result: Result, benchmark: str | None = None, required: bool = Fal
         Image files in the order of the maps; None for a missing image.
     """
     benchmark = benchmark or result.request.benchmark or result.benchmark
-    spec = CATALOGUE.get(benchmark)
+    spec = CATALOGUE.get(str(benchmark))
     available = has_images(benchmark) and (spec is None or spec.view != "screen")
     try:
         loaded = maps_benchmark(benchmark).recordings(ScoreRequest()) if available else ()
@@ -46,7 +46,7 @@ def images_of(result: Result, benchmark: str | None = None, required: bool = Fal
     return images_of_arrays
 
 
-def has_images(benchmark: str) -> bool:
+def has_images(benchmark: str | Path) -> bool:
     """Return whether the recordings of a benchmark are on this machine.
 
     Examples
@@ -54,5 +54,5 @@ def has_images(benchmark: str) -> bool:
     >>> has_images("it_maps_simulated")
     True
     """
-    spec = CATALOGUE.get(benchmark)
+    spec = CATALOGUE.get(str(benchmark))
     return spec is None or {*spec.recordings} <= {*SIMULATIONS} or recorded_archive() is not None

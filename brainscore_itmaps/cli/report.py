@@ -50,7 +50,7 @@ def report(
         progress("drawing", 0, 1)
         from brainscore_itmaps.benchmark.result import Result
 
-        scored_folder = None if maps is None else str(maps.expanduser())
+        scored_folder = None if maps is None else maps.expanduser()
         write_report(Result.load(saved), file, scored_folder, required=maps is not None)
     say(f"written    {file} ({shown_size(file.stat().st_size)})")
 
