@@ -55,7 +55,7 @@ def report(
     say(f"written    {file} ({shown_size(file.stat().st_size)})")
 
 
-def write_report(result: "Result", file: Path, benchmark: str | None = None, required: bool = False) -> Path:
+def write_report(result: "Result", file: Path, benchmark: str | Path | None = None, required: bool = False) -> Path:
     """Write the HTML page of a result.
 
     Parameters
@@ -64,7 +64,7 @@ def write_report(result: "Result", file: Path, benchmark: str | None = None, req
         Result with maps.
     file : Path
         Path of the page.
-    benchmark : str, optional
+    benchmark : str or Path, optional
         Benchmark, or folder of the recording, from which the images are read. By default the result names it.
     required : bool
         Whether it is an error if that recording is not the one that was scored.
