@@ -84,7 +84,7 @@ def write_report(result: "Result", file: Path, benchmark: str | Path | None = No
     return file
 
 
-def _images(result: "Result", benchmark: str | None, required: bool) -> "list[list[Path | None]]":
+def _images(result: "Result", benchmark: str | Path | None, required: bool) -> "list[list[Path | None]]":
     """Find the images of each array on this machine, and print a line if there are none."""
     from brainscore_itmaps.bridge.images import images_of
 
