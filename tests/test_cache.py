@@ -439,7 +439,7 @@ def run(home, log, die_at=None):
 assert run("broken", "killed", die_at="layer 2 of 3") == signal.SIGKILL
 kept = sorted((place / "broken").rglob("*.npz"))
 times = {file: file.stat().st_mtime_ns for file in kept}
-assert len(kept) == 1, kept  # of the first layer: its score, with what the choice is made on
+assert len(kept) == 4, kept  # the places of three layers, and the score of the first, with what the choice is made on
 assert run("broken", "resumed") == 0
 assert {file: file.stat().st_mtime_ns for file in kept} == times
 assert run("whole", "unbroken") == 0

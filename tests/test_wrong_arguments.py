@@ -126,7 +126,7 @@ def test_features_without_a_grid_and_two_results_in_compare_are_told_what_to_giv
         itmaps.compare(scored(), scored())
     with pytest.raises(itmaps.UsageError, match="There is no image with the index 14; there are 14"):
         itmaps.figures.overlay_figure(scored(), None, 14)
-    with pytest.raises(itmaps.DataError, match=r"There is no image file none\.png"):
+    with pytest.raises(itmaps.DataError, match=r"There is no image none\.png"):
         itmaps.figures.overlay_figure(scored(), "none.png")
 
 

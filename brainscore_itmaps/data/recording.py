@@ -303,6 +303,17 @@ class Recording:
             When a dimension is missing or unknown.
         DataError
             As in :meth:`from_table`.
+
+        Examples
+        --------
+        >>> import xarray
+        >>> rng = np.random.default_rng(0)
+        >>> places = {"y": [-4, 4], "x": [-4, 0, 4], "site": ["a", "b"]}
+        >>> array = xarray.DataArray(rng.random((6, 2, 3, 2)), places, ["image", "y", "x", "site"])
+        >>> images = rng.integers(0, 256, (6, 32, 32, 3), np.uint8)
+        >>> recording = Recording.from_xarray(array, images, identifier="lab.array1", window=(70, 170))
+        >>> recording.maps.shape, recording.sites
+        ((6, 2, 3, 2), ('a', 'b'))
         """
         maps = read_named_array(array, identifier, missing_rows=drop_nan_sites)
         return cls._from_named(maps, images, identifier, window, extent, drop_nan_sites, options)

@@ -33,6 +33,7 @@ from brainscore_itmaps.models.selectors import (
     selector_of,
     tensors_in,
 )
+from brainscore_itmaps.text import short_repr
 
 PLACES = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 """Vertical and horizontal half of each quadrant."""
@@ -77,6 +78,7 @@ class LayerReading:
         return "" if self.layout is None else f"{self.layout}"
 
 
+@short_repr
 @dataclass
 class Observed:
     """What a layer gave for the five images.

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from brainscore_itmaps.errors import ModelError, UsageError
+from brainscore_itmaps.text import short_repr
 
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Parts of names that ``torch.compile`` and wrappers for training add anywhere in a name."""
@@ -29,6 +30,7 @@ MOST_NAMES = 4
 """Number of names that a note or an error lists."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class StateDict:
     """The weights of a model in a checkpoint.
