@@ -20,6 +20,7 @@ FORMULA = re.compile(r"(^|[;\t\r\n])(?=[\s\x00\u200b\ufeff]*[=+\-@\uff1d\uff0b\u
 """Positions where a spreadsheet would start a formula: at the start of a cell, also after a semicolon or tab."""
 NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)\s*", re.ASCII | re.IGNORECASE)
 ANOTHER_FOLDER = "Name a folder that you may write to."
+FOLDER_OF_TABLE = "`brainscore data import` makes the folder of a recording from a table of maps."
 
 
 def sha256(path: Path) -> str:

@@ -100,6 +100,8 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
 def upright_size(file: Path) -> tuple[int, int]:
     """Return the width and height in pixels of an image, upright, from the header of its file.
 
+    Pillow gives the size of a TIFF file upright, and that of other files as stored.
+
     Raises
     ------
     DataError
@@ -118,7 +120,7 @@ def upright_size(file: Path) -> tuple[int, int]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file) as image:
-                turned = image.getexif().get(ORIENTATION_TAG, 1) in TURNED
+                turned = image.getexif().get(ORIENTATION_TAG, 1) in TURNED and image.format != "TIFF"
                 return image.size[::-1] if turned else image.size
     except Exception as error:  # Pillow raises many kinds on damaged bytes
         raise DataError(

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from brainscore_itmaps.data.images import copy_to_brainio_home
 from brainscore_itmaps.errors import DataError, ItMapsError
-from brainscore_itmaps.images import read_image, unusual_features
+from brainscore_itmaps.images import read_image, unusual_features, upright_size
 from brainscore_itmaps.settings import overridden
 
 RNG = np.random.default_rng(0)
@@ -38,6 +38,7 @@ def test_the_orientation_of_a_camera_is_applied(tmp_path: Path, tag: int, turn: 
     lossless = {"lossless": True} if suffix == "webp" else {}
     file = saved(tmp_path, Image.fromarray(PIXELS), f"a.{suffix}", exif=exif, **lossless)
     assert np.array_equal(np.asarray(read_image(file)), turn(PIXELS))
+    assert upright_size(file) == turn(PIXELS).shape[1::-1]
     assert "rotated or mirrored" in unusual_features(file)[0]
 
 

@@ -8,6 +8,7 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE, OTHER_KINDS, mark_o
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.data.class_folders import is_human_maps_folder
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
+from brainscore_itmaps.files import FOLDER_OF_TABLE
 from brainscore_itmaps.models.names import (
     check_label,
     check_model_name,
@@ -101,10 +102,12 @@ def _check_folder(benchmark: str) -> None:
             f"The folder {benchmark} has no recording.json.",
             "Give the folder that Recording.save wrote; `brainscore data check FOLDER` says what is missing.",
         )
-    is_path = benchmark.startswith((".", "~", os.sep)) or folder.name != benchmark
+    is_path = benchmark.startswith((".", "~", os.sep)) or folder.name != benchmark or folder.is_file()
     if is_path and benchmark not in identifiers("benchmarks"):
-        what = f"{benchmark} is a file." if folder.is_file() else f"There is no folder {benchmark}."
-        raise UsageError(what, "Give the folder of a recording, or the name of a benchmark.")
+        what, fix = f"There is no folder {benchmark}.", "Give the folder of a recording, or the name of a benchmark."
+        if folder.is_file():
+            what, fix = f"{benchmark} is a file.", f"{fix} {FOLDER_OF_TABLE}"
+        raise UsageError(what, fix)
 
 
 def is_folder_of_maps(benchmark: str) -> bool:

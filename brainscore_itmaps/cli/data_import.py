@@ -60,10 +60,11 @@ def import_table(
 
     Positions are degrees of visual angle below (y) and to the right (x) of the image's centre.
     """
-    from brainscore_itmaps.data.images import plain_name
+    from brainscore_itmaps.data.images import decoded_name, plain_name
     from brainscore_itmaps.data.recording import Recording, parse_window
 
-    columns = dict(_column(text) for text in column or [])
+    columns = dict(_column(decoded_name(text)) for text in column or [])
+    identifier, subject, area, citation = map(decoded_name, (identifier, subject, area, citation))
     sides = None if extent is None else _extent(extent)
     recording = Recording.from_table(
         table, images.expanduser(), identifier=identifier, window=parse_window(window), extent=sides, columns=columns,

@@ -78,10 +78,20 @@ StateKey = Annotated[
         "others; a note states the key, and the other keys.",
     ),
 ]
+
+
+def _decoded(text: str | None) -> str | None:
+    """Decode a text as UTF-8 where Python did not, because the locale is C or POSIX."""
+    from brainscore_itmaps.data.images import decoded_name
+
+    return None if text is None else decoded_name(text)
+
+
 ModelLabel = Annotated[
     str | None,
     typer.Option(
         "--name",
+        callback=_decoded,
         help="Show a checkpoint file or my_file.py:function under this name, followed by eight digits of the hash of "
         "its weights. The default is the name of the file.",
     ),

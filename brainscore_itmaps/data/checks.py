@@ -1,6 +1,6 @@
 """List what is wrong with a recording, and what a reader should know about it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,46 @@ from numpy.typing import NDArray
 from brainscore_itmaps.data.arrays import SITES_SHOWN, incomplete_repeats, mean_over_repeats
 from brainscore_itmaps.data.grid import Grid, check_orientation, shown_extent
 from brainscore_itmaps.data.images import repeated_names
-from brainscore_itmaps.errors import DataError, ItMapsError, UsageError
+from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, described
 
 DROP_NAN_SITES = (
     "Correct the source, or leave these sites out with drop_nan_sites=True (data import: --drop-nan-sites; "
     'recording.json: "drop_nan_sites": true); missing values are never filled in.'
 )
+
+
+FIELD_TYPES: dict[str, tuple[tuple[type, ...], str, str]] = {
+    **dict.fromkeys(("identifier", "subject", "area", "citation"), ((str,), "a text", "Give a text.")),
+    **dict.fromkeys(
+        ("simulated", "stretched", "outside", "drop_nan_sites"),
+        ((bool, np.bool_), "True or False", "Give True or False."),
+    ),
+    **dict.fromkeys(("sites", "image_names"), ((Iterable, type(None)), "a list of names", "Give a list of names.")),
+    "grid": ((Grid, type(None)), "a grid", "Give grid=itmaps.Grid(y, x, extent)."),
+}
+"""By name of a field that is not an array: its types, what it is, and how to give it."""
+
+
+def check_field_types(given: Mapping[str, Any]) -> None:
+    """Check the types of the fields of a recording that are not arrays.
+
+    Raises
+    ------
+    UsageError
+        Naming the first field with another type.
+
+    Examples
+    --------
+    >>> check_field_types({"identifier": "lab.array1", "simulated": False, "sites": ["a", "b"]})
+    >>> check_field_types({"area": 4})
+    Traceback (most recent call last):
+    ...
+    brainscore_itmaps.errors.UsageError: area cannot be 4, which is not a text. Give a text.
+    """
+    for name, value in given.items():
+        types, expected, fix = FIELD_TYPES.get(name, ((object, str), "", ""))
+        if not isinstance(value, types) or (isinstance(value, str) and str not in types):
+            raise UsageError(f"{name} cannot be {described(value)}, which is not {expected}.", fix)
 
 
 def problems_of(fields: Mapping[str, Any]) -> list[ItMapsError]:
@@ -41,6 +75,7 @@ def _problems(fields: Mapping[str, Any]) -> Iterator[ItMapsError]:
     identifier, maps, grid, images, sites = (fields[name] for name in ("identifier", "maps", "grid", "images", "sites"))
     if identifier is not None and not identifier.strip():
         yield DataError("The recording has no identifier.", "Give it an identifier.")
+    identifier = identifier or "The recording"
     if fields["window"] is not None:
         start, stop = fields["window"]
         if not (isinstance(start, int) and isinstance(stop, int) and start < stop):
@@ -60,6 +95,7 @@ def _problems(fields: Mapping[str, Any]) -> Iterator[ItMapsError]:
     if grid is not None:
         yield from _problems_of_grid(identifier, grid, fields["outside"])
     if maps is not None and None not in (grid, images, sites):
+        fields = {**fields, "identifier": identifier}
         yield from _problems_of_maps(fields, (len(images), len(grid.y), len(grid.x), len(sites)))
 
 

@@ -27,7 +27,7 @@ def files_of_images(
 
     Parameters
     ----------
-    images : folder, list of images, array, or mapping of names to images
+    images : folder, list of images, array, mapping of names to images, or stimulus set of Brain-Score
         See :meth:`~brainscore_itmaps.data.recording.Recording.from_arrays`. The images of a folder are taken in the
         natural order of their names (image-2 before image-10).
     identifier : str
@@ -53,6 +53,8 @@ def files_of_images(
     ...     [file.name for file in files_of_images(folder, "lab.array1")]
     ['face2.png', 'face10.png']
     """
+    if hasattr(images, "stimulus_paths"):
+        images = {str(name): images.stimulus_paths[name] for name in images["stimulus_id"]}
     if isinstance(images, str | Path):
         folder = Path(images).expanduser()
         if not folder.is_dir():
@@ -138,9 +140,9 @@ def _named(images: Any, names: list[str], identifier: str) -> dict[str, Any] | l
 def _listed(images: Any, identifier: str) -> list[Any]:
     if has_masked(images):
         raise DataError(f"{identifier}: the images have masked pixels.", "Give complete images.")
-    if isinstance(images, Image.Image | bytes) or not isinstance(images, Iterable):
+    if isinstance(images, Image.Image | bytes) or not isinstance(images, Iterable) or hasattr(images, "columns"):
         raise UsageError(f"{identifier}: images cannot be one {type(images).__name__}.", KINDS)
-    if hasattr(images, "detach") or (isinstance(images, np.ndarray) and images.dtype != object):
+    if hasattr(images, "detach") or (isinstance(images, np.ndarray) and images.dtype.kind not in "OU"):
         array = plain_array(images)
         _check_pixels(array, identifier, "the images are", "image, ")
         return list(array)

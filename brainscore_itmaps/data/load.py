@@ -22,7 +22,7 @@ from brainscore_itmaps.data.simulated_textures import IDENTIFIER as SIMULATED_TE
 from brainscore_itmaps.data.simulated_textures import load_textures
 from brainscore_itmaps.data.sources import ARCHIVE
 from brainscore_itmaps.errors import DataError, InstallationError, UsageError, check_type, nearest
-from brainscore_itmaps.files import locked, replacing
+from brainscore_itmaps.files import FOLDER_OF_TABLE, locked, replacing
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 from brainscore_itmaps.settings import SET_HOME, Settings
@@ -135,6 +135,8 @@ def load_recording(
         given = {"window": parse_window(window) if window is not None else None, "source": source}
         return SIMULATIONS[name](**{option: value for option, value in given.items() if value is not None})
     if name not in ARRAYS:
+        if Path(name).is_file():
+            raise UsageError(f"{name} is a file, not the folder of a recording.", FOLDER_OF_TABLE)
         raise UsageError(f"There is no recording named {name!r}.", nearest(name, RECORDINGS))
     array = ARRAYS[name]
     limits = window_limits(array, window, protocol)

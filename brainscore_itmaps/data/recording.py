@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.data.arrays import given_repeats, mean_over_repeats, real_array, without_nan_sites
-from brainscore_itmaps.data.checks import problems_of
+from brainscore_itmaps.data.checks import check_field_types, problems_of
 from brainscore_itmaps.data.given_images import files_of_images
 from brainscore_itmaps.data.grid import Extent, Grid, read_extent
 from brainscore_itmaps.data.images import SHAPE_FIX, decoded_name, default_extent, find_duplicates, shape_problem
@@ -115,7 +115,7 @@ class Recording:
         maps : array, shape (image, y, x, site)
             Mean activity, y downward and x rightward in the image; None to average ``repeats``. Arrays of NumPy, torch
             and pandas, and lists, are accepted. Masked values count as missing.
-        images : list of images, array, folder, or mapping of names to images
+        images : list of images, array, folder, mapping of names to images, or stimulus set of Brain-Score
             Images in the order of the maps. A list holds paths, Pillow images, or uint8 arrays of shape (height, width,
             3) or, grey, (height, width), which may differ in size; one array has the shape (image, height, width, 3). A
             folder is read in the natural order of its file names (image-2 before image-10), and must hold exactly the
@@ -147,7 +147,7 @@ class Recording:
             When shapes do not fit together, a value is not finite, an image is missing or cannot be read, a position
             lies outside the image, or an image has another shape than the grid's ``extent``.
         UsageError
-            When the window is not two whole numbers.
+            When the window is not two whole numbers, or another option has the wrong type.
 
         Examples
         --------
@@ -163,6 +163,15 @@ class Recording:
         >>> recording.maps.shape, recording.sites
         ((6, 5, 4, 3), ('site-00', 'site-01', 'site-02'))
         """
+        check_field_types(
+            {
+                "identifier": identifier, "grid": grid, "sites": sites, "subject": subject, "area": area,
+                "citation": citation, "simulated": simulated, "stretched": stretched, "outside": outside,
+                "drop_nan_sites": drop_nan_sites, "image_names": image_names,
+            }
+        )  # fmt: skip
+        if maps is None and repeats is None:
+            raise UsageError(f"{identifier}: there are no maps.", "Give maps, or repeats=.")
         if repeats is not None:
             repeats = given_repeats(repeats, identifier)
             if maps is None and repeats.ndim == 5:
@@ -175,7 +184,7 @@ class Recording:
             )
         files = files_of_images(images, identifier, count=len(maps), names=image_names)
         _, rows, columns, count = maps.shape
-        names = tuple(sites) if sites is not None else tuple(f"site-{number:02d}" for number in range(count))
+        names = tuple(map(str, sites)) if sites is not None else tuple(f"site-{number:02d}" for number in range(count))
         given: dict[str, Any] = {"maps": maps, "repeats": repeats, "sites": names, "dropped": ()}
         if drop_nan_sites:
             given = without_nan_sites(given)
@@ -195,11 +204,11 @@ class Recording:
             sites=given["sites"],
             sha256=digest.hexdigest(),
             citation=citation,
-            simulated=simulated,
+            simulated=bool(simulated),
             repeats=repeats,
             dropped=given["dropped"],
-            stretched=stretched,
-            outside=outside,
+            stretched=bool(stretched),
+            outside=bool(outside),
         )
         if problem := shape_problem(recording.images, recording.grid, stretched):
             raise DataError(f"{identifier}: {problem}", SHAPE_FIX)
@@ -295,7 +304,8 @@ class Recording:
         images
             As in :meth:`from_table`; without coordinates of the images, in the order of the array.
         identifier, window, extent, drop_nan_sites, **options
-            As in :meth:`from_table`.
+            As in :meth:`from_table`; the default of ``extent`` is the attribute ``degrees`` of the array, if there is
+            one, as in the assemblies of this package.
 
         Raises
         ------
@@ -316,6 +326,8 @@ class Recording:
         ((6, 2, 3, 2), ('a', 'b'))
         """
         maps = read_named_array(array, identifier, missing_rows=drop_nan_sites)
+        if extent is None:
+            extent = array.attrs.get("degrees")
         return cls._from_named(maps, images, identifier, window, extent, drop_nan_sites, options)
 
     @classmethod
@@ -329,6 +341,12 @@ class Recording:
         drop_nan_sites: bool,
         options: Mapping[str, Any],
     ) -> "Recording":
+        check_field_types({"identifier": identifier, "drop_nan_sites": drop_nan_sites, **options})
+        if given := sorted({"grid", "repeats", "sites", "image_names"} & set(options)):
+            raise UsageError(
+                f"{identifier}: {', '.join(given)} cannot be given beside a table or a named array, which holds them.",
+                "Leave it out; the size of the images is extent=.",
+            )
         count, rows, columns, _ = maps.maps.shape
         files = files_of_images(images, identifier, count=count, names=maps.images or None)
         size = default_extent(files, options.get("stretched", False)) if extent is None else read_extent(extent)

@@ -7,7 +7,8 @@ keys have defaults. ``maps.npz`` contains ``maps`` (image, y, x, site) or ``repe
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ LARGEST = 10**9
 REQUIRED = ("identifier", "window", "images")
 FLAGS = ("simulated", "stretched", "outside", "drop_nan_sites")
 TEXTS = ("identifier", "subject", "area", "citation", "orientation", "sha256")
+OTHER_KEYS = ("format", "version", "window", "images", "pictures", "extent", "sites", "dropped", "maps_sha256")
+KEYS = (*TEXTS, *FLAGS, *OTHER_KEYS)
+ARRAYS = ("maps", "repeats", "y", "x")
+SIMILAR = 0.8
+"""Share of letters (difflib) from which an unknown key is taken for a misspelt one; other keys are not read."""
 
 
 def write_folder(fields: Mapping[str, Any], folder: Path, fix: str = ANOTHER_FOLDER) -> None:
@@ -166,6 +172,8 @@ def read_folder(folder: Path, *, drop_nan_sites: bool = False) -> tuple[dict[str
 
 def _read_description(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     file = folder / DESCRIPTION
+    if folder.is_file():
+        return None, [f"{folder} is a file; a recording is a folder with {DESCRIPTION}, {MAPS} and images/."]
     if not file.is_file():
         return None, [f"There is no {DESCRIPTION} in {folder}."]
     try:
@@ -179,6 +187,10 @@ def _read_description(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         return None, [f"{DESCRIPTION} has {form}; expected {FORMAT!r}, version {VERSION}."]
     if "images" not in description and "pictures" in description:  # the name of this key until version 0.1
         description["images"] = description["pictures"]
+    problems = [
+        f"{DESCRIPTION} has an unknown key {name!r}; did you mean {known}?"
+        for name, known in _misspelt(description, KEYS).items()
+    ]
     sentences = {
         **dict.fromkeys(TEXTS, "is not text"),
         **dict.fromkeys(FLAGS, "is neither true nor false"),
@@ -196,7 +208,6 @@ def _read_description(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         "window": _is_window,
         "images": lambda value: bool(_file_names(value)),
     }
-    problems = []
     for name, check in checks.items():
         if (name not in description and name not in REQUIRED) or check(description.get(name)):
             continue
@@ -210,6 +221,15 @@ def _read_description(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         problems.append(f"{DESCRIPTION}: {', '.join(map(repr, invalid))} are not names of files in images/.")
         del description["images"]
     return description, problems
+
+
+def _misspelt(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
+    """Return the names that are not known, but resemble a known name that is absent; each with the known name."""
+    present = set(names)
+    absent = [name for name in known if name not in present]
+    unknown = sorted(present - {*known})
+    similar = {name: get_close_matches(name.strip().casefold(), absent, n=1, cutoff=SIMILAR) for name in unknown}
+    return {name: matches[0] for name, matches in similar.items() if matches}
 
 
 def _file_names(entries: Any) -> list[str]:
@@ -252,10 +272,12 @@ def _read_arrays(folder: Path, description: dict[str, Any]) -> tuple[dict[str, N
         if "maps_sha256" in description and sha256(file) != description["maps_sha256"]:
             return {}, [f"{MAPS} is not the saved one: its sha256 differs."]
         with np.load(file, allow_pickle=False) as opened:
-            arrays = {name: opened[name] for name in ("maps", "repeats", "y", "x") if name in opened}
+            arrays = {name: opened[name] for name in ARRAYS if name in opened}
+            misspelt = _misspelt(opened.files, ARRAYS)
     except Exception as error:  # numpy and zipfile raise many kinds on damaged bytes
         return {}, [f"{MAPS} cannot be read: {one_line(error)}."]
-    problems = [
+    problems = [f"{MAPS} has an unknown array {name!r}; did you mean {known}?" for name, known in misspelt.items()]
+    problems += [
         f"{MAPS}: {name} is {arrays[name].dtype} of shape {arrays[name].shape}; it requires {axes} axes."
         for name, axes in (("maps", 4), ("repeats", 5), ("y", 1), ("x", 1))
         if name in arrays and (arrays[name].dtype.kind not in "fiu" or arrays[name].ndim != axes)

@@ -223,7 +223,7 @@ def read_named_array(array: Any, identifier: str, *, missing_rows: bool = False)
     UsageError
         When a dimension or coordinate is missing or unknown.
     """
-    if not all(hasattr(array, name) for name in ("dims", "coords", "values", "transpose")):
+    if not all(hasattr(array, name) for name in ("dims", "coords", "shape", "transpose")):
         raise UsageError(f"{identifier}: a {type(array).__name__} is not an array with named dimensions.",
                          "Give an xarray.DataArray; of a Dataset, give one variable.")  # fmt: skip
     sizes = dict(zip(array.dims, array.shape, strict=True))

@@ -245,7 +245,7 @@ def test_own_maps_are_scored_from_their_folder(tmp_path):
     assert "SIMULATED" in done.stdout
     assert figure.exists()
     assert answered(*arguments, "-q", "-b", folder).stdout == answered(*arguments, "-q").stdout
-    assert "There is no benchmark named" in answered(*arguments, "-b", tmp_path).stderr
+    assert "has no recording.json" in answered(*arguments, "-b", tmp_path).stderr
 
 
 @pytest.fixture
@@ -278,6 +278,19 @@ def test_a_table_becomes_a_recording_that_every_command_accepts(table, images, t
     assert "--extent wide is not a size" in answered(*arguments, "--extent", "wide").stderr
     with pytest.raises(UsageError, match="one source, one window"):
         load_recording(folder, "elife")
+
+
+def test_a_table_is_imported_under_names_beyond_ascii_in_the_c_locale(table, tmp_path):
+    named = ("--column", "image=Bild", "--column", "site=Kanal", "--column", "value=Rate", "--drop-nan-sites")
+    arguments = ["data", "import", table, "--images", tmp_path, "--identifier", "lab.ö", "--area", "Größe", *named]
+    environment = {name: value for name, value in os.environ.items() if name not in ("LANG", "PYTHONUTF8")}
+    done = subprocess.run(
+        [sys.executable, "-m", "brainscore_itmaps", *arguments, "--window", "70-170", "--out", tmp_path / "own"],
+        env=environment | {"LC_ALL": "C", "PYTHONUTF8": "0"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    recording = load_recording(tmp_path / "own")
+    assert (recording.identifier, recording.area) == ("lab.ö", "Größe")
 
 
 def test_check_warns_of_what_is_valid_but_unlikely(images, tmp_path, rng):

@@ -279,3 +279,35 @@ def test_an_assembly_leaves_out_repeats_that_were_not_recorded(images, rng):
     assert data.shape == (18 * 20, 3, 1)
     assert_same(recording_from(data), replace(recording, images=recording_from(data).images))
     np.testing.assert_array_equal(recording_from(assembly(recording)).maps, recording.maps)
+
+
+def test_text_arrays_of_paths_are_lists_of_paths_and_data_frames_are_not(images, maps):
+    assert made(maps, np.array([str(image) for image in images])).images == tuple(images)
+    with pytest.raises(UsageError, match="images cannot be one DataFrame"):
+        made(maps, pd.DataFrame({"path": images}))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"grid": ([0, 1], [0, 1], 16)}, "grid cannot be a tuple, which is not a grid"),
+        ({"grid": 16}, "grid cannot be 16"),
+        ({"sites": 3}, "sites cannot be 3, which is not a list of names"),
+        ({"sites": "abc"}, "sites cannot be 'abc'"),
+        ({"identifier": 7}, "identifier cannot be 7, which is not a text"),
+        ({"citation": None}, "citation cannot be None"),
+        ({"stretched": "no"}, "stretched cannot be 'no', which is not True or False"),
+        ({"drop_nan_sites": "no"}, "cannot be 'no'"),
+    ],
+)
+def test_options_of_another_type_are_named(pixels, maps, options, message):
+    with pytest.raises(UsageError, match=message):
+        Recording.from_arrays(maps, pixels, **{"identifier": "lab.array1", "window": (0, 9)} | options)
+    with pytest.raises(UsageError, match="there are no maps"):
+        made(None, pixels)
+
+
+def test_a_recording_with_numbered_sites_is_loaded_as_it_was_saved(images, maps, tmp_path):
+    recording = made(maps, images, sites=range(3), stretched=np.True_)
+    assert_same(Recording.load(recording.save(tmp_path / "it")), recording)
+    assert recording.sites == ("0", "1", "2")

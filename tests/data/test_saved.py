@@ -11,7 +11,9 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from recordings import assert_same
 
+from brainscore_itmaps.bridge.names import check_names
 from brainscore_itmaps.data.grid import Grid
+from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.recording import Recording, check_folder, constant_maps
 from brainscore_itmaps.errors import DataError, InstallationError, UsageError
 from brainscore_itmaps.files import sha256
@@ -258,3 +260,36 @@ def test_neighbouring_folders_with_similar_names_are_unchanged(recording, tmp_pa
     recording.save(tmp_path / "own")
     assert sorted(path.name for path in tmp_path.glob(".own-*")) == [".own-a", ".own-file", ".own-notes"]
     assert (tmp_path / ".own-notes" / "mine.txt").exists()
+
+
+def test_misspelt_keys_and_arrays_are_errors_and_other_keys_are_not(recording, tmp_path):
+    folder = recording.save(tmp_path / "mine")
+    about = json.loads((folder / "recording.json").read_text())
+    del about["extent"], about["maps_sha256"]
+    about |= {"Extents": 8, "notes": "a free text", "subject_id": "m1"}
+    (folder / "recording.json").write_text(json.dumps(about))
+    np.savez(folder / "maps.npz", maps=recording.maps, Y=recording.grid.y, x=recording.grid.x, raw=recording.maps)
+    assert check_folder(folder)[1] == [
+        "recording.json has an unknown key 'Extents'; did you mean extent?",
+        "maps.npz has an unknown array 'Y'; did you mean y?",
+    ]
+
+
+def test_a_file_is_not_the_folder_of_a_recording(recording, tmp_path, monkeypatch):
+    folder = recording.save(tmp_path / "mine")
+    assert "recording.json is a file; a recording is a folder" in check_folder(folder / "recording.json")[1][0]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "maps.csv").write_text("image,y,x,site,value\n")
+    with pytest.raises(UsageError, match=r"maps.csv is a file, not the folder of a recording"):
+        load_recording("maps.csv")
+    with pytest.raises(UsageError, match=r"maps.csv is a file.*`brainscore data import` makes"):
+        check_names(None, "maps.csv")
+
+
+def test_faults_of_a_recording_without_a_name_do_not_call_it_none(recording, tmp_path):
+    folder = recording.save(tmp_path / "mine")
+    about = json.loads((folder / "recording.json").read_text())
+    about |= {"sites": ["a"] * len(recording.sites)}
+    del about["identifier"]
+    (folder / "recording.json").write_text(json.dumps(about))
+    assert check_folder(folder)[1][1].startswith("The recording: several sites are named a.")

@@ -1,6 +1,7 @@
 """Maps brought as tables and as arrays with named dimensions."""
 
 import unicodedata
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -170,6 +171,10 @@ def test_a_named_array_may_have_its_dimensions_in_any_order(recording, images):
         Recording.from_xarray(array.rename(x="column"), images, identifier="lab", window=(0, 9))
     with pytest.raises(UsageError, match="is not an array with named dimensions"):
         Recording.from_xarray(recording.maps, images, identifier="lab", window=(0, 9))
+    with pytest.raises(UsageError, match="of a Dataset, give one variable"):
+        Recording.from_xarray(array.to_dataset(name="rate"), images, identifier="lab", window=(0, 9))
+    with pytest.raises(UsageError, match="grid cannot be given beside a table or a named array"):
+        Recording.from_xarray(array, images, identifier="lab", window=(0, 9), grid=recording.grid)
     with pytest.raises(DataError, match=r"Use Recording\.from_xarray"):
         Recording.from_arrays(array, images, identifier="lab", window=(0, 9))
 
@@ -177,3 +182,10 @@ def test_a_named_array_may_have_its_dimensions_in_any_order(recording, images):
 def test_an_assembly_of_brain_score_is_a_named_array(recording):
     found = Recording.from_xarray(assembly(recording), recording.images, identifier="lab", window=(0, 9), extent=16)
     assert_same(found, recording)
+
+
+def test_an_assembly_brings_the_size_and_the_files_of_its_images(recording):
+    small = replace(recording, grid=Grid(Y, X, 13.0))
+    data = assembly(small)
+    assert_same(Recording.from_xarray(data, data.attrs["stimulus_set"], identifier="lab", window=(0, 9)), small)
+    assert Recording.from_xarray(data, small.images, identifier="lab", window=(0, 9), extent=14).grid.extent == 14
