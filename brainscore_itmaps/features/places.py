@@ -21,6 +21,7 @@ from PIL import Image
 
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, nearest
+from brainscore_itmaps.models.forward import run_module
 from brainscore_itmaps.models.layers import Layout, arranged, other_layouts, shape_layout
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.selectors import (
@@ -105,8 +106,8 @@ class Observed:
     text: str = ""
 
 
-READINGS: WeakKeyDictionary[torch.nn.Module, dict[tuple[str, str], "LayerReading | NoMapError"]] = WeakKeyDictionary()
-"""Readings of the layers of each module in memory, by the hash of its parameters and the name of the layer."""
+READINGS: WeakKeyDictionary[torch.nn.Module, dict[tuple[Any, ...], "LayerReading | NoMapError"]] = WeakKeyDictionary()
+"""Readings of the layers of each module in memory, by the hash of its parameters, the layer and its stated layout."""
 
 
 def layer_readings(
@@ -153,12 +154,13 @@ def layer_readings(
     """
     selectors = {layer: layer_selector(model, layer) for layer in layers}
     known = READINGS.setdefault(model.module, {})
-    missing = {layer: one for layer, one in selectors.items() if (model.sha256, layer) not in known}
+    keys = {layer: (model.sha256, layer, repr(stated_layout(model, layer)), _leading(model)) for layer in selectors}
+    missing = {layer: one for layer, one in selectors.items() if keys[layer] not in known}
     for layer, reading in _cached_readings(model, missing, cache, content).items():
-        known[model.sha256, layer] = reading
+        known[keys[layer]] = reading
     readings = {}
     for layer in selectors:
-        reading = known[model.sha256, layer]
+        reading = known[keys[layer]]
         if isinstance(reading, LayerReading):
             readings[layer] = reading
         elif not omit:
@@ -172,7 +174,11 @@ def _cached_readings(
     """Look up how layers are read, or find it out; only models with ``content`` are cached."""
     if cache is None or content is None or not selectors:
         return _readings(model, selectors)
-    keys = {layer: key_of(places=content, layer=layer) for layer in selectors}
+    stated = {layer: stated_layout(model, layer) for layer in selectors}
+    keys = {
+        layer: key_of(places=content, layer=layer, **({"stated": repr(layout)} if layout is not None else {}))
+        for layer, layout in stated.items()
+    }
 
     def compute(missing: list[str]) -> Iterator[tuple[str, dict[str, NDArray[np.uint8]]]]:
         for layer, reading in _readings(model, {layer: selectors[layer] for layer in missing}).items():
@@ -463,7 +469,7 @@ def observe(model: Model, selectors: Mapping[str, Selector], seed: int, repeated
     modules = dict(model.module.named_modules())
     hooks = [(modules[selector.module], hook_for(layer, selector)) for layer, selector in selectors.items()]
     with hooked(model.module, hooks), _own_randomness(next(model.module.parameters()).device, int(repeated)):
-        model.run(model.preprocess(noise_images(model.spec.size, seed)))
+        run_module(model.module, model.preprocess(noise_images(model.spec.size, seed)))
     return observed
 
 
