@@ -10,7 +10,7 @@ possible layout places its units where they respond.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -49,6 +49,8 @@ CLEARER = 0.02
 FEWEST_UNITS = 4
 SMALLEST_CHANGE = 1e-5
 """Of the largest activation: smaller changes are rounding errors."""
+SAME_IMAGE = 0.05
+"""Largest difference between responses to the same image, as a share of their size, that half precision may cause."""
 CURE = "state the layout of its units as spatial_layout of the model (docs/models.md)."
 
 Responses = dict[tuple[Elements, Any], NDArray[np.float64]]
@@ -230,7 +232,61 @@ def _readings(model: Model, selectors: Mapping[str, Selector]) -> dict[str, Laye
             observed[layer].units |= runs[0].units
         named = Named(model.name, layer, selector, stated_layout(model, layer), _leading(model))
         readings[layer] = _reading(named, observed[layer], evidence[layer], enough, stochastic)
+    for layer in _varying(model, selectors):
+        reading = readings[layer]
+        if isinstance(reading, LayerReading) and "could not be verified" not in reading.note:
+            note = (
+                f"{layer} responds differently to the same image alone and among others (random numbers, or statistics "
+                "of the batch): its score depends on chance or on the batch size"
+            )
+            readings[layer] = replace(reading, note="; ".join(filter(None, [reading.note, note])))
     return readings
+
+
+def _varying(model: Model, selectors: Mapping[str, Selector]) -> list[str]:
+    """List the layers whose responses to an image depend on the images beside it, or on random numbers."""
+    image = noise_images(model.spec.size, SEEDS[0])[0]
+    beside = [Image.new("RGB", image.size, colour) for colour in ("black", "white")]
+    try:
+        alone = _first_responses(model, selectors, [image], seed=0)
+        among = _first_responses(model, selectors, [image, *beside], seed=1)
+    except Exception:  # the user's forward may raise anything; it may take one image only
+        return []
+    return [
+        layer
+        for layer in selectors
+        if any(
+            float((one - other).norm()) > SAME_IMAGE * float(one.norm())
+            for one, other in zip(alone[layer], among[layer], strict=False)
+            if one.shape == other.shape
+        )
+    ]
+
+
+def _first_responses(
+    model: Model, selectors: Mapping[str, Selector], images: Sequence[Image.Image], seed: int
+) -> dict[str, list[torch.Tensor]]:
+    """Record the tensors that layers give for the first of several images."""
+    responses: dict[str, list[torch.Tensor]] = {layer: [] for layer in selectors}
+    calls = dict.fromkeys(selectors, 0)
+
+    def hook_for(layer: str, selector: Selector) -> Callable[[torch.nn.Module, object, object], None]:
+        def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
+            calls[layer] += 1
+            if selector.call in (None, LAST, calls[layer]):
+                responses[layer] = [
+                    tensor[:1].detach().to("cpu", torch.float32, copy=True)
+                    for _, tensor in tensors_in(selected(output, selector.elements, len(images)))
+                    if tensor.shape[:1] == (len(images),) and tensor.is_floating_point()
+                ]
+
+        return hook
+
+    modules = dict(model.module.named_modules())
+    hooks = [(modules[selector.module], hook_for(layer, selector)) for layer, selector in selectors.items()]
+    with hooked(model.module, hooks), _own_randomness(next(model.module.parameters()).device, seed):
+        run_module(model.module, model.preprocess(images))
+    return responses
 
 
 def verified_reading(

@@ -169,6 +169,22 @@ def test_layers_that_no_change_reaches_or_that_are_random_are_noted():
     torch.testing.assert_close(torch.rand(2), expected)
 
 
+def dropped(x):
+    return torch.nn.functional.dropout(x, 0.5, training=True)
+
+
+def normalised_over_the_batch(x):
+    return torch.nn.functional.batch_norm(x, None, None, training=True)
+
+
+@pytest.mark.parametrize(("answer", "noted"), [(dropped, True), (normalised_over_the_batch, True), (windows, False)])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_layer_with_places_whose_responses_depend_on_chance_or_on_the_batch_is_noted(answer, noted, precision):
+    model = model_of(answer if noted else (lambda x: x))
+    model.module.to(precision)
+    assert ("depends on chance or on the batch size" in layer_readings(model, ["layer"])["layer"].note) is noted
+
+
 def test_places_need_units_that_vary_in_both_directions():
     rows = np.linspace(1, 2, 5)[:, None] * np.ones((1, 5))
     only_rows = np.stack([rows[::-1], rows[::-1], rows, rows])
@@ -329,12 +345,12 @@ def test_how_a_layer_is_read_is_cached_with_the_weights(own_home):
         return HookedModel(model).source(["blocks.2"], cache=default_cache()), model
 
     source, model = notes_of_new_model()
-    assert shown == [5]
+    assert shown == [5, 1, 3]
     HookedModel(model).source(["blocks.2"])
-    assert shown == [5]  # in memory
+    assert shown == [5, 1, 3]  # in memory
     assert (model.sha256, "blocks.2") in {key[:2] for key in READINGS[model.module]}
     again, _ = notes_of_new_model()
-    assert shown == [5]  # on disk
+    assert shown == [5, 1, 3]  # on disk
     assert again.layers == source.layers == ("blocks.2",)
 
 
