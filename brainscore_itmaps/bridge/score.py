@@ -25,7 +25,7 @@ from brainscore_itmaps.data.recording import Recording, window_or_name
 from brainscore_itmaps.errors import UsageError, check_type
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.models.load import load_model, load_model_request
-from brainscore_itmaps.models.model import Model, on_device
+from brainscore_itmaps.models.model import Model, on_device, with_changes
 from brainscore_itmaps.models.names import requested_weights
 from brainscore_itmaps.models.own import Preprocessing, restore_mode_and_device
 from brainscore_itmaps.models.preprocessing import plain_preprocessing
@@ -145,8 +145,8 @@ def score(
             loaded = load_model(model, module_weights, arch=arch, preprocessing=preprocessing, state_key=state_key,
                                 name=name)  # fmt: skip
             return score(loaded, benchmark, layers, window=window, batch_size=batch_size, device=device,
-                         attribution=attribution, protocol=protocol, fresh=fresh, cache=cache,
-                         progress=progress)  # fmt: skip
+                         attribution=attribution, protocol=protocol, interval=interval, fresh=fresh,
+                         cache=cache, progress=progress)  # fmt: skip
     if isinstance(model, Path):
         model = str(model)
     check_type(model, (str, Model), "a model", "Give a name, what load_model returns, or a torch.nn.Module.")
@@ -165,7 +165,7 @@ def score(
     if batch_size < 1:
         raise UsageError(f"A batch cannot have {batch_size} images.", "Give a batch size of 1 or more.")
     model_name = model if isinstance(model, str) else None
-    loaded_model = model if isinstance(model, Model) else None
+    loaded_model = with_changes(model) if isinstance(model, Model) else None
     check_names(model_name, benchmark if isinstance(benchmark, str) else None, weights, arch, state_key, name)
     model_request = (
         loaded_model.request

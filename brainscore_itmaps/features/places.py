@@ -10,7 +10,7 @@ possible layout places its units where they respond.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -21,6 +21,7 @@ from PIL import Image
 
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, nearest
+from brainscore_itmaps.models.forward import run_module
 from brainscore_itmaps.models.layers import Layout, arranged, other_layouts, shape_layout
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.selectors import (
@@ -49,6 +50,8 @@ CLEARER = 0.02
 FEWEST_UNITS = 4
 SMALLEST_CHANGE = 1e-5
 """Of the largest activation: smaller changes are rounding errors."""
+SAME_IMAGE = 0.05
+"""Largest difference between responses to the same image, as a share of their size, that half precision may cause."""
 CURE = "state the layout of its units as spatial_layout of the model (docs/models.md)."
 
 Responses = dict[tuple[Elements, Any], NDArray[np.float64]]
@@ -107,8 +110,8 @@ class Observed:
     text: str = ""
 
 
-READINGS: WeakKeyDictionary[torch.nn.Module, dict[tuple[str, str], "LayerReading | NoMapError"]] = WeakKeyDictionary()
-"""Readings of the layers of each module in memory, by the hash of its parameters and the name of the layer."""
+READINGS: WeakKeyDictionary[torch.nn.Module, dict[tuple[Any, ...], "LayerReading | NoMapError"]] = WeakKeyDictionary()
+"""Readings of the layers of each module in memory, by the hash of its parameters, the layer and its stated layout."""
 
 
 def layer_readings(
@@ -155,12 +158,13 @@ def layer_readings(
     """
     selectors = {layer: layer_selector(model, layer) for layer in layers}
     known = READINGS.setdefault(model.module, {})
-    missing = {layer: one for layer, one in selectors.items() if (model.sha256, layer) not in known}
+    keys = {layer: (model.sha256, layer, repr(stated_layout(model, layer)), _leading(model)) for layer in selectors}
+    missing = {layer: one for layer, one in selectors.items() if keys[layer] not in known}
     for layer, reading in _cached_readings(model, missing, cache, content).items():
-        known[model.sha256, layer] = reading
+        known[keys[layer]] = reading
     readings = {}
     for layer in selectors:
-        reading = known[model.sha256, layer]
+        reading = known[keys[layer]]
         if isinstance(reading, LayerReading):
             readings[layer] = reading
         elif not omit:
@@ -174,7 +178,11 @@ def _cached_readings(
     """Look up how layers are read, or find it out; only models with ``content`` are cached."""
     if cache is None or content is None or not selectors:
         return _readings(model, selectors)
-    keys = {layer: key_of(places=content, layer=layer) for layer in selectors}
+    stated = {layer: stated_layout(model, layer) for layer in selectors}
+    keys = {
+        layer: key_of(places=content, layer=layer, **({"stated": repr(layout)} if layout is not None else {}))
+        for layer, layout in stated.items()
+    }
 
     def compute(missing: list[str]) -> Iterator[tuple[str, dict[str, NDArray[np.uint8]]]]:
         for layer, reading in _readings(model, {layer: selectors[layer] for layer in missing}).items():
@@ -226,7 +234,61 @@ def _readings(model: Model, selectors: Mapping[str, Selector]) -> dict[str, Laye
             observed[layer].units |= runs[0].units
         named = Named(model.name, layer, selector, stated_layout(model, layer), _leading(model))
         readings[layer] = _reading(named, observed[layer], evidence[layer], enough, stochastic)
+    for layer in _varying(model, selectors):
+        reading = readings[layer]
+        if isinstance(reading, LayerReading) and "could not be verified" not in reading.note:
+            note = (
+                f"{layer} responds differently to the same image alone and among others (random numbers, or statistics "
+                "of the batch): its score depends on chance or on the batch size"
+            )
+            readings[layer] = replace(reading, note="; ".join(filter(None, [reading.note, note])))
     return readings
+
+
+def _varying(model: Model, selectors: Mapping[str, Selector]) -> list[str]:
+    """List the layers whose responses to an image depend on the images beside it, or on random numbers."""
+    image = noise_images(model.spec.size, SEEDS[0])[0]
+    beside = [Image.new("RGB", image.size, colour) for colour in ("black", "white")]
+    try:
+        alone = _first_responses(model, selectors, [image], seed=0)
+        among = _first_responses(model, selectors, [image, *beside], seed=1)
+    except Exception:  # the user's forward may raise anything; it may take one image only
+        return []
+    return [
+        layer
+        for layer in selectors
+        if any(
+            float((one - other).norm()) > SAME_IMAGE * float(one.norm())
+            for one, other in zip(alone[layer], among[layer], strict=False)
+            if one.shape == other.shape
+        )
+    ]
+
+
+def _first_responses(
+    model: Model, selectors: Mapping[str, Selector], images: Sequence[Image.Image], seed: int
+) -> dict[str, list[torch.Tensor]]:
+    """Record the tensors that layers give for the first of several images."""
+    responses: dict[str, list[torch.Tensor]] = {layer: [] for layer in selectors}
+    calls = dict.fromkeys(selectors, 0)
+
+    def hook_for(layer: str, selector: Selector) -> Callable[[torch.nn.Module, object, object], None]:
+        def hook(module: torch.nn.Module, inputs: object, output: object) -> None:
+            calls[layer] += 1
+            if selector.call in (None, LAST, calls[layer]):
+                responses[layer] = [
+                    tensor[:1].detach().to("cpu", torch.float32, copy=True)
+                    for _, tensor in tensors_in(selected(output, selector.elements, len(images)))
+                    if tensor.shape[:1] == (len(images),) and tensor.is_floating_point()
+                ]
+
+        return hook
+
+    modules = dict(model.module.named_modules())
+    hooks = [(modules[selector.module], hook_for(layer, selector)) for layer, selector in selectors.items()]
+    with hooked(model.module, hooks), _own_randomness(next(model.module.parameters()).device, seed):
+        run_module(model.module, model.preprocess(images))
+    return responses
 
 
 def verified_reading(
@@ -465,7 +527,7 @@ def observe(model: Model, selectors: Mapping[str, Selector], seed: int, repeated
     modules = dict(model.module.named_modules())
     hooks = [(modules[selector.module], hook_for(layer, selector)) for layer, selector in selectors.items()]
     with hooked(model.module, hooks), _own_randomness(next(model.module.parameters()).device, int(repeated)):
-        model.run(model.preprocess(noise_images(model.spec.size, seed)))
+        run_module(model.module, model.preprocess(noise_images(model.spec.size, seed)))
     return observed
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from brainscore_itmaps.errors import ModelError, UsageError, check_type
+from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, check_type, one_line
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.build import build, timm_pretrained
 from brainscore_itmaps.models.checkpoint import fill_from_package, fill_from_tensors, read_weights, shape_options
@@ -270,7 +270,25 @@ LIBRARIES: dict[str, Callable[[str], Model]] = {
 
 
 def _library_spec(name: str, module: torch.nn.Module) -> ModelSpec:
-    """Describe a model of a library with the preprocessing, accuracy and licence that the library states."""
+    """Describe a model of a library with the preprocessing, accuracy and licence that the library states.
+
+    Raises
+    ------
+    ModelError
+        When the module fails on an image, for example because its configuration contradicts itself.
+    """
+    try:
+        return _described_by_library(name, module)
+    except ItMapsError:
+        raise
+    except Exception as error:  # the library's forward may raise anything
+        raise ModelError(
+            f"{name} fails on an image of the size that it states: {one_line(error)}.",
+            "Check its configuration; `brainscore --debug ...` prints the traceback.",
+        ) from error
+
+
+def _described_by_library(name: str, module: torch.nn.Module) -> ModelSpec:
     if name.startswith("torchvision:"):
         from brainscore_itmaps.models.torchvision_models import torchvision_spec
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from brainscore_itmaps.errors import ModelError, UsageError, one_line
+from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.models.build import build
 from brainscore_itmaps.models.forward import run_module
@@ -88,8 +88,21 @@ class Model:
         -------
         object
             Output of the module.
+
+        Raises
+        ------
+        ModelError
+            When the module fails on these images.
         """
-        return run_module(self.module, inputs)
+        try:
+            return run_module(self.module, inputs)
+        except (ItMapsError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # a user's module may raise anything
+            raise ModelError(
+                f"{self.name} fails on a batch of {len(inputs)} images {tuple(inputs.shape)}: {one_line(error)}.",
+                "Set a batch size of 1 if it takes single images; `brainscore --debug ...` prints the traceback.",
+            ) from error
 
     def own_name_of(self, layer: str) -> str:
         """Return the name of a layer in the module without the wrappers that its name may begin with."""
@@ -170,6 +183,46 @@ def on_device(model: Model, device: str = "auto") -> Model:
             f"The device {device!r} is not available: {one_line(error)}.", "Use --device auto, or --device cpu."
         ) from error
     return model
+
+
+def with_changes(model: Model) -> Model:
+    """Return a loaded model as a model in memory if its module was changed after loading, else the model itself.
+
+    Other weights, hooks (as lesions need them) and a replaced ``forward`` are changes: the model's name and the hash of
+    its loaded weights no longer determine what it computes, so that no cached score belongs to it.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_model
+    >>> from brainscore_itmaps.models.model import with_changes
+    >>> model = load_model("timm:test_resnet", "random")
+    >>> with_changes(model) is model
+    True
+    >>> _ = torch.nn.init.ones_(model.module.fc.bias)
+    >>> changed = with_changes(model)
+    >>> changed.name == f"timm:test_resnet-{changed.sha256[:8]}", str(changed.weights)
+    (True, 'as they were given')
+    """
+    sha256 = hash_parameters(model.module)
+    parts = [] if sha256 == model.sha256 else ["weights"]
+    if not model.own_code:  # nothing is cached for a user's code
+        children = list(model.module.modules())
+        parts += ["hooks"] if any(child._forward_hooks or child._forward_pre_hooks for child in children) else []
+        parts += ["forward"] if any("forward" in vars(child) for child in children) else []
+    if not parts:
+        return model
+    name = f"{model.name.removesuffix(f'-{model.sha256[:8]}')}-{sha256[:8]}"
+    return replace(
+        model,
+        name=name,
+        spec=replace(model.spec, identifier=name, top1=None, top1_source=None),
+        weights=Weights("module", sha256=sha256),
+        request=replace(IN_MEMORY, name=name),
+        top1=None,
+        top1_source=None,
+        notes=(*model.notes, f"changed after {model.name} was loaded: {', '.join(parts)}"),
+        own_code=True,
+    )
 
 
 def untrained(model: Model, seed: int = 0) -> Model:

@@ -143,6 +143,19 @@ def test_a_stated_layout_is_read_and_noted_if_it_does_not_show():
     assert "are read as spatial_layout states them; changes of parts of the image do not show them" in reading.note
 
 
+def test_a_layout_that_is_stated_after_a_layer_was_refused_is_read(own_home):
+    model = model_of(windows)
+    with pytest.raises(NoMapError):
+        layer_readings(model, ["layer"], cache=default_cache(), content="windows")
+    model.module.spatial_layout = ("tokens", 0)
+    for cache in (None, default_cache()):
+        READINGS.pop(model.module)
+        reading = layer_readings(model, ["layer"], cache=cache, content="windows")["layer"]
+        assert reading.layout == ("tokens", 0)
+    model.module.spatial_layout = ("tokens", 0, 1)
+    assert layer_readings(model, ["layer"], cache=default_cache(), content="windows")["layer"].layout[2] == 1
+
+
 def test_layers_that_no_change_reaches_or_that_are_random_are_noted():
     dead = layer_readings(model_of(lambda x: torch.relu(x - 99)), ["layer"])["layer"]
     assert dead.note == ("layer: the places of its units could not be verified: changes of the image do not reach it")
@@ -154,6 +167,22 @@ def test_layers_that_no_change_reaches_or_that_are_random_are_noted():
     torch.manual_seed(3)
     layer_readings(model, ["layer"])
     torch.testing.assert_close(torch.rand(2), expected)
+
+
+def dropped(x):
+    return torch.nn.functional.dropout(x, 0.5, training=True)
+
+
+def normalised_over_the_batch(x):
+    return torch.nn.functional.batch_norm(x, None, None, training=True)
+
+
+@pytest.mark.parametrize(("answer", "noted"), [(dropped, True), (normalised_over_the_batch, True), (windows, False)])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_layer_with_places_whose_responses_depend_on_chance_or_on_the_batch_is_noted(answer, noted, precision):
+    model = model_of(answer if noted else (lambda x: x))
+    model.module.to(precision)
+    assert ("depends on chance or on the batch size" in layer_readings(model, ["layer"])["layer"].note) is noted
 
 
 def test_places_need_units_that_vary_in_both_directions():
@@ -316,12 +345,12 @@ def test_how_a_layer_is_read_is_cached_with_the_weights(own_home):
         return HookedModel(model).source(["blocks.2"], cache=default_cache()), model
 
     source, model = notes_of_new_model()
-    assert shown == [5]
+    assert shown == [5, 1, 3]
     HookedModel(model).source(["blocks.2"])
-    assert shown == [5]  # in memory
-    assert (model.sha256, "blocks.2") in READINGS[model.module]
+    assert shown == [5, 1, 3]  # in memory
+    assert (model.sha256, "blocks.2") in {key[:2] for key in READINGS[model.module]}
     again, _ = notes_of_new_model()
-    assert shown == [5]  # on disk
+    assert shown == [5, 1, 3]  # on disk
     assert again.layers == source.layers == ("blocks.2",)
 
 

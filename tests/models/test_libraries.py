@@ -245,6 +245,15 @@ def folders(tmp_path_factory):
     return home
 
 
+def test_a_model_that_fails_on_its_own_size_is_refused_with_a_sentence(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    settings = {"image_size": 64, "embed_dim": 16, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 2, 2], "window_size": 4}
+    transformers.SwinModel(transformers.SwinConfig(**settings)).save_pretrained(tmp_path)  # 2 x 2 units, window of 4
+    transformers.ViTImageProcessor(size={"height": 64, "width": 64}).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="fails on an image of the size that it states: The size of tensor a"):
+        load_model(f"hf:{tmp_path}")
+
+
 def test_a_folder_of_transformers_gives_its_weights_and_its_preprocessing(folders, image):
     import transformers
 

@@ -83,6 +83,62 @@ def test_activations_at_the_centre_of_gaze_are_not_cached_for_a_user_s_code(smal
     assert one.score != two.score
 
 
+def change_weights(module):
+    next(module.parameters()).data.abs_()
+
+
+def lesion(module):
+    module.layer2.register_forward_hook(lambda child, inputs, output: output * torch.arange(output.shape[-1]))
+
+
+def replace_forward(module):
+    computed = module.layer2.forward
+    module.layer2.forward = lambda x: computed(x).square()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [(change_weights, "weights"), (lesion, "hooks"), (replace_forward, "forward")]
+)
+def test_a_named_model_that_was_changed_after_loading_shares_no_score_with_the_unchanged_one(own_home, change, said):
+    unchanged = score(load_model("timm:test_resnet", "random"), layers="layer3", interval="fixed")
+    model = load_model("timm:test_resnet", "random")
+    change(model.module)
+    changed = score(model, layers="layer3", interval="fixed")
+    fresh = score(model, layers="layer3", interval="fixed", fresh=True)
+    again = score(load_model("timm:test_resnet", "random"), layers="layer3", interval="fixed")
+    assert changed.score == fresh.score != unchanged.score == again.score
+    assert changed.model.startswith("timm:test_resnet-")
+    assert changed.weights_sha256[:8] == changed.model[-8:]
+    assert str(changed.reading.weights) == "as they were given"
+    assert f"changed after timm:test_resnet was loaded: {said}" in changed.notes
+
+
+def test_a_module_that_was_changed_after_loading_is_named_after_its_weights_of_now(small, own_home):
+    model = load_model(small, preprocessing=SETTINGS, name="ours")
+    torch.nn.init.ones_(next(small.parameters()))
+    result = score(model, interval="fixed")
+    assert result.model == load_model(small, preprocessing=SETTINGS, name="ours").name != model.name
+
+
+def test_a_module_that_takes_only_one_image_at_a_time_is_refused_with_a_sentence(own_home):
+    class OneImage(Small):
+        def forward(self, images):
+            return super().forward(images.view(1, 3, 64, 64))
+
+    with pytest.raises(ModelError, match=r"fails on a batch of 14 images .*batch size of 1"):
+        score(OneImage(), preprocessing=SETTINGS, interval="fixed")
+    assert score(OneImage(), preprocessing=SETTINGS, interval="fixed", batch_size=1).score
+
+
+def test_all_options_apply_to_a_module(small, own_home):
+    loaded = load_model(small, preprocessing=SETTINGS)
+    for interval in ("groups", "fixed"):
+        assert (
+            score(small, preprocessing=SETTINGS, interval=interval).interval
+            == score(loaded, interval=interval).interval
+        )
+
+
 def test_scoring_restores_the_mode_of_a_module(small, own_home):
     small.train()
     small.late.eval()
