@@ -21,7 +21,7 @@ from PIL import Image
 
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, nearest
-from brainscore_itmaps.models.layers import Layout, arranged, other_layouts, shape_layout
+from brainscore_itmaps.models.layers import Layout, arranged, block_layers, other_layouts, shape_layout
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.selectors import (
     LAST,
@@ -105,8 +105,9 @@ class Observed:
     text: str = ""
 
 
-READINGS: WeakKeyDictionary[torch.nn.Module, dict[tuple[str, str], "LayerReading | NoMapError"]] = WeakKeyDictionary()
-"""Readings of the layers of each module in memory, by the hash of its parameters and the name of the layer."""
+READINGS: WeakKeyDictionary[torch.nn.Module, dict[tuple[Any, ...], "LayerReading | NoMapError"]] = WeakKeyDictionary()
+"""Readings of the layers of each module in memory, by the hash of its parameters, the name of the layer, and what the
+module states about it."""
 
 
 def layer_readings(
@@ -153,12 +154,13 @@ def layer_readings(
     """
     selectors = {layer: layer_selector(model, layer) for layer in layers}
     known = READINGS.setdefault(model.module, {})
-    missing = {layer: one for layer, one in selectors.items() if (model.sha256, layer) not in known}
+    keys = {layer: (model.sha256, layer, *_statements(model, layer)) for layer in selectors}
+    missing = {layer: one for layer, one in selectors.items() if keys[layer] not in known}
     for layer, reading in _cached_readings(model, missing, cache, content).items():
-        known[model.sha256, layer] = reading
+        known[keys[layer]] = reading
     readings = {}
     for layer in selectors:
-        reading = known[model.sha256, layer]
+        reading = known[keys[layer]]
         if isinstance(reading, LayerReading):
             readings[layer] = reading
         elif not omit:
@@ -172,7 +174,7 @@ def _cached_readings(
     """Look up how layers are read, or find it out; only models with ``content`` are cached."""
     if cache is None or content is None or not selectors:
         return _readings(model, selectors)
-    keys = {layer: key_of(places=content, layer=layer) for layer in selectors}
+    keys = {layer: key_of(places=content, layer=layer, states=_statements(model, layer)) for layer in selectors}
 
     def compute(missing: list[str]) -> Iterator[tuple[str, dict[str, NDArray[np.uint8]]]]:
         for layer, reading in _readings(model, {layer: selectors[layer] for layer in missing}).items():
@@ -215,6 +217,7 @@ def _readings(model: Model, selectors: Mapping[str, Selector]) -> dict[str, Laye
     evidence = {layer: _evidence([observed[layer]]) for layer in selectors}
     unshown = {layer: one for layer, one in selectors.items() if not _is_shown(observed[layer], evidence[layer])}
     repeated = [observe(model, unshown, seed, repeated=True) for seed in SEEDS] if unshown else []
+    untrained = _blocks_without_training(model) if unshown else frozenset()
     readings = {}
     for layer, selector in selectors.items():
         stochastic, enough = False, SHOWN
@@ -222,9 +225,16 @@ def _readings(model: Model, selectors: Mapping[str, Selector]) -> dict[str, Laye
             evidence[layer] = _evidence(runs)
             stochastic, enough = not _same(runs[0], observed[layer]), SHOWN_BY_SEVERAL
             observed[layer].units |= runs[0].units
-        named = Named(model.name, layer, selector, stated_layout(model, layer), _leading(model))
+        named = Named(model.name, layer, selector, stated_layout(model, layer), _leading(model), layer in untrained)
         readings[layer] = _reading(named, observed[layer], evidence[layer], enough, stochastic)
     return readings
+
+
+def _blocks_without_training(model: Model) -> frozenset[str]:
+    """Return the blocks and the committed layers of an architecture with random weights; none with other weights."""
+    if model.weights.kind != "random":
+        return frozenset()
+    return frozenset([*model.spec.layers.values(), *block_layers(model.module, model.spec.size)])
 
 
 def verified_reading(
@@ -288,6 +298,8 @@ class Named:
         Layout that the model states.
     prefix : int or None
         Number of leading tokens that the model states.
+    untrained : bool
+        Whether it is a block of an architecture with random weights, which may mix places that training separates.
     """
 
     model: str
@@ -295,6 +307,7 @@ class Named:
     selector: Selector
     stated: Layout | None = None
     prefix: int | None = None
+    untrained: bool = False
 
 
 def _reading(
@@ -341,6 +354,12 @@ def _reading(
             f"{layer}: the places of its units are read {source}; changes of parts of the image do not show them"
         )
         return LayerReading(selector, stated, "; ".join(said))
+    if default is not None and named.untrained:
+        said.append(
+            f"{layer}: with random weights, changes of parts of the image do not show the places of its units; they "
+            "are read as its shape suggests"
+        )
+        return LayerReading(selector, None, "; ".join(said))
     return NoMapError(
         f"The layer {layer!r} of {named.model} gives no map: {observed.text} might be one by its shape, but a "
         "change of one part of the image does not show there.",
@@ -629,6 +648,11 @@ def layout_for(layouts: Any, layer: str) -> Layout | None:
 def _leading(model: Model) -> int | None:
     """Return the number of leading tokens that a model states."""
     return getattr(model.module, "num_prefix_tokens", None)
+
+
+def _statements(model: Model, layer: str) -> tuple[str, str, bool]:
+    """Return what a model states about a layer, as part of a key; its attributes may change after a first reading."""
+    return repr(stated_layout(model, layer)), repr(_leading(model)), model.weights.kind == "random"
 
 
 def layer_selector(model: Model, layer: str) -> Selector:
