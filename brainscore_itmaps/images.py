@@ -20,9 +20,9 @@ def read_image(source: Path | str | bytes | BinaryIO | Image.Image, name: str = 
     """Read an image of any mode as 8-bit RGB, without resizing it; every part of the package reads images with it.
 
     The orientation tag of a camera is applied. A colour profile is converted to sRGB; an invalid one is ignored, as web
-    browsers do. Grey, palette and CMYK images are converted, and 16-bit grey values are divided by 257. Transparency is
-    ignored, as in the published loader: the stored colours count (see :func:`unusual_features`). Of an animation, the
-    first frame is read.
+    browsers do. Grey, palette and CMYK images are converted, and 16-bit grey values are divided by 257; if they reach
+    only to 255, they are refused, because they are probably 8-bit values. Transparency is ignored, as in the published
+    loader: the stored colours count (see :func:`unusual_features`). Of an animation, the first frame is read.
 
     Parameters
     ----------
@@ -76,6 +76,8 @@ def _rgb(image: Image.Image) -> Image.Image:
         grey = np.asarray(image)
         if not 0 <= (lowest := int(grey.min())) <= (highest := int(grey.max())) <= 65535:
             raise ValueError(f"its values reach from {lowest} to {highest}, beyond 16 bits")
+        if 0 < highest <= 255:
+            raise ValueError(f"its values reach only to {highest} of 65535, so that it would be black; are they 8-bit?")
         return Image.fromarray((grey / 257).round().astype(np.uint8)).convert("RGB")
     if profile and (converted := _in_srgb(image, profile)) is not None:
         return converted

@@ -63,7 +63,8 @@ def test_floating_point_pixels_are_refused() -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I;16"])
 def test_every_mode_becomes_rgb(mode: str) -> None:
     image = Image.fromarray(PIXELS)
-    source = image.convert("L").convert(mode) if mode in ("PA", "I;16") else image.convert(mode)
+    source = image.convert("L").convert(mode) if mode == "PA" else image
+    source = Image.fromarray(PIXELS[..., 0] * np.uint16(257)) if mode == "I;16" else source.convert(mode)
     assert (read_image(source).mode, read_image(source).size) == ("RGB", (32, 24))
 
 
@@ -145,3 +146,14 @@ def test_brain_score_models_are_given_the_pixels_that_this_package_reads(tmp_pat
     with Image.open(copies[0]) as opened:
         assert np.array_equal(np.asarray(opened), np.asarray(read_image(rotated)))
     assert copies[1].read_bytes() == plain.read_bytes()
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [(np.uint16, "png"), (np.int32, "tiff")])
+def test_8_bit_values_in_a_file_of_more_bits_are_refused_because_they_would_be_black(
+    tmp_path: Path, kind: type, suffix: str
+) -> None:
+    file = saved(tmp_path, Image.fromarray(PIXELS[..., 0].astype(kind)), f"a.{suffix}")
+    with pytest.raises(DataError, match="cannot be read: its values reach only to 255 of 65535"):
+        read_image(file)
+    black = saved(tmp_path, Image.fromarray(np.zeros((24, 32), kind)), f"black.{suffix}")
+    assert not np.asarray(read_image(black)).any()

@@ -42,7 +42,8 @@ def attribute(
     Saliency
         The maps, shape (image, y, x), and for each image Spearman rho of its attribution map, of nearness to the
         image's centre and of the attribution map with random weights, with the recorded map averaged over sites. The
-        last is NaN for a module of a user that cannot be re-initialised; ``missing`` says why.
+        last is NaN for a module of a user that cannot be re-initialised, and for a layer whose units show no places
+        with random weights; ``missing`` says why.
     """
     progress("computing attribution maps", 0, 2)
     maps = _compute_maps(model, recording, layer_of_image, method)
@@ -51,6 +52,7 @@ def attribute(
     missing, random_rho = "", np.full(len(recording.images), np.nan)
     try:
         random = untrained(model, seed=1 if weights.kind == "random" and weights.seed == 0 else 0)
+        layer_readings(random, dict.fromkeys(layer_of_image))
     except ModelError as error:
         missing = f"the control with random weights was left out: {error.args[0]}"
     else:

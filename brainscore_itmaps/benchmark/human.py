@@ -24,6 +24,7 @@ from brainscore_itmaps.data.human_maps import HumanMaps, human_maps
 from brainscore_itmaps.data.images import plain_name
 from brainscore_itmaps.errors import DataError, ModelError, UsageError, check_type
 from brainscore_itmaps.features.attribution import check_method, saliency_maps
+from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN, Agreement, agreement, summarised
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
 from brainscore_itmaps.models.forward import logits_of
@@ -115,10 +116,10 @@ class HumanBenchmark:
         return replace(self, files=tuple(self._files()))
 
     def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
-        """Return the name and size of each shard, or of each image and map."""
+        """Return the name and size of each shard, or the name and hash of each image and map."""
         if self.folder is not None:
             found = sorted(file for part in (IMAGES, MAPS) for file in (self.folder / part).rglob("*"))
-            return [[str(file.relative_to(self.folder)), file.stat().st_size] for file in found if file.is_file()]
+            return [[str(file.relative_to(self.folder)), sha256(file)] for file in found if file.is_file()]
         return [[file.name, file.stat().st_size] for file in self._files()]
 
     def score(

@@ -568,7 +568,7 @@ class Result(Estimated):
         suffixed = [array.recording.endswith(suffix) for array in self.arrays]
         suffix = "" if suffixed and all(suffixed) else suffix
         parts = (f"{self.model}{distinction}", self.layer, self.benchmark + suffix, self.label)
-        return "--".join(re.sub(r"[^\w.-]+", "-", part).strip("-") for part in parts if part)
+        return "--".join(re.sub(r"[^\w.@-]+", "-", part).strip("-") for part in parts if part)
 
 
 def _format_score(estimate: Estimate) -> str:

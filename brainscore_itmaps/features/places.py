@@ -22,7 +22,7 @@ from PIL import Image
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, nearest
 from brainscore_itmaps.models.forward import run_module
-from brainscore_itmaps.models.layers import Layout, arranged, other_layouts, shape_layout
+from brainscore_itmaps.models.layers import Layout, arranged, block_layers, other_layouts, shape_layout
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.selectors import (
     LAST,
@@ -111,7 +111,8 @@ class Observed:
 
 
 READINGS: WeakKeyDictionary[torch.nn.Module, dict[tuple[Any, ...], "LayerReading | NoMapError"]] = WeakKeyDictionary()
-"""Readings of the layers of each module in memory, by the hash of its parameters, the layer and its stated layout."""
+"""Readings of the layers of each module in memory, by the hash of its parameters, the name of the layer, and what the
+module states about it."""
 
 
 def layer_readings(
@@ -158,7 +159,7 @@ def layer_readings(
     """
     selectors = {layer: layer_selector(model, layer) for layer in layers}
     known = READINGS.setdefault(model.module, {})
-    keys = {layer: (model.sha256, layer, repr(stated_layout(model, layer)), _leading(model)) for layer in selectors}
+    keys = {layer: (model.sha256, layer, *_statements(model, layer)) for layer in selectors}
     missing = {layer: one for layer, one in selectors.items() if keys[layer] not in known}
     for layer, reading in _cached_readings(model, missing, cache, content).items():
         known[keys[layer]] = reading
@@ -178,11 +179,7 @@ def _cached_readings(
     """Look up how layers are read, or find it out; only models with ``content`` are cached."""
     if cache is None or content is None or not selectors:
         return _readings(model, selectors)
-    stated = {layer: stated_layout(model, layer) for layer in selectors}
-    keys = {
-        layer: key_of(places=content, layer=layer, **({"stated": repr(layout)} if layout is not None else {}))
-        for layer, layout in stated.items()
-    }
+    keys = {layer: key_of(places=content, layer=layer, states=_statements(model, layer)) for layer in selectors}
 
     def compute(missing: list[str]) -> Iterator[tuple[str, dict[str, NDArray[np.uint8]]]]:
         for layer, reading in _readings(model, {layer: selectors[layer] for layer in missing}).items():
@@ -225,6 +222,7 @@ def _readings(model: Model, selectors: Mapping[str, Selector]) -> dict[str, Laye
     evidence = {layer: _evidence([observed[layer]]) for layer in selectors}
     unshown = {layer: one for layer, one in selectors.items() if not _is_shown(observed[layer], evidence[layer])}
     repeated = [observe(model, unshown, seed, repeated=True) for seed in SEEDS] if unshown else []
+    untrained = _blocks_without_training(model) if unshown else frozenset()
     readings = {}
     for layer, selector in selectors.items():
         stochastic, enough = False, SHOWN
@@ -232,7 +230,7 @@ def _readings(model: Model, selectors: Mapping[str, Selector]) -> dict[str, Laye
             evidence[layer] = _evidence(runs)
             stochastic, enough = not _same(runs[0], observed[layer]), SHOWN_BY_SEVERAL
             observed[layer].units |= runs[0].units
-        named = Named(model.name, layer, selector, stated_layout(model, layer), _leading(model))
+        named = Named(model.name, layer, selector, stated_layout(model, layer), _leading(model), layer in untrained)
         readings[layer] = _reading(named, observed[layer], evidence[layer], enough, stochastic)
     for layer in _varying(model, selectors):
         reading = readings[layer]
@@ -289,6 +287,13 @@ def _first_responses(
     with hooked(model.module, hooks), _own_randomness(next(model.module.parameters()).device, seed):
         run_module(model.module, model.preprocess(images))
     return responses
+
+
+def _blocks_without_training(model: Model) -> frozenset[str]:
+    """Return the blocks and the committed layers of an architecture with random weights; none with other weights."""
+    if model.weights.kind != "random":
+        return frozenset()
+    return frozenset([*model.spec.layers.values(), *block_layers(model.module, model.spec.size)])
 
 
 def verified_reading(
@@ -352,6 +357,8 @@ class Named:
         Layout that the model states.
     prefix : int or None
         Number of leading tokens that the model states.
+    untrained : bool
+        Whether it is a block of an architecture with random weights, which may mix places that training separates.
     """
 
     model: str
@@ -359,6 +366,7 @@ class Named:
     selector: Selector
     stated: Layout | None = None
     prefix: int | None = None
+    untrained: bool = False
 
 
 def _reading(
@@ -405,6 +413,12 @@ def _reading(
             f"{layer}: the places of its units are read {source}; changes of parts of the image do not show them"
         )
         return LayerReading(selector, stated, "; ".join(said))
+    if default is not None and named.untrained:
+        said.append(
+            f"{layer}: with random weights, changes of parts of the image do not show the places of its units; they "
+            "are read as its shape suggests"
+        )
+        return LayerReading(selector, None, "; ".join(said))
     return NoMapError(
         f"The layer {layer!r} of {named.model} gives no map: {observed.text} might be one by its shape, but a "
         "change of one part of the image does not show there.",
@@ -693,6 +707,11 @@ def layout_for(layouts: Any, layer: str) -> Layout | None:
 def _leading(model: Model) -> int | None:
     """Return the number of leading tokens that a model states."""
     return getattr(model.module, "num_prefix_tokens", None)
+
+
+def _statements(model: Model, layer: str) -> tuple[str, str, bool]:
+    """Return what a model states about a layer, as part of a key; its attributes may change after a first reading."""
+    return repr(stated_layout(model, layer)), repr(_leading(model)), model.weights.kind == "random"
 
 
 def layer_selector(model: Model, layer: str) -> Selector:

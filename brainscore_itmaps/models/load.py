@@ -195,7 +195,8 @@ def _random(name: str, seed: int) -> Model:
     architecture = spec.architecture if spec else name.removeprefix("timm:")
     module = build(architecture, seed, **(spec.options if spec else {})).eval()
     weights = Weights("random", seed=seed, sha256=hash_parameters(module))
-    return Model(name, spec or _library_spec(name, module), module, weights)
+    model = Model(name, spec or _library_spec(name, module), module, weights)
+    return _named_by_folder(model, name.removeprefix(source_of(name)))
 
 
 def _pretrained(name: str, progress: Report) -> Model:
@@ -257,8 +258,14 @@ def _from_hub(name: str) -> Model:
     module, notes = hub_pretrained(name)
     spec = _library_spec(f"hf:{name}", module.eval())
     weights = Weights("pretrained", source=f"transformers {name}", sha256=hash_parameters(module))
-    model = Model(spec.identifier, spec, module, weights, notes=notes)
-    return labelled(model, Path(name).expanduser().resolve().name) if is_local_hub_model(name) else model
+    return _named_by_folder(Model(spec.identifier, spec, module, weights, notes=notes), name)
+
+
+def _named_by_folder(model: Model, reference: str) -> Model:
+    """Name a model of transformers in a folder after the folder, because its path may be that of another elsewhere."""
+    if not (model.name.startswith("hf:") and is_local_hub_model(reference)):
+        return model
+    return labelled(model, Path(reference).expanduser().resolve().name)
 
 
 LIBRARIES: dict[str, Callable[[str], Model]] = {

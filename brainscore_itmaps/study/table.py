@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.formulas import absent_scores
 from brainscore_itmaps.benchmark.human import CITATION as CITE_HUMAN
@@ -240,7 +241,11 @@ def _sort_key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _add_human_alignment(rows: list[dict[str, Any]]) -> None:
-    scores = {(row["model"], row["sha256"]): row["score"] for row in rows if row["kind"] == HUMAN}
+    scores = {
+        (row["model"], row["sha256"]): row["score"]
+        for row in rows
+        if row["kind"] == HUMAN and row["benchmark"] == HUMAN_ALIGNMENT
+    }
     for row in rows:
         row["human_alignment"] = scores.get((row["model"], row["sha256"]), np.nan)
 

@@ -13,7 +13,8 @@ from published import GOLDEN, golden
 from shards import fetched_val, write_shard
 from torch import nn
 
-from brainscore_itmaps.benchmark.human import human_alignment
+from brainscore_itmaps.benchmark.human import HumanBenchmark, human_alignment
+from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.bridge.score import score
 from brainscore_itmaps.data import clickme_shards
 from brainscore_itmaps.data.clickme import read_clickme
@@ -231,6 +232,10 @@ def test_a_folder_of_images_and_maps_is_scored_without_a_ceiling(tmp_path, rng):
     assert "agreement between people is unknown" in result.estimate.reason
     assert result.notes[0] == "the human maps are SIMULATED: no person was asked"
     assert "2 of 2 images have a human map (100 %)" in result.notes
+    benchmark = HumanBenchmark(folder=tmp_path / "mine_simulated")
+    before = benchmark.content(ScoreRequest())
+    np.save(folder / "1.npy", 1 + np.load(folder / "1.npy"))  # of the same size in bytes
+    assert benchmark.content(ScoreRequest()) != before
     other = load_model(timm.create_model("test_resnet", num_classes=0), preprocessing=SMALL)
     with pytest.raises(ModelError, match="has no classifier"):
         human_alignment(other, tmp_path / "mine_simulated")

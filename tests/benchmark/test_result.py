@@ -321,7 +321,7 @@ def test_channels_before_positions_are_refused_where_the_shape_tells(rng, featur
 def test_a_grid_that_is_not_square_is_no_other_order(rng):
     score_features(rng.normal(size=(6, 5, 8, 8)), rng.normal(size=(6, 5, 8, 3)))
     score_features(rng.normal(size=(6, 8, 5, 5)), rng.normal(size=(6, 8, 5, 3)))
-    score_features(rng.normal(size=(6, 3, 4, 4)), rng.normal(size=(6, 9, 9, 3)), layout="NHWC")  # else refused
+    score_features(rng.normal(size=(6, 3, 4, 4)), rng.normal(size=(6, 9, 9, 3)), layout="NHWC")
     score_features(rng.normal(size=(6, 7, 7, 3)), rng.normal(size=(6, 5, 8, 3)))
 
 
@@ -346,6 +346,14 @@ def test_features_of_another_size_with_the_same_values_are_told_apart(own_home, 
     assert second.raw == pytest.approx(score_features(sampled, maps, grid=grid).score, abs=1e-12)
     assert abs(first.raw - second.raw) > 1e-6
     assert first.file_stem != second.file_stem
+
+
+def test_a_call_and_an_element_of_a_layer_have_their_own_files():
+    result = scored()
+    stems = {
+        replace(result, reading=replace(result.reading, layer=layer)).file_stem for layer in ("IT@2", "IT[2]", "IT")
+    }
+    assert len(stems) == 3
 
 
 def test_one_recording_in_two_windows_keeps_the_arrays_of_both(tmp_path):

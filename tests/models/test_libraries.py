@@ -286,6 +286,17 @@ def test_models_of_transformers_are_read_and_scored(folders, own_home, name):
     assert random.spec.options == model.spec.options
 
 
+def test_models_in_folders_with_the_same_path_elsewhere_have_their_own_names(folders, tmp_path, monkeypatch):
+    stems = set()
+    for name in ("vit", "convnext"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        (tmp_path / name / "model").symlink_to(folders / name)
+        for weights in ("pretrained", "random"):
+            stems.add(load_model("hf:./model", weights, seed=3).name)
+    assert len(stems) == 4
+
+
 def test_the_configuration_of_transformers_is_part_of_the_cache_s_key(folders, tmp_path):
     import transformers
 

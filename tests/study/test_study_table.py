@@ -63,6 +63,15 @@ def test_every_kind_of_result_is_read_from_a_folder(tmp_path):
     assert any("fel2022" in citation for citation in table.citations)
 
 
+def test_maps_of_other_people_do_not_replace_the_human_alignment_on_clickme(tmp_path):
+    result = planted()[0]
+    own = human(result, 0.9) | {"benchmark": "our_clicks"}
+    for names in ("ab", "ba"):
+        write(tmp_path / names, names[0], human(result, 0.4))
+        write(tmp_path / names, names[1], own)
+        assert list(tidy_table([result, tmp_path / names]).rows["human_alignment"]) == [0.4] * 3
+
+
 def test_the_human_alignment_of_other_weights_is_not_taken(tmp_path):
     result = planted()[0]
     write(tmp_path, "human", human(result, 0.4) | {"weights_sha256": "of another"})
