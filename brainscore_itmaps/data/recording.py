@@ -193,7 +193,7 @@ class Recording:
         digest.update(np.ascontiguousarray(maps if repeats is None else repeats).tobytes())
         for file in files:
             digest.update(file.read_bytes())
-        recording = cls(
+        return cls(
             identifier=identifier,
             maps=maps,
             images=files,
@@ -210,9 +210,6 @@ class Recording:
             stretched=bool(stretched),
             outside=bool(outside),
         )
-        if problem := shape_problem(recording.images, recording.grid, stretched):
-            raise DataError(f"{identifier}: {problem}", SHAPE_FIX)
-        return recording
 
     @classmethod
     def from_table(
@@ -431,6 +428,9 @@ class Recording:
         if problems:
             fixes = dict.fromkeys(problem.fix for problem in problems)
             raise type(problems[0])(" ".join(problem.args[0] for problem in problems), " ".join(fixes))
+        existing = [image for image in self.images if image.is_file()]
+        if problem := shape_problem(existing, self.grid, self.stretched):
+            raise DataError(f"{self.identifier}: {problem}", SHAPE_FIX)
 
     def __repr__(self) -> str:
         images, rows, columns, sites = self.maps.shape

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from brainscore_itmaps.features.grid import to_grid
 from brainscore_itmaps.features.views import CENTRE, fixated, on_screen, placed_on_screen
 from brainscore_itmaps.reporting.embedded import embed_image
 from brainscore_itmaps.reporting.maps import comparison_figure, maps_figure, registration_figure, sheet_figure
+from brainscore_itmaps.settings import overridden
 
 Y, X = np.linspace(-6, 6, 13), np.linspace(-8, 8, 17)
 WIDE = Grid(Y, X, extent=(12, 16))
@@ -182,3 +184,13 @@ def test_a_page_embeds_an_image_in_the_shape_in_which_it_was_shown(wide):
     url = embed_image(wide[1][0], (12, 16))
     with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as embedded:
         assert embedded.size == (300, 225)
+
+
+def test_a_recording_is_never_given_a_size_of_another_shape_than_its_images(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (3, 30, 40, 3), dtype=np.uint8)
+    with overridden(brainio_home=tmp_path):
+        recording = Recording.from_arrays(np.ones((3, 2, 2, 1)), images, identifier="lab", window=(0, 9))
+    assert recording.grid.extent == (12.0, 16.0)
+    with pytest.raises(DataError, match="but a size of 16 degrees"):
+        replace(recording, grid=Grid(recording.grid.y, recording.grid.x, 16.0))
+    assert replace(recording, grid=Grid(recording.grid.y, recording.grid.x, 16.0), stretched=True).stretched
