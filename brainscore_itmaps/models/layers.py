@@ -309,6 +309,7 @@ def _observe_outputs(
     """Run a model on one blank image, and call ``observe`` with the name, module and output of each layer."""
     modules = dict(module.named_modules())
     images = 1
+    blank = torch.zeros(images, input_channels(module, size), size, size)  # before hooks count calls
 
     def hook_of(layer: str, selector: Selector) -> Callable[[torch.nn.Module, object, object], None]:
         calls = 0
@@ -334,7 +335,7 @@ def _observe_outputs(
     ]
     try:
         with torch.inference_mode():
-            run_module(module, torch.zeros(1, input_channels(module, size), size, size))
+            run_module(module, blank)
             for layer, (child, element) in last_calls.items():
                 observe(layer, child, element)
     finally:
