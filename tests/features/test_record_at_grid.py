@@ -228,7 +228,7 @@ def test_one_image_that_does_not_fit_is_a_sentence_and_leaves_the_model_as_it_wa
 def test_another_error_of_the_model_s_is_passed_on_at_once(images, crowded):
     module = crowded(most=99)
     module.second = torch.nn.Conv2d(5, 6, 4)
-    with pytest.raises(ModelError, match="fails on a batch of 6 images .* channels") as raised:
+    with pytest.raises(ModelError, match=r"fails on a batch of 6 images .* channels") as raised:
         record_at_grid(model_of(module), images, ["first"], Grid.even(9))
     assert isinstance(raised.value.__cause__, RuntimeError)
     assert module.batch_sizes == [6]
