@@ -587,8 +587,11 @@ def measured(
     """
     kind = "" if isinstance(output, torch.Tensor) else type(output).__name__
     observed = Observed(kind=kind, text=described(output, layer, images))
-    for elements, tensor in tensors_in(output):
+    tensors = list(tensors_in(output))
+    for elements, tensor in tensors:
         if tensor.shape[:1] != (images,) or not tensor.is_floating_point():
+            continue
+        if any(_is_attention(tensor, other) for _, other in tensors):
             continue
         layout = stated or shape_layout(tensor.shape, prefix)
         layouts: list[Layout] = [] if layout is None else [layout]
@@ -605,6 +608,12 @@ def measured(
                 observed.responses[elements, _hashable(one)] = _responses(maps)
                 observed.units[elements, _hashable(one)] = maps.shape[-1] ** 2
     return observed
+
+
+def _is_attention(tensor: torch.Tensor, other: torch.Tensor) -> bool:
+    """Return whether a tensor may hold attention weights, (image, token, token), between the tokens of another one."""
+    square = tensor.ndim == other.ndim == 3 and tensor.shape[1] == tensor.shape[2]
+    return square and other.shape[1] == tensor.shape[1] != other.shape[2]
 
 
 def _hashable(layout: Layout) -> str | tuple[Any, ...]:

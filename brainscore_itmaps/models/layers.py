@@ -309,7 +309,7 @@ def _observe_outputs(
     """Run a model on one blank image, and call ``observe`` with the name, module and output of each layer."""
     modules = dict(module.named_modules())
     images = 1
-    blank = torch.zeros(images, input_channels(module, size), size, size)  # may run the module: before the hooks
+    blank = torch.zeros(images, input_channels(module, size), size, size)  # before hooks count calls
 
     def hook_of(layer: str, selector: Selector) -> Callable[[torch.nn.Module, object, object], None]:
         calls = 0

@@ -96,7 +96,7 @@ class Model:
         """
         try:
             return run_module(self.module, inputs)
-        except (ItMapsError, torch.OutOfMemoryError):
+        except (ItMapsError, torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # a user's module may raise anything
             raise ModelError(

@@ -172,6 +172,13 @@ def test_layers_that_no_change_reaches_or_that_are_random_are_noted():
     torch.testing.assert_close(torch.rand(2), expected)
 
 
+def test_attention_weights_are_not_read_instead_of_the_attended_values():
+    model = model_of(lambda x: {"weights": attention(x)[:, 0], "values": tokens(x)})
+    assert layer_readings(model, ["layer"])["layer"].selector.elements == ("values",)
+    model = model_of(lambda x: (tokens(x) * 1e-3 + tokens(x).mean(1, keepdim=True), attention(x)[:, 0]))
+    assert layer_readings(model, ["layer"])["layer"].selector.elements == (0,)
+
+
 def dropped(x):
     return torch.nn.functional.dropout(x, 0.5, training=True)
 

@@ -207,9 +207,9 @@ def test_memory_that_runs_out_halves_the_batch_and_changes_nothing_else(images, 
 
 
 def test_memory_that_runs_out_later_on_keeps_what_was_recorded(images, crowded):
-    module = crowded(most=1, from_call=2)  # the first call verifies the places of the units
+    module = crowded(most=1, from_call=4)  # the first three calls verify the places of the units
     result = record(model_of(module), images, ["first", "second"], batch_size=3)
-    assert module.batch_sizes == [5, 3, 3, 2, 1, 1, 1]
+    assert module.batch_sizes == [5, 1, 3, 3, 3, 2, 1, 1, 1]
     expected = record(model_of(crowded(99)), images, ["first", "second"], batch_size=1)
     for layer, activation in expected.items():
         np.testing.assert_allclose(result[layer], activation, rtol=0, atol=1e-4)
@@ -228,8 +228,9 @@ def test_one_image_that_does_not_fit_is_a_sentence_and_leaves_the_model_as_it_wa
 def test_another_error_of_the_model_s_is_passed_on_at_once(images, crowded):
     module = crowded(most=99)
     module.second = torch.nn.Conv2d(5, 6, 4)
-    with pytest.raises(RuntimeError, match="channels"):
+    with pytest.raises(ModelError, match=r"fails on a batch of 6 images .* channels") as raised:
         record_at_grid(model_of(module), images, ["first"], Grid.even(9))
+    assert isinstance(raised.value.__cause__, RuntimeError)
     assert module.batch_sizes == [6]
     assert not module.first._forward_hooks
 
