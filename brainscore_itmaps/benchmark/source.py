@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.attribution import attribute
 from brainscore_itmaps.benchmark.catalogue import View
 from brainscore_itmaps.benchmark.result import Reading, Saliency
-from brainscore_itmaps.cache import Expected, ResultCache, key_of
+from brainscore_itmaps.cache import Expected, ResultCache, key_of, package_versions
 from brainscore_itmaps.data.images import PUBLISHED_SIZE
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ModelError
@@ -170,6 +170,8 @@ class HookedModel:
             preprocessing = (spec.size, spec.mean, spec.std, spec.interpolation, spec.visual_degrees, view)
             read_as = (protocol.preprocess, protocol.resample, device.type)
             settings = spec.options if source_of(spec.architecture) else {}  # which other modules do not print
+            if source_of(spec.architecture) == "hf:":
+                settings = settings | package_versions(("transformers",))
             architecture = f"{spec.architecture} {settings}" if settings else spec.architecture
             content = f"{model.module!r} {architecture} {model.sha256} {preprocessing} {read_as}"
 

@@ -173,8 +173,9 @@ def pairs_of_groups(images: int | Iterable[Hashable], groups: int = GROUPS) -> N
     numbers = number_images(images)
     if (different := len(np.unique(numbers))) < FEWEST_REFITTED:
         raise DataError(
-            f"A layer cannot be chosen on the training images of {different} images.",
-            "Name one layer, or give 4 images or more.",
+            f"A layer cannot be chosen on the training images of {different} "
+            f"{'different ' * (different < len(numbers))}images.",
+            f"Name one layer, or give {FEWEST_REFITTED} different images or more.",
         )
     if groups < 3:
         raise ArrayError(f"Pairs of {groups} groups leave no image to fit on.", "Request at least 3 groups.")

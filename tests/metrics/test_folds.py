@@ -67,7 +67,7 @@ def test_different_images_are_numbered_as_they_first_appear():
 def test_too_few_different_images_are_refused():
     with pytest.raises(ArrayError, match="1 images cannot be left out"):
         groups_left_out([5, 5, 5])
-    with pytest.raises(DataError, match="training images of 3 images"):
+    with pytest.raises(DataError, match="training images of 3 different images"):
         pairs_of_groups([0, 1, 2, 0, 1, 2])
     with pytest.raises(ArrayError, match="fewer than 2 training images"):
         predict_left_out(np.ones((3, 2, 2, 2)), np.ones((3, 2, 2, 1)), images=[0, 0, 0])
