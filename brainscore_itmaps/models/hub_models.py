@@ -22,6 +22,7 @@ PREFIX = "hf:"
 CLASSIFIER = "ForImageClassification"
 UNUSED = ("pooler.", "classifier.", "head.", "layernorm.", "post_layernorm.")
 """Parts of names of parameters that come after all layers with maps: they may have random values, with a note."""
+CLASSIFIERS = ("classifier.", "head.")
 NOT_COMPUTED = ("architectures", "dtype", "id2label", "label2id", "transformers_version")
 """Keys of configurations that do not change what a model computes."""
 DEFAULTS: dict[str, Any] = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "interpolation": "bilinear", "crop": 1.0}
@@ -94,6 +95,8 @@ def hub_pretrained(name: str) -> tuple[torch.nn.Module, tuple[str, ...]]:
             f"The files of hf:{name} lack {len(names)} parameters of the model ({', '.join(names[:4])}).",
             "Give a repository with all weights of the model.",
         )
+    if any(f".{part}" in f".{key}" for part in CLASSIFIERS for key in missing):
+        module.num_classes = 0  # its logits are random: no classifier, as timm says it
     notes = (f"not in the files, and random: {', '.join(missing)}",) if missing else ()
     return module, notes
 

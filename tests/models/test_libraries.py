@@ -15,6 +15,7 @@ from PIL import Image
 from torchvision.models import get_model_weights
 
 from brainscore_itmaps import load_model, load_recording, record, score
+from brainscore_itmaps.benchmark.human import check_classes
 from brainscore_itmaps.benchmark.source import HookedModel
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.models import names
@@ -317,7 +318,10 @@ def test_files_that_lack_weights_of_transformers_are_refused(folders, tmp_path):
     (tmp_path / "preprocessor_config.json").write_text((folders / "vit" / "preprocessor_config.json").read_text())
     without_head = {name: tensor for name, tensor in state.items() if not name.startswith("classifier.")}
     save_file(without_head, tmp_path / "model.safetensors", {"format": "pt"})
-    assert load_model(f"hf:{tmp_path}").notes == ("not in the files, and random: classifier.bias, classifier.weight",)
+    headless = load_model(f"hf:{tmp_path}")
+    assert headless.notes == ("not in the files, and random: classifier.bias, classifier.weight",)
+    with pytest.raises(ModelError, match="has no classifier"):
+        check_classes(headless, 10)
     save_file(dict(list(without_head.items())[5:]), tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match=r"lack .* parameters of the model"):
         load_model(f"hf:{tmp_path}")
