@@ -88,7 +88,8 @@ def read_checkpoint(path: Path) -> Any:
         fix = "Export the weights again."
         if "TorchScript" in str(error):
             fix = "Save the weights alone: torch.save(torch.jit.load(FILE).state_dict(), 'weights.pt')."
-        raise ModelError(f"{path} cannot be read as weights: {one_line(error)}.", fix) from error
+        reason = "it is not a file that torch.save writes" if isinstance(error, LookupError) else one_line(error)
+        raise ModelError(f"{path} cannot be read as weights: {reason}.", fix) from error
 
 
 def _has_safetensors_header(path: Path) -> bool:

@@ -215,6 +215,13 @@ def test_damaged_and_missing_files_are_reported(tmp_path, state, ending):
         load_model(NAME, tmp_path / f"absent.{ending}")
 
 
+def test_a_file_of_text_is_said_to_be_no_file_of_torch(tmp_path):
+    file = tmp_path / "notes.pth"
+    file.write_text("hello\n")
+    with pytest.raises(ModelError, match="it is not a file that torch.save writes"):
+        load_model(NAME, file)
+
+
 def test_keras_files_are_for_harmonized_models(tmp_path):
     (tmp_path / "weights.h5").touch()
     with pytest.raises(ModelError, match="is a Keras file; the layout of test_vit in Keras files is unknown"):
