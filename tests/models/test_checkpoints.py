@@ -218,7 +218,7 @@ def test_damaged_and_missing_files_are_reported(tmp_path, state, ending):
 def test_a_file_of_text_is_said_to_be_no_file_of_torch(tmp_path):
     file = tmp_path / "notes.pth"
     file.write_text("hello\n")
-    with pytest.raises(ModelError, match="it is not a file that torch.save writes"):
+    with pytest.raises(ModelError, match=r"it is not a file that torch\.save writes"):
         load_model(NAME, file)
 
 
