@@ -242,7 +242,7 @@ def test_of_several_arrays_the_score_is_the_mean_and_each_is_what_it_is_alone(ar
     model.module.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
     source, spec = model_source(model, LAYERS), BenchmarkSpec("three", ("planted", "second", "third"))
     result = evaluate(source, recordings, spec)
-    assert sum(seen) == 5 + 8 + 6  # noise images verify the layers; images that arrays share are shown once
+    assert sum(seen) == 9 + 8 + 6  # noise images verify the layers; images that arrays share are shown once
     alone = [evaluate(source, [recording], SPEC) for recording in recordings]
     for name in ("score", "raw", "ceiling", "explained", "alignment"):
         assert getattr(result, name) == pytest.approx(np.mean([getattr(each, name) for each in alone]), abs=1e-12)
