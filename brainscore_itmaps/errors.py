@@ -108,7 +108,7 @@ def nearest(name: str, names: Iterable[str], fallback: str = "") -> str:
 
 
 def described(value: object) -> str:
-    """Describe a value in a few words: texts, paths and numbers as they are, arrays by shape, others by type.
+    """Describe a value in a few words: texts, paths and numbers by value, arrays by shape, others by type.
 
     Examples
     --------

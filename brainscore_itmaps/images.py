@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from brainscore_itmaps.errors import DataError, one_line
 
+EXPORT = "Export it again as PNG or JPEG, in 8-bit RGB."
 ORIENTATION_TAG = 0x0112
 """EXIF tag with the orientation of a camera."""
 TURNED = (5, 6, 7, 8)
@@ -61,9 +62,7 @@ def read_image(source: Path | str | bytes | BinaryIO | Image.Image, name: str = 
     except FileNotFoundError as error:
         raise DataError(f"There is no image {shown}.", "Give the path of a file that exists.") from error
     except Exception as error:  # Pillow raises many kinds on damaged bytes
-        raise DataError(
-            f"The image {shown} cannot be read: {one_line(error)}.", "Export it again as PNG or JPEG, in 8-bit RGB."
-        ) from error
+        raise DataError(f"The image {shown} cannot be read: {one_line(error)}.", EXPORT) from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -125,9 +124,7 @@ def upright_size(file: Path) -> tuple[int, int]:
                 turned = image.getexif().get(ORIENTATION_TAG, 1) in TURNED and image.format != "TIFF"
                 return image.size[::-1] if turned else image.size
     except Exception as error:  # Pillow raises many kinds on damaged bytes
-        raise DataError(
-            f"The image {file} cannot be read: {one_line(error)}.", "Export it again as PNG or JPEG, in 8-bit RGB."
-        ) from error
+        raise DataError(f"The image {file} cannot be read: {one_line(error)}.", EXPORT) from error
 
 
 def unusual_features(file: Path) -> tuple[str, ...]:
@@ -162,18 +159,3 @@ def unusual_features(file: Path) -> tuple[str, ...]:
         if getattr(image, "n_frames", 1) > 1:
             features.append("has several frames, of which the first is used")
     return tuple(features)
-
-
-def is_plain(file: Path) -> bool:
-    """Return whether every program reads the same pixels from an image file as :func:`read_image` does.
-
-    Examples
-    --------
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     file = Path(folder, "face.png")
-    ...     Image.new("RGB", (40, 30)).save(file)
-    ...     is_plain(file)
-    True
-    """
-    return not unusual_features(file)

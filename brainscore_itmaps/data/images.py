@@ -16,7 +16,7 @@ from PIL import Image
 from brainscore_itmaps.data.grid import Extent, Grid, read_extent, shown_extent
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
-from brainscore_itmaps.images import is_plain, read_image, upright_size
+from brainscore_itmaps.images import read_image, unusual_features, upright_size
 from brainscore_itmaps.settings import Settings
 
 FIX = "Add the images of the recording."
@@ -455,7 +455,7 @@ def copy_to_brainio_home(files: Sequence[Path], identifier: str) -> tuple[Path, 
 
 def _copy(file: Path, folder: Path) -> Path:
     """Copy an image into a folder; as PNG if another program would read other pixels than this package."""
-    if not is_plain(file):
+    if unusual_features(file):
         copy, image = folder / f"{file.stem}.png", read_image(file)
         if not contains_image(copy, image):
             with replacing(copy, SET_BRAINIO_HOME) as temporary:

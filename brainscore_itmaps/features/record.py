@@ -355,24 +355,6 @@ def _checked_activation(model: Model, layer: str, output: object, images: int) -
     return output
 
 
-def check_layer(model: Model, layer: str) -> None:
-    """Check that a model has a layer.
-
-    Raises
-    ------
-    ModelError
-        When it has no layer of that name; the message contains the most similar names.
-
-    Examples
-    --------
-    >>> from brainscore_itmaps import load_model
-    >>> module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 8, stride=8))
-    >>> model = load_model(module, preprocessing={"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
-    >>> check_layer(model, "0")
-    """
-    layer_selector(model, layer)
-
-
 def _activation_count_error(model: Model, layer: str, output: torch.Tensor, count: int, images: int) -> ModelError:
     """Build the error for a layer that does not return one activation per image."""
     what = f"The layer {layer!r} of {model.name} gave {count} activations for {images} images: "

@@ -262,7 +262,7 @@ def _from_hub(name: str) -> Model:
 
 
 def _named_by_folder(model: Model, reference: str) -> Model:
-    """Name a model of transformers in a folder after the folder, because its path may be that of another elsewhere."""
+    """Name a local model of transformers by its folder and a hash: a relative path can mean different models."""
     if not (model.name.startswith("hf:") and is_local_hub_model(reference)):
         return model
     return labelled(model, Path(reference).expanduser().resolve().name)

@@ -176,16 +176,16 @@ def test_calls_and_elements_are_selected_through_brain_score(layer, factor):
     wrapper = PytorchWrapper(
         model=loaded.module, preprocessing=lambda paths: loaded.preprocess(paths).numpy(), identifier="x", batch_size=14
     )
-    theirs = ModelCommitment("x", wrapper, layers=["first"], region_layer_map={"IT": "first"})
+    wrapped = ModelCommitment("x", wrapper, layers=["first"], region_layer_map={"IT": "first"})
     recording = load_recording("it_maps_simulated")
-    for model in (theirs, brain_model(loaded)):
+    for model in (wrapped, brain_model(loaded)):
         source = BrainScoreModel(model).source([layer])
         features = source.read(recording, (), fresh(), lambda *steps: None)[layer]
         with torch.inference_mode():
             expected = factor * loaded.module.first(loaded.preprocess(recording.images)).numpy()
         np.testing.assert_allclose(features.values, np.moveaxis(expected, 1, -1), rtol=0, atol=1e-5)
     with pytest.raises(ModelError, match=r"gives a tuple, and not one tensor to read\. It contains .*\[0\] \(image, 4"):
-        BrainScoreModel(theirs).source(["layer"]).read(recording, (), fresh(), lambda *steps: None)
+        BrainScoreModel(wrapped).source(["layer"]).read(recording, (), fresh(), lambda *steps: None)
 
 
 def test_the_time_bins_that_stand_for_the_window_are_said(monkeypatch):
