@@ -30,7 +30,8 @@ def encode(value: Any, prefix: str = "") -> Encoded:
     """Convert a dataclass to plain values for JSON and arrays for an NPZ.
 
     Undefined numbers (NaN) become null. Arrays of two or more axes are only among the arrays. Where a field is a tuple
-    of several dataclasses with a ``recording``, the names of their arrays begin with it.
+    of several dataclasses with a ``recording``, the names of their arrays begin with it. Where a field maps names to
+    dataclasses, the names of their arrays begin with those of the field and of the key.
 
     Parameters
     ----------
@@ -69,6 +70,10 @@ def encode(value: Any, prefix: str = "") -> Encoded:
             inners = [encode(part, start) for part, start in zip(item, prefixes, strict=True)]
             plain[entry.name] = [inner.plain for inner in inners]
             arrays |= {name: array for inner in inners for name, array in inner.arrays.items()}
+        elif isinstance(item, Mapping) and item and all(map(is_dataclass, item.values())):
+            named = {key: encode(part, f"{prefix}{entry.name}/{key}/") for key, part in item.items()}
+            plain[entry.name] = {key: inner.plain for key, inner in named.items()}
+            arrays |= {name: array for inner in named.values() for name, array in inner.arrays.items()}
         else:
             plain[entry.name] = _plain(item)
     return Encoded(plain, arrays)
@@ -137,7 +142,9 @@ def _decoded(hint: Any, item: Any, arrays: Mapping[str, NDArray[Any]], prefix: s
         if len(item) == len(inner):
             return tuple(_decoded(kind, part, arrays, prefix, name) for kind, part in zip(inner, item, strict=True))
     if origin in (dict, Mapping) and isinstance(item, Mapping):
-        return {str(key): _decoded(inner[1], part, arrays, prefix, name) for key, part in item.items()}
+        return {
+            str(key): _decoded(inner[1], part, arrays, f"{prefix}{name}/{key}/", name) for key, part in item.items()
+        }
     if hint is float:
         if item is None:
             return math.nan

@@ -2,6 +2,7 @@
 
 import platform
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
@@ -201,6 +202,8 @@ class ArrayResult(Estimated):
         that did not store it.
     folds : str
         Which images were left out at a time: "each image in turn", or groups of images.
+    controls : mapping of str to Estimate
+        Score of each control, as in :attr:`Result.controls`.
     """
 
     recording: str
@@ -230,6 +233,7 @@ class ArrayResult(Estimated):
     saliency: Saliency | None = None
     extent: float | tuple[float, float] | None = None
     folds: str = EACH_IMAGE
+    controls: Mapping[str, Estimate] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = tuple(len(axis) for axis in (self.images, self.degrees_y, self.degrees_x, self.sites))
@@ -283,6 +287,9 @@ class Result(Estimated):
         Score of each array of a benchmark of maps.
     image_value : array, shape (image,), or None
         Value of each image, for a benchmark without maps that has images.
+    controls : mapping of str to Estimate
+        Score of each control: what predicts the maps without being the model, from the same folds and with the same
+        measure, regression and noise ceiling. Empty in results of earlier versions.
     details : dict
         Further numbers and texts of benchmarks without maps, by name.
     citations : tuple of str
@@ -305,6 +312,7 @@ class Result(Estimated):
     notes: tuple[str, ...] = ()
     arrays: tuple[ArrayResult, ...] = ()
     image_value: NDArray[np.float64] | None = None
+    controls: Mapping[str, Estimate] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     citations: tuple[str, ...] = ()
     versions: dict[str, str] = field(
