@@ -1,6 +1,6 @@
 """Scores of layers on left-out images, and the choice of a layer by nested cross-validation."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from brainscore_itmaps.errors import NoMapError
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
 from brainscore_itmaps.metrics.folds import fit_left_out, groups_left_out, pairs_of_groups, refitted
+from brainscore_itmaps.metrics.nulls import CROSSED, paired_values
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import Protocol
@@ -49,6 +50,9 @@ class FeatureScore:
         Entry (g, i) is ``image_r`` or ``map_rho`` of image i, from a regression that was fitted without the group g of
         images and without the group of i; NaN for the images of g. A layer is chosen by these values, and intervals
         use them.
+    paired_r, paired_rho : array, shape (image, image), or None
+        Entry (i, j) compares the maps predicted for image i with those recorded for image j, see
+        :func:`~brainscore_itmaps.metrics.nulls.paired_values`.
     """
 
     image_r: NDArray[np.float64]
@@ -60,6 +64,8 @@ class FeatureScore:
     penalty: NDArray[np.float64] | None = None
     refit_r: NDArray[np.float64] | None = None
     refit_rho: NDArray[np.float64] | None = None
+    paired_r: NDArray[np.float64] | None = None
+    paired_rho: NDArray[np.float64] | None = None
 
     @property
     def score(self) -> float:
@@ -89,6 +95,8 @@ def expected_score(recording: Recording, groups: int | None = None) -> dict[str,
         "penalty": Expected((images,), undefined=True, low=0, optional=True),
         "refit_r": correlation(groups or -1, images, optional=groups is None),
         "refit_rho": correlation(groups or -1, images, optional=groups is None),
+        "paired_r": correlation(images, images, optional=groups is None),
+        "paired_rho": correlation(images, images, optional=groups is None),
     }
 
 
@@ -179,6 +187,7 @@ def score_field(
     images: NDArray[np.int64] | None = None,
     folds: NDArray[np.bool_] | None = None,
     overwrite: bool = False,
+    offsets: Callable[[NDArray[np.bool_]], Any] | None = None,
 ) -> list[FeatureScore]:
     """Score a layer on several arrays in one pass.
 
@@ -194,7 +203,7 @@ def score_field(
         Number of groups of images; each image is also scored by regressions fitted without a further group.
     progress : callable
         Called with (steps done, steps in all).
-    images, folds, overwrite
+    images, folds, overwrite, offsets
         As in :func:`~brainscore_itmaps.metrics.folds.fit_left_out`.
 
     Returns
@@ -214,7 +223,9 @@ def score_field(
     (1.0, (4, 2))
     """
     options: dict[str, Any] = {"components": protocol.components, "intercept": protocol.intercept, "progress": progress}
-    left_out, pairs = fit_left_out(field, maps, protocol.solver(method), groups, images, folds, overwrite, **options)
+    left_out, pairs = fit_left_out(
+        field, maps, protocol.solver(method), groups, images, folds, overwrite, offsets, **options
+    )
     scores = []
     for number, recorded in enumerate(maps):
         refits: dict[str, Any] = {}
@@ -226,7 +237,9 @@ def score_field(
                 return np.stack([image_r, feature_alignment(*pair, protocol=protocol)], axis=1)
 
             both = refitted(pairs, recorded, measures, set=number)
+            paired = [paired_values(pairs, recorded, measure, protocol, number) for measure in CROSSED]
             refits = {"refit_r": both[..., 0].copy(), "refit_rho": both[..., 1].copy()}
+            refits |= {"paired_r": paired[0], "paired_rho": paired[1]}
         penalty = None if left_out.penalty is None else left_out.per_image(left_out.penalty[number])
         predicted, components = left_out.predicted[number], left_out.per_image(left_out.components[number])
         scores.append(score_predictions(predicted, recorded, protocol, components, penalty, **refits))
@@ -251,8 +264,8 @@ def score_predictions(
         PLS components used when that image was left out.
     penalty : array, shape (image,), or None
         Penalty of a ridge regression.
-    **refits : array, shape (group, image)
-        ``refit_r`` and ``refit_rho`` of :class:`FeatureScore`.
+    **refits : arrays
+        ``refit_r``, ``refit_rho``, ``paired_r`` and ``paired_rho`` of :class:`FeatureScore`.
 
     Examples
     --------
