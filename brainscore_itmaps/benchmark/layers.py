@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,25 @@ class FeatureScore:
         return int(np.isnan(self.site_r).sum())
 
 
+@short_repr
+class ScoredLayers(NamedTuple):
+    """The scores of a model's layers on recordings that share images and positions.
+
+    Attributes
+    ----------
+    scores : list of dict of layer to FeatureScore
+        One dict for each recording.
+    keys : list of dict of layer to dict
+        What identifies each score in the cache, one dict for each recording.
+    read : callable
+        Takes layers; returns the features of each. Those of a single layer are not read a second time.
+    """
+
+    scores: list[dict[str, FeatureScore]]
+    keys: list[dict[str, dict[str, Any]]]
+    read: Callable[[Sequence[str]], dict[str, LayerFeatures]]
+
+
 def expected_score(recording: Recording, groups: int | None = None) -> dict[str, Expected]:
     """Return the type, shape and range that the arrays of a cached :class:`FeatureScore` must have."""
     images, _, _, sites = shape = recording.maps.shape
@@ -108,7 +127,7 @@ def score_layers(
     cache: ResultCache,
     progress: Report,
     interval: IntervalKind = "groups",
-) -> list[dict[str, FeatureScore]]:
+) -> ScoredLayers:
     """Score every layer on recordings that share images and positions; read only layers that are not cached.
 
     Parameters
@@ -126,8 +145,7 @@ def score_layers(
 
     Returns
     -------
-    list of dict of layer to FeatureScore
-        One dict for each recording.
+    ScoredLayers
 
     Raises
     ------
@@ -143,8 +161,8 @@ def score_layers(
         pairs_of_groups(folds.numbers, groups)  # raises an error if there are too few images
     hashes = [recording_content(recording) for recording in recordings]
     recorded = [recording.maps for recording in recordings]
-    keys = {
-        (layer, number): key_of(
+    parts = {
+        (layer, number): dict(
             model=content + source.read_as.get(layer, ""),
             layer=layer,
             recording=hashes[number],
@@ -157,12 +175,16 @@ def score_layers(
         for layer, content in contents.items()
         for number in range(len(recordings))
     }
+    keys = {name: key_of(**part) for name, part in parts.items()}
+    single: dict[str, LayerFeatures] = {}
 
     def compute(missing: list[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
         layers = list(dict.fromkeys(layer for layer, _ in missing))
         unscored = features or _read(source, recordings[0], layers, benchmark, cache, progress)
         for count, layer in enumerate(layers, 1):
             read = unscored.pop(layer)
+            if len(contents) == 1:
+                single[layer] = read
             field, overwrite = read.field(recordings[0].grid), not read.at_grid
             del read
             step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
@@ -174,7 +196,12 @@ def score_layers(
 
     expected = {name: expected_score(recordings[name[1]], groups) for name in keys}
     entries = cache.computed_all(keys, compute, expected, progress)
-    return [{layer: FeatureScore(**entries[layer, number]) for layer in contents} for number in range(len(recordings))]
+    of_recordings = range(len(recordings))
+    return ScoredLayers(
+        [{layer: FeatureScore(**entries[layer, number]) for layer in contents} for number in of_recordings],
+        [{layer: parts[layer, number] for layer in contents} for number in of_recordings],
+        lambda layers: single or _read(source, recordings[0], layers, benchmark, cache, progress),
+    )
 
 
 def score_field(

@@ -90,6 +90,34 @@ class Saliency:
     missing: str = ""
 
 
+@short_repr
+@dataclass(frozen=True, eq=False)
+class Null:
+    """What the raw value would be if predictions held nothing about which image is shown.
+
+    Attributes
+    ----------
+    p_value : float
+        One-sided, of the pairings of predicted maps with other images' recorded maps; see
+        :func:`~brainscore_itmaps.metrics.nulls.pairing_null`.
+    mean, low, high : float
+        Mean and 95 % range of the raw values of these pairings.
+    shifts, rotations : (float, float)
+        95 % range of the raw values of predicted maps that are shifted over the grid, and smallest and largest raw
+        value of rotated and mirrored ones. They describe what smooth maps give, and are no tests.
+    paired : array, shape (image, image), or None
+        Raw value of every pair of a predicted map (first axis) and a recorded map; None for several arrays.
+    """
+
+    p_value: float
+    mean: float
+    low: float
+    high: float
+    shifts: tuple[float, float]
+    rotations: tuple[float, float]
+    paired: NDArray[np.float64] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """The model and layer that were read, and how the images were shown.
@@ -204,6 +232,10 @@ class ArrayResult(Estimated):
         Which images were left out at a time: "each image in turn", or groups of images.
     controls : mapping of str to Estimate
         Score of each control, as in :attr:`Result.controls`.
+    added : mapping of str to Estimate
+        What the model adds to the controls, as in :attr:`Result.added`.
+    null : Null or None
+        None without controls, with fewer than 4 different images, and for attribution.
     """
 
     recording: str
@@ -234,6 +266,8 @@ class ArrayResult(Estimated):
     extent: float | tuple[float, float] | None = None
     folds: str = EACH_IMAGE
     controls: Mapping[str, Estimate] = field(default_factory=dict)
+    added: Mapping[str, Estimate] = field(default_factory=dict)
+    null: Null | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(len(axis) for axis in (self.images, self.degrees_y, self.degrees_x, self.sites))
@@ -289,7 +323,12 @@ class Result(Estimated):
         Value of each image, for a benchmark without maps that has images.
     controls : mapping of str to Estimate
         Score of each control: what predicts the maps without being the model, from the same folds and with the same
-        measure, regression and noise ceiling. Empty in results of earlier versions.
+        measure, regression and noise ceiling. Empty in results of earlier versions, and where none were requested.
+    added : mapping of str to Estimate
+        What the model adds to the controls: ``unique``, ``given_controls`` and ``without_typical_map``
+        (:data:`~brainscore_itmaps.benchmark.added.ADDED`).
+    null : Null or None
+        Raw values of predicted maps that are paired with other images' maps, shifted and rotated.
     details : dict
         Further numbers and texts of benchmarks without maps, by name.
     citations : tuple of str
@@ -313,6 +352,8 @@ class Result(Estimated):
     arrays: tuple[ArrayResult, ...] = ()
     image_value: NDArray[np.float64] | None = None
     controls: Mapping[str, Estimate] = field(default_factory=dict)
+    added: Mapping[str, Estimate] = field(default_factory=dict)
+    null: Null | None = None
     details: dict[str, Any] = field(default_factory=dict)
     citations: tuple[str, ...] = ()
     versions: dict[str, str] = field(
@@ -359,6 +400,16 @@ class Result(Estimated):
     def device(self) -> str:
         """Return the device that computed the features."""
         return self.reading.device
+
+    @property
+    def unique(self) -> Estimate:
+        """Return what the model adds to the controls; all numbers are NaN where it was not computed."""
+        return self.added.get("unique", Estimate())
+
+    @property
+    def p_value(self) -> float:
+        """Return the p-value of the score: see :class:`Null`; NaN where it was not computed."""
+        return np.nan if self.null is None else self.null.p_value
 
     @property
     def protocol(self) -> str:

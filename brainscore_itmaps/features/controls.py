@@ -15,6 +15,7 @@ from scipy.ndimage import uniform_filter
 
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.images import read_image
+from brainscore_itmaps.progress import Report, silent
 
 PIXELS_PER_DEGREE = {"contrast": 14.0, "gabor": 7.0, "saliency": 4.0}
 """Of the resized images: 224, 112 and 64 pixels for 16 degrees. Hou & Zhang (2007) compute saliency on 64 pixels."""
@@ -30,22 +31,31 @@ BANDWIDTH = 0.4
 SALIENCY_DEGREES = (0.625, 1.25, 2.5)
 """Standard deviations of the Gaussians that smooth saliency: 2.5 of 64 pixels, as in Hou & Zhang (2007), and wider."""
 FEWEST_PIXELS = 8
+CHANNELS = {
+    "position": 6,
+    "contrast": len(CONTRAST_DEGREES),
+    "gabor": len(WAVELENGTHS) * ORIENTATIONS,
+    "saliency": len(SALIENCY_DEGREES),
+}
+"""Number of channels of each control."""
 LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (Rec. 601)."""
 
 
-def control_features(images: Sequence[Path], grid: Grid) -> dict[str, NDArray[np.float64]]:
+def control_features(images: Sequence[Path], grid: Grid, progress: Report = silent) -> dict[str, NDArray[np.float64]]:
     """Compute the features of each control for images at the positions of a grid.
 
     Parameters
     ----------
     images : sequence of Path
     grid : Grid
+    progress : callable
+        Called with (step, images done, images in all).
 
     Returns
     -------
     dict of str to array, shape (image, y, x, channel)
-        ``position`` has 6 channels that are the same for all images; ``contrast`` 3, ``gabor`` 12 and ``saliency`` 3.
+        Of each control in :data:`CHANNELS`; the position is the same for all images.
 
     Raises
     ------
@@ -62,7 +72,8 @@ def control_features(images: Sequence[Path], grid: Grid) -> dict[str, NDArray[np
     {'position': (1, 5, 7, 6), 'contrast': (1, 5, 7, 3), 'gabor': (1, 5, 7, 12), 'saliency': (1, 5, 7, 3)}
     """
     fields: dict[str, list[NDArray[np.float64]]] = {"position": [position_features(grid)] * len(images)}
-    for image in images:
+    for done, image in enumerate(images):
+        progress("computing the features of controls", done, len(images))
         rgb = read_image(image)
         for name, compute in FILTERS.items():
             fields.setdefault(name, []).append(compute(luminance_of(rgb, grid, PIXELS_PER_DEGREE[name]), grid))

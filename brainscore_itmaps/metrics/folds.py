@@ -706,7 +706,7 @@ def typical_maps(maps: ArrayLike, folds: ArrayLike, shrink: bool = False) -> NDA
     recorded = recorded.astype(np.float64, copy=False)
     remaining = (~left_out).astype(np.float64)
     counts = remaining.sum(axis=1)
-    typical = np.tensordot(remaining, recorded, axes=1) / counts[:, None, None, None]
+    typical: NDArray[np.float64] = np.tensordot(remaining, recorded, axes=1) / counts[:, None, None, None]
     if not shrink:
         return typical
     deviations = recorded - recorded.mean(axis=(1, 2), keepdims=True)
@@ -716,7 +716,8 @@ def typical_maps(maps: ArrayLike, folds: ArrayLike, shrink: bool = False) -> NDA
     shared = (of_sum - squares) / (counts - 1)  # image times mean of the others, summed over images
     of_others = ((counts - 2) * of_sum + squares) / (counts - 1) ** 2  # that mean squared, summed over images
     slope = np.clip(shared / np.where(of_others > 0, of_others, np.inf), 0, 1)
-    return typical * slope.T[:, None, None]
+    typical *= slope.T[:, None, None]
+    return typical
 
 
 def _insert_nan_sites(values: NDArray[np.float64], complete: NDArray[np.bool_]) -> NDArray[np.float64]:

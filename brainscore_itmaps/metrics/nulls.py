@@ -1,6 +1,6 @@
 """Compute null distributions of scores: predicted maps that are paired with other images' maps, shifted or rotated."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.stats import rankdata
 
-from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.folds import FittedFolds
 from brainscore_itmaps.metrics.predictivity import over_sites
 from brainscore_itmaps.protocol import OURS, Protocol
@@ -86,7 +85,8 @@ def paired_values(
         both = np.ix_(left_out, left_out)
         total[both] += CROSSED[measure](pairs.of(fold, set), maps[left_out], protocol)
         count[both] += 1
-    return total / count
+    mean: NDArray[np.float64] = total / count
+    return mean
 
 
 def _crossed_predictivity(
@@ -126,11 +126,15 @@ def _ranks_of_means(maps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average maps over complete sites, and rank them over positions; shape (image, y, x, 1)."""
     complete = np.isfinite(maps).all(axis=(0, 1, 2))
     means = maps[..., complete].mean(axis=-1)
-    return rankdata(means.reshape(len(means), -1), axis=1).reshape(*means.shape, 1)
+    ranks: NDArray[np.float64] = rankdata(means.reshape(len(means), -1), axis=1).reshape(*means.shape, 1)
+    return ranks
 
 
 def pairing_null(
-    paired: Sequence[NDArray[np.float64]], rng: np.random.Generator | int = 0, pairings: int = PAIRINGS
+    paired: Sequence[NDArray[np.float64]],
+    images: Sequence[Hashable] | None = None,
+    rng: np.random.Generator | int = 0,
+    pairings: int = PAIRINGS,
 ) -> PairingNull:
     """Test whether predicted maps resemble the maps of their own images more than those of other images.
 
@@ -140,8 +144,10 @@ def pairing_null(
     Parameters
     ----------
     paired : sequence of arrays, shape (image, image)
-        Values from :func:`paired_values`, one array for each recording of the same images. Images are paired alike in
-        all recordings.
+        Values from :func:`paired_values`, one array for each recording; the statistic is the mean over them.
+    images : sequence, optional
+        What identifies the images of each recording. Recordings of the same images are paired alike. By default, all
+        recordings have the same images.
     rng : numpy.random.Generator or int
     pairings : int
         Number of random pairings.
@@ -151,33 +157,24 @@ def pairing_null(
     PairingNull
         NaN where a value is undefined.
 
-    Raises
-    ------
-    ArrayError
-        With fewer than 2 images, or arrays of different shapes.
-
     Examples
     --------
     >>> null = pairing_null([np.eye(7)])
     >>> null.p_value < 0.001, round(null.mean, 2)
     (True, 0.14)
     """
-    shapes = {values.shape for values in paired}
-    if len(shapes) != 1 or len(shape := shapes.pop()) != 2 or shape[0] != shape[1] or shape[0] < 2:
-        raise ArrayError(
-            "The values of the recordings are not those of the same images.", "Give (image, image) arrays."
-        )
-    values, images = np.mean(paired, axis=0), shape[0]
-    if np.isnan(values).any():
-        return PairingNull(np.nan, np.nan, np.nan, np.nan)
     rng = np.random.default_rng(rng)
-    means = np.concatenate(
-        [
-            values[np.arange(images), rng.permuted(np.tile(np.arange(images), (len(some), 1)), axis=1)].mean(axis=1)
-            for some in np.array_split(np.arange(pairings), 1 + pairings * images // AT_ONCE)
-        ]
-    )
-    own = values.diagonal().mean()
+    identities = [0] * len(paired) if images is None else list(images)
+    means, own = np.zeros(pairings), 0.0
+    for identity in dict.fromkeys(identities):
+        same = [values for values, other in zip(paired, identities, strict=True) if other == identity]
+        values = np.sum(same, axis=0) / len(paired)
+        own += values.diagonal().mean()
+        order = np.arange(len(values))
+        for some in np.array_split(np.arange(pairings), 1 + pairings * len(order) // AT_ONCE):
+            means[some] += values[order, rng.permuted(np.tile(order, (len(some), 1)), axis=1)].mean(axis=1)
+    if not np.isfinite(own) or np.isnan(means).any():
+        return PairingNull(np.nan, np.nan, np.nan, np.nan)
     reached = int((means >= own - 1e-12).sum())
     low, high = np.percentile(means, [2.5, 97.5])
     return PairingNull((1 + reached) / (1 + pairings), float(means.mean()), float(low), float(high))
