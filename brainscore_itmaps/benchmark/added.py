@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.controls import (
-    CONTROLS,
     JOINT,
     ImageValues,
     cached_control_features,
@@ -34,7 +33,7 @@ UNIQUE, GIVEN, WITHOUT_TYPICAL = "unique", "given_controls", "without_typical_ma
 ADDED = {
     UNIQUE: "what features add: controls and features together, minus the better of all controls together and the best "
     "control alone",
-    GIVEN: "partial correlation of predicted and recorded maps, given what each control predicts",
+    GIVEN: "partial correlation of predicted and recorded maps, given what the controls predict, each and together",
     WITHOUT_TYPICAL: "prediction of what remains of each map when the mean map of the training images is subtracted",
 }
 """What a result holds beyond the score and the controls, in words."""
@@ -136,7 +135,7 @@ def _values_of_predictions(
         return [np.zeros_like(typical), typical]
 
     model = fit(field, [maps, maps], offsets)
-    of_controls = [fit(controls[name][0], [maps], controls[name][1]) for name in CONTROLS]
+    of_controls = [fit(control, [maps], shared) for control, shared in controls.values()]
 
     def compare(number: int, fold: int) -> NDArray[np.float64]:
         """Return the four values of the images that a fold leaves out, shape (image, value)."""

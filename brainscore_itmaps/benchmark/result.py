@@ -150,6 +150,9 @@ class Estimated:
     """Attributes that the result of an array and a whole result share: the numbers of their estimate."""
 
     estimate: Estimate
+    controls: Mapping[str, Estimate]
+    added: Mapping[str, Estimate]
+    null: Null | None
 
     @property
     def raw(self) -> float:
@@ -180,6 +183,26 @@ class Estimated:
     def explained(self) -> float:
         """Return the score squared: the share of the explainable variance that is explained."""
         return self.estimate.explained
+
+    @property
+    def unique(self) -> Estimate:
+        """Return what the model adds to the controls; all numbers are NaN where it was not computed."""
+        return self.added.get("unique", Estimate())
+
+    @property
+    def p_value(self) -> float:
+        """Return the p-value of the score: see :class:`Null`; NaN where it was not computed."""
+        return np.nan if self.null is None else self.null.p_value
+
+    @property
+    def best_control(self) -> str:
+        """Return the name of the control with the highest raw value; empty without controls.
+
+        Of random weights, the mean over seeds counts.
+        """
+        raw = {name: control.raw for name, control in self.controls.items() if control.raw == control.raw}
+        seeds = {name for name in raw if name.rpartition("_")[0] in raw and name.rpartition("_")[2].isdigit()}
+        return max(raw.keys() - seeds, key=lambda name: (raw[name], name), default="")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -402,16 +425,6 @@ class Result(Estimated):
         return self.reading.device
 
     @property
-    def unique(self) -> Estimate:
-        """Return what the model adds to the controls; all numbers are NaN where it was not computed."""
-        return self.added.get("unique", Estimate())
-
-    @property
-    def p_value(self) -> float:
-        """Return the p-value of the score: see :class:`Null`; NaN where it was not computed."""
-        return np.nan if self.null is None else self.null.p_value
-
-    @property
     def protocol(self) -> str:
         """Return the name of the protocol."""
         return self.request.protocol
@@ -544,16 +557,49 @@ class Result(Estimated):
         rows = [
             {"array": array.recording, "window": f"{array.window[0]}-{array.window[1]}", "layer": array.layer}
             | _row(array.estimate, array.alignment, array.simulated)
+            | _row_of_controls(array)
             for array in self.arrays
         ]
         if len(rows) != 1:
             name = MEAN if rows else self.benchmark
             labels = {"array": name, "window": "", "layer": self.layer}
-            rows.append(labels | _row(self.estimate, self.alignment, self.simulated))
+            rows.append(labels | _row(self.estimate, self.alignment, self.simulated) | _row_of_controls(self))
         return [shared | row for row in rows]
+
+    def control_rows(self) -> list[dict[str, Any]]:
+        """Return a row for the model, each control and what the model adds, for each array and their mean.
+
+        Returns
+        -------
+        list of dict of str to value
+            ``array``, ``kind`` ("model", "control" or "added"), ``name`` and the numbers of the estimate.
+
+        Examples
+        --------
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="mine", estimate=Estimate(raw=0.5),
+        ...                 controls={"contrast": Estimate(raw=0.25)})
+        >>> [(row["kind"], row["name"], row["raw"]) for row in result.control_rows()]
+        [('model', 'resnet', 0.5), ('control', 'contrast', 0.25)]
+        """
+        scored: list[tuple[str, ArrayResult | Result]] = [(array.recording, array) for array in self.arrays]
+        if len(scored) != 1:
+            scored.append((MEAN if scored else self.benchmark, self))
+        return [
+            {"model": self.model, "benchmark": self.benchmark, "array": name, "kind": kind, "name": row}
+            | {number: getattr(estimate, number) for number in ("raw", "ceiling", "score")}
+            | dict(zip(("low", "high"), estimate.interval, strict=True))
+            | {"error": estimate.error, "simulated": self.simulated, "reason": estimate.reason}
+            for name, each in scored
+            for kind, estimates in (("model", {self.model: each.estimate}), ("control", each.controls),
+                                    ("added", each.added))
+            for row, estimate in estimates.items()
+        ]  # fmt: skip
 
     def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> tuple[Path, ...]:
         """Save the result as ``<model>--<layer>--<benchmark>.json``, with ``.csv`` and ``.npz`` if it has maps.
+
+        With controls, ``.controls.csv`` has a row for the model, each control and what the model adds.
 
         The file name ends with ``label`` if it is not empty. The JSON holds everything except the large arrays, which
         are in the NPZ; the CSV has one row for each recorded map. An older result of the same name is replaced
@@ -641,3 +687,15 @@ def _row(estimate: Estimate, alignment: float, simulated: bool) -> dict[str, Any
     numbers = {"raw": estimate.raw, "ceiling": estimate.ceiling, "score": estimate.score, "low": low, "high": high}
     rest = {"error": estimate.error, "alignment": alignment, "simulated": simulated, "reason": estimate.reason}
     return numbers | rest
+
+
+def _row_of_controls(scored: Estimated) -> dict[str, Any]:
+    best = scored.controls.get(scored.best_control, Estimate())
+    added = {name: scored.added.get(name, Estimate()) for name in ("unique", "given_controls", "without_typical_map")}
+    unique = dict(zip(("unique_low", "unique_high"), added["unique"].interval, strict=True))
+    return (
+        {"best_control": scored.best_control, "control_raw": best.raw, "control_score": best.score}
+        | {name: estimate.score for name, estimate in added.items()}
+        | unique
+        | {"p_value": scored.p_value}
+    )
