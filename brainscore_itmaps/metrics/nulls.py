@@ -93,7 +93,7 @@ def _crossed_predictivity(
     predicted: NDArray[np.float64], maps: NDArray[np.float64], protocol: Protocol
 ) -> NDArray[np.float64]:
     """Reduce Pearson r over positions of every pair of images over sites, shape (image, image)."""
-    left, right = (_standardised(values) for values in (predicted, maps))  # (site, image, position)
+    left, right = (standardised_maps(values) for values in (predicted, maps))  # (site, image, position)
     r = np.moveaxis(np.matmul(left, right.swapaxes(1, 2)), 0, -1)  # (image, image, site)
     return over_sites(r.reshape(-1, r.shape[-1]), protocol=protocol).reshape(r.shape[:2])
 
@@ -102,7 +102,7 @@ def _crossed_alignment(
     predicted: NDArray[np.float64], maps: NDArray[np.float64], protocol: Protocol
 ) -> NDArray[np.float64]:
     """Compute Spearman rho of every pair of maps averaged over sites, shape (image, image)."""
-    left, right = (_standardised(_ranks_of_means(values))[0] for values in (predicted, maps))
+    left, right = (standardised_maps(_ranks_of_means(values))[0] for values in (predicted, maps))
     rho: NDArray[np.float64] = left @ right.T
     return rho
 
@@ -113,8 +113,14 @@ CROSSED: dict[str, Callable[..., NDArray[np.float64]]] = {
 }
 
 
-def _standardised(maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centre maps (image, y, x, site) over positions and scale them to length 1; shape (site, image, position)."""
+def standardised_maps(maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Centre maps (image, y, x, site) over positions and scale them to length 1; shape (site, image, position).
+
+    Examples
+    --------
+    >>> standardised_maps(np.arange(6.0).reshape(1, 3, 2, 1)).shape
+    (1, 1, 6)
+    """
     flat = np.moveaxis(maps, -1, 0).reshape(maps.shape[-1], len(maps), -1).astype(np.float64)
     flat -= flat.mean(axis=-1, keepdims=True)
     length = np.linalg.norm(flat, axis=-1, keepdims=True)
@@ -208,7 +214,9 @@ def range_of_shifts(
     if measure == "alignment":
         predicted, maps = _ranks_of_means(predicted), _ranks_of_means(maps)
     height, width = maps.shape[1:3]
-    spectra = [fft.fft2(_standardised(values).reshape(-1, len(values), height, width)) for values in (predicted, maps)]
+    spectra = [
+        fft.fft2(standardised_maps(values).reshape(-1, len(values), height, width)) for values in (predicted, maps)
+    ]
     r = fft.ifft2(spectra[0].conj() * spectra[1]).real  # (site, image, y, x)
     moved = np.moveaxis(r.reshape(*r.shape[:2], -1)[..., 1:], (2, 1, 0), (0, 1, 2))  # (shift, image, site)
     values = over_sites(moved.reshape(-1, moved.shape[-1]), protocol=protocol).reshape(moved.shape[:2]).mean(axis=1)
@@ -249,9 +257,9 @@ def range_of_rotations(
     ][1:]
     if measure == "alignment":
         turned, maps = [_ranks_of_means(values) for values in turned], _ranks_of_means(maps)
-    recorded = _standardised(maps)
+    recorded = standardised_maps(maps)
     values = []
     for each in turned:
-        r = np.einsum("sip,sip->is", _standardised(each), recorded)
+        r = np.einsum("sip,sip->is", standardised_maps(each), recorded)
         values.append(float(over_sites(r, protocol=protocol).mean()))
     return Range(float(np.round(min(values), 12)), float(np.round(max(values), 12)))
