@@ -33,6 +33,7 @@ from brainscore_itmaps.metrics.predictivity import site_correlation
 from brainscore_itmaps.metrics.transfer import Transfer
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS, protocol_named
+from brainscore_itmaps.text import short_repr
 
 MEAN_SITE = "mean over sites"
 RECORDED_SOURCE, TYPICAL_MAP = "recorded_source", "typical_map"
@@ -48,6 +49,7 @@ HALVES = (
 )
 
 
+@short_repr
 @dataclass(frozen=True)
 class TransferBenchmark:
     """A benchmark of all ordered pairs of arrays; see :class:`~brainscore_itmaps.benchmark.maps.Benchmark`.
@@ -256,7 +258,7 @@ def _controls(pair: Pair, ceiling: Ceiling | None, spec: BenchmarkSpec, interval
     if shared.all():
         recorded = _estimate(pair, rho, ceiling, None, spec, interval)
     else:
-        reason = f"only {int(shared.sum())} of {len(shared)} images were shown to both arrays of {pair.name}"
+        reason = f"the source array has {int(shared.sum())} of the {len(shared)} images of the target"
         recorded = Estimate(float(rho.mean()), interval_kind=interval, reason=reason)
     return {
         RECORDED_SOURCE: recorded,
