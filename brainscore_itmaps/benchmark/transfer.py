@@ -86,7 +86,7 @@ class TransferBenchmark:
             )
         check_benchmark(protocol, self.spec)
         if len(request.model.layers) > 1 or tuple(request.model.layers) == ALL:
-            raise several_layers(self.identifier)
+            raise _several_layers(self.identifier)
         return replace(self, preloaded=tuple(self.recordings(request, progress)))
 
     def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
@@ -119,7 +119,7 @@ class TransferBenchmark:
         source = model.source(request.model.layers, self.spec.view, OURS, cache)
         recordings = self.recordings(request, progress)
         pairs = pairs_of(recordings)
-        layer, scores = score_pairs(source, recordings, pairs, self.spec, request.interval, cache, progress)
+        layer, scores = _score_pairs(source, recordings, pairs, self.spec, request.interval, cache, progress)
         arrays, notes = [], []
         for pair in pairs:
             score = scores[pair.name]
@@ -153,12 +153,12 @@ class TransferBenchmark:
         )
 
 
-def several_layers(benchmark: str) -> UsageError:
+def _several_layers(benchmark: str) -> UsageError:
     """Return the error that a benchmark of transfer reads one layer."""
     return UsageError(f"{benchmark} scores one layer at a time.", "Name one layer with --layers.")
 
 
-def score_pairs(
+def _score_pairs(
     source: Source,
     recordings: Sequence[Recording],
     pairs: Sequence[Pair],
@@ -179,7 +179,7 @@ def score_pairs(
     read = {} if source.content is not None else _read(source, recordings, spec, cache, progress)
     layers = source.layers or tuple({layer: None for features in read.values() for layer in features})
     if len(layers) != 1:
-        raise several_layers(spec.identifier)
+        raise _several_layers(spec.identifier)
     (layer,) = layers
     content = source.content or [features[layer].content for features in read.values()]
     groups = {pair.name: pair.refit_groups(interval) for pair in pairs}
@@ -234,6 +234,40 @@ def _compared(pair: Pair, single: Transfer, in_pairs: Transfer | None) -> Featur
                   "refit_rho": refitted(in_pairs, pair.neural, lambda *maps: feature_alignment(*maps))}  # fmt: skip
     components = single.components[pair.folds.left_out.argmax(axis=0)]
     return score_predictions(single.left_out, pair.neural, OURS, components, **refits)
+
+
+def estimate_of_fields(
+    pair: Pair,
+    source_field: NDArray[Any],
+    target_field: NDArray[Any],
+    ceiling: Ceiling | None,
+    spec: BenchmarkSpec,
+    interval: IntervalKind = "groups",
+) -> Estimate:
+    """Estimate the score of any features in the place of a model, from the same folds.
+
+    Parameters
+    ----------
+    pair : Pair
+    source_field, target_field : array, shape (image, y, x, channel)
+        Features of the images of the source and of the target, at the positions of each.
+    ceiling : Ceiling or None
+        Noise ceiling of the target; None for a raw value.
+    spec : BenchmarkSpec
+    interval : "groups", "images" or "fixed"
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    >>> pair = pairs_of(two_halves(load_recording("it_maps_simulated")))[0]
+    >>> noise = np.random.default_rng(0).normal(size=(14, 17, 17, 2))
+    >>> estimate = estimate_of_fields(pair, noise, noise, None, CATALOGUE["it_maps_transfer_simulated"])
+    >>> abs(estimate.raw) < 0.1
+    True
+    """
+    predictions = pair.predicted_by(source_field, target_field, spec.method, pair.refit_groups(interval))
+    score = _compared(pair, *predictions)
+    return _estimate(pair, score.map_rho, ceiling, score.refit_rho, spec, interval)
 
 
 def _estimate(

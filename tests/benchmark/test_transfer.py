@@ -17,7 +17,7 @@ from brainscore_itmaps.benchmark.pairs import TWO_MONKEYS, Pair, pairs_of, two_h
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.benchmark.source import Source
-from brainscore_itmaps.benchmark.transfer import RECORDED_SOURCE, TYPICAL_MAP, TransferBenchmark
+from brainscore_itmaps.benchmark.transfer import RECORDED_SOURCE, TYPICAL_MAP, TransferBenchmark, estimate_of_fields
 from brainscore_itmaps.bridge.benchmark import ItMapsBenchmark
 from brainscore_itmaps.bridge.images import images_of
 from brainscore_itmaps.cache import ResultCache
@@ -131,6 +131,32 @@ def test_replicates_are_scores_without_a_group_of_images_in_mean_regression_and_
     raw = feature_alignment(predicted, pair.neural)[1:].mean()
     ceiling = ceiling_of(target, SPEC, planted.cache, interval="images")
     assert result.arrays[0].estimate.replicates[0] == pytest.approx(raw / ceiling.replicates[0])
+    maps = pair.source_maps  # of images 1 to 7
+    typical = [np.delete(maps, image, axis=0).mean(axis=0) for image in range(IMAGES - 1)]
+    raw = feature_alignment(np.stack(typical), pair.neural[1:]).mean()
+    replicates = result.arrays[0].controls[TYPICAL_MAP].replicates
+    assert replicates[0] == pytest.approx(raw / ceiling.replicates[0])
+
+
+def test_other_features_in_the_place_of_the_model_s_give_their_own_estimate(planted):
+    source, target, _ = planted.recordings
+    pair, ceiling = Pair(source, target), ceiling_of(target, SPEC, planted.cache)
+    read = planted.model.source((), "whole", OURS).read
+    fields = [read(recording)["late"].field(recording.grid) for recording in (source, target)]
+    estimate = estimate_of_fields(pair, *fields, ceiling, SPEC)
+    expected = scored(planted).arrays[0].estimate
+    assert (estimate.score, estimate.interval) == (expected.score, expected.interval)
+    constant = [np.ones_like(field[..., :1]) + np.linspace(0, 1, field.shape[2])[:, None] for field in fields]
+    assert estimate_of_fields(pair, *constant, ceiling, SPEC).score < 0.5
+
+
+def test_a_source_with_too_few_images_for_refits_gives_a_fixed_interval(planted):
+    source, target, _ = planted.recordings
+    few = replace(source, images=source.images[:3], maps=source.maps[:3], repeats=source.repeats[:3])
+    result = scored(SimpleNamespace(**vars(planted) | {"recordings": (few, target)}))
+    assert [array.estimate.interval_kind for array in result.arrays] == ["fixed", "fixed"]
+    assert np.isfinite([array.interval for array in result.arrays]).all()
+    assert [len(array.images) for array in result.arrays] == [8, 3]
 
 
 def test_the_source_s_maps_of_an_image_do_not_change_its_prediction(planted, rng, tmp_path):
