@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, notes_on_ceiling
 from brainscore_itmaps.benchmark.estimate import Estimate, IntervalKind, estimate_array, mean_estimate
-from brainscore_itmaps.benchmark.evaluate import check_benchmark, group_by_images
+from brainscore_itmaps.benchmark.evaluate import group_by_images
 from brainscore_itmaps.benchmark.folds import notes_on_folds
 from brainscore_itmaps.benchmark.formulas import notes_on
 from brainscore_itmaps.benchmark.layers import FeatureScore, expected_score, score_predictions
@@ -84,7 +84,6 @@ class TransferBenchmark:
                 f"The {protocol.name} protocol has no benchmark like {self.identifier}.",
                 f"Leave out the {protocol.name} protocol.",
             )
-        check_benchmark(protocol, self.spec)
         if len(request.model.layers) > 1 or tuple(request.model.layers) == ALL:
             raise _several_layers(self.identifier)
         return replace(self, preloaded=tuple(self.recordings(request, progress)))
@@ -167,15 +166,7 @@ def _score_pairs(
     cache: ResultCache,
     progress: Report = silent,
 ) -> tuple[str, dict[str, FeatureScore]]:
-    """Score the layer of a model on pairs of arrays; read its features only if a score is not cached.
-
-    Returns
-    -------
-    str
-        Name of the layer.
-    dict of str to FeatureScore
-        By the name of the pair: scores of the mean map, with 1 site.
-    """
+    """Return the name of the layer and, by the name of each pair, its score; read features only if one is not cached."""
     read = {} if source.content is not None else _read(source, recordings, spec, cache, progress)
     layers = source.layers or tuple({layer: None for features in read.values() for layer in features})
     if len(layers) != 1:
@@ -301,12 +292,7 @@ def _controls(pair: Pair, ceiling: Ceiling | None, spec: BenchmarkSpec, interval
 
 
 def _array_result(
-    pair: Pair,
-    layer: str,
-    score: FeatureScore,
-    ceiling: Ceiling | None,
-    spec: BenchmarkSpec,
-    interval: IntervalKind,
+    pair: Pair, layer: str, score: FeatureScore, ceiling: Ceiling | None, spec: BenchmarkSpec, interval: IntervalKind
 ) -> ArrayResult:
     source, target, images = pair.source, pair.target, len(pair.target.images)
     undefined = np.full((images, 1), np.nan)
