@@ -166,7 +166,7 @@ def _score_pairs(
     cache: ResultCache,
     progress: Report = silent,
 ) -> tuple[str, dict[str, FeatureScore]]:
-    """Return the name of the layer and, by the name of each pair, its score; read features only if one is not cached."""
+    """Return the name of the layer, and its score by the name of each pair; read features only if one is missing."""
     read = {} if source.content is not None else _read(source, recordings, spec, cache, progress)
     layers = source.layers or tuple({layer: None for features in read.values() for layer in features})
     if len(layers) != 1:
