@@ -30,6 +30,8 @@ FORMAT = "brainscore_itmaps result"
 VERSION = 4
 EACH_IMAGE = "each image in turn"
 """Images that are left out at a time, where identical images, or the number of images, do not require groups."""
+RECORDED_SOURCE = "recorded_source"
+"""What another array's own recorded maps predict: a reference of benchmarks of transfer, not a control."""
 MEAN = "mean"
 """In place of an array's name: the mean over all arrays of a benchmark."""
 PACKAGES = ("brainscore_itmaps", "brainscore_vision", "numpy", "pillow", "scipy", "timm", "torch", "torchvision")
@@ -202,7 +204,7 @@ class Estimated:
         """
         raw = {name: control.raw for name, control in self.controls.items() if control.raw == control.raw}
         seeds = {name for name in raw if name.rpartition("_")[0] in raw and name.rpartition("_")[2].isdigit()}
-        return max(raw.keys() - seeds, key=lambda name: (raw[name], name), default="")
+        return max(raw.keys() - seeds - {RECORDED_SOURCE}, key=lambda name: (raw[name], name), default="")
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, notes_on_ceiling
+from brainscore_itmaps.benchmark.controls import TYPICAL_MAP, cached_control_features
 from brainscore_itmaps.benchmark.estimate import Estimate, IntervalKind, estimate_array, mean_estimate
 from brainscore_itmaps.benchmark.evaluate import group_by_images
 from brainscore_itmaps.benchmark.folds import notes_on_folds
@@ -17,8 +18,9 @@ from brainscore_itmaps.benchmark.formulas import notes_on
 from brainscore_itmaps.benchmark.layers import FeatureScore, expected_score, score_predictions
 from brainscore_itmaps.benchmark.pairs import Pair, notes_on_images, pairs_of, two_halves
 from brainscore_itmaps.benchmark.request import ScoreRequest
-from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Result
+from brainscore_itmaps.benchmark.result import RECORDED_SOURCE, ArrayResult, LayerResult, Null, Result
 from brainscore_itmaps.benchmark.source import ALL, LoadedModel, Source
+from brainscore_itmaps.benchmark.validity import mean_controls, null_of
 from brainscore_itmaps.cache import ResultCache, key_of
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.notes import notes_on_data
@@ -29,6 +31,7 @@ from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import Ceiling
 from brainscore_itmaps.metrics.folds import refitted
+from brainscore_itmaps.metrics.nulls import paired_values
 from brainscore_itmaps.metrics.predictivity import site_correlation
 from brainscore_itmaps.metrics.transfer import Transfer
 from brainscore_itmaps.progress import Report, silent
@@ -36,8 +39,6 @@ from brainscore_itmaps.protocol import OURS, protocol_named
 from brainscore_itmaps.text import short_repr
 
 MEAN_SITE = "mean over sites"
-RECORDED_SOURCE, TYPICAL_MAP = "recorded_source", "typical_map"
-"""Names of the controls: the source's recorded mean map of the same image, and of its other images."""
 FORMULA = (
     "mean over {pairs} pairs of arrays of: mean over images of Spearman rho between the recorded map of the target "
     "array and the map that a regression on the source array predicts, fitted without that image, both averaged "
@@ -127,7 +128,11 @@ class TransferBenchmark:
                 ceiling = ceiling_of(pair.target, self.spec, cache, OURS, request.seed, progress, request.interval)
                 notes += notes_on_ceiling(pair.target, ceiling)
             _check_defined(pair, score, ceiling, layer, source.reading.model)
-            arrays.append(_array_result(pair, layer, score, ceiling, self.spec, request.interval))
+            array = _array_result(pair, layer, score, ceiling, self.spec, request.interval)
+            if request.controls:
+                controls = _controls(pair, ceiling, self.spec, request.interval, cache, progress)
+                array = replace(array, controls=controls, null=_null(array, score, request.seed))
+            arrays.append(array)
             notes += [*notes_on_data(pair.target), *notes_on_folds(pair.target, pair.folds)]
         notes += notes_on_images(pairs)
         if len(self.spec.recordings) == 1:
@@ -144,11 +149,8 @@ class TransferBenchmark:
             formula=FORMULA.format(pairs=len(pairs)),
             notes=(*dict.fromkeys([*source.notes, *notes]), *notes_on(arrays, self.spec)),
             arrays=tuple(arrays),
-            controls={
-                name: mean_estimate([array.controls[name] for array in arrays], images)
-                for name in (RECORDED_SOURCE, TYPICAL_MAP)
-            },
             citations=tuple(dict.fromkeys(array.citation for array in arrays)),
+            **mean_controls(arrays, images, request.seed),
         )
 
 
@@ -222,7 +224,9 @@ def _compared(pair: Pair, single: Transfer, in_pairs: Transfer | None) -> Featur
     refits: dict[str, Any] = {}
     if in_pairs is not None:
         refits = {"refit_r": refitted(in_pairs, pair.neural, lambda *maps: site_correlation(*maps)[:, 0]),
-                  "refit_rho": refitted(in_pairs, pair.neural, lambda *maps: feature_alignment(*maps))}  # fmt: skip
+                  "refit_rho": refitted(in_pairs, pair.neural, lambda *maps: feature_alignment(*maps)),
+                  "paired_r": paired_values(in_pairs, pair.neural, "predictivity"),
+                  "paired_rho": paired_values(in_pairs, pair.neural, "alignment")}  # fmt: skip
     components = single.components[pair.folds.left_out.argmax(axis=0)]
     return score_predictions(single.left_out, pair.neural, OURS, components, **refits)
 
@@ -275,8 +279,15 @@ def _estimate(
     return estimate_array(values, ceiling, refits, pair.folds.groups(interval), kind)
 
 
-def _controls(pair: Pair, ceiling: Ceiling | None, spec: BenchmarkSpec, interval: IntervalKind) -> dict[str, Estimate]:
-    """Estimate what the source's recorded maps predict without a model."""
+def _controls(
+    pair: Pair,
+    ceiling: Ceiling | None,
+    spec: BenchmarkSpec,
+    interval: IntervalKind,
+    cache: ResultCache,
+    progress: Report,
+) -> dict[str, Estimate]:
+    """Estimate what the source's recorded maps, and features that need no model, predict."""
     typical = _compared(pair, *pair.typical(pair.refit_groups(interval)))
     shared = pair.shared
     rho = feature_alignment(pair.recorded()[shared], pair.neural[shared]) if shared.any() else np.array([np.nan])
@@ -288,7 +299,19 @@ def _controls(pair: Pair, ceiling: Ceiling | None, spec: BenchmarkSpec, interval
     return {
         RECORDED_SOURCE: recorded,
         TYPICAL_MAP: _estimate(pair, typical.map_rho, ceiling, typical.refit_rho, spec, interval),
+        **{
+            name: estimate_of_fields(pair, of_source[name], of_target[name], ceiling, spec, interval)
+            for of_source in [cached_control_features(pair.source, cache, progress)]
+            for of_target in [cached_control_features(pair.target, cache, progress)]
+            for name in of_source
+        },
     }
+
+
+def _null(array: ArrayResult, score: FeatureScore, seed: int) -> Null | None:
+    if score.paired_rho is None:
+        return None
+    return null_of(score.paired_rho, array.predicted, array.neural, "alignment", OURS, seed)
 
 
 def _array_result(
@@ -324,7 +347,6 @@ def _array_result(
         sites=(MEAN_SITE,),
         extent=target.grid.extent,
         folds=pair.folds.text,
-        controls=_controls(pair, ceiling, spec, interval),
     )
 
 

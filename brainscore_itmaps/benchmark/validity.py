@@ -230,13 +230,41 @@ def _null(result: ArrayResult, scores: Mapping[str, FeatureScore], job: Job) -> 
     if rows[0] is None:
         return None
     paired = np.stack([row[image] for image, row in enumerate(rows)])
-    maps = (result.predicted, job.recording.maps, measure, protocol)
-    return Null(
-        *pairing_null([paired], rng=job.request.seed),
-        range_of_shifts(*maps),
-        range_of_rotations(*maps),
-        paired,
-    )
+    return null_of(paired, result.predicted, job.recording.maps, measure, protocol, job.request.seed)
+
+
+def null_of(
+    paired: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    maps: NDArray[np.float64],
+    measure: str,
+    protocol: Protocol,
+    seed: int,
+) -> Null:
+    """Compute the null distribution of a raw value from the values of all pairs of images.
+
+    Parameters
+    ----------
+    paired : array, shape (image, image)
+        From :func:`~brainscore_itmaps.metrics.nulls.paired_values`.
+    predicted, maps : array, shape (image, y, x, site)
+    measure : "predictivity" or "alignment"
+    protocol : Protocol
+    seed : int
+
+    Returns
+    -------
+    Null
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.protocol import OURS
+    >>> maps = np.random.default_rng(0).normal(size=(7, 5, 4, 3))
+    >>> null_of(np.eye(7), maps, maps, "predictivity", OURS, seed=0).p_value < 0.001
+    True
+    """
+    moved = (predicted, maps, measure, protocol)
+    return Null(*pairing_null([paired], rng=seed), range_of_shifts(*moved), range_of_rotations(*moved), paired)
 
 
 def mean_controls(arrays: Sequence[ArrayResult], images: Sequence[Hashable], seed: int) -> dict[str, Any]:

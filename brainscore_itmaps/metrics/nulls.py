@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.stats import rankdata
 
-from brainscore_itmaps.metrics.folds import FittedFolds
+from brainscore_itmaps.metrics.folds import Predictions
 from brainscore_itmaps.metrics.predictivity import over_sites
 from brainscore_itmaps.protocol import OURS, Protocol
 
@@ -43,7 +43,7 @@ class Range(NamedTuple):
 
 
 def paired_values(
-    pairs: FittedFolds,
+    pairs: Predictions,
     maps: NDArray[np.float64],
     measure: str = "predictivity",
     protocol: Protocol = OURS,
@@ -53,8 +53,8 @@ def paired_values(
 
     Parameters
     ----------
-    pairs : FittedFolds
-        Regressions fitted to the folds of :func:`~brainscore_itmaps.metrics.folds.pairs_of_groups`.
+    pairs : FittedFolds or Predictions
+        Regressions fitted to the folds of :func:`~brainscore_itmaps.metrics.folds.pairs_of_groups`, or predictions.
     maps : array, shape (image, y, x, site)
     measure : "predictivity" or "alignment"
     protocol : Protocol
