@@ -41,6 +41,7 @@ def evaluate(
     request: ScoreRequest = DEFAULT_REQUEST,
     cache: ResultCache | None = None,
     progress: Report = silent,
+    components: int | None = None,
 ) -> Result:
     """Score a model's layers by their predictions of the recorded maps of left-out images.
 
@@ -57,6 +58,8 @@ def evaluate(
         By default the cache in ``ITMAPS_HOME``.
     progress : callable
         Called with (step, steps done, steps in all).
+    components : int, optional
+        Number of PLS components; by default that of the protocol.
 
     Returns
     -------
@@ -78,7 +81,9 @@ def evaluate(
     arrays: dict[int, ArrayResult] = {}
     notes: list[str] = []
     for shared in group_by_images(recordings):  # features are read once, regressions fitted in one pass
-        scores = score_layers(source, shared, benchmark, protocol, cache, progress, interval_kind(request, benchmark))
+        scores = score_layers(
+            source, shared, benchmark, protocol, cache, progress, interval_kind(request, benchmark), components
+        )
         folds = folds_of(shared[0], protocol)
         for recording, layers in zip(shared, scores, strict=True):
             chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure, folds)

@@ -100,6 +100,7 @@ def score_layers(
     cache: ResultCache,
     progress: Report,
     interval: IntervalKind = "groups",
+    components: int | None = None,
 ) -> list[dict[str, FeatureScore]]:
     """Score every layer on recordings that share images and positions; read only layers that are not cached.
 
@@ -115,6 +116,8 @@ def score_layers(
     interval : "groups", "images" or "fixed"
         Groups of images without which the regressions are fitted again; "fixed" fits them again only to choose one of
         several layers.
+    components : int, optional
+        Number of PLS components; by default that of the protocol.
 
     Returns
     -------
@@ -134,6 +137,7 @@ def score_layers(
         groups = groups or folds.count("groups")
         pairs_of_groups(folds.numbers, groups)  # raises an error if there are too few images
     hashes = [recording_content(recording) for recording in recordings]
+    fitted = {} if components in (None, protocol.components) else {"components": components}
     recorded = [recording.maps for recording in recordings]
     keys = {
         (layer, number): key_of(
@@ -145,6 +149,7 @@ def score_layers(
             groups=groups,  # further folds change the matrix products of a layer, and so its rounding errors
             protocol=protocol.name,
             **folds.key,
+            **fitted,
         )
         for layer, content in contents.items()
         for number in range(len(recordings))
@@ -160,7 +165,7 @@ def score_layers(
             step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
             scores = score_field(field, recorded, benchmark.method, protocol, groups,
                                  lambda done, total, step=step: progress(step, done, total),
-                                 folds.numbers, folds.left_out, overwrite)  # fmt: skip
+                                 folds.numbers, folds.left_out, overwrite, components)  # fmt: skip
             yield from (((layer, number), vars(score)) for number, score in enumerate(scores)
                         if (layer, number) in missing)  # fmt: skip
 
@@ -179,6 +184,7 @@ def score_field(
     images: NDArray[np.int64] | None = None,
     folds: NDArray[np.bool_] | None = None,
     overwrite: bool = False,
+    components: int | None = None,
 ) -> list[FeatureScore]:
     """Score a layer on several arrays in one pass.
 
@@ -196,6 +202,8 @@ def score_field(
         Called with (steps done, steps in all).
     images, folds, overwrite
         As in :func:`~brainscore_itmaps.metrics.folds.fit_left_out`.
+    components : int, optional
+        Number of PLS components; by default that of the protocol.
 
     Returns
     -------
@@ -213,7 +221,8 @@ def score_field(
     >>> round(score.score, 3), score.site_r.shape
     (1.0, (4, 2))
     """
-    options: dict[str, Any] = {"components": protocol.components, "intercept": protocol.intercept, "progress": progress}
+    options: dict[str, Any] = {"intercept": protocol.intercept, "progress": progress}
+    options["components"] = components or protocol.components
     left_out, pairs = fit_left_out(field, maps, protocol.solver(method), groups, images, folds, overwrite, **options)
     scores = []
     for number, recorded in enumerate(maps):
@@ -228,8 +237,8 @@ def score_field(
             both = refitted(pairs, recorded, measures, set=number)
             refits = {"refit_r": both[..., 0].copy(), "refit_rho": both[..., 1].copy()}
         penalty = None if left_out.penalty is None else left_out.per_image(left_out.penalty[number])
-        predicted, components = left_out.predicted[number], left_out.per_image(left_out.components[number])
-        scores.append(score_predictions(predicted, recorded, protocol, components, penalty, **refits))
+        predicted, used = left_out.predicted[number], left_out.per_image(left_out.components[number])
+        scores.append(score_predictions(predicted, recorded, protocol, used, penalty, **refits))
     return scores
 
 

@@ -14,7 +14,7 @@ from brainscore_itmaps.benchmark.evaluate import check_benchmark, check_grid, ev
 from brainscore_itmaps.benchmark.layers import FeatureScore, score_predictions
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading, Result
-from brainscore_itmaps.benchmark.source import LoadedModel
+from brainscore_itmaps.benchmark.source import LoadedModel, Source
 from brainscore_itmaps.cache import ResultCache, array_content
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.load import SIMULATIONS, load_recording
@@ -86,11 +86,18 @@ class MapsBenchmark:
         ModelError, DataError, UsageError
             As in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
         """
+        source, recordings = self.inputs(model, request, cache, progress)
+        return evaluate(source, recordings, self.spec, request, cache, progress)
+
+    def inputs(
+        self, model: LoadedModel, request: ScoreRequest, cache: ResultCache, progress: Report = silent
+    ) -> tuple[Source, Sequence[Recording]]:
+        """Return the source of the features of a model, and the recordings as they are shown to it."""
         recordings = self.recordings(request, progress)
         source = model.source(request.model.layers, self.spec.view, protocol_named(request.protocol), cache)
         if self.spec.view == "screen":
             recordings = [placed_on_screen(recording, model.visual_degrees) for recording in recordings]
-        return evaluate(source, recordings, self.spec, request, cache, progress)
+        return source, recordings
 
 
 def maps_benchmark(benchmark: str | Path | Recording) -> MapsBenchmark:
