@@ -170,7 +170,7 @@ def about(profile: Profile) -> str:
     return ABOUT[profile.over].format(components=protocol_named(profile.request.protocol).components)
 
 
-def checked_values(over: str, values: Iterable[float] | None = None) -> tuple[Over, tuple[float, ...]]:
+def checked_values(over: str, values: Iterable[Any] | None = None) -> tuple[Over, tuple[float, ...]]:
     """Check what is varied and its values; return the values in ascending order, each once.
 
     Parameters
