@@ -18,6 +18,9 @@ from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.progress import Report, silent
 
 
+CHOSEN_BEST = "the best value of a profile is chosen on the images that are scored, so its score is biased upward"
+
+
 def profile_source(
     source: Source,
     recordings: Sequence[Recording],
@@ -76,7 +79,7 @@ def profile_source(
             more = ", ".join(f"{other:g}" for other in checked if other > used)
             notes.append(f"the features of this layer allow {used} components; left out, because they add none: {more}")
             break
-    return _profile(kind, results, notes)
+    return _profile(kind, results, [*notes, CHOSEN_BEST] if len(results) > 1 else notes)
 
 
 def check_profile(over: Over, benchmark: BenchmarkSpec) -> None:

@@ -20,6 +20,8 @@ LABELS = {
 }
 APART = 0.08
 """Smallest distance of two values that are both written at the horizontal axis, as a share of its length."""
+LINE = 0.16
+"""Height of a line of the legend, inches."""
 LONG = 26
 """Characters of a name above which the names of arrays are written below one another."""
 WIDTH = int(15 * COLUMN)
@@ -41,7 +43,9 @@ def feature_profile_figure(profile: Profile) -> Figure:
     named = [(array, each) for array, estimates in profile.estimates.items() for each in estimates]
     absent = all(each.score != each.score for _, each in named)
     with style():
-        figure = Figure(figsize=(COLUMN, 3.0), layout="constrained")
+        columns = 1 if absent or max(map(len, profile.estimates)) > LONG else 2
+        entries = len(profile.estimates) * (1 + absent) + (not absent)
+        figure = Figure(figsize=(COLUMN, 2.9 + LINE * -(-entries // columns)), layout="constrained")
         axis = figure.subplots()
         for number, (array, estimates) in enumerate(profile.estimates.items()):
             name = legend_text(fill(array, WIDTH))
@@ -55,7 +59,7 @@ def feature_profile_figure(profile: Profile) -> Figure:
         axis.set_xticks(ticks, [f"{value:g}" for value in ticks])
         axis.set_xticks([], minor=True)
         axis.set(xlabel=LABELS[profile.over], ylabel="raw value" if absent else "score")
-        figure.legend(loc="outside lower center", ncols=1 if absent or max(map(len, profile.estimates)) > LONG else 2)
+        figure.legend(loc="outside lower center", ncols=columns)
         titles = [profile.model, f"{profile.reading.layer} on {profile.title}"]
         titles += [SIMULATED] if profile.simulated else []
         figure.suptitle("\n".join(fill(text, WIDTH) for text in (*titles, *absent_scores(named))), fontsize=8)
@@ -86,3 +90,5 @@ def _draw(
     else:
         low, high = numbers("interval").T
         axis.fill_between(values, low, high, color=colour, alpha=0.2, linewidth=0)
+        if len(values) == 1:  # a band without width
+            axis.vlines(values, low, high, color=colour)

@@ -49,6 +49,12 @@ def test_the_line_is_the_score_the_band_its_interval_and_the_ceiling_is_1(profil
     assert axis.get_xlabel() == "blur of the features (standard deviation, degrees)"
 
 
+def test_the_interval_of_a_single_value_is_a_bar():
+    axis = feature_profile_figure(_profile("components", {25: scored()}, [])).axes[0]
+    (bar,) = axis.collections[1].get_segments()
+    assert bar[:, 1].tolist() == pytest.approx(scored().interval)
+
+
 def test_it_says_what_was_scored_and_that_the_recording_is_simulated(profile):
     said = words(feature_profile_figure(profile))
     for expected in ("timm:test_resnet (random (seed 1))", "it_maps_simulated", "SIMULATED recording, no animal"):
