@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.codec import encode
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading
-from brainscore_itmaps.errors import UsageError, described, nearest
+from brainscore_itmaps.errors import UsageError, check_type, described, nearest
 from brainscore_itmaps.files import ANOTHER_FOLDER, csv_text, replacing, write_json
+from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.text import short_repr
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ VALUES: dict[Over, tuple[float, ...]] = {
     "components": (1, 2, 3, 5, 10, 15, 25, 35, 50),
 }
 """Default values of each profile: standard deviations in degrees, and numbers of PLS components."""
+WIDEST = 180
+"""Largest blur in degrees of visual angle; features that are blurred more are constant to rounding."""
 ABOUT: dict[Over, str] = {
     "blur": "the features of each image are averaged over positions with the weights of a Gaussian, whose standard "
     "deviation is the blur in degrees of visual angle; the maps are not blurred; 0 is the score of `brainscore score`",
@@ -165,8 +169,6 @@ class Profile:
 
 def about(profile: Profile) -> str:
     """Describe what a profile varies, in words."""
-    from brainscore_itmaps.protocol import protocol_named
-
     return ABOUT[profile.over].format(components=protocol_named(profile.request.protocol).components)
 
 
@@ -199,14 +201,15 @@ def checked_values(over: str, values: Iterable[Any] | None = None) -> tuple[Over
     kind: Over = kinds[over]
     if values is None:
         return kind, VALUES[kind]
-    fix = "Give whole numbers of 1 or more." if kind == "components" else "Give degrees of visual angle, 0 or more."
+    fix = (
+        "Give whole numbers of 1 or more." if kind == "components" else f"Give degrees of visual angle, 0 to {WIDEST}."
+    )
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise UsageError(f"The values of a profile cannot be {described(values)}.", fix)
-    return kind, tuple(sorted({_checked(kind, value, fix) for value in values})) or _no_values(fix)
-
-
-def _no_values(fix: str) -> tuple[float, ...]:
-    raise UsageError("A profile needs at least one value.", fix)
+    checked = tuple(sorted({_checked(kind, value, fix) for value in values}))
+    if not checked:
+        raise UsageError("A profile needs at least one value.", fix)
+    return kind, checked
 
 
 def _checked(kind: Over, value: Any, fix: str) -> float:
@@ -220,6 +223,62 @@ def _checked(kind: Over, value: Any, fix: str) -> float:
         if not number.is_integer() or number < 1:
             raise UsageError(f"A regression cannot have {described(value)} components.", fix)
         return int(number)
-    if not math.isfinite(number) or number < 0:
+    if not 0 <= number <= WIDEST:  # also not a number
         raise UsageError(f"Features cannot be blurred by {described(value)} degrees.", fix)
     return number + 0.0  # -0.0 becomes 0.0
+
+
+def check_layer(layers: object) -> None:
+    """Check that one layer is requested, or None for the layer committed to IT.
+
+    Raises
+    ------
+    UsageError
+        When it is something else.
+
+    Examples
+    --------
+    >>> check_layer("layer3")
+    """
+    check_type(layers, (str, type(None)), "the name of one layer", "A profile is of one layer: give its name.")
+    if isinstance(layers, str) and (layers == "all" or "," in layers):
+        raise UsageError("A profile is of one layer.", "Name one layer, or leave it out for the layer committed to IT.")
+
+
+def check_spec(over: Over, benchmark: BenchmarkSpec) -> None:
+    """Check that a benchmark has a profile.
+
+    Raises
+    ------
+    UsageError
+        When it compares attribution, or when components are varied and its regression has none.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    >>> check_spec("components", CATALOGUE["it_maps"])
+    """
+    if benchmark.measure == "attribution":
+        raise UsageError(
+            f"{benchmark.identifier} compares attribution maps, which have no profile.",
+            "Choose a benchmark of predicted maps, for example it_maps_simulated.",
+        )
+    if over == "components" and benchmark.method != "pls":
+        raise UsageError(
+            f"The regression of {benchmark.identifier} has no components.",
+            "Use --over blur, or choose a benchmark with PLS, for example it_maps_simulated.",
+        )
+
+
+def without_maps(benchmark: str) -> UsageError:
+    """Return the error for a benchmark without maps of IT.
+
+    Examples
+    --------
+    >>> without_maps("ClickMe.alignment").args[0]
+    'ClickMe.alignment has no maps of IT, so there is no profile.'
+    """
+    return UsageError(
+        f"{benchmark} has no maps of IT, so there is no profile.",
+        "Choose a benchmark of maps, for example it_maps_simulated, or the folder of a recording.",
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import evaluate
-from brainscore_itmaps.benchmark.profile import Over, Profile, checked_values
+from brainscore_itmaps.benchmark.profile import Over, Profile, check_spec, checked_values
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.benchmark.source import Source
@@ -16,7 +16,6 @@ from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.features.blur import blurred
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.progress import Report, silent
-
 
 CHOSEN_BEST = "the best value of a profile is chosen on the images that are scored, so its score is biased upward"
 
@@ -57,7 +56,7 @@ def profile_source(
         As in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
     """
     kind, checked = checked_values(over, values)
-    check_profile(kind, benchmark)
+    check_spec(kind, benchmark)
     source = _read_once(source)
     results: dict[float, Result] = {}
     notes: list[str] = []
@@ -79,32 +78,7 @@ def profile_source(
             more = ", ".join(f"{other:g}" for other in checked if other > used)
             notes.append(f"the features of this layer allow {used} components; left out, because they add none: {more}")
             break
-    return _profile(kind, results, [*notes, CHOSEN_BEST] if len(results) > 1 else notes)
-
-
-def check_profile(over: Over, benchmark: BenchmarkSpec) -> None:
-    """Check that a benchmark has a profile.
-
-    Raises
-    ------
-    UsageError
-        When it compares attribution, or when components are varied and its regression has none.
-
-    Examples
-    --------
-    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-    >>> check_profile("components", CATALOGUE["it_maps"])
-    """
-    if benchmark.measure == "attribution":
-        raise UsageError(
-            f"{benchmark.identifier} compares attribution maps, which have no profile.",
-            "Choose a benchmark of predicted maps, for example it_maps_simulated.",
-        )
-    if over == "components" and benchmark.method != "pls":
-        raise UsageError(
-            f"The regression of {benchmark.identifier} has no components.",
-            "Use --over blur, or choose a benchmark with PLS, for example it_maps_simulated.",
-        )
+    return collected(kind, results, [*notes, CHOSEN_BEST] if len(results) > 1 else notes)
 
 
 def _check_one_layer(result: Result) -> None:
@@ -146,16 +120,35 @@ def _blurred(source: Source, degrees: float) -> Source:
     return replace(source, content=content, read=read, attribute=None)
 
 
-def _profile(over: Over, results: Mapping[float, Result], notes: Sequence[str]) -> Profile:
-    """Collect the estimates of the results, with what the results share."""
+def collected(over: Over, results: Mapping[float, Result], notes: Sequence[str] = ()) -> Profile:
+    """Collect the estimates of results in a profile, with what the results share.
+
+    Parameters
+    ----------
+    over : "blur" or "components"
+    results : mapping of value to Result
+        Results of one layer on one benchmark, by ascending values.
+    notes : sequence of str
+        Notes on the profile; those of the results follow.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.estimate import Estimate
+    >>> from brainscore_itmaps.benchmark.result import Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights(), layer="layer3")
+    >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="mine", estimate=Estimate(0.25, 0.5, 0.5))
+    >>> [(row["blur"], row["score"]) for row in collected("blur", {0.0: result, 2.0: result}).rows()]
+    [(0.0, 0.5), (2.0, 0.5)]
+    """
     scored = list(results.values())
     first = scored[0]
     estimates = {
         array.recording: tuple(result.arrays[number].estimate for result in scored)
         for number, array in enumerate(first.arrays)
     }
-    if len(first.arrays) > 1:
-        estimates[MEAN] = tuple(result.estimate for result in scored)
+    if len(first.arrays) != 1:
+        estimates[MEAN if first.arrays else first.benchmark] = tuple(result.estimate for result in scored)
     return Profile(
         over=over,
         values=tuple(results),

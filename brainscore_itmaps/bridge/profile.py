@@ -7,13 +7,12 @@ from pathlib import Path
 import torch
 
 from brainscore_itmaps.benchmark.maps import Benchmark, MapsBenchmark
-from brainscore_itmaps.benchmark.profile import Profile, checked_values
-from brainscore_itmaps.benchmark.profiled import check_profile, profile_source
+from brainscore_itmaps.benchmark.profile import Profile, check_layer, check_spec, checked_values, without_maps
+from brainscore_itmaps.benchmark.profiled import profile_source
 from brainscore_itmaps.benchmark.request import ScoreRequest, Window
 from brainscore_itmaps.bridge.score import opened_model, with_request
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.errors import UsageError, check_type
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.own import Preprocessing
@@ -78,24 +77,19 @@ def profile(
     --------
     >>> found = profile("timm:test_resnet", over="components", values=[1, 5], layers="layer3", weights="random")
     >>> found.to_dataframe()[["components", "array"]]
-       components                       array
-    0           1  it_maps_simulated-simulated
-    1           5  it_maps_simulated-simulated
+       components              array
+    0           1  it_maps_simulated
+    1           5  it_maps_simulated
     """
     kind, checked = checked_values(over, values)
-    check_type(layers, (str, type(None)), "the name of one layer", "A profile is of one layer: give its name.")
-    if layers is not None and (layers == "all" or "," in layers):
-        raise UsageError("A profile is of one layer.", "Name one layer, or leave out the layers for that of IT.")
+    check_layer(layers)
 
     def computed(
         request: ScoreRequest, found: Benchmark, loaded: Model | None, cache: ResultCache, progress: Report
     ) -> Profile:
         if not isinstance(found, MapsBenchmark):
-            raise UsageError(
-                f"{found.identifier} has no maps, so there is no profile.",
-                "Choose a benchmark of maps, for example it_maps_simulated, or the folder of a recording.",
-            )
-        check_profile(kind, found.spec)
+            raise without_maps(found.identifier)
+        check_spec(kind, found.spec)
         prepared = found.prepared(request, progress)
         with opened_model(request.model, loaded, progress) as opened:
             source, recordings = prepared.inputs(opened, request, cache, progress)

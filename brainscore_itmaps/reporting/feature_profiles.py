@@ -38,6 +38,17 @@ def feature_profile_figure(profile: Profile) -> Figure:
     ------
     UsageError
         When the value is not a profile.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.profiled import collected
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Reading, Result
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights(), layer="layer3")
+    >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="mine", estimate=Estimate(0.25, 0.5, 0.5))
+    >>> feature_profile_figure(collected("blur", {0.0: result, 2.0: result})).get_suptitle()
+    'resnet\\nlayer3 on mine'
     """
     check_type(profile, Profile, "a profile", "Give what brainscore_itmaps.profile returns.")
     named = [(array, each) for array, estimates in profile.estimates.items() for each in estimates]

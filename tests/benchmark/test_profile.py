@@ -13,7 +13,7 @@ from brainscore_itmaps import Grid, Recording, UsageError, load_model, load_reco
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import evaluate
 from brainscore_itmaps.benchmark.profile import VALUES, checked_values
-from brainscore_itmaps.benchmark.profiled import _profile, profile_source
+from brainscore_itmaps.benchmark.profiled import collected, profile_source
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading
 from brainscore_itmaps.benchmark.saved import is_result
@@ -193,13 +193,13 @@ def test_files_hold_every_row_and_are_no_result(model, cache, tmp_path):
 
 def test_several_arrays_have_rows_and_a_mean_and_an_absent_score_is_empty(tmp_path):
     result = two_arrays()
-    found = _profile("components", {5: result, 25: replace(result, notes=("a note",))}, ["capped"])
+    found = collected("components", {5: result, 25: replace(result, notes=("a note",))}, ["capped"])
     assert [(row["array"], row["components"]) for row in found.rows()] == [
         (name, value) for name in (result.arrays[0].recording, "narrow", "mean") for value in (5, 25)
     ]
     assert (found.notes[0], found.notes[-1]) == ("capped", "a note")
     absent = replace(result.estimate, score=np.nan, interval=(np.nan, np.nan), reason="none")
-    found = _profile("blur", {0.5: replace(result, arrays=(replace(result.arrays[0], estimate=absent),))}, [])
+    found = collected("blur", {0.5: replace(result, arrays=(replace(result.arrays[0], estimate=absent),))})
     record, table = found.save(tmp_path)
     assert json.loads(record.read_text())["rows"][0]["score"] is None
     assert pd.read_csv(table, keep_default_na=False).loc[0, ["score", "reason"]].tolist() == ["", "none"]
@@ -210,6 +210,7 @@ def test_several_arrays_have_rows_and_a_mean_and_an_absent_score_is_empty(tmp_pa
     [
         ("blurr", None, r"no profile over 'blurr'\. Did you mean blur"),
         ("blur", [-1], "cannot be blurred by -1 degrees"),
+        ("blur", [180.1], r"by 180\.1 degrees\. Give degrees of visual angle, 0 to 180"),
         ("blur", [np.nan], "cannot be blurred by nan degrees"),
         ("blur", ["wide"], "cannot be blurred by 'wide' degrees"),
         ("blur", "1,2", r"cannot be '1,2'\. Give degrees of visual angle"),
@@ -232,7 +233,7 @@ def test_values_are_sorted_and_each_is_used_once():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"benchmark": "ClickMe.alignment"}, "ClickMe.alignment has no maps"),
+        ({"benchmark": "ClickMe.alignment"}, "ClickMe.alignment has no maps of IT"),
         ({"benchmark": "it_maps_attribution_simulated"}, "attribution maps, which have no profile"),
         ({"benchmark": "it_maps_ridge_simulated", "over": "components"}, "has no components. Use --over blur"),
         ({"layers": "layer2,layer3"}, "A profile is of one layer"),

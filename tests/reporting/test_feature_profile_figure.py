@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from shown import scored, two_arrays, without_score
 
-from brainscore_itmaps.benchmark.profiled import _profile
+from brainscore_itmaps.benchmark.profiled import collected
 from brainscore_itmaps.reporting.feature_profiles import feature_profile_figure
 
 
@@ -32,7 +32,7 @@ def shifted(result, by):
 
 @pytest.fixture
 def profile():
-    return _profile("blur", {0.0: scored(), 0.5: shifted(scored(), 0.1), 2.0: shifted(scored(), -0.05)}, [])
+    return collected("blur", {0.0: scored(), 0.5: shifted(scored(), 0.1), 2.0: shifted(scored(), -0.05)})
 
 
 def test_the_line_is_the_score_the_band_its_interval_and_the_ceiling_is_1(profile):
@@ -50,7 +50,7 @@ def test_the_line_is_the_score_the_band_its_interval_and_the_ceiling_is_1(profil
 
 
 def test_the_interval_of_a_single_value_is_a_bar():
-    axis = feature_profile_figure(_profile("components", {25: scored()}, [])).axes[0]
+    axis = feature_profile_figure(collected("components", {25: scored()})).axes[0]
     (bar,) = axis.collections[1].get_segments()
     assert bar[:, 1].tolist() == pytest.approx(scored().interval)
 
@@ -63,7 +63,7 @@ def test_it_says_what_was_scored_and_that_the_recording_is_simulated(profile):
 
 
 def test_several_arrays_have_a_line_each_and_one_for_their_mean():
-    profile = _profile("components", {1: two_arrays(), 25: two_arrays()}, [])
+    profile = collected("components", {1: two_arrays(), 25: two_arrays()})
     axis = feature_profile_figure(profile).axes[0]
     assert set(profile.estimates) | {"noise ceiling"} <= set(lines_of(axis))
     assert len({line.get_color() for line in axis.get_lines()[:3]}) == 3
@@ -72,7 +72,7 @@ def test_several_arrays_have_a_line_each_and_one_for_their_mean():
 
 def test_without_scores_raw_values_are_drawn_with_their_ceilings_and_the_reason():
     result = without_score(scored())
-    figure = feature_profile_figure(_profile("blur", {0.0: result, 1.0: result}, []))
+    figure = feature_profile_figure(collected("blur", {0.0: result, 1.0: result}))
     axis = figure.axes[0]
     name = result.arrays[0].recording
     np.testing.assert_array_equal(lines_of(axis)[name].get_ydata(), [result.raw] * 2)
@@ -84,7 +84,7 @@ def test_without_scores_raw_values_are_drawn_with_their_ceilings_and_the_reason(
 @pytest.mark.parametrize("over", ["blur", "components"])
 @pytest.mark.parametrize("values", [[1, 2, 3, 5, 10, 15, 25, 35, 50], [40, 41, 42, 43, 60], [7], list(range(1, 60))])
 def test_numbers_at_the_axis_do_not_overlap(over, values):
-    figure = feature_profile_figure(_profile(over, dict.fromkeys(values, scored()), []))
+    figure = feature_profile_figure(collected(over, dict.fromkeys(values, scored())))
     figure.canvas.draw()
     labels = [label for label in figure.axes[0].get_xticklabels(which="both") if label.get_text()]
     assert labels[0].get_text() == str(values[0])
