@@ -27,6 +27,10 @@ VALUES: dict[Over, tuple[float, ...]] = {
 """Default values of each profile: standard deviations in degrees, and numbers of PLS components."""
 WIDEST = 180
 """Largest blur in degrees of visual angle; features that are blurred more are constant to rounding."""
+FIXES: dict[Over, str] = {
+    "blur": f"Give degrees of visual angle, 0 to {WIDEST}.",
+    "components": "Give whole numbers of 1 or more.",
+}
 ABOUT: dict[Over, str] = {
     "blur": "the features of each image are averaged over positions with the weights of a Gaussian, whose standard "
     "deviation is the blur in degrees of visual angle; the maps are not blurred; 0 is the score of `brainscore score`",

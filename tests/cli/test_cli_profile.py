@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 from answers import assert_refused, succeeded
+from command_line import new_python
 from PIL import Image
 
 from brainscore_itmaps import Recording, score
@@ -100,6 +101,20 @@ def test_a_recording_without_a_noise_ceiling_has_raw_values_and_the_reason(image
 def test_wrong_input_is_answered_with_a_sentence(said, arguments, tmp_path):
     assert_refused(2, said, *RANDOM, *arguments, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--values", "wide"], ["--layers", "all"], ["-b", "it_maps_attribution_simulated"]]
+)
+def test_wrong_input_is_found_before_torch_is_imported(arguments):
+    watched = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print('imported:', *[n for n in ('torch', 'matplotlib') if n in sys.modules]))\n"
+        f"sys.argv = ['brainscore', *{[*RANDOM, *arguments]!r}]\n"
+        "from brainscore_itmaps.cli.start import main; main()"
+    )
+    done = new_python("-c", watched)
+    assert (done.returncode, done.stdout.strip()) == (2, "imported:"), done.stderr
 
 
 def test_an_unknown_model_or_layer_and_a_folder_that_cannot_be_written_are_named(tmp_path):
