@@ -1,10 +1,11 @@
 """The noise ceiling of a recording, in the measure of a benchmark."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import IntervalKind
-from brainscore_itmaps.benchmark.folds import folds_of
+from brainscore_itmaps.benchmark.folds import ImageFolds, folds_of
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.metrics.ceiling import (
@@ -130,6 +131,7 @@ def ceiling_of(
     seed: int = 0,
     progress: Report = silent,
     interval: IntervalKind = "groups",
+    typical: bool = True,
 ) -> Ceiling:
     """Compute the noise ceiling of a recording from its repeats, or from its sites if it has fewer than two repeats.
 
@@ -148,6 +150,9 @@ def ceiling_of(
         Called with (step, steps done, steps in all).
     interval : "groups", "images" or "fixed"
         Groups of images that are left out for the interval.
+    typical : bool
+        False for the ceiling of what remains of the maps when the mean map of the images that are not left out is
+        subtracted.
 
     Raises
     ------
@@ -170,16 +175,30 @@ def ceiling_of(
     """
     text, folds = ceiling_text(recording, benchmark, protocol), folds_of(recording, protocol)
     groups, images = folds.count(interval), folds.numbers
+    maps, repeats = recording.maps, recording.repeats
+    if not typical:
+        maps, repeats = _without_typical(maps, folds), None if repeats is None else _without_typical(repeats, folds)
     if text != SITES:
         kind = {SPLIT_HALF: "split_half", REFERENCE: "reference"}.get(text, "map")
-        return noise_ceiling(recording.maps, kind, repeats=recording.repeats, rng=seed, groups=groups, images=images)
+        return noise_ceiling(maps, kind, repeats=repeats, rng=seed, groups=groups, images=images)
     fitted = folds.refitted(interval)
     shape = (1 + (fitted or 0), len(images), len(recording.sites))
     correlation = Expected(shape, undefined=True, low=-MAX_CEILING, high=MAX_CEILING)
+    remaining = {} if typical else {"typical": False}
     halves = cache.computed(
-        key_of(halves_of_sites=recording_content(recording), groups=fitted, seed=seed, **folds.key),
-        lambda: halves_of_sites(recording.maps, groups=fitted, rng=seed, progress=progress, images=images)._asdict(),
+        key_of(halves_of_sites=recording_content(recording), groups=fitted, seed=seed, **remaining, **folds.key),
+        lambda: halves_of_sites(maps, groups=fitted, rng=seed, progress=progress, images=images)._asdict(),
         dict.fromkeys(HalvesOfSites._fields, correlation),
         progress,
     )
     return ceiling_of_halves(HalvesOfSites(**halves), groups, images=images)
+
+
+def _without_typical(maps: NDArray[np.float64], folds: ImageFolds) -> NDArray[np.float64]:
+    """Subtract the mean map of the images that are not left out with an image, from maps or repeats (image, ...)."""
+    remaining = (~folds.left_out).astype(np.float64)
+    recorded = np.isfinite(maps)
+    counts = np.tensordot(remaining, recorded.astype(np.float64), axes=1)
+    typical = np.tensordot(remaining, np.where(recorded, maps, 0), axes=1) / np.where(counts > 0, counts, np.nan)
+    deviations: NDArray[np.float64] = maps - typical[folds.left_out.argmax(axis=0)]
+    return deviations

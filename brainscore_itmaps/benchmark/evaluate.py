@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, Measure
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, missing_ceiling, notes_on_ceiling
-from brainscore_itmaps.benchmark.estimate import Estimate, IntervalKind, estimate_array, mean_estimate
+from brainscore_itmaps.benchmark.estimate import Estimate, mean_estimate
 from brainscore_itmaps.benchmark.folds import ImageFolds, folds_of, notes_on_folds
 from brainscore_itmaps.benchmark.formulas import formula_of, notes_on
 from brainscore_itmaps.benchmark.layers import FeatureScore, chosen_layers, score_layers
-from brainscore_itmaps.benchmark.request import ScoreRequest
+from brainscore_itmaps.benchmark.request import ScoreRequest, interval_kind
 from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Reading, Result, Saliency
 from brainscore_itmaps.benchmark.source import Source
+from brainscore_itmaps.benchmark.validity import Job, estimate_values, mean_controls, with_controls
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.notes import notes_on_data
 from brainscore_itmaps.data.recording import Recording, constant_maps
@@ -81,11 +82,11 @@ def evaluate(
     arrays: dict[int, ArrayResult] = {}
     notes: list[str] = []
     for shared in group_by_images(recordings):  # features are read once, regressions fitted in one pass
-        scores = score_layers(
+        scored = score_layers(
             source, shared, benchmark, protocol, cache, progress, interval_kind(request, benchmark), components
         )
         folds = folds_of(shared[0], protocol)
-        for recording, layers in zip(shared, scores, strict=True):
+        for number, (recording, layers) in enumerate(zip(shared, scored.scores, strict=True)):
             chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure, folds)
             saliency = _attribute(source, recording, chosen, benchmark, request, progress)
             notes += [*notes_on_data(recording), *notes_on_folds(recording, folds)]
@@ -95,11 +96,13 @@ def evaluate(
                 ceiling = ceiling_of(recording, benchmark, cache, protocol, request.seed, progress, kind)
                 notes += notes_on_ceiling(recording, ceiling)
             _check_defined(layers, chosen, ceiling, saliency, benchmark.measure, recording, source.reading.model)
-            arrays[id(recording)] = _array_result(
-                recording, layers, chosen, ceiling, saliency, benchmark, request, folds
-            )
-    scored = [arrays[id(recording)] for recording in recordings]
-    return _result(source, recordings, scored, benchmark, request, tuple(notes))
+            result = _array_result(recording, layers, chosen, ceiling, saliency, benchmark, request, folds)
+            if request.controls:
+                job = Job(recording, benchmark, request, protocol, folds, cache, progress)
+                result = with_controls(result, job, ceiling, layers, scored.keys[number], scored.read)
+            arrays[id(recording)] = result
+    in_order = [arrays[id(recording)] for recording in recordings]
+    return _result(source, recordings, in_order, benchmark, request, tuple(notes))
 
 
 def group_by_images(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
@@ -170,18 +173,6 @@ def _attribute(
     return source.attribute(recording, layer_of_image, request.attribution, progress)
 
 
-def interval_kind(request: ScoreRequest, benchmark: BenchmarkSpec) -> IntervalKind:
-    """Return the kind of interval: without refits for attribution, whose maps are not computed again.
-
-    Examples
-    --------
-    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-    >>> interval_kind(DEFAULT_REQUEST, CATALOGUE["it_maps"])
-    'groups'
-    """
-    return "fixed" if benchmark.measure == "attribution" else request.interval
-
-
 def _estimate(
     values: NDArray[np.float64],
     recording: Recording,
@@ -192,16 +183,12 @@ def _estimate(
     request: ScoreRequest,
     folds: ImageFolds,
 ) -> Estimate:
-    kind = interval_kind(request, benchmark)
-    if ceiling is None:
-        reason = missing_ceiling(recording, benchmark, protocol_named(request.protocol))
-        return Estimate(float(values.mean()), interval_kind=kind, reason=reason)
     refits = None
-    if kind != "fixed" and benchmark.measure in REFITS:
+    if interval_kind(request, benchmark) != "fixed" and benchmark.measure in REFITS:
         fields = [getattr(scores[layer], REFITS[benchmark.measure]) for layer in layer_of_image]
         if fields[0] is not None:
             refits = np.stack([field[:, image] for image, field in enumerate(fields)], axis=1)
-    return estimate_array(values, ceiling, refits, folds.groups(kind), kind if refits is not None else "fixed")
+    return estimate_values(values, refits, recording, ceiling, benchmark, request, folds)
 
 
 def _array_result(
@@ -268,6 +255,7 @@ def _result(
 ) -> Result:
     protocol = protocol_named(request.protocol)
     layers = [scored.layer for scored in arrays[0].layers]
+    images = image_identities(recordings)
     layer = layers[0] if len(layers) == 1 else f"{CHOICES[protocol.choose_layer]} of {len(layers)}"
     return Result(
         request=request,
@@ -275,16 +263,19 @@ def _result(
         benchmark=benchmark.identifier,
         benchmark_version=benchmark.version,
         measure=benchmark.measure,
-        estimate=mean_estimate(
-            [array.estimate for array in arrays],
-            [tuple(sha256(image) for image in recording.images) for recording in recordings],
-        ),
+        estimate=mean_estimate([array.estimate for array in arrays], images),
         alignment=float(np.mean([array.alignment for array in arrays])),
         formula=formula_of(benchmark, len(arrays), protocol, [array.folds for array in arrays]),
         notes=(*dict.fromkeys(source.notes), *notes, *notes_on(arrays, benchmark)),
         arrays=tuple(arrays),
         citations=tuple(dict.fromkeys(array.citation for array in arrays)),
+        **mean_controls(arrays, images, request.seed),
     )
+
+
+def image_identities(recordings: Sequence[Recording]) -> list[tuple[str, ...]]:
+    """Return what identifies the images of each recording: the hashes of their files."""
+    return [tuple(sha256(image) for image in recording.images) for recording in recordings]
 
 
 def evaluate_features(

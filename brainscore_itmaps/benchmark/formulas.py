@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, BenchmarkSpec
-from brainscore_itmaps.benchmark.estimate import Estimate
+from brainscore_itmaps.benchmark.estimate import Estimate, difference_of
 from brainscore_itmaps.benchmark.result import EACH_IMAGE, MEAN, ArrayResult, Result
 from brainscore_itmaps.data.grid import Grid, shown_extent
 from brainscore_itmaps.protocol import Protocol
@@ -19,6 +19,7 @@ OVER_ONE = (
 )
 
 
+SIGNIFICANT = 0.05
 DIVISORS = {"published": "the published ceiling", "matched": "the noise ceiling, computed the same way"}
 
 
@@ -91,6 +92,31 @@ def notes_of(result: Result) -> tuple[str, ...]:
     if len(estimates) != 1:
         estimates.append((MEAN if estimates else result.benchmark, result.estimate))
     return tuple(dict.fromkeys([*experimental, *result.notes, *absent_scores(estimates)]))
+
+
+def verdict_on_controls(result: Result) -> str:
+    """Say in a few words how a score stands to its best control; empty without controls.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights())
+    >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="mine", estimate=Estimate(raw=0.25),
+    ...                 controls={"typical_map": Estimate(raw=0.5)})
+    >>> verdict_on_controls(result)
+    'reached by typical_map'
+    """
+    name = result.best_control
+    if not name or result.raw != result.raw:
+        return ""
+    if result.controls[name].raw >= result.raw:
+        return f"reached by {name}"
+    difference = difference_of(result.estimate, result.controls[name])
+    if difference is not None and not difference.p_value < SIGNIFICANT:
+        return f"not distinguishable from {name} (p = {difference.p_value:.2g})"
+    return f"above {name}"
 
 
 def absent_scores(estimates: Iterable[tuple[str, Estimate]]) -> list[str]:

@@ -1,8 +1,8 @@
 """Scores of layers on left-out images, and the choice of a layer by nested cross-validation."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from brainscore_itmaps.errors import NoMapError
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
 from brainscore_itmaps.metrics.folds import fit_left_out, groups_left_out, pairs_of_groups, refitted
+from brainscore_itmaps.metrics.nulls import CROSSED, paired_values
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import Protocol
@@ -49,6 +50,9 @@ class FeatureScore:
         Entry (g, i) is ``image_r`` or ``map_rho`` of image i, from a regression that was fitted without the group g of
         images and without the group of i; NaN for the images of g. A layer is chosen by these values, and intervals
         use them.
+    paired_r, paired_rho : array, shape (image, image), or None
+        Entry (i, j) compares the maps predicted for image i with those recorded for image j, see
+        :func:`~brainscore_itmaps.metrics.nulls.paired_values`.
     """
 
     image_r: NDArray[np.float64]
@@ -60,6 +64,8 @@ class FeatureScore:
     penalty: NDArray[np.float64] | None = None
     refit_r: NDArray[np.float64] | None = None
     refit_rho: NDArray[np.float64] | None = None
+    paired_r: NDArray[np.float64] | None = None
+    paired_rho: NDArray[np.float64] | None = None
 
     @property
     def score(self) -> float:
@@ -70,6 +76,25 @@ class FeatureScore:
     def undefined(self) -> int:
         """Count the values of ``site_r`` that are NaN."""
         return int(np.isnan(self.site_r).sum())
+
+
+@short_repr
+class ScoredLayers(NamedTuple):
+    """The scores of a model's layers on recordings that share images and positions.
+
+    Attributes
+    ----------
+    scores : list of dict of layer to FeatureScore
+        One dict for each recording.
+    keys : list of dict of layer to dict
+        What identifies each score in the cache, one dict for each recording.
+    read : callable
+        Takes layers; returns the features of each. Those of a single layer are not read a second time.
+    """
+
+    scores: list[dict[str, FeatureScore]]
+    keys: list[dict[str, dict[str, Any]]]
+    read: Callable[[Sequence[str]], dict[str, LayerFeatures]]
 
 
 def expected_score(recording: Recording, groups: int | None = None) -> dict[str, Expected]:
@@ -89,6 +114,8 @@ def expected_score(recording: Recording, groups: int | None = None) -> dict[str,
         "penalty": Expected((images,), undefined=True, low=0, optional=True),
         "refit_r": correlation(groups or -1, images, optional=groups is None),
         "refit_rho": correlation(groups or -1, images, optional=groups is None),
+        "paired_r": correlation(images, images, optional=groups is None),
+        "paired_rho": correlation(images, images, optional=groups is None),
     }
 
 
@@ -101,7 +128,7 @@ def score_layers(
     progress: Report,
     interval: IntervalKind = "groups",
     components: int | None = None,
-) -> list[dict[str, FeatureScore]]:
+) -> ScoredLayers:
     """Score every layer on recordings that share images and positions; read only layers that are not cached.
 
     Parameters
@@ -121,8 +148,7 @@ def score_layers(
 
     Returns
     -------
-    list of dict of layer to FeatureScore
-        One dict for each recording.
+    ScoredLayers
 
     Raises
     ------
@@ -139,8 +165,8 @@ def score_layers(
     hashes = [recording_content(recording) for recording in recordings]
     fitted = {} if components in (None, protocol.components) else {"components": components}
     recorded = [recording.maps for recording in recordings]
-    keys = {
-        (layer, number): key_of(
+    parts = {
+        (layer, number): dict(
             model=content + source.read_as.get(layer, ""),
             layer=layer,
             recording=hashes[number],
@@ -154,24 +180,33 @@ def score_layers(
         for layer, content in contents.items()
         for number in range(len(recordings))
     }
+    keys = {name: key_of(**part) for name, part in parts.items()}
+    single: dict[str, LayerFeatures] = {}
 
     def compute(missing: list[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
         layers = list(dict.fromkeys(layer for layer, _ in missing))
         unscored = features or _read(source, recordings[0], layers, benchmark, cache, progress)
         for count, layer in enumerate(layers, 1):
             read = unscored.pop(layer)
+            if len(contents) == 1:
+                single[layer] = read
             field, overwrite = read.field(recordings[0].grid), not read.at_grid
             del read
             step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
             scores = score_field(field, recorded, benchmark.method, protocol, groups,
                                  lambda done, total, step=step: progress(step, done, total),
-                                 folds.numbers, folds.left_out, overwrite, components)  # fmt: skip
+                                 folds.numbers, folds.left_out, overwrite, components=components)  # fmt: skip
             yield from (((layer, number), vars(score)) for number, score in enumerate(scores)
                         if (layer, number) in missing)  # fmt: skip
 
     expected = {name: expected_score(recordings[name[1]], groups) for name in keys}
     entries = cache.computed_all(keys, compute, expected, progress)
-    return [{layer: FeatureScore(**entries[layer, number]) for layer in contents} for number in range(len(recordings))]
+    of_recordings = range(len(recordings))
+    return ScoredLayers(
+        [{layer: FeatureScore(**entries[layer, number]) for layer in contents} for number in of_recordings],
+        [{layer: parts[layer, number] for layer in contents} for number in of_recordings],
+        lambda layers: single or _read(source, recordings[0], layers, benchmark, cache, progress),
+    )
 
 
 def score_field(
@@ -184,6 +219,7 @@ def score_field(
     images: NDArray[np.int64] | None = None,
     folds: NDArray[np.bool_] | None = None,
     overwrite: bool = False,
+    offsets: Callable[[NDArray[np.bool_]], Any] | None = None,
     components: int | None = None,
 ) -> list[FeatureScore]:
     """Score a layer on several arrays in one pass.
@@ -200,7 +236,7 @@ def score_field(
         Number of groups of images; each image is also scored by regressions fitted without a further group.
     progress : callable
         Called with (steps done, steps in all).
-    images, folds, overwrite
+    images, folds, overwrite, offsets
         As in :func:`~brainscore_itmaps.metrics.folds.fit_left_out`.
     components : int, optional
         Number of PLS components; by default that of the protocol.
@@ -223,7 +259,9 @@ def score_field(
     """
     options: dict[str, Any] = {"intercept": protocol.intercept, "progress": progress}
     options["components"] = components or protocol.components
-    left_out, pairs = fit_left_out(field, maps, protocol.solver(method), groups, images, folds, overwrite, **options)
+    left_out, pairs = fit_left_out(
+        field, maps, protocol.solver(method), groups, images, folds, overwrite, offsets, **options
+    )
     scores = []
     for number, recorded in enumerate(maps):
         refits: dict[str, Any] = {}
@@ -235,7 +273,9 @@ def score_field(
                 return np.stack([image_r, feature_alignment(*pair, protocol=protocol)], axis=1)
 
             both = refitted(pairs, recorded, measures, set=number)
+            paired = [paired_values(pairs, recorded, measure, protocol, number) for measure in CROSSED]
             refits = {"refit_r": both[..., 0].copy(), "refit_rho": both[..., 1].copy()}
+            refits |= {"paired_r": paired[0], "paired_rho": paired[1]}
         penalty = None if left_out.penalty is None else left_out.per_image(left_out.penalty[number])
         predicted, used = left_out.predicted[number], left_out.per_image(left_out.components[number])
         scores.append(score_predictions(predicted, recorded, protocol, used, penalty, **refits))
@@ -260,8 +300,8 @@ def score_predictions(
         PLS components used when that image was left out.
     penalty : array, shape (image,), or None
         Penalty of a ridge regression.
-    **refits : array, shape (group, image)
-        ``refit_r`` and ``refit_rho`` of :class:`FeatureScore`.
+    **refits : arrays
+        ``refit_r``, ``refit_rho``, ``paired_r`` and ``paired_rho`` of :class:`FeatureScore`.
 
     Examples
     --------

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.evaluate import check_benchmark, check_grid, evaluate, evaluate_features
 from brainscore_itmaps.benchmark.layers import FeatureScore, score_predictions
+from brainscore_itmaps.benchmark.random_weights import with_random_weights
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel, Source
@@ -87,7 +88,10 @@ class MapsBenchmark:
             As in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
         """
         source, recordings = self.inputs(model, request, cache, progress)
-        return evaluate(source, recordings, self.spec, request, cache, progress)
+        result = evaluate(source, recordings, self.spec, request, cache, progress)
+        if not request.random_seeds:
+            return result
+        return with_random_weights(result, model, recordings, self.spec, request, cache, progress)
 
     def inputs(
         self, model: LoadedModel, request: ScoreRequest, cache: ResultCache, progress: Report = silent

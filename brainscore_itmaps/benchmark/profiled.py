@@ -57,7 +57,7 @@ def profile_source(
     """
     kind, checked = checked_values(over, values)
     check_spec(kind, benchmark)
-    source = _read_once(source)
+    source, request = _read_once(source), replace(request, controls=False)  # `score` computes controls
     results: dict[float, Result] = {}
     notes: list[str] = []
     for number, value in enumerate(checked, 1):

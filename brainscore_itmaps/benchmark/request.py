@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import IntervalKind
 from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.protocol import OURS
@@ -32,6 +33,10 @@ class ScoreRequest:
         Regression of scored features, where it is not PLS; empty for a named benchmark, which sets its regression.
     interval : "groups", "images" or "fixed"
         Kind of the interval (:data:`~brainscore_itmaps.benchmark.estimate.INTERVAL_TEXTS`).
+    controls : bool
+        Whether controls, what the model adds to them, and the null distribution are computed.
+    random_seeds : int
+        Number of seeds with which the model's architecture is scored with random weights, as a control.
     """
 
     model: ModelRequest = field(default_factory=lambda: ModelRequest(""))
@@ -42,8 +47,22 @@ class ScoreRequest:
     seed: int = 0
     method: str = ""
     interval: IntervalKind = "groups"
+    controls: bool = True
+    random_seeds: int = 0
 
     @property
     def window_label(self) -> str:
         """Return the requested window as one word, empty for the window of the benchmark."""
         return self.window if isinstance(self.window, str) else "-".join(map(str, self.window or ()))
+
+
+def interval_kind(request: ScoreRequest, benchmark: BenchmarkSpec) -> IntervalKind:
+    """Return the kind of interval: without refits for attribution, whose maps are not computed again.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+    >>> interval_kind(ScoreRequest(), CATALOGUE["it_maps"])
+    'groups'
+    """
+    return "fixed" if benchmark.measure == "attribution" else request.interval

@@ -90,6 +90,34 @@ class Saliency:
     missing: str = ""
 
 
+@short_repr
+@dataclass(frozen=True, eq=False)
+class Null:
+    """What the raw value would be if predictions held nothing about which image is shown.
+
+    Attributes
+    ----------
+    p_value : float
+        One-sided, of the pairings of predicted maps with other images' recorded maps; see
+        :func:`~brainscore_itmaps.metrics.nulls.pairing_null`.
+    mean, low, high : float
+        Mean and 95 % range of the raw values of these pairings.
+    shifts, rotations : (float, float)
+        95 % range of the raw values of predicted maps that are shifted over the grid, and smallest and largest raw
+        value of rotated and mirrored ones. They describe what smooth maps give, and are no tests.
+    paired : array, shape (image, image), or None
+        Raw value of every pair of a predicted map (first axis) and a recorded map; None for several arrays.
+    """
+
+    p_value: float
+    mean: float
+    low: float
+    high: float
+    shifts: tuple[float, float]
+    rotations: tuple[float, float]
+    paired: NDArray[np.float64] | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """The model and layer that were read, and how the images were shown.
@@ -122,6 +150,9 @@ class Estimated:
     """Attributes that the result of an array and a whole result share: the numbers of their estimate."""
 
     estimate: Estimate
+    controls: Mapping[str, Estimate]
+    added: Mapping[str, Estimate]
+    null: Null | None
 
     @property
     def raw(self) -> float:
@@ -152,6 +183,26 @@ class Estimated:
     def explained(self) -> float:
         """Return the score squared: the share of the explainable variance that is explained."""
         return self.estimate.explained
+
+    @property
+    def unique(self) -> Estimate:
+        """Return what the model adds to the controls; all numbers are NaN where it was not computed."""
+        return self.added.get("unique", Estimate())
+
+    @property
+    def p_value(self) -> float:
+        """Return the p-value of the score: see :class:`Null`; NaN where it was not computed."""
+        return np.nan if self.null is None else self.null.p_value
+
+    @property
+    def best_control(self) -> str:
+        """Return the name of the control with the highest raw value; empty without controls.
+
+        Of random weights, the mean over seeds counts.
+        """
+        raw = {name: control.raw for name, control in self.controls.items() if control.raw == control.raw}
+        seeds = {name for name in raw if name.rpartition("_")[0] in raw and name.rpartition("_")[2].isdigit()}
+        return max(raw.keys() - seeds, key=lambda name: (raw[name], name), default="")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -204,6 +255,10 @@ class ArrayResult(Estimated):
         Which images were left out at a time: "each image in turn", or groups of images.
     controls : mapping of str to Estimate
         Score of each control, as in :attr:`Result.controls`.
+    added : mapping of str to Estimate
+        What the model adds to the controls, as in :attr:`Result.added`.
+    null : Null or None
+        None without controls, with fewer than 4 different images, and for attribution.
     """
 
     recording: str
@@ -234,6 +289,8 @@ class ArrayResult(Estimated):
     extent: float | tuple[float, float] | None = None
     folds: str = EACH_IMAGE
     controls: Mapping[str, Estimate] = field(default_factory=dict)
+    added: Mapping[str, Estimate] = field(default_factory=dict)
+    null: Null | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(len(axis) for axis in (self.images, self.degrees_y, self.degrees_x, self.sites))
@@ -289,7 +346,12 @@ class Result(Estimated):
         Value of each image, for a benchmark without maps that has images.
     controls : mapping of str to Estimate
         Score of each control: what predicts the maps without being the model, from the same folds and with the same
-        measure, regression and noise ceiling. Empty in results of earlier versions.
+        measure, regression and noise ceiling. Empty in results of earlier versions, and where none were requested.
+    added : mapping of str to Estimate
+        What the model adds to the controls: ``unique``, ``given_controls`` and ``without_typical_map``
+        (:data:`~brainscore_itmaps.benchmark.added.ADDED`).
+    null : Null or None
+        Raw values of predicted maps that are paired with other images' maps, shifted and rotated.
     details : dict
         Further numbers and texts of benchmarks without maps, by name.
     citations : tuple of str
@@ -313,6 +375,8 @@ class Result(Estimated):
     arrays: tuple[ArrayResult, ...] = ()
     image_value: NDArray[np.float64] | None = None
     controls: Mapping[str, Estimate] = field(default_factory=dict)
+    added: Mapping[str, Estimate] = field(default_factory=dict)
+    null: Null | None = None
     details: dict[str, Any] = field(default_factory=dict)
     citations: tuple[str, ...] = ()
     versions: dict[str, str] = field(
@@ -493,16 +557,49 @@ class Result(Estimated):
         rows = [
             {"array": array.recording, "window": f"{array.window[0]}-{array.window[1]}", "layer": array.layer}
             | _row(array.estimate, array.alignment, array.simulated)
+            | _row_of_controls(array)
             for array in self.arrays
         ]
         if len(rows) != 1:
             name = MEAN if rows else self.benchmark
             labels = {"array": name, "window": "", "layer": self.layer}
-            rows.append(labels | _row(self.estimate, self.alignment, self.simulated))
+            rows.append(labels | _row(self.estimate, self.alignment, self.simulated) | _row_of_controls(self))
         return [shared | row for row in rows]
+
+    def control_rows(self) -> list[dict[str, Any]]:
+        """Return a row for the model, each control and what the model adds, for each array and their mean.
+
+        Returns
+        -------
+        list of dict of str to value
+            ``array``, ``kind`` ("model", "control" or "added"), ``name`` and the numbers of the estimate.
+
+        Examples
+        --------
+        >>> reading = Reading(model="resnet", weights=Weights())
+        >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="mine", estimate=Estimate(raw=0.5),
+        ...                 controls={"contrast": Estimate(raw=0.25)})
+        >>> [(row["kind"], row["name"], row["raw"]) for row in result.control_rows()]
+        [('model', 'resnet', 0.5), ('control', 'contrast', 0.25)]
+        """
+        scored: list[tuple[str, ArrayResult | Result]] = [(array.recording, array) for array in self.arrays]
+        if len(scored) != 1:
+            scored.append((MEAN if scored else self.benchmark, self))
+        return [
+            {"model": self.model, "benchmark": self.benchmark, "array": name, "kind": kind, "name": row}
+            | {number: getattr(estimate, number) for number in ("raw", "ceiling", "score")}
+            | dict(zip(("low", "high"), estimate.interval, strict=True))
+            | {"error": estimate.error, "simulated": self.simulated, "reason": estimate.reason}
+            for name, each in scored
+            for kind, estimates in (("model", {self.model: each.estimate}), ("control", each.controls),
+                                    ("added", each.added))
+            for row, estimate in estimates.items()
+        ]  # fmt: skip
 
     def save(self, folder: Path | str, fix: str = ANOTHER_FOLDER) -> tuple[Path, ...]:
         """Save the result as ``<model>--<layer>--<benchmark>.json``, with ``.csv`` and ``.npz`` if it has maps.
+
+        With controls, ``.controls.csv`` has a row for the model, each control and what the model adds.
 
         The file name ends with ``label`` if it is not empty. The JSON holds everything except the large arrays, which
         are in the NPZ; the CSV has one row for each recorded map. An older result of the same name is replaced
@@ -590,3 +687,15 @@ def _row(estimate: Estimate, alignment: float, simulated: bool) -> dict[str, Any
     numbers = {"raw": estimate.raw, "ceiling": estimate.ceiling, "score": estimate.score, "low": low, "high": high}
     rest = {"error": estimate.error, "alignment": alignment, "simulated": simulated, "reason": estimate.reason}
     return numbers | rest
+
+
+def _row_of_controls(scored: Estimated) -> dict[str, Any]:
+    best = scored.controls.get(scored.best_control, Estimate())
+    added = {name: scored.added.get(name, Estimate()) for name in ("unique", "given_controls", "without_typical_map")}
+    unique = dict(zip(("unique_low", "unique_high"), added["unique"].interval, strict=True))
+    return (
+        {"best_control": scored.best_control, "control_raw": best.raw, "control_score": best.score}
+        | {name: estimate.score for name, estimate in added.items()}
+        | unique
+        | {"p_value": scored.p_value}
+    )

@@ -35,6 +35,7 @@ OLDER = (
     "interval and the explained share otherwise (CHANGELOG.md), so compare it only with results of its own version"
 )
 HOUR = 3600.0
+CONTROLS_CSV = "controls.csv"
 ESTIMATED = ("raw", "ceiling", "score", "error")
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, BadZipFile, ZlibError)
 
@@ -61,6 +62,8 @@ def save_result(result: Result, folder: Path, fix: str = ANOTHER_FOLDER) -> tupl
     """
     file = folder / f"{result.file_stem}.json"
     contents = {"csv": _rows(result), "npz": _arrays(result)} if result.arrays else {}
+    if result.controls:
+        contents[CONTROLS_CSV] = _rows_of_controls(result)
     hashes = {ending: hashlib.sha256(content).hexdigest() for ending, content in contents.items()}
     temporary = {ending: _temporary_path(file, ending, hashed) for ending, hashed in hashes.items()}
     plain = result.to_dict() | {f"{ending}_sha256": hashed for ending, hashed in hashes.items()}
@@ -74,6 +77,8 @@ def save_result(result: Result, folder: Path, fix: str = ANOTHER_FOLDER) -> tupl
         for ending, written in temporary.items():
             _rename_or_remove(file, ending, written)
     _remove_leftovers(file)
+    if CONTROLS_CSV not in contents:  # of an older result
+        _final_path(file, CONTROLS_CSV).unlink(missing_ok=True)
     return (file, *(_final_path(file, ending) for ending in contents))
 
 
@@ -210,6 +215,12 @@ def _rows(result: Result) -> bytes:
                 labels = (result.model, result.benchmark, array.simulated, array.recording, image, site)
                 rows.append((*labels, array.layer_of_image[i], *cells))
     return csv_text(rows).encode("utf-8", "backslashreplace")  # a file name may not be valid Unicode
+
+
+def _rows_of_controls(result: Result) -> bytes:
+    rows = result.control_rows()
+    cells = [["" if value != value else value for value in row.values()] for row in rows]
+    return csv_text([rows[0].keys(), *cells]).encode("utf-8", "backslashreplace")
 
 
 def _of_release_0_1(plain: Mapping[str, Any]) -> dict[str, Any]:

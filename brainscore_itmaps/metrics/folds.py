@@ -225,24 +225,56 @@ def refitted(
            [ 1.,  1., nan,  1.],
            [ 1.,  1.,  1., nan]])
     """
-    images = len(maps)
-    single = _groups_of_pairs(pairs.folds)
-    if single is None or single.shape[1] != images:
-        raise ArrayError(
-            f"These folds do not leave out every two groups of the {images} images once.",
-            "Fit the folds that pairs_of_groups returns.",
-        )
-    groups = len(single)
+    if pairs.folds.shape[1] != len(maps):
+        raise ArrayError(_not_pairs(len(maps)), "Fit the folds that pairs_of_groups returns.")
+    return values_without_groups(pairs.folds, lambda fold: values(pairs.of(fold, set), maps[pairs.folds[fold]]))
+
+
+def values_without_groups(
+    folds: NDArray[np.bool_], values: Callable[[int], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Arrange the values of images that folds of pairs of groups leave out, as :func:`refitted` does.
+
+    Parameters
+    ----------
+    folds : array of bool, shape (fold, image)
+        From :func:`pairs_of_groups`.
+    values : callable
+        Takes the number of a fold; returns the values of the images that it leaves out, with these as first axis.
+
+    Returns
+    -------
+    array, shape (group, image, ...)
+
+    Raises
+    ------
+    ArrayError
+        For other folds.
+
+    Examples
+    --------
+    >>> values_without_groups(pairs_of_groups(4), lambda fold: np.full(2, fold))
+    array([[nan,  0.,  1.,  2.],
+           [ 0., nan,  3.,  4.],
+           [ 1.,  3., nan,  5.],
+           [ 2.,  4.,  5., nan]])
+    """
+    single = _groups_of_pairs(folds)
+    if single is None:
+        raise ArrayError(_not_pairs(folds.shape[1]), "Fit the folds that pairs_of_groups returns.")
     result: NDArray[np.float64] | None = None
-    for fold, (first, second) in enumerate(combinations(range(groups), 2)):
-        left_out = pairs.folds[fold]
-        fold_values = values(pairs.of(fold, set), maps[left_out])
+    for fold, (first, second) in enumerate(combinations(range(len(single)), 2)):
+        left_out, fold_values = folds[fold], values(fold)
         if result is None:
-            result = np.full((groups, images, *fold_values.shape[1:]), np.nan)
+            result = np.full((*single.shape, *fold_values.shape[1:]), np.nan)
         result[first, single[second]] = fold_values[single[second][left_out]]
         result[second, single[first]] = fold_values[single[first][left_out]]
     assert result is not None
     return result
+
+
+def _not_pairs(images: int) -> str:
+    return f"These folds do not leave out every two groups of the {images} images once."
 
 
 def _groups_of_pairs(pairs: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
@@ -283,6 +315,7 @@ class FittedFolds:
     _lowest: NDArray[np.float64]  # (set, fold, site), on the remaining images
     _kind: Kind
     _intercept: bool
+    _offsets: tuple[NDArray[np.float64], ...] | None = None  # (fold, y, x, site) per set
 
     def of(self, fold: int, set: int = 0) -> NDArray[np.float64]:
         """Predict the images that one fold leaves out, in their order: shape (image left out, y, x, site).
@@ -293,7 +326,8 @@ class FittedFolds:
         if self._intercept:
             predicted = np.where(self._varying[set, fold], predicted, self._lowest[set, fold])
         complete = self._complete[set]
-        return _insert_nan_sites(predicted, complete).reshape(len(predicted), *self._grid, len(complete))
+        maps = _insert_nan_sites(predicted, complete).reshape(len(predicted), *self._grid, len(complete))
+        return maps if self._offsets is None else maps + self._offsets[set][fold]
 
     def per_image(self, values: NDArray[Any]) -> NDArray[Any]:
         """Give each image the value (..., fold) of the fold that leaves it out, shape (..., image)."""
@@ -356,6 +390,7 @@ class FittedFolds:
             _solution=self._solution.select(indices),
             _varying=self._varying[:, indices],
             _lowest=self._lowest[:, indices],
+            _offsets=None if self._offsets is None else tuple(offsets[indices] for offsets in self._offsets),
         )
 
     def _of_kind(self, sets: list[NDArray[np.float64]]) -> Any:
@@ -376,6 +411,7 @@ def fit_folds(
     penalties: ArrayLike | None = None,
     intercept: bool = True,
     images: Iterable[Hashable] | None = None,
+    offsets: ArrayLike | Sequence[ArrayLike] | None = None,
     overwrite: bool = False,
     progress: Steps = uncounted,
 ) -> FittedFolds:
@@ -412,6 +448,10 @@ def fit_folds(
     images : sequence, optional
         For each image a label that identical images share, which ``ridge_cv`` leaves out together; by default, all
         images are different.
+    offsets : array, shape (fold, y, x, site), or a sequence of one for each set, optional
+        For each fold a map of each site that is subtracted from the maps of all images before the regression is fitted,
+        and added to its predictions: what is the same in all images, for example :func:`typical_maps`. ``ridge_cv``
+        chooses its penalty without them.
     overwrite : bool
         The field may be overwritten, which saves memory.
     progress : callable
@@ -450,11 +490,18 @@ def fit_folds(
     sets = np.zeros((len(arrays), *features.shape[:3], max(1, *(int(sites.sum()) for sites in complete))))
     for set_index, (array, sites) in enumerate(zip(arrays, complete, strict=True)):
         sets[set_index, ..., : sites.sum()] = array[..., sites]
+    shared = None if offsets is None else _checked_offsets(offsets, kind, arrays, left_out)
     varying, lowest = _varying(sets, left_out)
+    if shared is not None:  # a site that does not vary is predicted as its constant, to which its offset is added
+        firsts = [_complete_sites(each[:, 0, 0], sites, sets) for each, sites in zip(shared, complete, strict=True)]
+        lowest = lowest - np.stack(firsts)
     precise = features.astype(np.float64, copy=False)
     rows = rows_of(precise, sets)
     rows = rows._replace(own=overwrite or rows.own or not np.may_share_memory(precise, features))
     del precise
+    if shared is not None:
+        flat = [_complete_sites(each, sites, sets) for each, sites in zip(shared, complete, strict=True)]
+        rows = rows.with_offsets(np.stack(flat).reshape(len(sets), len(left_out), -1, sets.shape[-1]))
     numbers = number_images(len(features) if images is None else images)
     if len(numbers) != len(features):
         raise ArrayError(f"{len(numbers)} labels name {len(features)} images.", "Give one label for each image.")
@@ -469,7 +516,8 @@ def fit_folds(
     height, width = features.shape[1:3]
     grid = (height, width)
     rows = rows._replace(field=np.empty((0, 0, 0)), maps=np.empty((0, 0, 0, 0)))  # frees their memory
-    return FittedFolds(left_out, used, chosen, solution, rows, grid, complete, varying, lowest, kind, intercept)
+    rows = rows._replace(offsets=None)
+    return FittedFolds(left_out, used, chosen, solution, rows, grid, complete, varying, lowest, kind, intercept, shared)
 
 
 def fit_left_out(
@@ -480,6 +528,7 @@ def fit_left_out(
     images: Iterable[Hashable] | None = None,
     folds: NDArray[np.bool_] | None = None,
     overwrite: bool = False,
+    offsets: Callable[[NDArray[np.bool_]], Any] | None = None,
     **options: Any,
 ) -> tuple[FittedFolds, FittedFolds | None]:
     """Fit regressions that leave out every image once, and regressions that leave out each pair of groups of images.
@@ -494,6 +543,8 @@ def fit_left_out(
         For each image a label that identical images share; by default, all images are different.
     folds : array of bool, shape (fold, image), optional
         Folds that leave out every image once; by default those of :func:`score_folds`.
+    offsets : callable, optional
+        Returns the offsets of :func:`fit_folds` for folds (fold, image).
 
     Returns
     -------
@@ -513,12 +564,17 @@ def fit_left_out(
     numbers = number_images(len(real_array(field, "field")) if images is None else images)
     single = score_folds(numbers) if folds is None else folds
     options["images"] = numbers
+
+    def fit(left_out: NDArray[np.bool_], overwrite: bool = False) -> FittedFolds:
+        shared = None if offsets is None else offsets(left_out)
+        return fit_folds(field, maps, left_out, method, offsets=shared, overwrite=overwrite, **options)
+
     if groups is None or len(np.unique(numbers)) < FEWEST_REFITTED:
-        return fit_folds(field, maps, single, method, **options), None
+        return fit(single), None
     pairs = pairs_of_groups(numbers, groups)
     if method != "pls":  # the others gain nothing, and the published iteration stops by rounding
-        return fit_folds(field, maps, single, method, **options), fit_folds(field, maps, pairs, method, **options)
-    fitted = fit_folds(field, maps, np.concatenate([single, pairs]), method, overwrite=overwrite, **options)
+        return fit(single), fit(pairs)
+    fitted = fit(np.concatenate([single, pairs]), overwrite)
     return fitted.select(slice(len(single))), fitted.select(slice(len(single), None))
 
 
@@ -623,11 +679,75 @@ def predict_left_out(
     return LeftOut(fitted.predicted, fitted.per_image(fitted.components), penalty_of_image)
 
 
+def typical_maps(maps: ArrayLike, folds: ArrayLike, shrink: bool = False) -> NDArray[np.float64]:
+    """Average the maps of the images that each fold does not leave out.
+
+    Parameters
+    ----------
+    maps : array, shape (image, y, x, site)
+    folds : array of bool, shape (fold, image)
+        Images that each fold leaves out.
+    shrink : bool
+        Multiply each mean map by the slope, between 0 and 1, of the regression of the map of a remaining image on the
+        mean map of the other remaining images, over all of them. It is about 0 where the maps of different images have
+        nothing in common, so that the noise of their mean is not added to a prediction.
+
+    Returns
+    -------
+    array, shape (fold, y, x, site)
+
+    Examples
+    --------
+    >>> maps = np.arange(3.0)[:, None, None, None] * np.ones((3, 4, 5, 2))
+    >>> typical_maps(maps, np.eye(3, dtype=bool))[:, 0, 0, 0].tolist()
+    [1.5, 1.0, 0.5]
+    """
+    recorded, left_out = real_array(maps, "maps"), np.asarray(folds, dtype=bool)
+    recorded = recorded.astype(np.float64, copy=False)
+    remaining = (~left_out).astype(np.float64)
+    counts = remaining.sum(axis=1)
+    typical: NDArray[np.float64] = np.tensordot(remaining, recorded, axes=1) / counts[:, None, None, None]
+    if not shrink:
+        return typical
+    deviations = recorded - recorded.mean(axis=(1, 2), keepdims=True)
+    products = np.einsum("iyxs,jyxs->sij", deviations, deviations, optimize=True)  # (site, image, image)
+    squares = np.einsum("sii->si", products) @ remaining.T  # (site, fold)
+    of_sum = np.einsum("fi,sij,fj->sf", remaining, products, remaining, optimize=True)
+    shared = (of_sum - squares) / (counts - 1)  # image times mean of the others, summed over images
+    of_others = ((counts - 2) * of_sum + squares) / (counts - 1) ** 2  # that mean squared, summed over images
+    slope = np.clip(shared / np.where(of_others > 0, of_others, np.inf), 0, 1)
+    typical *= slope.T[:, None, None]
+    return typical
+
+
 def _insert_nan_sites(values: NDArray[np.float64], complete: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Insert NaN for the sites with missing values, along the last axis."""
     inserted = np.full((*values.shape[:-1], len(complete)), np.nan)
     inserted[..., complete] = values[..., : complete.sum()]
     return inserted
+
+
+def _complete_sites(
+    values: NDArray[np.float64], complete: NDArray[np.bool_], sets: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Select the sites without missing values, followed by zeros as in the stacked sets."""
+    selected = np.zeros((*values.shape[:-1], sets.shape[-1]))
+    selected[..., : complete.sum()] = values[..., complete]
+    return selected
+
+
+def _checked_offsets(
+    offsets: ArrayLike | Sequence[ArrayLike], kind: Kind, maps: list[NDArray[Any]], folds: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], ...]:
+    given = [offsets] if kind == "single" else list(offsets)  # type: ignore[arg-type]
+    arrays = tuple(np.asarray(each, dtype=np.float64) for each in given)
+    shapes = [(len(folds), *array.shape[1:]) for array in maps]
+    if [array.shape for array in arrays] != shapes:
+        raise ArrayError(
+            f"The offsets have the shapes {', '.join(str(array.shape) for array in arrays)}.",
+            f"Give one map for each fold and site: {', '.join(map(str, shapes))}.",
+        )
+    return arrays
 
 
 def _varying(sets: NDArray[np.float64], folds: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

@@ -315,6 +315,12 @@ def _begin(
     means_x = sum_of_rest(rows.ones @ x, folds) / sizes[:, None]  # (fold, channel)
     means_y = sum_of_rest((rows.ones @ y).swapaxes(0, 1), folds) / sizes[:, None, None]  # (fold, set, site)
     products = products_of_rest(y.transpose(1, 2, 0, 3).reshape(images, positions, sets * sites), x, folds)
+    if rows.offsets is not None:
+        total = x.sum(axis=0)  # (row, channel)
+        for fold, left_out in enumerate(folds):
+            offset = rows.offsets[:, fold].transpose(1, 0, 2).reshape(positions, sets * sites)
+            products[fold] -= offset.T @ (total - x[left_out].sum(axis=0))
+            means_y[fold] -= (rows.ones @ offset).reshape(sets, sites) / (rows.ones @ rows.ones)
     for product, size, fold_mean_y, fold_mean_x in zip(products, sizes, means_y, means_x, strict=True):
         product -= size * np.outer(fold_mean_y, fold_mean_x)
     products = products.reshape(len(folds) * sets, sites, -1)

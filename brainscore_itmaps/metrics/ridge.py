@@ -154,6 +154,7 @@ class _Problem(NamedTuple):
     y: NDArray[np.float64]  # (image, row, set * site)
     ones: NDArray[np.float64]  # (row,)
     means: NDArray[np.float64]  # of the maps: (set, site)
+    offsets: NDArray[np.float64] | None  # (fold, row, set * site)
     basis: NDArray[np.float64]  # (image, row, direction)
     squares: NDArray[np.float64]  # (direction,)
 
@@ -163,7 +164,11 @@ class _Problem(NamedTuple):
         y, means, _ = centred(rows.maps, rows.ones)
         images, positions = y.shape[1:3]
         x = centred(rows.field[None], rows.ones, rows.own)[0][0]
-        return cls(x, y.transpose(1, 2, 0, 3).reshape(images, positions, -1), rows.ones, means, *_principal(x))
+        y = y.transpose(1, 2, 0, 3).reshape(images, positions, -1)
+        offsets = rows.offsets
+        if offsets is not None:
+            offsets = offsets.transpose(1, 2, 0, 3).reshape(offsets.shape[1], positions, -1)
+        return cls(x, y, rows.ones, means, offsets, *_principal(x))
 
 
 def _predict(
@@ -176,7 +181,10 @@ def _predict(
         smoother = _Smoother(problem, penalty)
         for fold in np.flatnonzero((penalties == penalty).any(axis=1)):
             images = np.flatnonzero(folds[fold])
-            predicted = problem.y[images] - smoother.left_out_errors(tuple(images))
+            offset = None if problem.offsets is None else problem.offsets[fold]
+            predicted = problem.y[images] - smoother.left_out_errors(tuple(images), offset)
+            if offset is not None:
+                predicted -= offset
             by_set = predicted.reshape(*predicted.shape[:2], *means.shape).transpose(2, 0, 1, 3)
             sets = penalties[fold] == penalty
             left_out[fold][sets] = (by_set + problem.ones[:, None] * means[:, None, None])[sets]
@@ -203,9 +211,16 @@ class _Smoother:
             self.residual = problem.y + self.residual
         self.blocks: dict[int, NDArray[np.float64]] = {}
 
-    def left_out_errors(self, images: tuple[int, ...]) -> NDArray[np.float64]:
-        """Compute the errors at the rows of some images, (image, row, column), of the regression without them."""
+    def left_out_errors(
+        self, images: tuple[int, ...], offset: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Compute the errors at the rows of some images, (image, row, column), of the regression without them.
+
+        ``offset`` (row, column) is subtracted from the maps of every image.
+        """
         residual: NDArray[np.float64] = self.residual[list(images)]
+        if offset is not None:
+            residual -= self.residual_of_offset(images, offset)
         basis = self.basis[list(images)]
         flat = residual.reshape(-1, residual.shape[-1])
         if not self.spans_rows and 2 * (len(self.weights) + 1) < len(flat):  # the block has a low rank
@@ -221,6 +236,14 @@ class _Smoother:
                 pair = self.pair_block(images[row], image)
                 block[row, :, column], block[column, :, row] = pair, pair.T
         return np.linalg.solve(block.reshape(len(flat), len(flat)), flat).reshape(residual.shape)
+
+    def residual_of_offset(self, images: tuple[int, ...], offset: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute the residuals of a map (row, column) that all images share, at the rows of some images."""
+        ones = self.constant * np.sqrt(len(self.basis))  # of length 1
+        deviation = offset - np.outer(ones, ones @ offset)
+        along = self.basis.sum(axis=0).T @ deviation  # (direction, column)
+        residual: NDArray[np.float64] = self.basis[list(images)] @ (self.weights[:, None] * along)
+        return residual if self.spans_rows else residual + deviation
 
     def pair_block(self, first: int, second: int) -> NDArray[np.float64]:
         """Compute the block of I - H for the rows of two images; for one image, still without I."""

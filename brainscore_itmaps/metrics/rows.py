@@ -31,6 +31,8 @@ class Rows(NamedTuple):
         Orthonormal basis: rows are its transpose times positions. None where rows are positions.
     own : bool
         Whether a solver may overwrite the field.
+    offsets : array, shape (set, fold, row, site), or None
+        Maps that are subtracted from those of every image before the regression of a fold is fitted.
     """
 
     field: NDArray[np.float64]
@@ -38,10 +40,15 @@ class Rows(NamedTuple):
     ones: NDArray[np.float64]
     basis: NDArray[np.float64] | None
     own: bool = False
+    offsets: NDArray[np.float64] | None = None
 
     def to_positions(self, predicted: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert predictions of rows (..., row, site) to predictions of positions (..., position, site)."""
         return predicted if self.basis is None else np.matmul(self.basis, predicted)
+
+    def with_offsets(self, offsets: NDArray[np.float64]) -> "Rows":
+        """Add offsets, shape (set, fold, position, site)."""
+        return self._replace(offsets=offsets if self.basis is None else np.matmul(self.basis.T, offsets))
 
 
 @short_repr

@@ -1,0 +1,271 @@
+"""Estimate what stands beside the score of an array: its controls, what the model adds to them, and its null."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.benchmark.added import (
+    GIVEN,
+    NAMES,
+    UNIQUE,
+    WITH_FEATURES,
+    WITHOUT_TYPICAL,
+    added_values,
+    of_chosen_layers,
+)
+from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.ceilings import ceiling_of, missing_ceiling
+from brainscore_itmaps.benchmark.controls import JOINT, ImageValues, score_controls
+from brainscore_itmaps.benchmark.estimate import Estimate, estimate_array, mean_estimate
+from brainscore_itmaps.benchmark.folds import ImageFolds
+from brainscore_itmaps.benchmark.layers import FeatureScore
+from brainscore_itmaps.benchmark.request import ScoreRequest, interval_kind
+from brainscore_itmaps.benchmark.result import ArrayResult, Null
+from brainscore_itmaps.cache import ResultCache, key_of
+from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.features.grid import LayerFeatures
+from brainscore_itmaps.metrics.ceiling import Ceiling
+from brainscore_itmaps.metrics.nulls import Range, pairing_null, range_of_rotations, range_of_shifts
+from brainscore_itmaps.progress import Report
+from brainscore_itmaps.protocol import Protocol, protocol_named
+
+
+class Job(NamedTuple):
+    """What an array is scored with."""
+
+    recording: Recording
+    benchmark: BenchmarkSpec
+    request: ScoreRequest
+    protocol: Protocol
+    folds: ImageFolds
+    cache: ResultCache
+    progress: Report
+
+
+Values = tuple[NDArray[np.float64], NDArray[np.float64] | None]
+EstimateOf = Callable[[NDArray[np.float64], NDArray[np.float64] | None], Estimate]
+"""Function of the values of the images and of those without each group that estimates a score."""
+FIELDS = {"predictivity": ("image_r", "refit_r"), "alignment": ("map_rho", "refit_rho"),
+          "attribution": ("map_rho", "refit_rho")}  # fmt: skip
+"""Fields of :class:`ImageValues` for each measure; the controls of attribution are predicted maps."""
+
+
+def values_in_measure(values: ImageValues, measure: str) -> Values:
+    """Return the values of the images in a measure, and those without each group.
+
+    Examples
+    --------
+    >>> values_in_measure(ImageValues(np.array([0.25]), np.array([0.5])), "alignment")
+    (array([0.5]), None)
+    """
+    single, refits = FIELDS[measure]
+    return getattr(values, single), getattr(values, refits)
+
+
+def best_control(controls: Mapping[str, ImageValues], measure: str) -> ImageValues:
+    """Return the values of the control, or of all controls together, that is best over all images.
+
+    Examples
+    --------
+    >>> low, high = (ImageValues(np.full(2, value), np.full(2, value)) for value in (0.25, 0.5))
+    >>> best_control({"contrast": low, "joint": high}, "predictivity").image_r.tolist()
+    [0.5, 0.5]
+    """
+    return max(controls.values(), key=lambda values: float(values_in_measure(values, measure)[0].mean()))
+
+
+def estimate_controls(controls: Mapping[str, ImageValues], measure: str, estimate: EstimateOf) -> dict[str, Estimate]:
+    """Estimate the score of each control.
+
+    Examples
+    --------
+    >>> controls = {"contrast": ImageValues(np.full(2, 0.25), np.full(2, 0.5)), "joint": None}
+    >>> estimated = estimate_controls(controls, "alignment", lambda values, refits: Estimate(float(values.mean())))
+    >>> {name: value.raw for name, value in estimated.items()}
+    {'contrast': 0.5}
+    """
+    return {name: estimate(*values_in_measure(values, measure)) for name, values in controls.items() if name != JOINT}
+
+
+def estimate_added(
+    controls: Mapping[str, ImageValues],
+    added: Mapping[str, ImageValues],
+    measure: str,
+    estimate: EstimateOf,
+    estimate_without_typical: EstimateOf,
+) -> dict[str, Estimate]:
+    """Estimate what a model adds: unique, given the controls, and without the typical map.
+
+    Parameters
+    ----------
+    controls : mapping of str to ImageValues
+        From :func:`~brainscore_itmaps.benchmark.controls.score_controls`.
+    added : mapping of str to ImageValues
+        From :func:`~brainscore_itmaps.benchmark.added.added_values`, for the chosen layers.
+    measure : str
+    estimate, estimate_without_typical : callable
+        The latter divides by the noise ceiling of the maps without the typical map.
+
+    Returns
+    -------
+    dict of str to Estimate
+    """
+    gain = added[WITH_FEATURES].minus(best_control(controls, measure))
+    return {
+        UNIQUE: estimate(*values_in_measure(gain, measure)),
+        GIVEN: estimate(*values_in_measure(added[GIVEN], measure)),
+        WITHOUT_TYPICAL: estimate_without_typical(*values_in_measure(added[WITHOUT_TYPICAL], measure)),
+    }
+
+
+def estimate_values(
+    values: NDArray[np.float64],
+    refits: NDArray[np.float64] | None,
+    recording: Recording,
+    ceiling: Ceiling | None,
+    benchmark: BenchmarkSpec,
+    request: ScoreRequest,
+    folds: ImageFolds,
+) -> Estimate:
+    """Estimate a score from the values of the images, or only the raw value where there is no noise ceiling.
+
+    Parameters
+    ----------
+    values : array, shape (image,)
+    refits : array, shape (group, image), or None
+        As in :func:`~brainscore_itmaps.benchmark.estimate.estimate_array`.
+    recording : Recording
+    ceiling : Ceiling or None
+    benchmark : BenchmarkSpec
+    request : ScoreRequest
+    folds : ImageFolds
+
+    Returns
+    -------
+    Estimate
+    """
+    kind = interval_kind(request, benchmark)
+    if ceiling is None:
+        reason = missing_ceiling(recording, benchmark, protocol_named(request.protocol))
+        return Estimate(float(values.mean()), interval_kind=kind, reason=reason)
+    return estimate_array(values, ceiling, refits, folds.groups(kind), kind if refits is not None else "fixed")
+
+
+def with_controls(
+    result: ArrayResult,
+    job: Job,
+    ceiling: Ceiling | None,
+    scores: Mapping[str, FeatureScore],
+    keys: Mapping[str, Mapping[str, Any]],
+    read: Callable[[Sequence[str]], Mapping[str, LayerFeatures]],
+) -> ArrayResult:
+    """Add controls, what the model adds to them, and the null distribution to the result of an array.
+
+    Parameters
+    ----------
+    result : ArrayResult
+    job : Job
+    ceiling : Ceiling or None
+    scores : mapping of layer to FeatureScore
+    keys : mapping of layer to mapping
+        What identifies each score in the cache.
+    read : callable
+        Takes layers; returns the features of each.
+
+    Returns
+    -------
+    ArrayResult
+    """
+    recording, benchmark, request, protocol, folds, cache, progress = job
+    measure, groups = benchmark.measure, folds.refitted(interval_kind(request, benchmark))
+    controls = score_controls(recording, benchmark, protocol, cache, folds, groups, progress)
+
+    def estimate(values: NDArray[np.float64], refits: NDArray[np.float64] | None) -> Estimate:
+        return estimate_values(values, refits, recording, ceiling, benchmark, request, folds)
+
+    result = replace(result, controls=estimate_controls(controls, measure, estimate))
+    if measure == "attribution":
+        return result
+    layers = list(dict.fromkeys(result.layer_of_image))
+    features: dict[str, LayerFeatures] = {}
+
+    def field(layer: str) -> NDArray[np.floating[Any]]:
+        if layer not in features:
+            features.update(read(layers))
+        return features.pop(layer).field(recording.grid)
+
+    added = {
+        layer: added_values(
+            key_of(added=dict(keys[layer]) | {"groups": groups}), partial(field, layer), recording, benchmark, protocol,
+            cache, folds, groups, progress,
+        )
+        for layer in layers
+    }  # fmt: skip
+    chosen = {name: of_chosen_layers({layer: added[layer][name] for layer in layers}, result.layer_of_image)
+              for name in NAMES}  # fmt: skip
+
+    def estimate_without_typical(values: NDArray[np.float64], refits: NDArray[np.float64] | None) -> Estimate:
+        remaining = None
+        if ceiling is not None:
+            kind = interval_kind(request, benchmark)
+            remaining = ceiling_of(recording, benchmark, cache, protocol, request.seed, progress, kind, typical=False)
+        return estimate_values(values, refits, recording, remaining, benchmark, request, folds)
+
+    return replace(
+        result,
+        added=estimate_added(controls, chosen, measure, estimate, estimate_without_typical),
+        null=_null(result, scores, job),
+    )
+
+
+def _null(result: ArrayResult, scores: Mapping[str, FeatureScore], job: Job) -> Null | None:
+    """Compute the null distribution of an array's raw value; None without pairs of groups."""
+    measure, protocol = job.benchmark.measure, job.protocol
+    name = {"predictivity": "paired_r", "alignment": "paired_rho"}[measure]
+    rows = [getattr(scores[layer], name) for layer in result.layer_of_image]
+    if rows[0] is None:
+        return None
+    paired = np.stack([row[image] for image, row in enumerate(rows)])
+    maps = (result.predicted, job.recording.maps, measure, protocol)
+    return Null(
+        *pairing_null([paired], rng=job.request.seed),
+        range_of_shifts(*maps),
+        range_of_rotations(*maps),
+        paired,
+    )
+
+
+def mean_controls(arrays: Sequence[ArrayResult], images: Sequence[Hashable], seed: int) -> dict[str, Any]:
+    """Average the controls of several arrays, what the model adds to them, and their null distributions.
+
+    Parameters
+    ----------
+    arrays : sequence of ArrayResult
+    images : sequence
+        What identifies the images of each array, as in :func:`~brainscore_itmaps.benchmark.estimate.mean_estimate`.
+    seed : int
+
+    Returns
+    -------
+    dict
+        ``controls``, ``added`` and ``null`` of a :class:`~brainscore_itmaps.benchmark.result.Result`; of the controls
+        that all arrays have.
+    """
+    means: dict[str, Any] = {}
+    for kind in ("controls", "added"):
+        estimates = [getattr(array, kind) for array in arrays]
+        shared = [name for name in estimates[0] if all(name in other for other in estimates)]
+        means[kind] = {name: mean_estimate([each[name] for each in estimates], images) for name in shared}
+    nulls = [array.null for array in arrays if array.null is not None]
+    means["null"] = None
+    if len(nulls) == len(arrays):
+        paired = [null.paired for null in nulls if null.paired is not None]
+        shifts, rotations = (Range(*np.mean([getattr(null, name) for null in nulls], axis=0).tolist())
+                             for name in ("shifts", "rotations"))  # fmt: skip
+        null = Null(*pairing_null(paired, images, seed), shifts, rotations)
+        means["null"] = nulls[0] if len(nulls) == 1 else null
+    return means
