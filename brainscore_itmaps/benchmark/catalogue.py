@@ -1,6 +1,6 @@
 """The catalogue of benchmarks: the recordings, measure, regression and view of each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Measure = Literal["predictivity", "alignment", "attribution"]
@@ -29,6 +29,9 @@ class BenchmarkSpec:
         Increased whenever scores change.
     citation : str
         BibTeX entry.
+    transfer : bool
+        Whether the regression is fitted to one array and predicts another
+        (:class:`~brainscore_itmaps.benchmark.transfer.TransferBenchmark`).
     """
 
     identifier: str
@@ -38,6 +41,7 @@ class BenchmarkSpec:
     view: View = "whole"
     version: int = 2
     citation: str = ""
+    transfer: bool = False
 
 
 ARCARO_2020 = """@article{arcaro2020neurons,
@@ -83,6 +87,10 @@ def _spec(identifier: str, recordings: tuple[str, ...], variant: str) -> Benchma
     return BenchmarkSpec(identifier, recordings, *VARIANTS[variant], citation=ARCARO_2020)
 
 
+def _transfer(identifier: str, recordings: tuple[str, ...]) -> BenchmarkSpec:
+    return replace(_spec(identifier, recordings, "alignment"), version=1, transfer=True)
+
+
 def _simulated(variant: str) -> str:
     """Return the name of the simulated benchmark of a variant, ``it_maps_simulated`` for ``pls``."""
     return SIMULATED if variant == "pls" else f"it_maps_{variant.removesuffix('-pls')}_simulated"
@@ -96,6 +104,8 @@ CATALOGUE = {
         *(_spec(f"Arcaro2020.{array}-{variant}", (array,), variant) for array in ARRAYS for variant in VARIANTS),
         *(_spec(_simulated(variant), (SIMULATED,), variant) for variant in VARIANTS),
         _spec(SIMULATED_TEXTURES, (SIMULATED_TEXTURES,), "pls"),
+        _transfer("it_maps_transfer", ARRAYS),
+        _transfer("it_maps_transfer_simulated", (SIMULATED,)),
     )
 }
 

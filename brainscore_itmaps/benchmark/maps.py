@@ -16,6 +16,7 @@ from brainscore_itmaps.benchmark.random_weights import with_random_weights
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel, Source
+from brainscore_itmaps.benchmark.transfer import TransferBenchmark
 from brainscore_itmaps.cache import ResultCache, array_content
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.load import SIMULATIONS, load_recording
@@ -79,6 +80,10 @@ class MapsBenchmark:
             for name in self.spec.recordings
         )
 
+    def scored(self, request: ScoreRequest) -> dict[str, Recording]:
+        """Return the recording of each array of a result, by the name of the array."""
+        return {recording.identifier: recording for recording in self.recordings(request)}
+
     def score(self, model: LoadedModel, request: ScoreRequest, cache: ResultCache, progress: Report = silent) -> Result:
         """Score a loaded model.
 
@@ -104,7 +109,7 @@ class MapsBenchmark:
         return source, recordings
 
 
-def maps_benchmark(benchmark: str | Path | Recording) -> MapsBenchmark:
+def maps_benchmark(benchmark: str | Path | Recording) -> MapsBenchmark | TransferBenchmark:
     """Return the benchmark of a name in the catalogue, of the folder of a recording, or of a recording.
 
     Examples
@@ -113,10 +118,21 @@ def maps_benchmark(benchmark: str | Path | Recording) -> MapsBenchmark:
     ('monkey1_PL', 'monkey1_ML', 'monkey2_ML')
     """
     if isinstance(benchmark, str) and benchmark in CATALOGUE:
-        return MapsBenchmark(CATALOGUE[benchmark])
+        return benchmark_of(CATALOGUE[benchmark])
     recording = load_recording(benchmark)
     spec = BenchmarkSpec(recording.identifier, recordings=(recording.identifier,), citation=recording.citation)
     return MapsBenchmark(spec, (recording,))
+
+
+def benchmark_of(spec: BenchmarkSpec, recordings: Sequence[Recording] = ()) -> MapsBenchmark | TransferBenchmark:
+    """Return the benchmark of a definition, of loaded recordings or of those that it names.
+
+    Examples
+    --------
+    >>> benchmark_of(CATALOGUE["it_maps_transfer"]).identifier
+    'it_maps_transfer'
+    """
+    return (TransferBenchmark if spec.transfer else MapsBenchmark)(spec, tuple(recordings))
 
 
 class Benchmark(Interface):

@@ -255,7 +255,8 @@ def check_spec(over: Over, benchmark: BenchmarkSpec) -> None:
     Raises
     ------
     UsageError
-        When it compares attribution, or when components are varied and its regression has none.
+        When it compares attribution or arrays with one another, or when components are varied and its regression has
+        none.
 
     Examples
     --------
@@ -266,6 +267,11 @@ def check_spec(over: Over, benchmark: BenchmarkSpec) -> None:
         raise UsageError(
             f"{benchmark.identifier} compares attribution maps, which have no profile.",
             "Choose a benchmark of predicted maps, for example it_maps_simulated.",
+        )
+    if benchmark.transfer:
+        raise UsageError(
+            f"{benchmark.identifier} predicts one array from another one, which has no profile.",
+            "Choose a benchmark of the arrays themselves, for example it_maps_simulated.",
         )
     if over == "components" and benchmark.method != "pls":
         raise UsageError(

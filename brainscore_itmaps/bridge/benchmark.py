@@ -16,7 +16,8 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, missing_ceiling
 from brainscore_itmaps.benchmark.estimate import EXPLAINED
 from brainscore_itmaps.benchmark.formulas import notes_of
-from brainscore_itmaps.benchmark.maps import MapsBenchmark
+from brainscore_itmaps.benchmark.maps import benchmark_of
+from brainscore_itmaps.benchmark.pairs import pairs_of
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.bridge.assembly import assembly, stimulus_set
@@ -86,7 +87,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
             parent="IT",
             bibtex=spec.citation,
         )
-        self.maps = MapsBenchmark(spec, tuple(recordings or ()))
+        self.maps = benchmark_of(spec, recordings or ())
         self.region = "IT"
 
     @cached_property
@@ -128,15 +129,19 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
     def _mean_ceiling(self) -> Score:
         """Average the noise ceilings of the arrays over all positions, even if models see only some of them."""
         cache = default_cache()
-        if reasons := [
-            reason for recording in self.recordings if (reason := missing_ceiling(recording, self.maps.spec))
-        ]:
+        spec = self.maps.spec
+        missing = (
+            [pair.without_score(spec) for pair in pairs_of(self.recordings)]
+            if spec.transfer
+            else [missing_ceiling(recording, spec) for recording in self.recordings]
+        )
+        if reasons := list(dict.fromkeys(filter(None, missing))):
             score = Score(np.nan)
             score.attrs["reason"] = "; ".join(reasons)
             return score
-        ceilings = [ceiling_of(recording, self.maps.spec, cache) for recording in self.recordings]
+        ceilings = [ceiling_of(recording, spec, cache) for recording in self.recordings]
         score = Score(np.mean([ceiling.value for ceiling in ceilings]))
-        score.attrs["kind"] = ceiling_text(self.recordings[0], self.maps.spec)
+        score.attrs["kind"] = ceiling_text(self.recordings[0], spec)
         score.attrs["reason"] = "; ".join(dict.fromkeys(ceiling.reason for ceiling in ceilings if ceiling.reason))
         score.attrs["error"] = [ceiling.interval.error for ceiling in ceilings]
         score.attrs["raw"] = site_values(

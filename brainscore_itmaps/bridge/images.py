@@ -31,8 +31,7 @@ def images_of(result: Result, benchmark: str | Path | None = None, required: boo
     spec = CATALOGUE.get(str(benchmark))
     available = has_images(benchmark) and (spec is None or spec.view != "screen")
     try:
-        loaded = maps_benchmark(benchmark).recordings(ScoreRequest()) if available else ()
-        recordings = {recording.identifier: recording for recording in loaded}
+        recordings = maps_benchmark(benchmark).scored(ScoreRequest()) if available else {}
     except (ItMapsError, OSError):  # the recording was removed or changed; the result itself contains the maps
         if required:
             raise

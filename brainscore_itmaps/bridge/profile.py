@@ -10,6 +10,7 @@ from brainscore_itmaps.benchmark.maps import Benchmark, MapsBenchmark
 from brainscore_itmaps.benchmark.profile import Profile, check_layer, check_spec, checked_values, without_maps
 from brainscore_itmaps.benchmark.profiled import profile_source
 from brainscore_itmaps.benchmark.request import ScoreRequest, Window
+from brainscore_itmaps.benchmark.transfer import TransferBenchmark
 from brainscore_itmaps.bridge.score import opened_model, with_request
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.recording import Recording
@@ -87,9 +88,10 @@ def profile(
     def computed(
         request: ScoreRequest, found: Benchmark, loaded: Model | None, cache: ResultCache, progress: Report
     ) -> Profile:
+        if isinstance(found, MapsBenchmark | TransferBenchmark):
+            check_spec(kind, found.spec)
         if not isinstance(found, MapsBenchmark):
             raise without_maps(found.identifier)
-        check_spec(kind, found.spec)
         prepared = found.prepared(request, progress)
         with opened_model(request.model, loaded, progress) as opened:
             source, recordings = prepared.inputs(opened, request, cache, progress)

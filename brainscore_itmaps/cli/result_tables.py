@@ -102,15 +102,15 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
 
     facts = {}
     for number, array in enumerate(result.arrays):
-        images, rows, columns, sites = array.neural.shape
+        images, rows, columns, _ = array.neural.shape
         label = "recording" if len(result.arrays) == 1 else f"array {number + 1}"
         prefix = "" if len(result.arrays) == 1 else f"{array.recording}: "
         facts[label] = (
             f"{prefix}{'SIMULATED, no animal was recorded: ' if array.simulated else ''}{images} images, "
-            f"{rows} x {columns} positions, {sites} sites, {array.window[0]}-{array.window[1]} ms"
+            f"{rows} x {columns} positions, {_sites(array)}, {array.window[0]}-{array.window[1]} ms"
         )
     facts |= run | {
-        "ceiling": "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays)),
+        "ceiling": "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays if array.ceiling_kind)),
         "interval": _about_interval(result),
         "alignment": "mean over images of Spearman rho between predicted and recorded map, averaged over sites",
         "explained": f"{number_text(result.explained)}: {EXPLAINED}",
@@ -128,6 +128,10 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
                 f"{array.saliency.centre_rho.mean():.3f}; {array.saliency.missing or random}"
             )
     return facts
+
+
+def _sites(array: "ArrayResult") -> str:
+    return f"{len(array.sites)} sites" if len(array.sites) > 1 else array.sites[0]
 
 
 def _about_interval(result: "Result") -> str:

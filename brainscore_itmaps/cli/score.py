@@ -222,6 +222,6 @@ def draw(result: "Result", benchmark: str, file: Path) -> Path:
     from brainscore_itmaps.reporting.maps import maps_figure
 
     with replacing(file) as partial_file:
-        images = maps_benchmark(benchmark).recordings(result.request)[0].images
-        maps_figure(result, images).savefig(partial_file, dpi=150)
+        scored = maps_benchmark(benchmark).scored(result.request)
+        maps_figure(result, next(iter(scored.values())).images).savefig(partial_file, dpi=150)
     return file

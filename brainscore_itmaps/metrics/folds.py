@@ -53,6 +53,17 @@ class Solution(Protocol):
         """Select some of the folds."""
 
 
+class Predictions(Protocol):
+    """Predictions of the images that folds leave out; :class:`FittedFolds` computes them."""
+
+    @property
+    def folds(self) -> NDArray[np.bool_]:
+        """Return the images that each fold leaves out, shape (fold, image)."""
+
+    def of(self, fold: int, set: int = 0) -> NDArray[np.float64]:
+        """Predict the images that one fold leaves out, in their order: shape (image left out, y, x, site)."""
+
+
 Solver = Callable[[Rows, NDArray[np.bool_], NDArray[np.bool_], Options], Solution]
 """Function of the rows, the images that each fold leaves out (fold, image), the sites that vary on the remaining
 images (set, fold, site) and the options. It must be linear in the rows: those of an enlarged field are not
@@ -184,7 +195,7 @@ def pairs_of_groups(images: int | Iterable[Hashable], groups: int = GROUPS) -> N
 
 
 def refitted(
-    pairs: "FittedFolds",
+    pairs: Predictions,
     maps: NDArray[Any],
     values: Callable[[NDArray[np.float64], NDArray[Any]], NDArray[np.float64]],
     set: int = 0,
@@ -193,8 +204,8 @@ def refitted(
 
     Parameters
     ----------
-    pairs : FittedFolds
-        Regressions fitted to the folds of :func:`pairs_of_groups`.
+    pairs : FittedFolds or Predictions
+        Regressions fitted to the folds of :func:`pairs_of_groups`, or their predictions.
     maps : array, shape (image, y, x, site)
     values : callable
         Function of the predicted and recorded maps of some images; its result has these images as first axis.

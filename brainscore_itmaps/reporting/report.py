@@ -201,7 +201,7 @@ def _details(result: Result) -> Iterator[tuple[str, str]]:
             f"{images} images, {rows} x {columns} positions, {sites} sites, {array.window[0]}-{array.window[1]} ms; "
             f"sha256 {array.recording_sha256}",
         )
-    yield "ceiling", "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays))
+    yield "ceiling", "; ".join(dict.fromkeys(array.ceiling_kind for array in result.arrays if array.ceiling_kind))
     if result.estimate.about_interval:
         yield "interval", result.estimate.about_interval
     yield "explained", EXPLAINED

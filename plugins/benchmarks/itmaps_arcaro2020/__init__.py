@@ -4,6 +4,7 @@ from brainscore_itmaps.bridge.benchmark import get_benchmark
 
 benchmark_registry['it_maps'] = lambda: get_benchmark('it_maps')
 benchmark_registry['it_maps_alignment'] = lambda: get_benchmark('it_maps_alignment')
+benchmark_registry['it_maps_transfer'] = lambda: get_benchmark('it_maps_transfer')
 benchmark_registry['Arcaro2020.monkey1_PL-pls'] = lambda: get_benchmark('Arcaro2020.monkey1_PL-pls')
 benchmark_registry['Arcaro2020.monkey1_PL-ridge'] = lambda: get_benchmark('Arcaro2020.monkey1_PL-ridge')
 benchmark_registry['Arcaro2020.monkey1_PL-alignment'] = lambda: get_benchmark('Arcaro2020.monkey1_PL-alignment')

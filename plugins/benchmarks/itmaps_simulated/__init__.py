@@ -9,3 +9,4 @@ benchmark_registry['it_maps_screen_simulated'] = lambda: get_benchmark('it_maps_
 benchmark_registry['it_maps_fixation_simulated'] = lambda: get_benchmark('it_maps_fixation_simulated')
 benchmark_registry['it_maps_attribution_simulated'] = lambda: get_benchmark('it_maps_attribution_simulated')
 benchmark_registry['it_maps_textures_simulated'] = lambda: get_benchmark('it_maps_textures_simulated')
+benchmark_registry['it_maps_transfer_simulated'] = lambda: get_benchmark('it_maps_transfer_simulated')

@@ -8,3 +8,9 @@ def test_score_of_an_embedded_model():
     attach()
     score = load_benchmark("it_maps_simulated")(load_model("efficientnet_lite0"))
     assert float(score) == pytest.approx(0.606, abs=0.005)
+
+
+def test_transfer_between_two_halves_of_the_sites():
+    attach()
+    score = load_benchmark("it_maps_transfer_simulated")(load_model("efficientnet_lite0"))
+    assert float(score) == pytest.approx(0.696, abs=0.005)
