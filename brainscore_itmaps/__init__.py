@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.human import human_alignment
     from brainscore_itmaps.benchmark.maps import score_features
     from brainscore_itmaps.benchmark.result import Result
+    from brainscore_itmaps.bridge.profile import profile
     from brainscore_itmaps.bridge.score import score
     from brainscore_itmaps.data.grid import Grid
     from brainscore_itmaps.data.load import load_recording
@@ -63,6 +64,7 @@ __all__ = [
     "load_recording",
     "noise_ceiling",
     "predict_left_out",
+    "profile",
     "record",
     "score",
     "score_features",
@@ -93,6 +95,7 @@ _MODULES = {
     "load_recording": "data.load",
     "noise_ceiling": "metrics.ceiling",
     "predict_left_out": "metrics.folds",
+    "profile": "bridge.profile",
     "record": "features.record",
     "score": "bridge.score",
     "score_features": "benchmark.maps",

@@ -42,6 +42,7 @@ def evaluate(
     request: ScoreRequest = DEFAULT_REQUEST,
     cache: ResultCache | None = None,
     progress: Report = silent,
+    components: int | None = None,
 ) -> Result:
     """Score a model's layers by their predictions of the recorded maps of left-out images.
 
@@ -58,6 +59,8 @@ def evaluate(
         By default the cache in ``ITMAPS_HOME``.
     progress : callable
         Called with (step, steps done, steps in all).
+    components : int, optional
+        Number of PLS components; by default that of the protocol.
 
     Returns
     -------
@@ -79,7 +82,9 @@ def evaluate(
     arrays: dict[int, ArrayResult] = {}
     notes: list[str] = []
     for shared in group_by_images(recordings):  # features are read once, regressions fitted in one pass
-        scored = score_layers(source, shared, benchmark, protocol, cache, progress, interval_kind(request, benchmark))
+        scored = score_layers(
+            source, shared, benchmark, protocol, cache, progress, interval_kind(request, benchmark), components
+        )
         folds = folds_of(shared[0], protocol)
         for number, (recording, layers) in enumerate(zip(shared, scored.scores, strict=True)):
             chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure, folds)

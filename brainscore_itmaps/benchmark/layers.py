@@ -127,6 +127,7 @@ def score_layers(
     cache: ResultCache,
     progress: Report,
     interval: IntervalKind = "groups",
+    components: int | None = None,
 ) -> ScoredLayers:
     """Score every layer on recordings that share images and positions; read only layers that are not cached.
 
@@ -142,6 +143,8 @@ def score_layers(
     interval : "groups", "images" or "fixed"
         Groups of images without which the regressions are fitted again; "fixed" fits them again only to choose one of
         several layers.
+    components : int, optional
+        Number of PLS components; by default that of the protocol.
 
     Returns
     -------
@@ -160,6 +163,7 @@ def score_layers(
         groups = groups or folds.count("groups")
         pairs_of_groups(folds.numbers, groups)  # raises an error if there are too few images
     hashes = [recording_content(recording) for recording in recordings]
+    fitted = {} if components in (None, protocol.components) else {"components": components}
     recorded = [recording.maps for recording in recordings]
     parts = {
         (layer, number): dict(
@@ -171,6 +175,7 @@ def score_layers(
             groups=groups,  # further folds change the matrix products of a layer, and so its rounding errors
             protocol=protocol.name,
             **folds.key,
+            **fitted,
         )
         for layer, content in contents.items()
         for number in range(len(recordings))
@@ -190,7 +195,7 @@ def score_layers(
             step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
             scores = score_field(field, recorded, benchmark.method, protocol, groups,
                                  lambda done, total, step=step: progress(step, done, total),
-                                 folds.numbers, folds.left_out, overwrite)  # fmt: skip
+                                 folds.numbers, folds.left_out, overwrite, components=components)  # fmt: skip
             yield from (((layer, number), vars(score)) for number, score in enumerate(scores)
                         if (layer, number) in missing)  # fmt: skip
 
@@ -215,6 +220,7 @@ def score_field(
     folds: NDArray[np.bool_] | None = None,
     overwrite: bool = False,
     offsets: Callable[[NDArray[np.bool_]], Any] | None = None,
+    components: int | None = None,
 ) -> list[FeatureScore]:
     """Score a layer on several arrays in one pass.
 
@@ -232,6 +238,8 @@ def score_field(
         Called with (steps done, steps in all).
     images, folds, overwrite, offsets
         As in :func:`~brainscore_itmaps.metrics.folds.fit_left_out`.
+    components : int, optional
+        Number of PLS components; by default that of the protocol.
 
     Returns
     -------
@@ -249,7 +257,8 @@ def score_field(
     >>> round(score.score, 3), score.site_r.shape
     (1.0, (4, 2))
     """
-    options: dict[str, Any] = {"components": protocol.components, "intercept": protocol.intercept, "progress": progress}
+    options: dict[str, Any] = {"intercept": protocol.intercept, "progress": progress}
+    options["components"] = components or protocol.components
     left_out, pairs = fit_left_out(
         field, maps, protocol.solver(method), groups, images, folds, overwrite, offsets, **options
     )
@@ -268,8 +277,8 @@ def score_field(
             refits = {"refit_r": both[..., 0].copy(), "refit_rho": both[..., 1].copy()}
             refits |= {"paired_r": paired[0], "paired_rho": paired[1]}
         penalty = None if left_out.penalty is None else left_out.per_image(left_out.penalty[number])
-        predicted, components = left_out.predicted[number], left_out.per_image(left_out.components[number])
-        scores.append(score_predictions(predicted, recorded, protocol, components, penalty, **refits))
+        predicted, used = left_out.predicted[number], left_out.per_image(left_out.components[number])
+        scores.append(score_predictions(predicted, recorded, protocol, used, penalty, **refits))
     return scores
 
 

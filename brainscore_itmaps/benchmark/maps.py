@@ -15,7 +15,7 @@ from brainscore_itmaps.benchmark.layers import FeatureScore, score_predictions
 from brainscore_itmaps.benchmark.random_weights import with_random_weights
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading, Result
-from brainscore_itmaps.benchmark.source import LoadedModel
+from brainscore_itmaps.benchmark.source import LoadedModel, Source
 from brainscore_itmaps.benchmark.transfer import TransferBenchmark
 from brainscore_itmaps.cache import ResultCache, array_content
 from brainscore_itmaps.data.grid import Grid
@@ -92,14 +92,21 @@ class MapsBenchmark:
         ModelError, DataError, UsageError
             As in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`.
         """
-        recordings = self.recordings(request, progress)
-        source = model.source(request.model.layers, self.spec.view, protocol_named(request.protocol), cache)
-        if self.spec.view == "screen":
-            recordings = [placed_on_screen(recording, model.visual_degrees) for recording in recordings]
+        source, recordings = self.inputs(model, request, cache, progress)
         result = evaluate(source, recordings, self.spec, request, cache, progress)
         if not request.random_seeds:
             return result
         return with_random_weights(result, model, recordings, self.spec, request, cache, progress)
+
+    def inputs(
+        self, model: LoadedModel, request: ScoreRequest, cache: ResultCache, progress: Report = silent
+    ) -> tuple[Source, Sequence[Recording]]:
+        """Return the source of the features of a model, and the recordings as they are shown to it."""
+        recordings = self.recordings(request, progress)
+        source = model.source(request.model.layers, self.spec.view, protocol_named(request.protocol), cache)
+        if self.spec.view == "screen":
+            recordings = [placed_on_screen(recording, model.visual_degrees) for recording in recordings]
+        return source, recordings
 
 
 def maps_benchmark(benchmark: str | Path | Recording) -> MapsBenchmark | TransferBenchmark:

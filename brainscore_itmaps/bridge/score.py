@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -35,6 +35,7 @@ from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protoc
 
 OTHER_KINDS: dict[str, Callable[[], Benchmark]] = {HUMAN_ALIGNMENT: HumanBenchmark}
 """Benchmarks of this package without maps, by name."""
+Computed = TypeVar("Computed")
 
 
 def check_layers(layers: Any) -> None:
@@ -139,14 +140,67 @@ def score(
     >>> 0 < result.raw < result.ceiling
     True
     """
+    return with_request(
+        score_request, model, benchmark, layers, window=window, weights=weights, seed=seed, arch=arch,
+        preprocessing=preprocessing, state_key=state_key, name=name, batch_size=batch_size, device=device,
+        attribution=attribution, protocol=protocol, interval=interval, fresh=fresh, cache=cache, progress=progress,
+    )  # fmt: skip
+
+
+def with_request(
+    computed: Callable[[ScoreRequest, Benchmark, Model | None, ResultCache, Report], Computed],
+    model: str | Path | Model | torch.nn.Module,
+    benchmark: str | Path | Recording,
+    layers: str | Sequence[str] | None,
+    *,
+    window: Window | None,
+    weights: str | Path,
+    seed: int,
+    arch: str | None,
+    preprocessing: Preprocessing | None,
+    state_key: str | None,
+    name: str | None,
+    batch_size: int,
+    device: str,
+    attribution: str,
+    protocol: str | Protocol,
+    interval: str,
+    fresh: bool,
+    cache: ResultCache | None,
+    progress: Report,
+) -> Computed:
+    """Check the arguments of :func:`score`, and compute something from the request that they make.
+
+    Parameters
+    ----------
+    computed : callable
+        Takes the request, the benchmark, the model if it is loaded already, the cache and a progress callback.
+    model, benchmark, layers, window, weights, seed, arch, preprocessing, state_key, name, batch_size, device
+        As in :func:`score`.
+    attribution, protocol, interval, fresh, cache, progress
+        As in :func:`score`.
+
+    Returns
+    -------
+    object
+        What ``computed`` returns.
+
+    Raises
+    ------
+    UsageError, ModelError, DataError
+        As in :func:`score`.
+    """
     if isinstance(model, torch.nn.Module):
         with restore_mode_and_device(model):
             module_weights = None if weights == "pretrained" else weights  # load_model refuses weights for a module
             loaded = load_model(model, module_weights, arch=arch, preprocessing=preprocessing, state_key=state_key,
                                 name=name)  # fmt: skip
-            return score(loaded, benchmark, layers, window=window, batch_size=batch_size, device=device,
-                         attribution=attribution, protocol=protocol, interval=interval, fresh=fresh,
-                         cache=cache, progress=progress)  # fmt: skip
+            return with_request(
+                computed, loaded, benchmark, layers, window=window, weights="pretrained", seed=0, arch=None,
+                preprocessing=None, state_key=None, name=None, batch_size=batch_size, device=device,
+                attribution=attribution, protocol=protocol, interval=interval, fresh=fresh, cache=cache,
+                progress=progress,
+            )  # fmt: skip
     if isinstance(model, Path):
         model = str(model)
     check_type(model, (str, Model), "a model", "Give a name, what load_model returns, or a torch.nn.Module.")
@@ -189,7 +243,7 @@ def score(
         interval=checked_interval(interval),
     )
     used_cache = cache or default_cache()
-    return score_request(
+    return computed(
         request, find_benchmark(benchmark), loaded_model, replace(used_cache, fresh=used_cache.fresh or fresh), progress
     )
 

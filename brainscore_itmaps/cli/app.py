@@ -18,6 +18,7 @@ from brainscore_itmaps.cli.doctor import doctor, link, unlink
 from brainscore_itmaps.cli.harmonize import harmonize
 from brainscore_itmaps.cli.models import models
 from brainscore_itmaps.cli.options import HELP_OPTIONS, examples
+from brainscore_itmaps.cli.profile import profile
 from brainscore_itmaps.cli.report import report
 from brainscore_itmaps.cli.results import reproduce, results
 from brainscore_itmaps.cli.score import score
@@ -69,6 +70,10 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
     score: (
         "brainscore score --model efficientnet_lite0 --benchmark it_maps_simulated",
         "brainscore score --model best.pth.tar --arch resnet50 --state-key model_ema",
+    ),
+    profile: (
+        "brainscore profile --model efficientnet_lite0 --over blur",
+        "brainscore profile --model efficientnet_lite0 --over components --values 5,25",
     ),
     report: (
         "brainscore report efficientnet_lite0--blocks.4--it_maps_simulated",
