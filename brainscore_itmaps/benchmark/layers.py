@@ -24,6 +24,8 @@ from brainscore_itmaps.protocol import Protocol
 from brainscore_itmaps.text import short_repr
 
 BOUND = 1 + 1e-9
+KEPT = 1 << 29
+"""Number of bytes of features that are kept in memory for a comparison with controls."""
 
 
 @short_repr
@@ -89,7 +91,8 @@ class ScoredLayers(NamedTuple):
     keys : list of dict of layer to dict
         What identifies each score in the cache, one dict for each recording.
     read : callable
-        Takes layers; returns the features of each. Those of a single layer are not read a second time.
+        Takes layers; returns the features of each. Features that were read to compute the scores are not read again if
+        they take little memory, or are those of a single layer.
     """
 
     scores: list[dict[str, FeatureScore]]
@@ -181,15 +184,15 @@ def score_layers(
         for number in range(len(recordings))
     }
     keys = {name: key_of(**part) for name, part in parts.items()}
-    single: dict[str, LayerFeatures] = {}
+    kept: dict[str, LayerFeatures] = {}
 
     def compute(missing: list[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
         layers = list(dict.fromkeys(layer for layer, _ in missing))
         unscored = features or _read(source, recordings[0], layers, benchmark, cache, progress)
         for count, layer in enumerate(layers, 1):
             read = unscored.pop(layer)
-            if len(contents) == 1:
-                single[layer] = read
+            if len(contents) == 1 or read.values.nbytes + sum(other.values.nbytes for other in kept.values()) < KEPT:
+                kept[layer] = read
             field, overwrite = read.field(recordings[0].grid), not read.at_grid
             del read
             step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
@@ -201,11 +204,16 @@ def score_layers(
 
     expected = {name: expected_score(recordings[name[1]], groups) for name in keys}
     entries = cache.computed_all(keys, compute, expected, progress)
+    def read_again(layers: Sequence[str]) -> dict[str, LayerFeatures]:
+        if missing := [layer for layer in layers if layer not in kept]:
+            kept.update(_read(source, recordings[0], missing, benchmark, cache, progress))
+        return {layer: kept[layer] for layer in layers}
+
     of_recordings = range(len(recordings))
     return ScoredLayers(
         [{layer: FeatureScore(**entries[layer, number]) for layer in contents} for number in of_recordings],
         [{layer: parts[layer, number] for layer in contents} for number in of_recordings],
-        lambda layers: single or _read(source, recordings[0], layers, benchmark, cache, progress),
+        read_again,
     )
 
 

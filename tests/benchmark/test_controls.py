@@ -88,7 +88,9 @@ def test_controls_are_regressions_on_the_folds_of_the_benchmark():
     features = control_features(recording.images, recording.grid)
     for name, field in features.items():
         predicted = predict_left_out(field, recording.maps).predicted
-        assert result.controls[name].raw == pytest.approx(neural_predictivity(predicted, recording.maps).score, abs=1e-9)
+        assert result.controls[name].raw == pytest.approx(
+            neural_predictivity(predicted, recording.maps).score, abs=1e-9
+        )
     typical = np.stack([np.delete(recording.maps, image, axis=0).mean(axis=0) for image in range(14)])
     raw = neural_predictivity(typical, recording.maps).score
     assert result.controls["typical_map"].raw == pytest.approx(raw, abs=1e-9)

@@ -93,7 +93,7 @@ def test_two_runs_give_the_same_json_but_for_times(tmp_path, result):
 def test_what_is_written_is_named_by_model_weights_layer_and_benchmark(tmp_path, result):
     files = result.save(tmp_path / "a folder, ünïcode")
     stem = "efficientnet_lite0--blocks.4--it_maps_simulated"
-    assert [file.name for file in files] == [f"{stem}.json", f"{stem}.csv", f"{stem}.npz"]
+    assert [file.name for file in files] == [f"{stem}.{ending}" for ending in ("json", "csv", "npz", "controls.csv")]
     assert sorted(files) == sorted((tmp_path / "a folder, ünïcode").iterdir())
     random = score("timm:test_vit", weights="random", seed=2)
     assert random.save(tmp_path)[0].name == "timm-test_vit-random-seed-2--blocks.3--it_maps_simulated.json"
@@ -117,7 +117,7 @@ def test_an_undefined_correlation_is_counted_and_written_as_null(recording, tmp_
     assert (result.undefined_sites, array.undefined_sites) == (1, 1)
     assert np.isnan(array.site_r[3, 5])
     assert np.isnan(array.site_ceiling[3, 5])
-    json_file, csv_file, _ = result.save(tmp_path)
+    json_file, csv_file, *_ = result.save(tmp_path)
     written = json.loads(json_file.read_text())
     assert (written["undefined_sites"], written["arrays"][0]["undefined_sites"]) == (1, 1)
     with csv_file.open(newline="") as file:

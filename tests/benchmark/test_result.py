@@ -42,6 +42,8 @@ def same(first, second):
     if hasattr(first, "__dataclass_fields__"):
         pairs = [(getattr(first, field.name), getattr(second, field.name)) for field in fields(first)]
         return type(first) is type(second) and all(same(*pair) for pair in pairs)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[name], second[name]) for name in first)
     if isinstance(first, tuple):
         return len(first) == len(second) and all(map(same, first, second))
     return first == second or (first != first and second != second)
@@ -153,7 +155,7 @@ def test_a_full_disk_leaves_the_older_result(tmp_path, monkeypatch):
     old = scored()
     file, *_ = old.save(tmp_path)
     newer = replace(old, notes=("the newer one",))
-    for refused in (1, 2, 3):
+    for refused in (1, 2, 3, 4):
         asked = []
 
         def full(write, asked=asked, refused=refused):
@@ -171,7 +173,7 @@ def test_a_full_disk_leaves_the_older_result(tmp_path, monkeypatch):
             newer.save(tmp_path)
         monkeypatch.undo()
         assert Result.load(file).notes == old.notes
-        assert len(list(tmp_path.iterdir())) == 3
+        assert len(list(tmp_path.iterdir())) == 4
 
 
 @pytest.mark.parametrize(
@@ -364,7 +366,7 @@ def test_one_recording_in_two_windows_keeps_the_arrays_of_both(tmp_path):
     for array, recording in zip(result.arrays, recordings, strict=True):
         alone = evaluate(model_source(model, "layer3"), [recording], spec, cache=fresh())
         assert array.score == pytest.approx(alone.score, abs=1e-12)
-    json_file, _, npz = result.save(tmp_path)
+    json_file, _, npz, *_ = result.save(tmp_path)
     assert same(Result.load(json_file), result)
     assert len(result.to_dataframe()) == 3
     with np.load(npz) as held:
@@ -385,7 +387,7 @@ def test_a_protocol_of_ones_own_is_refused():
 def test_a_killed_save_of_another_window_is_left_alone(tmp_path):
     """Its arrays still wait under their hash, for longer than an hour."""
     other = changed(scored(), label="50-90")
-    file, _, npz = other.save(tmp_path)
+    file, _, npz, *_ = other.save(tmp_path)
     waiting = npz.with_name(f".{other.file_stem}.{json.loads(file.read_text())['npz_sha256'][:16]}.npz")
     npz.rename(waiting)
     os.utime(waiting, (0, 0))
