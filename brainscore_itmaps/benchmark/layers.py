@@ -127,7 +127,7 @@ def score_layers(
         When there are fewer than 3 different images, or fewer than 4 and one of several layers must be chosen.
     """
     folds = folds_of(recordings[0], protocol)
-    features = {} if source.content is not None else _read(source, recordings[0], (), benchmark, cache, progress)
+    features = {} if source.content is not None else read_layers(source, recordings[0], (), benchmark, cache, progress)
     contents = {layer: source.content or features[layer].content for layer in features or source.layers}
     groups = folds.refitted(interval)
     if len(contents) > 1 and protocol.choose_layer == "left_out":
@@ -152,7 +152,7 @@ def score_layers(
 
     def compute(missing: list[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
         layers = list(dict.fromkeys(layer for layer, _ in missing))
-        unscored = features or _read(source, recordings[0], layers, benchmark, cache, progress)
+        unscored = features or read_layers(source, recordings[0], layers, benchmark, cache, progress)
         for count, layer in enumerate(layers, 1):
             read = unscored.pop(layer)
             field, overwrite = read.field(recordings[0].grid), not read.at_grid
@@ -278,7 +278,7 @@ def _in_precision(
     return predicted.astype(protocol.precision, copy=False), maps
 
 
-def _read(
+def read_layers(
     source: Source,
     recording: Recording,
     layers: Sequence[str],
@@ -286,6 +286,13 @@ def _read(
     cache: ResultCache,
     progress: Report,
 ) -> dict[str, LayerFeatures]:
+    """Read layers, by default all of the source; the error of a layer without a map names a benchmark that scores it.
+
+    Raises
+    ------
+    NoMapError
+        When a layer gives no map.
+    """
     try:
         return source.read(recording, layers or source.layers, cache, progress)
     except NoMapError as error:

@@ -47,6 +47,8 @@ BOUNDS = {
     "split_half": "the score of a perfect, noise-free prediction, as far as noise differs from repeat to repeat.",
     "map": "the score of a perfect, noise-free prediction of the map averaged over sites: as far as noise differs from "
     "repeat to repeat, or from site to site where there are no repeats.",
+    "cka": "the CKA of a perfect, noise-free prediction, as far as noise differs from repeat to repeat and from "
+    "position to position.",
     "reference": "nothing: the published code takes the best pair of sites of each image, row by row of the map. This "
     "is not the statistic of the score, and it is above zero for pure noise.",
 }
@@ -92,10 +94,10 @@ class Ceiling:
     reliability : Reliability or None
         None for the published ceiling, which tests nothing.
     without_signal : array of bool, shape (image,)
-        Images on which the reliability of the sites, or for ``map`` the ceiling, is not above 0: the 95 % interval over
-        sites includes it.
+        Images on which the reliability of the sites, or for ``map`` and ``cka`` the ceiling, is not above 0: the 95 %
+        interval over sites includes it.
     site_r : array, shape (image, site), or None
-        Ceiling of each image and site; None for ``map`` and for the published ceiling.
+        Ceiling of each image and site; None for ``map``, ``cka`` and the published ceiling.
     site_mean : array, shape (site,), or None
         Mean over the images on which the site is defined.
     site_interval : array, shape (site, 2), or None
@@ -534,13 +536,14 @@ def _described(
 def ceiling_of_images(
     kind: str, image_r: NDArray[np.float64], groups: int = GROUPS, images: Iterable[Hashable] | None = None
 ) -> Ceiling:
-    """Summarise ceilings that have one value for each image: those of the mean map, and the published ones.
+    """Summarise ceilings that have one value for each image: of the mean map, of CKA, and the published ones.
 
     Parameters
     ----------
-    kind : "map" or "reference"
+    kind : "map", "cka" or "reference"
     image_r : array, shape (image,)
-        From :func:`map_ceiling` or :func:`reference_ceiling`.
+        From :func:`map_ceiling`, :func:`~brainscore_itmaps.metrics.similarity.cka_ceiling` or
+        :func:`reference_ceiling`.
     groups : int
         Number of groups of images that are left out in turn for the interval.
     images : sequence, optional
@@ -555,12 +558,18 @@ def ceiling_of_images(
     numbers = number_images(len(image_r) if images is None else images)
     left_out, value = groups_left_out(numbers, groups), float(image_r.mean())
     squares = np.sign(image_r) * image_r**2
-    name = "split-half reliability of the maps averaged over sites"
-    tested = _reliability(name, squares, numbers) if kind == "map" else None
+    tested = _reliability(TESTED[kind], squares, numbers) if kind in TESTED else None
     replicates = mean_without(image_r, left_out)
     interval = jackknife_interval(value, replicates, [len(replicates)])
-    without = image_r <= 0 if kind == "map" else np.zeros(len(image_r), bool)
+    without = image_r <= 0 if kind in TESTED else np.zeros(len(image_r), bool)
     return Ceiling(kind, BOUNDS[kind], value, interval, image_r, replicates, tested, without)
+
+
+TESTED = {
+    "map": "split-half reliability of the maps averaged over sites",
+    "cka": "share of HSIC that two halves of the repeats have in common",
+}
+"""What shows a signal, by the kind of a ceiling of images; it is the ceiling squared."""
 
 
 def recorded_repeats(repeats: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -650,7 +659,7 @@ def _split_half(repeats: NDArray[np.float64], rng: np.random.Generator) -> NDArr
     if even_count < 2:
         raise ArrayError(f"A split-half ceiling needs at least 2 repeats, not {repeats.shape[1]}.", "Give more.")
     correlation = np.zeros((len(repeats), repeats.shape[-1]))
-    splits = _first_halves(even_count, rng)
+    splits = first_halves(even_count, rng)
     for first in splits:
         second = [repeat for repeat in range(even_count) if repeat not in first]
         correlation += site_correlation(repeats[:, first].mean(axis=1), repeats[:, second].mean(axis=1))
@@ -702,7 +711,7 @@ def map_ceiling(
         even_count = len(parts) // 2 * 2
         halves = [
             (first, [part for part in range(even_count) if part not in first])
-            for first in _first_halves(even_count, rng)
+            for first in first_halves(even_count, rng)
         ]
     else:
         parts = np.moveaxis(maps, -1, 0)
@@ -729,8 +738,14 @@ def _root_reliability(half: NDArray[np.float64], ratio: float) -> NDArray[np.flo
     return root
 
 
-def _first_halves(repeats: int, rng: np.random.Generator) -> list[list[int]]:
-    """List the half with repeat 0 of every way to split the repeats; draw random halves if there are too many ways."""
+def first_halves(repeats: int, rng: np.random.Generator) -> list[list[int]]:
+    """List the half with repeat 0 of every way to split the repeats; draw 200 random halves if there are more ways.
+
+    Examples
+    --------
+    >>> first_halves(4, np.random.default_rng(0))
+    [[0, 1], [0, 2], [0, 3]]
+    """
     if comb(repeats - 1, repeats // 2 - 1) <= MAX_SPLITS:
         return [[0, *rest] for rest in combinations(range(1, repeats), repeats // 2 - 1)]
     return [rng.permutation(repeats)[: repeats // 2].tolist() for _ in range(MAX_SPLITS)]
