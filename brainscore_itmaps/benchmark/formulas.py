@@ -65,7 +65,7 @@ def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[s
                 "the square input of the model"
             )
         if benchmark.view == "screen":
-            _, rows, columns, _ = array.shape
+            _, rows, columns, _ = array.lengths
             notes.append(
                 f"{array.recording}: {rows} x {columns} positions lie in the model's field of view and were scored"
             )

@@ -237,14 +237,14 @@ class ArrayResult(Estimated):
     controls: Mapping[str, Estimate] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.neural.size and not self.neural.shape == self.predicted.shape == self.shape:
+        if self.neural.size and not self.neural.shape == self.predicted.shape == self.lengths:
             raise ValueError("the shape of its maps does not fit its images, positions and sites")
 
     def __repr__(self) -> str:
         return f"<ArrayResult {printable(self.recording)}: {_format_score(self.estimate)}>"
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
+    def lengths(self) -> tuple[int, int, int, int]:
         """Return the numbers of images, of positions along y and x, and of sites."""
         return len(self.images), len(self.degrees_y), len(self.degrees_x), len(self.sites)
 

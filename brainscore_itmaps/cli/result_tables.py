@@ -102,7 +102,7 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
 
     facts = {}
     for number, array in enumerate(result.arrays):
-        images, rows, columns, sites = array.shape
+        images, rows, columns, sites = array.lengths
         label = "recording" if len(result.arrays) == 1 else f"array {number + 1}"
         prefix = "" if len(result.arrays) == 1 else f"{array.recording}: "
         facts[label] = (

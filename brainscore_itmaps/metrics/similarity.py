@@ -5,13 +5,15 @@ maps; the measures say, image by image, whether the same pairs of positions are 
 """
 
 from collections.abc import Callable
+from itertools import combinations
+from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.ceiling import fewest_repeats, first_halves, recorded_repeats
+from brainscore_itmaps.metrics.ceiling import MAX_SPLITS, fewest_repeats, first_halves, recorded_repeats
 from brainscore_itmaps.metrics.rows import real_array
 
 FEWEST_POSITIONS = 4
@@ -113,8 +115,8 @@ def cka_ceiling(
     ----------
     maps : array, shape (image, y, x, site)
     repeats : array, shape (image, repeat, y, x, site)
-        Each image is split by its own repeats: those in which no site has a missing value. With an odd number, the
-        halves leave out the last one.
+        Each image is split by its own repeats: those in which no site has a missing value. With an odd number, one
+        half has one repeat more.
     rng : numpy Generator, optional
         Draws 200 of the splits if there are more (12 repeats or more).
 
@@ -143,16 +145,22 @@ def cka_ceiling(
     ceiling = np.full(len(maps), np.nan)
     for image, (mean, recorded) in enumerate(zip(maps, recorded_repeats(repeats).all(axis=-1), strict=True)):
         parts = repeats[image, recorded].reshape(recorded.sum(), -1, maps.shape[-1])
-        even_count, products = len(parts) // 2 * 2, centred_products(mean.reshape(-1, maps.shape[-1]))
-        splits = first_halves(even_count, rng)
-        shared = 0.0
+        products = centred_products(mean.reshape(-1, maps.shape[-1]))
+        splits, shared = _splits(len(parts), rng), 0.0
         for first in splits:
-            second = [part for part in range(even_count) if part not in first]
+            second = [part for part in range(len(parts)) if part not in first]
             halves = (centred_products(parts[half].mean(axis=0)) for half in (first, second))
             shared += float(np.vdot(*halves)) / len(splits)
         if (total := float(products @ products)) > 0:
             ceiling[image] = np.sign(shared) * np.sqrt(abs(shared) / total)
     return ceiling
+
+
+def _splits(repeats: int, rng: np.random.Generator) -> list[list[int]]:
+    """List one half of every way to split repeats; draw 200 if there are more. HSIC does not need equal halves."""
+    if repeats % 2 and comb(repeats, repeats // 2) <= MAX_SPLITS:
+        return [list(half) for half in combinations(range(repeats), repeats // 2)]
+    return first_halves(repeats, rng)
 
 
 def standardised(responses: NDArray[np.float64]) -> NDArray[np.float64]:
