@@ -20,7 +20,7 @@ import numpy as np
 from simulated_maps import Array, smooth_fields
 
 from brainscore_itmaps import Recording, load_model, load_recording, record, to_grid
-from brainscore_itmaps.metrics.ceiling import first_halves
+from brainscore_itmaps.metrics.repeats import first_halves
 from brainscore_itmaps.metrics.similarity import SIMILARITIES, cka, cka_ceiling, rsa
 
 IMAGES, GRID, SITES, SMOOTHING = 14, 13, 32, 1.5

@@ -13,12 +13,10 @@ from brainscore_itmaps.metrics.ceiling import (
     Ceiling,
     HalvesOfSites,
     ceiling_of_halves,
-    ceiling_of_images,
-    fewest_repeats,
     halves_of_sites,
     noise_ceiling,
 )
-from brainscore_itmaps.metrics.similarity import cka_ceiling
+from brainscore_itmaps.metrics.repeats import fewest_repeats
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS, Protocol
 
@@ -188,11 +186,8 @@ def ceiling_of(
     """
     text, folds = ceiling_text(recording, benchmark, protocol), folds_of(recording, protocol)
     groups, images = folds.count(interval), folds.numbers
-    if text == CKA_REPEATS and recording.repeats is not None:
-        image_r = cka_ceiling(recording.maps, recording.repeats, np.random.default_rng(seed))
-        return ceiling_of_images("cka", image_r, groups, images)
     if text != SITES:
-        kind = {SPLIT_HALF: "split_half", REFERENCE: "reference"}.get(text, "map")
+        kind = {SPLIT_HALF: "split_half", REFERENCE: "reference", CKA_REPEATS: "cka"}.get(text, "map")
         return noise_ceiling(recording.maps, kind, repeats=recording.repeats, rng=seed, groups=groups, images=images)
     fitted = folds.refitted(interval)
     shape = (1 + (fitted or 0), len(images), len(recording.sites))

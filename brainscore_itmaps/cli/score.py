@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE, WITHOUT_REGRESSION, WHY_EXPERIMENTAL
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, WHY_EXPERIMENTAL, WITHOUT_REGRESSION
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
 from brainscore_itmaps.cli.options import (
     Architecture,

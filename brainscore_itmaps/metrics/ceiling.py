@@ -2,8 +2,6 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,11 +22,12 @@ from brainscore_itmaps.metrics.folds import (
 )
 from brainscore_itmaps.metrics.inference import Interval, jackknife_interval, mean_without
 from brainscore_itmaps.metrics.predictivity import CentredMaps, over_images, over_sites, site_correlation
+from brainscore_itmaps.metrics.repeats import fewest_repeats, first_halves, recorded_repeats
 from brainscore_itmaps.metrics.rows import real_array
+from brainscore_itmaps.metrics.similarity import cka_ceiling
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.text import short_repr
 
-MAX_SPLITS = 200
 SITE_SPLITS = 100
 TARGET_GROUPS = 8
 """Number of parts of an array's sites; each part is predicted from two halves of the other sites."""
@@ -167,12 +166,12 @@ def noise_ceiling(
     Parameters
     ----------
     maps : array, shape (image, y, x, site)
-    kind : "sites", "split_half", "map" or "reference"
+    kind : "sites", "split_half", "map", "cka" or "reference"
         See :data:`BOUNDS` for what each bounds. By default ``split_half`` where there are at least two repeats, and
         ``sites`` otherwise.
     repeats : array, shape (image, repeat, y, x, site), optional
-        Repeated presentations; required by ``split_half``. Maps of NaN stand for repeats that an image, or a site on
-        it, does not have.
+        Repeated presentations; required by ``split_half`` and ``cka``. Maps of NaN stand for repeats that an image, or
+        a site on it, does not have.
     rng : int or numpy Generator
         Seed or generator that splits repeats or sites into halves.
     method, components
@@ -238,6 +237,10 @@ def noise_ceiling(
         if repeats is None:
             raise ArrayError("A split-half ceiling needs the repeats.", 'Give repeats=..., or use kind="sites".')
         return ceiling_of_repeats(split_half_ceiling(repeats, rng), groups, images)
+    if kind == "cka":
+        if repeats is None:
+            raise ArrayError("A noise ceiling of CKA needs the repeats.", "Give repeats=...")
+        return ceiling_of_images("cka", cka_ceiling(maps, repeats, rng), groups, images)
     if kind == "map":
         return ceiling_of_images("map", map_ceiling(maps, repeats, rng), groups, images)
     if kind == "reference":
@@ -572,41 +575,6 @@ TESTED = {
 """What shows a signal, by the kind of a ceiling of images; it is the ceiling squared."""
 
 
-def recorded_repeats(repeats: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which repeats were recorded, shape (image, repeat, site): those whose map has no missing value.
-
-    Examples
-    --------
-    >>> repeats = np.ones((2, 3, 6, 5, 1))
-    >>> repeats[1, 2] = np.nan
-    >>> recorded_repeats(repeats)[..., 0].tolist()
-    [[True, True, True], [True, True, False]]
-    """
-    recorded: NDArray[np.bool_] = ~np.isnan(repeats).any(axis=(2, 3))
-    return recorded
-
-
-def fewest_repeats(repeats: NDArray[np.float64], *, of_all_sites: bool = False) -> int:
-    """Count the repeats of the image and site that has the fewest.
-
-    Parameters
-    ----------
-    repeats : array, shape (image, repeat, y, x, site)
-        Maps of NaN stand for absent repeats.
-    of_all_sites : bool
-        Count only repeats in which all sites were recorded.
-
-    Examples
-    --------
-    >>> repeats = np.ones((2, 3, 6, 5, 4))
-    >>> repeats[1, 2], repeats[0, 0, :, :, 3] = np.nan, np.nan
-    >>> fewest_repeats(repeats), fewest_repeats(repeats, of_all_sites=True)
-    (2, 2)
-    """
-    recorded = recorded_repeats(repeats)
-    return int((recorded.all(axis=-1) if of_all_sites else recorded).sum(axis=1).min(initial=repeats.shape[1]))
-
-
 def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
     """Compute Spearman-Brown-corrected split-half reliability (its square root) per image and site.
 
@@ -736,19 +704,6 @@ def _root_reliability(half: NDArray[np.float64], ratio: float) -> NDArray[np.flo
     size = np.minimum(np.abs(half), 1)
     root: NDArray[np.float64] = np.sign(half) * np.sqrt(ratio * size / (1 + (ratio - 1) * size))
     return root
-
-
-def first_halves(repeats: int, rng: np.random.Generator) -> list[list[int]]:
-    """List the half with repeat 0 of every way to split the repeats; draw 200 random halves if there are more ways.
-
-    Examples
-    --------
-    >>> first_halves(4, np.random.default_rng(0))
-    [[0, 1], [0, 2], [0, 3]]
-    """
-    if comb(repeats - 1, repeats // 2 - 1) <= MAX_SPLITS:
-        return [[0, *rest] for rest in combinations(range(1, repeats), repeats // 2 - 1)]
-    return [rng.permutation(repeats)[: repeats // 2].tolist() for _ in range(MAX_SPLITS)]
 
 
 def reference_ceiling(maps: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.ceiling import MAX_SPLITS, fewest_repeats, first_halves, recorded_repeats
+from brainscore_itmaps.metrics.repeats import MAX_SPLITS, fewest_repeats, first_halves, recorded_repeats
 from brainscore_itmaps.metrics.rows import real_array
 
 FEWEST_POSITIONS = 4
