@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from brainscore_itmaps.benchmark.source import HookedModel
 from brainscore_itmaps.bridge.reproduce import reproduce
 from brainscore_itmaps.bridge.score import find_benchmark, score_request
 from brainscore_itmaps.cache import ResultCache
+from brainscore_itmaps.cli.score import _check_map_options
 from brainscore_itmaps.errors import DataError, ModelError, UsageError
 from brainscore_itmaps.metrics.similarity import SIMILARITIES
 
@@ -193,3 +195,28 @@ def test_a_result_is_reproduced_and_found_by_name(results):
     assert CATALOGUE[NAMES["rsa"]].version == 1
     result = score("timm:test_resnet", NAMES["rsa"], "layer3", weights="random")
     assert reproduce(result).largest == 0
+
+
+def test_a_comparison_lists_them_without_pages_of_maps(results, tmp_path):
+    itmaps.compare(list(results.values()), tmp_path, draws=5)
+    rows = list(csv.DictReader((tmp_path / "table.csv").open(newline="")))
+    assert {row["measure"]: float(row["raw"]) for row in rows} == {
+        measure: pytest.approx(result.raw) for measure, result in results.items()
+    }
+    assert not list(tmp_path.rglob("maps/*.html"))
+
+
+@pytest.mark.parametrize("options", [{"report": True}, {"figure": "maps.png"}])
+def test_the_command_refuses_to_draw_before_it_scores(options):
+    given = {"layers_or_window": False, "figure": None, "report": False} | options
+    given["figure"] = Path(given["figure"]) if given["figure"] else None
+    with pytest.raises(UsageError, match="it has no predicted maps to draw"):
+        _check_map_options(NAMES["cka"], **given)
+
+
+def test_the_ceiling_of_cka_is_a_noise_ceiling_of_its_own(recording, results):
+    ceiling = itmaps.noise_ceiling(recording.maps, "cka", repeats=recording.repeats)
+    np.testing.assert_array_equal(ceiling.image_r, results["cka"].arrays[0].image_ceiling)
+    assert (ceiling.reason, ceiling.site_r) == ("", None)
+    with pytest.raises(itmaps.ArrayError, match="A noise ceiling of CKA needs the repeats"):
+        itmaps.noise_ceiling(recording.maps, "cka")
