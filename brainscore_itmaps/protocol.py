@@ -126,7 +126,7 @@ OURS = Protocol(
     folds="different",
     heatmap_blur="centred",
     views=("whole", "screen", "fixation"),
-    measures=("predictivity", "alignment", "attribution"),
+    measures=("predictivity", "alignment", "attribution", "rsa", "cka"),
     square_grids_only=False,
 )
 

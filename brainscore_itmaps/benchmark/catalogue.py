@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Measure = Literal["predictivity", "alignment", "attribution"]
+Measure = Literal["predictivity", "alignment", "attribution", "rsa", "cka"]
 View = Literal["whole", "screen", "fixation"]
 
 
@@ -17,11 +17,12 @@ class BenchmarkSpec:
         Name for ``--benchmark`` and for Brain-Score.
     recordings : tuple of str
         Names for :func:`brainscore_itmaps.load_recording`; the score is the mean over them.
-    measure : "predictivity", "alignment" or "attribution"
-        What is compared with the recording: the map of each site; the map averaged over sites; or, with the map
-        averaged over sites, the attribution map of the prediction. Attribution is :data:`EXPERIMENTAL`.
+    measure : "predictivity", "alignment", "attribution", "rsa" or "cka"
+        What is compared with the recording: the map of each site; the map averaged over sites; with the map averaged
+        over sites, the attribution map of the prediction; or, without a regression, the similarity of positions.
+        Attribution is :data:`EXPERIMENTAL`.
     method : str
-        Regression of :func:`brainscore_itmaps.predict_left_out`.
+        Regression of :func:`brainscore_itmaps.predict_left_out`; empty for measures without a regression.
     view : "whole", "screen" or "fixation"
         Each image fills the model's field of view; or it is placed there at its size in degrees, and positions outside
         the field of view are not scored; or every position is shown in turn at the centre of the field of view.
@@ -61,8 +62,13 @@ VARIANTS: dict[str, tuple[Measure, str, View]] = {
     "screen-pls": ("predictivity", "pls", "screen"),
     "fixation-pls": ("predictivity", "pls", "fixation"),
     "attribution": ("attribution", "pls", "whole"),
+    "rsa": ("rsa", "", "whole"),
+    "cka": ("cka", "", "whole"),
 }
 """Measure, regression and view of the benchmarks of one array, by the end of the benchmark's name."""
+
+WITHOUT_REGRESSION: tuple[Measure, ...] = ("rsa", "cka")
+"""Measures that compare features with maps directly, so that there are no predicted maps."""
 
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
 SIMULATED = "it_maps_simulated"
@@ -84,7 +90,9 @@ OTHER_KINDS = (HUMAN_ALIGNMENT,)
 
 
 def _spec(identifier: str, recordings: tuple[str, ...], variant: str) -> BenchmarkSpec:
-    return BenchmarkSpec(identifier, recordings, *VARIANTS[variant], citation=ARCARO_2020)
+    measure, method, view = VARIANTS[variant]
+    version = 1 if measure in WITHOUT_REGRESSION else 2
+    return BenchmarkSpec(identifier, recordings, measure, method, view, version, ARCARO_2020)
 
 
 def _transfer(identifier: str, recordings: tuple[str, ...]) -> BenchmarkSpec:

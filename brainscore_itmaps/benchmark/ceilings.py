@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.catalogue import WITHOUT_REGRESSION, BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import IntervalKind
 from brainscore_itmaps.benchmark.folds import ImageFolds, folds_of
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
@@ -14,10 +14,10 @@ from brainscore_itmaps.metrics.ceiling import (
     Ceiling,
     HalvesOfSites,
     ceiling_of_halves,
-    fewest_repeats,
     halves_of_sites,
     noise_ceiling,
 )
+from brainscore_itmaps.metrics.repeats import fewest_repeats
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS, Protocol
 
@@ -26,7 +26,16 @@ SITES = "each site predicted from two halves of the other sites, corrected for t
 REFERENCE = "as published: the best pair of sites of each image, row by row; not an upper bound"
 MAP_REPEATS = "split-half over repeats of the map averaged over sites, Spearman-Brown corrected, square root"
 MAP_SITES = "split-half over sites of the map averaged over them, Spearman-Brown corrected, square root"
+CKA_REPEATS = "unbiased HSIC of two halves of the repeats, divided by that of the maps, square root"
+RSA_BIASED = (
+    "noise biases the dissimilarities of positions, and no noise ceiling that was tried gives the true maps a score of "
+    "about 1 (docs/metrics.md); use the raw value"
+)
+"""Why scores of RSA are not divided by a noise ceiling."""
 NO_REPEATS = ("no repeats", "no two repeats of every image")
+NO_REPEATS_OF_ALL = (
+    "has no two repeats of every image at all sites, and a noise ceiling of CKA needs them; use the raw value"
+)
 MAX_CEILING = 1.1
 """Largest correlation in the cache, with room for rounding."""
 
@@ -55,6 +64,8 @@ def ceiling_text(recording: Recording, benchmark: BenchmarkSpec, protocol: Proto
     >>> ceiling_text(load_recording("it_maps_simulated"), CATALOGUE["it_maps_simulated"])
     'split-half over repeats, Spearman-Brown corrected, square root'
     """
+    if benchmark.measure in WITHOUT_REGRESSION:
+        return CKA_REPEATS if benchmark.measure == "cka" else ""
     if benchmark.measure != "predictivity":
         return MAP_REPEATS if has_repeats(recording, of_all_sites=True) else MAP_SITES
     if protocol.ceiling == "published":
@@ -72,6 +83,11 @@ def missing_ceiling(recording: Recording, benchmark: BenchmarkSpec, protocol: Pr
     >>> missing_ceiling(load_recording("it_maps_simulated"), CATALOGUE["it_maps_simulated"])
     ''
     """
+    if benchmark.measure == "rsa":
+        return RSA_BIASED
+    if benchmark.measure == "cka":
+        absent = not has_repeats(recording, of_all_sites=True)
+        return f"{recording.identifier} {NO_REPEATS_OF_ALL}" * absent
     text = ceiling_text(recording, benchmark, protocol)
     fewest = {SITES: FEWEST_TO_SPLIT, MAP_SITES: 2, REFERENCE: 2}.get(text, 1)
     sites = int(np.isfinite(recording.maps).all(axis=(0, 1, 2)).sum())
@@ -179,7 +195,7 @@ def ceiling_of(
     if not typical:
         maps, repeats = _without_typical(maps, folds), None if repeats is None else _without_typical(repeats, folds)
     if text != SITES:
-        kind = {SPLIT_HALF: "split_half", REFERENCE: "reference"}.get(text, "map")
+        kind = {SPLIT_HALF: "split_half", REFERENCE: "reference", CKA_REPEATS: "cka"}.get(text, "map")
         return noise_ceiling(maps, kind, repeats=repeats, rng=seed, groups=groups, images=images)
     fitted = folds.refitted(interval)
     shape = (1 + (fitted or 0), len(images), len(recording.sites))

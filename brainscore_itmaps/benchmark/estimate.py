@@ -26,6 +26,8 @@ INTERVAL_TEXTS = {
     "images": "regressions fitted again without each image, or above 32 images without each of 14 groups (jackknife, "
     "Student's t); the choice of a layer is held fixed",
     "fixed": "over the values of left-out images, without fitting the regressions again: too narrow",
+    "values": "over the values of images, without each group of images in turn (jackknife, Student's t): no regression "
+    "is fitted, so none is fitted again; the choice of a layer is held fixed",
     "": "as computed by an earlier version: bootstrap over the values of images",
 }
 """How each kind of interval is computed, in words."""
@@ -79,8 +81,8 @@ class Estimate:
         Change of the score of each other group, when regressions are fitted without the group of the replicate: see
         :func:`~brainscore_itmaps.metrics.inference.jackknife_spread`. None without refits.
     interval_kind : str
-        "groups", "images" or "fixed" (:data:`INTERVAL_TEXTS`); empty for results of earlier versions, and of benchmarks
-        without maps.
+        "groups", "images", "fixed" or, without a regression, "values" (:data:`INTERVAL_TEXTS`); empty for results of
+        earlier versions, and of benchmarks without maps.
     reason : str
         Why the score or its interval is absent, as a clause.
     """
@@ -108,7 +110,7 @@ def estimate_array(
     ceiling: Ceiling,
     refits: NDArray[np.float64] | None,
     groups: NDArray[np.bool_],
-    interval_kind: IntervalKind = "groups",
+    interval_kind: str = "groups",
 ) -> Estimate:
     """Estimate the score of an array: mean over images of the values, divided by the noise ceiling.
 
@@ -121,8 +123,8 @@ def estimate_array(
         Values of the images from regressions that were fitted without each group; None without refits.
     groups : array of bool, shape (group, image)
         Images of each group; as many groups as the ceiling has replicates.
-    interval_kind : "groups", "images" or "fixed"
-        Kind of the groups.
+    interval_kind : str
+        Kind of the groups, a key of :data:`INTERVAL_TEXTS`.
 
     Returns
     -------

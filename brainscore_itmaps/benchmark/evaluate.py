@@ -333,7 +333,8 @@ def check_benchmark(protocol: Protocol, benchmark: BenchmarkSpec) -> None:
             f"The {protocol.name} protocol has no benchmark like {benchmark.identifier}.",
             f"Leave out the {protocol.name} protocol.",
         )
-    protocol.solver(benchmark.method)
+    if benchmark.method:
+        protocol.solver(benchmark.method)
 
 
 def check_maps(protocol: Protocol, recordings: Sequence[Recording]) -> None:

@@ -66,7 +66,7 @@ def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[s
                 "the square input of the model"
             )
         if benchmark.view == "screen":
-            rows, columns = array.neural.shape[1:3]
+            _, rows, columns, _ = array.lengths
             notes.append(
                 f"{array.recording}: {rows} x {columns} positions lie in the model's field of view and were scored"
             )

@@ -159,7 +159,7 @@ def score_layers(
         When there are fewer than 3 different images, or fewer than 4 and one of several layers must be chosen.
     """
     folds = folds_of(recordings[0], protocol)
-    features = {} if source.content is not None else _read(source, recordings[0], (), benchmark, cache, progress)
+    features = {} if source.content is not None else read_layers(source, recordings[0], (), benchmark, cache, progress)
     contents = {layer: source.content or features[layer].content for layer in features or source.layers}
     groups = folds.refitted(interval)
     if len(contents) > 1 and protocol.choose_layer == "left_out":
@@ -188,7 +188,7 @@ def score_layers(
 
     def compute(missing: list[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
         layers = list(dict.fromkeys(layer for layer, _ in missing))
-        unscored = features or _read(source, recordings[0], layers, benchmark, cache, progress)
+        unscored = features or read_layers(source, recordings[0], layers, benchmark, cache, progress)
         for count, layer in enumerate(layers, 1):
             read = unscored.pop(layer)
             if len(contents) == 1 or read.values.nbytes + sum(other.values.nbytes for other in kept.values()) < KEPT:
@@ -204,9 +204,10 @@ def score_layers(
 
     expected = {name: expected_score(recordings[name[1]], groups) for name in keys}
     entries = cache.computed_all(keys, compute, expected, progress)
+
     def read_again(layers: Sequence[str]) -> dict[str, LayerFeatures]:
         if missing := [layer for layer in layers if layer not in kept]:
-            kept.update(_read(source, recordings[0], missing, benchmark, cache, progress))
+            kept.update(read_layers(source, recordings[0], missing, benchmark, cache, progress))
         return {layer: kept[layer] for layer in layers}
 
     of_recordings = range(len(recordings))
@@ -335,7 +336,7 @@ def _in_precision(
     return predicted.astype(protocol.precision, copy=False), maps
 
 
-def _read(
+def read_layers(
     source: Source,
     recording: Recording,
     layers: Sequence[str],
@@ -343,6 +344,13 @@ def _read(
     cache: ResultCache,
     progress: Report,
 ) -> dict[str, LayerFeatures]:
+    """Read layers, by default all of the source; the error of a layer without a map names a benchmark that scores it.
+
+    Raises
+    ------
+    NoMapError
+        When a layer gives no map.
+    """
     try:
         return source.read(recording, layers or source.layers, cache, progress)
     except NoMapError as error:

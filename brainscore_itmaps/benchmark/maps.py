@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
-from brainscore_itmaps.benchmark.evaluate import check_benchmark, check_grid, evaluate, evaluate_features
+from brainscore_itmaps.benchmark.evaluate import (
+    check_benchmark,
+    check_grid,
+    evaluate,
+    evaluate_features,
+    image_identities,
+)
 from brainscore_itmaps.benchmark.layers import FeatureScore, score_predictions
 from brainscore_itmaps.benchmark.random_weights import with_random_weights
 from brainscore_itmaps.benchmark.request import ScoreRequest
@@ -94,9 +100,13 @@ class MapsBenchmark:
         """
         source, recordings = self.inputs(model, request, cache, progress)
         result = evaluate(source, recordings, self.spec, request, cache, progress)
-        if not request.random_seeds:
-            return result
-        return with_random_weights(result, model, recordings, self.spec, request, cache, progress)
+        return with_random_weights(
+            result,
+            model,
+            image_identities(recordings),
+            request,
+            lambda random, plain: self.score(random, plain, cache, progress),
+        )
 
     def inputs(
         self, model: LoadedModel, request: ScoreRequest, cache: ResultCache, progress: Report = silent

@@ -1,22 +1,16 @@
 """Score a model's own architecture with random weights, as a control of its score."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 
-from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import mean_estimate
-from brainscore_itmaps.benchmark.evaluate import evaluate, image_identities
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.benchmark.source import HookedModel, LoadedModel
 from brainscore_itmaps.benchmark.validity import mean_controls
-from brainscore_itmaps.cache import ResultCache
-from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.models.model import untrained
 from brainscore_itmaps.models.spec import Weights
-from brainscore_itmaps.progress import Report
-from brainscore_itmaps.protocol import protocol_named
 
 RANDOM_WEIGHTS = "random_weights"
 MISSING = "the control with random weights was left out: {reason}"
@@ -37,11 +31,9 @@ def seeds_of_control(weights: Weights, number: int) -> list[int]:
 def with_random_weights(
     result: Result,
     model: LoadedModel,
-    recordings: Sequence[Recording],
-    benchmark: BenchmarkSpec,
+    images: Sequence[Hashable],
     request: ScoreRequest,
-    cache: ResultCache,
-    progress: Report,
+    score: Callable[[LoadedModel, ScoreRequest], Result],
 ) -> Result:
     """Add the scores of the model's architecture with random weights to the controls of a result.
 
@@ -49,8 +41,12 @@ def with_random_weights(
     ----------
     result : Result
     model : LoadedModel
-    recordings, benchmark, request, cache, progress
-        As in :func:`~brainscore_itmaps.benchmark.evaluate.evaluate`; the request holds the number of seeds.
+    images : sequence
+        What identifies the images of each array.
+    request : ScoreRequest
+        Holds the number of seeds.
+    score : callable
+        Scores a model on the benchmark of the result, as the request that it is given says.
 
     Returns
     -------
@@ -58,6 +54,8 @@ def with_random_weights(
         With the controls ``random_weights_0``, ``random_weights_1``, ..., one for each seed, and their mean
         ``random_weights``; or with a note where the model cannot be re-initialised.
     """
+    if not request.random_seeds:
+        return result
     if model.torch_model is None:
         note = MISSING.format(reason=f"{model.name} is a Brain-Score model, which cannot be re-initialised")
         return replace(result, notes=(*result.notes, note))
@@ -66,8 +64,7 @@ def with_random_weights(
     try:
         for seed in seeds_of_control(result.weights, request.random_seeds):
             random = HookedModel(untrained(model.torch_model, seed), request.model.batch_size)
-            source = random.source(request.model.layers, benchmark.view, protocol_named(request.protocol), cache)
-            scored[f"{RANDOM_WEIGHTS}_{seed}"] = evaluate(source, recordings, benchmark, plain, cache, progress)
+            scored[f"{RANDOM_WEIGHTS}_{seed}"] = score(random, plain)
     except ModelError as error:
         return replace(result, notes=(*result.notes, MISSING.format(reason=error.args[0])))
     arrays = []
@@ -75,5 +72,5 @@ def with_random_weights(
         estimates = {name: each.arrays[number].estimate for name, each in scored.items()}
         mean = mean_estimate(list(estimates.values()), ["the same images"] * len(estimates))
         arrays.append(replace(array, controls={**array.controls, RANDOM_WEIGHTS: mean, **estimates}))
-    means = mean_controls(arrays, image_identities(recordings), request.seed)
+    means = mean_controls(arrays, images, request.seed)
     return replace(result, arrays=tuple(arrays), controls=means["controls"])

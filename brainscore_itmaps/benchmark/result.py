@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
+from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, WITHOUT_REGRESSION, mark_of
 from brainscore_itmaps.benchmark.codec import INLINE, encode
 from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
@@ -51,7 +51,7 @@ class LayerResult:
     alignment : float
         Mean over images of Spearman rho between predicted and recorded map, averaged over sites.
     image_r : tuple of float
-        Median over sites of Pearson r for each image.
+        Median over sites of Pearson r for each image; without a regression, the value of each image.
     chosen : int
         Number of images for which this layer was chosen.
     """
@@ -244,6 +244,7 @@ class ArrayResult(Estimated):
         PLS components used when that image was left out.
     predicted, neural : array, shape (image, y, x, site)
         Predicted and recorded maps in spikes per second; predictions of the published protocol lack the intercept.
+        Empty without a regression.
     degrees_y, degrees_x : array, shape (y,) and (x,)
         Positions of the maps, degrees of visual angle below and to the right of the image's centre.
     images, sites : tuple of str
@@ -295,18 +296,22 @@ class ArrayResult(Estimated):
     null: Null | None = None
 
     def __post_init__(self) -> None:
-        shape = tuple(len(axis) for axis in (self.images, self.degrees_y, self.degrees_x, self.sites))
-        if self.neural.size and not self.neural.shape == self.predicted.shape == shape:
+        if self.neural.size and not self.neural.shape == self.predicted.shape == self.lengths:
             raise ValueError("the shape of its maps does not fit its images, positions and sites")
 
     def __repr__(self) -> str:
         return f"<ArrayResult {printable(self.recording)}: {_format_score(self.estimate)}>"
 
     @property
+    def lengths(self) -> tuple[int, int, int, int]:
+        """Return the numbers of images, of positions along y and x, and of sites."""
+        return len(self.images), len(self.degrees_y), len(self.degrees_x), len(self.sites)
+
+    @property
     def undefined_sites(self) -> int:
-        """Count the undefined site correlations and, if there is a noise ceiling, site ceilings, over all images."""
-        absent = np.isnan(self.site_ceiling)
-        return int((np.isnan(self.site_r) | (absent & ~absent.all())).sum())
+        """Count the undefined site correlations and site ceilings, over all images, where there are any."""
+        undefined, absent = np.isnan(self.site_r), np.isnan(self.site_ceiling)
+        return int(((undefined & ~undefined.all()) | (absent & ~absent.all())).sum())
 
     @property
     def layer(self) -> str:
@@ -452,6 +457,11 @@ class Result(Estimated):
     def experimental(self) -> str:
         """Return the sentence about a measure that is experimental, attribution; empty for others."""
         return EXPERIMENTAL if self.measure == "attribution" else ""
+
+    @property
+    def has_maps(self) -> bool:
+        """Return whether there are predicted maps to draw."""
+        return bool(self.arrays) and self.measure not in WITHOUT_REGRESSION
 
     @property
     def simulated(self) -> bool:

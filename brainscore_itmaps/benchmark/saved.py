@@ -203,6 +203,8 @@ def _arrays(result: Result) -> bytes:
 
 
 def _rows(result: Result) -> bytes:
+    if not result.has_maps:
+        return _rows_of_images(result)
     rows: list[tuple[Any, ...]] = [
         ("model", "benchmark", "simulated", "array", "image", "site", "layer", "r", "ceiling")
     ]
@@ -221,6 +223,19 @@ def _rows_of_controls(result: Result) -> bytes:
     rows = result.control_rows()
     cells = [["" if value != value else value for value in row.values()] for row in rows]
     return csv_text([rows[0].keys(), *cells]).encode("utf-8", "backslashreplace")
+
+
+def _rows_of_images(result: Result) -> bytes:
+    """Write the values of images as CSV, for measures that have none of single sites."""
+    rows: list[tuple[Any, ...]] = [
+        ("model", "benchmark", "simulated", "array", "image", "layer", result.measure, "ceiling")
+    ]
+    for array in result.arrays:
+        columns = zip(array.images, array.layer_of_image, array.image_value, array.image_ceiling, strict=True)
+        for image, layer, *values in columns:
+            cells = ["" if np.isnan(value) else repr(float(value)) for value in values]
+            rows.append((result.model, result.benchmark, array.simulated, array.recording, image, layer, *cells))
+    return csv_text(rows).encode("utf-8", "backslashreplace")
 
 
 def _of_release_0_1(plain: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, notes_on_ceiling
 from brainscore_itmaps.benchmark.controls import TYPICAL_MAP, cached_control_features
 from brainscore_itmaps.benchmark.estimate import Estimate, IntervalKind, estimate_array, mean_estimate
-from brainscore_itmaps.benchmark.evaluate import group_by_images
+from brainscore_itmaps.benchmark.evaluate import group_by_images, image_identities
 from brainscore_itmaps.benchmark.folds import notes_on_folds
 from brainscore_itmaps.benchmark.formulas import notes_on
 from brainscore_itmaps.benchmark.layers import FeatureScore, expected_score, score_predictions
 from brainscore_itmaps.benchmark.pairs import Pair, notes_on_images, pairs_of, two_halves
+from brainscore_itmaps.benchmark.random_weights import with_random_weights
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import RECORDED_SOURCE, ArrayResult, LayerResult, Null, Result
 from brainscore_itmaps.benchmark.source import ALL, LoadedModel, Source
@@ -27,7 +28,6 @@ from brainscore_itmaps.data.notes import notes_on_data
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.errors import DataError, ModelError, UsageError
 from brainscore_itmaps.features.grid import LayerFeatures
-from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import Ceiling
 from brainscore_itmaps.metrics.folds import refitted
@@ -137,8 +137,8 @@ class TransferBenchmark:
         notes += notes_on_images(pairs)
         if len(self.spec.recordings) == 1:
             notes.insert(0, HALVES.format(name=self.spec.recordings[0]))
-        images = [tuple(sha256(image) for image in pair.target.images) for pair in pairs]
-        return Result(
+        images = image_identities([pair.target for pair in pairs])
+        result = Result(
             request=request,
             reading=replace(source.reading, layer=layer),
             benchmark=self.identifier,
@@ -151,6 +151,9 @@ class TransferBenchmark:
             arrays=tuple(arrays),
             citations=tuple(dict.fromkeys(array.citation for array in arrays)),
             **mean_controls(arrays, images, request.seed),
+        )
+        return with_random_weights(
+            result, model, images, request, lambda random, plain: self.score(random, plain, cache, progress)
         )
 
 

@@ -20,6 +20,7 @@ from brainscore_itmaps.benchmark.maps import benchmark_of
 from brainscore_itmaps.benchmark.pairs import pairs_of
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
+from brainscore_itmaps.benchmark.similarity import similarity_or_maps
 from brainscore_itmaps.bridge.assembly import assembly, stimulus_set
 from brainscore_itmaps.bridge.candidate import BrainScoreModel, request_of
 from brainscore_itmaps.bridge.metrics import score_of_maps
@@ -87,7 +88,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
             parent="IT",
             bibtex=spec.citation,
         )
-        self.maps = benchmark_of(spec, recordings or ())
+        self.maps = similarity_or_maps(benchmark_of(spec, recordings or ()))
         self.region = "IT"
 
     @cached_property

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE, OTHER_KINDS, mark_of
+from brainscore_itmaps.benchmark.catalogue import ARRAYS, CATALOGUE, OTHER_KINDS, mark_of
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.data.class_folders import is_human_maps_folder
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
@@ -58,13 +58,17 @@ def check_names(
     ...
     brainscore_itmaps.errors.UsageError: There is no benchmark named 'it_maps_simulatd'. Did you mean it_maps_...
     """
-    known = [name + mark_of(spec.measure) for name, spec in CATALOGUE.items()]
+    known = {_of_any_array(name) + mark_of(spec.measure): None for name, spec in CATALOGUE.items()}
     if benchmark is not None and is_external(benchmark):
         _check_folder(benchmark)
     if benchmark is not None and is_external(benchmark) and benchmark not in (external := identifiers("benchmarks")):
         raise UsageError(
             f"There is no benchmark named {benchmark!r}.",
-            nearest(benchmark, CATALOGUE, nearest(benchmark, external, f"Known names: {', '.join(known)}.")),
+            nearest(
+                benchmark,
+                CATALOGUE,
+                nearest(benchmark, external, f"Known names: {', '.join(known)} (ARRAY: {', '.join(ARRAYS)})."),
+            ),
         )
     requested_weights(weights)
     if model is None:
@@ -92,6 +96,11 @@ def check_names(
             f"{model} is a Brain-Score model, which loads its own weights.",
             "Leave out --weights, or choose a timm model (timm:NAME).",
         )
+
+
+def _of_any_array(benchmark: str) -> str:
+    """Replace the name of an array, so that the benchmarks of all arrays have one name."""
+    return re.sub("|".join(ARRAYS), "ARRAY", benchmark)
 
 
 def _check_folder(benchmark: str) -> None:

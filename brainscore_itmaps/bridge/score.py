@@ -14,6 +14,7 @@ from brainscore_itmaps.benchmark.human import HumanBenchmark
 from brainscore_itmaps.benchmark.maps import Benchmark, maps_benchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest, Window
 from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.benchmark.similarity import similarity_or_maps
 from brainscore_itmaps.benchmark.source import HookedModel, LoadedModel
 from brainscore_itmaps.bridge.external import ExternalBenchmark
 from brainscore_itmaps.bridge.names import check_names, is_external, is_named_model
@@ -303,7 +304,7 @@ def find_benchmark(benchmark: str | Recording) -> Benchmark:
         return HumanBenchmark(folder=Path(benchmark).expanduser())
     if isinstance(benchmark, str) and is_external(benchmark):
         return ExternalBenchmark(benchmark)
-    return maps_benchmark(benchmark)
+    return similarity_or_maps(maps_benchmark(benchmark))
 
 
 @contextmanager

@@ -74,8 +74,10 @@ def write_report(result: "Result", file: Path, benchmark: str | Path | None = No
     UsageError
         When the result has no maps, or the required recording is another one.
     """
-    if not result.arrays:
-        raise UsageError(f"{result.benchmark} has no maps to draw.", "`brainscore results show` prints its numbers.")
+    if not result.has_maps:
+        raise UsageError(
+            f"{result.benchmark} has no predicted maps to draw.", "`brainscore results show` prints its numbers."
+        )
     from brainscore_itmaps.reporting.report import report as page_of
 
     page = page_of(result, _images(result, benchmark, required))

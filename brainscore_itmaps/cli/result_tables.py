@@ -102,7 +102,7 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
 
     facts = {}
     for number, array in enumerate(result.arrays):
-        images, rows, columns, _ = array.neural.shape
+        images, rows, columns, _ = array.lengths
         label = "recording" if len(result.arrays) == 1 else f"array {number + 1}"
         prefix = "" if len(result.arrays) == 1 else f"{array.recording}: "
         facts[label] = (
@@ -116,8 +116,8 @@ def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:
         "explained": f"{number_text(result.explained)}: {EXPLAINED}",
         "view": result.field_of_view,
     }
-    if not facts["interval"]:
-        del facts["interval"]
+    undefined = () if result.has_maps else ("alignment", "explained")
+    facts = {name: text for name, text in facts.items() if text and name not in undefined}
     if any(len(array.layers) > 1 for array in result.arrays):
         facts["layer"] = CHOICES[protocol_named(result.protocol).choose_layer]
     for array in result.arrays:

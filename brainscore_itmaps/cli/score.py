@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE, WHY_EXPERIMENTAL
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, WHY_EXPERIMENTAL, WITHOUT_REGRESSION
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
 from brainscore_itmaps.cli.options import (
     Architecture,
@@ -207,6 +207,11 @@ def _check_map_options(benchmark: str, layers_or_window: bool, figure: Path | No
         raise UsageError(
             f"{benchmark} has no layers or windows to choose, and no maps to draw.",
             "Leave out --layers, --window, --figure and --report.",
+        )
+    if (figure is not None or report) and spec is not None and spec.measure in WITHOUT_REGRESSION:
+        raise UsageError(
+            f"{benchmark} compares features with maps directly: it has no predicted maps to draw.",
+            "Leave out --figure and --report.",
         )
     if figure is not None and figure.suffix.lower() not in DRAWABLE:
         raise UsageError(f"A figure cannot be written to {figure}.", f"Use {' or '.join(DRAWABLE)}.")

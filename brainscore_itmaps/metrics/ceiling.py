@@ -2,8 +2,6 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,11 +22,12 @@ from brainscore_itmaps.metrics.folds import (
 )
 from brainscore_itmaps.metrics.inference import Interval, jackknife_interval, mean_without
 from brainscore_itmaps.metrics.predictivity import CentredMaps, over_images, over_sites, site_correlation
+from brainscore_itmaps.metrics.repeats import fewest_repeats, first_halves, recorded_repeats
 from brainscore_itmaps.metrics.rows import real_array
+from brainscore_itmaps.metrics.similarity import cka_ceiling
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.text import short_repr
 
-MAX_SPLITS = 200
 SITE_SPLITS = 100
 TARGET_GROUPS = 8
 """Number of parts of an array's sites; each part is predicted from two halves of the other sites."""
@@ -47,6 +46,8 @@ BOUNDS = {
     "split_half": "the score of a perfect, noise-free prediction, as far as noise differs from repeat to repeat.",
     "map": "the score of a perfect, noise-free prediction of the map averaged over sites: as far as noise differs from "
     "repeat to repeat, or from site to site where there are no repeats.",
+    "cka": "the CKA of a perfect, noise-free prediction, as far as noise differs from repeat to repeat and from "
+    "position to position.",
     "reference": "nothing: the published code takes the best pair of sites of each image, row by row of the map. This "
     "is not the statistic of the score, and it is above zero for pure noise.",
 }
@@ -92,10 +93,10 @@ class Ceiling:
     reliability : Reliability or None
         None for the published ceiling, which tests nothing.
     without_signal : array of bool, shape (image,)
-        Images on which the reliability of the sites, or for ``map`` the ceiling, is not above 0: the 95 % interval over
-        sites includes it.
+        Images on which the reliability of the sites, or for ``map`` and ``cka`` the ceiling, is not above 0: the 95 %
+        interval over sites includes it.
     site_r : array, shape (image, site), or None
-        Ceiling of each image and site; None for ``map`` and for the published ceiling.
+        Ceiling of each image and site; None for ``map``, ``cka`` and the published ceiling.
     site_mean : array, shape (site,), or None
         Mean over the images on which the site is defined.
     site_interval : array, shape (site, 2), or None
@@ -165,12 +166,12 @@ def noise_ceiling(
     Parameters
     ----------
     maps : array, shape (image, y, x, site)
-    kind : "sites", "split_half", "map" or "reference"
+    kind : "sites", "split_half", "map", "cka" or "reference"
         See :data:`BOUNDS` for what each bounds. By default ``split_half`` where there are at least two repeats, and
         ``sites`` otherwise.
     repeats : array, shape (image, repeat, y, x, site), optional
-        Repeated presentations; required by ``split_half``. Maps of NaN stand for repeats that an image, or a site on
-        it, does not have.
+        Repeated presentations; required by ``split_half`` and ``cka``. Maps of NaN stand for repeats that an image, or
+        a site on it, does not have.
     rng : int or numpy Generator
         Seed or generator that splits repeats or sites into halves.
     method, components
@@ -236,6 +237,10 @@ def noise_ceiling(
         if repeats is None:
             raise ArrayError("A split-half ceiling needs the repeats.", 'Give repeats=..., or use kind="sites".')
         return ceiling_of_repeats(split_half_ceiling(repeats, rng), groups, images)
+    if kind == "cka":
+        if repeats is None:
+            raise ArrayError("A noise ceiling of CKA needs the repeats.", "Give repeats=...")
+        return ceiling_of_images("cka", cka_ceiling(maps, repeats, rng), groups, images)
     if kind == "map":
         return ceiling_of_images("map", map_ceiling(maps, repeats, rng), groups, images)
     if kind == "reference":
@@ -534,13 +539,14 @@ def _described(
 def ceiling_of_images(
     kind: str, image_r: NDArray[np.float64], groups: int = GROUPS, images: Iterable[Hashable] | None = None
 ) -> Ceiling:
-    """Summarise ceilings that have one value for each image: those of the mean map, and the published ones.
+    """Summarise ceilings that have one value for each image: of the mean map, of CKA, and the published ones.
 
     Parameters
     ----------
-    kind : "map" or "reference"
+    kind : "map", "cka" or "reference"
     image_r : array, shape (image,)
-        From :func:`map_ceiling` or :func:`reference_ceiling`.
+        From :func:`map_ceiling`, :func:`~brainscore_itmaps.metrics.similarity.cka_ceiling` or
+        :func:`reference_ceiling`.
     groups : int
         Number of groups of images that are left out in turn for the interval.
     images : sequence, optional
@@ -555,47 +561,18 @@ def ceiling_of_images(
     numbers = number_images(len(image_r) if images is None else images)
     left_out, value = groups_left_out(numbers, groups), float(image_r.mean())
     squares = np.sign(image_r) * image_r**2
-    name = "split-half reliability of the maps averaged over sites"
-    tested = _reliability(name, squares, numbers) if kind == "map" else None
+    tested = _reliability(TESTED[kind], squares, numbers) if kind in TESTED else None
     replicates = mean_without(image_r, left_out)
     interval = jackknife_interval(value, replicates, [len(replicates)])
-    without = image_r <= 0 if kind == "map" else np.zeros(len(image_r), bool)
+    without = image_r <= 0 if kind in TESTED else np.zeros(len(image_r), bool)
     return Ceiling(kind, BOUNDS[kind], value, interval, image_r, replicates, tested, without)
 
 
-def recorded_repeats(repeats: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which repeats were recorded, shape (image, repeat, site): those whose map has no missing value.
-
-    Examples
-    --------
-    >>> repeats = np.ones((2, 3, 6, 5, 1))
-    >>> repeats[1, 2] = np.nan
-    >>> recorded_repeats(repeats)[..., 0].tolist()
-    [[True, True, True], [True, True, False]]
-    """
-    recorded: NDArray[np.bool_] = ~np.isnan(repeats).any(axis=(2, 3))
-    return recorded
-
-
-def fewest_repeats(repeats: NDArray[np.float64], *, of_all_sites: bool = False) -> int:
-    """Count the repeats of the image and site that has the fewest.
-
-    Parameters
-    ----------
-    repeats : array, shape (image, repeat, y, x, site)
-        Maps of NaN stand for absent repeats.
-    of_all_sites : bool
-        Count only repeats in which all sites were recorded.
-
-    Examples
-    --------
-    >>> repeats = np.ones((2, 3, 6, 5, 4))
-    >>> repeats[1, 2], repeats[0, 0, :, :, 3] = np.nan, np.nan
-    >>> fewest_repeats(repeats), fewest_repeats(repeats, of_all_sites=True)
-    (2, 2)
-    """
-    recorded = recorded_repeats(repeats)
-    return int((recorded.all(axis=-1) if of_all_sites else recorded).sum(axis=1).min(initial=repeats.shape[1]))
+TESTED = {
+    "map": "split-half reliability of the maps averaged over sites",
+    "cka": "share of HSIC that two halves of the repeats have in common",
+}
+"""What shows a signal, by the kind of a ceiling of images; it is the ceiling squared."""
 
 
 def split_half_ceiling(repeats: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
@@ -650,7 +627,7 @@ def _split_half(repeats: NDArray[np.float64], rng: np.random.Generator) -> NDArr
     if even_count < 2:
         raise ArrayError(f"A split-half ceiling needs at least 2 repeats, not {repeats.shape[1]}.", "Give more.")
     correlation = np.zeros((len(repeats), repeats.shape[-1]))
-    splits = _first_halves(even_count, rng)
+    splits = first_halves(even_count, rng)
     for first in splits:
         second = [repeat for repeat in range(even_count) if repeat not in first]
         correlation += site_correlation(repeats[:, first].mean(axis=1), repeats[:, second].mean(axis=1))
@@ -702,7 +679,7 @@ def map_ceiling(
         even_count = len(parts) // 2 * 2
         halves = [
             (first, [part for part in range(even_count) if part not in first])
-            for first in _first_halves(even_count, rng)
+            for first in first_halves(even_count, rng)
         ]
     else:
         parts = np.moveaxis(maps, -1, 0)
@@ -727,13 +704,6 @@ def _root_reliability(half: NDArray[np.float64], ratio: float) -> NDArray[np.flo
     size = np.minimum(np.abs(half), 1)
     root: NDArray[np.float64] = np.sign(half) * np.sqrt(ratio * size / (1 + (ratio - 1) * size))
     return root
-
-
-def _first_halves(repeats: int, rng: np.random.Generator) -> list[list[int]]:
-    """List the half with repeat 0 of every way to split the repeats; draw random halves if there are too many ways."""
-    if comb(repeats - 1, repeats // 2 - 1) <= MAX_SPLITS:
-        return [[0, *rest] for rest in combinations(range(1, repeats), repeats // 2 - 1)]
-    return [rng.permutation(repeats)[: repeats // 2].tolist() for _ in range(MAX_SPLITS)]
 
 
 def reference_ceiling(maps: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -237,8 +237,8 @@ def check_result(result: object) -> None:
     """
     fix = "Give a result of a benchmark of maps, as score returns it or Result.load reads it."
     check_type(result, Result, "a result", fix)
-    if not getattr(result, "arrays", ()):
-        raise UsageError(f"{result!r} has no maps to draw.", fix)
+    if not getattr(result, "has_maps", False):
+        raise UsageError(f"{result!r} has no predicted maps to draw.", fix)
 
 
 def check_index(index: object, names: Sequence[str], what: str) -> None:

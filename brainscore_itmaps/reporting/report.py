@@ -195,7 +195,7 @@ def _details(result: Result) -> Iterator[tuple[str, str]]:
     yield "view", result.field_of_view
     yield "benchmark", f"{result.title}, version {result.benchmark_version}"
     for array in result.arrays:
-        images, rows, columns, sites = array.neural.shape
+        images, rows, columns, sites = array.lengths
         yield (
             array.recording,
             f"{images} images, {rows} x {columns} positions, {sites} sites, {array.window[0]}-{array.window[1]} ms; "

@@ -126,7 +126,7 @@ def tidy_table(results: Iterable[str | Path | Result] | str | Path | Result) -> 
     values: list[ArrayResult | None] = []
     citations: dict[str, None] = {}
     for name, source, result in loaded:
-        if result.arrays:
+        if result.has_maps:
             sources[name] = source
         for row, array in _rows_of(result):
             rows.append(row | {"result": name})

@@ -94,6 +94,7 @@ INSTEAD = {
     "study_statistics.py": "study_statistics.py --studies 2",
     "interval_coverage.py": "interval_coverage.py --studies 2",
     "ceiling_truth.py": "ceiling_truth.py --seeds 1 --sites 16 --latents 3",
+    "similarity_truth.py": "similarity_truth.py --seeds 1",
 }
 """What `run_docs.py` runs instead of placeholders and of numbers that take long."""
 
