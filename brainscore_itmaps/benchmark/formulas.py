@@ -1,5 +1,6 @@
 """The formula of a score in words, and the notes on a result."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, BenchmarkSpec
@@ -7,6 +8,7 @@ from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.result import EACH_IMAGE, MEAN, ArrayResult, Result
 from brainscore_itmaps.data.grid import Grid, shown_extent
 from brainscore_itmaps.protocol import Protocol
+from brainscore_itmaps.text import number_text
 
 VALUES = {
     "predictivity": "(median over sites of Pearson r over positions)",
@@ -19,6 +21,13 @@ OVER_ONE = (
 )
 
 
+CONTROLS = {
+    "centre": "nearness to the image's centre",
+    "other_image": "the human map of another image",
+    "random_weights": "the same architecture with random weights",
+}
+"""What a control is, by its name in ``Result.controls``."""
+ONE_SEED = re.compile(r"random_weights_\d+")
 DIVISORS = {"published": "the published ceiling", "matched": "the noise ceiling, computed the same way"}
 
 
@@ -72,8 +81,49 @@ def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[s
     return tuple(notes)
 
 
+def best_control(result: Result) -> str:
+    """Return the name of the control with the largest raw value, without the single seeds of random weights.
+
+    Returns
+    -------
+    str
+        Empty where there is no control with a value.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> controls = {"centre": Estimate(0.3), "random_weights": Estimate(0.4), "random_weights_0": Estimate(0.5)}
+    >>> best_control(Result(request=ScoreRequest(), reading=Reading(model="resnet", weights=Weights()),
+    ...                     benchmark="mine", estimate=Estimate(0.1), controls=controls))
+    'random_weights'
+    """
+    raw = {name: control.raw for name, control in result.controls.items() if not ONE_SEED.fullmatch(name)}
+    return max((name for name in raw if raw[name] == raw[name]), key=lambda name: raw[name], default="")
+
+
+def note_on_controls(result: Result) -> str:
+    """State which control reaches the raw value of the model; empty if none does.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> note_on_controls(Result(request=ScoreRequest(), reading=Reading(model="resnet", weights=Weights()),
+    ...                         benchmark="mine", estimate=Estimate(0.18), controls={"centre": Estimate(0.47)}))
+    "Control `centre` reaches this score: nearness to the image's centre has raw 0.470, the model 0.180"
+    """
+    best = best_control(result)
+    if not best or not result.controls[best].raw >= result.raw:
+        return ""
+    raw, of_model = (number_text(value) for value in (result.controls[best].raw, result.raw))
+    return f"Control `{best}` reaches this score: {CONTROLS.get(best, best)} has raw {raw}, the model {of_model}"
+
+
 def notes_of(result: Result) -> tuple[str, ...]:
-    """List what a reader must know about a result: its notes, and why scores are absent; each sentence once.
+    """List what a reader must know about a result: a control that reaches it, its notes, and why scores are absent.
 
     Examples
     --------
@@ -90,7 +140,8 @@ def notes_of(result: Result) -> tuple[str, ...]:
     estimates = [(array.recording, array.estimate) for array in result.arrays]
     if len(estimates) != 1:
         estimates.append((MEAN if estimates else result.benchmark, result.estimate))
-    return tuple(dict.fromkeys([*experimental, *result.notes, *absent_scores(estimates)]))
+    notes = [note_on_controls(result), *experimental, *result.notes, *absent_scores(estimates)]
+    return tuple(dict.fromkeys(filter(None, notes)))  # each sentence once
 
 
 def absent_scores(estimates: Iterable[tuple[str, Estimate]]) -> list[str]:

@@ -32,6 +32,8 @@ class ScoreRequest:
         Regression of scored features, where it is not PLS; empty for a named benchmark, which sets its regression.
     interval : "groups", "images" or "fixed"
         Kind of the interval (:data:`~brainscore_itmaps.benchmark.estimate.INTERVAL_TEXTS`).
+    random_seeds : int
+        Number of seeds with which the model's architecture is scored with random weights, as a control.
     """
 
     model: ModelRequest = field(default_factory=lambda: ModelRequest(""))
@@ -42,6 +44,7 @@ class ScoreRequest:
     seed: int = 0
     method: str = ""
     interval: IntervalKind = "groups"
+    random_seeds: int = 0
 
     @property
     def window_label(self) -> str:

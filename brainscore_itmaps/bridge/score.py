@@ -73,6 +73,7 @@ def score(
     attribution: str = "gradient",
     protocol: str | Protocol = "ours",
     interval: str = "groups",
+    random_seeds: int = 0,
     fresh: bool = False,
     cache: ResultCache | None = None,
     progress: Report = silent,
@@ -117,6 +118,8 @@ def score(
     interval : "groups", "images" or "fixed"
         How the interval over images is computed: regressions are fitted again without each of 7 groups of images, or
         without each image, which takes several times as long; or they are not, and the interval is too narrow.
+    random_seeds : int
+        Number of seeds with which the model's architecture is also scored with random weights, as a control.
     fresh : bool
         Compute everything again, and overwrite cached values.
     cache : ResultCache, optional
@@ -145,8 +148,8 @@ def score(
             loaded = load_model(model, module_weights, arch=arch, preprocessing=preprocessing, state_key=state_key,
                                 name=name)  # fmt: skip
             return score(loaded, benchmark, layers, window=window, batch_size=batch_size, device=device,
-                         attribution=attribution, protocol=protocol, interval=interval, fresh=fresh,
-                         cache=cache, progress=progress)  # fmt: skip
+                         attribution=attribution, protocol=protocol, interval=interval,
+                         random_seeds=random_seeds, fresh=fresh, cache=cache, progress=progress)  # fmt: skip
     if isinstance(model, Path):
         model = str(model)
     check_type(model, (str, Model), "a model", "Give a name, what load_model returns, or a torch.nn.Module.")
@@ -187,6 +190,7 @@ def score(
         protocol_named(protocol).name,
         attribution,
         interval=checked_interval(interval),
+        random_seeds=random_seeds,
     )
     used_cache = cache or default_cache()
     return score_request(

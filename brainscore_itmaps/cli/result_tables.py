@@ -10,6 +10,7 @@ from brainscore_itmaps.protocol import OURS, protocol_named
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
 if TYPE_CHECKING:
+    from brainscore_itmaps.benchmark.estimate import Estimate
     from brainscore_itmaps.benchmark.result import ArrayResult, Result
 
 
@@ -37,9 +38,41 @@ def print_result(result: "Result") -> None:
         wrapping="layer",
         total=len(rows) > 1,
     )
+    print_controls(result)
     if any(len(array.layers) > 1 for array in result.arrays):
         print_layers(result)
     say_facts(_facts(result))
+
+
+def print_controls(result: "Result") -> None:
+    """Print the raw value, score and interval of the model, and below it of each control; mark the best control."""
+    from brainscore_itmaps.benchmark.formulas import best_control
+
+    if not result.controls:
+        return
+    best, scored = best_control(result), result.score == result.score
+    rows: list[list[str | Text]] = [[result.model, *_values(result.estimate, "raw", result)]]
+    for name, control in result.controls.items():
+        cells = [f"{name} (best)" if name == best else name, *_values(control, name, result)]
+        rows.append([Text(cell, style="bold") if name == best else cell for cell in cells])
+    columns = [Column("control"), *(Column(name, justify="right") for name in ("raw", "score", "95 % interval"))]
+    shown = [0, 1, 2, 3] if scored else [0, 1, 3]
+    say_table(
+        [columns[index] for index in shown],
+        [[row[index] for index in shown] for row in rows],
+        title=f"the model and its controls{'' if scored else ' (intervals of raw)'}",
+    )
+
+
+def _values(estimate: "Estimate", name: str, result: "Result") -> list[str]:
+    """Format raw value, score and interval; without a score, the interval of the raw value, if it is in the details."""
+    absent = estimate.score != estimate.score
+    ends = [result.details.get(f"{name}_{end}") for end in ("low", "high")] if absent else estimate.interval
+    return [number_text(estimate.raw), number_text(estimate.score), _interval(*ends)]
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return ABSENT if low is None or high is None else interval_text(low, high)
 
 
 def print_layers(result: "Result") -> None:
@@ -92,9 +125,17 @@ def _facts(result: "Result") -> dict[str, str]:
 
 def _details(result: "Result") -> dict[str, str]:
     reason = "" if number_text(result.score) == ABSENT else result.estimate.reason  # of a score, it is a note
-    facts = {"interval": reason} | result.details
+    shown = {name: value for name, value in result.details.items() if not _in_table_of_controls(name, result)}
+    facts = {"interval": reason} | shown
     texts = {name: f"{value:.3f}" if isinstance(value, float) else str(value) for name, value in facts.items()}
+    for name in [name for name in texts if f"{name}_low" in texts]:
+        texts[name] += f" (95 % interval {_interval(facts[f'{name}_low'], facts[f'{name}_high'])})"
+        del texts[f"{name}_low"], texts[f"{name}_high"]
     return {name.replace("_", " "): text for name, text in texts.items() if text not in ("", "None", "nan")}
+
+
+def _in_table_of_controls(name: str, result: "Result") -> bool:
+    return bool(result.controls) and name.removesuffix("_low").removesuffix("_high") in (*result.controls, "raw")
 
 
 def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:

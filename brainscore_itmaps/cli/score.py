@@ -114,6 +114,14 @@ def score(
             "without each image (several times slower), or from fixed predictions (too narrow)."
         ),
     ] = "groups",
+    random_seeds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Also score the model's architecture with random weights, with this many seeds, as a control. The "
+            "default is 0.",
+        ),
+    ] = 0,
     protocol: ProtocolName = "ours",
     reference_compat: OldSpelling = False,
     out: Annotated[
@@ -179,6 +187,7 @@ def score(
             attribution=attribution,
             protocol=protocol_name,
             interval=interval,
+            random_seeds=random_seeds,
             fresh=fresh,
             progress=progress,
         )
