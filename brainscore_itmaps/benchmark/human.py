@@ -25,7 +25,7 @@ from brainscore_itmaps.benchmark.human_controls import (
     random_models,
     with_other_maps,
 )
-from brainscore_itmaps.benchmark.request import ScoreRequest
+from brainscore_itmaps.benchmark.request import ScoreRequest, checked_seeds
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
 from brainscore_itmaps.cache import ResultCache
@@ -270,7 +270,7 @@ def human_alignment(
     Raises
     ------
     UsageError
-        When the number of seeds is negative, or the attribution method is unknown.
+        When the number of seeds is negative or no integer, or the attribution method is unknown.
     DataError
         When a shard is missing or damaged, there are no images, or the classes of a folder are not those of the model.
     ModelError
@@ -304,7 +304,7 @@ def human_alignment(
     else:
         check_classes(model, classes or IMAGENET_CLASSES)
         examples, notes, total = read_clickme(files, protocol=protocol), (), 0
-    random, without_random = random_models(model, random_seeds)
+    random, without_random = random_models(model, checked_seeds(random_seeds))
     for batch in _batches(with_other_maps(examples), batch_size):
         progress("comparing with human maps", sum(map(len, correct)), total)
         images, heatmaps = (np.stack([getattr(example, name) for example, _ in batch]) for name in ("image", "heatmap"))

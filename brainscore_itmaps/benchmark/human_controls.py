@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.data.clickme import ClickMe
-from brainscore_itmaps.errors import ModelError, UsageError
+from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.metrics.inference import bootstrap_over_images
-from brainscore_itmaps.metrics.partial import partial_correlation, rank_correlations
+from brainscore_itmaps.metrics.partial import correlations_among, partial_correlation, powers_of_ranks, unit_ranks
 from brainscore_itmaps.models.model import Model, untrained
 from brainscore_itmaps.text import short_repr
 
 CENTRE, OTHER_IMAGE, RANDOM_WEIGHTS = "centre", "other_image", "random_weights"
-GIVEN = "nearness to the centre and another image's map"
+GIVEN = "nearness to the centre (its ranks, squared and cubed, too) and another image's map"
+BLIND = 6
+"""Number of compared variables that do not depend on random weights."""
 RESAMPLES = 2000
 
 
@@ -39,8 +41,16 @@ class OverImages:
     interval: tuple[float, float]
 
 
-def over_images(values: NDArray[np.float64]) -> OverImages:
+def over_images(values: NDArray[np.float64], neighbours: bool = False) -> OverImages:
     """Average the defined values of images, with a 95 % bootstrap interval over images.
+
+    Parameters
+    ----------
+    values : array, shape (image,)
+    neighbours : bool
+        Whether values of neighbours depend on a common image. Then runs of images are drawn (circular block
+        bootstrap, Politis & Romano 1992), as long as the cube root of their number (Hall et al. 1995, Biometrika
+        82:561).
 
     Examples
     --------
@@ -51,7 +61,14 @@ def over_images(values: NDArray[np.float64]) -> OverImages:
     defined = values[np.isfinite(values)]
     if len(defined) < 2:
         return OverImages(values, float(defined.mean()) if len(defined) else np.nan, (np.nan, np.nan))
-    interval = bootstrap_over_images(np.mean, defined, rng=np.random.default_rng(0), resamples=RESAMPLES)
+    length = round(len(defined) ** (1 / 3)) if neighbours else 1
+    runs = np.mean([np.roll(defined, -shift) for shift in range(length)], axis=0)
+
+    def mean_of_runs(drawn: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        mean: NDArray[np.float64] = drawn[:, : len(defined) // length].mean(axis=axis)
+        return mean
+
+    interval = bootstrap_over_images(mean_of_runs, runs, rng=np.random.default_rng(0), resamples=RESAMPLES)
     return OverImages(values, float(defined.mean()), (interval.low, interval.high))
 
 
@@ -101,19 +118,12 @@ def random_models(model: Model, seeds: int) -> tuple[dict[int, Model], tuple[str
     notes : tuple of str
         Why there are none, if the architecture cannot be re-initialised.
 
-    Raises
-    ------
-    UsageError
-        When the number is negative.
-
     Examples
     --------
     >>> from brainscore_itmaps import load_model
     >>> list(random_models(load_model("timm:test_resnet", "random", seed=1), 2)[0])
     [0, 2]
     """
-    if seeds < 0:
-        raise UsageError(f"The number of seeds of random weights is {seeds}.", "Give a number of 0 or more.")
     own = model.weights.seed if model.weights.kind == "random" else None
     numbers = [seed for seed in range(seeds + 1) if seed != own][:seeds]
     try:
@@ -148,7 +158,7 @@ def correlations_with_controls(
     random: Sequence[NDArray[np.float64]],
     precision: str,
 ) -> NDArray[np.float64]:
-    """Compute Spearman's rho among saliency, human map and controls, image by image.
+    """Compute rank correlations among saliency, human map and controls, image by image.
 
     Parameters
     ----------
@@ -161,17 +171,20 @@ def correlations_with_controls(
 
     Returns
     -------
-    array, shape (image, map, map)
-        In the order saliency, human map, nearness to the centre, another image's map, and each seed.
+    array, shape (image, variable, variable)
+        In the order saliency, human map, another image's map, nearness to the centre, its squared and cubed ranks, and
+        each seed.
 
     Examples
     --------
     >>> maps = np.random.default_rng(0).normal(size=(4, 2, 6, 5))
     >>> correlations_with_controls(*maps[:3], [maps[3]], "float64").shape
-    (2, 5, 5)
+    (2, 7, 7)
     """
-    maps: Sequence[NDArray[Any]] = (saliency, heatmaps, nearness(*heatmaps.shape[1:])[None], others, *random)
-    return rank_correlations([each.astype(precision) for each in maps])
+    centre = unit_ranks(nearness(*heatmaps.shape[1:])[None])
+    maps: Sequence[NDArray[Any]] = (saliency, heatmaps, others, *random)
+    of_model, human, other, *seeds = (unit_ranks(each.astype(precision)) for each in maps)
+    return correlations_among([of_model, human, other, centre, *powers_of_ranks(centre), *seeds])
 
 
 def controls_of(correlations: NDArray[np.float64], seeds: Sequence[int]) -> dict[str, OverImages]:
@@ -181,7 +194,7 @@ def controls_of(correlations: NDArray[np.float64], seeds: Sequence[int]) -> dict
 
     Parameters
     ----------
-    correlations : array, shape (image, map, map)
+    correlations : array, shape (image, variable, variable)
         As :func:`correlations_with_controls` returns them.
     seeds : sequence of int
 
@@ -192,12 +205,12 @@ def controls_of(correlations: NDArray[np.float64], seeds: Sequence[int]) -> dict
     ['centre', 'other_image']
     """
     human = correlations[:, 1]
-    controls = {CENTRE: human[:, 2], OTHER_IMAGE: human[:, 3]}
+    controls = {CENTRE: human[:, 3], OTHER_IMAGE: human[:, 2]}
     if seeds:
-        controls[RANDOM_WEIGHTS] = human[:, 4:].mean(axis=1)
+        controls[RANDOM_WEIGHTS] = human[:, BLIND:].mean(axis=1)
     if len(seeds) > 1:
-        controls |= {f"{RANDOM_WEIGHTS}_{seed}": human[:, 4 + index] for index, seed in enumerate(seeds)}
-    return {name: over_images(values) for name, values in controls.items()}
+        controls |= {f"{RANDOM_WEIGHTS}_{seed}": human[:, BLIND + index] for index, seed in enumerate(seeds)}
+    return {name: over_images(values, neighbours=name == OTHER_IMAGE) for name, values in controls.items()}
 
 
 def beyond_controls(correlations: NDArray[np.float64]) -> dict[str, OverImages]:
@@ -205,16 +218,17 @@ def beyond_controls(correlations: NDArray[np.float64]) -> dict[str, OverImages]:
 
     Parameters
     ----------
-    correlations : array, shape (image, map, map)
+    correlations : array, shape (image, variable, variable)
         As :func:`correlations_with_controls` returns them.
 
     Returns
     -------
     dict of str to OverImages
         ``own_minus_other``: rho of the saliency with the human map of its image, minus with that of another image.
-        ``partial``: partial Spearman correlation of saliency and human map, given nearness to the centre and another
-        image's map. With random weights also ``own_minus_other_random``, of the mean over seeds, and
-        ``partial_with_random``, given the saliency of every seed, too.
+        ``partial``: partial Spearman correlation of saliency and human map, given another image's map and nearness to
+        the centre, of which squared and cubed ranks are partialled out, too. With random weights also
+        ``own_minus_other_random``, of the mean over seeds, and ``partial_with_random``, given the saliency of every
+        seed, too.
 
     Examples
     --------
@@ -222,10 +236,10 @@ def beyond_controls(correlations: NDArray[np.float64]) -> dict[str, OverImages]:
     >>> list(beyond_controls(correlations))
     ['own_minus_other', 'partial']
     """
-    minus = correlations[:, :, 1] - correlations[:, :, 3]
-    beyond = {"own_minus_other": minus[:, 0], "partial": partial_correlation(correlations[:, :4, :4])}
-    if correlations.shape[1] > 4:
-        beyond["own_minus_other_random"] = minus[:, 4:].mean(axis=1)
+    minus = correlations[:, :, 1] - correlations[:, :, 2]
+    beyond = {"own_minus_other": minus[:, 0], "partial": partial_correlation(correlations[:, :BLIND, :BLIND])}
+    if correlations.shape[1] > BLIND:
+        beyond["own_minus_other_random"] = minus[:, BLIND:].mean(axis=1)
         beyond["partial_with_random"] = partial_correlation(correlations)
     return {name: over_images(values) for name, values in beyond.items()}
 

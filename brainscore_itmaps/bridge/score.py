@@ -12,7 +12,7 @@ from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.estimate import checked_interval
 from brainscore_itmaps.benchmark.human import HumanBenchmark
 from brainscore_itmaps.benchmark.maps import Benchmark, maps_benchmark
-from brainscore_itmaps.benchmark.request import ScoreRequest, Window
+from brainscore_itmaps.benchmark.request import ScoreRequest, Window, checked_seeds
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.benchmark.source import HookedModel, LoadedModel
 from brainscore_itmaps.bridge.external import ExternalBenchmark
@@ -190,7 +190,7 @@ def score(
         protocol_named(protocol).name,
         attribution,
         interval=checked_interval(interval),
-        random_seeds=random_seeds,
+        random_seeds=checked_seeds(random_seeds),
     )
     used_cache = cache or default_cache()
     return score_request(

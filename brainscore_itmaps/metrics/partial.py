@@ -1,4 +1,4 @@
-"""Rank correlations among several maps of the same positions, and partial ones given the rest."""
+"""Rank correlations among maps of the same positions, and partial ones given the rest."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,18 +13,72 @@ REMAINDER = 1e-9
 """Share of the variance of a map's ranks below which what controls leave of it is rounding error."""
 
 
-def rank_correlations(maps: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """Compute Spearman's rho over positions between all pairs of maps, image by image.
+def unit_ranks(maps: NDArray[Any]) -> NDArray[np.float64]:
+    """Rank the positions of each map, with mean 0 and length 1, so that a product of two is Spearman's rho.
 
     Parameters
     ----------
-    maps : sequence of array, shape (image, y, x)
-        One array for each kind of map; an array of a single map stands for every image.
+    maps : array, shape (image, y, x)
 
     Returns
     -------
-    array, shape (image, kind, kind)
-        NaN where one of the two maps is constant, or has a missing value.
+    array, shape (image, position)
+        NaN where a map is constant, or has a missing value.
+
+    Examples
+    --------
+    >>> first = unit_ranks(np.arange(20.0).reshape(1, 5, 4))
+    >>> round(float((first @ unit_ranks(-np.arange(20.0).reshape(1, 5, 4) ** 3).T).item()), 6)
+    -1.0
+    """
+    values = maps.reshape(len(maps), -1)
+    rounding = np.finfo(float).eps * values.shape[1] * np.abs(values).max(axis=1, keepdims=True)
+    varied = np.ptp(values, axis=1, keepdims=True) > rounding  # ranks of rounding errors would correlate
+    return _unit(np.where(varied, rankdata(values, axis=1), np.nan))
+
+
+def powers_of_ranks(ranks: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Compute squares and cubes of ranks, with mean 0 and length 1.
+
+    What two maps share because each follows a third one in a curve, not in a line, is left when only the ranks of the
+    third one are partialled out. With their squares and cubes, little of it is left.
+
+    Parameters
+    ----------
+    ranks : array, shape (image, position)
+        As :func:`unit_ranks` returns them.
+
+    Returns
+    -------
+    list of array, shape (image, position)
+
+    Examples
+    --------
+    >>> square, cube = powers_of_ranks(unit_ranks(np.arange(5.0).reshape(1, 5, 1)))
+    >>> square.round(2).tolist(), cube.round(2).tolist()
+    ([[0.53, -0.27, -0.53, -0.27, 0.53]], [[-0.7, -0.09, 0.0, 0.09, 0.7]])
+    """
+    return [_unit(ranks**power) for power in (2, 3)]
+
+
+def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    centred = values - values.mean(axis=1, keepdims=True)
+    unit: NDArray[np.float64] = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    return unit
+
+
+def correlations_among(variables: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Compute correlations over positions between all pairs of variables, image by image.
+
+    Parameters
+    ----------
+    variables : sequence of array, shape (image, position)
+        With mean 0 and length 1, as from :func:`unit_ranks`; an array of a single image stands for every image.
+
+    Returns
+    -------
+    array, shape (image, variable, variable)
+        NaN where one of the two variables is.
 
     Raises
     ------
@@ -33,26 +87,17 @@ def rank_correlations(maps: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> first = np.arange(40.0).reshape(2, 5, 4)
-    >>> rank_correlations([first**3, -first[:1]]).round(6).tolist()
-    [[[1.0, -1.0], [-1.0, 1.0]], [[1.0, -1.0], [-1.0, 1.0]]]
+    >>> maps = np.random.default_rng(0).normal(size=(3, 2, 5, 4))
+    >>> correlations_among([unit_ranks(each) for each in maps]).shape
+    (2, 3, 3)
     """
-    images = max(len(kind) for kind in maps)
-    if any(kind.shape[1:] != maps[0].shape[1:] or len(kind) not in (1, images) for kind in maps):
-        shapes = ", ".join(str(kind.shape) for kind in maps)
-        raise ArrayError(f"The maps differ in shape: {shapes}.", "Give every kind of map as (image, y, x).")
-    ranks = np.stack([np.broadcast_to(unit, (images, unit.shape[1])) for unit in map(_unit_ranks, maps)], axis=1)
-    correlations: NDArray[np.float64] = ranks @ ranks.transpose(0, 2, 1)
+    images, positions = max(map(len, variables)), variables[0].shape[1]
+    if any(each.shape not in ((1, positions), (images, positions)) for each in variables):
+        shapes = ", ".join(str(each.shape) for each in variables)
+        raise ArrayError(f"The variables differ in shape: {shapes}.", "Give each as (image, position).")
+    stacked = np.stack([np.broadcast_to(each, (images, positions)) for each in variables], axis=1)
+    correlations: NDArray[np.float64] = stacked @ stacked.transpose(0, 2, 1)
     return correlations
-
-
-def _unit_ranks(maps: NDArray[Any]) -> NDArray[np.float64]:
-    """Rank the positions of each map, shape (image, position), with mean 0 and length 1; NaN if a map is constant."""
-    ranks = rankdata(maps.reshape(len(maps), -1), axis=1)
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(ranks, axis=1, keepdims=True)
-    unit: NDArray[np.float64] = np.divide(ranks, length, out=np.full_like(ranks, np.nan), where=length > 0)
-    return unit
 
 
 def partial_correlation(correlations: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -64,7 +109,7 @@ def partial_correlation(correlations: NDArray[np.float64]) -> NDArray[np.float64
     Parameters
     ----------
     correlations : array, shape (image, variable, variable)
-        Such as :func:`rank_correlations` returns.
+        As :func:`correlations_among` returns them.
 
     Returns
     -------
