@@ -231,7 +231,7 @@ def test_a_result_of_a_folder_holds_raw_controls_with_intervals(model, simulated
     assert "nan" not in text.lower()
 
 
-def test_controls_of_clickme_are_divided_by_the_agreement_between_people(tmp_path):
+def test_controls_of_clickme_are_divided_by_the_agreement_between_people(tmp_path, capsys):
     shard = write_shard(tmp_path / "a.tfrecords", 4)
     model = load_model("timm:test_resnet", "random", seed=3)
     found = human_alignment(model, [shard], random_seeds=1, protocol="published")
@@ -250,6 +250,11 @@ def test_controls_of_clickme_are_divided_by_the_agreement_between_people(tmp_pat
     other = HumanBenchmark((shard,)).score(HookedModel(model), ScoreRequest(protocol="published"))
     assert {*other.controls} == NAMES - {"random_weights"}
     assert other.raw == result.raw
+    print_result(result)
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("│ centre", "│ random_weights"))]
+    for name, row in zip(("centre", "random_weights"), rows, strict=True):
+        control = result.controls[name]
+        assert all(f"{number:.3f}" in row for number in (control.raw, control.score, *control.interval))
 
 
 def test_a_control_that_reaches_the_model_is_named_first(model, simulated):
