@@ -19,6 +19,7 @@ from brainscore_itmaps.benchmark.controls import (
     values_of_entry,
 )
 from brainscore_itmaps.benchmark.folds import ImageFolds
+from brainscore_itmaps.benchmark.formulas import ADDED
 from brainscore_itmaps.benchmark.layers import score_field
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.recording import Recording
@@ -29,14 +30,7 @@ from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_sit
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import Protocol
 
-UNIQUE, GIVEN, WITHOUT_TYPICAL = "unique", "given_controls", "without_typical_map"
-ADDED = {
-    UNIQUE: "what features add: controls and features together, minus the better of all controls together and the best "
-    "control alone",
-    GIVEN: "partial correlation of predicted and recorded maps, given what the controls predict, each and together",
-    WITHOUT_TYPICAL: "prediction of what remains of each map when the mean map of the training images is subtracted",
-}
-"""What a result holds beyond the score and the controls, in words."""
+UNIQUE, GIVEN, WITHOUT_TYPICAL = ADDED
 WITH_FEATURES = "with_features"
 NAMES = (WITH_FEATURES, GIVEN, WITHOUT_TYPICAL)
 

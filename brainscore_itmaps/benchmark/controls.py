@@ -28,16 +28,6 @@ TYPICAL_MAP = "typical_map"
 JOINT = "joint"
 """Name of the regression on all controls together."""
 CONTROLS = (TYPICAL_MAP, *CHANNELS)
-DESCRIPTIONS = {
-    TYPICAL_MAP: "the mean map of the training images",
-    "position": "where in the image, without its content",
-    "contrast": "luminance contrast at three scales",
-    "gabor": "Gabor energy",
-    "saliency": "spectral residual saliency",
-    "random_weights": "the same architecture with random weights",
-}
-"""Each control in words."""
-
 Offsets = Callable[[NDArray[np.bool_]], list[NDArray[np.float64]]]
 """Function of folds (fold, image) that returns a map for each fold and site, in a list with one entry."""
 

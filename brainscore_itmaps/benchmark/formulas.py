@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import Estimate, difference_of
-from brainscore_itmaps.benchmark.result import EACH_IMAGE, MEAN, ArrayResult, Result
+from brainscore_itmaps.benchmark.result import EACH_IMAGE, MEAN, RECORDED_SOURCE, ArrayResult, Result
 from brainscore_itmaps.data.grid import Grid, shown_extent
 from brainscore_itmaps.protocol import Protocol
+from brainscore_itmaps.text import interval_text, number_text
 
 VALUES = {
     "predictivity": "(median over sites of Pearson r over positions)",
@@ -20,6 +21,27 @@ OVER_ONE = (
 
 
 SIGNIFICANT = 0.05
+DESCRIPTIONS = {
+    "typical_map": "the mean map of the training images",
+    "position": "where in the image, without its content",
+    "contrast": "luminance contrast at three scales",
+    "gabor": "Gabor energy at three scales",
+    "saliency": "spectral residual saliency",
+    RECORDED_SOURCE: "the recorded maps of the other array",
+    "centre": "nearness to the image's centre",
+    "other_image": "the human map of another image",
+    "random_weights": "the same architecture with random weights",
+}
+"""What a control is, by its name in ``Result.controls``."""
+ADDED = {
+    "unique": "what features add: controls and features together, minus the better of all controls together and the "
+    "best control alone",
+    "given_controls": "partial correlation of predicted and recorded maps, given what the controls predict, each and "
+    "together",
+    "without_typical_map": "prediction of what remains of each map when the mean map of the training images is "
+    "subtracted",
+}
+"""What a result holds beyond the score and the controls, by its name in ``Result.added``."""
 DIVISORS = {"published": "the published ceiling", "matched": "the noise ceiling, computed the same way"}
 
 
@@ -73,8 +95,53 @@ def notes_on(arrays: Sequence[ArrayResult], benchmark: BenchmarkSpec) -> tuple[s
     return tuple(notes)
 
 
+def note_on_controls(result: Result) -> str:
+    """State that a control reaches the raw value of the model, or cannot be distinguished from it; else empty.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> note_on_controls(Result(request=ScoreRequest(), reading=Reading(model="resnet", weights=Weights()),
+    ...                         benchmark="mine", estimate=Estimate(0.18), controls={"centre": Estimate(0.47)}))
+    "Control `centre` reaches this score: nearness to the image's centre has raw 0.470, the model 0.180"
+    """
+    best, verdict = result.best_control, verdict_on_controls(result)
+    if not verdict or verdict.startswith("above"):
+        return ""
+    raw, of_model = (number_text(value) for value in (result.controls[best].raw, result.raw))
+    values = f"{DESCRIPTIONS.get(best, best)} has raw {raw}, the model {of_model}"
+    if verdict.startswith("reached"):
+        return f"Control `{best}` reaches this score: {values}"
+    return f"This score is not distinguishable from that of control `{best}`: {values}{verdict.partition(best)[2]}"
+
+
+def text_of_null(result: Result) -> str:
+    """Describe the null distribution of the raw value; empty where there is none.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Null, Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> null = Null(0.0001, 0.02, -0.05, 0.09, (-0.2, 0.3), (-0.1, 0.1))
+    >>> text_of_null(Result(request=ScoreRequest(), reading=Reading(model="resnet", weights=Weights()),
+    ...                     benchmark="mine", estimate=Estimate(0.18), null=null))[:66]
+    "paired with other images' maps, predictions have raw 0.020 (95 % -"
+    """
+    null = result.null
+    if null is None or null.p_value != null.p_value:
+        return ""
+    return (
+        f"paired with other images' maps, predictions have raw {number_text(null.mean)} (95 % "
+        f"{interval_text(null.low, null.high)}): p = {null.p_value:.2g}; shifted over the grid "
+        f"{interval_text(*null.shifts)}, rotated {interval_text(*null.rotations)} (descriptions, not tests)"
+    )
+
+
 def notes_of(result: Result) -> tuple[str, ...]:
-    """List what a reader must know about a result: its notes, and why scores are absent; each sentence once.
+    """List what a reader must know about a result: a control that reaches it, its notes, and why scores are absent.
 
     Examples
     --------
@@ -91,7 +158,8 @@ def notes_of(result: Result) -> tuple[str, ...]:
     estimates = [(array.recording, array.estimate) for array in result.arrays]
     if len(estimates) != 1:
         estimates.append((MEAN if estimates else result.benchmark, result.estimate))
-    return tuple(dict.fromkeys([*experimental, *result.notes, *absent_scores(estimates)]))
+    notes = [note_on_controls(result), *experimental, *result.notes, *absent_scores(estimates)]
+    return tuple(dict.fromkeys(filter(None, notes)))  # each sentence once
 
 
 def verdict_on_controls(result: Result) -> str:

@@ -1,19 +1,32 @@
 """Human alignment: a model's saliency compared with human importance maps (Fel et al. 2022)."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch.nn.functional import interpolate
 
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.classes import check_classes, classes_of
 from brainscore_itmaps.benchmark.estimate import Estimate
-from brainscore_itmaps.benchmark.request import ScoreRequest
+from brainscore_itmaps.benchmark.human_controls import (
+    GIVEN,
+    OverImages,
+    beyond_controls,
+    controls_of,
+    correlations_with_controls,
+    details_of,
+    over_images,
+    random_models,
+    with_other_maps,
+)
+from brainscore_itmaps.benchmark.request import ScoreRequest, checked_seeds
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
 from brainscore_itmaps.cache import ResultCache
@@ -26,8 +39,6 @@ from brainscore_itmaps.errors import DataError, ModelError, UsageError, check_ty
 from brainscore_itmaps.features.attribution import check_method, saliency_maps
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN, Agreement, agreement, summarised
-from brainscore_itmaps.metrics.inference import bootstrap_over_images
-from brainscore_itmaps.models.forward import logits_of
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.names import is_named_model
 from brainscore_itmaps.progress import Report, silent
@@ -36,7 +47,6 @@ from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protoc
 VERSION = 1
 NO_CEILING = "the agreement between people is unknown for these maps"
 BATCH_SIZE = 32
-RESAMPLES = 2000
 CITATION = """@inproceedings{fel2022harmonizing,
   title={Harmonizing the object recognition strategies of deep neural networks with humans},
   author={Fel, Thomas and Rodriguez, Ivan F and Linsley, Drew and Serre, Thomas},
@@ -62,7 +72,14 @@ class HumanAlignment:
     raw_interval : (float, float)
         95 % bootstrap interval of the mean Spearman rho over images.
     notes : tuple of str
-        How the images and maps of a folder were read, as clauses.
+        How the images and maps of a folder were read, and why a control is absent, as clauses.
+    controls : mapping of str to OverImages
+        Spearman rho with the human map of what is not the model, by name: nearness to the centre (``centre``), the
+        human map of the image before it (``other_image``), and saliency of the same architecture with random weights,
+        averaged over seeds (``random_weights``).
+    beyond : mapping of str to OverImages
+        What of the agreement the controls leave, by name: see
+        :func:`~brainscore_itmaps.benchmark.human_controls.beyond_controls`.
     """
 
     agreement: Agreement
@@ -70,6 +87,8 @@ class HumanAlignment:
     interval: tuple[float, float]
     raw_interval: tuple[float, float] = (np.nan, np.nan)
     notes: tuple[str, ...] = ()
+    controls: Mapping[str, OverImages] = field(default_factory=dict)
+    beyond: Mapping[str, OverImages] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,17 +158,18 @@ class HumanBenchmark:
         torch_model, method = model.torch_model, request.attribution
         alignment = human_alignment(
             torch_model, self.folder or self._files(), attribution=method, protocol=request.protocol,
-            batch_size=request.model.batch_size, progress=progress,
+            batch_size=request.model.batch_size, random_seeds=request.random_seeds, progress=progress,
         )  # fmt: skip
         agreement = alignment.agreement
         low, high = alignment.raw_interval
+        controls = {name: self._estimate(found) for name, found in alignment.controls.items()}
         if self.folder is None:
             estimate = Estimate(agreement.raw, INTER_HUMAN, agreement.score, alignment.interval)
             ceiling_details: dict[str, Any] = {"ceiling_source": "published by Fel et al. 2022"}
             formula = "mean Spearman correlation of saliency and human map / that between people"
         else:
             estimate = Estimate(agreement.raw, reason=NO_CEILING)
-            ceiling_details = {"raw_low": low, "raw_high": high}
+            ceiling_details = {"raw_low": low, "raw_high": high} | details_of(alignment.controls)
             formula = "none; raw is the mean Spearman correlation of saliency and human map"
         dice, iou = (summarised(values).mean for values in (agreement.dice, agreement.iou))
         return Result(
@@ -167,6 +187,7 @@ class HumanBenchmark:
             measure="human alignment",
             estimate=estimate,
             image_value=agreement.spearman,
+            controls=controls,
             formula=formula,
             notes=alignment.notes,
             details=ceiling_details
@@ -177,9 +198,18 @@ class HumanBenchmark:
                 "images": len(agreement.spearman),
                 "undefined": summarised(agreement.spearman).undefined,
                 "attribution": method,
-            },
+            }
+            | details_of(alignment.beyond)
+            | {"partial_given": GIVEN},
             citations=(CITATION,),
         )
+
+    def _estimate(self, found: OverImages) -> Estimate:
+        """Divide a mean and its interval by the agreement between people, where that is known."""
+        if self.folder is not None:
+            return Estimate(found.mean, reason=NO_CEILING)
+        low, high = found.interval
+        return Estimate(found.mean, INTER_HUMAN, found.mean / INTER_HUMAN, (low / INTER_HUMAN, high / INTER_HUMAN))
 
     def _without_gradients(self, model: str) -> ModelError:
         return ModelError(
@@ -200,9 +230,13 @@ def human_alignment(
     attribution: str = "gradient",
     protocol: str | Protocol = "ours",
     batch_size: int = BATCH_SIZE,
+    random_seeds: int = 0,
     progress: Report = silent,
 ) -> HumanAlignment:
     """Compare a model's saliency for the label of each image with the human importance map of that image.
+
+    The same comparison of controls stands beside it: nearness to the centre, another image's human map and, if asked
+    for, the architecture with random weights.
 
     Parameters
     ----------
@@ -223,6 +257,9 @@ def human_alignment(
         their 64 pixels.
     batch_size : int
         Images per forward and backward pass.
+    random_seeds : int
+        Number of seeds with which the model's architecture is compared with random weights, as a control. All are in
+        memory at once, and each takes as long as the model.
     progress : callable
         Called with (step, images done, images in all); the last is 0 for shards, whose number of images is not known.
 
@@ -232,6 +269,8 @@ def human_alignment(
 
     Raises
     ------
+    UsageError
+        When the number of seeds is negative or no integer, or the attribution method is unknown.
     DataError
         When a shard is missing or damaged, there are no images, or the classes of a folder are not those of the model.
     ModelError
@@ -252,7 +291,8 @@ def human_alignment(
     )
     protocol = protocol_named(protocol)
     agreements: list[Agreement] = []
-    correct: list[np.ndarray[Any, np.dtype[np.bool_]]] = []
+    correct: list[NDArray[np.bool_]] = []
+    correlations: list[NDArray[np.float64]] = []
     if isinstance(files, str | Path) and is_human_maps_folder(files):
         files = human_maps(Path(files).expanduser(), classes=classes_of(model), progress=progress)
     elif isinstance(files, str | Path):
@@ -264,90 +304,32 @@ def human_alignment(
     else:
         check_classes(model, classes or IMAGENET_CLASSES)
         examples, notes, total = read_clickme(files, protocol=protocol), (), 0
-    for batch in _batches(examples, batch_size):
+    random, without_random = random_models(model, checked_seeds(random_seeds))
+    for batch in _batches(with_other_maps(examples), batch_size):
         progress("comparing with human maps", sum(map(len, correct)), total)
-        images, heatmaps = (np.stack([getattr(example, name) for example in batch]) for name in ("image", "heatmap"))
-        labels = np.array([example.label for example in batch], dtype=np.int64)
+        images, heatmaps = (np.stack([getattr(example, name) for example, _ in batch]) for name in ("image", "heatmap"))
+        labels = np.array([example.label for example, _ in batch], dtype=np.int64)
         saliency, largest = saliency_maps(model, images, labels, attribution)
+        controls = [saliency_maps(each, images, labels, attribution)[0] for each in random.values()]
+        others = np.stack([other for _, other in batch])
         agreements.append(agreement(saliency, heatmaps, protocol=protocol))
+        correlations.append(correlations_with_controls(saliency, heatmaps, others, controls, protocol.precision))
         correct.append(largest)
     if not agreements:
         raise DataError("There are no images with human maps.", "Give shards that contain images and their human maps.")
     joined = Agreement(
-        *(np.concatenate([getattr(batch, name) for batch in agreements]) for name in ("spearman", "dice", "iou"))
+        *(_in_order([getattr(batch, name) for batch in agreements]) for name in ("spearman", "dice", "iou"))
     )
-    low, high = _interval(joined)
-    interval = (np.nan, np.nan) if of_folder else (low / INTER_HUMAN, high / INTER_HUMAN)
-    return HumanAlignment(joined, 100 * float(np.concatenate(correct).mean()), interval, (low, high), notes)
-
-
-def classes_of(model: Model) -> int:
-    """Return the number of classes of a model.
-
-    Raises
-    ------
-    ModelError
-        When the model has no classifier, or does not return logits.
-
-    Examples
-    --------
-    >>> from brainscore_itmaps import load_model
-    >>> classes_of(load_model("timm:test_resnet", "random"))
-    1000
-    """
-    size, channels = model.spec.size, len(model.spec.mean)
-    with torch.no_grad():
-        logits = logits_of(model.run(torch.zeros(2, channels, size, size)))
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
-        shape = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
-        raise ModelError(f"{model.name} returns {shape}, not logits (image, class).", CLASSIFIER)
-    if getattr(model.module, "num_classes", None) == 0:
-        raise ModelError(
-            f"{model.name} has no classifier: it returns {logits.shape[1]:,} features, not logits.", CLASSIFIER
-        )
-    return logits.shape[1]
-
-
-CLASSIFIER = "Human alignment needs the logit of each image's label: use a classifier."
-
-
-def check_classes(model: Model, classes: int, of: str = "") -> None:
-    """Check that the labels of images name the classes of a model.
-
-    Parameters
-    ----------
-    model : Model
-    classes : int
-        Number of classes that the labels count.
-    of : str
-        Name of the images; by default they are ClickMe's.
-
-    Raises
-    ------
-    ModelError
-        When the model has another number of classes, or no classifier.
-
-    Examples
-    --------
-    >>> from brainscore_itmaps import load_model
-    >>> check_classes(load_model("timm:test_resnet", "random"), 1000)
-    """
-    found = classes_of(model)
-    if found == classes:
-        return
-    if of or classes != IMAGENET_CLASSES:
-        raise ModelError(
-            f"{model.name} has {found:,} classes; the labels{f' of {of}' if of else ''} count {classes:,}.",
-            "Use a model of these classes.",
-        )
-    background = found == IMAGENET_CLASSES + 1
-    raise ModelError(
-        f"{model.name} returns {found:,} numbers for an image; the labels of ClickMe are the 1,000 classes of "
-        "ImageNet-1k, and would name other classes of this model.",
-        "If its first class is the background, wrap the model so that it omits that class."
-        if background
-        else "Use a classifier of ImageNet-1k. For files with labels of your own classes, give their number: "
-        f"human_alignment(model, files, classes={found}).",
+    low, high = over_images(joined.spearman).interval
+    among = _in_order(correlations)
+    return HumanAlignment(
+        agreement=joined,
+        accuracy=100 * float(np.concatenate(correct).mean()),
+        interval=(np.nan, np.nan) if of_folder else (low / INTER_HUMAN, high / INTER_HUMAN),
+        raw_interval=(low, high),
+        notes=(*notes, *without_random),
+        controls=controls_of(among, list(random)),
+        beyond=beyond_controls(among),
     )
 
 
@@ -368,16 +350,15 @@ def _resized(maps: HumanMaps, side: int) -> Iterator[ClickMe]:
         yield ClickMe(np.asarray(image, dtype=np.float32), heatmap[0, 0].numpy(), example.label)
 
 
-def _batches(examples: Iterable[ClickMe], size: int) -> Iterator[list[ClickMe]]:
+Paired = tuple[ClickMe, NDArray[np.float32]]
+
+
+def _batches(examples: Iterable[Paired], size: int) -> Iterator[list[Paired]]:
     remaining = iter(examples)
     while batch := list(itertools.islice(remaining, size)):
         yield batch
 
 
-def _interval(agreement: Agreement) -> tuple[float, float]:
-    """Compute the 95 % bootstrap interval of the mean Spearman rho over images."""
-    defined = agreement.spearman[np.isfinite(agreement.spearman)]
-    if len(defined) < 2:
-        return (np.nan, np.nan)
-    interval = bootstrap_over_images(np.mean, defined, rng=np.random.default_rng(0), resamples=RESAMPLES)
-    return interval.low, interval.high
+def _in_order(batches: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Join the values of batches, of which the last is that of the first image."""
+    return np.roll(np.concatenate(batches), 1, axis=0)

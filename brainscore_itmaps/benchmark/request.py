@@ -4,11 +4,30 @@ from dataclasses import dataclass, field
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import IntervalKind
+from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.text import short_repr
 
 Window = tuple[int, int] | str
+
+
+def checked_seeds(seeds: int) -> int:
+    """Return a number of seeds of random weights.
+
+    Raises
+    ------
+    UsageError
+        When it is negative, or not an integer.
+
+    Examples
+    --------
+    >>> checked_seeds(5)
+    5
+    """
+    if not isinstance(seeds, int) or seeds < 0:
+        raise UsageError(f"The number of seeds of random weights is {seeds!r}.", "Give an integer of 0 or more.")
+    return seeds
 
 
 @short_repr

@@ -37,11 +37,13 @@ class ExternalBenchmark:
     identifier: str
 
     def prepared(self, request: ScoreRequest, progress: Report = silent) -> "ExternalBenchmark":
-        """Return this benchmark, unless layers, a window or a protocol are requested, which it chooses itself."""
-        if request.model.layers or request.window is not None or request.protocol != OURS.name:
+        """Return this benchmark, unless layers, a window, a protocol or controls are requested."""
+        own = request.model.layers or request.window is not None or request.protocol != OURS.name
+        if own or request.random_seeds:
             raise UsageError(
-                f"{self.identifier} is a Brain-Score benchmark, which chooses layers and windows itself.",
-                "Leave out --layers, --window and --protocol.",
+                f"{self.identifier} is a Brain-Score benchmark, which chooses layers and windows itself and has no "
+                "controls.",
+                "Leave out --layers, --window, --protocol and --random-seeds.",
             )
         return self
 

@@ -101,5 +101,6 @@ def profile(
     return with_request(
         computed, model, benchmark, layers, window=window, weights=weights, seed=seed, arch=arch,
         preprocessing=preprocessing, state_key=state_key, name=name, batch_size=batch_size, device=device,
-        attribution="gradient", protocol=protocol, interval=interval, fresh=fresh, cache=cache, progress=progress,
+        attribution="gradient", protocol=protocol, interval=interval, random_seeds=0, controls=False,
+        fresh=fresh, cache=cache, progress=progress,
     )  # fmt: skip

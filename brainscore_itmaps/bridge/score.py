@@ -12,7 +12,7 @@ from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.estimate import checked_interval
 from brainscore_itmaps.benchmark.human import HumanBenchmark
 from brainscore_itmaps.benchmark.maps import Benchmark, maps_benchmark
-from brainscore_itmaps.benchmark.request import ScoreRequest, Window
+from brainscore_itmaps.benchmark.request import ScoreRequest, Window, checked_seeds
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.benchmark.similarity import similarity_or_maps
 from brainscore_itmaps.benchmark.source import HookedModel, LoadedModel
@@ -75,6 +75,8 @@ def score(
     attribution: str = "gradient",
     protocol: str | Protocol = "ours",
     interval: str = "groups",
+    random_seeds: int = 0,
+    controls: bool = True,
     fresh: bool = False,
     cache: ResultCache | None = None,
     progress: Report = silent,
@@ -119,6 +121,11 @@ def score(
     interval : "groups", "images" or "fixed"
         How the interval over images is computed: regressions are fitted again without each of 7 groups of images, or
         without each image, which takes several times as long; or they are not, and the interval is too narrow.
+    random_seeds : int
+        Number of seeds with which the model's architecture is also scored with random weights, as a control.
+    controls : bool
+        Also compute the scores of controls, what the model adds to them, and the null distribution of the raw value.
+        They take about as long as the regressions of the score again, twice.
     fresh : bool
         Compute everything again, and overwrite cached values.
     cache : ResultCache, optional
@@ -144,7 +151,8 @@ def score(
     return with_request(
         score_request, model, benchmark, layers, window=window, weights=weights, seed=seed, arch=arch,
         preprocessing=preprocessing, state_key=state_key, name=name, batch_size=batch_size, device=device,
-        attribution=attribution, protocol=protocol, interval=interval, fresh=fresh, cache=cache, progress=progress,
+        attribution=attribution, protocol=protocol, interval=interval, random_seeds=random_seeds, controls=controls,
+        fresh=fresh, cache=cache, progress=progress,
     )  # fmt: skip
 
 
@@ -166,6 +174,8 @@ def with_request(
     attribution: str,
     protocol: str | Protocol,
     interval: str,
+    random_seeds: int,
+    controls: bool,
     fresh: bool,
     cache: ResultCache | None,
     progress: Report,
@@ -178,7 +188,7 @@ def with_request(
         Takes the request, the benchmark, the model if it is loaded already, the cache and a progress callback.
     model, benchmark, layers, window, weights, seed, arch, preprocessing, state_key, name, batch_size, device
         As in :func:`score`.
-    attribution, protocol, interval, fresh, cache, progress
+    attribution, protocol, interval, random_seeds, controls, fresh, cache, progress
         As in :func:`score`.
 
     Returns
@@ -199,8 +209,8 @@ def with_request(
             return with_request(
                 computed, loaded, benchmark, layers, window=window, weights="pretrained", seed=0, arch=None,
                 preprocessing=None, state_key=None, name=None, batch_size=batch_size, device=device,
-                attribution=attribution, protocol=protocol, interval=interval, fresh=fresh, cache=cache,
-                progress=progress,
+                attribution=attribution, protocol=protocol, interval=interval, random_seeds=random_seeds,
+                controls=controls, fresh=fresh, cache=cache, progress=progress,
             )  # fmt: skip
     if isinstance(model, Path):
         model = str(model)
@@ -242,6 +252,8 @@ def with_request(
         protocol_named(protocol).name,
         attribution,
         interval=checked_interval(interval),
+        random_seeds=checked_seeds(random_seeds),
+        controls=controls,
     )
     used_cache = cache or default_cache()
     return computed(

@@ -10,6 +10,7 @@ from brainscore_itmaps.protocol import OURS, protocol_named
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
 if TYPE_CHECKING:
+    from brainscore_itmaps.benchmark.estimate import Estimate
     from brainscore_itmaps.benchmark.result import ArrayResult, Result
 
 
@@ -37,9 +38,49 @@ def print_result(result: "Result") -> None:
         wrapping="layer",
         total=len(rows) > 1,
     )
+    _print_note_on_controls(result)
+    print_controls(result)
     if any(len(array.layers) > 1 for array in result.arrays):
         print_layers(result)
     say_facts(_facts(result))
+
+
+def _print_note_on_controls(result: "Result") -> None:
+    """Print that a control reaches the score, right below the score."""
+    from brainscore_itmaps.benchmark.formulas import note_on_controls
+
+    if note := note_on_controls(result):
+        say_facts({"control": note})
+
+
+def print_controls(result: "Result") -> None:
+    """Print the numbers of the model, of each control, and of what the model adds to them; mark the best control."""
+    if not result.controls:
+        return
+    best, scored = result.best_control, result.score == result.score
+    rows: list[list[str | Text]] = [[result.model, *_values(result.estimate, "raw", result)]]
+    for name, control in result.controls.items():
+        cells = [f"{name} (best)" if name == best else name, *_values(control, name, result)]
+        rows.append([Text(cell, style="bold") if name == best else cell for cell in cells])
+    rows += [[f"added: {name}", *_values(estimate, name, result)] for name, estimate in result.added.items()]
+    columns = [Column("control"), *(Column(name, justify="right") for name in ("raw", "score", "95 % interval"))]
+    shown = [0, 1, 2, 3] if scored else [0, 1, 3]
+    say_table(
+        [columns[index] for index in shown],
+        [[row[index] for index in shown] for row in rows],
+        title=f"the model and its controls{'' if scored else ' (intervals of raw)'}",
+    )
+
+
+def _values(estimate: "Estimate", name: str, result: "Result") -> list[str]:
+    """Format raw value, score and interval; without a score, the interval of the raw value, if it is in the details."""
+    absent = estimate.score != estimate.score
+    ends = [result.details.get(f"{name}_{end}") for end in ("low", "high")] if absent else estimate.interval
+    return [number_text(estimate.raw), number_text(estimate.score), _interval(*ends)]
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return ABSENT if low is None or high is None else interval_text(low, high)
 
 
 def print_layers(result: "Result") -> None:
@@ -74,16 +115,20 @@ def _numbers(scored: "ArrayResult | Result") -> dict[str, str]:
 
 
 def _facts(result: "Result") -> dict[str, str]:
-    from brainscore_itmaps.benchmark.formulas import notes_of
+    from brainscore_itmaps.benchmark.formulas import ADDED, note_on_controls, notes_of, text_of_null
 
     accuracy = ""
     if result.imagenet_top1 is not None:
         accuracy = f", ImageNet top-1 {result.imagenet_top1:.1f} % ({result.imagenet_top1_source})"
     run = {"weights": f"{result.weights}{accuracy}", "device": result.device, "score": result.formula}
     facts = _facts_of_maps(result, run) if result.arrays else run | _details(result)
+    facts |= {name.replace("_", " "): ADDED.get(name, name) for name in result.added}
+    if null := text_of_null(result):
+        facts["null"] = null
     if result.protocol != OURS.name:
         facts["protocol"] = f"{result.protocol}, see docs/reference.md; for comparison only"
-    for number, note in enumerate(notes_of(result)):
+    first = note_on_controls(result)  # it is printed below the score
+    for number, note in enumerate(note for note in notes_of(result) if note != first):
         facts[f"note {number + 1}" if number else "note"] = note
     if result.arrays:
         facts["cite"] = "; ".join(result.citations)
@@ -92,9 +137,17 @@ def _facts(result: "Result") -> dict[str, str]:
 
 def _details(result: "Result") -> dict[str, str]:
     reason = "" if number_text(result.score) == ABSENT else result.estimate.reason  # of a score, it is a note
-    facts = {"interval": reason} | result.details
+    shown = {name: value for name, value in result.details.items() if not _in_table_of_controls(name, result)}
+    facts = {"interval": reason} | shown
     texts = {name: f"{value:.3f}" if isinstance(value, float) else str(value) for name, value in facts.items()}
+    for name in [name for name in texts if f"{name}_low" in texts]:
+        texts[name] += f" (95 % interval {_interval(facts[f'{name}_low'], facts[f'{name}_high'])})"
+        del texts[f"{name}_low"], texts[f"{name}_high"]
     return {name.replace("_", " "): text for name, text in texts.items() if text not in ("", "None", "nan")}
+
+
+def _in_table_of_controls(name: str, result: "Result") -> bool:
+    return bool(result.controls) and name.removesuffix("_low").removesuffix("_high") in (*result.controls, "raw")
 
 
 def _facts_of_maps(result: "Result", run: dict[str, str]) -> dict[str, str]:

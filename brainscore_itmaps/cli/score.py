@@ -114,6 +114,22 @@ def score(
             "without each image (several times slower), or from fixed predictions (too narrow)."
         ),
     ] = "groups",
+    random_seeds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Also score the model's architecture with random weights, with this many seeds, as a control. The "
+            "default is 0.",
+        ),
+    ] = 0,
+    controls: Annotated[
+        bool,
+        typer.Option(
+            "--controls/--no-controls",
+            help="Also compute the scores of controls, such as luminance contrast and the mean map of the training "
+            "images, what the model adds to them, and the null distribution of the raw value.",
+        ),
+    ] = True,
     protocol: ProtocolName = "ours",
     reference_compat: OldSpelling = False,
     out: Annotated[
@@ -179,6 +195,8 @@ def score(
             attribution=attribution,
             protocol=protocol_name,
             interval=interval,
+            random_seeds=random_seeds,
+            controls=controls,
             fresh=fresh,
             progress=progress,
         )

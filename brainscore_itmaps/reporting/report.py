@@ -180,6 +180,7 @@ def command_of(result: Result) -> str:
     words += ["--window", request.window_label] if request.window is not None else []
     words += ["--attribution", request.attribution] if request.attribution != "gradient" else []
     words += ["--interval", request.interval] if request.interval != "groups" else []
+    words += ["--random-seeds", str(request.random_seeds)] if request.random_seeds else []
     words += ["--protocol", result.protocol] if result.protocol != OURS.name else []
     return shlex.join(words)
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from brainscore_itmaps.benchmark.human import classes_of, human_alignment, notes_on
+from brainscore_itmaps.benchmark.classes import classes_of
+from brainscore_itmaps.benchmark.human import human_alignment, notes_on
 from brainscore_itmaps.data.class_folders import IMAGENET_CLASSES, is_human_maps_folder
 from brainscore_itmaps.data.clickme_shards import SPLITS, shard_files
 from brainscore_itmaps.data.human_maps import HumanMaps, human_maps

@@ -87,7 +87,8 @@ def test_a_benchmark_of_brain_score_gives_its_number_and_prints_nothing_else(toy
 
 
 def test_options_of_our_benchmarks_are_refused(toy, tmp_path):
-    for option in (("--layers", "blocks.3"), ("--window", "100-150"), ("--protocol", "published")):
+    for option in (("--layers", "blocks.3"), ("--window", "100-150"), ("--protocol", "published"),
+                   ("--random-seeds", "1")):  # fmt: skip
         done = run(toy, "--model", "pixels", "--out", tmp_path, *option)
         assert (done.returncode, "Leave out --layers" in done.stderr) == (2, True)
 

@@ -8,6 +8,7 @@ from shown import changed, two_arrays
 from studies import NAMES, planted
 from typer.testing import CliRunner
 
+from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.cli.app import app
 from brainscore_itmaps.cli.terminal import say_facts, say_table
 
@@ -57,6 +58,25 @@ def test_a_result_of_several_arrays_and_layers_is_whole(printed, tmp_path):
     for name in (result.model, "it_maps_simulated", "narrow", "mean", "layer2", "layer3"):
         assert re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text), name
     assert len(re.findall(rf"{result.arrays[0].score:.3f}", text)) >= 3
+
+
+def test_controls_stand_below_the_model_and_the_best_is_marked(printed, tmp_path):
+    best, single = Estimate(0.5, 0.8, 0.625, (0.375, 0.875)), Estimate(0.75, 0.8, 0.9375)
+    controls = {"contrast": Estimate(0.25, 0.8, 0.3125), "random_weights": best, "random_weights_0": single}
+    result = changed(two_arrays(), model="timm:swin_tiny_patch4_window7_224.ms_in1k", controls=controls, raw=0.5)
+    text = printed("results", "show", result.save(tmp_path)[0])
+    table = text[text.index("the model and its controls") :]
+    names = ["timm:swin_tiny_patch4_window7_224.ms_in1k", "contrast", "random_weights (best)", "random_weights_0"]
+    rows = [re.search(rf"(?m)^.*{re.escape(name)}.*(\n  .*)*", table) for name in names]
+    assert [row.start() for row in rows] == sorted(row.start() for row in rows)
+    for number in ("0.500", "0.625", "0.375 to 0.875"):
+        assert number in " ".join(rows[2].group().split())
+    sentence = (
+        "Control `random_weights` reaches this score: the same architecture with random weights has raw 0.500, the"
+    )
+    assert sentence in " ".join(text.split())
+    less = changed(two_arrays(), controls={"contrast": Estimate(0.25)}, raw=0.5)
+    assert "reaches" not in printed("results", "show", less.save(tmp_path / "less")[0])
 
 
 @pytest.mark.parametrize("arguments", [["models", "list"], ["models", "list", "--set", "paper_proxy"]])

@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision.models import get_model_weights
 
 from brainscore_itmaps import load_model, load_recording, record, score
-from brainscore_itmaps.benchmark.human import check_classes
+from brainscore_itmaps.benchmark.classes import check_classes
 from brainscore_itmaps.benchmark.source import HookedModel
 from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
 from brainscore_itmaps.models import names
