@@ -29,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="*", default=list(EMBEDDED))
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--recordings", nargs="*", default=list(RECORDINGS))
     parser.add_argument("--bumps", nargs="*", type=float, default=list(BUMPS))
     arguments = parser.parse_args()
     started = time.perf_counter()
@@ -37,7 +38,7 @@ def main() -> None:
         "unique, given, without: what a model adds to the controls, its score given them, and its score when the mean"
     )
     print("map of the training images is subtracted; p: of pairings with the maps of other images")
-    for name in RECORDINGS:
+    for name in arguments.recordings:
         for bump in arguments.bumps:
             print_table(with_bump(load_recording(name), bump), bump, arguments.models, arguments.seeds)
     print(f"{time.perf_counter() - started:.0f} s")

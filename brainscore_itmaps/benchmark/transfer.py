@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, notes_on_ceiling
-from brainscore_itmaps.benchmark.controls import TYPICAL_MAP, cached_control_features
+from brainscore_itmaps.benchmark.controls import (
+    CONTROLS,
+    TYPICAL_MAP,
+    ImageValues,
+    cached_control_features,
+    entry_of_values,
+    expected_values,
+    values_of_entry,
+)
 from brainscore_itmaps.benchmark.estimate import Estimate, IntervalKind, estimate_array, mean_estimate
 from brainscore_itmaps.benchmark.evaluate import group_by_images, image_identities
 from brainscore_itmaps.benchmark.folds import notes_on_folds
@@ -27,6 +35,7 @@ from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.notes import notes_on_data
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.errors import DataError, ModelError, UsageError
+from brainscore_itmaps.features.controls import CHANNELS
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import Ceiling
@@ -234,40 +243,6 @@ def _compared(pair: Pair, single: Transfer, in_pairs: Transfer | None) -> Featur
     return score_predictions(single.left_out, pair.neural, OURS, components, **refits)
 
 
-def estimate_of_fields(
-    pair: Pair,
-    source_field: NDArray[Any],
-    target_field: NDArray[Any],
-    ceiling: Ceiling | None,
-    spec: BenchmarkSpec,
-    interval: IntervalKind = "groups",
-) -> Estimate:
-    """Estimate the score of any features in the place of a model, from the same folds.
-
-    Parameters
-    ----------
-    pair : Pair
-    source_field, target_field : array, shape (image, y, x, channel)
-        Features of the images of the source and of the target, at the positions of each.
-    ceiling : Ceiling or None
-        Noise ceiling of the target; None for a raw value.
-    spec : BenchmarkSpec
-    interval : "groups", "images" or "fixed"
-
-    Examples
-    --------
-    >>> from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-    >>> pair = pairs_of(two_halves(load_recording("it_maps_simulated")))[0]
-    >>> noise = np.random.default_rng(0).normal(size=(14, 17, 17, 2))
-    >>> estimate = estimate_of_fields(pair, noise, noise, None, CATALOGUE["it_maps_transfer_simulated"])
-    >>> abs(estimate.raw) < 0.1
-    True
-    """
-    predictions = pair.predicted_by(source_field, target_field, spec.method, pair.refit_groups(interval))
-    score = _compared(pair, *predictions)
-    return _estimate(pair, score.map_rho, ceiling, score.refit_rho, spec, interval)
-
-
 def _estimate(
     pair: Pair,
     values: NDArray[np.float64],
@@ -291,7 +266,6 @@ def _controls(
     progress: Report,
 ) -> dict[str, Estimate]:
     """Estimate what the source's recorded maps, and features that need no model, predict."""
-    typical = _compared(pair, *pair.typical(pair.refit_groups(interval)))
     shared = pair.shared
     rho = feature_alignment(pair.recorded()[shared], pair.neural[shared]) if shared.any() else np.array([np.nan])
     if shared.all():
@@ -299,16 +273,33 @@ def _controls(
     else:
         reason = f"the source array has {int(shared.sum())} of the {len(shared)} images of the target"
         recorded = Estimate(float(rho.mean()), interval_kind=interval, reason=reason)
-    return {
-        RECORDED_SOURCE: recorded,
-        TYPICAL_MAP: _estimate(pair, typical.map_rho, ceiling, typical.refit_rho, spec, interval),
-        **{
-            name: estimate_of_fields(pair, of_source[name], of_target[name], ceiling, spec, interval)
-            for of_source in [cached_control_features(pair.source, cache, progress)]
-            for of_target in [cached_control_features(pair.target, cache, progress)]
-            for name in of_source
-        },
+    values = _values_of_controls(pair, spec, interval, cache, progress)
+    return {RECORDED_SOURCE: recorded} | {
+        name: _estimate(pair, each.map_rho, ceiling, each.refit_rho, spec, interval) for name, each in values.items()
     }
+
+
+def _values_of_controls(
+    pair: Pair, spec: BenchmarkSpec, interval: IntervalKind, cache: ResultCache, progress: Report
+) -> dict[str, ImageValues]:
+    """Compute the values of each control, from the same folds as those of a model."""
+    groups = pair.refit_groups(interval)
+
+    def compute() -> dict[str, NDArray[np.float64] | None]:
+        of_source, of_target = (cached_control_features(each, cache, progress) for each in (pair.source, pair.target))
+        scores = {TYPICAL_MAP: _compared(pair, *pair.typical(groups))}
+        for name in CHANNELS:
+            scores[name] = _compared(pair, *pair.predicted_by(of_source[name], of_target[name], spec.method, groups))
+        return entry_of_values(
+            {name: ImageValues.of(score).defined(pair.folds.numbers) for name, score in scores.items()}
+        )
+
+    key = key_of(
+        controls=[recording_content(recording) for recording in (pair.source, pair.target)],
+        method=spec.method, groups=groups, **pair.folds.key,
+    )  # fmt: skip
+    entry = cache.computed(key, compute, expected_values(len(pair.target.images), groups, CONTROLS), progress)
+    return {name: values_of_entry(entry, name) for name in CONTROLS}
 
 
 def _null(array: ArrayResult, score: FeatureScore, seed: int) -> Null | None:
