@@ -33,6 +33,26 @@ PAGE_COLUMNS = {
     "human_alignment": "human alignment",
 }
 """Columns of the table on the page, with their headings."""
+RANKING = {
+    "benchmark": "benchmark",
+    "array": "array",
+    "asked": "window",
+    "model": "model",
+    "layer": "layer",
+    "score": "score",
+    "best_control": "best control",
+    "control_score": "its score",
+    "unique": "unique",
+    "unique_low": "from",
+    "unique_high": "to",
+    "given_controls": "given controls",
+    "without_typical_map": "without typical map",
+    "rank_score": "rank by score",
+    "rank_unique": "by unique",
+    "rank_given_controls": "by given controls",
+    "rank_without_typical_map": "by without typical map",
+}
+"""Columns of the table of ranks on the page, with their headings."""
 AS_PUBLISHED = {PUBLISHED.name: "(as published)"}
 NUMERIC = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
 ESTIMATED = ("raw", "ceiling", "score", "low", "high")
@@ -65,6 +85,8 @@ def study_page(
     lines: Mapping[tuple[str, ...], Lines],
     fits: pd.DataFrame,
     pairs: pd.DataFrame,
+    ranking: pd.DataFrame,
+    changes: Sequence[str],
     notes: Sequence[str],
     figures: Sequence[StudyFigure],
     citations: Sequence[str],
@@ -81,6 +103,10 @@ def study_page(
         (benchmark, measure, requested window, protocol, array), as strings, to the lines of its panel.
     fits, pairs : DataFrame
         The tables of :class:`~brainscore_itmaps.study.fits.Findings`.
+    ranking : DataFrame
+        Rows of :class:`~brainscore_itmaps.study.ranking.Ranking`.
+    changes : sequence of str
+        Sentences about the ranks.
     notes : sequence of str
         Sentences about results that were left out.
     figures : sequence of StudyFigure
@@ -123,6 +149,9 @@ def study_page(
                 "q_value",
             ),
         ),
+        ranking=list(_ranking_rows(ranking)),
+        ranking_header=list(RANKING.values()),
+        changes=changes,
         notes=notes,
         figures=figures,
         citations=citations,
@@ -202,6 +231,16 @@ def _table_rows(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[s
             "cells": cells,
             "keys": {column: row[column] for column in FILTERS},
         }
+
+
+def _ranking_rows(ranking: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Convert ranks to strings; ``reached`` marks the models whose best control reaches their score."""
+    for row in ranking.to_dict("records"):
+        row |= {"model": f"{row['model']} ({row['weights']})" if row["random"] else row["model"],
+                "benchmark": row["benchmark"] + mark_of(row["measure"])}  # fmt: skip
+        cells = [number_text(row[name]) if isinstance(row[name], float) else "" if pd.isna(row[name]) else row[name]
+                 for name in RANKING]  # fmt: skip
+        yield {"cells": cells, "reached": row["reached"]}
 
 
 def _format_table(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
