@@ -1,6 +1,7 @@
 """`brainscore compare`: compare many results in a table, figures and an HTML page."""
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,7 +96,7 @@ def _print_ranks(ranked: "Ranking") -> None:
               names=len(NAMES), optional=("given controls",))  # fmt: skip
     if len(ranked.rows) > SHOWN:
         say(f"           These are the first {SHOWN} of {len(ranked.rows)} rows; ranking.csv has all.")
-    for line in ranked.sentences:
+    for line in chain(*ranked.sentences.values()):
         say(f"ranks      {line}")
 
 

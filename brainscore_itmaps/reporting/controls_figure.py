@@ -42,7 +42,9 @@ def controls_figure(rows: pd.DataFrame) -> Figure:
     controls = list(dict.fromkeys(rows["best_control"]))
     arrays = list(rows.groupby("array"))
     with style():
-        figure = Figure(figsize=(max(COLUMN, 2.7 * len(arrays) + 0.5), 3.6), layout="constrained")
+        lines = (min(len(order), FEW) + len(controls)) / min(len(arrays), 3)
+        size = (max(1.3 * COLUMN, 2.7 * len(arrays) + 0.5), 3.3 + 0.16 * lines)
+        figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(1, len(arrays), squeeze=False, sharey=True)[0]
         for axis, (array, array_rows) in zip(axes, arrays, strict=True):
             axis.axvline(0, color="black", linewidth=0.5)
@@ -53,7 +55,7 @@ def controls_figure(rows: pd.DataFrame) -> Figure:
             axis.set_title(str(array).removeprefix("Arcaro2020."))
             axis.set_xlabel("what the model adds to the controls\n(hollow: its best control reaches its score)")
         axes[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
-        legend_below(figure, list(axes), notes_above(rows), columns=2)
+        legend_below(figure, list(axes), notes_above(rows), columns=min(len(arrays), 3))
     return figure
 
 

@@ -15,6 +15,7 @@ from brainscore_itmaps.reporting.report import read_template, render_page
 from brainscore_itmaps.reporting.study_figures import Lines
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
+DAGGER = "\N{DAGGER}"
 WIDTH, HEIGHT, MARGIN = 640, 400, 60
 PAGE_COLUMNS = {
     "model": "model",
@@ -34,17 +35,11 @@ PAGE_COLUMNS = {
 }
 """Columns of the table on the page, with their headings."""
 RANKING = {
-    "benchmark": "benchmark",
-    "array": "array",
-    "asked": "window",
-    "model": "model",
-    "layer": "layer",
     "score": "score",
     "best_control": "best control",
     "control_score": "its score",
     "unique": "unique",
-    "unique_low": "from",
-    "unique_high": "to",
+    "unique_interval": "95 % interval",
     "given_controls": "given controls",
     "without_typical_map": "without typical map",
     "rank_score": "rank by score",
@@ -52,7 +47,7 @@ RANKING = {
     "rank_given_controls": "by given controls",
     "rank_without_typical_map": "by without typical map",
 }
-"""Columns of the table of ranks on the page, with their headings."""
+"""Columns of the tables of ranks on the page beside the model, with their headings."""
 AS_PUBLISHED = {PUBLISHED.name: "(as published)"}
 NUMERIC = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
 ESTIMATED = ("raw", "ceiling", "score", "low", "high")
@@ -86,7 +81,7 @@ def study_page(
     fits: pd.DataFrame,
     pairs: pd.DataFrame,
     ranking: pd.DataFrame,
-    changes: Sequence[str],
+    changes: Mapping[str, Sequence[str]],
     notes: Sequence[str],
     figures: Sequence[StudyFigure],
     citations: Sequence[str],
@@ -105,8 +100,8 @@ def study_page(
         The tables of :class:`~brainscore_itmaps.study.fits.Findings`.
     ranking : DataFrame
         Rows of :class:`~brainscore_itmaps.study.ranking.Ranking`.
-    changes : sequence of str
-        Sentences about the ranks.
+    changes : mapping of str to sequence of str
+        For each ``panel`` of these rows, sentences about the ranks.
     notes : sequence of str
         Sentences about results that were left out.
     figures : sequence of StudyFigure
@@ -149,9 +144,11 @@ def study_page(
                 "q_value",
             ),
         ),
-        ranking=list(_ranking_rows(ranking)),
-        ranking_header=list(RANKING.values()),
-        changes=changes,
+        rankings=[
+            (panel, changes[str(panel)], list(_ranking_rows(ranked)))
+            for panel, ranked in ranking.groupby("panel", sort=False)
+        ],
+        ranking_header=["model", *RANKING.values()],
         notes=notes,
         figures=figures,
         citations=citations,
@@ -233,14 +230,13 @@ def _table_rows(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[s
         }
 
 
-def _ranking_rows(ranking: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Convert ranks to strings; ``reached`` marks the models whose best control reaches their score."""
+def _ranking_rows(ranking: pd.DataFrame) -> Iterator[list[str]]:
+    """Convert ranks to strings; a dagger marks the models whose best control reaches their score."""
     for row in ranking.to_dict("records"):
-        row |= {"model": f"{row['model']} ({row['weights']})" if row["random"] else row["model"],
-                "benchmark": row["benchmark"] + mark_of(row["measure"])}  # fmt: skip
-        cells = [number_text(row[name]) if isinstance(row[name], float) else "" if pd.isna(row[name]) else row[name]
-                 for name in RANKING]  # fmt: skip
-        yield {"cells": cells, "reached": row["reached"]}
+        row["unique_interval"] = interval_text(row["unique_low"], row["unique_high"])
+        name = f"{row['model']} ({row['weights']})" if row["random"] else row["model"]
+        cells = [number_text(row[name]) if isinstance(row[name], float) else row[name] for name in RANKING]
+        yield [f"{name} {DAGGER}" if row["reached"] else name, *(ABSENT if pd.isna(cell) else cell for cell in cells)]
 
 
 def _format_table(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:

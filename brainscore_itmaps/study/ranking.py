@@ -27,8 +27,8 @@ FEW_NAMES = 4
 """Largest number of models or pairs that a sentence names; the tables have all of them."""
 PANEL = [*COMPARED, "array"]
 RANKED = (
-    *("model", "weights", "random", "layer", "score", "low", "high", "best_control", "control_score", "reached"),
-    *("unique", "unique_low", "unique_high", "given_controls", "without_typical_map"),
+    *("panel", "model", "weights", "random", "layer", "score", "low", "high", "best_control", "control_score"),
+    *("reached", "unique", "unique_low", "unique_high", "given_controls", "without_typical_map"),
     *("rank_score", "rank_unique", "rank_given_controls", "rank_without_typical_map", "simulated", "result"),
 )
 ORDERED = ("order", "models", "tau", "pairs", "changed", "distinguishable")
@@ -43,8 +43,9 @@ class Ranking:
     Attributes
     ----------
     rows : DataFrame
-        A row for each result with controls: its numbers and ranks, 1 for the best; and whether its best control
-        reaches its raw value (``reached``). A result without a score, or without what the model adds, has no ranks.
+        A row for each result with controls: its array and window in words (``panel``), its numbers and ranks, 1 for the
+        best, and whether its best control reaches its raw value (``reached``). A result without a score, or without
+        what the model adds, has no ranks.
     orders : DataFrame
         A row for each array and each of :data:`ORDERS`: number of models, Kendall's tau between their order by score
         and this order, number of pairs of models, of those that change places, and of those that do so
@@ -53,8 +54,8 @@ class Ranking:
         A row for each pair of models that changes places; ``first`` is the better one by score. Differences are first
         minus second. ``q_value`` is the larger of both p-values, adjusted for the false discovery rate over all pairs
         of the array; a pair is distinguishable below :data:`SIGNIFICANT`. NaN where scores have no interval.
-    sentences : tuple of str
-        What changes on each array, and which models' scores are reached by a control.
+    sentences : dict of str to list of str
+        For each panel, what changes, and which models' scores are reached by a control.
     notes : tuple of str
         Sentences about results that are not ranked.
     """
@@ -62,7 +63,7 @@ class Ranking:
     rows: pd.DataFrame
     orders: pd.DataFrame
     changes: pd.DataFrame
-    sentences: tuple[str, ...]
+    sentences: dict[str, list[str]]
     notes: tuple[str, ...]
 
 
@@ -90,7 +91,7 @@ def ranking(table: StudyTable) -> Ranking:
     ...            estimate=Estimate(raw, 1.0, raw), controls={"contrast": Estimate(0.4, 1.0, 0.4)},
     ...            added={"unique": Estimate(score=unique)})
     ...     for name, raw, unique in (("alexnet", 0.5, 0.0), ("vgg16", 0.3, 0.1))]
-    >>> print(*ranking(tidy_table(results)).sentences, sep="\\n")  # doctest: +NORMALIZE_WHITESPACE
+    >>> print(*ranking(tidy_table(results)).sentences["maps"], sep="\\n")  # doctest: +NORMALIZE_WHITESPACE
     On maps, the order changes: alexnet is 1st by score and 2nd by what it adds to the controls; vgg16 is 2nd by score
       and 1st by what it adds to the controls. 1 of 1 pairs of models changes places (Kendall's tau -1.00), within the
       uncertainty.
@@ -99,14 +100,14 @@ def ranking(table: StudyTable) -> Ranking:
     rows: list[pd.DataFrame] = []
     orders: list[dict[str, Any]] = []
     changes: list[dict[str, Any]] = []
-    sentences: list[str] = []
+    sentences: dict[str, list[str]] = {}
     notes: list[str] = []
     unranked: list[str] = []
     maps = table.rows[table.rows["kind"] == MAPS]
     panels = list(maps.groupby(PANEL, sort=False))
     for key, panel_rows in panels:
         labels, panel = dict(zip(PANEL, map(str, key), strict=True)), _name_of_panel(key)
-        names = _names(panel_rows)
+        names, written = _names(panel_rows), sentences.setdefault(panel, [])
         ranked = panel_rows[panel_rows["score"].notna() & panel_rows["unique"].notna()]
         left_out = [names[index] for index in panel_rows.index.difference(ranked.index, sort=False)]
         if ranked.empty:
@@ -123,16 +124,16 @@ def ranking(table: StudyTable) -> Ranking:
             changes += [labels | {"order": order} | change for change in found]
             orders.append(labels | _order_row(compared, order, found))
             if found:
-                sentences.append(_sentence(panel, compared, order, found, float(orders[-1]["tau"]), names))
+                written.append(_sentence(panel, compared, order, found, float(orders[-1]["tau"]), names))
             else:
                 same.append(f"by {words}")
         if same:
-            sentences.append(f"On {panel}, no order changes: none of {len(ranked)} models overtakes another "
-                             f"{_joined(same)}.")  # fmt: skip
+            written.append(f"On {panel}, no order changes: none of {len(ranked)} models overtakes another "
+                           f"{_joined(same)}.")  # fmt: skip
         controlled = panel_rows[panel_rows["best_control"] != ""]
         if len(controlled):
-            rows.append(_ranked_rows(controlled, ranked))
-            sentences.append(_reached_sentence(panel, rows[-1], names))
+            rows.append(_ranked_rows(controlled.assign(panel=panel), ranked))
+            written.append(_reached_sentence(panel, rows[-1], names))
     if unranked:
         where = "; ".join(unranked) if len(unranked) <= FEW_NAMES else f"{len(unranked)} of {len(panels)} arrays"
         notes.append(f"Models are not ranked on {where}: no result has both a score and what the model adds to the "
@@ -141,7 +142,7 @@ def ranking(table: StudyTable) -> Ranking:
         pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=[*PANEL, *RANKED]),
         pd.DataFrame(orders, columns=[*PANEL, *ORDERED]),
         pd.DataFrame(changes, columns=[*PANEL, *CHANGED]),
-        tuple(sentences),
+        sentences,
         tuple(notes),
     )
 
@@ -232,7 +233,7 @@ def _sentence(
     moved = sorted(rows.index[before != after], key=lambda index: (-abs(before[index] - after[index]), before[index]))
     named = [f"{names[index]} is {_ordinal(before[index])} by score and {_ordinal(after[index])} by {ORDERS[order]}"
              for index in moved[:FEW_NAMES]]  # fmt: skip
-    more = f"; so do {len(moved) - FEW_NAMES} more models" if len(moved) > FEW_NAMES else ""
+    more = f"; {len(moved) - FEW_NAMES} more models move" if len(moved) > FEW_NAMES else ""
     pairs = len(rows) * (len(rows) - 1) // 2
     certain = [f"{change['first']} and {change['second']}" for change in found if change["q_value"] < SIGNIFICANT]
     extent = "within the uncertainty"
