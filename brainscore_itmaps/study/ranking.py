@@ -238,8 +238,9 @@ def _sentence(
     certain = [f"{change['first']} and {change['second']}" for change in found if change["q_value"] < SIGNIFICANT]
     extent = "within the uncertainty"
     if certain:
-        rest = "" if len(certain) == len(found) else f"; the others do so {extent}"
-        extent = f"{len(certain)} of them distinguishably: {_listed(certain)}{rest}"
+        some = len(certain) < len(found)
+        number, rest = (f"{len(certain)} of them ", f"; the others do so {extent}") if some else ("", "")
+        extent = f"{number}distinguishably: {_listed(certain)}{rest}"
     return (
         f"On {panel}, the order changes: {'; '.join(named)}{more}. {len(found)} of {pairs} pairs of models "
         f"{'changes' if len(found) == 1 else 'change'} places (Kendall's tau {tau:.2f}), {extent}."

@@ -27,7 +27,7 @@ from brainscore_itmaps.study.table import tidy_table
 
 def estimate(value, spread=0.003, seed=0, ceiling=0.5):
     """An estimate whose replicates differ from it by ``spread``, otherwise in each model and number."""
-    replicates = value + np.random.default_rng([seed, int(1000 * value)]).normal(0, spread, 7)
+    replicates = value + np.random.default_rng([seed, abs(int(1000 * value))]).normal(0, spread, 7)
     return Estimate(value * ceiling, ceiling, value, (value - 0.1, value + 0.1), 0.05, replicates=replicates,
                     groups=(7,), interval_kind="groups")  # fmt: skip
 
@@ -83,7 +83,7 @@ def test_the_sentence_says_which_models_move_and_which_pairs_are_distinguishable
     ranked = ranking(tidy_table([model(*each) for each in THREE]))
     text = sentences(ranked)
     assert "On it_maps_simulated, the order changes: alexnet is 1st by score and 3rd by what it adds to" in text
-    assert ("2 of 3 pairs of models change places (Kendall's tau -0.33), 2 of them distinguishably: alexnet and vgg16, "
+    assert ("2 of 3 pairs of models change places (Kendall's tau -0.33), distinguishably: alexnet and vgg16, "
             "alexnet and resnet50.") in text  # fmt: skip
     unsure = ranking(tidy_table([model(*each, spread=0.2) for each in THREE]))
     assert "2 of 3 pairs of models change places (Kendall's tau -0.33), within the uncertainty." in sentences(unsure)
@@ -190,7 +190,7 @@ def test_of_many_models_a_sentence_names_a_few():
     assert line.count(" by score and ") == 4
     assert "; 8 more models move. " in line
     assert "66 of 66 pairs of models change places" in line
-    assert re.search(r"66 of them distinguishably: (model\d+ and model\d+, ){4}62 more\.$", line)
+    assert re.search(r"\), distinguishably: (model\d+ and model\d+, ){4}62 more\.$", line)
 
 
 def test_ranks_are_written_as_people_write_them():
@@ -222,7 +222,7 @@ def truth(photographs):
     contrast = control_features(photographs, grid)["contrast"]
     contrast = (contrast - contrast.mean(axis=(0, 1, 2))) / contrast.std(axis=(0, 1, 2))
     hidden = rng.normal(size=(9, 7, 6, 2))
-    maps = contrast @ rng.uniform(0.2, 0.5, (3, 5)) + 0.6 * hidden @ rng.normal(0, 0.7, (2, 5))
+    maps = contrast @ rng.uniform(0.2, 0.5, (3, 5)) + 0.4 * hidden @ rng.normal(0, 0.7, (2, 5))
     repeats = maps[:, None] + rng.normal(0, 0.3, (9, 4, 7, 6, 5))
     recording = Recording(
         identifier="SIMULATED-contrast", maps=repeats.mean(axis=1), images=photographs, grid=grid, window=(0, 100),
