@@ -79,5 +79,5 @@ def _draw_control(axis: Axes, name: str, rows: pd.DataFrame, dashes: Any) -> Non
     if np.ptp(scores) < 1e-6:
         axis.axhline(scores.iloc[0], color=CEILING, linestyle=dashes, linewidth=1.4, label=label)
         return
-    axis.vlines(rows["unique"], scores, rows["score"], color=CEILING, linewidth=0.8)
+    axis.vlines(rows["unique"], scores, rows["score"], color=CEILING, linewidth=2.5, alpha=0.6)
     axis.plot(rows["unique"], scores, "_", color=CEILING, markersize=9, markeredgewidth=2, label=label)
