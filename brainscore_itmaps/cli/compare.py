@@ -38,7 +38,7 @@ def compare(
         bool, typer.Option("--maps/--no-maps", help="Write a page with the maps of each result, a few megabytes each.")
     ] = True,
 ) -> None:
-    """Compare results in a table, fits of predictivity against accuracy, figures and an interactive HTML page."""
+    """Compare results in a table, ranks, fits of predictivity against accuracy, figures and an interactive page."""
     paths = [name if Path(name).expanduser().exists() else str(named_result(name, None)) for name in results]
     with progress_bar() as progress:
         progress("reading results", 0, 1)
@@ -88,7 +88,7 @@ def _print_ranks(ranked: "Ranking") -> None:
         ranks = [row[f"rank_{name}"] for name in ("score", "unique", "given_controls")]
         control = f"{row['best_control']} {number_text(row['control_score'])}"
         score, unique, given = (number_text(row[name]) for name in ("score", "unique", "given_controls"))
-        names = [f"{row['model']}{random}", _short_array(row), row["asked"]]
+        names = [f"{row['model']}{random}", _short_array(row), row["window"]]
         ranked_text = ", ".join(str(rank) if isinstance(rank, int) else ABSENT for rank in ranks)
         cells.append([*names, score, control, unique, given, ranked_text])
     columns = [Column(name) for name in NAMES] + [Column(name, justify="right") for name in RANKS]

@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from brainscore_itmaps.errors import printable
 from brainscore_itmaps.models.timm_models import GROUPS
 from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, Figure, legend_text, style
 from brainscore_itmaps.reporting.study_figures import FEW, MARKS, legend_below, name_of_row, notes_above
 
+TEXTS = ["model", "weights", "benchmark", "array", "best_control"]
+"""Columns of texts that are drawn; files of others may hold control characters."""
 DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 """Lines of best controls, one for each control."""
 
@@ -36,6 +39,7 @@ def controls_figure(rows: pd.DataFrame) -> Figure:
     >>> [axis.get_title() for axis in figure.axes], [text.get_text() for text in figure.legends[0].get_texts()]
     (['PL'], ['resnet50', 'vgg16', 'best control: contrast'])
     """
+    rows = rows.assign(**{name: rows[name].map(printable) for name in TEXTS})
     models = list(rows.groupby(["model", "weights"], sort=False).groups)
     names = ["model", "weights"] if len(models) <= FEW else ["group"]
     order = models if len(models) <= FEW else [(group,) for group in GROUPS]

@@ -34,20 +34,8 @@ PAGE_COLUMNS = {
     "human_alignment": "human alignment",
 }
 """Columns of the table on the page, with their headings."""
-RANKING = {
-    "score": "score",
-    "best_control": "best control",
-    "control_score": "its score",
-    "unique": "unique",
-    "unique_interval": "95 % interval",
-    "given_controls": "given controls",
-    "without_typical_map": "without typical map",
-    "rank_score": "rank by score",
-    "rank_unique": "by unique",
-    "rank_given_controls": "by given controls",
-    "rank_without_typical_map": "by without typical map",
-}
-"""Columns of the tables of ranks on the page beside the model, with their headings."""
+RANKING = ("model", "score", "best control", "unique", "95 % interval", "given controls", "without typical map")
+"""Headings of the tables of ranks on the page."""
 AS_PUBLISHED = {PUBLISHED.name: "(as published)"}
 NUMERIC = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
 ESTIMATED = ("raw", "ceiling", "score", "low", "high")
@@ -148,7 +136,7 @@ def study_page(
             (panel, changes[str(panel)], list(_ranking_rows(ranked)))
             for panel, ranked in ranking.groupby("panel", sort=False)
         ],
-        ranking_header=["model", *RANKING.values()],
+        ranking_header=RANKING,
         notes=notes,
         figures=figures,
         citations=citations,
@@ -231,12 +219,16 @@ def _table_rows(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[s
 
 
 def _ranking_rows(ranking: pd.DataFrame) -> Iterator[list[str]]:
-    """Convert ranks to strings; a dagger marks the models whose best control reaches their score."""
+    """Convert numbers and their ranks to strings; a dagger marks models whose best control reaches their score."""
     for row in ranking.to_dict("records"):
-        row["unique_interval"] = interval_text(row["unique_low"], row["unique_high"])
         name = f"{row['model']} ({row['weights']})" if row["random"] else row["model"]
-        cells = [number_text(row[name]) if isinstance(row[name], float) else row[name] for name in RANKING]
-        yield [f"{name} {DAGGER}" if row["reached"] else name, *(ABSENT if pd.isna(cell) else cell for cell in cells)]
+        score, unique, given, without = (
+            number_text(row[column]) + (f" ({row[rank]})" if isinstance(row[rank := f"rank_{column}"], int) else "")
+            for column in ("score", "unique", "given_controls", "without_typical_map")
+        )
+        control = f"{row['best_control']} {number_text(row['control_score'])}"
+        interval = interval_text(row["unique_low"], row["unique_high"])
+        yield [f"{name} {DAGGER}" if row["reached"] else name, score, control, unique, interval, given, without]
 
 
 def _format_table(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:

@@ -120,9 +120,8 @@ def compare(
     ...     record = {"model": "timm:vgg16.tv_in1k", "benchmark": "MajajHong2015public.IT-pls", "score": 0.5}
     ...     _ = Path(folder, "vgg16.json").write_text(json.dumps(record))
     ...     comparison = compare([folder], Path(folder, "comparison"))
-    ...     sorted(file.name for file in comparison.files)
-    ['fits.csv', 'index.html', 'pairs.csv', 'ranking.csv', 'ranking_changes.csv', 'ranking_orders.csv', 'table.csv',
-     'table.parquet']
+    ...     sorted({file.stem for file in comparison.files})
+    ['fits', 'index', 'pairs', 'ranking', 'ranking_changes', 'ranking_orders', 'table']
     """
     if not isinstance(out, str | Path):
         raise UsageError(

@@ -27,8 +27,8 @@ FEW_NAMES = 4
 """Largest number of models or pairs that a sentence names; the tables have all of them."""
 PANEL = [*COMPARED, "array"]
 RANKED = (
-    *("panel", "model", "weights", "random", "layer", "score", "low", "high", "best_control", "control_score"),
-    *("reached", "unique", "unique_low", "unique_high", "given_controls", "without_typical_map"),
+    *("panel", "window", "model", "weights", "random", "layer", "score", "low", "high", "best_control"),
+    *("control_score", "reached", "unique", "unique_low", "unique_high", "given_controls", "without_typical_map"),
     *("rank_score", "rank_unique", "rank_given_controls", "rank_without_typical_map", "simulated", "result"),
 )
 ORDERED = ("order", "models", "tau", "pairs", "changed", "distinguishable")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ class StudyTable:
 
     rows: pd.DataFrame
     estimates: tuple[Estimate | None, ...]
-    added: tuple[Mapping[str, Estimate], ...]
+    added: tuple[Mapping[str, Estimate], ...] = field(repr=False)
     images: tuple[tuple[str, ...], ...]
     sources: dict[str, Path | Result]
     troubles: tuple[str, ...]

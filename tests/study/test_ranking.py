@@ -272,7 +272,9 @@ def test_the_files_and_the_page_have_the_ranks(compared):
     for line in compared.ranking.sentences[compared.ranking.rows["panel"].iloc[0]]:
         assert line in page
     assert "<td>noise (random (seed 2)) \N{DAGGER}</td>" in page
-    assert f"<td>{compared.ranking.rows['unique'].iloc[0]:.3f}</td>" in page
+    hidden = compared.ranking.rows.set_index("model").loc["hidden"]
+    assert f"<td>{hidden['score']:.3f} (2)</td><td>contrast {hidden['control_score']:.3f}</td>" in page
+    assert f"<td>{hidden['unique']:.3f} (1)</td>" in page
     assert len(list((folder / "figures").glob("controls--*.svg"))) == 1
 
 
