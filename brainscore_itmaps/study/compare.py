@@ -137,6 +137,7 @@ def compare(
     progress("fitting", 0, 1)
     fitted = findings(table, draws)
     fitted = replace(fitted, pairs=add_raw_values(fitted.pairs, table.rows))
+    progress("ranking", 0, 1)
     ranked = ranking(table)
     files = list(_write_tables(folder, table, fitted, ranked))
     pages, problems = _write_pages(folder, table, progress) if maps else ({}, [])

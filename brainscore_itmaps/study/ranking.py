@@ -1,7 +1,8 @@
 """Rank the models of a study by score, by what they add to the controls, and by score given the controls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,11 @@ def ranking(table: StudyTable) -> Ranking:
       uncertainty.
     On maps, the best control reaches the score of 1 of 2 models: contrast reaches vgg16.
     """
+
+    @cache
+    def p_value(first: int, second: int, name: str) -> float:
+        return _p_value(table, first, second, name)
+
     rows: list[pd.DataFrame] = []
     orders: list[dict[str, Any]] = []
     changes: list[dict[str, Any]] = []
@@ -120,7 +126,7 @@ def ranking(table: StudyTable) -> Ranking:
             compared = ranked[ranked[order].notna()]
             if len(compared) < 2:
                 continue
-            found = _changes(compared, order, table.added, table.images, names)
+            found = _changes(compared, order, p_value, names)
             changes += [labels | {"order": order} | change for change in found]
             orders.append(labels | _order_row(compared, order, found))
             if found:
@@ -175,11 +181,7 @@ def _ranked_rows(controlled: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame
 
 
 def _changes(
-    rows: pd.DataFrame,
-    order: str,
-    added: Sequence[Mapping[str, Estimate]],
-    images: Sequence[tuple[str, ...]],
-    names: Mapping[Any, str],
+    rows: pd.DataFrame, order: str, p_value: Callable[[int, int, str], float], names: Mapping[Any, str]
 ) -> list[dict[str, Any]]:
     """Compare the two orders of each pair of models, and test the pairs that change places."""
     scores, values = rows["score"].to_numpy(), rows[order].to_numpy()
@@ -187,7 +189,7 @@ def _changes(
     p_values, found = [], []
     for one, other in np.argwhere(above):
         first, second = rows.index[one], rows.index[other]
-        tested = [_p_value(added, images, first, second, name) for name in ("score", order)]
+        tested = [p_value(first, second, name) for name in ("score", order)]
         p_values.append(float(np.max(tested)))
         found.append({"first": names[first], "second": names[second],
                       "score_difference": scores[one] - scores[other], "score_p_value": tested[0],
@@ -197,12 +199,10 @@ def _changes(
     return [change | {"q_value": float(q)} for change, q in zip(found, q_values, strict=False)]
 
 
-def _p_value(
-    added: Sequence[Mapping[str, Estimate]], images: Sequence[tuple[str, ...]], first: int, second: int, name: str
-) -> float:
+def _p_value(table: StudyTable, first: int, second: int, name: str) -> float:
     """Return the p-value of a difference between two models; NaN where they cannot be compared."""
-    estimates = [added[first].get(name, Estimate()), added[second].get(name, Estimate())]
-    conditions = {(images[index], estimate.interval_kind, estimate.groups)
+    estimates = [table.added[index].get(name, Estimate()) for index in (first, second)]
+    conditions = {(table.images[index], estimate.interval_kind, estimate.groups)
                   for index, estimate in zip((first, second), estimates, strict=True)}  # fmt: skip
     comparison = difference_of(*estimates) if len(conditions) == 1 else None
     return np.nan if comparison is None else comparison.p_value
