@@ -82,13 +82,13 @@ def _print(comparison: "Comparison") -> None:
 
 
 def _print_ranks(ranked: "Ranking") -> None:
-    cells = []
+    cells, several = [], ranked.rows["benchmark"].nunique() > 1
     for row in ranked.rows.head(SHOWN).to_dict("records"):
         random = f" ({row['weights']})" if row["random"] else ""
         ranks = [row[f"rank_{name}"] for name in ("score", "unique", "given_controls")]
         control = f"{row['best_control']} {number_text(row['control_score'])}"
         score, unique, given = (number_text(row[name]) for name in ("score", "unique", "given_controls"))
-        names = [f"{row['model']}{random}", _short_array(row), row["window"]]
+        names = [f"{row['model']}{random}", row["panel"] if several else _short_array(row), row["window"]]
         ranked_text = ", ".join(str(rank) if isinstance(rank, int) else ABSENT for rank in ranks)
         cells.append([*names, score, control, unique, given, ranked_text])
     columns = [Column(name) for name in NAMES] + [Column(name, justify="right") for name in RANKS]

@@ -116,14 +116,16 @@ def ranking(table: StudyTable) -> Ranking:
         names, written = _names(panel_rows), sentences.setdefault(panel, [])
         ranked = panel_rows[panel_rows["score"].notna() & panel_rows["unique"].notna()]
         left_out = [names[index] for index in panel_rows.index.difference(ranked.index, sort=False)]
-        if ranked.empty:
+        if ranked.empty and labels["measure"] != "attribution":  # which is compared with controls alone
             unranked.append(panel)
-        elif left_out:
+        elif left_out and len(ranked):
             notes.append(f"On {panel}, without ranks because a score or what the model adds is absent: "
                          f"{_listed(left_out)}.")  # fmt: skip
         same: list[str] = []
         for order, words in ORDERS.items():
             compared = ranked[ranked[order].notna()]
+            if absent := [names[index] for index in ranked.index.difference(compared.index, sort=False)]:
+                notes.append(f"On {panel}, without a rank by {words}: {_listed(absent)}.")
             if len(compared) < 2:
                 continue
             found = _changes(compared, order, p_value, names)
@@ -273,7 +275,7 @@ def _ordinal(number: int) -> str:
 
 
 def _joined(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _listed(names: Sequence[str], most: int = FEW_NAMES) -> str:

@@ -148,6 +148,30 @@ def test_models_without_these_numbers_are_named_and_not_ranked():
     assert "score the models again" in nothing
 
 
+def test_a_model_without_one_of_the_numbers_has_its_other_ranks():
+    first, second, third = (model(*each) for each in THREE)
+    absent = dict(second.added) | {"without_typical_map": Estimate(reason="the noise ceiling is not reliable")}
+    second = replace(second, arrays=(replace(second.arrays[0], added=absent),), added=absent)
+    ranked = ranking(tidy_table([first, second, third]))
+    assert ranked.notes == ("On it_maps_simulated, without a rank by its score without the typical map: vgg16.",)
+    row = ranked.rows.set_index("model").loc["vgg16"]
+    assert (row["rank_score"], row["rank_unique"]) == (2, 1)
+    assert ranked.rows["rank_without_typical_map"].isna().sum() == 1
+    assert ranked.orders.set_index("order")["models"].to_dict() == {"unique": 3, "given_controls": 3,
+                                                                    "without_typical_map": 2}  # fmt: skip
+
+
+def test_attribution_is_compared_with_controls_alone():
+    result = changed(model("vgg16", 0.3, 0.1), measure="attribution")
+    array = replace(result.arrays[0], added={})
+    ranked = ranking(tidy_table([replace(result, arrays=(array,), added={})]))
+    assert ranked.notes == ()
+    assert "(EXPERIMENTAL), the best control reaches the score of 1 of 1 model: contrast reaches vgg16." in (
+        sentences(ranked)
+    )
+    assert ranked.rows["rank_score"].isna().all()
+
+
 def test_older_results_have_empty_columns_in_the_table(tmp_path):
     without_controls(model("old", 0.7, 0.1)).save(tmp_path)
     (row,) = tidy_table([tmp_path, model("new", 0.6, 0.2)]).rows.query("model == 'old'").to_dict("records")
