@@ -40,7 +40,9 @@ def short_repr(class_: Class) -> Class:
     """
 
     def described(self: Any) -> str:
-        fields = getattr(self, "_fields", None) or [name for name in self.__dataclass_fields__ if name[0] != "_"]
+        fields = getattr(self, "_fields", None) or [
+            name for name, field in self.__dataclass_fields__.items() if field.repr and name[0] != "_"
+        ]
         values = ", ".join(f"{name}={_ShortRepr().repr(getattr(self, name))}" for name in fields)
         return f"{type(self).__name__}({values})"
 

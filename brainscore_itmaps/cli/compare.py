@@ -1,7 +1,9 @@
 """`brainscore compare`: compare many results in a table, figures and an HTML page."""
 
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column
@@ -9,13 +11,15 @@ from rich.table import Column
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
 from brainscore_itmaps.cli.results import named_result
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_table
-from brainscore_itmaps.text import interval_text, number_text
+from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
 if TYPE_CHECKING:
     from brainscore_itmaps.study.compare import Comparison
+    from brainscore_itmaps.study.ranking import Ranking
 
 NAMES = ("model", "array", "window")
 NUMBERS = ("top-1", "raw", "ceiling", "score", "95 % interval")
+RANKS = ("score", "best control", "unique", "given controls", "ranks")
 SHOWN = 20
 """Number of printed rows; the written table has all rows."""
 
@@ -34,7 +38,7 @@ def compare(
         bool, typer.Option("--maps/--no-maps", help="Write a page with the maps of each result, a few megabytes each.")
     ] = True,
 ) -> None:
-    """Compare results in a table, fits of predictivity against accuracy, figures and an interactive HTML page."""
+    """Compare results in a table, ranks, fits of predictivity against accuracy, figures and an interactive page."""
     paths = [name if Path(name).expanduser().exists() else str(named_result(name, None)) for name in results]
     with progress_bar() as progress:
         progress("reading results", 0, 1)
@@ -52,15 +56,15 @@ def _print(comparison: "Comparison") -> None:
     best_first = rows.sort_values("score", ascending=False, na_position="last", kind="stable")
     for row in best_first.head(SHOWN).to_dict("records"):
         random = f" ({row['weights']})" if row["random"] else ""
-        array = row["array"].removeprefix("Arcaro2020.").removesuffix("-simulated") + mark_of(row["measure"])
         top1 = "" if row["imagenet_top1"] != row["imagenet_top1"] else f"{row['imagenet_top1']:.1f}"
         estimated = [number_text(row[name]) for name in ("raw", "ceiling", "score")]
         interval = interval_text(row["low"], row["high"])
-        cells.append([f"{row['model']}{random}", array, row["window"], top1, *estimated, interval])
+        cells.append([f"{row['model']}{random}", _short_array(row), row["window"], top1, *estimated, interval])
     columns = [Column(name) for name in NAMES] + [Column(name, justify="right") for name in NUMBERS]
     say_table(columns, cells, names=len(NAMES), optional=("top-1", "95 % interval"))
     if len(rows) > SHOWN:
         say(f"           These are the best {SHOWN} of {len(rows)} rows.")
+    _print_ranks(comparison.ranking)
     for line in sentences(comparison.findings):
         say(f"fit        {line}")
     pairs = comparison.findings.pairs
@@ -70,8 +74,31 @@ def _print(comparison: "Comparison") -> None:
         raw, ceiling, before = (number_text(row[name]) for name in ("raw", "ceiling", "baseline_raw"))
         say(f"gain       {row['model']}, {row['array']}: {gain} ({interval}){p}{q}; raw {before} to {raw} of {ceiling}")
     notes = [EXPERIMENTAL] if rows["experimental"].any() else []
-    for note in (*notes, *comparison.table.troubles, *comparison.findings.notes):
+    for note in (*notes, *comparison.table.troubles, *comparison.findings.notes, *comparison.ranking.notes):
         say(f"note       {note}")
     if rows["simulated"].any():
         say("recording  SIMULATED; no animal was recorded")
     say(f"written    {comparison.page} and {len(comparison.files) - 1} other files in its folder")
+
+
+def _print_ranks(ranked: "Ranking") -> None:
+    cells, several = [], ranked.rows["benchmark"].nunique() > 1
+    for row in ranked.rows.head(SHOWN).to_dict("records"):
+        random = f" ({row['weights']})" if row["random"] else ""
+        ranks = [row[f"rank_{name}"] for name in ("score", "unique", "given_controls")]
+        control = f"{row['best_control']} {number_text(row['control_score'])}"
+        score, unique, given = (number_text(row[name]) for name in ("score", "unique", "given_controls"))
+        names = [f"{row['model']}{random}", row["panel"] if several else _short_array(row), row["window"]]
+        ranked_text = ", ".join(str(rank) if isinstance(rank, int) else ABSENT for rank in ranks)
+        cells.append([*names, score, control, unique, given, ranked_text])
+    columns = [Column(name) for name in NAMES] + [Column(name, justify="right") for name in RANKS]
+    say_table(columns, cells, title="What models add to the controls, and ranks by score, unique and given controls",
+              names=len(NAMES), optional=("given controls",))  # fmt: skip
+    if len(ranked.rows) > SHOWN:
+        say(f"           These are the first {SHOWN} of {len(ranked.rows)} rows; ranking.csv has all.")
+    for line in chain(*ranked.sentences.values()):
+        say(f"ranks      {line}")
+
+
+def _short_array(row: Mapping[Any, Any]) -> str:
+    return str(row["array"]).removeprefix("Arcaro2020.").removesuffix("-simulated") + mark_of(row["measure"])

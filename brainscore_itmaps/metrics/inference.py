@@ -226,11 +226,14 @@ def jackknife_interval(
     >>> round(interval.low, 2), round(interval.high, 2), round(interval.error, 2)
     (0.31, 0.69, 0.07)
     """
-    error, freedom = jackknife_spread(replicates, groups, changes)
-    if not np.isfinite(error):
+    return _interval(value, jackknife_spread(replicates, groups, changes))
+
+
+def _interval(value: float, spread: Spread) -> Interval:
+    if not np.isfinite(spread.error):
         return UNDEFINED
-    half = float(student.ppf(0.975, freedom)) * error
-    return Interval(value - half, value + half, error)
+    half = float(student.ppf(0.975, spread.freedom)) * spread.error
+    return Interval(value - half, value + half, spread.error)
 
 
 def compare_replicates(
@@ -261,8 +264,8 @@ def compare_replicates(
     values = np.asarray(replicates, dtype=np.float64)
     if not (np.isfinite(values).all() and np.isfinite(difference)):
         raise ArrayError("A score without a group of images is not finite.", "Leave that model out.")
-    error, freedom = jackknife_spread(values, groups, changes)
-    interval = jackknife_interval(difference, values, groups, changes)
+    error, freedom = spread = jackknife_spread(values, groups, changes)
+    interval = _interval(difference, spread)
     if error <= np.finfo(float).eps * max(abs(difference), np.abs(values).max()):
         return Comparison(difference, interval, float(abs(difference) <= error))
     return Comparison(difference, interval, float(2 * student.sf(abs(difference) / error, freedom)))

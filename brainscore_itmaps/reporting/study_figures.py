@@ -107,7 +107,7 @@ def relation_figure(
             axis.set_title(_short(str(array)))
             raw_axis.set_xlabel(label)
         _label_rows(panels, rows)
-        _legend(figure, panels, notes_above(rows, note))
+        legend_below(figure, panels, notes_above(rows, note))
     return figure
 
 
@@ -138,7 +138,8 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
         for axes, (array, array_rows) in zip(panels, timed.groupby("array"), strict=True):
             for key, line_rows in array_rows.groupby(names, sort=False):
                 number = order.index(key if len(names) > 1 else key[0])
-                label = legend_text(_name(line_rows.iloc[0])) if len(names) > 1 else f"{key[0]}, median and quartiles"
+                model = legend_text(name_of_row(line_rows.iloc[0]))
+                label = model if len(names) > 1 else f"{key[0]}, median and quartiles"
                 for axis, column in zip(axes, ("score", "raw"), strict=True):
                     line = _quartiles(line_rows, column)
                     bars = None if len(names) > 1 else [line[0.5] - line[0.25], line[0.75] - line[0.5]]
@@ -160,7 +161,7 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
             axes[0].set_title(_short(str(array)))
             axes[1].set_xlabel("ms after stimulus onset")
         _label_rows(panels, rows)
-        _legend(figure, panels, notes_above(rows), columns=2)
+        legend_below(figure, panels, notes_above(rows), columns=2)
     return figure
 
 
@@ -222,7 +223,7 @@ def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
             "gain in score over the baseline; filled:\nsignificant at a false discovery rate of 5 %"
         )
         panels[-1, 1].set_xlabel("raw value and noise ceiling")
-        _legend(figure, list(panels[:, 1]), note)
+        legend_below(figure, list(panels[:, 1]), note)
     return figure
 
 
@@ -275,7 +276,7 @@ def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str, value: str) -> Non
         middle = (rows[column].min() + rows[column].max()) / 2
         for row in rows[rows[value].notna()].to_dict("records"):
             side = -1 if row[column] > middle else 1  # toward the middle, so that the label stays within the panel
-            axis.annotate(_name(row), (row[column], row[value]), xytext=(4 * side, 3), textcoords="offset points",
+            axis.annotate(name_of_row(row), (row[column], row[value]), xytext=(4 * side, 3), textcoords="offset points",
                           fontsize=7, color="0.3", ha="right" if side < 0 else "left")  # fmt: skip
 
 
@@ -300,7 +301,8 @@ def _draw_arrows(axis: Axes, rows: pd.DataFrame, arrows: Mapping[str, str]) -> N
                 axis.annotate("", ends[0], ends[1], arrowprops={"arrowstyle": "->", "color": "0.3", "linewidth": 0.8})
 
 
-def _legend(figure: Figure, panels: Sequence[Axes | tuple[Axes, Axes]], notes: str, columns: int = 4) -> None:
+def legend_below(figure: Figure, panels: Sequence[Axes | tuple[Axes, Axes]], notes: str, columns: int = 4) -> None:
+    """Draw one legend for all panels below them, and notes above them."""
     labelled: dict[str, Any] = {}
     for axis in np.ravel(np.array(panels, dtype=object)):
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
@@ -333,7 +335,8 @@ def _is_experimental(rows: pd.DataFrame) -> bool:
     return bool(rows.get("experimental", pd.Series(False)).any())
 
 
-def _name(row: Any) -> str:
+def name_of_row(row: Any) -> str:
+    """Return the name of the model in a row, with its weights if they are random; very long names are cut."""
     random = f" ({row['weights']})" if row["random"] else ""
     name = f"{row['model']}{random}"
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."

@@ -15,6 +15,7 @@ from brainscore_itmaps.reporting.report import read_template, render_page
 from brainscore_itmaps.reporting.study_figures import Lines
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
+DAGGER = "\N{DAGGER}"
 WIDTH, HEIGHT, MARGIN = 640, 400, 60
 PAGE_COLUMNS = {
     "model": "model",
@@ -33,6 +34,8 @@ PAGE_COLUMNS = {
     "human_alignment": "human alignment",
 }
 """Columns of the table on the page, with their headings."""
+RANKING = ("model", "score", "best control", "unique", "95 % interval", "given controls", "without typical map")
+"""Headings of the tables of ranks on the page."""
 AS_PUBLISHED = {PUBLISHED.name: "(as published)"}
 NUMERIC = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
 ESTIMATED = ("raw", "ceiling", "score", "low", "high")
@@ -65,6 +68,8 @@ def study_page(
     lines: Mapping[tuple[str, ...], Lines],
     fits: pd.DataFrame,
     pairs: pd.DataFrame,
+    ranking: pd.DataFrame,
+    changes: Mapping[str, Sequence[str]],
     notes: Sequence[str],
     figures: Sequence[StudyFigure],
     citations: Sequence[str],
@@ -81,6 +86,10 @@ def study_page(
         (benchmark, measure, requested window, protocol, array), as strings, to the lines of its panel.
     fits, pairs : DataFrame
         The tables of :class:`~brainscore_itmaps.study.fits.Findings`.
+    ranking : DataFrame
+        Rows of :class:`~brainscore_itmaps.study.ranking.Ranking`.
+    changes : mapping of str to sequence of str
+        For each ``panel`` of these rows, sentences about the ranks.
     notes : sequence of str
         Sentences about results that were left out.
     figures : sequence of StudyFigure
@@ -123,6 +132,11 @@ def study_page(
                 "q_value",
             ),
         ),
+        rankings=[
+            (panel, changes[str(panel)], list(_ranking_rows(ranked)))
+            for panel, ranked in ranking.groupby("panel", sort=False)
+        ],
+        ranking_header=RANKING,
         notes=notes,
         figures=figures,
         citations=citations,
@@ -202,6 +216,19 @@ def _table_rows(rows: pd.DataFrame, pages: Mapping[str, str]) -> Iterator[dict[s
             "cells": cells,
             "keys": {column: row[column] for column in FILTERS},
         }
+
+
+def _ranking_rows(ranking: pd.DataFrame) -> Iterator[list[str]]:
+    """Convert numbers and their ranks to strings; a dagger marks models whose best control reaches their score."""
+    for row in ranking.to_dict("records"):
+        name = f"{row['model']} ({row['weights']})" if row["random"] else row["model"]
+        score, unique, given, without = (
+            number_text(row[column]) + (f" ({row[rank]})" if isinstance(row[rank := f"rank_{column}"], int) else "")
+            for column in ("score", "unique", "given_controls", "without_typical_map")
+        )
+        control = f"{row['best_control']} {number_text(row['control_score'])}"
+        interval = interval_text(row["unique_low"], row["unique_high"])
+        yield [f"{name} {DAGGER}" if row["reached"] else name, score, control, unique, interval, given, without]
 
 
 def _format_table(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:

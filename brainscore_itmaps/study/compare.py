@@ -17,6 +17,7 @@ from brainscore_itmaps.files import check_writable, csv_cell, replacing
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import PUBLISHED
+from brainscore_itmaps.reporting.controls_figure import controls_figure
 from brainscore_itmaps.reporting.drawing import style
 from brainscore_itmaps.reporting.embedded import data_url
 from brainscore_itmaps.reporting.report import report
@@ -30,6 +31,7 @@ from brainscore_itmaps.reporting.study_figures import (
 )
 from brainscore_itmaps.reporting.study_page import StudyFigure, study_page
 from brainscore_itmaps.study.fits import ALL, DRAWS, Findings, Fit, findings
+from brainscore_itmaps.study.ranking import Ranking, ranking
 from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable, tidy_table
 
 ANOTHER_FOLDER = "Name another folder with --out."
@@ -39,12 +41,13 @@ FIGURES = "figures"
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """The table and the fits of a comparison, and the files that were written.
+    """The table, the fits and the ranks of a comparison, and the files that were written.
 
     Attributes
     ----------
     table : StudyTable
     findings : Findings
+    ranking : Ranking
     page : Path
     files : tuple of Path
         All files that were written.
@@ -52,6 +55,7 @@ class Comparison:
 
     table: StudyTable
     findings: Findings
+    ranking: Ranking
     page: Path
     files: tuple[Path, ...]
 
@@ -78,8 +82,9 @@ def compare(
     """Compare results of many models, and write tables, figures and an interactive page.
 
     The folder ``out`` gets ``table.csv`` and ``table.parquet``, with a row for each model, array and window;
-    ``fits.csv`` and ``pairs.csv``; ``figures/``, each as SVG and PDF with its data as CSV; ``maps/``, the page of each
-    result; and ``index.html``, which links to all of them.
+    ``fits.csv`` and ``pairs.csv``; ``ranking.csv``, ``ranking_orders.csv`` and ``ranking_changes.csv``; ``figures/``,
+    each as SVG and PDF with its data as CSV; ``maps/``, the page of each result; and ``index.html``, which links to all
+    of them.
 
     Parameters
     ----------
@@ -115,8 +120,8 @@ def compare(
     ...     record = {"model": "timm:vgg16.tv_in1k", "benchmark": "MajajHong2015public.IT-pls", "score": 0.5}
     ...     _ = Path(folder, "vgg16.json").write_text(json.dumps(record))
     ...     comparison = compare([folder], Path(folder, "comparison"))
-    ...     sorted(file.name for file in comparison.files)
-    ['fits.csv', 'index.html', 'pairs.csv', 'table.csv', 'table.parquet']
+    ...     sorted({file.stem for file in comparison.files})
+    ['fits', 'index', 'pairs', 'ranking', 'ranking_changes', 'ranking_orders', 'table']
     """
     if not isinstance(out, str | Path):
         raise UsageError(
@@ -132,22 +137,25 @@ def compare(
     progress("fitting", 0, 1)
     fitted = findings(table, draws)
     fitted = replace(fitted, pairs=add_raw_values(fitted.pairs, table.rows))
-    files = list(_write_tables(folder, table, fitted))
+    progress("ranking", 0, 1)
+    ranked = ranking(table)
+    files = list(_write_tables(folder, table, fitted, ranked))
     pages, problems = _write_pages(folder, table, progress) if maps else ({}, [])
     embedded = []
     for number, figure in enumerate(figures := list(_figures(table, fitted))):
         progress("drawing", number, len(figures))
         embedded.append(_write_figure(folder, figure, files))
     page = folder / PAGE
-    notes = [*table.troubles, *problems, *fitted.notes]
+    notes = [*table.troubles, *problems, *fitted.notes, *ranked.notes]
     lines: dict[tuple[str, ...], Lines] = {
         (*map(str, fit.key), fit.array): line for fit, line in _lines_of_fits(fitted)
     }
-    text = study_page(table.rows, pages, lines, fitted.fits_table(), fitted.pairs, notes, embedded, table.citations)
+    text = study_page(table.rows, pages, lines, fitted.fits_table(), fitted.pairs, ranked.rows, ranked.sentences, notes,
+                      embedded, table.citations)  # fmt: skip
     with replacing(page, ANOTHER_FOLDER) as temporary:
         temporary.write_text(text, encoding="utf-8")
     files += [folder / path for path in pages.values()]
-    return Comparison(table, fitted, page, (page, *files))
+    return Comparison(table, fitted, ranked, page, (page, *files))
 
 
 RAW = {"raw": "raw", "ceiling": "ceiling", "baseline_raw": "raw", "baseline_ceiling": "ceiling"}
@@ -193,8 +201,16 @@ def add_raw_values(pairs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return added
 
 
-def _write_tables(folder: Path, table: StudyTable, fitted: Findings) -> Iterator[Path]:
-    for name, rows in (("table", table.rows), ("fits", fitted.fits_table()), ("pairs", fitted.pairs)):
+def _write_tables(folder: Path, table: StudyTable, fitted: Findings, ranked: Ranking) -> Iterator[Path]:
+    tables = {
+        "table": table.rows,
+        "fits": fitted.fits_table(),
+        "pairs": fitted.pairs,
+        "ranking": ranked.rows,
+        "ranking_orders": ranked.orders,
+        "ranking_changes": ranked.changes,
+    }
+    for name, rows in tables.items():
         with replacing(folder / f"{name}.csv", ANOTHER_FOLDER) as temporary:
             _write_csv(temporary, rows)
         yield folder / f"{name}.csv"
@@ -252,6 +268,10 @@ def _figures(table: StudyTable, fitted: Findings) -> Iterator[_Figure]:
             if len(related) > 1 and compared["kind"].iloc[0] == MAPS:
                 text = f"Score and raw value against {label}, {title}"
                 yield _Figure(f"{column}--{stem}", text, relation_figure(compared, column, label), related)
+        controlled = compared.dropna(subset=["score", "control_score", "unique"])
+        if len(controlled):
+            text = f"Score, best control and what models add to the controls, {title}"
+            yield _Figure(f"controls--{stem}", text, controls_figure(controlled), controlled)
         paired = fitted.pairs[(fitted.pairs[COMPARED] == list(key)).all(axis=1)]
         if len(paired):
             note = notes_above(compared)

@@ -120,6 +120,11 @@ class StudyConfig:
         Number of images in one forward pass.
     device : str
         As for ``--device``.
+    controls : bool
+        Score controls and what each model adds to them, in benchmarks of maps.
+    random_seeds : int
+        Number of seeds with which each architecture is scored with random weights, as a control; each takes as long as
+        the model.
     cluster : ClusterConfig
     model : tuple of ModelChoice
         All models: those of ``models``, then those of the tables.
@@ -134,6 +139,8 @@ class StudyConfig:
     protocol: str = OURS.name
     batch_size: int = 14
     device: str = "auto"
+    controls: bool = True
+    random_seeds: int = 0
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     model: tuple[ModelChoice, ...] = ()
 
@@ -232,6 +239,7 @@ def _check_values(study: StudyConfig, where: str) -> None:
         raise UsageError(f"{where}: {error.args[0]}", error.fix) from error
     valid = {
         "batch_size": study.batch_size > 0,
+        "random_seeds": study.random_seeds >= 0,
         "cluster.workers": study.cluster.workers >= 0,
         "cluster.threads": study.cluster.threads >= 0,
         "seed": all(0 <= choice.seed < 2**63 for choice in study.model),

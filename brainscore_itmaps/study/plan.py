@@ -206,7 +206,9 @@ def _key(
     if weights is None:
         return ""
     layers = list(choice.layers or study.layers) if has_maps(pair[0]) else []
-    options = [study.attribution, OURS.name if is_external(pair[0]) else study.protocol, layers]
+    options: list[Any] = [study.attribution, OURS.name if is_external(pair[0]) else study.protocol, layers]
+    if has_maps(pair[0]):
+        options += [study.controls, study.random_seeds]
     return key_of(study=weights, benchmark=pair, content=content, options=options)
 
 

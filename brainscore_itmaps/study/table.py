@@ -1,8 +1,8 @@
 """Results of every kind as one tidy table: a row for each model, array and window."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.formulas import absent_scores
 from brainscore_itmaps.benchmark.human import CITATION as CITE_HUMAN
-from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Result
+from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Null, Result
 from brainscore_itmaps.errors import DataError, UsageError, one_line
 from brainscore_itmaps.models.timm_models import group_of_model, timm_top1
 from brainscore_itmaps.models.zoo import ZOO
@@ -41,12 +41,25 @@ COLUMNS = (
     "error",
     "alignment",
     "human_alignment",
+    "best_control",
+    "control_raw",
+    "control_score",
+    "unique",
+    "unique_low",
+    "unique_high",
+    "given_controls",
+    "without_typical_map",
+    "p_value",
     "simulated",
     "protocol",
     "kind",
     "result",
     "reason",
 )
+NUMBERS = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "error", "alignment", "control_raw",
+           "control_score", "unique", "unique_low", "unique_high", "given_controls", "without_typical_map",
+           "p_value")  # fmt: skip
+"""Columns of numbers, NaN where one is absent: results of earlier versions have no controls."""
 COMPARED = ["benchmark", "measure", "asked", "protocol"]
 """Columns that are equal in rows whose scores can be compared, array by array."""
 TO_COMPARE = "Give a list of results, of their JSON files, or of folders with such files."
@@ -68,8 +81,11 @@ class StudyTable:
         why a score, or its interval, is NaN.
     estimates : tuple of Estimate or None
         Estimate of each row of an array; None in other rows.
+    added : tuple of mappings of str to Estimate
+        For each row, its estimate as ``score``, and what the model adds to the controls
+        (:attr:`~brainscore_itmaps.benchmark.result.Result.added`), by name.
     images : tuple of tuples of str
-        For each row, the names of its images.
+        For each row, the names of its images; in a row for all arrays, of all of them.
     sources : dict
         File or object of each result with maps, by its name in ``result``.
     troubles : tuple of str
@@ -79,6 +95,7 @@ class StudyTable:
 
     rows: pd.DataFrame
     estimates: tuple[Estimate | None, ...]
+    added: tuple[Mapping[str, Estimate], ...] = field(repr=False)
     images: tuple[tuple[str, ...], ...]
     sources: dict[str, Path | Result]
     troubles: tuple[str, ...]
@@ -123,14 +140,14 @@ def tidy_table(results: Iterable[str | Path | Result] | str | Path | Result) -> 
         )
     sources: dict[str, Path | Result] = {}
     rows: list[dict[str, Any]] = []
-    values: list[ArrayResult | None] = []
+    values: list[ArrayResult | Result] = []
     citations: dict[str, None] = {}
     for name, source, result in loaded:
         if result.has_maps:
             sources[name] = source
-        for row, array in _rows_of(result):
+        for row, value in _rows_of(result):
             rows.append(row | {"result": name})
-            values.append(array)
+            values.append(value)
         citations |= dict.fromkeys(
             [text for text in result.citations if text] or ([CITE_HUMAN] if result.kind == "human" else [])
         )
@@ -145,11 +162,10 @@ def tidy_table(results: Iterable[str | Path | Result] | str | Path | Result) -> 
     problems += _repeated_models(frame)
     problems += absent_scores((_name_of_row(row), estimate) for row, estimate in zip(rows, estimates, strict=True))
     return StudyTable(
-        frame.astype(
-            dict.fromkeys(("imagenet_top1", "low", "high", "error", "alignment", "ceiling", "raw", "score"), float)
-        ),
-        tuple(None if array is None else array.estimate for array in values),
-        tuple(() if array is None else array.images for array in values),
+        frame.astype(dict.fromkeys(NUMBERS, float)),
+        tuple(value.estimate if isinstance(value, ArrayResult) else None for value in values),
+        tuple({"score": value.estimate, **value.added} for value in values),
+        tuple(_images(value) for value in values),
         sources,
         tuple(problems),
         tuple(citations),
@@ -224,13 +240,23 @@ def _result(file: Path) -> Result | None:
 def _without_maps(result: Result) -> Result:
     """Remove the maps from a result to save memory; they are read again when they are drawn."""
     empty: dict[str, Any] = {name: np.zeros(0) for name in ("predicted", "neural", "site_r", "site_ceiling")}
-    return replace(result, arrays=tuple(replace(array, **empty) for array in result.arrays))
+    arrays = tuple(replace(array, **empty, null=_without_pairs(array.null)) for array in result.arrays)
+    return replace(result, arrays=arrays, null=_without_pairs(result.null))
 
 
-def _rows_of(result: Result) -> Iterator[tuple[dict[str, Any], ArrayResult | None]]:
+def _without_pairs(null: Null | None) -> Null | None:
+    return null if null is None else replace(null, paired=None)
+
+
+def _rows_of(result: Result) -> Iterator[tuple[dict[str, Any], ArrayResult | Result]]:
     """Yield a row for each array, and one for all arrays together or for a benchmark without arrays."""
     for row, array in zip_longest(result.rows(), result.arrays):
-        yield row | {"group": group_of_model(row["model"])}, array
+        yield row | {"group": group_of_model(row["model"])}, result if array is None else array
+
+
+def _images(value: ArrayResult | Result) -> tuple[str, ...]:
+    arrays = value.arrays if isinstance(value, Result) else (value,)
+    return tuple(image for array in arrays for image in array.images)
 
 
 def _sort_key(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -285,12 +311,12 @@ def _mixed_versions(results: Iterable[Result]) -> list[str]:
     ]
 
 
-def _mixed_folds(arrays: Iterable[ArrayResult | None]) -> list[str]:
+def _mixed_folds(values: Iterable[ArrayResult | Result]) -> list[str]:
     """Describe the recordings whose results leave out images in several ways, which changes scores."""
     folds: dict[str, set[str]] = {}
-    for array in arrays:
-        if array is not None:
-            folds.setdefault(array.recording, set()).add(array.folds)
+    for value in values:
+        if isinstance(value, ArrayResult):
+            folds.setdefault(value.recording, set()).add(value.folds)
     return [
         f"The results on {recording} leave out images in several ways ({'; '.join(sorted(mixed))}), and fits do not "
         "separate them: score the models of the older results again."

@@ -169,8 +169,9 @@ def _result(choice: ModelChoice, run: Run, study: StudyConfig, cache: ResultCach
     model = ModelRequest(choice.name, requested_weights(choice.weights, choice.seed), choice.arch or None,
                          device=device, batch_size=study.batch_size, state_key=choice.state_key or None,
                          label=choice.label or None)  # fmt: skip
-    if has_maps(run.benchmark):  # other benchmarks choose no layers
-        model = replace(model, layers=layers)
     protocol = OURS.name if is_external(run.benchmark) else study.protocol
     request = ScoreRequest(model, run.benchmark, requested_window(run.window), protocol, study.attribution)
+    if has_maps(run.benchmark):  # other benchmarks choose no layers and have no controls
+        request = replace(request, model=replace(model, layers=layers), controls=study.controls,
+                          random_seeds=study.random_seeds)  # fmt: skip
     return score_request(request, model=load() if is_loaded_here else None, cache=cache)

@@ -91,8 +91,10 @@ def test_a_comparison_prints_raw_ceiling_and_absent_scores_last(tmp_path):
     for result in [*planted(NAMES[:2], ("vgg16",)), without_score(changed(planted(NAMES[2:3], ())[0], label="50-100"))]:
         result.save(tmp_path / "results")
     text = printed("compare", tmp_path / "results", "--out", tmp_path / "out", "--no-maps", columns=160)
-    rows = [line for line in text.splitlines() if "it_maps_simulated" in line and line.startswith("│")]
+    scores, _, ranks = text.partition("What models add to the controls")
+    rows = [line for line in scores.splitlines() if "it_maps_simulated" in line and line.startswith("│")]
     assert "resnet34" in rows[-1]
+    assert "resnet34" in row_of(ranks, "resnet34")[1]
     assert [cell.strip() for cell in rows[-1].split("│")][-4:-1] == ["0.849", "-", "-"]
     assert not any("-" in [cell.strip() for cell in row.split("│")] for row in rows[:-1])
     (gain,) = [line for line in text.splitlines() if line.startswith("gain")]

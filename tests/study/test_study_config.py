@@ -79,6 +79,8 @@ def test_models_come_from_sets_names_and_tables_each_once():
         ('benchmarks = ["it_maps"]\n[[model]]\nname = "timm:resnet18"\nseed = 1', 'Add weights = "random"'),
         ('benchmarks = ["it_maps"]\nmodels = ["a"]\nattribution = "gradients"', "Did you mean gradient"),
         ('benchmarks = ["it_maps"]\nmodels = ["a"]\nbatch_size = 0', "invalid value of batch_size"),
+        ('benchmarks = ["it_maps"]\nmodels = ["a"]\nrandom_seeds = -1', "invalid value of random_seeds"),
+        ('benchmarks = ["it_maps"]\nmodels = ["a"]\ncontrols = 1', "controls"),
         ('benchmarks = ["it_maps"]\nmodels = ["a"]\n[cluster]\nworkers = -1', "invalid value of cluster.workers"),
         (
             'benchmarks = ["it_maps"]\n[[model]]\nname = "timm:resnet18"\nlayers = ["a", "b"]\n'
@@ -233,6 +235,8 @@ def test_a_key_is_made_of_all_that_changes_a_result_and_of_nothing_else(tmp_path
         {"layers": ["all"]},
         {"attribution": "smoothgrad"},
         {"protocol": "published"},
+        {"controls": False},
+        {"random_seeds": 2},
         {"models": [], "model": random[:1]},
         {"models": [], "model": random[1:]},
     ]

@@ -229,6 +229,19 @@ def test_what_fails_does_not_keep_the_rest_from_being_asked(own_home, tmp_path, 
     assert peak > 10**8
 
 
+@pytest.mark.parametrize(
+    ("settings", "controls"),
+    [({}, {"typical_map", "position", "contrast", "gabor", "saliency"}),
+     ({"controls": False, "random_seeds": 1}, {"random_weights", "random_weights_0"})],
+)  # fmt: skip
+def test_controls_are_those_of_the_study(own_home, settings, controls):
+    study = study_of({"models": ["timm:test_resnet"], "benchmarks": ["it_maps_simulated"], **settings})
+    choice = ModelChoice("timm:test_resnet", weights="random", seed=3)
+    ((outcome,), _) = run_model(choice, [Run("it_maps_simulated", "", "")], study, False, 1)
+    assert set(outcome.result.controls) == controls
+    assert bool(outcome.result.added) == study.controls
+
+
 def test_a_model_that_cannot_be_loaded_is_tried_once(monkeypatch):
     tried = []
 

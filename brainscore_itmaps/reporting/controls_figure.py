@@ -1,0 +1,87 @@
+"""Draw the scores of the models of a study beside their best controls and what the models add to them."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from brainscore_itmaps.errors import printable
+from brainscore_itmaps.models.timm_models import GROUPS
+from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, Figure, legend_text, style
+from brainscore_itmaps.reporting.study_figures import FEW, MARKS, legend_below, name_of_row, notes_above
+
+TEXTS = ["model", "weights", "benchmark", "array", "best_control"]
+"""Columns of texts that are drawn; files of others may hold control characters."""
+DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
+"""Lines of best controls, one for each control."""
+
+
+def controls_figure(rows: pd.DataFrame) -> Figure:
+    """Draw score against what models add to the controls, one panel per array, with the best control of each model.
+
+    A control that has one score for all models of a panel is a horizontal line; one that differs between models, as
+    random weights do, is a bar joined to the point of its model. Points are hollow where the best control reaches the
+    score. Bars are 95 % intervals over images.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of one benchmark in one window with controls and scores.
+
+    Examples
+    --------
+    >>> row = {"model": "resnet50", "weights": "pretrained", "random": False, "group": "CNN", "benchmark": "it_maps",
+    ...        "array": "PL", "simulated": False, "raw": 0.3, "score": 0.4, "low": 0.3, "high": 0.5, "unique": 0.1,
+    ...        "unique_low": 0.0, "unique_high": 0.2, "best_control": "contrast", "control_raw": 0.2,
+    ...        "control_score": 0.25}
+    >>> figure = controls_figure(pd.DataFrame([row, row | {"model": "vgg16", "raw": 0.1, "score": 0.125}]))
+    >>> [axis.get_title() for axis in figure.axes], [text.get_text() for text in figure.legends[0].get_texts()]
+    (['PL'], ['resnet50', 'vgg16', 'best control: contrast'])
+    """
+    rows = rows.assign(**{name: rows[name].map(printable) for name in TEXTS})
+    models = list(rows.groupby(["model", "weights"], sort=False).groups)
+    names = ["model", "weights"] if len(models) <= FEW else ["group"]
+    order = models if len(models) <= FEW else [(group,) for group in GROUPS]
+    controls = list(dict.fromkeys(rows["best_control"]))
+    arrays = list(rows.groupby("array"))
+    with style():
+        lines = (min(len(order), FEW) + len(controls)) / min(len(arrays), 3)
+        size = (max(1.3 * COLUMN, 2.7 * len(arrays) + 0.5), 3.3 + 0.16 * lines)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(1, len(arrays), squeeze=False, sharey=True)[0]
+        for axis, (array, array_rows) in zip(axes, arrays, strict=True):
+            axis.axvline(0, color="black", linewidth=0.5)
+            for row in array_rows.to_dict("records"):
+                _draw_row(axis, row, order.index(tuple(row[name] for name in names)), names, len(models) <= FEW)
+            for name, controlled in array_rows.groupby("best_control", sort=False):
+                _draw_control(axis, str(name), controlled, DASHES[controls.index(name) % len(DASHES)])
+            axis.set_title(str(array).removeprefix("Arcaro2020."))
+            axis.set_xlabel("what the model adds to the controls\n(hollow: its best control reaches its score)")
+        axes[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
+        legend_below(figure, list(axes), notes_above(rows), columns=min(len(arrays), 3))
+    return figure
+
+
+def _draw_row(axis: Axes, row: dict[Any, Any], number: int, names: list[str], few: bool) -> None:
+    """Draw the point of a model, hollow where its best control reaches its score."""
+    colour, mark = CYCLE[number % len(CYCLE)], MARKS[number % len(MARKS)]
+    bars = [np.nan_to_num(np.maximum([[row[value] - row[low]], [row[high] - row[value]]], 0))
+            for value, low, high in (("unique", "unique_low", "unique_high"), ("score", "low", "high"))]  # fmt: skip
+    face = "white" if row["control_raw"] >= row["raw"] else colour
+    size, width = (5, 0.6) if few else (3.5, 0.25)
+    label = legend_text(name_of_row(row) if len(names) > 1 else row["group"])
+    axis.errorbar(row["unique"], row["score"], bars[1], bars[0], color=colour, marker=mark, markersize=size,
+                  markerfacecolor=face, elinewidth=width, zorder=3)  # fmt: skip
+    axis.plot([], [], mark, color=colour, markersize=5, label=label)
+
+
+def _draw_control(axis: Axes, name: str, rows: pd.DataFrame, dashes: Any) -> None:
+    """Draw the score of a control: a line if it is the same for all models, else a bar joined to each point."""
+    label = f"best control: {name}"
+    scores = rows["control_score"]
+    if np.ptp(scores) < 1e-6:
+        axis.axhline(scores.iloc[0], color=CEILING, linestyle=dashes, linewidth=1.4, label=label)
+        return
+    axis.vlines(rows["unique"], scores, rows["score"], color=CEILING, linewidth=2.5, alpha=0.6)
+    axis.plot(rows["unique"], scores, "_", color=CEILING, markersize=9, markeredgewidth=2, label=label)

@@ -1,0 +1,283 @@
+"""Rank the models of a study by score, by what they add to the controls, and by score given the controls."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau
+
+from brainscore_itmaps.benchmark.catalogue import mark_of
+from brainscore_itmaps.benchmark.estimate import Estimate, difference_of
+from brainscore_itmaps.benchmark.result import MEAN
+from brainscore_itmaps.metrics.inference import control_false_discoveries
+from brainscore_itmaps.protocol import PUBLISHED
+from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable
+from brainscore_itmaps.text import short_repr
+
+ORDERS = {
+    "unique": "what it adds to the controls",
+    "given_controls": "its score given the controls",
+    "without_typical_map": "its score without the typical map",
+}
+"""Columns by which models are ranked beside their score, in words."""
+SIGNIFICANT = 0.05
+FEW_NAMES = 4
+"""Largest number of models or pairs that a sentence names; the tables have all of them."""
+PANEL = [*COMPARED, "array"]
+RANKED = (
+    *("panel", "window", "model", "weights", "random", "layer", "score", "low", "high", "best_control"),
+    *("control_score", "reached", "unique", "unique_low", "unique_high", "given_controls", "without_typical_map"),
+    *("rank_score", "rank_unique", "rank_given_controls", "rank_without_typical_map", "simulated", "result"),
+)
+ORDERED = ("order", "models", "tau", "pairs", "changed", "distinguishable")
+CHANGED = ("order", "first", "second", "score_difference", "score_p_value", "difference", "p_value", "q_value")
+
+
+@short_repr
+@dataclass(frozen=True)
+class Ranking:
+    """Ranks of the models on each array in each window, and the pairs of models whose order changes.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        A row for each result with controls: its array and window in words (``panel``), its numbers and ranks, 1 for the
+        best, and whether its best control reaches its raw value (``reached``). A result without a score, or without
+        what the model adds, has no ranks.
+    orders : DataFrame
+        A row for each array and each of :data:`ORDERS`: number of models, Kendall's tau between their order by score
+        and this order, number of pairs of models, of those that change places, and of those that do so
+        distinguishably.
+    changes : DataFrame
+        A row for each pair of models that changes places; ``first`` is the better one by score. Differences are first
+        minus second. ``q_value`` is the larger of both p-values, adjusted for the false discovery rate over all pairs
+        of the array; a pair is distinguishable below :data:`SIGNIFICANT`. NaN where scores have no interval.
+    sentences : dict of str to list of str
+        For each panel, what changes, and which models' scores are reached by a control.
+    notes : tuple of str
+        Sentences about results that are not ranked.
+    """
+
+    rows: pd.DataFrame
+    orders: pd.DataFrame
+    changes: pd.DataFrame
+    sentences: dict[str, list[str]]
+    notes: tuple[str, ...]
+
+
+def ranking(table: StudyTable) -> Ranking:
+    """Rank models by score and by :data:`ORDERS`, and find the pairs of models whose order changes.
+
+    Several results of a model on an array are ranked separately. Models with random weights are ranked, too.
+
+    Parameters
+    ----------
+    table : StudyTable
+
+    Returns
+    -------
+    Ranking
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.result import Reading, Result
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> from brainscore_itmaps.study.table import tidy_table
+    >>> results = [
+    ...     Result(request=ScoreRequest(), reading=Reading(model=name, weights=Weights()), benchmark="maps",
+    ...            estimate=Estimate(raw, 1.0, raw), controls={"contrast": Estimate(0.4, 1.0, 0.4)},
+    ...            added={"unique": Estimate(score=unique)})
+    ...     for name, raw, unique in (("alexnet", 0.5, 0.0), ("vgg16", 0.3, 0.1))]
+    >>> print(*ranking(tidy_table(results)).sentences["maps"], sep="\\n")  # doctest: +NORMALIZE_WHITESPACE
+    On maps, the order changes: alexnet is 1st by score and 2nd by what it adds to the controls; vgg16 is 2nd by score
+      and 1st by what it adds to the controls. 1 of 1 pairs of models changes places (Kendall's tau -1.00), within the
+      uncertainty.
+    On maps, the best control reaches the score of 1 of 2 models: contrast reaches vgg16.
+    """
+
+    @cache
+    def p_value(first: int, second: int, name: str) -> float:
+        return _p_value(table, first, second, name)
+
+    rows: list[pd.DataFrame] = []
+    orders: list[dict[str, Any]] = []
+    changes: list[dict[str, Any]] = []
+    sentences: dict[str, list[str]] = {}
+    notes: list[str] = []
+    unranked: list[str] = []
+    maps = table.rows[table.rows["kind"] == MAPS]
+    panels = list(maps.groupby(PANEL, sort=False))
+    for key, panel_rows in panels:
+        labels, panel = dict(zip(PANEL, map(str, key), strict=True)), _name_of_panel(key)
+        names, written = _names(panel_rows), sentences.setdefault(panel, [])
+        ranked = panel_rows[panel_rows["score"].notna() & panel_rows["unique"].notna()]
+        left_out = [names[index] for index in panel_rows.index.difference(ranked.index, sort=False)]
+        if ranked.empty and labels["measure"] != "attribution":  # which is compared with controls alone
+            unranked.append(panel)
+        elif left_out and len(ranked):
+            notes.append(f"On {panel}, without ranks because a score or what the model adds is absent: "
+                         f"{_listed(left_out)}.")  # fmt: skip
+        same: list[str] = []
+        for order, words in ORDERS.items():
+            compared = ranked[ranked[order].notna()]
+            if absent := [names[index] for index in ranked.index.difference(compared.index, sort=False)]:
+                notes.append(f"On {panel}, without a rank by {words}: {_listed(absent)}.")
+            if len(compared) < 2:
+                continue
+            found = _changes(compared, order, p_value, names)
+            changes += [labels | {"order": order} | change for change in found]
+            orders.append(labels | _order_row(compared, order, found))
+            if found:
+                written.append(_sentence(panel, compared, order, found, float(orders[-1]["tau"]), names))
+            else:
+                same.append(f"by {words}")
+        if same:
+            written.append(f"On {panel}, no order changes: none of {len(ranked)} models overtakes another "
+                           f"{_joined(same)}.")  # fmt: skip
+        controlled = panel_rows[panel_rows["best_control"] != ""]
+        if len(controlled):
+            rows.append(_ranked_rows(controlled.assign(panel=panel), ranked))
+            written.append(_reached_sentence(panel, rows[-1], names))
+    if unranked:
+        where = "; ".join(unranked) if len(unranked) <= FEW_NAMES else f"{len(unranked)} of {len(panels)} arrays"
+        notes.append(f"Models are not ranked on {where}: no result has both a score and what the model adds to the "
+                     "controls. Results of earlier versions have no controls: score the models again.")  # fmt: skip
+    return Ranking(
+        pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=[*PANEL, *RANKED]),
+        pd.DataFrame(orders, columns=[*PANEL, *ORDERED]),
+        pd.DataFrame(changes, columns=[*PANEL, *CHANGED]),
+        sentences,
+        tuple(notes),
+    )
+
+
+def _name_of_panel(key: Any) -> str:
+    benchmark, measure, asked, protocol, array = map(str, key)
+    where = "mean over arrays" if array == MEAN else array
+    published = "as published" if protocol == PUBLISHED.name else ""
+    parts = (benchmark + mark_of(measure), where if where != benchmark else "", asked, published)
+    return ", ".join(filter(None, parts))
+
+
+def _names(rows: pd.DataFrame) -> dict[Any, str]:
+    """Name the model of each row, with its weights, layer and result as far as these distinguish it from others."""
+    weights = np.where(rows["random"], " (" + rows["weights"] + ")", "")
+    names = rows["model"] + weights
+    for column in ("layer", "result"):
+        names = names.where(~names.duplicated(keep=False), names + ", " + rows[column])
+    return {index: str(name) for index, name in names.items()}
+
+
+def _ranks(values: "pd.Series[float]") -> "pd.Series[Any]":
+    return values.rank(method="min", ascending=False).astype("Int64")
+
+
+def _ranked_rows(controlled: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame:
+    ranks = {f"rank_{name}": _ranks(ranked[name]) for name in ("score", *ORDERS)}
+    reached = controlled["control_raw"] >= controlled["raw"]
+    return controlled.assign(reached=reached, **ranks)[[*PANEL, *RANKED]]
+
+
+def _changes(
+    rows: pd.DataFrame, order: str, p_value: Callable[[int, int, str], float], names: Mapping[Any, str]
+) -> list[dict[str, Any]]:
+    """Compare the two orders of each pair of models, and test the pairs that change places."""
+    scores, values = rows["score"].to_numpy(), rows[order].to_numpy()
+    above = (scores[:, None] > scores) & (values[:, None] < values)  # the first model is better by score alone
+    p_values, found = [], []
+    for one, other in np.argwhere(above):
+        first, second = rows.index[one], rows.index[other]
+        tested = [p_value(first, second, name) for name in ("score", order)]
+        p_values.append(float(np.max(tested)))
+        found.append({"first": names[first], "second": names[second],
+                      "score_difference": scores[one] - scores[other], "score_p_value": tested[0],
+                      "difference": values[one] - values[other], "p_value": tested[1]})  # fmt: skip
+    unchanged = len(rows) * (len(rows) - 1) // 2 - len(found)  # pairs that count as tests
+    q_values = control_false_discoveries(p_values + [1.0] * unchanged)
+    return [change | {"q_value": float(q)} for change, q in zip(found, q_values, strict=False)]
+
+
+def _p_value(table: StudyTable, first: int, second: int, name: str) -> float:
+    """Return the p-value of a difference between two models; NaN where they cannot be compared."""
+    estimates = [table.added[index].get(name, Estimate()) for index in (first, second)]
+    conditions = {(table.images[index], estimate.interval_kind, estimate.groups)
+                  for index, estimate in zip((first, second), estimates, strict=True)}  # fmt: skip
+    comparison = difference_of(*estimates) if len(conditions) == 1 else None
+    return np.nan if comparison is None else comparison.p_value
+
+
+def _order_row(rows: pd.DataFrame, order: str, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    number = len(rows)
+    return {
+        "order": order,
+        "models": number,
+        "tau": float(kendalltau(rows["score"], rows[order]).statistic),
+        "pairs": number * (number - 1) // 2,
+        "changed": len(found),
+        "distinguishable": sum(change["q_value"] < SIGNIFICANT for change in found),
+    }
+
+
+def _sentence(
+    panel: str,
+    rows: pd.DataFrame,
+    order: str,
+    found: Sequence[Mapping[str, Any]],
+    tau: float,
+    names: Mapping[Any, str],
+) -> str:
+    """Write which models change their rank, and how many pairs change places."""
+    before, after = (_ranks(rows[name]) for name in ("score", order))
+    moved = sorted(rows.index[before != after], key=lambda index: (-abs(before[index] - after[index]), before[index]))
+    named = [f"{names[index]} is {_ordinal(before[index])} by score and {_ordinal(after[index])} by {ORDERS[order]}"
+             for index in moved[:FEW_NAMES]]  # fmt: skip
+    more = f"; {len(moved) - FEW_NAMES} more models move" if len(moved) > FEW_NAMES else ""
+    pairs = len(rows) * (len(rows) - 1) // 2
+    certain = [f"{change['first']} and {change['second']}" for change in found if change["q_value"] < SIGNIFICANT]
+    extent = "within the uncertainty"
+    if certain:
+        some = len(certain) < len(found)
+        number, rest = (f"{len(certain)} of them ", f"; the others do so {extent}") if some else ("", "")
+        extent = f"{number}distinguishably: {_listed(certain)}{rest}"
+    return (
+        f"On {panel}, the order changes: {'; '.join(named)}{more}. {len(found)} of {pairs} pairs of models "
+        f"{'changes' if len(found) == 1 else 'change'} places (Kendall's tau {tau:.2f}), {extent}."
+    )
+
+
+def _reached_sentence(panel: str, rows: pd.DataFrame, names: Mapping[Any, str]) -> str:
+    """Write which models' best control reaches their score."""
+    reached = rows[rows["reached"]]
+    models = f"{len(rows)} model{'s' * (len(rows) != 1)}"
+    if reached.empty:
+        return f"On {panel}, no control reaches the score of any of {models}."
+    listed = [
+        f"{control} reaches {_listed([names[index] for index in indices])}"
+        for control, indices in reached.groupby("best_control", sort=False).groups.items()
+    ]
+    return f"On {panel}, the best control reaches the score of {len(reached)} of {models}: {'; '.join(listed)}."
+
+
+def _ordinal(number: int) -> str:
+    """Write a rank.
+
+    Examples
+    --------
+    >>> [_ordinal(number) for number in (1, 2, 3, 4, 11, 22, 113)]
+    ['1st', '2nd', '3rd', '4th', '11th', '22nd', '113th']
+    """
+    teen = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _listed(names: Sequence[str], most: int = FEW_NAMES) -> str:
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    return ", ".join([*names[:most], *more])
