@@ -2,7 +2,7 @@
 
 The grid has 17 x 17 positions, and the array 30 sites without repeats. The two layers of the model have 112 and 1,152
 channels, at fewer units than the grid has positions; the arrays of the last line have 1,152 channels at every position.
-Times include the features of the model, the noise ceiling and the interval.
+Times include the features of the model, the noise ceiling and the interval, and in the lines that say so the controls.
 
 Run: python benchmarks/many_images.py [threads]
 """
@@ -24,15 +24,15 @@ SCORE = """
 import resource, sys, time
 import numpy as np
 from brainscore_itmaps import Recording, load_model, score, score_features
-recording, layer = Recording.load(sys.argv[1]), sys.argv[2]
+recording, layer, controls = Recording.load(sys.argv[1]), sys.argv[2], sys.argv[3] == "with controls"
 start = time.perf_counter()
 if layer == "arrays":
     shape = (*recording.maps.shape[:3], 1152)
-    result = score_features(np.random.default_rng(0).standard_normal(shape, np.float32), recording)
+    result = score_features(np.random.default_rng(0).standard_normal(shape, np.float32), recording, controls=controls)
 else:
-    result = score(load_model("efficientnet_lite0"), recording, layers=[layer])
+    result = score(load_model("efficientnet_lite0"), recording, [layer], controls=controls)
 seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-print(f"{layer}: {seconds:.0f} s, peak {peak:.1f} GB; {result!r}")
+print(f"{layer}, {sys.argv[3]}: {seconds:.0f} s, peak {peak:.1f} GB; {result!r}")
 print(f"  {result.arrays[0].folds}; {result.estimate.about_interval}")
 """
 
@@ -68,6 +68,8 @@ if __name__ == "__main__":
             simulated_maps(rng, images), images, identifier="many_images_simulated", window=(50, 150), simulated=True
         )
         saved = str(recording.save(Path(folder) / "recording"))
-        for layer in ("blocks.4", "blocks.5.1.conv_pw", "arrays"):  # in new processes, because peak memory is inherited
-            home = {"ITMAPS_HOME": f"{folder}/{layer}"}  # nothing is cached
-            subprocess.run([sys.executable, "-c", SCORE, saved, layer], check=True, env=os.environ | home)
+        for controls in ("without controls", "with controls"):
+            for layer in ("blocks.4", "blocks.5.1.conv_pw", "arrays"):  # in new processes: peak memory is inherited
+                home = {"ITMAPS_HOME": f"{folder}/{layer} {controls}"}  # nothing is cached
+                command = [sys.executable, "-c", SCORE, saved, layer, controls]
+                subprocess.run(command, check=True, env=os.environ | home)

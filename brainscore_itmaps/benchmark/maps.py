@@ -172,6 +172,7 @@ def score_features(
     components: int | None = ...,
     grid: Grid | None = ...,
     layout: str | None = ...,
+    controls: bool = ...,
     progress: Steps = ...,
 ) -> Result: ...
 @overload
@@ -184,6 +185,7 @@ def score_features(
     components: int | None = ...,
     grid: Grid | None = ...,
     layout: str | None = ...,
+    controls: bool = ...,
     progress: Steps = ...,
 ) -> FeatureScore: ...
 @accept_reference_compat
@@ -196,6 +198,7 @@ def score_features(
     components: int | None = None,
     grid: Grid | None = None,
     layout: str | None = None,
+    controls: bool = True,
     progress: Steps = uncounted,
 ) -> FeatureScore | Result:
     """Score features: predict the maps of each image from all other images, and compare them with the recorded maps.
@@ -220,6 +223,8 @@ def score_features(
     layout : "NHWC" or "NCHW", optional
         Axes of the features: (image, y, x, channel) or (image, channel, y, x). By default the former, which is refused
         if the shape looks like the latter.
+    controls : bool
+        For a recording: also compute controls, what the features add to them, and the null distribution.
     progress : callable
         Called with (steps done, steps in all).
 
@@ -277,7 +282,10 @@ def score_features(
         weights = Weights("module", sha256=array_content(native))
         name = f"features-{str(weights.sha256)[:8]}"
         request = ScoreRequest(
-            ModelRequest(name, weights), protocol=settings.name, method="" if method == "pls" else method
+            ModelRequest(name, weights),
+            protocol=settings.name,
+            method="" if method == "pls" else method,
+            controls=controls,
         )
         spec = BenchmarkSpec(recording.identifier, (recording.identifier,), method=method)
         reading = Reading(model=name, weights=weights, layer="features", field_of_view="as given")
