@@ -84,6 +84,7 @@ CALLS = {
     "to_grid.grid": (lambda value: itmaps.to_grid(field(), value), {"recording", "grid"}),
     "comparison_figure": (itmaps.figures.comparison_figure, {"result", "array result"}),
     "feature_profile_figure": (itmaps.figures.feature_profile_figure, set()),
+    "controls_figure": (itmaps.figures.controls_figure, {"result"}),
     "layer_profile_figure": (itmaps.figures.layer_profile_figure, {"result"}),
     "maps_figure": (lambda value: itmaps.figures.maps_figure(value, images()), {"result"}),
     "maps_figure.images": (lambda value: itmaps.figures.maps_figure(scored(), value), set()),

@@ -493,7 +493,8 @@ class Result(Estimated):
             f"<div>{escape(self.model)} ({escape(str(self.weights))}) on {escape(self.title)}: "
             f"<b>{number_text(self.score)}</b>, 95 % interval {interval_text(*self.interval)}, "
             f"raw {number_text(self.raw)}, noise ceiling {number_text(self.ceiling)}<br>{kind}"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes.removeprefix('<br>')}</div>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{_html_of_controls(self)}"
+            f"{notes.removeprefix('<br>')}</div>"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -692,6 +693,22 @@ def _format_score(estimate: Estimate) -> str:
     interval = "" if np.isnan(estimate.interval).any() else f" ({interval_text(*estimate.interval)})"
     raw, ceiling = number_text(estimate.raw), number_text(estimate.ceiling)
     return f"score {number_text(estimate.score)}{interval}, raw {raw}, ceiling {ceiling}"
+
+
+def _html_of_controls(result: Result) -> str:
+    """Return the HTML table of controls and of what the model adds, of several arrays for their mean."""
+    if not result.controls:
+        return ""
+    over = f", mean over {len(result.arrays)} arrays" if len(result.arrays) > 1 else ""
+    head = "".join(f"<th>{name}</th>" for name in (f"control{over}", "raw", "score", "95 % interval"))
+    named = {**result.controls, **{f"model adds: {name}": added for name, added in result.added.items()}}
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{number_text(estimate.raw)}</td><td>{number_text(estimate.score)}</td>"
+        f"<td>{interval_text(*estimate.interval)}</td></tr>"
+        for name, estimate in named.items()
+    )
+    null = "" if result.null is None else f"p = {result.p_value:.2g} against maps of other images<br>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{null}"
 
 
 def _row(estimate: Estimate, alignment: float, simulated: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, missing_ceiling
-from brainscore_itmaps.benchmark.estimate import EXPLAINED
+from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate
 from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.maps import benchmark_of
 from brainscore_itmaps.benchmark.pairs import pairs_of
@@ -163,7 +163,8 @@ def to_score(result: Result) -> Score:
     An absent score is NaN, and ``reason`` says why. ``experimental`` is a sentence if the measure is attribution.
     ``raw`` is a scalar, whose own ``raw`` holds a value for each image and site. ``per_array`` is a score over arrays;
     ``per_image`` (in the measure of the benchmark), ``per_site`` (Pearson r), ``per_layer``, ``maps``, ``windows`` and
-    ``hashes`` are dicts by array.
+    ``hashes`` are dicts by array. ``controls`` and ``added`` are dicts of dicts with ``raw``, ``score``, ``low`` and
+    ``high``; they are empty without controls, and ``p_value`` is then NaN.
     """
     raw, arrays = Score(result.raw), result.arrays
     raw.attrs["raw"] = site_values([(array.recording, array.images, array.sites, array.site_r) for array in arrays])
@@ -197,6 +198,10 @@ def to_score(result: Result) -> Score:
         "maps": {array.recording: {"predicted": array.predicted, "neural": array.neural} for array in arrays},
         "windows": {array.recording: array.window for array in arrays},
         "hashes": {array.recording: array.recording_sha256 for array in arrays},
+        "controls": {name: _plain(estimate) for name, estimate in result.controls.items()},
+        "added": {name: _plain(estimate) for name, estimate in result.added.items()},
+        "best_control": result.best_control,
+        "p_value": float(result.p_value),
         "ceiling_seed": result.request.seed,
         "versions": dict(result.versions),
     }
@@ -236,6 +241,12 @@ def site_values(arrays: Sequence[SiteValues]) -> Score:
         "recording": ("neuroid", [name for name, _ in sites]),
     }
     return score_of_maps(values, images, neuroid)
+
+
+def _plain(estimate: Estimate) -> dict[str, float]:
+    low, high = estimate.interval
+    numbers = {"raw": estimate.raw, "score": estimate.score, "low": low, "high": high}
+    return {name: float(number) for name, number in numbers.items()}
 
 
 def _per_array(arrays: Sequence[ArrayResult]) -> Score:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.names import check_names, is_external
 from brainscore_itmaps.bridge.score import score_request
@@ -39,7 +40,8 @@ class Reproduction:
     differs : tuple of Difference
         Properties that differ.
     largest : float
-        Largest absolute difference of a score, a raw value, a ceiling or an image's value.
+        Largest absolute difference of a score, a raw value, a ceiling, an image's value, or the score, raw value or
+        ceiling of a control or of what the model adds, where both results have it.
     """
 
     then: Result
@@ -118,9 +120,12 @@ def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Rep
 def _largest(then: Result, now: Result) -> float:
     if [array.images for array in then.arrays] != [array.images for array in now.arrays]:
         return np.inf
-    estimates = [[result.estimate, *(array.estimate for array in result.arrays)] for result in (then, now)]
-    numbers: list[tuple[Any, Any]] = [((a.raw, a.ceiling, a.score), (b.raw, b.ceiling, b.score))
-                                      for a, b in zip(*estimates, strict=True)]  # fmt: skip
+    pairs: list[tuple[Estimate, Estimate]] = []
+    for a, b in zip((then, *then.arrays), (now, *now.arrays), strict=True):
+        pairs.append((a.estimate, b.estimate))
+        for old, new in ((a.controls, b.controls), (a.added, b.added)):
+            pairs += [(old[name], new[name]) for name in old if name in new]
+    numbers: list[tuple[Any, Any]] = [((a.raw, a.ceiling, a.score), (b.raw, b.ceiling, b.score)) for a, b in pairs]
     numbers += [(a.image_value, b.image_value) for a, b in zip(then.arrays, now.arrays, strict=True)]
     differences = [np.abs(np.subtract(a, b)) for a, b in numbers]
     undefined = any(np.any(np.isnan(a) != np.isnan(b)) for a, b in numbers)

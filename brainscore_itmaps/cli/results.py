@@ -26,7 +26,7 @@ results = typer.Typer(
     context_settings=HELP_OPTIONS,
     no_args_is_help=True,
 )
-INTERVAL, WRITTEN = "95 % interval", "written (UTC)"
+INTERVAL, CONTROL, WRITTEN = "95 % interval", "best control", "written (UTC)"
 ESTIMATED = ("raw", "ceiling", "score")
 LISTED = 12
 """Number of names that an error message lists."""
@@ -57,12 +57,15 @@ def list_results(folder: Folder = None) -> None:
             continue
         name, interval = file.stem + mark_of(result.measure), interval_text(*result.interval)
         raw, ceiling, score = (number_text(number) for number in (result.raw, result.ceiling, result.score))
-        rows.append([name, raw, ceiling, score, interval, result.written[:16]])
+        rows.append([name, raw, ceiling, score, interval, _best_control(result), result.written[:16]])
         notes |= dict.fromkeys(filter(None, [result.experimental]))
         if score == ABSENT:
             notes[f"{ABSENT} is a score that is not given: {result.estimate.reason or 'no reason was recorded'}"] = None
-    numbers = [Column(name, justify="right") for name in ("raw", "ceiling", "score", INTERVAL)]
-    say_table([Column("result"), *numbers, Column(WRITTEN)], rows, optional=(WRITTEN, INTERVAL))
+    numbers = [Column(name, justify="right") for name in ("raw", "ceiling", "score", INTERVAL, CONTROL)]
+    columns = [Column("result"), *numbers, Column(WRITTEN)]
+    if all(row[5] == ABSENT for row in rows):
+        columns, rows = [*columns[:5], *columns[6:]], [[*row[:5], *row[6:]] for row in rows]
+    say_table(columns, rows, optional=(WRITTEN, INTERVAL, CONTROL))
     if not rows:
         say(f"No results in {directory}.")
     for message in damaged:
@@ -72,6 +75,16 @@ def list_results(folder: Folder = None) -> None:
     say(f"results    {directory}")
     home = default_cache().home
     say(f"cache      {home} ({shown_size(cache_size(home))}); `brainscore results clean` empties it")
+
+
+def _best_control(result: "Result") -> str:
+    """Return the best control with its score, or its raw value where there is no score; a dash without controls."""
+    name = result.best_control
+    if not name:
+        return ABSENT
+    control = result.controls[name]
+    score = number_text(control.score)
+    return f"{name} (raw {number_text(control.raw)})" if score == ABSENT else f"{name} {score}"
 
 
 @results.command(

@@ -1,5 +1,6 @@
 """The figures of this package; each function returns a matplotlib figure and saves nothing."""
 
+from brainscore_itmaps.reporting.controls import controls_figure
 from brainscore_itmaps.reporting.feature_profiles import feature_profile_figure
 from brainscore_itmaps.reporting.maps import (
     comparison_figure,
@@ -12,6 +13,7 @@ from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_hist
 
 __all__ = [
     "comparison_figure",
+    "controls_figure",
     "feature_profile_figure",
     "layer_profile_figure",
     "maps_figure",

@@ -17,6 +17,7 @@ from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.models.names import is_weight_file
 from brainscore_itmaps.protocol import OURS
+from brainscore_itmaps.reporting.controls import controls_figure, tables_of_controls
 from brainscore_itmaps.reporting.drawing import bounded_by_sites, name_of, units_of
 from brainscore_itmaps.reporting.embedded import EmbeddedFigure, Images, embed_figure, maps_data
 from brainscore_itmaps.reporting.maps import sheet_figure
@@ -55,9 +56,14 @@ def report(result: Result, images: Sequence[Images]) -> str:
         formula=f"Score: {result.formula}.",
         table=_table_of_arrays(result),
         notes=[note for note in notes_of(result) if note != result.experimental],
+        beside=tables_of_controls(result, name_of(result), result.measure),
+        beside_figure=_figure_of_controls(result),
         arrays=[
             {
                 "name": array.recording,
+                "beside": tables_of_controls(array, name_of(result), result.measure)
+                if len(result.arrays) > 1
+                else None,
                 "kind": "simulated" if array.simulated else "recorded",
                 "figures": _figures(result, array, paths),
             }
@@ -126,6 +132,15 @@ def _figures(result: Result, array: ArrayResult, images: Images) -> list[Embedde
     ]
 
 
+def _figure_of_controls(result: Result) -> EmbeddedFigure | None:
+    if not result.controls:
+        return None
+    rows = result.control_rows()
+    cells = [["" if value != value else value for value in row.values()] for row in rows]
+    text = "The model and its controls, with 95 % intervals over images"
+    return embed_figure(controls_figure(result), text, f"{result.benchmark}-controls.csv", [[*rows[0]], *cells])
+
+
 def _cell(value: float, defined: bool = True) -> str:
     """Format a number for a CSV; an undefined one as an empty cell."""
     return repr(float(value)) if defined and np.isfinite(value) else ""
@@ -180,6 +195,7 @@ def command_of(result: Result) -> str:
     words += ["--window", request.window_label] if request.window is not None else []
     words += ["--attribution", request.attribution] if request.attribution != "gradient" else []
     words += ["--interval", request.interval] if request.interval != "groups" else []
+    words += [] if request.controls else ["--no-controls"]
     words += ["--random-seeds", str(request.random_seeds)] if request.random_seeds else []
     words += ["--protocol", result.protocol] if result.protocol != OURS.name else []
     return shlex.join(words)

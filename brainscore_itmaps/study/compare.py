@@ -17,10 +17,10 @@ from brainscore_itmaps.files import check_writable, csv_cell, replacing
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import PUBLISHED
-from brainscore_itmaps.reporting.controls_figure import controls_figure
 from brainscore_itmaps.reporting.drawing import style
 from brainscore_itmaps.reporting.embedded import data_url
 from brainscore_itmaps.reporting.report import report
+from brainscore_itmaps.reporting.study_controls import controls_figure
 from brainscore_itmaps.reporting.study_figures import (
     Lines,
     accuracy_figure,

@@ -114,7 +114,7 @@ def test_without_repeats_cka_has_a_raw_value_alone(model, recording):
 
 @each
 def test_a_saved_result_is_loaded_again_with_its_values(measure, results, tmp_path):
-    json_file, csv_file, npz_file = results[measure].save(tmp_path)
+    json_file, csv_file, npz_file, *_ = results[measure].save(tmp_path)
     loaded = Result.load(json_file)
     for name in ("image_value", "image_ceiling"):
         np.testing.assert_array_equal(getattr(loaded.arrays[0], name), getattr(results[measure].arrays[0], name))

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from shown import changed
 
 from brainscore_itmaps import Recording, load_model, score
+from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.reproduce import reproduce
 from brainscore_itmaps.errors import DataError, ModelError
@@ -45,6 +46,21 @@ def test_a_request_is_stored_and_gives_the_same_numbers(small, tmp_path):
     assert (reproduction.largest, reproduction.differs) == (0, ())
     assert {"weights", "recording own", "torch", "device"} <= set(reproduction.same)
     assert reproduction.now.to_dict() | {"written": ""} == result.to_dict() | {"written": ""}
+
+
+def test_a_control_or_an_addition_that_differs_is_a_difference_where_both_results_have_it(small):
+    result = score("timm:test_vit", small, weights="random", device="cpu")
+    array = result.arrays[0]
+    for kind, name in (("controls", "contrast"), ("added", "unique")):
+        stored = getattr(array, kind)
+        other = {**stored, name: replace(stored[name], raw=stored[name].raw + 1e-3), "no longer computed": Estimate(9)}
+        reproduction = reproduce(replace(result, arrays=(replace(array, **{kind: other}),)))
+        assert reproduction.largest == pytest.approx(1e-3)
+        assert not reproduction.reproduced
+    older = replace(
+        result, arrays=(replace(array, controls={}, added={}, null=None),), controls={}, added={}, null=None
+    )
+    assert reproduce(older).largest == 0
 
 
 def test_properties_that_differ_are_named(small):

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from answers import assert_refused, succeeded
@@ -7,6 +8,7 @@ from command_line import brainscore
 
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.text import interval_text
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,22 @@ def test_results_are_listed_and_shown_as_they_were_printed(scored):
     assert printed_again.stdout == printed.split("written ")[0]
     by_file = brainscore("results", "show", home / "results" / f"{name}.json", ITMAPS_HOME=home)
     assert by_file.stdout == printed_again.stdout
+
+
+def test_the_best_control_is_listed_beside_the_score_where_there_is_room(scored, tmp_path):
+    home, _ = scored
+    (file,) = (home / "results").glob("*.json")
+    result = Result.load(file)
+    best = f"{result.best_control} {result.controls[result.best_control].score:.3f}"
+    wide = brainscore("results", "list", ITMAPS_HOME=home, COLUMNS="200").stdout
+    (row,) = (line for line in wide.splitlines() if file.stem in line)
+    assert [cell.strip() for cell in row.split("│")][5:7] == [interval_text(*result.interval), best]
+    narrow = brainscore("results", "list", ITMAPS_HOME=home, COLUMNS="80").stdout.split("results    ")[0]
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert f"best control {best}" in narrow
+    arrays = (replace(result.arrays[0], controls={}, added={}, null=None),)
+    replace(result, arrays=arrays, controls={}, added={}, null=None).save(tmp_path)
+    assert "best control" not in brainscore("results", "list", "--from", tmp_path, COLUMNS="200").stdout
 
 
 def test_the_cache_is_emptied_and_results_stay(scored):

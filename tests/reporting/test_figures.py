@@ -10,6 +10,7 @@ from scipy.stats import pearsonr, spearmanr
 from shown import changed, images, narrow, scored
 
 from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.reporting.controls import controls_figure
 from brainscore_itmaps.reporting.maps import comparison_figure, maps_figure, overlay_figure, sheet_figure
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure, window_profile_figure
 
@@ -126,6 +127,7 @@ def test_an_image_lies_where_it_was_shown_though_positions_do_not_span_it():
 
 
 FIGURES = {
+    "controls": lambda: controls_figure(scored()),
     "maps": lambda: maps_figure(scored(), images()),
     "overlay": lambda: overlay_figure(scored().arrays[0], images()[0], 0),
     "comparison": lambda: comparison_figure(scored().arrays[0], images()[0], 0),

@@ -118,13 +118,17 @@ def test_every_figure_has_its_data_beside_it():
         for name, data in re.findall(r'download="([^"]+)" href="data:text/csv,([^"]+)"', text)
     }
     array = scored().arrays[0]
-    assert set(tables) == {f"it_maps_simulated-{kind}.csv" for kind in ("maps", "layers", "sites")}
+    assert set(tables) == {f"it_maps_simulated-{kind}.csv" for kind in ("maps", "layers", "sites", "controls")}
     assert len(tables["it_maps_simulated-maps.csv"]) == 1 + 14 * 17 * 17
     image, y, x, neural, _ = tables["it_maps_simulated-maps.csv"][1 + 17 + 3]
     assert (image, float(y), float(x)) == (array.images[0], array.degrees_y[1], array.degrees_x[3])
     assert float(neural) == pytest.approx(array.neural[0, 1, 3].mean(), rel=1e-5)
     assert [row[0] for row in tables["it_maps_simulated-layers.csv"][1:]] == ["layer2", "layer3"]
     assert len(tables["it_maps_simulated-sites.csv"]) == 1 + 14 * 32
+    header, *rows = tables["it_maps_simulated-controls.csv"]
+    raw = {row[header.index("name")]: float(row[header.index("raw")]) for row in rows}
+    estimates = {**scored().controls, **scored().added, scored().model: scored().estimate}
+    assert raw == {name: estimate.raw for name, estimate in estimates.items()}
 
 
 @pytest.mark.slow
@@ -232,13 +236,18 @@ def test_a_constant_map_is_undefined_in_the_page():
         ({"benchmark": "own"}, "--benchmark FOLDER-OF-THE-RECORDING"),
         ({"weights": Weights("module")}, "--model FILE.py:FUNCTION"),
         ({"protocol": "published"}, "--protocol published"),
+        ({"controls": False}, "--no-controls"),
+        ({"random_seeds": 3}, "--random-seeds 3"),
     ],
 )
 def test_the_command_is_what_somebody_would_type(changes, expected):
+    asked = {name: changes.pop(name) for name in ("controls", "random_seeds") if name in changes}
     result = changed(scored(), **changes)
     model = replace(result.request.model, weights=result.weights)
-    request = replace(result.request, benchmark=result.benchmark, model=model)
-    assert expected in command_of(replace(result, request=request))
+    request = replace(result.request, benchmark=result.benchmark, model=model, **asked)
+    command = command_of(replace(result, request=request))
+    assert expected in command
+    assert ("--no-controls" in command, "--random-seeds" in command) == ("controls" in asked, "random_seeds" in asked)
 
 
 def test_the_command_of_a_file_that_is_the_model_names_its_architecture():
@@ -249,7 +258,7 @@ def test_the_command_of_a_file_that_is_the_model_names_its_architecture():
 
 
 def test_a_notebook_shows_the_score_and_that_it_is_simulated():
-    shown = scored()._repr_html_()
+    shown = replace(scored(), controls={}, added={}, null=None)._repr_html_()
     assert f"<b>{scored().score:.3f}</b>" in shown
     assert "SIMULATED" in shown
     assert shown.count("<tr>") == 2

@@ -14,6 +14,7 @@ from shown import changed, images, scored
 from studies import NAMES, in_windows, planted
 
 from brainscore_itmaps import compare, load_recording
+from brainscore_itmaps.reporting.controls import controls_figure
 from brainscore_itmaps.reporting.maps import (
     comparison_figure,
     maps_figure,
@@ -105,6 +106,7 @@ def in_window(window, value):
 
 
 ALL = {
+    "controls": lambda: controls_figure(scored()),
     "maps": lambda: maps_figure(scored(), images()),
     "overlay": lambda: overlay_figure(scored().arrays[0], images()[0], 0),
     "comparison": lambda: comparison_figure(scored().arrays[0], images()[0], 0),
@@ -190,7 +192,7 @@ def test_names_are_drawn_as_they_are():
                for each in (in_window((50, 90), 0.1), in_window((130, 170), 0.5))]  # fmt: skip
     rows = pd.concat([tidy_table([each]).rows for each in in_windows(NAMES[:1], ())]).assign(model=ODD, random=False)
     figures = [comparison_figure(result, None, 0, 0), layer_profile_figure(result), window_profile_figure(windows),
-               temporal_figure(rows)]  # fmt: skip
+               temporal_figure(rows), controls_figure(result)]  # fmt: skip
     with mpl.rc_context({"text.usetex": True}):
         for figure in figures:
             pixels(figure)
@@ -198,7 +200,7 @@ def test_names_are_drawn_as_they_are():
             drawn = saved(figure, "svg").decode()
             assert re.search(r"&amp; \{a\} \\b ~\^", drawn)
             assert not figure.findobj(lambda artist: getattr(artist, "get_usetex", bool)())
-    profile, timed = figures[1], figures[3]
+    _, profile, _, timed, _ = figures
     (label, *_) = profile.axes[0].get_legend().get_texts()
     assert ODD in label.get_text()
     assert any(ODD in text.get_text() for text in timed.legends[0].get_texts())

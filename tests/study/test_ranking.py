@@ -20,7 +20,7 @@ from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.features.controls import control_features
 from brainscore_itmaps.models.spec import Weights
-from brainscore_itmaps.reporting.controls_figure import controls_figure
+from brainscore_itmaps.reporting.study_controls import controls_figure
 from brainscore_itmaps.study.ranking import ORDERS, _ordinal, ranking
 from brainscore_itmaps.study.table import tidy_table
 
