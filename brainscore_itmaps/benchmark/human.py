@@ -313,7 +313,7 @@ def human_alignment(
         controls = [saliency_maps(each, images, labels, attribution)[0] for each in random.values()]
         others = np.stack([other for _, other in batch])
         agreements.append(agreement(saliency, heatmaps, protocol=protocol))
-        correlations.append(correlations_with_controls(saliency, heatmaps, others, controls, protocol.precision))
+        correlations.append(correlations_with_controls(saliency, heatmaps, others, controls))
         correct.append(largest)
     if not agreements:
         raise DataError("There are no images with human maps.", "Give shards that contain images and their human maps.")

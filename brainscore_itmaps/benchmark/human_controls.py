@@ -156,7 +156,6 @@ def correlations_with_controls(
     heatmaps: NDArray[np.float32],
     others: NDArray[np.float32],
     random: Sequence[NDArray[np.float64]],
-    precision: str,
 ) -> NDArray[np.float64]:
     """Compute rank correlations among saliency, human map and controls, image by image.
 
@@ -166,8 +165,6 @@ def correlations_with_controls(
         Saliency of the model, human map, and human map of another image.
     random : sequence of array, shape (image, y, x)
         Saliency with random weights, for each seed.
-    precision : "float64" or "float32"
-        Of the compared maps: it decides ties of ranks.
 
     Returns
     -------
@@ -178,12 +175,12 @@ def correlations_with_controls(
     Examples
     --------
     >>> maps = np.random.default_rng(0).normal(size=(4, 2, 6, 5))
-    >>> correlations_with_controls(*maps[:3], [maps[3]], "float64").shape
+    >>> correlations_with_controls(*maps[:3], [maps[3]]).shape
     (2, 7, 7)
     """
     centre = unit_ranks(nearness(*heatmaps.shape[1:])[None])
     maps: Sequence[NDArray[Any]] = (saliency, heatmaps, others, *random)
-    of_model, human, other, *seeds = (unit_ranks(each.astype(precision)) for each in maps)
+    of_model, human, other, *seeds = (unit_ranks(each) for each in maps)
     return correlations_among([of_model, human, other, centre, *powers_of_ranks(centre), *seeds])
 
 
@@ -200,7 +197,7 @@ def controls_of(correlations: NDArray[np.float64], seeds: Sequence[int]) -> dict
 
     Examples
     --------
-    >>> correlations = correlations_with_controls(*np.random.default_rng(0).normal(size=(3, 2, 6, 5)), [], "float64")
+    >>> correlations = correlations_with_controls(*np.random.default_rng(0).normal(size=(3, 2, 6, 5)), [])
     >>> list(controls_of(correlations, []))
     ['centre', 'other_image']
     """
@@ -232,7 +229,7 @@ def beyond_controls(correlations: NDArray[np.float64]) -> dict[str, OverImages]:
 
     Examples
     --------
-    >>> correlations = correlations_with_controls(*np.random.default_rng(0).normal(size=(3, 2, 6, 5)), [], "float64")
+    >>> correlations = correlations_with_controls(*np.random.default_rng(0).normal(size=(3, 2, 6, 5)), [])
     >>> list(beyond_controls(correlations))
     ['own_minus_other', 'partial']
     """

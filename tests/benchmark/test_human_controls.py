@@ -108,9 +108,13 @@ def test_each_control_is_the_rank_correlation_of_each_image(model, simulated):
         assert found.beyond["own_minus_other"].values[image] == pytest.approx(
             own - rho(images[image], maps[image - 1]), abs=1e-4
         )
+        others = [rho(weight * images[image], maps[image - 1]) for weight in weights]
+        random = np.mean(seeds) - np.mean(others)
+        assert found.beyond["own_minus_other_random"].values[image] == pytest.approx(random, abs=1e-4)
     assert found.controls["centre"].mean == pytest.approx(found.controls["centre"].values.mean())
-    low, high = found.controls["centre"].interval
-    assert low < found.controls["centre"].mean < high
+    for name, control in found.controls.items():
+        assert control.interval == over_images(control.values, neighbours=name == "other_image").interval
+        assert control.interval[0] < control.mean < control.interval[1]
 
 
 @pytest.mark.parametrize("size", [1, 4, 6])
@@ -202,6 +206,8 @@ def test_a_number_of_seeds_that_is_none_is_refused(model, simulated, wrong):
         human_alignment(model, folder, random_seeds=wrong)
     with pytest.raises(UsageError, match="seeds of random weights"):
         score(model, folder, random_seeds=wrong)
+    with pytest.raises(UsageError, match="seeds of random weights"):
+        score("timm:test_resnet", "it_maps_simulated", weights="random", random_seeds=wrong)
 
 
 def test_a_result_of_a_folder_holds_raw_controls_with_intervals(model, simulated, tmp_path, capsys):

@@ -91,6 +91,14 @@ def test_what_is_constant_missing_or_explained_wholly_is_undefined(maps):
     assert np.isnan(partial_correlation(found)).all()
 
 
+def test_what_controls_explain_to_rounding_is_undefined(rng):
+    controls, second = rng.normal(size=(3, 40, 9, 7)), rng.normal(size=(40, 9, 7))
+    ranks = [unit_ranks(control) for control in controls]
+    first = 0.3 * ranks[0] + 0.5 * ranks[1] - 0.7 * ranks[2]
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    assert np.isnan(partial_correlation(correlations_among([first, unit_ranks(second), *ranks]))).all()
+
+
 def test_maps_of_other_shapes_are_refused(maps):
     first, second = (unit_ranks(kind) for kind in maps[:2])
     with pytest.raises(ArrayError, match=r"differ in shape: \(3, 63\), \(3, 62\)"):
