@@ -72,7 +72,7 @@ def test_programs_know_every_command_that_a_page_names(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_option_that_a_page_names_exists(page):
     parameters = [each for command in all_commands(typer.main.get_command(app)).values() for each in command.params]
-    options = {name for parameter in parameters for name in parameter.opts}
+    options = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
     assert options_in(page) <= options
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from shown import changed, images, scored, two_arrays, without_score
 
-from brainscore_itmaps.benchmark.controls import CONTROLS, DESCRIPTIONS
+from brainscore_itmaps.benchmark.controls import CONTROLS
 from brainscore_itmaps.benchmark.estimate import Estimate
-from brainscore_itmaps.benchmark.formulas import ADDED
+from brainscore_itmaps.benchmark.formulas import ADDED, DESCRIPTIONS
 from brainscore_itmaps.bridge.benchmark import to_score
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.metrics.inference import jackknife_interval
