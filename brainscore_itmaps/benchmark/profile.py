@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.catalogue import WITHOUT_REGRESSION, BenchmarkSpec
 from brainscore_itmaps.benchmark.codec import encode
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
@@ -255,8 +255,8 @@ def check_spec(over: Over, benchmark: BenchmarkSpec) -> None:
     Raises
     ------
     UsageError
-        When it compares attribution or arrays with one another, or when components are varied and its regression has
-        none.
+        When it compares attribution or arrays with one another, or has no regression, or when components are varied and
+        its regression has none.
 
     Examples
     --------
@@ -266,6 +266,11 @@ def check_spec(over: Over, benchmark: BenchmarkSpec) -> None:
     if benchmark.measure == "attribution":
         raise UsageError(
             f"{benchmark.identifier} compares attribution maps, which have no profile.",
+            "Choose a benchmark of predicted maps, for example it_maps_simulated.",
+        )
+    if benchmark.measure in WITHOUT_REGRESSION:
+        raise UsageError(
+            f"{benchmark.identifier} compares features and maps without a regression, which has no profile.",
             "Choose a benchmark of predicted maps, for example it_maps_simulated.",
         )
     if benchmark.transfer:

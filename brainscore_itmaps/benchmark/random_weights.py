@@ -7,12 +7,11 @@ from brainscore_itmaps.benchmark.estimate import mean_estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.benchmark.source import HookedModel, LoadedModel
-from brainscore_itmaps.benchmark.validity import mean_controls
+from brainscore_itmaps.benchmark.validity import RANDOM_WEIGHTS, mean_controls
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.models.model import untrained
 from brainscore_itmaps.models.spec import Weights
 
-RANDOM_WEIGHTS = "random_weights"
 MISSING = "the control with random weights was left out: {reason}"
 
 

@@ -46,6 +46,7 @@ class Job(NamedTuple):
     progress: Report
 
 
+RANDOM_WEIGHTS = "random_weights"
 Values = tuple[NDArray[np.float64], NDArray[np.float64] | None]
 EstimateOf = Callable[[NDArray[np.float64], NDArray[np.float64] | None], Estimate]
 """Function of the values of the images and of those without each group that estimates a score."""
@@ -187,7 +188,11 @@ def with_controls(
     def estimate(values: NDArray[np.float64], refits: NDArray[np.float64] | None) -> Estimate:
         return estimate_values(values, refits, recording, ceiling, benchmark, request, folds)
 
-    result = replace(result, controls=estimate_controls(controls, measure, estimate))
+    estimates = estimate_controls(controls, measure, estimate)
+    if result.saliency is not None:  # attribution, whose other controls are attribution maps, too
+        of_saliency = {"centre": result.saliency.centre_rho, RANDOM_WEIGHTS: result.saliency.random_rho}
+        estimates |= {name: estimate(rho, None) for name, rho in of_saliency.items() if not np.isnan(rho).any()}
+    result = replace(result, controls=estimates)
     if measure == "attribution":
         return result
     layers = list(dict.fromkeys(result.layer_of_image))
