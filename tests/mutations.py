@@ -15,6 +15,30 @@ ARCHIVES, RECORDS = "brainscore_itmaps/archives.py", "brainscore_itmaps/data/tfr
 CLUSTER, READER = "brainscore_itmaps/study/cluster.py", "brainscore_itmaps/hdf5_reader.py"
 MUTATIONS = (  # file, text of the protection, what stands there instead, test that must fail
     (
+        "brainscore_itmaps/metrics/folds.py",
+        "shared = (of_sum - squares) / (counts - 1)",
+        "shared = of_sum / (counts - 1)",
+        "tests/metrics/test_offsets.py::test_a_typical_map_of_unrelated_maps_shrinks_to_about_nothing",
+    ),
+    (
+        "brainscore_itmaps/metrics/nulls.py",
+        "total[both] += CROSSED[measure](pairs.of(fold, set), maps[left_out], protocol)",
+        "total[both] += CROSSED[measure](pairs.of(0, set), maps[left_out], protocol)",
+        "tests/metrics/test_nulls.py::test_a_pair_is_predicted_by_regressions_that_were_fitted_to_neither_image",
+    ),
+    (
+        "brainscore_itmaps/benchmark/validity.py",
+        "gain = added[WITH_FEATURES].minus(best_control(controls, measure))",
+        "gain = added[WITH_FEATURES].minus(controls[JOINT])",
+        "tests/benchmark/test_controls.py::test_unique_is_the_gain_of_one_regression_over_the_better_of_two",
+    ),
+    (
+        "brainscore_itmaps/benchmark/added.py",
+        "both = np.concatenate([_scaled(controls[JOINT][0]), _scaled(field)], axis=-1)",
+        "both = _scaled(field)",
+        "tests/benchmark/test_controls.py::test_features_that_are_another_half_add_what_they_hold",
+    ),
+    (
         "brainscore_itmaps/features/places.py",
         "SHOWN = 0.5",
         "SHOWN = -2.0",

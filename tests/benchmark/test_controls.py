@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from sklearn.cross_decomposition import PLSRegression
 
 from brainscore_itmaps import Grid, Recording, load_model, load_recording, record, score, score_features
 from brainscore_itmaps.benchmark.added import GIVEN, UNIQUE, WITHOUT_TYPICAL
@@ -16,7 +17,7 @@ from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.features.controls import control_features
 from brainscore_itmaps.metrics.ceiling import noise_ceiling
-from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out, predict_left_out
+from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out, predict_left_out, typical_maps
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
 
 IMAGES, ROWS, COLUMNS, SITES, REPEATS = 14, 9, 11, 8, 4
@@ -108,6 +109,30 @@ def test_features_that_are_the_controls_and_noise_add_nothing(of_controls):
     assert abs(of_controls.added[UNIQUE].raw) < 0.02
     assert of_controls.added[UNIQUE].interval[0] < 0.02
     assert abs(of_controls.added[GIVEN].score) < 0.1
+
+
+def test_unique_is_the_gain_of_one_regression_over_the_better_of_two(recording_of, controls_field):
+    rng = np.random.default_rng(10)
+    recording = recording_of(mixed(rng, controls_field[..., :3]), "of_contrast", noise=3.0)
+    features = smooth(rng, 4)
+    result = score_features(features, recording)
+    controls = control_features(recording.images, GRID)
+    joint = np.concatenate([standardised(controls[name]) for name in controls], axis=-1)
+    blocks = [block / np.sqrt(block.var(axis=(0, 1, 2)).sum()) for block in (joint, features)]
+    r = {}
+    for name, field in (("joint", joint), ("both", np.concatenate(blocks, axis=-1))):
+        values = []
+        for image in range(IMAGES):
+            training = np.arange(IMAGES) != image
+            typical = typical_maps(recording.maps, ~training[None], shrink=True)[0]
+            model = PLSRegression(min(25, field.shape[-1]), scale=False, tol=1e-28, max_iter=200_000)
+            targets = (recording.maps[training] - typical).reshape(-1, SITES)
+            model.fit(field[training].reshape(-1, field.shape[-1]), targets)
+            predicted = model.predict(field[image].reshape(-1, field.shape[-1])).reshape(typical.shape) + typical
+            values.append(neural_predictivity(predicted[None], recording.maps[image][None]).score)
+        r[name] = np.mean(values)
+    assert result.controls["contrast"].raw > r["joint"] + 0.001
+    assert result.unique.raw == pytest.approx(r["both"] - result.controls["contrast"].raw, abs=1e-5)
 
 
 def test_features_that_are_another_half_add_what_they_hold(of_halves):
