@@ -113,7 +113,8 @@ def note_on_controls(result: Result) -> str:
     raw, of_model = (number_text(value) for value in (result.controls[best].raw, result.raw))
     values = f"{DESCRIPTIONS.get(best, best)} has raw {raw}, the model {of_model}"
     if verdict.startswith("reached"):
-        return f"Control `{best}` reaches this score: {values}"
+        what = "score" if result.score == result.score else "raw value"
+        return f"Control `{best}` reaches this {what}: {values}"
     return f"This score is not distinguishable from that of control `{best}`: {values}{verdict.partition(best)[2]}"
 
 

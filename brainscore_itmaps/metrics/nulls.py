@@ -17,7 +17,7 @@ PAIRINGS = 9999
 SPREAD = 1.04
 """Ratio by which the mean of the images' own maps varies more than those of pairings, because the regressions of two
 images are fitted to each other's maps. It was chosen so that 4 to 6 % are rejected at .05 in the cases of
-``benchmarks/null_rejections.py``: without it, 4.7 to 7 %."""
+``benchmarks/null_rejections.py``; without it, 5 to 7 % are."""
 AT_ONCE = 1 << 22
 """Largest number of values that are drawn at a time."""
 
