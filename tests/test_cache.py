@@ -426,7 +426,11 @@ assert [ended(number) for number in children] == [0] * 8
 def saved(folder):
     """Bytes of the NPZ and the CSV, and what the JSON says but for the time."""
     (npz,), (told,), *tables = ([*folder.glob(f"*.{ending}")] for ending in ("npz", "json", "csv"))
-    return npz.read_bytes(), [table.read_bytes() for table in sorted(tables[0])], json.loads(told.read_text()) | {"written": ""}
+    return (
+        npz.read_bytes(),
+        [table.read_bytes() for table in sorted(tables[0])],
+        json.loads(told.read_text()) | {"written": ""},
+    )
 
 
 def test_a_run_that_is_killed_goes_on_where_it_was_and_writes_the_same_bytes(small, tmp_path):
