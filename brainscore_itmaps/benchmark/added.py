@@ -133,10 +133,10 @@ def _values_of_predictions(
 
     def compare(number: int, fold: int) -> NDArray[np.float64]:
         """Return the four values of the images that a fold leaves out, shape (image, value)."""
-        fitted = _second(model, number)
+        fitted = _fitted(model, number)
         left_out = fitted.folds[fold]
         recorded, typical = maps[left_out], typical_maps(maps, left_out[None])
-        given = np.stack([_second(control, number).of(fold) for control in of_controls])
+        given = np.stack([_fitted(control, number).of(fold) for control in of_controls])
         predicted, deviation = fitted.of(fold, 0), fitted.of(fold, 1) - typical
         partial = over_sites(partial_site_correlation(predicted, recorded, given), protocol=protocol)
         return np.stack(
@@ -161,7 +161,7 @@ def _values_of_predictions(
     }
 
 
-def _second(fits: Fits, number: int) -> FittedFolds:
+def _fitted(fits: Fits, number: int) -> FittedFolds:
     fitted = fits[number]
     assert fitted is not None
     return fitted

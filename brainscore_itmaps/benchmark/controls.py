@@ -17,7 +17,7 @@ from brainscore_itmaps.benchmark.folds import ImageFolds
 from brainscore_itmaps.benchmark.layers import BOUND, FeatureScore, score_field
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.data.recording import Recording, recording_content
-from brainscore_itmaps.features.controls import CHANNELS, control_features
+from brainscore_itmaps.features.controls import CHANNELS, SETTINGS, control_features
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.folds import groups_left_out, typical_maps
 from brainscore_itmaps.progress import Report
@@ -76,7 +76,7 @@ def _defined(values: NDArray[np.float64], numbers: NDArray[np.int64]) -> NDArray
 
 def expected_values(images: int, groups: int | None, names: tuple[str, ...]) -> dict[str, Expected]:
     """Return the type, shape and range of cached values, of which each name has four arrays."""
-    bound = 2 * BOUND
+    bound = BOUND
     return {
         f"{name}/{entry.name}": Expected((groups or -1, images) if refit else (images,), undefined=refit,
                                          low=-bound, high=bound, optional=refit and groups is None)
@@ -106,6 +106,7 @@ def cached_control_features(
         for name, channels in CHANNELS.items()
     }
     key = key_of(
+        settings=SETTINGS,
         control_features=[sha256(image) for image in recording.images],
         grid=[grid.y.tolist(), grid.x.tolist(), grid.extent],
     )
@@ -191,8 +192,8 @@ def score_controls(
         return entry_of_values(values)
 
     key = key_of(
-        controls=recording_content(recording), method=benchmark.method, groups=groups, protocol=protocol.name,
-        **folds.key,
+        settings=SETTINGS, controls=recording_content(recording), method=benchmark.method, groups=groups,
+        protocol=protocol.name, **folds.key,
     )  # fmt: skip
     entry = cache.computed(key, compute, expected_values(len(recording.images), groups, names), progress)
     return {name: values_of_entry(entry, name) for name in names}

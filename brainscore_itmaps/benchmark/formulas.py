@@ -183,7 +183,9 @@ def verdict_on_controls(result: Result) -> str:
     if result.controls[name].raw >= result.raw:
         return f"reached by {name}"
     difference = difference_of(result.estimate, result.controls[name])
-    if difference is not None and not difference.p_value < SIGNIFICANT:
+    if difference is None:
+        return f"above {name}, not tested"
+    if not difference.p_value < SIGNIFICANT:
         return f"not distinguishable from {name} (p = {difference.p_value:.2g})"
     return f"above {name}"
 

@@ -162,6 +162,8 @@ class HumanBenchmark:
         )  # fmt: skip
         agreement = alignment.agreement
         low, high = alignment.raw_interval
+        if not request.controls:
+            alignment = replace(alignment, controls={}, beyond={})
         controls = {name: self._estimate(found) for name, found in alignment.controls.items()}
         if self.folder is None:
             estimate = Estimate(agreement.raw, INTER_HUMAN, agreement.score, alignment.interval)
@@ -200,7 +202,7 @@ class HumanBenchmark:
                 "attribution": method,
             }
             | details_of(alignment.beyond)
-            | {"partial_given": GIVEN},
+            | ({"partial_given": GIVEN} if alignment.beyond else {}),
             citations=(CITATION,),
         )
 

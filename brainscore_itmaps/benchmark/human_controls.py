@@ -238,7 +238,7 @@ def beyond_controls(correlations: NDArray[np.float64]) -> dict[str, OverImages]:
     if correlations.shape[1] > BLIND:
         beyond["own_minus_other_random"] = minus[:, BLIND:].mean(axis=1)
         beyond["partial_with_random"] = partial_correlation(correlations)
-    return {name: over_images(values) for name, values in beyond.items()}
+    return {name: over_images(values, neighbours=True) for name, values in beyond.items()}
 
 
 def details_of(values: Mapping[str, OverImages]) -> dict[str, float]:

@@ -205,9 +205,7 @@ def checked_values(over: str, values: Iterable[Any] | None = None) -> tuple[Over
     kind: Over = kinds[over]
     if values is None:
         return kind, VALUES[kind]
-    fix = (
-        "Give whole numbers of 1 or more." if kind == "components" else f"Give degrees of visual angle, 0 to {WIDEST}."
-    )
+    fix = FIXES[kind]
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise UsageError(f"The values of a profile cannot be {described(values)}.", fix)
     checked = tuple(sorted({_checked(kind, value, fix) for value in values}))

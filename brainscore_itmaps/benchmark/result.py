@@ -261,7 +261,8 @@ class ArrayResult(Estimated):
     added : mapping of str to Estimate
         What the model adds to the controls, as in :attr:`Result.added`.
     null : Null or None
-        None without controls, with fewer than 4 different images, and for attribution.
+        None without controls, with fewer than 4 different images, for attribution, RSA and CKA, where one of several
+        layers was chosen on the scored images, and where the interval is "fixed" and there is one layer.
     """
 
     recording: str
@@ -356,7 +357,7 @@ class Result(Estimated):
         measure, regression and noise ceiling. Empty in results of earlier versions, and where none were requested.
     added : mapping of str to Estimate
         What the model adds to the controls: ``unique``, ``given_controls`` and ``without_typical_map``
-        (:data:`~brainscore_itmaps.benchmark.added.ADDED`).
+        (:data:`~brainscore_itmaps.benchmark.formulas.ADDED`).
     null : Null or None
         Raw values of predicted maps that are paired with other images' maps, shifted and rotated.
     details : dict
@@ -585,7 +586,7 @@ class Result(Estimated):
         Returns
         -------
         list of dict of str to value
-            ``array``, ``kind`` ("model", "control" or "added"), ``name`` and the numbers of the estimate.
+            ``array``, ``kind`` ("model", "control", "reference" or "added"), ``name`` and the numbers of the estimate.
 
         Examples
         --------
@@ -599,7 +600,8 @@ class Result(Estimated):
         if len(scored) != 1:
             scored.append((MEAN if scored else self.benchmark, self))
         return [
-            {"model": self.model, "benchmark": self.benchmark, "array": name, "kind": kind, "name": row}
+            {"model": self.model, "benchmark": self.benchmark, "array": name}
+            | {"kind": "reference" if row == RECORDED_SOURCE else kind, "name": row}
             | {number: getattr(estimate, number) for number in ("raw", "ceiling", "score")}
             | dict(zip(("low", "high"), estimate.interval, strict=True))
             | {"error": estimate.error, "simulated": self.simulated, "reason": estimate.reason}

@@ -26,7 +26,7 @@ from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.data.notes import notes_on_data
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.errors import DataError, ModelError
-from brainscore_itmaps.features.controls import CHANNELS
+from brainscore_itmaps.features.controls import CHANNELS, SETTINGS
 from brainscore_itmaps.metrics.ceiling import Ceiling
 from brainscore_itmaps.metrics.folds import typical_maps
 from brainscore_itmaps.metrics.inference import jackknife_interval, mean_without
@@ -223,7 +223,7 @@ def values_of_controls(
             for name, field in fields.items()
         }
 
-    key = key_of(controls=recording_content(recording), similarity=spec.measure, **folds.key)
+    key = key_of(settings=SETTINGS, controls=recording_content(recording), similarity=spec.measure, **folds.key)
     expected = dict.fromkeys(CONTROLS, Expected((images,), low=-BOUND, high=BOUND))
     return cache.computed(key, compute, expected, progress)
 

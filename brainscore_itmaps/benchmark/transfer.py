@@ -35,7 +35,7 @@ from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.notes import notes_on_data
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.errors import DataError, ModelError, UsageError
-from brainscore_itmaps.features.controls import CHANNELS
+from brainscore_itmaps.features.controls import CHANNELS, SETTINGS
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import Ceiling
@@ -295,7 +295,7 @@ def _values_of_controls(
         )
 
     key = key_of(
-        controls=[recording_content(recording) for recording in (pair.source, pair.target)],
+        settings=SETTINGS, controls=[recording_content(recording) for recording in (pair.source, pair.target)],
         method=spec.method, groups=groups, **pair.folds.key,
     )  # fmt: skip
     entry = cache.computed(key, compute, expected_values(len(pair.target.images), groups, CONTROLS), progress)

@@ -27,6 +27,7 @@ from brainscore_itmaps.benchmark.request import ScoreRequest, interval_kind
 from brainscore_itmaps.benchmark.result import ArrayResult, Null
 from brainscore_itmaps.cache import ResultCache, key_of
 from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.features.controls import SETTINGS
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.ceiling import Ceiling
 from brainscore_itmaps.metrics.nulls import Range, pairing_null, range_of_rotations, range_of_shifts
@@ -52,7 +53,7 @@ EstimateOf = Callable[[NDArray[np.float64], NDArray[np.float64] | None], Estimat
 """Function of the values of the images and of those without each group that estimates a score."""
 FIELDS = {"predictivity": ("image_r", "refit_r"), "alignment": ("map_rho", "refit_rho"),
           "attribution": ("map_rho", "refit_rho")}  # fmt: skip
-"""Fields of :class:`ImageValues` for each measure; the controls of attribution are predicted maps."""
+"""Fields of :class:`ImageValues` for each measure; these controls of attribution are predicted maps."""
 
 
 def values_in_measure(values: ImageValues, measure: str) -> Values:
@@ -205,8 +206,8 @@ def with_controls(
 
     added = {
         layer: added_values(
-            key_of(added=dict(keys[layer]) | {"groups": groups}), partial(field, layer), recording, benchmark, protocol,
-            cache, folds, groups, progress,
+            key_of(added=dict(keys[layer]) | {"groups": groups}, settings=SETTINGS), partial(field, layer), recording,
+            benchmark, protocol, cache, folds, groups, progress,
         )
         for layer in layers
     }  # fmt: skip
@@ -232,7 +233,7 @@ def _null(result: ArrayResult, scores: Mapping[str, FeatureScore], job: Job) -> 
     measure, protocol = job.benchmark.measure, job.protocol
     name = {"predictivity": "paired_r", "alignment": "paired_rho"}[measure]
     rows = [getattr(scores[layer], name) for layer in result.layer_of_image]
-    if rows[0] is None:
+    if rows[0] is None or (len(scores) > 1 and protocol.choose_layer == "best"):  # chosen on the scored images
         return None
     paired = np.stack([row[image] for image, row in enumerate(rows)])
     return null_of(paired, result.predicted, job.recording.maps, measure, protocol, job.request.seed)

@@ -1,6 +1,6 @@
 """Present the benchmarks of this package to Brain-Score, and convert results to Brain-Score's scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -198,8 +198,8 @@ def to_score(result: Result) -> Score:
         "maps": {array.recording: {"predicted": array.predicted, "neural": array.neural} for array in arrays},
         "windows": {array.recording: array.window for array in arrays},
         "hashes": {array.recording: array.recording_sha256 for array in arrays},
-        "controls": {name: _plain(estimate) for name, estimate in result.controls.items()},
-        "added": {name: _plain(estimate) for name, estimate in result.added.items()},
+        "controls": plain_estimates(result.controls),
+        "added": plain_estimates(result.added),
         "best_control": result.best_control,
         "p_value": float(result.p_value),
         "ceiling_seed": result.request.seed,
@@ -243,10 +243,20 @@ def site_values(arrays: Sequence[SiteValues]) -> Score:
     return score_of_maps(values, images, neuroid)
 
 
-def _plain(estimate: Estimate) -> dict[str, float]:
-    low, high = estimate.interval
-    numbers = {"raw": estimate.raw, "score": estimate.score, "low": low, "high": high}
-    return {name: float(number) for name, number in numbers.items()}
+def plain_estimates(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:
+    """Convert estimates to plain numbers by name: ``raw``, ``score`` and the ends of its interval.
+
+    Examples
+    --------
+    >>> plain_estimates({"centre": Estimate(0.25, 0.5, 0.5, (0.25, 0.75))})
+    {'centre': {'raw': 0.25, 'score': 0.5, 'low': 0.25, 'high': 0.75}}
+    """
+    return {
+        name: dict(
+            zip(("raw", "score", "low", "high"), map(float, (each.raw, each.score, *each.interval)), strict=True)
+        )
+        for name, each in estimates.items()
+    }
 
 
 def _per_array(arrays: Sequence[ArrayResult]) -> Score:

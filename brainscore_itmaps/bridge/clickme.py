@@ -8,6 +8,7 @@ from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.human import CITATION, VERSION, HumanBenchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.bridge.benchmark import plain_estimates
 from brainscore_itmaps.bridge.candidate import BrainScoreModel, request_of
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN
 
@@ -68,26 +69,5 @@ def to_score(result: Result) -> Score:
     raw = Score(result.raw)
     raw.attrs["raw"] = result.image_value
     numbers = {"raw": raw, "ceiling": Score(result.ceiling), "error": (high - low) / 2, "interval": result.interval}
-    score.attrs |= numbers | {"weights": str(result.weights), "controls": controls_of(result)}
+    score.attrs |= numbers | {"weights": str(result.weights), "controls": plain_estimates(result.controls)}
     return score
-
-
-def controls_of(result: Result) -> dict[str, Score]:
-    """Convert the controls of a result to scores by name: ``raw`` divided by ``ceiling``, with an interval.
-
-    Examples
-    --------
-    >>> from brainscore_itmaps.benchmark.estimate import Estimate
-    >>> from brainscore_itmaps.benchmark.result import Reading
-    >>> from brainscore_itmaps.models.spec import Weights
-    >>> result = Result(request=ScoreRequest(), reading=Reading(model="resnet", weights=Weights()), benchmark="mine",
-    ...                 estimate=Estimate(0.2, 0.5, 0.4), controls={"centre": Estimate(0.3, 0.5, 0.6)})
-    >>> controls = controls_of(result)
-    >>> float(controls["centre"]), controls["centre"].attrs["raw"]
-    (0.6, 0.3)
-    """
-    scores = {}
-    for name, control in result.controls.items():
-        scores[name] = Score(control.score)
-        scores[name].attrs |= {number: getattr(control, number) for number in ("raw", "ceiling", "interval")}
-    return scores

@@ -38,6 +38,9 @@ CHANNELS = {
     "saliency": len(SALIENCY_DEGREES),
 }
 """Number of channels of each control."""
+SETTINGS = [PIXELS_PER_DEGREE, MOST_PIXELS, FEWEST_PIXELS, CONTRAST_DEGREES, WAVELENGTHS, ORIENTATIONS, BANDWIDTH,
+            SALIENCY_DEGREES]  # fmt: skip
+"""Everything that features depend on, as part of cache keys."""
 LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (Rec. 601)."""
 

@@ -17,7 +17,7 @@ PAIRINGS = 9999
 SPREAD = 1.04
 """Ratio by which the mean of the images' own maps varies more than those of pairings, because the regressions of two
 images are fitted to each other's maps. It was chosen so that 4 to 6 % are rejected at .05 in the cases of
-``benchmarks/null_rejections.py``; without it, 5 to 7 % are."""
+``benchmarks/null_rejections.py``."""
 AT_ONCE = 1 << 22
 """Largest number of values that are drawn at a time."""
 
@@ -28,9 +28,9 @@ class PairingNull(NamedTuple):
     Attributes
     ----------
     p_value : float
-        Share of the pairings whose mean is not below that of the images' own maps, counting these once.
+        Share of the random pairings whose mean is not below that of the images' own maps, counting these once.
     mean, low, high : float
-        Mean and 95 % range of the means of the pairings.
+        Mean and 95 % range of the means of the pairings over the images that are paired with another image's map.
     """
 
     p_value: float
@@ -172,24 +172,27 @@ def pairing_null(
     --------
     >>> null = pairing_null([np.eye(7)])
     >>> null.p_value < 0.001, round(null.mean, 2)
-    (True, 0.14)
+    (True, 0.0)
     """
     rng = np.random.default_rng(rng)
     identities = [0] * len(paired) if images is None else list(images)
-    means, own = np.zeros(pairings), 0.0
+    means, others, own = np.zeros(pairings), np.zeros(pairings), 0.0
     for identity in dict.fromkeys(identities):
         same = [values for values, other in zip(paired, identities, strict=True) if other == identity]
         values = np.sum(same, axis=0) / len(paired)
         own += values.diagonal().mean()
         order = np.arange(len(values))
         for some in np.array_split(np.arange(pairings), 1 + pairings * len(order) // AT_ONCE):
-            means[some] += values[order, rng.permuted(np.tile(order, (len(some), 1)), axis=1)].mean(axis=1)
+            partners = rng.permuted(np.tile(order, (len(some), 1)), axis=1)
+            other, paired_values_of = partners != order, values[order, partners]
+            means[some] += paired_values_of.mean(axis=1)
+            others[some] += np.where(other, paired_values_of, 0).sum(axis=1) / np.maximum(other.sum(axis=1), 1)
     if not np.isfinite(own) or np.isnan(means).any():
         return PairingNull(np.nan, np.nan, np.nan, np.nan)
     means = means.mean() + SPREAD * (means - means.mean())
     reached = int((means >= own - 1e-12).sum())
-    low, high = np.percentile(means, [2.5, 97.5])
-    return PairingNull((1 + reached) / (1 + pairings), float(means.mean()), float(low), float(high))
+    low, high = np.percentile(others, [2.5, 97.5])
+    return PairingNull((1 + reached) / (1 + pairings), float(others.mean()), float(low), float(high))
 
 
 def range_of_shifts(
@@ -207,8 +210,7 @@ def range_of_shifts(
     -------
     Range
         Over all shifts except none. It describes how much of a score smooth maps give at any place; it is no test,
-        because shifted maps have edges that recorded maps have not, and reject too often (12 % instead of 5 % on smooth
-        maps).
+        because shifted maps have edges that recorded maps have not (``benchmarks/null_rejections.py``).
 
     Examples
     --------

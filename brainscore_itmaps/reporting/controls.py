@@ -18,7 +18,10 @@ MODEL = "model"
 SEED = "one seed of random weights"
 ROW = 0.24
 """Height of a row of the figure, in inches."""
-OF_ATTRIBUTION = "Controls are predicted maps, not attributions; they are compared with recorded maps by the same rho."
+OF_ATTRIBUTION = (
+    "Controls except centre and random_weights are predicted maps, not attributions; they are compared with recorded "
+    "maps by the same rho."
+)
 UNCORRECTED = "p of the difference is that of a jackknife over images, not corrected for the number of controls."
 
 

@@ -171,7 +171,8 @@ def _result(choice: ModelChoice, run: Run, study: StudyConfig, cache: ResultCach
                          label=choice.label or None)  # fmt: skip
     protocol = OURS.name if is_external(run.benchmark) else study.protocol
     request = ScoreRequest(model, run.benchmark, requested_window(run.window), protocol, study.attribution)
-    if has_maps(run.benchmark):  # other benchmarks choose no layers and have no controls
-        request = replace(request, model=replace(model, layers=layers), controls=study.controls,
-                          random_seeds=study.random_seeds)  # fmt: skip
+    if not is_external(run.benchmark):  # Brain-Score's own benchmarks have no controls
+        request = replace(request, controls=study.controls, random_seeds=study.random_seeds)
+    if has_maps(run.benchmark):  # other benchmarks choose no layers
+        request = replace(request, model=replace(model, layers=layers))
     return score_request(request, model=load() if is_loaded_here else None, cache=cache)

@@ -251,10 +251,12 @@ def test_controls_of_clickme_are_divided_by_the_agreement_between_people(tmp_pat
         assert (stored.raw, stored.ceiling) == pytest.approx((control.mean, INTER_HUMAN), abs=1e-6)
         assert stored.score == pytest.approx(control.mean / INTER_HUMAN, abs=1e-6)
         assert stored.interval == pytest.approx([end / INTER_HUMAN for end in control.interval], abs=1e-6)
-        assert float(scores[name]) == stored.score
-        assert scores[name].attrs["raw"] == stored.raw
+        assert (scores[name]["score"], scores[name]["raw"]) == (stored.score, stored.raw)
     other = HumanBenchmark((shard,)).score(HookedModel(model), ScoreRequest(protocol="published"))
     assert {*other.controls} == NAMES - {"random_weights"}
+    without = HumanBenchmark((shard,)).score(HookedModel(model), ScoreRequest(protocol="published", controls=False))
+    assert not without.controls
+    assert not {"partial", "own_minus_other", "partial_given"} & without.details.keys()
     assert other.raw == result.raw
     print_result(result)
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("│ centre", "│ random_weights"))]
