@@ -21,6 +21,7 @@ OVER_ONE = (
 
 
 SIGNIFICANT = 0.05
+ROUNDING = 1e-9
 DESCRIPTIONS = {
     "typical_map": "the mean map of the training images",
     "position": "where in the image, without its content",
@@ -180,7 +181,7 @@ def verdict_on_controls(result: Result) -> str:
     name = result.best_control
     if not name or result.raw != result.raw:
         return ""
-    if result.controls[name].raw >= result.raw:
+    if result.controls[name].raw >= result.raw - ROUNDING:
         return f"reached by {name}"
     difference = difference_of(result.estimate, result.controls[name])
     if difference is None:

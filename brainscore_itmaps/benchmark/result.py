@@ -108,7 +108,8 @@ class Null:
         95 % range of the raw values of predicted maps that are shifted over the grid, and smallest and largest raw
         value of rotated and mirrored ones. They describe what smooth maps give, and are no tests.
     paired : array, shape (image, image), or None
-        Raw value of every pair of a predicted map (first axis) and a recorded map; None for several arrays.
+        Raw value of every pair of a predicted map (first axis) and a recorded map of the different images; None for
+        several arrays.
     """
 
     p_value: float

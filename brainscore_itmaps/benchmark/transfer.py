@@ -29,7 +29,7 @@ from brainscore_itmaps.benchmark.random_weights import with_random_weights
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import RECORDED_SOURCE, ArrayResult, LayerResult, Null, Result
 from brainscore_itmaps.benchmark.source import ALL, LoadedModel, Source
-from brainscore_itmaps.benchmark.validity import mean_controls, null_of
+from brainscore_itmaps.benchmark.validity import mean_controls, mean_over_identical, null_of
 from brainscore_itmaps.cache import ResultCache, key_of
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.notes import notes_on_data
@@ -140,7 +140,7 @@ class TransferBenchmark:
             array = _array_result(pair, layer, score, ceiling, self.spec, request.interval)
             if request.controls:
                 controls = _controls(pair, ceiling, self.spec, request.interval, cache, progress)
-                array = replace(array, controls=controls, null=_null(array, score, request.seed))
+                array = replace(array, controls=controls, null=_null(array, score, pair.folds.numbers, request.seed))
             arrays.append(array)
             notes += [*notes_on_data(pair.target), *notes_on_folds(pair.target, pair.folds)]
         notes += notes_on_images(pairs)
@@ -302,10 +302,11 @@ def _values_of_controls(
     return {name: values_of_entry(entry, name) for name in CONTROLS}
 
 
-def _null(array: ArrayResult, score: FeatureScore, seed: int) -> Null | None:
+def _null(array: ArrayResult, score: FeatureScore, numbers: NDArray[np.int64], seed: int) -> Null | None:
     if score.paired_rho is None:
         return None
-    return null_of(score.paired_rho, array.predicted, array.neural, "alignment", OURS, seed)
+    paired = mean_over_identical(score.paired_rho, numbers)
+    return null_of(paired, array.predicted, array.neural, "alignment", OURS, seed)
 
 
 def _array_result(

@@ -48,6 +48,7 @@ class Job(NamedTuple):
 
 
 RANDOM_WEIGHTS = "random_weights"
+FEWEST_POSITIONS = 20
 Values = tuple[NDArray[np.float64], NDArray[np.float64] | None]
 EstimateOf = Callable[[NDArray[np.float64], NDArray[np.float64] | None], Estimate]
 """Function of the values of the images and of those without each group that estimates a score."""
@@ -69,7 +70,7 @@ def values_in_measure(values: ImageValues, measure: str) -> Values:
 
 
 def best_control(controls: Mapping[str, ImageValues], measure: str) -> ImageValues:
-    """Return the values of the control, or of all controls together, that is best over all images.
+    """Return the values of the control, or of all controls together, that is best over all images; 0 if all are below.
 
     Examples
     --------
@@ -77,7 +78,10 @@ def best_control(controls: Mapping[str, ImageValues], measure: str) -> ImageValu
     >>> best_control({"contrast": low, "joint": high}, "predictivity").image_r.tolist()
     [0.5, 0.5]
     """
-    return max(controls.values(), key=lambda values: float(values_in_measure(values, measure)[0].mean()))
+    best = max(controls.values(), key=lambda values: float(values_in_measure(values, measure)[0].mean()))
+    if values_in_measure(best, measure)[0].mean() >= 0:
+        return best
+    return ImageValues(*(None if array is None else 0 * array for array in vars(best).values()))  # type: ignore[arg-type]
 
 
 def estimate_controls(controls: Mapping[str, ImageValues], measure: str, estimate: EstimateOf) -> dict[str, Estimate]:
@@ -97,6 +101,7 @@ def estimate_added(
     controls: Mapping[str, ImageValues],
     added: Mapping[str, ImageValues],
     measure: str,
+    positions: int,
     estimate: EstimateOf,
     estimate_without_typical: EstimateOf,
 ) -> dict[str, Estimate]:
@@ -109,6 +114,8 @@ def estimate_added(
     added : mapping of str to ImageValues
         From :func:`~brainscore_itmaps.benchmark.added.added_values`, for the chosen layers.
     measure : str
+    positions : int
+        Number of positions of a map; a partial correlation needs :data:`FEWEST_POSITIONS`.
     estimate, estimate_without_typical : callable
         The latter divides by the noise ceiling of the maps without the typical map.
 
@@ -117,9 +124,11 @@ def estimate_added(
     dict of str to Estimate
     """
     gain = added[WITH_FEATURES].minus(best_control(controls, measure))
+    too_few = Estimate(reason=f"maps of {positions} positions are too few for a correlation given {len(controls)} maps")
+    given = estimate(*values_in_measure(added[GIVEN], measure))
     return {
         UNIQUE: estimate(*values_in_measure(gain, measure)),
-        GIVEN: estimate(*values_in_measure(added[GIVEN], measure)),
+        GIVEN: given if positions >= FEWEST_POSITIONS else too_few,
         WITHOUT_TYPICAL: estimate_without_typical(*values_in_measure(added[WITHOUT_TYPICAL], measure)),
     }
 
@@ -223,7 +232,9 @@ def with_controls(
 
     return replace(
         result,
-        added=estimate_added(controls, chosen, measure, estimate, estimate_without_typical),
+        added=estimate_added(
+            controls, chosen, measure, recording.maps[0, ..., 0].size, estimate, estimate_without_typical
+        ),
         null=_null(result, scores, job),
     )
 
@@ -236,7 +247,22 @@ def _null(result: ArrayResult, scores: Mapping[str, FeatureScore], job: Job) -> 
     if rows[0] is None or (len(scores) > 1 and protocol.choose_layer == "best"):  # chosen on the scored images
         return None
     paired = np.stack([row[image] for image, row in enumerate(rows)])
+    paired = mean_over_identical(paired, job.folds.numbers)
     return null_of(paired, result.predicted, job.recording.maps, measure, protocol, job.request.seed)
+
+
+def mean_over_identical(paired: NDArray[np.float64], numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Average the values of pairs over identical images, which cannot be told apart; shape (different, different).
+
+    Examples
+    --------
+    >>> mean_over_identical(np.arange(9.0).reshape(3, 3), np.array([0, 1, 0])).tolist()
+    [[4.0, 4.0], [4.0, 4.0]]
+    """
+    members = np.unique(numbers)[:, None] == numbers
+    mean = members / members.sum(axis=1, keepdims=True)
+    averaged: NDArray[np.float64] = mean @ paired @ mean.T
+    return averaged
 
 
 def null_of(

@@ -227,6 +227,7 @@ def with_request(
     fix = "Give a name, a recording, or the folder of a saved recording."
     check_type(benchmark, (str, Recording), "a benchmark", fix)
     check_layers(layers)
+    check_type(controls, bool, "a choice of controls", "Give True or False.")
     if batch_size < 1:
         raise UsageError(f"A batch cannot have {batch_size} images.", "Give a batch size of 1 or more.")
     model_name = model if isinstance(model, str) else None

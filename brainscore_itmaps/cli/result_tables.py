@@ -6,6 +6,7 @@ from rich.table import Column
 from rich.text import Text
 
 from brainscore_itmaps.cli.terminal import say_facts, say_table
+from brainscore_itmaps.errors import printable
 from brainscore_itmaps.protocol import OURS, protocol_named
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
@@ -60,9 +61,9 @@ def print_controls(result: "Result") -> None:
     best, scored = result.best_control, result.score == result.score
     rows: list[list[str | Text]] = [[result.model, *_values(result.estimate, "raw", result)]]
     for name, control in result.controls.items():
-        cells = [f"{name} (best)" if name == best else name, *_values(control, name, result)]
+        cells = [f"{printable(name)} (best)" if name == best else printable(name), *_values(control, name, result)]
         rows.append([Text(cell, style="bold") if name == best else cell for cell in cells])
-    rows += [[f"added: {name}", *_values(estimate, name, result)] for name, estimate in result.added.items()]
+    rows += [[f"added: {printable(name)}", *_values(estimate, name, result)] for name, estimate in result.added.items()]
     columns = [Column("control"), *(Column(name, justify="right") for name in ("raw", "score", "95 % interval"))]
     shown = [0, 1, 2, 3] if scored else [0, 1, 3]
     say_table(
@@ -122,7 +123,7 @@ def _facts(result: "Result") -> dict[str, str]:
         accuracy = f", ImageNet top-1 {result.imagenet_top1:.1f} % ({result.imagenet_top1_source})"
     run = {"weights": f"{result.weights}{accuracy}", "device": result.device, "score": result.formula}
     facts = _facts_of_maps(result, run) if result.arrays else run | _details(result)
-    facts |= {name.replace("_", " "): ADDED.get(name, name) for name in result.added}
+    facts |= {name.replace("_", " "): ADDED[name] for name in result.added if name in ADDED}
     if null := text_of_null(result):
         facts["null"] = null
     if result.protocol != OURS.name:

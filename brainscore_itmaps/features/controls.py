@@ -30,6 +30,10 @@ BANDWIDTH = 0.4
 """Standard deviation of a Gabor filter's frequencies, in centre frequencies: about 1.4 octaves at half height."""
 SALIENCY_DEGREES = (0.625, 1.25, 2.5)
 """Standard deviations of the Gaussians that smooth saliency: 2.5 of 64 pixels, as in Hou & Zhang (2007), and wider."""
+QUANTUM = 1 / (255 * np.sqrt(12))
+"""Standard deviation of the rounding of luminance to 8 bits."""
+ROUNDING = 1e-10
+"""Share of a feature, or of a luminance of 1, below which its variation over an image is rounding."""
 FEWEST_PIXELS = 8
 CHANNELS = {
     "position": 6,
@@ -39,7 +43,7 @@ CHANNELS = {
 }
 """Number of channels of each control."""
 SETTINGS = [PIXELS_PER_DEGREE, MOST_PIXELS, FEWEST_PIXELS, CONTRAST_DEGREES, WAVELENGTHS, ORIENTATIONS, BANDWIDTH,
-            SALIENCY_DEGREES]  # fmt: skip
+            SALIENCY_DEGREES, QUANTUM, ROUNDING]  # fmt: skip
 """Everything that features depend on, as part of cache keys."""
 LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of red, green and blue (Rec. 601)."""
@@ -121,8 +125,9 @@ def contrast_features(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.flo
     channels = []
     for degrees in CONTRAST_DEGREES:
         mean, square = _averaged(pixels, grid, degrees), _averaged(pixels**2, grid, degrees)
-        channels.append(np.sqrt(np.maximum(square - mean**2, 0)))
-    return np.stack(channels, axis=-1)
+        variance = square - mean**2
+        channels.append(np.sqrt(np.where(variance > ROUNDING * square, variance, 0)))
+    return _without_rounding(channels)
 
 
 def gabor_features(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
@@ -145,20 +150,22 @@ def gabor_features(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float6
             passed[0, 0] = 0  # the mean luminance has no energy
             energy = np.abs(fft.ifft2(spectrum * passed))[: len(pixels), : pixels.shape[1]]
             channels.append(_averaged(energy, grid, wavelength / 2))
-    return np.stack(channels, axis=-1)
+    return _without_rounding(channels)
 
 
 def saliency_features(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
     """Compute the spectral residual saliency of Hou & Zhang (2007, CVPR), smoothed in three sizes; shape (y, x, 3).
 
     The logarithm of the amplitude spectrum, minus its average over 3 x 3 frequencies, is transformed back with the
-    phase of the image; saliency is the squared size, smoothed.
+    phase of the image; saliency is the squared size, smoothed. The noise of 8-bit values is added to the amplitude, so
+    that frequencies that an image does not have are not salient.
     """
     spectrum = fft.fft2(pixels)
-    amplitude = np.log(np.abs(spectrum) + np.finfo(float).eps)
-    residual = amplitude - uniform_filter(amplitude, 3, mode="wrap")
-    saliency = np.abs(fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
-    return np.stack([_averaged(saliency, grid, degrees) for degrees in SALIENCY_DEGREES], axis=-1)
+    amplitude = np.abs(spectrum) + np.sqrt(pixels.size) * QUANTUM  # of the rounding of 8-bit values, at every frequency
+    logarithm = np.log(amplitude)
+    residual = logarithm - uniform_filter(logarithm, 3, mode="wrap")
+    saliency = np.abs(fft.ifft2(np.exp(residual) * spectrum / amplitude)) ** 2
+    return _without_rounding([_averaged(saliency, grid, degrees) for degrees in SALIENCY_DEGREES])
 
 
 def _averaged(pixels: NDArray[np.float64], grid: Grid, degrees: float) -> NDArray[np.float64]:
@@ -167,6 +174,14 @@ def _averaged(pixels: NDArray[np.float64], grid: Grid, degrees: float) -> NDArra
     across = gaussian_windows(grid.x, grid.width, pixels.shape[1], degrees)
     averaged: NDArray[np.float64] = down @ pixels @ across.T
     return averaged
+
+
+def _without_rounding(channels: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Stack channels, shape (y, x, channel); one that varies over the image by rounding alone becomes constant."""
+    stacked = np.stack(channels, axis=-1)
+    size = np.abs(stacked).max(axis=(0, 1))
+    varies = np.ptp(stacked, axis=(0, 1)) > np.maximum(ROUNDING * size, ROUNDING)
+    return np.where(varies, stacked, np.where(size > ROUNDING, stacked[0, 0], 0))
 
 
 def gaussian_windows(positions: NDArray[np.float64], side: float, pixels: int, degrees: float) -> NDArray[np.float64]:
@@ -196,7 +211,8 @@ def gaussian_windows(positions: NDArray[np.float64], side: float, pixels: int, d
     """
     centres = ((np.arange(pixels) + 0.5) / pixels - 0.5) * side
     distance = np.clip(positions, -side / 2, side / 2)[:, None] - centres
-    weights = np.exp(-(distance**2) / (2 * degrees**2))
+    nearest = (distance**2).min(axis=1, keepdims=True)  # a window smaller than a pixel takes the nearest one
+    weights = np.exp((nearest - distance**2) / (2 * degrees**2))
     normalised: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
     return normalised
 

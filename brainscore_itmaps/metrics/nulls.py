@@ -263,6 +263,9 @@ def range_of_rotations(
         for mirrored in (False, True)
         for rotated in [np.rot90(predicted, quarters, axes=(1, 2))]
     ][1:]
+    turned = [each for each in turned if not np.array_equal(each, predicted)]  # mirrored along an axis of one position
+    if not turned:
+        return Range(np.nan, np.nan)
     if measure == "alignment":
         turned, maps = [_ranks_of_means(values) for values in turned], _ranks_of_means(maps)
     recorded = standardised_maps(maps)

@@ -145,7 +145,8 @@ def ranking(table: StudyTable) -> Ranking:
     if unranked:
         where = "; ".join(unranked) if len(unranked) <= FEW_NAMES else f"{len(unranked)} of {len(panels)} arrays"
         notes.append(f"Models are not ranked on {where}: no result has both a score and what the model adds to the "
-                     "controls. Results of earlier versions have no controls: score the models again.")  # fmt: skip
+                     "controls. Without a noise ceiling there is no score; results of earlier versions have no "
+                     "controls.")  # fmt: skip
     return Ranking(
         pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=[*PANEL, *RANKED]),
         pd.DataFrame(orders, columns=[*PANEL, *ORDERED]),

@@ -124,9 +124,11 @@ def test_a_result_without_controls_shows_nothing_of_them():
 def test_controls_of_attribution_are_said_to_be_predicted_maps():
     result = changed(scored(), measure="attribution", added={}, null=None)
     text = unescape(page(result))
-    assert "Controls are predicted maps, not attributions" in text
+    assert "Controls except centre and random_weights are predicted maps, not attributions" in text
     assert "what the model adds" not in text
-    assert "Controls are predicted maps, not attributions" not in unescape(page(scored()))
+    assert "Controls except centre and random_weights are predicted maps, not attributions" not in unescape(
+        page(scored())
+    )
 
 
 def test_a_page_of_controls_without_scores_has_raw_values_and_dashes():
