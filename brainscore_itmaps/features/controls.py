@@ -157,14 +157,15 @@ def saliency_features(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.flo
     """Compute the spectral residual saliency of Hou & Zhang (2007, CVPR), smoothed in three sizes; shape (y, x, 3).
 
     The logarithm of the amplitude spectrum, minus its average over 3 x 3 frequencies, is transformed back with the
-    phase of the image; saliency is the squared size, smoothed. The noise of 8-bit values is added to the amplitude, so
-    that frequencies that an image does not have are not salient.
+    phase of the image; saliency is the squared size, smoothed, relative to its mean over the image. The noise of 8-bit
+    values is added to the amplitude, so that frequencies that an image does not have are not salient.
     """
     spectrum = fft.fft2(pixels)
     amplitude = np.abs(spectrum) + np.sqrt(pixels.size) * QUANTUM  # of the rounding of 8-bit values, at every frequency
     logarithm = np.log(amplitude)
     residual = logarithm - uniform_filter(logarithm, 3, mode="wrap")
     saliency = np.abs(fft.ifft2(np.exp(residual) * spectrum / amplitude)) ** 2
+    saliency /= saliency.mean() or 1
     return _without_rounding([_averaged(saliency, grid, degrees) for degrees in SALIENCY_DEGREES])
 
 

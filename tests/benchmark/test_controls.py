@@ -10,10 +10,11 @@ from sklearn.cross_decomposition import PLSRegression
 
 from brainscore_itmaps import Grid, Recording, load_model, load_recording, record, score, score_features
 from brainscore_itmaps.benchmark.added import GIVEN, UNIQUE, WITHOUT_TYPICAL
-from brainscore_itmaps.benchmark.controls import CONTROLS
+from brainscore_itmaps.benchmark.controls import CONTROLS, ImageValues
 from brainscore_itmaps.benchmark.formulas import verdict_on_controls
 from brainscore_itmaps.benchmark.random_weights import RANDOM_WEIGHTS
 from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.benchmark.validity import best_control
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.features.controls import control_features
 from brainscore_itmaps.metrics.ceiling import noise_ceiling
@@ -300,6 +301,34 @@ def test_an_image_on_which_a_control_is_constant_counts_as_0(images, tmp_path):
     result = score_features(smooth(np.random.default_rng(9), 5), recording)
     assert all(np.isfinite(control.raw) for control in result.controls.values())
     assert np.isfinite([estimate.raw for estimate in result.added.values()]).all()
+
+
+def test_identical_images_are_paired_as_one(images):
+    rng = np.random.default_rng(11)
+    shown = images[[0, 0, 1, 1, 2, 2, 3, 3]]
+    signal = rng.normal(size=(4, 5, 6, 3)).repeat(2, axis=0)
+    recording = Recording.from_arrays(
+        signal + 0.1 * rng.normal(size=signal.shape), shown, identifier="twice_simulated", window=(50, 150)
+    )
+    result = score_features(rng.normal(size=(4, 5, 6, 4)).repeat(2, axis=0), recording)
+    assert result.null.paired.shape == (4, 4)
+    assert result.p_value >= 1 / 24 / 2  # one of 24 orders of four images
+
+
+def test_controls_below_0_are_not_what_a_model_is_compared_with():
+    negative = ImageValues(np.full(3, -0.5), np.full(3, -0.5), np.full((3, 3), -0.5), np.full((3, 3), -0.5))
+    best = best_control({"contrast": negative, "joint": negative}, "predictivity")
+    assert not best.image_r.any()
+    assert not best.refit_r.any()
+
+
+def test_maps_of_few_positions_have_no_correlation_given_the_controls(images):
+    rng = np.random.default_rng(12)
+    maps = rng.normal(size=(IMAGES, 3, 4, 5))
+    recording = Recording.from_arrays(maps, images, identifier="small_simulated", window=(50, 150))
+    given = score_features(maps[..., :2], recording).added[GIVEN]
+    assert np.isnan(given.raw)
+    assert given.reason.startswith("maps of 12 positions are too few")
 
 
 def test_the_features_of_a_model_and_of_a_recording_give_the_same_controls():

@@ -268,7 +268,7 @@ def test_controls_of_clickme_are_divided_by_the_agreement_between_people(tmp_pat
 def test_a_control_that_reaches_the_model_is_named_first(model, simulated):
     reached = score(model, simulated(0.0), device="cpu")
     raw = [f"{number:.3f}" for number in (reached.controls["centre"].raw, reached.raw)]
-    sentence = "Control `centre` reaches this score: nearness to the image's centre has raw {}, the model {}"
+    sentence = "Control `centre` reaches this raw value: nearness to the image's centre has raw {}, the model {}"
     assert notes_of(reached)[0] == note_on_controls(reached) == sentence.format(*raw)
     assert sentence.format(*raw).replace("'", "&#x27;") in reached._repr_html_()
     ahead = score(model, simulated(9.0, name="ahead_simulated"), device="cpu")

@@ -59,6 +59,21 @@ def test_saliency_is_highest_at_the_only_object_of_a_scene():
     assert abs(grid.x[column] - 4) <= 1
 
 
+@pytest.mark.parametrize("plain", ["grey", "grating", "edge", "checkerboard"])
+def test_an_image_with_few_frequencies_is_not_more_salient_than_a_scene(plain):
+    y, x = np.mgrid[:48, :64]
+    drawn = {
+        "grey": np.full((48, 64), 0.4),
+        "grating": 0.5 + 0.4 * np.sin(2 * np.pi * x / 8),
+        "edge": (x < 32) * 0.8,
+        "checkerboard": ((x // 8 + y // 8) % 2) * 0.9,
+    }[plain]
+    scene = 0.5 + 0.1 * np.random.default_rng(0).normal(size=(48, 64))
+    assert saliency_features(drawn, GRID).max() < 30 * saliency_features(scene, GRID).max()
+    if plain == "grey":
+        assert np.ptp(saliency_features(drawn, GRID), axis=(0, 1)).max() == 0
+
+
 def test_position_does_not_depend_on_the_image():
     features = position_features(GRID)
     assert features.shape == (5, 7, 6)
@@ -88,7 +103,15 @@ def test_a_plain_image_gives_finite_features_without_contrast(tmp_path):
     Image.new("RGB", (40, 30), (90, 120, 10)).save(tmp_path / "plain.png")
     fields = control_features([tmp_path / "plain.png"], GRID)
     assert all(np.isfinite(field).all() for field in fields.values())
-    np.testing.assert_allclose(fields["contrast"], 0, atol=1e-7)
+    np.testing.assert_array_equal(fields["contrast"], 0)
+    np.testing.assert_array_equal(fields["gabor"], 0)
+
+
+def test_an_image_of_very_many_degrees_has_finite_features(tmp_path):
+    noise = np.random.default_rng(0).integers(256, size=(30, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    fields = control_features([tmp_path / "noise.png"], Grid.even((5, 7), extent=1e4))
+    assert all(np.isfinite(field).all() for field in fields.values())
 
 
 @settings(deadline=None, max_examples=30)
