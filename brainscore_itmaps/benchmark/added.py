@@ -27,7 +27,7 @@ from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.folds import FittedFolds, fit_left_out, typical_maps, values_without_groups
 from brainscore_itmaps.metrics.partial import partial_alignment, partial_site_correlation
 from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_sites
-from brainscore_itmaps.progress import Report
+from brainscore_itmaps.progress import Report, uncounted
 from brainscore_itmaps.protocol import Protocol
 
 UNIQUE, GIVEN, WITHOUT_TYPICAL = ADDED
@@ -73,8 +73,10 @@ def added_values(
         progress("comparing with controls", 1, 2)
         both = np.concatenate([_scaled(controls[JOINT][0]), _scaled(field)], axis=-1)
         del field
-        (score,) = score_field(both, [recording.maps], benchmark.method, protocol, groups, lambda *_: None,
-                               folds.numbers, folds.left_out, True, shrunk_typical_maps(recording))  # fmt: skip
+        (score,) = score_field(
+            both, [recording.maps], benchmark.method, protocol, groups, uncounted, folds.numbers, folds.left_out, True,
+            shrunk_typical_maps(recording), paired=False,
+        )  # fmt: skip
         return entry_of_values(values | {WITH_FEATURES: ImageValues.of(score).defined(folds.numbers)})
 
     entry = cache.computed(key, compute, expected_values(len(recording.images), groups, NAMES), progress)

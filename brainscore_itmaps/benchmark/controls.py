@@ -20,7 +20,7 @@ from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.features.controls import CHANNELS, SETTINGS, control_features
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.folds import groups_left_out, typical_maps
-from brainscore_itmaps.progress import Report
+from brainscore_itmaps.progress import Report, uncounted
 from brainscore_itmaps.protocol import Protocol
 from brainscore_itmaps.text import short_repr
 
@@ -186,8 +186,10 @@ def score_controls(
         features = cached_control_features(recording, cache, progress)
         for done, (name, (field, offsets)) in enumerate(fields_of_controls(recording, features).items()):
             progress("scoring controls", done, len(names))
-            (score,) = score_field(field, [recording.maps], benchmark.method, protocol, groups,
-                                   lambda *_: None, folds.numbers, folds.left_out, offsets=offsets)  # fmt: skip
+            (score,) = score_field(
+                field, [recording.maps], benchmark.method, protocol, groups, uncounted, folds.numbers, folds.left_out,
+                offsets=offsets, paired=False,
+            )  # fmt: skip
             values[name] = ImageValues.of(score).defined(folds.numbers)
         return entry_of_values(values)
 

@@ -17,7 +17,7 @@ from brainscore_itmaps.errors import NoMapError
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
 from brainscore_itmaps.metrics.folds import fit_left_out, groups_left_out, pairs_of_groups, refitted
-from brainscore_itmaps.metrics.nulls import CROSSED, paired_values
+from brainscore_itmaps.metrics.nulls import paired_values
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import Protocol
@@ -229,6 +229,7 @@ def score_field(
     folds: NDArray[np.bool_] | None = None,
     overwrite: bool = False,
     offsets: Callable[[NDArray[np.bool_]], Any] | None = None,
+    paired: bool = True,
     components: int | None = None,
 ) -> list[FeatureScore]:
     """Score a layer on several arrays in one pass.
@@ -247,6 +248,8 @@ def score_field(
         Called with (steps done, steps in all).
     images, folds, overwrite, offsets
         As in :func:`~brainscore_itmaps.metrics.folds.fit_left_out`.
+    paired : bool
+        Whether predictions are compared with the maps of other images, too.
     components : int, optional
         Number of PLS components; by default that of the protocol.
 
@@ -282,9 +285,11 @@ def score_field(
                 return np.stack([image_r, feature_alignment(*pair, protocol=protocol)], axis=1)
 
             both = refitted(pairs, recorded, measures, set=number)
-            paired = [paired_values(pairs, recorded, measure, protocol, number) for measure in CROSSED]
             refits = {"refit_r": both[..., 0].copy(), "refit_rho": both[..., 1].copy()}
-            refits |= {"paired_r": paired[0], "paired_rho": paired[1]}
+            if paired:
+                names = {"paired_r": "predictivity", "paired_rho": "alignment"}
+                refits |= {name: paired_values(pairs, recorded, measure, protocol, number)
+                           for name, measure in names.items()}  # fmt: skip
         penalty = None if left_out.penalty is None else left_out.per_image(left_out.penalty[number])
         predicted, used = left_out.predicted[number], left_out.per_image(left_out.components[number])
         scores.append(score_predictions(predicted, recorded, protocol, used, penalty, **refits))
