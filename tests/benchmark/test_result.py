@@ -141,7 +141,7 @@ def test_a_result_is_the_older_or_the_newer_one_whenever_the_process_is_killed(t
         again, *_ = replace(old, notes=("once more",)).save(out)
         assert Result.load(again).notes == ("once more",)
         assert sorted(left.name for left in out.iterdir()) == sorted(
-            f"{old.file_stem}.{ending}" for ending in ("csv", "json", "npz")
+            f"{old.file_stem}.{ending}" for ending in ("controls.csv", "csv", "json", "npz")
         )
         if done.returncode == 0:
             break

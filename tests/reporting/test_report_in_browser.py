@@ -110,7 +110,7 @@ def test_without_javascript_the_figures_and_numbers_are_there(opened, file):  # 
     page = opened(file, java_script_enabled=False)
     assert page.locator(".browser").first.is_hidden()
     assert page.locator(".array").nth(1).is_visible()
-    assert page.locator("figure img").count() == 6
+    assert page.locator("figure img").count() == 7
     assert page.locator("figure img").first.is_visible()
     assert f"{scored().score:.3f}" in page.locator("header").inner_text()
 
