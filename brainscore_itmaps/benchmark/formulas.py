@@ -106,7 +106,7 @@ def note_on_controls(result: Result) -> str:
     >>> from brainscore_itmaps.models.spec import Weights
     >>> note_on_controls(Result(request=ScoreRequest(), reading=Reading(model="resnet", weights=Weights()),
     ...                         benchmark="mine", estimate=Estimate(0.18), controls={"centre": Estimate(0.47)}))
-    "Control `centre` reaches this score: nearness to the image's centre has raw 0.470, the model 0.180"
+    "Control `centre` reaches this raw value: nearness to the image's centre has raw 0.470, the model 0.180"
     """
     best, verdict = result.best_control, verdict_on_controls(result)
     if not verdict or verdict.startswith("above"):

@@ -263,9 +263,8 @@ def range_of_rotations(
         for mirrored in (False, True)
         for rotated in [np.rot90(predicted, quarters, axes=(1, 2))]
     ][1:]
-    turned = [each for each in turned if not np.array_equal(each, predicted)]  # mirrored along an axis of one position
-    if not turned:
-        return Range(np.nan, np.nan)
+    if 1 in predicted.shape[1:3]:  # of a single line, all others are the same as this one, or as no rotation
+        turned = [predicted[:, ::-1, ::-1]]
     if measure == "alignment":
         turned, maps = [_ranks_of_means(values) for values in turned], _ranks_of_means(maps)
     recorded = standardised_maps(maps)
