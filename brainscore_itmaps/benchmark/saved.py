@@ -184,7 +184,8 @@ def _remove_leftovers(file: Path) -> None:
     """Remove temporary files of killed runs that are older than an hour; younger ones may belong to another run."""
     stem = re.escape(file.name.removesuffix(".json"))
     hashed = rf"\.{stem}\.[0-9a-f]{{16}}"
-    temporary = re.compile(rf"({hashed}|\.{hashed}-\w{{8}})\.(csv|npz)|\.{stem}-\w{{8}}\.json")
+    named = rf"{hashed}(\.controls)?"
+    temporary = re.compile(rf"({named}|\.{named}-\w{{8}})\.(csv|npz)|\.{stem}-\w{{8}}\.json")
     for path in file.parent.glob(".*"):
         if temporary.fullmatch(path.name) and time.time() - path.stat().st_mtime > HOUR:
             path.unlink(missing_ok=True)
