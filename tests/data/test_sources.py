@@ -226,13 +226,14 @@ def test_eight_concurrent_processes_download_once_and_read_the_same(stand_in, ow
         "load.read_array = counted\n"
         "sources.fetch(url=sys.argv[1], allow_stand_in=True)\n"
         "recording = load.load_recording('monkey2_ML', (0, 20))\n"
-        "print(hashlib.sha256(recording.maps.tobytes()).hexdigest(), len(recording.images))"
+        "line = f'{hashlib.sha256(recording.maps.tobytes()).hexdigest()} {len(recording.images)}\\n'\n"
+        "os.write(1, line.encode())"  # at once, so that lines of two processes are not mixed
     )
     with serve_file(stand_in) as running:
         done = python("-c", code, running.url)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert (len(lines), len(set(lines))) == (8, 1)
+    assert (len(lines), len(set(lines))) == (8, 1), lines
     assert len(running.asked) == 1
     assert (tmp_path / "reads").read_text() == "x"
 
