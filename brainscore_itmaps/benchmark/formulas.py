@@ -36,7 +36,7 @@ DESCRIPTIONS = {
 """What a control is, by its name in ``Result.controls``."""
 ADDED = {
     "unique": "what features add: controls and features together, minus the better of all controls together and the "
-    "best control alone",
+    "best control alone, or minus 0 if both are lower",
     "given_controls": "partial correlation of predicted and recorded maps, given what the controls predict, each and "
     "together",
     "without_typical_map": "prediction of what remains of each map when the mean map of the training images is "

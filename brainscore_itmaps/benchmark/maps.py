@@ -111,7 +111,7 @@ class MapsBenchmark:
     def inputs(
         self, model: LoadedModel, request: ScoreRequest, cache: ResultCache, progress: Report = silent
     ) -> tuple[Source, Sequence[Recording]]:
-        """Return the source of the features of a model, and the recordings as they are shown to it."""
+        """Return the source of a model's features, and the recordings in the view of the benchmark."""
         recordings = self.recordings(request, progress)
         source = model.source(request.model.layers, self.spec.view, protocol_named(request.protocol), cache)
         if self.spec.view == "screen":

@@ -104,6 +104,24 @@ Architecture = Annotated[
         "torchvision:NAME or hf:NAME. The option is required for such a file and has no default.",
     ),
 ]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=2**63 - 1,
+        help="Initialize random weights with this seed, an integer. The default is 0. The option requires "
+        "--weights random.",
+    ),
+]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Compute this many images at once.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help="Compute on this device, such as cpu, cuda, cuda:1 or mps. With auto, a GPU is used if there is one.",
+    ),
+]
 ProtocolName = Annotated[
     Literal["ours", "published"],
     typer.Option(

@@ -8,7 +8,16 @@ from rich.table import Column
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
-from brainscore_itmaps.cli.options import Architecture, ModelLabel, Offline, ProtocolName, StateKey
+from brainscore_itmaps.cli.options import (
+    Architecture,
+    BatchSize,
+    Device,
+    ModelLabel,
+    Offline,
+    ProtocolName,
+    Seed,
+    StateKey,
+)
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_facts, say_table
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
@@ -72,22 +81,9 @@ def profile(
     arch: Architecture = None,
     state_key: StateKey = None,
     name: ModelLabel = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=2**63 - 1,
-            help="Initialize random weights with this seed, an integer. The default is 0. The option requires "
-            "--weights random.",
-        ),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Compute this many images at once.")] = 14,
-    device: Annotated[
-        str,
-        typer.Option(
-            help="Compute on this device, such as cpu, cuda, cuda:1 or mps. With auto, a GPU is used if there is one."
-        ),
-    ] = "auto",
+    seed: Seed = None,
+    batch_size: BatchSize = 14,
+    device: Device = "auto",
     interval: Annotated[
         Literal["groups", "images", "fixed"],
         typer.Option(help="Compute the 95 % intervals in this way, as in `brainscore score`."),

@@ -9,10 +9,13 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE, WHY_EXPERIMENTAL, W
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
 from brainscore_itmaps.cli.options import (
     Architecture,
+    BatchSize,
+    Device,
     ModelLabel,
     Offline,
     OldSpelling,
     ProtocolName,
+    Seed,
     StateKey,
     requested_protocol,
 )
@@ -84,22 +87,9 @@ def score(
     arch: Architecture = None,
     state_key: StateKey = None,
     name: ModelLabel = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=2**63 - 1,
-            help="Initialize random weights with this seed, an integer. The default is 0. The option requires "
-            "--weights random.",
-        ),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Compute this many images at once.")] = 14,
-    device: Annotated[
-        str,
-        typer.Option(
-            help="Compute on this device, such as cpu, cuda, cuda:1 or mps. With auto, a GPU is used if there is one."
-        ),
-    ] = "auto",
+    seed: Seed = None,
+    batch_size: BatchSize = 14,
+    device: Device = "auto",
     attribution: Annotated[
         Literal["gradient", "integrated_gradients", "smoothgrad"],
         typer.Option(
