@@ -57,6 +57,7 @@ package_dir = {}
 package_data = {
     "brainscore_itmaps": [
         "py.typed",
+        "data/*.csv",
         "data/*.json",
         "data/*.npz",
         "models/*.json",
