@@ -1,19 +1,20 @@
 """Protocols: every choice in the computation of a score from recordings and features, as data.
 
-:data:`OURS` is used by default; :data:`PUBLISHED` makes the choices of the reference code of Linsley et al. (2023).
+:data:`OURS` is used by default; :data:`PUBLISHED` makes the choices of the reference code of Linsley et al. (2023), and
+:data:`FOLLOWUP` those that are known of the tables of Linsley, Feng & Serre (2025).
 Code reads a field where the choice is made; docs/reference.md explains each choice.
 """
 
 import functools
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 from brainscore_itmaps.errors import UsageError, nearest
 
-Loader = Literal["ours", "published"]
+Loader = Literal["ours", "published", "followup"]
 Call = TypeVar("Call", bound=Callable[..., Any])
 
 
@@ -25,9 +26,11 @@ class Protocol:
     ----------
     name : str
         Name for ``protocol=`` and ``--protocol``.
+    title : str
+        What follows the name of a benchmark in titles.
     suffix : str
         End of the identifiers of recordings and of the file names of results that use the protocol.
-    loader : "ours" or "published"
+    loader : "ours", "published" or "followup"
         Channels of an array, the precision of the average of rates over time, how images are read, and the
         default window and orientation.
     preprocess : "model" or "published"
@@ -66,6 +69,7 @@ class Protocol:
     """
 
     name: str
+    title: str
     suffix: str
     loader: Loader
     preprocess: Literal["model", "published"]
@@ -110,6 +114,7 @@ class Protocol:
 
 OURS = Protocol(
     name="ours",
+    title="",
     suffix="",
     loader="ours",
     preprocess="model",
@@ -132,6 +137,7 @@ OURS = Protocol(
 
 PUBLISHED = Protocol(
     name="published",
+    title="as published",
     suffix="-reference",
     loader="published",
     preprocess="published",
@@ -152,7 +158,13 @@ PUBLISHED = Protocol(
     square_grids_only=True,
 )
 
-PROTOCOLS = {protocol.name: protocol for protocol in (OURS, PUBLISHED)}
+FOLLOWUP = replace(PUBLISHED, name="followup", title="as in the follow-up study", suffix="-followup", loader="followup")
+"""The published choices with every site in its own array, as in the tables of Linsley, Feng & Serre (2025).
+
+Their code is not public: its resizing, averaging, scaling and orientation are taken to be those of 2023.
+"""
+
+PROTOCOLS = {protocol.name: protocol for protocol in (OURS, PUBLISHED, FOLLOWUP)}
 
 
 def protocol_named(protocol: "str | Protocol") -> Protocol:

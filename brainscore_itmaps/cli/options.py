@@ -123,11 +123,11 @@ Device = Annotated[
     ),
 ]
 ProtocolName = Annotated[
-    Literal["ours", "published"],
+    Literal["ours", "published", "followup"],
     typer.Option(
         "--protocol",
-        help="Use the analysis choices of this package (ours) or of the published code (published). The published "
-        "choices are for comparison only.",
+        help="Use the analysis choices of this package (ours), of the published code (published), or of the published "
+        "tables of the follow-up study (followup). Those of others are for comparison only.",
     ),
 ]
 OldSpelling = Annotated[

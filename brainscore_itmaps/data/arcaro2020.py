@@ -136,10 +136,14 @@ ARRAYS = {
 """The arrays by name. Windows are those of the eLife article, the published tutorial, loader and follow-up."""
 
 
-DEFAULT_WINDOWS = {"ours": "elife", "published": "loader"}
-PRECISIONS: dict[str, DTypeLike] = {"ours": np.float64, "published": None}
+DEFAULT_WINDOWS = {"ours": "elife", "published": "loader", "followup": "followup_131_170"}
+PRECISIONS: dict[str, DTypeLike] = {"ours": np.float64, "published": None, "followup": np.float64}
 """Precision of means over time, by loader; None is the precision of the file."""
-IMAGE_READERS: dict[str, Callable[[Path], Image.Image]] = {"ours": read_image, "published": published_image}
+IMAGE_READERS: dict[str, Callable[[Path], Image.Image]] = {
+    "ours": read_image,
+    "published": published_image,
+    "followup": read_image,
+}
 
 
 def window_limits(array: Array, window: Window | str | None, protocol: Protocol) -> Window:
@@ -273,7 +277,7 @@ def read_array(
             + (f" Named windows: {covered}." if covered else ""),
         )
     originals = image_files(folder, array)
-    channels = {"ours": array.sites, "published": array.published_sites}[protocol.loader]
+    channels = array.published_sites if protocol.loader == "published" else array.sites
     part = (slice(None), slice(None), slice(*window), channels, slice(None))
     responses = numbers(file, "imageRF", part)  # (x, y, time, site, image)
     names = np.array([f"{array.name}-ch{channel + 1:02d}" for channel in range(channels.start, channels.stop)])

@@ -84,6 +84,7 @@ def load_recording(
     protocol : "ours", "published" or Protocol
         "published" reads like the published loader: 33 sites in PL and 30 in ML, means over time in the precision of
         the file, a default window of 50-90 ms, both axes reversed, images of 224 x 224 pixels read with OpenCV.
+        "followup" reads like "ours", with both axes reversed and a default window of 131-170 ms.
     progress : callable
         Called with (step, steps done, steps in all).
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
 from brainscore_itmaps.models.timm_models import GROUPS
-from brainscore_itmaps.protocol import PUBLISHED
+from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.reporting.drawing import CYCLE, style
 from brainscore_itmaps.reporting.report import read_template, render_page
 from brainscore_itmaps.reporting.study_figures import Lines
@@ -36,7 +36,6 @@ PAGE_COLUMNS = {
 """Columns of the table on the page, with their headings."""
 RANKING = ("model", "score", "best control", "unique", "95 % interval", "given controls", "without typical map")
 """Headings of the tables of ranks on the page."""
-AS_PUBLISHED = {PUBLISHED.name: "(as published)"}
 NUMERIC = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
 ESTIMATED = ("raw", "ceiling", "score", "low", "high")
 """Columns in which a dash stands for an absent number."""
@@ -154,12 +153,11 @@ def _panels(
         scored = known[np.isfinite(known["score"])]
         if scored["imagenet_top1"].nunique() < 2:
             continue
+        title = protocol_named(protocol).title
         x, y = _scale(scored["imagenet_top1"], MARGIN, WIDTH - 12), _scale(scored["score"], HEIGHT - MARGIN, 12)
         yield {
             "name": " ".join(
-                dict.fromkeys(
-                    filter(None, (benchmark + mark_of(measure), array, asked, AS_PUBLISHED.get(protocol, "")))
-                )
+                dict.fromkeys(filter(None, (benchmark + mark_of(measure), array, asked, title and f"({title})")))
             ),
             "left_out": len(panel_rows) - len(known),
             "absent": len(known) - len(scored),

@@ -16,7 +16,7 @@ from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import check_writable, csv_cell, replacing
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.protocol import PUBLISHED
+from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.reporting.drawing import style
 from brainscore_itmaps.reporting.embedded import data_url
 from brainscore_itmaps.reporting.report import report
@@ -288,15 +288,15 @@ def _figures(table: StudyTable, fitted: Findings) -> Iterator[_Figure]:
 
 def _stem(benchmark: object, asked: object, protocol: object) -> str:
     """Build the file name of a figure from its benchmark, window and protocol."""
-    published = ["reference"] if protocol == PUBLISHED.name else []
-    return "--".join([str(benchmark).replace("/", "-"), *([str(asked)] if asked else []), *published])
+    suffix = protocol_named(str(protocol)).suffix.removeprefix("-")
+    return "--".join(filter(None, [str(benchmark).replace("/", "-"), str(asked), suffix]))
 
 
 def _title(benchmark: object, asked: object, protocol: object) -> str:
     """Describe the benchmark, window and protocol of a figure."""
-    published = ["as published"] if protocol == PUBLISHED.name else []
+    title = protocol_named(str(protocol)).title
     window = [f"{asked} ms" if str(asked)[0].isdigit() else str(asked)] if asked else []
-    return ", ".join([str(benchmark), *window, *published])
+    return ", ".join(filter(None, [str(benchmark), *window, title]))
 
 
 def _write_figure(folder: Path, drawing: _Figure, files: list[Path]) -> StudyFigure:

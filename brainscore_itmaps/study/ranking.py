@@ -13,7 +13,7 @@ from brainscore_itmaps.benchmark.catalogue import mark_of
 from brainscore_itmaps.benchmark.estimate import Estimate, difference_of
 from brainscore_itmaps.benchmark.result import MEAN
 from brainscore_itmaps.metrics.inference import control_false_discoveries
-from brainscore_itmaps.protocol import PUBLISHED
+from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable
 from brainscore_itmaps.text import short_repr
 
@@ -159,8 +159,8 @@ def ranking(table: StudyTable) -> Ranking:
 def _name_of_panel(key: Any) -> str:
     benchmark, measure, asked, protocol, array = map(str, key)
     where = "mean over arrays" if array == MEAN else array
-    published = "as published" if protocol == PUBLISHED.name else ""
-    parts = (benchmark + mark_of(measure), where if where != benchmark else "", asked, published)
+    title = protocol_named(protocol).title
+    parts = (benchmark + mark_of(measure), where if where != benchmark else "", asked, title)
     return ", ".join(filter(None, parts))
 
 
