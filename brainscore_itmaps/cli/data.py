@@ -35,10 +35,10 @@ def options(offline: Offline = False) -> None:
 )
 def fetch(
     what: Annotated[
-        Literal["arcaro2020", "osie", "clickme"],
+        Literal["arcaro2020", "osie", "clickme", "published"],
         typer.Argument(
             help="Download the recordings of Arcaro 2020 (arcaro2020), photographs with the fixations of 15 people "
-            "(osie), or images with human importance maps (clickme)."
+            "(osie), images with human importance maps (clickme), or tables of published scores (published)."
         ),
     ] = "arcaro2020",
     split: Annotated[
@@ -68,7 +68,7 @@ def fetch(
         str | None,
         typer.Option(
             help="Download from this mirror: the address of the archive, of the folder above a split, or of a server "
-            "with the paths of raw.githubusercontent.com (osie). The default is the authors' server."
+            "with the paths of raw.githubusercontent.com (osie, published). The default is the authors' server."
         ),
     ] = None,
     offline: Offline = False,
@@ -84,6 +84,11 @@ def fetch(
         if split is not None or sha256 is not None:
             raise UsageError("OSIE has no splits, and its hashes are known.", "Leave out --split and --sha256.")
         _fetch_osie(images or 100, url, file)
+        return
+    if what == "published":
+        if split is not None or sha256 is not None:
+            raise UsageError("The tables have no splits, and their hashes are known.", "Leave out --split and --sha256.")
+        _fetch_published(url, file)
         return
     if what == "clickme":
         if split is None or sha256 is not None:
@@ -120,6 +125,19 @@ def _fetch_osie(images: int, url: str | None, folder: Path | None) -> None:
     say(f"ready      {osie_folder()} ({len(files)} files, {size}, verified; {new})")
     (recording,) = (name for name, number in RECORDINGS.items() if number == images)
     say(f"next       brainscore score --model efficientnet_lite0 --benchmark {recording}-pls")
+
+
+def _fetch_published(url: str | None, folder: Path | None) -> None:
+    from brainscore_itmaps.data.published import LICENCE, fetch_published, published_files, published_folder
+
+    say(f"note       {LICENCE}")
+    with progress_bar() as progress:
+        folder = folder.expanduser() if folder is not None else None
+        fetched = fetch_published(url=url, folder=folder, progress=progress)
+    size = shown_size(sum(file.size for file in published_files()))
+    new = f"{len(fetched)} of them new" if fetched else "all there already"
+    say(f"ready      {published_folder()} ({len(published_files())} files, {size}, verified; {new})")
+    say("next       brainscore published")
 
 
 def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
