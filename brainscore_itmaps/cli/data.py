@@ -87,7 +87,7 @@ def fetch(
         return
     if what == "published":
         if split is not None or sha256 is not None:
-            raise UsageError("The tables have no splits, and their hashes are known.", "Leave out --split and --sha256.")
+            raise UsageError("The tables have no splits, and known hashes.", "Leave out --split and --sha256.")
         _fetch_published(url, file)
         return
     if what == "clickme":

@@ -380,7 +380,8 @@ def _crossings(x: NDArray[np.float64], y: NDArray[np.float64], levels: NDArray[n
     (slope, height), (next_slope, next_height) = _lines(before), _lines(after)
     with np.errstate(divide="ignore", invalid="ignore"):
         cross = middle + (next_height - height) / (slope - next_slope)
-    return cross[(levels[:-1] < cross) & (cross < levels[1:])]
+    between: NDArray[np.float64] = cross[(levels[:-1] < cross) & (cross < levels[1:])]
+    return between
 
 
 def _lines(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

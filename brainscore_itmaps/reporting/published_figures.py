@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from brainscore_itmaps.reporting.drawing import CYCLE, Figure, style
 from brainscore_itmaps.reporting.study_figures import Lines, draw_lines, legend_below
 
-WIDTH, HEIGHT = 2.1, 1.75
+WIDTH, HEIGHT, NARROWEST = 2.1, 1.75, 5.5
 OTHERS, ROBUST, OWN = CYCLE[0], CYCLE[4], CYCLE[1]
-AS_PUBLISHED = "as published: the best layer of each model on the scored images"
-LOGARITHMIC = "perturbation tolerance"
-"""Name of the numbers that are drawn on a logarithmic axis."""
+LOGARITHMIC, TICKS = "perturbation tolerance", (1, 2, 4, 8)
+"""Name of the numbers that are drawn on a logarithmic axis, and its ticks."""
 
 
 def published_figure(
@@ -40,7 +40,7 @@ def published_figure(
     columns : int
         Number of panels in a row.
     title : str
-        Beginning of the line above the panels.
+        Line above the panels, with "as published".
     robust : bool
         Whether the fits include the models that were trained to be robust, for the legend.
     own : DataFrame, optional
@@ -49,16 +49,19 @@ def published_figure(
     Examples
     --------
     >>> point = {"panel": "monkey1_PL 91-130", "x": 76.1, "x_name": "ImageNet top-1, %", "y": 0.5, "y_name": "score",
-    ...          "robust": False, "ceiling": 0.8}
-    >>> figure = published_figure(pd.DataFrame([point]), {}, columns=1, title="scores")
+    ...          "shifted": False, "robust": False, "ceiling": 0.8}
+    >>> figure = published_figure(pd.DataFrame([point]), {}, columns=1, title="scores as published")
     >>> figure.get_suptitle()
-    'scores, as published: the best layer of each model on the scored images'
+    'scores as published'
     """
     names = list(dict.fromkeys(points["panel"]))
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
     with style():
-        figure = Figure(figsize=(max(3.5, WIDTH * columns + 0.4), HEIGHT * rows + 1.0), layout="constrained")
+        figure = Figure(
+            figsize=(max(NARROWEST, WIDTH * columns + 0.4), HEIGHT * rows + (1.0 if rows > 1 else 1.5)),
+            layout="constrained",
+        )
         grid = figure.subplots(rows, columns, squeeze=False)
         for axis in grid.flat[len(names) :]:
             axis.remove()
@@ -71,13 +74,13 @@ def published_figure(
                 _draw_own(axis, own[own["panel"] == name])
             _label(axis, panel, name, is_left=axis in grid[:, 0], is_lowest=axis in grid[-1])
         figure.align_ylabels()
-        legend_below(figure, axes, f"{title}, {AS_PUBLISHED}", columns=3)
+        legend_below(figure, axes, title, columns=4)
     return figure
 
 
 def _draw_points(axis: Axes, panel: pd.DataFrame, robust: bool) -> None:
     """Draw the models, and those that were trained to be robust with another mark."""
-    left_out = "" if robust else ", not in the fits"
+    left_out = "" if robust else ", not in the statistics"
     for is_robust, label in ((False, "model"), (True, f"model trained to be robust{left_out}")):
         rows = panel[panel["robust"] == is_robust]
         look: dict[str, Any] = {"color": OTHERS, "marker": "o", "markersize": 2, "alpha": 0.5, "markeredgewidth": 0}
@@ -101,14 +104,17 @@ def _label(axis: Axes, panel: pd.DataFrame, name: str, is_left: bool, is_lowest:
     first = panel.iloc[0]
     x_name, y_name, ceiling = first["x_name"], first["y_name"], first["ceiling"]
     if np.isfinite(ceiling):
-        axis.set_title(f"{name} ms\nnoise ceiling {ceiling:.3f}")
+        moment = name.replace(" shifted", " ms, shifted") if first["shifted"] else f"{name} ms"
+        axis.set_title(f"{moment}\nnoise ceiling {ceiling:.3f}")
         raw = axis.secondary_yaxis("right", functions=(lambda score: score * ceiling, lambda value: value / ceiling))
         raw.tick_params(labelsize=6, colors="0.45")
         raw.spines["right"].set_visible(False)
-    else:
+    elif y_name not in name:
         axis.set_title(name)
     if y_name == LOGARITHMIC:
         axis.set_yscale("log")
+        axis.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        axis.yaxis.set_minor_formatter(NullFormatter())
     scores = np.isfinite(ceiling)
     if is_lowest or not scores:
         axis.set_xlabel(x_name)

@@ -116,8 +116,8 @@ def published_points(
     array, window = known_array(array), known_window(tables, window)
     parts = list(_recordings(tables, array, window, shifted))
     if array is None and window is None:
-        parts += [*_brain_score(tables), _clickme(tables), *_adversarial(tables)]
-    parts += list(_adversarial_by_score(tables, array, window))
+        parts += [*_brain_score(tables), _clickme(tables)]
+    parts += _adversarial(tables, array, window)
     points = pd.concat(parts, ignore_index=True).reindex(columns=list(COLUMNS))
     return points.assign(robust=points["robust"].eq(True))
 
@@ -184,7 +184,9 @@ def published_rows(tables: Published, model: str, shifted: bool = False) -> pd.D
     """
     maps = tables.maps if shifted else tables.maps[~tables.maps["shifted"]]
     by_table = maps.groupby(["array", "window", "shifted"], sort=False)["raw"]
-    ranked = maps.assign(rank=by_table.rank(ascending=False, method="min").astype(int), models=by_table.transform("size"))
+    ranked = maps.assign(
+        rank=by_table.rank(ascending=False, method="min").astype(int), models=by_table.transform("size")
+    )
     ranked = ranked.assign(start=ranked["window"].map(_start), order=ranked["array"].map(list(ARRAYS.values()).index))
     own = ranked[ranked["model"] == model].sort_values(["order", "shifted", "start"])
     return own.drop(columns=["start", "order"]).reset_index(drop=True)
@@ -232,37 +234,36 @@ def _brain_score(tables: Published) -> Iterator[pd.DataFrame]:
     coded = tables.coded
     yield _panel(coded, "classified", BRAIN_SCORE, "top1", ACCURACY, "MajajHong2015", "MajajHong2015 IT",
                  robust=coded["kind"] == "Adversarial")  # fmt: skip
-    majaj = tables.majaj.merge(_accuracy(tables), on="model", how="left")
+    majaj = tables.majaj.drop(columns="ceiling").merge(_accuracy(tables), on="model", how="left")
     yield _panel(majaj, "MajajHong2015public", BRAIN_SCORE, "top1", ACCURACY, "score", "MajajHong2015public IT")
 
 
 def _clickme(tables: Published) -> pd.DataFrame:
     rows = tables.accuracies.assign(robust=tables.accuracies["kind"] == ROBUST, sd=tables.accuracies["clickme_sd"])
-    return _panel(rows, "ClickMe", CLICKME, "top1", ACCURACY, "clickme", "alignment with ClickMe, Spearman rho")
+    return _panel(rows, "ClickMe", CLICKME, "top1", ACCURACY, "clickme", "alignment with ClickMe")
 
 
-def _adversarial(tables: Published) -> Iterator[pd.DataFrame]:
-    """Yield the panels of tolerance to attacks, and of their alignment, against accuracy and ClickMe alignment."""
+def _adversarial(tables: Published, array: str | None, window: str | None) -> Iterator[pd.DataFrame]:
+    """Yield the panels of tolerance to attacks, and of their alignment, against accuracy, ClickMe and IT scores."""
     known = tables.accuracies[["model", "clickme"]]
     rows = tables.adversarial.merge(_accuracy(tables), on="model", how="left").merge(known, on="model", how="left")
-    for x, x_name, short in (("top1", ACCURACY, "top-1"), ("clickme", "alignment with ClickMe", "ClickMe")):
-        for y, y_name in MEASURES.items():
-            sd = rows[f"{y}_sem"]
-            yield _panel(rows.assign(sd=sd), f"{y_name}, {short}", ADVERSARIAL, x, x_name, y, y_name)
+    others = array is None and window is None
+    for y, y_name in MEASURES.items():
+        measured = rows.assign(sd=rows[f"{y}_sem"])
+        if others:
+            yield _panel(measured, f"{y_name}, top-1", ADVERSARIAL, "top1", ACCURACY, y, y_name)
+            yield _panel(measured, f"{y_name}, ClickMe", ADVERSARIAL, "clickme", "alignment with ClickMe", y, y_name)
+        for name, main in MAIN_WINDOWS.items():
+            if array in (None, name):
+                scores = _scores(tables, name, window or main)
+                x_name = f"score, {name} {milliseconds(window or main)}"
+                panel = f"{y_name}, {name}"
+                yield _panel(measured.merge(scores, on="model"), panel, ADVERSARIAL, "score", x_name, y, y_name)
 
 
-def _adversarial_by_score(tables: Published, array: str | None, window: str | None) -> Iterator[pd.DataFrame]:
-    """Yield the panels of tolerance to attacks, and of their alignment, against the scores on the recordings."""
-    for name, main in MAIN_WINDOWS.items():
-        moment = window or main
-        if array not in (None, name):
-            continue
-        is_panel = (tables.maps["array"] == name) & (tables.maps["window"] == moment) & ~tables.maps["shifted"]
-        rows = tables.adversarial.merge(tables.maps.loc[is_panel, ["model", "score", "array", "window"]], on="model")
-        rows = rows.merge(_accuracy(tables), on="model", how="left")
-        for y, y_name in MEASURES.items():
-            x_name = f"score, {name} {milliseconds(moment)}"
-            yield _panel(rows, f"{y_name}, {name}", ADVERSARIAL, "score", x_name, y, y_name)
+def _scores(tables: Published, array: str, window: str) -> pd.DataFrame:
+    maps = tables.maps[~tables.maps["shifted"]]
+    return maps.loc[(maps["array"] == array) & (maps["window"] == window), ["model", "score", "array", "window"]]
 
 
 def _accuracy(tables: Published) -> pd.DataFrame:

@@ -26,6 +26,8 @@ DRAWS = 300
 SEED = 0
 ACCURATE = 70.0
 """ImageNet top-1, in percent, from which the rank correlation of the more accurate models is computed."""
+CHANCE = 1.0
+"""ImageNet top-1, in percent, of submissions that do not classify."""
 BEFORE_RESPONSE = (("monkey1_ML", "followup_51_90"), ("monkey2_ML", "followup_51_90"))
 """Arrays, and windows before most of their response."""
 LIMITS = (
@@ -48,7 +50,7 @@ class PanelFit:
     Attributes
     ----------
     panel, group, array, window, x_name, y_name : str
-        As in :data:`~brainscore_itmaps.study.published.COLUMNS`; ``array`` and ``window`` are empty where there is none.
+        As in :data:`~brainscore_itmaps.study.published.COLUMNS`; array and window are empty where there is none.
     shifted : bool
     robust : int
         Number of robust models, which are included or left out.
@@ -162,8 +164,12 @@ def _fit(rows: pd.DataFrame, robust: int, draws: int) -> PanelFit:
             accurate = rank_correlation(x[best], y[best], rng, draws)
         if len(np.unique(x)) >= FEWEST:
             edge, point = envelope(x, y, rng, resamples=draws), change_point(x, y, rng, draws)
+    panel, group, array, window = (str(first[name]) for name in ("panel", "group", "array", "window"))
     return PanelFit(
-        *(str(first[name]) for name in ("panel", "group", "array", "window")),
+        panel,
+        group,
+        array,
+        window,
         bool(first["shifted"]),
         str(first["x_name"]),
         str(first["y_name"]),
@@ -199,22 +205,33 @@ def _numbers(name: str, value: float, interval: Interval) -> dict[str, float]:
     return {name: value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def published_sentences(fits: PublishedFits) -> list[str]:
-    """Describe the panels in sentences: the recordings array by array, Brain-Score, ClickMe, attacks, and limits.
+def published_findings(fits: PublishedFits) -> list[str]:
+    """Describe the panels in sentences: the recordings array by array, Brain-Score, ClickMe and attacks.
 
     Examples
     --------
-    >>> published_sentences(PublishedFits(()))[0][:41]
+    >>> published_findings(PublishedFits(()))
+    []
+    """
+    return [*_on_recordings(fits.panels), *_on_brain_score(fits.panels), *_on_others(fits.panels)]
+
+
+def published_limits(fits: PublishedFits) -> list[str]:
+    """Say in sentences what the panels do not show.
+
+    Examples
+    --------
+    >>> published_limits(PublishedFits(()))[0][:41]
     'These are numbers as published, which thi'
     """
-    lines = [*_on_recordings(fits.panels), *_on_brain_score(fits.panels), *_on_others(fits.panels)]
+    lines = []
     robust = max((fit.robust for fit in fits.panels), default=0)
     if robust and not fits.robust:
         lines.append(f"Up to {robust} models of a panel that were trained to be robust are left out; --robust includes "
                      "them. Brain-Score's own table does not mark such models.")  # fmt: skip
     if any(fit.shifted for fit in fits.panels):
         lines.append("The tables named shifted have high scores at 51-90 ms, before this monkey responds: they likely "
-                     "contain an artefact of space that models share, and are shown only for comparison.")  # fmt: skip
+                     "contain a spatial artefact that models share, and are shown only for comparison.")  # fmt: skip
     return [*lines, *fits.notes, *LIMITS]
 
 
@@ -228,27 +245,38 @@ def _on_recordings(panels: Sequence[PanelFit]) -> Iterator[str]:
         ends = [fit.edge.end_slope_interval for fit in fits if fit.edge is not None]
         moments = f"in {len(fits)} windows" if len(fits) > 1 else "in one window"
         falls, rises = sum(end.high < 0 for end in ends), sum(end.low > 0 for end in ends)
-        last = f"at the most accurate model, the upper edge falls in {falls}, rises in {rises}, and is uncertain in "
-        yield f"{array}, {moments}: rho of accuracy and score is {spread}; {last}{len(ends) - falls - rises}."
+        last = f"at the most accurate model, the upper edge falls in {falls} of them, rises in {rises}, "
+        yield (
+            f"{array}, {moments}: rho of accuracy and score is {spread}; {last}and does neither distinguishably in "
+            f"{len(ends) - falls - rises}."
+        )
         for fit in fits:
             if fit.point is not None and fit.point.after_interval.high < 0:
                 after = fit.point.after_interval
-                yield (f"{fit.panel}: over the {fit.above} models above the change point at {fit.point.at:.1f} %, the "
-                       f"cloud falls by {-fit.point.after:.4f} a point of top-1 ({-after.high:.4f} to {-after.low:.4f})."
-                       )  # fmt: skip
+                yield (
+                    f"{fit.panel}: over the {fit.above} models above the change point at {fit.point.at:.1f} %, the "
+                    f"cloud falls by {-fit.point.after:.4f} a point of top-1 ({-after.high:.4f} to {-after.low:.4f})."
+                )
     if early := [fit.panel for fit in own if (fit.array, fit.window) in BEFORE_RESPONSE]:
         yield f"{' and '.join(early)}: the array does not respond yet at this time, and scores are low."
     if len(tested) > 1:
-        yield (f"An interval of 95 % excludes 0 by chance in one of 20 panels; here are {len(tested)}, which share models "
-               "and, on one array, images.")  # fmt: skip
+        yield (
+            f"An interval of 95 % excludes 0 by chance in one of 20 panels; here are {len(tested)}, which share models "
+            "and, on one array, images."
+        )
 
 
 def _on_brain_score(panels: Sequence[PanelFit]) -> Iterator[str]:
     fits = [fit for fit in panels if fit.group == BRAIN_SCORE and fit.accurate is not None]
-    if fits:
-        yield f"From {ACCURATE:g} % top-1 on, rho of accuracy and IT score on Brain-Score is " + "; ".join(
-            f"{_rho(fit.accurate)} over {fit.accurate.models} ({fit.panel})" for fit in fits if fit.accurate
-        ) + "."
+    if not fits:
+        return
+    rhos = (f"{_rho(fit.accurate)} over {fit.accurate.models} ({fit.panel})" for fit in fits if fit.accurate)
+    yield f"From {ACCURATE:g} % top-1 on, rho of accuracy and IT score on Brain-Score is {'; '.join(rhos)}."
+    if chance := [fit for fit in fits if fit.range[0] <= CHANCE]:
+        yield (
+            f"Brain-Score's table lists submissions, not models: names repeat, and some have a top-1 of {CHANCE:g} % "
+            f"or less with high IT scores, so that the edges of {', '.join(fit.panel for fit in chance)} say little."
+        )
 
 
 def _on_others(panels: Sequence[PanelFit]) -> Iterator[str]:
@@ -259,7 +287,7 @@ def _on_others(panels: Sequence[PanelFit]) -> Iterator[str]:
     for x_name in dict.fromkeys(fit.x_name for fit in attacked):
         fits = [fit for fit in attacked if fit.x_name == x_name]
         rhos = ", and with ".join(f"{fit.y_name} {_rho(fit.rank)}" for fit in fits)
-        yield f"{x_name.removesuffix(', %')}, over {fits[0].rank.models} models: rho with {rhos}."
+        yield f"Attacks and {x_name.removesuffix(', %')}, over {fits[0].rank.models} models: rho with {rhos}."
 
 
 def _rho(rank: RankCorrelation | None) -> str:
