@@ -110,8 +110,8 @@ def _print_fits(fits: "PublishedFits") -> None:
         columns = [Column("panel"), *(Column(name, justify="right") for name in headings)]
         say_table(columns, [_cells(fit, with_edge) for fit in panels], title=title)
     edge = (
-        "90th percentile of the models, a parabola; its slope at the most accurate model, for each point of top-1, with "
-        f"{STAR} where the interval excludes 0"
+        "90th percentile of the models, a parabola; its slope at the most accurate model, for each point of top-1, "
+        f"with {STAR} where the interval excludes 0"
     )
     change = "ImageNet top-1 in percent at which two straight lines through all models meet"
     lines = [("intervals", "95 %, bootstrap over models, not over images")]

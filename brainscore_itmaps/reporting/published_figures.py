@@ -58,10 +58,8 @@ def published_figure(
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
     with style():
-        figure = Figure(
-            figsize=(max(NARROWEST, WIDTH * columns + 0.4), HEIGHT * rows + (1.0 if rows > 1 else 1.5)),
-            layout="constrained",
-        )
+        size = (max(NARROWEST, WIDTH * columns + 0.4), HEIGHT * rows + (1.0 if rows > 1 else 1.5))
+        figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False)
         for axis in grid.flat[len(names) :]:
             axis.remove()

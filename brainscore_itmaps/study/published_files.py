@@ -84,8 +84,17 @@ def write_published(
         progress("drawing", number, len(drawings))
         embedded.append(write_drawing(folder, drawing, files, ANOTHER_FOLDER, png=True))
     addresses = [file.address() for file in published_files()]
-    text = published_page(table, published_findings(fits), published_limits(fits), embedded, (*tables, "published.json"), addresses,
-                          (CITATION, CITATION_ADVERSARIAL), LICENCE, points["model"].nunique())  # fmt: skip
+    text = published_page(
+        table,
+        published_findings(fits),
+        published_limits(fits),
+        embedded,
+        (*tables, "published.json"),
+        addresses,
+        (CITATION, CITATION_ADVERSARIAL),
+        LICENCE,
+        points["model"].nunique(),
+    )
     with replacing(folder / PAGE, ANOTHER_FOLDER) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return (folder / PAGE, *files)

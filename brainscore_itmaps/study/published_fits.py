@@ -229,6 +229,10 @@ def published_limits(fits: PublishedFits) -> list[str]:
     if robust and not fits.robust:
         lines.append(f"Up to {robust} models of a panel that were trained to be robust are left out; --robust includes "
                      "them. Brain-Score's own table does not mark such models.")  # fmt: skip
+    tested = [fit for fit in fits.panels if fit.group == RECORDINGS and fit.edge is not None]
+    if len(tested) > 1:
+        lines.append(f"An interval of 95 % excludes 0 by chance in one of 20 panels; here are {len(tested)} of recordings, "
+                     "which share models and, on one array, images.")  # fmt: skip
     if any(fit.shifted for fit in fits.panels):
         lines.append("The tables named shifted have high scores at 51-90 ms, before this monkey responds: they likely "
                      "contain a spatial artefact that models share, and are shown only for comparison.")  # fmt: skip
@@ -237,7 +241,6 @@ def published_limits(fits: PublishedFits) -> list[str]:
 
 def _on_recordings(panels: Sequence[PanelFit]) -> Iterator[str]:
     own = [fit for fit in panels if fit.group == RECORDINGS and not fit.shifted]
-    tested = [fit for fit in own if fit.edge is not None]
     for array in dict.fromkeys(fit.array for fit in own):
         fits = [fit for fit in own if fit.array == array]
         rhos = [fit.rank.rho for fit in fits]
@@ -259,11 +262,6 @@ def _on_recordings(panels: Sequence[PanelFit]) -> Iterator[str]:
                 )
     if early := [fit.panel for fit in own if (fit.array, fit.window) in BEFORE_RESPONSE]:
         yield f"{' and '.join(early)}: the array does not respond yet at this time, and scores are low."
-    if len(tested) > 1:
-        yield (
-            f"An interval of 95 % excludes 0 by chance in one of 20 panels; here are {len(tested)}, which share models "
-            "and, on one array, images."
-        )
 
 
 def _on_brain_score(panels: Sequence[PanelFit]) -> Iterator[str]:
