@@ -23,6 +23,8 @@ from brainscore_itmaps.study.published import ACCURACY, ADVERSARIAL, BRAIN_SCORE
 from brainscore_itmaps.text import short_repr
 
 DRAWS = 300
+FEWEST_DRAWS = 2
+"""Number of draws where only lines are drawn, without their intervals."""
 SEED = 0
 ACCURATE = 70.0
 """ImageNet top-1, in percent, from which the rank correlation of the more accurate models is computed."""
@@ -231,8 +233,8 @@ def published_limits(fits: PublishedFits) -> list[str]:
                      "them. Brain-Score's own table does not mark such models.")  # fmt: skip
     tested = [fit for fit in fits.panels if fit.group == RECORDINGS and fit.edge is not None]
     if len(tested) > 1:
-        lines.append(f"An interval of 95 % excludes 0 by chance in one of 20 panels; here are {len(tested)} of recordings, "
-                     "which share models and, on one array, images.")  # fmt: skip
+        lines.append(f"An interval of 95 % excludes 0 by chance in one of 20 panels; here are {len(tested)} of "
+                     "recordings, which share models and, on one array, images.")  # fmt: skip
     if any(fit.shifted for fit in fits.panels):
         lines.append("The tables named shifted have high scores at 51-90 ms, before this monkey responds: they likely "
                      "contain a spatial artefact that models share, and are shown only for comparison.")  # fmt: skip
