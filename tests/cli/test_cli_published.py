@@ -14,7 +14,6 @@ from brainscore_itmaps.study import published_fits
 
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch):
-    monkeypatch.setattr(published_fits.fit_published, "__kwdefaults__", None, raising=False)
     defaults = {"robust": False, "draws": 3, "progress": lambda *step: None}
     monkeypatch.setattr(published_fits.fit_published, "__kwdefaults__", defaults)
 
@@ -33,7 +32,7 @@ def test_all_panels_are_printed_within_80_columns_with_findings_and_limits(store
     assert max(map(len, done.output.splitlines())) <= 80
     rows = [line for line in done.output.splitlines() if line.startswith("│ monkey")]
     assert len(rows) == 15
-    assert "│ monkey1_ML 131-170 │  36 │" in done.output
+    assert "│ monkey1_ML 131-170 │ 36 │" in done.output
     for word in (
         "MajajHong2015public",
         "adversarial alignment, ClickMe",
@@ -46,8 +45,8 @@ def test_all_panels_are_printed_within_80_columns_with_findings_and_limits(store
 
 def test_options_select_panels_and_models(stored_tables):
     done = run("published", "--array", "monkey2_ML", "--window", "followup_51_90", "--shifted", "--robust")
-    assert "│ monkey2_ML 51-90         │  40 │" in done.output
-    assert "│ monkey2_ML 51-90 shifted │  40 │" in done.output
+    assert "│ monkey2_ML 51-90         │ 40 │" in done.output
+    assert "│ monkey2_ML 51-90 shifted │ 40 │" in done.output
     assert "monkey1" not in done.output
     assert "spatial artefact" in " ".join(done.output.split())
 

@@ -160,6 +160,8 @@ def test_names_of_models_are_found_and_similar_ones_suggested(tables):
 
 def test_everything_is_written_and_linked(tables, tmp_path):
     points = published_points(tables, shifted=True)
+    some = (PLANTED, "monkey2_ML 51-90 shifted", "MajajHong2015", "ClickMe", "adversarial alignment, ClickMe")
+    points = points[points["panel"].isin(some)]
     fits = fit_published(points, draws=2)
     page, *files = write_published(tmp_path / "out", points, fits)
     text = page.read_text(encoding="utf-8")
