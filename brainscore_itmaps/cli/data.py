@@ -196,7 +196,10 @@ def list_recordings() -> None:
 def clean(
     everything: Annotated[
         bool,
-        typer.Option("--all", help="Remove the archive, the files of OSIE and the images stored for Brain-Score, too."),
+        typer.Option(
+            "--all",
+            help="Remove all downloads and the images stored for Brain-Score, too.",
+        ),
     ] = False,
 ) -> None:
     """Remove files that can be made again without a download.

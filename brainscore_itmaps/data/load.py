@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from brainscore_itmaps.data import grid as orientations
-from brainscore_itmaps.data import osie, sources
+from brainscore_itmaps.data import osie, published, sources
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME, Window, read_array, window_limits
 from brainscore_itmaps.data.images import copy_to_brainio_home
 from brainscore_itmaps.data.recording import Recording, images_identifier, parse_window, window_or_name
@@ -305,8 +305,8 @@ def list_stored_files() -> dict[str, StoredFiles]:
     Returns
     -------
     dict of str to list of (Path, int)
-        Paths with sizes in bytes: ``archive``, ``unpacked``, ``prepared``, ``images``, ``gaze`` (of OSIE) and
-        ``leftovers`` (of killed processes).
+        Paths with sizes in bytes: ``archive``, ``unpacked``, ``prepared``, ``images``, ``gaze`` (of OSIE),
+        ``published`` (tables) and ``leftovers`` (of killed processes).
 
     Examples
     --------
@@ -330,6 +330,7 @@ def list_stored_files() -> dict[str, StoredFiles]:
             for path in settings.brainio_home.glob(f"{NAME}.{subject}{ending}.stimuli-*")
         ],
         "gaze": [osie.osie_folder()],
+        "published": [published.published_folder()],
         "leftovers": [path for folder in (home, home / "prepared") for path in folder.glob(".*-*")],
     }
     return {kind: [(path, _size(path)) for path in sorted(paths) if path.exists()] for kind, paths in stored.items()}
@@ -343,7 +344,7 @@ def remove_stored_files(everything: bool = False) -> StoredFiles:
     Parameters
     ----------
     everything : bool
-        Remove the archive, the images and the files of OSIE, too.
+        Remove the archive, the images, the files of OSIE and the published tables, too.
 
     Returns
     -------
@@ -364,9 +365,9 @@ def remove_stored_files(everything: bool = False) -> StoredFiles:
     ['monkey1_PL-ab12']
     """
     home = Settings.from_environment().recordings
-    if not home.exists():
+    if not any(list_stored_files().values()):
         return []
-    kinds = ["unpacked", "prepared", "leftovers"] + (["archive", "images", "gaze"] if everything else [])
+    kinds = ["unpacked", "prepared", "leftovers"] + (["archive", "images", "gaze", "published"] if everything else [])
     with locked(home, SET_HOME):
         stored = list_stored_files()
         removed = [entry for kind in kinds for entry in stored[kind]]

@@ -41,6 +41,8 @@ REASONS = {
         "brainscore data fetch osie",
         "brainscore data fetch osie --images 700",
         "brainscore data fetch osie --url MIRROR",
+        "brainscore data fetch published",
+        "brainscore data fetch published --url MIRROR",
         "brainscore data fetch clickme --split train",
         "brainscore data fetch clickme --split val",
         "brainscore data fetch clickme --split val --url MIRROR",
@@ -53,7 +55,11 @@ REASONS = {
         "brainscore score --model timm:resnet50.tv_in1k",
         "brainscore score --model resnet50_timm_baseline --benchmark ClickMe.alignment",
     ),
-    "requires the real recordings": ("brainscore verify-real",),
+    "requires the real recordings": (
+        "brainscore verify-real",
+        "brainscore score --model NAME --benchmark Arcaro2020.monkey1_ML-pls --protocol followup "
+        "--window followup_131_170 --layers all",
+    ),
     "requires the files of OSIE; tests/data/test_osie.py has made-up ones": (
         "brainscore data fetch osie --from FOLDER",
         "brainscore data check OSIE.gaze --figure gaze.png",
@@ -61,6 +67,14 @@ REASONS = {
         "brainscore score --model efficientnet_lite0 --benchmark OSIE.gaze-pls --random-seeds 5",
         "brainscore score --model efficientnet_lite0 --benchmark OSIE.gaze-alignment",
         "python benchmarks/gaze_cost.py OSIE.gaze 2",
+    ),
+    "requires the published tables; tests/helpers/made_up_tables.py makes some up": (
+        "brainscore data fetch published --from FOLDER",
+        "brainscore published",
+        "brainscore published --robust",
+        "brainscore published --out published",
+        "brainscore published timm:resnet50.tv_in1k --window followup_131_170",
+        "brainscore compare RESULTS --out comparison --published",
     ),
     "requires a recurrent model of your own; tests/features/test_places.py has one": (
         "brainscore score --model cornet.py:build --layers IT.output@1,IT.output@last",

@@ -103,3 +103,26 @@ def write_tables(folder, tables):
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8", newline="")
     return folder
+
+
+def followup(model="timm:made_up_3.in1k", raw=0.37, **given):
+    """A made-up result as if scored on monkey1_ML with the published choices; no animal was recorded for it."""
+    from shown import changed, scored
+
+    array = scored().arrays[0]
+    sites = given.pop("sites", tuple(f"site{number}" for number in range(31)))
+    fields = {
+        "recording": "Arcaro2020.monkey1_ML-followup",
+        "simulated": False,
+        "window": (130, 170),
+        "sites": sites,
+        "raw": raw,
+        "ceiling": CEILING,
+        "score": raw / CEILING,
+        **dict.fromkeys(("predicted", "neural"), np.zeros((len(array.images), 17, 17, len(sites)))),
+    }
+    protocol = given.pop("protocol", "followup")
+    array = changed(array, **fields | given)
+    top1 = {"imagenet_top1": 70.0, "imagenet_top1_source": "made up"}
+    return changed(scored(), model=model, benchmark="made_up", protocol=protocol, arrays=(array,), raw=raw,
+                   score=raw / CEILING, **top1)  # fmt: skip

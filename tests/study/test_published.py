@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_tables import CEILING, CHANGE, models
+from made_up_tables import CEILING, CHANGE, followup, models
 from PIL import Image
 from scipy.stats import spearmanr
-from shown import changed, scored
+from shown import scored
 
 from brainscore_itmaps import compare
 from brainscore_itmaps.errors import DataError, UsageError
@@ -195,26 +195,6 @@ def test_a_file_in_place_of_the_folder_is_refused(tables, tmp_path):
     points = published_points(tables, array="monkey1_PL", window="followup_51_90")
     with pytest.raises(UsageError, match="is a file"):
         write_published(tmp_path / "out", points, fit_published(points, draws=2))
-
-
-def followup(model="timm:made_up_3.in1k", raw=0.37, **given):
-    """A made-up result as if scored on monkey1_ML with the published choices; no animal was recorded for it."""
-    fields = {
-        "recording": "Arcaro2020.monkey1_ML-followup",
-        "simulated": False,
-        "window": (130, 170),
-        "sites": tuple(f"site{number}" for number in range(31)),
-        "raw": raw,
-        "ceiling": CEILING,
-        "score": raw / CEILING,
-        "predicted": np.zeros(0),
-        "neural": np.zeros(0),
-    }
-    protocol = given.pop("protocol", "followup")
-    array = changed(scored().arrays[0], **fields | given)
-    top1 = {"imagenet_top1": 70.0, "imagenet_top1_source": "made up"}
-    return changed(scored(), model=model, benchmark="made_up", protocol=protocol, arrays=(array,), raw=raw,
-                   score=raw / CEILING, **top1)  # fmt: skip
 
 
 def test_a_comparable_result_gets_its_rank_among_the_published_ones(tables):
