@@ -188,8 +188,9 @@ def _record_maps(
     progress("recording features", 0, 1)
     images = len(recording.names)
     with tempfile.TemporaryDirectory() as folder:
-        stimuli, names = _uncached_stimuli(recording, Path(folder)), recording.names
+        stimuli, names = _uncached_stimuli(recording), recording.names
         if model is None:
+            _stretch_to_squares(stimuli, Path(folder))
             stimuli, names = _with_noise(stimuli, names, Path(folder))
         activations = _record_layers(candidate, stimuli, names, recording.window, said)
     features = {}
@@ -295,17 +296,24 @@ def _committed_to_it(candidate: BrainModel, layer: str) -> Iterator[None]:
             mapping["IT"] = former
 
 
-def _uncached_stimuli(recording: Recording, folder: Path) -> StimulusSet:
-    """Return the stimuli of a recording; images that are not square are stretched, so that no model crops them."""
+def _uncached_stimuli(recording: Recording) -> StimulusSet:
+    """Return the stimuli of a recording without an identifier.
+
+    Brain-Score caches activations by the identifier only, whatever the weights and preprocessing.
+    """
     stimuli = stimulus_set(recording)
+    stimuli.identifier = None
+    return stimuli
+
+
+def _stretch_to_squares(stimuli: StimulusSet, folder: Path) -> None:
+    """Stretch images that are not square, so that no preprocessing of Brain-Score's models crops them."""
     for name, file in stimuli.stimulus_paths.items():
         width, height = upright_size(file)
         if width != height:
             side = max(width, height)
             stimuli.stimulus_paths[name] = folder / f"{name}.png"
             read_image(file).resize((side, side), Image.Resampling.BICUBIC).save(folder / f"{name}.png")
-    stimuli.identifier = None  # Brain-Score caches by identifier only, whatever the weights and preprocessing
-    return stimuli
 
 
 def _fixations(image: Path, recording: Recording, degrees: float, folder: Path) -> tuple[StimulusSet, tuple[str, ...]]:

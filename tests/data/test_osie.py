@@ -148,6 +148,16 @@ def test_a_score_says_that_it_is_about_gaze_and_brain_score_lists_it_under_behav
     assert benchmark.ceiling == pytest.approx(result.ceiling)
 
 
+def test_brain_score_computes_the_same_number_for_images_that_are_not_square(fetched):
+    from brainscore_itmaps import load_model
+    from brainscore_itmaps.bridge.benchmark import get_benchmark
+    from brainscore_itmaps.bridge.models import brain_model
+
+    model = load_model("timm:test_resnet", "random")
+    directly = score(model, "OSIE.gaze-pls", controls=False)
+    assert get_benchmark("OSIE.gaze-pls").evaluate(brain_model(model)).raw == pytest.approx(directly.raw, abs=1e-6)
+
+
 def test_people_who_look_at_the_brightest_tile_are_predicted_from_brightness(fetched):
     """The truth is planted: position and contrast alone are worth less than a layer that sees brightness."""
     from brainscore_itmaps import score_features
