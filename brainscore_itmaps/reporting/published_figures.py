@@ -72,7 +72,7 @@ def published_figure(
                 _draw_own(axis, own[own["panel"] == name])
             _label(axis, panel, name, is_left=axis in grid[:, 0], is_lowest=axis in grid[-1])
         figure.align_ylabels()
-        legend_below(figure, axes, title, columns=4)
+        legend_below(figure, axes, title, columns=4 if columns > 3 else 2)
     return figure
 
 

@@ -93,7 +93,7 @@ def write_published(
         addresses,
         (CITATION, CITATION_ADVERSARIAL),
         LICENCE,
-        points["model"].nunique(),
+        len(set(points.loc[points["group"] == RECORDINGS, "model"]) or set(points["model"])),
     )
     with replacing(folder / PAGE, ANOTHER_FOLDER) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ import pandas as pd
 from brainscore_itmaps.benchmark.result import MEAN, ArrayResult, Result
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, FOLLOW_UP
 from brainscore_itmaps.protocol import FOLLOWUP
+from brainscore_itmaps.reporting.study_figures import name_of_row
 from brainscore_itmaps.study.published import milliseconds
 from brainscore_itmaps.study.table import MAPS, StudyTable
 from brainscore_itmaps.text import number_text
@@ -21,7 +22,7 @@ SAME_CEILING = 0.001
 FEW_MODELS = 3
 WINDOWS = {f"{start}-{stop}": name for name, (start, stop) in FOLLOW_UP.items()}
 """Names of the published windows by their milliseconds in this package, half-open and counted from 0."""
-COLUMNS = ("model", "weights", "array", "window", "layer", "layers", "raw", "ceiling", "score", "rank", "of",
+COLUMNS = ("model", "weights", "random", "array", "window", "layer", "layers", "raw", "ceiling", "score", "rank", "of",
            "percentile", "published_raw", "published_ceiling", "imagenet_top1", "panel")  # fmt: skip
 """Columns of :attr:`Places.rows`."""
 HOW = (
@@ -79,7 +80,7 @@ def places(table: StudyTable, maps: pd.DataFrame) -> Places:
             else:
                 rows.append(_placed(row, scored, scores))
         if reason:
-            refused.setdefault((row["array"], reason), []).append(row["model"])
+            refused.setdefault((row["array"], reason), []).append(name_of_row(row))
     placed = pd.DataFrame(rows, columns=list(COLUMNS))
     return Places(placed, (*_refusals(refused), *([] if rows else [HOW]), *_differences(placed)))
 
@@ -97,7 +98,7 @@ def places_sentences(placed: Places) -> list[str]:
         known, raw = row["published_raw"], number_text(row["raw"])
         same = f"; the published raw value of this model is {number_text(known)}" if known == known else ""
         lines.append(
-            f"{row['model']} on {row['panel']} ms: {row['rank']} of {row['of']} by raw value {raw}, "
+            f"{name_of_row(row)} on {row['panel']} ms: {row['rank']} of {row['of']} by raw value {raw}, "
             f"above {row['percentile']:.0f} % of the published models{same}"
         )
     return lines
@@ -130,18 +131,21 @@ def _array_result(source: Path | Result, recording: str) -> ArrayResult:
 
 def _placed(row: Mapping[Any, Any], scored: ArrayResult, scores: pd.DataFrame) -> dict[str, Any]:
     raw = float(row["raw"])
-    own = scores.loc[scores["model"] == row["model"].removeprefix("timm:"), "raw"]
+    own = scores.loc[scores["model"] == row["model"].removeprefix("timm:"), "raw"] if not row["random"] else ()
     others = scores["raw"].to_numpy(float)
     first = scores.iloc[0]
     return {
-        **{name: row[name] for name in ("model", "weights", "layer", "raw", "ceiling", "score", "imagenet_top1")},
+        **{
+            name: row[name]
+            for name in ("model", "weights", "random", "layer", "raw", "ceiling", "score", "imagenet_top1")
+        },
         "array": first["array"],
         "window": first["window"],
         "layers": len(scored.layers),
         "rank": int((others > raw).sum()) + 1,
         "of": len(others) + 1,
         "percentile": 100 * float((others < raw).mean()),
-        "published_raw": float(own.iloc[0]) if len(own) else np.nan,
+        "published_raw": float(np.array(own)[0]) if len(own) else np.nan,
         "published_ceiling": float(first["ceiling"]),
         "panel": f"{first['array']} {milliseconds(str(first['window']))}",
     }
@@ -159,12 +163,13 @@ def _differences(placed: pd.DataFrame) -> Iterator[str]:
     """Say what differs between placed results and published ones: layers, and noise ceilings."""
     if placed.empty:
         return
+    layers = " to ".join(dict.fromkeys(map(str, (placed["layers"].min(), placed["layers"].max()))))
     yield (
-        "Published scores are those of the best of all modules of a model; these results have the best of "
-        f"{placed['layers'].min()} to {placed['layers'].max()} layers on the scored images, which is at most as high."
+        f"Published scores are those of the best of all modules of a model on the scored images; these are the best of "
+        f"{layers} layer{'s' * (layers != '1')}, and at most as high."
     )
     for row in placed[placed["layers"] == 1].drop_duplicates("model").to_dict("records"):
-        yield f"{row['model']} was scored on one layer, {row['layer']}: use --layers all."
+        yield f"{name_of_row(row)} was scored on one layer, {row['layer']}: use --layers all."
     differs = placed[(placed["ceiling"] - placed["published_ceiling"]).abs() > SAME_CEILING]
     for row in differs.drop_duplicates("panel").to_dict("records"):
         yield (

@@ -109,6 +109,8 @@ def followup(model="timm:made_up_3.in1k", raw=0.37, **given):
     """A made-up result as if scored on monkey1_ML with the published choices; no animal was recorded for it."""
     from shown import changed, scored
 
+    from brainscore_itmaps.models.spec import Weights
+
     array = scored().arrays[0]
     sites = given.pop("sites", tuple(f"site{number}" for number in range(31)))
     fields = {
@@ -121,8 +123,9 @@ def followup(model="timm:made_up_3.in1k", raw=0.37, **given):
         "score": raw / CEILING,
         **dict.fromkeys(("predicted", "neural"), np.zeros((len(array.images), 17, 17, len(sites)))),
     }
+    weights = given.pop("weights", Weights("pretrained", source="made up", sha256="0" * 64))
     protocol = given.pop("protocol", "followup")
     array = changed(array, **fields | given)
     top1 = {"imagenet_top1": 70.0, "imagenet_top1_source": "made up"}
-    return changed(scored(), model=model, benchmark="made_up", protocol=protocol, arrays=(array,), raw=raw,
+    return changed(scored(), model=model, benchmark="made_up", protocol=protocol, arrays=(array,), raw=raw, weights=weights,
                    score=raw / CEILING, **top1)  # fmt: skip

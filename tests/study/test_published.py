@@ -13,6 +13,7 @@ from shown import scored
 
 from brainscore_itmaps import compare
 from brainscore_itmaps.errors import DataError, UsageError
+from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.study.published import (
     RECORDINGS,
     known_array,
@@ -209,8 +210,16 @@ def test_a_comparable_result_gets_its_rank_among_the_published_ones(tables):
     assert places_sentences(placed)[0].startswith(
         f"timm:made_up_3.in1k on {PLANTED} ms: {row['rank']} of 41 by raw value 0.370, above"
     )
-    assert "best of 2 to 2 layers" in placed.notes[0]
+    assert "best of 2 layers" in placed.notes[0]
     assert len(placed.notes) == 1
+
+
+def test_random_weights_are_named_and_not_beside_the_published_value(tables):
+    placed = places(tidy_table([followup(weights=Weights("random", seed=1))]), tables.maps)
+    assert placed.rows["published_raw"].isna().all()
+    (line,) = places_sentences(placed)
+    assert line.startswith("timm:made_up_3.in1k (random (seed 1)) on")
+    assert "published raw value" not in line
 
 
 @pytest.mark.parametrize(
@@ -235,6 +244,7 @@ def test_one_layer_and_another_noise_ceiling_are_said(tables):
     one = scored().arrays[0].layers[:1]
     placed = places(tidy_table([followup(layers=one, ceiling=0.7)]), tables.maps)
     assert len(placed.rows) == 1
+    assert "the best of 1 layer, and" in placed.notes[0]
     assert any("was scored on one layer" in note and "--layers all" in note for note in placed.notes)
     assert any("the noise ceiling here is 0.700 and the published one 0.800" in note for note in placed.notes)
 
