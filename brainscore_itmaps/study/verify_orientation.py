@@ -1,0 +1,244 @@
+"""Compare the maps of monkey 1 with the published figure of maps over images, in each of the eight orientations.
+
+The lower row of the figure of the data (docs/assets/data.png in the repository of Linsley et al. 2023) shows three
+images with a map of 17 x 17 positions over each. In the first, the largest response is on the face of a monkey among
+branches; in the second, on the face of a monkey beside a man, and the second largest on the man's face. The figure
+states neither the names of the images nor the array; ML is likely, because it responds to faces. Maps of monkey 2, of
+9 x 9 positions, are not in the figure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brainscore_itmaps.data.grid import ORIENTATIONS, orient_maps, unorient_maps
+from brainscore_itmaps.data.recording import Recording
+
+POSITIONS = 17
+FIRST, SECOND = (5, 12), (3, 13)
+"""Row and column, counted from 0 at the top left, of the largest response in the first and in the second image."""
+SECOND_FACE = (4, 3)
+"""Row and column of the man's face in the second image."""
+MIRRORED = (POSITIONS - 1 - SECOND_FACE[1], POSITIONS - 1 - SECOND_FACE[0])
+"""Where the man's face lies if rows and columns are exchanged and both are reversed.
+
+Both peaks lie near the diagonal from the bottom left to the top right, so that they remain near their positions in that
+case, and cannot show it alone.
+"""
+TOLERANCE = 1.5
+"""Largest distance in positions between a peak and the published one: the figure can be read to about one position."""
+MARGIN = 0.1
+"""Share of a map's range below which a difference between two places decides nothing."""
+RULE = (
+    f"An orientation fits if the maps of two different images have their largest values at most {TOLERANCE:g} positions "
+    f"from row {FIRST[0]}, column {FIRST[1]} and from row {SECOND[0]}, column {SECOND[1]} (counted from 0 at the top "
+    f"left), and the map of the second image does not contradict the second face at row {SECOND_FACE[0]}, column "
+    f"{SECOND_FACE[1]}: there it may be below row {MIRRORED[0]}, column {MIRRORED[1]} by at most {MARGIN:.0%} of its "
+    "range. Agrees: only the used orientation fits. Undecided: several fit, or none. Differs: another one fits, and "
+    "the used one does not."
+)
+DRAWS = 4000
+NEAR_CENTRE = 3.0
+"""Standard deviation, in positions, of random peaks near the centre."""
+
+
+@dataclass(frozen=True)
+class OrientationFit:
+    """The two images whose maps come nearest to the published figure in one orientation.
+
+    Attributes
+    ----------
+    orientation : str
+    images : tuple of two int
+        Indices of the images, from 0.
+    peaks : tuple of two (int, int)
+        Row and column of the largest value of each of the two maps.
+    distances : tuple of two float
+        Distances in positions between these and the published peaks.
+    second_face : float
+        Map of the second image at the second face minus its mirror position, as a share of the map's range.
+    fits : bool or None
+        None for a simulated recording.
+    """
+
+    orientation: str
+    images: tuple[int, int]
+    peaks: tuple[tuple[int, int], tuple[int, int]]
+    distances: tuple[float, float]
+    second_face: float
+    fits: bool | None
+
+
+@dataclass(frozen=True)
+class OrientationCheck:
+    """The comparison of an array's maps with the published figure.
+
+    Attributes
+    ----------
+    array, used : str
+        Array, and the orientation in which it is read.
+    fits : tuple of OrientationFit
+        One for each orientation.
+    verdict : str
+        "agrees", "undecided" or "differs"; empty for information only, and for a simulated recording.
+    chance : tuple of two float
+        Share of sets of random peaks, anywhere and near the centre, with the verdict "agrees".
+    command : str
+        Command that records the orientation that fits; empty if the verdict is not "differs".
+    """
+
+    array: str
+    used: str
+    fits: tuple[OrientationFit, ...]
+    verdict: str
+    chance: tuple[float, float]
+    command: str
+
+
+def check_orientation(array: str, recording: Recording, source: str = "", decisive: bool = True) -> OrientationCheck:
+    """Compare the maps of an array of monkey 1 with the published figure in all orientations.
+
+    Parameters
+    ----------
+    array : str
+        Name of the array.
+    recording : Recording
+        Maps of 17 x 17 positions, in the orientation ``recording.orientation``.
+    source : str
+        Source of the recording, for the printed command; empty for the downloaded archive.
+    decisive : bool
+        Whether the comparison has a verdict.
+    """
+    stored = unorient_maps(recording.maps.mean(axis=-1, keepdims=True), recording.orientation)
+    judged = not recording.simulated
+    fits = tuple(nearest_images(orient_maps(stored, name)[..., 0], name, judged) for name in ORIENTATIONS)
+    fitting = [fit.orientation for fit in fits if fit.fits]
+    verdict = orientation_verdict(recording.orientation, fitting) if judged and decisive else ""
+    images = len(recording.maps)
+    chance = (chance_of_agreement(images), chance_of_agreement(images, NEAR_CENTRE)) if judged else (np.nan, np.nan)
+    command = ""
+    if verdict == "differs":
+        choice = fitting[0] if len(fitting) == 1 else "NAME"
+        command = f"brainscore data orient {array} --choose {choice}" + (f" --source {source}" if source else "")
+    return OrientationCheck(array, recording.orientation, fits, verdict, chance, command)
+
+
+def orientation_verdict(used: str, fitting: Sequence[str]) -> str:
+    """Return the verdict on the used orientation.
+
+    Examples
+    --------
+    >>> [orientation_verdict("flip_both", fitting) for fitting in (["flip_both"], ["transpose"], [])]
+    ['agrees', 'differs', 'undecided']
+    >>> orientation_verdict("flip_both", ["flip_both", "transpose"])
+    'undecided'
+    """
+    if used in fitting or not fitting:
+        return "agrees" if len(fitting) == 1 else "undecided"
+    return "differs"
+
+
+def nearest_images(maps: NDArray[np.float64], orientation: str = "", judged: bool = True) -> OrientationFit:
+    """Find the two images whose maps come nearest to the published figure.
+
+    Parameters
+    ----------
+    maps : array, shape (image, y, x)
+        Maps of 17 x 17 positions; constant maps, and those with values that are not finite, have no peak.
+    orientation : str
+        Name of the orientation of these maps.
+    judged : bool
+        Whether to state if the orientation fits.
+    """
+    peaks = [np.unravel_index(int(np.nanargmax(one)), one.shape) if _has_peak(one) else None for one in maps]
+    first, second = (np.array([_distance(peak, cell) for peak in peaks]) for cell in (FIRST, SECOND))
+    faces = [_second_face(one) for one in maps]
+
+    def badness(pair: tuple[int, int]) -> tuple[bool, float, float]:
+        a, b = pair
+        farther = max(first[a], second[b])
+        return (not (farther <= TOLERANCE and faces[b] >= -MARGIN), farther, float(first[a] + second[b]))
+
+    a, b = min((pair for pair in product(range(len(maps)), repeat=2) if pair[0] != pair[1]), key=badness)
+    shown = tuple((-1, -1) if peaks[one] is None else (int(peaks[one][0]), int(peaks[one][1])) for one in (a, b))
+    fits = not badness((a, b))[0]
+    return OrientationFit(
+        orientation,
+        (a, b),
+        (shown[0], shown[1]),
+        (float(first[a]), float(second[b])),
+        faces[b],
+        fits if judged else None,
+    )
+
+
+def chance_of_agreement(images: int, spread: float = np.inf, draws: int = DRAWS, seed: int = 0) -> float:
+    """Estimate how often maps with random peaks fit the published figure in the used orientation only.
+
+    Which of two mirrored orientations has the second face is random, too. It is often undecided in real maps, so that
+    this is an upper limit.
+
+    Parameters
+    ----------
+    images : int
+        Number of maps.
+    spread : float
+        Standard deviation of the peaks around the centre, in positions; by default they lie anywhere.
+    draws, seed : int
+        Number of sets of maps, and the seed.
+
+    Examples
+    --------
+    >>> chance_of_agreement(14) > chance_of_agreement(14, spread=2.0)
+    True
+    """
+    rng = np.random.default_rng(seed)
+    centre = (POSITIONS - 1) // 2
+    cells = rng.integers(0, POSITIONS, (draws, images, 2))
+    if np.isfinite(spread):
+        cells = np.clip(np.rint(rng.normal(centre, spread, cells.shape)), 0, POSITIONS - 1).astype(int)
+    larger = {frozenset(pair): rng.random((draws, images)) < 0.5 for pair in _mirrored_pairs()}
+    index = np.arange(POSITIONS**2).reshape(1, POSITIONS, POSITIONS, 1)
+    fits = {}
+    for name in ORIENTATIONS:
+        moved = np.argsort(orient_maps(index, name).ravel())[cells[..., 0] * POSITIONS + cells[..., 1]]
+        rows, columns = np.divmod(moved, POSITIONS)
+        first, second = (np.hypot(rows - y, columns - x) <= TOLERANCE for y, x in (FIRST, SECOND))
+        pair = next(pair for pair in larger if name in pair)
+        second &= larger[pair] if name == min(pair) else ~larger[pair]
+        fits[name] = first.sum(axis=1) * second.sum(axis=1) > (first & second).sum(axis=1)
+    others = sum(fit.astype(int) for fit in fits.values())
+    return float((fits["flip_both"] & (others == 1)).mean())
+
+
+def _mirrored_pairs() -> list[tuple[str, str]]:
+    """List the pairs of orientations that differ by exchanged rows and columns with both reversed."""
+    index = np.arange(POSITIONS**2).reshape(1, POSITIONS, POSITIONS, 1)
+    oriented = {name: orient_maps(index, name) for name in ORIENTATIONS}
+    mirrored = {name: orient_maps(oriented[name], "transpose_flip_both") for name in ORIENTATIONS}
+    return [(one, other) for one in ORIENTATIONS for other in ORIENTATIONS
+            if one < other and (mirrored[one] == oriented[other]).all()]  # fmt: skip
+
+
+def _has_peak(values: NDArray[np.float64]) -> bool:
+    return bool(np.isfinite(values).all() and np.ptp(values) > 0)
+
+
+def _distance(peak: Any, cell: tuple[int, int]) -> float:
+    return float("inf") if peak is None else float(np.hypot(peak[0] - cell[0], peak[1] - cell[1]))
+
+
+def _second_face(values: NDArray[np.float64]) -> float:
+    """Compute the map at the second face minus its mirror position, as a share of the map's range."""
+    if not _has_peak(values):
+        return float("nan")
+    return (_around(values, SECOND_FACE) - _around(values, MIRRORED)) / float(np.ptp(values))
+
+
+def _around(values: NDArray[np.float64], cell: tuple[int, int]) -> float:
+    """Average a map over 3 x 3 positions."""
+    return float(values[cell[0] - 1 : cell[0] + 2, cell[1] - 1 : cell[1] + 2].mean())
