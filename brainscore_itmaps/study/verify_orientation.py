@@ -7,10 +7,9 @@ states neither the names of the images nor the array; ML is likely, because it r
 9 x 9 positions, are not in the figure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import Any
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,18 +31,20 @@ case, and cannot show it alone.
 TOLERANCE = 1.5
 """Largest distance in positions between a peak and the published one: the figure can be read to about one position."""
 MARGIN = 0.1
-"""Share of a map's range below which a difference between two places decides nothing."""
+"""Smallest share of a map's range by which the second face exceeds its mirror position; in the figure, about 0.4."""
 RULE = (
-    f"An orientation fits if the maps of two different images have their largest values at most {TOLERANCE:g} positions "
-    f"from row {FIRST[0]}, column {FIRST[1]} and from row {SECOND[0]}, column {SECOND[1]} (counted from 0 at the top "
-    f"left), and the map of the second image does not contradict the second face at row {SECOND_FACE[0]}, column "
-    f"{SECOND_FACE[1]}: there it may be below row {MIRRORED[0]}, column {MIRRORED[1]} by at most {MARGIN:.0%} of its "
-    "range. Agrees: only the used orientation fits. Undecided: several fit, or none. Differs: another one fits, and "
-    "the used one does not."
+    "An orientation fits if the maps of two different images have their largest values at most "
+    f"{TOLERANCE:g} positions from row {FIRST[0]}, column {FIRST[1]} and from row {SECOND[0]}, column {SECOND[1]} "
+    "(counted from 0 at the top left), and the map of the second image is larger around "
+    f"row {SECOND_FACE[0]}, column {SECOND_FACE[1]} (a second face) than around row {MIRRORED[0]}, column "
+    f"{MIRRORED[1]} by at least {MARGIN:.0%} of its range. Agrees: only the used orientation fits. Undecided: several "
+    "fit, or none. Differs: another one fits, and the used one does not."
 )
 DRAWS = 4000
 NEAR_CENTRE = 3.0
 """Standard deviation, in positions, of random peaks near the centre."""
+CHANCE = ("peaks anywhere", "peaks near the centre", "these maps, each turned and mirrored at random")
+"""Random maps for which the share with the verdict "agrees" is estimated."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,9 @@ class OrientationCheck:
         One for each orientation.
     verdict : str
         "agrees", "undecided" or "differs"; empty for information only, and for a simulated recording.
-    chance : tuple of two float
-        Share of sets of random peaks, anywhere and near the centre, with the verdict "agrees".
+    chance : dict of str to float
+        Share of sets of random maps with the verdict "agrees", for each of :data:`CHANCE`; empty for a simulated
+        recording.
     command : str
         Command that records the orientation that fits; empty if the verdict is not "differs".
     """
@@ -95,7 +97,7 @@ class OrientationCheck:
     used: str
     fits: tuple[OrientationFit, ...]
     verdict: str
-    chance: tuple[float, float]
+    chance: dict[str, float]
     command: str
 
 
@@ -115,11 +117,13 @@ def check_orientation(array: str, recording: Recording, source: str = "", decisi
     """
     stored = unorient_maps(recording.maps.mean(axis=-1, keepdims=True), recording.orientation)
     judged = not recording.simulated
-    fits = tuple(nearest_images(orient_maps(stored, name)[..., 0], name, judged) for name in ORIENTATIONS)
+    oriented = {name: orient_maps(stored, name)[..., 0] for name in ORIENTATIONS}
+    fits = tuple(nearest_images(maps, name, judged) for name, maps in oriented.items())
     fitting = [fit.orientation for fit in fits if fit.fits]
     verdict = orientation_verdict(recording.orientation, fitting) if judged and decisive else ""
     images = len(recording.maps)
-    chance = (chance_of_agreement(images), chance_of_agreement(images, NEAR_CENTRE)) if judged else (np.nan, np.nan)
+    chances = (chance_of_agreement(images), chance_of_agreement(images, NEAR_CENTRE), chance_of_turned_maps(oriented))
+    chance = dict(zip(CHANCE, chances, strict=True)) if judged else {}
     command = ""
     if verdict == "differs":
         choice = fitting[0] if len(fitting) == 1 else "NAME"
@@ -154,32 +158,25 @@ def nearest_images(maps: NDArray[np.float64], orientation: str = "", judged: boo
     judged : bool
         Whether to state if the orientation fits.
     """
-    peaks = [np.unravel_index(int(np.nanargmax(one)), one.shape) if _has_peak(one) else None for one in maps]
+    peaks = [_peak(one) for one in maps]
     first, second = (np.array([_distance(peak, cell) for peak in peaks]) for cell in (FIRST, SECOND))
     faces = [_second_face(one) for one in maps]
 
     def badness(pair: tuple[int, int]) -> tuple[bool, float, float]:
         a, b = pair
-        farther = max(first[a], second[b])
-        return (not (farther <= TOLERANCE and faces[b] >= -MARGIN), farther, float(first[a] + second[b]))
+        farther = float(max(first[a], second[b]))
+        return (not (farther <= TOLERANCE and faces[b] >= MARGIN), farther, float(first[a] + second[b]))
 
-    a, b = min((pair for pair in product(range(len(maps)), repeat=2) if pair[0] != pair[1]), key=badness)
-    shown = tuple((-1, -1) if peaks[one] is None else (int(peaks[one][0]), int(peaks[one][1])) for one in (a, b))
+    a, b = min(permutations(range(len(maps)), 2), key=badness)
     fits = not badness((a, b))[0]
-    return OrientationFit(
-        orientation,
-        (a, b),
-        (shown[0], shown[1]),
-        (float(first[a]), float(second[b])),
-        faces[b],
-        fits if judged else None,
-    )
+    distances = (float(first[a]), float(second[b]))
+    return OrientationFit(orientation, (a, b), (peaks[a], peaks[b]), distances, faces[b], fits if judged else None)
 
 
 def chance_of_agreement(images: int, spread: float = np.inf, draws: int = DRAWS, seed: int = 0) -> float:
     """Estimate how often maps with random peaks fit the published figure in the used orientation only.
 
-    Which of two mirrored orientations has the second face is random, too. It is often undecided in real maps, so that
+    Which of two mirrored orientations has the second face is random, too. Maps without a second face fit none, so that
     this is an upper limit.
 
     Parameters
@@ -201,35 +198,88 @@ def chance_of_agreement(images: int, spread: float = np.inf, draws: int = DRAWS,
     cells = rng.integers(0, POSITIONS, (draws, images, 2))
     if np.isfinite(spread):
         cells = np.clip(np.rint(rng.normal(centre, spread, cells.shape)), 0, POSITIONS - 1).astype(int)
-    larger = {frozenset(pair): rng.random((draws, images)) < 0.5 for pair in _mirrored_pairs()}
+    mirrored = {pair: rng.random((draws, images)) < 0.5 for pair in _mirrored_pairs()}  # which has the second face
     index = np.arange(POSITIONS**2).reshape(1, POSITIONS, POSITIONS, 1)
-    fits = {}
+    near = []
     for name in ORIENTATIONS:
         moved = np.argsort(orient_maps(index, name).ravel())[cells[..., 0] * POSITIONS + cells[..., 1]]
         rows, columns = np.divmod(moved, POSITIONS)
         first, second = (np.hypot(rows - y, columns - x) <= TOLERANCE for y, x in (FIRST, SECOND))
-        pair = next(pair for pair in larger if name in pair)
-        second &= larger[pair] if name == min(pair) else ~larger[pair]
-        fits[name] = first.sum(axis=1) * second.sum(axis=1) > (first & second).sum(axis=1)
-    others = sum(fit.astype(int) for fit in fits.values())
-    return float((fits["flip_both"] & (others == 1)).mean())
+        pair = next(pair for pair in mirrored if name in pair)
+        second &= mirrored[pair] if name == pair[0] else ~mirrored[pair]
+        near.append((first, second))
+    return _agreeing(np.array(near))
+
+
+def chance_of_turned_maps(oriented: Mapping[str, NDArray[np.float64]], draws: int = DRAWS, seed: int = 0) -> float:
+    """Estimate how often maps fit in the used orientation only if each is turned and mirrored at random.
+
+    The peaks and the second faces of the maps are kept, but they point in different directions.
+
+    Parameters
+    ----------
+    oriented : mapping of str to array, shape (image, y, x)
+        The maps in each orientation.
+    draws, seed : int
+        Number of sets of maps, and the seed.
+    """
+    near = np.zeros((len(ORIENTATIONS), 2, len(next(iter(oriented.values())))), bool)  # (orientation, cell, image)
+    for number, name in enumerate(ORIENTATIONS):
+        for image, one in enumerate(oriented[name]):
+            first, second = (_distance(_peak(one), cell) <= TOLERANCE for cell in (FIRST, SECOND))
+            near[number, :, image] = first, second and _second_face(one) >= MARGIN
+    composed = _composed()
+    images = np.arange(near.shape[-1])
+    turns = np.random.default_rng(seed).integers(0, len(ORIENTATIONS), (draws, len(images)))
+    turned = np.array([near[composed[turns, number], :, images] for number in range(len(ORIENTATIONS))])
+    return _agreeing(turned.transpose(0, 3, 1, 2))  # (orientation, cell, draw, image)
+
+
+def _agreeing(near: NDArray[np.bool_]) -> float:
+    """Compute the share of draws in which only flip_both has two different images near the two cells.
+
+    Parameters
+    ----------
+    near : array, shape (orientation, cell, draw, image)
+    """
+    first, second = near[:, 0], near[:, 1]
+    fits = first.sum(axis=-1) * second.sum(axis=-1) > (first & second).sum(axis=-1)  # (orientation, draw)
+    used = list(ORIENTATIONS).index("flip_both")
+    return float((fits[used] & (fits.sum(axis=0) == 1)).mean())
+
+
+def _composed() -> NDArray[np.int64]:
+    """Return the orientation that equals two in succession, by their indices: the first one, and the second one."""
+    index = np.arange(POSITIONS**2).reshape(1, POSITIONS, POSITIONS, 1)
+    once = [orient_maps(index, name) for name in ORIENTATIONS]
+    return np.array([
+        [next(number for number, other in enumerate(once) if (orient_maps(first, name) == other).all())
+         for name in ORIENTATIONS]
+        for first in once
+    ])  # fmt: skip
 
 
 def _mirrored_pairs() -> list[tuple[str, str]]:
     """List the pairs of orientations that differ by exchanged rows and columns with both reversed."""
-    index = np.arange(POSITIONS**2).reshape(1, POSITIONS, POSITIONS, 1)
-    oriented = {name: orient_maps(index, name) for name in ORIENTATIONS}
-    mirrored = {name: orient_maps(oriented[name], "transpose_flip_both") for name in ORIENTATIONS}
-    return [(one, other) for one in ORIENTATIONS for other in ORIENTATIONS
-            if one < other and (mirrored[one] == oriented[other]).all()]  # fmt: skip
+    names = list(ORIENTATIONS)
+    mirrored = _composed()[:, names.index("transpose_flip_both")]
+    return [(names[one], names[other]) for one, other in enumerate(mirrored) if one < other]
+
+
+def _peak(values: NDArray[np.float64]) -> tuple[int, int]:
+    """Return row and column of the largest value of a map; (-1, -1) if it has none."""
+    if not _has_peak(values):
+        return (-1, -1)
+    row, column = divmod(int(values.argmax()), values.shape[1])
+    return (row, column)
 
 
 def _has_peak(values: NDArray[np.float64]) -> bool:
     return bool(np.isfinite(values).all() and np.ptp(values) > 0)
 
 
-def _distance(peak: Any, cell: tuple[int, int]) -> float:
-    return float("inf") if peak is None else float(np.hypot(peak[0] - cell[0], peak[1] - cell[1]))
+def _distance(peak: tuple[int, int], cell: tuple[int, int]) -> float:
+    return float("inf") if peak[0] < 0 else float(np.hypot(peak[0] - cell[0], peak[1] - cell[1]))
 
 
 def _second_face(values: NDArray[np.float64]) -> float:
