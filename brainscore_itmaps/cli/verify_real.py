@@ -171,11 +171,12 @@ def _print(verification: "Verification") -> None:
 
 
 def _print_structure(table: "VerificationTable") -> None:
-    """Print a table for each array, so that each fits into 80 columns."""
+    """Print a table for each array, with the rule after each verdict, so that each fits into 80 columns."""
     for array, rows in groupby(table.rows, key=lambda row: row[0]):
-        columns = [Column(name) for name in table.header[1:]]
+        headings = [*table.header[1:4], "verdict: rule"][: 3 + (len(table.header) > 4)]
+        cells = [[*row[1:4], ": ".join(row[4:])][: len(headings)] for row in rows]
         say(f"\n{array}")
-        say_table(columns, [row[1:] for row in rows], wrapping="rule")
+        say_table([Column(heading) for heading in headings], cells, wrapping="verdict: rule")
 
 
 def _print_orientations(table: "VerificationTable") -> None:

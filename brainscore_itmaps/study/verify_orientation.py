@@ -7,6 +7,7 @@ states neither the names of the images nor the array; ML is likely, because it r
 9 x 9 positions, are not in the figure.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -30,21 +31,21 @@ case, and cannot show it alone.
 """
 TOLERANCE = 1.5
 """Largest distance in positions between a peak and the published one: the figure can be read to about one position."""
-MARGIN = 0.1
+MARGIN = 0.2
 """Smallest share of a map's range by which the second face exceeds its mirror position; in the figure, about 0.4."""
 RULE = (
     "An orientation fits if the maps of two different images have their largest values at most "
     f"{TOLERANCE:g} positions from row {FIRST[0]}, column {FIRST[1]} and from row {SECOND[0]}, column {SECOND[1]} "
     "(counted from 0 at the top left), and the map of the second image is larger around "
     f"row {SECOND_FACE[0]}, column {SECOND_FACE[1]} (a second face) than around row {MIRRORED[0]}, column "
-    f"{MIRRORED[1]} by at least {MARGIN:.0%} of its range. Agrees: only the used orientation fits. Undecided: several "
-    "fit, or none. Differs: another one fits, and the used one does not."
+    f"{MIRRORED[1]} by at least {MARGIN:.0%} of its range. Agrees: only the used orientation fits. Differs: only "
+    "another one fits. Undecided: several fit, or none."
 )
 DRAWS = 4000
 NEAR_CENTRE = 3.0
 """Standard deviation, in positions, of random peaks near the centre."""
 CHANCE = ("peaks anywhere", "peaks near the centre", "these maps, each turned and mirrored at random")
-"""Random maps for which the share with the verdict "agrees" is estimated."""
+"""Random maps for which the shares of verdicts are estimated."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ class OrientationCheck:
         One for each orientation.
     verdict : str
         "agrees", "undecided" or "differs"; empty for information only, and for a simulated recording.
-    chance : dict of str to float
-        Share of sets of random maps with the verdict "agrees", for each of :data:`CHANCE`; empty for a simulated
-        recording.
+    chance : dict of str to (float, float)
+        Shares of sets of random maps with the verdicts "agrees" and "differs", for each of :data:`CHANCE`; empty for a
+        simulated recording.
     command : str
         Command that records the orientation that fits; empty if the verdict is not "differs".
     """
@@ -97,7 +98,7 @@ class OrientationCheck:
     used: str
     fits: tuple[OrientationFit, ...]
     verdict: str
-    chance: dict[str, float]
+    chance: dict[str, tuple[float, float]]
     command: str
 
 
@@ -122,12 +123,12 @@ def check_orientation(array: str, recording: Recording, source: str = "", decisi
     fitting = [fit.orientation for fit in fits if fit.fits]
     verdict = orientation_verdict(recording.orientation, fitting) if judged and decisive else ""
     images = len(recording.maps)
-    chances = (chance_of_agreement(images), chance_of_agreement(images, NEAR_CENTRE), chance_of_turned_maps(oriented))
+    chances = (chance_of_peaks(images), chance_of_peaks(images, NEAR_CENTRE), chance_of_turned_maps(oriented))
     chance = dict(zip(CHANCE, chances, strict=True)) if judged else {}
     command = ""
     if verdict == "differs":
-        choice = fitting[0] if len(fitting) == 1 else "NAME"
-        command = f"brainscore data orient {array} --choose {choice}" + (f" --source {source}" if source else "")
+        command = f"brainscore data orient {array} --choose {fitting[0]}"
+        command += f" --source {shlex.quote(source)}" if source else ""
     return OrientationCheck(array, recording.orientation, fits, verdict, chance, command)
 
 
@@ -141,9 +142,9 @@ def orientation_verdict(used: str, fitting: Sequence[str]) -> str:
     >>> orientation_verdict("flip_both", ["flip_both", "transpose"])
     'undecided'
     """
-    if used in fitting or not fitting:
-        return "agrees" if len(fitting) == 1 else "undecided"
-    return "differs"
+    if len(fitting) != 1:
+        return "undecided"
+    return "agrees" if used in fitting else "differs"
 
 
 def nearest_images(maps: NDArray[np.float64], orientation: str = "", judged: bool = True) -> OrientationFit:
@@ -173,8 +174,8 @@ def nearest_images(maps: NDArray[np.float64], orientation: str = "", judged: boo
     return OrientationFit(orientation, (a, b), (peaks[a], peaks[b]), distances, faces[b], fits if judged else None)
 
 
-def chance_of_agreement(images: int, spread: float = np.inf, draws: int = DRAWS, seed: int = 0) -> float:
-    """Estimate how often maps with random peaks fit the published figure in the used orientation only.
+def chance_of_peaks(images: int, spread: float = np.inf, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
+    """Estimate how often maps with random peaks fit the published figure in the used orientation only, and in another.
 
     Which of two mirrored orientations has the second face is random, too. Maps without a second face fit none, so that
     this is an upper limit.
@@ -190,7 +191,7 @@ def chance_of_agreement(images: int, spread: float = np.inf, draws: int = DRAWS,
 
     Examples
     --------
-    >>> chance_of_agreement(14) > chance_of_agreement(14, spread=2.0)
+    >>> chance_of_peaks(14)[0] > chance_of_peaks(14, spread=2.0)[0]
     True
     """
     rng = np.random.default_rng(seed)
@@ -208,11 +209,13 @@ def chance_of_agreement(images: int, spread: float = np.inf, draws: int = DRAWS,
         pair = next(pair for pair in mirrored if name in pair)
         second &= mirrored[pair] if name == pair[0] else ~mirrored[pair]
         near.append((first, second))
-    return _agreeing(np.array(near))
+    return _shares(np.array(near))
 
 
-def chance_of_turned_maps(oriented: Mapping[str, NDArray[np.float64]], draws: int = DRAWS, seed: int = 0) -> float:
-    """Estimate how often maps fit in the used orientation only if each is turned and mirrored at random.
+def chance_of_turned_maps(
+    oriented: Mapping[str, NDArray[np.float64]], draws: int = DRAWS, seed: int = 0
+) -> tuple[float, float]:
+    """Estimate how often maps fit in the used orientation only, and in another, if each is turned at random.
 
     The peaks and the second faces of the maps are kept, but they point in different directions.
 
@@ -232,20 +235,22 @@ def chance_of_turned_maps(oriented: Mapping[str, NDArray[np.float64]], draws: in
     images = np.arange(near.shape[-1])
     turns = np.random.default_rng(seed).integers(0, len(ORIENTATIONS), (draws, len(images)))
     turned = np.array([near[composed[turns, number], :, images] for number in range(len(ORIENTATIONS))])
-    return _agreeing(turned.transpose(0, 3, 1, 2))  # (orientation, cell, draw, image)
+    return _shares(turned.transpose(0, 3, 1, 2))  # (orientation, cell, draw, image)
 
 
-def _agreeing(near: NDArray[np.bool_]) -> float:
-    """Compute the share of draws in which only flip_both has two different images near the two cells.
+def _shares(near: NDArray[np.bool_]) -> tuple[float, float]:
+    """Compute the shares of draws in which only flip_both fits, and in which only another orientation fits.
 
     Parameters
     ----------
     near : array, shape (orientation, cell, draw, image)
+        Whether the map of an image fits a cell. An orientation fits with different images for the two cells.
     """
     first, second = near[:, 0], near[:, 1]
     fits = first.sum(axis=-1) * second.sum(axis=-1) > (first & second).sum(axis=-1)  # (orientation, draw)
+    only = fits & (fits.sum(axis=0) == 1)
     used = list(ORIENTATIONS).index("flip_both")
-    return float((fits[used] & (fits.sum(axis=0) == 1)).mean())
+    return float(only[used].mean()), float(np.delete(only, used, axis=0).any(axis=0).mean())
 
 
 def _composed() -> NDArray[np.int64]:

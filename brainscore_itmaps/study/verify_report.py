@@ -105,6 +105,16 @@ def _number_table(numbers: Sequence[PublishedComparison], judged: bool) -> Verif
     return VerificationTable("numbers", "Published numbers and ours", text, header, tuple(rows))
 
 
+def _number_rows(verification: Verification) -> list[tuple[Any, ...]]:
+    """List the numbers for a CSV, with all digits; a stand-in has no verdicts."""
+    columns = ["what", "model", "array", "window", "layer", "published_layer", "published", "ours", "verdict", "reason",
+               "protocol", "source"]  # fmt: skip
+    columns = [name for name in columns if name != "verdict" or not verification.simulated]
+    rows = [[getattr(number, name) for name in columns] for number in verification.numbers]
+    absent = ["" if value is None or value != value else value for row in rows for value in row]
+    return [tuple(columns), *zip(*[iter(absent)] * len(columns), strict=True)]
+
+
 def shown_window(window: str) -> str:
     """Write a window without the name of the study.
 
@@ -134,9 +144,9 @@ def rules_of(verification: Verification) -> list[tuple[str, str]]:
 
 
 def chance_text(check: OrientationCheck) -> str:
-    """Say how often random maps would be said to agree."""
-    shares = "; ".join(f"{name}: {share:.1%}" for name, share in check.chance.items())
-    return f"The share of sets of random maps that would be said to agree (an upper limit for random peaks): {shares}."
+    """Say how often random maps have a verdict."""
+    shares = "; ".join(f"{name}: {agree:.1%} and {differ:.1%}" for name, (agree, differ) in check.chance.items())
+    return f"Shares of sets of random maps with the verdicts agrees and differs (with peaks, upper limits): {shares}."
 
 
 def orientation_sentences(verification: Verification) -> list[str]:
@@ -146,7 +156,7 @@ def orientation_sentences(verification: Verification) -> list[str]:
         fitting = [fit.orientation for fit in check.fits if fit.fits]
         if check.verdict:
             listed = ", ".join(fitting) or "none"
-            change = f"; to change it: {check.command}" if check.command else ""
+            change = f"; look at the maps, then: {check.command}" if check.command else ""
             sentences.append(f"{check.array}: {check.verdict}; used: {check.used}; fitting: {listed}{change}")
         elif not verification.simulated:
             listed = ", ".join(fitting) or "none"
@@ -191,7 +201,8 @@ def write_verification(verification: Verification, folder: Path, command: str) -
     content = json.dumps(verification.to_dict() | {"command": command}, indent=1, allow_nan=False) + "\n"
     texts = {"verify.json": content}
     for table in tables_of(verification):
-        texts[f"{table.name}.csv"] = csv_text([table.header, *table.rows])
+        rows = _number_rows(verification) if table.name == "numbers" else [table.header, *table.rows]
+        texts[f"{table.name}.csv"] = csv_text(rows)
     figures = []
     for stem, figure, embedded in _figures(verification):
         figures.append(embedded)

@@ -109,7 +109,7 @@ def structure(array: Array, recording: Recording, source: Path | None = None) ->
             peaks_at(course, PEAKS[array.name]),
         ),
         (
-            "r of a site with the others",
+            "r between sites",
             f"{mean:g}, sd {sd:g}",
             f"{between:.3f}",
             f"within {sd:g}",
@@ -118,7 +118,7 @@ def structure(array: Array, recording: Recording, source: Path | None = None) ->
         (
             "images",
             f"{IMAGES}, different",
-            f"{len(recording.images)}, {_sizes(recording.images)}" + (", some equal" if recording.duplicates else ""),
+            f"{len(recording.images)} of {_sizes(recording.images)}" + (", some equal" if recording.duplicates else ""),
             "equal number, all different",
             len(recording.images) == IMAGES and not recording.duplicates,
         ),
@@ -207,10 +207,9 @@ def _mean(values: "np.ndarray[Any, np.dtype[np.float64]]") -> float:
 
 
 def _product(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))
+    return ", ".join(map(str, shape))
 
 
 def _sizes(files: Sequence[Path]) -> str:
     sizes = sorted({read_image(file).size for file in files})
-    first = f"{sizes[0][0]} x {sizes[0][1]} px"
-    return first if len(sizes) == 1 else f"{first} to {sizes[-1][0]} x {sizes[-1][1]} px"
+    return " to ".join(f"{width} x {height}" for width, height in dict.fromkeys((sizes[0], sizes[-1])))
