@@ -30,6 +30,8 @@ class BenchmarkSpec:
         Increased whenever scores change.
     citation : str
         BibTeX entry.
+    parent : str
+        What Brain-Score lists the benchmark under.
     transfer : bool
         Whether the regression is fitted to one array and predicts another
         (:class:`~brainscore_itmaps.benchmark.transfer.TransferBenchmark`).
@@ -42,6 +44,7 @@ class BenchmarkSpec:
     view: View = "whole"
     version: int = 2
     citation: str = ""
+    parent: str = "IT"
     transfer: bool = False
 
 
@@ -53,6 +56,17 @@ ARCARO_2020 = """@article{arcaro2020neurons,
   pages={e53798},
   year={2020},
   url={https://doi.org/10.7554/eLife.53798}
+}"""
+
+XU_2014 = """@article{xu2014predicting,
+  title={Predicting human gaze beyond pixels},
+  author={Xu, Juan and Jiang, Ming and Wang, Shuo and Kankanhalli, Mohan S and Zhao, Qi},
+  journal={Journal of Vision},
+  volume={14},
+  number={1},
+  pages={28},
+  year={2014},
+  url={https://doi.org/10.1167/14.1.28}
 }"""
 
 VARIANTS: dict[str, tuple[Measure, str, View]] = {
@@ -71,6 +85,7 @@ WITHOUT_REGRESSION: tuple[Measure, ...] = ("rsa", "cka")
 """Measures that compare features with maps directly, so that there are no predicted maps."""
 
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
+GAZE = ("OSIE.gaze", "OSIE.gaze700")
 SIMULATED = "it_maps_simulated"
 SIMULATED_TEXTURES = "it_maps_textures_simulated"
 WHY_EXPERIMENTAL = (
@@ -95,6 +110,11 @@ def _spec(identifier: str, recordings: tuple[str, ...], variant: str) -> Benchma
     return BenchmarkSpec(identifier, recordings, measure, method, view, version, ARCARO_2020)
 
 
+def _gaze(recording: str, variant: str) -> BenchmarkSpec:
+    measure, method, view = VARIANTS[variant]
+    return BenchmarkSpec(f"{recording}-{variant}", (recording,), measure, method, view, 1, XU_2014, "behavior")
+
+
 def _transfer(identifier: str, recordings: tuple[str, ...]) -> BenchmarkSpec:
     return replace(_spec(identifier, recordings, "alignment"), version=1, transfer=True)
 
@@ -114,6 +134,7 @@ CATALOGUE = {
         _spec(SIMULATED_TEXTURES, (SIMULATED_TEXTURES,), "pls"),
         _transfer("it_maps_transfer", ARRAYS),
         _transfer("it_maps_transfer_simulated", (SIMULATED,)),
+        *(_gaze(recording, variant) for recording in GAZE for variant in ("pls", "alignment")),
     )
 }
 

@@ -24,8 +24,9 @@ from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel, Source
 from brainscore_itmaps.benchmark.transfer import TransferBenchmark
 from brainscore_itmaps.cache import ResultCache, array_content
+from brainscore_itmaps.data.arcaro2020 import ARRAYS
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.load import SIMULATIONS, load_recording
+from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.attribution import check_method
@@ -82,7 +83,7 @@ class MapsBenchmark:
         """Return the recordings in the requested window."""
         protocol = protocol_named(request.protocol)
         return self.preloaded or tuple(
-            load_recording(name, request.window, protocol=OURS if name in SIMULATIONS else protocol, progress=progress)
+            load_recording(name, request.window, protocol=protocol if name in ARRAYS else OURS, progress=progress)
             for name in self.spec.recordings
         )
 

@@ -15,6 +15,7 @@ from brainscore_itmaps.archives import add_member
 from brainscore_itmaps.data.arrays import mean_over_repeats
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.images import copy_to_brainio_home, plain_name
+from brainscore_itmaps.data.osie import region_of
 from brainscore_itmaps.data.recording import Recording, images_identifier
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import csv_cell, replacing, write_json
@@ -88,7 +89,7 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
         presentation["repetition"] = list(repetition)
     neuroid = {
         "neuroid_id": list(recording.sites),
-        "region": ["IT"] * sites,
+        "region": [region_of(recording.identifier)] * sites,
         "array": [recording.area] * sites,
         "subject": [recording.subject] * sites,
     }

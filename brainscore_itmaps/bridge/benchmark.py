@@ -26,6 +26,7 @@ from brainscore_itmaps.bridge.candidate import BrainScoreModel, request_of
 from brainscore_itmaps.bridge.metrics import score_of_maps
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.load import load_recording
+from brainscore_itmaps.data.osie import region_of
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.metrics.predictivity import over_images
 
@@ -85,7 +86,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
             identifier=spec.identifier,
             ceiling_func=self._mean_ceiling,
             version=spec.version,
-            parent="IT",
+            parent=spec.parent,
             bibtex=spec.citation,
         )
         self.maps = similarity_or_maps(benchmark_of(spec, recordings or ()))
@@ -237,7 +238,7 @@ def site_values(arrays: Sequence[SiteValues]) -> Score:
         start += len(array_sites)
     neuroid = {
         "neuroid_id": ("neuroid", [site for _, site in sites]),
-        "region": ("neuroid", ["IT"] * len(sites)),
+        "region": ("neuroid", [region_of(name) for name, _ in sites]),
         "recording": ("neuroid", [name for name, _ in sites]),
     }
     return score_of_maps(values, images, neuroid)

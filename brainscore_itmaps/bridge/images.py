@@ -6,8 +6,7 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.maps import maps_benchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
-from brainscore_itmaps.data.load import SIMULATIONS
-from brainscore_itmaps.data.sources import recorded_archive
+from brainscore_itmaps.data.load import is_stored
 from brainscore_itmaps.errors import ItMapsError
 
 
@@ -54,4 +53,4 @@ def has_images(benchmark: str | Path) -> bool:
     True
     """
     spec = CATALOGUE.get(str(benchmark))
-    return spec is None or {*spec.recordings} <= {*SIMULATIONS} or recorded_archive() is not None
+    return spec is None or all(map(is_stored, spec.recordings))

@@ -19,6 +19,7 @@ from brainscore_itmaps.cli.harmonize import harmonize
 from brainscore_itmaps.cli.models import models
 from brainscore_itmaps.cli.options import HELP_OPTIONS, examples
 from brainscore_itmaps.cli.profile import profile
+from brainscore_itmaps.cli.published import published
 from brainscore_itmaps.cli.report import report
 from brainscore_itmaps.cli.results import reproduce, results
 from brainscore_itmaps.cli.score import score
@@ -90,6 +91,10 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
     compare: (
         "brainscore compare studies/embedded --out studies/embedded/comparison",
         "brainscore compare studies/embedded --out comparison --no-maps",
+    ),
+    published: (
+        "brainscore published --out published",
+        "brainscore published timm:resnet50.tv_in1k timm:vgg16.tv_in1k",
     ),
     verify_real: (
         "brainscore verify-real --out verification.json",

@@ -29,26 +29,32 @@ def options(offline: Offline = False) -> None:
 
 @data.command(
     epilog=examples(
-        "brainscore data fetch",
+        "brainscore data fetch osie",
         "brainscore data fetch clickme --split val",
     )
 )
 def fetch(
     what: Annotated[
-        Literal["arcaro2020", "clickme"],
+        Literal["arcaro2020", "osie", "clickme", "published"],
         typer.Argument(
-            help="Download the recordings of Arcaro 2020 (arcaro2020), or images with human importance maps (clickme)."
+            help="Download the recordings of Arcaro 2020 (arcaro2020), photographs with the fixations of 15 people "
+            "(osie), images with human importance maps (clickme), or tables of published scores (published)."
         ),
     ] = "arcaro2020",
     split: Annotated[
         Literal["train", "val"] | None,
         typer.Option(help="Download this split of ClickMe. The option is required for clickme and has no default."),
     ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(help="Download this many images of OSIE, 100 or 700. The default is 100."),
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
             "--from",
-            help="Read the archive, or the folder of a split, from this path. By default the files are downloaded.",
+            help="Read the archive, or the folder of a split or with copies of the files, from this path. By default "
+            "the files are downloaded.",
         ),
     ] = None,
     sha256: Annotated[
@@ -61,17 +67,29 @@ def fetch(
     url: Annotated[
         str | None,
         typer.Option(
-            help="Download from this mirror: the address of the archive, or of the folder above a split. The default "
-            "is the authors' server."
+            help="Download from this mirror: the address of the archive, of the folder above a split, or of a server "
+            "with the paths of raw.githubusercontent.com (osie, published). The default is the authors' server."
         ),
     ] = None,
     offline: Offline = False,
 ) -> None:
-    """Download the recordings of Arcaro 2020 or the ClickMe maps, verify them, and record their checksums."""
+    """Download recordings or human maps, verify the files, and record checksums where none are published."""
     from brainscore_itmaps.data import sources
     from brainscore_itmaps.settings import Settings
 
     check_options(file, url, sha256)
+    if images is not None and what != "osie":
+        raise UsageError("--images applies only to OSIE.", "Use `brainscore data fetch osie --images 700`.")
+    if what == "osie":
+        if split is not None or sha256 is not None:
+            raise UsageError("OSIE has no splits, and its hashes are known.", "Leave out --split and --sha256.")
+        _fetch_osie(images or 100, url, file)
+        return
+    if what == "published":
+        if split is not None or sha256 is not None:
+            raise UsageError("The tables have no splits, and known hashes.", "Leave out --split and --sha256.")
+        _fetch_published(url, file)
+        return
     if what == "clickme":
         if split is None or sha256 is not None:
             raise UsageError(
@@ -94,6 +112,34 @@ def fetch(
     say(f"recorded   {record.recorded} in {home / sources.LOCK}")
 
 
+def _fetch_osie(images: int, url: str | None, folder: Path | None) -> None:
+    from brainscore_itmaps.data.osie import LICENCE, RECORDINGS, fetch_osie, files_of, osie_folder
+
+    say(f"note       {LICENCE}")
+    with progress_bar() as progress:
+        folder = folder.expanduser() if folder is not None else None
+        fetched = fetch_osie(images, url=url, folder=folder, progress=progress)
+    files = files_of(images)
+    size = shown_size(sum(file.size for file in files))
+    new = f"{len(fetched)} of them new" if fetched else "all there already"
+    say(f"ready      {osie_folder()} ({len(files)} files, {size}, verified; {new})")
+    (recording,) = (name for name, number in RECORDINGS.items() if number == images)
+    say(f"next       brainscore score --model efficientnet_lite0 --benchmark {recording}-pls")
+
+
+def _fetch_published(url: str | None, folder: Path | None) -> None:
+    from brainscore_itmaps.data.published import LICENCE, fetch_published, published_files, published_folder
+
+    say(f"note       {LICENCE}")
+    with progress_bar() as progress:
+        folder = folder.expanduser() if folder is not None else None
+        fetched = fetch_published(url=url, folder=folder, progress=progress)
+    size = shown_size(sum(file.size for file in published_files()))
+    new = f"{len(fetched)} of them new" if fetched else "all there already"
+    say(f"ready      {published_folder()} ({len(published_files())} files, {size}, verified; {new})")
+    say("next       brainscore published")
+
+
 def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
     from brainscore_itmaps.data.clickme_shards import LICENCE, fetch_clickme
 
@@ -114,9 +160,9 @@ def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
 )
 def list_recordings() -> None:
     """List the recordings and the files that are on this machine."""
-    from brainscore_itmaps.data import simulated, simulated_textures
+    from brainscore_itmaps.data import osie, simulated, simulated_textures
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
-    from brainscore_itmaps.data.load import list_stored_files
+    from brainscore_itmaps.data.load import is_stored, list_stored_files
     from brainscore_itmaps.data.sources import recorded_archive
     from brainscore_itmaps.settings import Settings
 
@@ -130,6 +176,9 @@ def list_recordings() -> None:
     ]
     for array in ARRAYS.values():
         rows.append((array.name, array.windows["elife"], f"{array.positions} x {array.positions}", state))
+    for gaze, images in osie.RECORDINGS.items():
+        state = "downloaded" if is_stored(gaze) else f"not downloaded: {osie.fetch_command(images)}"
+        rows.append((gaze, osie.WINDOW, "13 x 17", state))
     cells = [[name, f"{start}-{stop} ms", grid, availability] for name, (start, stop), grid, availability in rows]
     say_table([Column(name) for name in ("recording", "window", "grid", "state")], cells, wrapping="state")
     say(f"folder     {Settings.from_environment().recordings}")
@@ -146,7 +195,8 @@ def list_recordings() -> None:
 )
 def clean(
     everything: Annotated[
-        bool, typer.Option("--all", help="Remove the archive and the images stored for Brain-Score, too.")
+        bool,
+        typer.Option("--all", help="Remove the archive, the files of OSIE and the images stored for Brain-Score, too."),
     ] = False,
 ) -> None:
     """Remove files that can be made again without a download.

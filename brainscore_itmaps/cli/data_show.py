@@ -7,7 +7,7 @@ import typer
 
 from brainscore_itmaps.cli.options import Offline, OldSpelling, ProtocolName, requested_protocol
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_facts, shown_size
-from brainscore_itmaps.errors import DataError, UsageError
+from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.files import check_writable, replacing
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ Name = Annotated[
     str,
     typer.Argument(
         metavar="ARRAY",
-        help="Read this array: monkey1_PL, monkey1_ML, monkey2_ML, it_maps_simulated, it_maps_textures_simulated, or "
-        "the folder of a recording of your own.",
+        help="Read this array: monkey1_PL, monkey1_ML, monkey2_ML, OSIE.gaze, OSIE.gaze700, it_maps_simulated, "
+        "it_maps_textures_simulated, or the folder of a recording of your own.",
     ),
 ]
 Window = Annotated[
@@ -53,6 +53,7 @@ def info(
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
     from brainscore_itmaps.data.grid import shown_extent
     from brainscore_itmaps.data.load import recording_folder
+    from brainscore_itmaps.data.notes import unit_of
     from brainscore_itmaps.data.recording import constant_maps
     from brainscore_itmaps.data.sources import recorded_archive
     from brainscore_itmaps.metrics.predictivity import site_agreement
@@ -68,7 +69,8 @@ def info(
         lines["array"] += f", {published_array.hemisphere} hemisphere, {published_array.hardware}"
     images, rows, columns, sites = recording.maps.shape
     dropped = f"; left out because values are missing: {', '.join(recording.dropped)}" if recording.dropped else ""
-    lines["sites"] = f"{sites}, {recording.sites[0]} to {recording.sites[-1]}{dropped}"
+    names = " to ".join(dict.fromkeys((recording.sites[0], recording.sites[-1])))
+    lines["sites"] = f"{sites}, {names}{dropped}"
     step = f", {np.diff(recording.grid.x)[0]:g} degree(s) apart" if columns > 1 else ""
     edges = ", edges included" if recording.grid.reaches_edges else ""
     lines["grid"] = f"{rows} x {columns} positions{step}, over {shown_extent(recording.grid.extent)} degrees{edges}"
@@ -78,9 +80,8 @@ def info(
         counts = np.unique((~np.isnan(recording.repeats).any(axis=(2, 3))).sum(axis=1))
         lines["repeats"] = " to ".join(dict.fromkeys((str(counts[0]), str(counts[-1]))))
     maps = recording.maps
-    lines["maps"] = (
-        f"{maps.dtype}, from {maps.min():.4g} to {maps.max():.4g}, mean {maps.mean():.4g}, in the units of the file"
-    )
+    unit = unit_of(array) or "the units of the file"
+    lines["maps"] = f"{maps.dtype}, from {maps.min():.4g} to {maps.max():.4g}, mean {maps.mean():.4g}, in {unit}"
     if sites > 1:
         lines["sites agree"] = (
             f"r {np.nanmean(site_agreement(maps)):.2f} between a site's map and the mean of the others, on average"
@@ -125,6 +126,7 @@ def orient(
     """Draw the maps over the images in all eight orientations, or record the one that puts responses on faces."""
     from brainscore_itmaps.data.grid import ORIENTATIONS, check_orientation
     from brainscore_itmaps.data.load import SIMULATIONS, choose_orientation, recording_folder
+    from brainscore_itmaps.data.osie import RECORDINGS as GAZE
 
     if choose is not None:
         check_orientation(choose)
@@ -134,7 +136,7 @@ def orient(
     if choose is None:
         _check_figure(file)
     recording = _load(array, window, source)
-    if array in SIMULATIONS or recording_folder(array) is not None:
+    if array in (*SIMULATIONS, *GAZE) or recording_folder(array) is not None:
         reason = "is simulated in its right orientation" if array in SIMULATIONS else "has the axes of its images"
         raise UsageError(f"{array} {reason}.", "Choose an array of Arcaro 2020.")
     if choose is not None:
@@ -155,7 +157,10 @@ def orient(
 
 def check(
     folder: Annotated[
-        Path, typer.Argument(help="Check this folder, which holds recording.json, maps.npz and images/.")
+        str,
+        typer.Argument(
+            help="Check this folder, which holds recording.json, maps.npz and images/, or a recording of this package."
+        ),
     ],
     figure: Annotated[
         Path | None,
@@ -169,25 +174,30 @@ def check(
         typer.Option("--drop-nan-sites", help="Leave out sites with missing values. By default they are a problem."),
     ] = False,
 ) -> None:
-    """Check a recording of your own and print each problem in a sentence.
+    """Check a recording, usually one of your own, and print each problem in a sentence.
 
     The exit code is 0 for a valid recording and 3 for an invalid one.
     """
+    from brainscore_itmaps.data.load import RECORDINGS
     from brainscore_itmaps.data.notes import notes_on_recording
     from brainscore_itmaps.data.recording import check_folder, misplaced_recording
 
     if figure is not None:
         _check_figure(figure.expanduser())
-    recording, troubles = check_folder(folder.expanduser(), drop_nan_sites=drop_nan_sites)
+    path = Path(folder).expanduser()
+    if folder not in RECORDINGS and not path.exists():
+        raise UsageError(f"There is no folder or recording named {folder!r}.", nearest(folder, RECORDINGS))
+    checked = check_folder(path, drop_nan_sites=drop_nan_sites) if folder not in RECORDINGS else None
+    recording, troubles = checked or (_load(folder, None, None), [])
     for trouble in troubles:
         say(trouble)
     if recording is None:
-        if figure is not None and (misplaced := misplaced_recording(folder.expanduser())) is not None:
+        if figure is not None and (misplaced := misplaced_recording(path)) is not None:
             _draw_registration(misplaced, figure.expanduser())
         raise typer.Exit(DataError.exit_code)
     images, rows, columns, sites = recording.maps.shape
     kind = "SIMULATED, " if recording.simulated else ""
-    shape = f"{images} images, {rows} x {columns} positions, {sites} sites"
+    shape = f"{images} images, {rows} x {columns} positions, {sites} {'site' if sites == 1 else 'sites'}"
     say(f"{recording.identifier}: {kind}{shape}. No problems were found.")
     for note in notes_on_recording(recording):
         say(f"Note: {note}")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from brainscore_itmaps.data import grid as orientations
-from brainscore_itmaps.data import sources
+from brainscore_itmaps.data import osie, sources
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME, Window, read_array, window_limits
 from brainscore_itmaps.data.images import copy_to_brainio_home
 from brainscore_itmaps.data.recording import Recording, images_identifier, parse_window, window_or_name
@@ -23,13 +23,14 @@ from brainscore_itmaps.data.simulated_textures import load_textures
 from brainscore_itmaps.data.sources import ARCHIVE
 from brainscore_itmaps.errors import DataError, InstallationError, UsageError, check_type, nearest
 from brainscore_itmaps.files import FOLDER_OF_TABLE, locked, replacing
+from brainscore_itmaps.pinned_files import missing_files
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 from brainscore_itmaps.settings import SET_HOME, Settings
 
 SIMULATIONS: dict[str, Callable[..., Recording]] = {SIMULATED: load_simulated, SIMULATED_TEXTURES: load_textures}
 """Simulated recordings, which are on every machine."""
-RECORDINGS = (*SIMULATIONS, *ARRAYS)
+RECORDINGS = (*SIMULATIONS, *ARRAYS, *osie.RECORDINGS)
 PUBLISHED_ORIENTATION = "flip_both"
 READER = 1
 """Part of the cache key: increased when the same source and parameters give another recording."""
@@ -68,8 +69,9 @@ def load_recording(
     Parameters
     ----------
     name : str
-        ``monkey1_PL``, ``monkey1_ML``, ``monkey2_ML`` (Arcaro, Ponce & Livingstone 2020), ``it_maps_simulated`` or
-        ``it_maps_textures_simulated``; or the folder of a saved recording, or a recording, which is returned.
+        ``monkey1_PL``, ``monkey1_ML``, ``monkey2_ML`` (Arcaro, Ponce & Livingstone 2020); ``OSIE.gaze`` or
+        ``OSIE.gaze700``, the fixations of 15 people on 100 or 700 photographs (Xu et al. 2014); ``it_maps_simulated``
+        or ``it_maps_textures_simulated``; or the folder of a saved recording, or a recording, which is returned.
     window : (int, int) or str, optional
         Milliseconds after stimulus onset, half-open; or its name: ``elife`` (100-250 ms for monkey 1, 150-300 ms for
         monkey 2; the default), ``tutorial``, ``loader``, ``followup_51_90`` or one of the four later windows.
@@ -135,6 +137,13 @@ def load_recording(
             raise UsageError(f"{name} is simulated when it is loaded and has no source.", "Leave out the source.")
         given = {"window": parse_window(window) if window is not None else None, "source": source}
         return SIMULATIONS[name](**{option: value for option, value in given.items() if value is not None})
+    if name in osie.RECORDINGS:
+        if window not in (None, osie.WINDOW) or orientation is not None or protocol.loader != "ours":
+            raise UsageError(
+                f"{name} has one window, {osie.WINDOW[0]}-{osie.WINDOW[1]} ms, one orientation and one loader.",
+                "Leave out window, orientation and protocol.",
+            )
+        return osie.load_osie(name, source, progress)
     if name not in ARRAYS:
         if Path(name).is_file():
             raise UsageError(f"{name} is a file, not the folder of a recording.", FOLDER_OF_TABLE)
@@ -185,6 +194,19 @@ def load_recording(
         cached = _load_prepared(prepared)
     assert cached is not None
     return cached
+
+
+def is_stored(name: str) -> bool:
+    """Return whether a recording of this package can be loaded without a download.
+
+    Examples
+    --------
+    >>> is_stored("it_maps_simulated")
+    True
+    """
+    if name in osie.RECORDINGS:
+        return not missing_files(osie.files_of(osie.RECORDINGS[name]), osie.osie_folder())
+    return name in SIMULATIONS or sources.recorded_archive() is not None
 
 
 def _load_prepared(folder: Path) -> Recording | None:
@@ -283,8 +305,8 @@ def list_stored_files() -> dict[str, StoredFiles]:
     Returns
     -------
     dict of str to list of (Path, int)
-        Paths with sizes in bytes: ``archive``, ``unpacked``, ``prepared``, ``images`` and ``leftovers`` (of killed
-        processes).
+        Paths with sizes in bytes: ``archive``, ``unpacked``, ``prepared``, ``images``, ``gaze`` (of OSIE) and
+        ``leftovers`` (of killed processes).
 
     Examples
     --------
@@ -307,6 +329,7 @@ def list_stored_files() -> dict[str, StoredFiles]:
             for ending in ("", "-simulated")
             for path in settings.brainio_home.glob(f"{NAME}.{subject}{ending}.stimuli-*")
         ],
+        "gaze": [osie.osie_folder()],
         "leftovers": [path for folder in (home, home / "prepared") for path in folder.glob(".*-*")],
     }
     return {kind: [(path, _size(path)) for path in sorted(paths) if path.exists()] for kind, paths in stored.items()}
@@ -320,7 +343,7 @@ def remove_stored_files(everything: bool = False) -> StoredFiles:
     Parameters
     ----------
     everything : bool
-        Remove the archive and the images, too.
+        Remove the archive, the images and the files of OSIE, too.
 
     Returns
     -------
@@ -343,7 +366,7 @@ def remove_stored_files(everything: bool = False) -> StoredFiles:
     home = Settings.from_environment().recordings
     if not home.exists():
         return []
-    kinds = ["unpacked", "prepared", "leftovers"] + (["archive", "images"] if everything else [])
+    kinds = ["unpacked", "prepared", "leftovers"] + (["archive", "images", "gaze"] if everything else [])
     with locked(home, SET_HOME):
         stored = list_stored_files()
         removed = [entry for kind in kinds for entry in stored[kind]]

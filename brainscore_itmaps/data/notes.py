@@ -4,9 +4,17 @@ import numpy as np
 
 from brainscore_itmaps.data.grid import shown_extent
 from brainscore_itmaps.data.images import some_of
+from brainscore_itmaps.data.osie import RECORDINGS as GAZE
 from brainscore_itmaps.data.recording import Recording, constant_maps
 from brainscore_itmaps.images import unusual_features, upright_size
 
+UNITS = {
+    "Arcaro2020.": "spikes/s",
+    "it_maps_simulated": "spikes/s",
+    "it_maps_textures_simulated": "spikes/s",
+    "OSIE.": "fixations/deg\N{SUPERSCRIPT TWO}",
+}
+"""Units of the maps, by the first letters of the identifiers of recordings."""
 MANY_SPIKES = 1000.0
 """Spikes per second that no site reaches on average; larger values are in other units."""
 SMALL, LARGE = 0.5, 90.0
@@ -14,8 +22,19 @@ SMALL, LARGE = 0.5, 90.0
 SHOWN = 6
 
 
+def unit_of(recording: str) -> str:
+    """Return the unit of the maps of a recording with this identifier; "" if it is not one of this package.
+
+    Examples
+    --------
+    >>> unit_of("Arcaro2020.monkey1_PL"), unit_of("mylab.array1")
+    ('spikes/s', '')
+    """
+    return next((unit for start, unit in UNITS.items() if recording.startswith(start)), "")
+
+
 def notes_on_data(recording: Recording) -> list[str]:
-    """Describe the sites that were left out of a recording because values are missing; for results.
+    """Say what a recording is if not one of IT, and which sites were left out because values are missing; for results.
 
     Examples
     --------
@@ -23,10 +42,14 @@ def notes_on_data(recording: Recording) -> list[str]:
     >>> notes_on_data(load_recording("it_maps_simulated"))
     []
     """
-    if not recording.dropped:
-        return []
-    names = some_of(recording.dropped)
-    return [f"{recording.identifier}: {len(recording.dropped)} sites with missing values are left out: {names}"]
+    notes = []
+    if recording.identifier in GAZE:
+        notes.append(f"{recording.identifier}: where people look; the score says nothing about IT")
+    if recording.dropped:
+        names = some_of(recording.dropped)
+        left_out = f"{len(recording.dropped)} sites with missing values are left out: {names}"
+        notes.append(f"{recording.identifier}: {left_out}")
+    return notes
 
 
 def notes_on_recording(recording: Recording) -> list[str]:

@@ -18,6 +18,10 @@ CITATION = (
     "Linsley, Feng & Serre (2025), Better artificial intelligence does not mean better models of biology, Trends in "
     "Cognitive Sciences, https://doi.org/10.1016/j.tics.2025.11.016, arXiv 2504.16940"
 )
+CITATION_ADVERSARIAL = (
+    "Beyond Adversarial Robustness (2025), ICLR Re-Align workshop, https://openreview.net/forum?id=oe1TzWGFjs, "
+    "https://github.com/TonyFPY/Adversarial_Alignment, MIT licence"
+)
 LICENCE = (
     "No licence is stated for these tables, except MIT for the table of adversarial alignment: they are downloaded "
     "from the authors' repositories, are not part of this package, and should not be redistributed."

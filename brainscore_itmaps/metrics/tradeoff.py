@@ -1,7 +1,6 @@
 """Fit how neural predictivity changes with ImageNet accuracy, over many models."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -354,12 +353,8 @@ def envelope(
 def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float, float]:
     """Compute the meeting point, the slopes before and after it, and the value there."""
     levels = np.unique(x)
-    candidates = list(levels[1:-1])
-    for left, right in pairwise(levels[1:-1]):
-        (a, b), (c, d) = _line(x[x <= left], y[x <= left]), _line(x[x >= right], y[x >= right])
-        if a != c and left < (cross := (d - b) / (a - c)) < right:
-            candidates.append(cross)
-    at = np.array(candidates)
+    inner = levels[1:-1]
+    at = np.concatenate([inner, _crossings(x, y, inner)])
     before, after = np.minimum(x - at[:, None], 0), np.maximum(x - at[:, None], 0)  # (candidate, model)
     products = np.zeros((len(at), 3, 3))
     products[:, 0, 0] = len(x)
@@ -374,11 +369,26 @@ def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, f
     return float(at[best]), float(slope_before), float(slope_after), float(value + middle)
 
 
-def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Fit slope and intercept by least squares."""
-    dx = x - x.mean()
-    slope = float(dx @ y / (dx @ dx))
-    return slope, float(y.mean() - slope * x.mean())
+def _crossings(x: NDArray[np.float64], y: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute where the least-squares lines of the models up to a level, and from the next one, meet between both."""
+    order = np.argsort(x, kind="stable")
+    middle = x.mean()
+    dx, dy = x[order] - middle, y[order] - y.mean()
+    sums = np.cumsum(np.stack([np.ones_like(dx), dx, dy, dx * dx, dx * dy]), axis=1)
+    before = sums[:, np.searchsorted(x[order], levels[:-1], side="right") - 1]
+    after = sums[:, -1:] - sums[:, np.searchsorted(x[order], levels[1:], side="left") - 1]
+    (slope, height), (next_slope, next_height) = _lines(before), _lines(after)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cross = middle + (next_height - height) / (slope - next_slope)
+    between: NDArray[np.float64] = cross[(levels[:-1] < cross) & (cross < levels[1:])]
+    return between
+
+
+def _lines(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fit slopes and intercepts from the sums of 1, x, y, x squared and xy, shape (5, line)."""
+    number, x, y, xx, xy = sums
+    slope = (xy - x * y / number) / (xx - x * x / number)
+    return slope, (y - slope * x) / number
 
 
 def _quantile_parabola(x: NDArray[np.float64], y: NDArray[np.float64], quantile: float) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.data.grid import Grid
+from brainscore_itmaps.data.notes import unit_of
 from brainscore_itmaps.errors import UsageError, check_type, described
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.protocol import protocol_named
@@ -24,9 +25,6 @@ COLUMN = 3.5
 """Width in inches of a column of print; text is 7 points or larger at this width."""
 
 SIMULATED = "SIMULATED recording, no animal was recorded"
-RATES = "spikes/s"
-IN_RATES = ("Arcaro2020.", "it_maps_simulated", "it_maps_textures_simulated")
-"""First words of the identifiers of recordings whose maps are firing rates."""
 MAP_COLOURS = "viridis"
 DIFFERENCE_COLOURS = "RdBu_r"
 CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -286,12 +284,23 @@ def short_name(image: str) -> str:
 
 def name_of_site(array: ArrayResult, site: int | None) -> str:
     """Return the name of a site, or "mean over n sites" if ``site`` is None."""
-    return f"mean over {len(array.sites)} sites" if site is None else array.sites[site]
+    return mean_over(len(array.sites)) if site is None else array.sites[site]
+
+
+def mean_over(sites: int) -> str:
+    """Say over how many sites a map is averaged.
+
+    Examples
+    --------
+    >>> mean_over(32), mean_over(1)
+    ('mean over 32 sites', 'one site')
+    """
+    return "one site" if sites == 1 else f"mean over {sites} sites"
 
 
 def units_of(array: ArrayResult) -> str:
-    """Return the unit of the maps: spikes/s for the recordings of this package; others do not state a unit."""
-    return RATES if array.recording.startswith(IN_RATES) else "response"
+    """Return the unit of the maps of a recording of this package; others do not state a unit."""
+    return unit_of(array.recording) or "response"
 
 
 def kind_of(array: ArrayResult) -> str:

@@ -24,6 +24,7 @@ from brainscore_itmaps.reporting.drawing import (
     draw_positions,
     kind_of,
     maps_of,
+    mean_over,
     name_of,
     name_of_site,
     only_array,
@@ -74,7 +75,7 @@ def maps_figure(result: Result, images: Sequence[Path | None], shown: Sequence[i
             axes[row, 0].set_ylabel(f"{name}\n(position in degrees)", fontsize=9)
         figure.suptitle(
             f"{result.model} ({result.layer}, {result.weights}) on {result.benchmark}\n{kind_of(array)}; "
-            f"mean over {array.neural.shape[-1]} sites, {array.window[0]}-{array.window[1]} ms",
+            f"{mean_over(array.neural.shape[-1])}, {array.window[0]}-{array.window[1]} ms",
             fontsize=9,
         )
     return figure
@@ -251,7 +252,7 @@ def registration_figure(recording: Recording, shown: Sequence[int] | None = None
         kind = SIMULATED if recording.simulated else recording.identifier
         figure.suptitle(
             f"{kind}\n{len(grid.y)} x {len(grid.x)} positions over {shown_extent(grid.extent)} degrees; "
-            f"below, the map of each image, mean over {len(recording.sites)} sites",
+            f"below, the map of each image, {mean_over(len(recording.sites))}",
             fontsize=8,
         )
     return figure
@@ -303,7 +304,7 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None)
         )
     kind = "SIMULATED recording, no animal was recorded" if recording.simulated else "recorded maps"
     figure.suptitle(
-        f"{recording.identifier}, mean over {len(recording.sites)} sites, "
+        f"{recording.identifier}, {mean_over(len(recording.sites))}, "
         f"{recording.window[0]}-{recording.window[1]} ms\n{kind}",
         fontsize=9,
     )

@@ -100,7 +100,7 @@ def relation_figure(
         figure, panels = _panels(defined, width=2.7, height=2.7)
         for (axis, raw_axis), (array, array_rows) in zip(panels, defined.groupby("array"), strict=True):
             _draw_groups(axis, array_rows, column, "score")
-            _draw_lines(axis, (lines or {}).get(str(array)))
+            draw_lines(axis, (lines or {}).get(str(array)))
             _draw_arrows(axis, array_rows, arrows or {})
             _draw_groups(raw_axis, array_rows, column, "raw")
             _draw_ceiling(raw_axis, array_rows["ceiling"])
@@ -280,13 +280,16 @@ def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str, value: str) -> Non
                           fontsize=7, color="0.3", ha="right" if side < 0 else "left")  # fmt: skip
 
 
-def _draw_lines(axis: Axes, lines: Lines | None) -> None:
+def draw_lines(axis: Axes, lines: Lines | None, two_lines: bool = True) -> None:
+    """Draw the upper edge, and two lines that meet; nothing if there are no fitted lines."""
     if lines is None:
         return
     low, high = lines.accuracies
     points = np.linspace(low, high, 100)
     axis.plot(points, np.polyval(lines.edge.coefficients[::-1], points), "--", color="0.2", linewidth=1.2,
               label="upper edge: 90 % of models lie below")  # fmt: skip
+    if not two_lines:
+        return
     at, value, before, after = lines.point[:4]
     bent = value + np.where(points < at, before, after) * (points - at)
     axis.plot(points, bent, ":", color="0.2", linewidth=1.2, label="two lines through all models")

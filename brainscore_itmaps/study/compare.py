@@ -1,10 +1,8 @@
 """Compare results in one table, fits, figures with their data, and an interactive page."""
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +11,10 @@ from brainscore_itmaps.benchmark.catalogue import mark_of
 from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.bridge.images import images_of
 from brainscore_itmaps.errors import DataError, UsageError
-from brainscore_itmaps.files import check_writable, csv_cell, replacing
+from brainscore_itmaps.files import check_writable, replacing
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import protocol_named
-from brainscore_itmaps.reporting.drawing import style
-from brainscore_itmaps.reporting.embedded import data_url
 from brainscore_itmaps.reporting.report import report
 from brainscore_itmaps.reporting.study_controls import controls_figure
 from brainscore_itmaps.reporting.study_figures import (
@@ -29,14 +25,14 @@ from brainscore_itmaps.reporting.study_figures import (
     relation_figure,
     temporal_figure,
 )
-from brainscore_itmaps.reporting.study_page import StudyFigure, study_page
+from brainscore_itmaps.reporting.study_page import study_page
+from brainscore_itmaps.study.drawn import Drawing, write_csv, write_drawing
 from brainscore_itmaps.study.fits import ALL, DRAWS, Findings, Fit, findings
 from brainscore_itmaps.study.ranking import Ranking, ranking
 from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable, tidy_table
 
 ANOTHER_FOLDER = "Name another folder with --out."
 PAGE = "index.html"
-FIGURES = "figures"
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,14 +57,6 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"<Comparison of {self.table.rows['model'].nunique()} models: {self.page}>"
-
-
-@dataclass(frozen=True)
-class _Figure:
-    stem: str
-    text: str
-    figure: Any
-    data: pd.DataFrame
 
 
 def compare(
@@ -144,7 +132,7 @@ def compare(
     embedded = []
     for number, figure in enumerate(figures := list(_figures(table, fitted))):
         progress("drawing", number, len(figures))
-        embedded.append(_write_figure(folder, figure, files))
+        embedded.append(write_drawing(folder, figure, files, ANOTHER_FOLDER))
     page = folder / PAGE
     notes = [*table.troubles, *problems, *fitted.notes, *ranked.notes]
     lines: dict[tuple[str, ...], Lines] = {
@@ -212,15 +200,11 @@ def _write_tables(folder: Path, table: StudyTable, fitted: Findings, ranked: Ran
     }
     for name, rows in tables.items():
         with replacing(folder / f"{name}.csv", ANOTHER_FOLDER) as temporary:
-            _write_csv(temporary, rows)
+            write_csv(temporary, rows)
         yield folder / f"{name}.csv"
     with replacing(folder / "table.parquet", ANOTHER_FOLDER) as temporary:
         table.rows.to_parquet(temporary, index=False)
     yield folder / "table.parquet"
-
-
-def _write_csv(file: Path, rows: Any) -> None:
-    rows.rename(columns=csv_cell).apply(lambda column: column.map(csv_cell)).to_csv(file, index=False)
 
 
 def _write_pages(folder: Path, table: StudyTable, progress: Report) -> tuple[dict[str, str], list[str]]:
@@ -252,7 +236,7 @@ def _lines_of_fits(fitted: Findings) -> Iterator[tuple[Fit, Lines]]:
             yield fit, Lines(fit.edge, fit.point, fit.accuracies)
 
 
-def _figures(table: StudyTable, fitted: Findings) -> Iterator[_Figure]:
+def _figures(table: StudyTable, fitted: Findings) -> Iterator[Drawing]:
     arrows = {name: twin for name in table.rows["model"] if (twin := baseline_of(name)) is not None}
     rows = table.rows[table.rows["array"] != MEAN]
     for key, compared in rows.groupby(COMPARED, sort=False):
@@ -262,28 +246,28 @@ def _figures(table: StudyTable, fitted: Findings) -> Iterator[_Figure]:
         if with_accuracy["imagenet_top1"].nunique() > 1:
             lines = {fit.array: line for fit, line in _lines_of_fits(fitted) if fit.key == tuple(key)}
             text = f"Score and raw value against ImageNet accuracy, {title}"
-            yield _Figure(f"accuracy--{stem}", text, accuracy_figure(compared, lines, arrows), with_accuracy)
+            yield Drawing(f"accuracy--{stem}", text, accuracy_figure(compared, lines, arrows), with_accuracy)
         for column, label in (("alignment", "alignment of maps, Spearman rho"), ("human_alignment", "human alignment")):
             related = compared[compared[column].notna()]
             if len(related) > 1 and compared["kind"].iloc[0] == MAPS:
                 text = f"Score and raw value against {label}, {title}"
-                yield _Figure(f"{column}--{stem}", text, relation_figure(compared, column, label), related)
+                yield Drawing(f"{column}--{stem}", text, relation_figure(compared, column, label), related)
         controlled = compared.dropna(subset=["score", "control_score", "unique"])
         if len(controlled):
             text = f"Score, best control and what models add to the controls, {title}"
-            yield _Figure(f"controls--{stem}", text, controls_figure(controlled), controlled)
+            yield Drawing(f"controls--{stem}", text, controls_figure(controlled), controlled)
         paired = fitted.pairs[(fitted.pairs[COMPARED] == list(key)).all(axis=1)]
         if len(paired):
             note = notes_above(compared)
             text = f"Gain in score from harmonizing, with raw values, {title}"
-            yield _Figure(f"gains--{stem}", text, gains_figure(paired, note), paired)
+            yield Drawing(f"gains--{stem}", text, gains_figure(paired, note), paired)
     timed = rows[rows["window"] != ""]
     for key, compared in timed.groupby([name for name in COMPARED if name != "asked"], sort=False):
         moments = compared[compared["asked"] != ""] if (compared["asked"] != "").any() else compared
         if moments["window"].nunique() > 1:
             stem, title = _stem(key[0], "", key[2]), _title(str(key[0]) + mark_of(str(key[1])), "", key[2])
             text = f"Score, raw value and noise ceiling over time, {title}"
-            yield _Figure(f"windows--{stem}", text, temporal_figure(moments), moments)
+            yield Drawing(f"windows--{stem}", text, temporal_figure(moments), moments)
 
 
 def _stem(benchmark: object, asked: object, protocol: object) -> str:
@@ -297,18 +281,3 @@ def _title(benchmark: object, asked: object, protocol: object) -> str:
     title = protocol_named(str(protocol)).title
     window = [f"{asked} ms" if str(asked)[0].isdigit() else str(asked)] if asked else []
     return ", ".join(filter(None, [str(benchmark), *window, title]))
-
-
-def _write_figure(folder: Path, drawing: _Figure, files: list[Path]) -> StudyFigure:
-    stem = folder / FIGURES / drawing.stem
-    vector = io.BytesIO()
-    with style():
-        drawing.figure.savefig(vector, format="svg", metadata={"Date": None})
-        with replacing(stem.with_name(f"{stem.name}.pdf"), ANOTHER_FOLDER) as temporary:
-            drawing.figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
-    with replacing(stem.with_name(f"{stem.name}.svg"), ANOTHER_FOLDER) as temporary:
-        temporary.write_bytes(vector.getvalue())
-    with replacing(stem.with_name(f"{stem.name}.csv"), ANOTHER_FOLDER) as temporary:
-        _write_csv(temporary, drawing.data)
-    files += [stem.with_name(f"{stem.name}.{ending}") for ending in ("svg", "pdf", "csv")]
-    return StudyFigure(f"{FIGURES}/{drawing.stem}", drawing.text, data_url(vector.getvalue(), "image/svg+xml"))
