@@ -151,7 +151,7 @@ def _print(verification: "Verification") -> None:
     )
 
     if verification.simulated:
-        say("SIMULATED: no animal was recorded. Published values are those of the real recordings.")
+        say(wrapped("SIMULATED: ", "no animal was recorded. Published values are those of the real recordings.", ""))
     say(f"archive    sha256 {verification.sha256}")
     for table in tables_of(verification):
         PRINTED[table.name](table)

@@ -85,6 +85,8 @@ class OrientationCheck:
         Array, and the orientation in which it is read.
     fits : tuple of OrientationFit
         One for each orientation.
+    decisive : bool
+        Whether the array decides about the orientation; otherwise the comparison is for information.
     verdict : str
         "agrees", "undecided" or "differs"; empty for information only, and for a simulated recording.
     chance : dict of str to (float, float)
@@ -97,6 +99,7 @@ class OrientationCheck:
     array: str
     used: str
     fits: tuple[OrientationFit, ...]
+    decisive: bool
     verdict: str
     chance: dict[str, tuple[float, float]]
     command: str
@@ -129,7 +132,7 @@ def check_orientation(array: str, recording: Recording, source: str = "", decisi
     if verdict == "differs":
         command = f"brainscore data orient {array} --choose {fitting[0]}"
         command += f" --source {shlex.quote(source)}" if source else ""
-    return OrientationCheck(array, recording.orientation, fits, verdict, chance, command)
+    return OrientationCheck(array, recording.orientation, fits, decisive, verdict, chance, command)
 
 
 def orientation_verdict(used: str, fitting: Sequence[str]) -> str:

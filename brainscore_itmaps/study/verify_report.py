@@ -268,6 +268,8 @@ def _figures(verification: Verification) -> Iterator[tuple[str, Any, EmbeddedFig
         text = f"{check.array} in each orientation: the two images that come nearest to the published figure"
         rows = mean_map_rows(recording)
         yield f"orientations-{check.array}", figure, embed_figure(figure, text, f"{check.array}-maps.csv", rows, False)
+        if not check.decisive:
+            continue
         figure = registration_figure(recording)
         text = f"{check.array}: all images, and the mean map over sites of each in the used orientation, {check.used}"
         yield f"maps-{check.array}", figure, embed_figure(figure, text, f"{check.array}-maps.csv", rows, False)

@@ -117,9 +117,9 @@ def structure(array: Array, recording: Recording, source: Path | None = None) ->
         ),
         (
             "images",
-            f"{IMAGES}, different",
-            f"{len(recording.images)} of {_sizes(recording.images)}" + (", some equal" if recording.duplicates else ""),
-            "equal number, all different",
+            f"{IMAGES} unique",
+            f"{len(recording.images)} of {_sizes(recording.images)}" + (", not unique" if recording.duplicates else ""),
+            "equal number, no duplicates",
             len(recording.images) == IMAGES and not recording.duplicates,
         ),
     ]
@@ -137,7 +137,7 @@ def structure_of_response_maps(array: Array, recording: Recording) -> list[Check
             " x ".join(map(str, recording.maps.shape[1:3])),
             side == array.positions,
         ),
-        ("images", "different", "some equal" if recording.duplicates else "different", not recording.duplicates),
+        ("images", "unique", "not unique" if recording.duplicates else "unique", not recording.duplicates),
     ]
     return [Check(array.name, what, expected, found, EQUAL, None if recording.simulated else agrees)
             for what, expected, found, agrees in properties]  # fmt: skip
