@@ -79,25 +79,28 @@ def verify_real(
         check_writable(out if out.suffix == ".json" else out / "verify.json")
     names, chosen = _listed(models, "--models", "timm:resnet50.tv_in1k"), _listed(windows, "--windows", "131-170")
     command = _command(models=models, windows=windows, source=source, out=out, **{"from": file})
+    chosen_windows = [f"followup_{window.removeprefix('followup_').replace('-', '_')}" for window in chosen or ()]
+    source = source.expanduser() if source is not None else None
+    from brainscore_itmaps.data import sources
+    from brainscore_itmaps.study import verify_request as request
+
+    request.check_windows(chosen_windows)
     with progress_bar() as progress:
-        progress("starting torch", 0, 1)
-        from brainscore_itmaps.study import verify as verification_of
-
-        tables, problem = None, ""
-        if not verification_of.is_response_maps(source):
-            tables, problem = verification_of.published_tables(progress)
-            verification_of.check_models(names or verification_of.MODELS if tables is None else names or (), tables)
+        tables, sentence = None, ""
+        if not request.is_response_maps(source):
+            tables, sentence = request.published_tables(progress)
+            request.check_models(names or (), tables)
+            if not as_json:
+                errors().print("Scores of layers are cached: an interrupted run resumes.", soft_wrap=True)
         if file is not None:
-            from brainscore_itmaps.data import sources
-
             sources.fetch(file=file.expanduser(), progress=progress)
-        shown = [f"followup_{window.removeprefix('followup_').replace('-', '_')}" for window in chosen or ()]
-        if not as_json and not verification_of.is_response_maps(source):
-            errors().print("Scores of layers are cached: an interrupted run resumes.", soft_wrap=True)
-        verification = verification_of.verify(
-            names or verification_of.MODELS,
-            windows=shown or verification_of.WINDOWS,
-            source=source.expanduser() if source is not None else None,
+        progress("starting torch", 0, 1)
+        from brainscore_itmaps.study.verify import verify
+
+        verification = verify(
+            names or request.MODELS,
+            windows=chosen_windows or request.WINDOWS,
+            source=source,
             tables=tables,
             device=device,
             progress=progress,
@@ -107,8 +110,8 @@ def verify_real(
         print_json(verification.to_dict() | {"command": command})
         return
     _print(verification)
-    if problem:
-        say(wrapped("tables     ", problem, INDENT))
+    if sentence:
+        say(wrapped("tables     ", sentence, INDENT))
     for path in written:
         say(f"written    {path}")
 

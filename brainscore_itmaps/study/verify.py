@@ -10,31 +10,20 @@ from typing import Any
 import pandas as pd
 
 from brainscore_itmaps.cache import package_versions
-from brainscore_itmaps.data.arcaro2020 import ARRAYS, FOLLOW_UP
+from brainscore_itmaps.data.arcaro2020 import ARRAYS
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.matfiles import shapes
-from brainscore_itmaps.data.published import COMMAND, fetch_published
-from brainscore_itmaps.data.published_tables import read_published_maps
+from brainscore_itmaps.data.published import COMMAND
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.errors import DataError, InstallationError, UsageError, nearest
+from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.study.verify_numbers import (
-    TIMM,
-    PublishedComparison,
-    check_published_name,
-    compared,
-    json_value,
-    requested_numbers,
-)
+from brainscore_itmaps.study.verify_numbers import PublishedComparison, compared, json_value, requested_numbers
 from brainscore_itmaps.study.verify_orientation import OrientationCheck, check_orientation
+from brainscore_itmaps.study.verify_request import MODELS, WINDOWS, check_windows, is_response_maps
 from brainscore_itmaps.study.verify_structure import Check, structure, structure_of_response_maps
 from brainscore_itmaps.text import short_repr
 
-MODELS = ("harmonized_resnet50", "timm:resnet50.tv_in1k", "timm:vgg16.tv_in1k", "timm:efficientnet_b0.ra_in1k")
-"""Models that are scored by default."""
-WINDOWS = tuple(FOLLOW_UP)
-"""Windows of the follow-up study, in which models are scored by default."""
 PACKAGES = ("brainscore_itmaps", "numpy", "scipy", "pillow", "opencv-python", "timm", "torch")
 NOT_MONKEY2 = "The orientation of monkey 2 is not checked: its maps of 9 x 9 positions are not in the published figure."
 NOT_PUBLISHED_CODE = "the code of the follow-up is not public"
@@ -164,9 +153,7 @@ def verify(
     UsageError
         When there is no such window.
     """
-    for window in windows:
-        if window not in FOLLOW_UP:
-            raise UsageError(f"The follow-up study has no window {window!r}.", nearest(window, FOLLOW_UP))
+    check_windows(windows)
     file = None if source is None else Path(source).expanduser()
     if is_response_maps(file):
         assert file is not None
@@ -178,7 +165,7 @@ def verify(
         recordings[array.name] = load_recording(array.name, source=file, progress=progress)
         checks += structure(array, recordings[array.name], file)
     simulated = any(recording.simulated for recording in recordings.values())
-    named = {model if isinstance(model, str) else model.name: model for model in models}
+    named = {_name(model): model for model in models}
     numbers = requested_numbers([*named], windows, tables)
     loaded = {name: model for name, model in named.items() if isinstance(model, Model)}
     sources = {recording.sha256: None for recording in recordings.values()}
@@ -199,50 +186,11 @@ def verify(
     )
 
 
-def is_response_maps(source: Path | None) -> bool:
-    """Return whether a source is a file of the authors' response maps, not the published recordings.
-
-    Examples
-    --------
-    >>> is_response_maps(Path("Arcaro2020.zip")), is_response_maps(Path("ResponseMaps.mat"))
-    (False, True)
-    """
-    names = {array.mat for array in ARRAYS.values()}
-    return source is not None and source.suffix.lower() == ".mat" and source.name not in names
-
-
-def published_tables(progress: Report = silent) -> tuple[pd.DataFrame | None, str]:
-    """Read the published tables of the follow-up study, after downloading those that are missing.
-
-    Returns
-    -------
-    DataFrame or None
-        None if they cannot be downloaded.
-    str
-        The reason.
-    """
-    try:
-        fetch_published(progress=progress)
-        return read_published_maps(), ""
-    except (DataError, InstallationError) as error:
-        return None, str(error)
-
-
-def check_models(names: Sequence[str], tables: pd.DataFrame | None) -> None:
-    """Check that each name is that of a model, before anything is computed.
-
-    Raises
-    ------
-    UsageError, ModelError
-        With similar names. A name with the prefix ``timm:`` must be in the published tables, unless there are none.
-    """
-    from brainscore_itmaps.bridge.names import check_names
-
-    for name in names:
-        if tables is not None and name.startswith(TIMM):
-            check_published_name(name, tables)
-        else:
-            check_names(name, None)
+def _name(model: str | Model) -> str:
+    """Return the name of a model; only pretrained weights have published numbers."""
+    if isinstance(model, str):
+        return model
+    return model.name if model.weights.kind == "pretrained" else f"{model.name}, {model.weights}"
 
 
 def _orientations(recordings: dict[str, Recording], source: Path | None) -> tuple[OrientationCheck, ...]:

@@ -21,11 +21,12 @@ from brainscore_itmaps.data.arcaro2020 import ARRAYS, FOLLOW_UP
 from brainscore_itmaps.data.images import PUBLISHED_SIZE
 from brainscore_itmaps.data.load import load_recording
 from brainscore_itmaps.data.published import CITATION
-from brainscore_itmaps.errors import ItMapsError, UsageError, nearest, one_line
+from brainscore_itmaps.errors import ItMapsError, one_line
 from brainscore_itmaps.metrics.ceiling import reference_ceiling
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.study.verify_request import TIMM
 
 SAME, CLOSE = 0.001, 0.02
 """Largest differences of numbers that are the same, and that are close."""
@@ -35,7 +36,6 @@ VERDICTS = (
     f"published, the published score is that of the best module and ours that of the best block, which can be a lower "
     f"limit only: within limit if ours exceeds it by at most {SAME:g}, else above limit."
 )
-TIMM = "timm:"
 
 
 @dataclass(frozen=True)
@@ -155,24 +155,6 @@ def requested_numbers(
             numbers += [PublishedNumber("predictivity", array, window, model, "", "", math.nan, "", "followup")
                         for array in ARRAYS for window in windows]  # fmt: skip
     return sorted(numbers, key=lambda number: (bool(number.model), [*models, ""].index(number.model)))
-
-
-def check_published_name(model: str, tables: pd.DataFrame) -> None:
-    """Check that a name with the prefix ``timm:`` is in the tables.
-
-    Raises
-    ------
-    UsageError
-        With the most similar published names.
-
-    Examples
-    --------
-    >>> check_published_name("timm:resnet50.tv_in1k", pd.DataFrame({"model": ["resnet50.tv_in1k"]}))
-    """
-    names = {f"{TIMM}{name}" for name in tables["model"]}
-    if model.startswith(TIMM) and model not in names:
-        fix = nearest(model, names)
-        raise UsageError(f"The published tables have no model named {model!r}.", f"{fix} Names include their tag.")
 
 
 def compared(

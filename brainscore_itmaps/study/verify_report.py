@@ -20,8 +20,9 @@ from brainscore_itmaps.reporting.verify_page import (
     verification_page,
 )
 from brainscore_itmaps.study.verify import Verification
-from brainscore_itmaps.study.verify_numbers import TIMM, VERDICTS, PublishedComparison
+from brainscore_itmaps.study.verify_numbers import VERDICTS, PublishedComparison
 from brainscore_itmaps.study.verify_orientation import FIRST, RULE, SECOND, OrientationCheck
+from brainscore_itmaps.study.verify_request import TIMM
 from brainscore_itmaps.text import number_text
 
 PAGE = "index.html"
@@ -271,7 +272,10 @@ def _figures(verification: Verification) -> Iterator[tuple[str, Any, EmbeddedFig
         if not check.decisive:
             continue
         figure = registration_figure(recording)
-        text = f"{check.array}: all images, and the mean map over sites of each in the used orientation, {check.used}"
+        text = (
+            f"{check.array}: all images, numbered from 1 row by row, and the mean map over sites of each in the used "
+            f"orientation, {check.used}"
+        )
         yield f"maps-{check.array}", figure, embed_figure(figure, text, f"{check.array}-maps.csv", rows, False)
 
 

@@ -96,9 +96,9 @@ def structure(array: Array, recording: Recording, source: Path | None = None) ->
         ),
         (
             "duration",
-            f"{DURATION_MS} ms",
+            f"{DURATION_MS} ms or more",
             f"{duration} ms",
-            "as long or longer",
+            f"at least {DURATION_MS} ms",
             duration >= DURATION_MS,
         ),
         (

@@ -20,8 +20,8 @@ from brainscore_itmaps.data.arcaro2020 import ARRAYS, FOLLOW_UP
 from brainscore_itmaps.errors import ModelError, UsageError
 from brainscore_itmaps.metrics.ceiling import reference_ceiling
 from brainscore_itmaps.study import verify as verification_module
-from brainscore_itmaps.study import verify_numbers, verify_structure
-from brainscore_itmaps.study.verify import Verification, check_models, verify
+from brainscore_itmaps.study import verify_numbers, verify_request, verify_structure
+from brainscore_itmaps.study.verify import Verification, verify
 from brainscore_itmaps.study.verify_numbers import (
     PublishedComparison,
     PublishedNumber,
@@ -30,6 +30,7 @@ from brainscore_itmaps.study.verify_numbers import (
     verdict_of,
 )
 from brainscore_itmaps.study.verify_report import write_verification
+from brainscore_itmaps.study.verify_request import check_models
 from brainscore_itmaps.study.verify_structure import peaks_at, site_rates, structure
 
 ML = ARRAYS["monkey1_ML"]
@@ -258,7 +259,7 @@ def test_models_that_take_images_of_any_size_are_shown_the_published_size(monkey
 
 
 def test_unknown_names_are_answered_with_published_names():
-    tables = published_table(["resnet50.tv_in1k", "vgg16.tv_in1k"])
+    tables = published_table(["resnet50.tv_in1k", "resnet50_x.a", "vgg16.tv_in1k"])
     with pytest.raises(UsageError, match=r"Did you mean timm:resnet50\.tv_in1k") as raised:
         check_models(["timm:resnet50"], tables)
     assert "no model named 'timm:resnet50'" in raised.value.args[0]
@@ -273,7 +274,9 @@ def test_a_model_without_published_numbers_is_scored_for_information(like_real, 
     monkeypatch.setattr(verify_numbers, "score", lambda *given, **options: SimpleNamespace(raw=0.3))
     model = load_model("efficientnet_lite0", "random")
     verification = verify([model], windows=["followup_131_170"], tables=published_table(["a"]))
-    assert [number.verdict for number in verification.numbers if number.model] == ["not published"] * 3
+    of_model = [number for number in verification.numbers if number.model]
+    assert [number.verdict for number in of_model] == ["not published"] * 3
+    assert {number.model for number in of_model} == {"efficientnet_lite0, random (seed 0)"}
     assert json.loads(json.dumps(verification.to_dict(), allow_nan=False))["numbers"][-1]["published"] is None
 
 
@@ -311,7 +314,7 @@ def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, messag
 def run_command(monkeypatch, *arguments, columns=80):
     """Run the command in this process, in which recordings and models are replaced."""
     monkeypatch.setenv("COLUMNS", str(columns))
-    monkeypatch.setattr(verification_module, "published_tables", lambda progress: (published_table(["small"]), ""))
+    monkeypatch.setattr(verify_request, "published_tables", lambda progress: (published_table(["small"]), ""))
     monkeypatch.setattr(verify_numbers, "load_model", lambda name: load_small())
     done = CliRunner().invoke(app, ["verify-real", "--models", "timm:small", *arguments], catch_exceptions=True)
     return done
@@ -433,7 +436,7 @@ def test_an_archive_is_recorded_checked_and_compared_by_one_command(own_home, lo
         PublishedNumber(**scored, layer="nothing"),
     ]
     monkeypatch.setattr(verification_module, "requested_numbers", lambda *given: numbers)
-    monkeypatch.setattr(verification_module, "published_tables", lambda progress: (None, ""))
+    monkeypatch.setattr(verify_request, "published_tables", lambda progress: (None, ""))
     monkeypatch.setattr(verify_numbers, "load_model", lambda name: model)
     arguments = [
         "--from",
