@@ -194,8 +194,8 @@ def _name(model: str | Model) -> str:
 
 
 def _orientations(recordings: dict[str, Recording], source: Path | None) -> tuple[OrientationCheck, ...]:
-    """Check the orientation of the arrays of monkey 1; only ML has a verdict."""
-    names = [name for name in ("monkey1_ML", "monkey1_PL") if name in recordings]
+    """Check the orientation of the arrays of monkey 1 with at least two images; only ML has a verdict."""
+    names = [name for name in ("monkey1_ML", "monkey1_PL") if name in recordings and len(recordings[name].images) > 1]
     return tuple(check_orientation(name, recordings[name], str(source or ""), decisive=name == "monkey1_ML")
                  for name in names)  # fmt: skip
 
@@ -226,6 +226,7 @@ def _verify_response_maps(file: Path, progress: Report) -> Verification:
         "duration and time course, no noise ceilings, and no scores of models.",
         *absent,
         *([NOT_MONKEY2] if "monkey2_ML" in recordings else []),
+        *(["The orientation is not checked: the published figure shows two images."] if len(first.images) < 2 else []),
     )
     simulated = any(recording.simulated for recording in recordings.values())
     shown = {name: recording for name, recording in recordings.items() if recording.subject == "monkey1"}

@@ -58,6 +58,14 @@ def test_response_maps_get_the_checks_that_apply_and_a_sentence_about_the_others
     assert "monkey2_ML is not in this file." in verification.notes
 
 
+def test_a_single_response_map_has_no_orientation_to_check(own_home, tmp_path):
+    file = tmp_path / "one.mat"
+    savemat(file, {"MLcurr_data": planted_maps()[3][:, :, None], "Expimages": np.zeros((9, 9, 3, 1), np.uint8)})
+    verification = verify(source=file)
+    assert verification.orientations == ()
+    assert "The orientation is not checked: the published figure shows two images." in verification.notes
+
+
 @pytest.mark.parametrize(
     ("cells", "fits"),
     [

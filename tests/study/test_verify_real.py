@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from answers import assert_refused
+from browsers import browser, chromium, opened  # noqa: F401  # fixtures
 from like_real import image_files, published_table, recording_like, replace_recordings
 from typer.testing import CliRunner
 
@@ -374,6 +375,16 @@ def test_the_folder_holds_a_page_that_loads_nothing_tables_and_figures(own_home,
     assert content["orientations"][0]["verdict"] == "agrees"
     assert content["command"].startswith("brainscore verify-real --models timm:small")
     assert (out / "figures" / "maps-monkey1_ML.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_the_page_opens_without_a_request_and_fits_a_narrow_window(opened, like_real, tmp_path):  # noqa: F811
+    write_verification(verify([], tables=published_table(["a"])), tmp_path / "out", "brainscore verify-real")
+    page = opened(tmp_path / "out" / "index.html", width=360)
+    assert page.trouble == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.locator("figure img").count() == 4
+    assert page.locator("figure img").evaluate_all("images => images.every(image => image.naturalWidth > 0)")
 
 
 def test_a_page_of_a_stand_in_says_simulated_and_has_no_verdict(own_home, tmp_path, monkeypatch):
