@@ -103,3 +103,26 @@ def serve_file():
         return server(lambda handler, number: send(handler, path.read_bytes()))
 
     return serve
+
+
+@pytest.fixture
+def made_up(tmp_path, monkeypatch):
+    """An empty home, and made-up tables in place of the published ones: path to text, which a test may change."""
+    from made_up_tables import made_up_tables, manifest_of
+
+    tables = made_up_tables()
+    manifest = manifest_of(tables)
+    monkeypatch.setenv("ITMAPS_HOME", str(tmp_path / "home"))
+    for module in ("data.published", "data.published_tables", "study.published_files"):
+        monkeypatch.setattr(f"brainscore_itmaps.{module}.published_files", lambda: manifest)
+    return tables
+
+
+@pytest.fixture
+def stored_tables(made_up):
+    """The made-up tables, in the folder where downloads are stored."""
+    from made_up_tables import write_tables
+
+    from brainscore_itmaps.data.published import published_folder
+
+    return write_tables(published_folder(), made_up)

@@ -63,8 +63,9 @@ def prepare(folder: Path) -> None:
         images = rng.integers(0, 256, (6, 96, 96, 3), dtype=np.uint8)
         maps = rng.random((6, 9, 9, 1)) + rng.random((6, 9, 9, 5))
         itmaps.Recording.from_arrays(maps, images, identifier="array1", window=(70, 170)).save("array1")
-        for word in ('to_csv("maps.csv"', 'save("wide")'):
-            code = next(part.code for part in parts(CHECKOUT / "docs/recordings.md") if word in part.code)
+        made = {'to_csv("maps.csv"': "recordings", 'save("wide")': "recordings", "FOLDER/maps": "clickme"}
+        for word, page in made.items():
+            code = next(part.code for part in parts(CHECKOUT / f"docs/{page}.md") if word in part.code)
             subprocess.run([sys.executable, "-c", code], check=True)
         for name, weights in {"A": "pretrained", "B": "random"}.items():
             result = itmaps.score("efficientnet_lite0", weights=weights)

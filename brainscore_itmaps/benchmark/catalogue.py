@@ -139,6 +139,18 @@ CATALOGUE = {
 }
 
 
+def folder_as_clickme(benchmark: str) -> str | None:
+    """Return the folder that ``ClickMe.alignment:FOLDER`` names, whose maps are scored like ClickMe's; None for others.
+
+    Examples
+    --------
+    >>> folder_as_clickme("ClickMe.alignment:photos"), folder_as_clickme("ClickMe.alignment")
+    ('photos', None)
+    """
+    name, colon, folder = benchmark.partition(":")
+    return folder if name == HUMAN_ALIGNMENT and colon else None
+
+
 def mark_of(measure: str) -> str:
     """Return what follows the name of a benchmark of this measure: that attribution is experimental.
 

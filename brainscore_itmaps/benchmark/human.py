@@ -46,6 +46,11 @@ from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protoc
 
 VERSION = 1
 NO_CEILING = "the agreement between people is unknown for these maps"
+AS_CLICKME = (
+    "{} images of {}, not the held-out images of ClickMe: compare the score only with scores on the same images; the "
+    "agreement between people is that published for ClickMe"
+)
+UNKNOWN_CLASSES = "the classes of the images are unknown: saliency is that of the class with the largest logit"
 BATCH_SIZE = 32
 CITATION = """@inproceedings{fel2022harmonizing,
   title={Harmonizing the object recognition strategies of deep neural networks with humans},
@@ -66,7 +71,7 @@ class HumanAlignment:
     agreement : Agreement
         Spearman rho, Dice and IoU of each image.
     accuracy : float
-        Percent of these images whose label has the largest logit.
+        Percent of these images whose label has the largest logit; NaN if the labels are unknown.
     interval : (float, float)
         95 % bootstrap interval of the score over images.
     raw_interval : (float, float)
@@ -103,15 +108,26 @@ class HumanBenchmark:
         Shards in ClickMe's format; by default the downloaded shards of held-out images.
     folder : Path or None
         Folder with the subfolders ``images`` and ``maps``, which replaces the shards.
+    as_clickme : bool
+        Whether the maps of the folder are ClickMe's, so that the agreement between people is known.
     """
 
     files: tuple[Path, ...] = ()
     folder: Path | None = None
+    as_clickme: bool = False
 
     @property
     def identifier(self) -> str:
         """Return the name of the benchmark: that of the folder, if there is one."""
-        return HUMAN_ALIGNMENT if self.folder is None else plain_name(self.folder.resolve().name)
+        if self.folder is None:
+            return HUMAN_ALIGNMENT
+        name = plain_name(self.folder.resolve().name)
+        return f"{HUMAN_ALIGNMENT}:{name}" if self.as_clickme else name
+
+    @property
+    def ceiling(self) -> float:
+        """Return the correlation between people; NaN if it is unknown for the maps of a folder."""
+        return INTER_HUMAN if self.folder is None or self.as_clickme else np.nan
 
     def prepared(self, request: ScoreRequest, progress: Report = silent) -> "HumanBenchmark":
         """Check the request and list the shards, before the model is loaded.
@@ -164,15 +180,16 @@ class HumanBenchmark:
         low, high = alignment.raw_interval
         if not request.controls:
             alignment = replace(alignment, controls={}, beyond={})
-        controls = {name: self._estimate(found) for name, found in alignment.controls.items()}
-        if self.folder is None:
-            estimate = Estimate(agreement.raw, INTER_HUMAN, agreement.score, alignment.interval)
+        controls = {name: self._estimate(found.mean, found.interval) for name, found in alignment.controls.items()}
+        notes = alignment.notes
+        if np.isfinite(self.ceiling):
             ceiling_details: dict[str, Any] = {"ceiling_source": "published by Fel et al. 2022"}
             formula = "mean Spearman correlation of saliency and human map / that between people"
         else:
-            estimate = Estimate(agreement.raw, reason=NO_CEILING)
             ceiling_details = {"raw_low": low, "raw_high": high} | details_of(alignment.controls)
             formula = "none; raw is the mean Spearman correlation of saliency and human map"
+        if self.as_clickme:
+            notes = (AS_CLICKME.format(len(agreement.spearman), self.folder), *notes)
         dice, iou = (summarised(values).mean for values in (agreement.dice, agreement.iou))
         return Result(
             request=request,
@@ -187,31 +204,31 @@ class HumanBenchmark:
             benchmark_version=VERSION,
             kind="human",
             measure="human alignment",
-            estimate=estimate,
+            estimate=self._estimate(agreement.raw, alignment.raw_interval),
             image_value=agreement.spearman,
             controls=controls,
             formula=formula,
-            notes=alignment.notes,
+            notes=notes,
             details=ceiling_details
             | {
                 "dice": dice,
                 "iou": iou,
-                "top1_on_these": alignment.accuracy,
                 "images": len(agreement.spearman),
                 "undefined": summarised(agreement.spearman).undefined,
                 "attribution": method,
             }
+            | ({"top1_on_these": alignment.accuracy} if np.isfinite(alignment.accuracy) else {})
             | details_of(alignment.beyond)
             | ({"partial_given": GIVEN} if alignment.beyond else {}),
             citations=(CITATION,),
         )
 
-    def _estimate(self, found: OverImages) -> Estimate:
+    def _estimate(self, mean: float, interval: tuple[float, float]) -> Estimate:
         """Divide a mean and its interval by the agreement between people, where that is known."""
-        if self.folder is not None:
-            return Estimate(found.mean, reason=NO_CEILING)
-        low, high = found.interval
-        return Estimate(found.mean, INTER_HUMAN, found.mean / INTER_HUMAN, (low / INTER_HUMAN, high / INTER_HUMAN))
+        if np.isnan(self.ceiling):
+            return Estimate(mean, reason=NO_CEILING)
+        low, high = interval
+        return Estimate(mean, self.ceiling, mean / self.ceiling, (low / self.ceiling, high / self.ceiling))
 
     def _without_gradients(self, model: str) -> ModelError:
         return ModelError(
@@ -246,7 +263,7 @@ def human_alignment(
         A classifier of the classes that the labels count: ImageNet's thousand, or those of a folder.
     files : str, Path, sequence of Path, or HumanMaps
         Shards of ClickMe, or in its format: a downloaded split, files, or their folder. Or a folder with the subfolders
-        ``images`` (with a subfolder for each class) and ``maps``, see
+        ``images`` (with a subfolder for each class, or without classes) and ``maps``, see
         :func:`~brainscore_itmaps.data.human_maps.human_maps`; those maps are not blurred. For a
         folder, ``agreement.score`` means nothing, because the agreement between people is unknown: read
         ``agreement.raw``.
@@ -296,16 +313,19 @@ def human_alignment(
     correct: list[NDArray[np.bool_]] = []
     correlations: list[NDArray[np.float64]] = []
     if isinstance(files, str | Path) and is_human_maps_folder(files):
-        files = human_maps(Path(files).expanduser(), classes=classes_of(model), progress=progress)
+        folder, count = Path(files).expanduser(), classes_of(model)
+        files = human_maps(folder, classes=count, without_classes=True, progress=progress)
     elif isinstance(files, str | Path):
         files = shard_files(files)
     of_folder = isinstance(files, HumanMaps)
     if isinstance(files, HumanMaps):
         check_classes(model, files.class_count, files.name)
         examples, notes, total = _resized(files, model.spec.size), notes_on(files), len(files)
+        unknown = not files.classes
     else:
         check_classes(model, classes or IMAGENET_CLASSES)
         examples, notes, total = read_clickme(files, protocol=protocol), (), 0
+        unknown = False
     random, without_random = random_models(model, checked_seeds(random_seeds))
     for batch in _batches(with_other_maps(examples), batch_size):
         progress("comparing with human maps", sum(map(len, correct)), total)
@@ -326,7 +346,7 @@ def human_alignment(
     among = _in_order(correlations)
     return HumanAlignment(
         agreement=joined,
-        accuracy=100 * float(np.concatenate(correct).mean()),
+        accuracy=np.nan if unknown else 100 * float(np.concatenate(correct).mean()),
         interval=(np.nan, np.nan) if of_folder else (low / INTER_HUMAN, high / INTER_HUMAN),
         raw_interval=(low, high),
         notes=(*notes, *without_random),
@@ -338,7 +358,8 @@ def human_alignment(
 def notes_on(maps: HumanMaps) -> tuple[str, ...]:
     """Describe how a folder of images with human maps was read, as clauses."""
     simulated = ("the human maps are SIMULATED: no person was asked",) if maps.simulated else ()
-    return (*simulated, *maps.notes)
+    classes = () if maps.classes else (UNKNOWN_CLASSES,)
+    return (*simulated, *classes, *maps.notes)
 
 
 def _resized(maps: HumanMaps, side: int) -> Iterator[ClickMe]:

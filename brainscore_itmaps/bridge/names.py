@@ -4,7 +4,14 @@ import os
 import re
 from pathlib import Path
 
-from brainscore_itmaps.benchmark.catalogue import ARRAYS, CATALOGUE, OTHER_KINDS, mark_of
+from brainscore_itmaps.benchmark.catalogue import (
+    ARRAYS,
+    CATALOGUE,
+    HUMAN_ALIGNMENT,
+    OTHER_KINDS,
+    folder_as_clickme,
+    mark_of,
+)
 from brainscore_itmaps.bridge.plugins import identifiers
 from brainscore_itmaps.data.class_folders import is_human_maps_folder
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
@@ -59,7 +66,13 @@ def check_names(
     brainscore_itmaps.errors.UsageError: There is no benchmark named 'it_maps_simulatd'. Did you mean it_maps_...
     """
     known = {_of_any_array(name) + mark_of(spec.measure): None for name, spec in CATALOGUE.items()}
-    if benchmark is not None and is_external(benchmark):
+    if benchmark is not None and (folder := folder_as_clickme(benchmark)) is not None:
+        if not is_human_maps_folder(folder):
+            raise UsageError(
+                f"{folder or 'The empty name'} is not a folder with the subfolders images and maps.",
+                f"Give {HUMAN_ALIGNMENT}:FOLDER with such a folder, whose maps are of ClickMe.",
+            )
+    elif benchmark is not None and is_external(benchmark):
         _check_folder(benchmark)
     if benchmark is not None and is_external(benchmark) and benchmark not in (external := identifiers("benchmarks")):
         raise UsageError(
@@ -149,7 +162,12 @@ def is_external(benchmark: str) -> bool:
     >>> is_external("Kar2019-ost"), is_external("it_maps_simulated")
     (True, False)
     """
-    return benchmark not in OTHER_KINDS and not has_maps(benchmark) and not is_human_maps_folder(benchmark)
+    return (
+        benchmark not in OTHER_KINDS
+        and not has_maps(benchmark)
+        and not is_human_maps_folder(benchmark)
+        and folder_as_clickme(benchmark) is None
+    )
 
 
 def requested_window(window: str | None) -> tuple[int, int] | str | None:

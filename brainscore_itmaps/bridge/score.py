@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT, folder_as_clickme
 from brainscore_itmaps.benchmark.estimate import checked_interval
 from brainscore_itmaps.benchmark.human import HumanBenchmark
 from brainscore_itmaps.benchmark.maps import Benchmark, maps_benchmark
@@ -95,7 +95,8 @@ def score(
         returned to its former state.
     benchmark : str or Recording
         A benchmark of this package or of Brain-Score, a recording, the folder of a saved recording, or a folder of
-        images with human maps (:func:`~brainscore_itmaps.data.human_maps.human_maps`).
+        images with human maps (:func:`~brainscore_itmaps.data.human_maps.human_maps`);
+        ``ClickMe.alignment:FOLDER`` scores such a folder like the held-out images of ClickMe.
     layers : str or sequence of str, optional
         Layers to read, by default the one committed to IT. ``layers.3[0]`` and ``IT.output@last`` select an element or
         a call, as for :func:`brainscore_itmaps.record`. From several, or from "all" blocks, one is chosen for every
@@ -313,6 +314,8 @@ def find_benchmark(benchmark: str | Recording) -> Benchmark:
     """
     if isinstance(benchmark, str) and benchmark in OTHER_KINDS:
         return OTHER_KINDS[benchmark]()
+    if isinstance(benchmark, str) and (folder := folder_as_clickme(benchmark)) is not None:
+        return HumanBenchmark(folder=Path(folder).expanduser(), as_clickme=True)
     if isinstance(benchmark, str) and is_human_maps_folder(benchmark):
         return HumanBenchmark(folder=Path(benchmark).expanduser())
     if isinstance(benchmark, str) and is_external(benchmark):

@@ -9,12 +9,14 @@ import typer
 from rich.table import Column
 
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
+from brainscore_itmaps.cli.options import Offline
 from brainscore_itmaps.cli.results import named_result
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_table
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
 if TYPE_CHECKING:
     from brainscore_itmaps.study.compare import Comparison
+    from brainscore_itmaps.study.published_places import Places
     from brainscore_itmaps.study.ranking import Ranking
 
 NAMES = ("model", "array", "window")
@@ -37,6 +39,15 @@ def compare(
     maps: Annotated[
         bool, typer.Option("--maps/--no-maps", help="Write a page with the maps of each result, a few megabytes each.")
     ] = True,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Place the results among the published scores of hundreds of models, which are downloaded if they are "
+            "missing.",
+        ),
+    ] = False,
+    offline: Offline = False,
 ) -> None:
     """Compare results in a table, ranks, fits of predictivity against accuracy, figures and an interactive page."""
     paths = [name if Path(name).expanduser().exists() else str(named_result(name, None)) for name in results]
@@ -44,7 +55,7 @@ def compare(
         progress("reading results", 0, 1)
         from brainscore_itmaps.study.compare import compare as compare_in_python
 
-        comparison = compare_in_python(paths, out, maps=maps, progress=progress)
+        comparison = compare_in_python(paths, out, maps=maps, published=published, progress=progress)
     _print(comparison)
 
 
@@ -76,9 +87,20 @@ def _print(comparison: "Comparison") -> None:
     notes = [EXPERIMENTAL] if rows["experimental"].any() else []
     for note in (*notes, *comparison.table.troubles, *comparison.findings.notes, *comparison.ranking.notes):
         say(f"note       {note}")
+    _print_places(comparison.places)
     if rows["simulated"].any():
         say("recording  SIMULATED; no animal was recorded")
     say(f"written    {comparison.page} and {len(comparison.files) - 1} other files in its folder")
+
+
+def _print_places(placed: "Places | None") -> None:
+    if placed is not None:
+        from brainscore_itmaps.study.published_places import places_sentences
+
+        for line in places_sentences(placed):
+            say(f"published  {line}")
+        for note in placed.notes:
+            say(f"note       {note}")
 
 
 def _print_ranks(ranked: "Ranking") -> None:

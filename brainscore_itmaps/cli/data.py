@@ -83,7 +83,7 @@ def fetch(
     if what == "osie":
         if split is not None or sha256 is not None:
             raise UsageError("OSIE has no splits, and its hashes are known.", "Leave out --split and --sha256.")
-        _fetch_osie(images or 100, url, file)
+        _fetch_osie(100 if images is None else images, url, file)
         return
     if what == "published":
         if split is not None or sha256 is not None:

@@ -186,7 +186,7 @@ def check(
         _check_figure(figure.expanduser())
     path = Path(folder).expanduser()
     if folder not in RECORDINGS and not path.exists():
-        raise UsageError(f"There is no folder or recording named {folder!r}.", nearest(folder, RECORDINGS))
+        raise DataError(f"There is no folder or recording named {folder!r}.", nearest(folder, RECORDINGS))
     checked = check_folder(path, drop_nan_sites=drop_nan_sites) if folder not in RECORDINGS else None
     recording, troubles = checked or (_load(folder, None, None), [])
     for trouble in troubles:

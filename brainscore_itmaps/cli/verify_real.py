@@ -151,6 +151,7 @@ def _print(verification: "Verification") -> None:
         rules_of,
         summary,
         tables_of,
+        windows_of,
     )
 
     if verification.simulated:
@@ -168,6 +169,12 @@ def _print(verification: "Verification") -> None:
         say(wrapped("possible   ", reason, INDENT))
     for note in verification.notes:
         say(wrapped("note       ", note, INDENT))
+    if windows := windows_of(verification):
+        say(
+            wrapped(
+                "windows    ", f"models in {', '.join(windows)} ms, the published ones; choose with --windows", INDENT
+            )
+        )
     for source in dict.fromkeys(number.source for number in verification.numbers if number.source):
         say(wrapped("source     ", source, INDENT))
     say(wrapped("summary    ", summary(verification), INDENT))

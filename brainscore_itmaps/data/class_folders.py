@@ -134,6 +134,24 @@ def read_class_folders(folder: Path, classes: int, known: Mapping[str, int] | No
     )
 
 
+def read_images_without_classes(folder: Path) -> ClassFolders | None:
+    """List the images that lie in a folder itself, with the label -1; None if it has subfolders with images, or none.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "a.png").touch()
+    ...     images = read_images_without_classes(Path(folder))
+    >>> images.labels, images.classes
+    ((-1,), {})
+    """
+    images = [file for file in visible_files(folder) if file.lower().endswith(IMAGE_SUFFIXES)]
+    if not images or any(Path(file).parent != folder for file in images):
+        return None
+    return ClassFolders(folder, tuple(images), (-1,) * len(images), {}, ())
+
+
 def class_labels(names: Sequence[str], classes: int, where: str) -> dict[str, int]:
     """Determine the label of each class from the names of the subfolders.
 

@@ -17,6 +17,7 @@ from brainscore_itmaps.data.class_folders import (
     is_human_maps_folder,
     named,
     read_class_folders,
+    read_images_without_classes,
     visible_files,
 )
 from brainscore_itmaps.errors import DataError
@@ -60,7 +61,7 @@ class HumanMaps:
     images, maps : tuple of Path
     labels : tuple of int
     classes : dict of str to int
-        Label of each class folder.
+        Label of each class folder; empty if the classes are unknown.
     class_count : int
         Number of classes of the model.
     notes : tuple of str
@@ -101,6 +102,7 @@ def human_maps(
     *,
     classes: int,
     known: Mapping[str, int] | None = None,
+    without_classes: bool = False,
     progress: Report = silent,
 ) -> HumanMaps:
     """Match human maps to the images of a folder with a subfolder for each class.
@@ -120,6 +122,8 @@ def human_maps(
         Number of classes of the model.
     known : mapping of str to int, optional
         Labels of the class folders, as for :func:`~brainscore_itmaps.data.class_folders.read_class_folders`.
+    without_classes : bool
+        Whether images may lie in the folder itself, if it has no subfolders with images. Their label is then -1.
     progress : callable
         Called with (step, maps checked, maps in all).
 
@@ -155,7 +159,7 @@ def human_maps(
                 f"Give a folder with the subfolders {IMAGES} (with a subfolder for each class) and {MAPS}.",
             )
         images, maps = images / IMAGES, images / MAPS
-    listed = read_class_folders(images, classes, known)
+    listed = (without_classes and read_images_without_classes(images)) or read_class_folders(images, classes, known)
     files = [Path(file) for file in listed.files]
     map_files, others = _list_maps(maps)
     if os.path.realpath(images) == os.path.realpath(maps):

@@ -272,7 +272,7 @@ def saliency_maps(
     images : array, shape (image, y, x, rgb)
         Values from 0 to 255.
     labels : array, shape (image,)
-        Class of each image.
+        Class of each image; -1 for the class whose logit is the largest.
     method : "gradient", "integrated_gradients" or "smoothgrad"
         The last two require captum.
 
@@ -310,6 +310,7 @@ def saliency_maps(
         raise ModelError(
             f"{model.name} returns {shape}, with no logit of class {int(labels.max())}.", "Use an ImageNet classifier."
         )
+    classes = torch.where(classes < 0, logits.argmax(dim=1), classes)
     try:
         parts = [_attributed(model, *chunk, method) for chunk in _chunks(inputs, classes, method)]
     except RuntimeError as error:  # raised by torch for an operation without a derivative

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.inference import UNDEFINED, Interval, interval_of_draws, p_value_of_draws
@@ -210,12 +210,9 @@ def rank_correlation(
     if np.ptp(predictivity) == 0:
         return RankCorrelation(np.nan, UNDEFINED, np.nan, len(accuracy))
     rho = float(spearmanr(accuracy, predictivity).statistic)
-    draws = np.array(
-        [
-            spearmanr(accuracy[n], scores[n]).statistic if np.ptp(scores[n]) > 0 else np.nan
-            for n, scores in _draws(accuracy, predictivity, rng, resamples, drawn, FEWEST_RANKED)
-        ]
-    )
+    pairs = [(accuracy[n], scores[n])
+             for n, scores in _draws(accuracy, predictivity, rng, resamples, drawn, FEWEST_RANKED)]  # fmt: skip
+    draws = _rank_correlations(*(np.array(values) for values in zip(*pairs, strict=True)))
     p_value = p_value_of_draws(draws) if len(accuracy) >= FEWEST_TESTED else np.nan
     return RankCorrelation(rho, interval_of_draws(draws), p_value, len(accuracy))
 
@@ -367,6 +364,15 @@ def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, f
     best = int(np.einsum("ck,ck->c", fits, target).argmax())  # the candidate that explains most
     value, slope_before, slope_after = fits[best]
     return float(at[best]), float(slope_before), float(slope_after), float(value + middle)
+
+
+def _rank_correlations(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute Spearman's rho of each row of two arrays, shape (draw, model); NaN where one is constant."""
+    ranks = [rankdata(values, axis=1) - (values.shape[1] + 1) / 2 for values in (x, y)]
+    products = [np.einsum("dm,dm->d", first, second) for first in ranks for second in ranks]
+    with np.errstate(invalid="ignore"):
+        correlations: NDArray[np.float64] = products[1] / np.sqrt(products[0] * products[3])
+    return correlations
 
 
 def _crossings(x: NDArray[np.float64], y: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -72,6 +72,7 @@ def study_page(
     notes: Sequence[str],
     figures: Sequence[StudyFigure],
     citations: Sequence[str],
+    published: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> str:
     """Write a study as an HTML page that links to the files of the study and loads nothing from the network.
 
@@ -93,6 +94,8 @@ def study_page(
         Sentences about results that were left out.
     figures : sequence of StudyFigure
     citations : sequence of str
+    published : (sequence of str, sequence of str), optional
+        Places among published scores, and notes on them.
 
     Returns
     -------
@@ -139,6 +142,7 @@ def study_page(
         notes=notes,
         figures=figures,
         citations=citations,
+        published=published,
         js=Markup(read_template("study.js")),
     )
 

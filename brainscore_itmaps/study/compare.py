@@ -10,11 +10,13 @@ import pandas as pd
 from brainscore_itmaps.benchmark.catalogue import mark_of
 from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.bridge.images import images_of
+from brainscore_itmaps.data.published import fetch_published
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import check_writable, replacing
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import protocol_named
+from brainscore_itmaps.reporting.published_figures import published_figure
 from brainscore_itmaps.reporting.report import report
 from brainscore_itmaps.reporting.study_controls import controls_figure
 from brainscore_itmaps.reporting.study_figures import (
@@ -28,6 +30,10 @@ from brainscore_itmaps.reporting.study_figures import (
 from brainscore_itmaps.reporting.study_page import study_page
 from brainscore_itmaps.study.drawn import Drawing, write_csv, write_drawing
 from brainscore_itmaps.study.fits import ALL, DRAWS, Findings, Fit, findings
+from brainscore_itmaps.study.published import Published, published_points, read_published
+from brainscore_itmaps.study.published_files import SOURCE, lines_of
+from brainscore_itmaps.study.published_fits import FEWEST_DRAWS, fit_published
+from brainscore_itmaps.study.published_places import Places, places, places_sentences
 from brainscore_itmaps.study.ranking import Ranking, ranking
 from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable, tidy_table
 
@@ -37,7 +43,7 @@ PAGE = "index.html"
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """The table, the fits and the ranks of a comparison, and the files that were written.
+    """The table, the fits, the ranks and the published places of a comparison, and the files that were written.
 
     Attributes
     ----------
@@ -47,6 +53,8 @@ class Comparison:
     page : Path
     files : tuple of Path
         All files that were written.
+    places : Places or None
+        Places among published scores, if they were requested.
     """
 
     table: StudyTable
@@ -54,6 +62,7 @@ class Comparison:
     ranking: Ranking
     page: Path
     files: tuple[Path, ...]
+    places: Places | None = None
 
     def __repr__(self) -> str:
         return f"<Comparison of {self.table.rows['model'].nunique()} models: {self.page}>"
@@ -64,15 +73,16 @@ def compare(
     out: str | Path,
     *,
     maps: bool = True,
+    published: bool = False,
     draws: int = DRAWS,
     progress: Report = silent,
 ) -> Comparison:
     """Compare results of many models, and write tables, figures and an interactive page.
 
     The folder ``out`` gets ``table.csv`` and ``table.parquet``, with a row for each model, array and window;
-    ``fits.csv`` and ``pairs.csv``; ``ranking.csv``, ``ranking_orders.csv`` and ``ranking_changes.csv``; ``figures/``,
-    each as SVG and PDF with its data as CSV; ``maps/``, the page of each result; and ``index.html``, which links to all
-    of them.
+    ``fits.csv`` and ``pairs.csv``; ``ranking.csv``, ``ranking_orders.csv`` and ``ranking_changes.csv``; with
+    ``published``, ``published_places.csv``; ``figures/``, each as SVG and PDF with its data as CSV; ``maps/``, the page
+    of each result; and ``index.html``, which links to all of them.
 
     Parameters
     ----------
@@ -83,6 +93,8 @@ def compare(
         Folder to write into; the files of an earlier comparison are overwritten.
     maps : bool
         Write a page with the maps of each result, a few megabytes each.
+    published : bool
+        Place results among the published scores of hundreds of models, which are downloaded if they are missing.
     draws : int
         Number of bootstrap draws of each fit.
     progress : callable
@@ -97,9 +109,9 @@ def compare(
     UsageError
         When there is nothing to compare, or ``out`` is a file.
     DataError
-        When a file in ``results`` is not a result.
+        When a file in ``results`` is not a result, or published tables are missing in offline mode.
     InstallationError
-        When a file cannot be written.
+        When a file cannot be written, or the download of published tables fails.
 
     Examples
     --------
@@ -120,6 +132,9 @@ def compare(
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file.", ANOTHER_FOLDER)
     check_writable(folder / PAGE, ANOTHER_FOLDER)
+    if published:
+        fetch_published(progress=progress)
+        scores = read_published()
     progress("reading results", 0, 1)
     table = tidy_table(results)
     progress("fitting", 0, 1)
@@ -127,10 +142,13 @@ def compare(
     fitted = replace(fitted, pairs=add_raw_values(fitted.pairs, table.rows))
     progress("ranking", 0, 1)
     ranked = ranking(table)
-    files = list(_write_tables(folder, table, fitted, ranked))
+    placed = places(table, scores.maps) if published else None
+    files = list(_write_tables(folder, table, fitted, ranked, placed))
     pages, problems = _write_pages(folder, table, progress) if maps else ({}, [])
     embedded = []
-    for number, figure in enumerate(figures := list(_figures(table, fitted))):
+    figures = list(_figures(table, fitted))
+    figures += _figures_of_places(placed, scores) if placed is not None else []
+    for number, figure in enumerate(figures):
         progress("drawing", number, len(figures))
         embedded.append(write_drawing(folder, figure, files, ANOTHER_FOLDER))
     page = folder / PAGE
@@ -138,12 +156,13 @@ def compare(
     lines: dict[tuple[str, ...], Lines] = {
         (*map(str, fit.key), fit.array): line for fit, line in _lines_of_fits(fitted)
     }
+    about_places = None if placed is None else (places_sentences(placed), placed.notes)
     text = study_page(table.rows, pages, lines, fitted.fits_table(), fitted.pairs, ranked.rows, ranked.sentences, notes,
-                      embedded, table.citations)  # fmt: skip
+                      embedded, table.citations, about_places)  # fmt: skip
     with replacing(page, ANOTHER_FOLDER) as temporary:
         temporary.write_text(text, encoding="utf-8")
     files += [folder / path for path in pages.values()]
-    return Comparison(table, fitted, ranked, page, (page, *files))
+    return Comparison(table, fitted, ranked, page, (page, *files), placed)
 
 
 RAW = {"raw": "raw", "ceiling": "ceiling", "baseline_raw": "raw", "baseline_ceiling": "ceiling"}
@@ -189,7 +208,9 @@ def add_raw_values(pairs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return added
 
 
-def _write_tables(folder: Path, table: StudyTable, fitted: Findings, ranked: Ranking) -> Iterator[Path]:
+def _write_tables(
+    folder: Path, table: StudyTable, fitted: Findings, ranked: Ranking, placed: Places | None
+) -> Iterator[Path]:
     tables = {
         "table": table.rows,
         "fits": fitted.fits_table(),
@@ -198,6 +219,8 @@ def _write_tables(folder: Path, table: StudyTable, fitted: Findings, ranked: Ran
         "ranking_orders": ranked.orders,
         "ranking_changes": ranked.changes,
     }
+    if placed is not None:
+        tables["published_places"] = placed.rows
     for name, rows in tables.items():
         with replacing(folder / f"{name}.csv", ANOTHER_FOLDER) as temporary:
             write_csv(temporary, rows)
@@ -268,6 +291,19 @@ def _figures(table: StudyTable, fitted: Findings) -> Iterator[Drawing]:
             stem, title = _stem(key[0], "", key[2]), _title(str(key[0]) + mark_of(str(key[1])), "", key[2])
             text = f"Score, raw value and noise ceiling over time, {title}"
             yield Drawing(f"windows--{stem}", text, temporal_figure(moments), moments)
+
+
+def _figures_of_places(placed: Places, scores: Published) -> Iterator[Drawing]:
+    """Draw the published scores of the panels in which results are placed, with these results marked."""
+    if placed.rows.empty:
+        return
+    points = published_points(scores)
+    points = points[points["panel"].isin(placed.rows["panel"])]
+    fits = fit_published(points, draws=FEWEST_DRAWS)
+    own = placed.rows.assign(x=placed.rows["imagenet_top1"], y=placed.rows["raw"] / placed.rows["published_ceiling"])
+    title = f"Results among scores {SOURCE}: raw value divided by the published noise ceiling"
+    figure = published_figure(points, lines_of(fits), columns=3, title=title, own=own)
+    yield Drawing("published_places", title, figure, pd.concat([points, own.assign(group="scored here")]))
 
 
 def _stem(benchmark: object, asked: object, protocol: object) -> str:

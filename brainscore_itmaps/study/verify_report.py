@@ -10,6 +10,7 @@ from typing import Any
 from brainscore_itmaps.data.arcaro2020 import CITATION
 from brainscore_itmaps.data.published import CITATION as FOLLOW_UP_CITATION
 from brainscore_itmaps.files import csv_text, replacing
+from brainscore_itmaps.protocol import FOLLOWUP
 from brainscore_itmaps.reporting.embedded import EmbeddedFigure, embed_figure
 from brainscore_itmaps.reporting.maps import registration_figure
 from brainscore_itmaps.reporting.verify_page import (
@@ -22,7 +23,7 @@ from brainscore_itmaps.reporting.verify_page import (
 from brainscore_itmaps.study.verify import Verification
 from brainscore_itmaps.study.verify_numbers import VERDICTS, PublishedComparison
 from brainscore_itmaps.study.verify_orientation import FIRST, RULE, SECOND, OrientationCheck
-from brainscore_itmaps.study.verify_request import TIMM
+from brainscore_itmaps.study.verify_request import TIMM, WINDOWS
 from brainscore_itmaps.text import number_text
 
 PAGE = "index.html"
@@ -125,6 +126,12 @@ def shown_window(window: str) -> str:
     ('131-170', 'tutorial')
     """
     return window.removeprefix("followup_").replace("_", "-")
+
+
+def windows_of(verification: Verification) -> list[str]:
+    """List the windows of the follow-up study in which models were scored."""
+    scored = {number.window for number in verification.numbers if number.model and number.protocol == FOLLOWUP.name}
+    return [shown_window(window) for window in WINDOWS if window in scored]
 
 
 def not_run(verification: Verification) -> list[str]:

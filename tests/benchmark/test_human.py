@@ -19,7 +19,8 @@ from brainscore_itmaps.bridge.score import score
 from brainscore_itmaps.data import clickme_shards
 from brainscore_itmaps.data.clickme import read_clickme
 from brainscore_itmaps.data.clickme_shards import fetch_clickme
-from brainscore_itmaps.errors import DataError, ModelError
+from brainscore_itmaps.data.human_maps import human_maps
+from brainscore_itmaps.errors import DataError, ModelError, UsageError
 from brainscore_itmaps.features.attribution import as_input, saliency_maps
 from brainscore_itmaps.metrics.alignment import agreement
 from brainscore_itmaps.models.load import load_model
@@ -250,3 +251,49 @@ def test_images_of_a_folder_are_resized_as_a_whole_to_the_size_of_the_model(tmp_
     np.save(tmp_path / "maps" / "0" / "1.npy", values[::5, ::5])
     model = load_model(Brightness(), preprocessing={"size": 32, "mean": (0.0,) * 3, "std": (1.0,) * 3})
     assert human_alignment(model, str(tmp_path)).agreement.spearman[0] > 0.8
+
+
+def written_in_one_folder(folder, rng):
+    """Two images without classes, of which the maps are their red."""
+    for name in ("images", "maps"):
+        (folder / name).mkdir(parents=True)
+    for number in range(2):
+        image = rng.integers(0, 255, (32, 32, 3), np.uint8)
+        Image.fromarray(image).save(folder / "images" / f"{number}.png")
+        np.save(folder / "maps" / f"{number}.npy", image[..., 0].astype(float))
+    return folder
+
+
+class TwoColours(Brightness):
+    """The second logit is the larger one for every image, and grows with green."""
+
+    def forward(self, images):
+        red, green = ((images[:, channel] ** 2).mean(dim=(1, 2)) * self.scale for channel in (0, 1))
+        return torch.stack([red, 100 + green], dim=1)
+
+
+def test_without_classes_saliency_is_that_of_the_largest_logit(tmp_path, rng):
+    folder = written_in_one_folder(tmp_path / "photos", rng)
+    plain = {"size": 32, "mean": (0.0,) * 3, "std": (1.0,) * 3}
+    red, green = (human_alignment(load_model(kind(), preprocessing=plain), folder) for kind in (Brightness, TwoColours))
+    np.testing.assert_allclose(red.agreement.spearman, 1, atol=1e-6)
+    assert np.abs(green.agreement.spearman).max() < 0.2
+    assert np.isnan(red.accuracy)
+    assert "the classes of the images are unknown: saliency is that of the class with the largest logit" in red.notes
+    with pytest.raises(DataError, match="a subfolder of images for each class"):  # a training needs classes
+        human_maps(folder, classes=2)
+
+
+def test_a_folder_is_scored_like_clickme_under_a_name_of_its_own(tmp_path, rng):
+    folder = written_in_one_folder(tmp_path / "photos", rng)
+    model = load_model(Brightness(), preprocessing={"size": 32, "mean": (0.0,) * 3, "std": (1.0,) * 3})
+    result = score(model, f"ClickMe.alignment:{folder}", device="cpu")
+    plain = score(model, str(folder), device="cpu")
+    assert (result.benchmark, plain.benchmark) == ("ClickMe.alignment:photos", "photos")
+    assert result.raw == plain.raw == pytest.approx(1, abs=1e-6)
+    assert (result.score, result.ceiling) == (pytest.approx(result.raw / 0.65753), 0.65753)
+    assert "not the held-out images of ClickMe" in result.notes[0]
+    assert "top1_on_these" not in result.details
+    assert result.controls["centre"].score == pytest.approx(plain.controls["centre"].raw / 0.65753)
+    with pytest.raises(UsageError, match="is not a folder with the subfolders images and maps"):
+        score(model, "ClickMe.alignment:nowhere")

@@ -11,13 +11,14 @@ from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge import plugins
 from brainscore_itmaps.data.arcaro2020 import ARRAYS
 from brainscore_itmaps.data.load import SIMULATIONS
+from brainscore_itmaps.data.osie import RECORDINGS as GAZE
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.models.zoo import ZOO
 
 OURS = {
     "models": set(ZOO),
     "benchmarks": {*CATALOGUE, "ClickMe.alignment"},
-    "data": {*SIMULATIONS, *(array.identifier for array in ARRAYS.values())},
+    "data": {*SIMULATIONS, *GAZE, *(array.identifier for array in ARRAYS.values())},
 }
 
 
@@ -78,8 +79,10 @@ def test_links_are_real_folders_of_links_and_are_removed_without_a_trace(host):
     assert sorted(folder.relative_to(host).as_posix() for folder in linked) == [
         "benchmarks/itmaps_arcaro2020",
         "benchmarks/itmaps_clickme",
+        "benchmarks/itmaps_osie",
         "benchmarks/itmaps_simulated",
         "data/itmaps_arcaro2020",
+        "data/itmaps_osie",
         "data/itmaps_simulated",
         "metrics/itmaps_metrics",
         "models/itmaps_baselines",

@@ -72,7 +72,7 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
         (["orient", "it_maps_textures_simulated"], 2, "in its right orientation"),
         (["info", "it_maps_textures_simulated", "--window", "50-100"], 3, "recorded from 100 to 250 ms"),
         (["info", "it_maps_textures_simulated", "--source", "x"], 2, "has no source"),
-        (["check", "nowhere"], 3, "There is no recording.json in nowhere"),
+        (["check", "nowhere"], 3, "There is no folder or recording named 'nowhere'"),
         (["simulate", "--official", "x.tar"], 2, "does not end in .zip"),
         (["package", "monkey1_PL"], 2, "Missing option '--out'"),
         (["clean"], 0, "no files to remove"),

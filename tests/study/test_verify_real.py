@@ -337,6 +337,7 @@ def test_rows_can_be_told_apart_and_a_stand_in_is_never_said_to_agree(
     rows = [line for line in printed.splitlines() if re.search(r"│ monkey[12]_", line)]
     assert len(set(rows)) == len(rows) == 3 + 15 + 15
     assert all("layer3" in row for row in rows[18:])
+    assert "models in 51-90, 91-130, 131-170, 171-210, 211-250 ms" in " ".join(printed.split())
     spoken = VERDICT.search(printed)
     assert (spoken is None) == simulated, spoken
     assert ("SIMULATED" in printed) == simulated
