@@ -92,7 +92,7 @@ def structure(array: Array, recording: Recording, source: Path | None = None) ->
             f"{low:g} to {high:g} Hz",
             f"{rates.min():.3g} to {rates.max():.3g} Hz",
             f"half of the sites within {lowest:.3g} to {highest:.3g} Hz",
-            inside >= SHARE * SITES[array.name],
+            bool(np.isfinite(rates).all()) and inside >= SHARE * SITES[array.name],
         ),
         (
             "duration",
