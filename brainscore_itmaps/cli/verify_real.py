@@ -170,11 +170,7 @@ def _print(verification: "Verification") -> None:
     for note in verification.notes:
         say(wrapped("note       ", note, INDENT))
     if windows := windows_of(verification):
-        say(
-            wrapped(
-                "windows    ", f"models in {', '.join(windows)} ms, the published ones; choose with --windows", INDENT
-            )
-        )
+        say(wrapped("windows    ", f"models in {', '.join(windows)} ms; --windows chooses others", INDENT))
     for source in dict.fromkeys(number.source for number in verification.numbers if number.source):
         say(wrapped("source     ", source, INDENT))
     say(wrapped("summary    ", summary(verification), INDENT))
