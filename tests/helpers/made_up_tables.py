@@ -127,5 +127,5 @@ def followup(model="timm:made_up_3.in1k", raw=0.37, **given):
     protocol = given.pop("protocol", "followup")
     array = changed(array, **fields | given)
     top1 = {"imagenet_top1": 70.0, "imagenet_top1_source": "made up"}
-    return changed(scored(), model=model, benchmark="made_up", protocol=protocol, arrays=(array,), raw=raw, weights=weights,
-                   score=raw / CEILING, **top1)  # fmt: skip
+    return changed(scored(), model=model, benchmark="made_up", protocol=protocol, arrays=(array,), raw=raw,
+                   weights=weights, score=raw / CEILING, **top1)  # fmt: skip
