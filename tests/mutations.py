@@ -15,6 +15,54 @@ ARCHIVES, RECORDS = "brainscore_itmaps/archives.py", "brainscore_itmaps/data/tfr
 CLUSTER, READER = "brainscore_itmaps/study/cluster.py", "brainscore_itmaps/hdf5_reader.py"
 MUTATIONS = (  # file, text of the protection, what stands there instead, test that must fail
     (
+        "brainscore_itmaps/pinned_files.py",
+        "or not is_unchanged(folder / file.path, file.sha256, file.size)",
+        "or False",
+        "tests/data/test_osie.py::test_a_file_that_changes_after_the_download_is_never_read",
+    ),
+    (
+        "brainscore_itmaps/pinned_files.py",
+        "            if hashes[path] == file.sha256:",
+        "            if path.name == file.name:",
+        "tests/test_pinned_files.py::test_copies_that_are_missing_or_changed_are_named_and_the_others_kept",
+    ),
+    (
+        "brainscore_itmaps/data/osie.py",
+        "later = np.asarray(fixations, dtype=np.float64)[1:]",
+        "later = np.asarray(fixations, dtype=np.float64)",
+        "tests/data/test_osie.py::test_a_density_is_the_sum_of_gaussians_around_all_fixations_but_the_first",
+    ),
+    (
+        "brainscore_itmaps/bridge/candidate.py",
+        "        if model is None:\n            _stretch_to_squares",
+        "        if True:\n            _stretch_to_squares",
+        "tests/data/test_osie.py::test_brain_score_computes_the_same_number_for_images_that_are_not_square",
+    ),
+    (
+        "brainscore_itmaps/study/published_places.py",
+        'if row["simulated"]:',
+        "if False:",
+        "tests/study/test_published.py::test_a_result_that_is_not_comparable_is_not_placed_and_the_reason_is_said",
+    ),
+    (
+        "brainscore_itmaps/study/published_places.py",
+        'if (sites := len(scored.sites)) != (expected := int(scores["sites"].iloc[0])):',
+        "if (sites := 1) != (expected := 1):",
+        "tests/study/test_published.py::test_a_result_that_is_not_comparable_is_not_placed_and_the_reason_is_said",
+    ),
+    (
+        "brainscore_itmaps/study/verify_structure.py",
+        "inside >= SHARE * SITES[array.name]",
+        "inside > 0",
+        "tests/study/test_verify_real.py::test_rates_agree_only_if_half_of_the_sites_lie_in_the_printed_range",
+    ),
+    (
+        "brainscore_itmaps/study/verify_orientation.py",
+        "fits = not badness((a, b))[0]",
+        "fits = max(first[a], second[b]) <= TOLERANCE",
+        "tests/study/test_verify_orientation.py::test_exactly_the_orientation_in_which_maps_are_stored_is_found",
+    ),
+    (
         "brainscore_itmaps/metrics/folds.py",
         "shared = (of_sum - squares) / (counts - 1)",
         "shared = of_sum / (counts - 1)",
@@ -364,7 +412,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/test_untrusted_text.py::test_csv_files_of_a_result_contain_no_formula",
     ),
     (
-        "brainscore_itmaps/study/compare.py",
+        "brainscore_itmaps/study/drawn.py",
         "rows.rename(columns=csv_cell).apply(lambda column: column.map(csv_cell)).to_csv",
         "rows.to_csv",
         "tests/test_untrusted_text.py::test_csv_files_of_a_comparison_contain_no_formula",
