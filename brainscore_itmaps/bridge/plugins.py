@@ -29,7 +29,7 @@ def plugin_folders() -> dict[str, list[Path]]:
     Examples
     --------
     >>> [folder.name for folder in plugin_folders()["data"]]
-    ['itmaps_arcaro2020', 'itmaps_simulated']
+    ['itmaps_arcaro2020', 'itmaps_osie', 'itmaps_simulated']
     """
     package = Path(__file__).parents[1]
     home = package / "plugins" if (package / "plugins").is_dir() else package.parent / "plugins"

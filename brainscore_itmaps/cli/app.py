@@ -97,7 +97,7 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
         "brainscore published timm:resnet50.tv_in1k timm:vgg16.tv_in1k",
     ),
     verify_real: (
-        "brainscore verify-real --out verification.json",
+        "brainscore verify-real --from Arcaro2020.zip --out verification",
         "brainscore verify-real --models timm:resnet50.tv_in1k,timm:vgg16.tv_in1k",
     ),
     harmonize: (

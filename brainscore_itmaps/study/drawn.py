@@ -12,12 +12,14 @@ from brainscore_itmaps.files import ANOTHER_FOLDER, csv_cell, replacing
 from brainscore_itmaps.reporting.drawing import style
 from brainscore_itmaps.reporting.embedded import data_url
 from brainscore_itmaps.reporting.study_page import StudyFigure
+from brainscore_itmaps.text import short_repr
 
 FIGURES = "figures"
 PNG_DPI, PNG_COLOURS = 110, 64
 """Resolution and number of colours of the PNG files, which are small."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Drawing:
     """A figure, its data and its description.

@@ -16,6 +16,7 @@ from brainscore_itmaps.data.published_tables import (
     read_published_maps,
 )
 from brainscore_itmaps.errors import UsageError, nearest
+from brainscore_itmaps.text import short_repr
 
 RECORDINGS, BRAIN_SCORE, CLICKME, ADVERSARIAL = "recordings", "Brain-Score", "ClickMe", "adversarial"
 ACCURACY = "ImageNet top-1, %"
@@ -36,6 +37,7 @@ COLUMNS = ("panel", "group", "array", "window", "shifted", "model", "robust", "x
 """Columns of :attr:`Published.points`."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Published:
     """The published tables.
@@ -54,9 +56,6 @@ class Published:
     brain_score: pd.DataFrame
     coded: pd.DataFrame
     majaj: pd.DataFrame
-
-    def __repr__(self) -> str:
-        return f"<Published scores of {self.maps['model'].nunique()} models>"
 
     @property
     def models(self) -> list[str]:
@@ -137,8 +136,10 @@ def known_array(array: str | None) -> str | None:
 
 
 def known_window(tables: Published, window: str | None) -> str | None:
-    """Return the name of a window in the tables, or raise an error that names similar ones."""
+    """Return the name of a window in the tables, also if it is written as 131-170; name similar ones in an error."""
     names = list(dict.fromkeys(tables.maps["window"]))
+    if window is not None and (name := f"followup_{window.replace('-', '_')}") in names:
+        return name
     if window is not None and window not in names:
         fallback = f"Known windows: {', '.join(sorted(names, key=_start))}."
         raise UsageError(f"There are no published scores in a window {window!r}.", nearest(window, names, fallback))

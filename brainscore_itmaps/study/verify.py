@@ -1,37 +1,32 @@
 """Compare the real recordings, and the scores of this package on them, with what was published."""
 
-import json
+import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from importlib.resources import files
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
-from brainscore_itmaps.bridge.score import score
-from brainscore_itmaps.data.arcaro2020 import ARRAYS, IMAGES, Array
+from brainscore_itmaps.cache import package_versions
+from brainscore_itmaps.data.arcaro2020 import ARRAYS
 from brainscore_itmaps.data.load import load_recording
+from brainscore_itmaps.data.matfiles import shapes
+from brainscore_itmaps.data.published import COMMAND
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.errors import DataError, ItMapsError, one_line
-from brainscore_itmaps.metrics.ceiling import reference_ceiling
+from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.protocol import PUBLISHED
+from brainscore_itmaps.study.verify_numbers import PublishedComparison, compared, json_value, requested_numbers
+from brainscore_itmaps.study.verify_orientation import OrientationCheck, check_orientation
+from brainscore_itmaps.study.verify_request import MODELS, WINDOWS, check_windows, is_response_maps
+from brainscore_itmaps.study.verify_structure import Check, structure, structure_of_response_maps
 from brainscore_itmaps.text import short_repr
 
-MODELS = ("harmonized_resnet50", "timm:resnet50.tv_in1k", "timm:vgg16.tv_in1k", "timm:efficientnet_b0.ra_in1k")
-"""Models that are scored by default; :func:`published_models` lists those with published numbers."""
-SAME, CLOSE = 0.001, 0.02
-"""Largest differences of numbers that are the same, and that are close."""
-SITES = {"monkey1_PL": 32, "monkey1_ML": 31, "monkey2_ML": 32}
-RATES = {"monkey1_PL": (66.0, 231.0), "monkey1_ML": (15.0, 135.0), "monkey2_ML": (19.0, 137.0)}
-PEAKS = {"monkey1_PL": 84.0, "monkey1_ML": 157.0, "monkey2_ML": 186.0}
-BETWEEN_SITES = (0.55, 0.75)
-BETWEEN_TOLERANCE = 0.1
-EQUAL = "equal"
-STEP = 40
-TIME_COURSE_MS = 280
+PACKAGES = ("brainscore_itmaps", "numpy", "scipy", "pillow", "opencv-python", "timm", "torch")
+NOT_MONKEY2 = "The orientation of monkey 2 is not checked: its maps of 9 x 9 positions are not in the published figure."
+NOT_PUBLISHED_CODE = "the code of the follow-up is not public"
 REASONS = {
     "all": (
         "orientation: both axes of the maps are reversed, as published; `brainscore data orient` shows whether this "
@@ -45,71 +40,12 @@ REASONS = {
         "add_15 is the last sum before its ReLU; layer4.2 is read after it (the published activation_48)",
         "scikit-learn 1.3 transposed coef_, which the published code uses; here it is that of earlier versions",
     ),
-    "own": (
-        "the code of the follow-up is not public: its resizing, averaging and scaling are taken to be those of 2023",
-        "where no layer is published, the best block on the same images is used here; the published layer is the best "
-        "of all modules, so its score is at least as high",
-        "timm's weights of a tag can be replaced; the result names their hash",
+    "followup": (
+        f"{NOT_PUBLISHED_CODE}: its resizing, averaging and scaling are taken to be those of 2023",
+        "timm's weights of a tag can be replaced; a result names their hash",
     ),
 }
 """Possible reasons for a difference: in general, with the published loader, and with the follow-up study."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One property of a recording: expected and observed value.
-
-    Attributes
-    ----------
-    array, what : str
-    expected, found : str
-    rule : str
-        When both agree.
-    agrees : bool or None
-        None for a simulated recording, whose values say nothing about the published ones.
-    """
-
-    array: str
-    what: str
-    expected: str
-    found: str
-    rule: str
-    agrees: bool | None
-
-
-@dataclass(frozen=True)
-class PublishedComparison:
-    """A published number and ours.
-
-    Attributes
-    ----------
-    what : "ceiling" or "predictivity"
-        Kind of number; predictivity is not divided by the ceiling.
-    array, window, model, layer, published_layer : str
-    published : float
-    source : str
-    loaded : "published" or "own"
-        Whether the recording is read as by the published loader, or with each site in its own array.
-    ours : float or None
-    verdict : str
-        "same", "close" or "differs"; "not run"; "not published"; "simulated" if the recording is simulated, so that
-        agreement would mean nothing.
-    reason : str
-        Why ours could not be computed.
-    """
-
-    what: str
-    array: str
-    window: str
-    model: str
-    layer: str
-    published_layer: str
-    published: float
-    source: str
-    loaded: str
-    ours: float | None
-    verdict: str
-    reason: str
 
 
 @short_repr
@@ -125,62 +61,82 @@ class Verification:
         Hash of the archive.
     checks : tuple of Check
     numbers : tuple of PublishedComparison
+    orientations : tuple of OrientationCheck
+    notes : tuple of str
+        Sentences about what was not checked, and why.
+    recordings : dict of str to Recording
+        The recordings of monkey 1 by array, for figures.
+    versions : dict of str to str
+        Versions of Python and of packages.
+    written : str
+        Time, UTC.
     """
 
     simulated: bool
     sha256: str
     checks: tuple[Check, ...]
     numbers: tuple[PublishedComparison, ...]
+    orientations: tuple[OrientationCheck, ...] = ()
+    notes: tuple[str, ...] = ()
+    recordings: dict[str, Recording] = field(default_factory=dict, repr=False)
+    versions: dict[str, str] = field(
+        default_factory=lambda: {"python": platform.python_version()} | package_versions(PACKAGES)
+    )
+    written: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
     def reasons(self) -> list[str]:
         """List possible reasons for the differences."""
-        kinds = {"own", "published"} & {number.loaded for number in self.numbers if number.verdict == "differs"}
+        different = ("differs", "above limit")
+        kinds = {number.protocol for number in self.numbers if number.verdict in different}
         return [reason for kind in ("all", *sorted(kinds)) for reason in REASONS[kind]] if kinds else []
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert all checks and comparisons to plain values for JSON.
+        """Convert all checks and comparisons to plain values for JSON; NaN becomes None.
 
         Examples
         --------
         >>> Verification(True, "ab", (), ()).to_dict()["simulated"]
         True
         """
-        return asdict(self) | {"reasons": self.reasons}
+        content: dict[str, Any] = {
+            "simulated": self.simulated,
+            "sha256": self.sha256,
+            "checks": [asdict(check) for check in self.checks],
+            "orientations": [asdict(check) for check in self.orientations],
+            "numbers": [asdict(number) for number in self.numbers],
+            "reasons": self.reasons,
+            "notes": self.notes,
+            "versions": self.versions,
+            "written": self.written,
+        }
+        plain: dict[str, Any] = json_value(content)
+        return plain
 
 
-def published_numbers() -> list[dict[str, Any]]:
-    """List the published numbers of these recordings, each with its source.
-
-    Examples
-    --------
-    >>> number = published_numbers()[0]
-    >>> number["what"], number["published"]
-    ('ceiling', 0.8263)
-    """
-    text = (files("brainscore_itmaps.study") / "published.json").read_text(encoding="utf-8")
-    numbers: list[dict[str, Any]] = json.loads(text)
-    return numbers
-
-
-def published_models() -> list[str]:
-    """List the models with published numbers.
-
-    Examples
-    --------
-    >>> len(published_models())
-    10
-    """
-    return list(dict.fromkeys(number["model"] for number in published_numbers() if number["model"]))
-
-
-def verify(models: Sequence[str | Model] = MODELS, *, device: str = "auto", progress: Report = silent) -> Verification:
+def verify(
+    models: Sequence[str | Model] = MODELS,
+    *,
+    windows: Sequence[str] = WINDOWS,
+    source: str | Path | None = None,
+    tables: pd.DataFrame | None = None,
+    device: str = "auto",
+    progress: Report = silent,
+) -> Verification:
     """Check the structure of the recordings, and compare our numbers with the published ones.
 
     Parameters
     ----------
     models : sequence of str or Model
-        Models without published numbers are scored in the windows of the follow-up study, for information.
+        Models without published numbers are scored in the same windows, for information.
+    windows : sequence of str
+        Windows of the follow-up study in which models are scored.
+    source : path, optional
+        Source of the recordings, as for :func:`brainscore_itmaps.load_recording`. Only the orientation and a part of
+        the structure of a file of response maps are checked.
+    tables : DataFrame, optional
+        The published tables, as :func:`published_tables` returns them. Without them, only the numbers of the tutorial
+        are compared.
     device : str
         As for :func:`brainscore_itmaps.score`.
     progress : callable
@@ -194,150 +150,84 @@ def verify(models: Sequence[str | Model] = MODELS, *, device: str = "auto", prog
     ------
     DataError, InstallationError
         When the recordings cannot be downloaded or read. A model that cannot be scored is reported in its comparison.
+    UsageError
+        When there is no such window.
     """
+    check_windows(windows)
+    file = None if source is None else Path(source).expanduser()
+    if is_response_maps(file):
+        assert file is not None
+        return _verify_response_maps(file, progress)
     checks: list[Check] = []
     recordings: dict[str, Recording] = {}
     for index, array in enumerate(ARRAYS.values()):
         progress(f"checking {array.name}", index, len(ARRAYS))
-        recordings[array.name] = load_recording(array.name, progress=progress)
-        checks += structure(array, recordings[array.name])
+        recordings[array.name] = load_recording(array.name, source=file, progress=progress)
+        checks += structure(array, recordings[array.name], file)
     simulated = any(recording.simulated for recording in recordings.values())
-    named = {model if isinstance(model, str) else model.name: model for model in models}
-    requested = [number for number in published_numbers() if not number["model"] or number["model"] in named]
-    requested += [number for name in named if name not in published_models() for number in _unpublished(name)]
-    numbers = []
-    for index, number in enumerate(requested):
-        progress(f"{number['model'] or 'ceiling'} on {number['array']}", index, len(requested))
-        numbers.append(_comparison(number, named.get(number["model"]), simulated, device))
-    sha256 = next(iter(recordings.values())).sha256
-    return Verification(simulated, sha256, tuple(checks), tuple(numbers))
+    named = {_name(model): model for model in models}
+    numbers = requested_numbers([*named], windows, tables)
+    loaded = {name: model for name, model in named.items() if isinstance(model, Model)}
+    sources = {recording.sha256: None for recording in recordings.values()}
+    notes = [NOT_MONKEY2]
+    if tables is None:
+        notes.insert(0, f"The tables of the follow-up study are not there, so that only numbers of the tutorial are "
+                        f"compared; `{COMMAND}` downloads them.")  # fmt: skip
+    notes += [f"{name} has no number in the tutorial." for name in named
+              if tables is None and name not in {number.model for number in numbers}]  # fmt: skip
+    return Verification(
+        simulated,
+        ", ".join(sources),
+        tuple(checks),
+        tuple(compared(numbers, loaded, simulated, file, device, progress)),
+        _orientations(recordings, file),
+        tuple(notes),
+        {name: recording for name, recording in recordings.items() if recording.subject == "monkey1"},
+    )
 
 
-def structure(array: Array, recording: Recording) -> list[Check]:
-    """Compare the structure of a recording with the published one.
-
-    Parameters
-    ----------
-    array : Array
-    recording : Recording
-        In the window of the eLife paper.
-    """
-    shape = (IMAGES, array.positions, array.positions, SITES[array.name])
-    means = recording.maps.mean(axis=(0, 1, 2))
-    low, high = RATES[array.name]
-    course = _time_course(array)
-    peak = max(course, key=lambda moment: course[moment])
-    between = _between_sites(recording.maps)
-    sizes = sorted({_size(file) for file in recording.images})
-    duration = max(course) + STEP
-    nearest = max(BETWEEN_SITES[0], min(between, BETWEEN_SITES[1]))
-    properties: list[tuple[str, str, str, str, bool]] = [
-        ("maps (image, y, x, site)", str(shape), str(recording.maps.shape), EQUAL, recording.maps.shape == shape),
-        ("sites left out", "none", ", ".join(recording.dropped) or "none", EQUAL, not recording.dropped),
-        (
-            "mean of each site",
-            f"about {low:g} to {high:g} spikes/s",
-            f"{means.min():.3g} to {means.max():.3g}",
-            "the ranges overlap",
-            bool(means.min() <= high and means.max() >= low),
-        ),
-        (
-            "time",
-            f"{TIME_COURSE_MS} ms or more",
-            f"{duration} ms or more",
-            f"{TIME_COURSE_MS} ms or more",
-            duration >= TIME_COURSE_MS,
-        ),
-        (
-            "largest mean response",
-            f"about {PEAKS[array.name]:g} ms",
-            f"{peak}-{peak + STEP} ms",
-            f"the middles differ by at most {STEP} ms",
-            abs(peak + STEP / 2 - PEAKS[array.name]) <= STEP,
-        ),
-        (
-            "median r between maps of two sites",
-            "{:g} to {:g}".format(*BETWEEN_SITES),
-            f"{between:.2f}",
-            f"at most {BETWEEN_TOLERANCE:g} outside",
-            abs(between - nearest) <= BETWEEN_TOLERANCE,
-        ),
-        (
-            "images",
-            str(IMAGES),
-            f"{len(recording.images)}, {', '.join(sizes)} pixels",
-            "equal number",
-            len(recording.images) == IMAGES,
-        ),
-    ]
-    return [Check(array.name, what, expected, found, rule, None if recording.simulated else agrees)
-            for what, expected, found, rule, agrees in properties]  # fmt: skip
+def _name(model: str | Model) -> str:
+    """Return the name of a model; only pretrained weights have published numbers."""
+    if isinstance(model, str):
+        return model
+    return model.name if model.weights.kind == "pretrained" else f"{model.name}, {model.weights}"
 
 
-def _time_course(array: Array) -> dict[int, float]:
-    """Compute the mean response in steps of time, up to the end of the recording."""
-    course: dict[int, float] = {}
-    for start in range(0, TIME_COURSE_MS, STEP):
-        try:
-            course[start] = float(load_recording(array.name, (start, start + STEP)).maps.mean())
-        except DataError:  # the recording ends earlier
-            break
-    if not course:
-        raise DataError(f"The first {STEP} ms of {array.name} cannot be read.", "Use the published files.")
-    return course
+def _orientations(recordings: dict[str, Recording], source: Path | None) -> tuple[OrientationCheck, ...]:
+    """Check the orientation of the arrays of monkey 1 with at least two images; only ML has a verdict."""
+    names = [name for name in ("monkey1_ML", "monkey1_PL") if name in recordings and len(recordings[name].images) > 1]
+    return tuple(check_orientation(name, recordings[name], str(source or ""), decisive=name == "monkey1_ML")
+                 for name in names)  # fmt: skip
 
 
-def _between_sites(maps: NDArray[np.float64]) -> float:
-    """Compute the median Pearson r between maps of pairs of sites, over pairs and images."""
-    medians = []
-    for image in maps.reshape(len(maps), -1, maps.shape[-1]):
-        with np.errstate(invalid="ignore"):
-            pairs = np.corrcoef(image.T)[np.triu_indices(image.shape[-1], 1)]
-        medians.append(np.nanmedian(pairs))
-    return float(np.mean(medians))
-
-
-def _size(file: Any) -> str:
-    from PIL import Image
-
-    with Image.open(file) as image:
-        return f"{image.width} x {image.height}"
-
-
-def _unpublished(model: str) -> list[dict[str, Any]]:
-    """List the arrays and windows for a model without published numbers: those of timm's ResNet-50."""
-    pattern = [number for number in published_numbers() if number["model"] == "timm:resnet50.tv_in1k"]
-    return [number | {"model": model, "layer": "", "published_layer": "", "published": np.nan} for number in pattern]
-
-
-def _comparison(number: dict[str, Any], model: str | Model | None, simulated: bool, device: str) -> PublishedComparison:
-    ours, reason = None, ""
-    try:
-        ours = _our_number(number, model, device)
-    except ItMapsError as error:
-        reason = str(error)
-    except Exception as error:  # raised by a model: the others are still compared
-        reason = f"{type(error).__name__}: {one_line(error)}."
-    verdict = _verdict(number["published"], ours, simulated)
-    return PublishedComparison(**number, ours=ours, verdict=verdict, reason=reason)
-
-
-def _our_number(number: dict[str, Any], model: str | Model | None, device: str) -> float:
-    as_published = number["loaded"] == "published"
-    options: dict[str, Any] = {"protocol": PUBLISHED} if as_published else {"orientation": "flip_both"}
-    recording = load_recording(number["array"], number["window"], **options)
-    if model is None:
-        return float(reference_ceiling(recording.maps).mean())
-    layers = [number["layer"]] if number["layer"] else "all"
-    return score(model, recording, layers, protocol=PUBLISHED, device=device).raw
-
-
-def _verdict(published: float, ours: float | None, simulated: bool) -> str:
-    if ours is None:
-        return "not run"
-    if simulated:
-        return "simulated"
-    if np.isnan(published):
-        return "not published"
-    difference = abs(ours - published)
-    return "same" if difference <= SAME else "close" if difference <= CLOSE else "differs"
+def _verify_response_maps(file: Path, progress: Report) -> Verification:
+    """Check what a file of response maps shows: its grid, its images and, for monkey 1, its orientation."""
+    if not file.is_file():
+        raise DataError(f"There is no file {file}.", "Name a file of response maps, an archive or a folder.")
+    stored = shapes(file)
+    checks: list[Check] = []
+    recordings: dict[str, Recording] = {}
+    for index, array in enumerate(ARRAYS.values()):
+        progress(f"checking {array.name}", index, len(ARRAYS))
+        if stored.get(f"{array.area}curr_data", ())[:2] == (array.positions, array.positions):
+            recordings[array.name] = load_recording(array.name, source=file, progress=progress)
+            checks += structure_of_response_maps(array, recordings[array.name])
+    if not recordings:
+        variables = ", ".join(f"{name} {shape}" for name, shape in stored.items()) or "no variables"
+        raise DataError(
+            f"{file} has no response maps; it has {variables}.",
+            "Use a published file with MLcurr_data of 17 x 17 or 9 x 9 positions, and Expimages.",
+        )
+    first = next(iter(recordings.values()))
+    start, stop = first.window
+    absent = [f"{name} is not in this file." for name in ARRAYS if name not in recordings]
+    notes = (
+        f"These are response maps: the mean over sites, over {start}-{stop} ms. There are no checks of sites, rates, "
+        "duration and time course, no noise ceilings, and no scores of models.",
+        *absent,
+        *([NOT_MONKEY2] if "monkey2_ML" in recordings else []),
+        *(["The orientation is not checked: the published figure shows two images."] if len(first.images) < 2 else []),
+    )
+    simulated = any(recording.simulated for recording in recordings.values())
+    shown = {name: recording for name, recording in recordings.items() if recording.subject == "monkey1"}
+    return Verification(simulated, first.sha256, tuple(checks), (), _orientations(recordings, file), notes, shown)

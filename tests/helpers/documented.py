@@ -55,8 +55,10 @@ REASONS = {
         "brainscore score --model timm:resnet50.tv_in1k",
         "brainscore score --model resnet50_timm_baseline --benchmark ClickMe.alignment",
     ),
-    "requires the real recordings": (
-        "brainscore verify-real",
+    "requires the real recordings; tests/study/test_verify_real.py runs it on made-up ones": (
+        "brainscore verify-real --from Arcaro2020.zip --out verification",
+        "brainscore verify-real --models timm:vgg16.tv_in1k --windows 131-170",
+        "brainscore verify-real --source ResponseMaps.mat",
         "brainscore score --model NAME --benchmark Arcaro2020.monkey1_ML-pls --protocol followup "
         "--window followup_131_170 --layers all",
     ),
