@@ -51,7 +51,10 @@ def published(
     ] = None,
     window: Annotated[
         str | None,
-        typer.Option(help="Show only scores in this window, such as 131-170. By default all windows are shown."),
+        typer.Option(
+            help="Show only scores in this window, such as 131-170 (or followup_131_170). By default all windows are "
+            "shown."
+        ),
     ] = None,
     shifted: Annotated[
         bool, typer.Option("--shifted", help="Show the tables named shifted, too, which likely contain an artefact.")
