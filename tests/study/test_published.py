@@ -65,8 +65,9 @@ def test_an_array_and_a_window_select_the_panels_of_their_scores(tables):
     ]  # fmt: skip
     with pytest.raises(UsageError, match=r"Known names: monkey1_ML, monkey1_PL"):
         known_array("PL")
-    with pytest.raises(UsageError, match=r"'131-170'"):
-        known_window(tables, "131-170")
+    assert known_window(tables, "131-170") == known_window(tables, "followup_131_170") == "followup_131_170"
+    with pytest.raises(UsageError, match=r"'130-170'.*Known windows: followup_51_90"):
+        known_window(tables, "130-170")
 
 
 def test_rank_correlations_are_those_of_scipy_without_robust_models(tables):
