@@ -40,7 +40,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def result(home, model):
-    return score(model, "it_maps")
+    return score(model, "it_maps", controls=False)
 
 
 def test_the_score_is_the_mean_over_arrays_of_each_one_s_own(result, model):
@@ -50,7 +50,7 @@ def test_the_score_is_the_mean_over_arrays_of_each_one_s_own(result, model):
     for name in ("score", "raw", "ceiling", "explained", "alignment"):
         assert getattr(result, name) == pytest.approx(np.mean([getattr(a, name) for a in result.arrays]), abs=1e-12)
     for name, array in zip(ARRAYS, result.arrays, strict=True):
-        alone = score(model, f"Arcaro2020.{name}-pls", fresh=True)
+        alone = score(model, f"Arcaro2020.{name}-pls", controls=False, fresh=True)
         assert alone.score == pytest.approx(array.score, abs=1e-12)
         assert alone.interval == pytest.approx(array.interval, abs=1e-12)
         assert array.explained == pytest.approx(array.score * abs(array.score))
@@ -107,13 +107,13 @@ def test_images_that_two_arrays_share_are_shown_once(home, model, monkeypatch):
     monkeypatch.setattr(
         type(model), "preprocess", lambda self, images: shown.extend(images) or preprocess(self, images)
     )
-    score(model, "it_maps", fresh=True)
+    score(model, "it_maps", controls=False, fresh=True)
     shown = [image for image in shown if isinstance(image, Path)]  # not the noise that verifies the layer
     assert len(shown) == len(set(shown)) == 28
 
 
 def test_alignment_compares_maps_averaged_over_sites(home, model):
-    result = score(model, "it_maps_alignment")
+    result = score(model, "it_maps_alignment", controls=False)
     for name, array in zip(ARRAYS, result.arrays, strict=True):
         assert array.raw == pytest.approx(array.map_rho.mean(), abs=1e-12)
         ceiling = map_ceiling(load_recording(name).maps, rng=np.random.default_rng(0))
@@ -125,7 +125,7 @@ def test_values_stand_beside_ceilings_of_their_own_measure(home, model, tmp_path
     """Spearman rho of averaged maps has another ceiling than Pearson r of a site."""
     from brainscore_itmaps.bridge.benchmark import to_score
 
-    ridge, alignment = (score(model, f"Arcaro2020.monkey2_ML-{kind}") for kind in ("pls", "alignment"))
+    ridge, alignment = (score(model, f"Arcaro2020.monkey2_ML-{kind}", controls=False) for kind in ("pls", "alignment"))
     for result, values in ((ridge, "image_r"), (alignment, "map_rho")):
         (array,) = result.arrays
         np.testing.assert_array_equal(array.image_value, getattr(array, values))
@@ -156,7 +156,7 @@ def test_compat_takes_the_best_layer_on_the_very_images_of_the_published_recordi
     model = load_model("timm:test_efficientnet", weights="random")
     model = type(model)(**vars(model) | {"spec": type(model.spec)(**vars(model.spec) | {"size": 224})})
     layers = ["blocks.2", "blocks.3", "blocks.4"]
-    result = score(model, "Arcaro2020.monkey1_ML-pls", layers, protocol="published")
+    result = score(model, "Arcaro2020.monkey1_ML-pls", layers, protocol="published", controls=False)
     (array,) = result.arrays
     assert (array.neural.shape[-1], array.window) == (30, (50, 90))
     raw = {value.layer: value.raw for value in array.layers}
@@ -164,7 +164,9 @@ def test_compat_takes_the_best_layer_on_the_very_images_of_the_published_recordi
     assert set(array.layer_of_image) == {max(raw, key=raw.get)}
     assert array.raw == max(raw.values())
     assert result.layer == "best of 3"
-    windowed = score(model, "Arcaro2020.monkey1_ML-pls", layers[:1], window="tutorial", protocol="published")
+    windowed = score(
+        model, "Arcaro2020.monkey1_ML-pls", layers[:1], window="tutorial", protocol="published", controls=False
+    )
     assert windowed.arrays[0].window == (130, 170)
 
 
