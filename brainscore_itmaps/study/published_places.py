@@ -166,7 +166,7 @@ def _differences(placed: pd.DataFrame) -> Iterator[str]:
     layers = " to ".join(dict.fromkeys(map(str, (placed["layers"].min(), placed["layers"].max()))))
     yield (
         f"Published scores are those of the best of all modules of a model on the scored images; these are the best of "
-        f"{layers} layer{'s' * (layers != '1')}, and at most as high."
+        f"{layers} layer{'s' * (layers != '1')}, and at most as high if all else is equal."
     )
     for row in placed[placed["layers"] == 1].drop_duplicates("model").to_dict("records"):
         yield f"{name_of_row(row)} was scored on one layer, {row['layer']}: use --layers all."
