@@ -218,6 +218,12 @@ def test_a_comparable_result_gets_its_rank_among_the_published_ones(tables):
     assert len(placed.notes) == 1
 
 
+def test_weights_of_a_file_are_not_beside_the_published_value(tables):
+    placed = places(tidy_table([followup(weights=Weights("file", path="mine.pt", sha256="1" * 64))]), tables.maps)
+    assert placed.rows["published_raw"].isna().all()
+    assert "published raw value" not in places_sentences(placed)[0]
+
+
 def test_random_weights_are_named_and_not_beside_the_published_value(tables):
     placed = places(tidy_table([followup(weights=Weights("random", seed=1))]), tables.maps)
     assert placed.rows["published_raw"].isna().all()
