@@ -28,6 +28,7 @@ RECORDINGS = {"OSIE.gaze": 100, "OSIE.gaze700": 700}
 """Number of images of each recording: the first ones of the data set."""
 AREA = "gaze"
 VIEWERS = 15
+SUBJECT = f"{VIEWERS} viewers"
 WINDOW = (0, 3000)
 """Milliseconds of free viewing."""
 PIXELS = (600, 800)
@@ -188,7 +189,7 @@ def read_gaze(fixations: Path, images: Sequence[Path], identifier: str) -> Recor
         repeats=repeats[..., None],
         grid=GRID,
         sites=[AREA],
-        subject=f"{VIEWERS} viewers",
+        subject=SUBJECT,
         area=AREA,
         citation=CITATION,
     )
@@ -232,7 +233,8 @@ def read_fixations(file: Path) -> dict[str, list[NDArray[np.float64]]]:
 def gaze_density(fixations: ArrayLike, grid: Grid) -> NDArray[np.float64]:
     """Compute the density of a viewer's fixations at the positions of a grid.
 
-    The first fixation is left out, because every trial starts at the centre of the screen. Durations are not used.
+    The first fixation is left out: it is nearer to the centre of the screen, where every trial starts, than later ones.
+    Durations are not used.
 
     Parameters
     ----------

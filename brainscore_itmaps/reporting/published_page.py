@@ -12,7 +12,7 @@ from brainscore_itmaps.text import ABSENT, number_text
 TITLE = "Published scores of {} models"
 ABOUT = (
     "All scores on this page are as published by others; this package computed only the statistics. Scores on the "
-    "recordings are divided by the published noise ceiling."
+    "recordings are divided by the published noise ceiling; the grey axes of their figures have raw values."
 )
 STATISTICS = (
     ("rho", "rho", 2),

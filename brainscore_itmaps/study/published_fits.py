@@ -265,10 +265,11 @@ def _on_recordings(panels: Sequence[PanelFit]) -> Iterator[str]:
         )
         for fit in fits:
             if fit.point is not None and fit.point.after_interval.high < 0:
-                after = fit.point.after_interval
+                at, after = fit.point.at_interval, fit.point.after_interval
                 yield (
-                    f"{fit.panel}: over the {fit.above} models above the change point at {fit.point.at:.1f} %, the "
-                    f"cloud falls by {-fit.point.after:.4f} a point of top-1 ({-after.high:.4f} to {-after.low:.4f})."
+                    f"{fit.panel}: over the {fit.above} models above the change point at {fit.point.at:.1f} % "
+                    f"({at.low:.1f} to {at.high:.1f}), the cloud falls by {-fit.point.after:.4f} a point of top-1 "
+                    f"({-after.high:.4f} to {-after.low:.4f})."
                 )
     if early := [fit.panel for fit in own if (fit.array, fit.window) in BEFORE_RESPONSE]:
         yield f"{' and '.join(early)}: the array does not respond yet at this time, and scores are low."

@@ -74,11 +74,12 @@ def places(table: StudyTable, maps: pd.DataFrame) -> Places:
         scores = published[(published["array"] == array) & (published["window"] == window)]
         reason = _reason(row, array, scores)
         if not reason:
-            scored = _array_result(table.sources[row["result"]], row["array"])
+            result = _result(table.sources[row["result"]])
+            scored = next(each for each in result.arrays if each.recording == row["array"])
             if (sites := len(scored.sites)) != (expected := int(scores["sites"].iloc[0])):
                 reason = f"it has {sites} sites, and the published scores are those of {expected}"
             else:
-                rows.append(_placed(row, scored, scores))
+                rows.append(_placed(row, scored, scores, result.weights.kind == "pretrained"))
         if reason:
             refused.setdefault((row["array"], reason), []).append(name_of_row(row))
     placed = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -124,14 +125,13 @@ def _reason(row: Mapping[Any, Any], array: str, scores: pd.DataFrame) -> str:
     return "" if np.isfinite(row["raw"]) else "its raw value is not given"
 
 
-def _array_result(source: Path | Result, recording: str) -> ArrayResult:
-    result = source if isinstance(source, Result) else Result.load(source)
-    return next(array for array in result.arrays if array.recording == recording)
+def _result(source: Path | Result) -> Result:
+    return source if isinstance(source, Result) else Result.load(source)
 
 
-def _placed(row: Mapping[Any, Any], scored: ArrayResult, scores: pd.DataFrame) -> dict[str, Any]:
+def _placed(row: Mapping[Any, Any], scored: ArrayResult, scores: pd.DataFrame, pretrained: bool) -> dict[str, Any]:
     raw = float(row["raw"])
-    own = scores.loc[scores["model"] == row["model"].removeprefix("timm:"), "raw"] if not row["random"] else ()
+    own = scores.loc[scores["model"] == row["model"].removeprefix("timm:"), "raw"] if pretrained else ()
     others = scores["raw"].to_numpy(float)
     first = scores.iloc[0]
     return {
@@ -166,7 +166,7 @@ def _differences(placed: pd.DataFrame) -> Iterator[str]:
     layers = " to ".join(dict.fromkeys(map(str, (placed["layers"].min(), placed["layers"].max()))))
     yield (
         f"Published scores are those of the best of all modules of a model on the scored images; these are the best of "
-        f"{layers} layer{'s' * (layers != '1')}, and at most as high."
+        f"{layers} layer{'s' * (layers != '1')}, and at most as high if all else is equal."
     )
     for row in placed[placed["layers"] == 1].drop_duplicates("model").to_dict("records"):
         yield f"{name_of_row(row)} was scored on one layer, {row['layer']}: use --layers all."

@@ -173,10 +173,11 @@ def orientation_sentences(verification: Verification) -> list[str]:
 
 
 def summary(verification: Verification) -> str:
-    """Count the verdicts in a sentence; of a stand-in, only the comparisons."""
+    """Count the verdicts in a sentence; of a stand-in, only the comparisons with both numbers."""
     checks, numbers = verification.checks, verification.numbers
     if verification.simulated:
-        return f"{len(checks)} properties and {len(numbers)} numbers beside published values, without verdicts."
+        both = sum(map(_is_drawn, numbers))
+        return f"{len(checks)} properties and {both} numbers beside published values, without verdicts."
     verdicts = [number.verdict for number in numbers]
     counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(sorted(verdicts)))
     text = f"{sum(check.agrees is True for check in checks)} of {len(checks)} properties agree."

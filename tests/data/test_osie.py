@@ -107,6 +107,21 @@ def test_a_file_that_changes_after_the_download_is_never_read(fetched, monkeypat
         load_recording("OSIE.gaze")
 
 
+def test_clean_removes_the_files_and_their_copies_for_brain_score_but_no_recording_of_another_name(fetched):
+    from brainscore_itmaps.bridge.benchmark import get_stimulus_set
+    from brainscore_itmaps.data.images import copy_to_brainio_home
+    from brainscore_itmaps.data.load import list_stored_files, remove_stored_files
+
+    copies = {path.parent for path in get_stimulus_set("OSIE.gaze").stimulus_paths.values()}
+    (mine,) = copy_to_brainio_home([fetched / "data/stimuli/1001.jpg"], "OSIE.mylab")
+    assert {path for path, _ in list_stored_files()["images"]} == copies
+    remove_stored_files()
+    assert all(folder.exists() for folder in copies)
+    remove_stored_files(everything=True)
+    assert not any(folder.exists() for folder in (*copies, osie.osie_folder()))
+    assert mine.exists()
+
+
 @pytest.mark.parametrize("images", [0, 99, 101, 5000])
 def test_another_number_of_images_is_refused(images):
     with pytest.raises(UsageError, match=r"OSIE.gaze 100, OSIE.gaze700 700"):
@@ -159,7 +174,7 @@ def test_brain_score_computes_the_same_number_for_images_that_are_not_square(fet
 
 
 def test_people_who_look_at_the_brightest_tile_are_predicted_from_brightness(fetched):
-    """The truth is planted: position and contrast alone are worth less than a layer that sees brightness."""
+    """The truth is planted: where in the image alone is worth less than a feature that sees brightness."""
     from brainscore_itmaps import score_features
     from brainscore_itmaps.images import read_image
 
@@ -168,4 +183,6 @@ def test_people_who_look_at_the_brightest_tile_are_predicted_from_brightness(fet
         [np.asarray(read_image(image).resize((17, 13)), dtype=np.float64).sum(axis=2) for image in recording.images]
     )
     brightest = tiles >= tiles.max(axis=(1, 2), keepdims=True) - 30
-    assert score_features(brightest[..., None].astype(float), recording, controls=False).score > 0.5
+    result = score_features(brightest[..., None].astype(float), recording)
+    assert result.score > 0.5
+    assert result.controls["position"].score < 0.5 * result.score

@@ -1,7 +1,6 @@
 """Panels of published scores, their statistics, and places of results among them. All numbers are made up."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -108,7 +107,11 @@ def test_a_planted_inverted_u_is_found_and_said(tables):
     said = published_findings(fits)
     assert said[0].startswith("monkey1_ML, in one window: rho")
     assert "the upper edge falls in 1 of them, rises in 0" in said[0]
-    assert said[1].startswith(f"{PLANTED}: over the {fit.above} models above the change point at {fit.point.at:.1f} %")
+    assert said[1].startswith(
+        f"{PLANTED}: over the {fit.above} models above the change point at {fit.point.at:.1f} % ("
+    )
+    interval = fit.point.at_interval
+    assert f"({interval.low:.1f} to {interval.high:.1f}), the cloud falls by {-fit.point.after:.4f}" in said[1]
 
 
 def test_a_rising_line_is_not_called_a_decline(tables):
@@ -215,6 +218,12 @@ def test_a_comparable_result_gets_its_rank_among_the_published_ones(tables):
     assert len(placed.notes) == 1
 
 
+def test_weights_of_a_file_are_not_beside_the_published_value(tables):
+    placed = places(tidy_table([followup(weights=Weights("file", path="mine.pt", sha256="1" * 64))]), tables.maps)
+    assert placed.rows["published_raw"].isna().all()
+    assert "published raw value" not in places_sentences(placed)[0]
+
+
 def test_random_weights_are_named_and_not_beside_the_published_value(tables):
     placed = places(tidy_table([followup(weights=Weights("random", seed=1))]), tables.maps)
     assert placed.rows["published_raw"].isna().all()
@@ -281,4 +290,3 @@ def test_a_comparison_without_the_option_needs_no_tables(own_home, tmp_path):
 
 def test_all_models_are_listed_once(tables):
     assert tables.models == sorted(models(40))
-    assert replace(tables).models == tables.models

@@ -30,7 +30,7 @@ from brainscore_itmaps.study.verify_numbers import (
     tutorial_numbers,
     verdict_of,
 )
-from brainscore_itmaps.study.verify_report import write_verification
+from brainscore_itmaps.study.verify_report import summary, write_verification
 from brainscore_itmaps.study.verify_request import check_models
 from brainscore_itmaps.study.verify_structure import peaks_at, site_rates, structure
 
@@ -400,6 +400,13 @@ def test_a_page_of_a_stand_in_says_simulated_and_has_no_verdict(own_home, tmp_pa
     assert "SIMULATED recordings: no animal was recorded." in text
     assert [found.group() for found in VERDICT.finditer(text)] == ["agree", "differ"]  # nothing agrees or differs
     assert "verdict" not in (tmp_path / "out" / "numbers.csv").read_text()
+
+
+def test_the_summary_of_a_stand_in_counts_numbers_that_have_a_published_one():
+    number = PublishedComparison("ceiling", "monkey1_ML", "", "", "", "", 0.5, "", "published", 0.6, "simulated", "")
+    numbers = (number, replace(number, ours=None), replace(number, published=math.nan))
+    said = "0 properties and 1 numbers beside published values, without verdicts."
+    assert summary(Verification(True, "", (), numbers)) == said
 
 
 def test_an_interrupted_command_writes_nothing_and_resumes(own_home, tmp_path, monkeypatch):
