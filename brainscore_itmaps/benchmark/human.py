@@ -189,7 +189,7 @@ class HumanBenchmark:
             ceiling_details = {"raw_low": low, "raw_high": high} | details_of(alignment.controls)
             formula = "none; raw is the mean Spearman correlation of saliency and human map"
         if self.as_clickme:
-            notes = (AS_CLICKME.format(len(agreement.spearman), self.folder), *notes)
+            notes = (AS_CLICKME.format(len(agreement.spearman), self.identifier.partition(":")[2]), *notes)
         dice, iou = (summarised(values).mean for values in (agreement.dice, agreement.iou))
         return Result(
             request=request,

@@ -178,7 +178,7 @@ def list_recordings() -> None:
         rows.append((array.name, array.windows["elife"], f"{array.positions} x {array.positions}", state))
     for gaze, images in osie.RECORDINGS.items():
         state = "downloaded" if is_stored(gaze) else f"not downloaded: {osie.fetch_command(images)}"
-        rows.append((gaze, osie.WINDOW, "13 x 17", state))
+        rows.append((gaze, osie.WINDOW, f"{len(osie.GRID.y)} x {len(osie.GRID.x)}", state))
     cells = [[name, f"{start}-{stop} ms", grid, availability] for name, (start, stop), grid, availability in rows]
     say_table([Column(name) for name in ("recording", "window", "grid", "state")], cells, wrapping="state")
     say(f"folder     {Settings.from_environment().recordings}")

@@ -35,8 +35,8 @@ Source = Annotated[
         help="Read the recording from this archive, folder or response-map file. The default is the downloaded archive."
     ),
 ]
-MAPS_SHOWN = 6
-"""Number of constant maps that are printed."""
+MAPS_SHOWN, IMAGES_SHOWN = 6, 32
+"""Number of constant maps, and of names of images, that are printed."""
 
 
 def info(
@@ -52,6 +52,7 @@ def info(
 
     from brainscore_itmaps.data.arcaro2020 import ARRAYS
     from brainscore_itmaps.data.grid import shown_extent
+    from brainscore_itmaps.data.images import some_of
     from brainscore_itmaps.data.load import recording_folder
     from brainscore_itmaps.data.notes import unit_of
     from brainscore_itmaps.data.recording import constant_maps
@@ -87,9 +88,11 @@ def info(
             f"r {np.nanmean(site_agreement(maps)):.2f} between a site's map and the mean of the others, on average"
         )
     if constant := constant_maps(recording):
-        lines["constant"] = f"{len(constant)} maps, whose correlations are undefined: " + _some(constant)
+        lines["constant"] = f"{len(constant)} maps, whose correlations are undefined: " + some_of(
+            [f"{site} on {image}" for site, image in constant], MAPS_SHOWN
+        )
     lines["orientation"] = recording.orientation
-    lines["images"] = f"{images}: " + ", ".join(recording.names)
+    lines["images"] = f"{images}: {some_of(recording.names, IMAGES_SHOWN)}"
     lines["folder"] = str(recording.images[0].parent)
     lines["sha256"] = f"{recording.sha256} of the source"
     if source is None and published_array is not None:
@@ -255,8 +258,3 @@ def _say_simulated(recording: "Recording") -> None:
 def _window_names(array: "Array | None", recording: "Recording") -> str:
     names = [name for name, window in array.windows.items() if window == recording.window] if array else []
     return f" ({', '.join(names)})" if names else ""
-
-
-def _some(constant: list[tuple[str, str]]) -> str:
-    more = f" and {len(constant) - MAPS_SHOWN} more" if len(constant) > MAPS_SHOWN else ""
-    return ", ".join(f"{site} on {image}" for site, image in constant[:MAPS_SHOWN]) + more

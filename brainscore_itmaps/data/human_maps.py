@@ -159,6 +159,8 @@ def human_maps(
                 f"Give a folder with the subfolders {IMAGES} (with a subfolder for each class) and {MAPS}.",
             )
         images, maps = images / IMAGES, images / MAPS
+    if without_classes and not any(map(Path.is_file, images.rglob("*"))):
+        raise DataError(f"{images} contains no images.", NAMING)
     listed = (without_classes and read_images_without_classes(images)) or read_class_folders(images, classes, known)
     files = [Path(file) for file in listed.files]
     map_files, others = _list_maps(maps)

@@ -12,7 +12,7 @@ from pathlib import Path
 from brainscore_itmaps.data import grid as orientations
 from brainscore_itmaps.data import osie, published, sources
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME, Window, read_array, window_limits
-from brainscore_itmaps.data.images import copy_to_brainio_home, plain_name
+from brainscore_itmaps.data.images import copy_to_brainio_home
 from brainscore_itmaps.data.recording import Recording, images_identifier, parse_window, window_or_name
 from brainscore_itmaps.data.response_maps import ORIENTATION as ORIENTATION_OF_RESPONSE_MAPS
 from brainscore_itmaps.data.response_maps import read_response_maps
@@ -325,9 +325,7 @@ def list_stored_files() -> dict[str, StoredFiles]:
         "unpacked": [*home.glob(f"{NAME}-*")],
         "prepared": [*home.glob("prepared/*-*")],
         "images": [
-            path
-            for name in (*recorded, plain_name(f"OSIE.{osie.SUBJECT}"))
-            for path in settings.brainio_home.glob(f"{name}.stimuli-*")
+            path for name in (*recorded, *osie.RECORDINGS) for path in settings.brainio_home.glob(f"{name}.stimuli-*")
         ],
         "gaze": [osie.osie_folder()],
         "published": [published.published_folder()],

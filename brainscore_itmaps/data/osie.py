@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.data.recording import GAZE, Recording
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.pinned_files import PinnedFile, fetch_files, missing_files, named, read_manifest
 from brainscore_itmaps.progress import Report, silent
@@ -26,9 +26,7 @@ FETCH = "brainscore data fetch osie"
 RUN = f"Run `{FETCH}`."
 RECORDINGS = {"OSIE.gaze": 100, "OSIE.gaze700": 700}
 """Number of images of each recording: the first ones of the data set."""
-AREA = "gaze"
 VIEWERS = 15
-SUBJECT = f"{VIEWERS} viewers"
 WINDOW = (0, 3000)
 """Milliseconds of free viewing."""
 PIXELS = (600, 800)
@@ -188,9 +186,9 @@ def read_gaze(fixations: Path, images: Sequence[Path], identifier: str) -> Recor
         window=WINDOW,
         repeats=repeats[..., None],
         grid=GRID,
-        sites=[AREA],
-        subject=SUBJECT,
-        area=AREA,
+        sites=[GAZE],
+        subject=f"{VIEWERS} viewers",
+        area=GAZE,
         citation=CITATION,
     )
 
@@ -272,4 +270,4 @@ def region_of(recording: str) -> str:
     >>> region_of("OSIE.gaze"), region_of("Arcaro2020.monkey1_PL")
     ('gaze', 'IT')
     """
-    return AREA if recording in RECORDINGS else "IT"
+    return GAZE if recording in RECORDINGS else "IT"

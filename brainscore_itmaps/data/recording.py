@@ -21,6 +21,9 @@ from brainscore_itmaps.data.tables import LongMaps, read_named_array, read_table
 from brainscore_itmaps.errors import DataError, UsageError, check_type, described, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
 
+GAZE = "gaze"
+"""Area of recordings of where people look."""
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Recording:
@@ -547,7 +550,7 @@ def window_or_name(window: Any) -> tuple[int, int] | str | None:
 
 
 def images_identifier(recording: Recording) -> str:
-    """Return the identifier of a recording's images, which all arrays of its subject share.
+    """Return the identifier of a recording's images, which all arrays of a monkey share.
 
     Examples
     --------
@@ -555,6 +558,8 @@ def images_identifier(recording: Recording) -> str:
     >>> images_identifier(load_recording("it_maps_simulated"))
     'it_maps_simulated.simulated monkey-simulated'
     """
+    if recording.area == GAZE:
+        return recording.identifier
     shared = f"{recording.identifier.split('.')[0]}.{recording.subject}"
     return f"{shared}-simulated" if recording.simulated else shared
 

@@ -297,3 +297,12 @@ def test_a_folder_is_scored_like_clickme_under_a_name_of_its_own(tmp_path, rng):
     assert result.controls["centre"].score == pytest.approx(plain.controls["centre"].raw / 0.65753)
     with pytest.raises(UsageError, match="is not a folder with the subfolders images and maps"):
         score(model, "ClickMe.alignment:nowhere")
+
+
+def test_a_folder_without_images_is_refused_in_a_sentence(tmp_path):
+    for name in ("images", "maps"):
+        (tmp_path / name).mkdir()
+    np.save(tmp_path / "maps" / "0.npy", np.eye(4))
+    model = load_model(Brightness(), preprocessing={"size": 32, "mean": (0.0,) * 3, "std": (1.0,) * 3})
+    with pytest.raises(DataError, match="images contains no images"):
+        score(model, f"ClickMe.alignment:{tmp_path}")

@@ -151,13 +151,14 @@ def test_bytes_that_are_no_mat_file_are_refused_in_a_sentence(tmp_path):
 
 
 def test_a_score_says_that_it_is_about_gaze_and_brain_score_lists_it_under_behavior(fetched):
-    from brainscore_itmaps.bridge.benchmark import get_assembly, get_benchmark, to_score
+    from brainscore_itmaps.bridge.benchmark import get_assembly, get_benchmark, get_stimulus_set, to_score
 
     result = score("timm:test_resnet", "OSIE.gaze-pls", "layer3", weights="random", controls=False)
     assert "OSIE.gaze: where people look; the score says nothing about IT" in result.notes
     assert (result.arrays[0].window, result.simulated, len(result.arrays[0].images)) == ((0, 3000), False, IMAGES)
     assert set(to_score(result).attrs["raw"].attrs["raw"]["region"].values) == {"gaze"}
     assert set(get_assembly("OSIE.gaze")["region"].values) == {"gaze"}
+    assert get_stimulus_set("OSIE.gaze").identifier.startswith("OSIE.gaze.stimuli-")
     benchmark = get_benchmark("OSIE.gaze-pls")
     assert (benchmark.parent, benchmark.version) == ("behavior", 1)
     assert benchmark.ceiling == pytest.approx(result.ceiling)

@@ -1,5 +1,5 @@
 import pytest
-from brainscore_vision import load_dataset
+from brainscore_vision import load_dataset, load_stimulus_set
 
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.errors import DataError
@@ -13,3 +13,5 @@ def test_offline_mode_without_the_files_gives_an_error(recording, monkeypatch, t
     attach()
     with pytest.raises(DataError, match="offline mode forbids"):
         load_dataset(recording)
+    with pytest.raises(DataError, match="offline mode forbids"):
+        load_stimulus_set(f"{recording}.stimuli")
