@@ -52,7 +52,8 @@ def published(
     window: Annotated[
         str | None,
         typer.Option(
-            help="Show only scores in this window, such as 131-170 or followup_131_170. By default all windows are shown."
+            help="Show only scores in this window, such as 131-170 or followup_131_170. By default all windows are "
+            "shown."
         ),
     ] = None,
     shifted: Annotated[

@@ -17,6 +17,7 @@ from brainscore_itmaps.study.table import MAPS, StudyTable
 from brainscore_itmaps.text import number_text
 
 MEASURE = "predictivity"
+PREFIX = "Arcaro2020."
 SAME_CEILING = 0.001
 """Largest difference of two noise ceilings of the same recording."""
 FEW_MODELS = 3
@@ -106,14 +107,14 @@ def places_sentences(placed: Places) -> list[str]:
 
 def _array(recording: str) -> str:
     """Return the array of a recording of the published protocol, as the tables name it."""
-    return recording.removesuffix(FOLLOWUP.suffix).removeprefix("Arcaro2020.")
+    return recording.removesuffix(FOLLOWUP.suffix).removeprefix(PREFIX)
 
 
 def _reason(row: Mapping[Any, Any], array: str, scores: pd.DataFrame) -> str:
     """Say why a row cannot be placed; empty if it can."""
     if row["simulated"]:
         return "its recording is SIMULATED"
-    if array.removesuffix("-reference") not in ARRAYS:
+    if array.removesuffix("-reference") not in ARRAYS or not row["array"].startswith(PREFIX):
         return "there are no published scores on this array"
     if row["protocol"] != FOLLOWUP.name:
         return f"its protocol is {row['protocol']}: use --protocol {FOLLOWUP.name}"
@@ -121,7 +122,9 @@ def _reason(row: Mapping[Any, Any], array: str, scores: pd.DataFrame) -> str:
         return f"its measure is {row['measure']}, and the published one is {MEASURE}"
     if scores.empty:
         return f"its window is {row['window']} ms: use --window followup_131_170 or another window of the tables"
-    return "" if np.isfinite(row["raw"]) else "its raw value is not given"
+    if not np.isfinite(row["raw"]):
+        return "its raw value is not given"
+    return "" if abs(row["raw"]) <= 1 else f"its raw value is {number_text(row['raw'])}, which is no correlation"
 
 
 def _array_result(source: Path | Result, recording: str) -> ArrayResult:

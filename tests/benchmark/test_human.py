@@ -284,6 +284,15 @@ def test_without_classes_saliency_is_that_of_the_largest_logit(tmp_path, rng):
         human_maps(folder, classes=2)
 
 
+def test_classes_that_are_not_those_of_the_model_name_no_configuration_where_there_is_none(tmp_path, rng):
+    folder = written_in_one_folder(tmp_path / "photos", rng)
+    for part, name in (("images", "0.png"), ("maps", "0.npy")):
+        (folder / part / "cat").mkdir()
+        (folder / part / name).rename(folder / part / "cat" / name)
+    with pytest.raises(DataError, match=r"has 1 classes, not 2\. Put all images into the folder images itself"):
+        human_maps(folder, classes=2, without_classes=True)
+
+
 def test_a_folder_is_scored_like_clickme_under_a_name_of_its_own(tmp_path, rng):
     folder = written_in_one_folder(tmp_path / "photos", rng)
     model = load_model(Brightness(), preprocessing={"size": 32, "mean": (0.0,) * 3, "std": (1.0,) * 3})

@@ -65,8 +65,9 @@ def test_an_array_and_a_window_select_the_panels_of_their_scores(tables):
     ]  # fmt: skip
     with pytest.raises(UsageError, match=r"Known names: monkey1_ML, monkey1_PL"):
         known_array("PL")
-    with pytest.raises(UsageError, match=r"'131-170'"):
-        known_window(tables, "131-170")
+    assert known_window(tables, "131-170") == "followup_131_170"
+    with pytest.raises(UsageError, match=r"'130-170'"):
+        known_window(tables, "130-170")
 
 
 def test_rank_correlations_are_those_of_scipy_without_robust_models(tables):
@@ -157,6 +158,8 @@ def test_names_of_models_are_found_and_similar_ones_suggested(tables):
     assert model_names(tables, ["timm:made_up_3.in1k", "made_up_3.in1k"]) == ["made_up_3.in1k"]
     with pytest.raises(UsageError, match=r"'timm:made_up_3\.in2k'. Did you mean .*made_up_3\.in1k"):
         model_names(tables, ["timm:made_up_3.in2k"])
+    with pytest.raises(UsageError, match=r"Did you mean made_up_3\.in1k\?"):
+        model_names(tables, ["made_up_3"])
 
 
 def test_everything_is_written_and_linked(tables, tmp_path):
@@ -229,7 +232,9 @@ def test_random_weights_are_named_and_not_beside_the_published_value(tables):
         ({"protocol": "ours"}, "its protocol is ours: use --protocol followup"),
         ({"window": (100, 250)}, "its window is 100-250 ms: use --window followup_131_170"),
         ({"recording": "lab_V4"}, "there are no published scores on this array"),
+        ({"recording": "monkey1_ML"}, "there are no published scores on this array"),
         ({"sites": ("a", "b")}, "it has 2 sites, and the published scores are those of 31"),
+        ({"raw": 1.5}, "its raw value is 1.500, which is no correlation"),
     ],
 )
 def test_a_result_that_is_not_comparable_is_not_placed_and_the_reason_is_said(tables, given, said):
