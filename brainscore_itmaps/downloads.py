@@ -22,8 +22,8 @@ CHUNK = 64 * 1024
 class _Counter:
     """Progress of a download, with the interface that pooch expects."""
 
-    def __init__(self, name: str, progress: Report) -> None:
-        self.name, self.progress = name, progress
+    def __init__(self, name: str, progress: Report, folder: Path, size: int | None) -> None:
+        self.name, self.progress, self.folder, self.size = name, progress, folder, size
         self.total = 0
 
     @property
@@ -42,6 +42,8 @@ class _Counter:
             raise DataError(
                 f"{self.name} is larger than {LARGEST} bytes.", "Check the address: no expected file is that large."
             )
+        if self.size is not None and sum(file.stat().st_size for file in self.folder.iterdir()) > self.size:
+            raise ValueError(f"it is larger than {self.size} bytes")
         self.progress(f"downloading {self.name} (MB)", self.done // 10**6, self.total // 10**6)
 
     def reset(self) -> None:
@@ -60,6 +62,7 @@ def download(
     timeout: float = TIMEOUT,
     progress: Report = silent,
     command: str = "brainscore data fetch --from FILE",
+    size: int | None = None,
 ) -> Path:
     """Download a file under a temporary name, and rename it when it is complete.
 
@@ -80,6 +83,8 @@ def download(
         Called with ("downloading ...", megabytes done, megabytes in all).
     command : str
         Command that accepts a file which the user downloaded, for errors.
+    size : int, optional
+        Expected bytes; a download that becomes larger is stopped. By default any size below 8 GiB is accepted.
 
     Returns
     -------
@@ -91,16 +96,16 @@ def download(
     InstallationError
         When the connection fails, naming the address and the number of bytes that arrived; when the disk is full.
     DataError
-        When the server does not have the file, or returns a file with another hash.
+        When the server does not have the file, or returns a file that is too large or has another hash.
     """
     import pooch
     import requests
 
     pooch.get_logger().setLevel(logging.ERROR)
-    counter = _Counter(path.name, progress)
     for leftover in path.parent.glob(f".{path.name}-*"):  # of a killed process
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as temporary:
+        counter = _Counter(path.name, progress, Path(temporary), size)
         fetcher = pooch.create(
             temporary, base_url="", registry={path.name: sha256}, urls={path.name: url}, retry_if_failed=TRIES - 1
         )
@@ -124,7 +129,7 @@ def download(
             raise InstallationError(
                 f"{url} could not be downloaded: {one_line(reason)} ({arrived}; tried {TRIES} times).", fix
             ) from error
-        except ValueError as error:  # another hash
+        except ValueError as error:  # another size or hash
             raise DataError(f"{url} returned a different file: {one_line(error)}.", fix) from error
         except OSError as error:
             raise InstallationError(

@@ -55,7 +55,13 @@ def fetch_once(
 
 @contextmanager
 def candidate_file(
-    origin: Path | str, path: Path, command: str, sha256: str | None = None, progress: Report = silent
+    origin: Path | str,
+    path: Path,
+    command: str,
+    sha256: str | None = None,
+    progress: Report = silent,
+    *,
+    size: int | None = None,
 ) -> Iterator[Path]:
     """Copy or download a file into the folder of ``path``, and remove it unless the caller renames it to ``path``.
 
@@ -71,6 +77,8 @@ def candidate_file(
         Command that accepts a file which the user downloaded, for errors.
     sha256 : str, optional
         Expected sha256 of a download.
+    size : int, optional
+        Expected bytes of a download, which is stopped when it becomes larger.
 
     Yields
     ------
@@ -97,7 +105,7 @@ def candidate_file(
     candidate = path if origin == path else path.with_name(f".candidate-{path.name}")
     try:
         if isinstance(origin, str):
-            download(origin, candidate, sha256=sha256, progress=progress, command=command)
+            download(origin, candidate, sha256=sha256, progress=progress, command=command, size=size)
         elif candidate != path:
             shutil.copyfile(origin, candidate)
         yield candidate

@@ -146,7 +146,8 @@ def fetch_files(
             origin = copies[file] if source is not None else file.address(url)
             target = folder / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            with candidate_file(origin, target, f"{command} --from FOLDER", file.sha256) as candidate:
+            copy = f"{command} --from FOLDER"
+            with candidate_file(origin, target, copy, file.sha256, size=file.size) as candidate:
                 expected = {"the sha256 of this commit's file": file.sha256}
                 check_sha256(hash_of(candidate), expected, str(origin), "Use the files of the pinned commit.")
                 candidate.replace(target)

@@ -1,6 +1,7 @@
 """Files of a pinned commit: downloads that stop, changed files, copies under other names."""
 
 import threading
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -100,6 +101,40 @@ def test_a_changed_file_on_the_server_is_refused_by_name_and_not_kept(original, 
     with serve(changed) as running, pytest.raises(DataError, match=r"2\.jpg returned a different file"):
         fetch_files(files, tmp_path / "home", url=root(running), **OPTIONS)
     assert [file.name for file in missing_files(files, tmp_path / "home")] == ["2.jpg", "3.jpg"]
+
+
+def test_a_download_that_is_larger_than_its_file_is_stopped_before_it_fills_the_disk(original, serve, tmp_path):
+    sent = []
+
+    def endless(handler, file):
+        handler.send_response(200)
+        handler.end_headers()
+        with suppress(OSError):
+            for _ in range(200):
+                sent.append(handler.wfile.write(bytes(10**6)))
+        return True
+
+    with serve(endless) as running, pytest.raises(DataError, match="different file: it is larger than 7 bytes"):
+        fetch_files(pinned(original), tmp_path / "home", url=root(running), **OPTIONS)
+    assert sum(sent) < 10**8
+    assert [path.name for path in (tmp_path / "home").rglob("*") if path.is_file()] == [".lock"]
+
+
+def test_a_file_that_arrives_in_small_parts_is_not_too_large(original, serve, tmp_path):
+    def parts(handler, file):
+        handler.protocol_version = "HTTP/1.1"
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        content = file.read_bytes()
+        for start in range(0, len(content), 100):
+            part = content[start : start + 100]
+            handler.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+        handler.wfile.write(b"0\r\n\r\n")
+        return True
+
+    with serve(parts) as running:
+        assert len(fetch_files(pinned(original), tmp_path / "home", url=root(running), **OPTIONS)) == 3
 
 
 def test_a_file_that_was_changed_on_disk_is_fetched_again(original, serve, tmp_path):

@@ -1,8 +1,10 @@
 """Human alignment: a model's saliency compared with human importance maps (Fel et al. 2022)."""
 
+import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +118,13 @@ class HumanBenchmark:
     folder: Path | None = None
     as_clickme: bool = False
 
-    @property
+    @cached_property
     def identifier(self) -> str:
-        """Return the name of the benchmark: that of the folder, if there is one."""
+        """Return the name of the benchmark: that of the folder, if there is one, with a hash of its content."""
         if self.folder is None:
             return HUMAN_ALIGNMENT
-        name = plain_name(self.folder.resolve().name)
+        digest = hashlib.sha256(repr(self.content(ScoreRequest())).encode()).hexdigest()[:8]
+        name = f"{plain_name(self.folder.resolve().name)}-{digest}"
         return f"{HUMAN_ALIGNMENT}:{name}" if self.as_clickme else name
 
     @property

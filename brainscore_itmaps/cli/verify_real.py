@@ -117,8 +117,9 @@ def verify_real(
 
 
 def _listed(text: str | None, option: str, example: str) -> list[str] | None:
-    """Split the value of an option at commas."""
-    values = [value.strip() for value in text.split(",") if value.strip()] if text is not None else None
+    """Split the value of an option at commas, without repetitions."""
+    split = text.split(",") if text is not None else ()
+    values = list(dict.fromkeys(value.strip() for value in split if value.strip())) if text is not None else None
     if values == []:
         raise UsageError(f"{option} is empty.", f"Give names, for example {option} {example}.")
     return values

@@ -14,6 +14,7 @@ from brainscore_itmaps.data.class_folders import (
     IMAGE_SUFFIXES,
     IMAGES,
     MAPS,
+    ClassFolders,
     is_human_maps_folder,
     named,
     read_class_folders,
@@ -29,6 +30,11 @@ MAP_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
 COLOURED = 24
 """Difference of the colour channels, of 255, above which an image is not a grey map; JPEG makes small ones."""
 NAMING = "Name each map as its image, such as images/cat/1.jpg and maps/cat/1.png."
+
+WITHOUT_CLASSES = (
+    f"Put all images into the folder {IMAGES} itself, without subfolders; or name its subfolders by the numbers of the "
+    "model's classes, from 0."
+)
 
 
 @short_repr
@@ -159,9 +165,7 @@ def human_maps(
                 f"Give a folder with the subfolders {IMAGES} (with a subfolder for each class) and {MAPS}.",
             )
         images, maps = images / IMAGES, images / MAPS
-    if without_classes and not any(map(Path.is_file, images.rglob("*"))):
-        raise DataError(f"{images} contains no images.", NAMING)
-    listed = (without_classes and read_images_without_classes(images)) or read_class_folders(images, classes, known)
+    listed = _listed(images, classes, known, without_classes)
     files = [Path(file) for file in listed.files]
     map_files, others = _list_maps(maps)
     if os.path.realpath(images) == os.path.realpath(maps):
@@ -187,6 +191,16 @@ def human_maps(
         classes,
         (*notes, *listed.notes),
     )
+
+
+def _listed(images: Path, classes: int, known: Mapping[str, int] | None, without_classes: bool) -> ClassFolders:
+    """List the images; where classes are not needed, the next step after an error is not a configuration's."""
+    if not without_classes:
+        return read_class_folders(images, classes, known)
+    try:
+        return read_images_without_classes(images) or read_class_folders(images, classes, known)
+    except DataError as error:
+        raise DataError(error.args[0], WITHOUT_CLASSES) from error
 
 
 def read_map(file: Path) -> NDArray[np.float32]:

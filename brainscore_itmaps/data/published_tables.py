@@ -13,6 +13,7 @@ import pandas as pd
 from brainscore_itmaps.data.published import COMMAND, published_files, published_folder
 from brainscore_itmaps.errors import DataError, one_line
 from brainscore_itmaps.files import NUMBER
+from brainscore_itmaps.pinned_files import PinnedFile, missing_files
 
 ARRAYS = {"george_posterior_it": "monkey1_PL", "george_central_it": "monkey1_ML", "red_central_it": "monkey2_ML"}
 """Names of the arrays in the tables, and in this package."""
@@ -121,7 +122,7 @@ def read_published_maps(folder: Path | None = None) -> pd.DataFrame:
     tables = []
     for pinned in published_files():
         if named := MAPS_FILE.fullmatch(pinned.name):
-            tables.append(_read_maps(_stored(pinned.path, folder), *named.groups()))
+            tables.append(_read_maps(_stored(pinned, folder), *named.groups()))
     if not tables:
         raise DataError("The list of published tables names no scores on the recordings.", FIX)
     return pd.concat(tables, ignore_index=True)
@@ -263,14 +264,17 @@ def read_columns(file: Path, columns: Columns, repeated: bool = False) -> pd.Dat
 
 
 def _file(name: str, folder: Path | None) -> Path:
-    path = next((file.path for file in published_files() if file.name == name), None)
-    if path is None:
+    pinned = next((file for file in published_files() if file.name == name), None)
+    if pinned is None:
         raise DataError(f"The list of published tables does not name {name}.", FIX)
-    return _stored(path, folder)
+    return _stored(pinned, folder)
 
 
-def _stored(path: str, folder: Path | None) -> Path:
-    return (published_folder() if folder is None else folder) / path
+def _stored(file: PinnedFile, folder: Path | None) -> Path:
+    """Return the path of a table; one in the folder of downloads must have the published content."""
+    if folder is None and missing_files([file], published_folder()):
+        raise DataError(f"{published_folder() / file.path} is missing, or is not the published file.", FIX)
+    return (published_folder() if folder is None else folder) / file.path
 
 
 def _read_maps(file: Path, recording: str, start: str, stop: str, shifted: str | None) -> pd.DataFrame:

@@ -158,9 +158,10 @@ def model_names(tables: Published, models: Sequence[str]) -> list[str]:
     for model in models:
         name = model.removeprefix("timm:")
         if name not in tables.models:
+            tagged = [known for known in tables.models if known.startswith(f"{name}.")]
             raise UsageError(
                 f"There are no published scores of a model {model!r}.",
-                nearest(name, tables.models, f"The tables have {len(tables.models)} models of timm."),
+                nearest(name, tagged or tables.models, f"The tables have {len(tables.models)} models of timm."),
             )
         names.append(name)
     return list(dict.fromkeys(names))

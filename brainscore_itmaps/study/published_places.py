@@ -17,8 +17,9 @@ from brainscore_itmaps.study.table import MAPS, StudyTable
 from brainscore_itmaps.text import number_text
 
 MEASURE = "predictivity"
-SAME_CEILING = 0.001
-"""Largest difference of two noise ceilings of the same recording."""
+PREFIX = "Arcaro2020."
+SAME_CEILING, CLOSE_CEILING = 0.001, 0.02
+"""Largest differences of two noise ceilings of the same maps, and of maps that are still compared, with a note."""
 FEW_MODELS = 3
 WINDOWS = {f"{start}-{stop}": name for name, (start, stop) in FOLLOW_UP.items()}
 """Names of the published windows by their milliseconds in this package, half-open and counted from 0."""
@@ -107,14 +108,14 @@ def places_sentences(placed: Places) -> list[str]:
 
 def _array(recording: str) -> str:
     """Return the array of a recording of the published protocol, as the tables name it."""
-    return recording.removesuffix(FOLLOWUP.suffix).removeprefix("Arcaro2020.")
+    return recording.removesuffix(FOLLOWUP.suffix).removeprefix(PREFIX)
 
 
 def _reason(row: Mapping[Any, Any], array: str, scores: pd.DataFrame) -> str:
     """Say why a row cannot be placed; empty if it can."""
     if row["simulated"]:
         return "its recording is SIMULATED"
-    if array.removesuffix("-reference") not in ARRAYS:
+    if array.removesuffix("-reference") not in ARRAYS or not row["array"].startswith(PREFIX):
         return "there are no published scores on this array"
     if row["protocol"] != FOLLOWUP.name:
         return f"its protocol is {row['protocol']}: use --protocol {FOLLOWUP.name}"
@@ -122,7 +123,12 @@ def _reason(row: Mapping[Any, Any], array: str, scores: pd.DataFrame) -> str:
         return f"its measure is {row['measure']}, and the published one is {MEASURE}"
     if scores.empty:
         return f"its window is {row['window']} ms: use --window followup_131_170 or another window of the tables"
-    return "" if np.isfinite(row["raw"]) else "its raw value is not given"
+    if not np.isfinite(row["raw"]):
+        return "its raw value is not given"
+    if abs(row["ceiling"] - (published := float(scores["ceiling"].iloc[0]))) > CLOSE_CEILING:
+        ceilings = f"{number_text(row['ceiling'])}, and the published one is {number_text(published)}"
+        return f"its noise ceiling is {ceilings}: the maps are not those of the published scores"
+    return "" if abs(row["raw"]) <= 1 else f"its raw value is {number_text(row['raw'])}, which is no correlation"
 
 
 def _result(source: Path | Result) -> Result:

@@ -18,6 +18,7 @@ from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Null, 
 from brainscore_itmaps.errors import DataError, UsageError, one_line
 from brainscore_itmaps.models.timm_models import group_of_model, timm_top1
 from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.protocol import PROTOCOLS
 from brainscore_itmaps.text import short_repr
 
 COLUMNS = (
@@ -232,6 +233,8 @@ def _result(file: Path) -> Result | None:
     if "format" not in record and not {"model", "benchmark", "score"} <= record.keys():
         return None
     result = Result.load(file)
+    if result.protocol not in PROTOCOLS:
+        raise DataError(f"{file} names an unknown protocol, {result.protocol!r}.", "Score the model again.")
     if np.isnan(result.score) and (np.isnan(result.raw) or not result.estimate.reason):
         raise DataError(f"{file} contains no score.", "Score the model again, or leave this file out.")
     return _without_maps(result)

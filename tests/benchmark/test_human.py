@@ -1,6 +1,7 @@
 """Agreement of saliency with human maps, against the published code's numbers."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -228,7 +229,7 @@ def test_a_folder_of_images_and_maps_is_scored_without_a_ceiling(tmp_path, rng):
     assert found.accuracy == 100
     assert np.isnan(found.interval).all()
     result = score(model, str(tmp_path / "mine_simulated"), device="cpu")
-    assert (result.benchmark, result.kind, result.raw) == ("mine_simulated", "human", pytest.approx(0, abs=1e-6))
+    assert (result.benchmark[:15], result.kind, result.raw) == ("mine_simulated-", "human", pytest.approx(0, abs=1e-6))
     assert np.isnan(result.score)
     assert "agreement between people is unknown" in result.estimate.reason
     assert result.notes[0] == "the human maps are SIMULATED: no person was asked"
@@ -284,12 +285,22 @@ def test_without_classes_saliency_is_that_of_the_largest_logit(tmp_path, rng):
         human_maps(folder, classes=2)
 
 
+def test_classes_that_are_not_those_of_the_model_name_no_configuration_where_there_is_none(tmp_path, rng):
+    folder = written_in_one_folder(tmp_path / "photos", rng)
+    for part, name in (("images", "0.png"), ("maps", "0.npy")):
+        (folder / part / "cat").mkdir()
+        (folder / part / name).rename(folder / part / "cat" / name)
+    with pytest.raises(DataError, match=r"has 1 classes, not 2\. Put all images into the folder images itself"):
+        human_maps(folder, classes=2, without_classes=True)
+
+
 def test_a_folder_is_scored_like_clickme_under_a_name_of_its_own(tmp_path, rng):
     folder = written_in_one_folder(tmp_path / "photos", rng)
     model = load_model(Brightness(), preprocessing={"size": 32, "mean": (0.0,) * 3, "std": (1.0,) * 3})
     result = score(model, f"ClickMe.alignment:{folder}", device="cpu")
     plain = score(model, str(folder), device="cpu")
-    assert (result.benchmark, plain.benchmark) == ("ClickMe.alignment:photos", "photos")
+    assert result.benchmark == f"ClickMe.alignment:{plain.benchmark}"
+    assert re.fullmatch("photos-[0-9a-f]{8}", plain.benchmark)
     assert result.raw == plain.raw == pytest.approx(1, abs=1e-6)
     assert (result.score, result.ceiling) == (pytest.approx(result.raw / 0.65753), 0.65753)
     assert "not the held-out images of ClickMe" in result.notes[0]
@@ -299,10 +310,6 @@ def test_a_folder_is_scored_like_clickme_under_a_name_of_its_own(tmp_path, rng):
         score(model, "ClickMe.alignment:nowhere")
 
 
-def test_a_folder_without_images_is_refused_in_a_sentence(tmp_path):
-    for name in ("images", "maps"):
-        (tmp_path / name).mkdir()
-    np.save(tmp_path / "maps" / "0.npy", np.eye(4))
-    model = load_model(Brightness(), preprocessing={"size": 32, "mean": (0.0,) * 3, "std": (1.0,) * 3})
-    with pytest.raises(DataError, match="images contains no images"):
-        score(model, f"ClickMe.alignment:{tmp_path}")
+def test_results_on_other_images_in_a_folder_of_the_same_name_have_another_name(tmp_path, rng):
+    names = {HumanBenchmark(folder=written_in_one_folder(tmp_path / part / "photos", rng)).identifier for part in "ab"}
+    assert len(names) == 2

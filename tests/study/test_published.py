@@ -161,6 +161,8 @@ def test_names_of_models_are_found_and_similar_ones_suggested(tables):
     assert model_names(tables, ["timm:made_up_3.in1k", "made_up_3.in1k"]) == ["made_up_3.in1k"]
     with pytest.raises(UsageError, match=r"'timm:made_up_3\.in2k'. Did you mean .*made_up_3\.in1k"):
         model_names(tables, ["timm:made_up_3.in2k"])
+    with pytest.raises(UsageError, match=r"Did you mean made_up_3\.in1k\?"):
+        model_names(tables, ["made_up_3"])
 
 
 def test_everything_is_written_and_linked(tables, tmp_path):
@@ -239,7 +241,9 @@ def test_random_weights_are_named_and_not_beside_the_published_value(tables):
         ({"protocol": "ours"}, "its protocol is ours: use --protocol followup"),
         ({"window": (100, 250)}, "its window is 100-250 ms: use --window followup_131_170"),
         ({"recording": "lab_V4"}, "there are no published scores on this array"),
+        ({"recording": "monkey1_ML"}, "there are no published scores on this array"),
         ({"sites": ("a", "b")}, "it has 2 sites, and the published scores are those of 31"),
+        ({"raw": 1.5}, "its raw value is 1.500, which is no correlation"),
     ],
 )
 def test_a_result_that_is_not_comparable_is_not_placed_and_the_reason_is_said(tables, given, said):

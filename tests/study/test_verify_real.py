@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from brainscore_itmaps import load_model, load_recording, score
 from brainscore_itmaps.cli.app import app
+from brainscore_itmaps.cli.verify_real import _listed as listed_names
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, FOLLOW_UP
 from brainscore_itmaps.errors import ModelError, UsageError
@@ -314,6 +315,10 @@ def test_a_difference_comes_with_what_may_explain_it():
 )
 def test_a_mistake_is_answered_with_a_sentence(own_home, arguments, code, message):
     assert_refused(code, message, "verify-real", *arguments, ITMAPS_OFFLINE="1", COLUMNS="200")
+
+
+def test_repeated_names_are_kept_once():
+    assert listed_names("131-170, 91-130,131-170", "--windows", "131-170") == ["131-170", "91-130"]
 
 
 def run_command(monkeypatch, *arguments, columns=80):
