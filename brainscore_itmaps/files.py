@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.errors import InstallationError, printable
+from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.progress import Report, silent
 
 FORMULA = re.compile(r"(^|[;\t\r\n])(?=[\s\x00\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])")
@@ -175,18 +175,14 @@ def write_json(path: Path, content: Any, fix: str = ANOTHER_FOLDER) -> None:
 
 
 def csv_cell(value: Any) -> Any:
-    """Prefix text that a spreadsheet would run as a formula with an apostrophe, and escape control characters.
-
-    Numbers are unchanged, also as text.
+    """Prefix text that a spreadsheet would run as a formula with an apostrophe; numbers are unchanged, also as text.
 
     Examples
     --------
     >>> csv_cell("=1+1"), csv_cell("-0.5"), csv_cell("blocks.4")
     ("'=1+1", '-0.5', 'blocks.4')
     """
-    if not isinstance(value, str) or NUMBER.fullmatch(value):
-        return value
-    return printable(FORMULA.sub(r"\1'", value))
+    return FORMULA.sub(r"\1'", value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from brainscore_itmaps.bridge.names import check_names
+from brainscore_itmaps.bridge.names import check_names, is_named_model
 from brainscore_itmaps.data.arcaro2020 import ARRAYS, FOLLOW_UP
 from brainscore_itmaps.data.published import LICENCE, fetch_published
 from brainscore_itmaps.data.published_tables import read_published_maps
@@ -57,6 +57,11 @@ def check_models(names: Sequence[str], tables: pd.DataFrame | None) -> None:
     for name in names:
         if tables is None or not name.startswith(TIMM):
             check_names(name, None)
+            if not is_named_model(name):
+                raise UsageError(
+                    f"{name} is a model of Brain-Score, which has its own preprocessing.",
+                    "Name a model of this package or of timm.",
+                )
         elif name not in (published := {f"{TIMM}{model}" for model in tables["model"]}):
             tagged = [model for model in published if model.startswith(f"{name}.")]
             fix = f"{nearest(name, tagged or published)} Names include the tag of the weights."

@@ -208,10 +208,12 @@ def test_an_invalid_table_is_refused_with_file_row_and_column(made_up, tmp_path,
 def test_bytes_that_are_not_text_and_missing_files_are_refused(stored_tables):
     (stored_tables / MAPS).write_bytes(b"model_name\xff\xfe,")
     with pytest.raises(DataError, match="cannot be read as a CSV table"):
+        read_published_maps(stored_tables)
+    with pytest.raises(DataError, match="is missing, or is not the published file"):  # one that was changed after it
         read_published_maps()
     (stored_tables / MAPS).unlink()
     with pytest.raises(DataError, match=r"is missing\. Run `brainscore data fetch published`"):
-        read_published_maps()
+        read_published_maps(stored_tables)
 
 
 @pytest.fixture(scope="module")

@@ -244,6 +244,7 @@ def test_random_weights_are_named_and_not_beside_the_published_value(tables):
         ({"recording": "monkey1_ML"}, "there are no published scores on this array"),
         ({"sites": ("a", "b")}, "it has 2 sites, and the published scores are those of 31"),
         ({"raw": 1.5}, "its raw value is 1.500, which is no correlation"),
+        ({"ceiling": 0.7}, "its noise ceiling is 0.700, and the published one is 0.800: the maps are not those"),
     ],
 )
 def test_a_result_that_is_not_comparable_is_not_placed_and_the_reason_is_said(tables, given, said):
@@ -256,11 +257,11 @@ def test_a_result_that_is_not_comparable_is_not_placed_and_the_reason_is_said(ta
 
 def test_one_layer_and_another_noise_ceiling_are_said(tables):
     one = scored().arrays[0].layers[:1]
-    placed = places(tidy_table([followup(layers=one, ceiling=0.7)]), tables.maps)
+    placed = places(tidy_table([followup(layers=one, ceiling=0.79)]), tables.maps)
     assert len(placed.rows) == 1
     assert "the best of 1 layer, and" in placed.notes[0]
     assert any("was scored on one layer" in note and "--layers all" in note for note in placed.notes)
-    assert any("the noise ceiling here is 0.700 and the published one 0.800" in note for note in placed.notes)
+    assert any("the noise ceiling here is 0.790 and the published one 0.800" in note for note in placed.notes)
 
 
 def test_a_comparison_writes_and_shows_the_places(tables, tmp_path):

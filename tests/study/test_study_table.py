@@ -167,3 +167,16 @@ def test_the_table_is_plain(tmp_path):
     rows = tidy_table(planted()).rows
     assert set(rows.dtypes.astype(str)) <= {"float64", "object", "bool"}
     assert isinstance(rows, pd.DataFrame)
+
+
+def test_a_result_of_an_unknown_protocol_is_named_and_the_others_are_kept(tmp_path):
+    good, other = planted()[:2]
+    good.save(tmp_path)
+    other.save(tmp_path)
+    file = tmp_path / f"{other.file_stem}.json"
+    record = json.loads(file.read_text())
+    record["request"]["protocol"] = "nope"
+    file.write_text(json.dumps(record))
+    table = tidy_table([tmp_path])
+    assert list(table.rows["model"]) == [good.model]
+    assert f"{file.name} names an unknown protocol, 'nope'" in table.troubles[0]

@@ -303,6 +303,7 @@ def test_a_difference_comes_with_what_may_explain_it():
     [
         (["--models", "efficientnet_lite9"], 4, "Did you mean"),
         (["--models", ","], 2, "--models is empty"),
+        (["--models", "alexnet"], 2, "is a model of Brain-Score"),
         (["--windows", ","], 2, "--windows is empty"),
         (["--models", "efficientnet_lite0"], 3, "are not downloaded"),
         (["--out", "/proc/none/any.json"], 5, "Cannot write"),
