@@ -87,8 +87,7 @@ class Verification:
     @property
     def reasons(self) -> list[str]:
         """List possible reasons for the differences."""
-        different = ("differs", "above limit")
-        kinds = {number.protocol for number in self.numbers if number.verdict in different}
+        kinds = {number.protocol for number in self.numbers if number.verdict == "differs"}
         return [reason for kind in ("all", *sorted(kinds)) for reason in REASONS[kind]] if kinds else []
 
     def to_dict(self) -> dict[str, Any]:
