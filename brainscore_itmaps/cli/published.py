@@ -79,7 +79,7 @@ def published(
         from brainscore_itmaps.data.published import fetch_published
         from brainscore_itmaps.study import published as study
         from brainscore_itmaps.study.published_files import check_folder, published_json, write_published
-        from brainscore_itmaps.study.published_fits import fit_published
+        from brainscore_itmaps.study.published_fits import DRAWS, fit_published
 
         if out is not None:
             check_folder(out)
@@ -88,7 +88,7 @@ def published(
         array, window = study.known_array(array), study.known_window(tables, window)
         if not models:
             points = study.published_points(tables, array=array, window=window, shifted=shifted)
-            fits = fit_published(points, robust=robust, progress=progress)
+            fits = fit_published(points, robust=robust, draws=DRAWS, progress=progress)
             files = write_published(out, points, fits, progress) if out is not None else ()
     if models:
         _print_models(tables, study.model_names(tables, models), array, window, shifted, as_json)
