@@ -12,7 +12,6 @@ from importlib.resources import files
 from itertools import groupby, product
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import pandas as pd
 
@@ -244,20 +243,3 @@ def _loaded(name: str) -> Model | Exception:
     if name.startswith(TIMM) and model.spec.size != PUBLISHED_SIZE and not settings.get("fixed_input_size", True):
         return replace(model, spec=replace(model.spec, size=PUBLISHED_SIZE))
     return model
-
-
-def json_value(value: Any) -> Any:
-    """Replace NaN and infinite numbers, which JSON does not have, by None.
-
-    Examples
-    --------
-    >>> json_value({"published": math.nan, "ours": (0.5, math.inf)})
-    {'published': None, 'ours': [0.5, None]}
-    """
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: json_value(content) for key, content in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_value(content) for content in value]
-    return value
