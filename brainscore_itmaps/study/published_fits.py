@@ -284,7 +284,7 @@ def _on_recordings(panels: Sequence[PanelFit]) -> Iterator[str]:
                     f"({-after.high:.4f} to {-after.low:.4f})."
                 )
     if early := [f"{fit.panel} (median raw value {fit.raw:.3f})" for fit in own if _is_early(fit)]:
-        yield f"{' and '.join(early)}: the array does not respond yet at this time: falls and rises are left out."
+        yield f"{' and '.join(early)}: the array does not respond yet; falls and rises are left out."
 
 
 def _is_early(fit: PanelFit) -> bool:

@@ -86,8 +86,8 @@ def test_images_of_the_figure_have_their_number_and_their_name(tmp_path):
     marked = [MarkedImage(3, (5, 12), (5, 12)), MarkedImage(8, (3, 13), (3, 13))]
     first, second = (axis.get_title() for axis in orientation_fits_figure(recording, {"flip_y": marked}).axes)
     names = [recording.names[image].rsplit("-", 1)[-1] for image in (3, 8)]
-    assert first.endswith(f"\nimage 4, {names[0]}")
-    assert second == f"image 9, {names[1]}"
+    assert first.endswith(f"\nimage 4, named {names[0]}")
+    assert second == f"image 9, named {names[1]}"
 
 
 @pytest.mark.parametrize(
