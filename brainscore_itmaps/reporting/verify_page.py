@@ -95,7 +95,8 @@ def orientation_fits_figure(recording: Recording, marked: Mapping[str, Sequence[
                 _mark(axis, recording, one.published, "o", "published")
                 _mark(axis, recording, one.peak, "+", "largest")
                 axis.set(xticks=(), yticks=())
-                axis.set_title(f"image {one.image + 1}, named {short_name(recording.names[one.image])}", fontsize=7, pad=2)
+                shown = short_name(recording.names[one.image])
+                axis.set_title(f"image {one.image + 1}, named {shown}", fontsize=7, pad=2)
             used = "\n(used)" if name == recording.orientation else "\n"
             axes[0, column].set_title(f"{name}{used}\n{axes[0, column].get_title()}", fontsize=7, pad=2)
         for row, text in enumerate(("first image", "second image")[:down]):
