@@ -4,11 +4,12 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,23 @@ def write_json(path: Path, content: Any, fix: str = ANOTHER_FOLDER) -> None:
     """
     with replacing(path, fix) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def json_value(value: Any) -> Any:
+    """Replace NaN and infinite numbers, which JSON does not have, by None.
+
+    Examples
+    --------
+    >>> json_value({"published": math.nan, "ours": (0.5, math.inf)})
+    {'published': None, 'ours': [0.5, None]}
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: json_value(content) for key, content in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(content) for content in value]
+    return value
 
 
 def csv_cell(value: Any) -> Any:

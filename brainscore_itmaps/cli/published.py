@@ -79,7 +79,7 @@ def published(
         from brainscore_itmaps.data.published import fetch_published
         from brainscore_itmaps.study import published as study
         from brainscore_itmaps.study.published_files import check_folder, published_json, write_published
-        from brainscore_itmaps.study.published_fits import fit_published
+        from brainscore_itmaps.study.published_fits import DRAWS, fit_published
 
         if out is not None:
             check_folder(out)
@@ -88,7 +88,7 @@ def published(
         array, window = study.known_array(array), study.known_window(tables, window)
         if not models:
             points = study.published_points(tables, array=array, window=window, shifted=shifted)
-            fits = fit_published(points, robust=robust, progress=progress)
+            fits = fit_published(points, robust=robust, draws=DRAWS, progress=progress)
             files = write_published(out, points, fits, progress) if out is not None else ()
     if models:
         _print_models(tables, study.model_names(tables, models), array, window, shifted, as_json)
@@ -145,8 +145,8 @@ def _interval(low: float, high: float) -> str:
 def _print_models(
     tables: "Published", models: list[str], array: str | None, window: str | None, shifted: bool, as_json: bool
 ) -> None:
+    from brainscore_itmaps.files import json_value
     from brainscore_itmaps.study.published import published_facts, published_rows
-    from brainscore_itmaps.study.published_files import plain_rows
 
     listed = []
     for model in models:
@@ -154,11 +154,11 @@ def _print_models(
         for column, wanted in (("array", array), ("window", window)):
             rows = rows if wanted is None else rows[rows[column] == wanted]
         facts = published_facts(tables, model)
-        listed.append({"model": model, **facts, "scores": plain_rows(rows.drop(columns="model"))})
+        listed.append({"model": model, **facts, "scores": rows.drop(columns="model").to_dict("records")})
         if not as_json:
             _print_model(model, rows, facts)
     if as_json:
-        print_json({"as_published": True, "models": listed})
+        print_json({"as_published": True, "models": json_value(listed)})
     else:
         say("note       all numbers as published: best layer on the scored images; ranks are among all models")
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.data.grid import orient_maps, unorient_maps
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.reporting.drawing import SIMULATED, Figure, draw_image, draw_map, style, value_range
+from brainscore_itmaps.reporting.drawing import SIMULATED, Figure, draw_image, draw_map, short_name, style, value_range
 from brainscore_itmaps.reporting.embedded import EmbeddedFigure
 from brainscore_itmaps.reporting.report import render_page
 
@@ -70,6 +70,8 @@ def published_scatter(numbers: Sequence[Mapping[str, Any]], simulated: bool) -> 
 def orientation_fits_figure(recording: Recording, marked: Mapping[str, Sequence[MarkedImage]]) -> Figure:
     """Draw, for each orientation, the images whose maps come nearest to the published figure, with both peaks.
 
+    The title of each is the number of the image, from 1, and its name.
+
     Parameters
     ----------
     recording : Recording
@@ -93,9 +95,10 @@ def orientation_fits_figure(recording: Recording, marked: Mapping[str, Sequence[
                 _mark(axis, recording, one.published, "o", "published")
                 _mark(axis, recording, one.peak, "+", "largest")
                 axis.set(xticks=(), yticks=())
-                axis.set_title(f"image {one.image + 1}", fontsize=7, pad=2)
+                shown = short_name(recording.names[one.image])
+                axis.set_title(f"image {one.image + 1}, named {shown}", fontsize=7, pad=2)
             used = "\n(used)" if name == recording.orientation else "\n"
-            axes[0, column].set_title(f"{name}{used}\nimage {images[0].image + 1}", fontsize=7, pad=2)
+            axes[0, column].set_title(f"{name}{used}\n{axes[0, column].get_title()}", fontsize=7, pad=2)
         for row, text in enumerate(("first image", "second image")[:down]):
             axes[row, 0].set_ylabel(text)
         kind = SIMULATED if recording.simulated else recording.identifier

@@ -12,7 +12,7 @@ from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.bridge.images import images_of
 from brainscore_itmaps.data.published import fetch_published
 from brainscore_itmaps.errors import DataError, UsageError
-from brainscore_itmaps.files import check_writable, replacing
+from brainscore_itmaps.files import ANOTHER_FOLDER, check_writable, replacing
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import protocol_named
@@ -37,7 +37,6 @@ from brainscore_itmaps.study.published_places import Places, places, places_sent
 from brainscore_itmaps.study.ranking import Ranking, ranking
 from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable, tidy_table
 
-ANOTHER_FOLDER = "Name another folder with --out."
 PAGE = "index.html"
 
 
@@ -131,7 +130,7 @@ def compare(
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file.", ANOTHER_FOLDER)
-    check_writable(folder / PAGE, ANOTHER_FOLDER)
+    check_writable(folder / PAGE)
     if published:
         fetch_published(progress=progress)
         scores = read_published()
@@ -150,7 +149,7 @@ def compare(
     figures += _figures_of_places(placed, scores) if placed is not None else []
     for number, figure in enumerate(figures):
         progress("drawing", number, len(figures))
-        embedded.append(write_drawing(folder, figure, files, ANOTHER_FOLDER))
+        embedded.append(write_drawing(folder, figure, files))
     page = folder / PAGE
     notes = [*table.troubles, *problems, *fitted.notes, *ranked.notes]
     lines: dict[tuple[str, ...], Lines] = {
@@ -159,7 +158,7 @@ def compare(
     about_places = None if placed is None else (places_sentences(placed), placed.notes)
     text = study_page(table.rows, pages, lines, fitted.fits_table(), fitted.pairs, ranked.rows, ranked.sentences, notes,
                       embedded, table.citations, about_places)  # fmt: skip
-    with replacing(page, ANOTHER_FOLDER) as temporary:
+    with replacing(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
     files += [folder / path for path in pages.values()]
     return Comparison(table, fitted, ranked, page, (page, *files), placed)
@@ -222,10 +221,10 @@ def _write_tables(
     if placed is not None:
         tables["published_places"] = placed.rows
     for name, rows in tables.items():
-        with replacing(folder / f"{name}.csv", ANOTHER_FOLDER) as temporary:
+        with replacing(folder / f"{name}.csv") as temporary:
             write_csv(temporary, rows)
         yield folder / f"{name}.csv"
-    with replacing(folder / "table.parquet", ANOTHER_FOLDER) as temporary:
+    with replacing(folder / "table.parquet") as temporary:
         table.rows.to_parquet(temporary, index=False)
     yield folder / "table.parquet"
 
@@ -240,7 +239,7 @@ def _write_pages(folder: Path, table: StudyTable, progress: Report) -> tuple[dic
             if not (isinstance(source, Path) and _is_newer(file, source)):
                 result = source if isinstance(source, Result) else Result.load(source)
                 text = report(result, images_of(result))
-                with replacing(file, ANOTHER_FOLDER) as temporary:
+                with replacing(file) as temporary:
                     temporary.write_text(text, encoding="utf-8")
         except DataError as error:
             problems.append(str(error))

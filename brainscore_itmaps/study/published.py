@@ -31,6 +31,8 @@ MAIN_WINDOWS = {
 """One window of each array: those of the published tutorial for monkey 1, and of the follow-up's code for monkey 2."""
 SITES = ("MajajHong2015", "SanghaviJozwik2020", "Sanghavi2020", "SanghaviMurty2020")
 """Benchmarks of IT in the copy of Brain-Score's table."""
+OWN_RUN = "MajajHong2015public"
+"""Benchmark of Brain-Score on which the authors scored models of timm themselves."""
 MEASURES = {"tolerance": "perturbation tolerance", "adversarial": "adversarial alignment"}
 COLUMNS = ("panel", "group", "array", "window", "shifted", "model", "robust", "x", "x_name", "y", "y_name", "raw",
            "ceiling", "sd", "layer", "sites")  # fmt: skip
@@ -207,7 +209,7 @@ def published_facts(tables: Published, model: str) -> dict[str, object]:
     wanted = (
         (tables.accuracies, ("top1", "multi_label", "kind", "training", "clickme", "clickme_sd")),
         (tables.adversarial, ("tolerance", "tolerance_sem", "adversarial", "adversarial_sem")),
-        (tables.majaj.rename(columns={"score": "MajajHong2015public"}), ("MajajHong2015public",)),
+        (tables.majaj.rename(columns={"score": OWN_RUN}), (OWN_RUN,)),
     )
     for table, columns in wanted:
         for row in table[table["model"] == model].to_dict("records"):
@@ -237,7 +239,7 @@ def _brain_score(tables: Published) -> Iterator[pd.DataFrame]:
     yield _panel(coded, "classified", BRAIN_SCORE, "top1", ACCURACY, "MajajHong2015", "MajajHong2015 IT",
                  robust=coded["kind"] == "Adversarial")  # fmt: skip
     majaj = tables.majaj.drop(columns="ceiling").merge(_accuracy(tables), on="model", how="left")
-    yield _panel(majaj, "MajajHong2015public", BRAIN_SCORE, "top1", ACCURACY, "score", "MajajHong2015public IT")
+    yield _panel(majaj, OWN_RUN, BRAIN_SCORE, "top1", ACCURACY, "score", f"{OWN_RUN} IT")
 
 
 def _clickme(tables: Published) -> pd.DataFrame:

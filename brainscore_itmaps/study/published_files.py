@@ -8,7 +8,7 @@ import pandas as pd
 
 from brainscore_itmaps.data.published import CITATION, CITATION_ADVERSARIAL, LICENCE, published_files
 from brainscore_itmaps.errors import UsageError
-from brainscore_itmaps.files import check_writable, replacing, write_json
+from brainscore_itmaps.files import ANOTHER_FOLDER, check_writable, json_value, replacing, write_json
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.reporting.published_figures import published_figure
 from brainscore_itmaps.reporting.published_page import published_page
@@ -18,7 +18,6 @@ from brainscore_itmaps.study.published import ADVERSARIAL, BRAIN_SCORE, CLICKME,
 from brainscore_itmaps.study.published_fits import PublishedFits, published_findings, published_limits
 
 PAGE = "index.html"
-ANOTHER_FOLDER = "Name another folder with --out."
 SOURCE = "as published by Linsley, Feng & Serre (2025)"
 FIGURES = {
     RECORDINGS: ("recordings", 5, f"Scores on the recordings, {SOURCE}: best layer of each model on the scored images"),
@@ -46,7 +45,7 @@ def check_folder(out: str | Path) -> Path:
     folder = Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file.", ANOTHER_FOLDER)
-    check_writable(folder / PAGE, ANOTHER_FOLDER)
+    check_writable(folder / PAGE)
     return folder
 
 
@@ -75,14 +74,14 @@ def write_published(
     table = fits.to_dataframe()
     tables = {"published_points.csv": points, "published_fits.csv": table}
     for name, rows in tables.items():
-        with replacing(folder / name, ANOTHER_FOLDER) as temporary:
+        with replacing(folder / name) as temporary:
             write_csv(temporary, rows)
-    write_json(folder / "published.json", published_json(fits), ANOTHER_FOLDER)
+    write_json(folder / "published.json", published_json(fits))
     files = [folder / name for name in (*tables, "published.json")]
     embedded = []
     for number, drawing in enumerate(drawings := list(_drawings(points, fits))):
         progress("drawing", number, len(drawings))
-        embedded.append(write_drawing(folder, drawing, files, ANOTHER_FOLDER, png=True))
+        embedded.append(write_drawing(folder, drawing, files, png=True))
     addresses = [file.address() for file in published_files()]
     text = published_page(
         table,
@@ -95,7 +94,7 @@ def write_published(
         LICENCE,
         len(set(points.loc[points["group"] == RECORDINGS, "model"]) or set(points["model"])),
     )
-    with replacing(folder / PAGE, ANOTHER_FOLDER) as temporary:
+    with replacing(folder / PAGE) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return (folder / PAGE, *files)
 
@@ -111,24 +110,12 @@ def published_json(fits: PublishedFits) -> dict[str, Any]:
     return {
         "as_published": True,
         "robust_included": fits.robust,
-        "panels": plain_rows(fits.to_dataframe()),
+        "panels": json_value(fits.to_dataframe().to_dict("records")),
         "findings": published_findings(fits),
         "limits": published_limits(fits),
         "citations": [CITATION, CITATION_ADVERSARIAL],
         "licence": LICENCE,
     }
-
-
-def plain_rows(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Convert a table to plain values for JSON, None for absent numbers.
-
-    Examples
-    --------
-    >>> plain_rows(pd.DataFrame({"model": ["resnet50"], "score": [float("nan")]}))
-    [{'model': 'resnet50', 'score': None}]
-    """
-    records = rows.to_dict("records")
-    return [{str(name): None if value != value else value for name, value in row.items()} for row in records]
 
 
 def _drawings(points: pd.DataFrame, fits: PublishedFits) -> Iterator[Drawing]:

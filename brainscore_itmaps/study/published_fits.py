@@ -19,7 +19,7 @@ from brainscore_itmaps.metrics.tradeoff import (
     rank_correlation,
 )
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.study.published import ACCURACY, ADVERSARIAL, BRAIN_SCORE, CLICKME, RECORDINGS
+from brainscore_itmaps.study.published import ACCURACY, ADVERSARIAL, BRAIN_SCORE, CLICKME, OWN_RUN, RECORDINGS
 from brainscore_itmaps.text import short_repr
 
 DRAWS, EDGE_DRAWS = 1000, 300
@@ -32,7 +32,7 @@ ACCURATE = 70.0
 CHANCE = 1.0
 """ImageNet top-1, in percent, of submissions that do not classify."""
 BEFORE_RESPONSE = (("monkey1_ML", "followup_51_90"), ("monkey2_ML", "followup_51_90"))
-"""Arrays, and windows before most of their response."""
+"""Arrays, and windows before most of their response, of which findings say nothing else."""
 LIMITS = (
     "These are numbers as published, which this package did not compute: the tables hold no images, features or maps.",
     "Each published score is that of the model's best layer on the scored images themselves, which raises it; nobody "
@@ -64,13 +64,15 @@ class PanelFit:
     accurate : RankCorrelation or None
         Of the models with a top-1 accuracy of 70 % or more.
     edge : Envelope or None
-        Upper edge, where the score is compared with accuracy.
+        Upper edge, where the score is compared with accuracy; None if submissions that do not classify would decide it.
     point : ChangePoint or None
-        Two lines, where the score is compared with accuracy.
+        Two lines, in the same panels as the edge.
     above : int
         Number of models above the change point.
     range : (float, float)
         Smallest and largest number on the horizontal axis.
+    raw : float
+        Median raw value of the models; NaN where there are no raw values.
     """
 
     panel: str
@@ -87,6 +89,7 @@ class PanelFit:
     point: ChangePoint | None
     above: int
     range: tuple[float, float]
+    raw: float
 
 
 @short_repr
@@ -167,7 +170,7 @@ def _fit(rows: pd.DataFrame, robust: int, draws: int) -> PanelFit:
         best = x >= ACCURATE
         if len(np.unique(x[best])) >= FEWEST_RANKED:
             accurate = rank_correlation(x[best], y[best], rng, draws)
-        if len(np.unique(x)) >= FEWEST:
+        if len(np.unique(x)) >= FEWEST and not _at_chance(first["group"], x.min()):
             edge, point = envelope(x, y, rng, resamples=min(draws, EDGE_DRAWS)), change_point(x, y, rng, draws)
     panel, group, array, window = (str(first[name]) for name in ("panel", "group", "array", "window"))
     return PanelFit(
@@ -185,14 +188,20 @@ def _fit(rows: pd.DataFrame, robust: int, draws: int) -> PanelFit:
         point,
         0 if point is None else int((x > point.at).sum()),
         (float(x.min()), float(x.max())),
+        float(np.median(rows["raw"].to_numpy(float))),
     )
+
+
+def _at_chance(group: str, lowest: float) -> bool:
+    """Return whether a panel has submissions to Brain-Score that do not classify."""
+    return group == BRAIN_SCORE and lowest <= CHANCE
 
 
 def _row(fit: PanelFit) -> dict[str, Any]:
     names = ("panel", "group", "array", "window", "shifted", "x_name", "y_name")
     row: dict[str, Any] = {name: getattr(fit, name) for name in names}
     row |= {"models": fit.rank.models, "robust": fit.robust} | _numbers("rho", fit.rank.rho, fit.rank.interval)
-    row |= {"p_value": fit.rank.p_value}
+    row |= {"p_value": fit.rank.p_value, "raw_median": fit.raw}
     if fit.accurate is not None:
         row |= {f"models_from_{ACCURATE:g}": fit.accurate.models}
         row |= _numbers(f"rho_from_{ACCURATE:g}", fit.accurate.rho, fit.accurate.interval)
@@ -234,10 +243,11 @@ def published_limits(fits: PublishedFits) -> list[str]:
     if robust and not fits.robust:
         lines.append(f"Up to {robust} models of a panel that were trained to be robust are left out; --robust includes "
                      "them. Brain-Score's own table does not mark such models.")  # fmt: skip
-    if chance := [fit.panel for fit in fits.panels if fit.group == BRAIN_SCORE and fit.range[0] <= CHANCE]:
+    if chance := [fit.panel for fit in fits.panels if _at_chance(fit.group, fit.range[0])]:
         lines.append(
             "Brain-Score's table lists submissions, not models: names repeat, and some have a top-1 of "
-            f"{CHANCE:g} % or less with high IT scores, so that the edges of {', '.join(chance)} say little."
+            f"{CHANCE:g} % or less, so that they do not classify. They would decide the edges and change points of "
+            f"{', '.join(chance)}, which are therefore not given, and rho over all submissions depends on them."
         )
     tested = [fit for fit in fits.panels if fit.group == RECORDINGS and fit.edge is not None]
     if len(tested) > 1:
@@ -252,11 +262,13 @@ def published_limits(fits: PublishedFits) -> list[str]:
 def _on_recordings(panels: Sequence[PanelFit]) -> Iterator[str]:
     own = [fit for fit in panels if fit.group == RECORDINGS and not fit.shifted]
     for array in dict.fromkeys(fit.array for fit in own):
-        fits = [fit for fit in own if fit.array == array]
+        fits = [fit for fit in own if fit.array == array and not _is_early(fit)]
+        if not fits:
+            continue
         rhos = [fit.rank.rho for fit in fits]
         spread = f"{min(rhos):+.2f} to {max(rhos):+.2f}" if len(fits) > 1 else f"{rhos[0]:+.2f}"
         ends = [fit.edge.end_slope_interval for fit in fits if fit.edge is not None]
-        moments = f"in {len(fits)} windows" if len(fits) > 1 else "in one window"
+        moments = f"in {len(fits)} windows with responses" if len(fits) > 1 else "in one window"
         falls, rises = sum(end.high < 0 for end in ends), sum(end.low > 0 for end in ends)
         last = f"at the most accurate model, the upper edge falls in {falls} of them, rises in {rises}, "
         yield (
@@ -271,16 +283,26 @@ def _on_recordings(panels: Sequence[PanelFit]) -> Iterator[str]:
                     f"({at.low:.1f} to {at.high:.1f}), the cloud falls by {-fit.point.after:.4f} a point of top-1 "
                     f"({-after.high:.4f} to {-after.low:.4f})."
                 )
-    if early := [fit.panel for fit in own if (fit.array, fit.window) in BEFORE_RESPONSE]:
-        yield f"{' and '.join(early)}: the array does not respond yet at this time, and scores are low."
+    if early := [f"{fit.panel} (median raw value {fit.raw:.3f})" for fit in own if _is_early(fit)]:
+        yield f"{' and '.join(early)}: the array does not respond yet; falls and rises are left out."
+
+
+def _is_early(fit: PanelFit) -> bool:
+    return (fit.array, fit.window) in BEFORE_RESPONSE
 
 
 def _on_brain_score(panels: Sequence[PanelFit]) -> Iterator[str]:
-    fits = [fit for fit in panels if fit.group == BRAIN_SCORE and fit.accurate is not None]
-    if not fits:
-        return
-    rhos = (f"{_rho(fit.accurate)} over {fit.accurate.models} ({fit.panel})" for fit in fits if fit.accurate)
-    yield f"From {ACCURATE:g} % top-1 on, rho of accuracy and IT score on Brain-Score is {'; '.join(rhos)}."
+    rhos = {fit.panel: f"{_rho(fit.accurate)} over {fit.accurate.models}"
+            for fit in panels if fit.group == BRAIN_SCORE and fit.accurate is not None}  # fmt: skip
+    own_run = rhos.pop(OWN_RUN, None)
+    if rhos:
+        listed = "; ".join(f"{rho} ({panel})" for panel, rho in rhos.items())
+        yield f"From {ACCURATE:g} % top-1 on, rho of accuracy and IT score on Brain-Score is {listed}."
+    if own_run is not None:
+        yield (
+            f"{OWN_RUN} is not a score of the site, but the authors' own run of models of timm: from {ACCURATE:g} % "
+            f"top-1 on, rho of accuracy and IT score is {own_run} models."
+        )
 
 
 def _on_others(panels: Sequence[PanelFit]) -> Iterator[str]:

@@ -16,9 +16,10 @@ from brainscore_itmaps.data.matfiles import shapes
 from brainscore_itmaps.data.published import COMMAND
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.files import json_value
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.study.verify_numbers import PublishedComparison, compared, json_value, requested_numbers
+from brainscore_itmaps.study.verify_numbers import PublishedComparison, compared, requested_numbers
 from brainscore_itmaps.study.verify_orientation import OrientationCheck, check_orientation
 from brainscore_itmaps.study.verify_request import MODELS, WINDOWS, check_windows, is_response_maps
 from brainscore_itmaps.study.verify_structure import Check, structure, structure_of_response_maps
@@ -87,8 +88,7 @@ class Verification:
     @property
     def reasons(self) -> list[str]:
         """List possible reasons for the differences."""
-        different = ("differs", "above limit")
-        kinds = {number.protocol for number in self.numbers if number.verdict in different}
+        kinds = {number.protocol for number in self.numbers if number.verdict == "differs"}
         return [reason for kind in ("all", *sorted(kinds)) for reason in REASONS[kind]] if kinds else []
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from importlib.resources import files
 from itertools import groupby, product
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import pandas as pd
 
@@ -31,11 +30,7 @@ from brainscore_itmaps.study.verify_request import TIMM
 SAME, CLOSE = 0.001, 0.02
 """Largest differences of numbers that are the same, and that are close."""
 ROUNDING = 1e-9
-VERDICTS = (
-    f"same: ours differs by at most {SAME:g}; close: by at most {CLOSE:g}; differs: by more. Where no layer is "
-    f"published, the published score is that of the best module and ours that of the best block, which can be a lower "
-    f"limit only: within limit if ours exceeds it by at most {SAME:g}, else above limit."
-)
+VERDICTS = f"same: ours differs by at most {SAME:g}; close: by at most {CLOSE:g}; differs: by more."
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,8 @@ class PublishedNumber:
         Kind of number; predictivity is not divided by the ceiling.
     array, window, model : str
     layer, published_layer : str
-        Layer that is read here, and its published name; empty for the best block, and where none is published.
+        Layer that is read here, and its published name; empty for noise ceilings, and for models without published
+        numbers, of which the best block is read.
     published : float
         NaN if nothing is published.
     source : str
@@ -78,8 +74,8 @@ class PublishedComparison(PublishedNumber):
     ours : float or None
         None if it could not be computed.
     verdict : str
-        "same", "close" or "differs"; "within limit" or "above limit"; "not run", "undefined" or "not published";
-        "simulated" if the recording is simulated, so that agreement would mean nothing.
+        "same", "close" or "differs"; "not run", "undefined" or "not published"; "simulated" if the recording is
+        simulated, so that agreement would mean nothing.
     reason : str
         Why ours could not be computed.
     """
@@ -124,8 +120,7 @@ def followup_numbers(tables: pd.DataFrame, models: Sequence[str], windows: Seque
     for model, row in product(models, rows):
         if model == f"{TIMM}{row['model']}" and row["window"] in windows:
             array, window = str(row["array"]), str(row["window"])
-            layer = row["layer"] if isinstance(row["layer"], str) else ""
-            raw = float(row["raw"])
+            layer, raw = str(row["layer"]), float(row["raw"])
             numbers.append(
                 PublishedNumber("predictivity", array, window, model, layer, layer, raw, CITATION, "followup")
             )
@@ -234,8 +229,6 @@ def verdict_of(number: PublishedNumber, ours: float | None, simulated: bool) -> 
         return "undefined"
     if not math.isfinite(number.published):
         return "not published"
-    if number.model and not number.layer:
-        return "within limit" if ours <= number.published + SAME + ROUNDING else "above limit"
     difference = abs(ours - number.published) - ROUNDING
     return "same" if difference <= SAME else "close" if difference <= CLOSE else "differs"
 
@@ -250,20 +243,3 @@ def _loaded(name: str) -> Model | Exception:
     if name.startswith(TIMM) and model.spec.size != PUBLISHED_SIZE and not settings.get("fixed_input_size", True):
         return replace(model, spec=replace(model.spec, size=PUBLISHED_SIZE))
     return model
-
-
-def json_value(value: Any) -> Any:
-    """Replace NaN and infinite numbers, which JSON does not have, by None.
-
-    Examples
-    --------
-    >>> json_value({"published": math.nan, "ours": (0.5, math.inf)})
-    {'published': None, 'ours': [0.5, None]}
-    """
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: json_value(content) for key, content in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_value(content) for content in value]
-    return value

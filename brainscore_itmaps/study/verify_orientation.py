@@ -126,7 +126,12 @@ def check_orientation(array: str, recording: Recording, source: str = "", decisi
     fitting = [fit.orientation for fit in fits if fit.fits]
     verdict = orientation_verdict(recording.orientation, fitting) if judged and decisive else ""
     images = len(recording.maps)
-    chances = (chance_of_peaks(images), chance_of_peaks(images, NEAR_CENTRE), chance_of_turned_maps(oriented))
+    used = recording.orientation
+    chances = (
+        chance_of_peaks(images, used),
+        chance_of_peaks(images, used, NEAR_CENTRE),
+        chance_of_turned_maps(oriented, used),
+    )
     chance = dict(zip(CHANCE, chances, strict=True)) if judged else {}
     command = ""
     if verdict == "differs":
@@ -177,7 +182,9 @@ def nearest_images(maps: NDArray[np.float64], orientation: str = "", judged: boo
     return OrientationFit(orientation, (a, b), (peaks[a], peaks[b]), distances, faces[b], fits if judged else None)
 
 
-def chance_of_peaks(images: int, spread: float = np.inf, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
+def chance_of_peaks(
+    images: int, used: str, spread: float = np.inf, draws: int = DRAWS, seed: int = 0
+) -> tuple[float, float]:
     """Estimate how often maps with random peaks fit the published figure in the used orientation only, and in another.
 
     Which of two mirrored orientations has the second face is random, too. Maps without a second face fit none, so that
@@ -187,6 +194,8 @@ def chance_of_peaks(images: int, spread: float = np.inf, draws: int = DRAWS, see
     ----------
     images : int
         Number of maps.
+    used : str
+        Orientation that is used.
     spread : float
         Standard deviation of the peaks around the centre, in positions; by default they lie anywhere.
     draws, seed : int
@@ -194,7 +203,7 @@ def chance_of_peaks(images: int, spread: float = np.inf, draws: int = DRAWS, see
 
     Examples
     --------
-    >>> chance_of_peaks(14)[0] > chance_of_peaks(14, spread=2.0)[0]
+    >>> chance_of_peaks(14, "flip_both")[0] > chance_of_peaks(14, "flip_both", spread=2.0)[0]
     True
     """
     rng = np.random.default_rng(seed)
@@ -212,11 +221,11 @@ def chance_of_peaks(images: int, spread: float = np.inf, draws: int = DRAWS, see
         pair = next(pair for pair in mirrored if name in pair)
         second &= mirrored[pair] if name == pair[0] else ~mirrored[pair]
         near.append((first, second))
-    return _shares(np.array(near))
+    return _shares(np.array(near), used)
 
 
 def chance_of_turned_maps(
-    oriented: Mapping[str, NDArray[np.float64]], draws: int = DRAWS, seed: int = 0
+    oriented: Mapping[str, NDArray[np.float64]], used: str, draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float]:
     """Estimate how often maps fit in the used orientation only, and in another, if each is turned at random.
 
@@ -226,6 +235,8 @@ def chance_of_turned_maps(
     ----------
     oriented : mapping of str to array, shape (image, y, x)
         The maps in each orientation.
+    used : str
+        Orientation that is used.
     draws, seed : int
         Number of sets of maps, and the seed.
     """
@@ -238,11 +249,11 @@ def chance_of_turned_maps(
     images = np.arange(near.shape[-1])
     turns = np.random.default_rng(seed).integers(0, len(ORIENTATIONS), (draws, len(images)))
     turned = np.array([near[composed[turns, number], :, images] for number in range(len(ORIENTATIONS))])
-    return _shares(turned.transpose(0, 3, 1, 2))  # (orientation, cell, draw, image)
+    return _shares(turned.transpose(0, 3, 1, 2), used)  # (orientation, cell, draw, image)
 
 
-def _shares(near: NDArray[np.bool_]) -> tuple[float, float]:
-    """Compute the shares of draws in which only flip_both fits, and in which only another orientation fits.
+def _shares(near: NDArray[np.bool_], used: str) -> tuple[float, float]:
+    """Compute the shares of draws in which only the used orientation fits, and in which only another one fits.
 
     Parameters
     ----------
@@ -252,8 +263,8 @@ def _shares(near: NDArray[np.bool_]) -> tuple[float, float]:
     first, second = near[:, 0], near[:, 1]
     fits = first.sum(axis=-1) * second.sum(axis=-1) > (first & second).sum(axis=-1)  # (orientation, draw)
     only = fits & (fits.sum(axis=0) == 1)
-    used = list(ORIENTATIONS).index("flip_both")
-    return float(only[used].mean()), float(np.delete(only, used, axis=0).any(axis=0).mean())
+    index = list(ORIENTATIONS).index(used)
+    return float(only[index].mean()), float(np.delete(only, index, axis=0).any(axis=0).mean())
 
 
 def _composed() -> NDArray[np.int64]:

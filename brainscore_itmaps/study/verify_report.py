@@ -20,6 +20,7 @@ from brainscore_itmaps.reporting.verify_page import (
     published_scatter,
     verification_page,
 )
+from brainscore_itmaps.study.published import milliseconds
 from brainscore_itmaps.study.verify import Verification
 from brainscore_itmaps.study.verify_numbers import VERDICTS, PublishedComparison
 from brainscore_itmaps.study.verify_orientation import FIRST, RULE, SECOND, OrientationCheck
@@ -28,6 +29,8 @@ from brainscore_itmaps.text import number_text
 
 PAGE = "index.html"
 TUTORIAL = "Linsley et al. (2023), NeurIPS 36, and the tutorial of their code, arXiv 2306.03779"
+FREQUENT = 0.1
+"""Share of sets of random maps that differ, above which the maps are to be looked at before the command is run."""
 AGREEMENT = {True: "agrees", False: "differs", None: ""}
 
 
@@ -96,7 +99,7 @@ def _number_table(numbers: Sequence[PublishedComparison], judged: bool) -> Verif
             (
                 number.model or "noise ceiling",
                 number.array,
-                shown_window(number.window),
+                milliseconds(number.window),
                 number.published_layer or ("best block" if number.model else ""),
                 number_text(number.published),
                 number_text(number.ours),
@@ -117,21 +120,10 @@ def _number_rows(verification: Verification) -> list[tuple[Any, ...]]:
     return [tuple(columns), *zip(*[iter(absent)] * len(columns), strict=True)]
 
 
-def shown_window(window: str) -> str:
-    """Write a window without the name of the study.
-
-    Examples
-    --------
-    >>> shown_window("followup_131_170"), shown_window("tutorial")
-    ('131-170', 'tutorial')
-    """
-    return window.removeprefix("followup_").replace("_", "-")
-
-
 def windows_of(verification: Verification) -> list[str]:
     """List the windows of the follow-up study in which models were scored."""
     scored = {number.window for number in verification.numbers if number.model and number.protocol == FOLLOWUP.name}
-    return [shown_window(window) for window in WINDOWS if window in scored]
+    return [milliseconds(window) for window in WINDOWS if window in scored]
 
 
 def not_run(verification: Verification) -> list[str]:
@@ -158,13 +150,18 @@ def chance_text(check: OrientationCheck) -> str:
 
 
 def orientation_sentences(verification: Verification) -> list[str]:
-    """State the verdict on the orientation and, if it differs, the command that changes it."""
+    """State the verdict on the orientation and, if it differs, the command that changes it.
+
+    The advice to look at the maps comes first if random maps often have this verdict.
+    """
     sentences = []
     for check in verification.orientations:
         fitting = [fit.orientation for fit in check.fits if fit.fits]
         if check.verdict:
             listed = ", ".join(fitting) or "none"
-            change = f"; look at the maps, then: {check.command}" if check.command else ""
+            is_frequent = any(differ > FREQUENT for _, differ in check.chance.values())
+            advice = "look at the maps over the images first, then" if is_frequent else "to change it"
+            change = f"; {advice}: {check.command}" if check.command else ""
             sentences.append(f"{check.array}: {check.verdict}; used: {check.used}; fitting: {listed}{change}")
         elif not verification.simulated:
             listed = ", ".join(fitting) or "none"

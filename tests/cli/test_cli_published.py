@@ -14,8 +14,7 @@ from brainscore_itmaps.study import published_fits
 
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch):
-    defaults = {"robust": False, "draws": 3, "progress": lambda *step: None}
-    monkeypatch.setattr(published_fits.fit_published, "__kwdefaults__", defaults)
+    monkeypatch.setattr(published_fits, "DRAWS", 3)
 
 
 def run(*arguments):

@@ -114,6 +114,54 @@ def test_a_planted_inverted_u_is_found_and_said(tables):
     assert f"({interval.low:.1f} to {interval.high:.1f}), the cloud falls by {-fit.point.after:.4f}" in said[1]
 
 
+def test_windows_before_the_response_are_left_out_of_findings_and_have_their_median_raw_values(tables):
+    points = published_points(tables, array="monkey1_ML")
+    early = points["panel"] == "monkey1_ML 51-90"
+    falling = points.assign(y=points["y"].mask(early, 1 - 0.01 * points["x"]))
+    fits = fit_published(falling, draws=20)
+    first, *others = (fit for fit in fits.panels if fit.group == RECORDINGS)
+    assert first.point.after_interval.high < 0
+    rhos = [fit.rank.rho for fit in others]
+    assert first.rank.rho < min(rhos)
+    said = published_findings(fits)
+    assert f"in 4 windows with responses: rho of accuracy and score is {min(rhos):+.2f} to {max(rhos):+.2f}" in said[0]
+    of_early = [line for line in said if "monkey1_ML 51-90" in line]
+    median = points.loc[early & ~points["robust"], "raw"].median()
+    assert len(of_early) == 1
+    assert of_early[0].startswith(f"monkey1_ML 51-90 (median raw value {median:.3f}): the array does not respond yet")
+    assert fits.to_dataframe()["raw_median"][0] == pytest.approx(median)
+    alone = fit_published(falling[early], draws=2)
+    assert published_findings(alone) == of_early
+
+
+def test_submissions_at_chance_decide_no_edge_and_no_change_point(tables):
+    points = published_points(tables)
+    brain_score = points[points["panel"].isin(["MajajHong2015", "Sanghavi2020"])]
+    lowest = brain_score.index[brain_score["panel"] == "Sanghavi2020"][0]
+    at_chance = brain_score.assign(x=brain_score["x"].mask(brain_score.index == lowest, 1.0))
+    majaj, sanghavi = fit_published(at_chance, draws=2).panels
+    assert majaj.edge is not None
+    assert (sanghavi.edge, sanghavi.point, sanghavi.above) == (None, None, 0)
+    assert sanghavi.rank.models == 40
+    limits = " ".join(published_limits(fit_published(at_chance, draws=2)))
+    assert "the edges and change points of Sanghavi2020, which are therefore not given" in limits
+    assert "not classify" not in " ".join(published_limits(fit_published(brain_score, draws=2)))
+
+
+def test_the_authors_own_run_has_a_sentence_of_its_own(tables):
+    points = published_points(tables)
+    names = ("classified", "MajajHong2015public")
+    fits = fit_published(points[points["panel"].isin(names)], draws=3)
+    site, own = published_findings(fits)
+    assert "on Brain-Score is" in site
+    assert "(classified)" in site
+    assert "MajajHong2015public" not in site
+    accurate = fits.panels[1].accurate
+    assert own.startswith("MajajHong2015public is not a score of the site")
+    assert f"is {accurate.rho:+.2f} (" in own
+    assert own.endswith(f"over {accurate.models} models.")
+
+
 def test_a_rising_line_is_not_called_a_decline(tables):
     fits = fit_published(published_points(tables, array="monkey1_PL", window="followup_131_170"), draws=100)
     said = " ".join(published_findings(fits))

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from like_real import bump, planted_maps
+from like_real import bump, image_files, planted_maps, recording_like
 from scipy.io import savemat
 
 from brainscore_itmaps.data.grid import ORIENTATIONS, orient_maps, unorient_maps
+from brainscore_itmaps.reporting.verify_page import MarkedImage, orientation_fits_figure
+from brainscore_itmaps.study import verify_orientation
 from brainscore_itmaps.study.verify import verify
 from brainscore_itmaps.study.verify_orientation import (
     MARGIN,
@@ -17,6 +19,7 @@ from brainscore_itmaps.study.verify_orientation import (
     check_orientation,
     nearest_images,
 )
+from brainscore_itmaps.study.verify_report import orientation_sentences
 
 
 @pytest.fixture
@@ -47,6 +50,18 @@ def test_exactly_the_orientation_in_which_maps_are_stored_is_found(response_maps
     assert (pl.array, pl.verdict, pl.command) == ("monkey1_PL", "", "")
 
 
+@pytest.mark.parametrize(
+    ("share", "advice"), [(0.11, "look at the maps over the images first, then"), (0.1, "to change it")]
+)
+def test_a_verdict_that_random_maps_often_have_sends_to_the_maps_before_the_command(
+    response_maps, monkeypatch, share, advice
+):
+    monkeypatch.setattr(verify_orientation, "chance_of_peaks", lambda *given: (0.5, 0.0))
+    monkeypatch.setattr(verify_orientation, "chance_of_turned_maps", lambda *given: (0.5, share))
+    said = orientation_sentences(verify(source=response_maps("transpose")))[0]
+    assert f"; {advice}: brainscore data orient monkey1_ML --choose transpose" in said
+
+
 def test_response_maps_get_the_checks_that_apply_and_a_sentence_about_the_others(response_maps):
     verification = verify(source=response_maps("flip_y", images=10))
     assert {(check.what, check.found, check.agrees) for check in verification.checks} == {
@@ -64,6 +79,15 @@ def test_a_single_response_map_has_no_orientation_to_check(own_home, tmp_path):
     verification = verify(source=file)
     assert verification.orientations == ()
     assert "The orientation is not checked: the published figure shows two images." in verification.notes
+
+
+def test_images_of_the_figure_have_their_number_and_their_name(tmp_path):
+    recording = recording_like("monkey1_ML", image_files(tmp_path))
+    marked = [MarkedImage(3, (5, 12), (5, 12)), MarkedImage(8, (3, 13), (3, 13))]
+    first, second = (axis.get_title() for axis in orientation_fits_figure(recording, {"flip_y": marked}).axes)
+    names = [recording.names[image].rsplit("-", 1)[-1] for image in (3, 8)]
+    assert first.endswith(f"\nimage 4, named {names[0]}")
+    assert second == f"image 9, named {names[1]}"
 
 
 @pytest.mark.parametrize(
@@ -144,12 +168,31 @@ def test_shares_of_verdicts_on_random_peaks_are_those_of_a_plain_simulation(rng)
         faces = {name: rng.random(14) < 0.5 for name in mirrored}
         faces |= {other: ~faces[name] for name, other in mirrored.items()}
         verdicts.append(verdict_of_peaks(rng.integers(0, 17, (14, 2)), faces))
-    agree, differ = chance_of_peaks(14)
+    agree, differ = chance_of_peaks(14, "flip_both")
     assert verdicts.count("agrees") / 1500 == pytest.approx(agree, abs=0.02)  # four standard errors
     assert verdicts.count("differs") / 1500 == pytest.approx(differ, abs=0.05)
     page = (Path(__file__).parents[2] / "docs" / "verify.md").read_text(encoding="utf-8")
     assert f"up to {100 * agree:.1f} % agree and up to {100 * differ:.0f} % differ" in " ".join(page.split())
-    assert chance_of_peaks(14, spread=1.0) == (0.0, 0.0)  # peaks at the centre fit nothing
+    assert chance_of_peaks(14, "flip_both", spread=1.0) == (0.0, 0.0)  # peaks at the centre fit nothing
+
+
+@pytest.mark.parametrize("fitting", ORIENTATIONS)
+def test_shares_are_those_of_the_used_orientation(fitting):
+    near = np.zeros((len(ORIENTATIONS), 2, 1, 14), bool)  # one draw, in which one orientation fits
+    near[list(ORIENTATIONS).index(fitting), [0, 1], 0, [3, 8]] = True
+    for used in ORIENTATIONS:
+        assert verify_orientation._shares(near, used) == ((1.0, 0.0) if used == fitting else (0.0, 1.0))
+
+
+@pytest.mark.parametrize("stored", ["as_stored", "flip_both"])
+def test_the_chances_of_response_maps_are_those_of_the_orientation_in_which_they_are_read(
+    response_maps, monkeypatch, stored
+):
+    asked = []
+    shares = verify_orientation._shares
+    monkeypatch.setattr(verify_orientation, "_shares", lambda near, used: asked.append(used) or shares(near, used))
+    verify(source=response_maps(stored))
+    assert set(asked) == {"flip_y"}
 
 
 def test_shares_of_verdicts_on_turned_maps_are_those_of_maps_that_are_turned():
@@ -160,6 +203,6 @@ def test_shares_of_verdicts_on_turned_maps_are_those_of_maps_that_are_turned():
         turned = np.concatenate([orient_maps(one[None], names[rng.integers(8)]) for one in maps])
         fitting = [name for name in names if nearest_images(orient_maps(turned, name)[..., 0]).fits]
         verdicts.append("undecided" if len(fitting) != 1 else "agrees" if fitting == ["flip_both"] else "differs")
-    agree, differ = chance_of_turned_maps(oriented)
+    agree, differ = chance_of_turned_maps(oriented, "flip_both")
     assert verdicts.count("agrees") / 150 == pytest.approx(agree, abs=0.08)
     assert verdicts.count("differs") / 150 == pytest.approx(differ, abs=0.16)
