@@ -397,7 +397,7 @@ def test_models_of_the_same_weights_that_compute_differently_are_told_apart(smal
 
 
 @pytest.mark.slow
-def test_eight_processes_at_once_give_one_result_and_compute_each_layer_once(small, tmp_path):
+def test_eight_processes_at_once_give_one_result_and_score_each_layer_once(small, tmp_path):
     folder = small.save(tmp_path / "own")
     driven(
         """
@@ -413,7 +413,8 @@ assert [ended(number) for number in children] == [0] * 8
     )
     logs = [(tmp_path / f"log-{number}").read_text().splitlines() for number in range(8)]
     reading = [line for log in logs for line in log if line.startswith("reading")]
-    assert reading == ["reading blocks.0 blocks.2 blocks.4"]
+    assert reading.count("reading blocks.0 blocks.2 blocks.4") == 1
+    assert len(reading) <= 2  # another process may compute what the chosen layers add to controls, and reads them again
     scoring = [log for log in logs if any(line.startswith("layer ") for line in log)]
     assert len(scoring) == 1
     for number, block in enumerate((0, 2, 4), 1):

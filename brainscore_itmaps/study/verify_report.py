@@ -116,8 +116,7 @@ def _number_rows(verification: Verification) -> list[tuple[Any, ...]]:
                "protocol", "source"]  # fmt: skip
     columns = [name for name in columns if name != "verdict" or not verification.simulated]
     rows = [[getattr(number, name) for name in columns] for number in verification.numbers]
-    absent = ["" if value is None or value != value else value for row in rows for value in row]
-    return [tuple(columns), *zip(*[iter(absent)] * len(columns), strict=True)]
+    return [tuple(columns), *(tuple("" if value is None or value != value else value for value in row) for row in rows)]
 
 
 def windows_of(verification: Verification) -> list[str]:
