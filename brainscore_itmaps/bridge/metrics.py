@@ -48,7 +48,7 @@ from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.ceiling import ceiling_of_halves, halves_of_sites
 from brainscore_itmaps.metrics.folds import GROUPS, fit_left_out, groups_left_out, refitted, score_folds
 from brainscore_itmaps.metrics.inference import changes_of_groups, jackknife_interval, mean_without
-from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_images, over_sites, site_correlation
+from brainscore_itmaps.metrics.predictivity import over_defined_sites, over_images, site_correlation
 
 COORDINATES = ("image_id", "row", "col")
 
@@ -106,13 +106,13 @@ class LeftOutPredictivity(Metric):  # type: ignore[misc]
         field, maps, images = _fields(source, target)
         numbers = _numbers_of_images(target, images)
         left_out, pairs = fit_left_out(field, maps, self.method, images=numbers, **self.options)
-        predictivity = neural_predictivity(left_out.predicted, maps, reducer=self.reducer)
-        refits = None
+        site_r = site_correlation(left_out.predicted, maps)
+        image_r, refits = over_defined_sites(site_r, self.reducer), None
         if pairs is not None:
-            refits = refitted(pairs, maps, lambda *pair: over_sites(site_correlation(*pair), self.reducer))
-        score = _score(predictivity.image_r, refits, predictivity.undefined, numbers)
-        score.attrs |= _of_sites(predictivity.site_r, images, target)
-        score.attrs["per_image"] = _per_image(predictivity.image_r, images)
+            refits = refitted(pairs, maps, lambda *pair: over_defined_sites(site_correlation(*pair), self.reducer))
+        score = _score(image_r, refits, int(np.isnan(site_r).sum()), numbers)
+        score.attrs |= _of_sites(site_r, images, target)
+        score.attrs["per_image"] = _per_image(image_r, images)
         score.attrs["components"] = left_out.per_image(left_out.components)
         return score
 

@@ -72,11 +72,33 @@ def to_grid(features: Any, grid: Grid | Recording | None = None) -> Any:
             f"The features have the shape {maps.shape}.",
             "Give (image, channel, height, width), as record returns it.",
         )
-    field = np.empty((len(maps), len(grid.y), len(grid.x), maps.shape[1]))
+    return sampled(maps, grid.y / grid.height + 0.5, grid.x / grid.width + 0.5)
+
+
+def sampled(maps: NDArray[Any], y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Interpolate maps linearly at rows and columns of the image.
+
+    Parameters
+    ----------
+    maps : array, shape (image, channel, height, width)
+        The outer units are at the edges of the image.
+    y, x : array, shape (y,) and (x,)
+        Shares of the image's height and width: 0 at its top and left edge, 1 at its bottom and right edge.
+
+    Returns
+    -------
+    array, shape (image, y, x, channel)
+
+    Examples
+    --------
+    >>> sampled(np.arange(4.0).reshape(1, 1, 2, 2), np.array([0.5]), np.array([0, 1.0]))[0, 0, :, 0].tolist()
+    [1.0, 2.0]
+    """
+    field = np.empty((len(maps), len(y), len(x), maps.shape[1]))
     for first in range(0, len(maps), IMAGES_AT_ONCE):
         some = slice(first, first + IMAGES_AT_ONCE)
-        lines = _interpolate(np.moveaxis(maps[some], 2, 0), grid.y / grid.height + 0.5)  # (y, image, channel, width)
-        columns = _interpolate(np.moveaxis(lines, 3, 0), grid.x / grid.width + 0.5)  # (x, y, image, channel)
+        lines = _interpolate(np.moveaxis(maps[some], 2, 0), y)  # (y, image, channel, width)
+        columns = _interpolate(np.moveaxis(lines, 3, 0), x)  # (x, y, image, channel)
         field[some] = columns.transpose(2, 1, 0, 3)
     return field
 

@@ -21,7 +21,7 @@ from brainscore_itmaps.metrics.folds import (
     refitted,
 )
 from brainscore_itmaps.metrics.inference import Interval, jackknife_interval, mean_without
-from brainscore_itmaps.metrics.predictivity import CentredMaps, over_images, over_sites, site_correlation
+from brainscore_itmaps.metrics.predictivity import CentredMaps, over_images, over_defined_sites, site_correlation
 from brainscore_itmaps.metrics.repeats import fewest_repeats, first_halves, recorded_repeats
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.metrics.similarity import cka_ceiling
@@ -423,7 +423,7 @@ def ceiling_of_halves(
     """
     numbers = number_images(halves.accuracy.shape[1] if images is None else images)
     left_out = groups_left_out(numbers, groups)
-    accuracy, agreement = ([over_sites(row, reducer) for row in rows] for rows in halves)  # row of (image,)
+    accuracy, agreement = ([over_defined_sites(row, reducer) for row in rows] for rows in halves)  # row of (image,)
     means = []
     for rows in (accuracy, agreement):
         without = np.stack(rows[1:]) if len(rows) > 1 else rows[0]
@@ -498,8 +498,8 @@ def ceiling_of_repeats(
     numbers = number_images(len(site_r) if images is None else images)
     left_out = groups_left_out(numbers, groups)
     squares = np.sign(site_r) * site_r**2
-    tested = _reliability("split-half reliability of the maps", over_sites(squares), numbers)
-    image_r = over_sites(site_r)
+    tested = _reliability("split-half reliability of the maps", over_defined_sites(squares), numbers)
+    image_r = over_defined_sites(site_r)
     replicates, absent = mean_without(image_r, left_out), _without_signal(squares)
     return _described("split_half", site_r, image_r, replicates, tested, absent, left_out)
 

@@ -119,10 +119,28 @@ def over_sites(
     >>> over_sites(np.array([[0.5, 0.75, np.nan], [0.25, 0.5, 1.0]])).tolist()
     [0.625, 0.5]
     """
+    if protocol.reduce_sites == "all" and reducer in STRICT_REDUCERS:
+        return STRICT_REDUCERS[reducer](site_values, axis=1)
+    return over_defined_sites(site_values, reducer)
+
+
+def over_defined_sites(site_values: NDArray[np.float64], reducer: str = "median") -> NDArray[np.float64]:
+    """Reduce the values of each image over the sites on which they are defined; see :func:`over_sites`.
+
+    Raises
+    ------
+    UsageError
+        When the reducer is unknown.
+
+    Examples
+    --------
+    >>> over_defined_sites(np.array([[0.5, 0.75, np.nan], [0.25, 0.5, 1.0]]), "mean").round(3).tolist()
+    [0.625, 0.583]
+    """
     if reducer not in REDUCERS:
         raise UsageError(f"There is no reducer named {reducer!r}.", nearest(str(reducer), REDUCERS))
     missing = np.isnan(site_values)
-    if protocol.reduce_sites == "all" or not missing.any():
+    if not missing.any():
         return STRICT_REDUCERS[reducer](site_values, axis=1)
     defined = ~missing.all(axis=1)
     result = np.full(len(site_values), np.nan)
