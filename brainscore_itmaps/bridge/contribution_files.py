@@ -1,0 +1,203 @@
+"""Write the folders of a contribution into a clone of Brain-Score: all of them, or none."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+
+from brainscore_itmaps.bridge.extraction import HOME, PACKAGE
+from brainscore_itmaps.errors import InstallationError, OutputError, UsageError
+
+HOST = "brainscore_vision"
+HASH_LINE = "# SHA-256 of the lines below: "
+WITHOUT_HEADER = ("LICENSE",)
+
+
+@cache
+def commit() -> str:
+    """Return the commit of this package, with "and changes" if files of its checkout differ; else "unknown".
+
+    Examples
+    --------
+    >>> bool(commit())
+    True
+    """
+    if (HOME.parent / ".git").exists():
+        found = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", PACKAGE)
+        if found:
+            return found + " and changes" * bool(changed)
+    try:
+        origin = json.loads(distribution(PACKAGE).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        return "unknown"
+    return str(origin.get("vcs_info", {}).get("commit_id", "unknown"))
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(HOME.parent), *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def with_header(name: str, text: str) -> str:
+    """Put the header before the text of a file: who wrote it, from which version, its licence and its hash.
+
+    Examples
+    --------
+    >>> print(with_header("model.py", "x = 1\\n").splitlines()[-1])
+    x = 1
+    >>> is_unchanged(with_header("model.py", "x = 1\\n")), is_unchanged(with_header("model.py", "x = 1\\n") + "y = 2\\n")
+    (True, False)
+    """
+    if Path(name).name in WITHOUT_HEADER:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return (
+        f"# Written by `brainscore contribute export` of brainscore-itmaps {version(PACKAGE)} (commit {commit()}).\n"
+        "# Copyright (c) 2026 the brainscore_itmaps developers. MIT License: see LICENSE in this folder.\n"
+        f"{HASH_LINE}{digest}\n{text}"
+    )
+
+
+def is_unchanged(text: str) -> bool:
+    """Return whether a file has a header, and the lines that it was written with.
+
+    Examples
+    --------
+    >>> is_unchanged("x = 1")
+    False
+    """
+    found = re.search(rf"^{HASH_LINE}([0-9a-f]{{64}})\n", text, re.MULTILINE)
+    return found is not None and hashlib.sha256(text[found.end() :].encode()).hexdigest() == found[1]
+
+
+def is_exported(folder: Path) -> bool:
+    """Return whether a folder was written by an export and has not been edited since.
+
+    Examples
+    --------
+    >>> is_exported(Path("/nowhere"))
+    False
+    """
+    files = [file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+    plain = [file for file in files if file.name not in WITHOUT_HEADER]
+    return bool(plain) and all(_is_unchanged_file(file) for file in plain)
+
+
+def _is_unchanged_file(file: Path) -> bool:
+    try:
+        return is_unchanged(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def check_clone(clone: Path) -> Path:
+    """Return the package folder of a clone of Brain-Score.
+
+    Raises
+    ------
+    UsageError
+        When there is none.
+
+    Examples
+    --------
+    >>> check_clone(Path("/nowhere"))
+    Traceback (most recent call last):
+    ...
+    brainscore_itmaps.errors.UsageError: /nowhere is not a clone of Brain-Score: it has no brainscore_vision/models. Give \
+the folder of `git clone https://github.com/brain-score/vision`.
+    """
+    if not (clone / HOST / "models").is_dir():
+        raise UsageError(
+            f"{clone} is not a clone of Brain-Score: it has no {HOST}/models.",
+            "Give the folder of `git clone https://github.com/brain-score/vision`.",
+        )
+    return clone / HOST
+
+
+def write_folders(folders: Mapping[str, Mapping[str, str]], clone: Path) -> "Written":
+    """Write folders into a clone, and keep what they replace until :meth:`Written.keep` or :meth:`Written.undo`.
+
+    A folder of an earlier export is replaced, if nobody has edited it.
+
+    Parameters
+    ----------
+    folders : mapping of str to mapping of str to str
+        Text of each file, without its header, by folder such as ``models/efficientnet_lite0``.
+    clone : Path
+
+    Raises
+    ------
+    UsageError
+        When another folder has the name of one; nothing was written.
+    OutputError
+        When the clone cannot be written to; nothing was changed.
+    """
+    home = check_clone(clone)
+    for name in folders:
+        if (home / name).exists() and not is_exported(home / name):
+            raise UsageError(
+                f"{home / name} exists, and was not written by this command or was edited since.",
+                "Keep it under another name, or remove it, if it is to be written again.",
+            )
+    written = Written(home)
+    try:
+        for name, files in folders.items():
+            written.add(name, files)
+    except BaseException as error:
+        written.undo()
+        if isinstance(error, OSError):
+            raise OutputError(f"Cannot write to {home}: {error.strerror}.", "Nothing was changed there.") from error
+        raise
+    return written
+
+
+class Written:
+    """Folders that were written into a clone, and the folders that they replaced.
+
+    Parameters
+    ----------
+    home : Path
+        Package folder of the clone.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.folders: list[Path] = []
+        self._before = Path(tempfile.mkdtemp(prefix=".itmaps-", dir=home))
+
+    def add(self, name: str, files: Mapping[str, str]) -> None:
+        """Write one folder; a former one is kept beside."""
+        target, staged = self.home / name, self._before / "new" / name
+        for path, text in files.items():
+            (staged / path).parent.mkdir(parents=True, exist_ok=True)
+            (staged / path).write_text(with_header(path, text), encoding="utf-8", newline="\n")
+        if target.exists():
+            (self._before / "old" / name).parent.mkdir(parents=True, exist_ok=True)
+            target.rename(self._before / "old" / name)
+        self.folders.append(target)
+        target.parent.mkdir(exist_ok=True)
+        staged.rename(target)
+
+    def undo(self) -> None:
+        """Remove what was written, and put back what it replaced."""
+        for target in self.folders:
+            name = target.relative_to(self.home)
+            if target.exists():
+                shutil.rmtree(target)
+            if (self._before / "old" / name).exists():
+                (self._before / "old" / name).rename(target)
+        shutil.rmtree(self._before)
+
+    def keep(self) -> None:
+        """Keep what was written, and remove what it replaced."""
+        shutil.rmtree(self._before)
