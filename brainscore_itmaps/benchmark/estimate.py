@@ -192,6 +192,38 @@ def mean_estimate(arrays: Sequence[Estimate], images: Sequence[object]) -> Estim
     return _estimate(raw, ceiling, mean, np.concatenate(replicates), groups, kind, _stacked(changes), explained)
 
 
+def mean_ceiling(ceilings: Sequence[Ceiling], images: Sequence[object]) -> Estimate:
+    """Average the noise ceilings of several arrays, with the error of their mean.
+
+    Parameters
+    ----------
+    ceilings : sequence of Ceiling
+    images : sequence
+        What identifies the images of each array, as for :func:`mean_estimate`.
+
+    Returns
+    -------
+    Estimate
+        Its score is the mean.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.metrics.ceiling import ceiling_of_repeats
+    >>> ceilings = [ceiling_of_repeats(np.array([[value], [0.75], [0.9]])) for value in (0.6, 0.9)]
+    >>> mean = mean_ceiling(ceilings, ["same images", "same images"])
+    >>> round(mean.score, 3), round(mean.error, 3)
+    (0.8, 0.05)
+    """
+    return mean_estimate(
+        [
+            Estimate(each.value, each.value, each.value, each.interval[:2], each.interval.error,
+                     replicates=each.replicates, groups=(len(each.replicates),))
+            for each in ceilings
+        ],
+        images,
+    )  # fmt: skip
+
+
 def _sum_of_changes(changes: Sequence[NDArray[np.float64] | None], arrays: int) -> NDArray[np.float64] | None:
     """Add the changes of arrays that share images, divided by the number of all arrays."""
     known = [each for each in changes if each is not None]

@@ -1,14 +1,15 @@
 """Convert a recording to Brain-Score's containers and back, and package it for Brain-Score's maintainers."""
 
 import hashlib
+import shutil
 import zipfile
+from collections.abc import Mapping
 from itertools import compress, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
-from brainscore_core.supported_data_standards.brainio.packaging import write_netcdf
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 
 from brainscore_itmaps.archives import add_member
@@ -19,6 +20,10 @@ from brainscore_itmaps.data.osie import region_of
 from brainscore_itmaps.data.recording import Recording, images_identifier
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import csv_cell, replacing, write_json
+from brainscore_itmaps.settings import Settings
+
+MARKER = "--"
+"""Separates the registered identifier of a stimulus set from what distinguishes its images."""
 
 
 def stimulus_set(recording: Recording) -> StimulusSet:
@@ -28,19 +33,21 @@ def stimulus_set(recording: Recording) -> StimulusSet:
     -------
     StimulusSet
         One row per image: ``stimulus_id`` (equal to ``image_id``), and its path under Brain-Score's image home. The
-        identifier is the name of their folder, which contains a hash of the images or of how they were made.
+        identifier is the registered one, two hyphens, and a hash of the images or of how they were made, from which
+        Brain-Score's cache finds the registered one.
 
     Examples
     --------
     >>> from brainscore_itmaps import load_recording
     >>> stimuli = stimulus_set(load_recording("it_maps_simulated"))
-    >>> len(stimuli), list(stimuli.columns)
-    (14, ['stimulus_id', 'image_id'])
+    >>> len(stimuli), list(stimuli.columns), stimuli.identifier.partition("--")[0]
+    (14, ['stimulus_id', 'image_id'], 'it_maps_simulated.stimuli')
     """
     paths = copy_to_brainio_home(recording.images, images_identifier(recording))
     stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in recording.names])
     stimuli.stimulus_paths = dict(zip(recording.names, paths, strict=True))
-    stimuli.identifier = paths[0].parent.name
+    registered, _, digest = paths[0].parent.name.rpartition("-")
+    stimuli.identifier = f"{registered}{MARKER}{digest}"
     return stimuli
 
 
@@ -57,8 +64,8 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     Returns
     -------
     NeuroidAssembly, shape (image * y * x, site, 1), or (image * repeat * y * x, site, 1)
-        ``stimulus_id`` is unique to image and position, ``image_id`` names the image; ``row``, ``col``, ``x_deg``
-        and ``y_deg`` the position. :func:`recording_from` is the inverse.
+        ``stimulus_id`` and ``image_id`` name the image; ``row``, ``col``, ``x_deg`` and ``y_deg`` the position.
+        :func:`recording_from` is the inverse.
 
     Examples
     --------
@@ -75,10 +82,10 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     images, count, rows, columns, sites = values.shape
     flat = np.reshape(values, (images * count * rows * columns, sites, 1))
     recorded = ~np.isnan(flat).all(axis=(1, 2))  # without repeats that an image does not have
-    positions = list(compress(product(recording.names, range(count), range(rows), range(columns)), recorded))
+    positions = compress(product(recording.names, range(count), range(rows), range(columns)), recorded)
     names, repetition, row, column = zip(*positions, strict=True)
     presentation = {
-        "stimulus_id": [f"{name}-r{r:02d}-c{c:02d}" for name, _, r, c in positions],
+        "stimulus_id": list(names),
         "image_id": list(names),
         "row": list(row),
         "col": list(column),
@@ -166,8 +173,8 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
 def package(recording: Recording, folder: Path) -> dict[str, Any]:
     """Write the netCDF file of the maps, the CSV and the zip of the images, and a JSON file with their SHA-1.
 
-    The files have the names and formats of Brain-Score's own packaging, which would also upload them. The zip and the
-    CSV of a recording are identical, byte for byte, each time they are written.
+    Brain-Score's own functions load them, once they are uploaded: the names are derived from the registered
+    identifiers. All files of a recording are identical, byte for byte, each time they are written.
 
     Parameters
     ----------
@@ -192,7 +199,9 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
         raise DataError(f"A spreadsheet would run the image's name {formulas[0]} as a formula.", "Rename the file.")
     data, stimuli = assembly(recording, repeats=True), stimulus_set(recording)
     assembly_name = f"assy_{plain_name(recording.identifier).replace('.', '_')}"
-    stimuli_name = f"stimulus_{stimuli.identifier.replace('.', '_')}"
+    stimuli_identifier = stimuli.identifier.partition(MARKER)[0]
+    data.attrs["stimulus_set_identifier"] = stimuli_identifier
+    stimuli_name = f"stimulus_{stimuli_identifier.replace('.', '_')}"
     netcdf, csv, archive = (
         folder / name for name in (f"{assembly_name}.nc", f"{stimuli_name}.csv", f"{stimuli_name}.zip")
     )
@@ -204,11 +213,11 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
     with replacing(csv) as partial_file:
         table.to_csv(partial_file, index=False)
     with replacing(netcdf) as partial_file:
-        write_netcdf(data, partial_file)
+        _write_netcdf(data, partial_file)
     description = {
         "identifier": recording.identifier,
         "simulated": recording.simulated,
-        "stimulus_set_identifier": stimuli.identifier,
+        "stimulus_set_identifier": stimuli_identifier,
         "recording_sha256": recording.sha256,
         "citation": recording.citation,
         "files": [
@@ -217,6 +226,46 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
     }
     write_json(folder / f"{assembly_name}.json", description)
     return description
+
+
+def _write_netcdf(data: NeuroidAssembly, file: Path) -> None:
+    """Write an assembly in the format of Brain-Score's packaging, with the same bytes in every process.
+
+    By itself, xarray lists the coordinates in the order of a set, which differs between processes.
+    """
+    flat = data.reset_index(list(data.indexes))
+    del flat.attrs["stimulus_set"]
+    dataset = flat.to_dataset(name="data", promote_attrs=True)
+    coordinates = " ".join(sorted(map(str, flat.coords)))
+    dataset["data"].encoding = {"zlib": True, "complevel": 9, "coordinates": coordinates}
+    dataset.to_netcdf(file, mode="w")
+
+
+def put_in_brainio_cache(folder: Path, sha1: Mapping[str, str]) -> None:
+    """Copy packaged files to where Brain-Score would download them to, so that its functions load them offline.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the files.
+    sha1 : mapping of str to str
+        SHA-1 of each file, by name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brainscore_itmaps.settings import overridden
+    >>> with tempfile.TemporaryDirectory() as home, overridden(brainio_home=Path(home)):
+    ...     _ = Path(home, "a.csv").write_text("1")
+    ...     put_in_brainio_cache(Path(home), {"a.csv": "356a192b"})
+    ...     Path(home, "356a192b", "a.csv").is_file()
+    True
+    """
+    home = Settings.from_environment().brainio_home
+    for name, digest in sha1.items():
+        if (folder / name).is_file() and not (home / digest / name).is_file():
+            with replacing(home / digest / name) as partial_file:
+                shutil.copyfile(folder / name, partial_file)
 
 
 def _sha1(file: Path) -> str:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, missing_ceiling
-from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate
+from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate, mean_ceiling
+from brainscore_itmaps.benchmark.evaluate import image_identities
 from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.maps import benchmark_of
 from brainscore_itmaps.benchmark.pairs import pairs_of
@@ -142,10 +143,11 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
             score.attrs["reason"] = "; ".join(reasons)
             return score
         ceilings = [ceiling_of(recording, spec, cache) for recording in self.recordings]
-        score = Score(np.mean([ceiling.value for ceiling in ceilings]))
+        mean = mean_ceiling(ceilings, image_identities(self.recordings))
+        score = Score(mean.score)
         score.attrs["kind"] = ceiling_text(self.recordings[0], spec)
         score.attrs["reason"] = "; ".join(dict.fromkeys(ceiling.reason for ceiling in ceilings if ceiling.reason))
-        score.attrs["error"] = [ceiling.interval.error for ceiling in ceilings]
+        score.attrs |= {"error": mean.error, "error_over": ["image"]}
         score.attrs["raw"] = site_values(
             [
                 (recording.identifier, recording.names, recording.sites, ceiling.of_sites(len(recording.sites)))

@@ -264,7 +264,11 @@ def expected_scores(exported: Exported) -> dict[str, dict[str, str]]:
 
     scores: dict[str, dict[str, str]] = {}
     for part in exported.plan.benchmarks:
-        if part.identifier in exported.known.scores and not part.dataset.simulated and present_model(ZOO[EMBEDDED_SCORED]):
+        if (
+            part.identifier in exported.known.scores
+            and not part.dataset.simulated
+            and present_model(ZOO[EMBEDDED_SCORED])
+        ):
             result = score(EMBEDDED_SCORED, part.ours, controls=False)
             low, high = result.interval
             text = f"raw {result.raw:.4f}, ceiling {result.ceiling:.4f}, score {result.score:.4f} ({low:.3f} to {high:.3f})"
@@ -295,7 +299,7 @@ def _write_zip(
     plan: Plan, folders: Mapping[str, Mapping[str, str]], to: Path, draft: bool
 ) -> tuple[dict[str, int], list[Checked]]:
     """Write the zip file of one model, with explicit entries of its folders and the same bytes each time."""
-    (name, files), = folders.items()
+    ((name, files),) = folders.items()
     top = plan.models[0].identifier
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:

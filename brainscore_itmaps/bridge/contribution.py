@@ -188,7 +188,9 @@ def read_s3_facts(file: Path) -> S3Facts:
         raise DataError(f"The S3 facts {file} lack the bucket or the files.", form)
     for name, facts in files.items():
         values = [facts.get("version_id"), facts.get("sha1")] if isinstance(facts, dict) else [None]
-        hexadecimal = isinstance(values[-1], str) and len(values[-1]) == 40 and set(values[-1]) <= set("0123456789abcdef")
+        hexadecimal = (
+            isinstance(values[-1], str) and len(values[-1]) == 40 and set(values[-1]) <= set("0123456789abcdef")
+        )
         if not isinstance(values[0], str) or not values[0] or not hexadecimal:
             raise DataError(f"The S3 facts of {name} in {file} lack its version_id, or its sha1 of 40 digits.", form)
     return S3Facts(
@@ -490,7 +492,9 @@ def _model(spec: ModelSpec, known: Known, metadata: bool) -> dict[str, str]:
         )  # fmt: skip
     if metadata:
         files["metadata.yaml"] = metadata_yaml([spec])
-    needed = [] if not isinstance(spec.weights, PackagedWeights) else [f"{spec.weights.package}=={spec.weights.version}"]
+    needed = (
+        [] if not isinstance(spec.weights, PackagedWeights) else [f"{spec.weights.package}=={spec.weights.version}"]
+    )
     return _with_requirements(files, needed)
 
 

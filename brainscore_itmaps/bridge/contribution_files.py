@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from brainscore_itmaps.bridge.extraction import HOME, PACKAGE
-from brainscore_itmaps.errors import InstallationError, OutputError, UsageError
+from brainscore_itmaps.errors import OutputError, UsageError
 
 HOST = "brainscore_vision"
 HASH_LINE = "# SHA-256 of the lines below: "

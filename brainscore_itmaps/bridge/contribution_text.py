@@ -97,7 +97,9 @@ def pull_request(plan: Plan, known: Known, scores: Mapping[str, Mapping[str, str
         for dataset in plan.datasets
         for assembly, stimuli in dataset.assemblies.values()
     ]
-    lines += [f"- Model `{spec.identifier}`: {spec.architecture} of timm, {_weights(spec.weights)}" for spec in plan.models]
+    lines += [
+        f"- Model `{spec.identifier}`: {spec.architecture} of timm, {_weights(spec.weights)}" for spec in plan.models
+    ]
     if plan.files:
         lines += ["", "Files on S3", ""]
         lines += [f"- `{name}`: sha1 {known.sha1_of(name)}, version {known.s3.versions.get(name, '')}"
@@ -107,7 +109,9 @@ def pull_request(plan: Plan, known: Known, scores: Mapping[str, Mapping[str, str
         for identifier, values in known.scores.items():
             lines.append(f"- `{identifier}`, the model of one convolution in the test: raw {values['raw']:.4f}, "
                          f"ceiling {values['ceiling']:.4f}, score {values['score']:.4f}")  # fmt: skip
-        lines += [f"- `{identifier}`, {model}: {text}" for identifier, each in scores.items() for model, text in each.items()]
+        lines += [
+            f"- `{identifier}`, {model}: {text}" for identifier, each in scores.items() for model, text in each.items()
+        ]
     lines += [
         "",
         "Code",

@@ -320,8 +320,9 @@ def _written(module: Module, kept: set[str], files: Mapping[str, str]) -> str:
     body = re.sub("\x00\n?\n?\n?", "\n\n\n", body).replace("\x00", "").strip("\n")
     body = _inner_imports(_without_references(re.sub(r"\n{4,}", "\n\n\n", body)), files)
     docstring = f'"""{module.docstring}\n"""' if "\n" in module.docstring else f'"""{module.docstring}"""'
-    parts = [_without_references(docstring), _import_lines(imports, files), body]
-    return "\n\n".join(filter(None, parts)) + "\n"
+    parts = [_without_references(docstring), _import_lines(imports, files)]
+    gap = "\n\n\n" if re.match(r"(?:#.*\n)*(?:@|def |class )", body) else "\n\n"
+    return "\n\n".join(filter(None, parts)) + gap + body + "\n"
 
 
 def _inner_imports(body: str, files: Mapping[str, str]) -> str:
@@ -345,7 +346,9 @@ def _import_lines(imports: Mapping[str, tuple[str, str]], files: Mapping[str, st
     blocks = []
     for members in groups:
         lines = []
-        for (source, from_import), names in sorted(members.items(), key=lambda entry: (entry[0][1], entry[0][0])):
+        for (source, from_import), names in sorted(
+            members.items(), key=lambda entry: (entry[0][1], entry[0][0].lower())
+        ):
             if not from_import:
                 lines += [f"import {name}" for name in sorted(names)]
                 continue

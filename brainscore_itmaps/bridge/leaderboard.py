@@ -21,7 +21,7 @@ from brainscore_vision.benchmarks import BenchmarkBase
 from brainscore_vision.model_interface import BrainModel
 from numpy.typing import NDArray
 
-from brainscore_itmaps.benchmark.estimate import Estimate, estimate_array, mean_estimate
+from brainscore_itmaps.benchmark.estimate import Estimate, estimate_array, mean_ceiling, mean_estimate
 from brainscore_itmaps.bridge.candidate import (
     _layout,
     _record_layers,
@@ -214,14 +214,7 @@ class LeaderboardBenchmark(BenchmarkBase):  # type: ignore[misc]
     @cached_property
     def ceiling(self) -> Score:
         """Average the noise ceilings of the arrays; Brain-Score's cache on disk ignores changes of the data."""
-        mean = mean_estimate(
-            [
-                Estimate(score=ceiling.value, error=ceiling.interval.error, replicates=ceiling.replicates,
-                         groups=(len(ceiling.replicates),))
-                for ceiling in self.ceilings
-            ],
-            [array.files for array in self.arrays],
-        )  # fmt: skip
+        mean = mean_ceiling(self.ceilings, [array.files for array in self.arrays])
         score = Score(mean.score)
         of_sites = [
             ceiling.of_sites(len(array.sites)) for array, ceiling in zip(self.arrays, self.ceilings, strict=True)
