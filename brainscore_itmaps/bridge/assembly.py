@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import compress, product
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
+from numpy.typing import NDArray
 
 from brainscore_itmaps.archives import add_member
 from brainscore_itmaps.data.arrays import mean_over_repeats
@@ -141,15 +142,8 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
     """
     stimuli = data.attrs["stimulus_set"] if stimuli is None else stimuli
     names = [str(name) for name in stimuli["stimulus_id"]]
-    image = np.array([names.index(name) for name in data["image_id"].values])
-    row, column = data["row"].values.astype(int), data["col"].values.astype(int)
+    values, y, x = values_by_position(data, names)
     repeated = hasattr(data, "repetition")  # a level of an index is not in data.coords
-    repetition = data["repetition"].values.astype(int) if repeated else np.zeros_like(row)
-    shape = (len(names), repetition.max() + 1, row.max() + 1, column.max() + 1, data.sizes["neuroid"])
-    values = np.full(shape, np.nan, dtype=data.dtype)
-    values[image, repetition, row, column] = data.transpose("presentation", "neuroid", "time_bin").values[..., 0]
-    y, x = np.empty(shape[2]), np.empty(shape[3])
-    y[row], x[column] = data["y_deg"].values, data["x_deg"].values
     return Recording(
         identifier=data.attrs["identifier"],
         maps=mean_over_repeats(values) if repeated else values[:, 0],
@@ -168,6 +162,45 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
         stretched=bool(data.attrs.get("stretched", True)),
         outside=bool(data.attrs.get("outside", False)),
     )
+
+
+def values_by_position(
+    data: NeuroidAssembly, images: Sequence[str]
+) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
+    """Arrange the presentations of an assembly, which may be in any order, by image, repeat and position.
+
+    Parameters
+    ----------
+    data : NeuroidAssembly
+    images : sequence of str
+        Stimulus ids.
+
+    Returns
+    -------
+    array, shape (image, repeat, y, x, site)
+        One repeat if the assembly has none; NaN for repeats that an image does not have.
+    array, shape (y,)
+        Degrees below the centre of the image.
+    array, shape (x,)
+        Degrees to the right of it.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> recording = load_recording("it_maps_simulated")
+    >>> values_by_position(assembly(recording), recording.names)[0].shape
+    (14, 1, 17, 17, 32)
+    """
+    number = {name: index for index, name in enumerate(images)}
+    image = np.array([number[str(name)] for name in data["image_id"].values])
+    row, column = data["row"].values.astype(int), data["col"].values.astype(int)
+    repetition = data["repetition"].values.astype(int) if hasattr(data, "repetition") else np.zeros_like(row)
+    shape = (len(images), repetition.max() + 1, row.max() + 1, column.max() + 1, data.sizes["neuroid"])
+    values = np.full(shape, np.nan, dtype=data.dtype)
+    values[image, repetition, row, column] = data.transpose("presentation", "neuroid", "time_bin").values[..., 0]
+    y, x = np.empty(shape[2]), np.empty(shape[3])
+    y[row], x[column] = data["y_deg"].values, data["x_deg"].values
+    return values, y, x
 
 
 def package(recording: Recording, folder: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from brainscore_vision.model_interface import BrainModel
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.estimate import Estimate, estimate_array, mean_ceiling, mean_estimate
+from brainscore_itmaps.bridge.assembly import values_by_position
 from brainscore_itmaps.bridge.candidate import (
     _layout,
     _record_layers,
@@ -102,19 +103,11 @@ def maps_of(data: NeuroidAssembly) -> ArrayMaps:
     """
     stimuli = data.attrs["stimulus_set"]
     images = [str(name) for name in stimuli["stimulus_id"].values]
-    image = np.array([images.index(str(name)) for name in data["image_id"].values])
-    row, column = data["row"].values.astype(int), data["col"].values.astype(int)
-    repeated = hasattr(data, "repetition")  # a level of an index is not in data.coords
-    repetition = data["repetition"].values.astype(int) if repeated else np.zeros_like(row)
-    shape = (len(images), repetition.max() + 1, row.max() + 1, column.max() + 1, data.sizes["neuroid"])
-    repeats = np.full(shape, np.nan)
-    repeats[image, repetition, row, column] = data.transpose("presentation", "neuroid", "time_bin").values[..., 0]
-    y, x = np.empty(shape[2]), np.empty(shape[3])
-    y[row], x[column] = data["y_deg"].values, data["x_deg"].values
+    repeats, y, x = values_by_position(data, images)
     height, width = np.broadcast_to(np.asarray(data.attrs["degrees"], dtype=float), 2)
     return ArrayMaps(
         identifier=str(data.attrs["identifier"]),
-        repeats=repeats,
+        repeats=repeats.astype(np.float64, copy=False),
         images=tuple(images),
         y=y / height + 0.5,
         x=x / width + 0.5,
