@@ -21,7 +21,6 @@ from brainscore_itmaps.data.osie import region_of
 from brainscore_itmaps.data.recording import Recording, images_identifier
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import csv_cell, replacing, write_json
-from brainscore_itmaps.settings import Settings
 
 MARKER = "--"
 """Separates the registered identifier of a stimulus set from what distinguishes its images."""
@@ -274,27 +273,27 @@ def _write_netcdf(data: NeuroidAssembly, file: Path) -> None:
     dataset.to_netcdf(file, mode="w")
 
 
-def put_in_brainio_cache(folder: Path, sha1: Mapping[str, str]) -> None:
+def copy_to_download_cache(folder: Path, sha1: Mapping[str, str], home: Path) -> None:
     """Copy packaged files to where Brain-Score would download them to, so that its functions load them offline.
 
     Parameters
     ----------
     folder : Path
-        Folder of the files.
+        Folder of the files; those that it lacks are left out.
     sha1 : mapping of str to str
         SHA-1 of each file, by name.
+    home : Path
+        Brain-Score's folder of downloads, ``BRAINIO_HOME``.
 
     Examples
     --------
     >>> import tempfile
-    >>> from brainscore_itmaps.settings import overridden
-    >>> with tempfile.TemporaryDirectory() as home, overridden(brainio_home=Path(home)):
+    >>> with tempfile.TemporaryDirectory() as home:
     ...     _ = Path(home, "a.csv").write_text("1")
-    ...     put_in_brainio_cache(Path(home), {"a.csv": "356a192b"})
-    ...     Path(home, "356a192b", "a.csv").is_file()
+    ...     copy_to_download_cache(Path(home), {"a.csv": "356a192b"}, Path(home, "brainio"))
+    ...     Path(home, "brainio", "356a192b", "a.csv").is_file()
     True
     """
-    home = Settings.from_environment().brainio_home
     for name, digest in sha1.items():
         if (folder / name).is_file() and not (home / digest / name).is_file():
             with replacing(home / digest / name) as partial_file:

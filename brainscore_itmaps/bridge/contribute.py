@@ -1,6 +1,7 @@
 """Check and export contributions to Brain-Score; nothing is ever uploaded or pushed."""
 
 import io
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,16 @@ from pathlib import Path
 from typing import Literal
 
 from brainscore_itmaps.archives import add_member
-from brainscore_itmaps.bridge.contribution import METRICS, Known, Plan, S3Facts, folders_of, plan_of
+from brainscore_itmaps.bridge.contribution import (
+    METRICS,
+    Known,
+    Plan,
+    S3Facts,
+    folders_of,
+    plan_of,
+    weight_file,
+    weights_folder,
+)
 from brainscore_itmaps.bridge.contribution_files import (
     HASH_LINE,
     HOST,
@@ -20,7 +30,7 @@ from brainscore_itmaps.bridge.contribution_files import (
     write_folders,
 )
 from brainscore_itmaps.bridge.contribution_rules import Checked, check_folders, check_zip
-from brainscore_itmaps.bridge.contribution_run import run_tests
+from brainscore_itmaps.bridge.contribution_run import download_folders, run_tests
 from brainscore_itmaps.bridge.plugins import KINDS, host_folder
 from brainscore_itmaps.errors import InstallationError, UsageError
 from brainscore_itmaps.files import replacing
@@ -141,7 +151,8 @@ def _pyproject() -> str:
     """Write the dependencies of the installed Brain-Score as those of a clone."""
     needed = [line for line in requires("brainscore-vision") or [] if "extra ==" not in line]
     lines = "".join(f"    {line!r},\n" for line in needed)
-    return f"[project]\nname = 'brainscore_vision'\nversion = '{version('brainscore-vision')}'\ndependencies = [\n{lines}]\n"
+    project = f"[project]\nname = 'brainscore_vision'\nversion = '{version('brainscore-vision')}'\n"
+    return f"{project}dependencies = [\n{lines}]\n"
 
 
 def export(
@@ -186,6 +197,7 @@ def export(
     from brainscore_itmaps.bridge.contribution_known import known_of
 
     known = known_of(plan, s3, files, progress)
+    _copy_as_downloaded(plan, known, files)
     if not draft:
         _check_complete(plan, known)
     folders = folders_of(plan, known)
@@ -250,7 +262,21 @@ def run_tests_in(names: Sequence[str], to: Path | None, progress: Report = silen
         raise UsageError("Tests run in a clone of Brain-Score.", "Give one: --to CLONE.")
     home = check_clone(to)
     folders = [home / name for name in folders_of(plan_of(names), Known())] if names else exported_folders(home)
-    return run_tests(to, folders, progress)
+    return run_tests(to, folders, files_folder(), progress)
+
+
+def _copy_as_downloaded(plan: Plan, known: Known, files: Path) -> None:
+    """Copy the files for S3 to where Brain-Score's functions find downloads when :func:`run_tests_in` runs them."""
+    from brainscore_itmaps.bridge.assembly import copy_to_download_cache
+
+    folders = download_folders(files)
+    weights = [weight_file(spec) for spec in plan.models]
+    data = {name: sha1 for name, sha1 in known.sha1.items() if name not in weights}
+    copy_to_download_cache(files, data, folders["BRAINIO_HOME"])
+    for name in weights:
+        if (files / name).is_file():
+            with replacing(folders["BRAINSCORE_HOME"] / weights_folder(known)[1] / name) as partial:
+                shutil.copyfile(files / name, partial)
 
 
 EMBEDDED_SCORED = "efficientnet_lite0"
@@ -271,8 +297,8 @@ def expected_scores(exported: Exported) -> dict[str, dict[str, str]]:
         ):
             result = score(EMBEDDED_SCORED, part.ours, controls=False)
             low, high = result.interval
-            text = f"raw {result.raw:.4f}, ceiling {result.ceiling:.4f}, score {result.score:.4f} ({low:.3f} to {high:.3f})"
-            scores[part.identifier] = {EMBEDDED_SCORED: text}
+            numbers = f"raw {result.raw:.4f}, ceiling {result.ceiling:.4f}, score {result.score:.4f}"
+            scores[part.identifier] = {EMBEDDED_SCORED: f"{numbers} ({low:.3f} to {high:.3f})"}
     return scores
 
 
@@ -284,8 +310,8 @@ def _check_complete(plan: Plan, known: Known) -> None:
         write += [f"brainscore contribute weights {spec.identifier} --out FOLDER" for spec in plan.models[:1]]
         raise UsageError(
             f"{len(missing)} files are not known to be on S3: {', '.join(missing)}.",
-            f"Write them (`{'`, `'.join(write)}`), let a maintainer of Brain-Score upload them, and give --s3 FILE with "
-            "the bucket and the version_id and sha1 of each; or add --draft.",
+            f"Write them (`{'`, `'.join(write)}`), let a maintainer of Brain-Score upload them, and give --s3 FILE "
+            "with the bucket and the version_id and sha1 of each; or add --draft.",
         )
     for part in plan.benchmarks:
         if part.identifier not in known.scores:

@@ -172,7 +172,8 @@ def read_s3_facts(file: Path) -> S3Facts:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = Path(folder, "s3.json")
-    ...     _ = file.write_text('{"bucket": "b/folder", "files": {"a.nc": {"version_id": "v", "sha1": "' + "0" * 40 + '"}}}')
+    ...     facts = {"version_id": "v", "sha1": "0" * 40}
+    ...     _ = file.write_text(json.dumps({"bucket": "b/folder", "files": {"a.nc": facts}}))
     ...     read_s3_facts(file).versions
     {'a.nc': 'v'}
     """
@@ -413,13 +414,14 @@ def _data(dataset: Dataset, known: Known) -> dict[str, str]:
     what = "SIMULATED maps, which no monkey was recorded for" if dataset.simulated else "Maps of IT activity"
     init = (
         "from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly\n"
-        "from brainscore_core.supported_data_standards.brainio.s3 import load_assembly_from_s3, load_stimulus_set_from_s3\n"
+        "from brainscore_core.supported_data_standards.brainio.s3 import (\n"
+        "    load_assembly_from_s3, load_stimulus_set_from_s3,\n)\n"
         "from brainscore_vision import data_registry, load_stimulus_set, stimulus_set_registry\n\n"
         f'BIBTEX = """{dataset.citation}"""\n\n'
         f"# {what}: one presentation for each position of each image (and each repeat, where there are some)\n"
         f"BUCKET = '{known.s3.bucket or 'brainscore-storage/' + dataset.folder}'\n\n" + "\n".join(lines)
     )
-    names = {assembly: stimuli for assembly, stimuli in dataset.assemblies.values()}
+    names = dict(dataset.assemblies.values())
     shapes = {name: tuple(known.shapes.get(name, ())) for name in names}
     return {
         "__init__.py": init,
@@ -498,6 +500,18 @@ def _model(spec: ModelSpec, known: Known, metadata: bool) -> dict[str, str]:
     return _with_requirements(files, needed)
 
 
+def weights_folder(known: Known) -> tuple[str, str]:
+    """Return the bucket of weights, and the folder in it.
+
+    Examples
+    --------
+    >>> weights_folder(Known())
+    ('brainscore-storage', 'brainscore-vision/models')
+    """
+    bucket, _, folder = (known.s3.bucket or "brainscore-storage/brainscore-vision/models").partition("/")
+    return bucket, folder
+
+
 def _model_text(spec: ModelSpec, known: Known) -> str:
     options = "".join(f", {name}={value!r}" for name, value in spec.options.items())
     weights = spec.weights
@@ -508,7 +522,7 @@ def _model_text(spec: ModelSpec, known: Known) -> str:
         source, extra, options = "", "from .checkpoint import lite_names\n", f"{options}, names=lite_names"
     else:
         name = weight_file(spec)
-        bucket, _, folder = (known.s3.bucket or "brainscore-storage/brainscore-vision/models").partition("/")
+        bucket, folder = weights_folder(known)
         source = "from brainscore_core.supported_data_standards.brainio.s3 import load_weight_file\n"
         extra = ""
         file = (

@@ -1,4 +1,4 @@
-"""Compute what a contribution states: the SHA-1 of its files, the shape of its data, and expected values of its tests."""
+"""Compute what a contribution states: SHA-1 of its files, shapes of its data, and expected values of its tests."""
 
 import hashlib
 import tempfile

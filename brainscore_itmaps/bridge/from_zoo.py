@@ -23,7 +23,7 @@ FAMILIES = {
     "hybrid": "hybrid_convolution_attention_network",
 }
 IMAGENET = {"identifier": "imagenet-1k", "name": "ImageNet-1k (ILSVRC-2012)", "role": "training"}
-CLICKME = {"identifier": "clickme", "name": "ClickMe (maps of what people find important)", "role": "training"}
+CLICKME = {"identifier": "other", "name": "ClickMe (maps of what people find important)", "role": "training"}
 START, END = "<!-- from the zoo -->", "<!-- end -->"
 
 
@@ -109,9 +109,7 @@ def metadata_of(spec: ModelSpec) -> dict[str, Any]:
     if harmonized:
         metadata["training"]["objective"] = "cross-entropy plus harmonization loss"
         base = BASELINES[spec.baseline]
-        metadata["lineage"] = {
-            "base_models": [{"identifier": base.identifier, "name": base.title, "relationship": "variant_of"}]
-        }
+        metadata["lineage"] = {"base_models": [{"name": base.title, "relationship": "variant_of"}]}
         metadata["assertions"].append({"path": "/training/objective", "status": "probable", "sources": ["paper"]})
     return metadata
 

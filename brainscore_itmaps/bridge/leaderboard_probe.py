@@ -20,11 +20,10 @@ def probe_model() -> ModelCommitment:
     >>> model.identifier, model.visual_degrees()
     ('itmaps-probe', 8)
     """
-    convolution = torch.nn.Conv2d(3, CHANNELS, kernel_size=9, stride=4, padding=4)
+    convolution = torch.nn.Conv2d(3, CHANNELS, kernel_size=9, stride=4, padding=4, bias=False)
     rng = np.random.default_rng(0)
     with torch.no_grad():
         convolution.weight.copy_(torch.from_numpy(rng.normal(size=tuple(convolution.weight.shape))))
-        convolution.bias.zero_()
     network = torch.nn.Sequential(convolution, torch.nn.ReLU()).eval()
     preprocessing = functools.partial(load_preprocess_images, image_size=SIZE)
     wrapper = PytorchWrapper(identifier="itmaps-probe", model=network, preprocessing=preprocessing, batch_size=14)

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Column, Table
-from rich.text import Text
 
 from brainscore_itmaps.cli.options import HELP_OPTIONS, examples
 from brainscore_itmaps.cli.terminal import errors, progress_bar, say, say_facts, shown_size
@@ -26,7 +24,6 @@ contribute = typer.Typer(
     context_settings=HELP_OPTIONS,
     no_args_is_help=True,
 )
-STYLES = {"ok": "green", "note": "yellow", "FAIL": "bold red"}
 WORST = ("ok", "note", "FAIL")
 Names = Annotated[
     list[str],
@@ -90,19 +87,17 @@ def check(
 
 
 def _say_rules(checked: "Sequence[Checked]") -> None:
-    """Print one line for each rule: its state, what was found, how to mend it, and its source."""
-    table = Table.grid("", Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2))
-    for rule in dict.fromkeys(line.rule for line in checked):
+    """Print one line for each rule: its state, its source, and where it is broken what was found and the next step."""
+    rules = list(dict.fromkeys(line.rule for line in checked))
+    for rule in rules:
         lines = [line for line in checked if line.rule == rule]
         status = max((line.status for line in lines), key=WORST.index)
-        told = [line for line in lines if line.status == status]
-        text = f"{len(lines)} checked" if status == "ok" else "\n".join(f"{line.where}: {line.found}" for line in told)
-        cures = "" if status == "ok" else "".join(f"\n-> {cure}" for cure in dict.fromkeys(line.cure for line in told))
-        table.add_row(Text(status, style=STYLES[status]), rule, f"{text}{cures}\n[{told[0].source}]")
-    say(table)
+        told = [line for line in lines if line.status == status and status != "ok"]
+        found = " ".join(f"{line.where}: {line.found}" for line in told)
+        cures = " ".join(dict.fromkeys(line.cure for line in told))
+        say(f"{status:<5} {rule:<20} " + (f"{found} -> {cures} " if told else "") + f"[{lines[0].source}]")
     failed = len({line.rule for line in checked if line.status == "FAIL"})
-    rules = len({line.rule for line in checked})
-    say(f"{rules} rules, {failed} broken")
+    say(f"{len(rules)} rules, {failed} broken")
 
 
 @contribute.command(

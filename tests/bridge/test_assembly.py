@@ -19,7 +19,7 @@ from brainscore_vision.benchmark_helpers import check_standard_format
 from recordings import assert_same
 
 from brainscore_itmaps import load_recording
-from brainscore_itmaps.bridge.assembly import assembly, package, put_in_brainio_cache, recording_from, stimulus_set
+from brainscore_itmaps.bridge.assembly import assembly, copy_to_download_cache, package, recording_from, stimulus_set
 from brainscore_itmaps.data import sources
 from brainscore_itmaps.data.recording import Recording
 
@@ -118,7 +118,7 @@ def test_brain_score_s_own_loader_gives_the_recording_back(name, stand_in, image
     recording = _recording(name, stand_in, images)
     description = package(recording, tmp_path / "out")
     sha1 = {file["name"]: file["sha1"] for file in description["files"]}
-    put_in_brainio_cache(tmp_path / "out", sha1)
+    copy_to_download_cache(tmp_path / "out", sha1, tmp_path / "brainio")
     loaded = _loaded_by_brain_score(description, sha1)
     assert_same(recording_from(loaded), recording)
     stimuli = loaded.attrs["stimulus_set"]
@@ -131,7 +131,7 @@ def test_brain_score_s_validation_passes(own_home, tmp_path, monkeypatch):
     recording = load_recording("it_maps_simulated")
     description = package(recording, tmp_path / "out")
     sha1 = {file["name"]: file["sha1"] for file in description["files"]}
-    put_in_brainio_cache(tmp_path / "out", sha1)
+    copy_to_download_cache(tmp_path / "out", sha1, tmp_path / "brainio")
     loaded = _loaded_by_brain_score(description, sha1)
     # this version of Brain-Score reads the ids that are missing under a name that it never sets
     monkeypatch.setattr(upload_validator, "missing_in_stimulus_ids", set(), raising=False)
