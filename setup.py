@@ -3,6 +3,9 @@
 Brain-Score searches only the installed ``brainscore_vision`` package. If that is a released wheel, the plugin folders
 are installed into it. If it is an editable clone, they must not be: ``site-packages/brainscore_vision`` would hide the
 clone as a package without ``__init__.py``. The same files are always installed as ``brainscore_itmaps.plugins``, too.
+
+What Brain-Score holds or registers itself, because it was merged there, is never installed into it. A wheel with
+folders for Brain-Score has ``1inside`` in its name; one for publishing must not: ``ITMAPS_NATIVE_PLUGINS=0``.
 """
 
 import atexit
@@ -20,6 +23,12 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 HOST = "brainscore_vision"
+INSIDE = "1inside"
+"""Build tag of wheels that hold plugin folders for Brain-Score's package."""
+
+sys.path.insert(0, str(HERE))
+sys.dont_write_bytecode = True  # in the checkout
+from brainscore_itmaps.bridge.host import installed_folders, shares, without_lines  # noqa: E402
 
 
 def package_folders():
@@ -63,27 +72,62 @@ package_data = {
         "models/*.json",
         "models/*.csv",
         "reporting/templates/*",
+        "bridge/templates/*",
         "study/*.json",
         "study/named/*.toml",
     ]
 }
-homes = ["brainscore_itmaps.plugins"] + ([HOST] if installs_into_host() else [])
-for init in sorted(HERE.glob("plugins/*/*/__init__.py")):
-    kind, name = init.parent.parts[-2:]
-    for home in homes:
-        package = f"{home}.{kind}.{name}"
-        packages.append(package)
-        package_dir[package] = f"plugins/{kind}/{name}"
-        package_data[package] = ["**/*"]
+
+
+def host_folder():
+    """Return the folder of Brain-Score's package in the target environment; it may be missing."""
+    folders = [Path(folder, HOST) for folder in package_folders()]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
+
+
+def add_package(package, folder, files):
+    """Add a plugin folder as a package, from a path relative to this file."""
+    packages.append(package)
+    package_dir[package] = os.path.relpath(folder, HERE)
+    package_data[package] = files
+
+
+def folder_of(share):
+    """Return the folder to install into Brain-Score: without the identifiers that it registers, in a copy."""
+    if not share.left_out:
+        return share.folder
+    copy = Path(build_base, "plugins", share.folder.parent.name, share.folder.name)
+    # without the tests and the metadata, which are those of all identifiers
+    shutil.copytree(share.folder, copy, ignore=shutil.ignore_patterns("test.py", "metadata.yaml", "__pycache__"))
+    init = copy / "__init__.py"
+    init.write_text(without_lines(init.read_text(encoding="utf-8"), share.left_out), encoding="utf-8")
+    return copy
+
 
 # pip builds in the checkout: files of an earlier build in build/ would become part of the wheel
 build_base = tempfile.mkdtemp(prefix="itmaps-build-")
 atexit.register(shutil.rmtree, build_base, ignore_errors=True)
+
+inside = installs_into_host()
+folders = sorted(init.parent for init in HERE.glob("plugins/*/*/__init__.py"))
+for folder in folders:
+    add_package(f"brainscore_itmaps.plugins.{folder.parent.name}.{folder.name}", folder, ["**/*"])
+found = shares(folders, host_folder(), installed_folders(distributions(path=package_folders()))) if inside else []
+for share in found:
+    if share.text:
+        print(f"brainscore_itmaps: {share.text}")
+    if not share.reason:
+        add_package(f"{HOST}.{share.folder.parent.name}.{share.folder.name}", folder_of(share), ["**/*"])
+print(
+    "brainscore_itmaps: this wheel holds plugin folders for Brain-Score's package: install it here, do not publish it"
+    if inside
+    else "brainscore_itmaps: this wheel holds no folders for Brain-Score's package, and can be published"
+)
 
 setup(
     packages=packages,
     package_dir=package_dir,
     package_data=package_data,
     exclude_package_data={"": ["*.pyc", "__pycache__/*", "*/__pycache__/*"]},
-    options={"build": {"build_base": build_base}},
+    options={"build": {"build_base": build_base}} | ({"bdist_wheel": {"build_number": INSIDE}} if inside else {}),
 )

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from brainscore_itmaps.bridge.host import LINKED, Share, without_lines
 from brainscore_itmaps.bridge.plugins import (
     HOST,
     KINDS,
     host_folder,
+    host_shares,
     identifiers,
     installed,
     is_linked,
@@ -143,9 +145,16 @@ def _dependencies() -> Iterator[Finding]:
 
 def _plugins() -> Iterator[Finding]:
     ours = {kind: folders for kind, folders in plugin_folders().items() if folders}
-    in_brain_score = {kind: installed(kind) for kind in ours}
-    expected = sum(map(len, ours.values()))
+    of_host = {f"{share.folder.parent.name}/{share.folder.name}": share for share in host_shares()}
+    held = [share for share in of_host.values() if share.reason]
+    in_brain_score = {
+        kind: [folder for folder in installed(kind) if not of_host[f"{kind}/{folder.name}"].reason] for kind in ours
+    }
+    expected = sum(map(len, ours.values())) - len(held)
     folders_inside = [folder for folders in in_brain_score.values() for folder in folders]
+    for share in of_host.values():
+        if share.text:
+            yield Finding("plugins", share.text, "note", "Brain-Score's own is used there.")
     linked = any(map(is_linked, folders_inside))
     if not folders_inside:
         yield Finding(
@@ -170,7 +179,7 @@ def _plugins() -> Iterator[Finding]:
         for folder in folders
         for original in ours[kind]
         if original.name == folder.name
-        and (original / "__init__.py").read_bytes() != (folder / "__init__.py").read_bytes()
+        and _expected_init(of_host[f"{kind}/{folder.name}"]) != (folder / "__init__.py").read_text(encoding="utf-8")
     ]
     if stale:
         yield Finding(
@@ -187,8 +196,16 @@ def _plugins() -> Iterator[Finding]:
                     "plugins",
                     f"{name} is registered twice, so Brain-Score can load neither: {', '.join(map(str, folders))}",
                     "trouble",
-                    "Remove the folder that does not belong to this package, or install this package again.",
+                    "Install this package again, which leaves out what Brain-Score registers: pip install "
+                    "--force-reinstall --no-deps with the command of the first installation.",
                 )
+
+
+def _expected_init(share: Share) -> str:
+    """Return the text of the ``__init__.py`` of a folder in Brain-Score's package."""
+    original = (share.folder / "__init__.py").read_text(encoding="utf-8")
+    is_linked_copy = share.left_out and is_linked(host_folder() / share.folder.parent.name / share.folder.name)
+    return (LINKED if is_linked_copy else "") + without_lines(original, share.left_out)
 
 
 def _command() -> Finding:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+from brainscore_itmaps.bridge.host import LINKED, Share, installed_here, is_link, shares, without_lines
 from brainscore_itmaps.errors import InstallationError
 
 HOST = "brainscore_vision"
@@ -74,9 +75,11 @@ def identifiers(kind: str) -> dict[str, list[Path]]:
     """
     pattern = re.compile(rf"^[^#\n]*{KINDS[kind]}_registry\[['\"]([^'\"]+)['\"]\]\s*=", re.MULTILINE)
     folders_of: dict[str, list[Path]] = {}
+    host = host_folder()
     for folder in _searched(kind):
         for identifier in pattern.findall((folder / "__init__.py").read_text(encoding="utf-8")):
-            folders_of.setdefault(identifier, []).append(folder)
+            if host in folder.parents or identifier not in folders_of:  # Brain-Score's own search comes first
+                folders_of.setdefault(identifier, []).append(folder)
     return folders_of
 
 
@@ -116,16 +119,39 @@ def attach() -> None:
             package = import_module(f"{HOST}.{kind}")
             if str(parents[kind]) not in package.__path__:
                 package.__path__.append(str(parents[kind]))
+            _import_beside_host(parents[kind] / name)
             return name
 
     locate_plugin.finds_itmaps = True  # type: ignore[attr-defined]
     search.locate_plugin = locate_plugin
 
 
+def _import_beside_host(folder: Path) -> None:
+    """Import a plugin folder of this package, and leave to Brain-Score the identifiers that it registers itself."""
+    left_out = next((share.left_out for share in host_shares() if share.folder == folder), ())
+    host = import_module(HOST)
+    before = {}
+    for identifier in left_out:
+        registry, _, name = identifier.partition(":")
+        entries = getattr(host, f"{registry}_registry")
+        if name in entries:
+            before[identifier] = entries[name]
+    import_module(f"{HOST}.{folder.parent.name}.{folder.name}")
+    for identifier in left_out:
+        registry, _, name = identifier.partition(":")
+        entries = getattr(host, f"{registry}_registry")
+        if identifier in before:
+            entries[name] = before[identifier]
+        else:
+            entries.pop(name, None)
+
+
 def link() -> list[Path]:
     """Link the plugins of this package into Brain-Score's package, as real folders with a link for each file.
 
     Folders are not links themselves, because pip would follow them when it uninstalls, and delete the original files.
+    Folders and identifiers that Brain-Score holds itself are left out (:func:`host_shares`), and so are folders that
+    are installed there.
 
     Returns
     -------
@@ -135,29 +161,42 @@ def link() -> list[Path]:
     Raises
     ------
     InstallationError
-        When another folder has the name of a plugin, or Brain-Score's package cannot be written to.
+        When Brain-Score's package cannot be written to.
     """
     host = host_folder()
-    targets = {host / kind / folder.name: folder for kind, folders in plugin_folders().items() for folder in folders}
-    for target in targets:
-        if target.exists() and not is_linked(target):
-            raise InstallationError(
-                f"{target} already exists and was not made by `brainscore link`. Nothing was changed.",
-                "If `brainscore doctor` says the plugins are installed in Brain-Score, no link is needed.",
-            )
     unlink()
-    for target, folder in targets.items():
+    linked = []
+    for share in host_shares():
+        target = host / share.folder.parent.name / share.folder.name
+        if share.reason or (target.is_dir() and any(target.iterdir()) and not is_link(target)):
+            continue
         try:
-            for file in _files(folder):
-                link_path = target / file.relative_to(folder)
+            for file in _files(share.folder):
+                link_path = target / file.relative_to(share.folder)
                 link_path.parent.mkdir(parents=True, exist_ok=True)
-                link_path.symlink_to(file)
+                if share.left_out and file.name == "__init__.py":
+                    link_path.write_text(LINKED + without_lines(file.read_text(encoding="utf-8"), share.left_out))
+                elif not share.left_out or file.name not in ("test.py", "metadata.yaml"):
+                    link_path.symlink_to(file)
         except OSError as error:
             unlink()
             raise InstallationError(
                 f"Cannot write {target}: {error.strerror}.", "Run the command as the owner of the environment."
             ) from error
-    return list(targets)
+        linked.append(target)
+    return linked
+
+
+def host_shares() -> list[Share]:
+    """Decide which plugin folders go into Brain-Score's package: not those that it holds or registers itself.
+
+    Examples
+    --------
+    >>> {share.reason for share in host_shares() if share.folder.name == "itmaps_embedded"} <= {"", HELD}
+    True
+    """
+    folders = [folder for of_kind in plugin_folders().values() for folder in of_kind]
+    return shares(folders, host_folder(), installed_here())
 
 
 def unlink() -> list[Path]:
@@ -173,7 +212,7 @@ def unlink() -> list[Path]:
     removed = []
     for target in filter(is_linked, targets):
         for path in sorted(target.rglob("*"), reverse=True):  # contents of a folder before the folder
-            if path.is_symlink():
+            if path.is_symlink() or path == target / "__init__.py":
                 path.unlink()
             elif path.name == "__pycache__":
                 shutil.rmtree(path)
@@ -193,7 +232,7 @@ def is_linked(folder: Path) -> bool:
     >>> is_linked(plugin_folders()["data"][0])
     False
     """
-    return (folder / "__init__.py").is_symlink()
+    return is_link(folder)
 
 
 def _searched(kind: str) -> Iterator[Path]:

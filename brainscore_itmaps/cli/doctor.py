@@ -33,8 +33,14 @@ def link() -> None:
 
     The links are needed if this package or Brain-Score is an editable install, or if uv installed this package.
     """
-    for folder in plugins.link():
+    linked = plugins.link()
+    for folder in linked:
         say(f"linked {folder}")
+    if not linked:
+        say("No plugins were linked: Brain-Score's folder holds all of them already.")
+    for share in plugins.host_shares():
+        if share.text:
+            say(f"not linked: {share.text}")
 
 
 def unlink() -> None:

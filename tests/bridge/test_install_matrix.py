@@ -176,6 +176,69 @@ def test_our_wheel_beside_brain_score_s_wheel(environment, wheel, clone, checkou
     ).stdout  # fmt: skip
 
 
+MERGED = {
+    "models/itmaps_embedded": "model_registry['efficientnet_lite0'] = lambda: 'of the host'\n",  # a folder of our name
+    "models/merged": 'model_registry["harmonized_vgg16"] = lambda: 1\n',  # one of seven identifiers
+    "metrics/itmaps": "".join(
+        f"metric_registry['{name}'] = lambda: 1\n"
+        for name in ("itmaps_pls", "itmaps_ridge", "itmaps_alignment", "itmaps_site_ceiling")
+    ),  # all identifiers of a folder
+}
+
+
+def test_a_brain_score_that_already_holds_our_plugins_keeps_every_byte(environment, clone, checkout, tmp_path):
+    merged = tmp_path / "merged"
+    shutil.copytree(clone, merged)
+    for name, text in MERGED.items():
+        (merged / "brainscore_vision" / name).mkdir(parents=True)
+        (merged / "brainscore_vision" / name / "__init__.py").write_text(text)
+        (merged / "brainscore_vision" / name / "test.py").write_text("host = True\n")
+    version = importlib.metadata.version("brainscore_vision")
+    environment.install(lay_out_wheel(merged, tmp_path, version))
+    before = environment.files()
+    for _ in range(2):  # the second time over the first installation
+        environment.install("--force-reinstall", checkout)
+        after = environment.files()
+        assert {file: after[file] for file in before} == before
+        host = environment.site / "brainscore_vision"
+        assert not (host / "metrics" / "itmaps_metrics").exists()
+        text = (host / "models" / "itmaps_harmonized" / "__init__.py").read_text()
+        assert "harmonized_vgg16" not in text
+        assert "model_registry['harmonized_resnet50']" in text
+        assert (host / "benchmarks" / "itmaps_simulated" / "__init__.py").is_file()
+        located = environment.run(
+            "-c",
+            "from brainscore_core.plugin_management.import_plugin import ImportPlugin\n"
+            "for kind, name in (('models', 'efficientnet_lite0'), ('models', 'harmonized_vgg16'), ('models',"
+            " 'harmonized_resnet50'), ('metrics', 'itmaps_pls'), ('benchmarks', 'it_maps')):\n"
+            "    print(ImportPlugin('brainscore_vision', kind, name).locate_plugin())",
+        ).stdout
+        assert located.split() == ["itmaps_embedded", "merged", "itmaps_harmonized", "itmaps", "itmaps_arcaro2020"]
+    printed = " ".join(environment.brainscore("doctor").split())
+    assert "metrics/itmaps_metrics is left out" in printed
+    assert EXPECTED.match(environment.our_score())
+    environment.pip("uninstall", "-y", "-q", "brainscore_itmaps")
+    assert environment.files() == before
+
+
+def test_a_brain_score_that_registers_our_names_later_is_diagnosed_and_fixed_as_doctor_says(
+    environment, wheel, clone, checkout, tmp_path
+):
+    environment.install(wheel)
+    environment.install(checkout)
+    merged = tmp_path / "merged"
+    shutil.copytree(clone, merged)
+    (merged / "brainscore_vision" / "models" / "merged").mkdir()
+    init = merged / "brainscore_vision" / "models" / "merged" / "__init__.py"
+    init.write_text(MERGED["models/merged"])
+    newer = ".".join([*importlib.metadata.version("brainscore_vision").split(".")[:2], "99"])
+    environment.install(lay_out_wheel(merged, tmp_path, newer))
+    printed = " ".join(environment.brainscore("doctor", code=5).split())
+    assert "harmonized_vgg16 is registered twice" in printed
+    environment.install("--force-reinstall", checkout)
+    environment.brainscore("doctor")
+
+
 def test_our_editable_install_beside_brain_score_s_wheel(environment, wheel, checkout):
     environment.install(wheel)
     before = environment.files()
@@ -236,7 +299,9 @@ def test_an_earlier_build_leaves_nothing_in_the_next_wheel(environment, checkout
             "wheel", "-q", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, checkout,
             ITMAPS_NATIVE_PLUGINS=native,
         )  # fmt: skip
-        with zipfile.ZipFile(next(folder.glob("*.whl"))) as archive:
+        (file,) = folder.glob("*.whl")
+        assert ("1inside" in file.name) == (native == "1")
+        with zipfile.ZipFile(file) as archive:
             return archive.namelist()
 
     with_host = built("1", tmp_path / "first")

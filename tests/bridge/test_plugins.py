@@ -9,6 +9,7 @@ from command_line import python
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge import plugins
+from brainscore_itmaps.bridge.metrics import METRICS
 from brainscore_itmaps.data.arcaro2020 import ARRAYS
 from brainscore_itmaps.data.load import SIMULATIONS
 from brainscore_itmaps.data.osie import RECORDINGS as GAZE
@@ -106,8 +107,7 @@ def test_a_folder_that_is_not_ours_is_never_touched(host):
     foreign = host / "models" / "itmaps_embedded"
     foreign.mkdir()
     (foreign / "__init__.py").write_text("foreign")
-    with pytest.raises(InstallationError, match="already exists"):
-        plugins.link()
+    assert foreign not in plugins.link()
     assert (foreign / "__init__.py").read_text() == "foreign"
     plugins.unlink()
     assert foreign.exists()
@@ -123,9 +123,53 @@ def test_a_file_that_took_the_place_of_a_link_is_kept(host):
     plugins.unlink()
     assert installed.read_text() == text
     assert not linked[1].exists()
-    with pytest.raises(InstallationError, match="Nothing was changed"):
-        plugins.link()
-    assert not linked[1].exists()
+    assert plugins.link() == linked[1:]
+    assert installed.read_text() == text
+
+
+def register(host, kind, name, *lines):
+    folder = host / kind / name
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("".join(f"{line}\n" for line in lines))
+    return folder
+
+
+def test_identifiers_that_brain_score_registers_in_another_folder_are_not_linked(host):
+    register(host, "models", "merged", 'model_registry["efficientnet_lite1"] = lambda: 1')
+    register(host, "metrics", "merged", *(f"metric_registry['{name}'] = lambda: 1" for name in METRICS))
+    linked = {folder.name: folder for folder in plugins.link()}
+    assert "itmaps_metrics" not in linked  # all of it is registered
+    text = (linked["itmaps_embedded"] / "__init__.py").read_text()
+    assert "efficientnet_lite1" not in text
+    assert "model_registry['efficientnet_lite0']" in text
+    assert [path.name for path in linked["itmaps_embedded"].iterdir() if path.is_symlink()] == ["model.py"]
+    assert [len(folders) for folders in plugins.identifiers("models").values()].count(1) == len(ZOO) + 1
+    said = [share.text for share in plugins.host_shares() if share.text]
+    assert said == [
+        "metrics/itmaps_metrics is left out: Brain-Score registers all of it in metrics/merged",
+        "model:efficientnet_lite1 of models/itmaps_embedded: Brain-Score registers it",
+    ]
+    plugins.unlink()
+    assert not linked["itmaps_embedded"].exists()
+    assert (host / "models" / "merged" / "__init__.py").exists()
+
+
+def test_attaching_leaves_identifiers_of_brain_score_to_it(tmp_path):
+    code = (
+        "import brainscore_vision, pathlib, sys\n"
+        "from brainscore_itmaps.bridge import plugins, host\n"
+        "folder = next(f for f in plugins.plugin_folders()['metrics'])\n"
+        "share = host.Share(folder, ('metric:itmaps_pls', 'metric:itmaps_ridge'))\n"
+        "plugins.host_shares = lambda: [share]\n"
+        "brainscore_vision.metric_registry['itmaps_pls'] = 'of the host'\n"
+        "import brainscore_vision.metrics\n"
+        "brainscore_vision.metrics.__path__.append(str(folder.parent))\n"
+        "plugins._import_beside_host(folder)\n"
+        "print(brainscore_vision.metric_registry['itmaps_pls'], sorted(brainscore_vision.metric_registry))\n"
+    )
+    assert python("-c", code).stdout.split(maxsplit=3) == [
+        "of", "the", "host", "['itmaps_alignment', 'itmaps_pls', 'itmaps_site_ceiling']\n",
+    ]  # fmt: skip
 
 
 def test_identifiers_are_read_as_text_and_comments_are_not(host):
