@@ -34,8 +34,8 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/bridge/candidate.py",
-        "        if model is None:\n            _stretch_to_squares",
-        "        if True:\n            _stretch_to_squares",
+        "        if model is None:\n            stretch_to_squares",
+        "        if True:\n            stretch_to_squares",
         "tests/data/test_osie.py::test_brain_score_computes_the_same_number_for_images_that_are_not_square",
     ),
     (

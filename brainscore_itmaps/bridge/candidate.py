@@ -28,7 +28,7 @@ from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ItMapsError, ModelError, NoMapError, UsageError, nearest, one_line
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger, side_by_side
-from brainscore_itmaps.features.places import layer_readings, noise_images, verified_reading
+from brainscore_itmaps.features.places import layer_readings, layout_for, noise_images, verified_reading
 from brainscore_itmaps.features.record import check_finite
 from brainscore_itmaps.features.views import at_centre, fixated
 from brainscore_itmaps.images import read_image, upright_size
@@ -43,6 +43,8 @@ Features = dict[str, LayerFeatures]
 NOISE_SEEDS = (0, 1)
 NOISE_SIZE = 224
 DISABLED = "RESULTCACHING_DISABLE"
+HELPERS = "brainscore_vision.model_helpers"
+"""Modules whose caches depend on no stimuli of ours."""
 OWN_PREPROCESSING = "what the model's own preprocessing leaves of "
 
 
@@ -190,9 +192,9 @@ def _record_maps(
     with tempfile.TemporaryDirectory() as folder:
         stimuli, names = _uncached_stimuli(recording), recording.names
         if model is None:
-            _stretch_to_squares(stimuli, Path(folder))
-            stimuli, names = _with_noise(stimuli, names, Path(folder))
-        activations = _record_layers(candidate, stimuli, names, recording.window, said)
+            stretch_to_squares(stimuli, Path(folder))
+            stimuli, names = with_noise(stimuli, names, Path(folder))
+        activations = record_layers(candidate, stimuli, names, recording.window, said)
     features = {}
     for layer, activation in activations.items():
         shown, noise = activation[:images], activation[images:]
@@ -207,7 +209,7 @@ def _read_layout(
     candidate: BrainModel, model: Model | None, layer: str, noise: NDArray[np.floating[Any]], said: list[str]
 ) -> Layout | None:
     """Return the layout that a candidate states for a layer, or that its activation for noise images shows."""
-    stated = _layout(candidate, layer)
+    stated = layout_for(getattr(candidate, "spatial_layout", None), layer)
     if stated is not None:
         return stated
     if model is not None:
@@ -220,8 +222,32 @@ def _read_layout(
     return reading.layout
 
 
-def _with_noise(stimuli: StimulusSet, names: Sequence[str], folder: Path) -> tuple[StimulusSet, tuple[str, ...]]:
-    """Add noise images to the stimuli of a recording; both are shown in the same batches."""
+def with_noise(stimuli: StimulusSet, names: Sequence[str], folder: Path) -> tuple[StimulusSet, tuple[str, ...]]:
+    """Add noise images to the stimuli of a recording; both are shown in the same batches.
+
+    Parameters
+    ----------
+    stimuli : StimulusSet
+    names : sequence of str
+        Names of the images, in the order of the recording.
+    folder : Path
+        Gets the files of the noise images.
+
+    Returns
+    -------
+    StimulusSet
+    tuple of str
+        Names of the images, and then of the noise images.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     stimuli = StimulusSet([{"stimulus_id": "face"}])
+    ...     stimuli.stimulus_paths = {"face": Path(folder, "face.png")}
+    ...     both, names = with_noise(stimuli, ["face"], Path(folder))
+    >>> len(both), names[:2]
+    (11, ('face', 'itmaps-noise-0-0'))
+    """
     paths = dict(stimuli.stimulus_paths)
     for seed in NOISE_SEEDS:
         for number, image in enumerate(noise_images(NOISE_SIZE, seed)):
@@ -248,7 +274,7 @@ def _record_centres(
     for done, image in enumerate(recording.images):
         with tempfile.TemporaryDirectory() as folder:
             stimuli, names = _fixations(image, recording, candidate.visual_degrees(), Path(folder))
-            activations = _record_layers(candidate, stimuli, names, recording.window, said)
+            activations = record_layers(candidate, stimuli, names, recording.window, said)
         for layer, activation in activations.items():
             check_finite(activation, layer, names)
             layout = _read_layout(candidate, model, layer, activation[:0], said)
@@ -306,8 +332,27 @@ def _uncached_stimuli(recording: Recording) -> StimulusSet:
     return stimuli
 
 
-def _stretch_to_squares(stimuli: StimulusSet, folder: Path) -> None:
-    """Stretch images that are not square, so that no preprocessing of Brain-Score's models crops them."""
+def stretch_to_squares(stimuli: StimulusSet, folder: Path) -> None:
+    """Stretch images that are not square, so that no preprocessing of Brain-Score's models crops them.
+
+    Parameters
+    ----------
+    stimuli : StimulusSet
+        Its paths are changed in place.
+    folder : Path
+        Gets the stretched images.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.new("RGB", (40, 30)).save(Path(folder, "wide.png"))
+    ...     stimuli = StimulusSet([{"stimulus_id": "wide"}])
+    ...     stimuli.stimulus_paths = {"wide": Path(folder, "wide.png")}
+    ...     Path(folder, "square").mkdir()
+    ...     stretch_to_squares(stimuli, Path(folder, "square"))
+    ...     Image.open(stimuli.stimulus_paths["wide"]).size
+    (40, 40)
+    """
     for name, file in stimuli.stimulus_paths.items():
         width, height = upright_size(file)
         if width != height:
@@ -328,10 +373,43 @@ def _fixations(image: Path, recording: Recording, degrees: float, folder: Path) 
     return stimuli, tuple(names)
 
 
-def _record_layers(
+def record_layers(
     candidate: BrainModel, stimuli: StimulusSet, names: Sequence[str], window: tuple[int, int], said: list[str]
 ) -> dict[str, NDArray[np.floating[Any]]]:
-    """Record the activation of each layer that is committed to IT, with images in the order of the names."""
+    """Record the activation of each layer that is committed to IT.
+
+    Parameters
+    ----------
+    candidate : BrainModel
+    stimuli : StimulusSet
+        Without an identifier, because Brain-Score caches activations by that alone.
+    names : sequence of str
+        Names of the images, in the order of the result.
+    window : (int, int)
+        Milliseconds after stimulus onset.
+    said : list of str
+        Gets a note on the time bins of the model, if it has several.
+
+    Returns
+    -------
+    dict of str to array, shape (image, ...)
+        Activation with the axes of the layer, by layer.
+
+    Raises
+    ------
+    ModelError
+        When the time bins of the model do not cover the window, or a layer gives not one tensor.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.bridge.benchmark import get_stimulus_set
+    >>> from brainscore_itmaps.bridge.leaderboard_probe import probe_model
+    >>> stimuli = get_stimulus_set("it_maps_simulated")
+    >>> stimuli.identifier = None
+    >>> activations = record_layers(probe_model(), stimuli, list(stimuli["stimulus_id"]), (70, 170), [])
+    >>> activations["1"].shape
+    (14, 12, 16, 16)
+    """
     candidate.start_recording("IT", time_bins=[window])
     with copied_activations(), _without_result_cache(candidate), _time_bins(candidate) as bins:
         try:
@@ -398,12 +476,18 @@ def _bins_text(bins: Sequence[tuple[float, float]]) -> str:
 
 @contextmanager
 def _without_result_cache(candidate: BrainModel) -> Iterator[None]:
-    """Disable the cache of a commitment's own, which would mix up recordings because stimuli have no identifier."""
-    module, before = type(candidate).__module__, os.environ.get(DISABLED)
-    if module.startswith("brainscore_vision.model_helpers"):  # its caches depend on no stimuli of ours
+    """Disable the cache of a commitment's own, which would mix up recordings because stimuli have no identifier.
+
+    An adapter may wrap the commitment.
+    """
+    before = os.environ.get(DISABLED)
+    models = [candidate, *(value for value in vars(candidate).values() if hasattr(type(value), "look_at"))]
+    modules = list(dict.fromkeys(type(model).__module__ for model in models))
+    own = [module for module in modules if not module.startswith(HELPERS)]
+    if not own:
         yield
         return
-    os.environ[DISABLED] = ",".join(filter(None, [before, module])) if before != "1" else before
+    os.environ[DISABLED] = ",".join(filter(None, [before, *own])) if before != "1" else before
     try:
         yield
     finally:
@@ -455,11 +539,6 @@ def copied_activations() -> Iterator[None]:
     finally:
         for name, original in originals.items():
             setattr(PytorchWrapper, name, original)
-
-
-def _layout(candidate: BrainModel, layer: str) -> Layout | None:
-    layouts = getattr(candidate, "spatial_layout", None)
-    return layouts.get(layer, layouts.get("IT")) if isinstance(layouts, dict) else layouts
 
 
 def activation_from_assembly(assembly: DataAssembly) -> NDArray[np.floating[Any]]:

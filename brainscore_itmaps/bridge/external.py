@@ -14,9 +14,15 @@ from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
 from brainscore_itmaps.bridge.plugins import attach
-from brainscore_itmaps.bridge.quiet import converted_errors, quiet_brain_score, without_progress_bars
+from brainscore_itmaps.bridge.quiet import (
+    CONNECT,
+    converted_errors,
+    needs_network,
+    quiet_brain_score,
+    without_progress_bars,
+)
 from brainscore_itmaps.cache import ResultCache, package_versions
-from brainscore_itmaps.errors import DataError, ItMapsError, UsageError, one_line
+from brainscore_itmaps.errors import DataError, ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS
@@ -78,13 +84,27 @@ class ExternalBenchmark:
             except ItMapsError:
                 raise
             except Exception as error:
+                if needs_network(error):
+                    raise self._without_network(error) from error
                 raise DataError(
                     f"Brain-Score's benchmark {self.identifier} could not be loaded: {one_line(error)}.",
                     "It may need a download or a package; `brainscore --debug score ...` prints the traceback.",
                 ) from error
-            with converted_errors(model.name), without_progress_bars():
-                score = score_benchmark(benchmark, as_candidate(model))
+            try:
+                with without_progress_bars(), converted_errors(model.name):
+                    score = score_benchmark(benchmark, as_candidate(model))
+            except ModelError as error:
+                if needs_network(error.__cause__):  # of the benchmark's data, or of the model
+                    raise self._without_network(error.__cause__) from error
+                raise
         return result_of_score(score, model, request)
+
+    def _without_network(self, error: BaseException | None) -> DataError:
+        return DataError(
+            f"Brain-Score's benchmark {self.identifier} needs the network: its data could not be downloaded "
+            f"({one_line(error) if error is not None else ''}).",
+            CONNECT,
+        )
 
 
 def result_of_score(score: Any, model: LoadedModel, request: ScoreRequest) -> Result:

@@ -24,14 +24,13 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.estimate import Estimate, estimate_array, mean_ceiling, mean_estimate
 from brainscore_itmaps.bridge.assembly import values_by_position
 from brainscore_itmaps.bridge.candidate import (
-    _layout,
-    _record_layers,
-    _stretch_to_squares,
-    _with_noise,
+    record_layers,
+    stretch_to_squares,
+    with_noise,
 )
 from brainscore_itmaps.data.arrays import mean_over_repeats
 from brainscore_itmaps.features.grid import sampled
-from brainscore_itmaps.features.places import verified_reading
+from brainscore_itmaps.features.places import layout_for, verified_reading
 from brainscore_itmaps.features.record import check_finite
 from brainscore_itmaps.metrics.ceiling import (
     Ceiling,
@@ -272,14 +271,16 @@ def read_field(candidate: BrainModel, array: ArrayMaps) -> NDArray[np.float64]:
         stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in array.images])
         stimuli.stimulus_paths = {name: array.stimuli.stimulus_paths[name] for name in array.images}
         stimuli.identifier = None  # Brain-Score caches activations by names only, whatever the weights
-        _stretch_to_squares(stimuli, Path(folder))
-        stimuli, names = _with_noise(stimuli, array.images, Path(folder))
-        activations = _record_layers(candidate, stimuli, names, array.window, [])
+        stretch_to_squares(stimuli, Path(folder))
+        stimuli, names = with_noise(stimuli, array.images, Path(folder))
+        activations = record_layers(candidate, stimuli, names, array.window, [])
     fields = []
     for layer, activation in activations.items():
         shown, noise = activation[: len(array.images)], activation[len(array.images) :]
         check_finite(shown, layer, array.images)
-        layout = _layout(candidate, layer) or verified_reading(str(candidate.identifier), layer, noise).layout
+        layout = layout_for(getattr(candidate, "spatial_layout", None), layer)
+        if layout is None:
+            layout = verified_reading(str(candidate.identifier), layer, noise).layout
         fields.append(sampled(spatial_maps(shown, layer, layout=layout), array.y, array.x))
     return np.concatenate(fields, axis=-1)
 

@@ -13,6 +13,41 @@ NO_INSTALLS = {"BS_INSTALL_DEPENDENCIES": "no"}
 """Environment variables with which Brain-Score installs nothing."""
 
 
+CONNECT = "Connect to the internet once; Brain-Score keeps what it downloads. Benchmarks of this package work offline."
+"""Next step where Brain-Score could not download something."""
+NETWORK = ("botocore", "boto3", "urllib3", "requests", "socket", "http", "urllib", "huggingface_hub", "httpx")
+"""Packages whose exceptions mean that a download failed."""
+NETWORK_ERRORS = ("ConnectionError", "gaierror", "SocketBlockedError", "OfflineModeIsEnabled")
+
+
+def needs_network(error: BaseException | None) -> bool:
+    """Return whether an exception, its causes or the exceptions in it come from a download that failed.
+
+    Brain-Score raises one plain exception that holds those of two attempts.
+
+    Examples
+    --------
+    >>> import socket
+    >>> needs_network(Exception([ValueError(), socket.gaierror("Name or service not known")]))
+    True
+    >>> needs_network(ValueError("no"))
+    False
+    """
+    waiting: list[object] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, list | tuple):
+            waiting += one
+        elif isinstance(one, BaseException) and id(one) not in seen:
+            seen.add(id(one))
+            names = {f"{kind.__module__.split('.')[0]}" for kind in type(one).__mro__}
+            if names & set(NETWORK) or {kind.__name__ for kind in type(one).__mro__} & set(NETWORK_ERRORS):
+                return True
+            waiting += [*one.args, one.__cause__, one.__context__]
+    return False
+
+
 @contextmanager
 def converted_errors(model: str) -> Iterator[None]:
     """Convert exceptions of models and benchmarks outside this package to ModelError, within a ``with`` block.
@@ -30,6 +65,8 @@ def converted_errors(model: str) -> Iterator[None]:
     except ItMapsError:
         raise
     except Exception as error:
+        if needs_network(error):
+            raise ModelError(f"Brain-Score's model {model} needs the network: {one_line(error)}.", CONNECT) from error
         raise ModelError(
             f"Brain-Score's model {model} could not be scored: {one_line(error)}.",
             "It may need a download or a package; `brainscore --debug score ...` prints the traceback.",
