@@ -90,8 +90,8 @@ class BenchmarkPart:
     parent: str
 
 
-def _simulated(name: str) -> Dataset:
-    return Dataset(name, {name: (name, f"{name}.stimuli")}, FROM_REPEATS, simulated=True)
+def _simulated(name: str, ceiling: str) -> Dataset:
+    return Dataset(name, {name: (name, f"{name}.stimuli")}, ceiling, simulated=True)
 
 
 ARCARO = Dataset(
@@ -99,7 +99,11 @@ ARCARO = Dataset(
     {array: (f"Arcaro2020.{array}", f"Arcaro2020.{array.split('_')[0]}.stimuli") for array in ARRAYS},
     FROM_SITES,
 )
-DATASETS = (ARCARO, _simulated("it_maps_simulated"), _simulated("it_maps_textures_simulated"))
+DATASETS = (
+    ARCARO,
+    _simulated("it_maps_simulated", FROM_REPEATS),
+    _simulated("it_maps_textures_simulated", FROM_SITES),
+)
 IT_MAPS = BenchmarkPart("Arcaro2020.IT-pls", "it_maps", ARCARO, "Arcaro2020.IT")
 BENCHMARKS = {
     "it_maps": IT_MAPS,

@@ -13,10 +13,11 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Literal
 
-from brainscore_itmaps.bridge.contribution_files import WITHOUT_HEADER, is_unchanged
+from brainscore_itmaps.bridge.contribution_files import HOST, WITHOUT_HEADER, is_unchanged
 from brainscore_itmaps.bridge.contribution_metadata import problems_of_metadata
 from brainscore_itmaps.bridge.extraction import PACKAGE
 
@@ -215,7 +216,7 @@ def registry_lines(folder: Folder) -> str | None:
     for line in lines:
         found = canonical.fullmatch(line)
         if found is None or "]" in found[4] or (folder.kind == "models" and not found[4].startswith("lambda:")):
-            return f"This line is not read alike by all of Brain-Score's parsers: {line.strip()[:80]}"
+            return f"The line {line.strip()[:80]!r} is not read alike by all of Brain-Score's parsers."
     twice = [name for name in folder.identifiers if folder.identifiers.count(name) > 1]
     return f"{twice[0]} is registered twice." if twice else None
 
@@ -257,9 +258,9 @@ def self_contained(folder: Folder) -> str | None:
                 target = where.joinpath(*[".."] * (level - 1), *module.split("."))
                 if not (target.is_dir() or target.with_suffix(".py").is_file()):
                     return f"{name} imports {'.' * level}{module}, which is missing."
-            elif top == folder.home.name:
+            elif top == HOST:
                 target = folder.home.joinpath(*module.split(".")[1:])
-                plugin = module.split(".")[1:2] and module.split(".")[1] in KINDS
+                plugin = folder.home.name == HOST and module.split(".")[1:2] and module.split(".")[1] in KINDS
                 if plugin and not (target.is_dir() or target.with_suffix(".py").is_file()):
                     return f"{name} imports {module}, which the clone lacks."
             elif top and top not in sys.stdlib_module_names and _distribution(top) not in provided:
@@ -276,9 +277,12 @@ def _names(requirements: Sequence[str]) -> list[str]:
 
 
 def _provided(folder: Folder) -> set[str]:
-    """Return the distributions that the clone and the folder's requirements install."""
+    """Return the distributions that the clone, or the installed Brain-Score, and the folder's requirements install."""
     project = folder.home.parent / "pyproject.toml"
-    needed = tomllib.loads(_read(project)).get("project", {}).get("dependencies", []) if project.is_file() else []
+    if project.is_file():
+        needed = tomllib.loads(_read(project)).get("project", {}).get("dependencies", [])
+    else:
+        needed = [line for line in requires("brainscore-vision") or () if "extra ==" not in line]
     return {"pytest", "brainscore-core", *_names(needed), *_names(folder.requirements)}
 
 
@@ -353,7 +357,7 @@ def weights_checked(folder: Folder) -> str | None:
     loads = list(folder.calls("load_weight_file"))
     compared = any(
         isinstance(node, ast.Compare) for name, tree in folder.code.items() for node in ast.walk(tree)
-        if "hash" in folder.texts[name]
+        if "hashlib" in folder.texts[name]
     )  # fmt: skip
     return "Nothing compares the hash of the weights." if loads and not compared else None
 

@@ -2,8 +2,11 @@
 
 They accept any spatial data: one presentation for every position of every image, in any order, with the coordinates
 ``image_id``, ``row`` and ``col``. Images whose files have equal pixels are left out together, if
-``attrs["stimulus_set"]`` has the files under these names. Below are six images of 5 x 4 positions, 3 sites and 8
-channels of a model:
+``attrs["stimulus_set"]`` has the files under these names.
+
+Examples
+--------
+Six images of 5 x 4 positions, 3 sites and 8 channels of a model:
 
 >>> import numpy as np
 >>> from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
