@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, missing_ceiling
-from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate
+from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate, mean_estimate
+from brainscore_itmaps.benchmark.evaluate import image_identities
 from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.maps import benchmark_of
 from brainscore_itmaps.benchmark.pairs import pairs_of
@@ -140,12 +141,23 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         if reasons := list(dict.fromkeys(filter(None, missing))):
             score = Score(np.nan)
             score.attrs["reason"] = "; ".join(reasons)
+            score.attrs |= error_attributes(np.nan, score.attrs["reason"])
             return score
         ceilings = [ceiling_of(recording, spec, cache) for recording in self.recordings]
-        score = Score(np.mean([ceiling.value for ceiling in ceilings]))
+        estimates = [
+            Estimate(
+                score=ceiling.value,
+                error=ceiling.interval.error,
+                replicates=ceiling.replicates,
+                groups=(len(ceiling.replicates),),
+            )
+            for ceiling in ceilings
+        ]
+        mean = mean_estimate(estimates, image_identities(self.recordings))
+        score = Score(mean.score)
         score.attrs["kind"] = ceiling_text(self.recordings[0], spec)
         score.attrs["reason"] = "; ".join(dict.fromkeys(ceiling.reason for ceiling in ceilings if ceiling.reason))
-        score.attrs["error"] = [ceiling.interval.error for ceiling in ceilings]
+        score.attrs |= error_attributes(mean.error, score.attrs["reason"] or mean.reason)
         score.attrs["raw"] = site_values(
             [
                 (recording.identifier, recording.names, recording.sites, ceiling.of_sites(len(recording.sites)))
@@ -155,6 +167,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         return score
 
 
+NO_ERROR = "the interval over images is undefined"
 SiteValues = tuple[str, Sequence[str], Sequence[str], NDArray[np.float64]]
 
 
@@ -173,8 +186,7 @@ def to_score(result: Result) -> Score:
     score.attrs |= {
         "raw": raw,
         "ceiling": Score(result.ceiling),
-        "error": result.error,
-        "error_over": ["image"],
+        **error_attributes(result.error, result.estimate.reason),
         "interval": result.interval,
         "interval_kind": result.estimate.about_interval,
         "formula": result.formula,
@@ -207,6 +219,20 @@ def to_score(result: Result) -> Score:
         "versions": dict(result.versions),
     }
     return score
+
+
+def error_attributes(error: float, reason: str) -> dict[str, Any]:
+    """Return the attributes with which Brain-Score's scores state their standard error, or why they have none.
+
+    Examples
+    --------
+    >>> error_attributes(0.125, "")
+    {'error': 0.125, 'error_over': ['image']}
+    >>> error_attributes(float("nan"), "there are no repeats")
+    {'error': nan, 'error_over': ['image'], 'error_nan_reason': 'there are no repeats'}
+    """
+    missing = {} if np.isfinite(error) else {"error_nan_reason": reason or NO_ERROR}
+    return {"error": float(error), "error_over": ["image"], **missing}
 
 
 def site_values(arrays: Sequence[SiteValues]) -> Score:
