@@ -47,16 +47,17 @@ def test_every_presentation_and_site_is_named_as_brain_score_wants(stand_in, tmp
     assert set(data["region"].values) == {"IT"}
     assert set(data["array"].values) == {"ML"}
     assert set(data["subject"].values) == {"monkey2"}
-    assert len(set(data["stimulus_id"].values)) == 14 * 81
+    assert set(data["stimulus_id"].values) == set(recording.names)
+    assert len(set(zip(*(data[name].values for name in ("stimulus_id", "row", "col")), strict=True))) == 14 * 81
     position = data.isel(presentation=(data["row"] == 2).values & (data["col"] == 7).values)
     assert set(position["y_deg"].values) == {-4.0}
     assert set(position["x_deg"].values) == {6.0}
     np.testing.assert_array_equal(position.values[..., 0], recording.maps[:, 2, 7])
     stimuli = stimulus_set(recording)
     assert list(stimuli["stimulus_id"]) == list(recording.names)
-    folders = {path.parent for path in stimuli.stimulus_paths.values()}
-    assert folders == {tmp_path / "brainio" / stimuli.identifier}
-    assert "simulated" in stimuli.identifier
+    (folder,) = {path.parent for path in stimuli.stimulus_paths.values()}
+    assert folder.parent == tmp_path / "brainio"
+    assert stimuli.identifier == f"Arcaro2020.monkey2.stimuli--simulated--{folder.name.rpartition('-')[2]}"
     other = stimulus_set(load_recording("monkey1_PL", (3, 17), stand_in))
     assert other.identifier == stimulus_set(load_recording("monkey1_ML", (3, 17), stand_in)).identifier
     assert not {path.name for path in other.stimulus_paths.values()} & {
@@ -87,8 +88,6 @@ def test_packaged_files_are_read_back_by_brain_score_and_their_sha1_is_reported(
     (json_file,) = (tmp_path / "out").glob("*.json")
     assert json.loads(json_file.read_text()) == description
     assert description["simulated"] is True
-    second = package(recording, tmp_path / "again")
-    assert [entry["sha1"] for entry in second["files"]][1:] == [entry["sha1"] for entry in description["files"]][1:]
 
 
 def test_images_that_merely_lie_under_brain_score_s_home_are_named_by_what_they_show(images, tmp_path):
