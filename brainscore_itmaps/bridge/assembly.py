@@ -1,29 +1,75 @@
 """Convert a recording to Brain-Score's containers and back, and package it for Brain-Score's maintainers."""
 
 import hashlib
-import shutil
+import io
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from itertools import compress, product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+from brainscore_core.supported_data_standards.brainio import fetch
 from brainscore_core.supported_data_standards.brainio.assemblies import NeuroidAssembly
+from brainscore_core.supported_data_standards.brainio.packaging import write_netcdf
 from brainscore_core.supported_data_standards.brainio.stimuli import StimulusSet
 from numpy.typing import NDArray
 
 from brainscore_itmaps.archives import add_member
+from brainscore_itmaps.data.arcaro2020 import ARRAYS, NAME
 from brainscore_itmaps.data.arrays import mean_over_repeats
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.images import copy_to_brainio_home, plain_name
+from brainscore_itmaps.data.images import SET_BRAINIO_HOME, copy_to_brainio_home, plain_name
 from brainscore_itmaps.data.osie import region_of
 from brainscore_itmaps.data.recording import Recording, images_identifier
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import csv_cell, replacing, write_json
 
-MARKER = "--"
-"""Separates the registered identifier of a stimulus set from what distinguishes its images."""
+
+class RegisteredNames(NamedTuple):
+    """Identifiers under which Brain-Score finds a recording.
+
+    Attributes
+    ----------
+    data : str
+        Of the assembly.
+    stimuli : str
+        Of the stimulus set.
+    """
+
+    data: str
+    stimuli: str
+
+
+def registered_names(recording: Recording) -> RegisteredNames:
+    """Return the identifiers of a recording and of its images in Brain-Score; arrays of a monkey share images.
+
+    Whatever is not the published recording itself (a simulated stand-in, another loader) says so: ``-simulated`` ends
+    the name of the data, ``--simulated`` that of the images, because Brain-Score cuts off what follows two hyphens.
+
+    Returns
+    -------
+    RegisteredNames
+        Made of ASCII letters, digits, dots, hyphens and underscores.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from brainscore_itmaps import load_recording
+    >>> recording = load_recording("it_maps_simulated")
+    >>> tuple(registered_names(recording))
+    ('it_maps_simulated', 'it_maps_simulated.stimuli')
+    >>> tuple(registered_names(replace(recording, identifier="Arcaro2020.monkey1_PL")))
+    ('Arcaro2020.monkey1_PL', 'Arcaro2020.monkey1.stimuli')
+    """
+    data = re.sub("--+", "-", plain_name(recording.identifier))
+    published, hyphen, kind = data.partition("-")
+    array = ARRAYS.get(published.removeprefix(f"{NAME}."))
+    if array is None or published != array.identifier:
+        return RegisteredNames(data, f"{data}.stimuli")
+    return RegisteredNames(data, f"{NAME}.{array.subject}.stimuli{2 * hyphen}{kind}")
 
 
 def stimulus_set(recording: Recording) -> StimulusSet:
@@ -33,21 +79,20 @@ def stimulus_set(recording: Recording) -> StimulusSet:
     -------
     StimulusSet
         One row per image: ``stimulus_id`` (equal to ``image_id``), and its path under Brain-Score's image home. The
-        identifier is the registered one, two hyphens, and a hash of the images or of how they were made, from which
-        Brain-Score's cache finds the registered one.
+        identifier is the registered one, two hyphens, and a hash of the images or of how they were made: Brain-Score
+        caches activations by it.
 
     Examples
     --------
     >>> from brainscore_itmaps import load_recording
     >>> stimuli = stimulus_set(load_recording("it_maps_simulated"))
-    >>> len(stimuli), list(stimuli.columns), stimuli.identifier.partition("--")[0]
-    (14, ['stimulus_id', 'image_id'], 'it_maps_simulated.stimuli')
+    >>> len(stimuli), list(stimuli.columns)
+    (14, ['stimulus_id', 'image_id'])
     """
     paths = copy_to_brainio_home(recording.images, images_identifier(recording))
     stimuli = StimulusSet([{"stimulus_id": name, "image_id": name} for name in recording.names])
     stimuli.stimulus_paths = dict(zip(recording.names, paths, strict=True))
-    registered, _, digest = paths[0].parent.name.rpartition("-")
-    stimuli.identifier = f"{registered}{MARKER}{digest}"
+    stimuli.identifier = f"{registered_names(recording).stimuli}--{paths[0].parent.name.rpartition('-')[2]}"
     return stimuli
 
 
@@ -64,8 +109,8 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     Returns
     -------
     NeuroidAssembly, shape (image * y * x, site, 1), or (image * repeat * y * x, site, 1)
-        ``stimulus_id`` and ``image_id`` name the image; ``row``, ``col``, ``x_deg`` and ``y_deg`` the position.
-        :func:`recording_from` is the inverse.
+        ``stimulus_id`` (equal to ``image_id``) is that of the stimulus set; ``row``, ``col``, ``x_deg`` and
+        ``y_deg`` are the position. :func:`recording_from` is the inverse.
 
     Examples
     --------
@@ -76,13 +121,22 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
     >>> assembly(recording).shape  # (image * y * x, site, 1)
     (4046, 32, 1)
     """
+    stimuli = stimulus_set(recording)
+    data = _assembly(recording, recording.names, repeats)
+    data.attrs["stimulus_set_identifier"] = stimuli.identifier
+    data.attrs["stimulus_set"] = stimuli
+    return data
+
+
+def _assembly(recording: Recording, identifiers: Sequence[str], repeats: bool) -> NeuroidAssembly:
+    """Build the assembly of a recording, with an identifier for each image, and without its stimulus set."""
     values = recording.maps[:, None]
     if repeats and recording.repeats is not None:
         values = recording.repeats
     images, count, rows, columns, sites = values.shape
     flat = np.reshape(values, (images * count * rows * columns, sites, 1))
     recorded = ~np.isnan(flat).all(axis=(1, 2))  # without repeats that an image does not have
-    positions = compress(product(recording.names, range(count), range(rows), range(columns)), recorded)
+    positions = list(compress(product(identifiers, range(count), range(rows), range(columns)), recorded))
     names, repetition, row, column = zip(*positions, strict=True)
     presentation = {
         "stimulus_id": list(names),
@@ -100,7 +154,6 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
         "array": [recording.area] * sites,
         "subject": [recording.subject] * sites,
     }
-    stimuli = stimulus_set(recording)
     data = NeuroidAssembly(
         flat[recorded],
         coords={name: ("presentation", coordinate) for name, coordinate in presentation.items()}
@@ -108,9 +161,10 @@ def assembly(recording: Recording, repeats: bool = False) -> NeuroidAssembly:
         | {"time_bin_start": ("time_bin", [recording.window[0]]), "time_bin_end": ("time_bin", [recording.window[1]])},
         dims=["presentation", "neuroid", "time_bin"],
     )
-    data.attrs["identifier"] = recording.identifier
-    data.attrs["stimulus_set_identifier"] = stimuli.identifier
-    data.attrs["stimulus_set"] = stimuli
+    # otherwise xarray writes the names of the coordinates in an order that differs between processes
+    data.encoding["coordinates"] = " ".join(sorted([*presentation, *neuroid, "time_bin_start", "time_bin_end"]))
+    data.attrs["identifier"] = registered_names(recording).data
+    data.attrs["recording"] = recording.identifier
     data.attrs["simulated"] = int(recording.simulated)  # netCDF stores neither booleans nor lists of names
     data.attrs["sha256"] = recording.sha256
     data.attrs["citation"] = recording.citation
@@ -128,9 +182,14 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
     Parameters
     ----------
     data : NeuroidAssembly
-        Output of :func:`assembly`, also after it was written to netCDF and read again.
+        Output of :func:`assembly`, also after :func:`package` wrote it and Brain-Score's loader read it.
     stimuli : StimulusSet, optional
         Stimulus set of the recording. By default it is read from ``data.attrs``.
+
+    Raises
+    ------
+    DataError
+        When a presentation is of an image that is not in the stimulus set.
 
     Examples
     --------
@@ -140,11 +199,11 @@ def recording_from(data: NeuroidAssembly, stimuli: StimulusSet | None = None) ->
     True
     """
     stimuli = data.attrs["stimulus_set"] if stimuli is None else stimuli
-    names = [str(name) for name in stimuli["stimulus_id"]]
+    names = list(stimuli["stimulus_id"])
     values, y, x = values_by_position(data, names)
     repeated = hasattr(data, "repetition")  # a level of an index is not in data.coords
     return Recording(
-        identifier=data.attrs["identifier"],
+        identifier=data.attrs["recording"],
         maps=mean_over_repeats(values) if repeated else values[:, 0],
         images=tuple(Path(stimuli.stimulus_paths[name]) for name in names),
         grid=Grid(y=y, x=x, extent=data.attrs["degrees"]),
@@ -183,6 +242,11 @@ def values_by_position(
     array, shape (x,)
         Degrees to the right of it.
 
+    Raises
+    ------
+    DataError
+        When a presentation is of another image.
+
     Examples
     --------
     >>> from brainscore_itmaps import load_recording
@@ -190,8 +254,12 @@ def values_by_position(
     >>> values_by_position(assembly(recording), recording.names)[0].shape
     (14, 1, 17, 17, 32)
     """
-    number = {name: index for index, name in enumerate(images)}
-    image = np.array([number[str(name)] for name in data["image_id"].values])
+    image = pd.Index(images).get_indexer(data["stimulus_id"].values)
+    if (image < 0).any():
+        raise DataError(
+            f"{data.attrs['identifier']} has presentations of images that are not in its stimulus set.",
+            f"Load the stimulus set {data.attrs['stimulus_set_identifier']}.",
+        )
     row, column = data["row"].values.astype(int), data["col"].values.astype(int)
     repetition = data["repetition"].values.astype(int) if hasattr(data, "repetition") else np.zeros_like(row)
     shape = (len(images), repetition.max() + 1, row.max() + 1, column.max() + 1, data.sizes["neuroid"])
@@ -205,8 +273,8 @@ def values_by_position(
 def package(recording: Recording, folder: Path) -> dict[str, Any]:
     """Write the netCDF file of the maps, the CSV and the zip of the images, and a JSON file with their SHA-1.
 
-    Brain-Score's own functions load them, once they are uploaded: the names are derived from the registered
-    identifiers. All files of a recording are identical, byte for byte, each time they are written.
+    The files have the names, formats and identifiers that Brain-Score's own loader looks for. The files of a recording
+    are identical, byte for byte, each time they are written. Arrays of a monkey share the CSV and the zip.
 
     Parameters
     ----------
@@ -218,38 +286,42 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        Content of the JSON file: identifiers, and for each file its name, size and SHA-1.
+        Content of the JSON file: identifiers, and for each file (netCDF, CSV, zip) its name, size and SHA-1.
 
     Raises
     ------
     DataError
-        When a spreadsheet would run the name of an image as a formula, because the CSV must hold names unchanged.
+        When the CSV could not hold the name of an image: a spreadsheet would run it as a formula, or it is no text
+        ("nan").
     InstallationError
         When the folder cannot be written to.
     """
-    if formulas := [name for name in recording.names if csv_cell(name) != name]:
-        raise DataError(f"A spreadsheet would run the image's name {formulas[0]} as a formula.", "Rename the file.")
-    data, stimuli = assembly(recording, repeats=True), stimulus_set(recording)
-    assembly_name = f"assy_{plain_name(recording.identifier).replace('.', '_')}"
-    stimuli_identifier = stimuli.identifier.partition(MARKER)[0]
-    data.attrs["stimulus_set_identifier"] = stimuli_identifier
-    stimuli_name = f"stimulus_{stimuli_identifier.replace('.', '_')}"
+    names, stimuli = registered_names(recording), stimulus_set(recording)
+    paths = [stimuli.stimulus_paths[name] for name in recording.names]
+    identifiers = _stimulus_ids(recording.names, [path.name for path in paths])
+    data = _assembly(recording, identifiers, repeats=True)
+    data.attrs["stimulus_set_identifier"] = names.stimuli
+    assembly_name, stimuli_name = (
+        f"{prefix}_{name.replace('.', '_')}" for prefix, name in zip(("assy", "stimulus"), names, strict=True)
+    )
     netcdf, csv, archive = (
         folder / name for name in (f"{assembly_name}.nc", f"{stimuli_name}.csv", f"{stimuli_name}.zip")
     )
-    table = stimuli.assign(filename=[stimuli.stimulus_paths[name].name for name in stimuli["stimulus_id"]])
+    table = pd.DataFrame(
+        {"stimulus_id": identifiers, "image_id": identifiers, "filename": [path.name for path in paths]}
+    )
     with replacing(archive) as partial_file, zipfile.ZipFile(partial_file, "w") as zip_file:
-        for name in stimuli["stimulus_id"]:
-            path = stimuli.stimulus_paths[name]
+        for path in paths:
             add_member(zip_file, path.name, path.read_bytes())
     with replacing(csv) as partial_file:
-        table.to_csv(partial_file, index=False)
+        table.to_csv(partial_file, index=False, lineterminator="\n")
     with replacing(netcdf) as partial_file:
-        _write_netcdf(data, partial_file)
+        write_netcdf(data, partial_file)
     description = {
-        "identifier": recording.identifier,
+        "identifier": names.data,
+        "recording": recording.identifier,
         "simulated": recording.simulated,
-        "stimulus_set_identifier": stimuli_identifier,
+        "stimulus_set_identifier": names.stimuli,
         "recording_sha256": recording.sha256,
         "citation": recording.citation,
         "files": [
@@ -260,44 +332,60 @@ def package(recording: Recording, folder: Path) -> dict[str, Any]:
     return description
 
 
-def _write_netcdf(data: NeuroidAssembly, file: Path) -> None:
-    """Write an assembly in the format of Brain-Score's packaging, with the same bytes in every process.
-
-    By itself, xarray lists the coordinates in the order of a set, which differs between processes.
-    """
-    flat = data.reset_index(list(data.indexes))
-    del flat.attrs["stimulus_set"]
-    dataset = flat.to_dataset(name="data", promote_attrs=True)
-    coordinates = " ".join(sorted(map(str, flat.coords)))
-    dataset["data"].encoding = {"zlib": True, "complevel": 9, "coordinates": coordinates}
-    dataset.to_netcdf(file, mode="w")
-
-
-def copy_to_download_cache(folder: Path, sha1: Mapping[str, str], home: Path) -> None:
-    """Copy packaged files to where Brain-Score would download them to, so that its functions load them offline.
+def put_in_brainio_cache(description: Mapping[str, Any], folder: Path, home: Path | None = None) -> list[Path]:
+    """Copy packaged files to where Brain-Score's loader stores its downloads, so that it needs no network for them.
 
     Parameters
     ----------
+    description : dict
+        Output of :func:`package`, or the content of its JSON file.
     folder : Path
-        Folder of the files; those that it lacks are left out.
-    sha1 : mapping of str to str
-        SHA-1 of each file, by name.
-    home : Path
-        Brain-Score's folder of downloads, ``BRAINIO_HOME``.
+        Folder of the packaged files.
+    home : Path, optional
+        Brain-Score's folder of downloads; by default ``BRAINIO_HOME``.
+
+    Returns
+    -------
+    list of Path
+        The copies: netCDF, CSV and zip, each in a folder named by its SHA-1. The name of the bucket plays no part.
+
+    Raises
+    ------
+    DataError
+        When a file is missing or is not the packaged one.
+    InstallationError
+        When Brain-Score's folder cannot be written to.
 
     Examples
     --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as home:
-    ...     _ = Path(home, "a.csv").write_text("1")
-    ...     copy_to_download_cache(Path(home), {"a.csv": "356a192b"}, Path(home, "brainio"))
-    ...     Path(home, "brainio", "356a192b", "a.csv").is_file()
-    True
+    >>> put_in_brainio_cache({"files": []}, Path("upload"))
+    []
     """
-    for name, digest in sha1.items():
-        if (folder / name).is_file() and not (home / digest / name).is_file():
-            with replacing(home / digest / name) as partial_file:
-                shutil.copyfile(folder / name, partial_file)
+    copies = []
+    for file in description["files"]:
+        packaged = folder / file["name"]
+        if not packaged.is_file() or _sha1(packaged) != file["sha1"]:
+            raise DataError(f"{packaged} is missing, or is not the file that was packaged.", "Package it again.")
+        copy = Path(home or fetch.get_local_data_path(), file["sha1"], file["name"])
+        with replacing(copy, SET_BRAINIO_HOME) as partial_file:
+            partial_file.write_bytes(packaged.read_bytes())
+        copies.append(copy)
+    return copies
+
+
+def _stimulus_ids(names: Sequence[str], files: Sequence[str]) -> list[str]:
+    """Return the names of images, or their file names if a name would be read from a CSV as a number or as missing."""
+    if formulas := [name for name in names if csv_cell(name) != name]:
+        raise DataError(f"A spreadsheet would run the image's name {formulas[0]} as a formula.", "Rename the file.")
+    if changed := [file for file in files if not _stay_text([file])]:
+        raise DataError(f"A table cannot hold the image's name {changed[0]} as a text.", "Rename the file.")
+    return list(names if _stay_text(names) else files)
+
+
+def _stay_text(texts: Sequence[str]) -> bool:
+    """Return whether pandas reads texts from a CSV unchanged, alone or together."""
+    table = pd.DataFrame({"text": texts}).to_csv(index=False)
+    return list(pd.read_csv(io.StringIO(table))["text"]) == list(texts)
 
 
 def _sha1(file: Path) -> str:

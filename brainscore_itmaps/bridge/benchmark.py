@@ -141,13 +141,14 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         if reasons := list(dict.fromkeys(filter(None, missing))):
             score = Score(np.nan)
             score.attrs["reason"] = "; ".join(reasons)
+            score.attrs |= error_attributes(np.nan, score.attrs["reason"])
             return score
         ceilings = [ceiling_of(recording, spec, cache) for recording in self.recordings]
         mean = mean_ceiling(ceilings, image_identities(self.recordings))
         score = Score(mean.score)
         score.attrs["kind"] = ceiling_text(self.recordings[0], spec)
         score.attrs["reason"] = "; ".join(dict.fromkeys(ceiling.reason for ceiling in ceilings if ceiling.reason))
-        score.attrs |= {"error": mean.error, "error_over": ["image"]}
+        score.attrs |= error_attributes(mean.error, score.attrs["reason"] or mean.reason)
         score.attrs["raw"] = site_values(
             [
                 (recording.identifier, recording.names, recording.sites, ceiling.of_sites(len(recording.sites)))
@@ -157,6 +158,7 @@ class ItMapsBenchmark(BenchmarkBase):  # type: ignore[misc]
         return score
 
 
+NO_ERROR = "the interval over images is undefined"
 SiteValues = tuple[str, Sequence[str], Sequence[str], NDArray[np.float64]]
 
 
@@ -175,8 +177,7 @@ def to_score(result: Result) -> Score:
     score.attrs |= {
         "raw": raw,
         "ceiling": Score(result.ceiling),
-        "error": result.error,
-        "error_over": ["image"],
+        **error_attributes(result.error, result.estimate.reason),
         "interval": result.interval,
         "interval_kind": result.estimate.about_interval,
         "formula": result.formula,
@@ -209,6 +210,20 @@ def to_score(result: Result) -> Score:
         "versions": dict(result.versions),
     }
     return score
+
+
+def error_attributes(error: float, reason: str) -> dict[str, Any]:
+    """Return the attributes with which Brain-Score's scores state their standard error, or why they have none.
+
+    Examples
+    --------
+    >>> error_attributes(0.125, "")
+    {'error': 0.125, 'error_over': ['image']}
+    >>> error_attributes(float("nan"), "there are no repeats")
+    {'error': nan, 'error_over': ['image'], 'error_nan_reason': 'there are no repeats'}
+    """
+    missing = {} if np.isfinite(error) else {"error_nan_reason": reason or NO_ERROR}
+    return {"error": float(error), "error_over": ["image"], **missing}
 
 
 def site_values(arrays: Sequence[SiteValues]) -> Score:

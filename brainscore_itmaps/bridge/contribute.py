@@ -267,12 +267,12 @@ def run_tests_in(names: Sequence[str], to: Path | None, progress: Report = silen
 
 def _copy_as_downloaded(plan: Plan, known: Known, files: Path) -> None:
     """Copy the files for S3 to where Brain-Score's functions find downloads when :func:`run_tests_in` runs them."""
-    from brainscore_itmaps.bridge.assembly import copy_to_download_cache
+    from brainscore_itmaps.bridge.assembly import put_in_brainio_cache
 
     folders = download_folders(files)
     weights = [weight_file(spec) for spec in plan.models]
-    data = {name: sha1 for name, sha1 in known.sha1.items() if name not in weights}
-    copy_to_download_cache(files, data, folders["BRAINIO_HOME"])
+    data = [{"name": name, "sha1": sha1} for name, sha1 in known.sha1.items() if name not in weights]
+    put_in_brainio_cache({"files": data}, files, folders["BRAINIO_HOME"])
     for name in weights:
         if (files / name).is_file():
             with replacing(folders["BRAINSCORE_HOME"] / weights_folder(known)[1] / name) as partial:

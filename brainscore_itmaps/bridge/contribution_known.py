@@ -117,6 +117,11 @@ def check_contributable(recording: Recording, dataset: Dataset) -> None:
     >>> from brainscore_itmaps.bridge.contribution import DATA
     >>> check_contributable(load_recording("it_maps_simulated"), DATA["it_maps_simulated"])
     """
+    if recording.simulated and not dataset.simulated:
+        raise DataError(
+            f"{recording.identifier} is a SIMULATED stand-in: no monkey was recorded, so it is not contributed.",
+            "Download the recordings: brainscore data fetch.",
+        )
     if (recording.repeats is not None) != (dataset.ceiling == FROM_REPEATS):
         has = "repeats" if recording.repeats is not None else "no repeats"
         raise DataError(f"{recording.identifier} has {has}, and the benchmark's noise ceiling expects otherwise.",

@@ -101,7 +101,7 @@ def maps_of(data: NeuroidAssembly) -> ArrayMaps:
     ((14, 17, 17, 32), 0.0, (50, 150))
     """
     stimuli = data.attrs["stimulus_set"]
-    images = [str(name) for name in stimuli["stimulus_id"].values]
+    images = list(stimuli["stimulus_id"])
     repeats, y, x = values_by_position(data, images)
     height, width = np.broadcast_to(np.asarray(data.attrs["degrees"], dtype=float), 2)
     return ArrayMaps(

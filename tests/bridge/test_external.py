@@ -96,7 +96,7 @@ def test_options_of_our_benchmarks_are_refused(toy, tmp_path):
 def test_a_benchmark_that_cannot_be_downloaded_gives_a_sentence(tmp_path):
     done = brainscore("score", "-m", "pixels", "-b", "MajajHong2015public.IT-pls", "--out", tmp_path)
     assert done.returncode == DataError.exit_code
-    assert "could not be loaded" in done.stderr
+    assert "needs the network" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -118,3 +118,36 @@ def test_only_single_finite_numbers_are_saved():
     assert (saved["score"], saved["raw"], saved["ceiling"], saved["error"]) == (0.5, None, 0.9, None)
     details = saved["details"]
     assert (details["comment"], "many" in details, details["other"]) == ("layers", False, None)
+
+
+def test_a_download_that_failed_is_known_however_deep_it_lies():
+    from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+    from requests.exceptions import ConnectionError as NotConnected
+
+    from brainscore_itmaps.bridge.quiet import needs_network
+
+    both = Exception([NoCredentialsError(), EndpointConnectionError(endpoint_url="https://a-bucket")])
+    assert needs_network(both)
+    outer = RuntimeError("could not load")
+    outer.__cause__ = NotConnected("no route")
+    assert needs_network(outer)
+    assert not needs_network(ValueError("Kar2019"))
+    assert not needs_network(None)
+
+
+@pytest.mark.parametrize("where", ["load", "score"])
+def test_a_benchmark_whose_data_cannot_be_downloaded_says_that_it_needs_the_network(where, monkeypatch):
+    import brainscore_vision
+    from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+
+    from brainscore_itmaps.bridge.external import ExternalBenchmark
+
+    def fails(*_):
+        raise Exception([NoCredentialsError(), EndpointConnectionError(endpoint_url="https://a-bucket")])
+
+    monkeypatch.setattr(brainscore_vision, "load_benchmark", fails if where == "load" else lambda identifier: fails)
+    monkeypatch.setattr("brainscore_core.benchmarks.score_benchmark", fails)
+    model = HookedModel(load_model("timm:test_vit", "random"))
+    with pytest.raises(DataError, match="benchmark Kar2019-ost needs the network") as refused:
+        ExternalBenchmark("Kar2019-ost").score(model, ScoreRequest(benchmark="Kar2019-ost"))
+    assert "Connect to the internet once" in refused.value.fix

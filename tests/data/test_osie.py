@@ -158,7 +158,7 @@ def test_a_score_says_that_it_is_about_gaze_and_brain_score_lists_it_under_behav
     assert (result.arrays[0].window, result.simulated, len(result.arrays[0].images)) == ((0, 3000), False, IMAGES)
     assert set(to_score(result).attrs["raw"].attrs["raw"]["region"].values) == {"gaze"}
     assert set(get_assembly("OSIE.gaze")["region"].values) == {"gaze"}
-    assert get_stimulus_set("OSIE.gaze").identifier.startswith("OSIE.gaze.stimuli-")
+    assert get_stimulus_set("OSIE.gaze").identifier.startswith("OSIE.gaze.stimuli--")
     benchmark = get_benchmark("OSIE.gaze-pls")
     assert (benchmark.parent, benchmark.version) == ("behavior", 1)
     assert benchmark.ceiling == pytest.approx(result.ceiling)
