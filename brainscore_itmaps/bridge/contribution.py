@@ -319,7 +319,7 @@ def folders_of(plan: Plan, known: Known, *, metadata: bool = False) -> dict[str,
     --------
     >>> folders = folders_of(plan_of(["efficientnet_lite0"]), Known())
     >>> sorted(folders["models/efficientnet_lite0"])[:4]
-    ['LICENSE', '__init__.py', 'checkpoint.py', 'errors.py']
+    ['LICENSE', '__init__.py', 'build.py', 'checkpoint.py']
     """
     folders = {}
     if plan.metrics:

@@ -163,6 +163,11 @@ def probe_score(part: BenchmarkPart, recordings: Mapping[str, Recording]) -> dic
 
     with without_progress_bars():
         score = leaderboard_benchmark(part, recordings)(probe_model())
+    if not np.isfinite(score.attrs["uncut"]):
+        raise DataError(
+            f"{part.identifier} gives no score: {score.attrs['reason']}.",
+            "Download the recordings: brainscore data fetch.",
+        )
     return {
         "raw": float(score.attrs["raw"]),
         "ceiling": float(score.attrs["ceiling"]),

@@ -105,6 +105,7 @@ def shares(ours: Iterable[Path], host: Path, installed: Collection[str] = ()) ->
     >>> with tempfile.TemporaryDirectory() as home:
     ...     for owner, name in (("ours", "a"), ("ours", "b"), ("host", "b")):
     ...         Path(home, owner, "models", name).mkdir(parents=True)
+    ...         Path(home, owner, "models", name, "__init__.py").touch()
     ...     [share.reason for share in shares(Path(home, "ours", "models").glob("?"), Path(home, "host"))].count("")
     1
     """

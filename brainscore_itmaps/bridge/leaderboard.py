@@ -42,8 +42,10 @@ from brainscore_itmaps.metrics.ceiling import (
 from brainscore_itmaps.metrics.folds import GROUPS, fit_left_out, groups_left_out, refitted
 from brainscore_itmaps.metrics.predictivity import over_defined_sites, site_correlation
 from brainscore_itmaps.models.layers import spatial_maps
+from brainscore_itmaps.text import short_repr
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class ArrayMaps:
     """The maps of an array, arranged by image and position.
@@ -98,7 +100,7 @@ def maps_of(data: NeuroidAssembly) -> ArrayMaps:
     >>> from brainscore_itmaps.bridge.benchmark import get_assembly
     >>> array = maps_of(get_assembly("it_maps_simulated"))
     >>> array.maps.shape, array.y[0], array.window
-    ((14, 17, 17, 32), 0.0, (50, 150))
+    ((14, 17, 17, 32), 0.0, (100, 250))
     """
     stimuli = data.attrs["stimulus_set"]
     images = list(stimuli["stimulus_id"])

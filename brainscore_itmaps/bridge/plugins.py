@@ -192,8 +192,8 @@ def host_shares() -> list[Share]:
 
     Examples
     --------
-    >>> {share.reason for share in host_shares() if share.folder.name == "itmaps_embedded"} <= {"", HELD}
-    True
+    >>> [share.folder.name for share in host_shares() if share.folder.parent.name == "metrics"]
+    ['itmaps_metrics']
     """
     folders = [folder for of_kind in plugin_folders().values() for folder in of_kind]
     return shares(folders, host_folder(), installed_here())

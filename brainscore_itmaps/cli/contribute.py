@@ -119,9 +119,15 @@ def export(
         Path | None,
         typer.Option(
             help="Read the bucket, and the version_id and sha1 of every uploaded file, from this JSON file; "
-            "docs/contribute.md shows one."
+            "docs/contribute.md shows one. By default no file is known to be on S3."
         ),
     ] = None,
+    metadata: Annotated[
+        bool,
+        typer.Option(
+            "--metadata", help="Also write a metadata.yaml for each model; a pull request with one is merged by hand."
+        ),
+    ] = False,
     draft: Annotated[
         bool,
         typer.Option("--draft", help="Write simulated data and incomplete contributions, too. They are not for a pull "
@@ -138,7 +144,9 @@ def export(
 
     to, facts = to.expanduser(), S3Facts() if s3 is None else read_s3_facts(s3.expanduser())
     with progress_bar() as progress:
-        exported = export_contributions(names, to, facts, files_folder(), draft=draft, progress=progress)
+        exported = export_contributions(
+            names, to, facts, files_folder(), draft=draft, metadata=metadata, progress=progress
+        )
     _say_export(exported, to)
 
 

@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from command_line import brainscore
@@ -11,6 +13,7 @@ from contribution import clone_of_brain_score, contributed, everything_known, gi
 
 from brainscore_itmaps import score
 from brainscore_itmaps.bridge import contribute, contribution_files
+from brainscore_itmaps.bridge.assembly import package
 from brainscore_itmaps.bridge.contribute import check, export, run_tests_in
 from brainscore_itmaps.bridge.contribution import (
     METRICS,
@@ -24,6 +27,7 @@ from brainscore_itmaps.bridge.contribution import (
 from brainscore_itmaps.bridge.contribution_files import is_exported, with_header, write_folders
 from brainscore_itmaps.bridge.contribution_text import RECORDINGS_LETTER, WEIGHTS_LETTER, letters, pull_request
 from brainscore_itmaps.errors import DataError, InstallationError, OutputError, UsageError
+from brainscore_itmaps.models.harmonized import HARMONIZED
 from brainscore_itmaps.models.zoo import ZOO
 
 
@@ -193,6 +197,13 @@ def test_letters_are_written_only_where_a_licence_is_not_stated():
     assert letters(plan_of(["it_maps_simulated", "itmaps_pls"])) == []
 
 
+def test_the_page_holds_the_letters_that_the_command_prints():
+    page = (Path(__file__).parents[2] / "docs" / "contribute.md").read_text()
+    written = "\n".join(line.removeprefix("    ") for line in page.splitlines())
+    assert RECORDINGS_LETTER in written
+    assert WEIGHTS_LETTER.format(models=", ".join(spec.title for spec in HARMONIZED.values())) in written
+
+
 def test_the_text_of_a_pull_request_names_files_scores_and_licences():
     names = ["it_maps", "harmonized_vgg16"]
     text = pull_request(plan_of(names), everything_known(names), {"Arcaro2020.IT-pls": {"a_model": "score .5"}})
@@ -223,6 +234,53 @@ def test_the_command_line_prints_files_commands_and_ends_with_5_where_a_rule_is_
 
 def test_everything_but_facts_and_expected_values_is_complete():
     assert {line.rule for line in check() if line.status != "ok"} == {"expected-values", "s3-facts"}
+
+
+@pytest.fixture
+def as_recorded(monkeypatch):
+    """Recordings of the real form, without repeats: simulated maps that are taken for those of the three arrays."""
+    from brainscore_itmaps import load_recording
+    from brainscore_itmaps.bridge import contribution_known
+    from brainscore_itmaps.data.arcaro2020 import ARRAYS
+
+    simulated = load_recording("it_maps_simulated")
+    recordings = {
+        name: replace(simulated, identifier=array.identifier, subject=array.subject, area=array.area, repeats=None,
+                      simulated=False)
+        for name, array in ARRAYS.items()
+    }  # fmt: skip
+    monkeypatch.setattr(contribution_known, "stored_recordings", lambda dataset: recordings)
+    return recordings
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_home")
+def test_three_arrays_in_two_monkeys_become_one_benchmark_that_keeps_every_rule(
+    clone, tmp_path, as_recorded, monkeypatch
+):
+    files, facts = tmp_path / "files", {}
+    for name, recording in as_recorded.items():
+        facts |= {file["name"]: file["sha1"] for file in package(recording, tmp_path / name)["files"]}
+    s3 = S3Facts("bucket/folder", dict.fromkeys(facts, "v1"), facts)
+    assert len(facts) == 7
+    exported = export(["it_maps"], clone, s3, files)
+    assert {line.rule for line in exported.checked if line.status != "ok"} == set()
+    monkeypatch.setattr(contribute, "files_folder", lambda: files)
+    runs = run_tests_in([], clone)
+    assert {(line.where, line.found) for line in runs if line.status != "ok"} == set()
+    text = pull_request(exported.plan, exported.known, {})
+    assert all(f"`{name}`: sha1 {sha1}, version v1" in text for name, sha1 in facts.items())
+    assert f"raw {exported.known.scores['Arcaro2020.IT-pls']['raw']:.4f}" in text
+
+
+@pytest.mark.usefixtures("own_home")
+def test_a_stand_in_is_never_taken_for_the_recording(stand_in):
+    from brainscore_itmaps import load_recording
+    from brainscore_itmaps.bridge.contribution import ARCARO
+    from brainscore_itmaps.bridge.contribution_known import check_contributable
+
+    with pytest.raises(DataError, match="SIMULATED stand-in"):
+        check_contributable(load_recording("monkey1_PL", (3, 17), stand_in), ARCARO)
 
 
 SCORES = """

@@ -70,6 +70,16 @@ REASONS = {
         "brainscore score --model efficientnet_lite0 --benchmark OSIE.gaze-alignment",
         "python benchmarks/gaze_cost.py OSIE.gaze 2",
     ),
+    "requires the recordings or a clone of Brain-Score; tests/bridge/test_contribute.py has a clone": (
+        "brainscore data fetch",
+        "brainscore data package monkey1_PL --out packaged",
+        "brainscore data package monkey1_ML --out packaged",
+        "brainscore data package monkey2_ML --out packaged",
+        "brainscore contribute weights harmonized_resnet50 --out packaged",
+        "brainscore contribute check it_maps",
+        "brainscore contribute export it_maps --to vision --s3 s3.json",
+        "brainscore contribute check --to vision --run",
+    ),
     "requires the published tables; tests/helpers/made_up_tables.py makes some up": (
         "brainscore data fetch published --from FOLDER",
         "brainscore published",
