@@ -15,6 +15,138 @@ ARCHIVES, RECORDS = "brainscore_itmaps/archives.py", "brainscore_itmaps/data/tfr
 CLUSTER, READER = "brainscore_itmaps/study/cluster.py", "brainscore_itmaps/hdf5_reader.py"
 MUTATIONS = (  # file, text of the protection, what stands there instead, test that must fail
     (
+        "brainscore_itmaps/bridge/contribution_files.py",
+        "    except BaseException as error:\n        written.undo()\n",
+        "    except BaseException as error:\n",
+        "tests/bridge/test_contribute.py::test_an_error_or_an_interruption_in_the_middle_undoes_everything",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribution_files.py",
+        "        if (home / name).exists() and not is_exported(home / name):",
+        "        if False:",
+        "tests/bridge/test_contribute.py::test_a_folder_of_somebody_else_and_an_edited_one_are_refused",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribution_files.py",
+        "    return found is not None and hashlib.sha256(text[found.end() :].encode()).hexdigest() == found[1]",
+        "    return found is not None",
+        "tests/bridge/test_contribute.py::test_a_folder_of_somebody_else_and_an_edited_one_are_refused",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribute.py",
+        "    if plan.simulated and not draft:",
+        "    if False:",
+        "tests/bridge/test_contribute.py::test_simulated_data_are_refused_but_in_a_draft_and_have_no_text_of_a_pull_request",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribute.py",
+        '            check_passed(checked, "Nothing was written.")\n    except BaseException:\n        written.undo()\n',
+        '            check_passed(checked, "Nothing was written.")\n    except BaseException:\n',
+        "tests/bridge/test_contribute.py::test_a_name_that_is_taken_leaves_the_clone_unchanged",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribute.py",
+        "    if missing := [name for name in plan.files if not (known.s3.versions.get(name) and known.sha1_of(name))]:",
+        "    if missing := []:",
+        "tests/bridge/test_contribute.py::test_files_that_are_not_on_s3_are_asked_for_by_name",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribution_known.py",
+        "        if s3.sha1.get(name, digest) != digest:",
+        "        if False:",
+        "tests/bridge/test_contribute.py::test_a_file_that_differs_from_the_one_on_s3_is_told",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribution_known.py",
+        "    if recording.simulated and not dataset.simulated:",
+        "    if False:",
+        "tests/bridge/test_contribute.py::test_a_stand_in_is_never_taken_for_the_recording",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribution_text.py",
+        '    if plan.simulated:\n        return ""\n',
+        "",
+        "tests/bridge/test_contribute.py::test_simulated_data_are_refused_but_in_a_draft_and_have_no_text_of_a_pull_request",
+    ),
+    (
+        "brainscore_itmaps/bridge/extraction.py",
+        '        shorter = EXAMPLES.sub("", plain)',
+        "        shorter = plain",
+        "tests/bridge/test_contribute.py::test_every_name_is_written_without_an_import_of_this_package_and_parses",
+    ),
+    (
+        "brainscore_itmaps/bridge/leaderboard.py",
+        "        score, raw = Score(min(mean.score, 1.0)), Score(mean.raw)",
+        "        score, raw = Score(mean.score), Score(mean.raw)",
+        "tests/bridge/test_leaderboard.py::test_a_score_above_1_is_cut_and_kept_beside",
+    ),
+    (
+        "brainscore_itmaps/bridge/leaderboard.py",
+        '    left_out, pairs = fit_left_out(field, maps, "pls", GROUPS)',
+        '    left_out, pairs = fit_left_out(field, maps, "pls", None)',
+        "tests/bridge/test_leaderboard.py::test_an_embedded_model_has_our_score_interval_and_error_to_the_last_digit",
+    ),
+    (
+        "brainscore_itmaps/bridge/candidate.py",
+        '    models = [candidate, *(value for value in vars(candidate).values() if hasattr(type(value), "look_at"))]',
+        "    models = [candidate]",
+        "tests/bridge/test_leaderboard.py::test_the_cache_of_a_commitment_behind_an_adapter_is_disabled_too",
+    ),
+    (
+        "brainscore_itmaps/bridge/host.py",
+        "        left_out = tuple(identifier for identifier in names if identifier in taken)",
+        "        left_out = ()",
+        "tests/bridge/test_plugins.py::test_identifiers_that_brain_score_registers_in_another_folder_are_not_linked",
+    ),
+    (
+        "brainscore_itmaps/bridge/plugins.py",
+        "        else:\n            entries.pop(name, None)\n",
+        "",
+        "tests/bridge/test_plugins.py::test_attaching_leaves_identifiers_of_brain_score_to_it",
+    ),
+    (
+        "brainscore_itmaps/bridge/quiet.py",
+        "            waiting += [*one.args, one.__cause__, one.__context__]",
+        "            waiting += []",
+        "tests/bridge/test_external.py::test_a_download_that_failed_is_known_however_deep_it_lies",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribution_rules.py",
+        '    return f"{outside[0]} is changed, too." if outside else None',
+        "    return None",
+        "tests/bridge/test_contribution_rules.py::test_a_rule_that_is_broken_once_is_named_with_its_source_and_a_next_step[only-plugin-folders]",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribution_rules.py",
+        '                    return f"{name} is registered by {folder.kind}/{other.parent.name}, too."',
+        "                    return None",
+        "tests/bridge/test_contribution_rules.py::test_a_rule_that_is_broken_once_is_named_with_its_source_and_a_next_step[identifier-taken]",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribution_rules.py",
+        '                return f"{name} imports {PACKAGE}."',
+        "                continue",
+        "tests/bridge/test_contribution_rules.py::test_a_rule_that_is_broken_once_is_named_with_its_source_and_a_next_step[self-contained]",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribution_rules.py",
+        '    return f"{wrong[0]!r} lets numpy 2 in." if wrong else None',
+        "    return None",
+        "tests/bridge/test_contribution_rules.py::test_a_rule_that_is_broken_once_is_named_with_its_source_and_a_next_step[numpy-below-2]",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribution_rules.py",
+        "    return f\"Facts of files on S3 are missing: {', '.join(missing)}.\" if missing else None",
+        "    return None",
+        "tests/bridge/test_contribution_rules.py::test_a_rule_that_is_broken_once_is_named_with_its_source_and_a_next_step[s3-facts]",
+    ),
+    (
+        "brainscore_itmaps/bridge/contribution_rules.py",
+        '    return f"{simulated[0]} is SIMULATED: no monkey was recorded." if simulated else None',
+        "    return None",
+        "tests/bridge/test_contribution_rules.py::test_a_rule_that_is_broken_once_is_named_with_its_source_and_a_next_step[no-simulated-data]",
+    ),
+    (
         "brainscore_itmaps/pinned_files.py",
         "or not is_unchanged(folder / file.path, file.sha256, file.size)",
         "or False",
@@ -455,8 +587,8 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/bridge/benchmark.py",
-        "mean_estimate(estimates, image_identities(self.recordings))",
-        "mean_estimate(estimates, range(len(estimates)))",
+        "mean_ceiling(ceilings, image_identities(self.recordings))",
+        "mean_ceiling(ceilings, range(len(ceilings)))",
         "tests/bridge/test_database_contract.py::test_the_error_of_a_mean_ceiling_leaves_shared_images_out_of_all_arrays_at_once",
     ),
     (
@@ -467,7 +599,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/bridge/assembly.py",
-        "if formulas := [name for name in recording.names if csv_cell(name) != name]:",
+        "if formulas := [name for name in names if csv_cell(name) != name]:",
         "if formulas := []:",
         "tests/test_untrusted_text.py::test_brain_scores_csv_refuses_names_that_are_formulas",
     ),
