@@ -131,14 +131,14 @@ def test_weights_of_another_architecture_are_refused(monkeypatch, name):
 
 
 def test_weights_without_a_parameter_are_refused_with_its_name(monkeypatch):
-    rename = checkpoint._timm_names
+    rename = checkpoint.lite_names
 
     def lose_one(tensors, module):
         renamed = rename(tensors, module)
         renamed["classifier.offset"] = renamed.pop("classifier.bias")
         return renamed
 
-    monkeypatch.setattr(checkpoint, "_timm_names", lose_one)
+    monkeypatch.setattr(checkpoint, "lite_names", lose_one)
     with pytest.raises(ModelError, match=r"1 .*missing \(classifier.bias\), 1 .*unexpected \(classifier.offset\)"):
         load_model("efficientnet_lite0")
 
@@ -276,7 +276,7 @@ def test_a_model_whose_units_are_in_another_order_is_refused():
         load_model("timm:hiera_tiny_224", weights="random")
 
 
-def test_timm_names_are_read_from_its_source_without_importing_it():
+def testlite_names_are_read_from_its_source_without_importing_it():
     assert names.timm_architectures() == set(timm.list_models())
 
 
