@@ -53,11 +53,16 @@ def target_is_visible():
     return bool({"pip", HOST} & names)
 
 
+def wheel_is_kept():
+    """Return whether pip unpacked the source by itself: it keeps such a wheel for other environments."""
+    return any(part.startswith(("pip-install-", "pip-req-build-", "pip-wheel-")) for part in HERE.parts)
+
+
 def installs_into_host():
     """Return whether to install the plugins into Brain-Score; ``ITMAPS_NATIVE_PLUGINS`` (0 or 1) overrides it."""
     if {"editable_wheel", "develop"} & set(sys.argv):
         return False
-    detected = target_is_visible() and not host_is_editable()
+    detected = target_is_visible() and not host_is_editable() and not wheel_is_kept()
     return {"0": False, "1": True}.get(os.environ.get("ITMAPS_NATIVE_PLUGINS", ""), detected)
 
 

@@ -40,7 +40,8 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/bridge/contribute.py",
-        '            check_passed(checked, "Nothing was written.")\n    except BaseException:\n        written.undo()\n',
+        '            check_passed(checked, "Nothing was written.")\n    except BaseException:\n'
+        "        written.undo()\n",
         '            check_passed(checked, "Nothing was written.")\n    except BaseException:\n',
         "tests/bridge/test_contribute.py::test_a_name_that_is_taken_leaves_the_clone_unchanged",
     ),
@@ -88,8 +89,8 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/bridge/candidate.py",
-        '    models = [candidate, *(value for value in vars(candidate).values() if hasattr(type(value), "look_at"))]',
-        "    models = [candidate]",
+        "        models += [value for value in inner if not any(value is known for known in models)]",
+        "",
         "tests/bridge/test_leaderboard.py::test_the_cache_of_a_commitment_behind_an_adapter_is_disabled_too",
     ),
     (
@@ -106,7 +107,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/bridge/quiet.py",
-        "            waiting += [*one.args, one.__cause__, one.__context__]",
+        "            waiting += [*one.args, one.__cause__, None if one.__suppress_context__ else one.__context__]",
         "            waiting += []",
         "tests/bridge/test_external.py::test_a_download_that_failed_is_known_however_deep_it_lies",
     ),

@@ -481,7 +481,10 @@ def _without_result_cache(candidate: BrainModel) -> Iterator[None]:
     An adapter may wrap the commitment.
     """
     before = os.environ.get(DISABLED)
-    models = [candidate, *(value for value in vars(candidate).values() if hasattr(type(value), "look_at"))]
+    models = [candidate]
+    for model in models:  # grows: an adapter may wrap another one
+        inner = [value for value in getattr(model, "__dict__", {}).values() if hasattr(type(value), "look_at")]
+        models += [value for value in inner if not any(value is known for known in models)]
     modules = list(dict.fromkeys(type(model).__module__ for model in models))
     own = [module for module in modules if not module.startswith(HELPERS)]
     if not own:

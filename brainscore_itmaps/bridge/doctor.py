@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from brainscore_itmaps.bridge.host import LINKED, Share, without_lines
+from brainscore_itmaps.bridge.host import LINKED, Share, shared_folders, without_lines
 from brainscore_itmaps.bridge.plugins import (
     HOST,
     KINDS,
@@ -152,6 +152,14 @@ def _plugins() -> Iterator[Finding]:
     }
     expected = sum(map(len, ours.values())) - len(held)
     folders_inside = [folder for folders in in_brain_score.values() for folder in folders]
+    for name in sorted(shared_folders(importlib.metadata.distributions())):
+        yield Finding(
+            "plugins",
+            f"{name} was installed by this package and by Brain-Score: uninstalling this package would remove it",
+            "trouble",
+            f"Install this package again with --force-reinstall --no-deps, then Brain-Score, too: pip install "
+            f"--force-reinstall --no-deps brainscore-vision=={_version(HOST)}.",
+        )
     for share in of_host.values():
         if share.text:
             yield Finding("plugins", share.text, "note", "Brain-Score's own is used there.")

@@ -68,6 +68,23 @@ def registered(folder: Path) -> list[str]:
     ]
 
 
+def mentioned(folder: Path) -> list[str]:
+    """List the identifiers that Brain-Score's search finds in a plugin folder, which counts comments, too.
+
+    Examples
+    --------
+    >>> mentioned(Path("models", "nowhere"))
+    []
+    """
+    init = folder / "__init__.py"
+    text = init.read_text(encoding="utf-8", errors="replace") if init.is_file() else ""
+    return [
+        f"{registry}:{name}"
+        for registry in KINDS[folder.parent.name]
+        for name in re.findall(rf"{registry}_registry\[['\"]{ANY}['\"]\]", text)
+    ]
+
+
 def without_lines(text: str, identifiers: Collection[str]) -> str:
     """Leave out the lines that register some identifiers, each named with its registry.
 
@@ -114,7 +131,7 @@ def shares(ours: Iterable[Path], host: Path, installed: Collection[str] = ()) ->
         for folder in sorted((host / kind).glob("*/")):
             name = f"{kind}/{folder.name}"
             if name not in installed and not is_link(folder) and folder.name[0] not in "._":
-                taken |= dict.fromkeys(registered(folder), name)
+                taken |= dict.fromkeys(mentioned(folder), name)
     decided = []
     for folder in sorted(ours):
         name, names = f"{folder.parent.name}/{folder.name}", registered(folder)
@@ -163,6 +180,23 @@ def installed_folders(found: Iterable[Distribution]) -> set[str]:
     folders = {tuple(Path(file).parts[1:3]) for file in own if file.startswith(f"{HOST}/")}
     shared = {tuple(Path(file).parts[1:3]) for file in files[HOST]}
     return {"/".join(folder) for folder in folders - shared if len(folder) == 2}
+
+
+def shared_folders(found: Iterable[Distribution]) -> set[str]:
+    """List the plugin folders in Brain-Score's package that both packages installed, one over the other.
+
+    Examples
+    --------
+    >>> shared_folders([])
+    set()
+    """
+    folders: dict[str, set[str]] = {PACKAGE: set(), HOST: set()}
+    for distribution in found:
+        name = (distribution.metadata["Name"] or "").lower().replace("-", "_")
+        if name in folders:
+            parts = [Path(str(file)).parts for file in distribution.files or ()]
+            folders[name] |= {"/".join(part[1:3]) for part in parts if part[0] == HOST and len(part) > 3}
+    return folders[PACKAGE] & folders[HOST]
 
 
 def installed_here() -> set[str]:

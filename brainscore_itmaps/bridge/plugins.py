@@ -136,7 +136,15 @@ def _import_beside_host(folder: Path) -> None:
         entries = getattr(host, f"{registry}_registry")
         if name in entries:
             before[identifier] = entries[name]
-    import_module(f"{HOST}.{folder.parent.name}.{folder.name}")
+    if (host_folder() / folder.parent.name / folder.name / "__init__.py").is_file():  # another folder of this name
+        spec = importlib.util.spec_from_file_location(
+            f"itmaps_{folder.parent.name}_{folder.name}", folder / "__init__.py"
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    else:
+        import_module(f"{HOST}.{folder.parent.name}.{folder.name}")
     for identifier in left_out:
         registry, _, name = identifier.partition(":")
         entries = getattr(host, f"{registry}_registry")

@@ -41,10 +41,13 @@ def needs_network(error: BaseException | None) -> bool:
             waiting += one
         elif isinstance(one, BaseException) and id(one) not in seen:
             seen.add(id(one))
+            response = getattr(one, "response", None)
+            if getattr(one, "code", None) is not None or response is not None:  # an answer came through the network
+                continue
             names = {f"{kind.__module__.split('.')[0]}" for kind in type(one).__mro__}
             if names & set(NETWORK) or {kind.__name__ for kind in type(one).__mro__} & set(NETWORK_ERRORS):
                 return True
-            waiting += [*one.args, one.__cause__, one.__context__]
+            waiting += [*one.args, one.__cause__, None if one.__suppress_context__ else one.__context__]
     return False
 
 
