@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import site
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -20,6 +21,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 HOST = "brainscore_vision"
@@ -109,6 +111,21 @@ def folder_of(share):
     return copy
 
 
+class BuildWithCommit(build_py):
+    """Write the commit of the checkout into the wheel, for the headers of contributions."""
+
+    def run(self):
+        """Build, and write the commit if the checkout has one."""
+        super().run()
+        try:
+            command = ["git", "-C", str(HERE), "rev-parse", "HEAD"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError:
+            return
+        if (HERE / ".git").exists() and done.returncode == 0 and not getattr(self, "editable_mode", False):
+            Path(self.build_lib, "brainscore_itmaps", "commit.txt").write_text(done.stdout, encoding="utf-8")
+
+
 # pip builds in the checkout: files of an earlier build in build/ would become part of the wheel
 build_base = tempfile.mkdtemp(prefix="itmaps-build-")
 atexit.register(shutil.rmtree, build_base, ignore_errors=True)
@@ -130,6 +147,7 @@ print(
 )
 
 setup(
+    cmdclass={"build_py": BuildWithCommit},
     packages=packages,
     package_dir=package_dir,
     package_data=package_data,

@@ -32,6 +32,7 @@ from brainscore_itmaps.bridge.contribution_files import (
 from brainscore_itmaps.bridge.contribution_rules import Checked, check_folders, check_zip
 from brainscore_itmaps.bridge.contribution_run import download_folders, run_tests
 from brainscore_itmaps.bridge.plugins import KINDS, host_folder
+from brainscore_itmaps.bridge.quiet import quiet_brain_score
 from brainscore_itmaps.errors import InstallationError, UsageError
 from brainscore_itmaps.files import replacing
 from brainscore_itmaps.models.zoo import ZOO
@@ -203,10 +204,11 @@ def export(
         )
     if not zipped:
         check_clone(to)
-    from brainscore_itmaps.bridge.contribution_known import known_of
+    with quiet_brain_score():
+        from brainscore_itmaps.bridge.contribution_known import known_of
 
-    known = known_of(plan, s3, files, progress)
-    _copy_as_downloaded(plan, known, files)
+        known = known_of(plan, s3, files, progress)
+        _copy_as_downloaded(plan, known, files)
     if not draft:
         _check_complete(plan, known)
     folders = folders_of(plan, known, metadata=metadata and not zipped)

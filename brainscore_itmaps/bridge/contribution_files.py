@@ -1,14 +1,13 @@
 """Write the folders of a contribution into a clone of Brain-Score: all of them, or none."""
 
 import hashlib
-import json
 import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import version
 from pathlib import Path
 
 from brainscore_itmaps.bridge.extraction import HOME, PACKAGE
@@ -33,11 +32,8 @@ def commit() -> str:
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", PACKAGE)
         if found:
             return found + " and changes" * bool(changed)
-    try:
-        origin = json.loads(distribution(PACKAGE).read_text("direct_url.json") or "{}")
-    except PackageNotFoundError:
-        return "unknown"
-    return str(origin.get("vcs_info", {}).get("commit_id", "unknown"))
+    recorded = HOME / "commit.txt"  # setup.py writes it into a wheel
+    return recorded.read_text(encoding="utf-8").strip() if recorded.is_file() else "unknown"
 
 
 def _git(*arguments: str) -> str:

@@ -189,12 +189,15 @@ def weights(
     out: Annotated[Path, typer.Option(help="Write the file into this folder.")],
 ) -> None:
     """Write the weights of a model as the file that Brain-Score's maintainers would upload, and print its SHA-1."""
-    from brainscore_itmaps.bridge.contribution_known import write_weights
+    from brainscore_itmaps.bridge.quiet import quiet_brain_score
     from brainscore_itmaps.files import check_writable
     from brainscore_itmaps.models.load import load_model
 
     check_writable(out.expanduser() / "x.safetensors")
     with progress_bar() as progress:
         model = load_model(name, progress=progress)
-    written = write_weights(model, out.expanduser())
+    with quiet_brain_score():
+        from brainscore_itmaps.bridge.contribution_known import write_weights
+
+        written = write_weights(model, out.expanduser())
     say_facts({"written": f"{out / written['name']} ({shown_size(written['size'])})", "sha1": written["sha1"]})
