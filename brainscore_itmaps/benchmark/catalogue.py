@@ -100,7 +100,9 @@ EXPERIMENTAL = (
 MARK = " (EXPERIMENTAL)"
 """What follows the name of a benchmark of attribution in titles and tables."""
 HUMAN_ALIGNMENT = "ClickMe.alignment"
-OTHER_KINDS = (HUMAN_ALIGNMENT,)
+ADVERSARIAL = "ClickMe.adversarial"
+ADVERSARIAL_FOLDER = "adversarial"
+OTHER_KINDS = (HUMAN_ALIGNMENT, ADVERSARIAL)
 """Benchmarks of this package without maps; :data:`~brainscore_itmaps.bridge.score.OTHER_KINDS` holds their classes."""
 
 
@@ -149,6 +151,29 @@ def folder_as_clickme(benchmark: str) -> str | None:
     """
     name, colon, folder = benchmark.partition(":")
     return folder if name == HUMAN_ALIGNMENT and colon else None
+
+
+def attacked_folder(benchmark: str) -> str | None:
+    """Return the folder that ``adversarial:FOLDER`` names, whose images are attacked; None for other benchmarks.
+
+    Examples
+    --------
+    >>> attacked_folder("adversarial:photos"), attacked_folder("ClickMe.adversarial")
+    ('photos', None)
+    """
+    name, colon, folder = benchmark.partition(":")
+    return folder if name == ADVERSARIAL_FOLDER and colon else None
+
+
+def is_adversarial(benchmark: str) -> bool:
+    """Return whether a benchmark attacks images.
+
+    Examples
+    --------
+    >>> is_adversarial("ClickMe.adversarial"), is_adversarial("adversarial:photos"), is_adversarial("it_maps")
+    (True, True, False)
+    """
+    return benchmark == ADVERSARIAL or attacked_folder(benchmark) is not None
 
 
 def mark_of(measure: str) -> str:

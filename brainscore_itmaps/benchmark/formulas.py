@@ -32,6 +32,8 @@ DESCRIPTIONS = {
     "centre": "nearness to the image's centre",
     "other_image": "the human map of another image",
     "random_weights": "the same architecture with random weights",
+    "noise": "Gaussian noise as long as the perturbation",
+    "gradient": "the model's own gradient saliency",
 }
 """What a control is, by its name in ``Result.controls``."""
 ADDED = {

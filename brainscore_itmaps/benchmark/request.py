@@ -10,6 +10,8 @@ from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.text import short_repr
 
 Window = tuple[int, int] | str
+MOST_IMAGES = 1000
+"""Number of images that a benchmark of adversarial alignment attacks, as the published scripts do."""
 
 
 def checked_seeds(seeds: int) -> int:
@@ -28,6 +30,39 @@ def checked_seeds(seeds: int) -> int:
     if not isinstance(seeds, int) or seeds < 0:
         raise UsageError(f"The number of seeds of random weights is {seeds!r}.", "Give an integer of 0 or more.")
     return seeds
+
+
+@dataclass(frozen=True)
+class AttackRequest:
+    """How images are attacked, for benchmarks of adversarial alignment.
+
+    Attributes
+    ----------
+    steps : int or None
+        Largest number of steps for an image; None for that of the protocol.
+    restarts : int
+        Number of further attacks of each image from random pixels around it.
+    decision : str
+        "classes" or "animate"; empty for that of the protocol.
+    most : int
+        Number of images at most, from the first on.
+    """
+
+    steps: int | None = None
+    restarts: int = 0
+    decision: str = ""
+    most: int = MOST_IMAGES
+
+    @property
+    def label(self) -> str:
+        """Return what differs from the defaults, as words with dashes between them; empty for the defaults."""
+        parts = (
+            "" if self.steps is None else f"{self.steps}-steps",
+            f"{self.restarts}-restarts" if self.restarts else "",
+            self.decision,
+            "" if self.most == MOST_IMAGES else f"first-{self.most}",
+        )
+        return "-".join(filter(None, parts))
 
 
 @short_repr
@@ -56,6 +91,8 @@ class ScoreRequest:
         Whether controls, what the model adds to them, and the null distribution are computed.
     random_seeds : int
         Number of seeds with which the model's architecture is scored with random weights, as a control.
+    attack : AttackRequest
+        For benchmarks of adversarial alignment.
     """
 
     model: ModelRequest = field(default_factory=lambda: ModelRequest(""))
@@ -68,6 +105,7 @@ class ScoreRequest:
     interval: IntervalKind = "groups"
     controls: bool = True
     random_seeds: int = 0
+    attack: AttackRequest = field(default_factory=AttackRequest)
 
     @property
     def window_label(self) -> str:

@@ -121,6 +121,45 @@ class Null:
     paired: NDArray[np.float64] | None = None
 
 
+@short_repr
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AttackedImages:
+    """Images that were attacked, with the length of each perturbation (L2; pixels from 0 to 1 at the input size).
+
+    Attributes
+    ----------
+    names : tuple of str
+    labels, decided : int array, shape (image,)
+        Class that was attacked, and class of the attacked image, in the attacked decision.
+    correct, noise_fools : uint8 array, shape (image,)
+        1 where the model decides for the label without a perturbation; and where noise as long as the perturbation
+        fools it, too.
+    norms, norms_8_bit : array, shape (image,)
+        Length of the smallest perturbation that was found, 0 where the decision is wrong without one, NaN where none
+        was found; and length at which it still fools after rounding to 8 bits.
+    own_map, other_map : array, shape (image,)
+        Spearman's rho of the size of the perturbation with the human map of the image, and of the image before it; NaN
+        where there is no map or no perturbation.
+    images, adversarial : float32 array, shape (kept image, y, x, rgb)
+        Pixels before and after the attack, of the first images.
+    heatmaps : float32 array, shape (kept image, y, x)
+        Human maps; empty without maps.
+    """
+
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    decided: NDArray[np.int64]
+    correct: NDArray[np.uint8]
+    noise_fools: NDArray[np.uint8]
+    norms: NDArray[np.float64]
+    norms_8_bit: NDArray[np.float64]
+    own_map: NDArray[np.float64]
+    other_map: NDArray[np.float64]
+    images: NDArray[np.float32]
+    adversarial: NDArray[np.float32]
+    heatmaps: NDArray[np.float32]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """The model and layer that were read, and how the images were shown.
@@ -336,8 +375,8 @@ class Result(Estimated):
         What was read. Its fields are attributes of the result, too: ``model``, ``weights``, ``layer``, ...
     benchmark, benchmark_version : str, int
         Name and version of the benchmark.
-    kind : "maps", "human" or "external"
-        Kind of the benchmark: maps of recordings, human alignment, or a benchmark of Brain-Score.
+    kind : "maps", "human", "adversarial" or "external"
+        Kind of the benchmark: maps of recordings, human alignment, attacks, or a benchmark of Brain-Score.
     measure : str
         What was compared: see :class:`~brainscore_itmaps.benchmark.catalogue.BenchmarkSpec`.
     estimate : Estimate
@@ -361,6 +400,8 @@ class Result(Estimated):
         (:data:`~brainscore_itmaps.benchmark.formulas.ADDED`).
     null : Null or None
         Raw values of predicted maps that are paired with other images' maps, shifted and rotated.
+    attacked : AttackedImages or None
+        Attacked images, for a benchmark that attacks.
     details : dict
         Further numbers and texts of benchmarks without maps, by name.
     citations : tuple of str
@@ -386,6 +427,7 @@ class Result(Estimated):
     controls: Mapping[str, Estimate] = field(default_factory=dict)
     added: Mapping[str, Estimate] = field(default_factory=dict)
     null: Null | None = None
+    attacked: AttackedImages | None = None
     details: dict[str, Any] = field(default_factory=dict)
     citations: tuple[str, ...] = ()
     versions: dict[str, str] = field(
@@ -445,9 +487,11 @@ class Result(Estimated):
 
     @property
     def label(self) -> str:
-        """Return the regression, window and attribution method that differ from the defaults of the benchmark."""
+        """Return what differs from the defaults of the benchmark: regression, window, attribution method, attack."""
         attribution = self.request.attribution if self.measure in ("attribution", "human alignment") else "gradient"
-        parts = (self.request.method, self.request.window_label, attribution if attribution != "gradient" else "")
+        attack = self.request.attack.label if self.kind == "adversarial" else ""
+        method = attribution if attribution != "gradient" else ""
+        parts = (self.request.method, self.request.window_label, method, attack)
         return "-".join(filter(None, parts))
 
     @property
@@ -682,7 +726,7 @@ class Result(Estimated):
         weights, sha256 = self.weights, (self.weights_sha256 or "")[:8]
         distinction = f"-{weights}" if weights.kind == "random" else ""
         if weights.kind == "file" or (
-            self.kind == "human" and weights.kind != "random"
+            self.kind in ("human", "adversarial") and weights.kind != "random"
         ):  # the name of the model does not identify these weights
             distinction = f"-{sha256}".removeprefix(self.model[-9:])
         suffix = protocol_named(self.protocol).suffix

@@ -15,7 +15,7 @@ import numpy as np
 
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.codec import array_prefixes, decode, encode
-from brainscore_itmaps.benchmark.result import FORMAT, VERSION, Result
+from brainscore_itmaps.benchmark.result import FORMAT, VERSION, AttackedImages, Result
 from brainscore_itmaps.errors import DataError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, csv_text, replacing, sha256
 from brainscore_itmaps.models.names import source_of
@@ -61,7 +61,8 @@ def save_result(result: Result, folder: Path, fix: str = ANOTHER_FOLDER) -> tupl
     ['resnet--V4.json']
     """
     file = folder / f"{result.file_stem}.json"
-    contents = {"csv": _rows(result), "npz": _arrays(result)} if result.arrays else {}
+    with_arrays = result.arrays or result.attacked is not None
+    contents = {"csv": _rows(result), "npz": _arrays(result)} if with_arrays else {}
     if result.controls:
         contents[CONTROLS_CSV] = _rows_of_controls(result)
     hashes = {ending: hashlib.sha256(content).hexdigest() for ending, content in contents.items()}
@@ -204,6 +205,8 @@ def _arrays(result: Result) -> bytes:
 
 
 def _rows(result: Result) -> bytes:
+    if result.attacked is not None:
+        return _rows_of_attacks(result, result.attacked)
     if not result.has_maps:
         return _rows_of_images(result)
     rows: list[tuple[Any, ...]] = [
@@ -236,6 +239,20 @@ def _rows_of_images(result: Result) -> bytes:
         for image, layer, *values in columns:
             cells = ["" if np.isnan(value) else repr(float(value)) for value in values]
             rows.append((result.model, result.benchmark, array.simulated, array.recording, image, layer, *cells))
+    return csv_text(rows).encode("utf-8", "backslashreplace")
+
+
+def _rows_of_attacks(result: Result, attacked: AttackedImages) -> bytes:
+    """Write a row for each attacked image; a length is empty where no perturbation was found."""
+    numbers = ("norms", "norms_8_bit", "own_map", "other_map")
+    rows: list[tuple[Any, ...]] = [
+        ("model", "benchmark", "simulated", "image", "label", "decided", "correct", "noise_fools", *numbers)
+    ]
+    for at, name in enumerate(attacked.names):
+        values = [float(getattr(attacked, column)[at]) for column in numbers]
+        cells = ["" if np.isnan(value) else repr(value) for value in values]
+        whole = [int(getattr(attacked, column)[at]) for column in ("labels", "decided", "correct", "noise_fools")]
+        rows.append((result.model, result.benchmark, result.simulated, name, *whole, *cells))
     return csv_text(rows).encode("utf-8", "backslashreplace")
 
 

@@ -9,11 +9,12 @@ from brainscore_itmaps.benchmark.catalogue import (
     CATALOGUE,
     HUMAN_ALIGNMENT,
     OTHER_KINDS,
+    attacked_folder,
     folder_as_clickme,
     mark_of,
 )
 from brainscore_itmaps.bridge.plugins import identifiers
-from brainscore_itmaps.data.class_folders import is_human_maps_folder
+from brainscore_itmaps.data.class_folders import PHOTOGRAPHS, is_human_maps_folder
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
 from brainscore_itmaps.files import FOLDER_OF_TABLE
 from brainscore_itmaps.models.names import (
@@ -71,6 +72,12 @@ def check_names(
             raise UsageError(
                 f"{folder or 'The empty name'} is not a folder with the subfolders images and maps.",
                 f"Give {HUMAN_ALIGNMENT}:FOLDER with such a folder, whose maps are of ClickMe.",
+            )
+    elif benchmark is not None and (folder := attacked_folder(benchmark)) is not None:
+        if not Path(folder).expanduser().is_dir() and folder != PHOTOGRAPHS:
+            raise UsageError(
+                f"{folder or 'The empty name'} is not a folder of images.",
+                f"Give adversarial:FOLDER, or adversarial:{PHOTOGRAPHS} for photographs in an installed package.",
             )
     elif benchmark is not None and is_external(benchmark):
         _check_folder(benchmark)
@@ -167,6 +174,7 @@ def is_external(benchmark: str) -> bool:
         and not has_maps(benchmark)
         and not is_human_maps_folder(benchmark)
         and folder_as_clickme(benchmark) is None
+        and attacked_folder(benchmark) is None
     )
 
 

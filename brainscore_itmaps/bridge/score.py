@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import torch
 
-from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT, folder_as_clickme
+from brainscore_itmaps.benchmark.adversarial import AdversarialBenchmark
+from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, HUMAN_ALIGNMENT, attacked_folder, folder_as_clickme
 from brainscore_itmaps.benchmark.estimate import checked_interval
 from brainscore_itmaps.benchmark.human import HumanBenchmark
 from brainscore_itmaps.benchmark.maps import Benchmark, maps_benchmark
-from brainscore_itmaps.benchmark.request import ScoreRequest, Window, checked_seeds
+from brainscore_itmaps.benchmark.request import AttackRequest, ScoreRequest, Window, checked_seeds
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.benchmark.similarity import similarity_or_maps
 from brainscore_itmaps.benchmark.source import HookedModel, LoadedModel
@@ -34,7 +35,7 @@ from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
-OTHER_KINDS: dict[str, Callable[[], Benchmark]] = {HUMAN_ALIGNMENT: HumanBenchmark}
+OTHER_KINDS: dict[str, Callable[[], Benchmark]] = {HUMAN_ALIGNMENT: HumanBenchmark, ADVERSARIAL: AdversarialBenchmark}
 """Benchmarks of this package without maps, by name."""
 Computed = TypeVar("Computed")
 
@@ -77,6 +78,7 @@ def score(
     interval: str = "groups",
     random_seeds: int = 0,
     controls: bool = True,
+    attack: AttackRequest | None = None,
     fresh: bool = False,
     cache: ResultCache | None = None,
     progress: Report = silent,
@@ -96,7 +98,9 @@ def score(
     benchmark : str or Recording
         A benchmark of this package or of Brain-Score, a recording, the folder of a saved recording, or a folder of
         images with human maps (:func:`~brainscore_itmaps.data.human_maps.human_maps`);
-        ``ClickMe.alignment:FOLDER`` scores such a folder like the held-out images of ClickMe.
+        ``ClickMe.alignment:FOLDER`` scores such a folder like the held-out images of ClickMe, and
+        ``adversarial:FOLDER`` attacks the images of a folder
+        (:func:`~brainscore_itmaps.data.labelled_images.labelled_folder`).
     layers : str or sequence of str, optional
         Layers to read, by default the one committed to IT. ``layers.3[0]`` and ``IT.output@last`` select an element or
         a call, as for :func:`brainscore_itmaps.record`. From several, or from "all" blocks, one is chosen for every
@@ -127,6 +131,8 @@ def score(
     controls : bool
         Also compute the scores of controls, what the model adds to them, and the null distribution of the raw value.
         They take about as long as the regressions of the score again, twice.
+    attack : AttackRequest, optional
+        How images are attacked, for ``ClickMe.adversarial`` and ``adversarial:FOLDER``.
     fresh : bool
         Compute everything again, and overwrite cached values.
     cache : ResultCache, optional
@@ -153,7 +159,7 @@ def score(
         score_request, model, benchmark, layers, window=window, weights=weights, seed=seed, arch=arch,
         preprocessing=preprocessing, state_key=state_key, name=name, batch_size=batch_size, device=device,
         attribution=attribution, protocol=protocol, interval=interval, random_seeds=random_seeds, controls=controls,
-        fresh=fresh, cache=cache, progress=progress,
+        attack=attack, fresh=fresh, cache=cache, progress=progress,
     )  # fmt: skip
 
 
@@ -177,6 +183,7 @@ def with_request(
     interval: str,
     random_seeds: int,
     controls: bool,
+    attack: AttackRequest | None = None,
     fresh: bool,
     cache: ResultCache | None,
     progress: Report,
@@ -189,7 +196,7 @@ def with_request(
         Takes the request, the benchmark, the model if it is loaded already, the cache and a progress callback.
     model, benchmark, layers, window, weights, seed, arch, preprocessing, state_key, name, batch_size, device
         As in :func:`score`.
-    attribution, protocol, interval, random_seeds, controls, fresh, cache, progress
+    attribution, protocol, interval, random_seeds, controls, attack, fresh, cache, progress
         As in :func:`score`.
 
     Returns
@@ -211,7 +218,7 @@ def with_request(
                 computed, loaded, benchmark, layers, window=window, weights="pretrained", seed=0, arch=None,
                 preprocessing=None, state_key=None, name=None, batch_size=batch_size, device=device,
                 attribution=attribution, protocol=protocol, interval=interval, random_seeds=random_seeds,
-                controls=controls, fresh=fresh, cache=cache, progress=progress,
+                controls=controls, attack=attack, fresh=fresh, cache=cache, progress=progress,
             )  # fmt: skip
     if isinstance(model, Path):
         model = str(model)
@@ -229,6 +236,7 @@ def with_request(
     check_type(benchmark, (str, Recording), "a benchmark", fix)
     check_layers(layers)
     check_type(controls, bool, "a choice of controls", "Give True or False.")
+    check_type(attack or AttackRequest(), AttackRequest, "options of an attack", "Give an AttackRequest.")
     if batch_size < 1:
         raise UsageError(f"A batch cannot have {batch_size} images.", "Give a batch size of 1 or more.")
     model_name = model if isinstance(model, str) else None
@@ -256,6 +264,7 @@ def with_request(
         interval=checked_interval(interval),
         random_seeds=checked_seeds(random_seeds),
         controls=controls,
+        attack=attack or AttackRequest(),
     )
     used_cache = cache or default_cache()
     return computed(
@@ -316,6 +325,8 @@ def find_benchmark(benchmark: str | Recording) -> Benchmark:
         return OTHER_KINDS[benchmark]()
     if isinstance(benchmark, str) and (folder := folder_as_clickme(benchmark)) is not None:
         return HumanBenchmark(folder=Path(folder).expanduser(), as_clickme=True)
+    if isinstance(benchmark, str) and (folder := attacked_folder(benchmark)) is not None:
+        return AdversarialBenchmark(Path(folder).expanduser())
     if isinstance(benchmark, str) and is_human_maps_folder(benchmark):
         return HumanBenchmark(folder=Path(benchmark).expanduser())
     if isinstance(benchmark, str) and is_external(benchmark):

@@ -12,6 +12,7 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
+from brainscore_itmaps.cli.attack import attack
 from brainscore_itmaps.cli.compare import compare
 from brainscore_itmaps.cli.contribute import contribute
 from brainscore_itmaps.cli.data import data
@@ -76,6 +77,10 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
     profile: (
         "brainscore profile --model efficientnet_lite0 --over blur",
         "brainscore profile --model efficientnet_lite0 --over components --values 5,25",
+    ),
+    attack: (
+        "brainscore attack --model efficientnet_lite0 --images photographs --most 3",
+        "brainscore attack --model timm:resnet18 --images ClickMe --random-seeds 1",
     ),
     report: (
         "brainscore report efficientnet_lite0--blocks.4--it_maps_simulated",

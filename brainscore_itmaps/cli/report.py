@@ -74,6 +74,8 @@ def write_report(result: "Result", file: Path, benchmark: str | Path | None = No
     UsageError
         When the result has no maps, or the required recording is another one.
     """
+    if result.attacked is not None:
+        return write_attack_page(result, file)
     if not result.has_maps:
         raise UsageError(
             f"{result.benchmark} has no predicted maps to draw.", "`brainscore results show` prints its numbers."
@@ -81,6 +83,16 @@ def write_report(result: "Result", file: Path, benchmark: str | Path | None = No
     from brainscore_itmaps.reporting.report import report as page_of
 
     page = page_of(result, _images(result, benchmark, required))
+    with replacing(file) as partial_file:
+        partial_file.write_text(page, encoding="utf-8")
+    return file
+
+
+def write_attack_page(result: "Result", file: Path) -> Path:
+    """Write the HTML page of a result of attacks, and return its path."""
+    from brainscore_itmaps.reporting.attack_page import attack_page
+
+    page = attack_page(result)
     with replacing(file) as partial_file:
         partial_file.write_text(page, encoding="utf-8")
     return file

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE, WHY_EXPERIMENTAL, WITHOUT_REGRESSION
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, WHY_EXPERIMENTAL, WITHOUT_REGRESSION, is_adversarial
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
 from brainscore_itmaps.cli.options import (
     Architecture,
@@ -55,7 +55,8 @@ def score(
             "--benchmark_identifier",
             "--benchmark-identifier",
             help="Score on this benchmark: the name of a benchmark of this package or of Brain-Score, or a folder of "
-            "your own with a recording, or with images and human maps. Benchmarks with attribution in their names are "
+            "your own with a recording, or with images and human maps; adversarial:FOLDER attacks the images of a "
+            "folder, see `brainscore attack`. Benchmarks with attribution in their names are "
             "EXPERIMENTAL: see --attribution.",
         ),
     ] = "it_maps_simulated",
@@ -211,6 +212,8 @@ def score(
 def _check_map_options(benchmark: str, layers_or_window: bool, figure: Path | None, report: bool) -> None:
     """Check that options for maps are used with a benchmark that has maps, and that the figure can be written."""
     spec = CATALOGUE.get(benchmark)
+    if is_adversarial(benchmark) and not layers_or_window and figure is None:
+        return  # its page shows attacked images
     if (layers_or_window or figure is not None or report) and not has_maps(benchmark):
         raise UsageError(
             f"{benchmark} has no layers or windows to choose, and no maps to draw.",

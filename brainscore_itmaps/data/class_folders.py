@@ -17,6 +17,8 @@ IMAGES, MAPS = "images", "maps"
 """Subfolders of a folder of images with human maps."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")
 IMAGENET_CLASSES = 1000
+PHOTOGRAPHS = "photographs"
+"""In place of a folder: the 20 ImageNet photographs inside the package foolbox, with labels and without human maps."""
 WNID = re.compile(r"n\d{8}")
 MOST_NAMES = 8
 

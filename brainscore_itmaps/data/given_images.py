@@ -74,14 +74,14 @@ def files_of_images(
         if all(isinstance(image, str | Path) for image in images.values()):
             return _existing(images.values(), identifier)
         return write_images(
-            [_pixels(image, identifier, name) for name, image in images.items()],
+            [image_pixels(image, identifier, name) for name, image in images.items()],
             identifier,
             [_file_stem(name, identifier) for name in images],
         )
-    listed = _listed(images, identifier)
+    listed = listed_images(images, identifier)
     if all(isinstance(image, str | Path) for image in listed):
         return _existing(listed, identifier)
-    return write_images([_pixels(image, identifier, f"image {at}") for at, image in enumerate(listed)], identifier)
+    return write_images([image_pixels(image, identifier, f"image {at}") for at, image in enumerate(listed)], identifier)
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -122,7 +122,7 @@ def _named(images: Any, names: list[str], identifier: str) -> dict[str, Any] | l
         available = {str(name): image for name, image in images.items()}
         place = "the mapping of images"
     else:
-        listed = _listed(images, identifier)
+        listed = listed_images(images, identifier)
         if not all(isinstance(image, str | Path) for image in listed):
             raise UsageError(
                 f"{identifier}: the images have no names to match.",
@@ -137,7 +137,27 @@ def _named(images: Any, names: list[str], identifier: str) -> dict[str, Any] | l
     return chosen if not isinstance(images, Mapping) else dict(zip(matched, chosen, strict=True))
 
 
-def _listed(images: Any, identifier: str) -> list[Any]:
+def listed_images(images: Any, identifier: str) -> list[Any]:
+    """List given images: those of an array along its first axis.
+
+    Parameters
+    ----------
+    images : iterable of images, or array
+    identifier : str
+        What the images belong to, for errors.
+
+    Raises
+    ------
+    DataError
+        When an array is not uint8 of shape (image, y, x, 3), or pixels are masked.
+    UsageError
+        When it is one image, or no list.
+
+    Examples
+    --------
+    >>> [image.shape for image in listed_images(np.zeros((2, 4, 5, 3), np.uint8), "lab.array1")]
+    [(4, 5, 3), (4, 5, 3)]
+    """
     if has_masked(images):
         raise DataError(f"{identifier}: the images have masked pixels.", "Give complete images.")
     if isinstance(images, Image.Image | bytes) or not isinstance(images, Iterable) or hasattr(images, "columns"):
@@ -161,8 +181,27 @@ def _existing(images: Iterable[Any], identifier: str) -> tuple[Path, ...]:
     return files
 
 
-def _pixels(image: Any, identifier: str, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Convert one image to uint8 RGB, shape (height, width, 3)."""
+def image_pixels(image: Any, identifier: str, name: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Convert one image in any form to uint8 RGB, shape (height, width, 3).
+
+    Parameters
+    ----------
+    image : path, bytes, Pillow image or uint8 array
+    identifier, name : str
+        What the image belongs to, and its name, for errors.
+
+    Raises
+    ------
+    DataError
+        When the image cannot be read, or an array is not uint8 of shape (height, width, 3).
+    UsageError
+        When it is no image.
+
+    Examples
+    --------
+    >>> image_pixels(Image.new("L", (5, 4)), "lab.array1", "face").shape
+    (4, 5, 3)
+    """
     if isinstance(image, str | Path | bytes | Image.Image):
         return np.asarray(read_image(image, name if isinstance(image, bytes | Image.Image) else ""))
     if has_masked(image):

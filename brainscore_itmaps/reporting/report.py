@@ -177,19 +177,11 @@ def _table_of_arrays(result: Result) -> dict[str, Any]:
 
 def command_of(result: Result) -> str:
     """Return the command that computes the result again; what the result does not contain is in capital letters."""
-    request, weights = result.request, result.weights
-    model, benchmark = request.model.name or result.model, request.benchmark or result.benchmark
-    if request.model.weights.kind == "module":
-        model = "FILE.py:FUNCTION"
+    request = result.request
+    benchmark = request.benchmark or result.benchmark
     if benchmark not in CATALOGUE and not Path(benchmark).expanduser().is_dir():
         benchmark = "FOLDER-OF-THE-RECORDING"
-    words = ["brainscore", "score", "--model", model, "--benchmark", benchmark]
-    words += ["--weights", "random", "--seed", str(weights.seed)] if weights.kind == "random" else []
-    words += ["--weights", str(weights.path)] if request.model.weights.kind == "file" else []
-    if is_weight_file(model):
-        words += ["--arch", request.model.arch or "ARCHITECTURE"]
-    words += ["--state-key", request.model.state_key] if request.model.state_key else []
-    words += ["--name", request.model.label] if request.model.label else []
+    words = ["brainscore", "score", *options_of_model(result), "--benchmark", benchmark]
     layers = list(dict.fromkeys(layer.layer for array in result.arrays for layer in array.layers))
     words += ["--layers", ",".join(layers)]
     words += ["--window", request.window_label] if request.window is not None else []
@@ -199,6 +191,30 @@ def command_of(result: Result) -> str:
     words += ["--random-seeds", str(request.random_seeds)] if request.random_seeds else []
     words += ["--protocol", result.protocol] if result.protocol != OURS.name else []
     return shlex.join(words)
+
+
+def options_of_model(result: Result) -> list[str]:
+    """Return the options of a command that name the model of a result and its weights.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights("random", seed=3))
+    >>> options_of_model(Result(request=ScoreRequest(), reading=reading, benchmark="V4"))
+    ['--model', 'resnet', '--weights', 'random', '--seed', '3']
+    """
+    request, weights = result.request, result.weights
+    model = "FILE.py:FUNCTION" if request.model.weights.kind == "module" else request.model.name or result.model
+    words = ["--model", model]
+    words += ["--weights", "random", "--seed", str(weights.seed)] if weights.kind == "random" else []
+    words += ["--weights", str(weights.path)] if request.model.weights.kind == "file" else []
+    if is_weight_file(model):
+        words += ["--arch", request.model.arch or "ARCHITECTURE"]
+    words += ["--state-key", request.model.state_key] if request.model.state_key else []
+    words += ["--name", request.model.label] if request.model.label else []
+    return words
 
 
 def _details(result: Result) -> Iterator[tuple[str, str]]:
