@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         OutputError,
         UsageError,
     )
+    from brainscore_itmaps.features.attack import attack
     from brainscore_itmaps.features.grid import to_grid
     from brainscore_itmaps.features.record import record
     from brainscore_itmaps.metrics.alignment import feature_alignment
@@ -53,6 +54,7 @@ __all__ = [
     "Recording",
     "Result",
     "UsageError",
+    "attack",
     "compare",
     "compare_results",
     "feature_alignment",
@@ -85,6 +87,7 @@ _MODULES = {
     "Recording": "data.recording",
     "Result": "benchmark.result",
     "UsageError": "errors",
+    "attack": "features.attack",
     "compare": "study.compare",
     "compare_results": "benchmark.comparison",
     "feature_alignment": "metrics.alignment",

@@ -296,7 +296,8 @@ def _noise_of(found: Attack, first: int) -> NDArray[np.float32]:
     for place, (image, norm) in enumerate(zip(found.images, found.norms, strict=True)):
         noise = np.random.default_rng(first + place).standard_normal(image.shape, dtype=np.float32)
         drawn.append(noise * (norm if np.isfinite(norm) else 0) / np.linalg.norm(noise))
-    return np.stack(drawn).astype(np.float32)
+    stacked: NDArray[np.float32] = np.stack(drawn).astype(np.float32)
+    return stacked
 
 
 def _fools(decide: Decide, found: Attack, noise: NDArray[np.float32]) -> NDArray[np.bool_]:

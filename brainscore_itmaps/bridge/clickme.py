@@ -1,10 +1,16 @@
-"""Human alignment as a Brain-Score benchmark."""
+"""Human alignment and adversarial alignment as Brain-Score benchmarks."""
+
+from dataclasses import replace
 
 from brainscore_core.metrics import Score
 from brainscore_vision.benchmarks import BenchmarkBase
 from brainscore_vision.model_interface import BrainModel
 
-from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.adversarial import CITATION as ADVERSARIAL_CITATION
+from brainscore_itmaps.benchmark.adversarial import VERSION as ADVERSARIAL_VERSION
+from brainscore_itmaps.benchmark.adversarial import AdversarialBenchmark
+from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.human import CITATION, VERSION, HumanBenchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
@@ -13,8 +19,8 @@ from brainscore_itmaps.bridge.candidate import BrainScoreModel, request_of
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN
 
 
-def get_benchmark(identifier: str) -> "ClickMeBenchmark":
-    """Return the ClickMe benchmark for Brain-Score.
+def get_benchmark(identifier: str) -> "ClickMeBenchmark | AdversarialClickMe":
+    """Return a benchmark on ClickMe for Brain-Score.
 
     Examples
     --------
@@ -22,8 +28,8 @@ def get_benchmark(identifier: str) -> "ClickMeBenchmark":
     >>> benchmark.identifier, round(float(benchmark.ceiling), 4)
     ('ClickMe.alignment', 0.6575)
     """
-    assert identifier == HUMAN_ALIGNMENT
-    return ClickMeBenchmark()
+    assert identifier in (HUMAN_ALIGNMENT, ADVERSARIAL)
+    return ClickMeBenchmark() if identifier == HUMAN_ALIGNMENT else AdversarialClickMe()
 
 
 class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
@@ -58,6 +64,38 @@ class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
         """
         request = ScoreRequest(request_of(candidate), self.identifier)
         return to_score(HumanBenchmark().score(BrainScoreModel(candidate), request))
+
+
+class AdversarialClickMe(BenchmarkBase):  # type: ignore[misc]
+    """Brain-Score benchmark of adversarial alignment on ClickMe.
+
+    Only models of this package and of timm can be scored, because Brain-Score's interface gives no gradients. How well
+    people agree is unknown in this measure: its ceiling is 1, so that the score is the raw value.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            identifier=ADVERSARIAL,
+            ceiling_func=lambda: Score(1),
+            version=ADVERSARIAL_VERSION,
+            parent="behavior",
+            bibtex=ADVERSARIAL_CITATION,
+        )
+
+    def __call__(self, candidate: BrainModel) -> Score:
+        """Attack a model on the first 1,000 of ClickMe's held-out images.
+
+        Raises
+        ------
+        ModelError
+            When the model is not one of this package or of timm.
+        DataError
+            When the images have not been downloaded.
+        """
+        request = ScoreRequest(request_of(candidate), self.identifier)
+        result = AdversarialBenchmark().score(BrainScoreModel(candidate), request)
+        low, high = (result.details[f"raw_{end}"] for end in ("low", "high"))
+        return to_score(replace(result, estimate=Estimate(result.raw, 1.0, result.raw, (low, high))))
 
 
 def to_score(result: Result) -> Score:

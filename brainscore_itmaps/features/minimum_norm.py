@@ -33,6 +33,8 @@ STEP_SIZES = (1.0, 0.01)
 """First and last step of a round, in lengths of the shortest perturbation so far."""
 RADII = (0.05, 1e-4)
 """First and last change of the radius in a step, as a share of it."""
+FAR = 1e6
+"""Added to the length of a step that ends at the limits of pixels before it reaches a boundary."""
 HALVINGS = 10
 """Number of times that the way from the image to its attacked image is halved at the end."""
 CERTAIN = 2.0**-19
@@ -296,8 +298,10 @@ def _deepfool(search: _Search, which: torch.Tensor, start: torch.Tensor) -> torc
             for rank, other in enumerate(others.topk(count, dim=1).indices.T):
                 behind = (logits.gather(1, labels[:, None]) - logits.gather(1, other[:, None]))[:, 0]
                 gradient = _gradient(behind, inputs, again=rank < count - 1)
-                moved = _to_boundary(-gradient, behind.detach(), inputs.detach().flatten(1)).view_as(inputs)
-                length = lengths(moved)
+                moved = _to_boundary(-gradient, behind.detach(), inputs.detach().flatten(1))
+                reached = (-gradient * moved).sum(dim=1) > 0.99 * behind.detach()
+                moved = moved.view_as(inputs)
+                length = lengths(moved) + torch.where(reached, 0.0, FAR)
                 closer = (length < shortest) & (length > 0)
                 nearest_step[closer], shortest[closer] = moved[closer], length[closer]
         moved = (inputs.detach() + (1 + OVERSHOOT) * nearest_step.detach()).clamp(0, 1)

@@ -24,7 +24,7 @@ from brainscore_itmaps.text import interval_text, number_text
 
 CLICKME = "ClickMe"
 """What stands for ClickMe's held-out images in place of a folder."""
-SIDE = 180
+SIDE = 224
 """Side of an image on the page, in pixels."""
 LENGTHS = {
     "tolerance": "perturbation tolerance: median length (L2) of the smallest perturbation that was found",
@@ -73,7 +73,7 @@ def attack_page(result: Result) -> str:
         alignments={"header": ("alignment", "", "95 % interval"), "rows": list(_rows(ALIGNMENTS, details))},
         controls={"header": ("model and controls", "raw", "95 % interval", "rho with own map"),
                   "rows": list(_rows_of_controls(result))},
-        notes=notes_of(result),
+        notes=[note for note in notes_of(result) if not note.startswith("No score of ")],  # the header says why
         figure=_embedded_curve(result),
         images=[_row_of_image(attacked, number) for number in range(len(attacked.images))],
         with_maps=bool(attacked.heatmaps.size),

@@ -18,6 +18,12 @@ FEW = 8
 """Largest number of models of which each is drawn, or labelled, separately."""
 SIGNIFICANT = 0.05
 LONGEST_NAME = 60
+SIMULATED_MAPS = "SIMULATED human maps: no person was asked"
+ATTACK_PANELS = (
+    ("tolerance", "tolerance", "published_tolerance", "perturbation tolerance, L2"),
+    ("adversarial_alignment", "adversarial", "published_adversarial", "adversarial alignment, Spearman rho"),
+)
+"""Column, start of the names of its interval, column of published values, and label of each panel of attacks."""
 LEFT_OUT = "models without a known accuracy, left out: {}"
 
 
@@ -108,6 +114,48 @@ def relation_figure(
             raw_axis.set_xlabel(label)
         _label_rows(panels, rows)
         legend_below(figure, panels, notes_above(rows, note))
+    return figure
+
+
+def attacks_figure(rows: pd.DataFrame, arrows: Mapping[str, str]) -> Figure:
+    """Draw perturbation tolerance and adversarial alignment against ImageNet accuracy, with 95 % intervals over images.
+
+    Arrows lead from baselines to harmonized models. Rings are the published values of the same models, where the table
+    has them; the published attack is another one.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of one benchmark of attacks, with known accuracies.
+    arrows : mapping
+        Harmonized model to its baseline.
+
+    Examples
+    --------
+    >>> row = {"model": "resnet50", "weights": "pretrained", "random": False, "group": "CNN", "benchmark": "mine",
+    ...        "simulated": False, "imagenet_top1": 76.1, "tolerance": 0.1, "tolerance_low": 0.05,
+    ...        "tolerance_high": 0.2, "adversarial_alignment": np.nan, "adversarial_low": np.nan,
+    ...        "adversarial_high": np.nan, "published_tolerance": 1.5, "published_adversarial": np.nan}
+    >>> figure = attacks_figure(pd.DataFrame([row, row | {"model": "vgg16", "imagenet_top1": 71.6}]), {})
+    >>> [axis.get_ylabel() for axis in figure.axes]
+    ['perturbation tolerance, L2']
+    """
+    drawn = [panel for panel in ATTACK_PANELS if rows[panel[0]].notna().any()]
+    with style():
+        figure = Figure(figsize=(max(COLUMN, 3.3 * len(drawn)), 3.4), layout="constrained")
+        panels = figure.subplots(1, max(len(drawn), 1), squeeze=False)[0]
+        for axis, (column, ends, published, label) in zip(panels, drawn, strict=False):
+            low, high = (rows[f"{ends}_{end}"] for end in ("low", "high"))
+            values = rows.assign(score=rows[column], low=low, high=high)
+            known = values[values[published].notna()]
+            if len(known):
+                axis.plot(known["imagenet_top1"], known[published], "o", fillstyle="none", color="0.5",
+                          label="published, by another attack")  # fmt: skip
+            _draw_groups(axis, values, "imagenet_top1", "score")
+            _draw_arrows(axis, values, arrows)
+            axis.set(xlabel="ImageNet top-1, %", ylabel=label)
+        note = str(rows["benchmark"].iloc[0]) + (f"\n{SIMULATED_MAPS}" if rows["simulated"].any() else "")
+        legend_below(figure, list(panels), note)
     return figure
 
 

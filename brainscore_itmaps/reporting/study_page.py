@@ -32,11 +32,14 @@ PAGE_COLUMNS = {
     "high": "to",
     "alignment": "alignment",
     "human_alignment": "human alignment",
+    "tolerance": "tolerance",
+    "adversarial_alignment": "adversarial alignment",
 }
 """Columns of the table on the page, with their headings."""
 RANKING = ("model", "score", "best control", "unique", "95 % interval", "given controls", "without typical map")
 """Headings of the tables of ranks on the page."""
-NUMERIC = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment")
+NUMERIC = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "alignment", "human_alignment",
+           "tolerance", "adversarial_alignment")  # fmt: skip
 ESTIMATED = ("raw", "ceiling", "score", "low", "high")
 """Columns in which a dash stands for an absent number."""
 FILTERS = ("group", "benchmark", "array", "window")

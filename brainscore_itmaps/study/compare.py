@@ -16,12 +16,14 @@ from brainscore_itmaps.files import ANOTHER_FOLDER, check_writable, replacing
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import protocol_named
+from brainscore_itmaps.reporting.attack_page import attack_page
 from brainscore_itmaps.reporting.published_figures import published_figure
 from brainscore_itmaps.reporting.report import report
 from brainscore_itmaps.reporting.study_controls import controls_figure
 from brainscore_itmaps.reporting.study_figures import (
     Lines,
     accuracy_figure,
+    attacks_figure,
     gains_figure,
     notes_above,
     relation_figure,
@@ -35,7 +37,7 @@ from brainscore_itmaps.study.published_files import SOURCE, lines_of
 from brainscore_itmaps.study.published_fits import FEWEST_DRAWS, fit_published
 from brainscore_itmaps.study.published_places import Places, places, places_sentences
 from brainscore_itmaps.study.ranking import Ranking, ranking
-from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable, tidy_table
+from brainscore_itmaps.study.table import ATTACKS, COMPARED, MAPS, StudyTable, tidy_table, with_published_attacks
 
 PAGE = "index.html"
 
@@ -142,6 +144,7 @@ def compare(
     progress("ranking", 0, 1)
     ranked = ranking(table)
     placed = places(table, scores.maps) if published else None
+    table = with_published_attacks(table, scores.adversarial) if published else table
     files = list(_write_tables(folder, table, fitted, ranked, placed))
     pages, problems = _write_pages(folder, table, progress) if maps else ({}, [])
     embedded = []
@@ -164,6 +167,13 @@ def compare(
     return Comparison(table, fitted, ranked, page, (page, *files), placed)
 
 
+RELATED = {
+    "alignment": "alignment of maps, Spearman rho",
+    "human_alignment": "human alignment",
+    "tolerance": "perturbation tolerance",
+    "adversarial_alignment": "adversarial alignment",
+}
+"""Columns against which scores are drawn, with the labels of the axis."""
 RAW = {"raw": "raw", "ceiling": "ceiling", "baseline_raw": "raw", "baseline_ceiling": "ceiling"}
 """Columns that :func:`add_raw_values` adds to pairs, and the columns of the table that they come from."""
 
@@ -230,7 +240,7 @@ def _write_tables(
 
 
 def _write_pages(folder: Path, table: StudyTable, progress: Report) -> tuple[dict[str, str], list[str]]:
-    """Write the page of each result with maps, unless there is a page that is newer than the result."""
+    """Write the page of each result with maps or attacks, unless there is a page that is newer than the result."""
     pages, problems = {}, []
     for number, (name, source) in enumerate(table.sources.items()):
         progress("writing pages with maps", number, len(table.sources))
@@ -238,7 +248,7 @@ def _write_pages(folder: Path, table: StudyTable, progress: Report) -> tuple[dic
         try:
             if not (isinstance(source, Path) and _is_newer(file, source)):
                 result = source if isinstance(source, Result) else Result.load(source)
-                text = report(result, images_of(result))
+                text = attack_page(result) if result.attacked else report(result, images_of(result))
                 with replacing(file) as temporary:
                     temporary.write_text(text, encoding="utf-8")
         except DataError as error:
@@ -265,11 +275,15 @@ def _figures(table: StudyTable, fitted: Findings) -> Iterator[Drawing]:
         benchmark, measure, asked, protocol = map(str, key)
         stem, title = _stem(benchmark, asked, protocol), _title(benchmark + mark_of(measure), asked, protocol)
         with_accuracy = compared[compared["imagenet_top1"].notna()]
-        if with_accuracy["imagenet_top1"].nunique() > 1:
+        if with_accuracy["imagenet_top1"].nunique() > 1 and compared["kind"].iloc[0] != ATTACKS:
             lines = {fit.array: line for fit, line in _lines_of_fits(fitted) if fit.key == tuple(key)}
             text = f"Score and raw value against ImageNet accuracy, {title}"
             yield Drawing(f"accuracy--{stem}", text, accuracy_figure(compared, lines, arrows), with_accuracy)
-        for column, label in (("alignment", "alignment of maps, Spearman rho"), ("human_alignment", "human alignment")):
+        if compared["kind"].iloc[0] == ATTACKS and with_accuracy["imagenet_top1"].nunique() > 1:
+            text = f"Perturbation tolerance and adversarial alignment against ImageNet accuracy, {title}"
+            yield Drawing(f"attacks--{stem}", text, attacks_figure(with_accuracy, arrows), with_accuracy)
+            continue
+        for column, label in RELATED.items():
             related = compared[compared[column].notna()]
             if len(related) > 1 and compared["kind"].iloc[0] == MAPS:
                 text = f"Score and raw value against {label}, {title}"

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.adversarial import ALIGNMENT
+from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.formulas import absent_scores
 from brainscore_itmaps.benchmark.human import CITATION as CITE_HUMAN
@@ -18,7 +19,7 @@ from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Null, 
 from brainscore_itmaps.errors import DataError, UsageError, one_line
 from brainscore_itmaps.models.timm_models import group_of_model, timm_top1
 from brainscore_itmaps.models.zoo import ZOO
-from brainscore_itmaps.protocol import PROTOCOLS
+from brainscore_itmaps.protocol import OURS, PROTOCOLS
 from brainscore_itmaps.text import short_repr
 
 COLUMNS = (
@@ -42,6 +43,14 @@ COLUMNS = (
     "error",
     "alignment",
     "human_alignment",
+    "tolerance",
+    "tolerance_low",
+    "tolerance_high",
+    "adversarial_alignment",
+    "adversarial_low",
+    "adversarial_high",
+    "published_tolerance",
+    "published_adversarial",
     "best_control",
     "control_raw",
     "control_score",
@@ -59,13 +68,16 @@ COLUMNS = (
 )
 NUMBERS = ("imagenet_top1", "raw", "ceiling", "score", "low", "high", "error", "alignment", "control_raw",
            "control_score", "unique", "unique_low", "unique_high", "given_controls", "without_typical_map",
-           "p_value")  # fmt: skip
+           "p_value", "tolerance", "tolerance_low", "tolerance_high", "adversarial_alignment", "adversarial_low",
+           "adversarial_high", "published_tolerance", "published_adversarial")  # fmt: skip
 """Columns of numbers, NaN where one is absent: results of earlier versions have no controls."""
 COMPARED = ["benchmark", "measure", "asked", "protocol"]
 """Columns that are equal in rows whose scores can be compared, array by array."""
 TO_COMPARE = "Give a list of results, of their JSON files, or of folders with such files."
-MAPS, HUMAN = "maps", "human"
-KINDS = (MAPS, HUMAN, "external")
+MAPS, HUMAN, ATTACKS = "maps", "human", "adversarial"
+KINDS = (MAPS, HUMAN, ATTACKS, "external")
+OF_ATTACKS = ("tolerance", "tolerance_low", "tolerance_high", "adversarial_alignment", "adversarial_low",
+              "adversarial_high")  # fmt: skip
 
 
 @short_repr
@@ -78,8 +90,10 @@ class StudyTable:
     rows : DataFrame
         Columns as :data:`COLUMNS`. ``asked`` is the requested window, empty for the window of the benchmark; ``array``
         is :data:`MEAN` in the row for all arrays of a benchmark, and the benchmark itself if it has no arrays.
-        ``human_alignment`` is the score on ClickMe.alignment of the same model with the same weights. ``reason`` says
-        why a score, or its interval, is NaN.
+        ``human_alignment`` is the score on ClickMe.alignment of the same model with the same weights; ``tolerance`` and
+        ``adversarial_alignment`` are those on ClickMe.adversarial or, without such results, on the one folder that was
+        attacked. ``published_tolerance`` and ``published_adversarial`` are those of the published table, where it was
+        read. ``reason`` says why a score, or its interval, is NaN.
     estimates : tuple of Estimate or None
         Estimate of each row of an array; None in other rows.
     added : tuple of mappings of str to Estimate
@@ -88,7 +102,7 @@ class StudyTable:
     images : tuple of tuples of str
         For each row, the names of its images; in a row for all arrays, of all of them.
     sources : dict
-        File or object of each result with maps, by its name in ``result``.
+        File or object of each result with maps or attacks, by its name in ``result``.
     troubles : tuple of str
         Sentences about files that could not be read and rows that should not be compared.
     citations : tuple of str
@@ -144,7 +158,7 @@ def tidy_table(results: Iterable[str | Path | Result] | str | Path | Result) -> 
     values: list[ArrayResult | Result] = []
     citations: dict[str, None] = {}
     for name, source, result in loaded:
-        if result.has_maps:
+        if result.has_maps or result.kind == ATTACKS:
             sources[name] = source
         for row, value in _rows_of(result):
             rows.append(row | {"result": name})
@@ -153,6 +167,7 @@ def tidy_table(results: Iterable[str | Path | Result] | str | Path | Result) -> 
             [text for text in result.citations if text] or ([CITE_HUMAN] if result.kind == "human" else [])
         )
     _add_human_alignment(rows)
+    _add_attacks(rows)
     _add_accuracies(rows)
     order = sorted(range(len(rows)), key=lambda index: _sort_key(rows[index]))
     rows, values = [rows[index] for index in order], [values[index] for index in order]
@@ -244,7 +259,7 @@ def _without_maps(result: Result) -> Result:
     """Remove the maps from a result to save memory; they are read again when they are drawn."""
     empty: dict[str, Any] = {name: np.zeros(0) for name in ("predicted", "neural", "site_r", "site_ceiling")}
     arrays = tuple(replace(array, **empty, null=_without_pairs(array.null)) for array in result.arrays)
-    return replace(result, arrays=arrays, null=_without_pairs(result.null))
+    return replace(result, arrays=arrays, null=_without_pairs(result.null), attacked=None)
 
 
 def _without_pairs(null: Null | None) -> Null | None:
@@ -254,7 +269,18 @@ def _without_pairs(null: Null | None) -> Null | None:
 def _rows_of(result: Result) -> Iterator[tuple[dict[str, Any], ArrayResult | Result]]:
     """Yield a row for each array, and one for all arrays together or for a benchmark without arrays."""
     for row, array in zip_longest(result.rows(), result.arrays):
-        yield row | {"group": group_of_model(row["model"])}, result if array is None else array
+        added = {"group": group_of_model(row["model"])} | _numbers_of_attacks(result)
+        yield row | added, result if array is None else array
+
+
+def _numbers_of_attacks(result: Result) -> dict[str, float]:
+    """Return the tolerance and the adversarial alignment of a result of attacks, with their intervals."""
+    if result.kind != ATTACKS:
+        return dict.fromkeys(OF_ATTACKS, np.nan)
+    ends = [result.details.get(f"raw_{end}", np.nan) for end in ("low", "high")]
+    alignment = [result.raw, *ends] if result.measure == ALIGNMENT else [np.nan] * 3
+    lengths = [result.details.get(name, np.nan) for name in OF_ATTACKS[:3]]
+    return dict(zip(OF_ATTACKS, [*lengths, *alignment], strict=True))
 
 
 def _images(value: ArrayResult | Result) -> tuple[str, ...]:
@@ -277,6 +303,41 @@ def _add_human_alignment(rows: list[dict[str, Any]]) -> None:
     }
     for row in rows:
         row["human_alignment"] = scores.get((row["model"], row["sha256"]), np.nan)
+
+
+def _add_attacks(rows: list[dict[str, Any]]) -> None:
+    """Add tolerance and adversarial alignment to the other rows of the same model with the same weights."""
+    attacked = [row for row in rows if row["kind"] == ATTACKS and row["protocol"] == OURS.name and not row["asked"]]
+    benchmarks = {row["benchmark"] for row in attacked}
+    chosen = {ADVERSARIAL} if ADVERSARIAL in benchmarks or len(benchmarks) != 1 else benchmarks
+    of_model = {
+        (row["model"], row["sha256"]): {name: row[name] for name in OF_ATTACKS}
+        for row in attacked
+        if row["benchmark"] in chosen
+    }
+    for row in rows:
+        if row["kind"] != ATTACKS:
+            row |= of_model.get((row["model"], row["sha256"]), {})
+
+
+def with_published_attacks(table: StudyTable, published: pd.DataFrame) -> StudyTable:
+    """Add the published tolerance and adversarial alignment of timm's pretrained models, to read beside ours.
+
+    Parameters
+    ----------
+    table : StudyTable
+    published : DataFrame
+        Of :func:`~brainscore_itmaps.data.published_tables.read_adversarial`.
+
+    Returns
+    -------
+    StudyTable
+        The published attack does not project, so that its lengths are no minima: see docs/adversarial.md.
+    """
+    known = published.set_index("model")
+    names = table.rows["model"].str.removeprefix("timm:").where(~table.rows["random"])
+    columns = {f"published_{name}": names.map(known[name]) for name in ("tolerance", "adversarial")}
+    return replace(table, rows=table.rows.assign(**columns))
 
 
 def _add_accuracies(rows: list[dict[str, Any]]) -> None:
