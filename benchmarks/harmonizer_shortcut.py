@@ -4,7 +4,7 @@ Each image is a piece of a photograph (from scikit-image, foolbox and scikit-lea
 the class, and with a short line at another position, whose direction is correlated with the class. The blurred outline
 of the shape serves as the human map: the maps are SIMULATED, no human was tested. Test images are pieces of other
 photographs; without the shortcut, the direction of the line is random. The test shows whether the loss moves saliency
-to the map, and how this changes what the model learns.
+to the map, how this changes what the model learns, and whether the smallest attacks get longer and move to the map.
 
     python benchmarks/harmonizer_shortcut.py            # a quarter of an hour on two busy cores
 """
@@ -26,6 +26,7 @@ from scipy import stats
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
+from brainscore_itmaps.features.minimum_norm import minimum_norm_attack
 from brainscore_itmaps.metrics.alignment import agreement
 from brainscore_itmaps.training import HarmonizerLoss
 
@@ -35,7 +36,12 @@ TRAINED, MEASURED = 2000, 1000
 BATCH = 64
 RATE = 3e-3
 STICKERS = np.stack([np.eye(5)[[2] * 5].T, np.eye(5)[[2] * 5], np.eye(5), np.eye(5)[::-1]])
-MEASURES = ("spearman", "dice", "iou", "with_shortcut", "shortcut_removed")
+ATTACKED = 200
+MEASURES = ("spearman", "dice", "iou", "with_shortcut", "shortcut_removed", "tolerance", "attack_spearman",
+            "attack_minus_other")  # fmt: skip
+"""Agreement of saliency with maps; accuracies; and of attacks the median length (L2, pixels from 0 to 1), Spearman's rho
+of their size with the map, and that minus rho with another image's map."""
+MEAN, SPREAD = 0.45, 0.25
 
 
 def photographs():
@@ -74,7 +80,7 @@ def images(photos, count, rng, shortcut):
         image[y : y + 5, x : x + 5] += 0.4 * STICKERS[label if shortcut else rng.integers(CLASSES)][..., None]
         images.append(image)
         maps.append(heatmap)
-    inputs = (np.stack(images).transpose(0, 3, 1, 2) - 0.45) / 0.25
+    inputs = (np.stack(images).transpose(0, 3, 1, 2) - MEAN) / SPREAD
     arrays = (inputs.astype(np.float32), labels, np.stack(maps).astype(np.float32))
     return tuple(torch.from_numpy(values) for values in arrays)
 
@@ -138,8 +144,22 @@ def measured(seed, strength, epochs):
     maps = saliency(model, *without[:2])
     agreed = agreement(maps, without[2].numpy())
     row = [agreed.raw, np.nanmean(agreed.dice), np.nanmean(agreed.iou), accuracy(model, *with_shortcut[:2])]
-    row.append(accuracy(model, *without[:2]))
+    row += [accuracy(model, *without[:2]), *attacked(model, *without)]
     return row, time.perf_counter() - began, maps[of_each_class(without[1])]
+
+
+def attacked(model, images, labels, maps):
+    """Attack the first test images, clipped to the range of pixels, and return length and agreement with maps."""
+    pixels = (images[:ATTACKED] * SPREAD + MEAN).clamp(0, 1)
+
+    def decide(pixels):
+        return model((pixels - MEAN) / SPREAD)
+
+    found = minimum_norm_attack(decide, pixels, labels[:ATTACKED])
+    right = (found.norms > 0).numpy()
+    sizes = (found.adversarial - pixels).abs().amax(dim=1).numpy()[right]
+    own, other = (agreement(sizes, each.numpy()[right]).raw for each in (maps[:ATTACKED], maps[:ATTACKED].roll(1, 0)))
+    return float(np.median(found.norms.numpy()[right])), own, own - other
 
 
 def of_each_class(labels):
@@ -160,7 +180,7 @@ def draw(file, seed, saliencies):
     _, _, (images, labels, maps) = data_of(seed)
     examples = of_each_class(labels)
     rows = {
-        "image": (images[examples] * 0.25 + 0.45).permute(0, 2, 3, 1).clamp(0, 1),
+        "image": (images[examples] * SPREAD + MEAN).permute(0, 2, 3, 1).clamp(0, 1),
         "map (simulated)": maps[examples],
     }
     rows |= {f"saliency, lambda {strength:g}": maps for strength, maps in saliencies.items()}

@@ -35,6 +35,8 @@ RADII = (0.05, 1e-4)
 """First and last change of the radius in a step, as a share of it."""
 FAR = 1e6
 """Added to the length of a step that ends at the limits of pixels before it reaches a boundary."""
+LONGEST_NOISE = 5
+"""Largest length of the noise at a random start, in lengths of the shortest perturbation so far."""
 HALVINGS = 10
 """Number of times that the way from the image to its attacked image is halved at the end."""
 CERTAIN = 2.0**-19
@@ -204,7 +206,7 @@ def minimum_norm_attack(
     generator = torch.Generator().manual_seed(seed)
     for attempt in range(restarts + 1):
         search = _Search(decide, images, labels, images.clone(), torch.where(wrong, 0.0, math.inf))
-        start = _random_pixels(images, best.norms, generator) if attempt or random_start else images
+        start = _random_pixels(search, best.norms, generator) if attempt or random_start else images
         for left in _attacked(search, (~wrong).nonzero()[:, 0], start, steps):
             progress((attempt + 1) * len(images) - left, (restarts + 1) * len(images))
         closer = search.norms < best.norms
@@ -367,11 +369,18 @@ def _cosine(share: float, first: float, last: float) -> float:
     return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
 
 
-def _random_pixels(images: torch.Tensor, norms: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Add noise to images that is up to five times as long as these perturbations, or as 1 where there is none."""
+def _random_pixels(search: _Search, norms: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Add noise to images that is up to five times as long as these perturbations.
+
+    Where there is none yet, the distance to the linearised boundary takes its place.
+    """
+    images = search.images
+    lead, gradient = search.lead_and_gradient(torch.arange(len(images), device=images.device), images)
+    distance = lead / gradient.norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
+    length = torch.where(norms.isfinite(), norms, distance.clamp(0, 1))
     noise = torch.randn(images.shape[1:], generator=generator).to(images)  # the same for all, in every batch
-    length = 5 * torch.rand(1, generator=generator).to(images) * torch.where(norms.isfinite(), norms, 1.0).to(images)
-    moved: torch.Tensor = images + (length / noise.norm())[:, None, None, None] * noise
+    scale = LONGEST_NOISE * torch.rand(1, generator=generator).to(images) * length / noise.norm()
+    moved: torch.Tensor = images + scale[:, None, None, None] * noise
     return moved.clamp(0, 1)
 
 
