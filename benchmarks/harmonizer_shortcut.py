@@ -37,10 +37,11 @@ BATCH = 64
 RATE = 3e-3
 STICKERS = np.stack([np.eye(5)[[2] * 5].T, np.eye(5)[[2] * 5], np.eye(5), np.eye(5)[::-1]])
 ATTACKED = 200
-MEASURES = ("spearman", "dice", "iou", "with_shortcut", "shortcut_removed", "tolerance", "attack_spearman",
-            "attack_minus_other")  # fmt: skip
-"""Agreement of saliency with maps; accuracies; and of attacks the median length (L2, pixels from 0 to 1), Spearman's rho
-of their size with the map, and that minus rho with another image's map."""
+ATTACKS = ("tolerance", "attack_spearman", "attack_minus_other")
+MEASURES = ("spearman", "dice", "iou", "with_shortcut", "shortcut_removed", *(f"{name}_removed" for name in ATTACKS),
+            *(f"{name}_with" for name in ATTACKS))  # fmt: skip
+"""Agreement of saliency with maps; accuracies; and, without and with the shortcut, of attacks the median length (L2,
+pixels from 0 to 1), Spearman's rho of their size with the map, and that minus rho with another image's map."""
 MEAN, SPREAD = 0.45, 0.25
 
 
@@ -144,7 +145,7 @@ def measured(seed, strength, epochs):
     maps = saliency(model, *without[:2])
     agreed = agreement(maps, without[2].numpy())
     row = [agreed.raw, np.nanmean(agreed.dice), np.nanmean(agreed.iou), accuracy(model, *with_shortcut[:2])]
-    row += [accuracy(model, *without[:2]), *attacked(model, *without)]
+    row += [accuracy(model, *without[:2]), *attacked(model, *without), *attacked(model, *with_shortcut)]
     return row, time.perf_counter() - began, maps[of_each_class(without[1])]
 
 
@@ -218,13 +219,13 @@ def main():
     for strength in options.lambdas:
         rows = np.array([measurements[seed, strength] for seed in seeds])
         for name, values in zip(MEASURES, rows.T, strict=True):
-            print(f"lambda {strength:g}  {name:16} {interval(values)}")
+            print(f"lambda {strength:g}  {name:26} {interval(values)}")
     for strength in options.lambdas[1:]:
         rows = np.array(
             [np.subtract(measurements[seed, strength], measurements[seed, options.lambdas[0]]) for seed in seeds]
         )
         for name, values in zip(MEASURES, rows.T, strict=True):
-            print(f"lambda {strength:g} minus {options.lambdas[0]:g}, paired  {name:16} {interval(values)}")
+            print(f"lambda {strength:g} minus {options.lambdas[0]:g}, paired  {name:26} {interval(values)}")
     if options.figure is not None:
         draw(
             options.figure,

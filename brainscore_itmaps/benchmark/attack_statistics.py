@@ -18,6 +18,8 @@ from brainscore_itmaps.metrics.partial import partial_correlation
 
 NOISE, GRADIENT = "noise", "gradient"
 RESAMPLES = 2000
+NOT_FOOLED = 1e30
+"""Length that stands for that of images that were not fooled while medians are drawn."""
 
 
 def controls_of_attacks(
@@ -110,8 +112,8 @@ def tolerances(norms: NDArray[np.float64], correct: NDArray[np.bool_]) -> dict[s
     if len(lengths):
         median = float(np.median(lengths))
     if len(lengths) > 1:
-        capped = np.where(np.isinf(lengths), np.finfo(float).max / 4, lengths)
+        capped = np.where(np.isinf(lengths), NOT_FOOLED, lengths)
         low, high, _ = bootstrap_over_images(np.median, capped, rng=np.random.default_rng(0), resamples=RESAMPLES)
     values = {"tolerance": median, "tolerance_low": low, "tolerance_high": high}
-    values = {name: value if value < 1e300 else np.nan for name, value in values.items()}
+    values = {name: value if value < NOT_FOOLED else np.nan for name, value in values.items()}
     return values | details_of({"tolerance_mean": mean})

@@ -74,7 +74,7 @@ def check_names(
                 f"Give {HUMAN_ALIGNMENT}:FOLDER with such a folder, whose maps are of ClickMe.",
             )
     elif benchmark is not None and (folder := attacked_folder(benchmark)) is not None:
-        if not Path(folder).expanduser().is_dir() and folder != PHOTOGRAPHS:
+        if not folder or not (Path(folder).expanduser().is_dir() or folder == PHOTOGRAPHS):
             raise UsageError(
                 f"{folder or 'The empty name'} is not a folder of images.",
                 f"Give adversarial:FOLDER, or adversarial:{PHOTOGRAPHS} for photographs in an installed package.",

@@ -44,7 +44,7 @@ class Linear:
 
 
 class Ellipsoid:
-    """Class 1 outside an ellipsoid around grey, class 0 inside it, and images inside: a bent boundary, known exactly."""
+    """Class 1 outside an ellipsoid around grey, class 0 inside it, and images inside: a bent boundary."""
 
     def __init__(self, seed=0, images=8):
         rng = np.random.default_rng(seed)
