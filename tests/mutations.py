@@ -13,7 +13,75 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parents[1]
 ARCHIVES, RECORDS = "brainscore_itmaps/archives.py", "brainscore_itmaps/data/tfrecords.py"
 CLUSTER, READER = "brainscore_itmaps/study/cluster.py", "brainscore_itmaps/hdf5_reader.py"
+MINIMUM = "brainscore_itmaps/features/minimum_norm.py"
+TEST_MINIMUM, TEST_ADVERSARIAL = "tests/features/test_minimum_norm.py::", "tests/benchmark/test_adversarial.py::"
 MUTATIONS = (  # file, text of the protection, what stands there instead, test that must fail
+    (
+        MINIMUM,
+        "            radius = torch.where(inside, radius * (1 + change), ",
+        "            radius = torch.where(inside, radius, ",
+        f"{TEST_MINIMUM}test_a_boundary_that_is_flat_in_32_bits_is_crossed",
+    ),
+    (
+        MINIMUM,
+        "            shrunk = (radius / lengths(moved).clamp_min(1e-30)).clamp_max(1)\n",
+        "            shrunk = torch.ones_like(radius)\n",
+        f"{TEST_MINIMUM}test_a_bent_boundary_is_reached_at_its_closest_point",
+    ),
+    (
+        MINIMUM,
+        "    return (factor[:, None] * direction).nan_to_num(0).clamp(low, high)\n",
+        "    return (factor[:, None] * direction).nan_to_num(0)\n",
+        f"{TEST_MINIMUM}test_the_step_to_a_boundary_is_exact_within_the_limits",
+    ),
+    (
+        MINIMUM,
+        "        free = (step >= low) & (step <= high)\n",
+        "        free = torch.ones_like(step, dtype=torch.bool)\n",
+        f"{TEST_MINIMUM}test_the_step_to_a_boundary_is_exact_within_the_limits",
+    ),
+    (
+        MINIMUM,
+        "        going_on = ~known | (after < (1 - ENOUGH) * before)\n",
+        "        going_on = torch.ones_like(known)\n",
+        f"{TEST_MINIMUM}test_images_leave_the_batch_when_nothing_is_gained",
+    ),
+    (
+        MINIMUM,
+        "torch.where(wrong, 0.0, math.inf))\n    generator",
+        "torch.full_like(wrong, math.inf, dtype=torch.float))\n    generator",
+        f"{TEST_MINIMUM}test_wrong_decisions_and_images_that_cannot_be_fooled_are_told_apart",
+    ),
+    (
+        "brainscore_itmaps/benchmark/attacked.py",
+        "np.concatenate([before, heatmaps[:-1]])",
+        "heatmaps",
+        f"{TEST_ADVERSARIAL}test_the_map_that_the_attack_follows_is_recognised",
+    ),
+    (
+        "brainscore_itmaps/benchmark/attacked.py",
+        "    return found.correct & found.fooled\n",
+        "    return found.fooled\n",
+        f"{TEST_ADVERSARIAL}test_images_that_are_wrong_or_not_fooled_are_counted_and_left_out",
+    ),
+    (
+        "brainscore_itmaps/benchmark/attacked.py",
+        '"adversarial": Expected((side, side, 3), low=0, high=1),',
+        '"adversarial": Expected((side, side, 3)),',
+        f"{TEST_ADVERSARIAL}test_a_damaged_entry_of_the_cache_is_computed_again",
+    ),
+    (
+        "brainscore_itmaps/benchmark/attack_statistics.py",
+        "    lengths = np.where(np.isnan(norms), np.inf, norms)[correct]\n",
+        "    lengths = norms[correct & ~np.isnan(norms)]\n",
+        f"{TEST_ADVERSARIAL}test_medians_count_images_that_were_not_fooled_as_the_longest",
+    ),
+    (
+        "brainscore_itmaps/study/table.py",
+        'row["protocol"] == OURS.name and not row["asked"]]',
+        "True]",
+        "tests/study/test_attacks_in_study.py::test_attacks_with_other_options_or_weights_are_not_taken_for_it",
+    ),
     (
         "brainscore_itmaps/bridge/contribution_files.py",
         "    except BaseException as error:\n        written.undo()\n",

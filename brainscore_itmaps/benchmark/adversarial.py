@@ -212,7 +212,7 @@ def _result(model: Model, identifier: str, images: LabelledImages, measured: Mea
         image_value=values,
         controls=controls,
         formula=FORMULAS[settings.protocol, with_maps],
-        notes=(*_notes(images, lengths, settings), *measured.notes),
+        notes=(*_notes(images, lengths, settings, request.random_seeds), *measured.notes),
         details=lengths
         | alignments
         | {"steps": settings.steps, "restarts": settings.restarts, "decision": settings.decision},
@@ -260,7 +260,9 @@ def _median(lengths: NDArray[np.float64]) -> float:
     return median if np.isfinite(median) else np.nan
 
 
-def _notes(images: LabelledImages, counts: Mapping[str, Any], settings: AttackSettings) -> Iterator[str]:
+def _notes(
+    images: LabelledImages, counts: Mapping[str, Any], settings: AttackSettings, random_seeds: int
+) -> Iterator[str]:
     if images.simulated:
         yield "the human maps are SIMULATED: no person was asked"
     if settings.protocol == "published":
@@ -269,6 +271,8 @@ def _notes(images: LabelledImages, counts: Mapping[str, Any], settings: AttackSe
         yield f"{wrong} of {counts['images']} images are classified wrongly without an attack, and are left out"
     if left := counts["not_fooled"]:
         yield f"{left} images were not fooled: the median counts them as longer than all others, means leave them out"
+    if random_seeds and not images.has_maps:
+        yield "random weights are attacked only where there are human maps"
     if len(images) > counts["images"]:
         yield f"the first {counts['images']} of {len(images)} images"
     yield from images.notes

@@ -159,6 +159,15 @@ class AttackedImages:
     adversarial: NDArray[np.float32]
     heatmaps: NDArray[np.float32]
 
+    def __post_init__(self) -> None:
+        numbers = (self.labels, self.decided, self.correct, self.noise_fools, self.norms, self.norms_8_bit,
+                   self.own_map, self.other_map)  # fmt: skip
+        kept = self.images.shape[:3]
+        if any(each.shape != (len(self.names),) for each in numbers) or self.images.shape != self.adversarial.shape:
+            raise ValueError("the numbers and pixels of its attacked images do not fit each other")
+        if self.images.ndim != 4 or kept[0] > len(self.names) or len(self.heatmaps) not in (0, kept[0]):
+            raise ValueError("the pixels and maps of its attacked images do not fit their names")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:

@@ -32,7 +32,7 @@ COLOURED = 24
 NAMING = "Name each map as its image, such as images/cat/1.jpg and maps/cat/1.png."
 
 WITHOUT_CLASSES = (
-    f"Put all images into the folder {IMAGES} itself, without subfolders; or name its subfolders by the numbers of the "
+    "Put all images into one folder, without subfolders for classes; or name the subfolders by the numbers of the "
     "model's classes, from 0."
 )
 
@@ -165,7 +165,7 @@ def human_maps(
                 f"Give a folder with the subfolders {IMAGES} (with a subfolder for each class) and {MAPS}.",
             )
         images, maps = images / IMAGES, images / MAPS
-    listed = _listed(images, classes, known, without_classes)
+    listed = list_images(images, classes, known) if without_classes else read_class_folders(images, classes, known)
     files = [Path(file) for file in listed.files]
     map_files, others = _list_maps(maps)
     if os.path.realpath(images) == os.path.realpath(maps):
@@ -193,10 +193,22 @@ def human_maps(
     )
 
 
-def _listed(images: Path, classes: int, known: Mapping[str, int] | None, without_classes: bool) -> ClassFolders:
-    """List the images; where classes are not needed, the next step after an error is not a configuration's."""
-    if not without_classes:
-        return read_class_folders(images, classes, known)
+def list_images(images: Path, classes: int, known: Mapping[str, int] | None = None) -> ClassFolders:
+    """List images in a subfolder for each class, or in the folder itself without classes.
+
+    Raises
+    ------
+    DataError
+        As :func:`~brainscore_itmaps.data.class_folders.read_class_folders`; the next step is not a configuration's.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Path(folder, "a.png").touch()
+    ...     list_images(Path(folder), classes=10).labels
+    (-1,)
+    """
     try:
         return read_images_without_classes(images) or read_class_folders(images, classes, known)
     except DataError as error:

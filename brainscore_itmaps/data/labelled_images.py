@@ -14,11 +14,9 @@ from brainscore_itmaps.data.class_folders import (
     IMAGENET_CLASSES,
     PHOTOGRAPHS,
     is_human_maps_folder,
-    read_class_folders,
-    read_images_without_classes,
 )
 from brainscore_itmaps.data.clickme import clickme_offsets, example_at
-from brainscore_itmaps.data.human_maps import human_maps
+from brainscore_itmaps.data.human_maps import human_maps, list_images
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.progress import Report, silent
@@ -142,7 +140,7 @@ def labelled_folder(
     else:
         if not folder.is_dir():
             raise DataError(f"There is no folder {folder} of images.", "Name an existing folder.")
-        listed = read_images_without_classes(folder) or read_class_folders(folder, classes, known)
+        listed = list_images(folder, classes, known)
         files, labels, notes = [Path(file) for file in listed.files], listed.labels, listed.notes
         names = tuple(file.relative_to(folder).as_posix() for file in files)
 

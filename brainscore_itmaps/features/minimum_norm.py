@@ -105,6 +105,7 @@ def pixel_decision(model: Model, decision: Decision = "classes") -> Decide:
     luminance = torch.tensor(LUMINANCE, device=device)[:, None, None]
 
     def decide(pixels: torch.Tensor) -> torch.Tensor:
+        pixels = pixels.to(device)
         colours = (pixels * luminance).sum(dim=1, keepdim=True) if model.takes_grey else pixels
         logits = logits_of(model.run((colours - mean) / std))
         if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(pixels):
@@ -319,13 +320,15 @@ def _to_boundary(direction: torch.Tensor, distance: torch.Tensor, pixels: torch.
     pieces, ever less steeply, so that Newton's method from 0 reaches the factor from below.
     """
     low, high = -pixels, 1 - pixels
+    sums = torch.float32 if pixels.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
     factor = torch.zeros_like(distance)
     for _ in range(30):
         step = factor[:, None] * direction
         free = (step >= low) & (step <= high)
-        fixed = (direction * step.clamp(low, high)).masked_fill(free, 0).double().sum(dim=1)
-        slope = (direction**2).masked_fill(~free, 0).double().sum(dim=1)
-        wanted = torch.where(slope > 0, (distance.double() - fixed) / slope.clamp_min(1e-300), factor.double())
+        fixed = (direction * step.clamp(low, high)).masked_fill(free, 0).sum(dim=1, dtype=sums)
+        slope = (direction**2).masked_fill(~free, 0).sum(dim=1, dtype=sums)
+        smallest = torch.finfo(sums).tiny
+        wanted = torch.where(slope > 0, (distance.to(sums) - fixed) / slope.clamp_min(smallest), factor.to(sums))
         wanted = wanted.to(factor).clamp(0, torch.finfo(factor.dtype).max / 4)
         if not (wanted > factor * (1 + 1e-6)).any():
             break

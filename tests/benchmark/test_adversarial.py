@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy.stats import spearmanr
-from shards import write_shard
+from shards import record, write_records, write_shard
 from torch import nn
 
 from brainscore_itmaps.benchmark.adversarial import AdversarialBenchmark
@@ -19,7 +19,10 @@ from brainscore_itmaps.benchmark.source import HookedModel
 from brainscore_itmaps.bridge.reproduce import reproduce
 from brainscore_itmaps.bridge.score import score
 from brainscore_itmaps.cache import ResultCache
+from brainscore_itmaps.data.clickme_shards import fetch_clickme
 from brainscore_itmaps.errors import DataError, ModelError, UsageError
+from brainscore_itmaps.features.attack import attack
+from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.models.spec import ModelRequest
 
@@ -348,3 +351,56 @@ def test_a_model_in_memory_is_attacked_with_its_changed_weights(model, folder):
         model.module.linear.bias[0] += 1
     after = attacked(replace(model), folder).attacked.norms
     assert (after > before).all()
+
+
+def test_brain_score_has_the_raw_value_in_place_of_a_score(tmp_path, own_home, monkeypatch):
+    from brainscore_itmaps.bridge.clickme import AdversarialClickMe
+    from brainscore_itmaps.bridge.models import brain_model
+
+    model = load_model("timm:test_resnet", "random", seed=3)
+    grey = np.full((1, 160, 160, 3), 90, np.uint8)
+    usual = int(attack(model, grey, steps=0).labels[0])  # a random model decides for few classes
+    for number in range(18):
+        (tmp_path / "val").mkdir(exist_ok=True)
+        content = record(np.random.default_rng(number), usual, classes=1000)
+        write_records(tmp_path / "val" / f"val-{number}.tfrecords", [content])
+    fetch_clickme("val", folder=tmp_path / "val")
+    monkeypatch.setattr("brainscore_itmaps.features.attack.STEPS", 2)
+    monkeypatch.setattr("brainscore_itmaps.benchmark.request.AttackRequest.most", 6, raising=False)
+    found = AdversarialClickMe()(brain_model(model))
+    ours = score(model, "ClickMe.adversarial")
+    assert ours.attacked.correct.sum() > 1
+    assert float(found) == pytest.approx(ours.raw)
+    assert float(found.attrs["ceiling"]) == 1
+    assert found.attrs["tolerance"] == pytest.approx(ours.details["tolerance"])
+    assert found.attrs["benchmark"] == "ClickMe.adversarial"
+
+
+@pytest.mark.parametrize("name", ["norms", "own_map", "images", "heatmaps", "names"])
+def test_a_result_whose_images_do_not_fit_is_refused(named, tmp_path, name):
+    result = score("timm:test_resnet", f"adversarial:{named}", **OPTIONS)
+    files = result.save(tmp_path / "results")
+    plain = json.loads(files[0].read_text())
+    if name == "names":
+        plain["attacked"]["names"] = plain["attacked"]["names"][:1]
+    else:
+        stored = dict(np.load(files[2]))
+        stored[name] = stored[name][:1]
+        np.savez(files[2], **stored)
+        plain["npz_sha256"] = sha256(files[2])
+    files[0].write_text(json.dumps(plain))
+    with pytest.raises(DataError, match="attacked has the invalid value"):
+        Result.load(files[0])
+
+
+def test_random_weights_are_asked_for_in_vain_without_maps(named):
+    result = score("timm:test_resnet", f"adversarial:{named / 'images'}", random_seeds=1, **OPTIONS)
+    assert any("only where there are human maps" in note for note in result.notes)
+
+
+def test_class_folders_of_another_model_are_told_how_to_be_named(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (20, 20)).save(tmp_path / name / "1.png")
+    with pytest.raises(DataError, match="name the subfolders by the numbers of the model's classes"):
+        score("timm:test_resnet", f"adversarial:{tmp_path}", **OPTIONS)

@@ -73,7 +73,8 @@ def test_json_is_plain_and_the_photographs_are_the_default(tmp_path):
 
 
 def test_brainscore_score_knows_the_benchmark_too(folder, tmp_path):
-    done = succeeded("score", "--model", "timm:test_resnet", "--weights", "random", "--benchmark", f"adversarial:{folder}",
+    named = f"adversarial:{folder}"
+    done = succeeded("score", "--model", "timm:test_resnet", "--weights", "random", "--benchmark", named,
                      "--report", "--out", tmp_path, COLUMNS="300")  # fmt: skip
     assert files_of(done)[-1].endswith(".html")
 
