@@ -17,8 +17,8 @@ import brainscore_itmaps as itmaps
 
 def test_every_public_name_is_there_and_no_other():
     names = {
-        "Grid", "HarmonizerLoss", "Recording", "Result", "compare", "compare_results", "feature_alignment", "figures",
-        "human_alignment", "list_benchmarks", "list_models", "load_model", "load_recording", "noise_ceiling",
+        "Grid", "HarmonizerLoss", "Recording", "Result", "attack", "compare", "compare_results", "feature_alignment",
+        "figures", "human_alignment", "list_benchmarks", "list_models", "load_model", "load_recording", "noise_ceiling",
         "predict_left_out", "profile", "record", "score", "score_features", "sweep", "to_grid",
     }  # fmt: skip
     errors = {"ArrayError", "DataError", "InstallationError", "ItMapsError", "ModelError", "NoMapError", "OutputError",

@@ -34,7 +34,7 @@ from brainscore_itmaps.data.labelled_images import (
     labelled_shards,
     photographs,
 )
-from brainscore_itmaps.errors import DataError, ModelError, UsageError
+from brainscore_itmaps.errors import DataError, ModelError, UsageError, described
 from brainscore_itmaps.features.attack import AttackSettings
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN
@@ -118,7 +118,7 @@ class AdversarialBenchmark:
         settings_of(request)
         most = request.attack.most
         if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            raise UsageError(f"The largest number of images is {most!r}.", "Give an integer of 1 or more.")
+            raise UsageError(f"The largest number of images is {described(most)}.", "Give an integer of 1 or more.")
         if (
             request.model.weights.kind != "module"
             and request.model.arch is None

@@ -28,6 +28,7 @@ from brainscore_itmaps.features.attribution import saliency_maps
 from brainscore_itmaps.features.minimum_norm import Decide, pixel_decision
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.text import short_repr
 
 KEPT = 100
 """Number of images whose pixels a result keeps."""
@@ -58,6 +59,7 @@ def settings_of(request: ScoreRequest) -> AttackSettings:
     return checked_settings(asked.steps, asked.restarts, decision, request.protocol)
 
 
+@short_repr
 class Measured(NamedTuple):
     """What was measured on each attacked image.
 

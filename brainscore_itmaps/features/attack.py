@@ -15,12 +15,13 @@ from PIL import Image
 from torch.nn import functional
 
 from brainscore_itmaps.data.given_images import image_pixels, images_in, listed_images
-from brainscore_itmaps.errors import ArrayError, DataError, UsageError, check_type, nearest
+from brainscore_itmaps.errors import ArrayError, DataError, UsageError, check_type, described, nearest
 from brainscore_itmaps.features.minimum_norm import (
     ANIMATE,
     STEPS,
     Decide,
     Decision,
+    check_decision,
     minimum_norm_attack,
     pixel_decision,
     rounded_norms,
@@ -165,7 +166,7 @@ def attack(
     ([True, True], (2,), (2, 160, 160, 3))
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise UsageError(f"A batch cannot have {batch_size!r} images.", "Give a batch size of 1 or more.")
+        raise UsageError(f"A batch cannot have {described(batch_size)} images.", "Give a batch size of 1 or more.")
     settings = checked_settings(steps, restarts, decision, protocol)
     with ExitStack() as stack:
         if isinstance(model, torch.nn.Module):
@@ -218,15 +219,16 @@ def checked_settings(steps: int | None, restarts: int, decision: Decision | None
     AttackSettings(steps=1000, restarts=0, decision='animate', protocol='published')
     """
     if protocol not in PROTOCOLS:
-        raise UsageError(f"There is no protocol of attacks named {protocol!r}.", nearest(str(protocol), PROTOCOLS))
+        raise UsageError(
+            f"There is no protocol of attacks named {described(protocol)}.", nearest(str(protocol), PROTOCOLS)
+        )
     published = protocol == "published"
     decision = ("animate" if published else "classes") if decision is None else decision
-    if decision not in ("classes", "animate"):
-        raise UsageError(f"There is no decision named {decision!r}.", nearest(str(decision), ("classes", "animate")))
+    check_decision(decision)
     steps = (PUBLISHED_STEPS if published else STEPS) if steps is None else steps
     for name, number in (("steps", steps), ("restarts", restarts)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise UsageError(f"The number of {name} is {number!r}.", "Give an integer of 0 or more.")
+            raise UsageError(f"The number of {name} is {described(number)}.", "Give an integer of 0 or more.")
     if published and restarts:
         raise UsageError("The published attack begins at the image, once.", "Leave out the restarts.")
     return AttackSettings(steps, restarts, decision, protocol)

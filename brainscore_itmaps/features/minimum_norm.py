@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from brainscore_itmaps.errors import ModelError, UsageError, nearest, one_line
+from brainscore_itmaps.errors import ModelError, UsageError, described, nearest, one_line
 from brainscore_itmaps.features.attribution import LUMINANCE
 from brainscore_itmaps.models.forward import logits_of
 from brainscore_itmaps.models.model import Model
@@ -22,6 +22,7 @@ from brainscore_itmaps.text import short_repr
 Decide = Callable[[torch.Tensor], torch.Tensor]
 """Function from pixels (image, colour, y, x), 0 to 1, to the logits of a decision (image, class)."""
 Decision = Literal["classes", "animate"]
+DECISIONS = ("classes", "animate")
 
 STEPS = 300
 ROUND = 50
@@ -93,8 +94,7 @@ def pixel_decision(model: Model, decision: Decision = "classes") -> Decide:
     >>> decide(torch.zeros(2, 3, 160, 160)).shape
     torch.Size([2, 2])
     """
-    if decision not in ("classes", "animate"):
-        raise UsageError(f"There is no decision named {decision!r}.", nearest(str(decision), ("classes", "animate")))
+    check_decision(decision)
     if model.transform is not None:
         raise ModelError(
             f"{model.name} has a preprocessing function, through which no gradient reaches the pixels.",
@@ -123,6 +123,22 @@ def pixel_decision(model: Model, decision: Decision = "classes") -> Decide:
         return torch.stack([logits[:, :ANIMATE].amax(dim=1), logits[:, ANIMATE:].amax(dim=1)], dim=1).float()
 
     return decide
+
+
+def check_decision(decision: str) -> None:
+    """Check that a decision exists, before anything is computed.
+
+    Raises
+    ------
+    UsageError
+        When it is unknown.
+
+    Examples
+    --------
+    >>> check_decision("animate")
+    """
+    if decision not in DECISIONS:
+        raise UsageError(f"There is no decision named {described(decision)}.", nearest(str(decision), DECISIONS))
 
 
 def is_fooled(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -44,7 +44,7 @@ def own_texts(command):
 def test_all_commands_are_found():
     called = {" ".join(path) for path, _ in ALL}
     assert {"", "score", "verify-real", "data", "data list", "models fetch", "results clean"} <= called
-    assert len(called) == len(ALL) == 35
+    assert len(called) == len(ALL) == 36
 
 
 @every_command
