@@ -18,8 +18,8 @@ TEST_MINIMUM, TEST_ADVERSARIAL = "tests/features/test_minimum_norm.py::", "tests
 MUTATIONS = (  # file, text of the protection, what stands there instead, test that must fail
     (
         MINIMUM,
-        "            radius = torch.where(inside, radius * (1 + change), ",
-        "            radius = torch.where(inside, radius, ",
+        " * (1 + change) + SHORTEST\n",
+        "\n",
         f"{TEST_MINIMUM}test_a_boundary_that_is_flat_in_32_bits_is_crossed",
     ),
     (

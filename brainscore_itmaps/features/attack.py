@@ -15,7 +15,7 @@ from PIL import Image
 from torch.nn import functional
 
 from brainscore_itmaps.data.given_images import image_pixels, images_in, listed_images
-from brainscore_itmaps.errors import ArrayError, DataError, UsageError, check_type, described, nearest
+from brainscore_itmaps.errors import ArrayError, DataError, ModelError, UsageError, check_type, described, nearest
 from brainscore_itmaps.features.minimum_norm import (
     ANIMATE,
     STEPS,
@@ -276,6 +276,8 @@ def attack_pixels(
     """
     with torch.no_grad():
         logits = decide(pixels)
+    if not torch.isfinite(logits).all():
+        raise ModelError("The model returns logits that are not finite numbers.", "Check its weights and precision.")
     pixels = pixels.to(logits.device)
     clean = logits.argmax(dim=1)
     targets = clean if labels is None else _targets(labels, clean, settings.decision, logits.shape[1])

@@ -38,6 +38,8 @@ FAR = 1e6
 """Added to the length of a step that ends at the limits of pixels before it reaches a boundary."""
 LONGEST_NOISE = 5
 """Largest length of the noise at a random start, in lengths of the shortest perturbation so far."""
+SHORTEST = 1e-5
+"""Added to the radius of images that were never fooled, so that one whose classes are level is left, too."""
 HALVINGS = 10
 """Number of times that the way from the image to its attacked image is halved at the end."""
 CERTAIN = 2.0**-19
@@ -241,15 +243,16 @@ class _Search:
     adversarial: torch.Tensor
     norms: torch.Tensor
 
-    def lead_and_gradient(self, which: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute the lead of the label over the best other class, and its gradient; keep what fools."""
+    def lead_and_gradient(
+        self, which: torch.Tensor, pixels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Compute the lead of the label over the best other class, and its gradient; keep and return what fools."""
         inputs = pixels.detach().requires_grad_()
         with torch.enable_grad():
             logits = self.decide(inputs)
             lead = _lead(logits, self.labels[which])
             gradient = _gradient(lead, inputs)
-        self.keep(which, pixels, logits.detach())
-        return lead.detach(), gradient
+        return lead.detach(), gradient, self.keep(which, pixels, logits.detach())
 
     def keep(self, which: torch.Tensor, pixels: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """Keep the perturbations that fool and are the shortest so far, and return which fool."""
@@ -295,6 +298,8 @@ def _gradient(values: torch.Tensor, inputs: torch.Tensor, again: bool = False) -
 
 def _attacked(search: _Search, which: torch.Tensor, start: torch.Tensor, steps: int) -> Iterator[int]:
     """Attack images from these pixels; yield how many are not finished, at the end 0."""
+    if not len(which):
+        return
     yield from _shortened(search, which, _deepfool(search, which, start[which]), steps)
     _halved(search, which)
     yield 0
@@ -313,12 +318,14 @@ def _deepfool(search: _Search, which: torch.Tensor, start: torch.Tensor) -> torc
             fools = search.keep(which[left], pixels[left], logits.detach())
             if step == DEEPFOOL_STEPS or fools.all():
                 break
+            margin = 2 * CERTAIN * logits.detach().abs().amax(dim=1)
             nearest_step, shortest = torch.zeros_like(inputs), logits.new_full((len(left),), math.inf)
             for rank, other in enumerate(others.topk(count, dim=1).indices.T):
                 behind = (logits.gather(1, labels[:, None]) - logits.gather(1, other[:, None]))[:, 0]
                 gradient = _gradient(behind, inputs, again=rank < count - 1)
-                moved = _to_boundary(-gradient, behind.detach(), inputs.detach().flatten(1))
-                reached = (-gradient * moved).sum(dim=1) > 0.99 * behind.detach()
+                distance = behind.detach() + margin
+                moved = _to_boundary(-gradient, distance, inputs.detach().flatten(1))
+                reached = (-gradient * moved).sum(dim=1) > 0.99 * distance
                 moved = moved.view_as(inputs)
                 length = lengths(moved) + torch.where(reached, 0.0, FAR)
                 closer = (length < shortest) & (length > 0)
@@ -364,13 +371,12 @@ def _shortened(search: _Search, which: torch.Tensor, start: torch.Tensor, steps:
         radius, count = before.clone(), min(ROUND, steps - done)
         for step in range(count):
             step_size, change = (_cosine(step / count, *ends) for ends in (STEP_SIZES, RADII))
-            lead, gradient = search.lead_and_gradient(which, pixels)
+            lead, gradient, fools = search.lead_and_gradient(which, pixels)
             size = gradient.norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
             shortest, found = search.norms[which], search.norms[which].isfinite()
-            to_boundary = lengths(pixels - images[which]) + lead.clamp_min(0) / size
+            to_boundary = (lengths(pixels - images[which]) + lead.clamp_min(0) / size) * (1 + change) + SHORTEST
             to_boundary = torch.minimum(to_boundary, lengths(torch.maximum(images[which], 1 - images[which])))
-            inside = lead >= 0
-            radius = torch.where(inside, radius * (1 + change), torch.minimum(radius * (1 - change), shortest))
+            radius = torch.where(fools, torch.minimum(radius * (1 - change), shortest), radius * (1 + change))
             radius = torch.where(found, torch.minimum(radius, 2 * shortest), to_boundary)
             length = step_size * torch.where(found, shortest, to_boundary)
             moved = pixels - ((length / size)[:, None] * gradient).view_as(pixels) - images[which]
@@ -394,7 +400,7 @@ def _random_pixels(search: _Search, norms: torch.Tensor, generator: torch.Genera
     Where there is none yet, the distance to the linearised boundary takes its place.
     """
     images = search.images
-    lead, gradient = search.lead_and_gradient(torch.arange(len(images), device=images.device), images)
+    lead, gradient, _ = search.lead_and_gradient(torch.arange(len(images), device=images.device), images)
     distance = lead / gradient.norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
     length = torch.where(norms.isfinite(), norms, distance.clamp(0, 1))
     noise = torch.randn(images.shape[1:], generator=generator).to(images)  # the same for all, in every batch

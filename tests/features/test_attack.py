@@ -7,7 +7,7 @@ from PIL import Image
 from small_model import Small
 
 import brainscore_itmaps as itmaps
-from brainscore_itmaps.errors import ArrayError, DataError, UsageError
+from brainscore_itmaps.errors import ArrayError, DataError, ModelError, UsageError
 from brainscore_itmaps.features.attack import Attack, attack, pixels_of
 from brainscore_itmaps.models.load import load_model
 
@@ -125,6 +125,13 @@ def test_a_mistake_is_answered_with_a_sentence(model, photos, change, said):
     given = {"images": photos, "steps": 3} | change
     with pytest.raises((UsageError, DataError, ArrayError), match=said):
         itmaps.attack(model, given.pop("images"), given.pop("labels", None), **given)
+
+
+def test_logits_that_are_not_numbers_are_told(model, photos):
+    with torch.no_grad():
+        model.module.head.bias[0] = torch.nan
+    with pytest.raises(ModelError, match="logits that are not finite"):
+        attack(model, photos)
 
 
 def test_an_empty_folder_is_told(model, tmp_path):

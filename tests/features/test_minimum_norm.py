@@ -150,6 +150,32 @@ def test_a_boundary_that_is_flat_in_32_bits_is_crossed():
     assert found.norms.max() < 1.05 * 0.1 * 4
 
 
+def test_images_whose_classes_are_level_are_moved_a_little():
+    images = torch.full((2, 3, 4, 4), 0.5)
+
+    def decide(images):
+        red = images[:, 0].sum(dim=(1, 2))
+        return torch.stack([torch.full_like(red, 8.0), red], dim=1)  # both logits are 8
+
+    for steps in (0, 50):
+        found = minimum_norm_attack(decide, images, torch.zeros(2, dtype=torch.int64), steps=steps)
+        assert (found.norms > 0).all()
+        assert (found.norms < 1e-4).all()
+
+
+def test_a_batch_of_wrong_decisions_asks_nothing_of_the_model():
+    sizes = []
+
+    def decide(images):
+        sizes.append(len(images))
+        return images.flatten(1)[:, :2]
+
+    images = torch.rand(3, 1, 2, 2)
+    labels = 1 - decide(images).argmax(dim=1)
+    assert minimum_norm_attack(decide, images, labels).norms.tolist() == [0, 0, 0]
+    assert 0 not in sizes
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), share=st.floats(0.01, 0.95))
 def test_the_step_to_a_boundary_is_exact_within_the_limits(seed, share):
