@@ -77,7 +77,7 @@ def check_names(
         if not folder or not (Path(folder).expanduser().is_dir() or folder == PHOTOGRAPHS):
             raise UsageError(
                 f"{folder or 'The empty name'} is not a folder of images.",
-                f"Give adversarial:FOLDER, or adversarial:{PHOTOGRAPHS} for photographs in an installed package.",
+                f"Name an existing folder, or {PHOTOGRAPHS} for those in an installed package.",
             )
     elif benchmark is not None and is_external(benchmark):
         _check_folder(benchmark)

@@ -45,7 +45,7 @@ HALVINGS = 10
 CERTAIN = 2.0**-19
 """An image counts as fooled if another class leads by this share of the largest logit: 16 roundings in 32 bits, so that
 another batch size does not undo it."""
-LARGEST_SCALE, SCALE = 64.0, 2.0**0.25
+LARGEST_SCALE, SCALE = 4096.0, 2.0**0.25
 ANIMATE = 398
 """Number of animals among the classes of ImageNet-1k, which come first."""
 
@@ -427,7 +427,7 @@ def _halved(search: _Search, which: torch.Tensor) -> None:
 def rounded_norms(decide: Decide, images: torch.Tensor, labels: torch.Tensor, found: Found) -> torch.Tensor:
     """Compute the length at which each perturbation, enlarged as a whole, still fools when pixels have 8 bits.
 
-    Scales from 1 rise by a fourth root of 2 up to 64; the first that fools counts. A perturbation of minimal length is
+    Scales from 1 rise by a fourth root of 2 up to 4,096; the first that fools counts. A perturbation of minimal length is
     smaller than half a level in most pixels, so that rounding undoes it.
 
     Parameters

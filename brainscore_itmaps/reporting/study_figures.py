@@ -21,7 +21,12 @@ LONGEST_NAME = 60
 SIMULATED_MAPS = "SIMULATED human maps: no person was asked"
 ATTACK_PANELS = (
     ("tolerance", "tolerance", "published_tolerance", "perturbation tolerance, L2"),
-    ("adversarial_alignment", "adversarial", "published_adversarial", "adversarial alignment, Spearman rho"),
+    (
+        "adversarial_alignment",
+        "adversarial",
+        "published_adversarial",
+        "rho of perturbation with own map - with another's",
+    ),
 )
 """Column, start of the names of its interval, column of published values, and label of each panel of attacks."""
 LEFT_OUT = "models without a known accuracy, left out: {}"
@@ -150,7 +155,7 @@ def attacks_figure(rows: pd.DataFrame, arrows: Mapping[str, str]) -> Figure:
             known = values[values[published].notna()]
             if len(known):
                 axis.plot(known["imagenet_top1"], known[published], "o", fillstyle="none", color="0.5",
-                          label="published, by another attack")  # fmt: skip
+                          label="published: by another attack; rho with own map")  # fmt: skip
             _draw_groups(axis, values, "imagenet_top1", "score")
             _draw_arrows(axis, values, arrows)
             axis.set(xlabel="ImageNet top-1, %", ylabel=label)

@@ -54,6 +54,11 @@ REASONS = {
         "brainscore models show timm:resnet50.tv_in1k",
         "brainscore score --model timm:resnet50.tv_in1k",
         "brainscore score --model resnet50_timm_baseline --benchmark ClickMe.alignment",
+        "brainscore attack --model timm:resnet50.tv_in1k --images ClickMe",
+    ),
+    "requires ClickMe or a folder of images; tests/cli/test_cli_attack.py has one": (
+        "brainscore attack --model efficientnet_lite0 --images FOLDER --random-seeds 1",
+        "brainscore score --model efficientnet_lite0 --benchmark ClickMe.adversarial",
     ),
     "requires the real recordings; tests/study/test_verify_real.py runs it on made-up ones": (
         "brainscore verify-real --from Arcaro2020.zip --out verification",
@@ -107,6 +112,7 @@ REASONS = {
         "python -m brainscore_itmaps.bridge.from_zoo",
     ),
     "takes several minutes": (
+        "python benchmarks/attack_convergence.py --figure docs/images/attack_convergence.png",
         "python benchmarks/many_images.py 2",
         "python benchmarks/pls.py",
         "python benchmarks/score_overhead.py",
