@@ -97,6 +97,11 @@ def draw(file, curves):
                     [*points], [*points.values()], mark, color=CYCLE[number], markersize=4, label=f"{name}, {kind}"
                 )
         axis.set(xscale="log", yscale="log", xlabel="steps", ylabel="median length returned (L2)")
+        axis.set_xticks(
+            *[sorted({steps for of_model in curves.values() for each in of_model.values() for steps in each})] * 2
+        )
+        axis.set_yticks(*[[0.05, 0.1, 0.2, 0.5, 1]] * 2)
+        axis.minorticks_off()
         figure.legend(loc="outside lower center", ncols=1)
     figure.savefig(file, dpi=150)
     print(f"written {file}")
@@ -106,8 +111,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["efficientnet_lite0"])
     parser.add_argument("--images", type=int, default=20)
-    parser.add_argument("--steps", type=int, nargs="+", default=[5, 10, 20, 50, 100, 300])
-    parser.add_argument("--unprojected", type=int, nargs="+", default=[5, 10, 30, 100, 300])
+    parser.add_argument("--steps", type=int, nargs="+", default=[5, 20, 50, 300])
+    parser.add_argument("--unprojected", type=int, nargs="+", default=[5, 30, 100])
     parser.add_argument("--starts", type=int, default=1, help="number of attacks from random pixels")
     parser.add_argument("--figure", type=Path, help="draw the two curves into this file")
     options = parser.parse_args()
