@@ -38,6 +38,7 @@ def controls_of_attacks(
 
     Examples
     --------
+    >>> from brainscore_itmaps.benchmark.human_controls import correlations_with_controls
     >>> maps = np.random.default_rng(0).normal(size=(5, 2, 6, 5))
     >>> correlations = correlations_with_controls(*maps[:3], list(maps[3:]))
     >>> list(controls_of_attacks(correlations, [], True))
@@ -70,6 +71,7 @@ def partial_alignments(correlations: NDArray[np.float64]) -> dict[str, OverImage
 
     Examples
     --------
+    >>> from brainscore_itmaps.benchmark.human_controls import correlations_with_controls
     >>> maps = np.random.default_rng(0).normal(size=(5, 2, 6, 5))
     >>> correlations = correlations_with_controls(*maps[:3], list(maps[3:]))
     >>> list(partial_alignments(correlations))

@@ -102,6 +102,8 @@ MARK = " (EXPERIMENTAL)"
 HUMAN_ALIGNMENT = "ClickMe.alignment"
 ADVERSARIAL = "ClickMe.adversarial"
 ADVERSARIAL_FOLDER = "adversarial"
+MOST_IMAGES = 1000
+"""Number of images that a benchmark of adversarial alignment attacks, as the published scripts do."""
 OTHER_KINDS = (HUMAN_ALIGNMENT, ADVERSARIAL)
 """Benchmarks of this package without maps; :data:`~brainscore_itmaps.bridge.score.OTHER_KINDS` holds their classes."""
 

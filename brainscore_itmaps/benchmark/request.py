@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.catalogue import MOST_IMAGES, BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import IntervalKind
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.models.spec import ModelRequest
@@ -10,8 +10,6 @@ from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.text import short_repr
 
 Window = tuple[int, int] | str
-MOST_IMAGES = 1000
-"""Number of images that a benchmark of adversarial alignment attacks, as the published scripts do."""
 
 
 def checked_seeds(seeds: int) -> int:

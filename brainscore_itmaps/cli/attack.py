@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, ADVERSARIAL_FOLDER
-from brainscore_itmaps.benchmark.request import MOST_IMAGES
+from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, ADVERSARIAL_FOLDER, MOST_IMAGES
 from brainscore_itmaps.bridge.names import check_names
 from brainscore_itmaps.cli.options import Architecture, BatchSize, Device, ModelLabel, Offline, Seed, StateKey
 from brainscore_itmaps.cli.report import write_attack_page

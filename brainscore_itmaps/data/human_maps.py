@@ -32,7 +32,7 @@ COLOURED = 24
 NAMING = "Name each map as its image, such as images/cat/1.jpg and maps/cat/1.png."
 
 WITHOUT_CLASSES = (
-    "Put all images into one folder, without subfolders for classes; or name the subfolders by the numbers of the "
+    "Put all images into the folder {folder} itself, without subfolders; or name its subfolders by the numbers of the "
     "model's classes, from 0."
 )
 
@@ -212,7 +212,7 @@ def list_images(images: Path, classes: int, known: Mapping[str, int] | None = No
     try:
         return read_images_without_classes(images) or read_class_folders(images, classes, known)
     except DataError as error:
-        raise DataError(error.args[0], WITHOUT_CLASSES) from error
+        raise DataError(error.args[0], WITHOUT_CLASSES.format(folder=images.name)) from error
 
 
 def read_map(file: Path) -> NDArray[np.float32]:

@@ -427,8 +427,8 @@ def _halved(search: _Search, which: torch.Tensor) -> None:
 def rounded_norms(decide: Decide, images: torch.Tensor, labels: torch.Tensor, found: Found) -> torch.Tensor:
     """Compute the length at which each perturbation, enlarged as a whole, still fools when pixels have 8 bits.
 
-    Scales from 1 rise by a fourth root of 2 up to 4,096; the first that fools counts. A perturbation of minimal length is
-    smaller than half a level in most pixels, so that rounding undoes it.
+    Scales from 1 rise by a fourth root of 2 up to 4,096; the first that fools counts. A perturbation of minimal length
+    is smaller than half a level in most pixels, so that rounding undoes it.
 
     Parameters
     ----------

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from brainscore_itmaps.benchmark.catalogue import attacked_folder
+from brainscore_itmaps.benchmark.catalogue import MOST_IMAGES, attacked_folder
 from brainscore_itmaps.benchmark.formulas import notes_of
-from brainscore_itmaps.benchmark.request import MOST_IMAGES
 from brainscore_itmaps.benchmark.result import AttackedImages, Result
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.protocol import OURS

@@ -181,7 +181,8 @@ def command_of(result: Result) -> str:
     benchmark = request.benchmark or result.benchmark
     if benchmark not in CATALOGUE and not Path(benchmark).expanduser().is_dir():
         benchmark = "FOLDER-OF-THE-RECORDING"
-    words = ["brainscore", "score", *options_of_model(result), "--benchmark", benchmark]
+    model, *others = options_of_model(result)[1:]
+    words = ["brainscore", "score", "--model", model, "--benchmark", benchmark, *others]
     layers = list(dict.fromkeys(layer.layer for array in result.arrays for layer in array.layers))
     words += ["--layers", ",".join(layers)]
     words += ["--window", request.window_label] if request.window is not None else []
@@ -198,11 +199,12 @@ def options_of_model(result: Result) -> list[str]:
 
     Examples
     --------
+    >>> from brainscore_itmaps.benchmark.estimate import Estimate
     >>> from brainscore_itmaps.benchmark.request import ScoreRequest
     >>> from brainscore_itmaps.benchmark.result import Reading
     >>> from brainscore_itmaps.models.spec import Weights
     >>> reading = Reading(model="resnet", weights=Weights("random", seed=3))
-    >>> options_of_model(Result(request=ScoreRequest(), reading=reading, benchmark="V4"))
+    >>> options_of_model(Result(request=ScoreRequest(), reading=reading, benchmark="V4", estimate=Estimate()))
     ['--model', 'resnet', '--weights', 'random', '--seed', '3']
     """
     request, weights = result.request, result.weights

@@ -402,5 +402,5 @@ def test_class_folders_of_another_model_are_told_how_to_be_named(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (20, 20)).save(tmp_path / name / "1.png")
-    with pytest.raises(DataError, match="name the subfolders by the numbers of the model's classes"):
+    with pytest.raises(DataError, match="name its subfolders by the numbers of the model's classes"):
         score("timm:test_resnet", f"adversarial:{tmp_path}", **OPTIONS)

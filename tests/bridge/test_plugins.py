@@ -18,7 +18,7 @@ from brainscore_itmaps.models.zoo import ZOO
 
 OURS = {
     "models": set(ZOO),
-    "benchmarks": {*CATALOGUE, "ClickMe.alignment"},
+    "benchmarks": {*CATALOGUE, "ClickMe.alignment", "ClickMe.adversarial"},
     "data": {*SIMULATIONS, *GAZE, *(array.identifier for array in ARRAYS.values())},
 }
 
