@@ -57,8 +57,10 @@ def test_several_arrays_are_averaged_as_ours_are(simulated):
     ours = get_benchmark("it_maps")
     ours.recordings = halves
     expected = ours.evaluate(candidate)
-    assert (found.attrs["uncut"], found.attrs["error"]) == (expected.score, expected.error)
-    assert list(found.attrs["per_array"].values()) == [array.score for array in expected.arrays]
+    expected_numbers = [expected.score, expected.error, *(array.score for array in expected.arrays)]
+    numbers = [found.attrs["uncut"], found.attrs["error"], *found.attrs["per_array"].values()]
+    # arrays are fitted in one pass here and one by one there, which some processors round differently
+    np.testing.assert_allclose(numbers, expected_numbers, rtol=1e-12)
     assert float(benchmark.ceiling) == float(ours.ceiling)
     assert benchmark.ceiling.attrs["error"] == ours.ceiling.attrs["error"]
     assert found.attrs["raw"].attrs["raw"].shape == (14, 32)
