@@ -20,7 +20,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         MINIMUM,
         " * (1 + change) + SHORTEST\n",
         "\n",
-        f"{TEST_MINIMUM}test_a_boundary_that_is_flat_in_32_bits_is_crossed",
+        f"{TEST_MINIMUM}test_a_boundary_that_is_flat_is_crossed",
     ),
     (
         MINIMUM,

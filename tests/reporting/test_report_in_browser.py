@@ -5,8 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from browsers import browser, chromium, opened  # noqa: F401  # fixtures
+from PIL import Image
 from shown import changed, images, scored, two_arrays
 
+from brainscore_itmaps.benchmark.request import AttackRequest
+from brainscore_itmaps.bridge.score import score
+from brainscore_itmaps.reporting.attack_page import attack_page
 from brainscore_itmaps.reporting.report import report
 
 pytestmark = pytest.mark.slow
@@ -130,6 +134,30 @@ def test_a_hostile_name_runs_nothing(opened, tmp_path):  # noqa: F811
     path = tmp_path / "report.html"
     path.write_text(report(result, [images()]), encoding="utf-8")
     page = opened(path)
+    assert name in page.locator("body").inner_text()
+    assert page.title() != "run"
+    assert page.trouble == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_of_attacks_fits_the_screen_and_runs_nothing(opened, tmp_path, width, own_home):  # noqa: F811
+    name = "<img src=x onerror=\"document.title = 'run'\">"
+    for part in ("images", "maps"):
+        (tmp_path / "simulated" / part).mkdir(parents=True)
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "simulated" / "images" / f"{number}.png")
+        np.save(tmp_path / "simulated" / "maps" / f"{number}.npy", np.eye(30, 40, dtype=np.float32))
+    result = score(
+        "timm:test_resnet", f"adversarial:{tmp_path / 'simulated'}", weights="random", attack=AttackRequest(3)
+    )
+    result = changed(result, model=name, attacked=replace(result.attacked, names=(name, f"{name}1")))
+    path = tmp_path / "attack.html"
+    path.write_text(attack_page(result), encoding="utf-8")
+    page = opened(path, width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".attacked img").count() == 8
+    assert page.locator(".attacked img").last.evaluate("image => image.naturalWidth") > 0
     assert name in page.locator("body").inner_text()
     assert page.title() != "run"
     assert page.trouble == []
