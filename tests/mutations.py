@@ -48,8 +48,8 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         MINIMUM,
-        "torch.where(wrong, 0.0, math.inf))\n    generator",
-        "torch.full_like(wrong, math.inf, dtype=torch.float))\n    generator",
+        "images.clone(), torch.where(wrong, 0.0, math.inf))\n",
+        "images.clone(), logits.new_full((len(images),), math.inf))\n",
         f"{TEST_MINIMUM}test_wrong_decisions_and_images_that_cannot_be_fooled_are_told_apart",
     ),
     (

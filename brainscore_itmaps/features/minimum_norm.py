@@ -221,7 +221,7 @@ def minimum_norm_attack(
         logits = decide(images)
     labels = labels.to(logits.device)
     wrong = logits.argmax(dim=1) != labels
-    best = Found(images.clone(), torch.where(wrong, 0.0, math.inf))
+    best = Found(images.clone(), logits.new_full((len(images),), math.inf))
     generator = torch.Generator().manual_seed(seed)
     for attempt in range(restarts + 1):
         search = _Search(decide, images, labels, images.clone(), torch.where(wrong, 0.0, math.inf))

@@ -161,6 +161,7 @@ def test_images_that_are_wrong_or_not_fooled_are_counted_and_left_out(model, tmp
     assert result.details["wrongly_classified"] == 1
     assert result.attacked.correct.tolist() == [1, 0, 1, 1]
     assert result.attacked.norms[1] == 0
+    assert result.details["noise_fools"] == "0 of 3"
     assert np.isnan(result.attacked.own_map[1])
     assert result.details["tolerance"] == pytest.approx(np.median(result.attacked.norms[[0, 2, 3]]))
     assert result.raw == pytest.approx(np.nanmean(result.image_value))
