@@ -60,6 +60,12 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/benchmark/attacked.py",
+        "        own = np.full_like(labels, UNKNOWN)",
+        "        own = labels",
+        f"{TEST_ADVERSARIAL}test_random_weights_are_attacked_at_their_own_decisions",
+    ),
+    (
+        "brainscore_itmaps/benchmark/attacked.py",
         "    return found.correct & found.fooled\n",
         "    return found.fooled\n",
         f"{TEST_ADVERSARIAL}test_images_that_are_wrong_or_not_fooled_are_counted_and_left_out",

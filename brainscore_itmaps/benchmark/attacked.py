@@ -33,6 +33,8 @@ from brainscore_itmaps.text import short_repr
 KEPT = 100
 """Number of images whose pixels a result keeps."""
 PUBLISHED_SIZE = 224
+UNKNOWN = -1
+"""Label of an image whose class is unknown: the decision of the model is attacked."""
 ATTACKED = ("ours", "published")
 """Protocols of adversarial alignment."""
 
@@ -68,8 +70,8 @@ class Measured(NamedTuple):
     attacked : AttackedImages
     correlations : array, shape (image, variable, variable), or None
         Rank correlations among maps: size of the perturbation, human map, another image's human map, nearness to the
-        centre, its squared and cubed ranks, noise, saliency, and the perturbation with random weights for each seed.
-        None without human maps.
+        centre, its squared and cubed ranks, noise, saliency, and the perturbation with random weights for each seed,
+        of the model's own decision. None without human maps.
     seeds : tuple of int
         Seeds of random weights.
     notes : tuple of str
@@ -109,7 +111,8 @@ def measured_attacks(
     if not count:
         raise DataError("There are no images to attack.", "Give a folder with images.")
     random, notes = random_models(model, request.random_seeds if images.has_maps else 0)
-    deciders = [(each, pixel_decision(each, settings.decision)) for each in (model, *random.values())]
+    decide = pixel_decision(model, settings.decision)
+    deciders = [(each, pixel_decision(each, settings.decision)) for each in random.values()]
     attacks: list[Attack] = []
     correlations: list[NDArray[np.float64]] = []
     fools: list[NDArray[np.bool_]] = []
@@ -126,14 +129,13 @@ def measured_attacks(
         def report(done: int, total: int, first: int = first, size: int = len(batch)) -> None:
             progress("attacking images", first + done * size // max(total, 1), count)
 
-        found, *others = [
-            _cached_attack(each, decide, pixels, labels, settings, cache, report if each is model else None)
-            for each, decide in deciders
-        ]
+        found = _cached_attack(model, decide, pixels, labels, settings, cache, report)
+        own = np.full_like(labels, UNKNOWN)  # random weights would classify nearly all images wrongly
+        others = [_cached_attack(each, random_decide, pixels, own, settings, cache) for each, random_decide in deciders]
         if settings.protocol == "published":
             found = replace(found, norms=_norms_as_published(found))
         noise = _noise_of(found, first)
-        fools.append(_fools(deciders[0][1], found, noise))
+        fools.append(_fools(decide, found, noise))
         if images.has_maps:
             heatmaps = np.stack([example.heatmap for example in batch if example.heatmap is not None])
             before = np.zeros_like(heatmaps[:1]) if last is None else last[None]
@@ -218,7 +220,7 @@ def _cached_attack(
     labels: NDArray[np.int64],
     settings: AttackSettings,
     cache: ResultCache,
-    report: Any,
+    report: Any = None,
 ) -> Attack:
     """Attack the images of a batch that are not in the cache yet; a user's code is attacked every time."""
     if model.own_code:

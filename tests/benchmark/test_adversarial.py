@@ -24,6 +24,7 @@ from brainscore_itmaps.errors import DataError, ModelError, UsageError
 from brainscore_itmaps.features.attack import attack
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.load import load_model
+from brainscore_itmaps.models.model import untrained
 from brainscore_itmaps.models.spec import ModelRequest
 
 SIDE, COUNT = 24, 6
@@ -129,6 +130,20 @@ def test_each_control_says_what_it_should(model, folder):
     assert not without.controls
     assert without.raw == pytest.approx(result.raw)
     assert "partial" not in without.details
+
+
+def test_random_weights_are_attacked_at_their_own_decisions(model, folder):
+    """With the labels of the images, nearly all decisions of random weights would be wrong, and nothing be attacked."""
+    (folder / "images" / "0").mkdir()
+    for file in list((folder / "images").glob("*.png")):
+        file.rename(folder / "images" / "0" / file.name)
+    result = attacked(model, folder, random_seeds=6)
+    assert result.attacked.correct.all()
+    decided = {int(seed_model.module(torch.from_numpy(result.attacked.images).permute(0, 3, 1, 2)).argmax(dim=1)[0])
+               for seed_model in (untrained(model, seed) for seed in range(6))}  # fmt: skip
+    assert decided == {0, 1}  # else the seeds say nothing
+    for seed in range(6):
+        assert np.isfinite(result.controls[f"random_weights_{seed}"].raw)
 
 
 def test_a_central_bump_is_told_from_the_image(model, tmp_path):
