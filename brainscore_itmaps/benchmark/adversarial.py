@@ -19,6 +19,7 @@ from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, ADVERSARIAL_FOLDE
 from brainscore_itmaps.benchmark.classes import check_classes, classes_of
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.human import CITATION as CLICKME_CITATION
+from brainscore_itmaps.benchmark.human import check_gradients, without_gradients
 from brainscore_itmaps.benchmark.human_controls import details_of, over_images
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import AttackedImages, Reading, Result
@@ -34,12 +35,11 @@ from brainscore_itmaps.data.labelled_images import (
     labelled_shards,
     photographs,
 )
-from brainscore_itmaps.errors import DataError, ModelError, UsageError, described
+from brainscore_itmaps.errors import DataError, UsageError, described
 from brainscore_itmaps.features.attack import AttackSettings
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN
 from brainscore_itmaps.models.model import Model
-from brainscore_itmaps.models.names import is_named_model
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import protocol_named
 
@@ -119,12 +119,7 @@ class AdversarialBenchmark:
         most = request.attack.most
         if isinstance(most, bool) or not isinstance(most, int) or most < 1:
             raise UsageError(f"The largest number of images is {described(most)}.", "Give an integer of 1 or more.")
-        if (
-            request.model.weights.kind != "module"
-            and request.model.arch is None
-            and not is_named_model(request.model.name)
-        ):
-            raise _without_gradients(request.model.name)
+        check_gradients(request.model)
         if self.folder is None:
             return replace(self, files=tuple(self.files or clickme_files(HELD_OUT)))
         if is_photographs(self.folder):
@@ -165,7 +160,7 @@ class AdversarialBenchmark:
             When an image cannot be read.
         """
         if model.torch_model is None:
-            raise _without_gradients(model.name)
+            raise without_gradients(model.name)
         images = self.images(model.torch_model, request, progress)
         measured = measured_attacks(model.torch_model, images, request, cache or default_cache(), progress)
         return _result(model.torch_model, self.identifier, images, measured, request)
@@ -276,10 +271,3 @@ def _notes(
     if len(images) > counts["images"]:
         yield f"the first {counts['images']} of {len(images)} images"
     yield from images.notes
-
-
-def _without_gradients(model: str) -> ModelError:
-    return ModelError(
-        f"{model} is a Brain-Score model, and Brain-Score's interface provides no gradients.",
-        "Use a model of this package, or of timm (timm:<name>).",
-    )

@@ -43,6 +43,7 @@ from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN, Agreement, agreement, summarised
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.names import is_named_model
+from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 
@@ -145,12 +146,7 @@ class HumanBenchmark:
         if request.model.layers or request.window is not None:
             raise UsageError(f"{self.identifier} has no layers or windows.", "Leave out --layers and --window.")
         check_method(request.attribution)
-        if (
-            request.model.weights.kind != "module"
-            and request.model.arch is None
-            and not is_named_model(request.model.name)
-        ):
-            raise self._without_gradients(request.model.name)
+        check_gradients(request.model)
         return replace(self, files=tuple(self._files()))
 
     def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
@@ -173,7 +169,7 @@ class HumanBenchmark:
             When the images were not downloaded.
         """
         if model.torch_model is None:
-            raise self._without_gradients(model.name)
+            raise without_gradients(model.name)
         torch_model, method = model.torch_model, request.attribution
         alignment = human_alignment(
             torch_model, self.folder or self._files(), attribution=method, protocol=request.protocol,
@@ -233,14 +229,38 @@ class HumanBenchmark:
         low, high = interval
         return Estimate(mean, self.ceiling, mean / self.ceiling, (low / self.ceiling, high / self.ceiling))
 
-    def _without_gradients(self, model: str) -> ModelError:
-        return ModelError(
-            f"{model} is a Brain-Score model, and Brain-Score's interface provides no gradients.",
-            "Use a model of this package, or of timm (timm:<name>).",
-        )
-
     def _files(self) -> Sequence[Path]:
         return () if self.folder is not None else self.files or clickme_files(HELD_OUT)
+
+
+def check_gradients(model: ModelRequest) -> None:
+    """Check that a requested model is not one of Brain-Score, before it is loaded.
+
+    Raises
+    ------
+    ModelError
+        When it is.
+
+    Examples
+    --------
+    >>> check_gradients(ModelRequest("efficientnet_lite0"))
+    """
+    if model.weights.kind != "module" and model.arch is None and not is_named_model(model.name):
+        raise without_gradients(model.name)
+
+
+def without_gradients(model: str) -> ModelError:
+    """Return the error about a model of Brain-Score, which gives no gradients.
+
+    Examples
+    --------
+    >>> print(without_gradients("alexnet").fix)
+    Use a model of this package, or of timm (timm:<name>).
+    """
+    return ModelError(
+        f"{model} is a Brain-Score model, and Brain-Score's interface provides no gradients.",
+        "Use a model of this package, or of timm (timm:<name>).",
+    )
 
 
 @accept_reference_compat

@@ -18,7 +18,7 @@ from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.reporting.controls import describe_control
 from brainscore_itmaps.reporting.drawing import COLUMN, CYCLE, MAP_COLOURS, Figure, name_of, style
 from brainscore_itmaps.reporting.embedded import QUALITY, EmbeddedFigure, data_url, embed_figure
-from brainscore_itmaps.reporting.report import options_of_model, render_page
+from brainscore_itmaps.reporting.report import details_of_model, options_of_model, render_page
 from brainscore_itmaps.text import interval_text, number_text
 
 CLICKME = "ClickMe"
@@ -215,12 +215,7 @@ def command_of_attack(result: Result) -> str:
 
 
 def _details(result: Result) -> Iterator[tuple[str, str]]:
-    yield "model", result.model
-    yield "weights", str(result.weights)
-    if result.weights_sha256:
-        yield "sha256 of weights", result.weights_sha256
-    if result.imagenet_top1 is not None:
-        yield "ImageNet top-1", f"{result.imagenet_top1:.1f} % ({result.imagenet_top1_source})"
+    yield from details_of_model(result)
     yield "benchmark", f"{result.benchmark}, version {result.benchmark_version}"
     for name in ("images", "wrongly_classified", "not_fooled", "noise_fools", "decision", "steps", "restarts"):
         yield name.replace("_", " "), str(result.details.get(name, ""))

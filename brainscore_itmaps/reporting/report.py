@@ -219,13 +219,29 @@ def options_of_model(result: Result) -> list[str]:
     return words
 
 
-def _details(result: Result) -> Iterator[tuple[str, str]]:
+def details_of_model(result: Result) -> Iterator[tuple[str, str]]:
+    """Yield names and texts of what identifies the model of a result: weights, their hash, ImageNet accuracy.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.estimate import Estimate
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights("random", seed=3))
+    >>> list(details_of_model(Result(request=ScoreRequest(), reading=reading, benchmark="V4", estimate=Estimate())))
+    [('model', 'resnet'), ('weights', 'random (seed 3)')]
+    """
     yield "model", result.model
     yield "weights", str(result.weights)
     if result.weights_sha256:
         yield "sha256 of weights", result.weights_sha256
     if result.imagenet_top1 is not None:
         yield "ImageNet top-1", f"{result.imagenet_top1:.1f} % ({result.imagenet_top1_source})"
+
+
+def _details(result: Result) -> Iterator[tuple[str, str]]:
+    yield from details_of_model(result)
     yield "layer", result.layer
     yield "view", result.field_of_view
     yield "benchmark", f"{result.title}, version {result.benchmark_version}"

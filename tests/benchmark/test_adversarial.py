@@ -32,7 +32,7 @@ FEW = AttackRequest(steps=30)
 
 
 class Template(nn.Module):
-    """A linear decision: the smallest change is along its weights, so that its size is theirs."""
+    """A linear decision: the smallest perturbation is proportional to the difference of its weights."""
 
     def __init__(self):
         super().__init__()

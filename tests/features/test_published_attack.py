@@ -16,13 +16,13 @@ def test_the_published_steps_are_foolboxs(steps, largest):
     model = convolutional(classes=2)
     images, labels = labelled(model)
     attack = foolbox.attacks.L2FMNAttack(steps=steps, max_stepsize=largest, min_stepsize=1e-5, gamma=10)
-    theirs = attack.run(foolbox.PyTorchModel(model, bounds=(0, 1)), images, foolbox.Misclassification(labels))
+    of_foolbox = attack.run(foolbox.PyTorchModel(model, bounds=(0, 1)), images, foolbox.Misclassification(labels))
     ours = unprojected_attack(model, images, labels, steps=steps, largest_step=largest)
-    torch.testing.assert_close(ours.adversarial, theirs, rtol=0, atol=2e-7)
+    torch.testing.assert_close(ours.adversarial, of_foolbox, rtol=0, atol=2e-7)
     fooled = ours.norms.isfinite()
     assert fooled.any()
-    torch.testing.assert_close(lengths(theirs - images)[fooled], ours.norms[fooled])
-    assert (lengths(theirs - images)[~fooled] == 0).all()  # foolbox returns the image
+    torch.testing.assert_close(lengths(of_foolbox - images)[fooled], ours.norms[fooled])
+    assert (lengths(of_foolbox - images)[~fooled] == 0).all()  # foolbox returns the image
 
 
 def test_its_lengths_follow_the_first_step_and_are_no_minima():
