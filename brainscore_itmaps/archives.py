@@ -1,8 +1,6 @@
 """Unpack untrusted zip archives, completely or not at all, and compare a folder with its archive."""
 
-import glob
 import re
-import shutil
 import stat
 import zlib
 from collections.abc import Iterator
@@ -78,8 +76,6 @@ def unpack(
         members = checked_members(opened, name)
         needed = sum(member.file_size for member in members)
         done = 0
-        for leftover in folder.parent.glob(f".{glob.escape(folder.name)}-*/"):
-            shutil.rmtree(leftover, ignore_errors=True)
         with new_folder(folder, fix, size=needed) as temporary:
             for member in members:
                 path = temporary / member_path(member, name)

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.files import locked, replacing
+from brainscore_itmaps.npz import read_npz
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import SET_HOME, Settings
 
-SCHEME = 4
+SCHEME = 5
 """Increased whenever the numbers of an existing key change."""
 KEY_PACKAGES = ("brainscore_itmaps", "numpy", "opencv-python", "pillow", "scipy", "timm", "torch", "torchvision")
-NAMES = "names of the arrays"
+CONTENT = "hash of the key and the arrays"
 
 Entry = dict[str, NDArray[Any]]
 Name = TypeVar("Name", bound=Hashable)
@@ -163,24 +164,23 @@ class ResultCache:
 
     def _read(self, key: str, expected: Mapping[str, Expected] | None) -> Entry | None:
         try:
-            with np.load(self._file(key), allow_pickle=False) as opened:
-                entry = {name: opened[name] for name in opened}
-            if entry.pop(NAMES).tolist() != list(entry):
+            entry = read_npz(self._file(key))
+            if str(entry.pop(CONTENT)) != content_of(key, entry):
                 return None
-            if expected is None:
-                expected = {name: Expected(array.shape, "biuf") for name, array in entry.items()}
-            if not entry.keys() <= expected.keys():
-                return None
-            required = {name for name, array in expected.items() if not array.optional}
-            valid = required <= entry.keys() and all(expected[name].fits(array) for name, array in entry.items())
-        except Exception:  # numpy and zipfile raise many types of errors on damaged files
+        except (ValueError, LookupError):
             return None
+        if expected is None:
+            expected = {name: Expected(array.shape, "biuf") for name, array in entry.items()}
+        required = {name for name, array in expected.items() if not array.optional}
+        valid = required <= entry.keys() <= expected.keys() and all(
+            expected[name].fits(array) for name, array in entry.items()
+        )
         return entry if valid else None
 
     def _write(self, key: str, entry: Entry) -> None:
         """Write an entry, or nothing if the disk is full or read-only; the entry is then computed again next time."""
         content = BytesIO()  # zipfile raises a second error when it closes a zip that the disk cut short
-        np.savez(content, **entry, **{NAMES: list(entry)})
+        np.savez(content, **entry, **{CONTENT: content_of(key, entry)})
         with suppress(InstallationError), replacing(self._file(key), SET_HOME) as partial:
             partial.write_bytes(content.getvalue())
 
@@ -224,6 +224,19 @@ def key_of(**parts: Any) -> str:
     """
     text = json.dumps([SCHEME, package_versions(KEY_PACKAGES), parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def content_of(key: str, entry: Mapping[str, NDArray[Any]]) -> str:
+    """Hash an entry of the cache with its key, so that one that was edited or renamed is computed again.
+
+    Examples
+    --------
+    >>> entry = {"r": np.array([0.25, 0.5])}
+    >>> content_of("ab12", entry) == content_of("cd34", entry)
+    False
+    """
+    parts = [key, *(f"{name} {array_content(array)}" for name, array in sorted(entry.items()))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def array_content(array: NDArray[Any]) -> str:

@@ -1,15 +1,13 @@
 """Download complete files with retries through pooch, and stop downloads by other libraries in offline mode."""
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
-from brainscore_itmaps.files import make_readable
+from brainscore_itmaps.files import make_readable, private_folder
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import Settings
 
@@ -102,40 +100,37 @@ def download(
     import requests
 
     pooch.get_logger().setLevel(logging.ERROR)
-    for leftover in path.parent.glob(f".{path.name}-*"):  # of a killed process
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as temporary:
-        counter = _Counter(path.name, progress, Path(temporary), size)
-        fetcher = pooch.create(
-            temporary, base_url="", registry={path.name: sha256}, urls={path.name: url}, retry_if_failed=TRIES - 1
-        )
-        downloader = pooch.HTTPDownloader(progressbar=counter, chunk_size=CHUNK, timeout=timeout)
-        fix = f"Try again, or download {url} yourself and pass the file with `{command}`."
-        try:
+    fix = f"Try again, or download {url} yourself and pass the file with `{command}`."
+    try:
+        with private_folder(path.parent) as temporary:
+            counter = _Counter(path.name, progress, temporary, size)
+            fetcher = pooch.create(
+                temporary, base_url="", registry={path.name: sha256}, urls={path.name: url}, retry_if_failed=TRIES - 1
+            )
+            downloader = pooch.HTTPDownloader(progressbar=counter, chunk_size=CHUNK, timeout=timeout)
             file = Path(fetcher.fetch(path.name, downloader=downloader))
             make_readable(file)
             file.replace(path)
-        except ItMapsError:
-            raise
-        except requests.HTTPError as error:
-            raise DataError(f"{url} cannot be downloaded: {one_line(error)}.", fix) from error
-        except requests.RequestException as error:
-            arrived = (
-                f"about {counter.done} of {counter.total or 'unknown'} bytes arrived"
-                if counter.done
-                else "no bytes arrived"
-            )
-            reason = getattr(error.args[0], "reason", error) if error.args else error  # the cause that urllib3 wraps
-            raise InstallationError(
-                f"{url} could not be downloaded: {one_line(reason)} ({arrived}; tried {TRIES} times).", fix
-            ) from error
-        except ValueError as error:  # another size or hash
-            raise DataError(f"{url} returned a different file: {one_line(error)}.", fix) from error
-        except OSError as error:
-            raise InstallationError(
-                f"Cannot write {path}: {error.strerror or error}.",
-                "Free disk space, or set ITMAPS_HOME to another folder.",
-            ) from error
+    except ItMapsError:
+        raise
+    except requests.HTTPError as error:
+        raise DataError(f"{url} cannot be downloaded: {one_line(error)}.", fix) from error
+    except requests.RequestException as error:
+        arrived = (
+            f"about {counter.done} of {counter.total or 'unknown'} bytes arrived"
+            if counter.done
+            else "no bytes arrived"
+        )
+        reason = getattr(error.args[0], "reason", error) if error.args else error  # the cause that urllib3 wraps
+        raise InstallationError(
+            f"{url} could not be downloaded: {one_line(reason)} ({arrived}; tried {TRIES} times).", fix
+        ) from error
+    except ValueError as error:  # another size or hash
+        raise DataError(f"{url} returned a different file: {one_line(error)}.", fix) from error
+    except OSError as error:
+        raise InstallationError(
+            f"Cannot write {path}: {error.strerror or error}.", "Free disk space, or set ITMAPS_HOME to another folder."
+        ) from error
     return path
 
 

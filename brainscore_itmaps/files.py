@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ FORMULA = re.compile(r"(^|[;\t\r\n])(?=[\s\x00\u200b\ufeff]*[=+\-@\uff1d\uff0b\u
 """Positions where a spreadsheet would start a formula: at the start of a cell, also after a semicolon or tab."""
 NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)\s*", re.ASCII | re.IGNORECASE)
 ANOTHER_FOLDER = "Name a folder that you may write to."
+WRITING, LOCK = ".writing-", ".lock"
+"""Beginning of the names of hidden folders that hold files until they are complete, and the lock in each."""
 FOLDER_OF_TABLE = "`brainscore data import` makes the folder of a recording from a table of maps."
 
 
@@ -40,11 +42,93 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
+def private_folder(parent: Path, owner: str | None = None) -> Iterator[Path]:
+    """Yield a hidden folder in another one, and remove it at the end; those of killed processes are removed first.
+
+    A lock in each shows whether its process still runs.
+
+    Parameters
+    ----------
+    parent : Path
+        Created if necessary.
+    owner : str, optional
+        Name of what is written: one process at a time has its folder, and others wait. By default, each call has a
+        folder of its own.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be written to, or the disk is full.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     with private_folder(Path(root)) as first, private_folder(Path(root)) as second:
+    ...         first.is_dir(), first == second
+    ...     list(Path(root).iterdir())
+    (True, False)
+    []
+    """
+    import filelock
+
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(parent)
+    private = owned_folder(parent, owner) if owner else Path(tempfile.mkdtemp(prefix=WRITING, dir=parent))
+    with filelock.FileLock(private / LOCK):  # makes the folder again if another process took it for a leftover
+        try:
+            yield private
+        finally:
+            shutil.rmtree(private, ignore_errors=True)
+
+
+def owned_folder(parent: Path, owner: str) -> Path:
+    """Return the path of the hidden folder that one process at a time has (:func:`private_folder`).
+
+    Examples
+    --------
+    >>> owned_folder(Path("results"), "resnet50").name
+    '.writing-5eb1a36c1b3d2b0b'
+    """
+    return parent / f"{WRITING}{hashlib.sha256(owner.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+
+
+def remove_leftovers(parent: Path) -> None:
+    """Remove the hidden folders that killed processes left in a folder; those of running processes stay.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     Path(root, ".writing-a1b2c3d4").mkdir()
+    ...     remove_leftovers(Path(root))
+    ...     list(Path(root).iterdir())
+    []
+    """
+    import filelock
+
+    with os.scandir(parent) as entries:
+        found = [Path(entry.path) for entry in entries if entry.name.startswith(WRITING)]
+    for folder in found:
+        with suppress(OSError, filelock.Timeout), filelock.FileLock(folder / LOCK, timeout=0):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def visible(files: Iterable[Path], folder: Path) -> list[Path]:
+    """Sort files of a folder, without those that are hidden or in a hidden folder: no result or record of ours is.
+
+    Examples
+    --------
+    >>> folder = Path("results")
+    >>> visible([folder / "b.json", folder / "a.json", folder / ".writing-1" / "c.json"], folder)
+    [PosixPath('results/a.json'), PosixPath('results/b.json')]
+    """
+    return sorted(file for file in files if not any(part[0] == "." for part in file.relative_to(folder).parts))
+
+
+@contextmanager
 def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, size: int | None = None) -> Iterator[Path]:
     """Yield a temporary folder, and rename it to ``folder`` in one step if the ``with`` block succeeds.
 
-    When the block fails, the temporary folder is removed. A killed process leaves it in the parent of ``folder``, under
-    a name that begins with a dot.
+    When the block fails, the temporary folder is removed; one that a killed process left is removed by the next.
 
     Parameters
     ----------
@@ -72,25 +156,32 @@ def new_folder(folder: Path, fix: str = ANOTHER_FOLDER, size: int | None = None)
     ...     [file.name for file in Path(root, "results").iterdir()]
     ['scores.csv']
     """
-    private = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        private = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        temporary = private / folder.name  # has the usual permissions, unlike the private folder around it
-        temporary.mkdir()
-        yield temporary
-        temporary.rename(folder)
+        with private_folder(folder.parent) as private:
+            temporary = private / folder.name  # has the usual permissions, unlike the private folder around it
+            temporary.mkdir()
+            yield temporary
+            temporary.rename(folder)
     except OSError as error:
-        needed = f"It needs {size} bytes; " if size is not None else ""
-        free = shutil.disk_usage(next(parent for parent in folder.parents if parent.is_dir())).free
-        raise InstallationError(
-            f"Cannot write {folder}: {error.strerror or error}. {needed}{free} bytes are free there. "
-            "Existing files are unchanged.",
-            f"Free disk space, or: {fix}",
-        ) from error
-    finally:
-        if private is not None:
-            shutil.rmtree(private, ignore_errors=True)
+        raise cannot_write(folder, error, fix, size) from error
+
+
+def cannot_write(path: Path, error: OSError, fix: str, size: int | None = None) -> InstallationError:
+    """Return the error about a file or folder that could not be written, with the free space.
+
+    Examples
+    --------
+    >>> error = cannot_write(Path("scores.csv"), OSError(28, "No space left on device"), ANOTHER_FOLDER)
+    >>> str(error)[:45]
+    'Cannot write scores.csv: No space left on dev'
+    """
+    needed = f"It needs {size} bytes; " if size is not None else ""
+    free = shutil.disk_usage(next(parent for parent in path.absolute().parents if parent.is_dir())).free
+    return InstallationError(
+        f"Cannot write {path}: {error.strerror or error}. {needed}{free} bytes are free there. "
+        "Existing files are unchanged.",
+        f"Free disk space, or: {fix}",
+    )
 
 
 def make_readable(file: Path) -> None:
@@ -283,21 +374,13 @@ def replacing(path: Path, fix: str = ANOTHER_FOLDER) -> Iterator[Path]:
     False
     '0.5'
     """
-    check_writable(path, fix)
-    temporary = None
+    if path.is_dir():
+        raise InstallationError(f"{path} is a folder, not a file.", "Name a file in it.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        make_readable(temporary)
-        temporary.replace(path)
+        with private_folder(path.parent) as private:
+            temporary = private / path.name
+            temporary.touch()
+            yield temporary
+            temporary.replace(path)
     except OSError as error:
-        raise InstallationError(
-            f"Cannot write {path}: {error.strerror or error}. Existing files are unchanged.",
-            f"Free disk space, or: {fix}",
-        ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        raise cannot_write(path, error, fix) from error

@@ -203,10 +203,10 @@ def test_killed_unpacking_leaves_no_folder_and_the_next_call_unpacks_again(tmp_p
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert not (tmp_path / "out").exists()
-    assert any(path.name.startswith(".out-") for path in tmp_path.iterdir())
+    assert list(tmp_path.glob(".writing-*"))
     unpack(archive, tmp_path / "out")
     assert is_intact(archive, tmp_path / "out")
-    assert not any(path.name.startswith(".out-") for path in tmp_path.iterdir())
+    assert not list(tmp_path.glob(".writing-*"))
 
 
 def test_interrupted_unpacking_leaves_nothing(tmp_path):

@@ -134,8 +134,8 @@ def test_an_endless_file_is_stopped(tmp_path, monkeypatch):
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
-    (tmp_path / ".file.zip-abcd").mkdir()
-    (tmp_path / ".file.zip-abcd" / "tmp123").write_bytes(b"part")
+    (tmp_path / ".writing-abcd").mkdir()
+    (tmp_path / ".writing-abcd" / "tmp123").write_bytes(b"part")
     with server(lambda handler, number: send(handler)) as running:
         download(running.url, tmp_path / "file.zip")
     assert [file.name for file in tmp_path.iterdir()] == ["file.zip"]

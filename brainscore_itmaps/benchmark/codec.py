@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -79,7 +80,13 @@ def encode(value: Any, prefix: str = "") -> Encoded:
     return Encoded(plain, arrays)
 
 
-def decode(kind: type[Any], plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Any:
+def decode(
+    kind: type[Any],
+    plain: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    prefix: str = "",
+    partial: bool = False,
+) -> Any:
     """Build a dataclass from the output of :func:`encode`.
 
     Parameters
@@ -90,6 +97,8 @@ def decode(kind: type[Any], plain: Mapping[str, Any], arrays: Mapping[str, NDArr
     arrays : mapping of str to array
     prefix : str
         Begins the name of every array.
+    partial : bool
+        Arrays that are missing are empty, or None where they may be.
 
     Raises
     ------
@@ -103,32 +112,34 @@ def decode(kind: type[Any], plain: Mapping[str, Any], arrays: Mapping[str, NDArr
     >>> estimate.score, estimate.interval
     (0.5, (0.25, nan))
     """
-    hints, values = get_type_hints(kind), {}
+    hints, values = _hints_of(kind), {}
     for entry in fields(kind):
         hint, name, stored = hints[entry.name], entry.name, prefix + entry.metadata.get("array", entry.name)
         if entry.metadata.get("inline"):
-            values[name] = decode(hint, plain, arrays, prefix)
+            values[name] = decode(hint, plain, arrays, prefix, partial)
         elif stored in arrays and _is_array(hint) and plain.get(name, ()) is not None:
             values[name] = _finite(arrays[stored], name)
         elif name in plain:
-            values[name] = _decoded(hint, plain[name], arrays, prefix, name)
+            values[name] = _decoded(hint, plain[name], arrays, prefix, name, partial)
+        elif partial and get_origin(hint) is np.ndarray:
+            values[name] = np.zeros(0)
         elif entry.default is MISSING and entry.default_factory is MISSING:
             raise ValueError(f"{name} is missing")
     return kind(**values)
 
 
-def _decoded(hint: Any, item: Any, arrays: Mapping[str, NDArray[Any]], prefix: str, name: str) -> Any:
+def _decoded(hint: Any, item: Any, arrays: Mapping[str, NDArray[Any]], prefix: str, name: str, partial: bool) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
     if hint is Any:
         return item
     if origin in (Union, UnionType):
         if item is None and NoneType in inner:
             return None
-        return _first_that_fits(inner, item, arrays, prefix, name)
+        return _first_that_fits(inner, item, arrays, prefix, name, partial)
     if origin is Literal and item in inner:
         return item
     if isinstance(hint, type) and is_dataclass(hint) and isinstance(item, Mapping):
-        return decode(hint, item, arrays, prefix)
+        return decode(hint, item, arrays, prefix, partial)
     if _is_array(hint) and isinstance(item, list):
         return _finite(np.array([np.nan if number is None else number for number in item]), name)
     if origin is tuple and isinstance(item, list):
@@ -137,13 +148,17 @@ def _decoded(hint: Any, item: Any, arrays: Mapping[str, NDArray[Any]], prefix: s
                 [part.get("recording") if isinstance(part, Mapping) else None for part in item], prefix
             )
             return tuple(
-                _decoded(inner[0], part, arrays, start, name) for part, start in zip(item, prefixes, strict=True)
+                _decoded(inner[0], part, arrays, start, name, partial)
+                for part, start in zip(item, prefixes, strict=True)
             )
         if len(item) == len(inner):
-            return tuple(_decoded(kind, part, arrays, prefix, name) for kind, part in zip(inner, item, strict=True))
+            return tuple(
+                _decoded(kind, part, arrays, prefix, name, partial) for kind, part in zip(inner, item, strict=True)
+            )
     if origin in (dict, Mapping) and isinstance(item, Mapping):
         return {
-            str(key): _decoded(inner[1], part, arrays, f"{prefix}{name}/{key}/", name) for key, part in item.items()
+            str(key): _decoded(inner[1], part, arrays, f"{prefix}{name}/{key}/", name, partial)
+            for key, part in item.items()
         }
     if hint is float:
         if item is None:
@@ -185,9 +200,15 @@ def _first_that_fits(kinds: tuple[Any, ...], *rest: Any) -> Any:
             return _decoded(kind, *rest)
         except ValueError:
             continue
-    raise ValueError(f"{rest[-1]} has the invalid value {str(rest[0])[:80]!r}")
+    raise ValueError(f"{rest[-2]} has the invalid value {str(rest[0])[:80]!r}")
 
 
+@cache
+def _hints_of(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+@cache
 def _is_array(hint: Any) -> bool:
     return get_origin(hint) is np.ndarray or any(get_origin(part) is np.ndarray for part in get_args(hint))
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = "brainscore_itmaps result"
-VERSION = 4
+VERSION = 5
 EACH_IMAGE = "each image in turn"
 """Images that are left out at a time, where identical images, or the number of images, do not require groups."""
 RECORDED_SOURCE = "recorded_source"

@@ -3,24 +3,25 @@
 import hashlib
 import io
 import json
+import os
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
-from zlib import error as ZlibError
 
 import numpy as np
 
 from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
-from brainscore_itmaps.benchmark.codec import array_prefixes, decode, encode
-from brainscore_itmaps.benchmark.result import FORMAT, VERSION, AttackedImages, Result
+from brainscore_itmaps.benchmark.codec import INLINE, array_prefixes, decode, encode
+from brainscore_itmaps.benchmark.estimate import Estimate
+from brainscore_itmaps.benchmark.result import FORMAT, VERSION, AttackedImages, Estimated, Null, Result
 from brainscore_itmaps.errors import DataError, one_line
-from brainscore_itmaps.files import ANOTHER_FOLDER, csv_text, replacing, sha256
+from brainscore_itmaps.files import ANOTHER_FOLDER, cannot_write, csv_text, private_folder, sha256
 from brainscore_itmaps.models.names import source_of
 from brainscore_itmaps.models.runs import is_run
 from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.npz import read_npz
 from brainscore_itmaps.protocol import OLD_SPELLING
 
 KINDS_OF_WEIGHTS = {
@@ -34,18 +35,25 @@ OLDER = (
     "this result is of version {version} of {benchmark}: later versions compute the noise ceiling without repeats, the "
     "interval and the explained share otherwise (CHANGELOG.md), so compare it only with results of its own version"
 )
-HOUR = 3600.0
+HIDDEN = re.compile(r"\.(.+)\.([0-9a-f]{16})\.(csv|npz|controls\.csv)")
+"""Names of the large files of a result until its JSON is written."""
+CHECKSUMS, CHECKED = "checksums", 5
+"""Name of the checksums in the JSON, and the first version that has them."""
+UNCHECKED = (CHECKSUMS, "written")
+LARGEST, LARGEST_EXTERNAL = 2.0, 1e6
+"""Largest size of a raw value (a difference of two correlations), and of scores and of Brain-Score's own numbers."""
+RATIOS = ("score", "error", "interval", "interval")
 CONTROLS_CSV = "controls.csv"
 ESTIMATED = ("raw", "ceiling", "score", "error")
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, BadZipFile, ZlibError)
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 def save_result(result: Result, folder: Path, fix: str = ANOTHER_FOLDER) -> tuple[Path, ...]:
     """Write the files of a result; see :meth:`~brainscore_itmaps.benchmark.result.Result.save`.
 
-    The large files are first written under temporary names that contain their hashes. The JSON, which holds the hashes,
+    The large files are first written under hidden names that contain their hashes. The JSON, which holds the hashes,
     then replaces the older JSON atomically, and the large files are renamed. A reader in between finds the large files
-    by their hashes.
+    by their hashes. What killed processes left in the folder is finished or removed.
 
     Examples
     --------
@@ -66,37 +74,57 @@ def save_result(result: Result, folder: Path, fix: str = ANOTHER_FOLDER) -> tupl
     if result.controls:
         contents[CONTROLS_CSV] = _rows_of_controls(result)
     hashes = {ending: hashlib.sha256(content).hexdigest() for ending, content in contents.items()}
-    temporary = {ending: _temporary_path(file, ending, hashed) for ending, hashed in hashes.items()}
-    plain = result.to_dict() | {f"{ending}_sha256": hashed for ending, hashed in hashes.items()}
+    sizes = {"npz_bytes": len(contents["npz"])} if contents.get("npz") else {}
+    named = {f"{ending}_sha256": hashed for ending, hashed in hashes.items()}
+    plain = with_checksums(result.to_dict() | named | sizes)
+    text = json.dumps(plain, indent=1, allow_nan=False) + "\n"
     try:
-        for ending, content in contents.items():
-            with replacing(temporary[ending], fix) as partial:
-                partial.write_bytes(content)
-        with replacing(file, fix) as partial:
-            partial.write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    finally:
-        for ending, written in temporary.items():
-            _rename_or_remove(file, ending, written)
-    _remove_leftovers(file)
-    if CONTROLS_CSV not in contents:  # of an older result
-        _final_path(file, CONTROLS_CSV).unlink(missing_ok=True)
+        with private_folder(folder, _stem(file)) as private:
+            _finish(file)
+            for ending, content in {**contents, "json": text.encode()}.items():
+                (private / ending).write_bytes(content)
+            for ending, hashed in hashes.items():
+                (private / ending).replace(_hidden_path(file, ending, hashed))
+            (private / "json").replace(file)
+            _finish(file)
+            if CONTROLS_CSV not in contents:  # of an older result
+                _final_path(file, CONTROLS_CSV).unlink(missing_ok=True)
+        for other in _unfinished(folder):
+            with private_folder(folder, _stem(other)):
+                _finish(other)
+    except OSError as error:
+        raise cannot_write(file, error, fix) from error
     return (file, *(_final_path(file, ending) for ending in contents))
 
 
-def load_result(file: Path, retry: bool = True) -> Result:
+def with_checksums(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a checksum of each value of a result but its time, by which a changed file is noticed.
+
+    Examples
+    --------
+    >>> with_checksums({"score": 0.5})
+    {'score': 0.5, 'checksums': {'score': 'd2cbad71ff333de6'}}
+    """
+    return {**plain, CHECKSUMS: {name: _checksum(value) for name, value in plain.items() if name not in UNCHECKED}}
+
+
+def load_result(file: Path, numbers: bool = False, retry: bool = True) -> Result:
     """Read a result; see :meth:`~brainscore_itmaps.benchmark.result.Result.load`.
 
     Parameters
     ----------
     file : Path
         The JSON file.
+    numbers : bool
+        Without maps, images and the values of sites, which are then empty.
     retry : bool
         Read a second time if the files do not fit together, because another process may have replaced them meanwhile.
 
     Raises
     ------
     DataError
-        When a file is missing, damaged or of an unknown version, or the two files were not written together.
+        When a file is missing, was changed or damaged, or is of an unknown version, or the files were not written
+        together.
 
     Examples
     --------
@@ -115,31 +143,169 @@ def load_result(file: Path, retry: bool = True) -> Result:
     if not file.is_file():
         raise DataError(f"There is no file {file}.", "Give the JSON file that Result.save or `brainscore score` wrote.")
     try:
-        plain = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(plain, dict) or plain.get("format", FORMAT) != FORMAT:
-            raise ValueError(f"it is not a {FORMAT}")
-        if plain.get("version", 0) not in VERSIONS:
-            raise ValueError(f"it has the unknown version {plain['version']!r}; known versions are 2 to {VERSION}")
+        plain, version = _read_json(file)
+        _check_unchanged(plain, version)
         arrays: dict[str, Any] = {}
         if "npz_sha256" in plain:
-            stored = _final_path(file, "npz")
-            if (temporary := _temporary_path(file, "npz", plain["npz_sha256"])).is_file():
-                stored = temporary
+            stored = _npz_of(file, plain)
             if sha256(stored) != plain["npz_sha256"]:
                 raise ValueError(f"{stored.name} is not the file that was written with it")
-            with np.load(stored, allow_pickle=False) as opened:
-                arrays = {name: opened[name] for name in opened}
-        result: Result = decode(Result, VERSIONS[plain.get("version", 0)](plain), arrays)
+            arrays = read_npz(stored, _is_number if numbers else None)
+        converted = VERSIONS[version](plain)
+        if numbers:
+            converted = {**converted, "attacked": None}
+        result: Result = decode(Result, converted, arrays, partial=numbers)
         if result.kind == "maps" and not result.arrays:
             raise ValueError("it has no arrays")
+        check_numbers(result)
         return result
     except UNREADABLE as error:
         if retry:
-            return load_result(file, retry=False)
-        raise DataError(
-            f"{file} cannot be read as a result: {one_line(error)}.",
-            "Run the score again; layers in the cache are not computed again.",
-        ) from error
+            return load_result(file, numbers, retry=False)
+        raise _cannot_read(file, error) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary(Estimated):
+    """The numbers of a result for a list, without its arrays.
+
+    Attributes
+    ----------
+    kind, measure, written : str
+        As of the result.
+    """
+
+    kind: str
+    measure: str = ""
+    written: str = ""
+    estimate: Estimate = field(metadata=INLINE)
+    controls: Mapping[str, Estimate] = field(default_factory=dict)
+    added: Mapping[str, Estimate] = field(default_factory=dict)
+    null: Null | None = None
+
+
+SUMMARISED = ("format", "version", "kind", "measure", "written", "controls", "npz_sha256", "npz_bytes",
+              *(each.name for each in fields(Estimate)))  # fmt: skip
+
+
+def load_summary(file: Path) -> Summary:
+    """Read the numbers of a result for a list; its NPZ is not read, only its presence is checked.
+
+    Raises
+    ------
+    DataError
+        When the JSON is missing, damaged or of an unknown version, the NPZ is missing or cut, or a number was changed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights())
+    >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="V4", kind="external",
+    ...                 estimate=Estimate(raw=0.25, ceiling=0.5, score=0.5))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load_summary(save_result(result, Path(folder))[0]).score
+    0.5
+    """
+    try:
+        plain, version = _read_json(file)
+        if version < CHECKED:
+            result = load_result(file, numbers=True)
+            shared = {each.name: getattr(result, each.name) for each in fields(Summary)}
+            return Summary(**shared)
+        _check_unchanged(plain, version, SUMMARISED)
+        if "npz_sha256" in plain and (stored := _npz_of(file, plain)).stat().st_size != plain["npz_bytes"]:
+            raise ValueError(f"{stored.name} is not the file that was written with it")
+        listed = {name: value for name, value in plain.items() if name in SUMMARISED}
+        summary: Summary = decode(Summary, listed, {}, partial=True)
+        check_numbers(summary)
+        return summary
+    except UNREADABLE as error:
+        raise _cannot_read(file, error) from error
+
+
+def _read_json(file: Path) -> tuple[dict[str, Any], int]:
+    """Read the JSON of a result, and its version."""
+    plain = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(plain, dict) or plain.get("format", FORMAT) != FORMAT:
+        raise ValueError(f"it is not a {FORMAT}")
+    version = plain.get("version", 0)
+    if type(version) is not int or version not in VERSIONS:
+        raise ValueError(f"it has the unknown version {version!r}; known versions are 2 to {VERSION}")
+    return plain, version
+
+
+def _npz_of(file: Path, plain: Mapping[str, Any]) -> Path:
+    """Return the NPZ of a result, which has its hidden name until its last step is done."""
+    hidden = _hidden_path(file, "npz", plain["npz_sha256"])
+    return hidden if hidden.is_file() else _final_path(file, "npz")
+
+
+def _cannot_read(file: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{file} cannot be read as a result: {one_line(error)}.",
+        "Run the score again; layers in the cache are not computed again.",
+    )
+
+
+def _is_number(name: str) -> bool:
+    """Return whether comparisons need an array that is not in the JSON."""
+    return name.rpartition("/")[2] == "changes"
+
+
+def _checksum(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _check_unchanged(plain: Mapping[str, Any], version: int, names: Iterable[str] | None = None) -> None:
+    """Check values of a result, by default all, against its checksums, which versions before 5 do not have."""
+    if version < CHECKED and CHECKSUMS not in plain:
+        return
+    stored = plain[CHECKSUMS]
+    names = dict.fromkeys([*plain, *stored]) if names is None else names
+    now = {name: _checksum(plain[name]) for name in names if name in plain and name not in UNCHECKED}
+    if changed := [name for name in names if now.get(name) != stored.get(name)]:
+        raise ValueError(f"it was changed after it was written: {', '.join(changed[:5])}")
+
+
+def check_numbers(result: "Result | Summary") -> None:
+    """Check that the numbers of a result lie in their ranges.
+
+    Raises
+    ------
+    ValueError
+        When a number is impossible, with its name.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Estimate, Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights())
+    >>> check_numbers(Result(request=ScoreRequest(), reading=reading, benchmark="V4", estimate=Estimate(raw=1e308)))
+    Traceback (most recent call last):
+    ValueError: raw is 1e+308, which is not between -2 and 2
+    """
+    largest = LARGEST_EXTERNAL if result.kind == "external" else LARGEST
+    for scored in (result, *(result.arrays if isinstance(result, Result) else ())):
+        for estimate in (scored.estimate, *scored.controls.values(), *scored.added.values()):
+            _check_range("raw", estimate.raw, largest)
+            _check_range("ceiling", estimate.ceiling, largest)
+            for name, value in zip(RATIOS, (estimate.score, estimate.error, *estimate.interval), strict=True):
+                _check_range(name, value, LARGEST_EXTERNAL)
+            if estimate.interval[0] > estimate.interval[1]:
+                raise ValueError("interval {:g} to {:g} is reversed".format(*estimate.interval))
+        _check_range("p_value", scored.p_value, 1, 0)
+    if isinstance(result, Result):
+        _check_range("imagenet_top1", result.imagenet_top1 or 0.0, 100, 0)
+
+
+def _check_range(name: str, value: float, high: float, low: float | None = None) -> None:
+    low = -high if low is None else low
+    if value < low or value > high:  # NaN is an absent number
+        raise ValueError(f"{name} is {value:g}, which is not between {low:g} and {high:g}")
 
 
 def is_result(file: Path) -> bool:
@@ -165,31 +331,35 @@ def _final_path(file: Path, ending: str) -> Path:
     return file.with_name(f"{file.name.removesuffix('.json')}.{ending}")
 
 
-def _temporary_path(file: Path, ending: str, hashed: str) -> Path:
-    return file.with_name(f".{file.name.removesuffix('.json')}.{hashed[:16]}.{ending}")
+def _stem(file: Path) -> str:
+    return file.name.removesuffix(".json")
 
 
-def _rename_or_remove(file: Path, ending: str, written: Path) -> None:
-    """Give a temporary file its final name if the JSON names it; otherwise remove it, because writing failed."""
+def _hidden_path(file: Path, ending: str, hashed: str) -> Path:
+    return file.with_name(f".{_stem(file)}.{hashed[:16]}.{ending}")
+
+
+def _unfinished(folder: Path) -> set[Path]:
+    """Find the results of which a killed process left files under hidden names."""
+    with os.scandir(folder) as entries:
+        found = [HIDDEN.fullmatch(entry.name) for entry in entries if entry.name.startswith(".")]
+    return {folder / f"{match[1]}.json" for match in found if match}
+
+
+def _finish(file: Path) -> None:
+    """Give files under hidden names their final names if the JSON names them; remove them if it does not."""
     try:
-        current = _temporary_path(file, ending, json.loads(file.read_text(encoding="utf-8"))[f"{ending}_sha256"])
-    except (OSError, ValueError, LookupError, TypeError):
-        current = None
-    if current != written:
-        written.unlink(missing_ok=True)
-    elif written.is_file():
-        written.replace(_final_path(file, ending))
-
-
-def _remove_leftovers(file: Path) -> None:
-    """Remove temporary files of killed runs that are older than an hour; younger ones may belong to another run."""
-    stem = re.escape(file.name.removesuffix(".json"))
-    hashed = rf"\.{stem}\.[0-9a-f]{{16}}"
-    named = rf"{hashed}(\.controls)?"
-    temporary = re.compile(rf"({named}|\.{named}-\w{{8}})\.(csv|npz)|\.{stem}-\w{{8}}\.json")
-    for path in file.parent.glob(".*"):
-        if temporary.fullmatch(path.name) and time.time() - path.stat().st_mtime > HOUR:
-            path.unlink(missing_ok=True)
+        named = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        named = None
+    with os.scandir(file.parent) as entries:
+        hidden = [match for entry in entries if (match := HIDDEN.fullmatch(entry.name)) and match[1] == _stem(file)]
+    for match in hidden:
+        hashed = named.get(f"{match[3]}_sha256") if isinstance(named, dict) else None
+        if isinstance(hashed, str) and hashed.startswith(match[2]):
+            file.with_name(match[0]).replace(_final_path(file, match[3]))
+        else:
+            file.with_name(match[0]).unlink(missing_ok=True)
 
 
 def _arrays(result: Result) -> bytes:
@@ -353,6 +523,7 @@ VERSIONS: dict[int, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
     0: _of_release_0_1,
     2: _of_version_2,
     3: _of_version_3,
+    4: lambda plain: plain,
     VERSION: lambda plain: plain,
 }
 """The function that converts the JSON of each version to the current format; 0 has no format and only plain numbers."""

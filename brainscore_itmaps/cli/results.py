@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Column
 
-from brainscore_itmaps.benchmark.catalogue import mark_of
+from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
 from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, examples
 from brainscore_itmaps.cli.result_tables import print_result
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_table, shown_size
 from brainscore_itmaps.errors import DataError, UsageError, nearest
+from brainscore_itmaps.files import visible
 from brainscore_itmaps.settings import Settings
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
+    from brainscore_itmaps.benchmark.saved import Summary
 
 results = typer.Typer(
     help="List and show saved results, and empty the cache.",
@@ -44,6 +46,7 @@ Folder = Annotated[
 )
 def list_results(folder: Folder = None) -> None:
     """List the saved results with their scores, and the size of the cache."""
+    from brainscore_itmaps.benchmark.saved import load_summary
     from brainscore_itmaps.cache import cache_size, default_cache
 
     directory = _folder(folder)
@@ -51,14 +54,14 @@ def list_results(folder: Folder = None) -> None:
     notes: dict[str, None] = {}
     for file in _files(directory):
         try:
-            result = _loaded(file)
+            result = load_summary(file)
         except DataError as error:
             damaged.append(str(error))
             continue
         name, interval = file.stem + mark_of(result.measure), interval_text(*result.interval)
         raw, ceiling, score = (number_text(number) for number in (result.raw, result.ceiling, result.score))
         rows.append([name, raw, ceiling, score, interval, _best_control(result), result.written[:16]])
-        notes |= dict.fromkeys(filter(None, [result.experimental]))
+        notes |= dict.fromkeys([EXPERIMENTAL] if result.measure == "attribution" else [])
         if score == ABSENT:
             notes[f"{ABSENT} is a score that is not given: {result.estimate.reason or 'no reason was recorded'}"] = None
     numbers = [Column(name, justify="right") for name in ("raw", "ceiling", "score", INTERVAL, CONTROL)]
@@ -77,7 +80,7 @@ def list_results(folder: Folder = None) -> None:
     say(f"cache      {home} ({shown_size(cache_size(home))}); `brainscore results clean` empties it")
 
 
-def _best_control(result: "Result") -> str:
+def _best_control(result: "Summary") -> str:
     """Return the best control with its score, or its raw value where there is no score; a dash without controls."""
     name = result.best_control
     if not name:
@@ -176,7 +179,7 @@ def _folder(folder: Path | None) -> Path:
 def _files(folder: Path) -> list[Path]:
     from brainscore_itmaps.benchmark.saved import is_result
 
-    return sorted(filter(is_result, folder.glob("*.json")))
+    return visible(filter(is_result, folder.glob("*.json")), folder)
 
 
 def _loaded(file: Path) -> "Result":

@@ -23,6 +23,7 @@ from brainscore_itmaps.data.class_folders import (
 )
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.images import read_image, upright_size
+from brainscore_itmaps.npz import read_npy
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.text import short_repr
 
@@ -260,11 +261,9 @@ def read_map(file: Path) -> NDArray[np.float32]:
 
 def _read_array(file: Path) -> NDArray[np.float32]:
     try:
-        values = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        values = read_npy(file)
+    except ValueError as error:
         raise DataError(f"The map {file} cannot be read as a NumPy array.", "Save it again with numpy.save.") from error
-    if not isinstance(values, np.ndarray):  # of an .npz file that was renamed
-        raise DataError(f"The map {file} is an archive of several arrays.", "Save one array with numpy.save.")
     squeezed = values.squeeze() if values.ndim > 2 else values
     if squeezed.ndim != 2 or min(squeezed.shape) < 2 or squeezed.dtype.kind not in "fiub":
         raise DataError(

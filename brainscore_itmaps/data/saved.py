@@ -28,6 +28,7 @@ from brainscore_itmaps.data.images import (
 from brainscore_itmaps.errors import DataError, InstallationError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, new_folder, sha256
 from brainscore_itmaps.images import read_image
+from brainscore_itmaps.npz import read_npz
 
 FORMAT = "brainscore_itmaps recording"
 VERSION = 1
@@ -271,11 +272,11 @@ def _read_arrays(folder: Path, description: dict[str, Any]) -> tuple[dict[str, N
     try:
         if "maps_sha256" in description and sha256(file) != description["maps_sha256"]:
             return {}, [f"{MAPS} is not the saved one: its sha256 differs."]
-        with np.load(file, allow_pickle=False) as opened:
-            arrays = {name: opened[name] for name in ARRAYS if name in opened}
-            misspelt = _misspelt(opened.files, ARRAYS)
-    except Exception as error:  # numpy and zipfile raise many kinds on damaged bytes
+        stored = read_npz(file)
+    except (OSError, ValueError) as error:
         return {}, [f"{MAPS} cannot be read: {one_line(error)}."]
+    arrays = {name: stored[name] for name in ARRAYS if name in stored}
+    misspelt = _misspelt(stored, ARRAYS)
     problems = [f"{MAPS} has an unknown array {name!r}; did you mean {known}?" for name, known in misspelt.items()]
     problems += [
         f"{MAPS}: {name} is {arrays[name].dtype} of shape {arrays[name].shape}; it requires {axes} axes."

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from brainscore_itmaps.data.images import SET_BRAINIO_HOME, contains_image
 from brainscore_itmaps.data.recording import Recording, check_window
 from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import replacing, sha256
+from brainscore_itmaps.npz import read_npz
 from brainscore_itmaps.settings import Settings
 from brainscore_itmaps.text import short_repr
 
@@ -86,9 +86,9 @@ class Simulation:
             When the file is missing or is not a simulated recording.
         """
         try:
-            with np.load(path, allow_pickle=False) as opened:
-                fields: dict[str, Any] = {name: opened[name] for name in cls.__dataclass_fields__}
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            stored = read_npz(path)
+            fields: dict[str, Any] = {name: stored[name] for name in cls.__dataclass_fields__}
+        except (OSError, ValueError, KeyError) as error:
             raise DataError(
                 f"{path} is not a simulated recording: {error}.",
                 "Make one with `brainscore data simulate`, or install the package again.",

@@ -1,5 +1,6 @@
 """Compare results in one table, fits, figures with their data, and an interactive page."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,10 @@ import pandas as pd
 from brainscore_itmaps.benchmark.catalogue import mark_of
 from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.bridge.images import images_of
+from brainscore_itmaps.cache import key_of, package_versions
 from brainscore_itmaps.data.published import fetch_published
 from brainscore_itmaps.errors import DataError, UsageError
-from brainscore_itmaps.files import ANOTHER_FOLDER, check_writable, replacing
+from brainscore_itmaps.files import ANOTHER_FOLDER, check_writable, replacing, sha256
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import protocol_named
@@ -240,17 +242,18 @@ def _write_tables(
 
 
 def _write_pages(folder: Path, table: StudyTable, progress: Report) -> tuple[dict[str, str], list[str]]:
-    """Write the page of each result with maps or attacks, unless there is a page that is newer than the result."""
+    """Write the page of each result with maps or attacks, unless there is a page of the same content."""
     pages, problems = {}, []
     for number, (name, source) in enumerate(table.sources.items()):
         progress("writing pages with maps", number, len(table.sources))
         file = folder / MAPS / f"{name}.html"
         try:
-            if not (isinstance(source, Path) and _is_newer(file, source)):
+            mark = f"<!-- {_key_of_page(source)} -->\n" if isinstance(source, Path) else None
+            if mark is None or not _ends_with(file, mark):
                 result = source if isinstance(source, Result) else Result.load(source)
                 text = attack_page(result) if result.attacked else report(result, images_of(result))
                 with replacing(file) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
+                    temporary.write_text(text + (mark or ""), encoding="utf-8")
         except DataError as error:
             problems.append(str(error))
             continue
@@ -258,8 +261,18 @@ def _write_pages(folder: Path, table: StudyTable, progress: Report) -> tuple[dic
     return pages, problems
 
 
-def _is_newer(file: Path, source: Path) -> bool:
-    return file.is_file() and file.stat().st_mtime_ns > source.stat().st_mtime_ns
+def _key_of_page(file: Path) -> str:
+    """Return a hash of a result, whose JSON names its NPZ by hash, and of the packages that draw it."""
+    return key_of(result=sha256(file), packages=package_versions(("jinja2", "matplotlib")))
+
+
+def _ends_with(file: Path, mark: str) -> bool:
+    try:
+        with file.open("rb") as page:
+            page.seek(-min(file.stat().st_size, len(mark)), os.SEEK_END)
+            return page.read() == mark.encode()
+    except OSError:
+        return False
 
 
 def _lines_of_fits(fitted: Findings) -> Iterator[tuple[Fit, Lines]]:

@@ -1,5 +1,6 @@
 """Results of every kind as one tidy table: a row for each model, array and window."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,18 @@ from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.formulas import absent_scores
 from brainscore_itmaps.benchmark.human import CITATION as CITE_HUMAN
 from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Null, Result
+from brainscore_itmaps.benchmark.saved import CHECKSUMS, CONTROLS_CSV, load_result
 from brainscore_itmaps.errors import DataError, UsageError, one_line
+from brainscore_itmaps.files import visible
 from brainscore_itmaps.models.timm_models import group_of_model, timm_top1
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.protocol import OURS, PROTOCOLS
 from brainscore_itmaps.text import short_repr
 
+NOT_CONTENT = {CHECKSUMS, "npz_bytes", *(f"{ending}_sha256" for ending in ("csv", "npz", CONTROLS_CSV))}
+"""Values in the JSON of a result that follow from the others."""
+LISTED = 3
+"""Largest number of duplicates that a sentence lists."""
 COLUMNS = (
     "model",
     "weights",
@@ -204,35 +211,72 @@ def _listed(results: Any) -> list[str | Path | Result]:
 
 
 def _read(results: Iterable[str | Path | Result], problems: list[str]) -> Iterator[tuple[str, Path | Result, Result]]:
-    """Yield name, source and content of each result, without duplicates; append sentences about damaged files."""
-    seen: set[str] = set()
+    """Yield name, source and content of each result; append sentences about damaged files and duplicates.
+
+    A result whose content was read already counts once. One that has the name of another, but other content, gets a
+    name of its own.
+    """
+    sources_of: dict[str, Path | Result] = {}
+    firsts: dict[str, Path | Result] = {}
+    copies: list[str] = []
+    for source, is_named in _sources(results):
+        try:
+            result = _without_maps(source) if isinstance(source, Result) else _result(source)
+        except DataError as error:
+            if is_named:
+                raise
+            problems.append(str(error))
+            continue
+        if result is None and is_named:
+            raise DataError(
+                f"{source} is not a result.",
+                "Name a JSON file that `brainscore score` or `brainscore sweep` wrote.",
+            )
+        if result is None:
+            continue
+        content = _digest(source)
+        if content in sources_of:
+            copies.append(f"{_described(source)}, the same as {_described(sources_of[content])}")
+            continue
+        sources_of[content] = source
+        stem = name = source.stem if isinstance(source, Path) else source.file_stem
+        number = 1
+        while name in firsts:
+            number += 1
+            name = f"{stem}--{number}"
+        if number > 1:
+            problems.append(f"{_described(source)} has the name of {_described(firsts[stem])}, and other content: both "
+                            f"are compared, this one as {name}.")  # fmt: skip
+        firsts[name] = source
+        yield name, source, result
+    if copies:
+        more = f", and {len(copies) - LISTED} more" if len(copies) > LISTED else ""
+        problems.append(f"Results that are there twice count once: {'; '.join(copies[:LISTED])}{more}.")
+
+
+def _sources(results: Iterable[str | Path | Result]) -> Iterator[tuple[Path | Result, bool]]:
+    """Yield each file or result, and whether it was named itself; a file that was named twice is there once."""
+    seen: set[Path] = set()
     for item in results:
         if isinstance(item, Result):
-            sources: Sequence[Path | Result] = [item]
-        else:
-            path = Path(item).expanduser()
-            sources = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-        is_named = sources == [item] or (isinstance(item, str) and not Path(item).expanduser().is_dir())
-        for source in sources:
-            name = source.stem if isinstance(source, Path) else source.file_stem
-            if name in seen:
-                continue
-            try:
-                result = source if isinstance(source, Result) else _result(source)
-            except DataError as error:
-                if is_named:
-                    raise
-                seen.add(name)
-                problems.append(str(error))
-                continue
-            if result is None and is_named:
-                raise DataError(
-                    f"{source} is not a result.",
-                    "Name a JSON file that `brainscore score` or `brainscore sweep` wrote.",
-                )
-            if result is not None:
-                seen.add(name)
-                yield name, source, result
+            yield item, True
+            continue
+        path = Path(item).expanduser()
+        for file in visible(path.rglob("*.json"), path) if path.is_dir() else [path]:
+            if (resolved := file.resolve()) not in seen:
+                seen.add(resolved)
+                yield file, not path.is_dir()
+
+
+def _digest(source: Path | Result) -> str:
+    """Return a hash of the content of a result."""
+    plain = json.loads(source.read_text(encoding="utf-8")) if isinstance(source, Path) else source.to_dict()
+    values = {name: value for name, value in plain.items() if name not in NOT_CONTENT}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _described(source: Path | Result) -> str:
+    return str(source) if isinstance(source, Path) else repr(source)
 
 
 def _result(file: Path) -> Result | None:
@@ -247,12 +291,12 @@ def _result(file: Path) -> Result | None:
         return None
     if "format" not in record and not {"model", "benchmark", "score"} <= record.keys():
         return None
-    result = Result.load(file)
+    result = load_result(file, numbers=True)
     if result.protocol not in PROTOCOLS:
         raise DataError(f"{file} names an unknown protocol, {result.protocol!r}.", "Score the model again.")
     if np.isnan(result.score) and (np.isnan(result.raw) or not result.estimate.reason):
         raise DataError(f"{file} contains no score.", "Score the model again, or leave this file out.")
-    return _without_maps(result)
+    return result
 
 
 def _without_maps(result: Result) -> Result:

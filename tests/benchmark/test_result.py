@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from edited import rewrite
 from published import GOLDEN
 from shown import changed, scored, two_arrays
 from sources import fresh, model_source
@@ -136,8 +137,6 @@ def test_a_result_is_the_older_or_the_newer_one_whenever_the_process_is_killed(t
         expected = old.arrays[0].predicted + newer
         np.testing.assert_array_equal(loaded.arrays[0].predicted, expected)
         outcomes.append(newer)
-        for left in out.iterdir():
-            os.utime(left, (0, 0))
         again, *_ = replace(old, notes=("once more",)).save(out)
         assert Result.load(again).notes == ("once more",)
         assert sorted(left.name for left in out.iterdir()) == sorted(
@@ -189,7 +188,7 @@ def test_a_full_disk_leaves_the_older_result(tmp_path, monkeypatch):
         {"weights": "random (seed 0)"},
         {"weights": {"kind": "another"}},
         {"request": None},
-        {"version": 5},
+        {"version": 6},
         {"version": "3"},
         {"format": "another"},
         {"npz_sha256": "0" * 64},
@@ -201,11 +200,14 @@ def test_a_full_disk_leaves_the_older_result(tmp_path, monkeypatch):
 def test_a_file_that_was_edited_is_refused(tmp_path, change):
     file, *_ = scored().save(tmp_path)
     told = json.loads(file.read_text())
+    rewrite(file, change)
+    with pytest.raises(DataError, match="cannot be read as a result"):
+        Result.load(file)
     for text in (json.dumps(told | change), json.dumps(told)[:-200], "[" * 100_000, "3", ""):
         file.write_text(text)
         with pytest.raises(DataError, match="cannot be read as a result"):
             Result.load(file)
-    file.write_text(json.dumps(told | {"score": float("inf")}))
+    rewrite(file, told | {"score": float("inf")})
     with pytest.raises(DataError, match="cannot be read as a result"):
         Result.load(file)
 
@@ -384,12 +386,15 @@ def test_a_protocol_of_ones_own_is_refused():
             load_recording("monkey1_PL", protocol=wrong)
 
 
-def test_a_killed_save_of_another_window_is_left_alone(tmp_path):
-    """Its arrays still wait under their hash, for longer than an hour."""
+def test_a_killed_save_of_another_window_is_finished(tmp_path):
+    """Its arrays still have their hidden name; those of a save that wrote no JSON are removed."""
     other = changed(scored(), label="50-90")
     file, _, npz, *_ = other.save(tmp_path)
     waiting = npz.with_name(f".{other.file_stem}.{json.loads(file.read_text())['npz_sha256'][:16]}.npz")
     npz.rename(waiting)
-    os.utime(waiting, (0, 0))
+    abandoned = tmp_path / f".never-written.{'0' * 16}.npz"
+    abandoned.write_bytes(b"")
     scored().save(tmp_path)
     assert same(Result.load(file), other)
+    assert npz.is_file()
+    assert not list(tmp_path.glob(".*"))

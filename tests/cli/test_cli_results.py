@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from answers import assert_refused, succeeded
 from command_line import brainscore
+from edited import rewrite
 
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.errors import DataError
@@ -76,7 +77,7 @@ def test_unknown_and_damaged_results_are_reported(scored, tmp_path):
     npz.write_bytes(content)
     saved = json.loads(written.read_text())
     for change in ({"version": 1}, {"format": "another"}, {"arrays": [{}]}):
-        written.write_text(json.dumps(saved | change))
+        rewrite(written, saved | change)
         with pytest.raises(DataError, match="cannot be read as a result"):
             Result.load(written)
 

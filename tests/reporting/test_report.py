@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 import pytest
 from answers import assert_refused, succeeded
+from edited import rewrite
 from PIL import Image
 from shown import changed, images, scored, two_arrays, without_score
 
@@ -184,12 +185,12 @@ def test_images_that_are_not_at_hand_are_left_out():
 )
 def test_a_result_that_was_changed_by_hand_is_refused(tmp_path, damage):
     file = scored().save(tmp_path)[0]
-    file.write_text(json.dumps(json.loads(file.read_text()) | damage))
+    rewrite(file, damage)
     with pytest.raises(DataError, match="cannot be read as a result"):
         Result.load(file)
     fewer = json.loads(scored().save(tmp_path)[0].read_text())
     fewer["arrays"][0]["images"].pop()
-    file.write_text(json.dumps(fewer))
+    rewrite(file, fewer)
     with pytest.raises(DataError, match="does not fit its images"):
         Result.load(file)
 

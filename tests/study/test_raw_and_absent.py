@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from edited import rewrite
 from shown import UNRELIABLE, changed, images, scored, two_arrays, without_score
 from studies import NAMES, in_windows, planted
 from typer.testing import CliRunner
@@ -246,7 +247,7 @@ def test_a_saved_result_without_score_is_read_if_it_says_why(tmp_path):
     assert (loaded.estimate.reason, loaded.raw) == (UNRELIABLE, scored().raw)
     table = tidy_table([str(file)])
     assert table.rows["reason"].tolist() == [UNRELIABLE]
-    file.write_text(file.read_text().replace(UNRELIABLE, ""))
+    rewrite(file, json.loads(file.read_text().replace(UNRELIABLE, "")))
     with pytest.raises(DataError, match="contains no score"):
         tidy_table([str(file)])
 

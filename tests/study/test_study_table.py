@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from edited import rewrite
 from scipy.stats import false_discovery_control, spearmanr
 from shown import changed, scored, two_arrays
 from studies import GAIN, NAMES, human, in_windows, planted, theirs
@@ -176,7 +177,7 @@ def test_a_result_of_an_unknown_protocol_is_named_and_the_others_are_kept(tmp_pa
     file = tmp_path / f"{other.file_stem}.json"
     record = json.loads(file.read_text())
     record["request"]["protocol"] = "nope"
-    file.write_text(json.dumps(record))
+    rewrite(file, record)
     table = tidy_table([tmp_path])
     assert list(table.rows["model"]) == [good.model]
     assert f"{file.name} names an unknown protocol, 'nope'" in table.troubles[0]

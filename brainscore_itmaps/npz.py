@@ -1,0 +1,106 @@
+"""Read NPZ and NPY files, which may be damaged or made to fill the memory."""
+
+import lzma
+import math
+import struct
+import tokenize
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+from zlib import error as ZlibError
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+DAMAGED = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, SyntaxError, tokenize.TokenError),
+    *(RuntimeError, OverflowError, MemoryError, struct.error, BadZipFile, ZlibError, lzma.LZMAError),
+)
+"""What zipfile, its decompressors and numpy raise on damaged bytes."""
+RATIO = 100
+"""Largest ratio of the arrays of a file to its size; maps and numbers reach 20."""
+SMALL = 64 * 2**20
+"""Bytes that the arrays of any file may have, whatever the ratio: constant arrays compress a thousandfold."""
+
+
+def read_npz(file: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an NPZ file, after a check that they fit into memory.
+
+    Parameters
+    ----------
+    file : Path
+    wanted : callable, optional
+        Returns whether an array of this name is read; by default, all are.
+
+    Raises
+    ------
+    ValueError
+        When a file is not an NPZ, is damaged, holds objects, or unpacks to far more than its size.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(Path(folder, "maps.npz"), r=np.array([0.25, 0.5]), layer="layer4")
+    ...     read_npz(Path(folder, "maps.npz"), lambda name: name == "r")
+    {'r': array([0.25, 0.5 ])}
+    """
+    try:
+        with ZipFile(file) as opened:
+            members = opened.infolist()
+            if len({member.filename for member in members}) < len(members):
+                raise ValueError("two of its arrays have the same name")
+            total, size = sum(member.file_size for member in members), file.stat().st_size
+            if total > max(SMALL, RATIO * size):
+                raise ValueError(f"its {size} bytes unpack to {total}, more than {RATIO} times as many")
+            arrays = {}
+            for member in members:
+                name = member.filename.removesuffix(".npy")
+                if wanted is None or wanted(name):
+                    with opened.open(member) as content:
+                        arrays[name] = _read_array(content, member.file_size)
+            return arrays
+    except DAMAGED as error:
+        raise ValueError(f"{file.name} is damaged: {error or type(error).__name__}") from error
+
+
+def read_npy(file: Path) -> NDArray[Any]:
+    """Read the array of an NPY file.
+
+    Raises
+    ------
+    ValueError
+        When the file is not an NPY, is damaged, or holds objects.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(Path(folder, "map.npy"), np.eye(2))
+    ...     read_npy(Path(folder, "map.npy"))
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    try:
+        with file.open("rb") as content:
+            return _read_array(content, file.stat().st_size)
+    except DAMAGED as error:
+        raise ValueError(f"{file.name} is damaged: {error or type(error).__name__}") from error
+
+
+def _read_array(content: Any, size: int) -> NDArray[Any]:
+    """Read an array whose header agrees with its number of bytes."""
+    version = npy.read_magic(content)  # type: ignore[no-untyped-call]
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"its arrays are of version {version}, not (1, 0) or (2, 0)")
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read_header(content)  # type: ignore[no-untyped-call]
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or content.tell() + count * dtype.itemsize != size:
+        raise ValueError(f"an array of {size} bytes does not fit its shape {shape}")
+    flat = np.frombuffer(content.read(), dtype=dtype, count=count).copy()
+    return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
