@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.progress import Report, silent
@@ -21,6 +21,9 @@ FORMULA = re.compile(r"(^|[;\t\r\n])(?=[\s\x00\u200b\ufeff]*[=+\-@\uff1d\uff0b\u
 """Positions where a spreadsheet would start a formula: at the start of a cell, also after a semicolon or tab."""
 NUMBER = re.compile(r"\s*[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|nan)\s*", re.ASCII | re.IGNORECASE)
 ANOTHER_FOLDER = "Name a folder that you may write to."
+if TYPE_CHECKING:
+    import filelock
+
 WRITING, LOCK = ".writing-", ".lock"
 """Beginning of the names of hidden folders that hold files until they are complete, and the lock in each."""
 FOLDER_OF_TABLE = "`brainscore data import` makes the folder of a recording from a table of maps."
@@ -69,16 +72,27 @@ def private_folder(parent: Path, owner: str | None = None) -> Iterator[Path]:
     (True, False)
     []
     """
-    import filelock
-
     parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(parent)
-    private = owned_folder(parent, owner) if owner else Path(tempfile.mkdtemp(prefix=WRITING, dir=parent))
-    with filelock.FileLock(private / LOCK):  # makes the folder again if another process took it for a leftover
-        try:
-            yield private
-        finally:
-            shutil.rmtree(private, ignore_errors=True)
+    private, lock = _locked_folder(parent, owner)
+    try:
+        yield private
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+        lock.release()
+
+
+def _locked_folder(parent: Path, owner: str | None) -> tuple[Path, "filelock.FileLock"]:
+    """Make and lock a hidden folder; make it again if another process took it for a leftover in between."""
+    import filelock
+
+    while True:
+        private = owned_folder(parent, owner) if owner else Path(tempfile.mkdtemp(prefix=WRITING, dir=parent))
+        private.mkdir(exist_ok=True)
+        lock = filelock.FileLock(private / LOCK)
+        with suppress(FileNotFoundError):
+            lock.acquire()
+            return private, lock
 
 
 def owned_folder(parent: Path, owner: str) -> Path:

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.attack_statistics import controls_of_attacks, partial_alignments, tolerances
 from brainscore_itmaps.benchmark.attacked import Measured, measured_attacks, settings_of
-from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, ADVERSARIAL_FOLDER
+from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, ADVERSARIAL_FOLDER, ALIGNMENT, HUMAN_CITATION, TOLERANCE
 from brainscore_itmaps.benchmark.classes import check_classes, classes_of
 from brainscore_itmaps.benchmark.estimate import Estimate
-from brainscore_itmaps.benchmark.human import CITATION as CLICKME_CITATION
 from brainscore_itmaps.benchmark.human import check_gradients, without_gradients
 from brainscore_itmaps.benchmark.human_controls import details_of, over_images
 from brainscore_itmaps.benchmark.request import ScoreRequest
@@ -44,7 +43,6 @@ from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import protocol_named
 
 VERSION = 1
-ALIGNMENT, TOLERANCE = "adversarial alignment", "perturbation tolerance"
 NO_CEILING = "how well people agree is unknown in this measure"
 NO_RATIO = "a length is not divided by anything"
 FORMULAS = {
@@ -211,7 +209,7 @@ def _result(model: Model, identifier: str, images: LabelledImages, measured: Mea
         details=lengths
         | alignments
         | {"steps": settings.steps, "restarts": settings.restarts, "decision": settings.decision},
-        citations=(CITATION, CLICKME_CITATION) if identifier == ADVERSARIAL else (CITATION,),
+        citations=(CITATION, HUMAN_CITATION) if identifier == ADVERSARIAL else (CITATION,),
         attacked=attacked,
     )
 

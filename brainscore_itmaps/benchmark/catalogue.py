@@ -100,6 +100,16 @@ EXPERIMENTAL = (
 MARK = " (EXPERIMENTAL)"
 """What follows the name of a benchmark of attribution in titles and tables."""
 HUMAN_ALIGNMENT = "ClickMe.alignment"
+HUMAN_CITATION = """@inproceedings{fel2022harmonizing,
+  title={Harmonizing the object recognition strategies of deep neural networks with humans},
+  author={Fel, Thomas and Rodriguez, Ivan F and Linsley, Drew and Serre, Thomas},
+  booktitle={Advances in Neural Information Processing Systems},
+  volume={35},
+  year={2022},
+  url={https://arxiv.org/abs/2211.04533}
+}"""
+ALIGNMENT, TOLERANCE = "adversarial alignment", "perturbation tolerance"
+"""Measures of attacks with and without human maps."""
 ADVERSARIAL = "ClickMe.adversarial"
 ADVERSARIAL_FOLDER = "adversarial"
 MOST_IMAGES = 1000

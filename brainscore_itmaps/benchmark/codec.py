@@ -1,8 +1,9 @@
 """Conversion of dataclasses to plain values for JSON and arrays for an NPZ, and back."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -112,15 +113,15 @@ def decode(
     >>> estimate.score, estimate.interval
     (0.5, (0.25, nan))
     """
-    hints, values = _hints_of(kind), {}
-    for entry in fields(kind):
-        hint, name, stored = hints[entry.name], entry.name, prefix + entry.metadata.get("array", entry.name)
+    values = {}
+    for entry, hint, is_array in _fields_of(kind):  # type: ignore[arg-type]
+        name, stored = entry.name, prefix + entry.metadata.get("array", entry.name)
         if entry.metadata.get("inline"):
             values[name] = decode(hint, plain, arrays, prefix, partial)
-        elif stored in arrays and _is_array(hint) and plain.get(name, ()) is not None:
+        elif is_array and stored in arrays and plain.get(name, ()) is not None:
             values[name] = _finite(arrays[stored], name)
         elif name in plain:
-            values[name] = _decoded(hint, plain[name], arrays, prefix, name, partial)
+            values[name] = _decoder_of(hint)(plain[name], _Place(arrays, prefix, name, partial))
         elif partial and get_origin(hint) is np.ndarray:
             values[name] = np.zeros(0)
         elif entry.default is MISSING and entry.default_factory is MISSING:
@@ -128,46 +129,113 @@ def decode(
     return kind(**values)
 
 
-def _decoded(hint: Any, item: Any, arrays: Mapping[str, NDArray[Any]], prefix: str, name: str, partial: bool) -> Any:
+class _Place(NamedTuple):
+    """Where a value lies: the arrays, the beginning of their names, and the name of its field."""
+
+    arrays: Mapping[str, NDArray[Any]]
+    prefix: str
+    name: str
+    partial: bool
+
+
+Decoder = Callable[[Any, _Place], Any]
+
+
+@cache
+def _fields_of(kind: Any) -> list[tuple["Field[Any]", Any, bool]]:
+    hints = get_type_hints(kind)
+    return [(entry, hints[entry.name], _is_array(hints[entry.name])) for entry in fields(kind)]
+
+
+@cache
+def _decoder_of(hint: Any) -> Decoder:
+    """Return the function that checks and converts a plain value for a type."""
     origin, inner = get_origin(hint), get_args(hint)
     if hint is Any:
-        return item
+        return lambda item, place: item
     if origin in (Union, UnionType):
+        return _decoder_of_union(inner)
+    if origin is Literal:
+        return lambda item, place: item if item in inner and type(item) in (str, int) else _refused(item, place)
+    if isinstance(hint, type) and is_dataclass(hint):
+        return lambda item, place: (decode(hint, item, place.arrays, place.prefix, place.partial)
+                                    if isinstance(item, Mapping) else _refused(item, place))  # fmt: skip
+    if _is_array(hint):
+        return _decode_array
+    if origin is tuple:
+        return _decoder_of_tuple(inner)
+    if origin in (dict, Mapping):
+        return _decoder_of_mapping(inner[1])
+    if hint is float:
+        return _decode_float
+    return lambda item, place: item if hint in (int, str, bool) and type(item) is hint else _refused(item, place)
+
+
+def _refused(item: Any, place: _Place) -> Any:
+    raise ValueError(f"{place.name} has the invalid value {str(item)[:80]!r}")
+
+
+def _decode_float(item: Any, place: _Place) -> float:
+    if item is None:
+        return math.nan
+    if type(item) not in (int, float) or not math.isfinite(item):
+        _refused(item, place)
+    return float(item)
+
+
+def _decode_array(item: Any, place: _Place) -> NDArray[Any]:
+    if not isinstance(item, list):
+        _refused(item, place)
+    return _finite(np.array([np.nan if number is None else number for number in item]), place.name)
+
+
+def _decoder_of_union(inner: tuple[Any, ...]) -> Decoder:
+    """Take the first type that fits."""
+    decoders = [_decoder_of(kind) for kind in inner if kind is not NoneType]
+
+    def decoded(item: Any, place: _Place) -> Any:
         if item is None and NoneType in inner:
             return None
-        return _first_that_fits(inner, item, arrays, prefix, name, partial)
-    if origin is Literal and item in inner:
-        return item
-    if isinstance(hint, type) and is_dataclass(hint) and isinstance(item, Mapping):
-        return decode(hint, item, arrays, prefix, partial)
-    if _is_array(hint) and isinstance(item, list):
-        return _finite(np.array([np.nan if number is None else number for number in item]), name)
-    if origin is tuple and isinstance(item, list):
-        if inner[1:] == (...,):
-            prefixes = array_prefixes(
-                [part.get("recording") if isinstance(part, Mapping) else None for part in item], prefix
-            )
-            return tuple(
-                _decoded(inner[0], part, arrays, start, name, partial)
-                for part, start in zip(item, prefixes, strict=True)
-            )
-        if len(item) == len(inner):
-            return tuple(
-                _decoded(kind, part, arrays, prefix, name, partial) for kind, part in zip(inner, item, strict=True)
-            )
-    if origin in (dict, Mapping) and isinstance(item, Mapping):
+        for decoder in decoders:
+            with suppress(ValueError):
+                return decoder(item, place)
+        return _refused(item, place)
+
+    return decoded
+
+
+def _decoder_of_tuple(inner: tuple[Any, ...]) -> Decoder:
+    decoders = [_decoder_of(kind) for kind in inner if kind is not ...]
+
+    def decoded(item: Any, place: _Place) -> tuple[Any, ...]:
+        if not isinstance(item, list) or (inner[1:] != (...,) and len(item) != len(inner)):
+            _refused(item, place)
+        if inner[1:] != (...,):
+            return tuple(decoder(part, place) for decoder, part in zip(decoders, item, strict=True))
+        if not is_dataclass(inner[0]):
+            return tuple(decoders[0](part, place) for part in item)
+        prefixes = array_prefixes(
+            [part.get("recording") if isinstance(part, Mapping) else None for part in item], place.prefix
+        )
+        return tuple(
+            decoders[0](part, place._replace(prefix=prefix)) for part, prefix in zip(item, prefixes, strict=True)
+        )
+
+    return decoded
+
+
+def _decoder_of_mapping(kind: Any) -> Decoder:
+    decoder = _decoder_of(kind)
+
+    def decoded(item: Any, place: _Place) -> dict[str, Any]:
+        if not isinstance(item, Mapping):
+            _refused(item, place)
         return {
-            str(key): _decoded(inner[1], part, arrays, f"{prefix}{name}/{key}/", name, partial)
+            str(key): decoder(part, place._replace(prefix=f"{place.prefix}{place.name}/{key}/"))
             for key, part in item.items()
         }
-    if hint is float:
-        if item is None:
-            return math.nan
-        if isinstance(item, int | float) and not isinstance(item, bool) and math.isfinite(item):
-            return float(item)
-    if hint in (int, str, bool) and type(item) is hint:
-        return item
-    raise ValueError(f"{name} has the invalid value {str(item)[:80]!r}")
+
+    return decoded
 
 
 def array_prefixes(recordings: list[str | None], prefix: str = "") -> list[str]:
@@ -194,21 +262,6 @@ def _finite(array: NDArray[Any], name: str) -> NDArray[Any]:
     return array
 
 
-def _first_that_fits(kinds: tuple[Any, ...], *rest: Any) -> Any:
-    for kind in kinds:
-        try:
-            return _decoded(kind, *rest)
-        except ValueError:
-            continue
-    raise ValueError(f"{rest[-2]} has the invalid value {str(rest[0])[:80]!r}")
-
-
-@cache
-def _hints_of(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-@cache
 def _is_array(hint: Any) -> bool:
     return get_origin(hint) is np.ndarray or any(get_origin(part) is np.ndarray for part in get_args(hint))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT, HUMAN_CITATION
 from brainscore_itmaps.benchmark.classes import check_classes, classes_of
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.human_controls import (
@@ -55,14 +55,6 @@ AS_CLICKME = (
 )
 UNKNOWN_CLASSES = "the classes of the images are unknown: saliency is that of the class with the largest logit"
 BATCH_SIZE = 32
-CITATION = """@inproceedings{fel2022harmonizing,
-  title={Harmonizing the object recognition strategies of deep neural networks with humans},
-  author={Fel, Thomas and Rodriguez, Ivan F and Linsley, Drew and Serre, Thomas},
-  booktitle={Advances in Neural Information Processing Systems},
-  volume={35},
-  year={2022},
-  url={https://arxiv.org/abs/2211.04533}
-}"""
 
 
 @dataclass(frozen=True)
@@ -219,7 +211,7 @@ class HumanBenchmark:
             | ({"top1_on_these": alignment.accuracy} if np.isfinite(alignment.accuracy) else {})
             | details_of(alignment.beyond)
             | ({"partial_given": GIVEN} if alignment.beyond else {}),
-            citations=(CITATION,),
+            citations=(HUMAN_CITATION,),
         )
 
     def _estimate(self, mean: float, interval: tuple[float, float]) -> Estimate:

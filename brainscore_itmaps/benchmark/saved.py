@@ -16,6 +16,7 @@ from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.codec import INLINE, array_prefixes, decode, encode
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.result import FORMAT, VERSION, AttackedImages, Estimated, Null, Result
+from brainscore_itmaps.cache import content_of
 from brainscore_itmaps.errors import DataError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, cannot_write, csv_text, private_folder, sha256
 from brainscore_itmaps.models.names import source_of
@@ -40,6 +41,7 @@ HIDDEN = re.compile(r"\.(.+)\.([0-9a-f]{16})\.(csv|npz|controls\.csv)")
 CHECKSUMS, CHECKED = "checksums", 5
 """Name of the checksums in the JSON, and the first version that has them."""
 UNCHECKED = (CHECKSUMS, "written")
+OF_FILES = ("csv_sha256", "npz_sha256", "npz_bytes", "numbers_sha256", "controls.csv_sha256")
 LARGEST, LARGEST_EXTERNAL = 2.0, 1e6
 """Largest size of a raw value (a difference of two correlations), and of scores and of Brain-Score's own numbers."""
 RATIOS = ("score", "error", "interval", "interval")
@@ -74,9 +76,11 @@ def save_result(result: Result, folder: Path, fix: str = ANOTHER_FOLDER) -> tupl
     if result.controls:
         contents[CONTROLS_CSV] = _rows_of_controls(result)
     hashes = {ending: hashlib.sha256(content).hexdigest() for ending, content in contents.items()}
-    sizes = {"npz_bytes": len(contents["npz"])} if contents.get("npz") else {}
-    named = {f"{ending}_sha256": hashed for ending, hashed in hashes.items()}
-    plain = with_checksums(result.to_dict() | named | sizes)
+    named: dict[str, Any] = {f"{ending}_sha256": hashed for ending, hashed in hashes.items()}
+    if with_arrays:
+        numbers = {name: array for name, array in encode(result).arrays.items() if _is_number(name)}
+        named |= {"npz_bytes": len(contents["npz"]), "numbers_sha256": content_of("", numbers)}
+    plain = with_checksums(result.to_dict() | named)
     text = json.dumps(plain, indent=1, allow_nan=False) + "\n"
     try:
         with private_folder(folder, _stem(file)) as private:
@@ -143,14 +147,18 @@ def load_result(file: Path, numbers: bool = False, retry: bool = True) -> Result
     if not file.is_file():
         raise DataError(f"There is no file {file}.", "Give the JSON file that Result.save or `brainscore score` wrote.")
     try:
-        plain, version = _read_json(file)
+        plain, version = _read_version(file)
         _check_unchanged(plain, version)
         arrays: dict[str, Any] = {}
-        if "npz_sha256" in plain:
+        if "npz_sha256" in plain and numbers and version >= CHECKED:
+            arrays = read_npz(_npz_of(file, plain), _is_number)
+            if content_of("", arrays) != plain["numbers_sha256"]:
+                raise ValueError(f"the numbers in {_npz_of(file, plain).name} are not those that were written with it")
+        elif "npz_sha256" in plain:
             stored = _npz_of(file, plain)
             if sha256(stored) != plain["npz_sha256"]:
                 raise ValueError(f"{stored.name} is not the file that was written with it")
-            arrays = read_npz(stored, _is_number if numbers else None)
+            arrays = read_npz(stored)
         converted = VERSIONS[version](plain)
         if numbers:
             converted = {**converted, "attacked": None}
@@ -210,15 +218,20 @@ def load_summary(file: Path) -> Summary:
     0.5
     """
     try:
-        plain, version = _read_json(file)
+        plain, version = _read_version(file)
         if version < CHECKED:
             result = load_result(file, numbers=True)
             shared = {each.name: getattr(result, each.name) for each in fields(Summary)}
             return Summary(**shared)
         _check_unchanged(plain, version, SUMMARISED)
-        if "npz_sha256" in plain and (stored := _npz_of(file, plain)).stat().st_size != plain["npz_bytes"]:
-            raise ValueError(f"{stored.name} is not the file that was written with it")
+        if "npz_sha256" in plain:
+            _check_size(_npz_of(file, plain), plain)
         listed = {name: value for name, value in plain.items() if name in SUMMARISED}
+        controls = listed.get("controls", {})
+        listed["controls"] = {
+            name: {key: value for key, value in control.items() if key in ESTIMATED}
+            for name, control in controls.items()
+        }
         summary: Summary = decode(Summary, listed, {}, partial=True)
         check_numbers(summary)
         return summary
@@ -226,7 +239,57 @@ def load_summary(file: Path) -> Summary:
         raise _cannot_read(file, error) from error
 
 
-def _read_json(file: Path) -> tuple[dict[str, Any], int]:
+def read_json(file: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "notes.json").write_text('{"score": 0.5}')
+    ...     read_json(Path(folder, "notes.json"))
+    {'score': 0.5}
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"{file} cannot be read: {one_line(error)}.", "Score the model again, or leave this file out."
+        ) from error
+
+
+def is_record(plain: Any) -> bool:
+    """Return whether the content of a JSON file is that of a result, of any version.
+
+    Examples
+    --------
+    >>> is_record({"model": "vgg16", "benchmark": "V4", "score": 0.5}), is_record({"score": 0.5})
+    (True, False)
+    """
+    if not isinstance(plain, dict) or plain.get("format", FORMAT) != FORMAT:
+        return False
+    return "format" in plain or {"model", "benchmark", "score"} <= plain.keys()
+
+
+def content_hash(plain: Mapping[str, Any]) -> str:
+    """Hash the values of a result, without the hashes of its files.
+
+    Examples
+    --------
+    >>> content_hash({"score": 0.5}) == content_hash(with_checksums({"score": 0.5, "npz_sha256": "ab12"}))
+    True
+    """
+    checksums = plain.get(CHECKSUMS) or with_checksums(plain)[CHECKSUMS]
+    content = {name: value for name, value in checksums.items() if name not in OF_FILES}
+    return _checksum([content, plain.get("written")])
+
+
+def _read_version(file: Path) -> tuple[dict[str, Any], int]:
     """Read the JSON of a result, and its version."""
     plain = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(plain, dict) or plain.get("format", FORMAT) != FORMAT:
@@ -243,16 +306,21 @@ def _npz_of(file: Path, plain: Mapping[str, Any]) -> Path:
     return hidden if hidden.is_file() else _final_path(file, "npz")
 
 
+def _is_number(name: str) -> bool:
+    """Return whether comparisons need an array of the NPZ that is not in the JSON."""
+    return name.rpartition("/")[2] == "changes"
+
+
+def _check_size(npz: Path, plain: Mapping[str, Any]) -> None:
+    if npz.stat().st_size != plain["npz_bytes"]:
+        raise ValueError(f"{npz.name} is not the file that was written with it")
+
+
 def _cannot_read(file: Path, error: Exception) -> DataError:
     return DataError(
         f"{file} cannot be read as a result: {one_line(error)}.",
         "Run the score again; layers in the cache are not computed again.",
     )
-
-
-def _is_number(name: str) -> bool:
-    """Return whether comparisons need an array that is not in the JSON."""
-    return name.rpartition("/")[2] == "changes"
 
 
 def _checksum(value: Any) -> str:

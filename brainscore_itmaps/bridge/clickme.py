@@ -9,9 +9,9 @@ from brainscore_vision.model_interface import BrainModel
 from brainscore_itmaps.benchmark.adversarial import CITATION as ADVERSARIAL_CITATION
 from brainscore_itmaps.benchmark.adversarial import VERSION as ADVERSARIAL_VERSION
 from brainscore_itmaps.benchmark.adversarial import AdversarialBenchmark
-from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, HUMAN_ALIGNMENT, HUMAN_CITATION
 from brainscore_itmaps.benchmark.estimate import Estimate
-from brainscore_itmaps.benchmark.human import CITATION, VERSION, HumanBenchmark
+from brainscore_itmaps.benchmark.human import VERSION, HumanBenchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.benchmark import plain_estimates
@@ -44,7 +44,7 @@ class ClickMeBenchmark(BenchmarkBase):  # type: ignore[misc]
             ceiling_func=lambda: Score(INTER_HUMAN),
             version=VERSION,
             parent="behavior",
-            bibtex=CITATION,
+            bibtex=HUMAN_CITATION,
         )
 
     @property

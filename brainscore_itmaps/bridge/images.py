@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-from brainscore_itmaps.benchmark.maps import maps_benchmark
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.data.load import is_stored
@@ -26,6 +25,8 @@ def images_of(result: Result, benchmark: str | Path | None = None, required: boo
     list of lists
         Image files in the order of the maps; None for a missing image.
     """
+    from brainscore_itmaps.benchmark.maps import maps_benchmark  # imports torch, which a comparison without maps spares
+
     benchmark = benchmark or result.request.benchmark or result.benchmark
     spec = CATALOGUE.get(str(benchmark))
     available = has_images(benchmark) and (spec is None or spec.view != "screen")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.alignment import feature_alignment
@@ -468,7 +468,7 @@ def _without_signal(site_values: NDArray[np.float64]) -> NDArray[np.bool_]:
         mean = np.nansum(site_values, axis=1) / count
         squares = np.nansum((site_values - mean[:, None]) ** 2, axis=1)
         error = np.sqrt(squares / (count - 1) / count)
-        margin = np.where(count > 2, student.ppf(0.975, np.maximum(count - 1, 1)) * error, 0)
+        margin = np.where(count > 2, stdtrit(np.maximum(count - 1, 1), 0.975) * error, 0)
     without: NDArray[np.bool_] = mean <= margin
     return without
 

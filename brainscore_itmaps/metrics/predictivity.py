@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from brainscore_itmaps.errors import ArrayError, UsageError, nearest
 from brainscore_itmaps.metrics.rows import real_array
@@ -219,6 +218,8 @@ def site_rank_correlation(predicted: NDArray[np.float64], maps: NDArray[np.float
     >>> site_rank_correlation(maps**3, maps).round(6).tolist()
     [[1.0], [1.0]]
     """
+    from scipy.stats import rankdata  # takes most of a second to import, which lists of results do not need
+
     pair = [_positions_first(values) for values in (predicted, maps)]
     rho = _pearson(*(rankdata(values, axis=1) for values in pair))
     constant = _is_constant(pair[0]) | _is_constant(pair[1])  # ranks of rounding errors would correlate

@@ -16,6 +16,8 @@ FEWEST = 5
 FEWEST_RANKED = 3
 FEWEST_TESTED = 10
 """With fewer models, the p-value of a rank correlation from bootstrap draws is too small, and is not given."""
+MANY = 400
+"""Number of models above which a quantile regression is first solved for those near an edge that is known."""
 STRAIGHT = 1e-9
 """An edge that bends by less than this share of the range of the scores counts as straight."""
 
@@ -333,7 +335,7 @@ def envelope(
         raise ArrayError(f"The quantile is {quantile}.", "Give a number between 0 and 1.")
     coefficients, end = _quantile_parabola(accuracy, predictivity, quantile), float(accuracy.max())
     fits = [
-        _quantile_parabola(accuracy[n], scores[n], quantile)
+        _quantile_parabola(accuracy[n], scores[n], quantile, coefficients)
         for n, scores in _draws(accuracy, predictivity, rng, resamples, drawn, FEWEST - 1)
     ]
     peak = _peak(coefficients)
@@ -348,18 +350,28 @@ def envelope(
 
 
 def _two_lines(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """Compute the meeting point, the slopes before and after it, and the value there."""
+    """Compute the meeting point, the slopes before and after it, and the value there.
+
+    The sums over the models on each side of a candidate follow from cumulative sums, about the mean.
+    """
+    order = np.argsort(x, kind="stable")
+    x, y = x[order], y[order]
     levels = np.unique(x)
     inner = levels[1:-1]
     at = np.concatenate([inner, _crossings(x, y, inner)])
-    before, after = np.minimum(x - at[:, None], 0), np.maximum(x - at[:, None], 0)  # (candidate, model)
+    origin, middle = x.mean(), y.mean()
+    dx, dy = x - origin, y - middle
+    sums = np.zeros((5, len(x) + 1))  # of 1, x, y, x squared and xy, over the models before each
+    np.cumsum(np.stack([np.ones_like(dx), dx, dy, dx * dx, dx * dy]), axis=1, out=sums[:, 1:])
+    below = sums[:, np.searchsorted(x, at, side="right")]
     products = np.zeros((len(at), 3, 3))
+    target = np.zeros((len(at), 3))
     products[:, 0, 0] = len(x)
-    for index, side in enumerate((before, after), 1):
-        products[:, 0, index] = products[:, index, 0] = side.sum(axis=1)
-        products[:, index, index] = (side**2).sum(axis=1)
-    middle = y.mean()
-    target = np.column_stack([np.zeros(len(at)), before @ (y - middle), after @ (y - middle)])
+    for index, (number, of_x, of_y, xx, xy) in enumerate((below, sums[:, -1:] - below), 1):
+        shift = at - origin
+        products[:, 0, index] = products[:, index, 0] = of_x - number * shift
+        products[:, index, index] = xx - 2 * shift * of_x + number * shift**2
+        target[:, index] = xy - shift * of_y
     fits = np.linalg.solve(products, target[..., None])[..., 0]  # value at the meeting point, slopes before and after
     best = int(np.einsum("ck,ck->c", fits, target).argmax())  # the candidate that explains most
     value, slope_before, slope_after = fits[best]
@@ -397,7 +409,9 @@ def _lines(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.f
     return slope, (y - slope * x) / number
 
 
-def _quantile_parabola(x: NDArray[np.float64], y: NDArray[np.float64], quantile: float) -> NDArray[np.float64]:
+def _quantile_parabola(
+    x: NDArray[np.float64], y: NDArray[np.float64], quantile: float, guess: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Fit a parabola by quantile regression: the multipliers of the dual linear programme (Koenker & Bassett 1978).
 
     Returns
@@ -407,12 +421,44 @@ def _quantile_parabola(x: NDArray[np.float64], y: NDArray[np.float64], quantile:
     """
     middle, spread, height = x.mean(), np.ptp(x), np.ptp(y) or 1.0  # the solver's tolerances are absolute
     design = np.vander((x - middle) / spread, 3, increasing=True)
-    above = (1 - quantile) * design.sum(axis=0)
-    dual = linprog((y.mean() - y) / height, A_eq=design.T, b_eq=above, bounds=(0, 1), method="highs")
-    a, b, c = -dual.eqlin.marginals * height
+    target = (y - y.mean()) / height
+    near = None if guess is None else (np.polyval(guess[::-1], x) - y.mean()) / height
+    a, b, c = _quantile_coefficients(design, target, quantile, near) * height
     c = c if abs(c) > STRAIGHT * height else 0.0
     return np.array([y.mean() + a - b * middle / spread + c * (middle / spread) ** 2,
                      b / spread - 2 * c * middle / spread**2, c / spread**2])  # fmt: skip
+
+
+def _quantile_coefficients(
+    design: NDArray[np.float64], target: NDArray[np.float64], quantile: float, near: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
+    """Solve a quantile regression; NaN where the solver finds no solution.
+
+    Of many models, those far from an edge that is known to lie near are first taken to be on their side of it; the
+    others then decide, and it is checked that all are on the side they were taken for (Portnoy & Koenker 1997, Stat.
+    Sci. 12:279). The solution is exact.
+    """
+    free, above = np.ones(len(target), dtype=bool), np.zeros(len(target), dtype=bool)
+    if near is not None and len(target) > MANY and np.isfinite(near).all():
+        distance = np.abs(target - near)
+        free, above = distance <= np.quantile(distance, MANY / len(target)), target > near
+    while True:
+        shares = (1 - quantile) * design[~free].sum(axis=0) - design[~free & above].sum(axis=0)
+        coefficients = _dual_coefficients(design[free], target[free], shares, quantile)
+        unsolved = np.isnan(coefficients).any()
+        wrong = ~free & (unsolved | ((target > design @ coefficients) != above))
+        if not wrong.any():
+            return coefficients
+        free |= wrong
+
+
+def _dual_coefficients(
+    design: NDArray[np.float64], target: NDArray[np.float64], shares: NDArray[np.float64], quantile: float
+) -> NDArray[np.float64]:
+    """Return the multipliers of the dual linear programme, with what other models add to its sums."""
+    sums = (1 - quantile) * design.sum(axis=0) + shares
+    dual = linprog(-target, A_eq=design.T, b_eq=sums, bounds=(0, 1), method="highs", options={"presolve": False})
+    return -dual.eqlin.marginals if dual.status == 0 else np.full(3, np.nan)
 
 
 def _peak(coefficients: NDArray[np.float64]) -> float:

@@ -52,8 +52,8 @@ def controls_figure(rows: pd.DataFrame) -> Figure:
         axes = figure.subplots(1, len(arrays), squeeze=False, sharey=True)[0]
         for axis, (array, array_rows) in zip(axes, arrays, strict=True):
             axis.axvline(0, color="black", linewidth=0.5)
-            for row in array_rows.to_dict("records"):
-                _draw_row(axis, row, order.index(tuple(row[name] for name in names)), names, len(models) <= FEW)
+            for key, alike in array_rows.groupby(names, sort=False):
+                _draw_rows(axis, alike, order.index(tuple(map(str, key))), len(models) <= FEW)  # type: ignore[arg-type]
             for name, controlled in array_rows.groupby("best_control", sort=False):
                 _draw_control(axis, str(name), controlled, DASHES[controls.index(name) % len(DASHES)])
             axis.set_title(str(array).removeprefix("Arcaro2020."))
@@ -63,16 +63,20 @@ def controls_figure(rows: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_row(axis: Axes, row: dict[Any, Any], number: int, names: list[str], few: bool) -> None:
-    """Draw the point of a model, hollow where its best control reaches its score."""
+def _draw_rows(axis: Axes, rows: pd.DataFrame, number: int, few: bool) -> None:
+    """Draw the points of a model or group, hollow where their best control reaches their score."""
     colour, mark = CYCLE[number % len(CYCLE)], MARKS[number % len(MARKS)]
-    bars = [np.nan_to_num(np.maximum([[row[value] - row[low]], [row[high] - row[value]]], 0))
-            for value, low, high in (("unique", "unique_low", "unique_high"), ("score", "low", "high"))]  # fmt: skip
-    face = "white" if row["control_raw"] >= row["raw"] else colour
     size, width = (5, 0.6) if few else (3.5, 0.25)
-    label = legend_text(name_of_row(row) if len(names) > 1 else row["group"])
-    axis.errorbar(row["unique"], row["score"], bars[1], bars[0], color=colour, marker=mark, markersize=size,
-                  markerfacecolor=face, elinewidth=width, zorder=3)  # fmt: skip
+    for is_reached, alike in rows.groupby(rows["control_raw"] >= rows["raw"], sort=False):
+        bars = [
+            np.nan_to_num(np.maximum([alike[value] - alike[low], alike[high] - alike[value]], 0))
+            for value, low, high in (("unique", "unique_low", "unique_high"), ("score", "low", "high"))
+        ]
+        axis.errorbar(alike["unique"], alike["score"], bars[1], bars[0], color=colour, marker=mark, markersize=size,
+                      markerfacecolor="white" if is_reached else colour, elinewidth=width, linestyle="",
+                      zorder=3)  # fmt: skip
+    first = rows.iloc[0].to_dict()
+    label = legend_text(name_of_row(first) if few else first["group"])
     axis.plot([], [], mark, color=colour, markersize=5, label=label)
 
 

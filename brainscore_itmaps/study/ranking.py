@@ -1,18 +1,18 @@
 """Rank the models of a study by score, by what they add to the controls, and by score given the controls."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from brainscore_itmaps.benchmark.catalogue import mark_of
-from brainscore_itmaps.benchmark.estimate import Estimate, difference_of
+from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.result import MEAN
-from brainscore_itmaps.metrics.inference import control_false_discoveries
+from brainscore_itmaps.metrics.inference import control_false_discoveries, p_values_of_pairs
 from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable
 from brainscore_itmaps.text import short_repr
@@ -26,6 +26,8 @@ ORDERS = {
 SIGNIFICANT = 0.05
 FEW_NAMES = 4
 """Largest number of models or pairs that a sentence names; the tables have all of them."""
+PAIRS = 10_000
+"""Largest number of pairs of a panel and an order in the table."""
 PANEL = [*COMPARED, "array"]
 RANKED = (
     *("panel", "window", "model", "weights", "random", "layer", "score", "low", "high", "best_control"),
@@ -99,10 +101,6 @@ def ranking(table: StudyTable) -> Ranking:
     On maps, the best control reaches the score of 1 of 2 models: contrast reaches vgg16.
     """
 
-    @cache
-    def p_value(first: int, second: int, name: str) -> float:
-        return _p_value(table, first, second, name)
-
     rows: list[pd.DataFrame] = []
     orders: list[dict[str, Any]] = []
     changes: list[dict[str, Any]] = []
@@ -128,10 +126,13 @@ def ranking(table: StudyTable) -> Ranking:
                 notes.append(f"On {panel}, without a rank by {words}: {_listed(absent)}.")
             if len(compared) < 2:
                 continue
-            found = _changes(compared, order, p_value, names)
-            changes += [labels | {"order": order} | change for change in found]
+            found = _changes(table, compared, order)
+            if len(found.first) > PAIRS:
+                notes.append(f"On {panel}, {len(found.first)} pairs of models change places by {words}; the "
+                             f"table has the {PAIRS} most distinguishable ones.")  # fmt: skip
+            changes += [labels | {"order": order} | change for change in _listed_changes(found, compared, order, names)]
             orders.append(labels | _order_row(compared, order, found))
-            if found:
+            if len(found.first):
                 written.append(_sentence(panel, compared, order, found, float(orders[-1]["tau"]), names))
             else:
                 same.append(f"by {words}")
@@ -183,43 +184,89 @@ def _ranked_rows(controlled: pd.DataFrame, ranked: pd.DataFrame) -> pd.DataFrame
     return controlled.assign(reached=reached, **ranks)[[*PANEL, *RANKED]]
 
 
-def _changes(
-    rows: pd.DataFrame, order: str, p_value: Callable[[int, int, str], float], names: Mapping[Any, str]
-) -> list[dict[str, Any]]:
+class _Changes(NamedTuple):
+    """Pairs of rows that change places: the first is better by score alone."""
+
+    first: NDArray[np.int32]
+    second: NDArray[np.int32]
+    score_p_value: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    q_value: NDArray[np.float64]
+
+    @property
+    def distinguishable(self) -> NDArray[np.int64]:
+        """Return the pairs whose change is distinguishable from chance."""
+        return np.flatnonzero(self.q_value < SIGNIFICANT)
+
+
+def _changes(table: StudyTable, rows: pd.DataFrame, order: str) -> _Changes:
     """Compare the two orders of each pair of models, and test the pairs that change places."""
-    scores, values = rows["score"].to_numpy(), rows[order].to_numpy()
+    scores, values = (rows[name].to_numpy(dtype=float) for name in ("score", order))
     above = (scores[:, None] > scores) & (values[:, None] < values)  # the first model is better by score alone
-    p_values, found = [], []
-    for one, other in np.argwhere(above):
-        first, second = rows.index[one], rows.index[other]
-        tested = [p_value(first, second, name) for name in ("score", order)]
-        p_values.append(float(np.max(tested)))
-        found.append({"first": names[first], "second": names[second],
-                      "score_difference": scores[one] - scores[other], "score_p_value": tested[0],
-                      "difference": values[one] - values[other], "p_value": tested[1]})  # fmt: skip
-    unchanged = len(rows) * (len(rows) - 1) // 2 - len(found)  # pairs that count as tests
-    q_values = control_false_discoveries(p_values + [1.0] * unchanged)
-    return [change | {"q_value": float(q)} for change, q in zip(found, q_values, strict=False)]
+    first, second = (indices.astype(np.int32) for indices in np.nonzero(above))
+    p_values = [_p_values(table, rows.index.to_numpy(), first, second, name) for name in ("score", order)]
+    tested = np.maximum(*p_values)  # NaN where one is
+    number = np.count_nonzero(~np.isnan(tested))
+    tests = number + len(rows) * (len(rows) - 1) // 2 - len(first)  # pairs that keep their order count, with p = 1
+    q_values = np.minimum(control_false_discoveries(tested) * (tests / max(number, 1)), 1)
+    return _Changes(first, second, p_values[0], p_values[1], q_values)
 
 
-def _p_value(table: StudyTable, first: int, second: int, name: str) -> float:
-    """Return the p-value of a difference between two models; NaN where they cannot be compared."""
-    estimates = [table.added[index].get(name, Estimate()) for index in (first, second)]
-    conditions = {(table.images[index], estimate.interval_kind, estimate.groups)
-                  for index, estimate in zip((first, second), estimates, strict=True)}  # fmt: skip
-    comparison = difference_of(*estimates) if len(conditions) == 1 else None
-    return np.nan if comparison is None else comparison.p_value
+def _listed_changes(
+    found: _Changes, rows: pd.DataFrame, order_of: str, names: Mapping[Any, str]
+) -> list[dict[str, Any]]:
+    """Return the rows of the table; of very many pairs, those that are most distinguishable."""
+    order = np.argsort(found.q_value, kind="stable")[:PAIRS] if len(found.first) > PAIRS else range(len(found.first))
+    of_row = [names[index] for index in rows.index]
+    scores, values = (rows[name].to_numpy(dtype=float) for name in ("score", order_of))
+    return [
+        {
+            "first": of_row[one],
+            "second": of_row[other],
+            "score_difference": scores[one] - scores[other],
+            "score_p_value": found.score_p_value[pair],
+            "difference": values[one] - values[other],
+            "p_value": found.p_value[pair],
+            "q_value": found.q_value[pair],
+        }
+        for pair in order
+        for one, other in [(found.first[pair], found.second[pair])]
+    ]
 
 
-def _order_row(rows: pd.DataFrame, order: str, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _p_values(
+    table: StudyTable, indices: NDArray[Any], first: NDArray[np.int32], second: NDArray[np.int32], name: str
+) -> NDArray[np.float64]:
+    """Compute the p-value of the difference between the models of each pair; NaN where they cannot be compared."""
+    estimates = [table.added[index].get(name, Estimate()) for index in indices]
+    alike: dict[Any, list[int]] = {}
+    for row, (index, estimate) in enumerate(zip(indices, estimates, strict=True)):
+        if estimate.replicates is not None:
+            condition = (table.images[index], estimate.interval_kind, estimate.groups, estimate.changes is None)
+            alike.setdefault(condition, []).append(row)
+    p_values = np.full(len(first), np.nan)
+    for (_, _, groups, without_changes), members in alike.items():
+        place = np.full(len(estimates), -1)
+        place[members] = np.arange(len(members))
+        scores = np.array([estimates[row].score for row in members])
+        replicates = np.stack([estimates[row].replicates for row in members])
+        changes = None if without_changes else np.stack([estimates[row].changes for row in members])
+        pairs = np.flatnonzero((place[first] >= 0) & (place[second] >= 0))
+        p_values[pairs] = p_values_of_pairs(
+            scores, replicates, groups, changes, place[first[pairs]], place[second[pairs]]
+        )
+    return p_values
+
+
+def _order_row(rows: pd.DataFrame, order: str, found: _Changes) -> dict[str, Any]:
     number = len(rows)
     return {
         "order": order,
         "models": number,
         "tau": float(kendalltau(rows["score"], rows[order]).statistic),
         "pairs": number * (number - 1) // 2,
-        "changed": len(found),
-        "distinguishable": sum(change["q_value"] < SIGNIFICANT for change in found),
+        "changed": len(found.first),
+        "distinguishable": len(found.distinguishable),
     }
 
 
@@ -227,7 +274,7 @@ def _sentence(
     panel: str,
     rows: pd.DataFrame,
     order: str,
-    found: Sequence[Mapping[str, Any]],
+    found: _Changes,
     tau: float,
     names: Mapping[Any, str],
 ) -> str:
@@ -238,15 +285,16 @@ def _sentence(
              for index in moved[:FEW_NAMES]]  # fmt: skip
     more = f"; {len(moved) - FEW_NAMES} more models move" if len(moved) > FEW_NAMES else ""
     pairs = len(rows) * (len(rows) - 1) // 2
-    certain = [f"{change['first']} and {change['second']}" for change in found if change["q_value"] < SIGNIFICANT]
-    extent = "within the uncertainty"
-    if certain:
-        some = len(certain) < len(found)
-        number, rest = (f"{len(certain)} of them ", f"; the others do so {extent}") if some else ("", "")
-        extent = f"{number}distinguishably: {_listed(certain)}{rest}"
+    extent, number = "within the uncertainty", len(found.distinguishable)
+    if number:
+        certain = [f"{names[rows.index[found.first[pair]]]} and {names[rows.index[found.second[pair]]]}"
+                   for pair in found.distinguishable[:FEW_NAMES]]  # fmt: skip
+        start, rest = (f"{number} of them ", f"; the others do so {extent}") if number < len(found.first) else ("", "")
+        some = ", ".join([*certain, *([f"{number - FEW_NAMES} more"] if number > FEW_NAMES else [])])
+        extent = f"{start}distinguishably: {some}{rest}"
     return (
-        f"On {panel}, the order changes: {'; '.join(named)}{more}. {len(found)} of {pairs} pairs of models "
-        f"{'changes' if len(found) == 1 else 'change'} places (Kendall's tau {tau:.2f}), {extent}."
+        f"On {panel}, the order changes: {'; '.join(named)}{more}. {len(found.first)} of {pairs} pairs of models "
+        f"{'changes' if len(found.first) == 1 else 'change'} places (Kendall's tau {tau:.2f}), {extent}."
     )
 
 

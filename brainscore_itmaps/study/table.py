@@ -1,7 +1,5 @@
 """Results of every kind as one tidy table: a row for each model, array and window."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -11,22 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from brainscore_itmaps.benchmark.adversarial import ALIGNMENT
-from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, ALIGNMENT, HUMAN_ALIGNMENT, HUMAN_CITATION
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.formulas import absent_scores
-from brainscore_itmaps.benchmark.human import CITATION as CITE_HUMAN
-from brainscore_itmaps.benchmark.result import FORMAT, MEAN, ArrayResult, Null, Result
-from brainscore_itmaps.benchmark.saved import CHECKSUMS, CONTROLS_CSV, load_result
-from brainscore_itmaps.errors import DataError, UsageError, one_line
+from brainscore_itmaps.benchmark.result import MEAN, ArrayResult, Null, Result
+from brainscore_itmaps.benchmark.saved import content_hash, is_record, load_result, read_json
+from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import visible
 from brainscore_itmaps.models.timm_models import group_of_model, timm_top1
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.protocol import OURS, PROTOCOLS
 from brainscore_itmaps.text import short_repr
 
-NOT_CONTENT = {CHECKSUMS, "npz_bytes", *(f"{ending}_sha256" for ending in ("csv", "npz", CONTROLS_CSV))}
-"""Values in the JSON of a result that follow from the others."""
 LISTED = 3
 """Largest number of duplicates that a sentence lists."""
 COLUMNS = (
@@ -171,7 +165,7 @@ def tidy_table(results: Iterable[str | Path | Result] | str | Path | Result) -> 
             rows.append(row | {"result": name})
             values.append(value)
         citations |= dict.fromkeys(
-            [text for text in result.citations if text] or ([CITE_HUMAN] if result.kind == "human" else [])
+            [text for text in result.citations if text] or ([HUMAN_CITATION] if result.kind == "human" else [])
         )
     _add_human_alignment(rows)
     _add_attacks(rows)
@@ -221,20 +215,20 @@ def _read(results: Iterable[str | Path | Result], problems: list[str]) -> Iterat
     copies: list[str] = []
     for source, is_named in _sources(results):
         try:
-            result = _without_maps(source) if isinstance(source, Result) else _result(source)
+            loaded = _loaded(source)
         except DataError as error:
             if is_named:
                 raise
             problems.append(str(error))
             continue
-        if result is None and is_named:
+        if loaded is None and is_named:
             raise DataError(
                 f"{source} is not a result.",
                 "Name a JSON file that `brainscore score` or `brainscore sweep` wrote.",
             )
-        if result is None:
+        if loaded is None:
             continue
-        content = _digest(source)
+        result, content = loaded
         if content in sources_of:
             copies.append(f"{_described(source)}, the same as {_described(sources_of[content])}")
             continue
@@ -268,35 +262,23 @@ def _sources(results: Iterable[str | Path | Result]) -> Iterator[tuple[Path | Re
                 yield file, not path.is_dir()
 
 
-def _digest(source: Path | Result) -> str:
-    """Return a hash of the content of a result."""
-    plain = json.loads(source.read_text(encoding="utf-8")) if isinstance(source, Path) else source.to_dict()
-    values = {name: value for name, value in plain.items() if name not in NOT_CONTENT}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
 def _described(source: Path | Result) -> str:
     return str(source) if isinstance(source, Path) else repr(source)
 
 
-def _result(file: Path) -> Result | None:
-    """Read a file without its maps; return None if it is not a result."""
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(
-            f"{file} cannot be read: {one_line(error)}.", "Score the model again, or leave this file out."
-        ) from error
-    if not isinstance(record, dict) or record.get("format", FORMAT) != FORMAT:
+def _loaded(source: Path | Result) -> tuple[Result, str] | None:
+    """Return a result without its maps, and a hash of its content; None for a file that is not a result."""
+    if isinstance(source, Result):
+        return _without_maps(source), content_hash(source.to_dict())
+    plain = read_json(source)
+    if not is_record(plain):
         return None
-    if "format" not in record and not {"model", "benchmark", "score"} <= record.keys():
-        return None
-    result = load_result(file, numbers=True)
+    result = load_result(source, numbers=True)
     if result.protocol not in PROTOCOLS:
-        raise DataError(f"{file} names an unknown protocol, {result.protocol!r}.", "Score the model again.")
+        raise DataError(f"{source} names an unknown protocol, {result.protocol!r}.", "Score the model again.")
     if np.isnan(result.score) and (np.isnan(result.raw) or not result.estimate.reason):
-        raise DataError(f"{file} contains no score.", "Score the model again, or leave this file out.")
-    return result
+        raise DataError(f"{source} contains no score.", "Score the model again, or leave this file out.")
+    return result, content_hash(plain)
 
 
 def _without_maps(result: Result) -> Result:

@@ -28,6 +28,7 @@ from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.evaluate import evaluate
 from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.benchmark.saved import load_result, load_summary
 from brainscore_itmaps.errors import ArrayError, DataError, InstallationError, UsageError
 from brainscore_itmaps.metrics.inference import compare_replicates
 from brainscore_itmaps.models.spec import Weights
@@ -210,6 +211,74 @@ def test_a_file_that_was_edited_is_refused(tmp_path, change):
     rewrite(file, told | {"score": float("inf")})
     with pytest.raises(DataError, match="cannot be read as a result"):
         Result.load(file)
+
+
+def test_what_was_changed_after_a_result_was_written_is_named(tmp_path):
+    """Also where the changed value is a possible one: 0.61 instead of 0.60."""
+    result = scored()
+    file, *_ = result.save(tmp_path)
+    told = json.loads(file.read_text())
+    for name, other in (("score", told["score"] + 0.01), ("model", "another"), ("notes", ["new"]), ("seen", 1)):
+        file.write_text(json.dumps(told | {name: other}))
+        with pytest.raises(DataError, match=f"was changed after it was written: {name}\\."):
+            Result.load(file)
+    for name in ("score", "checksums"):
+        file.write_text(json.dumps({key: value for key, value in told.items() if key != name}))
+        with pytest.raises(DataError, match="cannot be read"):
+            Result.load(file)
+    file.write_text(json.dumps(told | {"version": 4, "score": 0.9}))
+    with pytest.raises(DataError, match="was changed after it was written: version, score"):
+        Result.load(file)
+    file.write_text(json.dumps(told, indent=4) + "\n")  # only its spaces differ
+    assert Result.load(file).score == result.score
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"raw": 1e308}, {"ceiling": -3}, {"score": 1e9}, {"interval": [0.9, 0.1]}, {"imagenet_top1": 101}, {"error": 1e7}],
+    ids=str,
+)
+def test_numbers_beyond_their_range_are_refused(tmp_path, change):
+    file, *_ = scored().save(tmp_path)
+    rewrite(file, change)
+    with pytest.raises(DataError, match=r"not between|is reversed"):
+        Result.load(file)
+    with pytest.raises(DataError, match=r"not between|is reversed"):
+        load_result(file, numbers=True)
+
+
+def test_the_numbers_of_a_comparison_are_read_without_maps_and_checked(tmp_path):
+    result = scored()
+    file, _, npz, *_ = result.save(tmp_path)
+    numbers = load_result(file, numbers=True)
+    assert numbers.arrays[0].predicted.size == 0
+    np.testing.assert_array_equal(numbers.estimate.changes, result.estimate.changes)
+    np.testing.assert_array_equal(numbers.arrays[0].controls["contrast"].changes,
+                                  result.arrays[0].controls["contrast"].changes)  # fmt: skip
+    stored = dict(np.load(npz))
+    np.savez_compressed(npz, **stored | {"changes": stored["changes"] + 0.1})
+    with pytest.raises(DataError, match=r"the numbers in .* are not those that were written with it"):
+        load_result(file, numbers=True)
+
+
+def test_a_list_reads_numbers_alone_and_notices_a_changed_one_and_a_cut_npz(tmp_path):
+    result = scored()
+    file, _, npz, *_ = result.save(tmp_path)
+    summary = load_summary(file)
+    for name in ("raw", "ceiling", "score", "interval", "best_control", "measure", "written"):
+        assert getattr(summary, name) == getattr(result, name)
+    told = json.loads(file.read_text())
+    file.write_text(json.dumps(told | {"notes": ["not in a list"]}))
+    assert load_summary(file).score == result.score
+    file.write_text(json.dumps(told | {"score": 0.9}))
+    with pytest.raises(DataError, match="was changed after it was written: score"):
+        load_summary(file)
+    file.write_text(json.dumps(told))
+    npz.write_bytes(npz.read_bytes()[:-1])
+    with pytest.raises(DataError, match="not the file that was written with it"):
+        load_summary(file)
+    older = load_summary(OLD / "two_arrays.json")
+    assert older.score == Result.load(OLD / "two_arrays.json").score
 
 
 def test_results_of_version_2_are_read_as_they_were():

@@ -14,6 +14,7 @@ from brainscore_itmaps.metrics.inference import (
     jackknife_spread,
     mean_without,
     p_value_of_draws,
+    p_values_of_pairs,
     variance_of_pairs,
 )
 
@@ -197,3 +198,26 @@ def test_the_interval_of_a_mean_over_groups_covers_it_as_often_as_it_says():
         low, high, _ = jackknife_interval(values.mean(), mean_without(values, groups), [7])
         covered += low <= 0.3 <= high
     assert 0.935 * 1000 <= covered <= 0.965 * 1000
+
+
+@pytest.mark.parametrize("groups", [[7], [7, 5], [3]])
+@pytest.mark.parametrize("refits", [True, False])
+def test_many_pairs_are_tested_as_one_pair_is(rng, groups, refits, monkeypatch):
+    monkeypatch.setattr("brainscore_itmaps.metrics.inference.AT_ONCE", 4)
+    models, number = 6, sum(groups)
+    values, replicates = rng.normal(size=models), rng.normal(size=(models, number))
+    changes = np.full((models, number, max(groups)), np.nan)
+    for start, count in zip(np.cumsum([0, *groups]), groups, strict=False):
+        changes[:, start : start + count, :count] = 3 * rng.normal(size=(models, count, count))
+    replicates[1], changes[1], values[1] = replicates[0], changes[0], values[0]  # the same model twice
+    replicates[2], changes[2], values[2] = replicates[0], changes[0], values[0] + 1  # a constant difference
+    first, second = np.triu_indices(models, 1)
+    found = p_values_of_pairs(values, replicates, groups, changes if refits else None, first, second)
+    expected = [
+        compare_replicates(values[i] - values[j], replicates[i] - replicates[j], groups,
+                           changes[i] - changes[j] if refits else None).p_value
+        for i, j in zip(first, second, strict=True)
+    ]  # fmt: skip
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    assert found[0] == 1
+    assert found[1] == 0

@@ -1,6 +1,8 @@
 """A comparison: its files, its figures and its command."""
 
 import json
+import os
+from dataclasses import replace
 
 import matplotlib as mpl
 import pandas as pd
@@ -14,6 +16,7 @@ from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.reporting.study_figures import accuracy_figure, gains_figure, relation_figure, temporal_figure
 from brainscore_itmaps.study.compare import add_raw_values
 from brainscore_itmaps.study.fits import findings
+from brainscore_itmaps.study.ranking import ranking
 from brainscore_itmaps.study.table import tidy_table
 
 
@@ -125,3 +128,36 @@ def test_compare_on_the_command_line(tmp_path, own_home):
         assert refused.returncode == 2
         assert message in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+def test_pages_are_kept_by_content_and_not_by_time(tmp_path):
+    """A result that was written over with an older time has its new page, and a page that is newer is written again."""
+    result = planted()[0]
+    file, *_ = result.save(tmp_path / "results")
+    (page,) = pages = [file for file in compare(file, tmp_path / "out", draws=20).files if file.parent.name == "maps"]
+    first, written = page.read_text(), page.stat().st_mtime_ns
+    compare(file, tmp_path / "out", draws=20)
+    assert page.stat().st_mtime_ns == written
+    replace(result, notes=("a note that the page shows",)).save(tmp_path / "results")
+    os.utime(file, (0, 0))
+    compare(file, tmp_path / "out", draws=20)
+    assert "a note that the page shows" in page.read_text()
+    assert "a note that the page shows" not in first
+    assert len(pages) == 1
+
+
+@pytest.mark.slow
+def test_pairs_of_very_many_models_are_counted_and_the_most_distinguishable_ones_listed(monkeypatch):
+    table = tidy_table(planted())
+    whole = ranking(table)
+    monkeypatch.setattr("brainscore_itmaps.study.ranking.PAIRS", 2)
+    monkeypatch.setattr("brainscore_itmaps.metrics.inference.AT_ONCE", 3)
+    some = ranking(table)
+    pd.testing.assert_frame_equal(some.orders, whole.orders)
+    counted = whole.orders.set_index("order")["changed"]
+    for order, rows in some.changes.groupby("order"):
+        if counted[order] > 2:
+            assert len(rows) == 2
+            expected = whole.changes[whole.changes["order"] == order]["q_value"].sort_values()[:2]
+            assert rows["q_value"].tolist() == pytest.approx(expected.tolist())
+            assert any("the table has the 2 most distinguishable" in note for note in some.notes)

@@ -181,3 +181,39 @@ def test_a_result_of_an_unknown_protocol_is_named_and_the_others_are_kept(tmp_pa
     table = tidy_table([tmp_path])
     assert list(table.rows["model"]) == [good.model]
     assert f"{file.name} names an unknown protocol, 'nope'" in table.troubles[0]
+
+
+def test_results_of_one_name_in_two_studies_are_both_there_and_named(tmp_path):
+    first, other = planted()[0], replace(planted()[0], notes=("scored again",))
+    for study, result in (("a", first), ("b", other)):
+        result.save(tmp_path / study)
+    table = tidy_table([tmp_path / "a", tmp_path / "b"])
+    assert list(table.rows["result"].unique()) == [first.file_stem, f"{first.file_stem}--2"]
+    assert len(table.sources) == 2
+    (told,) = [text for text in table.troubles if "has the name of" in text]
+    assert str(tmp_path / "b" / f"{first.file_stem}.json") in told
+    assert f"this one as {first.file_stem}--2" in told
+    assert any("each row counts as a model" in text for text in table.troubles)
+
+
+def test_a_result_that_is_there_twice_counts_once_and_is_named(tmp_path):
+    result = planted()[0]
+    result.save(tmp_path / "a")
+    result.save(tmp_path / "b")
+    table = tidy_table([tmp_path / "a", tmp_path / "b", result])
+    assert len(table.rows["result"].unique()) == 1
+    (told,) = [text for text in table.troubles if "count once" in text]
+    assert str(tmp_path / "b") in told
+    assert len(tidy_table([tmp_path / "a", tmp_path / "a", tmp_path / "a" / f"{result.file_stem}.json"]).troubles) == 0
+
+
+def test_files_of_killed_runs_are_not_counted(tmp_path):
+    result = planted()[0]
+    file, *_ = result.save(tmp_path)
+    hidden = tmp_path / ".writing-ab12"
+    hidden.mkdir()
+    for name in (hidden / "other.json", tmp_path / ".other.json"):
+        name.write_bytes(file.read_bytes())
+    table = tidy_table([tmp_path])
+    assert list(table.rows["result"].unique()) == [result.file_stem]
+    assert not table.troubles
