@@ -10,7 +10,7 @@ from typing import Any
 
 import platformdirs
 
-from brainscore_itmaps.errors import InstallationError
+from brainscore_itmaps.errors import InstallationError, UsageError
 
 SET_HOME = "Set ITMAPS_HOME to a folder that you may write to."
 """Next step when the home folder cannot be written to."""
@@ -56,6 +56,25 @@ class Settings:
             ) from error
         offline = os.environ.get("ITMAPS_OFFLINE", "0") not in ("", "0")
         return replace(cls(home, brainio_home, offline), **_overrides.get({}))
+
+
+def expanded(path: Path | str) -> Path:
+    """Return a path with ``~`` replaced by the home folder.
+
+    Raises
+    ------
+    UsageError
+        When there is no such user, or the user has no home folder.
+
+    Examples
+    --------
+    >>> expanded("results")
+    PosixPath('results')
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"The home folder in {path} is not known.", "Give the full path, without ~.") from error
 
 
 @contextmanager

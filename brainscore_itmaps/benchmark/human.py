@@ -46,6 +46,7 @@ from brainscore_itmaps.models.names import is_named_model
 from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
+from brainscore_itmaps.settings import expanded
 
 VERSION = 1
 NO_CEILING = "the agreement between people is unknown for these maps"
@@ -328,7 +329,7 @@ def human_alignment(
     correct: list[NDArray[np.bool_]] = []
     correlations: list[NDArray[np.float64]] = []
     if isinstance(files, str | Path) and is_human_maps_folder(files):
-        folder, count = Path(files).expanduser(), classes_of(model)
+        folder, count = expanded(files), classes_of(model)
         files = human_maps(folder, classes=count, without_classes=True, progress=progress)
     elif isinstance(files, str | Path):
         files = shard_files(files)

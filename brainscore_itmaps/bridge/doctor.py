@@ -26,7 +26,7 @@ from brainscore_itmaps.bridge.plugins import (
 from brainscore_itmaps.errors import ItMapsError
 from brainscore_itmaps.models.spec import PackagedWeights
 from brainscore_itmaps.models.zoo import ZOO
-from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.settings import Settings, expanded
 
 LIBRARIES = {"timm:": "timm", "torchvision:": "torchvision", "hf:": "transformers"}
 """Package that defines the models with each prefix."""
@@ -271,7 +271,7 @@ def _caches() -> Iterator[Finding]:
         "screens (BRAINSCORE_HOME)": Path(os.environ.get("BRAINSCORE_HOME", "~/.brain-score")),
     }
     for name, folder in folders.items():
-        path = folder.expanduser()
+        path = expanded(folder)
         size = sum(file.lstat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else 0
         yield Finding(name, f"{path}, {size / 1e6:.1f} MB" if path.is_dir() else f"{path}, does not exist yet")
 

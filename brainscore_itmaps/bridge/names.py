@@ -26,6 +26,7 @@ from brainscore_itmaps.models.names import (
 )
 from brainscore_itmaps.models.names import is_named_model as is_named_model
 from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.settings import expanded
 
 
 def check_names(
@@ -74,7 +75,7 @@ def check_names(
                 f"Give {HUMAN_ALIGNMENT}:FOLDER with such a folder, whose maps are of ClickMe.",
             )
     elif benchmark is not None and (folder := attacked_folder(benchmark)) is not None:
-        if not folder or not (Path(folder).expanduser().is_dir() or folder == PHOTOGRAPHS):
+        if not folder or not (expanded(folder).is_dir() or folder == PHOTOGRAPHS):
             raise UsageError(
                 f"{folder or 'The empty name'} is not a folder of images.",
                 f"Name an existing folder, or {PHOTOGRAPHS} for those in an installed package.",
@@ -125,7 +126,7 @@ def _of_any_array(benchmark: str) -> str:
 
 def _check_folder(benchmark: str) -> None:
     """Check that a benchmark is not a folder without a recording, or the path of a folder that does not exist."""
-    folder = Path(benchmark).expanduser()
+    folder = expanded(benchmark)
     if folder.is_dir():
         raise UsageError(
             f"The folder {benchmark} has no recording.json.",
@@ -147,7 +148,7 @@ def is_folder_of_maps(benchmark: str) -> bool:
     >>> is_folder_of_maps("it_maps_simulated")
     False
     """
-    return (Path(benchmark).expanduser() / "recording.json").is_file()
+    return (expanded(benchmark) / "recording.json").is_file()
 
 
 def has_maps(benchmark: str) -> bool:

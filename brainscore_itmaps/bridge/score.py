@@ -34,6 +34,7 @@ from brainscore_itmaps.models.preprocessing import plain_preprocessing
 from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
+from brainscore_itmaps.settings import expanded
 
 OTHER_KINDS: dict[str, Callable[[], Benchmark]] = {HUMAN_ALIGNMENT: HumanBenchmark, ADVERSARIAL: AdversarialBenchmark}
 """Benchmarks of this package without maps, by name."""
@@ -324,11 +325,11 @@ def find_benchmark(benchmark: str | Recording) -> Benchmark:
     if isinstance(benchmark, str) and benchmark in OTHER_KINDS:
         return OTHER_KINDS[benchmark]()
     if isinstance(benchmark, str) and (folder := folder_as_clickme(benchmark)) is not None:
-        return HumanBenchmark(folder=Path(folder).expanduser(), as_clickme=True)
+        return HumanBenchmark(folder=expanded(folder), as_clickme=True)
     if isinstance(benchmark, str) and (folder := attacked_folder(benchmark)) is not None:
-        return AdversarialBenchmark(Path(folder).expanduser())
+        return AdversarialBenchmark(expanded(folder))
     if isinstance(benchmark, str) and is_human_maps_folder(benchmark):
-        return HumanBenchmark(folder=Path(benchmark).expanduser())
+        return HumanBenchmark(folder=expanded(benchmark))
     if isinstance(benchmark, str) and is_external(benchmark):
         return ExternalBenchmark(benchmark)
     return similarity_or_maps(maps_benchmark(benchmark))

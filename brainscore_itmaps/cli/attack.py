@@ -14,7 +14,7 @@ from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.data.class_folders import PHOTOGRAPHS
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable
-from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.settings import Settings, expanded
 
 CHANGE_FOLDER = "Name another folder with --out, or set ITMAPS_HOME."
 
@@ -102,7 +102,7 @@ def attack(
     check_names(model, benchmark, weights, arch, state_key, name)
     if seed is not None and weights != "random":
         raise UsageError("--seed requires random weights.", "Add --weights random, or leave out --seed.")
-    folder = (out or Settings.from_environment().home / "results").expanduser()
+    folder = expanded(out or Settings.from_environment().home / "results")
     check_writable(folder / "result.json", CHANGE_FOLDER)
     with progress_bar() as progress:
         progress("starting torch", 0, 1)

@@ -12,6 +12,7 @@ from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
 from brainscore_itmaps.cli.options import Offline
 from brainscore_itmaps.cli.results import named_result
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_table
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def compare(
     offline: Offline = False,
 ) -> None:
     """Compare results in a table, ranks, fits of predictivity against accuracy, figures and an interactive page."""
-    paths = [name if Path(name).expanduser().exists() else str(named_result(name, None)) for name in results]
+    paths = [name if expanded(name).exists() else str(named_result(name, None)) for name in results]
     with progress_bar() as progress:
         progress("reading results", 0, 1)
         from brainscore_itmaps.study.compare import compare as compare_in_python

@@ -8,6 +8,7 @@ import typer
 from brainscore_itmaps.cli.options import HELP_OPTIONS, examples
 from brainscore_itmaps.cli.terminal import errors, progress_bar, say, say_facts, shown_size
 from brainscore_itmaps.errors import InstallationError
+from brainscore_itmaps.settings import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,7 @@ def check(
     from brainscore_itmaps.bridge.contribute import check as check_contributions
     from brainscore_itmaps.bridge.contribute import run_tests_in
 
-    to = None if to is None else to.expanduser()
+    to = None if to is None else expanded(to)
     with errors().status("checking"):
         checked = check_contributions(names or (), to, route)
     if run:
@@ -142,7 +143,7 @@ def export(
     from brainscore_itmaps.bridge.contribute import files_folder
     from brainscore_itmaps.bridge.contribution import S3Facts, read_s3_facts
 
-    to, facts = to.expanduser(), S3Facts() if s3 is None else read_s3_facts(s3.expanduser())
+    to, facts = expanded(to), S3Facts() if s3 is None else read_s3_facts(expanded(s3))
     with progress_bar() as progress:
         exported = export_contributions(
             names, to, facts, files_folder(), draft=draft, metadata=metadata, progress=progress
@@ -193,11 +194,11 @@ def weights(
     from brainscore_itmaps.files import check_writable
     from brainscore_itmaps.models.load import load_model
 
-    check_writable(out.expanduser() / "x.safetensors")
+    check_writable(expanded(out) / "x.safetensors")
     with progress_bar() as progress:
         model = load_model(name, progress=progress)
     with quiet_brain_score():
         from brainscore_itmaps.bridge.contribution_known import write_weights
 
-        written = write_weights(model, out.expanduser())
+        written = write_weights(model, expanded(out))
     say_facts({"written": f"{out / written['name']} ({shown_size(written['size'])})", "sha1": written["sha1"]})

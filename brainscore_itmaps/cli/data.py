@@ -13,6 +13,7 @@ from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, check_options, 
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_table, shown_size
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable
+from brainscore_itmaps.settings import expanded
 
 data = typer.Typer(
     help="Download, inspect, check and package recordings.",
@@ -75,7 +76,7 @@ def fetch(
 ) -> None:
     """Download recordings or human maps, verify the files, and record checksums where none are published."""
     from brainscore_itmaps.data import sources
-    from brainscore_itmaps.settings import Settings
+    from brainscore_itmaps.settings import Settings, expanded
 
     check_options(file, url, sha256)
     if images is not None and what != "osie":
@@ -101,7 +102,7 @@ def fetch(
     if split is not None:
         raise UsageError("--split applies only to ClickMe.", "Use `brainscore data fetch clickme --split val`.")
     with progress_bar() as progress:
-        file = file.expanduser() if file is not None else None
+        file = expanded(file) if file is not None else None
         record = sources.fetch(url=url, file=file, sha256=sha256, progress=progress)
     home = Settings.from_environment().recordings
     if record.simulated:
@@ -117,7 +118,7 @@ def _fetch_osie(images: int, url: str | None, folder: Path | None) -> None:
 
     say(f"note       {LICENCE}")
     with progress_bar() as progress:
-        folder = folder.expanduser() if folder is not None else None
+        folder = expanded(folder) if folder is not None else None
         fetched = fetch_osie(images, url=url, folder=folder, progress=progress)
     files = files_of(images)
     size = shown_size(sum(file.size for file in files))
@@ -132,7 +133,7 @@ def _fetch_published(url: str | None, folder: Path | None) -> None:
 
     say(f"note       {LICENCE}")
     with progress_bar() as progress:
-        folder = folder.expanduser() if folder is not None else None
+        folder = expanded(folder) if folder is not None else None
         fetched = fetch_published(url=url, folder=folder, progress=progress)
     size = shown_size(sum(file.size for file in published_files()))
     new = f"{len(fetched)} of them new" if fetched else "all there already"
@@ -145,7 +146,7 @@ def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
 
     say(f"note       {LICENCE}")
     with progress_bar() as progress:
-        folder = folder.expanduser() if folder is not None else None
+        folder = expanded(folder) if folder is not None else None
         record = fetch_clickme(split, url=url, folder=folder, progress=progress)
     say(f"ready      {record.folder} ({len(record.files)} shards, {record.records} images, {shown_size(record.size)})")
     say(f"recorded   {record.lock}")
@@ -268,7 +269,7 @@ def simulate(
     if duration is not None:
         raise UsageError("--duration requires --official.", "Leave out --duration, or add --official FILE.")
     if textures is not None:
-        _simulate_textures(textures.expanduser(), seed)
+        _simulate_textures(expanded(textures), seed)
         return
     if human_maps is not None:
         _simulate_human_maps(human_maps, seed)
@@ -299,7 +300,7 @@ def _simulate_textures(folder: Path, seed: int) -> None:
 def _simulate_human_maps(folder: Path, seed: int) -> None:
     from brainscore_itmaps.data.simulated_human import COUNTS, SHAPES, write_simulated_human_maps
 
-    config = write_simulated_human_maps(folder.expanduser(), seed)
+    config = write_simulated_human_maps(expanded(folder), seed)
     counts = ", ".join(f"{part}: {count * len(SHAPES)} images" for part, count in COUNTS.items())
     say(f"SIMULATED human maps of {', '.join(SHAPES)}; no person was asked. {counts}")
     say(f"written {folder}")

@@ -7,6 +7,7 @@ import typer
 
 from brainscore_itmaps.cli.terminal import say
 from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.settings import expanded
 
 if TYPE_CHECKING:
     from brainscore_itmaps.data.grid import Extent
@@ -67,11 +68,11 @@ def import_table(
     identifier, subject, area, citation = map(decoded_name, (identifier, subject, area, citation))
     sides = None if extent is None else _extent(extent)
     recording = Recording.from_table(
-        table, images.expanduser(), identifier=identifier, window=parse_window(window), extent=sides, columns=columns,
+        table, expanded(images), identifier=identifier, window=parse_window(window), extent=sides, columns=columns,
         subject=subject, area=area, citation=citation, simulated=simulated, stretched=stretched, outside=outside,
         drop_nan_sites=drop_nan_sites,
     )  # fmt: skip
-    folder = recording.save((out or Path(plain_name(identifier))).expanduser())
+    folder = recording.save(expanded(out or Path(plain_name(identifier))))
     count, rows, columns_of_grid, sites = recording.maps.shape
     say(f"{recording.identifier}: {count} images, {rows} x {columns_of_grid} positions, {sites} sites")
     if recording.dropped:

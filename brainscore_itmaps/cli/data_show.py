@@ -9,6 +9,7 @@ from brainscore_itmaps.cli.options import Offline, OldSpelling, ProtocolName, re
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_facts, shown_size
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.files import check_writable, replacing
+from brainscore_itmaps.settings import expanded
 
 if TYPE_CHECKING:
     from brainscore_itmaps.data.arcaro2020 import Array
@@ -135,7 +136,7 @@ def orient(
         check_orientation(choose)
         if out is not None:
             raise UsageError("--choose records an orientation and draws no figure.", "Leave out --out, or --choose.")
-    file = (out or Path(f"{array}-orientations.png")).expanduser()
+    file = expanded(out or Path(f"{array}-orientations.png"))
     if choose is None:
         _check_figure(file)
     recording = _load(array, window, source)
@@ -186,8 +187,8 @@ def check(
     from brainscore_itmaps.data.recording import check_folder, misplaced_recording
 
     if figure is not None:
-        _check_figure(figure.expanduser())
-    path = Path(folder).expanduser()
+        _check_figure(expanded(figure))
+    path = expanded(folder)
     if folder not in RECORDINGS and not path.exists():
         raise DataError(f"There is no folder or recording named {folder!r}.", nearest(folder, RECORDINGS))
     checked = check_folder(path, drop_nan_sites=drop_nan_sites) if folder not in RECORDINGS else None
@@ -196,7 +197,7 @@ def check(
         say(trouble)
     if recording is None:
         if figure is not None and (misplaced := misplaced_recording(path)) is not None:
-            _draw_registration(misplaced, figure.expanduser())
+            _draw_registration(misplaced, expanded(figure))
         raise typer.Exit(DataError.exit_code)
     images, rows, columns, sites = recording.maps.shape
     kind = "SIMULATED, " if recording.simulated else ""
@@ -205,7 +206,7 @@ def check(
     for note in notes_on_recording(recording):
         say(f"Note: {note}")
     if figure is not None:
-        _draw_registration(recording, figure.expanduser())
+        _draw_registration(recording, expanded(figure))
 
 
 def _check_figure(file: Path) -> None:
@@ -231,11 +232,11 @@ def package(
     offline: Offline = False,
 ) -> None:
     """Write the netCDF, CSV and zip files that Brain-Score's maintainers would upload, and print their SHA-1."""
-    check_writable(out.expanduser() / "x.json")
+    check_writable(expanded(out) / "x.json")
     recording = _load(array, window, source)
     from brainscore_itmaps.bridge.assembly import package as package_in_python
 
-    description = package_in_python(recording, out.expanduser())
+    description = package_in_python(recording, expanded(out))
     if recording.simulated:
         say("SIMULATED: do not upload these files; no animal was recorded.")
     for file in description["files"]:

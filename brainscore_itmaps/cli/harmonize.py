@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from brainscore_itmaps.cli.terminal import progress_bar, say
+from brainscore_itmaps.settings import expanded
 
 
 def harmonize(
@@ -43,7 +44,7 @@ def harmonize(
         from brainscore_itmaps.training.loop import harmonize as train
 
         folder = out or Path("runs") / config.stem
-        trained = train(training_config, folder.expanduser(), device=device, progress=progress)
+        trained = train(training_config, expanded(folder), device=device, progress=progress)
     if trained.resumed_from == trained.steps:
         say(f"The run was already complete: all {trained.steps} steps were run before.")
     elif trained.resumed_from:

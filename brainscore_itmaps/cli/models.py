@@ -19,6 +19,7 @@ from brainscore_itmaps.cli.options import (
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_facts, say_table, shown_size
 from brainscore_itmaps.errors import UsageError, nearest
 from brainscore_itmaps.models.names import source_of
+from brainscore_itmaps.settings import expanded
 
 if TYPE_CHECKING:
     from brainscore_itmaps.models.model import Model
@@ -190,7 +191,7 @@ def _fetch_file(spec: "ModelSpec", file: Path | None, url: str | None, sha256: s
         from brainscore_itmaps.models.weights import fetch_weights
         from brainscore_itmaps.models.weights_record import CONVERTED, folder_of
 
-        record = fetch_weights(spec, file.expanduser() if file else None, url=url, sha256=sha256, progress=progress)
+        record = fetch_weights(spec, expanded(file) if file else None, url=url, sha256=sha256, progress=progress)
     say(f"ready      {folder_of(spec) / CONVERTED} ({shown_size(record.converted_size)})")
     say(f"from       {record.origin} ({shown_size(record.file_size)}, {record.recorded})")
     say(f"sha256     {record.file_sha256}")

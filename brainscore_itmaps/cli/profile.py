@@ -22,7 +22,7 @@ from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_fa
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
 from brainscore_itmaps.protocol import OURS
-from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.settings import Settings, expanded
 from brainscore_itmaps.text import interval_text, number_text
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def profile(
         check_spec(over, CATALOGUE[benchmark])
     if seed is not None and weights != "random":
         raise UsageError("--seed requires random weights.", "Add --weights random, or leave out --seed.")
-    folder = (out or Settings.from_environment().home / "profiles").expanduser()
+    folder = expanded(out or Settings.from_environment().home / "profiles")
     check_writable(folder / "profile.json", CHANGE_FOLDER)
 
     with progress_bar() as progress:

@@ -9,6 +9,7 @@ from brainscore_itmaps.cli.results import named_result
 from brainscore_itmaps.cli.terminal import progress_bar, say, shown_size
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
+from brainscore_itmaps.settings import expanded
 
 if TYPE_CHECKING:
     from brainscore_itmaps.benchmark.result import Result
@@ -42,7 +43,7 @@ def report(
             "To compare results, use `brainscore compare A B --out FOLDER`.",
         )
     saved = named_result(result, folder)
-    file = (out or saved.with_suffix(".html")).expanduser()
+    file = expanded(out or saved.with_suffix(".html"))
     if file.suffix not in (".html", ".htm"):
         raise UsageError(f"{file} does not end in .html.", "Choose a file name that ends in .html.")
     check_writable(file)
@@ -50,7 +51,7 @@ def report(
         progress("drawing", 0, 1)
         from brainscore_itmaps.benchmark.result import Result
 
-        scored_folder = None if maps is None else maps.expanduser()
+        scored_folder = None if maps is None else expanded(maps)
         write_report(Result.load(saved), file, scored_folder, required=maps is not None)
     say(f"written    {file} ({shown_size(file.stat().st_size)})")
 

@@ -12,7 +12,7 @@ from brainscore_itmaps.cli.result_tables import print_result
 from brainscore_itmaps.cli.terminal import progress_bar, say, say_table, shown_size
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.files import visible
-from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.settings import Settings, expanded
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def named_result(result: str, folder: Path | None) -> Path:
     ...     named_result("alexnet--it_maps", Path(folder)).name
     'alexnet--it_maps.json'
     """
-    file = Path(result).expanduser()
+    file = expanded(result)
     if file.is_dir():
         raise UsageError(f"{result} is a folder.", f"`brainscore results list --from {result}` lists its results.")
     directory = _folder(folder)
@@ -170,7 +170,7 @@ def _folder(folder: Path | None) -> Path:
     """
     if folder is None:
         return Settings.from_environment().home / "results"
-    folder = folder.expanduser()
+    folder = expanded(folder)
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.", "Give the folder of results or of a study with --from.")
     return folder / "results" if (folder / "results").is_dir() and not _files(folder) else folder

@@ -24,7 +24,7 @@ from brainscore_itmaps.cli.result_tables import print_result
 from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
-from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.settings import Settings, expanded
 from brainscore_itmaps.text import ABSENT
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ def score(
     if seed is not None and weights != "random":
         raise UsageError("--seed requires random weights.", "Add --weights random, or leave out --seed.")
     _check_map_options(benchmark, requested_layers is not None or window is not None, figure, report)
-    folder = (out or Settings.from_environment().home / "results").expanduser()
-    figure = figure.expanduser() if figure is not None else None
+    folder = expanded(out or Settings.from_environment().home / "results")
+    figure = expanded(figure) if figure is not None else None
     check_writable(folder / "result.json", CHANGE_FOLDER)
     if figure is not None:
         check_writable(figure)

@@ -12,6 +12,7 @@ from rich.table import Column
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, EXPERIMENTAL
 from brainscore_itmaps.cli.options import Offline
 from brainscore_itmaps.cli.terminal import errors, progress_bar, say, say_table
+from brainscore_itmaps.settings import expanded
 
 if TYPE_CHECKING:
     from brainscore_itmaps.study.cluster import Workers
@@ -109,7 +110,7 @@ def sweep(
         from brainscore_itmaps.study.sweep import sweep as run
 
         check_cluster(config.cluster, config.device)
-        folder = (out or default_folder(study)).expanduser()
+        folder = expanded(out or default_folder(study))
         if dry_run:
             study_plan = plan(config, folder, fresh=fresh, fetch=False, progress=progress)
         else:

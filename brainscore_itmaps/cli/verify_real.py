@@ -12,6 +12,7 @@ from brainscore_itmaps.cli.options import Offline
 from brainscore_itmaps.cli.terminal import errors, print_json, progress_bar, say, say_table, wrapped
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
+from brainscore_itmaps.settings import expanded
 
 if TYPE_CHECKING:
     from brainscore_itmaps.study.verify import Verification
@@ -75,12 +76,12 @@ def verify_real(
     if file is not None and source is not None:
         raise UsageError("--from and --source exclude each other.", "Give only one of them.")
     if out is not None:
-        out = out.expanduser()
+        out = expanded(out)
         check_writable(out if out.suffix == ".json" else out / "verify.json")
     names, chosen = _listed(models, "--models", "timm:resnet50.tv_in1k"), _listed(windows, "--windows", "131-170")
     command = _command(models=models, windows=windows, source=source, out=out, **{"from": file})
     chosen_windows = [f"followup_{window.removeprefix('followup_').replace('-', '_')}" for window in chosen or ()]
-    source = source.expanduser() if source is not None else None
+    source = expanded(source) if source is not None else None
     from brainscore_itmaps.data import sources
     from brainscore_itmaps.study import verify_request as request
 
@@ -93,7 +94,7 @@ def verify_real(
             if not as_json:
                 errors().print("Scores of layers are cached: an interrupted run resumes.", soft_wrap=True)
         if file is not None:
-            sources.fetch(file=file.expanduser(), progress=progress)
+            sources.fetch(file=expanded(file), progress=progress)
         progress("starting torch", 0, 1)
         from brainscore_itmaps.study.verify import verify
 

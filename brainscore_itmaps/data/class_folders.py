@@ -11,6 +11,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import short_repr
 
 IMAGES, MAPS = "images", "maps"
@@ -242,7 +243,7 @@ def is_human_maps_folder(path: str | Path) -> bool:
     >>> is_human_maps_folder("nowhere")
     False
     """
-    folder = Path(path).expanduser()
+    folder = expanded(path)
     return (folder / IMAGES).is_dir() and (folder / MAPS).is_dir()
 
 

@@ -9,7 +9,7 @@ from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.files import locked, sha256, write_json
 from brainscore_itmaps.pinned import candidate_file, check_sha256, is_unchanged, read_record
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.settings import SET_HOME, Settings
+from brainscore_itmaps.settings import SET_HOME, Settings, expanded
 
 ADDRESS = "https://storage.googleapis.com/serrelab/prj_harmonization/dataset/click-me"
 SPLITS = {"train": 319, "val": 18}
@@ -196,7 +196,7 @@ def shard_files(name: str | Path) -> list[Path]:
     """
     if name in SPLITS:
         return list(clickme_files(str(name)))
-    path = Path(name).expanduser()
+    path = expanded(name)
     files = [path] if path.is_file() else sorted(file for file in path.glob("*") if file.suffix in SUFFIXES)
     if not files:
         content = ""

@@ -13,6 +13,7 @@ from brainscore_itmaps.data.arrays import has_masked, plain_array
 from brainscore_itmaps.data.images import SUFFIXES, is_file_name, match_images, some_of, write_images
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.images import read_image
+from brainscore_itmaps.settings import expanded
 
 KINDS = (
     "Give a list of paths, Pillow images or uint8 arrays (height, width, 3); one uint8 array (image, height, width, 3)"
@@ -56,7 +57,7 @@ def files_of_images(
     if hasattr(images, "stimulus_paths"):
         images = {str(name): images.stimulus_paths[name] for name in images["stimulus_id"]}
     if isinstance(images, str | Path):
-        folder = Path(images).expanduser()
+        folder = expanded(images)
         if not folder.is_dir():
             raise UsageError(f"{identifier}: {images} is not a folder of images.", KINDS)
         images = images_in(folder)
@@ -170,7 +171,7 @@ def listed_images(images: Any, identifier: str) -> list[Any]:
 
 
 def _existing(images: Iterable[Any], identifier: str) -> tuple[Path, ...]:
-    files = tuple(Path(image).expanduser() for image in images)
+    files = tuple(expanded(image) for image in images)
     if missing := [str(file) for file in files if not file.is_file()]:
         raise DataError(
             f"{identifier}: {len(missing)} image(s) are missing: {some_of(missing)}.",

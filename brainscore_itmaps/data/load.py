@@ -26,7 +26,7 @@ from brainscore_itmaps.files import FOLDER_OF_TABLE, locked, replacing
 from brainscore_itmaps.pinned_files import missing_files
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
-from brainscore_itmaps.settings import SET_HOME, Settings
+from brainscore_itmaps.settings import SET_HOME, Settings, expanded
 
 SIMULATIONS: dict[str, Callable[..., Recording]] = {SIMULATED: load_simulated, SIMULATED_TEXTURES: load_textures}
 """Simulated recordings, which are on every machine."""
@@ -47,10 +47,10 @@ def recording_folder(name: object) -> Path | None:
     (None, 'array1')
     """
     if isinstance(name, Path):
-        return name.expanduser()
+        return expanded(name)
     if not isinstance(name, str) or name in RECORDINGS or not name:
         return None
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     return folder if folder.is_dir() or name.startswith((".", "~")) or folder.name != name else None
 
 
@@ -126,7 +126,7 @@ def load_recording(
     name = str(name)
     window = window_or_name(window)
     name = name.removeprefix(f"{NAME}.").removesuffix("-simulated") if name.startswith(NAME) else name
-    source = Path(source).expanduser() if source is not None else None
+    source = expanded(source) if source is not None else None
     if name in SIMULATIONS:
         if isinstance(window, str) or orientation is not None or protocol.loader != "ours":
             raise UsageError(

@@ -20,6 +20,7 @@ from brainscore_itmaps.data.saved import read_folder, write_folder
 from brainscore_itmaps.data.tables import LongMaps, read_named_array, read_table
 from brainscore_itmaps.errors import DataError, UsageError, check_type, described, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
+from brainscore_itmaps.settings import expanded
 
 GAZE = "gaze"
 """Area of recordings of where people look."""
@@ -419,7 +420,7 @@ class Recording:
         True
         """
         check_type(folder, (str, Path), "the path of a recording", "Give the folder that Recording.save wrote.")
-        recording, problems = check_folder(Path(folder).expanduser(), drop_nan_sites=drop_nan_sites)
+        recording, problems = check_folder(expanded(folder), drop_nan_sites=drop_nan_sites)
         if recording is None:
             raise DataError(
                 f"{folder}: {' '.join(problems)}", "Run `brainscore data check FOLDER` to list all problems."

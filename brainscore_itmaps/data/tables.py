@@ -14,6 +14,7 @@ from brainscore_itmaps.data.arrays import mean_over_repeats, real_array
 from brainscore_itmaps.data.images import some_of
 from brainscore_itmaps.errors import DataError, UsageError, nearest, one_line
 from brainscore_itmaps.files import NUMBER
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import short_repr
 
 COLUMNS = ("image", "y", "x", "site", "value")
@@ -96,7 +97,7 @@ def read_table(
     if unknown := sorted(set(columns or {}) - {*COLUMNS, REPEAT}):
         raise UsageError(f"A table of maps has no {', '.join(unknown)}.", nearest(unknown[0], (*COLUMNS, REPEAT)))
     if isinstance(table, str | Path):
-        found, separator = _columns_of_file(Path(table).expanduser(), identifier)
+        found, separator = _columns_of_file(expanded(table), identifier)
         source = str(table)
     elif hasattr(table, "columns") and hasattr(table, "to_numpy"):
         found, separator, source = {str(name): table[name] for name in table.columns}, "", "the table"

@@ -32,6 +32,7 @@ from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.models.model import Model, on_device
 from brainscore_itmaps.models.own import Preprocessing, restore_mode_and_device
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import short_repr
 
 BATCH_SIZE = 10
@@ -381,7 +382,7 @@ def pixels_of(model: Model, images: Any) -> tuple[torch.Tensor, Layout]:
     if isinstance(images, torch.Tensor | np.ndarray) and _is_floating(images):
         return _given_pixels(images, model.spec.size)
     if isinstance(images, str | Path):
-        path = Path(images).expanduser()
+        path = expanded(images)
         images = images_in(path) if path.is_dir() else [path]
         if not images:
             raise DataError(f"{path} contains no images.", "Give a folder of images (PNG, JPEG).")

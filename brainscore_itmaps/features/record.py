@@ -29,6 +29,7 @@ from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.selectors import LAST, described, selected, shape_text
 from brainscore_itmaps.progress import Steps, uncounted
 from brainscore_itmaps.protocol import OURS, Protocol
+from brainscore_itmaps.settings import expanded
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 BATCH_SIZE = 14
@@ -138,7 +139,7 @@ def _checked_images(images: Any) -> list[Path | Image.Image]:
     """Check that images are existing files or Pillow images, and return them as a list."""
     if isinstance(images, Recording):
         return list(images.images)
-    if isinstance(images, str | Path) and (folder := Path(images).expanduser()).is_dir():
+    if isinstance(images, str | Path) and (folder := expanded(images)).is_dir():
         images = sorted(file for file in folder.iterdir() if file.suffix.lower() in Image.registered_extensions())
         if not images:
             raise DataError(f"The folder {folder} contains no images.", "Give the paths of images, or another folder.")
@@ -150,7 +151,7 @@ def _checked_images(images: Any) -> list[Path | Image.Image]:
         raise _no_images(
             f"The images are a {type(images).__name__} that holds other values than paths and Pillow images."
         )
-    sources = [Path(image).expanduser() if isinstance(image, str | Path) else image for image in items]
+    sources = [expanded(image) if isinstance(image, str | Path) else image for image in items]
     if missing := [image for image in sources if isinstance(image, Path) and not image.is_file()]:
         raise DataError(f"There is no image file {missing[0]}.", "Give the paths of files, not of folders.")
     if not sources:

@@ -4,7 +4,6 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -17,6 +16,7 @@ from brainscore_itmaps.models.layers import committed_layers, readout_layer
 from brainscore_itmaps.models.names import is_local_hub_model
 from brainscore_itmaps.models.preprocessing import grey_preprocessing
 from brainscore_itmaps.models.spec import HostedWeights, ModelSpec
+from brainscore_itmaps.settings import expanded
 
 PREFIX = "hf:"
 CLASSIFIER = "ForImageClassification"
@@ -247,7 +247,7 @@ def _check_takes_images(name: str, module: torch.nn.Module) -> None:
 
 
 def _local(name: str) -> str:
-    return str(Path(name).expanduser()) if is_local_hub_model(name) else name
+    return str(expanded(name)) if is_local_hub_model(name) else name
 
 
 @contextmanager

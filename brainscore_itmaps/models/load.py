@@ -37,6 +37,7 @@ from brainscore_itmaps.models.weights import fetch_weights, load_converted
 from brainscore_itmaps.models.weights_record import WeightsRecord, read_weights_record
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.settings import expanded
 
 NOT_LOADED = {"module": "was given as a module in memory", "external": "is loaded by Brain-Score"}
 
@@ -171,10 +172,10 @@ def load_model_request(request: ModelRequest, progress: Report = silent) -> Mode
                 f"{name} defines its own preprocessing.",
                 "Omit preprocessing; a function can return (module, preprocessing).",
             )
-        model = model_from_code(name) if is_code(name) else _from_run(Path(name).expanduser(), progress)
+        model = model_from_code(name) if is_code(name) else _from_run(expanded(name), progress)
     elif is_user_model(name):
         architecture = named_architecture(str(request.arch))
-        model = _from_weights(Path(name).expanduser(), architecture, preprocessing, request.state_key, progress)
+        model = _from_weights(expanded(name), architecture, preprocessing, request.state_key, progress)
     elif weights.kind == "file":
         model = _from_file(name, Path(str(weights.path)), preprocessing, request.state_key, progress)
     elif preprocessing is not None:
@@ -265,7 +266,7 @@ def _named_by_folder(model: Model, reference: str) -> Model:
     """Name a local model of transformers by its folder and a hash: a relative path can mean different models."""
     if not (model.name.startswith("hf:") and is_local_hub_model(reference)):
         return model
-    return labelled(model, Path(reference).expanduser().resolve().name)
+    return labelled(model, expanded(reference).resolve().name)
 
 
 LIBRARIES: dict[str, Callable[[str], Model]] = {

@@ -10,6 +10,7 @@ from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, 
 from brainscore_itmaps.models.runs import is_run
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
+from brainscore_itmaps.settings import expanded
 
 WEIGHT_WORDS = ("pretrained", "random")
 KERAS_SUFFIXES = (".h5", ".hdf5")
@@ -44,7 +45,7 @@ def is_weight_file(name: str) -> bool:
     """
     if name in ZOO or source_of(name) or is_code(name):
         return False
-    path = Path(name).expanduser()
+    path = expanded(name)
     return name.lower().endswith(WEIGHT_SUFFIXES) or (bool(path.suffix or path.parent.name) and path.is_file())
 
 
@@ -144,7 +145,7 @@ def check_model_name(
     if is_run(name):
         return
     if is_user_model(name):
-        file = Path(name.rpartition(":")[0] if is_code(name) else name).expanduser()
+        file = expanded(name.rpartition(":")[0] if is_code(name) else name)
         if not file.is_file():
             raise ModelError(f"There is no file {file}.", "Give the path of a weight file, or file.py:function.")
         if is_code(name):
@@ -220,7 +221,7 @@ def _check_listed(library: str, names: Callable[[], frozenset[str]], name: str) 
 
 def _check_hub_name(name: str) -> None:
     """Check that a name can be one on Hugging Face's hub, or is a folder with a model, and that transformers exists."""
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if is_local_hub_model(name):
         if not (folder / "config.json").is_file():
             raise ModelError(
@@ -279,7 +280,7 @@ def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weig
     """
     if weights in WEIGHT_WORDS:
         return Weights("random", seed=seed) if weights == "random" else Weights()
-    file = Path(weights).expanduser()
+    file = expanded(weights)
     if file.is_file():
         return Weights("file", path=str(file))
     if isinstance(weights, Path) or file.name.lower().endswith(WEIGHT_SUFFIXES):

@@ -24,6 +24,7 @@ from brainscore_itmaps.models.preprocessing import (
     read_preprocessing,
 )
 from brainscore_itmaps.models.spec import ModelSpec, Weights
+from brainscore_itmaps.settings import expanded
 
 Preprocessing = Mapping[str, Any] | Transform
 
@@ -165,7 +166,7 @@ def model_from_code(reference: str) -> Model:
     'mine.build-'
     """
     path, _, function = reference.rpartition(":")
-    file = Path(path).expanduser().resolve()
+    file = expanded(path).resolve()
     try:
         returned = _load_function(file, function)()
     except ItMapsError:

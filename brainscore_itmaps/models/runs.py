@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from brainscore_itmaps.errors import ModelError
 from brainscore_itmaps.files import replacing, sha256, write_json
 from brainscore_itmaps.models.spec import ModelSpec
+from brainscore_itmaps.settings import expanded
 
 if TYPE_CHECKING:  # names are checked without importing torch
     import torch
@@ -31,7 +32,7 @@ def is_run(name: str) -> bool:
     ...     is_run(folder)
     False
     """
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     return (folder / RUN_RECORD).is_file() or (folder / OLDER_RECORD).is_file()
 
 

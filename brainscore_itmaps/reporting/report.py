@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from brainscore_itmaps.reporting.drawing import bounded_by_sites, name_of, units
 from brainscore_itmaps.reporting.embedded import EmbeddedFigure, Images, embed_figure, maps_data
 from brainscore_itmaps.reporting.maps import sheet_figure
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import interval_text, number_text
 
 TEMPLATES = "templates"
@@ -179,7 +179,7 @@ def command_of(result: Result) -> str:
     """Return the command that computes the result again; what the result does not contain is in capital letters."""
     request = result.request
     benchmark = request.benchmark or result.benchmark
-    if benchmark not in CATALOGUE and not Path(benchmark).expanduser().is_dir():
+    if benchmark not in CATALOGUE and not expanded(benchmark).is_dir():
         benchmark = "FOLDER-OF-THE-RECORDING"
     model, *others = options_of_model(result)[1:]
     words = ["brainscore", "score", "--model", model, "--benchmark", benchmark, *others]

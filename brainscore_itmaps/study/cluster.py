@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from brainscore_itmaps.errors import InstallationError, UsageError, one_line
-from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.settings import Settings, expanded
 from brainscore_itmaps.study.config import ClusterConfig
 
 SLURM = "slurm"
@@ -376,7 +376,7 @@ def _slurm(config: ClusterConfig, models: int, stack: ExitStack) -> tuple[Any, W
 
     workers = Workers(min(config.workers or models, models), config.threads or 1, _bytes(config.memory))
     shared = dask.config.get("jobqueue.slurm.shared-temp-directory", None)
-    shared = Path(shared).expanduser() if shared else Settings.from_environment().home
+    shared = expanded(shared) if shared else Settings.from_environment().home
     shared.mkdir(parents=True, exist_ok=True)
     # folder of the certificate and its key: readable only by the user, removed when the study ends
     private = stack.enter_context(tempfile.TemporaryDirectory(prefix=".certificate-", dir=shared))

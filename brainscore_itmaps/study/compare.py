@@ -32,6 +32,7 @@ from brainscore_itmaps.reporting.study_figures import (
     temporal_figure,
 )
 from brainscore_itmaps.reporting.study_page import study_page
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.study.drawn import Drawing, write_csv, write_drawing
 from brainscore_itmaps.study.fits import ALL, DRAWS, Findings, Fit, findings
 from brainscore_itmaps.study.published import Published, published_points, read_published
@@ -131,7 +132,7 @@ def compare(
             f"The results of a comparison are written into a folder, and a {type(out).__name__} is not one.",
             "Use compare([first, second], folder), or compare_results(first, second), which writes no files.",
         )
-    folder = Path(out).expanduser()
+    folder = expanded(out)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file.", ANOTHER_FOLDER)
     check_writable(folder / PAGE)

@@ -12,6 +12,7 @@ from brainscore_itmaps.configuration import fill_config, read_toml, rename_forme
 from brainscore_itmaps.errors import UsageError, check_type, nearest
 from brainscore_itmaps.models.zoo import named_set
 from brainscore_itmaps.protocol import OLD_SPELLING, OURS, protocol_named
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import short_repr
 
 SET_PREFIX = "set:"
@@ -162,7 +163,7 @@ def read_study(name: str | Path) -> StudyConfig:
     check_type(name, (str, Path), "a study", f"Give {', '.join(NAMED)}, a TOML file, or a StudyConfig.")
     if str(name) in NAMED:
         return study_of(read_toml(Path(str(files("brainscore_itmaps.study") / "named" / f"{name}.toml"))), str(name))
-    file = Path(name).expanduser()
+    file = expanded(name)
     if file.suffix != ".toml" and not file.exists():
         raise UsageError(
             f"There is no study named {str(name)!r}.",

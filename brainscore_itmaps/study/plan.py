@@ -20,6 +20,7 @@ from brainscore_itmaps.models.timm_models import timm_parameters
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import OURS
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.study.config import OWN, ModelChoice, StudyConfig
 from brainscore_itmaps.text import short_repr
 
@@ -187,12 +188,12 @@ def _weights(choice: ModelChoice) -> list[Any] | None:
         return None
     if is_run(choice.name):
         try:
-            return [read_run(Path(choice.name).expanduser())["sha256"]]
+            return [read_run(expanded(choice.name))["sha256"]]
         except ItMapsError:  # reported when the model is run
             return None
-    files = [Path(text).expanduser() for text in (choice.name, choice.weights)]
+    files = [expanded(text) for text in (choice.name, choice.weights)]
     for name in (choice.name, choice.arch):
-        if name.startswith("hf:") and (folder := Path(name.removeprefix("hf:")).expanduser()).is_dir():
+        if name.startswith("hf:") and (folder := expanded(name.removeprefix("hf:"))).is_dir():
             files += sorted(folder.iterdir())
     hashes = [sha256(file) for file in files if file.is_file()]
     versions = [] if is_named_model(choice.name) or choice.arch else [package_versions(("brainscore_vision",))]

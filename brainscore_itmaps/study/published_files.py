@@ -13,6 +13,7 @@ from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.reporting.published_figures import published_figure
 from brainscore_itmaps.reporting.published_page import published_page
 from brainscore_itmaps.reporting.study_figures import Lines
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.study.drawn import Drawing, write_csv, write_drawing
 from brainscore_itmaps.study.published import ADVERSARIAL, BRAIN_SCORE, CLICKME, RECORDINGS
 from brainscore_itmaps.study.published_fits import PublishedFits, published_findings, published_limits
@@ -42,7 +43,7 @@ def check_folder(out: str | Path) -> Path:
     InstallationError
         When it cannot be written.
     """
-    folder = Path(out).expanduser()
+    folder = expanded(out)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file.", ANOTHER_FOLDER)
     check_writable(folder / PAGE)

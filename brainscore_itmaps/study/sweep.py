@@ -11,7 +11,7 @@ from typing import Any
 from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
 from brainscore_itmaps.files import check_writable, locked, replacing, sha256
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.settings import Settings
+from brainscore_itmaps.settings import Settings, expanded
 from brainscore_itmaps.study.cluster import Workers, check_cluster, connected
 from brainscore_itmaps.study.config import ClusterConfig, ModelChoice, StudyConfig, read_study
 from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Work, check_study_folder, default_folder, plan
@@ -157,7 +157,7 @@ def sweep(
     config = study if isinstance(study, StudyConfig) else read_study(study)
     config = replace(config, cluster=cluster) if cluster is not None else config
     check_cluster(config.cluster, config.device)
-    folder = Path(out or default_folder(study if isinstance(study, str | Path) else "study")).expanduser()
+    folder = expanded(out or default_folder(study if isinstance(study, str | Path) else "study"))
     check_study_folder(folder)
     check_writable(folder / RECORDS / "any.json", ANOTHER_FOLDER)
     with locked(folder, ANOTHER_FOLDER, progress):

@@ -19,6 +19,7 @@ from brainscore_itmaps.files import visible
 from brainscore_itmaps.models.timm_models import group_of_model, timm_top1
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.protocol import OURS, PROTOCOLS
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import short_repr
 
 LISTED = 3
@@ -199,7 +200,7 @@ def _listed(results: Any) -> list[str | Path | Result]:
     for item in listed:
         if not isinstance(item, str | Path | Result):
             raise UsageError(f"A {type(item).__name__} is not a result.", TO_COMPARE)
-        if not isinstance(item, Result) and not Path(item).expanduser().exists():
+        if not isinstance(item, Result) and not expanded(item).exists():
             raise DataError(f"{item} cannot be read: there is no such file or folder.", TO_COMPARE)
     return listed
 
@@ -255,7 +256,7 @@ def _sources(results: Iterable[str | Path | Result]) -> Iterator[tuple[Path | Re
         if isinstance(item, Result):
             yield item, True
             continue
-        path = Path(item).expanduser()
+        path = expanded(item)
         for file in visible(path.rglob("*.json"), path) if path.is_dir() else [path]:
             if (resolved := file.resolve()) not in seen:
                 seen.add(resolved)

@@ -19,6 +19,7 @@ from brainscore_itmaps.errors import DataError
 from brainscore_itmaps.files import json_value
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.study.verify_numbers import PublishedComparison, compared, requested_numbers
 from brainscore_itmaps.study.verify_orientation import OrientationCheck, check_orientation
 from brainscore_itmaps.study.verify_request import MODELS, WINDOWS, check_windows, is_response_maps
@@ -154,7 +155,7 @@ def verify(
         When there is no such window.
     """
     check_windows(windows)
-    file = None if source is None else Path(source).expanduser()
+    file = None if source is None else expanded(source)
     if is_response_maps(file):
         assert file is not None
         return _verify_response_maps(file, progress)

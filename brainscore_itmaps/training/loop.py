@@ -33,6 +33,7 @@ from brainscore_itmaps.models.names import (
 from brainscore_itmaps.models.own import model_from_code
 from brainscore_itmaps.models.runs import IN_MEMORY, save_run
 from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.training.batches import (
     Batch,
     ImageSource,
@@ -354,7 +355,7 @@ def _model_of_code(config: Config) -> ModelToTrain:
     """Build the model of a function in a Python file, with the requested weights."""
     check_model_name(config.model)
     path, _, function = config.model.rpartition(":")
-    file = Path(path).expanduser().resolve()
+    file = expanded(path).resolve()
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = model_from_code(config.model)
@@ -394,7 +395,7 @@ def _set_classes(model: Model, config: Config) -> tuple[str, ...]:
 def _mix(config: Config, progress: Report) -> tuple[Mix, dict[str, int] | None, tuple[str, ...]]:
     """Index the training images; return also the labels of class folders, if there are any, and notes."""
     data = config.data
-    plain = image_folder(Path(data.images).expanduser(), config.classes) if data.images else None
+    plain = image_folder(expanded(data.images), config.classes) if data.images else None
     if plain is not None and data.share == 1:
         raise UsageError(
             "data.share is 1, so no image of data.images would be used.", "Lower data.share, or omit data.images."
@@ -402,8 +403,8 @@ def _mix(config: Config, progress: Report) -> tuple[Mix, dict[str, int] | None, 
     known = dict(plain.classes) if plain is not None else None
     mapped: ImageSource
     if data.human_images or is_human_maps_folder(data.clickme):
-        images = Path(data.human_images or data.clickme).expanduser()
-        maps = Path(data.human_maps).expanduser() if data.human_maps else None
+        images = expanded(data.human_images or data.clickme)
+        maps = expanded(data.human_maps) if data.human_maps else None
         found = human_maps(images, maps, classes=config.classes, known=known, progress=progress)
         mapped, notes, known = MappedFolder(found), notes_on(found), known or found.classes
     else:
@@ -420,7 +421,7 @@ def _held_out(config: Config, known: dict[str, int] | None, progress: Report) ->
     if not name:
         return None
     if is_human_maps_folder(name):
-        return human_maps(Path(name).expanduser(), classes=config.classes, known=known, progress=progress)
+        return human_maps(expanded(name), classes=config.classes, known=known, progress=progress)
     _check_imagenet(name, config.classes)
     return shard_files(name)
 
