@@ -48,3 +48,11 @@ def docs(session: nox.Session) -> None:
 def mutations(session: nox.Session) -> None:
     """Remove protections one by one, and check that the named test fails each time."""
     session.run("python", "tests/mutations.py", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Read 10,000 damaged files of each kind."""
+    session.run(
+        "python", "tests/helpers/fuzz.py", *(session.posargs or ["10000", "0"]), env={"PYTHONPATH": "tests/helpers"}
+    )

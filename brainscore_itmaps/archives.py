@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile, ZipInfo
 
-from brainscore_itmaps.errors import DataError, one_line
+from brainscore_itmaps.errors import DAMAGED, DataError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, new_folder
 from brainscore_itmaps.progress import Report, silent
 
@@ -252,7 +252,7 @@ def _chunks(opened: ZipFile, member: ZipInfo, archive: str) -> Iterator[bytes]:
             while chunk := source.read(CHUNK):
                 total += len(chunk)
                 yield chunk
-    except Exception as error:  # zipfile and its decompressors raise many kinds on damaged bytes
+    except DAMAGED as error:
         raise DataError(
             f"{archive} is damaged: {member.filename}: {one_line(error)}.", "Download it again, or use another copy."
         ) from error
@@ -269,7 +269,7 @@ def _open_zip(archive: Path, name: str) -> Iterator[ZipFile]:
         opened = ZipFile(archive)
     except OSError as error:
         raise DataError(f"Cannot read {name}: {error.strerror or error}.", "Name an existing file.") from error
-    except Exception as error:  # zipfile raises many kinds on hostile bytes
+    except DAMAGED as error:
         raise DataError(
             f"{name} is not a zip archive: {_describe_start(archive)}.", "Download it again, or use another copy."
         ) from error

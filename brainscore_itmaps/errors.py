@@ -1,6 +1,12 @@
 """The exceptions of this package, and the text of error messages."""
 
+import lzma
+import pickle
 import re
+import struct
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,6 +14,13 @@ from textwrap import shorten
 
 NOT_SHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters except tab and newline, characters that change the direction of text, and lone surrogates."""
+
+DAMAGED = (
+    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError),
+    *(RuntimeError, MemoryError, SyntaxError, tokenize.TokenError, struct.error, pickle.UnpicklingError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""What readers of files raise on damaged bytes: zipfile, numpy, json, tomllib, torch, Pillow, pyarrow, h5py, scipy."""
 
 
 def printable(text: str) -> str:

@@ -101,7 +101,7 @@ def owned_folder(parent: Path, owner: str) -> Path:
     Examples
     --------
     >>> owned_folder(Path("results"), "resnet50").name
-    '.writing-5eb1a36c1b3d2b0b'
+    '.writing-a0fcff33653ceb2e'
     """
     return parent / f"{WRITING}{hashlib.sha256(owner.encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
 

@@ -31,7 +31,7 @@ _lock = threading.RLock()
 _reader: "_Reader | None" = None
 
 
-class Hdf5Error(Exception):
+class Hdf5Error(ValueError):
     """An HDF5 file that cannot be read; the message is a clause without a final period."""
 
 

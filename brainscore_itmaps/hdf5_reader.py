@@ -283,7 +283,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             reply, content = answer(request, files)
         except RefusedError as error:
             reply = {"error": str(error)}
-        except Exception as error:  # damaged files make h5py raise many kinds
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ArithmeticError,
+                AssertionError, MemoryError) as error:  # raised by h5py on damaged bytes  # fmt: skip
             reason = error.args[0] if isinstance(error, KeyError) and error.args else error
             reply = {"error": str(reason) or type(error).__name__}
         limit_time(0)

@@ -2,13 +2,14 @@
 
 import io
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from brainscore_itmaps.errors import DataError, one_line
+from brainscore_itmaps.errors import DAMAGED, DataError, one_line
 
 EXPORT = "Export it again as PNG or JPEG, in 8-bit RGB."
 ORIENTATION_TAG = 0x0112
@@ -61,7 +62,7 @@ def read_image(source: Path | str | bytes | BinaryIO | Image.Image, name: str = 
         ) from error
     except FileNotFoundError as error:
         raise DataError(f"There is no image {shown}.", "Give the path of a file that exists.") from error
-    except Exception as error:  # Pillow raises many kinds on damaged bytes
+    except DAMAGED as error:
         raise DataError(f"The image {shown} cannot be read: {one_line(error)}.", EXPORT) from error
 
 
@@ -123,7 +124,7 @@ def upright_size(file: Path) -> tuple[int, int]:
             with Image.open(file) as image:
                 turned = image.getexif().get(ORIENTATION_TAG, 1) in TURNED and image.format != "TIFF"
                 return image.size[::-1] if turned else image.size
-    except Exception as error:  # Pillow raises many kinds on damaged bytes
+    except (*DAMAGED, Image.DecompressionBombError) as error:
         raise DataError(f"The image {file} cannot be read: {one_line(error)}.", EXPORT) from error
 
 
@@ -144,18 +145,23 @@ def unusual_features(file: Path) -> tuple[str, ...]:
     ...     unusual_features(file)
     ('has transparent pixels, whose stored colours are used',)
     """
-    features = []
-    with Image.open(file) as image:
-        if image.getexif().get(ORIENTATION_TAG, 1) != 1:
-            features.append("is rotated or mirrored as its camera recorded")
-        if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-            features.append("has transparent pixels, whose stored colours are used")
-        if (profile := image.info.get("icc_profile")) and _in_srgb(image, profile) is not None:
-            features.append("has a colour profile, which is converted to sRGB")
-        elif image.mode == "CMYK":
-            features.append("has CMYK colours, which are converted without a profile")
-        if image.mode.startswith("I"):
-            features.append("has 16-bit grey values, which are divided by 257")
-        if getattr(image, "n_frames", 1) > 1:
-            features.append("has several frames, of which the first is used")
-    return tuple(features)
+    try:
+        with Image.open(file) as image:
+            return tuple(_unusual_features(image))
+    except (*DAMAGED, Image.DecompressionBombError) as error:
+        raise DataError(f"The image {file} cannot be read: {one_line(error)}.", EXPORT) from error
+
+
+def _unusual_features(image: Image.Image) -> Iterator[str]:
+    if image.getexif().get(ORIENTATION_TAG, 1) != 1:
+        yield "is rotated or mirrored as its camera recorded"
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        yield "has transparent pixels, whose stored colours are used"
+    if (profile := image.info.get("icc_profile")) and _in_srgb(image, profile) is not None:
+        yield "has a colour profile, which is converted to sRGB"
+    elif image.mode == "CMYK":
+        yield "has CMYK colours, which are converted without a profile"
+    if image.mode.startswith("I"):
+        yield "has 16-bit grey values, which are divided by 257"
+    if getattr(image, "n_frames", 1) > 1:
+        yield "has several frames, of which the first is used"

@@ -1,26 +1,19 @@
 """Read NPZ and NPY files, which may be damaged or made to fill the memory."""
 
-import lzma
 import math
-import struct
-import tokenize
 from collections.abc import Callable
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
-from zlib import error as ZlibError
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-DAMAGED = (
-    *(OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, SyntaxError, tokenize.TokenError),
-    *(RuntimeError, OverflowError, MemoryError, struct.error, BadZipFile, ZlibError, lzma.LZMAError),
-)
-"""What zipfile, its decompressors and numpy raise on damaged bytes."""
+from brainscore_itmaps.errors import DAMAGED
+
 RATIO = 100
 """Largest ratio of the arrays of a file to its size; maps and numbers reach 20."""
 SMALL = 64 * 2**20

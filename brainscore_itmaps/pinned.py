@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from brainscore_itmaps.downloads import download
-from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
+from brainscore_itmaps.errors import DAMAGED, DataError, InstallationError, ItMapsError, one_line
 from brainscore_itmaps.files import locked
 from brainscore_itmaps.files import sha256 as hash_of
 from brainscore_itmaps.progress import Report, silent
@@ -149,7 +149,7 @@ def read_record(
         return None
     try:
         return parse(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as cause:
+    except DAMAGED as cause:
         raise error(f"The record {file} is damaged: {one_line(cause)}.", fix) from cause
 
 

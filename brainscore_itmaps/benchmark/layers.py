@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec, fixation_benchmarks
 from brainscore_itmaps.benchmark.estimate import IntervalKind
+from brainscore_itmaps.benchmark.expected import announce, expected_work
 from brainscore_itmaps.benchmark.folds import folds_of
 from brainscore_itmaps.benchmark.source import Source
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
@@ -193,6 +194,8 @@ def score_layers(
             read = unscored.pop(layer)
             if len(contents) == 1 or read.values.nbytes + sum(other.values.nbytes for other in kept.values()) < KEPT:
                 kept[layer] = read
+            if count == 1:
+                announce_layers(len(layers), read, recordings, groups)
             field, overwrite = read.field(recordings[0].grid), not read.at_grid
             del read
             step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
@@ -216,6 +219,15 @@ def score_layers(
         [{layer: parts[layer, number] for layer in contents} for number in of_recordings],
         read_again,
     )
+
+
+def announce_layers(layers: int, first: LayerFeatures, recordings: Sequence[Recording], groups: int | None) -> None:
+    """Announce the work of scoring layers, as far as the first tells; see :func:`~.expected.announce`."""
+    images, positions = len(recordings[0].images), recordings[0].grid.y.size * recordings[0].grid.x.size
+    sites = [len(recording.sites) for recording in recordings]
+    work = expected_work(images, positions, [first.values.shape[-1]] * layers, sites, groups or 0)
+    counted = f"{layers} layers" if layers > 1 else "The regressions"
+    announce(work, f"{counted} on {images} images, {positions} positions and {sum(sites)} sites")
 
 
 def score_field(

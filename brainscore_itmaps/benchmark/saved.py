@@ -17,7 +17,7 @@ from brainscore_itmaps.benchmark.codec import INLINE, array_prefixes, decode, en
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.result import FORMAT, VERSION, AttackedImages, Estimated, Null, Result
 from brainscore_itmaps.cache import content_of
-from brainscore_itmaps.errors import DataError, one_line
+from brainscore_itmaps.errors import DAMAGED, DataError, one_line
 from brainscore_itmaps.files import ANOTHER_FOLDER, cannot_write, csv_text, private_folder, sha256
 from brainscore_itmaps.models.names import source_of
 from brainscore_itmaps.models.runs import is_run
@@ -47,7 +47,6 @@ LARGEST, LARGEST_EXTERNAL = 2.0, 1e6
 RATIOS = ("score", "error", "interval", "interval")
 CONTROLS_CSV = "controls.csv"
 ESTIMATED = ("raw", "ceiling", "score", "error")
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 def save_result(result: Result, folder: Path, fix: str = ANOTHER_FOLDER) -> tuple[Path, ...]:
@@ -167,7 +166,7 @@ def load_result(file: Path, numbers: bool = False, retry: bool = True) -> Result
             raise ValueError("it has no arrays")
         check_numbers(result)
         return result
-    except UNREADABLE as error:
+    except DAMAGED as error:
         if retry:
             return load_result(file, numbers, retry=False)
         raise _cannot_read(file, error) from error
@@ -235,7 +234,7 @@ def load_summary(file: Path) -> Summary:
         summary: Summary = decode(Summary, listed, {}, partial=True)
         check_numbers(summary)
         return summary
-    except UNREADABLE as error:
+    except DAMAGED as error:
         raise _cannot_read(file, error) from error
 
 

@@ -186,7 +186,7 @@ def read_s3_facts(file: Path) -> S3Facts:
         content = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"The S3 facts {file} cannot be read: {error.strerror}.", form) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"The S3 facts {file} are not JSON.", form) from error
     files = content.get("files") if isinstance(content, dict) else None
     if not isinstance(files, dict) or not isinstance(content.get("bucket"), str):

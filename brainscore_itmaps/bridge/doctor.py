@@ -23,7 +23,7 @@ from brainscore_itmaps.bridge.plugins import (
     is_linked,
     plugin_folders,
 )
-from brainscore_itmaps.errors import ItMapsError
+from brainscore_itmaps.errors import DAMAGED, ItMapsError
 from brainscore_itmaps.models.spec import PackagedWeights
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.settings import Settings, expanded
@@ -133,7 +133,7 @@ def _dependencies() -> Iterator[Finding]:
         import cv2
 
         yield Finding("cv2", str(cv2.__version__))
-    except Exception as error:  # a broken binary raises any exception
+    except (ImportError, SystemError, *DAMAGED) as error:  # of a broken binary
         yield Finding(
             "cv2",
             f"cannot be imported: {error}",
@@ -236,7 +236,7 @@ def _command() -> Finding:
 def _embedded() -> Finding:
     try:
         from brainscore_itmaps.data.simulated import image_sources
-    except Exception as error:  # a broken numpy or Pillow raises any exception
+    except (ImportError, SystemError, *DAMAGED) as error:  # of a broken binary
         return Finding("embedded data", f"cannot be read: {error}", "trouble", "Install this package again.")
     packaged = [spec.weights for spec in ZOO.values() if isinstance(spec.weights, PackagedWeights)]
     needed = {weights.package for weights in packaged} | image_sources()
@@ -279,7 +279,7 @@ def _caches() -> Iterator[Finding]:
 def _torch() -> Finding:
     try:
         import torch
-    except Exception as error:  # a broken binary raises any exception
+    except (ImportError, SystemError, *DAMAGED) as error:  # of a broken binary
         return Finding("torch", f"cannot be imported: {error}", "trouble", "Install it again: pip install torch.")
     if torch.cuda.is_available():
         return Finding("torch", f"{torch.__version__}, with the GPU {torch.cuda.get_device_name()}")

@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +30,7 @@ from brainscore_itmaps.cli.sweep import sweep
 from brainscore_itmaps.cli.terminal import errors
 from brainscore_itmaps.cli.verify_real import verify_real
 from brainscore_itmaps.errors import InstallationError, ItMapsError, printable
+from brainscore_itmaps.progress import LongWork
 
 _debug = ContextVar("debug", default=False)
 
@@ -142,8 +144,21 @@ def options(
     _debug.set(debug)
 
 
+def _show_warning(
+    message: Warning | str, category: type[Warning], file: str, line: int, to: Any = None, source: str | None = None
+) -> None:
+    """Write a warning about long work as a line, and others as Python does."""
+    text = (
+        str(message)
+        if issubclass(category, LongWork)
+        else warnings.formatwarning(message, category, file, line, source)
+    )
+    errors().print(printable(text).rstrip(), soft_wrap=True)
+
+
 def run() -> None:
     """Run a command; print an error as one sentence and exit with its code."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         app(prog_name="brainscore")
     except (ItMapsError, OSError) as error:

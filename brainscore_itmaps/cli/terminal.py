@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from brainscore_itmaps.errors import OutputError, printable
-from brainscore_itmaps.progress import Report
+from brainscore_itmaps.progress import Countdown, Report
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MANY = 200
@@ -229,7 +229,9 @@ def errors() -> Console:
 
 @contextmanager
 def progress_bar(visible: bool = True) -> Iterator[Report]:
-    """Draw a progress bar on standard error within a ``with`` block, if that is a terminal; remove it at the end.
+    """Draw a progress bar on standard error within a ``with`` block, and remove it at the end.
+
+    Where that is no terminal, write a line with an estimate every half minute.
 
     Examples
     --------
@@ -237,8 +239,11 @@ def progress_bar(visible: bool = True) -> Iterator[Report]:
     ...     progress("recording features", 3, 14)
     """
     console = errors()
+    if visible and not console.is_terminal:
+        yield Countdown(lambda line: console.print(line, soft_wrap=True))
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not (visible and console.is_terminal)) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not visible) as bar:
         task = bar.add_task("starting", total=None)
 
         def report(step: str, done: int, total: int) -> None:

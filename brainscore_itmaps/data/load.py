@@ -21,7 +21,7 @@ from brainscore_itmaps.data.simulated import load_simulated
 from brainscore_itmaps.data.simulated_textures import IDENTIFIER as SIMULATED_TEXTURES
 from brainscore_itmaps.data.simulated_textures import load_textures
 from brainscore_itmaps.data.sources import ARCHIVE
-from brainscore_itmaps.errors import DataError, InstallationError, UsageError, check_type, nearest
+from brainscore_itmaps.errors import DAMAGED, DataError, InstallationError, UsageError, check_type, nearest
 from brainscore_itmaps.files import FOLDER_OF_TABLE, locked, replacing
 from brainscore_itmaps.pinned_files import missing_files
 from brainscore_itmaps.progress import Report, silent
@@ -288,7 +288,7 @@ def _read_orientations() -> dict[str, str]:
         choices = dict(json.loads(file.read_text(encoding="utf-8")))
         for choice in choices.values():
             orientations.check_orientation(choice)
-    except (OSError, ValueError, TypeError, UsageError) as error:
+    except (*DAMAGED, UsageError) as error:
         raise DataError(
             f"The file of recorded orientations, {file}, is damaged.",
             "Remove it, and record them again with `brainscore data orient`.",

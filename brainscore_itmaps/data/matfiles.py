@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.errors import DataError, ItMapsError, one_line
+from brainscore_itmaps.errors import DAMAGED, DataError, ItMapsError, one_line
 from brainscore_itmaps.hdf5 import hdf5_file, is_hdf5
 
 NUMERIC = ("single", "double", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
@@ -164,13 +164,15 @@ def _check_no_struct(file: Path, name: str) -> None:
 
 @contextmanager
 def _reading(file: Path, name: str = "", fix: str = FIX) -> Iterator[None]:
+    from scipy.io.matlab import MatReadError
+
     try:
         yield
     except ItMapsError:
         raise
     except FileNotFoundError as error:
         raise DataError(f"There is no file {file}.", "Name an existing file.") from error
-    except Exception as error:  # scipy and h5py raise many kinds on damaged bytes
+    except (*DAMAGED, MatReadError) as error:
         item = f"{file}, variable {name}," if name else str(file)
         raise DataError(f"{item} cannot be read as a MATLAB file: {one_line(error)}.", fix) from error
 

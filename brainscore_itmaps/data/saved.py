@@ -179,7 +179,7 @@ def _read_description(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         return None, [f"There is no {DESCRIPTION} in {folder}."]
     try:
         description = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return None, [f"{DESCRIPTION} cannot be read: {one_line(error)}."]
     if not isinstance(description, dict):
         return None, [f"{DESCRIPTION} is not a table of names and values."]

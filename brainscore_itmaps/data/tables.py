@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.data.arrays import mean_over_repeats, real_array
 from brainscore_itmaps.data.images import some_of
-from brainscore_itmaps.errors import DataError, UsageError, nearest, one_line
+from brainscore_itmaps.errors import DAMAGED, DataError, UsageError, nearest, one_line
 from brainscore_itmaps.files import NUMBER
 from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import short_repr
@@ -336,10 +336,11 @@ def _columns_of_file(file: Path, identifier: str) -> tuple[dict[str, Any], str]:
         raise DataError(f"{identifier}: {file} cannot be read: {error.strerror}.", "Name a file.") from error
     if content.startswith(b"PAR1") or file.suffix.lower() in (".parquet", ".pq"):
         import pandas as pd
+        from pyarrow import ArrowException
 
         try:
             frame = pd.read_parquet(io.BytesIO(content))
-        except Exception as error:  # pyarrow raises many kinds on damaged bytes
+        except (*DAMAGED, ArrowException) as error:
             raise DataError(f"{identifier}: {file} cannot be read as Parquet: {one_line(error)}.", SAVE_AS) from error
         return {str(name): frame[name] for name in frame.columns}, ""
     encoding = next((code for mark, code in BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")

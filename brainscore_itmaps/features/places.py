@@ -214,7 +214,7 @@ def _readings(model: Model, selectors: Mapping[str, Selector]) -> dict[str, Laye
         observed = observe(model, selectors, SEEDS[0])
     except ItMapsError:
         raise
-    except Exception:  # the user's forward may raise anything; if it does so again, the recording says it
+    except Exception:  # noqa: BLE001 - of the user's forward; if it fails again, the recording says so
         note = "the places of its units could not be verified: the model fails on noise images"
         return {layer: LayerReading(selector, note=f"{layer}: {note}") for layer, selector in selectors.items()}
     for layer, selector in selectors.items():
@@ -250,7 +250,7 @@ def _varying(model: Model, selectors: Mapping[str, Selector]) -> list[str]:
     try:
         alone = _first_responses(model, selectors, [image], seed=0)
         among = _first_responses(model, selectors, [image, *beside], seed=1)
-    except Exception:  # the user's forward may raise anything; it may take one image only
+    except Exception:  # noqa: BLE001 - the user's forward may raise anything; it may take one image only
         return []
     return [
         layer

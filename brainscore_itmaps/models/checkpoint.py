@@ -7,7 +7,6 @@ import pickle
 import re
 import types
 import warnings
-import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from brainscore_itmaps.errors import ModelError, one_line
+from brainscore_itmaps.errors import DAMAGED, ModelError, one_line
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.spec import PackagedWeights
 from brainscore_itmaps.models.state_dicts import StateDict, choose_weights
@@ -83,8 +82,7 @@ def read_checkpoint(path: Path) -> Any:
             return torch.load(path, "cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path} contains more than tensors, or is damaged; no code in it was run.", EXPORT) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, LookupError, OSError, zipfile.BadZipFile,
-            TypeError, AttributeError) as error:  # fmt: skip
+    except (SafetensorError, *DAMAGED) as error:
         fix = "Export the weights again."
         if "TorchScript" in str(error):
             fix = "Save the weights alone: torch.save(torch.jit.load(FILE).state_dict(), 'weights.pt')."

@@ -187,6 +187,6 @@ def _runs(module: torch.nn.Module, channels: int, size: int) -> bool:
     try:
         with torch.inference_mode():
             run_module(module, torch.zeros(1, channels, size, size))
-    except Exception:  # the user's forward may raise anything
+    except Exception:  # noqa: BLE001 - the user's forward may raise anything
         return False
     return True

@@ -134,7 +134,7 @@ def _final_activation(file: Hdf5File) -> str | None:
             layer = layer["config"]["layers"][-1]
         is_softmax = layer["class_name"] == "Softmax"
         return "softmax" if is_softmax else layer["config"].get("activation")
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

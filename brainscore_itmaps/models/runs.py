@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brainscore_itmaps.errors import ModelError
+from brainscore_itmaps.errors import DAMAGED, ModelError
 from brainscore_itmaps.files import replacing, sha256, write_json
 from brainscore_itmaps.models.spec import ModelSpec
 from brainscore_itmaps.settings import expanded
@@ -127,7 +127,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         record["model"] = record["model" if file.name == RUN_RECORD else "network"]
         record["preprocessing"]["size"], record["sha256"], record["trained"]["summary"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except DAMAGED as error:
         raise ModelError(
             f"{file} is damaged.", f"Load {folder / WEIGHTS_FILE} with --arch, or train the model again."
         ) from error

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from brainscore_itmaps.benchmark.expected import memory_of_machine
 from brainscore_itmaps.errors import InstallationError, UsageError, one_line
 from brainscore_itmaps.settings import Settings, expanded
 from brainscore_itmaps.study.config import ClusterConfig
@@ -149,7 +150,7 @@ def check_cluster(config: ClusterConfig, device: str = "auto") -> None:
             f"{config.threads} threads of a worker are more than the {cores} cores of this machine.",
             f"Give at most {cores} threads, or leave the number out.",
         )
-    if config.memory and memory > (available := _memory_of_machine()):
+    if config.memory and memory > (available := memory_of_machine()):
         raise UsageError(
             f"The memory of a worker, {_amount(memory)}, is more than the {_amount(available)} of this machine.",
             "Write a smaller amount, or leave it out: the memory is then divided among the workers.",
@@ -297,7 +298,7 @@ def _local(
 
     from brainscore_itmaps.study.private import PrivateScheduler, PrivateWorker
 
-    machine = _cores(), _memory_of_machine(), _gpu_count(device)
+    machine = _cores(), memory_of_machine(), _gpu_count(device)
     workers = workers_for(config, models, worker_bytes, *machine, threads_of_environment())
     if config.workers and workers.memory < SMALLEST_MEMORY:
         raise UsageError(
@@ -426,12 +427,6 @@ def _cores() -> int:
     return int(CPU_COUNT)
 
 
-def _memory_of_machine() -> int:
-    from distributed.system import MEMORY_LIMIT
-
-    return int(MEMORY_LIMIT)
-
-
 def _amount(memory: float) -> str:
     """Format an amount of memory."""
     if memory < 1e6:
@@ -445,5 +440,5 @@ def _bytes(memory: str) -> int:
 
     try:
         return int(parse_bytes(memory)) if memory else 0
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, OverflowError) as error:
         raise UsageError(f"{memory!r} is not an amount of memory.", "Write it as 8GB.") from error

@@ -12,7 +12,7 @@ from brainscore_itmaps.bridge.images import has_images
 from brainscore_itmaps.bridge.names import check_names, has_maps, is_external, is_named_model, requested_window
 from brainscore_itmaps.bridge.score import find_benchmark
 from brainscore_itmaps.cache import key_of, package_versions
-from brainscore_itmaps.errors import ItMapsError, UsageError
+from brainscore_itmaps.errors import DAMAGED, ItMapsError, UsageError
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.names import is_code
 from brainscore_itmaps.models.runs import is_run, read_run
@@ -233,7 +233,7 @@ def is_done(out: Path, key: str) -> bool:
     try:
         record = json.loads((out / RECORDS / f"{key}.json").read_text(encoding="utf-8"))
         return all(sha256(out / RESULTS / name) == written for name, written in record["files"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except DAMAGED:
         return False
 
 

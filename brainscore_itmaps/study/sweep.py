@@ -253,7 +253,7 @@ def _outcomes_of(task: Any, work: Work) -> ModelOutcomes:
         reason += "Run the study again with --workers 1, or allow more with --memory."
     except ItMapsError as error:
         reason = str(error)
-    except Exception as error:  # for example, the worker has other versions of the packages
+    except Exception as error:  # noqa: BLE001 - for example, the worker has other versions of the packages
         reason = f"{type(error).__name__}: {one_line(error)}."
     return ModelOutcomes([Outcome(run, None, reason, InstallationError.exit_code, 0.0) for run in work.to_do], 0)
 

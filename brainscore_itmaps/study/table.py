@@ -141,6 +141,7 @@ def tidy_table(results: Iterable[str | Path | Result] | str | Path | Result) -> 
 
     Examples
     --------
+    >>> import json
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     record = {"model": "timm:vgg16.tv_in1k", "benchmark": "MajajHong2015public.IT-pls", "score": 0.5}

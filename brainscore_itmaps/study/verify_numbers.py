@@ -188,7 +188,7 @@ def compared(
             ours = our_number(number, loaded.get(number.model), source, device)
         except ItMapsError as error:
             reason = str(error)
-        except Exception as error:  # raised by a model: the others are still compared
+        except Exception as error:  # noqa: BLE001 - raised by a model: the others are still compared
             reason = f"{type(error).__name__}: {one_line(error)}."
         yield PublishedComparison(**asdict(number), ours=ours, verdict=verdict_of(number, ours, simulated),
                                   reason=reason)  # fmt: skip
@@ -237,7 +237,7 @@ def _loaded(name: str) -> Model | Exception:
     """Load a model, with the published size of images if its architecture takes any; or return the error."""
     try:
         model = load_model(name)
-    except Exception as error:  # the same for all numbers of the model, which is not loaded again
+    except Exception as error:  # noqa: BLE001 - the same for all numbers of the model, which is not loaded again
         return error
     settings = getattr(model.module, "pretrained_cfg", {})
     if name.startswith(TIMM) and model.spec.size != PUBLISHED_SIZE and not settings.get("fixed_input_size", True):

@@ -109,7 +109,7 @@ def _outcome(run: Run, result: Callable[[], Result]) -> Outcome:
         return Outcome(run, result(), "", 0, time.monotonic() - began)
     except ItMapsError as error:
         reason, code = str(error), error.exit_code
-    except Exception as error:  # raised by a model or a plugin's benchmark: the other runs continue
+    except Exception as error:  # noqa: BLE001 - raised by a model or a plugin's benchmark: the other runs continue
         reason, code = f"{type(error).__name__}: {one_line(error)}.", ModelError.exit_code
     return Outcome(run, None, reason, code, time.monotonic() - began)
 
@@ -127,7 +127,7 @@ def _loaded_once(choice: ModelChoice, device: str) -> Callable[[], Any]:
                 model = load_model(choice.name, _weights(choice), choice.seed, arch=choice.arch or None,
                                    state_key=choice.state_key or None, name=choice.label or None)  # fmt: skip
                 loaded.append(on_device(model, device_of_worker(device)))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - raised again for every run of the model
                 loaded.append(error)
         if isinstance(loaded[0], Exception):
             raise loaded[0]

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import pickle
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 
-from brainscore_itmaps.errors import ModelError, one_line
+from brainscore_itmaps.errors import DAMAGED, ModelError, one_line
 from brainscore_itmaps.files import new_folder, replacing, sha256
 
 FOLDER = "checkpoints"
@@ -61,13 +60,17 @@ def save_checkpoint(
     ...     resume_from_checkpoint(Path(folder), module, optimiser, "hash", steps=20)
     5
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_model
 
     folder = run / FOLDER / f"step-{step:08d}"
     if folder.exists():
         return
     with new_folder(folder, "Name another folder with --out.") as new:
-        save_model(module, str(new / WEIGHTS))
+        try:
+            save_model(module, str(new / WEIGHTS))
+        except SafetensorError as error:  # the disk is full
+            raise OSError(one_line(error)) from error
         torch.save(optimiser.state_dict(), new / STATE)
         manifest = {
             "step": step,
@@ -129,8 +132,7 @@ def resume_from_checkpoint(
         load_model(module, folder / WEIGHTS)
         state: dict[str, Any] = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         optimiser.load_state_dict(state)
-    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, LookupError,
-            TypeError, AttributeError) as error:  # fmt: skip
+    except (SafetensorError, *DAMAGED) as error:
         raise ModelError(f"The run cannot resume from {folder}: {one_line(error)}.", DELETE) from error
     return step
 
@@ -146,7 +148,7 @@ def _check_checkpoint(folder: Path, step: int, settings: str, steps: int) -> Non
             f"{folder} has no {Path(str(error.filename)).name}: it is incomplete or from an earlier version.",
             DELETE,
         ) from error
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except DAMAGED as error:
         raise ModelError(f"{folder / MANIFEST} is damaged: {one_line(error)}.", DELETE) from error
     if changed:
         raise ModelError(f"{folder / changed[0]} was changed after it was written: its hash does not match.", DELETE)
@@ -183,7 +185,10 @@ class Log:
         self.folder = folder
         for name in (STEPS, EPOCHS):
             lines = self._lines(name)
-            remaining = [line for line in lines if float(line["step"]) <= start]
+            try:
+                remaining = [line for line in lines if float(line["step"]) <= start]
+            except DAMAGED as error:
+                raise self._damaged(name, error) from error
             if len(remaining) < len(lines):
                 with replacing(folder / name) as temporary:
                     temporary.write_text(_csv_text(remaining, header=True), encoding="utf-8")
@@ -198,19 +203,34 @@ class Log:
     def last(self, name: str) -> dict[str, float]:
         """Return the last line of a log, or an empty dictionary if there is none."""
         lines = self._lines(name)
-        return {key: float(value or "nan") for key, value in lines[-1].items()} if lines else {}
+        try:
+            return {key: float(value or "nan") for key, value in lines[-1].items()} if lines else {}
+        except DAMAGED as error:
+            raise self._damaged(name, error) from error
 
     def _lines(self, name: str) -> list[dict[str, str]]:
         """Read the complete lines of a log, and remove the incomplete last line that an interrupted run may leave."""
         file = self.folder / name
         if not file.exists():
             return []
-        text = file.read_text(encoding="utf-8")
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise self._damaged(name, error) from error
         complete = text[: text.rfind("\n") + 1]
         if complete != text:
             with replacing(file) as temporary:
                 temporary.write_text(complete, encoding="utf-8")
-        return list(csv.DictReader(io.StringIO(complete)))
+        try:
+            return list(csv.DictReader(io.StringIO(complete)))
+        except csv.Error as error:
+            raise self._damaged(name, error) from error
+
+    def _damaged(self, name: str, error: Exception) -> ModelError:
+        return ModelError(
+            f"{self.folder / name} is damaged: {one_line(error)}.",
+            "Delete it, and the run resumes without the lines of earlier steps.",
+        )
 
 
 def _csv_text(lines: list[dict[str, str]], header: bool) -> str:

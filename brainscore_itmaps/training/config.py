@@ -231,7 +231,7 @@ def config_of(settings: Mapping[str, Any], where: str = "the configuration") -> 
     if "model" not in settings:
         raise UsageError(f"{where}: the key model is missing.", 'For example model = "resnet18".')
     preset = settings.get("preset", "")
-    if preset and preset not in PRESETS:
+    if not isinstance(preset, str) or (preset and preset not in PRESETS):
         raise UsageError(f"{where}: unknown preset {preset!r}.", nearest(str(preset), PRESETS))
     data = settings.get("data", {})
     if isinstance(data, Mapping) and "clickme" not in data and (data.get("human_images") or data.get("human_maps")):

@@ -17,7 +17,7 @@ from brainscore_itmaps.benchmark.human import human_alignment, notes_on
 from brainscore_itmaps.data.class_folders import IMAGENET_CLASSES, is_human_maps_folder
 from brainscore_itmaps.data.clickme_shards import SPLITS, shard_files
 from brainscore_itmaps.data.human_maps import HumanMaps, human_maps
-from brainscore_itmaps.errors import InstallationError, ModelError, UsageError
+from brainscore_itmaps.errors import DAMAGED, InstallationError, ModelError, UsageError, one_line
 from brainscore_itmaps.files import check_writable, locked, sha256, write_json
 from brainscore_itmaps.metrics.alignment import agreement
 from brainscore_itmaps.models.checkpoint import fill_from_tensors, read_weights
@@ -473,8 +473,13 @@ def _check_same_run(settings: dict[str, Any], folder: Path, writing: bool) -> No
     """Check that the settings are those with which the run in a folder started, and write them for a new run."""
     file = folder / SETTINGS
     if file.exists():
-        stored = json.loads(file.read_text(encoding="utf-8"))
-        changed = [name for name in _fixed(settings) if _fixed(settings[name]) != _fixed(stored.get(name))]
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            changed = [name for name in _fixed(settings) if _fixed(settings[name]) != _fixed(stored.get(name))]
+        except DAMAGED as error:
+            raise ModelError(
+                f"{file} is damaged: {one_line(error)}.", "Name another folder with --out, or delete this one."
+            ) from error
         if changed:
             raise UsageError(
                 f"{folder} contains a run with other settings ({', '.join(changed)}).",

@@ -32,7 +32,7 @@ def ran(address, security=None):
     for operation in ("run_function", "run"):  # of a scheduler, of a nanny or worker
         try:
             return asyncio.run(ask(operation))
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever a refused connection raises
             continue
     return None
 
