@@ -88,7 +88,7 @@ class Hdf5File:
             When the dataset does not contain real numbers, is damaged, or exceeds the time limit.
         """
         slices = None if part is None else [[axis.start, axis.stop, axis.step] for axis in part]
-        return self._owner.numbers(self._number, name, slices)
+        return self._owner.numbers("read", self._number, name=name, part=slices)
 
     def texts(self, name: str) -> list[str]:
         """Read a MATLAB cell array of strings, or a character matrix row by row.
@@ -141,6 +141,47 @@ def hdf5_file(path: Path) -> Iterator[Hdf5File]:
     finally:
         with contextlib.suppress(Hdf5Error):  # if the process has ended, the file is closed
             owner.ask("close", number)
+
+
+def older_matlab_variables(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """List the shape and the kind of the variables of a MATLAB file of version 4 to 7, by name.
+
+    Raises
+    ------
+    Hdf5Error
+        When the file is damaged or exceeds the time limit.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from scipy.io import savemat
+    >>> with TemporaryDirectory() as folder:
+    ...     savemat(Path(folder, "maps.mat"), {"imageRF": np.zeros((3, 4))})
+    ...     older_matlab_variables(Path(folder, "maps.mat"))
+    {'imageRF': ((3, 4), 'double')}
+    """
+    reply = _running_reader().ask("list_older", next(_file_numbers), path=str(path.absolute()))
+    return {name: (tuple(shape), kind) for name, shape, kind in reply["variables"]}
+
+
+def older_matlab_numbers(path: Path, name: str) -> NDArray[Any]:
+    """Read a numeric variable of a MATLAB file of version 4 to 7.
+
+    Raises
+    ------
+    Hdf5Error
+        When the variable is damaged or exceeds the time limit.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from scipy.io import savemat
+    >>> with TemporaryDirectory() as folder:
+    ...     savemat(Path(folder, "maps.mat"), {"imageRF": np.zeros((3, 4))})
+    ...     older_matlab_numbers(Path(folder, "maps.mat"), "imageRF").shape
+    (3, 4)
+    """
+    return _running_reader().numbers("read_older", next(_file_numbers), path=str(path.absolute()), name=name)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -201,11 +242,11 @@ class _Reader:
             raise Hdf5Error(" ".join(reply["error"].split())[:300].rstrip("."))
         return reply
 
-    def numbers(self, number: int, name: str, part: list[list[int | None]] | None) -> NDArray[Any]:
-        """Request a dataset, and read the bytes after the answer into an array."""
+    def numbers(self, action: str, number: int, **parameters: Any) -> NDArray[Any]:
+        """Request numbers, and read the bytes after the answer into an array."""
         with _lock, self._kill_on_error():
             assert self.process.stdout is not None
-            reply = self.ask("read", number, name=name, part=part)
+            reply = self.ask(action, number, **parameters)
             values = np.empty(reply["shape"], np.dtype(reply["dtype"]))
             missing = memoryview(values.reshape(-1).view(np.uint8).data)
             while len(missing):

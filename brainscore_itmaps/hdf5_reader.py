@@ -1,12 +1,13 @@
-"""Read HDF5 files in a separate process, which :mod:`brainscore_itmaps.hdf5` starts.
+"""Read HDF5 and older MATLAB files in a separate process, which :mod:`brainscore_itmaps.hdf5` starts.
 
-A damaged or malicious file can make HDF5 loop forever, crash, or read other files. A CPU time limit ends this process.
-Requests and answers are lines of JSON; the values of a dataset follow their line as bytes. Nothing is pickled, so that
-a compromised reader cannot run code in the requesting process.
+A damaged or malicious file can make HDF5 loop forever, crash, or read other files, and can make scipy crash. A CPU time
+limit ends this process. Requests and answers are lines of JSON; the values of a dataset follow their line as bytes.
+Nothing is pickled, so that a compromised reader cannot run code in the requesting process.
 """
 
 import contextlib
 import json
+import math
 import os
 import resource
 import signal
@@ -179,6 +180,34 @@ def numbers(opened: Opened, name: str, part: list[list[int | None]] | None, seco
     return np.asarray(dataset[selection]).astype(dataset.dtype.newbyteorder("<"), order="C", copy=False)
 
 
+def older_variables(path: str) -> list[tuple[str, tuple[int, ...], str]]:
+    """List name, shape and kind of the variables of a MATLAB file of version 4 to 7."""
+    from scipy.io import whosmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        return [(name, tuple(map(int, shape)), kind) for name, shape, kind in whosmat(path)]
+    except MatReadError as error:
+        raise RefusedError(str(error)) from error
+
+
+def older_numbers(path: str, name: str, seconds: float) -> Any:
+    """Read a numeric variable of a MATLAB file of version 4 to 7, within limits of time and memory."""
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    size = 8 * math.prod(next(shape for variable, shape, _ in older_variables(path) if variable == name))
+    limit_time(seconds + size / PER_SECOND)
+    limit_memory(MEMORY + 3 * size)
+    try:
+        values = loadmat(path, variable_names=[name])[name]
+    except MatReadError as error:
+        raise RefusedError(str(error)) from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu" or values.dtype.itemsize > 8:
+        raise RefusedError(f"{name} contains {getattr(values, 'dtype', 'no array')}, not real numbers")
+    return np.asarray(values).astype(values.dtype.newbyteorder("<"), order="C", copy=False)
+
+
 def texts(opened: Opened, name: str) -> list[str]:
     """Read MATLAB strings: a cell array (references to arrays of characters), or a character matrix.
 
@@ -267,7 +296,12 @@ def answer(request: dict[str, Any], files: dict[int, Opened]) -> tuple[dict[str,
         return {}, b""
     if action == "texts":
         return {"texts": texts(files[number], request["name"])}, b""
-    values = numbers(files[number], request["name"], request["part"], request["seconds"])
+    if action == "list_older":
+        return {"variables": older_variables(request["path"])}, b""
+    if action == "read_older":
+        values = older_numbers(request["path"], request["name"], request["seconds"])
+    else:
+        values = numbers(files[number], request["name"], request["part"], request["seconds"])
     return {"shape": values.shape, "dtype": values.dtype.str}, values.reshape(-1).view(np.uint8).data
 
 

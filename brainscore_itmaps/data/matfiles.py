@@ -1,4 +1,4 @@
-"""Read variables of MATLAB files: numbers of versions 4 to 7 with scipy, texts directly, and version 7.3 as HDF5."""
+"""Read variables of MATLAB files: numbers with scipy or as HDF5, both in a process of their own, and texts."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.errors import DAMAGED, DataError, ItMapsError, one_line
-from brainscore_itmaps.hdf5 import hdf5_file, is_hdf5
+from brainscore_itmaps.hdf5 import hdf5_file, is_hdf5, older_matlab_numbers, older_matlab_variables
 
 NUMERIC = ("single", "double", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 TEXT_FIX = (
@@ -40,9 +40,7 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
     """
     with _reading(file):
         if not is_hdf5(file):
-            from scipy.io import whosmat
-
-            return {name: tuple(shape) for name, shape, _ in whosmat(file)}
+            return {name: shape for name, (shape, _) in older_matlab_variables(file).items()}
         with hdf5_file(file) as opened:
             return {name: dataset.shape[::-1] for name, dataset in opened.datasets.items() if "/" not in name}
 
@@ -106,13 +104,11 @@ def numbers(file: Path, name: str, part: Sequence[slice] | None = None) -> NDArr
         if is_hdf5(file):
             with hdf5_file(file) as opened:
                 return opened.read(name, selection[::-1]).T
-        from scipy.io import loadmat, whosmat
-
-        kind = {variable: kind for variable, _, kind in whosmat(file)}[name]
-        if kind not in NUMERIC:  # damaged variables of other kinds can crash scipy's compiled reader
+        kind = older_matlab_variables(file)[name][1]
+        if kind not in NUMERIC:
             raise DataError(f"{file}: {name} contains {kind}, not real numbers.", FIX)
-        values = loadmat(file, variable_names=[name])[name]
-        if not isinstance(values, np.ndarray) or values.shape != shape:
+        values = older_matlab_numbers(file, name)
+        if values.shape != shape:
             raise DataError(f"{file}: {name} is damaged.", FIX)
         _check_kinds(file, name, values.dtype)
         return values[selection].copy(order="F")
@@ -164,15 +160,13 @@ def _check_no_struct(file: Path, name: str) -> None:
 
 @contextmanager
 def _reading(file: Path, name: str = "", fix: str = FIX) -> Iterator[None]:
-    from scipy.io.matlab import MatReadError
-
     try:
         yield
     except ItMapsError:
         raise
     except FileNotFoundError as error:
         raise DataError(f"There is no file {file}.", "Name an existing file.") from error
-    except (*DAMAGED, MatReadError) as error:
+    except DAMAGED as error:
         item = f"{file}, variable {name}," if name else str(file)
         raise DataError(f"{item} cannot be read as a MATLAB file: {one_line(error)}.", fix) from error
 
