@@ -56,3 +56,10 @@ def fuzz(session: nox.Session) -> None:
     session.run(
         "python", "tests/helpers/fuzz.py", *(session.posargs or ["10000", "0"]), env={"PYTHONPATH": "tests/helpers"}
     )
+
+
+@nox.session
+def accidents(session: nox.Session) -> None:
+    """Kill commands at 25 random times each, and fill the disk under them; the next run must end well."""
+    arguments = session.posargs or ["25", "3", "0"]
+    session.run("python", "tests/helpers/accidents.py", *arguments, env={"PYTHONPATH": "tests/helpers"})

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from brainscore_itmaps.benchmark.catalogue import HUMAN_ALIGNMENT
+from brainscore_itmaps.benchmark.catalogue import ALIGNMENT, HUMAN_ALIGNMENT
 from brainscore_itmaps.benchmark.codec import INLINE, array_prefixes, decode, encode
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.result import FORMAT, VERSION, AttackedImages, Estimated, Null, Result
@@ -43,7 +43,7 @@ CHECKSUMS, CHECKED = "checksums", 5
 UNCHECKED = (CHECKSUMS, "written")
 OF_FILES = ("csv_sha256", "npz_sha256", "npz_bytes", "numbers_sha256", "controls.csv_sha256")
 LARGEST, LARGEST_EXTERNAL = 2.0, 1e6
-"""Largest size of a raw value (a difference of two correlations), and of scores and of Brain-Score's own numbers."""
+"""Largest size of a raw value that is a correlation, or a difference of two, and of other numbers."""
 RATIOS = ("score", "error", "interval", "interval")
 CONTROLS_CSV = "controls.csv"
 ESTIMATED = ("raw", "ceiling", "score", "error")
@@ -355,7 +355,8 @@ def check_numbers(result: "Result | Summary") -> None:
     Traceback (most recent call last):
     ValueError: raw is 1e+308, which is not between -2 and 2
     """
-    largest = LARGEST_EXTERNAL if result.kind == "external" else LARGEST
+    is_correlation = result.kind in ("maps", "human") or result.measure == ALIGNMENT
+    largest = LARGEST if is_correlation else LARGEST_EXTERNAL
     for scored in (result, *(result.arrays if isinstance(result, Result) else ())):
         for estimate in (scored.estimate, *scored.controls.values(), *scored.added.values()):
             _check_range("raw", estimate.raw, largest)

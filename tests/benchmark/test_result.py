@@ -24,7 +24,7 @@ from brainscore_itmaps import (
     score_features,
     to_grid,
 )
-from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
+from brainscore_itmaps.benchmark.catalogue import TOLERANCE, BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.evaluate import evaluate
 from brainscore_itmaps.benchmark.result import Result
@@ -245,6 +245,13 @@ def test_numbers_beyond_their_range_are_refused(tmp_path, change):
         Result.load(file)
     with pytest.raises(DataError, match=r"not between|is reversed"):
         load_result(file, numbers=True)
+
+
+def test_lengths_and_scores_of_others_may_be_large(tmp_path):
+    """A raw value is a length where images without maps were attacked, and anything in others' benchmarks."""
+    for kind, measure in (("adversarial", TOLERANCE), ("external", "")):
+        result = replace(scored(), kind=kind, measure=measure, estimate=Estimate(raw=48.3, score=48.3))
+        assert load_result(result.save(tmp_path / kind)[0]).raw == 48.3
 
 
 def test_the_numbers_of_a_comparison_are_read_without_maps_and_checked(tmp_path):
