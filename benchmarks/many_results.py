@@ -4,7 +4,7 @@ Run from the checkout: ``python benchmarks/many_results.py [NUMBER]``, by defaul
 """
 
 import multiprocessing
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -53,11 +53,11 @@ def write_many(folder, number):
 
 def timed(*arguments):
     """Return the seconds and the largest memory of a command."""
-    start = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "brainscore_itmaps", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL
-    )
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
+    start, command = time.perf_counter(), [sys.executable, "-m", "brainscore_itmaps", *map(str, arguments)]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(running.pid, 0)
+    assert status == 0
+    return time.perf_counter() - start, used.ru_maxrss * 1024 / 1e9
 
 
 if __name__ == "__main__":

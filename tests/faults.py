@@ -319,9 +319,9 @@ FAULTS = (
         "the nearest names, before torch is imported",
         (
             Mutation(
-                f"{P}models/names.py",
-                '        raise ModelError(f"There is no model named {name!r}.", nearest(name, ZOO, known))\n',
-                '        raise ModelError(f"There is no model named {name!r}.", known)\n',
+                f"{P}bridge/names.py",
+                'raise ModelError(f"There is no model named {model!r}.", nearest(model, [*ZOO, *external], accepted))',
+                'raise ModelError(f"There is no model named {model!r}.", accepted)',
                 "tests/cli/test_cli.py::test_is_answered_without_torch_or_brain_score_and_without_a_traceback",
             ),
         ),

@@ -230,11 +230,43 @@ def try_command(name, kills, disks, rng):
     return counts, wrong
 
 
+def save_alternately(kills, rng):
+    """Kill a process that saves two results of one name in turn; returns counts of what is there afterwards."""
+    from dataclasses import replace
+
+    first = planted()[0]
+    second = replace(first, notes=("the other one",))
+    counts = {"killed": 0, "first": 0, "second": 0, "unreadable": 0, "leftovers": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        file, *_ = first.save(folder)
+        for _ in range(kills):
+            process = os.fork()
+            if process == 0:
+                while True:
+                    second.save(folder)
+                    first.save(folder)
+            time.sleep(float(rng.uniform(0.02, 0.6)))
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            counts["killed"] += 1
+            try:
+                notes = Result.load(file).notes
+                counts["first" if notes == first.notes else "second"] += 1
+            except Exception as error:  # noqa: BLE001 - what is looked for
+                counts["unreadable"] += 1
+                print(error, file=sys.stderr)
+        first.save(folder)
+        counts["leftovers"] = len(list(Path(folder).glob(".*")))
+    return counts
+
+
 def main(kills, disks, seed, names):
     for module in (*IMPORTED, "accelerate", "brainscore_itmaps.training.loop"):
         importlib.import_module(module)
     gc.freeze()
-    bad = 0
+    counts = save_alternately(8 * kills, np.random.default_rng(seed))
+    print(f"saving two results in turn: {json.dumps(counts)}", flush=True)
+    bad = counts["unreadable"] + counts["leftovers"]
     for name in names or COMMANDS:
         counts, wrong = try_command(name, kills, disks, np.random.default_rng([seed, len(name)]))
         print(f"{name}: {json.dumps(counts)}, {len(wrong)} wrong", flush=True)
