@@ -20,8 +20,8 @@ HEAD = """# Faults that are survived
 
 {yes} of {all}: for each, the protection was removed from a copy of the code, and the test below failed within its limit
 of time. `nox -s mutations` does so for this table and for other protections, and writes this page;
-`nox -s mutations -- faults` for this table alone. The promise: no wrong number without an error, no traceback for a
-user's mistake, no harm to other files, and a second run continues.
+`python tests/mutations.py faults` for this table alone. The promise: no wrong number without an error, no traceback for
+a user's mistake, no harm to other files, and a second run continues.
 
 | # | fault | what happens | test | noticed |
 | --- | --- | --- | --- | --- |

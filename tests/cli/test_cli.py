@@ -267,6 +267,14 @@ def test_pip_is_never_run(tmp_path):
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     assert brainscore("score", "-m", "pixels", "-q", "--out", tmp_path, PATH=path).returncode == 0
     assert not (tmp_path / "pip-was-run").exists()
+    code = (
+        "from brainscore_itmaps.bridge.quiet import quiet_brain_score\n"
+        "with quiet_brain_score():\n"
+        "    from brainscore_vision import load_metric\n"
+        "    load_metric('i1')\n"  # its folder has requirements
+    )
+    assert python("-c", code, PATH=path).returncode == 0
+    assert not (tmp_path / "pip-was-run").exists()
 
 
 def test_a_benchmark_that_is_a_path_is_answered_with_the_path_and_not_with_names(tmp_path):
