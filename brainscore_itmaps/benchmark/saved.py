@@ -195,8 +195,15 @@ SUMMARISED = ("format", "version", "kind", "measure", "written", "controls", "np
               *(each.name for each in fields(Estimate)))  # fmt: skip
 
 
-def load_summary(file: Path) -> Summary:
-    """Read the numbers of a result for a list; its NPZ is not read, only its presence is checked.
+def load_summary(file: Path, retry: bool = True) -> Summary:
+    """Read the numbers of a result for a list; its NPZ is not read, only its size is checked.
+
+    Parameters
+    ----------
+    file : Path
+        The JSON file.
+    retry : bool
+        As for :func:`load_result`.
 
     Raises
     ------
@@ -235,6 +242,8 @@ def load_summary(file: Path) -> Summary:
         check_numbers(summary)
         return summary
     except DAMAGED as error:
+        if retry:
+            return load_summary(file, retry=False)
         raise _cannot_read(file, error) from error
 
 
