@@ -6,16 +6,22 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from brainscore_itmaps.bridge.extraction import HOME, PACKAGE
 from brainscore_itmaps.errors import OutputError, UsageError
+from brainscore_itmaps.files import LOCK
 
 HOST = "brainscore_vision"
 HASH_LINE = "# SHA-256 of the lines below: "
 WITHOUT_HEADER = ("LICENSE",)
+BEFORE, DONE = ".itmaps-", ".itmaps.done-"
+"""Beginning of the names of hidden folders that hold what an export replaces, until it is done, and then."""
+OLD, NEW = "old", "new"
+"""Folders in them: what was replaced, and the names of what was not there before."""
 
 
 @cache
@@ -139,6 +145,7 @@ def write_folders(folders: Mapping[str, Mapping[str, str]], clone: Path) -> "Wri
         When the clone cannot be written to; nothing was changed.
     """
     home = check_clone(clone)
+    undo_killed(home)
     for name in folders:
         if (home / name).exists() and not is_exported(home / name):
             raise UsageError(
@@ -157,6 +164,38 @@ def write_folders(folders: Mapping[str, Mapping[str, str]], clone: Path) -> "Wri
     return written
 
 
+def undo_killed(home: Path) -> None:
+    """Undo what killed exports wrote into a clone; those of running ones stay.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as clone:
+    ...     (Path(clone, f"{BEFORE}1", OLD, "models", "vgg16")).mkdir(parents=True)
+    ...     undo_killed(Path(clone))
+    ...     [path.name for path in Path(clone).rglob("*")]
+    ['models', 'vgg16']
+    """
+    import filelock
+
+    for folder in home.glob(f"{DONE}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for folder in home.glob(f"{BEFORE}*"):
+        with suppress(OSError, filelock.Timeout), filelock.FileLock(folder / LOCK, timeout=0):
+            undo(home, folder)
+
+
+def undo(home: Path, before: Path) -> None:
+    """Remove the folders that an export wrote, and put back those that it replaced."""
+    for fresh in (before / NEW).glob("*/*"):
+        shutil.rmtree(home / fresh.relative_to(before / NEW), ignore_errors=True)
+    for old in (before / OLD).glob("*/*"):
+        target = home / old.relative_to(before / OLD)
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(exist_ok=True)
+        old.rename(target)
+    shutil.rmtree(before)
+
+
 class Written:
     """Folders that were written into a clone, and the folders that they replaced.
 
@@ -167,33 +206,36 @@ class Written:
     """
 
     def __init__(self, home: Path) -> None:
+        import filelock
+
         self.home = home
         self.folders: list[Path] = []
-        self._before = Path(tempfile.mkdtemp(prefix=".itmaps-", dir=home))
+        self._before = Path(tempfile.mkdtemp(prefix=BEFORE, dir=home))
+        self._lock = filelock.FileLock(self._before / LOCK)
+        self._lock.acquire()
 
     def add(self, name: str, files: Mapping[str, str]) -> None:
         """Write one folder; a former one is kept beside."""
-        target, staged = self.home / name, self._before / "new" / name
+        target, staged = self.home / name, self._before / "staged" / name
         for path, text in files.items():
             (staged / path).parent.mkdir(parents=True, exist_ok=True)
             (staged / path).write_text(with_header(path, text), encoding="utf-8", newline="\n")
         if target.exists():
-            (self._before / "old" / name).parent.mkdir(parents=True, exist_ok=True)
-            target.rename(self._before / "old" / name)
+            (self._before / OLD / name).parent.mkdir(parents=True, exist_ok=True)
+            target.rename(self._before / OLD / name)
+        else:
+            (self._before / NEW / name).mkdir(parents=True)
         self.folders.append(target)
         target.parent.mkdir(exist_ok=True)
         staged.rename(target)
 
     def undo(self) -> None:
         """Remove what was written, and put back what it replaced."""
-        for target in self.folders:
-            name = target.relative_to(self.home)
-            if target.exists():
-                shutil.rmtree(target)
-            if (self._before / "old" / name).exists():
-                (self._before / "old" / name).rename(target)
-        shutil.rmtree(self._before)
+        undo(self.home, self._before)
+        self._lock.release()
 
     def keep(self) -> None:
         """Keep what was written, and remove what it replaced."""
-        shutil.rmtree(self._before)
+        done = self._before.rename(self._before.with_name(self._before.name.replace(BEFORE, DONE)))
+        shutil.rmtree(done)
+        self._lock.release()

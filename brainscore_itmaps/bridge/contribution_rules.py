@@ -182,7 +182,7 @@ def only_plugin_folders(folder: Folder) -> str | None:
     command = ["git", "-C", str(clone), "status", "--porcelain", "--untracked-files=all"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
     changed = [line[3:].split(" -> ")[-1].strip('"') for line in listed if line[:2].strip() != "D"]
-    inside = re.compile(rf"{folder.home.name}/({'|'.join(KINDS)})/[^/]+/")
+    inside = re.compile(rf"{folder.home.name}/(({'|'.join(KINDS)})/[^/]+/|\.itmaps[-.])")  # or kept by an export
     outside = [file for file in changed if not inside.match(file)]
     return f"{outside[0]} is changed, too." if outside else None
 

@@ -1,7 +1,9 @@
 """`brainscore contribute`: what is exported, what is refused, and that a clone is changed wholly or not at all."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -132,6 +134,50 @@ def test_an_error_or_an_interruption_in_the_middle_undoes_everything(error, clon
         write_folders(folders_of(plan_of([*METRICS, "efficientnet_lite0"]), Known()), clone)
     assert content(clone) == before
     assert not list((clone / "brainscore_vision").glob(".itmaps-*"))
+
+
+def die_at(place, stop):
+    """Have this process killed before one of its steps that move, or that remove, something."""
+    owner = Path if place == "rename" else shutil
+    step, steps = getattr(owner, place), iter(range(1, 1000))
+
+    def killed(*arguments, **options):
+        if next(steps) == stop:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(*arguments, **options)
+
+    setattr(owner, place, killed)
+
+
+@pytest.mark.parametrize("place", ["rename", "rmtree"])
+def test_what_a_killed_export_wrote_is_undone_by_the_next(clone, place):
+    """Killed before each step that moves or removes something; a running export is left alone."""
+    contributed(clone, ["itmaps_pls"])
+    before = content(clone)
+    names = [*METRICS, "efficientnet_lite0"]
+    for stop in range(1, 30):
+        process = os.fork()
+        if process == 0:
+            die_at(place, stop)
+            write_folders(folders_of(plan_of(names), Known()), clone).keep()
+            os._exit(0)
+        _, status = os.waitpid(process, 0)
+        contribution_files.undo_killed(clone / "brainscore_vision")
+        assert not list((clone / "brainscore_vision").glob(".itmaps*"))
+        if status == 0:
+            break
+        done = place == "rmtree" or stop > len(names) + 1
+        assert done or content(clone) == before, stop
+    assert stop > 1
+    assert content(clone) != before
+
+
+def test_a_running_export_is_left_alone(clone):
+    written = write_folders(folders_of(plan_of(["itmaps_pls"]), Known()), clone)
+    contribution_files.undo_killed(clone / "brainscore_vision")
+    assert written.folders[0].is_dir()
+    assert list((clone / "brainscore_vision").glob(".itmaps-*"))
+    written.undo()
 
 
 def test_a_folder_that_is_no_clone_an_unknown_name_and_a_benchmark_of_one_array_are_told(tmp_path):
