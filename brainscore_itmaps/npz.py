@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.errors import DAMAGED
 
 RATIO = 100
-"""Largest ratio of the arrays of a file to its size; maps and numbers reach 20."""
+"""Largest ratio of the arrays of a file to its size."""
 SMALL = 64 * 2**20
 """Bytes that the arrays of any file may have, whatever the ratio: constant arrays compress a thousandfold."""
 

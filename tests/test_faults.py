@@ -71,8 +71,7 @@ def test_a_full_disk_while_a_checkpoint_is_written_keeps_the_ones_before(tmp_pat
     assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["step-00000005"]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has a GPU")
-@pytest.mark.parametrize("device", ["cuda", "mps", "gpu", "cuda:99"])
+@pytest.mark.parametrize("device", ["cuda:99", "gpu"])  # on no machine, with or without a GPU
 def test_a_device_that_is_not_there_is_named_once(device):
     with pytest.raises(UsageError, match=f"The device '{device}' is not available"):
         on_device(load_model("timm:test_resnet", "random"), device)

@@ -24,7 +24,7 @@ class Work(NamedTuple):
     Attributes
     ----------
     seconds : float
-        On one core; other machines may take a third or three times as long.
+        On one core of the machine on which the constants were measured.
     bytes : float
         Largest memory at a time, beyond that of the model.
     """

@@ -44,7 +44,6 @@ UNCHECKED = (CHECKSUMS, "written")
 OF_FILES = ("csv_sha256", "npz_sha256", "npz_bytes", "numbers_sha256", "controls.csv_sha256")
 LARGEST, LARGEST_EXTERNAL = 2.0, 1e6
 """Largest size of a raw value that is a correlation, or a difference of two, and of other numbers."""
-RATIOS = ("score", "error", "interval", "interval")
 CONTROLS_CSV = "controls.csv"
 ESTIMATED = ("raw", "ceiling", "score", "error")
 
@@ -370,10 +369,12 @@ def check_numbers(result: "Result | Summary") -> None:
         for estimate in (scored.estimate, *scored.controls.values(), *scored.added.values()):
             _check_range("raw", estimate.raw, largest)
             _check_range("ceiling", estimate.ceiling, largest)
-            for name, value in zip(RATIOS, (estimate.score, estimate.error, *estimate.interval), strict=True):
+            low, high = estimate.interval
+            numbers = (("score", estimate.score), ("error", estimate.error), ("interval", low), ("interval", high))
+            for name, value in numbers:
                 _check_range(name, value, LARGEST_EXTERNAL)
-            if estimate.interval[0] > estimate.interval[1]:
-                raise ValueError("interval {:g} to {:g} is reversed".format(*estimate.interval))
+            if low > high:
+                raise ValueError(f"interval {low:g} to {high:g} is reversed")
         _check_range("p_value", scored.p_value, 1, 0)
     if isinstance(result, Result):
         _check_range("imagenet_top1", result.imagenet_top1 or 0.0, 100, 0)

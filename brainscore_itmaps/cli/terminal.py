@@ -20,7 +20,7 @@ from brainscore_itmaps.progress import Countdown, Report
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 MANY = 200
-"""Rows above which a table is printed without lines between its cells, which takes a tenth of the time."""
+"""Number of rows above which a table is printed without lines between its cells, which takes less time."""
 
 
 class PlainConsole(Console):
