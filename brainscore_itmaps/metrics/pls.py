@@ -7,13 +7,11 @@ fast, because scipy's BLAS would compete with numpy's for the processor's thread
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
-from threadpoolctl import ThreadpoolController
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from brainscore_itmaps.metrics.rows import EPS, EXHAUSTED, Options, Rows, centred, products_of_rest, sum_of_rest
 from brainscore_itmaps.text import short_repr
@@ -24,8 +22,10 @@ UNEVEN = 1e6  # ratio of the largest channel's variance to the median above whic
 STALE = 1e-2  # share of the size at which Gram matrices were formed, below which they are formed again
 READING = 30  # operations of a matrix product that take as long as reading a number from memory
 CACHED = 1 << 17  # numbers that a processor's cache holds for a second product
-FEW_SITES = 64  # with more sites, one eigenvector takes less time than all of them
-COPIED = 1 << 23  # numbers of the features that a prediction copies at a time
+FEW_SITES = 128  # up to this number of sites, squaring Gram matrices takes less time than an iterative solver
+SQUARINGS = 24  # until the largest eigenvalue is left, unless the next one is closer to it than 1 part in 10^6
+ALONE = 1e-8  # share of all eigenvalues but the largest whose square is rounding
+PENDING = 6  # components whose removal from the products is put off, because it is faster for several at once
 COLUMN_BLOCK = 8  # matrix products are fastest with a multiple of this number of columns
 PUBLISHED_TOLERANCE = 1e-4
 PUBLISHED_ITERATIONS = 500
@@ -69,13 +69,16 @@ class PLSFolds(NamedTuple):
         x, ones, folds, means, _, _ = self.training
         rotations, loadings = self.rotations[fold, set_index], self.site_loadings[fold, set_index]
         if self.plain is not None:
-            predicted: NDArray[np.float64] = np.matmul(self.plain[folds[fold]], rotations.T @ loadings)
-            return predicted
+            return np.matmul(self.plain[folds[fold]], rotations.T @ loadings)  # type: ignore[no-any-return]
         offset, base = np.einsum("ac,c->a", rotations, means[fold]), self.base[fold, set_index]
         left_out = np.flatnonzero(folds[fold])
-        blocks = np.array_split(left_out, 1 + len(left_out) * x[0].size // COPIED)
-        scores = [np.matmul(x[images], rotations.T) - ones[:, None] * offset for images in blocks]
-        return np.concatenate([np.matmul(each, loadings) + ones[:, None] * base for each in scores])
+        predicted = np.empty((len(left_out), len(ones), loadings.shape[-1]))
+        for image, maps in zip(left_out, predicted, strict=True):
+            scores = x[image] @ rotations.T
+            scores -= ones[:, None] * offset
+            np.matmul(scores, loadings, out=maps)
+            maps += ones[:, None] * base
+        return predicted
 
     def coefficients(self, set_index: int) -> NDArray[np.float64]:
         """Compute the weights of features that are not centred for one set, shape (fold, channel, site)."""
@@ -120,19 +123,34 @@ def exact_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     >>> abs(weights).round(3).tolist(), iterations.tolist()
     ([[0.707, 0.707]], [1])
     """
-    sites, steps = grams.shape[-1], np.ones(len(grams), np.int64)
-    if sites <= FEW_SITES:
-        return np.linalg.eigh(grams)[1][..., -1], steps
-    last = [sites - 1, sites - 1]
-    with _blas().limit(limits=1):
-        weights = [eigh(gram, subset_by_index=last, check_finite=False)[1][:, 0] for gram in grams]
-    return np.array(weights), steps
+    steps = np.ones(len(grams), np.int64)
+    if grams.shape[-1] > FEW_SITES:
+        return np.array([_largest(gram) for gram in grams]), steps
+    weights, moving = np.zeros(grams.shape[:2]), np.arange(len(grams))
+    powers = grams / np.trace(grams, axis1=1, axis2=2)[:, None, None]
+    for _ in range(SQUARINGS):  # of eigenvalues with sum 1: the largest one tends to 1, the others to 0
+        powers = np.matmul(powers, powers)
+        size = np.trace(powers, axis1=1, axis2=2)
+        done = size > 1 - ALONE
+        if done.any():
+            row = np.diagonal(powers, axis1=1, axis2=2)[done].argmax(axis=1)
+            weights[moving[done]] = powers[done, row]
+            powers, size, moving = powers[~done], size[~done], moving[~done]
+        if not len(moving):
+            break
+        powers /= size[:, None, None]
+    else:
+        weights[moving] = np.linalg.eigh(grams[moving])[1][..., -1]
+    return weights / np.linalg.norm(weights, axis=1, keepdims=True), steps
 
 
-@cache
-def _blas() -> ThreadpoolController:
-    """Return the controller of the threads of BLAS: on busy processors, several threads wait for each other."""
-    return ThreadpoolController().select(user_api="blas")
+def _largest(gram: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the leading eigenvector of a large Gram matrix."""
+    try:
+        vector: NDArray[np.float64] = eigsh(gram, 1, which="LA", v0=gram[np.argmax(np.diagonal(gram))])[1][:, 0]
+    except ArpackNoConvergence:  # the largest eigenvalues are almost equal
+        vector = np.linalg.eigh(gram)[1][:, -1]
+    return vector
 
 
 def published_direction(grams: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -228,26 +246,37 @@ def fit_pls(
     narrow = options.intercept and _narrowing_pays(rows.field, models, components)
     training, products, base, rounding = _begin(rows, varying, folds, narrow, rows.own and options.intercept)
     channels = training.x.shape[-1]
+    orthonormal = None
+    if sites > channels and direction is exact_direction:  # the same regression on as many mixtures of the sites
+        orthonormal, products = _mixed_sites(products)
     covariance = _covariance(training) if _pays(training.x, models, folds.sum(axis=1).mean(), components) else None
 
     rotations = np.zeros((models, components, channels))
     loadings = np.zeros((models, components, channels))
-    site_loadings = np.zeros((models, components, sites))
+    site_loadings = np.zeros((models, components, products.shape[1]))
+    removed = np.zeros_like(site_loadings)  # products of maps and features lose these times the loadings
     used, steps = np.zeros(models, np.int64), np.zeros((models, components), np.int64)
     live, largest = np.ones(models, bool), np.zeros(models)
     grams, formed = _grams(products)
     rounding = np.maximum(rounding, EXHAUSTED**2 * formed)
+    first = 0  # of the components that have not been removed from the products
     for component in range(components):
         size = np.trace(grams, axis1=1, axis2=2)
-        if (size < STALE * formed)[live].any():
+        stale = (size < STALE * formed)[live].any()
+        if stale or component - first == PENDING:
+            _deflate(products, removed[:, first:component], loadings[:, first:component])
+            first = component
+        if stale:
             grams, formed = _grams(products)
             size = formed
         live &= size > rounding
         if not live.any():
             break
-        weights = np.zeros((models, sites))
-        weights[live], steps[live, component] = direction(grams[live])
+        weights = np.zeros(grams.shape[:2])
+        weights[live], steps[live, component] = direction(grams if live.all() else grams[live])
+        pending = removed[:, first:component], loadings[:, first:component]
         w = np.matmul(weights[:, None], products)[:, 0]  # (model, channel)
+        w -= np.matmul(np.matmul(pending[0], weights[..., None]).swapaxes(1, 2), pending[1])[:, 0]
         length = np.maximum(np.linalg.norm(w, axis=1, keepdims=True), np.finfo(float).tiny)
         w /= length
         for _ in range(2):  # twice: once would let rounding grow with every component if channels differ much in size
@@ -264,10 +293,15 @@ def fit_pls(
         share = np.where(live, 1 / np.where(live, variance, 1), 0)[:, None]
         rotations[:, component], loadings[:, component] = w, moments * share
         site_loadings[:, component] = np.matmul(grams, weights[..., None])[..., 0] / length * share
+        removed[:, component] = site_loadings[:, component] * variance[:, None]
         used += live
-        _deflate(products, grams, site_loadings[:, component], moments)
+        along = np.matmul(products, moments[..., None])[..., 0]  # (model, site)
+        along -= np.matmul(np.matmul(pending[1], moments[..., None]).swapaxes(1, 2), pending[0])[:, 0]
+        _deflate_grams(grams, along, site_loadings[:, component], moments)
         options.progress(component + 1, components)
 
+    if orthonormal is not None:
+        site_loadings = np.matmul(site_loadings, orthonormal)
     shape = (len(folds), sets, components)
     return PLSFolds(
         rotations.reshape(*shape, channels),
@@ -360,20 +394,40 @@ def _grams(products: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     return grams, np.trace(grams, axis1=1, axis2=2)
 
 
-def _deflate(
-    products: NDArray[np.float64],
+def _mixed_sites(products: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Express products with more sites than channels in as many orthonormal mixtures of the sites as channels.
+
+    Returns the mixtures (model, mixture, site), and the products (model, mixture, channel).
+    """
+    models, sites, channels = products.shape
+    orthonormal, mixed = np.empty((models, channels, sites)), np.empty((models, channels, channels))
+    for model, product in enumerate(products):
+        orthonormal[model].T[:], mixed[model] = np.linalg.qr(product)
+    return orthonormal, mixed
+
+
+def _deflate(products: NDArray[np.float64], removed: NDArray[np.float64], loadings: NDArray[np.float64]) -> None:
+    """Remove components, (model, component, site) times (model, component, channel), from the products."""
+    for product, of_sites, of_channels in zip(products, removed, loadings, strict=True):
+        product -= of_sites.T @ of_channels
+
+
+def _deflate_grams(
     grams: NDArray[np.float64],
+    along: NDArray[np.float64],
     loadings: NDArray[np.float64],
     moments: NDArray[np.float64],
 ) -> None:
-    """Remove a component, loadings (fold, site) times moments (fold, channel), from the products and their Grams."""
-    along = np.empty_like(loadings)
-    for fold in range(len(products)):
-        along[fold] = products[fold] @ moments[fold]
-        products[fold] -= loadings[fold][:, None] * moments[fold]
+    """Remove a component, loadings (model, site) times moments (model, channel), from the Grams of the products.
+
+    ``along`` (model, site) is the products, before they lose this component, times the moments.
+    """
     along -= np.einsum("fc,fc->f", moments, moments)[:, None] / 2 * loadings
-    half = loadings[:, :, None] * along[:, None]
-    grams -= half + half.transpose(0, 2, 1)
+    some = max(1, CACHED // grams[0].size)
+    for first in range(0, len(grams), some):
+        part = slice(first, first + some)
+        half = loadings[part, :, None] * along[part, None]
+        grams[part] -= half + half.transpose(0, 2, 1)
 
 
 def _pays(x: NDArray[np.float64], models: int, left_out: float, components: int) -> bool:
