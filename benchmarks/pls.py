@@ -26,7 +26,6 @@ from sklearn.cross_decomposition import PLSRegression
 from brainscore_itmaps import Grid, predict_left_out, to_grid
 from brainscore_itmaps.metrics import pls
 from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out, pairs_of_groups
-from brainscore_itmaps.metrics.inference import predictivity_interval
 from brainscore_itmaps.metrics.predictivity import site_correlation
 
 IMAGES, SITES, COMPONENTS = 14, 32, 25

@@ -14,17 +14,16 @@ from brainscore_itmaps.metrics.folds import (
     COMPONENTS,
     FEWEST_REFITTED,
     GROUPS,
-    fit_left_out,
     groups_left_out,
     leave_one_out,
     number_images,
-    refitted,
 )
 from brainscore_itmaps.metrics.inference import Interval, jackknife_interval, mean_without
 from brainscore_itmaps.metrics.predictivity import CentredMaps, over_defined_sites, over_images, site_correlation
 from brainscore_itmaps.metrics.repeats import fewest_repeats, first_halves, recorded_repeats
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.metrics.similarity import cka_ceiling
+from brainscore_itmaps.metrics.site_halves import predictions_from_halves
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.text import short_repr
 
@@ -330,26 +329,25 @@ def halves_of_sites(
             f"{len(complete)} of {maps.shape[-1]} sites have no missing values.",
             f"A noise ceiling without repeats needs at least {FEWEST_TO_SPLIT} sites without missing values.",
         )
-    options["images"] = numbers = number_images(len(maps) if images is None else images)
+    numbers = number_images(len(maps) if images is None else images)
     parts, different = min(TARGET_GROUPS, len(complete)), len(np.unique(numbers))
     rows = 1 if groups is None or different < FEWEST_REFITTED else 1 + min(groups, different)
     splits = splits or int(np.clip(SPLIT_SITES // len(complete), FEWEST_SPLITS, MOST_SPLITS))
     accuracy, agreement = (_Mean((rows, len(maps), maps.shape[-1])) for _ in range(2))
-    for split in range(splits):
+    divisions = []
+    for _ in range(splits):
         order = rng.permutation(complete)
         for part in range(parts):
             sites = order[part::parts]
-            others = rng.permutation(np.setdiff1d(complete, sites))
-            recorded = maps[..., sites]
-            halves = [
-                _predicted(maps[..., half], recorded, method, groups, components=components, **options)
-                for half in np.array_split(others, 2)
-            ]
-            *of_halves, of_both = _correlations(halves, recorded)
-            for values in of_halves:
-                accuracy.add(sites, values)
-            agreement.add(sites, of_both)
-            progress("computing the noise ceiling", split * parts + part + 1, splits * parts)
+            first, second = np.array_split(rng.permutation(np.setdiff1d(complete, sites)), 2)
+            divisions.append((sites, (first, second)))
+    predictions = predictions_from_halves(maps, divisions, method, components, groups, numbers, **options)
+    for done, (sites, halves) in enumerate(predictions, 1):
+        *of_halves, of_both = _correlations(halves, maps[..., sites])
+        for values in of_halves:
+            accuracy.add(sites, values)
+        agreement.add(sites, of_both)
+        progress("computing the noise ceiling", done, len(divisions))
     return HalvesOfSites(accuracy.value, agreement.value)
 
 
@@ -369,17 +367,6 @@ class _Mean:
         """NaN where no value is defined."""
         mean: NDArray[np.float64] = self.total / np.where(self.count, self.count, np.nan)
         return mean
-
-
-def _predicted(
-    field: NDArray[np.float64], maps: NDArray[np.float64], method: str, groups: int | None, **options: Any
-) -> NDArray[np.float64]:
-    """Predict left-out images for every row of :class:`HalvesOfSites`, shape (row, image, y, x, site)."""
-    left_out, pairs = fit_left_out(field, maps, method, groups, **options)
-    predicted: NDArray[np.float64] = left_out.predicted[None]
-    if pairs is None:
-        return predicted
-    return np.concatenate([predicted, refitted(pairs, maps, lambda predicted, _: predicted)])
 
 
 def _correlations(halves: Sequence[NDArray[np.float64]], maps: NDArray[np.float64]) -> NDArray[np.float64]:
