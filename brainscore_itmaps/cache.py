@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
@@ -82,11 +82,12 @@ class ResultCache:
     home : Path
         The folder.
     fresh : bool
-        Compute everything again: entries are written but not read.
+        Compute everything again: only entries that were written by this cache itself are read.
     """
 
     home: Path
     fresh: bool = False
+    _written: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def computed(
         self,
@@ -153,7 +154,8 @@ class ResultCache:
         dict of name to dict of str to array
         """
         with self._lock(key_of(keys=sorted(keys.values())), progress):
-            cached = {} if self.fresh else {name: self._read(key, expected[name]) for name, key in keys.items()}
+            trusted = {name: key for name, key in keys.items() if not self.fresh or key in self._written}
+            cached = {name: self._read(key, expected[name]) for name, key in trusted.items()}
             entries = {name: entry for name, entry in cached.items() if entry is not None}
             missing = [name for name in keys if name not in entries]
             for name, computed in function(missing) if missing else ():
@@ -183,6 +185,7 @@ class ResultCache:
         np.savez(content, **entry, **{CONTENT: content_of(key, entry)})
         with suppress(InstallationError), replacing(self._file(key), SET_HOME) as partial:
             partial.write_bytes(content.getvalue())
+        self._written.add(key)
 
     @contextmanager
     def _lock(self, key: str, progress: Report) -> Iterator[None]:

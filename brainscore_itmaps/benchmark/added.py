@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.controls import (
     JOINT,
+    ControlFits,
     ImageValues,
     cached_control_features,
     entry_of_values,
@@ -24,21 +25,35 @@ from brainscore_itmaps.benchmark.layers import score_field
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.metrics.alignment import feature_alignment
-from brainscore_itmaps.metrics.folds import FittedFolds, fit_left_out, typical_maps, values_without_groups
+from brainscore_itmaps.metrics.folds import (
+    Predictions,
+    fit_left_out,
+    remembered,
+    typical_maps,
+    values_without_groups,
+)
 from brainscore_itmaps.metrics.partial import partial_alignment, partial_site_correlation
 from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_sites
-from brainscore_itmaps.progress import Report, uncounted
+from brainscore_itmaps.progress import Report, Steps
 from brainscore_itmaps.protocol import Protocol
 
 UNIQUE, GIVEN, WITHOUT_TYPICAL = ADDED
 WITH_FEATURES = "with_features"
 NAMES = (WITH_FEATURES, GIVEN, WITHOUT_TYPICAL)
 
-Fits = tuple[FittedFolds, FittedFolds | None]
+Fitted = TypeVar("Fitted")
+Given = list[tuple[Predictions, Predictions | None]]
+"""Predictions of each control for every image left out once, and for pairs of groups."""
+
+
+def given_controls(fits: ControlFits) -> Given:
+    """Compute the predictions of fitted controls, for a comparison with those of several layers."""
+    return [(remembered(single, 0), None if pairs is None else remembered(pairs, 0)) for single, pairs in fits.values()]
 
 
 def added_values(
     key: str,
+    given: Callable[[], Given],
     read_field: Callable[[], NDArray[np.floating[Any]]],
     recording: Recording,
     benchmark: BenchmarkSpec,
@@ -54,10 +69,12 @@ def added_values(
     ----------
     key : str
         Of the layer, the recording, the regression, the groups and the protocol.
+    given : callable
+        Returns the predictions of the controls, from :func:`given_controls`. Called only if the values are not cached.
     read_field : callable
         Returns the layer's features, shape (image, y, x, channel). Called only if the values are not cached.
     recording, benchmark, protocol, cache, folds, groups, progress
-        As in :func:`~brainscore_itmaps.benchmark.controls.score_controls`.
+        As in :func:`~brainscore_itmaps.benchmark.controls.fit_controls`.
 
     Returns
     -------
@@ -66,15 +83,16 @@ def added_values(
     """
 
     def compute() -> dict[str, NDArray[np.float64] | None]:
-        progress("comparing with controls", 0, 2)
-        field = read_field()
-        controls = fields_of_controls(recording, cached_control_features(recording, cache, progress))
-        values = _values_of_predictions(field, controls, recording, benchmark, protocol, folds, groups)
-        progress("comparing with controls", 1, 2)
-        both = np.concatenate([_scaled(controls[JOINT][0]), _scaled(field)], axis=-1)
+        def steps(done: int, total: int) -> None:
+            progress("comparing with controls", done, total)
+
+        field, controls = read_field(), given()
+        values = _values_of_predictions(field, controls, recording, benchmark, protocol, folds, groups, steps)
+        joint = fields_of_controls(recording, cached_control_features(recording, cache, progress))[JOINT][0]
+        both = np.concatenate([_scaled(joint), _scaled(field)], axis=-1)
         del field
         (score,) = score_field(
-            both, [recording.maps], benchmark.method, protocol, groups, uncounted, folds.numbers, folds.left_out, True,
+            both, [recording.maps], benchmark.method, protocol, groups, steps, folds.numbers, folds.left_out, True,
             shrunk_typical_maps(recording), paired=False,
         )  # fmt: skip
         return entry_of_values(values | {WITH_FEATURES: ImageValues.of(score).defined(folds.numbers)})
@@ -111,34 +129,31 @@ def _scaled(field: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 def _values_of_predictions(
     field: NDArray[np.floating[Any]],
-    controls: Mapping[str, Any],
+    controls: Given,
     recording: Recording,
     benchmark: BenchmarkSpec,
     protocol: Protocol,
     folds: ImageFolds,
     groups: int | None,
+    progress: Steps,
 ) -> dict[str, ImageValues]:
     """Compare the predictions of features with the maps, given the controls, and without the typical map."""
     maps = recording.maps
-    options: dict[str, Any] = {"components": protocol.components, "intercept": protocol.intercept}
-
-    def fit(field: NDArray[np.floating[Any]], sets: list[NDArray[Any]], offsets: Any) -> Fits:
-        return fit_left_out(field, sets, protocol.solver(benchmark.method), groups, folds.numbers, folds.left_out,
-                            offsets=offsets, **options)  # fmt: skip
 
     def offsets(left_out: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
         typical = typical_maps(maps, left_out)
         return [np.zeros_like(typical), typical]
 
-    model = fit(field, [maps, maps], offsets)
-    of_controls = [fit(control, [maps], shared) for control, shared in controls.values()]
+    model = fit_left_out(field, [maps, maps], protocol.solver(benchmark.method), groups, folds.numbers, folds.left_out,
+                         offsets=offsets, components=protocol.components, intercept=protocol.intercept,
+                         progress=progress)  # fmt: skip
 
     def compare(number: int, fold: int) -> NDArray[np.float64]:
         """Return the four values of the images that a fold leaves out, shape (image, value)."""
         fitted = _fitted(model, number)
         left_out = fitted.folds[fold]
         recorded, typical = maps[left_out], typical_maps(maps, left_out[None])
-        given = np.stack([_fitted(control, number).of(fold) for control in of_controls])
+        given = np.stack([_fitted(control, number).of(fold) for control in controls])
         predicted, deviation = fitted.of(fold, 0), fitted.of(fold, 1) - typical
         partial = over_sites(partial_site_correlation(predicted, recorded, given), protocol=protocol)
         return np.stack(
@@ -163,7 +178,7 @@ def _values_of_predictions(
     }
 
 
-def _fitted(fits: Fits, number: int) -> FittedFolds:
+def _fitted(fits: tuple[Fitted, Fitted | None], number: int) -> Fitted:
     fitted = fits[number]
     assert fitted is not None
     return fitted

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.folds import ImageFolds
-from brainscore_itmaps.benchmark.layers import BOUND, FeatureScore, score_field
+from brainscore_itmaps.benchmark.layers import BOUND, FeatureScore, score_fits
 from brainscore_itmaps.cache import Expected, ResultCache, key_of
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.features.controls import CHANNELS, SETTINGS, control_features
 from brainscore_itmaps.files import sha256
-from brainscore_itmaps.metrics.folds import groups_left_out, typical_maps
-from brainscore_itmaps.progress import Report, uncounted
+from brainscore_itmaps.metrics.folds import FittedFolds, fit_left_out, groups_left_out, typical_maps
+from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import Protocol
 from brainscore_itmaps.text import short_repr
 
@@ -30,6 +30,8 @@ JOINT = "joint"
 CONTROLS = (TYPICAL_MAP, *CHANNELS)
 Offsets = Callable[[NDArray[np.bool_]], list[NDArray[np.float64]]]
 """Function of folds (fold, image) that returns a map for each fold and site, in a list with one entry."""
+ControlFits = dict[str, tuple[FittedFolds, FittedFolds | None]]
+"""Regressions of each control that leave out every image once, and those that leave out pairs of groups."""
 
 
 @short_repr
@@ -150,7 +152,7 @@ def standardised(field: NDArray[np.float64]) -> NDArray[np.float64]:
     return scaled
 
 
-def score_controls(
+def fit_controls(
     recording: Recording,
     benchmark: BenchmarkSpec,
     protocol: Protocol,
@@ -158,8 +160,8 @@ def score_controls(
     folds: ImageFolds,
     groups: int | None,
     progress: Report,
-) -> dict[str, ImageValues]:
-    """Score each control, and all of them together (:data:`JOINT`).
+) -> ControlFits:
+    """Fit the regressions of each control, and of all of them together (:data:`JOINT`).
 
     Parameters
     ----------
@@ -177,25 +179,57 @@ def score_controls(
 
     Returns
     -------
+    dict of str to the two results of :func:`~brainscore_itmaps.metrics.folds.fit_left_out`
+    """
+    of_controls = fields_of_controls(recording, cached_control_features(recording, cache, progress))
+    options: dict[str, Any] = {"components": protocol.components, "intercept": protocol.intercept}
+    fits = {}
+    for done, (name, (field, offsets)) in enumerate(of_controls.items()):
+        progress("scoring controls", done, len(of_controls))
+        fits[name] = fit_left_out(
+            field, [recording.maps], protocol.solver(benchmark.method), groups, folds.numbers, folds.left_out,
+            offsets=offsets, **options,
+        )  # fmt: skip
+    return fits
+
+
+def score_controls(
+    fits: Callable[[], ControlFits],
+    recording: Recording,
+    benchmark: BenchmarkSpec,
+    protocol: Protocol,
+    cache: ResultCache,
+    folds: ImageFolds,
+    groups: int | None,
+    progress: Report,
+) -> dict[str, ImageValues]:
+    """Score each control, and all of them together (:data:`JOINT`).
+
+    Parameters
+    ----------
+    fits : callable
+        Returns the regressions of :func:`fit_controls`. Called only if the scores are not cached.
+    recording, benchmark, protocol, cache, folds, groups, progress
+        As in :func:`fit_controls`.
+
+    Returns
+    -------
     dict of str to ImageValues
     """
-    names = (*CONTROLS, JOINT)
 
     def compute() -> dict[str, NDArray[np.float64] | None]:
-        values = {}
-        features = cached_control_features(recording, cache, progress)
-        for done, (name, (field, offsets)) in enumerate(fields_of_controls(recording, features).items()):
-            progress("scoring controls", done, len(names))
-            (score,) = score_field(
-                field, [recording.maps], benchmark.method, protocol, groups, uncounted, folds.numbers, folds.left_out,
-                offsets=offsets, paired=False,
-            )  # fmt: skip
-            values[name] = ImageValues.of(score).defined(folds.numbers)
-        return entry_of_values(values)
+        return entry_of_values(
+            {
+                name: ImageValues.of(score).defined(folds.numbers)
+                for name, fitted in fits().items()
+                for score in score_fits(*fitted, [recording.maps], protocol, paired=False)
+            }
+        )
 
     key = key_of(
         settings=SETTINGS, controls=recording_content(recording), method=benchmark.method, groups=groups,
         protocol=protocol.name, **folds.key,
     )  # fmt: skip
+    names = (*CONTROLS, JOINT)
     entry = cache.computed(key, compute, expected_values(len(recording.images), groups, names), progress)
     return {name: values_of_entry(entry, name) for name in names}

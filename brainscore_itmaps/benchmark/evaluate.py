@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from brainscore_itmaps.benchmark.ceilings import ceiling_of, ceiling_text, missi
 from brainscore_itmaps.benchmark.estimate import Estimate, mean_estimate
 from brainscore_itmaps.benchmark.folds import ImageFolds, folds_of, notes_on_folds
 from brainscore_itmaps.benchmark.formulas import formula_of, notes_on
-from brainscore_itmaps.benchmark.layers import FeatureScore, chosen_layers, score_layers
+from brainscore_itmaps.benchmark.layers import FeatureScore, chosen_layers, is_large, score_layers
 from brainscore_itmaps.benchmark.request import ScoreRequest, interval_kind
 from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Reading, Result, Saliency
 from brainscore_itmaps.benchmark.source import Source
-from brainscore_itmaps.benchmark.validity import Job, estimate_values, mean_controls, with_controls
+from brainscore_itmaps.benchmark.validity import Job, control_tasks, estimate_values, mean_controls, with_controls
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.notes import notes_on_data
 from brainscore_itmaps.data.recording import Recording, constant_maps
@@ -26,6 +27,7 @@ from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.ceiling import Ceiling
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, protocol_named
+from brainscore_itmaps.threads import computed_once, in_threads
 
 DEFAULT_REQUEST = ScoreRequest()
 Scores = Mapping[str, FeatureScore]
@@ -79,28 +81,47 @@ def evaluate(
     protocol, cache = protocol_named(request.protocol), cache or default_cache()
     check_benchmark(protocol, benchmark)
     check_maps(protocol, recordings)
+    kind = interval_kind(request, benchmark)
     arrays: dict[int, ArrayResult] = {}
     notes: list[str] = []
+
+    def ceiling_or_none(recording: Recording, report: Report) -> Ceiling | None:
+        if missing_ceiling(recording, benchmark, protocol):
+            return None
+        return ceiling_of(recording, benchmark, cache, protocol, request.seed, report, kind)
+
     for shared in group_by_images(recordings):  # features are read once, regressions fitted in one pass
-        scored = score_layers(
-            source, shared, benchmark, protocol, cache, progress, interval_kind(request, benchmark), components
-        )
+        scored = score_layers(source, shared, benchmark, protocol, cache, progress, kind, components)
         folds = folds_of(shared[0], protocol)
-        for number, (recording, layers) in enumerate(zip(shared, scored.scores, strict=True)):
+        alone = is_large(shared[0])
+        ceilings = list(in_threads(ceiling_or_none, shared, progress, alone))
+        results, jobs = [], [Job(recording, benchmark, request, protocol, folds, cache) for recording in shared]
+        for recording, layers, ceiling in zip(shared, scored.scores, ceilings, strict=True):
             chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure, folds)
             saliency = _attribute(source, recording, chosen, benchmark, request, progress)
             notes += [*notes_on_data(recording), *notes_on_folds(recording, folds)]
-            ceiling = None
-            if not missing_ceiling(recording, benchmark, protocol):
-                kind = interval_kind(request, benchmark)
-                ceiling = ceiling_of(recording, benchmark, cache, protocol, request.seed, progress, kind)
-                notes += notes_on_ceiling(recording, ceiling)
+            notes += [] if ceiling is None else notes_on_ceiling(recording, ceiling)
             _check_defined(layers, chosen, ceiling, saliency, benchmark.measure, recording, source.reading.model)
-            result = _array_result(recording, layers, chosen, ceiling, saliency, benchmark, request, folds)
-            if request.controls:
-                job = Job(recording, benchmark, request, protocol, folds, cache, progress)
-                result = with_controls(result, job, ceiling, layers, scored.keys[number], scored.read)
-            arrays[id(recording)] = result
+            results.append(_array_result(recording, layers, chosen, ceiling, saliency, benchmark, request, folds))
+        if request.controls:
+            chosen_of_all = list(dict.fromkeys(layer for result in results for layer in result.layer_of_image))
+            read = computed_once(partial(scored.read, chosen_of_all))
+            tasks = {
+                (number, name): task
+                for number, (result, job) in enumerate(zip(results, jobs, strict=True))
+                for name, task in control_tasks(
+                    result.layer_of_image, job, scored.keys[number], read, ceilings[number] is not None
+                ).items()
+            }
+            computed: list[dict[str, Any]] = [{} for _ in shared]
+            values = in_threads(lambda task, report: task(report), [*tasks.values()], progress, alone)
+            for done, ((number, name), value) in enumerate(zip(tasks, values, strict=True), 1):
+                computed[number][name] = value
+                progress("comparing with controls", done, len(tasks))
+            results = [
+                with_controls(*each) for each in zip(results, jobs, ceilings, scored.scores, computed, strict=True)
+            ]
+        arrays |= {id(recording): result for recording, result in zip(shared, results, strict=True)}
     in_order = [arrays[id(recording)] for recording in recordings]
     return _result(source, recordings, in_order, benchmark, request, tuple(notes))
 

@@ -17,16 +17,26 @@ from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.errors import NoMapError
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
-from brainscore_itmaps.metrics.folds import fit_left_out, groups_left_out, pairs_of_groups, refitted
+from brainscore_itmaps.metrics.folds import (
+    FittedFolds,
+    fit_left_out,
+    groups_left_out,
+    pairs_of_groups,
+    refitted,
+    remembered,
+)
 from brainscore_itmaps.metrics.nulls import paired_values
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import Protocol
 from brainscore_itmaps.text import short_repr
+from brainscore_itmaps.threads import in_threads
 
 BOUND = 1 + 1e-9
 KEPT = 1 << 29
 """Number of bytes of features that are kept in memory for a comparison with controls."""
+LARGE = 20_000
+"""Most positions of all images for which several layers are scored at the same time."""
 
 
 @short_repr
@@ -190,20 +200,28 @@ def score_layers(
     def compute(missing: list[tuple[str, int]]) -> Iterator[tuple[tuple[str, int], dict[str, Any]]]:
         layers = list(dict.fromkeys(layer for layer, _ in missing))
         unscored = features or read_layers(source, recordings[0], layers, benchmark, cache, progress)
-        for count, layer in enumerate(layers, 1):
-            read = unscored.pop(layer)
+        announce_layers(len(layers), unscored[layers[0]], recordings, groups)
+        for layer in layers:
+            read = unscored[layer]
             if len(contents) == 1 or read.values.nbytes + sum(other.values.nbytes for other in kept.values()) < KEPT:
                 kept[layer] = read
-            if count == 1:
-                announce_layers(len(layers), read, recordings, groups)
+
+        def scored(layer: str, report: Report) -> tuple[str, list[FeatureScore]]:
+            read = unscored.pop(layer)
             field, overwrite = read.field(recordings[0].grid), not read.at_grid
             del read
-            step = f"layer {count} of {len(layers)}, {layer}" if len(layers) > 1 else "predicting left-out images"
-            scores = score_field(field, recorded, benchmark.method, protocol, groups,
-                                 lambda done, total, step=step: progress(step, done, total),
-                                 folds.numbers, folds.left_out, overwrite, components=components)  # fmt: skip
+            step = f"layer {layers.index(layer) + 1} of {len(layers)}, {layer}"
+            step = step if len(layers) > 1 else "predicting left-out images"
+            return layer, score_field(field, recorded, benchmark.method, protocol, groups,
+                                      lambda done, total: report(step, done, total),
+                                      folds.numbers, folds.left_out, overwrite, components=components)  # fmt: skip
+
+        results = in_threads(scored, layers, progress, alone=is_large(recordings[0]))
+        for count, (layer, scores) in enumerate(results, 1):
             yield from (((layer, number), vars(score)) for number, score in enumerate(scores)
                         if (layer, number) in missing)  # fmt: skip
+            if len(layers) > 1:
+                progress("scoring layers", count, len(layers))
 
     expected = {name: expected_score(recordings[name[1]], groups) for name in keys}
     entries = cache.computed_all(keys, compute, expected, progress)
@@ -219,6 +237,18 @@ def score_layers(
         [{layer: parts[layer, number] for layer in contents} for number in of_recordings],
         read_again,
     )
+
+
+def is_large(recording: Recording) -> bool:
+    """Return whether regressions on a recording take so much memory that they are fitted one after the other.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> is_large(load_recording("it_maps_simulated"))
+    False
+    """
+    return recording.maps[..., 0].size > LARGE
 
 
 def announce_layers(layers: int, first: LayerFeatures, recordings: Sequence[Recording], groups: int | None) -> None:
@@ -286,21 +316,46 @@ def score_field(
     left_out, pairs = fit_left_out(
         field, maps, protocol.solver(method), groups, images, folds, overwrite, offsets, **options
     )
+    return score_fits(left_out, pairs, maps, protocol, paired)
+
+
+def score_fits(
+    left_out: FittedFolds,
+    pairs: FittedFolds | None,
+    maps: Sequence[NDArray[np.floating[Any]]],
+    protocol: Protocol,
+    paired: bool = True,
+) -> list[FeatureScore]:
+    """Compare the predictions of fitted regressions with the recorded maps of each array.
+
+    Parameters
+    ----------
+    left_out, pairs : FittedFolds
+        From :func:`~brainscore_itmaps.metrics.folds.fit_left_out`.
+    maps, protocol, paired
+        As in :func:`score_field`.
+
+    Returns
+    -------
+    list of FeatureScore
+        One for each array.
+    """
     scores = []
     for number, recorded in enumerate(maps):
         refits: dict[str, Any] = {}
         if pairs is not None:
+            predictions = remembered(pairs, number)
 
             def measures(*pair: NDArray[Any]) -> NDArray[np.float64]:
                 pair = _in_precision(protocol, *pair)
                 image_r = neural_predictivity(*pair, protocol=protocol).image_r
                 return np.stack([image_r, feature_alignment(*pair, protocol=protocol)], axis=1)
 
-            both = refitted(pairs, recorded, measures, set=number)
+            both = refitted(predictions, recorded, measures, set=number)
             refits = {"refit_r": both[..., 0].copy(), "refit_rho": both[..., 1].copy()}
             if paired:
                 names = {"paired_r": "predictivity", "paired_rho": "alignment"}
-                refits |= {name: paired_values(pairs, recorded, measure, protocol, number)
+                refits |= {name: paired_values(predictions, recorded, measure, protocol, number)
                            for name, measure in names.items()}  # fmt: skip
         penalty = None if left_out.penalty is None else left_out.per_image(left_out.penalty[number])
         predicted, used = left_out.predicted[number], left_out.per_image(left_out.components[number])

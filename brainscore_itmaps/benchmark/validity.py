@@ -15,11 +15,12 @@ from brainscore_itmaps.benchmark.added import (
     WITH_FEATURES,
     WITHOUT_TYPICAL,
     added_values,
+    given_controls,
     of_chosen_layers,
 )
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
 from brainscore_itmaps.benchmark.ceilings import ceiling_of, missing_ceiling
-from brainscore_itmaps.benchmark.controls import JOINT, ImageValues, score_controls
+from brainscore_itmaps.benchmark.controls import JOINT, ImageValues, fit_controls, score_controls
 from brainscore_itmaps.benchmark.estimate import Estimate, estimate_array, mean_estimate
 from brainscore_itmaps.benchmark.folds import ImageFolds
 from brainscore_itmaps.benchmark.layers import FeatureScore
@@ -31,8 +32,9 @@ from brainscore_itmaps.features.controls import SETTINGS
 from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.ceiling import Ceiling
 from brainscore_itmaps.metrics.nulls import Range, pairing_null, range_of_rotations, range_of_shifts
-from brainscore_itmaps.progress import Report
+from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, protocol_named
+from brainscore_itmaps.threads import computed_once
 
 
 class Job(NamedTuple):
@@ -44,7 +46,6 @@ class Job(NamedTuple):
     protocol: Protocol
     folds: ImageFolds
     cache: ResultCache
-    progress: Report
 
 
 RANDOM_WEIGHTS = "random_weights"
@@ -166,13 +167,60 @@ def estimate_values(
     return estimate_array(values, ceiling, refits, folds.groups(kind), kind if refits is not None else "fixed")
 
 
+def control_tasks(
+    layers: Sequence[str],
+    job: Job,
+    keys: Mapping[str, Mapping[str, Any]],
+    read: Callable[[], Mapping[str, LayerFeatures]],
+    with_ceiling: bool,
+) -> dict[str, Callable[[Report], Any]]:
+    """List the computations that :func:`with_controls` needs, which do not depend on each other.
+
+    Parameters
+    ----------
+    layers : sequence of str
+        Chosen layers.
+    job : Job
+    keys : mapping of layer to mapping
+        What identifies each score in the cache.
+    read : callable
+        Returns the features of the chosen layers.
+    with_ceiling : bool
+        Whether the recording has a noise ceiling.
+
+    Returns
+    -------
+    dict of str to callable
+        Each takes a progress callback.
+    """
+    recording, benchmark, request, protocol, folds, cache = job
+    kind = interval_kind(request, benchmark)
+    groups, named = folds.refitted(kind), list(dict.fromkeys(layers))
+    arguments = recording, benchmark, protocol, cache, folds, groups
+    fits = computed_once(lambda: fit_controls(*arguments, silent))
+    given = computed_once(lambda: given_controls(fits()))
+    tasks: dict[str, Callable[[Report], Any]] = {"controls": lambda report: score_controls(fits, *arguments, report)}
+    if benchmark.measure == "attribution":
+        return tasks
+
+    def added(layer: str, report: Report) -> dict[str, ImageValues]:
+        key = key_of(added=dict(keys[layer]) | {"groups": groups}, settings=SETTINGS)
+        return added_values(key, given, lambda: read()[layer].field(recording.grid), *arguments, report)
+
+    tasks |= {f"added {layer}": partial(added, layer) for layer in named}
+    if with_ceiling:
+        tasks["remaining"] = lambda report: ceiling_of(
+            recording, benchmark, cache, protocol, request.seed, report, kind, typical=False
+        )
+    return tasks
+
+
 def with_controls(
     result: ArrayResult,
     job: Job,
     ceiling: Ceiling | None,
     scores: Mapping[str, FeatureScore],
-    keys: Mapping[str, Mapping[str, Any]],
-    read: Callable[[Sequence[str]], Mapping[str, LayerFeatures]],
+    computed: Mapping[str, Any],
 ) -> ArrayResult:
     """Add controls, what the model adds to them, and the null distribution to the result of an array.
 
@@ -182,21 +230,20 @@ def with_controls(
     job : Job
     ceiling : Ceiling or None
     scores : mapping of layer to FeatureScore
-    keys : mapping of layer to mapping
-        What identifies each score in the cache.
-    read : callable
-        Takes layers; returns the features of each.
+    computed : mapping of str
+        The results of :func:`control_tasks`, by their names.
 
     Returns
     -------
     ArrayResult
     """
-    recording, benchmark, request, protocol, folds, cache, progress = job
-    measure, groups = benchmark.measure, folds.refitted(interval_kind(request, benchmark))
-    controls = score_controls(recording, benchmark, protocol, cache, folds, groups, progress)
+    recording, benchmark, request, _, folds, _ = job
+    measure, controls = benchmark.measure, computed["controls"]
 
-    def estimate(values: NDArray[np.float64], refits: NDArray[np.float64] | None) -> Estimate:
-        return estimate_values(values, refits, recording, ceiling, benchmark, request, folds)
+    def estimate(
+        values: NDArray[np.float64], refits: NDArray[np.float64] | None, of: Ceiling | None = ceiling
+    ) -> Estimate:
+        return estimate_values(values, refits, recording, of, benchmark, request, folds)
 
     estimates = estimate_controls(controls, measure, estimate)
     if result.saliency is not None:  # attribution, whose other controls are attribution maps, too
@@ -205,35 +252,18 @@ def with_controls(
     result = replace(result, controls=estimates)
     if measure == "attribution":
         return result
-    layers = list(dict.fromkeys(result.layer_of_image))
-    features: dict[str, LayerFeatures] = {}
-
-    def field(layer: str) -> NDArray[np.floating[Any]]:
-        if layer not in features:
-            features.update(read(layers))
-        return features.pop(layer).field(recording.grid)
-
-    added = {
-        layer: added_values(
-            key_of(added=dict(keys[layer]) | {"groups": groups}, settings=SETTINGS), partial(field, layer), recording,
-            benchmark, protocol, cache, folds, groups, progress,
-        )
-        for layer in layers
-    }  # fmt: skip
-    chosen = {name: of_chosen_layers({layer: added[layer][name] for layer in layers}, result.layer_of_image)
+    added = {layer: computed[f"added {layer}"] for layer in dict.fromkeys(result.layer_of_image)}
+    chosen = {name: of_chosen_layers({layer: values[name] for layer, values in added.items()}, result.layer_of_image)
               for name in NAMES}  # fmt: skip
-
-    def estimate_without_typical(values: NDArray[np.float64], refits: NDArray[np.float64] | None) -> Estimate:
-        remaining = None
-        if ceiling is not None:
-            kind = interval_kind(request, benchmark)
-            remaining = ceiling_of(recording, benchmark, cache, protocol, request.seed, progress, kind, typical=False)
-        return estimate_values(values, refits, recording, remaining, benchmark, request, folds)
-
     return replace(
         result,
         added=estimate_added(
-            controls, chosen, measure, recording.maps[0, ..., 0].size, estimate, estimate_without_typical
+            controls,
+            chosen,
+            measure,
+            recording.maps[0, ..., 0].size,
+            estimate,
+            partial(estimate, of=computed.get("remaining")),
         ),
         null=_null(result, scores, job),
     )

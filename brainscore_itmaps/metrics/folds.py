@@ -25,6 +25,8 @@ FEWEST_REFITTED = 4
 """Fewest different images of which pairs of groups can be left out."""
 MOST_SINGLE = 32
 """Most different images that are left out one at a time; more are left out in groups."""
+REMEMBERED = 1 << 23
+"""Most numbers of predictions that are kept for several uses."""
 FOLD_GROUPS = 2 * GROUPS
 """Number of groups in which more images are left out: each of the groups of an interval is two of these."""
 
@@ -239,6 +241,44 @@ def refitted(
     if pairs.folds.shape[1] != len(maps):
         raise ArrayError(_not_pairs(len(maps)), "Fit the folds that pairs_of_groups returns.")
     return values_without_groups(pairs.folds, lambda fold: values(pairs.of(fold, set), maps[pairs.folds[fold]]))
+
+
+class _Remembered:
+    """Predictions of one set that are computed once; see :func:`remembered`."""
+
+    def __init__(self, fitted: "FittedFolds", number: int) -> None:
+        self.folds = fitted.folds
+        self._predicted = [fitted.of(fold, number) for fold in range(len(fitted.folds))]
+
+    def of(self, fold: int, set: int = 0) -> NDArray[np.float64]:
+        return self._predicted[fold]
+
+
+def remembered(fitted: "FittedFolds", number: int) -> Predictions:
+    """Compute the predictions of one set for several uses, unless they take much memory.
+
+    Parameters
+    ----------
+    fitted : FittedFolds
+    number : int
+        Index of the set of maps.
+
+    Returns
+    -------
+    Predictions
+        Of this set alone where they are remembered, so ``of`` must be called for it.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> field = rng.normal(size=(4, 5, 6, 3))
+    >>> fitted = fit_folds(field, field @ rng.normal(size=(3, 2)), pairs_of_groups(4))
+    >>> remembered(fitted, 0).of(1).shape
+    (2, 5, 6, 2)
+    """
+    sites = fitted._complete[number].size
+    numbers = int(fitted.folds.sum()) * fitted._grid[0] * fitted._grid[1] * sites
+    return _Remembered(fitted, number) if numbers <= REMEMBERED else fitted
 
 
 def values_without_groups(
