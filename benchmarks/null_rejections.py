@@ -53,7 +53,9 @@ def rejections(rng, smoothing, channels=16, bump=0.0):
     maps, field = maps + bump * centre, field + bump * centre * rng.normal(size=channels)
     left_out, pairs = fit_left_out(field, maps)
     null = pairing_null([paired_values(pairs, maps)], rng=rng, pairings=PAIRINGS)
-    fitted = pairing_null([CROSSED["predictivity"](left_out.predicted, maps, OURS)], rng=rng, pairings=PAIRINGS)
+    standardised, over_sites = CROSSED["predictivity"]
+    r = standardised([left_out.predicted]) @ standardised([maps]).swapaxes(1, 2)
+    fitted = pairing_null([over_sites(r, OURS)], rng=rng, pairings=PAIRINGS)
     own = neural_predictivity(left_out.predicted, maps).score
     return (
         null.p_value <= 0.05,

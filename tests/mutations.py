@@ -287,8 +287,8 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/metrics/nulls.py",
-        "total[both] += CROSSED[measure](pairs.of(fold, set), maps[left_out], protocol)",
-        "total[both] += CROSSED[measure](pairs.of(0, set), maps[left_out], protocol)",
+        "left = np.split(standardised([pairs.of(fold, set) for fold in folds]), ends, axis=1)",
+        "left = np.split(standardised([pairs.of(0, set) for fold in folds]), ends, axis=1)",
         "tests/metrics/test_nulls.py::test_a_pair_is_predicted_by_regressions_that_were_fitted_to_neither_image",
     ),
     (
@@ -299,7 +299,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/benchmark/added.py",
-        "both = np.concatenate([_scaled(controls[JOINT][0]), _scaled(field)], axis=-1)",
+        "both = np.concatenate([_scaled(joint), _scaled(field)], axis=-1)",
         "both = _scaled(field)",
         "tests/benchmark/test_controls.py::test_features_that_are_another_half_add_what_they_hold",
     ),

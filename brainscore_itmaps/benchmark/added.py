@@ -29,6 +29,7 @@ from brainscore_itmaps.metrics.folds import (
     Predictions,
     fit_left_out,
     remembered,
+    several_folds,
     typical_maps,
     values_without_groups,
 )
@@ -148,30 +149,34 @@ def _values_of_predictions(
                          offsets=offsets, components=protocol.components, intercept=protocol.intercept,
                          progress=progress)  # fmt: skip
 
-    def compare(number: int, fold: int) -> NDArray[np.float64]:
-        """Return the four values of the images that a fold leaves out, shape (image, value)."""
-        fitted = _fitted(model, number)
-        left_out = fitted.folds[fold]
-        recorded, typical = maps[left_out], typical_maps(maps, left_out[None])
-        given = np.stack([_fitted(control, number).of(fold) for control in controls])
-        predicted, deviation = fitted.of(fold, 0), fitted.of(fold, 1) - typical
-        partial = over_sites(partial_site_correlation(predicted, recorded, given), protocol=protocol)
-        return np.stack(
-            [
-                partial,
-                partial_alignment(predicted, recorded, given),
-                neural_predictivity(deviation, recorded - typical, protocol=protocol).image_r,
-                feature_alignment(deviation, recorded - typical, protocol=protocol),
-            ],
-            axis=1,
-        )
+    def compare(number: int) -> list[NDArray[np.float64]]:
+        """Return the four values of the images that each fold leaves out, shape (image, value)."""
+        fitted, of_controls = _fitted(model, number), [_fitted(control, number) for control in controls]
+        values: list[NDArray[np.float64]] = []
+        for some in several_folds(fitted.folds, maps[0].size * len(controls)):
+            left_out = [np.flatnonzero(fitted.folds[fold]) for fold in some]
+            images, counts = np.concatenate(left_out), [len(each) for each in left_out]
+            recorded, typical = maps[images], np.repeat(typical_maps(maps, fitted.folds[some]), counts, axis=0)
+            given = np.stack([_of(control, some) for control in of_controls])
+            predicted, deviation = _of(fitted, some), _of(fitted, some, 1) - typical
+            of_images = np.stack(
+                [
+                    over_sites(partial_site_correlation(predicted, recorded, given), protocol=protocol),
+                    partial_alignment(predicted, recorded, given),
+                    neural_predictivity(deviation, recorded - typical, protocol=protocol).image_r,
+                    feature_alignment(deviation, recorded - typical, protocol=protocol),
+                ],
+                axis=1,
+            )
+            values += np.split(of_images, np.cumsum(counts)[:-1])
+        return values
 
     single = np.empty((len(maps), 4))
-    for fold, left_out in enumerate(folds.left_out):
-        single[left_out] = compare(0, fold)
+    for left_out, values in zip(folds.left_out, compare(0), strict=True):
+        single[left_out] = values
     refits = [None] * 4
     if model[1] is not None:
-        refits = list(np.moveaxis(values_without_groups(model[1].folds, lambda fold: compare(1, fold)), -1, 0))
+        refits = list(np.moveaxis(values_without_groups(model[1].folds, compare(1).__getitem__), -1, 0))
     return {
         name: ImageValues(single[:, r], single[:, r + 1], refits[r], refits[r + 1]).defined(folds.numbers)
         for name, r in ((GIVEN, 0), (WITHOUT_TYPICAL, 2))
@@ -182,3 +187,8 @@ def _fitted(fits: tuple[Fitted, Fitted | None], number: int) -> Fitted:
     fitted = fits[number]
     assert fitted is not None
     return fitted
+
+
+def _of(predictions: Predictions, folds: NDArray[np.int64], number: int = 0) -> NDArray[np.float64]:
+    """Concatenate the predictions of the images that some folds leave out."""
+    return np.concatenate([predictions.of(fold, number) for fold in folds])

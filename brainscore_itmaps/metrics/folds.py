@@ -25,6 +25,8 @@ FEWEST_REFITTED = 4
 """Fewest different images of which pairs of groups can be left out."""
 MOST_SINGLE = 32
 """Most different images that are left out one at a time; more are left out in groups."""
+AT_ONCE = 1 << 20
+"""Numbers of predicted maps that are evaluated at once."""
 REMEMBERED = 1 << 23
 """Most numbers of predictions that are kept for several uses."""
 FOLD_GROUPS = 2 * GROUPS
@@ -240,7 +242,25 @@ def refitted(
     """
     if pairs.folds.shape[1] != len(maps):
         raise ArrayError(_not_pairs(len(maps)), "Fit the folds that pairs_of_groups returns.")
-    return values_without_groups(pairs.folds, lambda fold: values(pairs.of(fold, set), maps[pairs.folds[fold]]))
+    of_folds: list[NDArray[np.float64]] = []
+    for folds in several_folds(pairs.folds, maps[0].size):
+        images = [np.flatnonzero(pairs.folds[fold]) for fold in folds]
+        predicted = np.concatenate([pairs.of(fold, set) for fold in folds])
+        of_images = values(predicted, maps[np.concatenate(images)])
+        of_folds += np.split(of_images, np.cumsum([len(each) for each in images])[:-1])
+    return values_without_groups(pairs.folds, of_folds.__getitem__)
+
+
+def several_folds(folds: NDArray[np.bool_], size: int) -> list[NDArray[np.int64]]:
+    """Divide folds into parts that are evaluated at once, by the size of the maps of an image.
+
+    Examples
+    --------
+    >>> several_folds(pairs_of_groups(4), size=17 * 17 * 32)
+    [array([0, 1, 2, 3, 4, 5])]
+    """
+    parts = min(len(folds), 1 + int(folds.sum()) * size // AT_ONCE)
+    return np.array_split(np.arange(len(folds)), parts)
 
 
 class _Remembered:

@@ -1,14 +1,14 @@
 """Compute null distributions of scores: predicted maps that are paired with other images' maps, shifted or rotated."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 from scipy.stats import rankdata
 
-from brainscore_itmaps.metrics.folds import Predictions
+from brainscore_itmaps.metrics.folds import Predictions, several_folds
 from brainscore_itmaps.metrics.predictivity import over_sites
 from brainscore_itmaps.protocol import OURS, Protocol
 
@@ -84,37 +84,40 @@ def paired_values(
     array([1., 1., 1., 1.])
     """
     images = len(maps)
+    standardised, crossed = CROSSED[measure]
     total, count = np.zeros((2, images, images))
-    for fold, left_out in enumerate(pairs.folds):
-        both = np.ix_(left_out, left_out)
-        total[both] += CROSSED[measure](pairs.of(fold, set), maps[left_out], protocol)
-        count[both] += 1
+    for folds in several_folds(pairs.folds, maps[0].size):
+        left_out = [np.flatnonzero(pairs.folds[fold]) for fold in folds]
+        ends = np.cumsum([len(some) for some in left_out])[:-1]
+        left = np.split(standardised([pairs.of(fold, set) for fold in folds]), ends, axis=1)
+        right = np.split(standardised([maps[some] for some in left_out]), ends, axis=1)
+        for some, predicted, recorded in zip(left_out, left, right, strict=True):
+            both = np.ix_(some, some)
+            total[both] += crossed(np.matmul(predicted, recorded.swapaxes(1, 2)), protocol)
+            count[both] += 1
     mean: NDArray[np.float64] = total / count
     return mean
 
 
-def _crossed_predictivity(
-    predicted: NDArray[np.float64], maps: NDArray[np.float64], protocol: Protocol
-) -> NDArray[np.float64]:
-    """Reduce Pearson r over positions of every pair of images over sites, shape (image, image)."""
-    left, right = (standardised_maps(values) for values in (predicted, maps))  # (site, image, position)
-    r = np.moveaxis(np.matmul(left, right.swapaxes(1, 2)), 0, -1)  # (image, image, site)
-    return over_sites(r.reshape(-1, r.shape[-1]), protocol=protocol).reshape(r.shape[:2])
+def _over_sites(r: NDArray[np.float64], protocol: Protocol) -> NDArray[np.float64]:
+    """Reduce Pearson r of every pair of images (site, image, image) over sites, shape (image, image)."""
+    by_pair = r.reshape(len(r), -1).T
+    return over_sites(np.ascontiguousarray(by_pair), protocol=protocol).reshape(r.shape[1:])
 
 
-def _crossed_alignment(
-    predicted: NDArray[np.float64], maps: NDArray[np.float64], protocol: Protocol
-) -> NDArray[np.float64]:
-    """Compute Spearman rho of every pair of maps averaged over sites, shape (image, image)."""
-    left, right = (standardised_maps(_ranks_of_means(values))[0] for values in (predicted, maps))
-    rho: NDArray[np.float64] = left @ right.T
-    return rho
+def _ranks_of_means(*maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average maps over the sites that are complete in each array, and rank them over positions (image, y, x, 1)."""
+    means = np.concatenate([each[..., np.isfinite(each).all(axis=(0, 1, 2))].mean(axis=-1) for each in maps])
+    ranks: NDArray[np.float64] = rankdata(means.reshape(len(means), -1), axis=1).reshape(*means.shape, 1)
+    return ranks
 
 
-CROSSED: dict[str, Callable[..., NDArray[np.float64]]] = {
-    "predictivity": _crossed_predictivity,
-    "alignment": _crossed_alignment,
+CROSSED: dict[str, tuple[Callable[[list[NDArray[np.float64]]], NDArray[np.float64]], Callable[..., Any]]] = {
+    "predictivity": (lambda maps: standardised_maps(np.concatenate(maps)), _over_sites),
+    "alignment": (lambda maps: standardised_maps(_ranks_of_means(*maps)), lambda rho, protocol: rho[0]),
 }
+"""For each measure: functions that standardise maps of several folds, (site, image, position), and that reduce the
+correlations of pairs of images."""
 
 
 def standardised_maps(maps: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,14 +133,6 @@ def standardised_maps(maps: NDArray[np.float64]) -> NDArray[np.float64]:
     length = np.linalg.norm(flat, axis=-1, keepdims=True)
     scaled: NDArray[np.float64] = flat / np.where(length > 0, length, np.nan)
     return scaled
-
-
-def _ranks_of_means(maps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average maps over complete sites, and rank them over positions; shape (image, y, x, 1)."""
-    complete = np.isfinite(maps).all(axis=(0, 1, 2))
-    means = maps[..., complete].mean(axis=-1)
-    ranks: NDArray[np.float64] = rankdata(means.reshape(len(means), -1), axis=1).reshape(*means.shape, 1)
-    return ranks
 
 
 def pairing_null(

@@ -103,6 +103,22 @@ def test_shifts_and_rotations_are_those_of_numpy():
     np.testing.assert_allclose(range_of_rotations(predicted, maps), [min(values), max(values)])
 
 
+def test_shifts_and_rotations_of_maps_averaged_over_sites_are_rank_correlations():
+    rng = np.random.default_rng(3)
+    predicted, maps = rng.normal(size=(2, 5, 6, 6, 3))
+
+    def score(values):
+        pairs = zip(values.mean(axis=-1), maps.mean(axis=-1), strict=True)
+        return np.mean([spearmanr(first.ravel(), second.ravel()).statistic for first, second in pairs])
+
+    shifted = [score(np.roll(predicted, (y, x), axis=(1, 2))) for y in range(6) for x in range(6)][1:]
+    expected = np.percentile(shifted, [2.5, 97.5])
+    np.testing.assert_allclose(range_of_shifts(predicted, maps, "alignment"), expected, atol=1e-12)
+    turned = [np.rot90(predicted, quarters, axes=(1, 2)) for quarters in range(4)]
+    values = [score(each) for each in [*turned[1:], *(each[:, ::-1] for each in turned)]]
+    np.testing.assert_allclose(range_of_rotations(predicted, maps, "alignment"), [min(values), max(values)], atol=1e-12)
+
+
 def test_a_null_with_an_undefined_value_is_undefined():
     values = np.eye(4)
     values[0, 1] = np.nan
