@@ -299,8 +299,8 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
     ),
     (
         "brainscore_itmaps/benchmark/added.py",
-        "both = np.concatenate([_scaled(joint), _scaled(field)], axis=-1)",
-        "both = _scaled(field)",
+        "both = np.concatenate([joint, features.field(recording.grid)], axis=-1)",
+        "both = np.concatenate([0 * joint, features.field(recording.grid)], axis=-1)",
         "tests/benchmark/test_controls.py::test_features_that_are_another_half_add_what_they_hold",
     ),
     (

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +24,18 @@ from brainscore_itmaps.benchmark.formulas import ADDED
 from brainscore_itmaps.benchmark.layers import score_field
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.folds import (
-    Predictions,
+    FittedFolds,
     fit_left_out,
-    remembered,
     several_folds,
     typical_maps,
     values_without_groups,
 )
 from brainscore_itmaps.metrics.partial import partial_alignment, partial_site_correlation
 from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_sites
+from brainscore_itmaps.metrics.rows import Enlarged
 from brainscore_itmaps.progress import Report, Steps
 from brainscore_itmaps.protocol import Protocol
 
@@ -42,20 +43,13 @@ UNIQUE, GIVEN, WITHOUT_TYPICAL = ADDED
 WITH_FEATURES = "with_features"
 NAMES = (WITH_FEATURES, GIVEN, WITHOUT_TYPICAL)
 
-Fitted = TypeVar("Fitted")
-Given = list[tuple[Predictions, Predictions | None]]
-"""Predictions of each control for every image left out once, and for pairs of groups."""
-
-
-def given_controls(fits: ControlFits) -> Given:
-    """Compute the predictions of fitted controls, for a comparison with those of several layers."""
-    return [(remembered(single, 0), None if pairs is None else remembered(pairs, 0)) for single, pairs in fits.values()]
+Fits = tuple[FittedFolds, FittedFolds | None]
 
 
 def added_values(
     key: str,
-    given: Callable[[], Given],
-    read_field: Callable[[], NDArray[np.floating[Any]]],
+    fits: Callable[[], ControlFits],
+    read: Callable[[], LayerFeatures],
     recording: Recording,
     benchmark: BenchmarkSpec,
     protocol: Protocol,
@@ -70,10 +64,11 @@ def added_values(
     ----------
     key : str
         Of the layer, the recording, the regression, the groups and the protocol.
-    given : callable
-        Returns the predictions of the controls, from :func:`given_controls`. Called only if the values are not cached.
-    read_field : callable
-        Returns the layer's features, shape (image, y, x, channel). Called only if the values are not cached.
+    fits : callable
+        Returns the regressions of :func:`~brainscore_itmaps.benchmark.controls.fit_controls`. Called only if the
+        values are not cached.
+    read : callable
+        Returns the layer's features. Called only if the values are not cached.
     recording, benchmark, protocol, cache, folds, groups, progress
         As in :func:`~brainscore_itmaps.benchmark.controls.fit_controls`.
 
@@ -87,11 +82,15 @@ def added_values(
         def steps(done: int, total: int) -> None:
             progress("comparing with controls", done, total)
 
-        field, controls = read_field(), given()
-        values = _values_of_predictions(field, controls, recording, benchmark, protocol, folds, groups, steps)
+        features = read()
+        values = _values_of_predictions(
+            features.compact(recording.grid), fits(), recording, benchmark, protocol, folds, groups, steps
+        )
         joint = fields_of_controls(recording, cached_control_features(recording, cache, progress))[JOINT][0]
-        both = np.concatenate([_scaled(joint), _scaled(field)], axis=-1)
-        del field
+        both = np.concatenate([joint, features.field(recording.grid)], axis=-1)
+        del features
+        for block in (both[..., : joint.shape[-1]], both[..., joint.shape[-1] :]):
+            block /= np.sqrt(block.var(axis=(0, 1, 2)).sum() or np.inf)  # a variance of 1 in all, or zeros
         (score,) = score_field(
             both, [recording.maps], benchmark.method, protocol, groups, steps, folds.numbers, folds.left_out, True,
             shrunk_typical_maps(recording), paired=False,
@@ -121,16 +120,9 @@ def of_chosen_layers(values: Mapping[str, ImageValues], layer_of_image: Sequence
     return ImageValues(*(chosen(entry.name) for entry in fields(ImageValues)))
 
 
-def _scaled(field: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Give a block of channels a variance of 1 in all; zeros if it does not vary."""
-    variance = field.var(axis=(0, 1, 2), dtype=np.float64).sum()
-    scaled: NDArray[np.float64] = field / np.sqrt(variance or np.inf)
-    return scaled
-
-
 def _values_of_predictions(
-    field: NDArray[np.floating[Any]],
-    controls: Given,
+    field: NDArray[np.floating[Any]] | Enlarged,
+    controls: ControlFits,
     recording: Recording,
     benchmark: BenchmarkSpec,
     protocol: Protocol,
@@ -151,7 +143,7 @@ def _values_of_predictions(
 
     def compare(number: int) -> list[NDArray[np.float64]]:
         """Return the four values of the images that each fold leaves out, shape (image, value)."""
-        fitted, of_controls = _fitted(model, number), [_fitted(control, number) for control in controls]
+        fitted, of_controls = _fitted(model, number), [_fitted(control, number) for control in controls.values()]
         values: list[NDArray[np.float64]] = []
         for some in several_folds(fitted.folds, maps[0].size * len(controls)):
             left_out = [np.flatnonzero(fitted.folds[fold]) for fold in some]
@@ -183,12 +175,12 @@ def _values_of_predictions(
     }
 
 
-def _fitted(fits: tuple[Fitted, Fitted | None], number: int) -> Fitted:
+def _fitted(fits: Fits, number: int) -> FittedFolds:
     fitted = fits[number]
     assert fitted is not None
     return fitted
 
 
-def _of(predictions: Predictions, folds: NDArray[np.int64], number: int = 0) -> NDArray[np.float64]:
+def _of(predictions: FittedFolds, folds: NDArray[np.int64], number: int = 0) -> NDArray[np.float64]:
     """Concatenate the predictions of the images that some folds leave out."""
     return np.concatenate([predictions.of(fold, number) for fold in folds])

@@ -81,49 +81,64 @@ def evaluate(
     protocol, cache = protocol_named(request.protocol), cache or default_cache()
     check_benchmark(protocol, benchmark)
     check_maps(protocol, recordings)
-    kind = interval_kind(request, benchmark)
     arrays: dict[int, ArrayResult] = {}
     notes: list[str] = []
+    for shared in group_by_images(recordings):  # features are read once, regressions fitted in one pass
+        results, noted = _score_together(source, shared, benchmark, request, cache, progress, components)
+        arrays |= {id(recording): result for recording, result in zip(shared, results, strict=True)}
+        notes += noted
+    in_order = [arrays[id(recording)] for recording in recordings]
+    return _result(source, recordings, in_order, benchmark, request, tuple(notes))
+
+
+def _score_together(
+    source: Source,
+    shared: Sequence[Recording],
+    benchmark: BenchmarkSpec,
+    request: ScoreRequest,
+    cache: ResultCache,
+    progress: Report,
+    components: int | None,
+) -> tuple[list[ArrayResult], list[str]]:
+    """Score recordings that share images and positions; return their results, and notes for their readers."""
+    protocol, kind = protocol_named(request.protocol), interval_kind(request, benchmark)
 
     def ceiling_or_none(recording: Recording, report: Report) -> Ceiling | None:
         if missing_ceiling(recording, benchmark, protocol):
             return None
         return ceiling_of(recording, benchmark, cache, protocol, request.seed, report, kind)
 
-    for shared in group_by_images(recordings):  # features are read once, regressions fitted in one pass
-        scored = score_layers(source, shared, benchmark, protocol, cache, progress, kind, components)
-        folds = folds_of(shared[0], protocol)
-        alone = is_large(shared[0])
-        ceilings = list(in_threads(ceiling_or_none, shared, progress, alone))
-        results, jobs = [], [Job(recording, benchmark, request, protocol, folds, cache) for recording in shared]
-        for recording, layers, ceiling in zip(shared, scored.scores, ceilings, strict=True):
-            chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure, folds)
-            saliency = _attribute(source, recording, chosen, benchmark, request, progress)
-            notes += [*notes_on_data(recording), *notes_on_folds(recording, folds)]
-            notes += [] if ceiling is None else notes_on_ceiling(recording, ceiling)
-            _check_defined(layers, chosen, ceiling, saliency, benchmark.measure, recording, source.reading.model)
-            results.append(_array_result(recording, layers, chosen, ceiling, saliency, benchmark, request, folds))
-        if request.controls:
-            chosen_of_all = list(dict.fromkeys(layer for result in results for layer in result.layer_of_image))
-            read = computed_once(partial(scored.read, chosen_of_all))
-            tasks = {
-                (number, name): task
-                for number, (result, job) in enumerate(zip(results, jobs, strict=True))
-                for name, task in control_tasks(
-                    result.layer_of_image, job, scored.keys[number], read, ceilings[number] is not None
-                ).items()
-            }
-            computed: list[dict[str, Any]] = [{} for _ in shared]
-            values = in_threads(lambda task, report: task(report), [*tasks.values()], progress, alone)
-            for done, ((number, name), value) in enumerate(zip(tasks, values, strict=True), 1):
-                computed[number][name] = value
-                progress("comparing with controls", done, len(tasks))
-            results = [
-                with_controls(*each) for each in zip(results, jobs, ceilings, scored.scores, computed, strict=True)
-            ]
-        arrays |= {id(recording): result for recording, result in zip(shared, results, strict=True)}
-    in_order = [arrays[id(recording)] for recording in recordings]
-    return _result(source, recordings, in_order, benchmark, request, tuple(notes))
+    scored = score_layers(source, shared, benchmark, protocol, cache, progress, kind, components)
+    folds, alone = folds_of(shared[0], protocol), is_large(shared[0])
+    ceilings = list(in_threads(ceiling_or_none, shared, progress, alone))
+    notes: list[str] = []
+    results, jobs = [], [Job(recording, benchmark, request, protocol, folds, cache) for recording in shared]
+    for recording, layers, ceiling in zip(shared, scored.scores, ceilings, strict=True):
+        chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure, folds)
+        saliency = _attribute(source, recording, chosen, benchmark, request, progress)
+        notes += [*notes_on_data(recording), *notes_on_folds(recording, folds)]
+        notes += [] if ceiling is None else notes_on_ceiling(recording, ceiling)
+        _check_defined(layers, chosen, ceiling, saliency, benchmark.measure, recording, source.reading.model)
+        results.append(_array_result(recording, layers, chosen, ceiling, saliency, benchmark, request, folds))
+    if not request.controls:
+        return results, notes
+    read = computed_once(
+        partial(scored.read, list(dict.fromkeys(layer for result in results for layer in result.layer_of_image)))
+    )
+    tasks = {
+        (number, name): task
+        for number, (result, job, ceiling) in enumerate(zip(results, jobs, ceilings, strict=True))
+        for name, task in control_tasks(
+            result.layer_of_image, job, scored.keys[number], read, ceiling is not None
+        ).items()
+    }
+    computed: list[dict[str, Any]] = [{} for _ in shared]
+    values = in_threads(lambda task, report: task(report), [*tasks.values()], progress, alone)
+    for done, ((number, name), value) in enumerate(zip(tasks, values, strict=True), 1):
+        computed[number][name] = value
+        progress("comparing with controls", done, len(tasks))
+    complete = zip(results, jobs, ceilings, scored.scores, computed, strict=True)
+    return [with_controls(*each) for each in complete], notes
 
 
 def group_by_images(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:

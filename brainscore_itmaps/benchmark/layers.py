@@ -27,6 +27,7 @@ from brainscore_itmaps.metrics.folds import (
 )
 from brainscore_itmaps.metrics.nulls import paired_values
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
+from brainscore_itmaps.metrics.rows import Enlarged
 from brainscore_itmaps.progress import Report
 from brainscore_itmaps.protocol import Protocol
 from brainscore_itmaps.text import short_repr
@@ -208,13 +209,13 @@ def score_layers(
 
         def scored(layer: str, report: Report) -> tuple[str, list[FeatureScore]]:
             read = unscored.pop(layer)
-            field, overwrite = read.field(recordings[0].grid), not read.at_grid
+            field = read.compact(recordings[0].grid)
             del read
             step = f"layer {layers.index(layer) + 1} of {len(layers)}, {layer}"
             step = step if len(layers) > 1 else "predicting left-out images"
             return layer, score_field(field, recorded, benchmark.method, protocol, groups,
                                       lambda done, total: report(step, done, total),
-                                      folds.numbers, folds.left_out, overwrite, components=components)  # fmt: skip
+                                      folds.numbers, folds.left_out, components=components)  # fmt: skip
 
         results = in_threads(scored, layers, progress, alone=is_large(recordings[0]))
         for count, (layer, scores) in enumerate(results, 1):
@@ -261,7 +262,7 @@ def announce_layers(layers: int, first: LayerFeatures, recordings: Sequence[Reco
 
 
 def score_field(
-    field: NDArray[np.floating[Any]],
+    field: NDArray[np.floating[Any]] | Enlarged,
     maps: Sequence[NDArray[np.floating[Any]]],
     method: str,
     protocol: Protocol,
@@ -278,7 +279,7 @@ def score_field(
 
     Parameters
     ----------
-    field : array, shape (image, y, x, channel)
+    field : array, shape (image, y, x, channel), or Enlarged
     maps : sequence of arrays, shape (image, y, x, site)
         Recorded maps of each array, for the same images; a separate regression is fitted to each array.
     method : str

@@ -15,7 +15,6 @@ from brainscore_itmaps.benchmark.added import (
     WITH_FEATURES,
     WITHOUT_TYPICAL,
     added_values,
-    given_controls,
     of_chosen_layers,
 )
 from brainscore_itmaps.benchmark.catalogue import BenchmarkSpec
@@ -198,14 +197,13 @@ def control_tasks(
     groups, named = folds.refitted(kind), list(dict.fromkeys(layers))
     arguments = recording, benchmark, protocol, cache, folds, groups
     fits = computed_once(lambda: fit_controls(*arguments, silent))
-    given = computed_once(lambda: given_controls(fits()))
     tasks: dict[str, Callable[[Report], Any]] = {"controls": lambda report: score_controls(fits, *arguments, report)}
     if benchmark.measure == "attribution":
         return tasks
 
     def added(layer: str, report: Report) -> dict[str, ImageValues]:
         key = key_of(added=dict(keys[layer]) | {"groups": groups}, settings=SETTINGS)
-        return added_values(key, given, lambda: read()[layer].field(recording.grid), *arguments, report)
+        return added_values(key, fits, lambda: read()[layer], *arguments, report)
 
     tasks |= {f"added {layer}": partial(added, layer) for layer in named}
     if with_ceiling:

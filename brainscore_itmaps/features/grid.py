@@ -12,11 +12,9 @@ from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.published import published_field
+from brainscore_itmaps.metrics.rows import Enlarged
 from brainscore_itmaps.protocol import OURS, Protocol
 from brainscore_itmaps.text import short_repr
-
-IMAGES_AT_ONCE = 32
-"""Number of images that are interpolated at a time, which saves memory."""
 
 
 @overload
@@ -94,24 +92,14 @@ def sampled(maps: NDArray[Any], y: NDArray[np.float64], x: NDArray[np.float64]) 
     >>> sampled(np.arange(4.0).reshape(1, 1, 2, 2), np.array([0.5]), np.array([0, 1.0]))[0, 0, :, 0].tolist()
     [1.0, 2.0]
     """
+    down, across = interpolation(maps.shape[2], y), interpolation(maps.shape[3], x)
+    rows = np.flatnonzero(down.any(axis=0))  # of a large map, few rows are near a position
     field = np.empty((len(maps), len(y), len(x), maps.shape[1]))
-    for first in range(0, len(maps), IMAGES_AT_ONCE):
-        some = slice(first, first + IMAGES_AT_ONCE)
-        lines = _interpolate(np.moveaxis(maps[some], 2, 0), y)  # (y, image, channel, width)
-        columns = _interpolate(np.moveaxis(lines, 3, 0), x)  # (x, y, image, channel)
-        field[some] = columns.transpose(2, 1, 0, 3)
+    for image, units in zip(field, maps, strict=True):
+        near = np.moveaxis(units[:, rows], 0, -1).astype(np.float64, order="C")  # (row, column, channel)
+        lines = down[:, rows] @ near.reshape(len(rows), -1)
+        np.matmul(across, lines.reshape(len(y), -1, units.shape[0]), out=image)
     return field
-
-
-def _interpolate(units: NDArray[np.floating[Any]], positions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Interpolate linearly along the first axis; a position beyond an edge takes the value at the edge."""
-    coordinates = np.clip(positions, 0, 1) * (len(units) - 1)
-    low = np.clip(np.floor(coordinates).astype(np.int64), 0, max(len(units) - 2, 0))
-    high = np.minimum(low + 1, len(units) - 1)
-    share = (coordinates - low).reshape(-1, *[1] * (units.ndim - 1))
-    interpolated: NDArray[np.float64] = units[low] * (1 - share)
-    interpolated += units[high] * share
-    return interpolated
 
 
 def interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,7 +110,13 @@ def interpolation(units: int, positions: NDArray[np.float64]) -> NDArray[np.floa
     >>> interpolation(3, np.array([0.0, 0.25, 0.5, 1.0])).tolist()
     [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    return _interpolate(np.eye(units), positions)
+    coordinates = np.clip(positions, 0, 1) * (units - 1)
+    low = np.clip(np.floor(coordinates).astype(np.int64), 0, max(units - 2, 0))
+    high = np.minimum(low + 1, units - 1)
+    weights, each = np.zeros((len(positions), units)), np.arange(len(positions))
+    weights[each, low] = 1 - (coordinates - low)
+    weights[each, high] += coordinates - low
+    return weights
 
 
 @short_repr
@@ -149,6 +143,18 @@ class LayerFeatures:
     def field(self, grid: Grid) -> NDArray[np.floating[Any]]:
         """Return the features at a grid, shape (image, y, x, channel)."""
         return self.values if self.at_grid else to_grid(np.moveaxis(self.values, -1, 1), grid)
+
+    def compact(self, grid: Grid) -> NDArray[np.floating[Any]] | Enlarged:
+        """Return the features at a grid for a regression, as units if they are fewer than the grid's positions."""
+        if self.at_grid:
+            return self.values
+        down, across = (
+            interpolation(units, positions / extent + 0.5)
+            for units, positions, extent in zip(
+                self.values.shape[1:3], (grid.y, grid.x), (grid.height, grid.width), strict=True
+            )
+        )
+        return Enlarged(self.values, down, across)
 
 
 def downsample_if_larger(

@@ -1,7 +1,9 @@
 """Record the activations of a model's layers for images, at full resolution or sampled at a grid."""
 
+import ctypes
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -224,7 +226,15 @@ def record_at_grid(
 
     requested = {layer: read_as[layer] for layer in layers}
     batches = record_batches(model, images, requested, sample, batch_size, PREPROCESS[protocol.preprocess], progress)
-    return {layer: concatenate_batches(parts) for layer, parts in batches.items()}
+    features = {layer: concatenate_batches(batches.pop(layer)) for layer in requested}
+    _release_memory()
+    return features
+
+
+def _release_memory() -> None:
+    """Return memory that forward passes have freed to the system, where the C library can: glibc keeps much of it."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def record_batches(

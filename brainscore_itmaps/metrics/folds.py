@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from brainscore_itmaps.errors import ArrayError, DataError, UsageError, nearest
 from brainscore_itmaps.metrics.pls import fit_pls, published_direction
 from brainscore_itmaps.metrics.ridge import ridge, ridge_cv
-from brainscore_itmaps.metrics.rows import Options, Rows, real_array, rows_of
+from brainscore_itmaps.metrics.rows import Enlarged, Options, Rows, real_array, rows_of
 from brainscore_itmaps.progress import Steps, uncounted
 from brainscore_itmaps.text import short_repr
 
@@ -472,7 +472,7 @@ class FittedFolds:
 
 
 def fit_folds(
-    field: ArrayLike,
+    field: ArrayLike | Enlarged,
     maps: ArrayLike | Sequence[ArrayLike],
     folds: ArrayLike,
     method: str = "pls",
@@ -493,7 +493,7 @@ def fit_folds(
 
     Parameters
     ----------
-    field : array, shape (image, y, x, channel)
+    field : array, shape (image, y, x, channel), or Enlarged
         Features at the recording's grid, of any shape; at least 3 images.
     maps : array, shape (image, y, x, site) or (set, image, y, x, site), or sequence of arrays (image, y, x, site)
         Maps to predict. Several sets (windows or arrays, say; those of a sequence may differ in their sites) get one
@@ -554,9 +554,10 @@ def fit_folds(
         raise UsageError(f"There is no regression named {method!r}.", nearest(str(method), SOLVERS))
     if not isinstance(components, int | np.integer) or isinstance(components, bool) or components < 1:
         raise ArrayError(f"{components!r} components were requested.", "Request a whole number of at least 1.")
-    features = real_array(field, "field")
+    features = field if isinstance(field, Enlarged) else real_array(field, "field")
     kind, arrays = _split_sets(features, maps)
-    left_out = _checked_folds(folds, len(features))
+    count = features.shape[0]
+    left_out = _checked_folds(folds, count)
     complete = tuple(np.isfinite(array).all(axis=(0, 1, 2)) for array in arrays)
     sets = np.zeros((len(arrays), *features.shape[:3], max(1, *(int(sites.sum()) for sites in complete))))
     for set_index, (array, sites) in enumerate(zip(arrays, complete, strict=True)):
@@ -566,16 +567,19 @@ def fit_folds(
     if shared is not None:  # a site that does not vary is predicted as its constant, to which its offset is added
         firsts = [_complete_sites(each[:, 0, 0], sites, sets) for each, sites in zip(shared, complete, strict=True)]
         lowest = lowest - np.stack(firsts)
-    precise = features.astype(np.float64, copy=False)
-    rows = rows_of(precise, sets)
-    rows = rows._replace(own=overwrite or rows.own or not np.may_share_memory(precise, features))
-    del precise
+    if isinstance(features, Enlarged):
+        rows = rows_of(features, sets)
+    else:
+        precise = features.astype(np.float64, copy=False)
+        rows = rows_of(precise, sets)
+        rows = rows._replace(own=overwrite or rows.own or not np.may_share_memory(precise, features))
+        del precise
     if shared is not None:
         flat = [_complete_sites(each, sites, sets) for each, sites in zip(shared, complete, strict=True)]
         rows = rows.with_offsets(np.stack(flat).reshape(len(sets), len(left_out), -1, sets.shape[-1]))
-    numbers = number_images(len(features) if images is None else images)
-    if len(numbers) != len(features):
-        raise ArrayError(f"{len(numbers)} labels name {len(features)} images.", "Give one label for each image.")
+    numbers = number_images(count if images is None else images)
+    if len(numbers) != count:
+        raise ArrayError(f"{len(numbers)} labels name {count} images.", "Give one label for each image.")
     tuning = score_folds(numbers)
     options = Options(int(components), penalty, penalties, intercept, progress, tuning)
     solution = SOLVERS[method](rows, left_out, varying, options)
@@ -592,7 +596,7 @@ def fit_folds(
 
 
 def fit_left_out(
-    field: ArrayLike,
+    field: ArrayLike | Enlarged,
     maps: ArrayLike | Sequence[ArrayLike],
     method: str = "pls",
     groups: int | None = GROUPS,
@@ -632,7 +636,8 @@ def fit_left_out(
     >>> len(left_out.folds), len(pairs.folds)
     (5, 10)
     """
-    numbers = number_images(len(real_array(field, "field")) if images is None else images)
+    count = len(field.units) if isinstance(field, Enlarged) else len(real_array(field, "field"))
+    numbers = number_images(count if images is None else images)
     single = score_folds(numbers) if folds is None else folds
     options["images"] = numbers
 
@@ -831,7 +836,9 @@ def _varying(sets: NDArray[np.float64], folds: NDArray[np.bool_]) -> tuple[NDArr
     return highest > lowest, lowest
 
 
-def _split_sets(field: NDArray[Any], maps: ArrayLike | Sequence[ArrayLike]) -> tuple[Kind, list[NDArray[Any]]]:
+def _split_sets(
+    field: NDArray[Any] | Enlarged, maps: ArrayLike | Sequence[ArrayLike]
+) -> tuple[Kind, list[NDArray[Any]]]:
     """Check field and maps, and split the maps into sets."""
     if isinstance(maps, list | tuple) and any(np.ndim(array) == 4 for array in maps if isinstance(array, np.ndarray)):
         arrays = [real_array(array, "maps") for array in maps]
@@ -855,14 +862,14 @@ def _checked_folds(folds: ArrayLike, images: int) -> NDArray[np.bool_]:
     return left_out
 
 
-def _check_input(field: NDArray[Any], maps: NDArray[Any], sets: bool = True) -> None:
+def _check_input(field: NDArray[Any] | Enlarged, maps: NDArray[Any], sets: bool = True) -> None:
     if field.ndim != 4 or maps.ndim not in (4, 5)[: 1 + sets] or field.shape[:3] != maps.shape[-4:-1]:
         raise ArrayError(
             f"The field {field.shape} and the maps {maps.shape} must share image, y and x.",
             "Give (image, y, x, channel) and (image, y, x, site), or (set, image, y, x, site).",
         )
-    if len(field) < 3:
-        raise ArrayError(f"Leaving one image out needs at least 3 images, not {len(field)}.", "Give more images.")
+    if field.shape[0] < 3:
+        raise ArrayError(f"Leaving one image out needs at least 3 images, not {field.shape[0]}.", "Give more images.")
     if 0 in field.shape or 0 in maps.shape:
         raise ArrayError(
             f"The field {field.shape} or the maps {maps.shape} are empty.", "Give arrays without an axis of length 0."

@@ -1,5 +1,6 @@
 """Arrange fields and maps as rows of a regression, one per position or fewer equivalent ones, and sum over folds."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +53,44 @@ class Rows(NamedTuple):
 
 
 @short_repr
+@dataclass(frozen=True, eq=False)
+class Enlarged:
+    """A field that is interpolated from fewer units, so that regressions need not compute it.
+
+    Attributes
+    ----------
+    units : array, shape (image, height, width, channel)
+    down : array, shape (y, height)
+        Weights of the units along y; those of a position have the sum 1.
+    across : array, shape (x, width)
+        Weights of the units along x.
+    """
+
+    units: NDArray[np.floating[Any]]
+    down: NDArray[np.float64]
+    across: NDArray[np.float64]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Return the shape of the field, (image, y, x, channel)."""
+        return len(self.units), len(self.down), len(self.across), self.units.shape[-1]
+
+    @property
+    def ndim(self) -> int:
+        """Return the number of axes of the field."""
+        return 4
+
+    def interpolated(self, down: NDArray[np.float64], across: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute weighted sums of the units along both axes, shape (image, row, column, channel)."""
+        images, height, _, channels = self.units.shape
+        field = np.empty((images, len(down), len(across), channels))
+        for image, units in zip(field, self.units, strict=True):
+            lines = down @ units.reshape(height, -1).astype(np.float64)
+            np.matmul(across, lines.reshape(len(down), -1, channels), out=image)
+        return field
+
+
+@short_repr
 class Options(NamedTuple):
     """Options of the solvers, as in :func:`~brainscore_itmaps.metrics.folds.fit_folds`.
 
@@ -66,7 +105,7 @@ class Options(NamedTuple):
     tuning: NDArray[np.bool_] | None = None
 
 
-def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
+def rows_of(field: NDArray[np.float64] | Enlarged, maps: NDArray[np.float64]) -> Rows:
     """Arrange a field and maps as rows; use the rows of the smaller map if the field was enlarged from one.
 
     Interpolating a map of h x w units along both axes is a linear map of low rank, B F C'. With an orthonormal basis of
@@ -77,7 +116,7 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
 
     Parameters
     ----------
-    field : array, shape (image, y, x, channel)
+    field : array, shape (image, y, x, channel), or Enlarged
     maps : array, shape (set, image, y, x, site)
 
     Raises
@@ -96,12 +135,14 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
     (3, 8, 5)
     """
     images, height, width, channels = field.shape
+    if isinstance(field, Enlarged):
+        if field.units[0, ..., 0].size <= MAX_COMPRESSION * height * width:
+            return _rows_of_units(field, maps)
+        field = field.interpolated(field.down, field.across)
     with np.errstate(invalid="ignore", over="ignore"):
         sketch = field @ np.random.default_rng(0).normal(size=(channels, max(height, width)))
     if not np.isfinite(sketch).all():
-        invalid = int((~np.isfinite(field)).sum())
-        problem = f"{invalid} values of the field are not finite." if invalid else "Values of the field overflow a sum."
-        raise ArrayError(problem, "Leave out the channels that hold them.")
+        raise _not_finite(field)
     sketch -= sketch.mean(axis=(0, 1, 2))  # both ranges contain the constant in any case, and it may be huge
     lines, columns = np.moveaxis(sketch, 1, 0).reshape(height, -1), np.moveaxis(sketch, 2, 0).reshape(width, -1)
     flat = (*maps.shape[:2], height * width, maps.shape[-1])
@@ -115,6 +156,23 @@ def rows_of(field: NDArray[np.float64], maps: NDArray[np.float64]) -> Rows:
     shorter = np.matmul(down.T, field.reshape(images, height, -1)).reshape(images, -1, width, channels)
     compressed = np.matmul(across.T, shorter).reshape(images, -1, channels)
     return Rows(compressed, np.matmul(basis.T, maps.reshape(flat)), basis.sum(axis=0), basis, own=True)
+
+
+def _rows_of_units(field: Enlarged, maps: NDArray[np.float64]) -> Rows:
+    """Arrange units and maps as rows, as :func:`rows_of` does, without computing the field."""
+    (down, weights_down), (across, weights_across) = np.linalg.qr(field.down), np.linalg.qr(field.across)
+    rows = field.interpolated(weights_down, weights_across)
+    if not np.isfinite(rows).all():
+        raise _not_finite(field.units)
+    basis = np.kron(down, across)  # (y * x, row)
+    at_rows = np.matmul(basis.T, maps.reshape(*maps.shape[:2], -1, maps.shape[-1]))
+    return Rows(rows.reshape(len(rows), -1, rows.shape[-1]), at_rows, basis.sum(axis=0), basis, own=True)
+
+
+def _not_finite(field: NDArray[np.floating[Any]]) -> ArrayError:
+    invalid = int((~np.isfinite(field)).sum())
+    problem = f"{invalid} values of the field are not finite." if invalid else "Values of the field overflow a sum."
+    return ArrayError(problem, "Leave out the channels that hold them.")
 
 
 def real_array(values: ArrayLike, name: str) -> NDArray[Any]:
