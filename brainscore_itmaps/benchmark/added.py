@@ -57,6 +57,7 @@ def added_values(
     folds: ImageFolds,
     groups: int | None,
     progress: Report,
+    device: str = "",
 ) -> dict[str, ImageValues]:
     """Compute the values of controls and features together, given the controls, and without the typical map.
 
@@ -71,6 +72,8 @@ def added_values(
         Returns the layer's features. Called only if the values are not cached.
     recording, benchmark, protocol, cache, folds, groups, progress
         As in :func:`~brainscore_itmaps.benchmark.controls.fit_controls`.
+    device : str
+        Device of the regressions, as in :func:`~brainscore_itmaps.metrics.folds.fit_folds`.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def added_values(
 
         features = read()
         values = _values_of_predictions(
-            features.compact(recording.grid), fits(), recording, benchmark, protocol, folds, groups, steps
+            features.compact(recording.grid), fits(), recording, benchmark, protocol, folds, groups, steps, device
         )
         joint = fields_of_controls(recording, cached_control_features(recording, cache, progress))[JOINT][0]
         both = np.concatenate([joint, features.field(recording.grid)], axis=-1)
@@ -93,7 +96,7 @@ def added_values(
             block /= np.sqrt(block.var(axis=(0, 1, 2)).sum() or np.inf)  # a variance of 1 in all, or zeros
         (score,) = score_field(
             both, [recording.maps], benchmark.method, protocol, groups, steps, folds.numbers, folds.left_out, True,
-            shrunk_typical_maps(recording), paired=False,
+            shrunk_typical_maps(recording), paired=False, device=device,
         )  # fmt: skip
         return entry_of_values(values | {WITH_FEATURES: ImageValues.of(score).defined(folds.numbers)})
 
@@ -129,6 +132,7 @@ def _values_of_predictions(
     folds: ImageFolds,
     groups: int | None,
     progress: Steps,
+    device: str,
 ) -> dict[str, ImageValues]:
     """Compare the predictions of features with the maps, given the controls, and without the typical map."""
     maps = recording.maps
@@ -139,7 +143,7 @@ def _values_of_predictions(
 
     model = fit_left_out(field, [maps, maps], protocol.solver(benchmark.method), groups, folds.numbers, folds.left_out,
                          offsets=offsets, components=protocol.components, intercept=protocol.intercept,
-                         progress=progress)  # fmt: skip
+                         progress=progress, device=device)  # fmt: skip
 
     def compare(number: int) -> list[NDArray[np.float64]]:
         """Return the four values of the images that each fold leaves out, shape (image, value)."""

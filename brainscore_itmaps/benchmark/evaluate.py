@@ -25,6 +25,7 @@ from brainscore_itmaps.errors import ArrayError, DataError, ModelError, UsageErr
 from brainscore_itmaps.features.grid import LayerFeatures, downsample_if_larger
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.ceiling import Ceiling
+from brainscore_itmaps.metrics.folds import device_of_fits
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.protocol import Protocol, protocol_named
 from brainscore_itmaps.threads import computed_once, in_threads
@@ -109,10 +110,11 @@ def _score_together(
         return ceiling_of(recording, benchmark, cache, protocol, request.seed, report, kind)
 
     scored = score_layers(source, shared, benchmark, protocol, cache, progress, kind, components)
-    folds, alone = folds_of(shared[0], protocol), is_large(shared[0])
+    folds, device = folds_of(shared[0], protocol), device_of_fits(source.reading.device)
+    alone = is_large(shared[0]) or bool(device)
     ceilings = list(in_threads(ceiling_or_none, shared, progress, alone))
     notes: list[str] = []
-    results, jobs = [], [Job(recording, benchmark, request, protocol, folds, cache) for recording in shared]
+    results, jobs = [], [Job(recording, benchmark, request, protocol, folds, cache, device) for recording in shared]
     for recording, layers, ceiling in zip(shared, scored.scores, ceilings, strict=True):
         chosen = CHOOSERS[protocol.choose_layer](layers, benchmark.measure, folds)
         saliency = _attribute(source, recording, chosen, benchmark, request, progress)

@@ -19,6 +19,7 @@ from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.alignment import COARSE, feature_alignment
 from brainscore_itmaps.metrics.folds import (
     FittedFolds,
+    device_of_fits,
     fit_left_out,
     groups_left_out,
     pairs_of_groups,
@@ -170,7 +171,7 @@ def score_layers(
     DataError
         When there are fewer than 3 different images, or fewer than 4 and one of several layers must be chosen.
     """
-    folds = folds_of(recordings[0], protocol)
+    folds, device = folds_of(recordings[0], protocol), device_of_fits(source.reading.device)
     features = {} if source.content is not None else read_layers(source, recordings[0], (), benchmark, cache, progress)
     contents = {layer: source.content or features[layer].content for layer in features or source.layers}
     groups = folds.refitted(interval)
@@ -215,9 +216,9 @@ def score_layers(
             step = step if len(layers) > 1 else "predicting left-out images"
             return layer, score_field(field, recorded, benchmark.method, protocol, groups,
                                       lambda done, total: report(step, done, total),
-                                      folds.numbers, folds.left_out, components=components)  # fmt: skip
+                                      folds.numbers, folds.left_out, components=components, device=device)  # fmt: skip
 
-        results = in_threads(scored, layers, progress, alone=is_large(recordings[0]))
+        results = in_threads(scored, layers, progress, alone=is_large(recordings[0]) or bool(device))
         for count, (layer, scores) in enumerate(results, 1):
             yield from (((layer, number), vars(score)) for number, score in enumerate(scores)
                         if (layer, number) in missing)  # fmt: skip
@@ -274,6 +275,7 @@ def score_field(
     offsets: Callable[[NDArray[np.bool_]], Any] | None = None,
     paired: bool = True,
     components: int | None = None,
+    device: str = "",
 ) -> list[FeatureScore]:
     """Score a layer on several arrays in one pass.
 
@@ -295,6 +297,8 @@ def score_field(
         Whether predictions are compared with the maps of other images, too.
     components : int, optional
         Number of PLS components; by default that of the protocol.
+    device : str
+        Device of the regressions, as in :func:`~brainscore_itmaps.metrics.folds.fit_folds`.
 
     Returns
     -------
@@ -312,7 +316,7 @@ def score_field(
     >>> round(score.score, 3), score.site_r.shape
     (1.0, (4, 2))
     """
-    options: dict[str, Any] = {"intercept": protocol.intercept, "progress": progress}
+    options: dict[str, Any] = {"intercept": protocol.intercept, "progress": progress, "device": device}
     options["components"] = components or protocol.components
     left_out, pairs = fit_left_out(
         field, maps, protocol.solver(method), groups, images, folds, overwrite, offsets, **options

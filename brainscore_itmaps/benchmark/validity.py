@@ -45,6 +45,7 @@ class Job(NamedTuple):
     protocol: Protocol
     folds: ImageFolds
     cache: ResultCache
+    device: str
 
 
 RANDOM_WEIGHTS = "random_weights"
@@ -192,7 +193,7 @@ def control_tasks(
     dict of str to callable
         Each takes a progress callback.
     """
-    recording, benchmark, request, protocol, folds, cache = job
+    recording, benchmark, request, protocol, folds, cache, device = job
     kind = interval_kind(request, benchmark)
     groups, named = folds.refitted(kind), list(dict.fromkeys(layers))
     arguments = recording, benchmark, protocol, cache, folds, groups
@@ -203,7 +204,7 @@ def control_tasks(
 
     def added(layer: str, report: Report) -> dict[str, ImageValues]:
         key = key_of(added=dict(keys[layer]) | {"groups": groups}, settings=SETTINGS)
-        return added_values(key, fits, lambda: read()[layer], *arguments, report)
+        return added_values(key, fits, lambda: read()[layer], *arguments, report, device)
 
     tasks |= {f"added {layer}": partial(added, layer) for layer in named}
     if with_ceiling:
@@ -235,7 +236,7 @@ def with_controls(
     -------
     ArrayResult
     """
-    recording, benchmark, request, _, folds, _ = job
+    recording, benchmark, request, _, folds, _, _ = job
     measure, controls = benchmark.measure, computed["controls"]
 
     def estimate(

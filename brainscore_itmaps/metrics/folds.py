@@ -81,6 +81,17 @@ SOLVERS: dict[str, Solver] = {
 }
 
 
+def device_of_fits(device: str) -> str:
+    """Return the device of regressions for a model on a device: a GPU with double precision, or "" for the processor.
+
+    Examples
+    --------
+    >>> device_of_fits("cuda:0"), device_of_fits("mps"), device_of_fits("cpu")
+    ('cuda:0', '', '')
+    """
+    return device if device.startswith("cuda") else ""
+
+
 def number_images(images: int | Iterable[Hashable]) -> NDArray[np.int64]:
     """Assign numbers to the different images in the order of their first appearance.
 
@@ -485,6 +496,7 @@ def fit_folds(
     offsets: ArrayLike | Sequence[ArrayLike] | None = None,
     overwrite: bool = False,
     progress: Steps = uncounted,
+    device: str = "",
 ) -> FittedFolds:
     """Fit a regression for every fold, on the images that the fold does not leave out.
 
@@ -527,6 +539,9 @@ def fit_folds(
         The field may be overwritten, which saves memory.
     progress : callable
         Called with (steps done, steps in all).
+    device : str
+        Device of torch on which PLS is computed, such as ``cuda``, with the same result to rounding; by default numpy
+        on the processor. It must compute in double precision (:func:`device_of_fits`).
 
     Returns
     -------
@@ -582,7 +597,12 @@ def fit_folds(
         raise ArrayError(f"{len(numbers)} labels name {count} images.", "Give one label for each image.")
     tuning = score_folds(numbers)
     options = Options(int(components), penalty, penalties, intercept, progress, tuning)
-    solution = SOLVERS[method](rows, left_out, varying, options)
+    if device and method == "pls":
+        from brainscore_itmaps.metrics.torch_pls import fit_pls_on  # importing torch takes seconds
+
+        solution: Solution = fit_pls_on(rows, left_out, varying, options, device)
+    else:
+        solution = SOLVERS[method](rows, left_out, varying, options)
     has_sites = np.array([[sites.any()] for sites in complete])
     used = np.where(has_sites, solution.components, 0)
     chosen = None if solution.penalty is None else np.where(has_sites, solution.penalty, np.nan)
