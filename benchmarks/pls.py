@@ -26,7 +26,8 @@ from sklearn.cross_decomposition import PLSRegression
 from brainscore_itmaps import Grid, predict_left_out, to_grid
 from brainscore_itmaps.metrics import pls
 from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out, pairs_of_groups
-from brainscore_itmaps.metrics.predictivity import site_correlation
+from brainscore_itmaps.metrics.inference import bootstrap_over_images
+from brainscore_itmaps.metrics.predictivity import over_defined_sites, site_correlation
 
 IMAGES, SITES, COMPONENTS = 14, 32, 25
 CASES = [  # grid, channels, native size
@@ -103,13 +104,12 @@ def compare_with_one_run(rounds: int) -> None:
     """Measure windows in one call, resampling and ridge, relative to one run."""
     field, maps = simulated(17, 512, 17)
     windows = np.stack([maps + np.random.default_rng(n).normal(size=maps.shape) for n in range(5)])
-    site_r = site_correlation(predict_left_out(field, maps).predicted, maps)
+    image_r = over_defined_sites(site_correlation(predict_left_out(field, maps).predicted, maps))
     rng = np.random.default_rng(0)
     calls = {
         "one run (17 x 17, 512 channels)": lambda: predict_left_out(field, maps),
         "five windows in one call": lambda: predict_left_out(field, windows),
-        "1,000 resamples of images": lambda: predictivity_interval(site_r, rng),
-        "1,000 resamples of images and sites": lambda: predictivity_interval(site_r, rng, sites=True),
+        "1,000 resamples of images": lambda: bootstrap_over_images(np.mean, image_r, rng=rng, resamples=1000),
         "nipals": lambda: predict_left_out(field, maps, "nipals"),
         "ridge": lambda: predict_left_out(field, maps, "ridge"),
         "ridge_cv, 9 penalties": lambda: predict_left_out(field, maps, "ridge_cv"),

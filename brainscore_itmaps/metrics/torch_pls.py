@@ -57,7 +57,7 @@ def fit_pls_on(
     >>> bool(np.allclose(on_device.predicted(0, 0), on_processor.predicted(0, 0), atol=1e-12))
     True
     """
-    sets, images, positions, sites = rows.maps.shape
+    sets, _, positions, sites = rows.maps.shape
     channels = rows.field.shape[-1]
     components = min(options.components, channels, int((~folds).sum(axis=1).min()) * positions)
     (x,), _, spread_x = centred(rows.field[None], rows.ones)

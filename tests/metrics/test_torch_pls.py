@@ -1,11 +1,18 @@
 """The regressions on a GPU give the numbers of those on processors; tested on the processor, in torch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from brainscore_itmaps import load_model, load_recording
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.evaluate import evaluate
+from brainscore_itmaps.benchmark.source import HookedModel
+from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.metrics import folds as folds_module
 from brainscore_itmaps.metrics import torch_pls
 from brainscore_itmaps.metrics.folds import fit_left_out, leave_one_out
@@ -92,3 +99,21 @@ def test_regressions_run_on_gpus_with_double_precision(device, expected):
 def test_the_free_memory_of_a_gpu_is_asked_for(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (12345, 2 * 12345))
     assert torch_pls.free_memory(torch.device("cuda")) == 12345
+
+
+def test_a_model_on_a_gpu_is_scored_with_regressions_there(monkeypatch, tmp_path):
+    recording, fitted = load_recording("it_maps_simulated"), []
+    source = HookedModel(load_model("timm:test_resnet", "random")).source(("layer3", "layer4"))
+    on_processor, on_device = (ResultCache(tmp_path / name) for name in ("processor", "device"))
+    expected = evaluate(source, [recording], CATALOGUE["it_maps_simulated"], cache=on_processor)
+    on_cpu = replace(source, reading=replace(source.reading, device="cuda:0"))
+    solve = torch_pls.fit_pls_on
+    monkeypatch.setattr(
+        torch_pls, "fit_pls_on", lambda *values: fitted.append(values[-1]) or solve(*values[:-1], "cpu")
+    )
+    result = evaluate(on_cpu, [recording], CATALOGUE["it_maps_simulated"], cache=on_device)
+    assert set(fitted) == {"cuda:0"} and len(fitted) >= 4
+    for name in ("score", "raw", "alignment", "interval"):
+        assert getattr(result, name) == pytest.approx(getattr(expected, name), abs=1e-9), name
+    for name, value in expected.added.items():
+        assert result.added[name].raw == pytest.approx(value.raw, abs=1e-9), name
