@@ -4,9 +4,9 @@
     python benchmarks/harmonizer_cost.py --model vit_small_patch16_224 --batch 8
 
 A plain step descends the cross-entropy. The floor is a bare double backward pass: it adds the mean square of the
-gradient of the labelled logits with respect to the images, without pyramid, weight term or checks, and is thus the least
-that any loss on such a gradient costs. The three kinds of step alternate within a round, so that other load on the
-machine affects all of them. Peak memory of each kind is measured in a separate process.
+gradient of the labelled logits with respect to the images, without pyramid, weight term or checks: what a loss on this
+gradient costs in torch at least. The three kinds of step alternate within a round, so that other load on the machine
+affects all of them. Peak memory of each kind is measured in a separate process.
 """
 
 import argparse
