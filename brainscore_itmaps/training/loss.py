@@ -1,7 +1,9 @@
 """The loss of the neural harmonizer: cross-entropy and distance of saliency from human maps (Fel et al. 2022)."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -136,6 +138,8 @@ class HarmonizerLoss:
         tokens = images.new_ones(len(images)) if tokens is None else tokens.to(images)
         _check_inputs(images, labels, heatmaps, tokens)
         harmonizing = self.lambda_harmonization > 0 and bool(tokens.any())
+        # before the model is called: its gradient is then computed last, when all activations are freed
+        weights = half_squares(decayed_parameters(model) if self.lambda_weights else [])
         if not harmonizing:
             logits = _logits(model, images)
             cross_entropy = self._cross_entropy(logits, labels)
@@ -148,7 +152,7 @@ class HarmonizerLoss:
                 gradient = gradient_of(logits, labels, inputs)
                 human = torch.where(tokens[:, None, None] != 0, heatmaps.to(gradient), 0.0)
                 harmonization = distance(gradient.mean(dim=1), human, tokens, self.levels)
-        weights = _half_squares(model, cross_entropy) if self.lambda_weights else cross_entropy.new_zeros(())
+        weights = weights.to(cross_entropy)
         total = cross_entropy + self.lambda_weights * weights
         if harmonizing:
             total = total + self.lambda_harmonization * harmonization
@@ -306,14 +310,52 @@ def decayed_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
     return list(parameters)
 
 
+class _HalfSquares(torch.autograd.Function):
+    """Half the summed squares of a tensor, whose gradient is the tensor itself: no power or square is kept.
+
+    The tensor is an attribute and not saved by torch, because a model may clamp its parameters when it is called.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
+        ctx.tensor = tensor
+        return 0.5 * tensor.to(_at_least_float32(tensor)).square().sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        tensor: torch.Tensor = ctx.tensor
+        return tensor * gradients[0].to(tensor)
+
+
+def half_squares(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Compute half the summed squares of tensors, in at least 32 bits.
+
+    Norms would be less exact: for millions of values on the CPU, torch's norm is off by 1e-4.
+
+    Parameters
+    ----------
+    tensors : iterable of tensor
+        Of any shapes. Without any, the result is 0.
+
+    Returns
+    -------
+    tensor, shape ()
+
+    Examples
+    --------
+    >>> import torch
+    >>> from brainscore_itmaps.training.loss import half_squares
+    >>> weight = torch.tensor([3.0, -1.0], requires_grad=True)
+    >>> half_squares([weight, torch.ones(2, 2)]).backward()
+    >>> weight.grad
+    tensor([ 3., -1.])
+    """
+    return sum((_HalfSquares.apply(tensor) for tensor in tensors), start=torch.zeros(()))
+
+
 def _at_least_float32(tensor: torch.Tensor) -> torch.dtype:
     """Return the tensor's floating type, or float32 if it is coarser."""
     return torch.promote_types(tensor.dtype, torch.float32)
-
-
-def _half_squares(model: torch.nn.Module, like: torch.Tensor) -> torch.Tensor:
-    """Compute half the summed squares of the decayed parameters, on the device and in the type of ``like``."""
-    return like.new_zeros(()) + sum(0.5 * (parameter**2).sum() for parameter in decayed_parameters(model))
 
 
 def _logits(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:

@@ -14,11 +14,13 @@ from torch.nn import functional
 
 from brainscore_itmaps.errors import ArrayError, ModelError, UsageError
 from brainscore_itmaps.training import HarmonizerLoss
+from brainscore_itmaps.training import loss as loss_module
 from brainscore_itmaps.training.loss import (
     decayed_parameters,
     differentiable_attention,
     distance,
     gradient_of,
+    half_squares,
     pyramid,
     standardised_cut,
 )
@@ -260,6 +262,54 @@ def test_the_weight_term_omits_normalisations_and_embeddings():
     assert {id(p) for p in decayed_parameters(model)} == {
         id(p) for p in (*model[0].parameters(), model[3].bias, *model[6].parameters())
     }
+
+
+def test_half_squares_and_their_derivatives_are_those_of_the_sum():
+    rng = torch.Generator().manual_seed(2)
+    tensors = [torch.randn(shape, generator=rng).requires_grad_() for shape in [(40, 30, 3, 3), (7,), ()]]
+    tensors.append(torch.randn(5, generator=rng, dtype=torch.float64).requires_grad_())
+    value = half_squares(tensors)
+    expected = sum((tensor.detach().double() ** 2).sum() / 2 for tensor in tensors)
+    torch.testing.assert_close(value.double(), expected.double(), rtol=1e-6, atol=0)
+    gradients = torch.autograd.grad(3 * value, tensors, create_graph=True)
+    for tensor, gradient in zip(tensors, gradients, strict=True):
+        torch.testing.assert_close(gradient, 3 * tensor, rtol=0, atol=0)
+    (second,) = torch.autograd.grad(gradients[0].sum(), tensors[0])
+    assert (second == 3).all()
+    assert half_squares([]) == 0
+    assert half_squares([torch.full((4,), 3e2, dtype=torch.float16)]) == 1.8e5  # beyond the range of 16 bits
+
+
+def test_the_gradient_of_the_weight_term_is_computed_after_that_of_the_model(batch, monkeypatch):
+    """So its tensors, as large as the model, are not held beside the activations."""
+    order, backward = [], loss_module._HalfSquares.backward
+    monkeypatch.setattr(
+        loss_module._HalfSquares, "backward", staticmethod(lambda *given: order.append("weights") or backward(*given))
+    )
+    model = small_model()
+
+    def note_gradient(module, given, hidden):
+        hidden.register_hook(lambda gradient: order.append("model"))
+
+    model[0].register_forward_hook(note_gradient)
+    HarmonizerLoss()(model, **batch).total.backward()
+    assert order == ["model"] * order.count("model") + ["weights"] * 6
+    assert order.count("model") >= 2
+
+
+def test_a_model_may_clamp_its_weights_when_it_is_called(batch):
+    class Clamped(nn.Linear):
+        def forward(self, hidden):
+            with torch.no_grad():
+                self.weight.clamp_(-0.01, 0.01)
+            return super().forward(hidden)
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=4), nn.Tanh(), nn.Flatten(), Clamped(256, 5))
+    HarmonizerLoss(lambda_harmonization=0, lambda_weights=2.0)(model, **batch).total.backward()
+    weighted = model[3].weight.grad.clone()
+    model.zero_grad()
+    HarmonizerLoss(lambda_harmonization=0, lambda_weights=0)(model, **batch).total.backward()
+    torch.testing.assert_close(weighted, model[3].weight.grad + 2 * model[3].weight)
 
 
 def test_a_misfit_batch_is_refused_with_its_shapes(batch):
