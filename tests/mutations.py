@@ -376,6 +376,13 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "tests/data/test_recording.py::test_repeats_of_other_maps_and_repeats_that_are_not_finite_are_refused",
     ),
     (
+        "brainscore_itmaps/benchmark/packaged.py",
+        "    packaged_file(spec.weights)\n",
+        "",
+        "tests/benchmark/test_packaged.py::"
+        "test_a_cached_score_is_that_of_the_model_and_is_refused_when_one_byte_of_the_weights_changes",
+    ),
+    (
         "brainscore_itmaps/models/checkpoint.py",
         'torch.load(path, map_location="cpu", weights_only=True)',
         'torch.load(path, map_location="cpu", weights_only=False)',

@@ -13,6 +13,7 @@ from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, HUMAN_ALIGNMENT, 
 from brainscore_itmaps.benchmark.estimate import checked_interval
 from brainscore_itmaps.benchmark.human import HumanBenchmark
 from brainscore_itmaps.benchmark.maps import Benchmark, maps_benchmark
+from brainscore_itmaps.benchmark.packaged import packaged_model, packaged_spec
 from brainscore_itmaps.benchmark.request import AttackRequest, ScoreRequest, Window, checked_seeds
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.benchmark.similarity import similarity_or_maps
@@ -339,6 +340,8 @@ def find_benchmark(benchmark: str | Recording) -> Benchmark:
 def opened_model(request: ModelRequest, model: Model | None, progress: Report) -> Iterator[LoadedModel]:
     """Load a model for use within a ``with`` block; errors of Brain-Score's models become a ModelError.
 
+    A pretrained model in an installed package is loaded only when the cache lacks something of its scores.
+
     Examples
     --------
     >>> request = ModelRequest("timm:test_vit", requested_weights("random", 0))
@@ -346,10 +349,17 @@ def opened_model(request: ModelRequest, model: Model | None, progress: Report) -
     ...     model.name
     'timm:test_vit'
     """
-    if model is not None or is_named_model(request.name) or request.arch is not None:
+
+    def hooked() -> HookedModel:
         progress("loading the model", 0, 1)
-        model = model or load_model_request(request, progress)
-        yield HookedModel(on_device(model, request.device), request.batch_size)
+        loaded = model or load_model_request(request, progress)
+        return HookedModel(on_device(loaded, request.device), request.batch_size)
+
+    if model is None and (spec := packaged_spec(request)) is not None:
+        yield packaged_model(spec, hooked)
+        return
+    if model is not None or is_named_model(request.name) or request.arch is not None:
+        yield hooked()
         return
     with quiet_brain_score():
         attach()

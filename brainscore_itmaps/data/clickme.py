@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate
 
 from brainscore_itmaps.data.tfrecords import Values, read_at, read_example, record_offsets
 from brainscore_itmaps.errors import DataError
@@ -236,6 +235,8 @@ def blurred(
     >>> blurred(np.array([[0, 0, 4, 0]], np.float32), size=3, sigma=1.0).round(1)
     array([[0. , 0.5, 0.8, 0.5]], dtype=float32)
     """
+    from scipy.ndimage import correlate  # slow to import, and cached scores do not need it
+
     values: NDArray[np.float32] = correlate(
         heatmap.astype(np.float64), _kernel(size, sigma, blur), mode="constant"
     ).astype(np.float32)

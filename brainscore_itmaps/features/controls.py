@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft
-from scipy.ndimage import uniform_filter
 
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.images import read_image
@@ -160,6 +159,8 @@ def saliency_features(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.flo
     phase of the image; saliency is the squared size, smoothed, relative to its mean over the image. The noise of 8-bit
     values is added to the amplitude, so that frequencies that an image does not have are not salient.
     """
+    from scipy.ndimage import uniform_filter  # slow to import, and cached scores do not need it
+
     spectrum = fft.fft2(pixels)
     amplitude = np.abs(spectrum) + np.sqrt(pixels.size) * QUANTUM  # of the rounding of 8-bit values, at every frequency
     logarithm = np.log(amplitude)

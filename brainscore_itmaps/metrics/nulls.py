@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.stats import rankdata
 
 from brainscore_itmaps.metrics.folds import Predictions, several_folds
 from brainscore_itmaps.metrics.predictivity import over_sites
@@ -107,6 +106,8 @@ def _over_sites(r: NDArray[np.float64], protocol: Protocol) -> NDArray[np.float6
 
 def _ranks_of_means(*maps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average maps over the sites that are complete in each array, and rank them over positions (image, y, x, 1)."""
+    from scipy.stats import rankdata  # takes most of a second to import, which cached scores do not need
+
     means = np.concatenate([each[..., np.isfinite(each).all(axis=(0, 1, 2))].mean(axis=-1) for each in maps])
     ranks: NDArray[np.float64] = rankdata(means.reshape(len(means), -1), axis=1).reshape(*means.shape, 1)
     return ranks

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.nulls import standardised_maps
@@ -32,6 +31,8 @@ def unit_ranks(maps: NDArray[Any]) -> NDArray[np.float64]:
     >>> round(float((first @ unit_ranks(-np.arange(20.0).reshape(1, 5, 4) ** 3).T).item()), 6)
     -1.0
     """
+    from scipy.stats import rankdata  # takes most of a second to import, which cached scores do not need
+
     values = maps.reshape(len(maps), -1)
     rounding = np.finfo(float).eps * values.shape[1] * np.abs(values).max(axis=1, keepdims=True)
     varied = np.ptp(values, axis=1, keepdims=True) > rounding  # ranks of rounding errors would correlate

@@ -10,7 +10,6 @@ from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from brainscore_itmaps.errors import ArrayError
 from brainscore_itmaps.metrics.repeats import MAX_SPLITS, fewest_repeats, first_halves, recorded_repeats
@@ -199,6 +198,8 @@ def ranked_dissimilarities(responses: NDArray[np.float64]) -> NDArray[np.float64
     >>> ranked_dissimilarities(np.array([[0.0, 1.0, 2.0], [0.0, 1.0, 3.0], [1.0, 0.0, 0.0]])).tolist()
     [1.0, 3.0, 2.0]
     """
+    from scipy.stats import rankdata  # takes most of a second to import, which cached scores do not need
+
     pairs = np.triu_indices(len(responses), 1)
     size = np.abs(responses).max(initial=0)
     patterns = responses - responses.sum(axis=1, keepdims=True) / max(responses.shape[1], 1)

@@ -302,7 +302,7 @@ def fill_from_package(module: torch.nn.Module, weights: PackagedWeights) -> None
     ModelError
         When the package is not installed, or its file does not have the expected sha256 or parameters.
     """
-    path = _packaged_file(weights)
+    path = packaged_file(weights)
     try:
         tensors = lite_names(torch.load(path, map_location="cpu", weights_only=True), module)
         missing, unexpected = module.load_state_dict(tensors, strict=False)
@@ -319,8 +319,21 @@ def fill_from_package(module: torch.nn.Module, weights: PackagedWeights) -> None
         )
 
 
-def _packaged_file(weights: PackagedWeights) -> Path:
-    """Find the weight file of an installed package, and verify its sha256."""
+def packaged_file(weights: PackagedWeights) -> Path:
+    """Find the weight file of an installed package, and verify its sha256.
+
+    Raises
+    ------
+    ModelError
+        When the package is not installed, or its file does not have the expected sha256.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.checkpoint import packaged_file
+    >>> from brainscore_itmaps.models.zoo import ZOO
+    >>> packaged_file(ZOO["efficientnet_lite0"].weights).name
+    'efficientnet-lite0-57934424.pth'
+    """
     try:
         path = Path(str(importlib.metadata.distribution(weights.package).locate_file(weights.file)))
     except importlib.metadata.PackageNotFoundError as error:

@@ -170,8 +170,7 @@ def on_device(model: Model, device: str = "auto") -> Model:
     >>> next(model.module.parameters()).device
     device(type='cpu')
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = chosen_device(device)
     try:
         model.module.to(torch.device(device))
     except (
@@ -183,6 +182,20 @@ def on_device(model: Model, device: str = "auto") -> Model:
             f"The device {device!r} is not available: {one_line(error)}.", "Use --device auto, or --device cpu."
         ) from error
     return model
+
+
+def chosen_device(device: str) -> str:
+    """Return the device that a name stands for: the GPU for "auto" if there is one, else the CPU.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.models.model import chosen_device
+    >>> chosen_device("cuda:1")
+    'cuda:1'
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
 
 
 def with_changes(model: Model) -> Model:

@@ -201,8 +201,8 @@ runpy.run_module("brainscore_itmaps", run_name="__main__")
     ["typer", "torch", "scipy.stats", pytest.param("timm.data.transforms_factory", marks=pytest.mark.slow)],
 )
 def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path, imported):
-    """Ctrl-C arrives while a module is imported: at the start, before the model and before the computation."""
-    arguments = [imported, "score", "-m", "efficientnet_lite0", "--out", tmp_path]
+    """Ctrl-C arrives while a module is imported: at the start, before the model and in the computation."""
+    arguments = [imported, "score", "-m", "efficientnet_lite0", "--fresh", "--out", tmp_path]
     done = new_python("-c", INTERRUPTED, *arguments)
     assert done.returncode == 130
     assert done.stderr.strip() == "interrupted; run the same command again to resume."

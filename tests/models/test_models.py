@@ -149,7 +149,7 @@ def test_a_hostile_weight_file_is_not_executed(monkeypatch, tmp_path):
             return Path.touch, (tmp_path / "executed",)
 
     torch.save({"weights": Hostile()}, tmp_path / "hostile.pth")
-    monkeypatch.setattr(checkpoint, "_packaged_file", lambda weights: tmp_path / "hostile.pth")
+    monkeypatch.setattr(checkpoint, "packaged_file", lambda weights: tmp_path / "hostile.pth")
     with pytest.raises(ModelError, match="cannot be read as weights"):
         load_model("efficientnet_lite0")
     assert not (tmp_path / "executed").exists()
