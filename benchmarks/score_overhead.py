@@ -4,7 +4,7 @@ Run: python benchmarks/score_overhead.py (some minutes on two cores)
 
 The weights are random, and the recordings are SIMULATED in the size of the published ones: two arrays of 17 x 17
 positions that share 14 images, and one of 9 x 9 positions with 14 other images. All block outputs of a model are scored
-on all three arrays.
+on all three arrays, with noise ceilings, intervals and controls, and without anything from the cache.
 """
 
 import resource
@@ -29,6 +29,7 @@ from brainscore_itmaps.settings import Settings
 
 ROUNDS = 3
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
+WINDOWS = ((50, 100), (100, 150), (150, 200), (200, 250), (250, 300))
 MODELS = ("resnet50", "vit_base_patch16_224")
 
 
@@ -42,6 +43,7 @@ def main() -> None:
 def measure(name: str, archive: str, folder: str) -> None:
     """Measure each part and the complete scoring in turn, and the peak memory of this process."""
     recordings = [load_recording(array, source=archive) for array in ARRAYS]
+    windows = [load_recording(ARRAYS[0], window, source=archive) for window in WINDOWS]
     model = load_model(f"timm:{name}", weights="random")
     all_layers = HookedModel(model).source(ALL)
     one_layer = replace(all_layers, layers=all_layers.layers[-1:])
@@ -61,8 +63,11 @@ def measure(name: str, archive: str, folder: str) -> None:
         timed("predict left-out images from all layers", predict, features, recordings)
         del features
         timed("complete scoring, committed layer", score, one_layer, recordings)
+        timed("the same, one array in one window", score, one_layer, windows[:1])
+        timed("the same, one array in five windows", score, one_layer, windows)
     one_layer_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     timed("complete scoring, all layers, one chosen", score, all_layers, recordings)
+    timed("plain forward pass", forward, model, image_sets)
     plain = np.median(times["plain forward pass"])
     for step, taken in times.items():
         print(f"  {step:40s} {np.median(taken):7.2f} s   {np.median(taken) / plain:6.2f} of the forward pass")
