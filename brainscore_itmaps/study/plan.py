@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, OTHER_KINDS
 from brainscore_itmaps.bridge.names import (
     brain_score_versions,
     check_names,
@@ -16,6 +16,7 @@ from brainscore_itmaps.bridge.names import (
     requested_window,
 )
 from brainscore_itmaps.cache import key_of, package_versions
+from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files, sizes_of
 from brainscore_itmaps.data.load import is_stored, load_recordings
 from brainscore_itmaps.data.recording import recording_content
 from brainscore_itmaps.errors import DAMAGED, ItMapsError, UsageError
@@ -181,7 +182,7 @@ def _pairs(study: StudyConfig) -> list[tuple[str, str]]:
 
 
 def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool, progress: Report) -> list[Any]:
-    """List everything in a benchmark that can change a result, for the key; import torch for few benchmarks only."""
+    """List everything in a benchmark that can change a result, for the key; most are listed without importing torch."""
     spec = CATALOGUE.get(benchmark)
     recordings = spec.recordings if spec is not None else (benchmark,)
     if not fetch and spec is not None and not all(map(is_stored, recordings)):
@@ -190,9 +191,11 @@ def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool, progr
         protocol = protocol_named(study.protocol)
         loaded = load_recordings(recordings, requested_window(window), protocol, progress)
         return [recording_content(recording) for recording in loaded]
+    if benchmark in OTHER_KINDS:
+        return sizes_of(clickme_files(HELD_OUT))
     if is_external(benchmark):
         return [brain_score_versions()]
-    from brainscore_itmaps.benchmark.request import ScoreRequest  # these import torch or scipy, which takes seconds
+    from brainscore_itmaps.benchmark.request import ScoreRequest  # these import torch, which takes seconds
     from brainscore_itmaps.bridge.score import find_benchmark
 
     request = ScoreRequest(benchmark=benchmark, window=requested_window(window), protocol=study.protocol)

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
 from brainscore_itmaps.files import check_writable, locked, replacing, sha256
@@ -15,10 +16,8 @@ from brainscore_itmaps.settings import Settings, expanded
 from brainscore_itmaps.study.cluster import Workers, check_cluster, connected
 from brainscore_itmaps.study.config import ClusterConfig, ModelChoice, StudyConfig, read_study
 from brainscore_itmaps.study.plan import RECORDS, RESULTS, Plan, Work, check_study_folder, default_folder, plan
+from brainscore_itmaps.study.work import ModelOutcomes, Outcome, run_model
 from brainscore_itmaps.text import short_repr
-
-if TYPE_CHECKING:
-    from brainscore_itmaps.study.work import ModelOutcomes, Outcome
 
 FAILURES = "failures.json"
 POLL_SECONDS = 5
@@ -183,8 +182,6 @@ def _run_models(
     started: Callable[[Plan, Workers], None],
     finished: Callable[[Finished], None],
 ) -> tuple[int, int, Workers, list[Failure]]:
-    from brainscore_itmaps.study.work import run_model  # imports scipy, which a study without runs to do spares
-
     scored, peak, failures = 0, 0, []
     models, offline = len(planned.to_do), Settings.from_environment().offline
     progress("starting workers", 0, models)
@@ -233,6 +230,7 @@ def _completed_models(
             while waiting and len(running) < max(1, slots):
                 model_work = waiting.pop()
                 running[submit(model_work)] = model_work
+            import_module("brainscore_itmaps.benchmark.result")  # to read results; imported while the workers start
             try:
                 completed = wait(list(running), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done
             except TimeoutError:
@@ -246,11 +244,9 @@ def _completed_models(
                 yield running.pop(task), task
 
 
-def _outcomes_of(task: Any, work: Work) -> "ModelOutcomes":
+def _outcomes_of(task: Any, work: Work) -> ModelOutcomes:
     """Return the outcomes of a task; if its worker was lost or the task failed, all runs of the model have failed."""
     from distributed.scheduler import KilledWorker
-
-    from brainscore_itmaps.study.work import ModelOutcomes, Outcome
 
     try:
         return task.result()  # type: ignore[no-any-return]
@@ -264,7 +260,7 @@ def _outcomes_of(task: Any, work: Work) -> "ModelOutcomes":
     return ModelOutcomes([Outcome(run, None, reason, InstallationError.exit_code, 0.0) for run in work.to_do], 0)
 
 
-def _write(folder: Path, choice: ModelChoice, outcome: "Outcome") -> None:
+def _write(folder: Path, choice: ModelChoice, outcome: Outcome) -> None:
     """Write the files of a result, then the record that the run is done."""
     run, result = outcome.run, outcome.result
     assert result is not None
