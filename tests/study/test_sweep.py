@@ -56,7 +56,7 @@ threads = 1
 
 WATCHED = """
 import atexit, sys
-heavy = ("torch", "timm", "scipy", "pandas", "dask", "distributed", "brainscore_vision", "sklearn", "matplotlib")
+heavy = ("torch", "timm", "scipy", "pandas", "distributed", "brainscore_vision", "sklearn", "matplotlib")
 atexit.register(lambda: print("imported:", [name for name in heavy if name in sys.modules]))
 from brainscore_itmaps.cli.start import main
 main()
