@@ -2,7 +2,9 @@
 
     python benchmarks/sweep_workers.py --times 2
 
-One worker uses all cores of the machine; two workers use half of them each.
+One worker uses all cores of the machine, since it scores layers in threads; two workers use half of them each. One
+worker with half of the cores shows what a second worker adds. --models makes it shorter, and the ratio lower: the
+start of the workers, a few seconds, weighs more.
 """
 
 import argparse
@@ -23,11 +25,15 @@ STUDY = {
 }
 
 
-def timed(workers: int, threads: int) -> SweepSummary:
+def timed(workers: int, threads: int, models: int) -> SweepSummary:
     """Run the study with an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ITMAPS_HOME"] = f"{folder}/home"
-        config = replace(study_of(STUDY), device="cpu", cluster=ClusterConfig(workers=workers, threads=threads))
+        config = replace(
+            study_of({**STUDY, "model": STUDY["model"][:models]}),
+            device="cpu",
+            cluster=ClusterConfig(workers=workers, threads=threads),
+        )
         began = time.perf_counter()
         summary = sweep(config, Path(folder) / "study")
         assert not summary.failures
@@ -37,18 +43,20 @@ def timed(workers: int, threads: int) -> SweepSummary:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--times", type=int, default=2)
-    times = parser.parse_args().times
+    parser.add_argument("--models", type=int, default=len(STUDY["model"]))
+    arguments = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     os.environ.setdefault("BRAINIO_HOME", tempfile.mkdtemp())
-    choices = {"1 worker": (1, cores), "2 workers": (2, max(1, cores // 2))}
+    half = max(1, cores // 2)
+    choices = {"1 worker, all cores": (1, cores), "1 worker, half": (1, half), "2 workers": (2, half)}
     best: dict[str, SweepSummary] = {}
-    for _ in range(times):
+    for _ in range(arguments.times):
         for name, choice in choices.items():
-            summary = timed(*choice)
+            summary = timed(*choice, arguments.models)
             if name not in best or summary.seconds < best[name].seconds:
                 best[name] = summary
-    runs = len(STUDY["model"]) * len(STUDY["windows"])
-    print(f"{len(STUDY['model'])} models, {runs} runs, {cores} cores; best of {times}")
+    runs = arguments.models * len(STUDY["windows"])
+    print(f"{arguments.models} models, {runs} runs, {cores} cores; best of {arguments.times}")
     for name, summary in best.items():
         ratio, memory = summary.seconds / best["2 workers"].seconds, summary.peak_bytes / 1e9
-        print(f"{name:10} {summary.seconds:6.1f} s   {memory:.2f} GB per worker   2 workers are {ratio:.2f} x as fast")
+        print(f"{name:19} {summary.seconds:6.1f} s   {memory:.2f} GB per worker   2 workers are {ratio:.2f} x as fast")

@@ -25,7 +25,7 @@ from brainscore_itmaps.benchmark.result import AttackedImages, Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.class_folders import IMAGENET_CLASSES, visible_files
-from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files
+from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files, sizes_of
 from brainscore_itmaps.data.images import plain_name
 from brainscore_itmaps.data.labelled_images import (
     LabelledImages,
@@ -129,7 +129,7 @@ class AdversarialBenchmark:
     def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
         """Return the name and size of each shard, or the name and hash of each file of the folder."""
         if self.folder is None:
-            return [[file.name, file.stat().st_size] for file in self.files or clickme_files(HELD_OUT)]
+            return sizes_of(self.files or clickme_files(HELD_OUT))
         if is_photographs(self.folder):
             return [[file.name, sha256(file)] for file in photographs()]
         return [[str(Path(f).relative_to(self.folder)), sha256(Path(f))] for f in sorted(visible_files(self.folder))]

@@ -34,7 +34,7 @@ from brainscore_itmaps.benchmark.source import LoadedModel
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.data.class_folders import IMAGENET_CLASSES, IMAGES, MAPS, is_human_maps_folder
 from brainscore_itmaps.data.clickme import ClickMe, read_clickme
-from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files, shard_files
+from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files, shard_files, sizes_of
 from brainscore_itmaps.data.human_maps import HumanMaps, human_maps
 from brainscore_itmaps.data.images import plain_name
 from brainscore_itmaps.errors import DataError, ModelError, UsageError, check_type
@@ -147,7 +147,7 @@ class HumanBenchmark:
         if self.folder is not None:
             found = sorted(file for part in (IMAGES, MAPS) for file in (self.folder / part).rglob("*"))
             return [[str(file.relative_to(self.folder)), sha256(file)] for file in found if file.is_file()]
-        return [[file.name, file.stat().st_size] for file in self._files()]
+        return sizes_of(self._files())
 
     def score(
         self, model: LoadedModel, request: ScoreRequest, cache: ResultCache | None = None, progress: Report = silent

@@ -24,9 +24,8 @@ from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel, Source
 from brainscore_itmaps.benchmark.transfer import TransferBenchmark
 from brainscore_itmaps.cache import ResultCache, array_content
-from brainscore_itmaps.data.arcaro2020 import ARRAYS
 from brainscore_itmaps.data.grid import Grid
-from brainscore_itmaps.data.load import load_recording
+from brainscore_itmaps.data.load import load_recording, load_recordings
 from brainscore_itmaps.data.recording import Recording, recording_content
 from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.attribution import check_method
@@ -36,7 +35,7 @@ from brainscore_itmaps.metrics.folds import predict_left_out
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.models.spec import ModelRequest, Weights
 from brainscore_itmaps.progress import Report, Steps, silent, uncounted
-from brainscore_itmaps.protocol import OURS, Protocol, accept_reference_compat, protocol_named
+from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 from brainscore_itmaps.text import short_repr
 
 
@@ -82,10 +81,7 @@ class MapsBenchmark:
     def recordings(self, request: ScoreRequest, progress: Report = silent) -> Sequence[Recording]:
         """Return the recordings in the requested window."""
         protocol = protocol_named(request.protocol)
-        return self.preloaded or tuple(
-            load_recording(name, request.window, protocol=protocol if name in ARRAYS else OURS, progress=progress)
-            for name in self.spec.recordings
-        )
+        return self.preloaded or load_recordings(self.spec.recordings, request.window, protocol, progress)
 
     def scored(self, request: ScoreRequest) -> dict[str, Recording]:
         """Return the recording of each array of a result, by the name of the array."""

@@ -13,6 +13,7 @@ from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading, Result
 from brainscore_itmaps.benchmark.source import LoadedModel
+from brainscore_itmaps.bridge.names import brain_score_versions
 from brainscore_itmaps.bridge.plugins import attach
 from brainscore_itmaps.bridge.quiet import (
     CONNECT,
@@ -21,7 +22,7 @@ from brainscore_itmaps.bridge.quiet import (
     quiet_brain_score,
     without_progress_bars,
 )
-from brainscore_itmaps.cache import ResultCache, package_versions
+from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.errors import DataError, ItMapsError, ModelError, UsageError, one_line
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.progress import Report, silent
@@ -55,7 +56,7 @@ class ExternalBenchmark:
 
     def content(self, request: ScoreRequest, progress: Report = silent) -> list[Any]:
         """Return what changes the score besides the model: the versions of Brain-Score."""
-        return [package_versions(("brainscore_vision", "brainscore_core"))]
+        return [brain_score_versions()]
 
     def score(
         self, model: LoadedModel, request: ScoreRequest, cache: ResultCache | None = None, progress: Report = silent

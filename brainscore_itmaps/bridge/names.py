@@ -14,6 +14,7 @@ from brainscore_itmaps.benchmark.catalogue import (
     mark_of,
 )
 from brainscore_itmaps.bridge.plugins import identifiers
+from brainscore_itmaps.cache import package_versions
 from brainscore_itmaps.data.class_folders import PHOTOGRAPHS, is_human_maps_folder
 from brainscore_itmaps.errors import ModelError, UsageError, nearest
 from brainscore_itmaps.files import FOLDER_OF_TABLE
@@ -177,6 +178,17 @@ def is_external(benchmark: str) -> bool:
         and folder_as_clickme(benchmark) is None
         and attacked_folder(benchmark) is None
     )
+
+
+def brain_score_versions() -> dict[str, str]:
+    """Return the versions of Brain-Score, which determine the scores of its benchmarks.
+
+    Examples
+    --------
+    >>> sorted(brain_score_versions())
+    ['brainscore_core', 'brainscore_vision']
+    """
+    return package_versions(("brainscore_vision", "brainscore_core"))
 
 
 def requested_window(window: str | None) -> tuple[int, int] | str | None:

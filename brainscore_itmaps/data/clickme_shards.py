@@ -1,5 +1,6 @@
 """Download the published shards of ClickMe one by one, verify and record them."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -129,6 +130,17 @@ def fetch_clickme(
         )
     count, size = (sum(int(records[name][key]) for name in names) for key in ("records", "size"))
     return DownloadedSplit(home, tuple(home / name for name in names), count, size, _lock(split))
+
+
+def sizes_of(files: Iterable[Path]) -> list[list[Any]]:
+    """Return the name and size of each shard, which identify the data of a benchmark in a key.
+
+    Examples
+    --------
+    >>> sizes_of([Path(__file__)])[0][0]
+    'clickme_shards.py'
+    """
+    return [[file.name, file.stat().st_size] for file in files]
 
 
 def clickme_files(split: str) -> tuple[Path, ...]:

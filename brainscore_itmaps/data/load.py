@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +194,40 @@ def load_recording(
         cached = _load_prepared(prepared)
     assert cached is not None
     return cached
+
+
+def load_recordings(
+    names: Iterable[str],
+    window: Window | str | None = None,
+    protocol: str | Protocol = "ours",
+    progress: Report = silent,
+) -> tuple[Recording, ...]:
+    """Load several recordings; the protocol applies to arrays, since only these were published with one.
+
+    Parameters
+    ----------
+    names : iterable of str
+    window, protocol, progress
+        See :func:`load_recording`.
+
+    Returns
+    -------
+    tuple of Recording
+
+    Raises
+    ------
+    UsageError, DataError, InstallationError
+        See :func:`load_recording`.
+
+    Examples
+    --------
+    >>> [recording.identifier for recording in load_recordings(["it_maps_simulated"], (50, 100))]
+    ['it_maps_simulated']
+    """
+    return tuple(
+        load_recording(name, window, protocol=protocol if name in ARRAYS else "ours", progress=progress)
+        for name in names
+    )
 
 
 def is_stored(name: str) -> bool:

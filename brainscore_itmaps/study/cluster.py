@@ -145,7 +145,7 @@ def check_cluster(config: ClusterConfig, device: str = "auto") -> None:
         raise UsageError(f"The walltime {config.walltime!r} is not a time.", "Write it as 04:00:00, or 2-00:00:00.")
     if config.scheduler:  # the machines that run the workers are others
         return
-    if config.threads > (cores := _cores()):
+    if config.threads and config.threads > (cores := _cores()):
         raise UsageError(
             f"{config.threads} threads of a worker are more than the {cores} cores of this machine.",
             f"Give at most {cores} threads, or leave the number out.",
@@ -436,9 +436,11 @@ def _amount(memory: float) -> str:
 
 def _bytes(memory: str) -> int:
     """Convert an amount of memory, such as "8GB", to bytes; "" to 0."""
+    if not memory:
+        return 0
     from dask.utils import parse_bytes
 
     try:
-        return int(parse_bytes(memory)) if memory else 0
+        return int(parse_bytes(memory))
     except (ValueError, KeyError, OverflowError) as error:
         raise UsageError(f"{memory!r} is not an amount of memory.", "Write it as 8GB.") from error

@@ -6,12 +6,19 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE
-from brainscore_itmaps.benchmark.request import ScoreRequest
-from brainscore_itmaps.bridge.images import has_images
-from brainscore_itmaps.bridge.names import check_names, has_maps, is_external, is_named_model, requested_window
-from brainscore_itmaps.bridge.score import find_benchmark
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, OTHER_KINDS
+from brainscore_itmaps.bridge.names import (
+    brain_score_versions,
+    check_names,
+    has_maps,
+    is_external,
+    is_named_model,
+    requested_window,
+)
 from brainscore_itmaps.cache import key_of, package_versions
+from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files, sizes_of
+from brainscore_itmaps.data.load import is_stored, load_recordings
+from brainscore_itmaps.data.recording import recording_content
 from brainscore_itmaps.errors import DAMAGED, ItMapsError, UsageError
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.models.names import is_code
@@ -19,7 +26,7 @@ from brainscore_itmaps.models.runs import is_run, read_run
 from brainscore_itmaps.models.timm_models import timm_parameters
 from brainscore_itmaps.models.zoo import ZOO
 from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.protocol import OURS
+from brainscore_itmaps.protocol import OURS, protocol_named
 from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.study.config import OWN, ModelChoice, StudyConfig
 from brainscore_itmaps.text import short_repr
@@ -175,9 +182,22 @@ def _pairs(study: StudyConfig) -> list[tuple[str, str]]:
 
 
 def _content(study: StudyConfig, benchmark: str, window: str, fetch: bool, progress: Report) -> list[Any]:
-    """List everything in a benchmark that can change a result, for the key."""
-    if not fetch and benchmark in CATALOGUE and not has_images(benchmark):
+    """List everything in a benchmark that can change a result, for the key; most are listed without importing torch."""
+    spec = CATALOGUE.get(benchmark)
+    recordings = spec.recordings if spec is not None else (benchmark,)
+    if not fetch and spec is not None and not all(map(is_stored, recordings)):
         raise UsageError("The recordings are not on this machine.", "The study downloads them when it is run.")
+    if has_maps(benchmark) and not (spec is not None and spec.transfer):
+        protocol = protocol_named(study.protocol)
+        loaded = load_recordings(recordings, requested_window(window), protocol, progress)
+        return [recording_content(recording) for recording in loaded]
+    if benchmark in OTHER_KINDS:
+        return sizes_of(clickme_files(HELD_OUT))
+    if is_external(benchmark):
+        return [brain_score_versions()]
+    from brainscore_itmaps.benchmark.request import ScoreRequest  # these import torch, which takes seconds
+    from brainscore_itmaps.bridge.score import find_benchmark
+
     request = ScoreRequest(benchmark=benchmark, window=requested_window(window), protocol=study.protocol)
     return find_benchmark(benchmark).content(request, progress)
 

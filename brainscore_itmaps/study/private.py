@@ -1,5 +1,7 @@
 """Dask's scheduler and worker without HTTP servers, which every user of the machine could read."""
 
+import atexit
+import gc
 import signal
 from typing import Any
 
@@ -18,6 +20,7 @@ class PrivateWorker(Worker):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        atexit.register(gc.freeze)  # otherwise Python collects torch's objects at exit, which takes seconds
         super().__init__(*arguments, **options)
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:

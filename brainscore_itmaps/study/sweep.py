@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,7 @@ def _completed_models(
             while waiting and len(running) < max(1, slots):
                 model_work = waiting.pop()
                 running[submit(model_work)] = model_work
+            import_module("brainscore_itmaps.benchmark.result")  # to read results; imported while the workers start
             try:
                 completed = wait(list(running), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done
             except TimeoutError:

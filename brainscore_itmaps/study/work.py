@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from brainscore_itmaps.benchmark.request import ScoreRequest
-from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.names import has_maps, is_external, is_named_model, requested_window
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.errors import ItMapsError, ModelError, one_line
@@ -20,6 +18,9 @@ from brainscore_itmaps.settings import overridden
 from brainscore_itmaps.study.config import ModelChoice, StudyConfig
 from brainscore_itmaps.study.plan import Run
 from brainscore_itmaps.text import short_repr
+
+if TYPE_CHECKING:
+    from brainscore_itmaps.benchmark.result import Result  # imports scipy, for which workers need not wait to start
 
 
 class Outcome(NamedTuple):
@@ -39,7 +40,7 @@ class Outcome(NamedTuple):
     """
 
     run: Run
-    result: Result | None
+    result: "Result | None"
     reason: str
     exit_code: int
     seconds: float
@@ -103,7 +104,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _outcome(run: Run, result: Callable[[], Result]) -> Outcome:
+def _outcome(run: Run, result: "Callable[[], Result]") -> Outcome:
     began = time.monotonic()
     try:
         return Outcome(run, result(), "", 0, time.monotonic() - began)
@@ -161,7 +162,8 @@ def device_of_worker(device: str) -> str:
         return device
 
 
-def _result(choice: ModelChoice, run: Run, study: StudyConfig, cache: ResultCache, load: Callable[[], Any]) -> Result:
+def _result(choice: ModelChoice, run: Run, study: StudyConfig, cache: ResultCache, load: Callable[[], Any]) -> "Result":
+    from brainscore_itmaps.benchmark.request import ScoreRequest
     from brainscore_itmaps.bridge.score import score_request
 
     is_loaded_here = is_named_model(choice.name) or bool(choice.arch)

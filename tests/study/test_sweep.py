@@ -17,15 +17,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from answers import assert_refused, succeeded
-from command_line import brainscore
+from command_line import brainscore, new_python
 from shards import fetched_val
 
-from brainscore_itmaps import load_model, score
+from brainscore_itmaps import load_model, load_recording, score
+from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Result
+from brainscore_itmaps.bridge.names import requested_window
+from brainscore_itmaps.bridge.score import find_benchmark
+from brainscore_itmaps.progress import silent
 from brainscore_itmaps.settings import overridden
 from brainscore_itmaps.study.cluster import Workers
 from brainscore_itmaps.study.config import ModelChoice, read_study, study_of
-from brainscore_itmaps.study.plan import Run, plan
+from brainscore_itmaps.study.plan import Run, _content, plan
 from brainscore_itmaps.study.sweep import FAILURES, in_words, sweep
 from brainscore_itmaps.study.work import run_model
 
@@ -49,6 +53,15 @@ seed = 2
 [cluster]
 threads = 1
 """
+
+WATCHED = """
+import atexit, sys
+heavy = ("torch", "timm", "scipy", "pandas", "distributed", "brainscore_vision", "sklearn", "matplotlib")
+atexit.register(lambda: print("imported:", [name for name in heavy if name in sys.modules]))
+from brainscore_itmaps.cli.start import main
+main()
+"""
+"""Runs a command, and prints which large libraries it imported."""
 
 
 @pytest.fixture
@@ -99,9 +112,43 @@ def test_a_study_gives_what_its_models_give_alone_and_is_not_run_twice(unbroken,
     assert "scored     0 in" in repeated.stdout
     assert "6 were already done" in repeated.stdout
     assert "workers" not in repeated.stdout  # none was started
+    finished = new_python("-c", WATCHED, "sweep", study, "--out", out)
+    assert "6 were already done" in finished.stdout, finished.stderr
+    assert finished.stdout.splitlines()[-1] == "imported: []"
     copy = shutil.copytree(out, tmp_path / "copy")
     next((copy / "results").glob("*.npz")).write_bytes(b"damaged")
     assert [len(work.to_do) for work in plan(read_study(study), copy).work].count(1) == 1
+
+
+def test_a_plan_of_many_models_imports_no_large_library(own_home, tmp_path):
+    seeds = "".join(f'[[model]]\nname = "timm:resnet18"\nweights = "random"\nseed = {seed}\n' for seed in range(245))
+    benchmarks = ["it_maps_simulated", "it_maps_cka_simulated", "it_maps", "ClickMe.alignment", "Kar2019-ost"]
+    (tmp_path / "many.toml").write_text(f"benchmarks = {benchmarks}\n{seeds}")
+    done = new_python("-c", WATCHED, "sweep", tmp_path / "many.toml", "--dry-run")
+    assert "it_maps_simulated: 245 models" in done.stdout, done.stderr
+    assert done.stdout.splitlines()[-1] == "imported: []"
+
+
+@pytest.mark.parametrize("window", ["", "50-100"])
+@pytest.mark.parametrize("benchmark", ["it_maps_simulated", "it_maps_rsa_simulated", "it_maps_transfer_simulated"])
+def test_a_plan_names_maps_as_their_benchmark_does(own_home, benchmark, window):
+    settings = study_of({"models": ["efficientnet_lite0"], "benchmarks": [benchmark]})
+    request = ScoreRequest(benchmark=benchmark, window=requested_window(window))
+    assert _content(settings, benchmark, window, False, silent) == find_benchmark(benchmark).content(request, silent)
+
+
+@pytest.mark.parametrize("benchmark", ["FOLDER", "ClickMe.alignment", "ClickMe.adversarial", "Kar2019-ost"])
+def test_a_plan_names_other_data_as_their_benchmark_does(own_home, tmp_path, benchmark):
+    if benchmark == "FOLDER":
+        benchmark = str(tmp_path / "maps")
+        load_recording("it_maps_simulated").save(benchmark)
+    elif benchmark.startswith("ClickMe"):
+        fetched_val(tmp_path / "elsewhere")
+    settings = study_of({"models": ["efficientnet_lite0"], "benchmarks": [benchmark], "protocol": "published"})
+    request = ScoreRequest(benchmark=benchmark, protocol="published")
+    expected = find_benchmark(benchmark).content(request, silent)
+    assert expected
+    assert _content(settings, benchmark, "", False, silent) == expected
 
 
 @pytest.mark.slow
