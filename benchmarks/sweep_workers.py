@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from brainscore_itmaps.benchmark.saved import load_summary
 from brainscore_itmaps.study.config import ClusterConfig, study_of
 from brainscore_itmaps.study.sweep import SweepSummary, sweep
 
@@ -25,8 +26,8 @@ STUDY = {
 }
 
 
-def timed(workers: int, threads: int, models: int) -> SweepSummary:
-    """Run the study with an empty cache."""
+def timed(workers: int, threads: int, models: int) -> tuple[SweepSummary, dict[str, float]]:
+    """Run the study with an empty cache; return its summary and the scores."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ITMAPS_HOME"] = f"{folder}/home"
         config = replace(
@@ -37,7 +38,11 @@ def timed(workers: int, threads: int, models: int) -> SweepSummary:
         began = time.perf_counter()
         summary = sweep(config, Path(folder) / "study")
         assert not summary.failures
-        return replace(summary, seconds=time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        files = (Path(folder) / "study" / "results").glob("*.json")
+        scores = {file.stem: load_summary(file).score for file in files}
+        assert len(scores) == models * len(STUDY["windows"])
+        return replace(summary, seconds=seconds), scores
 
 
 if __name__ == "__main__":
@@ -49,14 +54,19 @@ if __name__ == "__main__":
     os.environ.setdefault("BRAINIO_HOME", tempfile.mkdtemp())
     half = max(1, cores // 2)
     choices = {"1 worker, all cores": (1, cores), "1 worker, half": (1, half), "2 workers": (2, half)}
+    choices["4 workers"] = (4, max(1, cores // 4))  # on a machine with fewer cores, a cluster that is simulated
     best: dict[str, SweepSummary] = {}
+    first: dict[str, float] = {}
     for _ in range(arguments.times):
         for name, choice in choices.items():
-            summary = timed(*choice, arguments.models)
+            summary, scores = timed(*choice, arguments.models)
+            first = first or scores
+            assert scores.keys() == first.keys()
+            assert all(abs(score - first[run]) < 1e-9 for run, score in scores.items())
             if name not in best or summary.seconds < best[name].seconds:
                 best[name] = summary
     runs = arguments.models * len(STUDY["windows"])
-    print(f"{arguments.models} models, {runs} runs, {cores} cores; best of {arguments.times}")
+    print(f"{arguments.models} models, {runs} runs, {cores} cores; best of {arguments.times}; the scores are the same")
     for name, summary in best.items():
         ratio, memory = summary.seconds / best["2 workers"].seconds, summary.peak_bytes / 1e9
         print(f"{name:19} {summary.seconds:6.1f} s   {memory:.2f} GB per worker   2 workers are {ratio:.2f} x as fast")

@@ -24,7 +24,8 @@ def test_results_come_in_the_order_of_the_items_from_several_threads():
         return item
 
     assert list(in_threads(run, [0, 1, 2, 3, 4])) == [0, 1, 2, 3, 4]
-    assert len(used) > 1 and threading.get_ident() not in used
+    assert len(used) > 1
+    assert threading.get_ident() not in used
 
 
 def test_in_one_thread_progress_is_reported(monkeypatch):

@@ -112,7 +112,7 @@ def _score_together(
     scored = score_layers(source, shared, benchmark, protocol, cache, progress, kind, components)
     folds, device = folds_of(shared[0], protocol), device_of_fits(source.reading.device)
     alone = is_large(shared[0]) or bool(device)
-    ceilings = list(in_threads(ceiling_or_none, shared, progress, alone))
+    ceilings = list(in_threads(ceiling_or_none, shared, progress, alone or len(shared) == 1))
     notes: list[str] = []
     results, jobs = [], [Job(recording, benchmark, request, protocol, folds, cache, device) for recording in shared]
     for recording, layers, ceiling in zip(shared, scored.scores, ceilings, strict=True):

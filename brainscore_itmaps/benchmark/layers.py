@@ -352,7 +352,7 @@ def score_fits(
             predictions = remembered(pairs, number)
 
             def measures(*pair: NDArray[Any]) -> NDArray[np.float64]:
-                pair = _in_precision(protocol, *pair)
+                pair = in_precision(protocol, *pair)
                 image_r = neural_predictivity(*pair, protocol=protocol).image_r
                 return np.stack([image_r, feature_alignment(*pair, protocol=protocol)], axis=1)
 
@@ -397,7 +397,7 @@ def score_predictions(
     >>> score.image_r.round(6)
     array([1., 1., 1.])
     """
-    predicted, maps = _in_precision(protocol, predicted, maps)
+    predicted, maps = in_precision(protocol, predicted, maps)
     predictivity = neural_predictivity(predicted, maps, protocol=protocol)
     rho, rho_coarse = (feature_alignment(predicted, maps, scale=scale, protocol=protocol) for scale in (1, COARSE))
     return FeatureScore(
@@ -405,10 +405,17 @@ def score_predictions(
     )
 
 
-def _in_precision(
+def in_precision(
     protocol: Protocol, predicted: NDArray[np.float64], maps: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Convert predictions to the precision of the protocol, and maps to double precision unless it is single."""
+    """Convert predictions to the precision of the protocol, and maps to double precision unless it is single.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.protocol import OURS
+    >>> [values.dtype.name for values in in_precision(OURS, np.zeros(3), np.zeros(3, np.float32))]
+    ['float64', 'float64']
+    """
     maps = maps.astype(np.float64, copy=False) if protocol.precision == "float64" else maps
     return predicted.astype(protocol.precision, copy=False), maps
 

@@ -203,8 +203,10 @@ def control_tasks(
         return tasks
 
     def added(layer: str, report: Report) -> dict[str, ImageValues]:
-        key = key_of(added=dict(keys[layer]) | {"groups": groups}, settings=SETTINGS)
-        return added_values(key, fits, lambda: read()[layer], *arguments, report, device)
+        needed = np.array([chosen == layer for chosen in layers])
+        part = {} if needed.all() else {"images": needed.tolist()}
+        key = key_of(added=dict(keys[layer]) | {"groups": groups} | part, settings=SETTINGS)
+        return added_values(key, fits, lambda: read()[layer], *arguments, report, needed, device)
 
     tasks |= {f"added {layer}": partial(added, layer) for layer in named}
     if with_ceiling:

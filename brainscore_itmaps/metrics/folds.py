@@ -411,6 +411,14 @@ class FittedFolds:
         maps = _insert_nan_sites(predicted, complete).reshape(len(predicted), *self._grid, len(complete))
         return maps if self._offsets is None else maps + self._offsets[set][fold]
 
+    def images_of(self, folds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers of the images that some folds leave out, one fold after the other."""
+        return np.nonzero(self.folds[folds])[1]
+
+    def of_several(self, folds: NDArray[np.int64], set: int = 0) -> NDArray[np.float64]:
+        """Predict the images that some folds leave out, as :meth:`of` does; in the order of :meth:`images_of`."""
+        return np.concatenate([self.of(fold, set) for fold in folds])
+
     def per_image(self, values: NDArray[Any]) -> NDArray[Any]:
         """Give each image the value (..., fold) of the fold that leaves it out, shape (..., image)."""
         spread: NDArray[Any] = values[..., self.folds.argmax(axis=0)]

@@ -19,7 +19,9 @@ from brainscore_itmaps.metrics.folds import (
     values_without_groups,
 )
 from brainscore_itmaps.metrics.rows import centred
+from brainscore_itmaps.progress import Report
 from brainscore_itmaps.text import short_repr
+from brainscore_itmaps.threads import in_threads
 
 CONDITION = 1e6
 """Largest condition number of a half, by the Frobenius norm, of which least squares and PLS agree to rounding."""
@@ -140,19 +142,22 @@ def predictions_from_halves(
     if groups is not None and len(np.unique(images)) >= FEWEST_REFITTED:
         pairs = pairs_of_groups(images, groups)
     triangles = triangles_of(maps, np.concatenate([single, *([] if pairs is None else [pairs])])) if fast else None
-    for sites, halves in divisions:
-        weights = [None if triangles is None else least_squares(triangles, half, sites) for half in halves]
-        yield (
-            sites,
-            [
-                _fitted(
-                    maps[..., half], maps[..., sites], method, groups, images=images, components=components, **options
-                )
-                if triangles is None or fitted is None
-                else _predicted(maps[..., half], fitted, triangles, half, sites, single, pairs)
-                for half, fitted in zip(halves, weights, strict=True)
-            ],
-        )
+
+    def predicted(division: tuple[NDArray[np.int64], Halves], report: Report) -> list[NDArray[np.float64]]:
+        sites, halves = division
+        of_halves = []
+        for half in halves:
+            report("computing the noise ceiling", 0, len(divisions))
+            weights = None if triangles is None else least_squares(triangles, half, sites)
+            if triangles is None or weights is None:
+                of_halves.append(_fitted(maps[..., half], maps[..., sites], method, groups, images=images,
+                                         components=components, **options))  # fmt: skip
+            else:
+                of_halves.append(_predicted(maps[..., half], weights, triangles, half, sites, single, pairs))
+        return of_halves
+
+    for (sites, _), of_halves in zip(divisions, in_threads(predicted, divisions), strict=True):
+        yield sites, of_halves
 
 
 def _predicted(

@@ -113,7 +113,7 @@ def _solve(
     offsets : tensor, shape (set, fold, row, site), or None
     components : int
     """
-    images, positions, channels = x.shape
+    images, _, channels = x.shape
     sets, sites, folds = len(y), y.shape[-1], len(left_out)
     rest = (~left_out).to(x.dtype)  # (fold, image)
     sizes = (ones @ ones) * rest.sum(dim=1)

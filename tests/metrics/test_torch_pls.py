@@ -87,7 +87,8 @@ def test_folds_and_images_are_fitted_in_parts_that_fit_into_the_free_memory(rng,
     monkeypatch.setattr(torch_pls, "_solve", lambda *values: parts.append(len(values[3])) or solved(*values))
     monkeypatch.setattr(torch_pls, "free_memory", lambda device: 100_000)
     in_parts = fit_left_out(field, maps, components=6, device="cpu")
-    assert len(parts) > 3 and sum(parts) == len(leave_one_out(6)) + 15
+    assert len(parts) > 3
+    assert sum(parts) == len(leave_one_out(6)) + 15
     check_same(whole[1], in_parts)
 
 
@@ -112,7 +113,8 @@ def test_a_model_on_a_gpu_is_scored_with_regressions_there(monkeypatch, tmp_path
         torch_pls, "fit_pls_on", lambda *values: fitted.append(values[-1]) or solve(*values[:-1], "cpu")
     )
     result = evaluate(on_cpu, [recording], CATALOGUE["it_maps_simulated"], cache=on_device)
-    assert set(fitted) == {"cuda:0"} and len(fitted) >= 4
+    assert set(fitted) == {"cuda:0"}
+    assert len(fitted) >= 4
     for name in ("score", "raw", "alignment", "interval"):
         assert getattr(result, name) == pytest.approx(getattr(expected, name), abs=1e-9), name
     for name, value in expected.added.items():
