@@ -39,6 +39,7 @@ from brainscore_itmaps.metrics.predictivity import neural_predictivity, over_sit
 from brainscore_itmaps.metrics.rows import Enlarged
 from brainscore_itmaps.progress import Report, Steps
 from brainscore_itmaps.protocol import Protocol
+from brainscore_itmaps.text import short_repr
 
 UNIQUE, GIVEN, WITHOUT_TYPICAL = ADDED
 WITH_FEATURES = "with_features"
@@ -134,6 +135,7 @@ Fits = list[tuple[NDArray[np.int64], FittedFolds]]
 """Regressions, with the numbers of their folds among those of a task."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Task:
     """What a layer is compared with, on the images for which it was chosen.
