@@ -1,6 +1,6 @@
 """Measure the cost of scoring relative to a plain forward pass of the same images: time and peak memory.
 
-Run: python benchmarks/score_overhead.py (some minutes on two cores)
+Run: python benchmarks/score_overhead.py [rounds] (three rounds by default; 3 to 6 minutes on two cores)
 
 The weights are random, and the recordings are SIMULATED in the size of the published ones: two arrays of 17 x 17
 positions that share 14 images, and one of 9 x 9 positions with 14 other images. All block outputs of a model are scored
@@ -27,20 +27,20 @@ from brainscore_itmaps.data.stand_in import write_stand_in
 from brainscore_itmaps.features.record import record_at_grid
 from brainscore_itmaps.settings import Settings
 
-ROUNDS = 3
+ROUNDS = "3"
 ARRAYS = ("monkey1_PL", "monkey1_ML", "monkey2_ML")
 WINDOWS = ((50, 100), (100, 150), (150, 200), (200, 250), (250, 300))
 MODELS = ("resnet50", "vit_base_patch16_224")
 
 
-def main() -> None:
+def main(rounds: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive = write_stand_in(Path(folder) / "simulated.zip", duration=300)
         for name in MODELS:
-            subprocess.run([sys.executable, __file__, name, str(archive), folder], check=True)
+            subprocess.run([sys.executable, __file__, name, str(archive), rounds], check=True)
 
 
-def measure(name: str, archive: str, folder: str) -> None:
+def measure(name: str, archive: str, rounds: str) -> None:
     """Measure each part and the complete scoring in turn, and the peak memory of this process."""
     recordings = [load_recording(array, source=archive) for array in ARRAYS]
     windows = [load_recording(ARRAYS[0], window, source=archive) for window in WINDOWS]
@@ -57,7 +57,7 @@ def measure(name: str, archive: str, folder: str) -> None:
         times.setdefault(step, []).append(time.perf_counter() - start)
         return returned
 
-    for _ in range(ROUNDS):
+    for _ in range(int(rounds)):
         timed("plain forward pass", forward, model, image_sets)
         features = timed("read all layers at the grid", read, model, all_layers.layers, image_sets)
         timed("predict left-out images from all layers", predict, features, recordings)
@@ -96,8 +96,8 @@ def score(source, recordings):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 2:
         measure(*sys.argv[1:])
     else:
         print(f"results are cached in {Settings.from_environment().home}; `brainscore results clean` removes them")
-        main()
+        main(*sys.argv[1:] or [ROUNDS])

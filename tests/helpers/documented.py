@@ -115,7 +115,8 @@ REASONS = {
         "python benchmarks/attack_convergence.py --figure docs/images/attack_convergence.png",
         "python benchmarks/many_images.py 2",
         "python benchmarks/pls.py",
-        "python benchmarks/score_overhead.py",
+        "python benchmarks/large_recordings.py",
+        "python benchmarks/score_overhead.py 1",
         "python benchmarks/sweep_workers.py",
     ),
 }
