@@ -580,7 +580,7 @@ def fit_folds(
     features = field if isinstance(field, Enlarged) else real_array(field, "field")
     kind, arrays = _split_sets(features, maps)
     count = features.shape[0]
-    left_out = _checked_folds(folds, count)
+    left_out = checked_folds(folds, count)
     complete = tuple(np.isfinite(array).all(axis=(0, 1, 2)) for array in arrays)
     sets = np.zeros((len(arrays), *features.shape[:3], max(1, *(int(sites.sum()) for sites in complete))))
     for set_index, (array, sites) in enumerate(zip(arrays, complete, strict=True)):
@@ -878,7 +878,19 @@ def _split_sets(
     return ("single", [targets]) if targets.ndim == 4 else ("stacked", list(targets))
 
 
-def _checked_folds(folds: ArrayLike, images: int) -> NDArray[np.bool_]:
+def checked_folds(folds: ArrayLike, images: int) -> NDArray[np.bool_]:
+    """Check that folds (fold, image) have the type and the shape for these images, and leave at least 2 of them.
+
+    Raises
+    ------
+    ArrayError
+        When they do not.
+
+    Examples
+    --------
+    >>> checked_folds(leave_one_out(3), 3).shape
+    (3, 3)
+    """
     left_out = np.asarray(folds)
     if left_out.dtype != bool or left_out.ndim != 2 or left_out.shape[1] != images or not len(left_out):
         raise ArrayError(

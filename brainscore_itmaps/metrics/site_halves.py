@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.metrics.folds import (
     FEWEST_REFITTED,
+    checked_folds,
     fit_left_out,
     pairs_of_groups,
     refitted,
@@ -141,7 +142,8 @@ def predictions_from_halves(
     single, pairs = score_folds(images), None
     if groups is not None and len(np.unique(images)) >= FEWEST_REFITTED:
         pairs = pairs_of_groups(images, groups)
-    triangles = triangles_of(maps, np.concatenate([single, *([] if pairs is None else [pairs])])) if fast else None
+    folds = checked_folds(single if pairs is None else np.concatenate([single, pairs]), len(maps))
+    triangles = triangles_of(maps, folds) if fast else None
 
     def predicted(division: tuple[NDArray[np.int64], Halves], report: Report) -> list[NDArray[np.float64]]:
         sites, halves = division

@@ -9,17 +9,22 @@ from scipy.ndimage import gaussian_filter
 from sklearn.cross_decomposition import PLSRegression
 
 from brainscore_itmaps import Grid, Recording, load_model, load_recording, record, score, score_features
-from brainscore_itmaps.benchmark.added import GIVEN, UNIQUE, WITHOUT_TYPICAL
-from brainscore_itmaps.benchmark.controls import CONTROLS, ImageValues
+from brainscore_itmaps.benchmark.added import GIVEN, UNIQUE, WITHOUT_TYPICAL, added_values
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.controls import CONTROLS, ImageValues, fit_controls
+from brainscore_itmaps.benchmark.folds import folds_of
 from brainscore_itmaps.benchmark.formulas import verdict_on_controls
 from brainscore_itmaps.benchmark.random_weights import RANDOM_WEIGHTS
 from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.benchmark.validity import best_control
 from brainscore_itmaps.cache import ResultCache
 from brainscore_itmaps.features.controls import control_features
+from brainscore_itmaps.features.grid import LayerFeatures
 from brainscore_itmaps.metrics.ceiling import noise_ceiling
 from brainscore_itmaps.metrics.folds import fit_folds, leave_one_out, predict_left_out, typical_maps
 from brainscore_itmaps.metrics.predictivity import neural_predictivity
+from brainscore_itmaps.progress import silent
+from brainscore_itmaps.protocol import OURS
 
 IMAGES, ROWS, COLUMNS, SITES, REPEATS = 14, 9, 11, 8, 4
 GRID = Grid.even((ROWS, COLUMNS), extent=(13.0, 16.0))
@@ -241,6 +246,26 @@ def test_what_layers_add_is_taken_from_the_layer_chosen_for_each_image():
     np.testing.assert_allclose(array.null.paired, paired, atol=1e-9)
     if len(set(array.layer_of_image)) == 1:
         assert both.unique.raw == pytest.approx(alone[array.layer_of_image[0]].unique.raw, abs=1e-9)
+
+
+def test_regressions_without_the_images_of_other_layers_give_the_same_values(tmp_path):
+    recording, spec = load_recording("it_maps_simulated"), CATALOGUE["it_maps_simulated"]
+    folds, cache = folds_of(recording, OURS), ResultCache(tmp_path)
+    arguments = recording, spec, OURS, cache, folds, 7
+    fits = fit_controls(*arguments, silent)
+    units = np.random.default_rng(0).normal(size=(len(recording.images), 6, 6, 20))
+    features = LayerFeatures(units + recording.maps.mean(axis=(1, 2))[:, None, None, :20], at_grid=False)
+    every, some = np.ones(len(units), bool), np.arange(len(units)) % 7 == 2
+    whole, part = (
+        added_values(name, lambda: fits, lambda: features, *arguments, silent, needed)
+        for name, needed in (("00" * 32, every), ("11" * 32, some))
+    )
+    for name, values in whole.items():
+        for field in ("image_r", "map_rho", "refit_r", "refit_rho"):
+            expected, found = getattr(values, field)[..., some], getattr(part[name], field)[..., some]
+            np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert (part["with_features"].image_r[~some] == 0).all()
+    assert (whole["with_features"].image_r != 0).all()
 
 
 def test_controls_and_null_survive_saving(of_halves, tmp_path):

@@ -244,6 +244,41 @@ def test_an_image_far_larger_than_the_others_does_not_spoil_the_fold_that_leaves
     np.testing.assert_allclose(predict_left_out(field, maps).predicted[2], expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("sites", [1, 2, 5, 33, 128, 150])
+@pytest.mark.parametrize("closeness", [1.0, 1e-3, 1e-9])
+def test_the_leading_direction_is_that_of_an_eigendecomposition(rng, sites, closeness):
+    orthonormal = np.linalg.qr(rng.normal(size=(4, sites, sites)))[0]
+    values = np.sort(rng.uniform(0, 0.5, size=(4, sites)))
+    values[:, -1] = 1
+    values[:, -2:-1] = 1 - 0.5 * closeness
+    grams = orthonormal * values[:, None] @ orthonormal.swapaxes(1, 2)
+    weights, steps = pls.exact_direction(grams)
+    image = np.matmul(grams, weights[..., None])[..., 0]
+    np.testing.assert_allclose(np.linalg.norm(weights, axis=1), 1, rtol=1e-12)
+    assert (np.linalg.norm(image - weights, axis=1) < max(1e-12, 2 * closeness * (closeness < 1e-6))).all()
+    assert steps.tolist() == [1] * 4
+    if closeness > 1e-6:
+        along = np.abs(np.einsum("fs,fs->f", weights, orthonormal[..., -1]))
+        np.testing.assert_allclose(along, 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("sites", [13, 40])
+def test_more_sites_than_channels_equal_scikit_learn(rng, sites):
+    field, maps = planted(channels=12, sites=sites)
+    predicted, components = predict_left_out(field, maps, components=7)
+    expected = one_fold_by_sklearn(field, maps, 2, lambda: converged(7))
+    np.testing.assert_allclose(predicted[2], expected, atol=1e-9)
+    assert (components == 7).all()
+
+
+@pytest.mark.parametrize("pending", [1, 2, 100])
+def test_when_components_are_removed_from_the_products_does_not_matter(rng, pending, monkeypatch):
+    field, maps = planted(channels=40, noise=0.01)
+    expected, _ = predict_left_out(field, maps, components=20)
+    monkeypatch.setattr(pls, "PENDING", pending)
+    np.testing.assert_allclose(predict_left_out(field, maps, components=20).predicted, expected, atol=1e-9)
+
+
 def test_simpls_is_another_model():
     """For one site the two agree; for several, weights of undeflated products give other components."""
     field, maps = planted(channels=12)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from brainscore_itmaps import Grid, predict_left_out, to_grid
 from brainscore_itmaps.errors import ArrayError
-from brainscore_itmaps.metrics.folds import groups_left_out, leave_one_out, pairs_of_groups
-from brainscore_itmaps.metrics.rows import products_of_rest, rows_of, sum_of_others
+from brainscore_itmaps.metrics.folds import fit_folds, groups_left_out, leave_one_out, pairs_of_groups
+from brainscore_itmaps.metrics.rows import Enlarged, products_of_rest, rows_of, sum_of_others
 
 
 def enlarged(rng, height=3, width=4, y=9, x=11, images=5, channels=40, sites=3):
@@ -29,6 +29,28 @@ def test_an_enlarged_field_gives_the_same_from_its_native_rows(rng, method, inte
     uncompressed = predict_left_out(field, maps, method, intercept=intercept)
     np.testing.assert_allclose(compressed.predicted, uncompressed.predicted, rtol=0, atol=1e-9)
     np.testing.assert_array_equal(compressed.components, uncompressed.components)
+
+
+@pytest.mark.parametrize("method", ["pls", "ridge"])
+@pytest.mark.parametrize("shape", [(3, 4), (8, 3), (9, 9)])  # fewer units, more along one axis, more than positions
+def test_units_give_what_the_field_interpolated_from_them_gives(rng, method, shape):
+    units = rng.normal(size=(5, *shape, 6)).astype(np.float32)
+    down, across = (rng.dirichlet(np.ones(side), size=7) for side in shape)
+    enlarged = Enlarged(units, down, across)
+    field = np.einsum("yh,ihwc,xw->iyxc", down, units.astype(float), across)
+    assert enlarged.shape == field.shape
+    maps = rng.normal(size=(5, 7, 7, 3))
+    folds = np.eye(5, dtype=bool)
+    found, expected = (fit_folds(each, maps, folds, method, components=5) for each in (enlarged, field))
+    np.testing.assert_allclose(found.predicted, expected.predicted, atol=1e-10)
+
+
+def test_units_that_are_not_finite_are_counted(rng):
+    units = rng.normal(size=(5, 3, 3, 6))
+    units[2, 1, 1, :2] = np.inf
+    enlarged = Enlarged(units, np.eye(3).repeat(2, axis=0), np.eye(3).repeat(2, axis=0))
+    with pytest.raises(ArrayError, match="2 values of the field are not finite"), np.errstate(all="ignore"):
+        fit_folds(enlarged, rng.normal(size=(5, 6, 6, 2)), np.eye(5, dtype=bool))
 
 
 def test_a_field_that_fills_its_grid_is_left_as_it_is(rng):
