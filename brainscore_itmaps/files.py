@@ -88,10 +88,14 @@ def _locked_folder(parent: Path, owner: str | None) -> tuple[Path, "filelock.Fil
 
     while True:
         private = owned_folder(parent, owner) if owner else Path(tempfile.mkdtemp(prefix=WRITING, dir=parent))
-        private.mkdir(exist_ok=True)
-        lock = filelock.FileLock(private / LOCK)
-        with suppress(FileNotFoundError):
+        try:
+            private.mkdir(exist_ok=True)
+            lock = filelock.FileLock(private / LOCK)
             lock.acquire()
+        except (FileNotFoundError, FileExistsError):
+            if private.is_file() or not parent.is_dir():
+                raise
+        else:
             return private, lock
 
 

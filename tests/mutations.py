@@ -169,7 +169,7 @@ MUTATIONS = (  # file, text of the protection, what stands there instead, test t
         "brainscore_itmaps/bridge/leaderboard.py",
         '    left_out, pairs = fit_left_out(field, maps, "pls", GROUPS)',
         '    left_out, pairs = fit_left_out(field, maps, "pls", None)',
-        "tests/bridge/test_leaderboard.py::test_an_embedded_model_has_our_score_interval_and_error_to_the_last_digit",
+        "tests/bridge/test_leaderboard.py::test_an_embedded_model_has_our_score_interval_and_error_to_rounding",
     ),
     (
         "brainscore_itmaps/bridge/candidate.py",

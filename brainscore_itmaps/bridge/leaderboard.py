@@ -1,6 +1,6 @@
 """The benchmark for Brain-Score's leaderboard: the score of any model from assemblies, and nothing else.
 
-It computes what :class:`~brainscore_itmaps.bridge.benchmark.ItMapsBenchmark` computes, to the last digit, without its
+It computes what :class:`~brainscore_itmaps.bridge.benchmark.ItMapsBenchmark` computes, to rounding, without its
 cache, controls, choice of layers and other views. ``brainscore contribute export`` writes this module, with what it
 reaches, into a clone of Brain-Score.
 """

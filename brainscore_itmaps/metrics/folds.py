@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brainscore_itmaps.errors import ArrayError, DataError, UsageError, nearest
-from brainscore_itmaps.metrics.pls import fit_pls, published_direction
+from brainscore_itmaps.metrics.pls import PLSFolds, fit_pls, published_direction
 from brainscore_itmaps.metrics.ridge import ridge, ridge_cv
 from brainscore_itmaps.metrics.rows import Enlarged, Options, Rows, real_array, rows_of
 from brainscore_itmaps.progress import Steps, uncounted
@@ -279,7 +279,8 @@ class _Remembered:
 
     def __init__(self, fitted: "FittedFolds", number: int) -> None:
         self.folds = fitted.folds
-        self._predicted = [fitted.of(fold, number) for fold in range(len(fitted.folds))]
+        ends = np.cumsum(fitted.folds.sum(axis=1))[:-1]
+        self._predicted = np.split(fitted.of_several(np.arange(len(fitted.folds)), number), ends)
 
     def of(self, fold: int, set: int = 0) -> NDArray[np.float64]:
         return self._predicted[fold]
@@ -404,7 +405,10 @@ class FittedFolds:
 
         Predictions are in the units of the maps, and NaN for sites with a missing value.
         """
-        predicted = self._rows.to_positions(self._solution.predicted(fold, set))
+        return self._maps(self._rows.to_positions(self._solution.predicted(fold, set)), fold, set)
+
+    def _maps(self, predicted: NDArray[np.float64], fold: int, set: int) -> NDArray[np.float64]:
+        """Arrange the predictions of a fold, (image left out, position, complete site), as maps."""
         if self._intercept:
             predicted = np.where(self._varying[set, fold], predicted, self._lowest[set, fold])
         complete = self._complete[set]
@@ -417,7 +421,12 @@ class FittedFolds:
 
     def of_several(self, folds: NDArray[np.int64], set: int = 0) -> NDArray[np.float64]:
         """Predict the images that some folds leave out, as :meth:`of` does; in the order of :meth:`images_of`."""
-        return np.concatenate([self.of(fold, set) for fold in folds])
+        if not isinstance(self._solution, PLSFolds) or not self._intercept:
+            return np.concatenate([self.of(fold, set) for fold in folds])
+        predicted = self._solution.predicted_several(folds, set)
+        return np.concatenate(
+            [self._maps(self._rows.to_positions(rows), fold, set) for rows, fold in zip(predicted, folds, strict=True)]
+        )
 
     def per_image(self, values: NDArray[Any]) -> NDArray[Any]:
         """Give each image the value (..., fold) of the fold that leaves it out, shape (..., image)."""

@@ -66,18 +66,28 @@ class PLSFolds(NamedTuple):
 
     def predicted(self, fold: int, set_index: int) -> NDArray[np.float64]:
         """Predict the images that a fold leaves out, for one set: shape (image left out, row, site)."""
-        x, ones, folds, means, _, _ = self.training
-        rotations, loadings = self.rotations[fold, set_index], self.site_loadings[fold, set_index]
         if self.plain is not None:
-            return np.matmul(self.plain[folds[fold]], rotations.T @ loadings)  # type: ignore[no-any-return]
-        offset, base = np.einsum("ac,c->a", rotations, means[fold]), self.base[fold, set_index]
-        left_out = np.flatnonzero(folds[fold])
-        predicted = np.empty((len(left_out), len(ones), loadings.shape[-1]))
-        for image, maps in zip(left_out, predicted, strict=True):
-            scores = x[image] @ rotations.T
-            scores -= ones[:, None] * offset
-            np.matmul(scores, loadings, out=maps)
-            maps += ones[:, None] * base
+            weights = self.rotations[fold, set_index].T @ self.site_loadings[fold, set_index]
+            predicted: NDArray[np.float64] = np.matmul(self.plain[self.training.folds[fold]], weights)
+            return predicted
+        return self.predicted_several(np.array([fold]), set_index)[0]
+
+    def predicted_several(self, folds: NDArray[np.int64], set_index: int) -> list[NDArray[np.float64]]:
+        """Predict the images that some folds leave out, for one set, with one product of matrices for each image."""
+        x, ones, every, means, _, _ = self.training
+        left_out, rotations = every[folds], self.rotations[folds, set_index]
+        loadings, base = self.site_loadings[folds, set_index], self.base[folds, set_index]
+        offset = np.einsum("fac,fc->fa", rotations, means[folds])
+        predicted = [np.empty((count, len(ones), loadings.shape[-1])) for count in left_out.sum(axis=1)]
+        place = np.cumsum(left_out, axis=1) - 1  # of an image among those that a fold leaves out
+        for image in np.flatnonzero(left_out.any(axis=0)):
+            some = np.flatnonzero(left_out[:, image])
+            scores = x[image] @ rotations[some].reshape(-1, x.shape[-1]).T  # (row, fold and component)
+            scores -= ones[:, None] * offset[some].ravel()
+            for fold, of_fold in zip(some, np.split(scores, len(some), axis=1), strict=True):
+                maps = predicted[fold][place[fold, image]]
+                np.matmul(of_fold, loadings[fold], out=maps)
+                maps += ones[:, None] * base[fold]
         return predicted
 
     def coefficients(self, set_index: int) -> NDArray[np.float64]:
