@@ -14,6 +14,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from brainscore_itmaps.benchmark.saved import load_summary
 from brainscore_itmaps.study.config import ClusterConfig, study_of
 from brainscore_itmaps.study.sweep import SweepSummary, sweep
@@ -62,11 +64,12 @@ if __name__ == "__main__":
             summary, scores = timed(*choice, arguments.models)
             first = first or scores
             assert scores.keys() == first.keys()
-            assert all(abs(score - first[run]) < 1e-9 for run, score in scores.items())
+            # torch's forward pass rounds otherwise with other numbers of threads
+            np.testing.assert_allclose([*scores.values()], [first[run] for run in scores], rtol=1e-4)
             if name not in best or summary.seconds < best[name].seconds:
                 best[name] = summary
     runs = arguments.models * len(STUDY["windows"])
-    print(f"{arguments.models} models, {runs} runs, {cores} cores; best of {arguments.times}; the scores are the same")
+    print(f"{arguments.models} models, {runs} runs, {cores} cores; best of {arguments.times}; the scores agree")
     for name, summary in best.items():
         ratio, memory = summary.seconds / best["2 workers"].seconds, summary.peak_bytes / 1e9
         print(f"{name:19} {summary.seconds:6.1f} s   {memory:.2f} GB per worker   2 workers are {ratio:.2f} x as fast")
