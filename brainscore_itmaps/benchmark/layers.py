@@ -271,9 +271,6 @@ def score_field(
     progress: Any,
     images: NDArray[np.int64] | None = None,
     folds: NDArray[np.bool_] | None = None,
-    overwrite: bool = False,
-    offsets: Callable[[NDArray[np.bool_]], Any] | None = None,
-    paired: bool = True,
     components: int | None = None,
     device: str = "",
 ) -> list[FeatureScore]:
@@ -291,10 +288,8 @@ def score_field(
         Number of groups of images; each image is also scored by regressions fitted without a further group.
     progress : callable
         Called with (steps done, steps in all).
-    images, folds, overwrite, offsets
+    images, folds
         As in :func:`~brainscore_itmaps.metrics.folds.fit_left_out`.
-    paired : bool
-        Whether predictions are compared with the maps of other images, too.
     components : int, optional
         Number of PLS components; by default that of the protocol.
     device : str
@@ -318,10 +313,8 @@ def score_field(
     """
     options: dict[str, Any] = {"intercept": protocol.intercept, "progress": progress, "device": device}
     options["components"] = components or protocol.components
-    left_out, pairs = fit_left_out(
-        field, maps, protocol.solver(method), groups, images, folds, overwrite, offsets, **options
-    )
-    return score_fits(left_out, pairs, maps, protocol, paired)
+    left_out, pairs = fit_left_out(field, maps, protocol.solver(method), groups, images, folds, **options)
+    return score_fits(left_out, pairs, maps, protocol)
 
 
 def score_fits(
@@ -337,8 +330,10 @@ def score_fits(
     ----------
     left_out, pairs : FittedFolds
         From :func:`~brainscore_itmaps.metrics.folds.fit_left_out`.
-    maps, protocol, paired
+    maps, protocol
         As in :func:`score_field`.
+    paired : bool
+        Whether predictions are compared with the maps of other images, too.
 
     Returns
     -------
