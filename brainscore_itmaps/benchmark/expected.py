@@ -7,10 +7,10 @@ from typing import NamedTuple
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.progress import LongWork, shown_time
 
-ROWS, OF_CHANNEL, OF_SITE, OF_BOTH = 4046, 7e-4, 3.8e-3, 2e-5
+ROWS, OF_CHANNEL, OF_SITE, OF_BOTH = 4046, 6.6e-4, 8.3e-3, 5e-6
 """Seconds of a layer on 14 maps of 17 x 17 positions, for each channel, each site, and each pair of them, on one core;
 ``benchmarks/expected_work.py`` compares them with measured ones."""
-OF_CEILING = 0.03
+OF_CEILING = 0.02
 """Seconds of the noise ceiling of these maps, for each site."""
 COPIES = 4
 """Copies of a layer's features, and of its predictions for each refit, that are in memory together."""
@@ -51,7 +51,7 @@ def expected_work(images: int, positions: int, channels: Sequence[int], sites: S
     --------
     >>> work = expected_work(images=14, positions=289, channels=[768], sites=[32])
     >>> round(work.seconds, 1), round(work.bytes / 1e9, 2)
-    (2.1, 0.1)
+    (1.5, 0.1)
     """
     rows = images * positions
     seconds = sum(

@@ -143,7 +143,7 @@ def test_a_plan_names_other_data_as_their_benchmark_does(own_home, tmp_path, ben
         benchmark = str(tmp_path / "maps")
         load_recording("it_maps_simulated").save(benchmark)
     elif benchmark.startswith("ClickMe"):
-        fetched_val(tmp_path / "elsewhere")
+        fetched_val(tmp_path / "clickme")
     settings = study_of({"models": ["efficientnet_lite0"], "benchmarks": [benchmark], "protocol": "published"})
     request = ScoreRequest(benchmark=benchmark, protocol="published")
     expected = find_benchmark(benchmark).content(request, silent)
