@@ -45,6 +45,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def site(session: nox.Session) -> None:
+    """Build the documentation site in `site`, with warnings as errors, and follow its links."""
+    session.run("sphinx-build", "-W", "--keep-going", "-c", "docs", ".", "site")
+    session.run("python", "tests/helpers/site_links.py", "site")
+
+
+@nox.session
 def mutations(session: nox.Session) -> None:
     """Remove protections one by one, and check that the named test fails each time."""
     session.run("python", "tests/mutations.py", *session.posargs)

@@ -2,7 +2,7 @@
 
 :data:`OURS` is used by default; :data:`PUBLISHED` makes the choices of the reference code of Linsley et al. (2023), and
 :data:`FOLLOWUP` those that are known of the tables of Linsley, Feng & Serre (2025).
-Code reads a field where the choice is made; docs/reference.md explains each choice.
+Code reads a field where the choice is made; docs/published_code.md explains each choice.
 """
 
 import functools

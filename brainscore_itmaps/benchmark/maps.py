@@ -210,8 +210,8 @@ def score_features(
     method : str
         Regression of :func:`~brainscore_itmaps.predict_left_out`.
     protocol : str or Protocol
-        "published" makes every choice of the published code (docs/reference.md): it resizes and scales features, fits
-        NIPALS without an intercept, ranks in single precision, and gives NaN for an image with a constant map.
+        "published" makes every choice of the published code (docs/published_code.md): it resizes and scales features,
+        fits NIPALS without an intercept, ranks in single precision, and gives NaN for an image with a constant map.
     components : int, optional
         PLS components; 25 by default. Not for a recording, for which the protocol sets them.
     grid : Grid, optional

@@ -306,9 +306,9 @@ class ArrayResult(Estimated):
     folds : str
         Which images were left out at a time: "each image in turn", or groups of images.
     controls : mapping of str to Estimate
-        Score of each control, as in :attr:`Result.controls`.
+        Score of each control, as in the `controls` of :class:`Result`.
     added : mapping of str to Estimate
-        What the model adds to the controls, as in :attr:`Result.added`.
+        What the model adds to the controls, as in the `added` of :class:`Result`.
     null : Null or None
         None without controls, with fewer than 4 different images, for attribution, RSA and CKA, where one of several
         layers was chosen on the scored images, and where the interval is "fixed" and there is one layer.

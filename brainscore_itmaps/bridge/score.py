@@ -123,8 +123,8 @@ def score(
         For benchmarks of attribution, which are EXPERIMENTAL (``Result.experimental`` says why), and human alignment;
         all but the first need captum.
     protocol : str or Protocol
-        "published" makes every choice of the published code (docs/reference.md), also when a recording is loaded by
-        name. A model of Brain-Score's keeps its own preprocessing.
+        "published" makes every choice of the published code (docs/published_code.md), also when a recording is loaded
+        by name. A model of Brain-Score's keeps its own preprocessing.
     interval : "groups", "images" or "fixed"
         How the interval over images is computed: regressions are fitted again without each of 7 groups of images, or
         without each image, which takes several times as long; or they are not, and the interval is too narrow.

@@ -127,7 +127,7 @@ def _facts(result: "Result") -> dict[str, str]:
     if null := text_of_null(result):
         facts["null"] = null
     if result.protocol != OURS.name:
-        facts["protocol"] = f"{result.protocol}, see docs/reference.md; for comparison only"
+        facts["protocol"] = f"{result.protocol}, see docs/published_code.md; for comparison only"
     first = note_on_controls(result)  # it is printed below the score
     for number, note in enumerate(note for note in notes_of(result) if note != first):
         facts[f"note {number + 1}" if number else "note"] = note

@@ -133,7 +133,7 @@ def test_the_kind_of_interval_is_an_option_and_is_printed(images, rng, own_home,
 def test_published_choices_are_printed_and_saved_under_another_name(tmp_path):
     done = brainscore("score", "--model", "efficientnet_lite0", "--out", tmp_path, "--protocol", "published")
     assert done.returncode == 0, done.stderr
-    assert "published, see docs/reference.md" in done.stdout
+    assert "published, see docs/published_code.md" in done.stdout
     written = json.loads((tmp_path / "efficientnet_lite0--blocks.4--it_maps_simulated-reference.json").read_text())
     assert written["protocol"] == "published"
     assert f"{written['raw']:.3f}" in done.stdout

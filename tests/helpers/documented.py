@@ -17,12 +17,14 @@ PAGES = [CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.
 PAGES += sorted((CHECKOUT / "docs").glob("*.md"))
 
 ENVIRONMENT = "~/itmaps/bin/"
-OTHERS = "apt-get|bash|chmod|lint-imports|mypy|openssl|pip|pre-commit|ruff"
+OTHERS = "apt-get|bash|chmod|lint-imports|mypy|openssl|pip|pre-commit|ruff|sphinx-build"
 """Programs that are not ours, whose options are not checked."""
 COMMAND = re.compile(
     rf"((?:[A-Z_]+=\S+ )*)(?:{ENVIRONMENT})?(brainscore|python3?|pytest|nox|dask|{OTHERS})(?=\s|$)(?! \|)"
 )
-BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<fenced>.*?)^```|(?<=\n\n)(?P<indented>(?:    [^\n]*\n)+)", re.M | re.S)
+BLOCK = re.compile(
+    r"^```(?P<language>[\w{}-]*)\n(?P<fenced>.*?)^```|(?<=\n\n)(?P<indented>(?:    [^\n]*\n)+)", re.M | re.S
+)
 INCOMPLETE = ("MissingParameter", "BadOptionUsage", "NoArgsIsHelpError")
 """Errors of commands that a sentence only mentions, such as `brainscore score`."""
 PARSE_ONLY = """
@@ -105,7 +107,14 @@ REASONS = {
         "brainscore unlink",
     ),
     "makes the environment; .ci/run runs it": ("python3 -m venv ~/itmaps",),
-    "is a check of its own": ("python tests/mutations.py", "python tests/mutations.py tfrecords"),
+    "fails on purpose, to show what is printed": (
+        "brainscore score --model efficientnet_lite --benchmark it_maps_simulated",
+    ),
+    "is a check of its own": (
+        "python tests/helpers/site_links.py site",
+        "python tests/mutations.py",
+        "python tests/mutations.py tfrecords",
+    ),
     "rewrites files of the checkout; tests compare these files": (
         "MPLBACKEND=Agg PYTHONPATH=tests/helpers:tests/reporting python -c '\nimport test_figures as t\n"
         'for kind, draw in t.FIGURES.items():\n    draw().savefig(t.BASELINES / f"{kind}.png", dpi=60)\'',
@@ -124,7 +133,7 @@ NOT_RUN = {command: reason for reason, commands in REASONS.items() for command i
 """Commands that `run_docs.py` does not run, and why; `test_docs.py` parses them too."""
 PROGRAMS_NOT_RUN = {
     **dict.fromkeys(("apt-get", "pip", "pre-commit"), "installs or builds; .ci/run runs the README's installation"),
-    **dict.fromkeys(("bash", "lint-imports", "mypy", "nox", "pytest", "ruff"), "is a check of its own"),
+    **dict.fromkeys(("bash", "lint-imports", "mypy", "nox", "pytest", "ruff", "sphinx-build"), "is a check of its own"),
     "dask": "runs until it is stopped",
 }
 """Programs of which no command is run, and why."""

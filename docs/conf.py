@@ -1,0 +1,138 @@
+"""Build the documentation site from the pages, the docstrings, the command line, the notebooks and the gallery.
+
+Run in a clone, with the extra `docs`: ``sphinx-build -W -c docs . site``. Sources are the files of the clone, so that
+the links between pages, notebooks and code are the same on the site as in the clone. The site needs no network, and
+works when its files are opened without a server.
+"""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+HERE = Path(__file__).parent
+GENERATED = HERE / "generated"
+
+project = "brainscore_itmaps"
+author = "the brainscore_itmaps developers"
+version = release = installed_version(project)
+copyright = f"2026, {author}. Version {release}, MIT licence"
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_gallery.gen_gallery",
+]
+root_doc = "docs/index"
+include_patterns = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**", "examples/*.ipynb"]
+exclude_patterns = [
+    "docs/gallery/**",
+    "docs/templates/**",
+    "docs/root/**",
+    "**.ipynb_checkpoints",
+    "docs/generated/gallery/*.ipynb",
+]
+templates_path = [str(HERE / "templates")]
+default_role = "literal"  # `name` in a docstring
+nitpicky = True
+
+myst_heading_anchors = 4
+myst_enable_extensions = ["colon_fence"]
+nb_execution_mode = "off"  # tests run the notebooks; the site shows what is saved in them
+
+autosummary_generate = True
+autodoc_typehints = "none"  # the docstrings state types, with shapes
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "docs/gallery",
+    "gallery_dirs": "docs/generated/gallery",
+    "filename_pattern": r"plot_",
+    "download_all_examples": False,
+    "show_signature": False,
+    "show_memory": False,
+    "min_reported_time": 3600,
+    "write_computation_times": False,
+    "abort_on_example_error": True,
+    "image_scrapers": ("matplotlib",),
+    "matplotlib_animations": False,
+    "reset_modules": ("matplotlib",),
+    "remove_config_comments": True,
+    "notebook_images": False,
+    "backreferences_dir": None,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = project
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_extra_path = ["root"]  # index.html, which leads to the first page
+html_sidebars = {"docs/index": [], "docs/start": []}
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "navbar_align": "left",
+    "header_links_before_dropdown": 7,
+    "show_toc_level": 2,
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "secondary_sidebar_items": ["page-toc"],
+}
+
+
+def write_commands() -> None:
+    """Write the page of all commands with their options, as the command line itself describes them."""
+    page = GENERATED / "commands.md"
+    page.parent.mkdir(exist_ok=True)
+    words = ["-m", "typer", "brainscore_itmaps.cli.app", "utils", "docs", "--name", "brainscore"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True, cwd=HERE.parent)
+    text = re.sub(r"^# .*$", "# Commands", done.stdout, count=1, flags=re.MULTILINE)
+    text = re.sub(r"^Examples\n((?:\nbrainscore .*\n)+)", _as_block, text, flags=re.MULTILINE)
+    first = dict(re.findall(r"^##+ `(brainscore .*)`\n\n(.*)$", text, flags=re.MULTILINE))
+    listed, group = [], "brainscore"
+    for line in text.splitlines():
+        if found := re.match(r"##+ `(.*)`", line):
+            group = found[1]
+        if found := re.match(r"\* `([a-z][\w-]*)`: ", line):  # a command of the group, with the beginning of a sentence
+            command = f"{group} {found[1]}"
+            line = f"* [`{command}`](#{command.replace(' ', '-')}): {first[command]}"
+        listed.append(line)
+    page.write_text("\n".join(listed) + "\n", encoding="utf-8")
+
+
+def _as_block(found: re.Match[str]) -> str:
+    commands = found[1].split("\n\n")
+    return "**Examples**:\n\n```console\n" + "".join(f"$ {command.strip()}\n" for command in commands) + "```\n"
+
+
+def named_in_code(app: Any, env: Any, node: Any, text: Any) -> Any:
+    """Show a name without a page of its own as text, if the code has it; otherwise Sphinx warns."""
+    module = (node.source or "").rpartition("docstring of ")[2]
+    while module:
+        name = f"{module}.{node['reftarget']}" if not node["reftarget"].startswith(project) else node["reftarget"]
+        if _exists(name):
+            return text
+        module = module.rpartition(".")[0]
+    return None
+
+
+def _exists(name: str) -> bool:
+    try:
+        resolve_name(name)
+    except (AttributeError, ImportError):
+        return False
+    return True
+
+
+def setup(app: Any) -> None:
+    """Write the page of commands, and check names that have no page."""
+    write_commands()
+    app.connect("missing-reference", named_in_code)
