@@ -29,7 +29,8 @@ def test_links_that_lead_nowhere_or_need_a_network_are_found(tmp_path):
     (tmp_path / "_static/macros.html").write_text('<a href="{{ none }}">')
     (tmp_path / "a.html").write_text(
         '<h1 id="top"></h1><a href="b.html#here">1</a><a href="b.html#there">2</a><a href="c.html">3</a>'
-        '<a href="#top">4</a><a href="https://example.org">5</a><img src="https://example.org/6.png"><script src="7.js"></script>'
+        '<a href="#top">4</a><a href="https://example.org">5</a>'
+        '<img src="https://example.org/6.png"><script src="7.js"></script>'
     )
     (tmp_path / "b.html").write_text('<p id="here">')
     site = check_site(tmp_path)
