@@ -13,6 +13,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from numpydoc.xref import DEFAULT_LINKS
+
 HERE = Path(__file__).parent
 GENERATED = HERE / "generated"
 
@@ -48,7 +50,31 @@ nb_execution_mode = "off"  # tests run the notebooks; the site shows what is sav
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings state types, with shapes
 numpydoc_show_class_members = False
-numpydoc_xref_param_type = False
+autodoc_preserve_defaults = True
+numpydoc_xref_param_type = True  # types in docstrings are links, if they are these
+numpydoc_xref_ignore = "all"
+DEFAULT_LINKS.clear()  # to other sites
+numpydoc_xref_aliases = {
+    "ArrayResult": "brainscore_itmaps.benchmark.result.ArrayResult",
+    "Attack": "brainscore_itmaps.features.attack.Attack",
+    "AttackSettings": "brainscore_itmaps.features.attack.AttackSettings",
+    "Ceiling": "brainscore_itmaps.metrics.ceiling.Ceiling",
+    "Comparison": "brainscore_itmaps.study.compare.Comparison",
+    "Estimate": "brainscore_itmaps.benchmark.estimate.Estimate",
+    "Grid": "brainscore_itmaps.Grid",
+    "HumanAlignment": "brainscore_itmaps.benchmark.human.HumanAlignment",
+    "Interval": "brainscore_itmaps.metrics.inference.Interval",
+    "LayerFeatures": "brainscore_itmaps.features.grid.LayerFeatures",
+    "LayerResult": "brainscore_itmaps.benchmark.result.LayerResult",
+    "LeftOut": "brainscore_itmaps.metrics.folds.LeftOut",
+    "LossTerms": "brainscore_itmaps.training.loss.LossTerms",
+    "Model": "brainscore_itmaps.models.model.Model",
+    "Null": "brainscore_itmaps.benchmark.result.Null",
+    "Profile": "brainscore_itmaps.benchmark.profile.Profile",
+    "Recording": "brainscore_itmaps.Recording",
+    "Result": "brainscore_itmaps.Result",
+    "SweepSummary": "brainscore_itmaps.study.sweep.SweepSummary",
+}
 
 sphinx_gallery_conf = {
     "examples_dirs": "docs/gallery",
@@ -115,10 +141,10 @@ def _as_block(found: re.Match[str]) -> str:
 
 def named_in_code(app: Any, env: Any, node: Any, text: Any) -> Any:
     """Show a name without a page of its own as text, if the code has it; otherwise Sphinx warns."""
+    target = node["reftarget"]
     module = (node.source or "").rpartition("docstring of ")[2]
     while module:
-        name = f"{module}.{node['reftarget']}" if not node["reftarget"].startswith(project) else node["reftarget"]
-        if _exists(name):
+        if any(_exists(name) for name in (f"{module}.{target}", target)):
             return text
         module = module.rpartition(".")[0]
     return None
@@ -127,7 +153,7 @@ def named_in_code(app: Any, env: Any, node: Any, text: Any) -> Any:
 def _exists(name: str) -> bool:
     try:
         resolve_name(name)
-    except (AttributeError, ImportError):
+    except (AttributeError, ImportError, ValueError):
         return False
     return True
 
