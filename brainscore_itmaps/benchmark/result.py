@@ -242,7 +242,7 @@ class Estimated:
 
     @property
     def p_value(self) -> float:
-        """Return the p-value of the score: see :class:`~brainscore_itmaps.benchmark.result.Null`; NaN where it was not computed."""
+        """Return the p-value of the score (:class:`~brainscore_itmaps.benchmark.result.Null`); NaN if not computed."""
         return np.nan if self.null is None else self.null.p_value
 
     @property
