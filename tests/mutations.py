@@ -20,8 +20,8 @@ HEAD = """# Faults that the package survives
 
 {yes} of {all}: for each fault, its protection was removed from a copy of the code, and the test below then failed
 within its time limit. `python tests/mutations.py faults` checks this table; `nox -s mutations` also checks other
-protections, and writes this page. After any of these faults, there is no wrong number without an error, no traceback for
-a mistake of the user, and no harm to other files; a second run continues.
+protections, and writes this page. After any of these faults, there is no wrong number without an error, no traceback
+for a mistake of the user, and no harm to other files; a second run continues.
 
 | # | fault | what happens | test | noticed |
 | --- | --- | --- | --- | --- |
