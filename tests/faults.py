@@ -44,7 +44,7 @@ FAULTS = (
     Fault(
         1,
         "the server drops the connection",
-        "tried three times, then an error with address and bytes; no file",
+        "three attempts, then an error with the address and the number of bytes; no file is left",
         (
             Mutation(
                 DOWNLOADS,
@@ -57,7 +57,7 @@ FAULTS = (
     Fault(
         2,
         "the server answers 404, 500 or a web page",
-        "an error that names the address; nothing is kept",
+        "an error names the address; nothing is stored",
         (
             Mutation(
                 DOWNLOADS,
@@ -70,7 +70,7 @@ FAULTS = (
     Fault(
         3,
         "a downloaded file has another checksum",
-        "refused and removed, with the next step",
+        "the file is refused and removed; the error states the next step",
         (
             Mutation(
                 DOWNLOADS,
@@ -83,7 +83,7 @@ FAULTS = (
     Fault(
         4,
         "a downloaded file is changed later",
-        "noticed on use; downloaded again, or refused offline",
+        "noticed on use: downloaded again or, offline, refused",
         (
             Mutation(
                 f"{P}pinned.py",
@@ -95,8 +95,8 @@ FAULTS = (
     ),
     Fault(
         5,
-        "an archive is cut, or a bit in it flips",
-        "an error; the folder is not made",
+        "an archive is truncated, or a bit in it flips",
+        "an error; the folder is not created",
         (
             Mutation(
                 ARCHIVES,
@@ -123,7 +123,7 @@ FAULTS = (
     Fault(
         7,
         "an archive or an NPZ unpacks to far more than its size",
-        "refused by declared and by real size",
+        "refused by its declared size and by its actual size",
         (
             Mutation(
                 ARCHIVES,
@@ -141,8 +141,8 @@ FAULTS = (
     ),
     Fault(
         8,
-        "killed while unpacking",
-        "the next run unpacks again, and removes what was left",
+        "unpacking is killed",
+        "the next run removes the remains and unpacks again",
         (
             Mutation(
                 FILES,
@@ -161,7 +161,7 @@ FAULTS = (
     Fault(
         9,
         "a MATLAB file is damaged, or lacks a variable",
-        "an error that names the file and the variable",
+        "an error names the file and the variable",
         (
             Mutation(
                 f"{P}data/matfiles.py",
@@ -173,8 +173,8 @@ FAULTS = (
     ),
     Fault(
         10,
-        "maps of another shape, 13 images, swapped axes",
-        "an error with the actual and the expected shape",
+        "maps have another shape, 13 images or swapped axes",
+        "an error states the actual and the expected shape",
         (
             Mutation(
                 f"{P}data/arcaro2020.py",
@@ -186,7 +186,7 @@ FAULTS = (
     ),
     Fault(
         11,
-        "maps with NaN or infinite values",
+        "maps have NaN or infinite values",
         "refused, with the sites and images",
         (
             Mutation(
@@ -200,7 +200,7 @@ FAULTS = (
     Fault(
         12,
         "an image is missing or cannot be read, also in training",
-        "all missing ones are named; an error names the file",
+        "an error names the file, or all missing files",
         (
             Mutation(
                 f"{P}data/images.py",
@@ -218,8 +218,8 @@ FAULTS = (
     ),
     Fault(
         13,
-        "images in another order than the maps",
-        "matched by name",
+        "images are in another order than the maps",
+        "images and maps are matched by name",
         (
             Mutation(
                 f"{P}data/images.py",
@@ -231,8 +231,8 @@ FAULTS = (
     ),
     Fault(
         14,
-        "killed in the middle of a score, then run again",
-        "finished layers are not computed again; the same bytes",
+        "a score is killed, then run again",
+        "finished layers are not computed again; the files are the same, byte for byte",
         (
             Mutation(
                 CACHE,
@@ -245,7 +245,7 @@ FAULTS = (
     Fault(
         15,
         "Ctrl-C, also within HDF5 or while modules are imported",
-        "one line, exit code 130, nothing is left",
+        "one line of output, exit code 130, no partial files",
         (
             Mutation(
                 f"{P}cli/start.py",
@@ -258,7 +258,7 @@ FAULTS = (
     Fault(
         16,
         "eight processes share a cache",
-        "each is right, and the work is done once",
+        "each result is right, and each layer is scored once",
         (
             Mutation(
                 CACHE,
@@ -270,8 +270,8 @@ FAULTS = (
     ),
     Fault(
         17,
-        "the lock of a process that died",
-        "taken over",
+        "a process dies and leaves a lock",
+        "the next process takes the lock over",
         (
             Mutation(
                 FILES,
@@ -284,7 +284,7 @@ FAULTS = (
     Fault(
         18,
         "the disk is full",
-        "an error with the free bytes; existing files are unchanged",
+        "an error states the free bytes; existing files are unchanged",
         (
             Mutation(
                 FILES,
@@ -302,8 +302,8 @@ FAULTS = (
     ),
     Fault(
         19,
-        "a home that cannot be written to",
-        "reading works; an error names ITMAPS_HOME",
+        "the home folder of the package is read-only",
+        "reading works; an error on writing names ITMAPS_HOME",
         (
             Mutation(
                 FILES,
@@ -315,8 +315,8 @@ FAULTS = (
     ),
     Fault(
         20,
-        "an unknown model, benchmark or layer",
-        "the nearest names, before torch is imported",
+        "a model, benchmark or layer is unknown",
+        "an error with the nearest names, before torch is imported",
         (
             Mutation(
                 f"{P}bridge/names.py",
@@ -328,8 +328,8 @@ FAULTS = (
     ),
     Fault(
         21,
-        "a layer without a map: logits, pooled features, a tuple",
-        "an error with the reason and the next step",
+        "a layer has no map: logits, pooled features, a tuple",
+        "an error states the reason and the next step",
         (
             Mutation(
                 f"{P}features/places.py",
@@ -341,8 +341,8 @@ FAULTS = (
     ),
     Fault(
         22,
-        "a GPU without enough memory",
-        "the batch is halved, to 1; the same features",
+        "a GPU has too little memory",
+        "the batch size is halved, down to 1 if needed; the features are the same",
         (
             Mutation(
                 f"{P}features/record.py",
@@ -354,8 +354,8 @@ FAULTS = (
     ),
     Fault(
         23,
-        "a device that is not there",
-        "one sentence that names it",
+        "a device does not exist",
+        "an error of one sentence names it",
         (
             Mutation(
                 f"{P}models/model.py",
@@ -367,8 +367,8 @@ FAULTS = (
     ),
     Fault(
         24,
-        "a checkpoint that would run code, or the state of a training run",
-        "not run",
+        "a checkpoint, or the state of a training run, contains code",
+        "the code is not run",
         (
             Mutation(
                 CHECKPOINT,
@@ -386,8 +386,8 @@ FAULTS = (
     ),
     Fault(
         25,
-        "a checkpoint of another architecture",
-        "missing and unexpected tensors are listed",
+        "a checkpoint belongs to another architecture",
+        "an error lists missing and unexpected tensors",
         (
             Mutation(
                 f"{P}models/checkpoint.py",
@@ -399,8 +399,8 @@ FAULTS = (
     ),
     Fault(
         26,
-        "a layer gives NaN",
-        "an error with the layer and the images",
+        "a layer returns NaN",
+        "an error names the layer and the images",
         (
             Mutation(
                 f"{P}features/record.py",
@@ -412,8 +412,8 @@ FAULTS = (
     ),
     Fault(
         27,
-        "no network",
-        "what is stored works; otherwise the files to bring are named",
+        "there is no network",
+        "stored files are used; an error names missing files and their paths",
         (
             Mutation(
                 f"{P}data/sources.py",
@@ -426,7 +426,7 @@ FAULTS = (
     Fault(
         28,
         "Brain-Score is hidden, too old, or has a leftover `brainio`",
-        "`brainscore doctor` says so and how to fix it",
+        "`brainscore doctor` reports the problem and how to fix it",
         (
             Mutation(
                 f"{P}bridge/doctor.py",
@@ -438,8 +438,8 @@ FAULTS = (
     ),
     Fault(
         29,
-        "Brain-Score's pip, when it loads a plugin",
-        "never runs",
+        "Brain-Score tries to run pip when it loads a plugin",
+        "pip is not run",
         (
             Mutation(
                 f"{P}bridge/quiet.py",
@@ -451,7 +451,7 @@ FAULTS = (
     ),
     Fault(
         30,
-        "two runs of the same score, with other threads and batches",
+        "a score is computed again with other numbers of threads and other batch sizes",
         "the same numbers",
         (
             Mutation(
@@ -464,8 +464,8 @@ FAULTS = (
     ),
     Fault(
         31,
-        "a result of another version, edited or cut",
-        "migrated or refused, with what was changed",
+        "a result is from another version, edited or truncated",
+        "migrated, or refused with the names of changed values",
         (
             Mutation(
                 SAVED,
@@ -483,8 +483,8 @@ FAULTS = (
     ),
     Fault(
         32,
-        "unusual paths; a home folder that is not known",
-        "work; one sentence",
+        "paths are unusual; the user's home folder is unknown",
+        "the paths work; an error of one sentence",
         (
             Mutation(
                 f"{P}settings.py",
@@ -496,8 +496,8 @@ FAULTS = (
     ),
     Fault(
         33,
-        "control codes in names and files; formulas in tables",
-        "escaped; a leading apostrophe",
+        "names and files contain control characters; tables contain formulas",
+        "characters are escaped; formulas get a leading apostrophe",
         (
             Mutation(
                 f"{P}cli/terminal.py",
@@ -515,8 +515,8 @@ FAULTS = (
     ),
     Fault(
         34,
-        "HTML in the name of a model",
-        "escaped",
+        "the name of a model contains HTML",
+        "the HTML is escaped",
         (
             Mutation(
                 f"{P}reporting/report.py",
@@ -528,8 +528,8 @@ FAULTS = (
     ),
     Fault(
         35,
-        "training: a loss of NaN",
-        "the run stops with the step and its images",
+        "the loss of a training run is NaN",
+        "the run stops; an error names the step and its images",
         (
             Mutation(
                 f"{P}training/loop.py",
@@ -541,8 +541,8 @@ FAULTS = (
     ),
     Fault(
         36,
-        "more PLS components than the rank",
-        "as many as there are, with a note",
+        "more PLS components than the rank are requested",
+        "as many as the rank are used, with a note",
         (
             Mutation(
                 f"{P}metrics/pls.py",
@@ -554,7 +554,7 @@ FAULTS = (
     ),
     Fault(
         37,
-        "a contribution that fails in the middle",
+        "a contribution fails in the middle",
         "everything is undone",
         (
             Mutation(
@@ -567,8 +567,8 @@ FAULTS = (
     ),
     Fault(
         38,
-        "other time zones",
-        "UTC in files, and no time in keys",
+        "time zones differ",
+        "times in files are UTC; cache keys contain no time",
         (
             Mutation(
                 f"{P}benchmark/result.py",
@@ -580,7 +580,7 @@ FAULTS = (
     ),
     Fault(
         39,
-        "an HDF5 file that refers to other files",
+        "an HDF5 file refers to other files",
         "refused at every level",
         (
             Mutation(
@@ -599,8 +599,8 @@ FAULTS = (
     ),
     Fault(
         40,
-        "other users of the machine during a sweep",
-        "can run nothing in it",
+        "other users of the machine try to join a sweep",
+        "they cannot run code in it",
         (
             Mutation(
                 f"{P}study/cluster.py",
@@ -612,8 +612,8 @@ FAULTS = (
     ),
     Fault(
         41,
-        "killed while an older result is replaced",
-        "the older or the newer one is there, whole",
+        "the process is killed while it replaces a result",
+        "the older or the newer result is complete",
         (
             Mutation(
                 SAVED,
@@ -625,8 +625,8 @@ FAULTS = (
     ),
     Fault(
         42,
-        "a flipped bit in a result, a cache entry or a checkpoint",
-        "noticed",
+        "a bit flips in a result, a cache entry or a checkpoint",
+        "a result or checkpoint is refused; a cache entry is computed again",
         (
             Mutation(
                 SAVED,
@@ -650,7 +650,7 @@ FAULTS = (
     ),
     Fault(
         43,
-        "a checkpoint that was planted in a run",
+        "a checkpoint from another source is placed in a run",
         "refused",
         (
             Mutation(
@@ -669,8 +669,8 @@ FAULTS = (
     ),
     Fault(
         44,
-        "Python files in the current folder, named like modules",
-        "not imported by workers",
+        "Python files in the current folder have names of modules",
+        "workers do not import them",
         (
             Mutation(
                 f"{P}study/cluster.py",

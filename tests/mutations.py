@@ -16,12 +16,12 @@ LIMIT = 120
 """Seconds that a test may take."""
 FAILED, TOO_LONG = 1, -1
 """Exit code of pytest when tests ran and some failed, and what stands for a process that did not end."""
-HEAD = """# Faults that are survived
+HEAD = """# Faults that the package survives
 
-{yes} of {all}: for each, the protection was removed from a copy of the code, and the test below failed within its limit
-of time. `nox -s mutations` does so for this table and for other protections, and writes this page;
-`python tests/mutations.py faults` for this table alone. The promise: no wrong number without an error, no traceback for
-a user's mistake, no harm to other files, and a second run continues.
+{yes} of {all}: for each fault, its protection was removed from a copy of the code, and the test below then failed
+within its time limit. `python tests/mutations.py faults` checks this table; `nox -s mutations` also checks other
+protections, and writes this page. After any of these faults, there is no wrong number without an error, no traceback
+for a mistake of the user, and no harm to other files; a second run continues.
 
 | # | fault | what happens | test | noticed |
 | --- | --- | --- | --- | --- |
