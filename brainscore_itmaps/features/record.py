@@ -29,7 +29,7 @@ from brainscore_itmaps.images import read_image
 from brainscore_itmaps.models.layers import spatial_maps
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.selectors import LAST, described, selected, shape_text
-from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.progress import Steps, shows_count, uncounted
 from brainscore_itmaps.protocol import OURS, Protocol
 from brainscore_itmaps.settings import expanded
 
@@ -41,6 +41,7 @@ Preprocess = Callable[[Sequence[Any]], torch.Tensor]
 Stored = TypeVar("Stored")
 
 
+@shows_count
 def record(
     model: Model | str,
     images: Recording | Path | str | Image.Image | Iterable[Path | str | Image.Image],

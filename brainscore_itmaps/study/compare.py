@@ -16,7 +16,7 @@ from brainscore_itmaps.data.published import fetch_published
 from brainscore_itmaps.errors import DataError, UsageError
 from brainscore_itmaps.files import ANOTHER_FOLDER, check_writable, replacing, sha256
 from brainscore_itmaps.models.zoo import baseline_of
-from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.reporting.attack_page import attack_page
 from brainscore_itmaps.reporting.published_figures import published_figure
@@ -72,6 +72,7 @@ class Comparison:
         return f"<Comparison of {self.table.rows['model'].nunique()} models: {self.page}>"
 
 
+@shows_progress
 def compare(
     results: Iterable[str | Path | Result] | str | Path | Result,
     out: str | Path,
