@@ -544,7 +544,8 @@ class Result(Estimated):
         table = html_table(("score", "95 % interval", "raw", "ceiling", "array", "layer"), rows)
         notes = "<br>".join(map(escape, notes_of(self)))
         return (
-            f"<div><b>score {number_text(self.score)}</b>, 95 % interval {interval_text(*self.interval)}: "
+            f"<div>score <b>{number_text(self.score)}</b>, 95 % interval {interval_text(*self.interval)}, "
+            f"raw {number_text(self.raw)}, noise ceiling {number_text(self.ceiling)}: "
             f"{escape(self.model)} ({escape(str(self.weights))}) on {escape(self.title)}<br>"
             f"{SIMULATED_HTML if self.simulated else ''}{table}{_html_of_controls(self)}{notes}</div>"
         )
