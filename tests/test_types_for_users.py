@@ -1,5 +1,6 @@
 """A script of a user is checked by mypy in strict mode: every public name has a type."""
 
+import os
 import re
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def test_a_script_passes_and_public_names_have_types(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "script.py"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={"MYPYPATH": str(CHECKOUT), "PATH": "/usr/bin:/bin"},
+        env=os.environ | {"MYPYPATH": str(CHECKOUT), "PYTHONPATH": str(CHECKOUT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     types = re.findall(r'Revealed type is "(.*)"', done.stdout)
@@ -72,7 +73,7 @@ def test_a_script_passes_and_public_names_have_types(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", wrong.name],
         cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={"MYPYPATH": str(CHECKOUT), "PATH": "/usr/bin:/bin"},
+        env=os.environ | {"MYPYPATH": str(CHECKOUT), "PYTHONPATH": str(CHECKOUT)},
     )  # fmt: skip
     assert 'has no attribute "scoer"' in done.stdout
     assert "[arg-type]" in done.stdout
