@@ -7,7 +7,7 @@ Each step of a score is one public function: :func:`load_recording`, :func:`load
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # without __getattr__, a type checker finds a name that does not exist
     from brainscore_itmaps.benchmark.catalogue import list_benchmarks
     from brainscore_itmaps.benchmark.comparison import compare_results
     from brainscore_itmaps.benchmark.human import human_alignment
@@ -107,15 +107,19 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that importing the package imports no submodule."""
-    if name == "figures":
-        return import_module(f"{__name__}.reporting.figures")
-    if name == "__version__":
-        return import_module("importlib.metadata").version(__name__)
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name on first use, so that importing the package imports no submodule."""
+        if name == "figures":
+            return import_module(f"{__name__}.reporting.figures")
+        if name == "__version__":
+            return import_module("importlib.metadata").version(__name__)
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -44,7 +44,7 @@ from brainscore_itmaps.metrics.alignment import INTER_HUMAN, Agreement, agreemen
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.names import is_named_model
 from brainscore_itmaps.models.spec import ModelRequest
-from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 from brainscore_itmaps.settings import expanded
 
@@ -256,6 +256,7 @@ def without_gradients(model: str) -> ModelError:
     )
 
 
+@shows_progress
 @accept_reference_compat
 def human_alignment(
     model: Model,

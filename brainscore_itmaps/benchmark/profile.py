@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -11,10 +12,10 @@ from brainscore_itmaps.benchmark.codec import encode
 from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.benchmark.result import Reading
-from brainscore_itmaps.errors import UsageError, check_type, described, nearest
+from brainscore_itmaps.errors import UsageError, check_type, described, nearest, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, csv_text, replacing, write_json
 from brainscore_itmaps.protocol import protocol_named
-from brainscore_itmaps.text import short_repr
+from brainscore_itmaps.text import SIMULATED_HTML, html_table, interval_text, number_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +40,7 @@ ABOUT: dict[Over, str] = {
 FORMAT = "brainscore_itmaps profile"
 
 
-@short_repr
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Profile:
     """The scores of one layer at several blurs of its features, or with several numbers of PLS components.
 
@@ -85,6 +85,25 @@ class Profile:
     versions: Mapping[str, str]
     written: str
     file_stem: str
+
+    def __repr__(self) -> str:
+        simulated = ", SIMULATED" if self.simulated else ""
+        values = f"{self.over} {', '.join(f'{value:g}' for value in self.values)}"
+        return printable(
+            f"<Profile of {self.reading.model}, {self.reading.layer}, on {self.title}: {values}{simulated}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the HTML table that a notebook displays."""
+        rows = [
+            (f"{row[self.over]:g}", number_text(row["score"]), interval_text(row["low"], row["high"]),
+             number_text(row["raw"]), number_text(row["ceiling"]), row["array"])
+            for row in self.rows()
+        ]  # fmt: skip
+        kind = SIMULATED_HTML if self.simulated else ""
+        head = f"{self.reading.model}, {self.reading.layer}, on {self.title}"
+        table = html_table((self.over, "score", "95 % interval", "raw", "ceiling", "array"), rows)
+        return f"<div>{escape(head)}<br>{kind}{table}{'<br>'.join(map(escape, self.notes))}</div>"
 
     @property
     def model(self) -> str:

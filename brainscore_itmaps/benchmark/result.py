@@ -21,7 +21,7 @@ from brainscore_itmaps.errors import check_type, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import protocol_named
-from brainscore_itmaps.text import interval_text, number_text, short_repr
+from brainscore_itmaps.text import SIMULATED_HTML, html_table, interval_text, number_text, short_repr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,6 +169,7 @@ class AttackedImages:
             raise ValueError("the pixels and maps of its attacked images do not fit their names")
 
 
+@short_repr
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """The model and layer that were read, and how the images were shown.
@@ -491,7 +492,7 @@ class Result(Estimated):
 
     def __repr__(self) -> str:
         simulated = ", SIMULATED" if self.simulated else ""
-        arrays = f"{len(self.arrays)} arrays{simulated}"
+        arrays = f"{len(self.arrays)} array{'s' * (len(self.arrays) != 1)}{simulated}"
         return printable(f"<Result {self.model} on {self.title}: {_format_score(self.estimate)}, {arrays}>")
 
     @property
@@ -532,24 +533,21 @@ class Result(Estimated):
         """Return the HTML table that a notebook displays."""
         from brainscore_itmaps.benchmark.formulas import notes_of
 
-        kind = "<b>SIMULATED recording, no animal was recorded</b><br>" if self.simulated else ""
-        head = "".join(f"<th>{name}</th>" for name in ("array", "layer", "raw", "ceiling", "score", "95 % interval"))
         scored: list[tuple[str, str, Estimate]] = [(a.recording, a.layer, a.estimate) for a in self.arrays]
         if len(scored) != 1:
             scored.append((MEAN if scored else self.benchmark, "" if scored else self.layer, self.estimate))
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{escape(layer)}</td><td>{number_text(estimate.raw)}</td>"
-            f"<td>{number_text(estimate.ceiling)}</td><td>{number_text(estimate.score)}</td>"
-            f"<td>{interval_text(*estimate.interval)}</td></tr>"
+        rows = [
+            (number_text(estimate.score), interval_text(*estimate.interval), number_text(estimate.raw),
+             number_text(estimate.ceiling), name, layer)
             for name, layer, estimate in scored
-        )
-        notes = "".join(f"<br>{escape(note)}" for note in notes_of(self))
+        ]  # fmt: skip
+        table = html_table(("score", "95 % interval", "raw", "ceiling", "array", "layer"), rows)
+        notes = "<br>".join(map(escape, notes_of(self)))
         return (
-            f"<div>{escape(self.model)} ({escape(str(self.weights))}) on {escape(self.title)}: "
-            f"<b>{number_text(self.score)}</b>, 95 % interval {interval_text(*self.interval)}, "
-            f"raw {number_text(self.raw)}, noise ceiling {number_text(self.ceiling)}<br>{kind}"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{_html_of_controls(self)}"
-            f"{notes.removeprefix('<br>')}</div>"
+            f"<div>score <b>{number_text(self.score)}</b>, 95 % interval {interval_text(*self.interval)}, "
+            f"raw {number_text(self.raw)}, noise ceiling {number_text(self.ceiling)}: "
+            f"{escape(self.model)} ({escape(str(self.weights))}) on {escape(self.title)}<br>"
+            f"{SIMULATED_HTML if self.simulated else ''}{table}{_html_of_controls(self)}{notes}</div>"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -756,15 +754,14 @@ def _html_of_controls(result: Result) -> str:
     if not result.controls:
         return ""
     over = f", mean over {len(result.arrays)} arrays" if len(result.arrays) > 1 else ""
-    head = "".join(f"<th>{name}</th>" for name in (f"control{over}", "raw", "score", "95 % interval"))
     named = {**result.controls, **{f"model adds: {name}": added for name, added in result.added.items()}}
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{number_text(estimate.raw)}</td><td>{number_text(estimate.score)}</td>"
-        f"<td>{interval_text(*estimate.interval)}</td></tr>"
+    rows = [
+        (name, number_text(estimate.score), interval_text(*estimate.interval), number_text(estimate.raw))
         for name, estimate in named.items()
-    )
+    ]
+    best = f"best control: {escape(result.best_control)}<br>" if result.best_control else ""
     null = "" if result.null is None else f"p = {result.p_value:.2g} against maps of other images<br>"
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{null}"
+    return html_table((f"control{over}", "score", "95 % interval", "raw"), rows) + best + null
 
 
 def _row(estimate: Estimate, alignment: float, simulated: bool) -> dict[str, Any]:

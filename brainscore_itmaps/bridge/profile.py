@@ -17,10 +17,11 @@ from brainscore_itmaps.data.recording import Recording
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.own import Preprocessing
-from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.protocol import Protocol
 
 
+@shows_progress
 def profile(
     model: str | Path | Model | torch.nn.Module,
     benchmark: str | Path | Recording = "it_maps_simulated",

@@ -33,7 +33,7 @@ from brainscore_itmaps.models.names import requested_weights
 from brainscore_itmaps.models.own import Preprocessing, restore_mode_and_device
 from brainscore_itmaps.models.preprocessing import plain_preprocessing
 from brainscore_itmaps.models.spec import ModelRequest
-from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 from brainscore_itmaps.settings import expanded
 
@@ -60,6 +60,7 @@ def check_layers(layers: Any) -> None:
         check_type(layer, str, "a layer", fix)
 
 
+@shows_progress
 @accept_reference_compat
 def score(
     model: str | Path | Model | torch.nn.Module,

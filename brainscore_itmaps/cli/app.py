@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.text import Text
-from typer.core import TyperGroup
 
 from brainscore_itmaps.cli.attack import attack
 from brainscore_itmaps.cli.compare import compare
@@ -20,7 +19,7 @@ from brainscore_itmaps.cli.data import data
 from brainscore_itmaps.cli.doctor import doctor, link, unlink
 from brainscore_itmaps.cli.harmonize import harmonize
 from brainscore_itmaps.cli.models import models
-from brainscore_itmaps.cli.options import HELP_OPTIONS, examples
+from brainscore_itmaps.cli.options import HELP_OPTIONS, InPanels, Panels, examples, panel_of
 from brainscore_itmaps.cli.profile import profile
 from brainscore_itmaps.cli.published import published
 from brainscore_itmaps.cli.report import report
@@ -33,10 +32,20 @@ from brainscore_itmaps.errors import InstallationError, ItMapsError, printable
 from brainscore_itmaps.progress import LongWork
 
 _debug = ContextVar("debug", default=False)
+PANELS: Panels = {
+    "Score a model": ("score", "profile"),
+    "Look at results": ("results", "report", "reproduce"),
+    "Recordings and models": ("data", "models", "verify-real"),
+    "Compare many models": ("sweep", "compare", "published"),
+    "Train and attack": ("harmonize", "attack"),
+    "Share and check": ("contribute", "doctor", "link", "unlink"),
+}
 
 
-class Commands(TyperGroup):
+class Commands(InPanels):
     """Group of commands that escapes control characters of arguments in error messages."""
+
+    panels = PANELS
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         """Parse the options before the command."""
@@ -68,7 +77,6 @@ app = typer.Typer(
     ),
     context_settings=HELP_OPTIONS,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
@@ -116,15 +124,17 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
     link: ("brainscore link", "brainscore doctor"),
     unlink: ("brainscore unlink", "brainscore doctor"),
 }
-"""The commands that belong to no group, in the order of the help text, with their examples."""
+"""The commands that belong to no group, with their examples."""
 
 for command, lines in EXAMPLES.items():
+    name = command.__name__.replace("_", "-")
     settings = {"allow_extra_args": True} if command is report else {}  # report refuses them with its own message
-    app.command(epilog=examples(*lines), context_settings=settings)(command)
-app.add_typer(data, name="data")
-app.add_typer(models, name="models")
-app.add_typer(results, name="results")
-app.add_typer(contribute, name="contribute")
+    in_panel = app.command(
+        name, epilog=examples(*lines), context_settings=settings, rich_help_panel=panel_of(PANELS, name)
+    )
+    in_panel(command)
+for name, group in {"data": data, "models": models, "results": results, "contribute": contribute}.items():
+    app.add_typer(group, name=name, rich_help_panel=panel_of(PANELS, name))
 
 
 def _print_version(requested: bool) -> None:

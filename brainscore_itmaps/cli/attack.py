@@ -7,10 +7,11 @@ import typer
 
 from brainscore_itmaps.benchmark.catalogue import ADVERSARIAL, ADVERSARIAL_FOLDER, MOST_IMAGES
 from brainscore_itmaps.bridge.names import check_names
+from brainscore_itmaps.cli.completion import complete_models
 from brainscore_itmaps.cli.options import Architecture, BatchSize, Device, ModelLabel, Offline, Seed, StateKey
 from brainscore_itmaps.cli.report import write_attack_page
 from brainscore_itmaps.cli.result_tables import print_result
-from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
+from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_next
 from brainscore_itmaps.data.class_folders import PHOTOGRAPHS
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable
@@ -21,7 +22,13 @@ CHANGE_FOLDER = "Name another folder with --out, or set ITMAPS_HOME."
 
 def attack(
     model: Annotated[
-        str, typer.Option("--model", "-m", help="Attack this model: a name or a file, as for `brainscore score`.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            autocompletion=complete_models,
+            help="Attack this model: a name or a file, as for `brainscore score`.",
+        ),
     ],
     images: Annotated[
         str,
@@ -137,3 +144,5 @@ def attack(
             print_result(result)
             for file in files:
                 say(f"written    {file}")
+            if files:
+                say_next("compare", files[0].parent, "--out", "comparison")

@@ -9,9 +9,10 @@ import typer
 from rich.table import Column
 
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
+from brainscore_itmaps.cli.completion import complete_results
 from brainscore_itmaps.cli.options import Offline
-from brainscore_itmaps.cli.results import named_result
-from brainscore_itmaps.cli.terminal import progress_bar, say, say_table
+from brainscore_itmaps.cli.results import name_of, named_result
+from brainscore_itmaps.cli.terminal import progress_bar, say, say_line, say_next, say_table
 from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
@@ -32,6 +33,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="RESULTS...",
+            autocompletion=complete_results,
             help="Compare these results: folders of studies or of results, JSON files, or names from "
             "`brainscore results list`.",
         ),
@@ -78,20 +80,24 @@ def _print(comparison: "Comparison") -> None:
         say(f"           These are the best {SHOWN} of {len(rows)} rows.")
     _print_ranks(comparison.ranking)
     for line in sentences(comparison.findings):
-        say(f"fit        {line}")
+        say_line("fit", line)
     pairs = comparison.findings.pairs
     for row in pairs.to_dict("records"):
         p, q = ("" if row[name] != row[name] else f", {name[0]} {row[name]:.3g}" for name in ("p_value", "q_value"))
         gain, interval = number_text(row["difference"], sign="+"), interval_text(row["low"], row["high"], "+")
         raw, ceiling, before = (number_text(row[name]) for name in ("raw", "ceiling", "baseline_raw"))
-        say(f"gain       {row['model']}, {row['array']}: {gain} ({interval}){p}{q}; raw {before} to {raw} of {ceiling}")
+        change = f"{gain} ({interval}){p}{q}; raw {before} to {raw} of {ceiling}"
+        say_line("gain", f"{row['model']}, {row['array']}: {change}")
     notes = [EXPERIMENTAL] if rows["experimental"].any() else []
     for note in (*notes, *comparison.table.troubles, *comparison.findings.notes, *comparison.ranking.notes):
-        say(f"note       {note}")
+        say_line("note", note)
     _print_places(comparison.places)
     if rows["simulated"].any():
         say("recording  SIMULATED; no animal was recorded")
     say(f"written    {comparison.page} and {len(comparison.files) - 1} other files in its folder")
+    sources = comparison.table.sources
+    saved = [source for name in best_first["result"] if isinstance(source := sources.get(name), Path)]
+    say_next("results", *(["show", name_of(saved[0])] if saved else ["list"]))
 
 
 def _print_places(placed: "Places | None") -> None:
@@ -99,9 +105,9 @@ def _print_places(placed: "Places | None") -> None:
         from brainscore_itmaps.study.published_places import places_sentences
 
         for line in places_sentences(placed):
-            say(f"published  {line}")
+            say_line("published", line)
         for note in placed.notes:
-            say(f"note       {note}")
+            say_line("note", note)
 
 
 def _print_ranks(ranked: "Ranking") -> None:
@@ -120,7 +126,7 @@ def _print_ranks(ranked: "Ranking") -> None:
     if len(ranked.rows) > SHOWN:
         say(f"           These are the first {SHOWN} of {len(ranked.rows)} rows; ranking.csv has all.")
     for line in chain(*ranked.sentences.values()):
-        say(f"ranks      {line}")
+        say_line("ranks", line)
 
 
 def _short_array(row: Mapping[Any, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from brainscore_itmaps.cli.options import HELP_OPTIONS, examples
-from brainscore_itmaps.cli.terminal import errors, progress_bar, say, say_facts, shown_size
+from brainscore_itmaps.cli.terminal import errors, progress_bar, say, say_facts, say_next, shown_size
 from brainscore_itmaps.errors import InstallationError
 from brainscore_itmaps.settings import expanded
 
@@ -85,6 +85,11 @@ def check(
     _say_rules(checked)
     if any(line.status == "FAIL" for line in checked):
         raise typer.Exit(InstallationError.exit_code)
+    if to is None:
+        clone = "git clone https://github.com/brain-score/vision && "
+        say_next("contribute", "export", *(names or ()), "--to", "vision", prefix=clone if names else "")
+    elif not run and to.is_dir():
+        say_next("contribute", "check", *(names or ()), "--to", to, "--run")
 
 
 def _say_rules(checked: "Sequence[Checked]") -> None:
@@ -202,3 +207,4 @@ def weights(
 
         written = write_weights(model, expanded(out))
     say_facts({"written": f"{out / written['name']} ({shown_size(written['size'])})", "sha1": written["sha1"]})
+    say_next("contribute", "check", name)

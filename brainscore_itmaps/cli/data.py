@@ -9,13 +9,28 @@ from rich.table import Column
 
 from brainscore_itmaps.cli.data_import import import_table
 from brainscore_itmaps.cli.data_show import check, info, orient, package
-from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, check_options, examples
-from brainscore_itmaps.cli.terminal import progress_bar, say, say_table, shown_size
+from brainscore_itmaps.cli.options import HELP_OPTIONS, InPanels, Offline, Panels, check_options, examples, panel_of
+from brainscore_itmaps.cli.terminal import progress_bar, say, say_next, say_table, shown_size
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable
 from brainscore_itmaps.settings import expanded
 
+PANELS: Panels = {
+    "Download": ("list", "fetch", "clean"),
+    "Inspect a recording": ("info", "check", "orient"),
+    "Make a recording": ("import", "simulate"),
+    "Share a recording": ("package",),
+}
+
+
+class Commands(InPanels):
+    """The commands for recordings, in the order of their panels."""
+
+    panels = PANELS
+
+
 data = typer.Typer(
+    cls=Commands,
     help="Download, inspect, check and package recordings.",
     epilog=examples("brainscore data fetch", "brainscore data info it_maps_simulated"),
     context_settings=HELP_OPTIONS,
@@ -29,10 +44,11 @@ def options(offline: Offline = False) -> None:
 
 
 @data.command(
+    rich_help_panel=panel_of(PANELS, "fetch"),
     epilog=examples(
         "brainscore data fetch osie",
         "brainscore data fetch clickme --split val",
-    )
+    ),
 )
 def fetch(
     what: Annotated[
@@ -111,6 +127,7 @@ def fetch(
     say(f"sha256     {record.sha256}")
     say(f"from       {record.origin}")
     say(f"recorded   {record.recorded} in {home / sources.LOCK}")
+    say_next("data", "info", "monkey1_PL")
 
 
 def _fetch_osie(images: int, url: str | None, folder: Path | None) -> None:
@@ -125,7 +142,7 @@ def _fetch_osie(images: int, url: str | None, folder: Path | None) -> None:
     new = f"{len(fetched)} of them new" if fetched else "all there already"
     say(f"ready      {osie_folder()} ({len(files)} files, {size}, verified; {new})")
     (recording,) = (name for name, number in RECORDINGS.items() if number == images)
-    say(f"next       brainscore score --model efficientnet_lite0 --benchmark {recording}-pls")
+    say_next("score", "--model", "efficientnet_lite0", "--benchmark", f"{recording}-pls")
 
 
 def _fetch_published(url: str | None, folder: Path | None) -> None:
@@ -138,7 +155,7 @@ def _fetch_published(url: str | None, folder: Path | None) -> None:
     size = shown_size(sum(file.size for file in published_files()))
     new = f"{len(fetched)} of them new" if fetched else "all there already"
     say(f"ready      {published_folder()} ({len(published_files())} files, {size}, verified; {new})")
-    say("next       brainscore published")
+    say_next("published")
 
 
 def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
@@ -150,10 +167,15 @@ def _fetch_clickme(split: str, url: str | None, folder: Path | None) -> None:
         record = fetch_clickme(split, url=url, folder=folder, progress=progress)
     say(f"ready      {record.folder} ({len(record.files)} shards, {record.records} images, {shown_size(record.size)})")
     say(f"recorded   {record.lock}")
+    if split == "val":
+        say_next("score", "--model", "efficientnet_lite0", "--benchmark", "ClickMe.alignment")
+    else:
+        say_next("data", "fetch", "clickme", "--split", "val")
 
 
 @data.command(
     name="list",
+    rich_help_panel=panel_of(PANELS, "list"),
     epilog=examples(
         "brainscore data list",
         "brainscore data info it_maps_simulated",
@@ -186,13 +208,15 @@ def list_recordings() -> None:
     for what, files in list_stored_files().items():
         if files:
             say(f"{what:<11}{shown_size(sum(size for _, size in files))} in {len(files)} file(s) or folder(s)")
+    say_next("data", "info", simulated.IDENTIFIER)
 
 
 @data.command(
+    rich_help_panel=panel_of(PANELS, "clean"),
     epilog=examples(
         "brainscore data clean",
         "brainscore data clean --all",
-    )
+    ),
 )
 def clean(
     everything: Annotated[
@@ -214,13 +238,15 @@ def clean(
         say(f"removed {path} ({shown_size(size)})")
     if not removed:
         say("There are no files to remove.")
+    say_next("data", "list")
 
 
 @data.command(
+    rich_help_panel=panel_of(PANELS, "simulate"),
     epilog=examples(
         "brainscore data simulate --seed 1 --out simulated1.npz",
         "brainscore data simulate --official standin.zip --duration 300",
-    )
+    ),
 )
 def simulate(
     out: Annotated[
@@ -285,7 +311,8 @@ def simulate(
     same = (simulation.counts == Simulation.load(EMBEDDED).counts).all()
     say(f"SIMULATED spike counts (image, repeat, y, x, site, 50-ms bin): {simulation.counts.shape}")
     say(f"The recording {'equals' if same else 'differs from'} the one inside the package (seed 0).")
-    say(f"written {simulation.save(out)}")
+    say(f"written    {simulation.save(out)}")
+    say_next("data", "info", "it_maps_simulated")
 
 
 def _simulate_textures(folder: Path, seed: int) -> None:
@@ -294,7 +321,8 @@ def _simulate_textures(folder: Path, seed: int) -> None:
     recording, truth = simulate_textures(seed)
     say(f"SIMULATED maps over textures (image, y, x, site): {recording.maps.shape}; no animal was recorded.")
     say(f"reliability {truth.reliability.min():.2f} to {truth.reliability.max():.2f}")
-    say(f"written {recording.save(folder)}")
+    say(f"written    {recording.save(folder)}")
+    say_next("data", "check", folder)
 
 
 def _simulate_human_maps(folder: Path, seed: int) -> None:
@@ -303,8 +331,8 @@ def _simulate_human_maps(folder: Path, seed: int) -> None:
     config = write_simulated_human_maps(expanded(folder), seed)
     counts = ", ".join(f"{part}: {count * len(SHAPES)} images" for part, count in COUNTS.items())
     say(f"SIMULATED human maps of {', '.join(SHAPES)}; no person was asked. {counts}")
-    say(f"written {folder}")
-    say(f"next    brainscore harmonize {config} --out runs/{folder.name}")
+    say(f"written    {folder}")
+    say_next("harmonize", config, "--out", Path("runs") / folder.name)
 
 
 def _simulate_official(out: Path, seed: int, duration: int) -> None:
@@ -318,7 +346,8 @@ def _simulate_official(out: Path, seed: int, duration: int) -> None:
     with progress_bar() as progress:
         write_stand_in(out, seed=seed, duration=duration, progress=progress)
     say(f"SIMULATED archive in the layout of Arcaro 2020, {duration} ms; no animal was recorded.")
-    say(f"written {out} ({shown_size(out.stat().st_size)})")
+    say(f"written    {out} ({shown_size(out.stat().st_size)})")
+    say_next("data", "info", "monkey1_PL", "--source", out, "--window", f"0-{duration}")
 
 
 EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
@@ -339,14 +368,15 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
         "brainscore data package monkey1_ML --window elife --out upload",
     ),
 }
-"""The commands of :mod:`brainscore_itmaps.cli.data_show`, in the order of the help text, with their examples."""
+"""The commands of :mod:`brainscore_itmaps.cli.data_show`, with their examples."""
 
 data.command(
     name="import",
+    rich_help_panel=panel_of(PANELS, "import"),
     epilog=examples(
         "brainscore data import maps.csv --images shown --identifier a --window 70-170",
         "brainscore data import b.tsv --images . --identifier b --window 0-99",
     ),
 )(import_table)
 for command, lines in EXAMPLES.items():
-    data.command(epilog=examples(*lines))(command)
+    data.command(epilog=examples(*lines), rich_help_panel=panel_of(PANELS, command.__name__))(command)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from brainscore_itmaps.cli.terminal import say
+from brainscore_itmaps.cli.terminal import say, say_next
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.settings import expanded
 
@@ -78,7 +78,7 @@ def import_table(
     if recording.dropped:
         say(f"left out   {', '.join(recording.dropped)}, which have missing values")
     say(f"written    {folder}")
-    say(f"next       brainscore data check {folder} --figure {folder.name}.png")
+    say_next("data", "check", folder, "--figure", f"{folder.name}.png")
 
 
 def _column(text: str) -> tuple[str, str]:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from brainscore_itmaps.cli.completion import complete_recordings
 from brainscore_itmaps.cli.options import Offline, OldSpelling, ProtocolName, requested_protocol
-from brainscore_itmaps.cli.terminal import progress_bar, say, say_facts, shown_size
+from brainscore_itmaps.cli.terminal import option_words, progress_bar, say, say_facts, say_next, shown_size, wrapped
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.files import check_writable, replacing
 from brainscore_itmaps.settings import expanded
@@ -19,6 +20,7 @@ Name = Annotated[
     str,
     typer.Argument(
         metavar="ARRAY",
+        autocompletion=complete_recordings,
         help="Read this array: monkey1_PL, monkey1_ML, monkey2_ML, OSIE.gaze, OSIE.gaze700, it_maps_simulated, "
         "it_maps_textures_simulated, or the folder of a recording of your own.",
     ),
@@ -108,6 +110,10 @@ def info(
     lines["cite"] = recording.citation
     say(recording.identifier)
     say_facts(lines)
+    if own is None and published_array is not None:
+        say_next("data", "orient", array, *option_words(source=source))
+    else:
+        say_next("data", "check", array)
 
 
 def orient(
@@ -147,6 +153,7 @@ def orient(
         written = choose_orientation(recording, choose)
         _say_simulated(recording)
         say(f"{choose} now applies to all arrays of {recording.subject} in this source; recorded in {written}")
+        say_next("data", "info", array, *option_words(source=source))
         return
     from brainscore_itmaps.reporting.maps import orientation_figure
 
@@ -157,13 +164,15 @@ def orient(
     say(f"current    {recording.orientation}")
     say(f"choose     brainscore data orient {array} --choose NAME, where NAME is the row that puts responses on faces:")
     say(f"           {', '.join(ORIENTATIONS)}")
+    say_next("data", "info", array, *option_words(window=window, source=source))
 
 
 def check(
     folder: Annotated[
         str,
         typer.Argument(
-            help="Check this folder, which holds recording.json, maps.npz and images/, or a recording of this package."
+            autocompletion=complete_recordings,
+            help="Check this folder, which holds recording.json, maps.npz and images/, or a recording of this package.",
         ),
     ],
     figure: Annotated[
@@ -204,9 +213,18 @@ def check(
     shape = f"{images} images, {rows} x {columns} positions, {sites} {'site' if sites == 1 else 'sites'}"
     say(f"{recording.identifier}: {kind}{shape}. No problems were found.")
     for note in notes_on_recording(recording):
-        say(f"Note: {note}")
+        say(wrapped("Note: ", note, "      "))
     if figure is not None:
         _draw_registration(recording, expanded(figure))
+    say_next("score", "--model", "efficientnet_lite0", "--benchmark", _benchmark_of(folder))
+
+
+def _benchmark_of(name: str) -> str:
+    """Return a benchmark of a recording, which is given by its name or folder."""
+    from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+
+    names = (spec.identifier for spec in CATALOGUE.values() if name in spec.recordings and spec.identifier != name)
+    return name if name in CATALOGUE else next(names, name)
 
 
 def _check_figure(file: Path) -> None:
@@ -241,6 +259,7 @@ def package(
         say("SIMULATED: do not upload these files; no animal was recorded.")
     for file in description["files"]:
         say(f"sha1 {file['sha1']}  {out / file['name']} ({shown_size(file['size'])})")
+    say_next("data", "list")
 
 
 def _load(array: str, window: str | None, source: Path | None, protocol: str = "ours") -> "Recording":

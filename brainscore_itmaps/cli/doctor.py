@@ -1,14 +1,17 @@
 """`brainscore doctor`, `link` and `unlink`: check the installation, and link the plugins into Brain-Score."""
 
 import typer
-from rich.table import Column, Table
 from rich.text import Text
 
 from brainscore_itmaps.bridge import plugins
 from brainscore_itmaps.bridge.doctor import examine
-from brainscore_itmaps.cli.terminal import errors, say
-from brainscore_itmaps.errors import InstallationError
+from brainscore_itmaps.cli.terminal import errors, output, say, say_next, wrapped
+from brainscore_itmaps.errors import InstallationError, printable
 
+STATE = 9
+"""Width of the column of states."""
+NARROW = 80
+"""Width of a terminal below which a finding is written under its topic, not beside it."""
 STYLES = {"ok": "green", "note": "yellow", "trouble": "bold red"}
 
 
@@ -19,13 +22,20 @@ def doctor() -> None:
     """
     with errors().status("checking"):
         findings = list(examine())
-    table = Table.grid("", "", Column(overflow="fold"), padding=(0, 2))
+    column = max(len(finding.topic) for finding in findings) + 2
+    narrow = output().width < NARROW
     for finding in findings:
-        text = finding.what + (f"\n-> {finding.fix}" if finding.fix else "")
-        table.add_row(Text(finding.state, style=STYLES[finding.state]), finding.topic, text)
-    say(table)
+        name = f"{finding.topic}: " if narrow else f"{finding.topic:<{column}}"
+        indent = " " * (STATE if narrow else STATE + column)
+        lines = wrapped(f"{finding.state:<{STATE}}{printable(name)}", printable(finding.what), indent)
+        fix = f"\n{wrapped(indent + '-> ', printable(finding.fix), indent + '   ')}" if finding.fix else ""
+        say(Text.assemble((finding.state, STYLES[finding.state]), lines.removeprefix(finding.state) + fix))
     if any(finding.state == "trouble" for finding in findings):
         raise typer.Exit(InstallationError.exit_code)
+    if any(finding.topic == "embedded data" and finding.state == "ok" for finding in findings):
+        say_next("score", "--model", "efficientnet_lite0", "--benchmark", "it_maps_simulated")
+    else:
+        say_next("models", "list")
 
 
 def link() -> None:
@@ -41,6 +51,7 @@ def link() -> None:
     for share in plugins.host_shares():
         if share.text:
             say(f"not linked: {share.text}")
+    say_next("doctor")
 
 
 def unlink() -> None:
@@ -50,3 +61,4 @@ def unlink() -> None:
         say(f"removed {folder}")
     if not removed:
         say("No plugins were linked.")
+    say_next("doctor")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from brainscore_itmaps.cli.terminal import progress_bar, say
+from brainscore_itmaps.cli.terminal import progress_bar, say, say_next
 from brainscore_itmaps.settings import expanded
 
 
@@ -59,4 +59,4 @@ def harmonize(
         name = next(name for name in measured if name in trained.held_out)
         say(f"held out       top-1 {trained.held_out['top1']:.1f} %, {measured[name]} {trained.held_out[name]:.3f}")
     say(f"written        {trained.folder}")
-    say(f"next           brainscore score --model {trained.folder}")
+    say_next("score", "--model", trained.folder, width=15)

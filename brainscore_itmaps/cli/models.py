@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Column
 
+from brainscore_itmaps.cli.completion import complete_groups, complete_models, complete_sets
 from brainscore_itmaps.cli.options import (
     HELP_OPTIONS,
     Architecture,
@@ -16,7 +17,18 @@ from brainscore_itmaps.cli.options import (
     check_options,
     examples,
 )
-from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_facts, say_table, shown_size
+from brainscore_itmaps.cli.terminal import (
+    option_words,
+    print_json,
+    progress_bar,
+    say,
+    say_facts,
+    say_line,
+    say_next,
+    say_table,
+    shown_size,
+    wrapped,
+)
 from brainscore_itmaps.errors import UsageError, nearest
 from brainscore_itmaps.models.names import source_of
 from brainscore_itmaps.settings import expanded
@@ -47,6 +59,7 @@ def list_models(
         str | None,
         typer.Option(
             "--set",
+            autocompletion=complete_sets,
             help="List the models of this set: embedded, harmonized, baselines, harmonized_twins, paper_proxy or "
             "torchvision. By default all models with a name of their own are listed.",
         ),
@@ -54,8 +67,9 @@ def list_models(
     group: Annotated[
         str | None,
         typer.Option(
+            autocompletion=complete_groups,
             help="List only the models of this group, such as harmonized, CNN, transformer or hybrid. By default all "
-            "groups are listed."
+            "groups are listed.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON.")] = False,
@@ -87,13 +101,15 @@ def list_models(
     columns = [Column("model"), Column("group"), Column("top-1", justify="right"), Column(LAYER), Column("weights")]
     say_table(columns, cells, optional=(LAYER, "group"))
     if model_set is not None:
-        say(f"{len(rows)} models of {model_set}: {SETS[model_set]}")
+        say(wrapped("", f"{len(rows)} models of {model_set}: {SETS[model_set]}", ""))
     if not rows:
         say("No model matches.")
     elif model_set is None:
-        say(f"sets       {', '.join(SETS)}")
-        say("libraries  timm:NAME, torchvision:NAME, hf:ORGANISATION/NAME")
-    say("top-1      ImageNet accuracy in percent; `brainscore models show NAME` prints its source")
+        say_line("sets", ", ".join(SETS))
+        say_line("libraries", "timm:NAME, torchvision:NAME, hf:ORGANISATION/NAME")
+    say_line("top-1", "ImageNet accuracy in percent; `brainscore models show NAME` prints its source")
+    if rows:
+        say_next("models", "show", rows[0]["identifier"])
 
 
 def _row(name: str) -> dict[str, Any]:
@@ -126,6 +142,7 @@ def fetch(
         str,
         typer.Argument(
             metavar="NAME",
+            autocompletion=complete_models,
             help="Download the weights of this model: a name from `brainscore models list`, timm:NAME, "
             "torchvision:NAME or hf:ORGANISATION/NAME.",
         ),
@@ -183,6 +200,7 @@ def fetch(
         _fetch_file(spec, file, url, sha256)
     else:
         _fetch_through_library(name)
+    say_next("score", "--model", name)
 
 
 def _fetch_file(spec: "ModelSpec", file: Path | None, url: str | None, sha256: str | None) -> None:
@@ -196,7 +214,7 @@ def _fetch_file(spec: "ModelSpec", file: Path | None, url: str | None, sha256: s
     say(f"from       {record.origin} ({shown_size(record.file_size)}, {record.recorded})")
     say(f"sha256     {record.file_sha256}")
     for note in record.notes:
-        say(f"note       {note}")
+        say_line("note", note)
 
 
 def _fetch_through_library(name: str) -> None:
@@ -229,6 +247,7 @@ def show(
         str,
         typer.Argument(
             metavar="NAME",
+            autocompletion=complete_models,
             help="Show this model: a name from `brainscore models list`, timm:NAME, torchvision:NAME, "
             "hf:ORGANISATION/NAME, a checkpoint file, or my_file.py:function.",
         ),
@@ -268,10 +287,13 @@ def show(
         regions = ", ".join(region for region, committed_layer in model.spec.layers.items() if committed_layer == layer)
         rows.append([layer, f"{channels} x {side} x {side}", regions])
     say_table([Column("layer"), Column("channels x units", justify="right"), Column("committed to")], rows)
+    given = option_words(model=name, arch=arch, state_key=state_key, name=model_name)
     if not committed:
         say("No layer is committed to IT. Choose one with `brainscore score --layers`.")
+        given += ["--layers", "all"]
     elif note := note_on_it_layer(model):
-        say(note)
+        say(wrapped("", note, ""))
+    say_next("score", *given)
 
 
 def _print_record(model: "Model") -> None:

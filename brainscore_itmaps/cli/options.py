@@ -1,9 +1,10 @@
 """Options and help texts that several commands share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from brainscore_itmaps.cli.terminal import errors
 from brainscore_itmaps.errors import UsageError
@@ -11,6 +12,32 @@ from brainscore_itmaps.settings import overridden
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 """Context settings of the application and of each group; commands inherit them from their group."""
+
+
+Panels = dict[str, tuple[str, ...]]
+"""By the title of each panel of a help text, the commands in it, both in the order of the work."""
+
+
+def panel_of(panels: Panels, command: str) -> str:
+    """Return the title of the panel that shows a command.
+
+    Examples
+    --------
+    >>> panel_of({"Score a model": ("score", "profile")}, "profile")
+    'Score a model'
+    """
+    return next(title for title, commands in panels.items() if command in commands)
+
+
+class InPanels(TyperGroup):
+    """Group whose help text lists its commands in the order in which they were given to panels."""
+
+    panels: ClassVar[Panels] = {}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """List the names of the commands."""
+        order = [command for commands in self.panels.values() for command in commands]
+        return sorted(super().list_commands(ctx), key=order.index)
 
 
 def examples(first: str, second: str) -> str:

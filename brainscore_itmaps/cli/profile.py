@@ -8,6 +8,7 @@ from rich.table import Column
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
+from brainscore_itmaps.cli.completion import complete_benchmarks, complete_models
 from brainscore_itmaps.cli.options import (
     Architecture,
     BatchSize,
@@ -18,7 +19,15 @@ from brainscore_itmaps.cli.options import (
     Seed,
     StateKey,
 )
-from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_facts, say_table
+from brainscore_itmaps.cli.terminal import (
+    option_words,
+    print_json,
+    progress_bar,
+    say,
+    say_facts,
+    say_next,
+    say_table,
+)
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
 from brainscore_itmaps.protocol import OURS
@@ -37,13 +46,20 @@ TITLES = {"blur": "blur of the features", "components": "number of PLS component
 
 def profile(
     model: Annotated[
-        str, typer.Option("--model", "-m", help="Score this model: a name or a file, as for `brainscore score`.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            autocompletion=complete_models,
+            help="Score this model: a name or a file, as for `brainscore score`.",
+        ),
     ],
     benchmark: Annotated[
         str,
         typer.Option(
             "--benchmark",
             "-b",
+            autocompletion=complete_benchmarks,
             help="Score on this benchmark: the name of a benchmark of maps, or the folder of a recording.",
         ),
     ] = "it_maps_simulated",
@@ -154,6 +170,14 @@ def profile(
             _print(found)
             for file in files:
                 say(f"written    {file}")
+            say_next(
+                "score",
+                *option_words(
+                    model=model, benchmark=benchmark, layers=layers, window=window,
+                    weights=None if weights == "pretrained" else weights, arch=arch, state_key=state_key, name=name,
+                    seed=seed, protocol=None if protocol == OURS.name else protocol,
+                ),
+            )  # fmt: skip
 
 
 def _numbers(over: str, values: str) -> tuple[float, ...]:

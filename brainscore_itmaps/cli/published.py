@@ -7,7 +7,16 @@ import typer
 from rich.table import Column
 
 from brainscore_itmaps.cli.options import Offline
-from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_facts, say_table, wrapped
+from brainscore_itmaps.cli.terminal import (
+    option_words,
+    print_json,
+    progress_bar,
+    say,
+    say_facts,
+    say_line,
+    say_next,
+    say_table,
+)
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.text import ABSENT, number_text
 
@@ -99,6 +108,10 @@ def published(
     _print_fits(fits)
     if files:
         say(f"written    {files[0]} and {len(files) - 1} other files in its folder")
+        say_next("published", tables.maps["model"].iloc[0])
+    else:
+        chosen = option_words(array=array, window=window, shifted=shifted, robust=robust)
+        say_next("published", *chosen, "--out", "published")
 
 
 def _print_fits(fits: "PublishedFits") -> None:
@@ -120,7 +133,7 @@ def _print_fits(fits: "PublishedFits") -> None:
     lines += [("finding", line) for line in published_findings(fits)]
     lines += [("limit", line) for line in published_limits(fits)]
     for name, line in lines:
-        say(wrapped(f"{name:<11}", line, " " * 11))
+        say_line(name, line)
 
 
 def _cells(fit: "PanelFit", with_edge: bool) -> list[str]:
@@ -160,7 +173,8 @@ def _print_models(
     if as_json:
         print_json({"as_published": True, "models": json_value(listed)})
     else:
-        say("note       all numbers as published: best layer on the scored images; ranks are among all models")
+        say_line("note", "all numbers as published: best layer on the scored images; ranks are among all models")
+        say_next("models", "show", models[0])
 
 
 def _print_model(model: str, rows: "pd.DataFrame", facts: dict[str, Any]) -> None:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from brainscore_itmaps.cli.completion import complete_results
 from brainscore_itmaps.cli.results import named_result
-from brainscore_itmaps.cli.terminal import progress_bar, say, shown_size
+from brainscore_itmaps.cli.terminal import progress_bar, say, say_next, shown_size
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
 from brainscore_itmaps.settings import expanded
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 def report(
     context: typer.Context,
     result: Annotated[
-        str, typer.Argument(help="Read this result: a name from `brainscore results list`, or the path of a JSON file.")
+        str,
+        typer.Argument(
+            autocompletion=complete_results,
+            help="Read this result: a name from `brainscore results list`, or the path of a JSON file.",
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -54,6 +59,7 @@ def report(
         scored_folder = None if maps is None else expanded(maps)
         write_report(Result.load(saved), file, scored_folder, required=maps is not None)
     say(f"written    {file} ({shown_size(file.stat().st_size)})")
+    say_next("compare", saved.parent, "--out", "comparison")
 
 
 def write_report(result: "Result", file: Path, benchmark: str | Path | None = None, required: bool = False) -> Path:

@@ -7,9 +7,10 @@ import typer
 from rich.table import Column
 
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, mark_of
+from brainscore_itmaps.cli.completion import complete_results
 from brainscore_itmaps.cli.options import HELP_OPTIONS, Offline, examples
 from brainscore_itmaps.cli.result_tables import print_result
-from brainscore_itmaps.cli.terminal import progress_bar, say, say_table, shown_size
+from brainscore_itmaps.cli.terminal import progress_bar, say, say_line, say_next, say_table, shown_size
 from brainscore_itmaps.errors import DataError, UsageError, nearest
 from brainscore_itmaps.files import visible
 from brainscore_itmaps.settings import Settings, expanded
@@ -51,6 +52,7 @@ def list_results(folder: Folder = None) -> None:
 
     directory = _folder(folder)
     damaged, rows = [], []
+    listed: list[Path] = []
     notes: dict[str, None] = {}
     for file in _files(directory):
         try:
@@ -58,6 +60,7 @@ def list_results(folder: Folder = None) -> None:
         except DataError as error:
             damaged.append(str(error))
             continue
+        listed.append(file)
         name, interval = file.stem + mark_of(result.measure), interval_text(*result.interval)
         raw, ceiling, score = (number_text(number) for number in (result.raw, result.ceiling, result.score))
         rows.append([name, raw, ceiling, score, interval, _best_control(result), result.written[:16]])
@@ -74,10 +77,14 @@ def list_results(folder: Folder = None) -> None:
     for message in damaged:
         say(message)
     for note in notes:
-        say(f"note       {note}")
+        say_line("note", note)
     say(f"results    {directory}")
     home = default_cache().home
     say(f"cache      {home} ({shown_size(cache_size(home))}); `brainscore results clean` empties it")
+    if listed:
+        say_next("results", "show", name_of(listed[0]))
+    else:
+        say_next("score", "--model", "efficientnet_lite0")
 
 
 def _best_control(result: "Summary") -> str:
@@ -100,12 +107,18 @@ def _best_control(result: "Summary") -> str:
 def show_result(
     result: Annotated[
         str,
-        typer.Argument(help="Print this result: a name from `brainscore results list`, or the path of its JSON file."),
+        typer.Argument(
+            autocompletion=complete_results,
+            help="Print this result: a name from `brainscore results list`, or the path of its JSON file.",
+        ),
     ],
     folder: Folder = None,
 ) -> None:
     """Print a saved result."""
-    print_result(_loaded(named_result(result, folder)))
+    file = named_result(result, folder)
+    loaded = _loaded(file)
+    print_result(loaded)
+    say_next_of(loaded, file)
 
 
 @results.command(
@@ -121,6 +134,28 @@ def clean_results() -> None:
 
     home = default_cache().home
     say(f"removed    {shown_size(clean_cache(home))} from {home}; saved results are unchanged")
+    say_next("results", "list")
+
+
+def say_next_of(result: "Result", file: Path) -> None:
+    """Print the command that shows a saved result: as a page, or compared with the others beside it."""
+    if result.has_maps or result.attacked is not None:
+        say_next("report", name_of(file))
+    else:
+        say_next("compare", file.parent, "--out", "comparison", "--no-maps")
+
+
+def name_of(file: Path) -> str:
+    """Return the name by which a command finds a result; its path, if it is in another folder than the default one.
+
+    Examples
+    --------
+    >>> name_of(Settings.from_environment().home / "results" / "vgg16--V4.json")
+    'vgg16--V4'
+    >>> name_of(Path("other/vgg16--V4.json"))
+    'other/vgg16--V4.json'
+    """
+    return file.stem if file.parent == Settings.from_environment().home / "results" else str(file)
 
 
 def named_result(result: str, folder: Path | None) -> Path:
@@ -147,7 +182,7 @@ def named_result(result: str, folder: Path | None) -> Path:
         file = directory / f"{result}.json"
     if file.is_file():
         return file
-    names = [saved.stem for saved in _files(directory)]
+    names = result_names(folder)
     if not names:
         fix = f"{directory} has no results: score a model first, `brainscore score --model efficientnet_lite0`."
     elif completed := [name for name in names if name.startswith(result.removesuffix(".json"))]:
@@ -158,6 +193,19 @@ def named_result(result: str, folder: Path | None) -> Path:
     if Path(result).suffix == ".json" or Path(result).name != result:
         raise UsageError(f"There is no file {result}.", fix)
     raise UsageError(f"There is no result {result!r} in {directory}.", fix)
+
+
+def result_names(folder: Path | None) -> list[str]:
+    """List the names of the results in a folder, by default in that of this user.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as empty:
+    ...     result_names(Path(empty))
+    []
+    """
+    return [saved.stem for saved in _files(_folder(folder))]
 
 
 def _folder(folder: Path | None) -> Path:
@@ -193,6 +241,7 @@ def reproduce(
         str,
         typer.Argument(
             metavar="RESULT",
+            autocompletion=complete_results,
             help="Run this result again: a name from `brainscore results list`, or the path of its JSON file.",
         ),
     ],
@@ -225,3 +274,4 @@ def reproduce(
     say(f"numbers    {reproduction.reason}")
     if not reproduction.reproduced:
         raise typer.Exit(1)
+    say_next_of(reproduction.now, file)

@@ -7,6 +7,7 @@ import typer
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, WHY_EXPERIMENTAL, WITHOUT_REGRESSION, is_adversarial
 from brainscore_itmaps.bridge.names import check_names, has_maps, requested_window
+from brainscore_itmaps.cli.completion import complete_benchmarks, complete_models
 from brainscore_itmaps.cli.options import (
     Architecture,
     BatchSize,
@@ -21,7 +22,8 @@ from brainscore_itmaps.cli.options import (
 )
 from brainscore_itmaps.cli.report import write_report
 from brainscore_itmaps.cli.result_tables import print_result
-from brainscore_itmaps.cli.terminal import print_json, progress_bar, say
+from brainscore_itmaps.cli.results import say_next_of
+from brainscore_itmaps.cli.terminal import print_json, progress_bar, say, say_next
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
 from brainscore_itmaps.settings import Settings, expanded
@@ -42,6 +44,7 @@ def score(
             "-m",
             "--model_identifier",
             "--model-identifier",
+            autocompletion=complete_models,
             help="Score this model: a name from `brainscore models list`, timm:NAME, torchvision:NAME or "
             "hf:ORGANISATION/NAME for any model of these libraries, a model identifier of Brain-Score, a checkpoint "
             "file with --arch, a folder written by `brainscore harmonize`, or my_file.py:function.",
@@ -54,6 +57,7 @@ def score(
             "-b",
             "--benchmark_identifier",
             "--benchmark-identifier",
+            autocompletion=complete_benchmarks,
             help="Score on this benchmark: the name of a benchmark of this package or of Brain-Score, or a folder of "
             "your own with a recording, or with images and human maps; adversarial:FOLDER attacks the images of a "
             "folder, see `brainscore attack`. Benchmarks with attribution in their names are "
@@ -207,6 +211,16 @@ def score(
             print_result(result)
             for file in files:
                 say(f"written    {file}")
+            if files:
+                _say_next(result, files[0], report)
+
+
+def _say_next(result: "Result", file: Path, has_page: bool) -> None:
+    """Print the next command: the page of the result or, if there is one, a comparison with the results beside it."""
+    if has_page:
+        say_next("compare", file.parent, "--out", "comparison")
+    else:
+        say_next_of(result, file)
 
 
 def _check_map_options(benchmark: str, layers_or_window: bool, figure: Path | None, report: bool) -> None:

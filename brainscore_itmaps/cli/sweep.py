@@ -10,8 +10,9 @@ import typer
 from rich.table import Column
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, EXPERIMENTAL
+from brainscore_itmaps.cli.completion import complete_studies
 from brainscore_itmaps.cli.options import Offline
-from brainscore_itmaps.cli.terminal import errors, progress_bar, say, say_table
+from brainscore_itmaps.cli.terminal import errors, option_words, progress_bar, say, say_next, say_table
 from brainscore_itmaps.settings import expanded
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def sweep(
     study: Annotated[
         str,
         typer.Argument(
-            metavar="STUDY", help="Run this study: embedded, harmonized_twins, paper_proxy, windows, or a TOML file."
+            metavar="STUDY",
+            autocompletion=complete_studies,
+            help="Run this study: embedded, harmonized_twins, paper_proxy, windows, or a TOML file.",
         ),
     ],
     out: Annotated[
@@ -119,6 +122,11 @@ def sweep(
             )
     if dry_run:
         _print_plan(study_plan, folder)
+        if study_plan.to_do:
+            say_next("sweep", study, *option_words(out=out, scheduler=scheduler, workers=workers, threads=threads,
+                                                   memory=memory, device=device, fresh=fresh))  # fmt: skip
+        else:
+            say_next("compare", folder, "--out", folder / "comparison")
         return
     _print_end(summary)
     if summary.failures:
@@ -186,7 +194,7 @@ def _print_end(summary: "SweepSummary") -> None:
         for line in _lines(summary.failures):
             errors().print(line, soft_wrap=True)
     if summary.scored or summary.kept:
-        say(f"next       brainscore compare {summary.folder} --out {summary.folder / 'comparison'}")
+        say_next("compare", summary.folder, "--out", summary.folder / "comparison")
 
 
 def _lines(failures: "tuple[Failure, ...]") -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ def output() -> Console:
     return PlainConsole()
 
 
-def say(content: str | Table) -> None:
+def say(content: str | Text | Table) -> None:
     """Print to standard output: a table fitted to the terminal, or a line of text unchanged, also with brackets.
 
     Raises
@@ -59,13 +60,56 @@ def say(content: str | Table) -> None:
     results    [1] is not markup
     """
     try:
-        output().print(content, soft_wrap=isinstance(content, str))
+        output().print(content, soft_wrap=not isinstance(content, Table))
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputError(
             f"The output could not be written: {error.strerror}.", "Files named before this message are complete."
         ) from error
+
+
+def say_line(name: str, text: str, width: int = 11) -> None:
+    """Print a name and a text, which is broken at spaces and indented.
+
+    Examples
+    --------
+    >>> say_line("note", "The default recording is simulated.")
+    note       The default recording is simulated.
+    """
+    say(wrapped(f"{name:<{width}}", printable(text), " " * width))
+
+
+def say_next(*words: str | Path, prefix: str = "", width: int = 11) -> None:
+    """Print the complete command that usually comes next, on one line, so that it can be copied.
+
+    Parameters
+    ----------
+    *words : str or Path
+        Words after ``brainscore``; those with spaces are quoted.
+    prefix : str
+        What has to be run before it.
+    width : int
+        Width of the column of names above.
+
+    Examples
+    --------
+    >>> say_next("data", "check", Path("my recording"))
+    next       brainscore data check 'my recording'
+    """
+    say(f"{'next':<{width}}{prefix}{shlex.join(['brainscore', *map(str, words)])}")
+
+
+def option_words(**options: str | int | Path | None) -> list[str]:
+    """Return the words of the options that have a value; True is an option without one.
+
+    Examples
+    --------
+    >>> option_words(model="resnet50", arch=None, batch_size=2, fresh=True, offline=False)
+    ['--model', 'resnet50', '--batch-size', '2', '--fresh']
+    """
+    given = {f"--{name.replace('_', '-')}": value for name, value in options.items() if value not in (None, False)}
+    return [word for name, value in given.items() for word in ([name] if value is True else [name, str(value)])]
 
 
 def say_facts(facts: Mapping[str, str]) -> None:
@@ -106,7 +150,8 @@ def say_table(
 ) -> None:
     """Print a table in which no word is broken or cut, so that rows stay distinguishable on narrow terminals.
 
-    If the terminal is too narrow, optional columns are left out. If it still is, each row is printed as lines instead.
+    If the terminal is too narrow, optional columns are left out, and a line names them. If it still is, each row is
+    printed as lines instead, with all columns.
 
     Parameters
     ----------
@@ -144,12 +189,20 @@ def say_table(
         chosen, cells = [columns[index] for index in shown], [[row[index] for index in shown] for row in rows]
         if len(rows) > MANY and (lines := _aligned(chosen, cells)):
             say("\n".join(lines))
+            _say_left_out(left_out)
             return
         if len(rows) <= MANY and (table := _table(chosen, cells, wrapping, total)):
             say(table)
+            _say_left_out(left_out)
             return
     headings, width = [str(column.header) for column in columns], output().width
     say("\n".join(_lines_of_row(headings, [printable(str(cell)) for cell in row], names, width) for row in rows))
+
+
+def _say_left_out(headings: Sequence[str]) -> None:
+    """Print which columns are left out, and how they can be seen."""
+    if headings:
+        say(wrapped("", f"Left out: {', '.join(headings)}. A wider terminal, or COLUMNS=200, shows all columns.", ""))
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Sequence[str | Text]], wrapping: str, total: bool) -> Table | None:

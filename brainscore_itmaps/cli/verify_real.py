@@ -9,7 +9,16 @@ import typer
 from rich.table import Column
 
 from brainscore_itmaps.cli.options import Offline
-from brainscore_itmaps.cli.terminal import errors, print_json, progress_bar, say, say_table, wrapped
+from brainscore_itmaps.cli.terminal import (
+    errors,
+    option_words,
+    print_json,
+    progress_bar,
+    say,
+    say_next,
+    say_table,
+    wrapped,
+)
 from brainscore_itmaps.errors import UsageError
 from brainscore_itmaps.files import check_writable, replacing
 from brainscore_itmaps.settings import expanded
@@ -115,6 +124,12 @@ def verify_real(
         say(wrapped("tables     ", sentence, INDENT))
     for path in written:
         say(f"written    {path}")
+    if out is None:
+        say(f"next       {command} --out verification")
+    elif source is None:
+        say_next("score", "--model", "efficientnet_lite0", "--benchmark", "it_maps")
+    else:
+        say_next("data", "list")
 
 
 def _listed(text: str | None, option: str, example: str) -> list[str] | None:
@@ -128,8 +143,7 @@ def _listed(text: str | None, option: str, example: str) -> list[str] | None:
 
 def _command(**options: str | Path | None) -> str:
     """Write the command line with the options that were given."""
-    words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
-    return shlex.join(["brainscore", "verify-real", *words])
+    return shlex.join(["brainscore", "verify-real", *option_words(**options)])
 
 
 def _write(verification: "Verification", out: Path | None, command: str) -> list[Path]:

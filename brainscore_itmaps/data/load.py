@@ -24,7 +24,7 @@ from brainscore_itmaps.data.sources import ARCHIVE
 from brainscore_itmaps.errors import DAMAGED, DataError, InstallationError, UsageError, check_type, nearest
 from brainscore_itmaps.files import FOLDER_OF_TABLE, locked, replacing
 from brainscore_itmaps.pinned_files import missing_files
-from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 from brainscore_itmaps.settings import SET_HOME, Settings, expanded
 
@@ -54,6 +54,7 @@ def recording_folder(name: object) -> Path | None:
     return folder if folder.is_dir() or name.startswith((".", "~")) or folder.name != name else None
 
 
+@shows_progress
 @accept_reference_compat
 def load_recording(
     name: str | Path | Recording,

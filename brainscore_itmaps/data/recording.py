@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from brainscore_itmaps.data.tables import LongMaps, read_named_array, read_table
 from brainscore_itmaps.errors import DataError, UsageError, check_type, described, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, sha256
 from brainscore_itmaps.settings import expanded
+from brainscore_itmaps.text import SIMULATED_HTML, html_table
 
 GAZE = "gaze"
 """Area of recordings of where people look."""
@@ -441,6 +443,15 @@ class Recording:
         kind = ", SIMULATED" if self.simulated else ""
         shape = f"{images} images, {rows} x {columns} positions, {sites} sites"
         return f"<Recording {printable(self.identifier)}: {shape}, {self.window[0]}-{self.window[1]} ms{kind}>"
+
+    def _repr_html_(self) -> str:
+        """Return the HTML table that a notebook displays."""
+        images, rows, columns, sites = self.maps.shape
+        repeats = "-" if self.repeats is None else str(self.repeats.shape[1])
+        numbers = [str(images), f"{rows} x {columns}", str(sites), repeats, f"{self.window[0]}-{self.window[1]}"]
+        table = html_table(("images", "positions", "sites", "repeats", "window, ms", "subject, area"),
+                           [[*numbers, f"{self.subject}, {self.area}"]])  # fmt: skip
+        return f"<div>{escape(self.identifier)}<br>{SIMULATED_HTML if self.simulated else ''}{table}</div>"
 
     @property
     def names(self) -> tuple[str, ...]:

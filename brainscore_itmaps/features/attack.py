@@ -31,7 +31,7 @@ from brainscore_itmaps.features.published_attack import unprojected_attack
 from brainscore_itmaps.models.load import load_model
 from brainscore_itmaps.models.model import Model, on_device
 from brainscore_itmaps.models.own import Preprocessing, restore_mode_and_device
-from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import short_repr
 
@@ -93,6 +93,7 @@ class Attack:
         return len(self.norms)
 
 
+@shows_progress
 def attack(
     model: str | Path | Model | torch.nn.Module,
     images: Any,

@@ -14,7 +14,7 @@ from brainscore_itmaps.errors import ArrayError, UsageError
 from brainscore_itmaps.features.published import published_field
 from brainscore_itmaps.metrics.rows import Enlarged
 from brainscore_itmaps.protocol import OURS, Protocol
-from brainscore_itmaps.text import short_repr
+from brainscore_itmaps.text import ShortDict, short_repr
 
 
 @overload
@@ -63,7 +63,7 @@ def to_grid(features: Any, grid: Grid | Recording | None = None) -> Any:
             "Give recording.grid, or a brainscore_itmaps.Grid.",
         )
     if isinstance(features, Mapping):
-        return {layer: to_grid(maps, grid) for layer, maps in features.items()}
+        return ShortDict({layer: to_grid(maps, grid) for layer, maps in features.items()})
     maps = np.asarray(features)
     if maps.ndim != 4 or maps.dtype.kind not in "fiu":
         raise ArrayError(

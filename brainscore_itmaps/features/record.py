@@ -29,9 +29,10 @@ from brainscore_itmaps.images import read_image
 from brainscore_itmaps.models.layers import spatial_maps
 from brainscore_itmaps.models.model import Model
 from brainscore_itmaps.models.selectors import LAST, described, selected, shape_text
-from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.progress import Steps, shows_count, uncounted
 from brainscore_itmaps.protocol import OURS, Protocol
 from brainscore_itmaps.settings import expanded
+from brainscore_itmaps.text import ShortDict
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 BATCH_SIZE = 14
@@ -41,6 +42,7 @@ Preprocess = Callable[[Sequence[Any]], torch.Tensor]
 Stored = TypeVar("Stored")
 
 
+@shows_count
 def record(
     model: Model | str,
     images: Recording | Path | str | Image.Image | Iterable[Path | str | Image.Image],
@@ -113,7 +115,7 @@ def record(
 
     names = [image.name if isinstance(image, Path) else f"image {index}" for index, image in enumerate(sources)]
     batches = record_batches(loaded, sources, readings, copy_maps, batch_size, preprocess, progress, names)
-    return {layer: np.concatenate(parts) for layer, parts in batches.items()}
+    return ShortDict({layer: np.concatenate(parts) for layer, parts in batches.items()})
 
 
 def _loaded_model(model: Model | str) -> Model:

@@ -13,7 +13,7 @@ from brainscore_itmaps.errors import ArrayError, DataError, UsageError, nearest
 from brainscore_itmaps.metrics.pls import PLSFolds, fit_pls, published_direction
 from brainscore_itmaps.metrics.ridge import ridge, ridge_cv
 from brainscore_itmaps.metrics.rows import Enlarged, Options, Rows, real_array, rows_of
-from brainscore_itmaps.progress import Steps, uncounted
+from brainscore_itmaps.progress import Steps, shows_count, uncounted
 from brainscore_itmaps.text import short_repr
 
 COMPONENTS = 25
@@ -710,10 +710,11 @@ class LeftOut:
     components: NDArray[np.int64]
     penalty: NDArray[np.float64] | None = None
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[NDArray[Any]]:
         return iter((self.predicted, self.components))
 
 
+@shows_count
 def predict_left_out(
     field: ArrayLike,
     maps: ArrayLike,

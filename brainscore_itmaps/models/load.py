@@ -36,12 +36,13 @@ from brainscore_itmaps.models.timm_models import group_of, timm_top1
 from brainscore_itmaps.models.weights import fetch_weights, load_converted
 from brainscore_itmaps.models.weights_record import WeightsRecord, read_weights_record
 from brainscore_itmaps.models.zoo import ZOO
-from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.settings import expanded
 
 NOT_LOADED = {"module": "was given as a module in memory", "external": "is loaded by Brain-Score"}
 
 
+@shows_progress
 def load_model(
     model: str | Path | torch.nn.Module | None = None,
     weights: str | Path | None = None,

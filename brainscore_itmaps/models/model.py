@@ -12,14 +12,13 @@ from typing import Any
 import torch
 from PIL import Image
 
-from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line
+from brainscore_itmaps.errors import ItMapsError, ModelError, UsageError, one_line, printable
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.models.build import build
 from brainscore_itmaps.models.forward import run_module
 from brainscore_itmaps.models.names import source_of
 from brainscore_itmaps.models.preprocessing import Transform
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, Weights
-from brainscore_itmaps.text import short_repr
 
 WRAPPER = re.compile(r"^(_orig_mod|module)\.")
 """Beginning of the names of layers in modules that ``torch.compile``, DataParallel or DDP wrap."""
@@ -28,8 +27,7 @@ IN_MEMORY = ModelRequest("", Weights("module"))
 """The request of a model that was given as a module in memory."""
 
 
-@short_repr
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A loaded model with its preprocessing and weights.
 
@@ -66,6 +64,11 @@ class Model:
     notes: tuple[str, ...] = ()
     transform: Transform | None = None
     own_code: bool = False
+
+    def __repr__(self) -> str:
+        layer = self.spec.layers.get("IT", "no layer")
+        size = f"{self.spec.size} x {self.spec.size} pixels"
+        return printable(f"<Model {self.name}: {self.weights}, {size}, {layer} committed to IT>")
 
     @property
     def sha256(self) -> str:

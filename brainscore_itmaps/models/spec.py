@@ -93,6 +93,7 @@ class HostedWeights:
     url: str
 
 
+@short_repr
 @dataclass(frozen=True)
 class ModelSpec:
     """The specification of a model: architecture, weights, preprocessing, layers and description.

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.bridge.images import images_of
 from brainscore_itmaps.cache import key_of, package_versions
 from brainscore_itmaps.data.published import fetch_published
-from brainscore_itmaps.errors import DataError, UsageError
+from brainscore_itmaps.errors import DataError, UsageError, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, check_writable, replacing, sha256
 from brainscore_itmaps.models.zoo import baseline_of
-from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.reporting.attack_page import attack_page
 from brainscore_itmaps.reporting.published_figures import published_figure
@@ -41,8 +42,11 @@ from brainscore_itmaps.study.published_fits import FEWEST_DRAWS, fit_published
 from brainscore_itmaps.study.published_places import Places, places, places_sentences
 from brainscore_itmaps.study.ranking import Ranking, ranking
 from brainscore_itmaps.study.table import ATTACKS, COMPARED, MAPS, StudyTable, tidy_table, with_published_attacks
+from brainscore_itmaps.text import ABSENT, html_table, interval_text, number_text
 
 PAGE = "index.html"
+SHOWN = 20
+"""Number of rows that a notebook displays; the written table has all rows."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,9 +73,35 @@ class Comparison:
     places: Places | None = None
 
     def __repr__(self) -> str:
-        return f"<Comparison of {self.table.rows['model'].nunique()} models: {self.page}>"
+        models = self.table.rows["model"].nunique()
+        simulated = ", SIMULATED" if self.table.rows["simulated"].any() else ""
+        return printable(f"<Comparison of {models} {'model' if models == 1 else 'models'}{simulated}: {self.page}>")
+
+    def _repr_html_(self) -> str:
+        """Return the HTML table that a notebook displays: the best rows, with their best controls."""
+        controls = {
+            (row["result"], row["array"]): f"{row['best_control']} {number_text(row['control_score'])}"
+            for row in self.ranking.rows.to_dict("records")
+        }
+        best_first = self.table.rows.sort_values("score", ascending=False, na_position="last", kind="stable")
+        rows = [
+            (number_text(row["score"]), interval_text(row["low"], row["high"]),
+             f"{row['model']} ({row['weights']})" if row["random"] else row["model"],
+             f"{row['array']}{' (SIMULATED)' if row['simulated'] else ''}", row["window"], number_text(row["raw"]),
+             number_text(row["ceiling"]), controls.get((row["result"], row["array"]), ABSENT))
+            for row in best_first.head(SHOWN).to_dict("records")
+        ]  # fmt: skip
+        headings = ("score", "95 % interval", "model", "array", "window, ms", "raw", "ceiling", "best control")
+        more = f"The best {SHOWN} of {len(best_first)} rows.<br>" if len(best_first) > SHOWN else ""
+        lines = [line for sentences in self.ranking.sentences.values() for line in sentences]
+        kind = "<b>SIMULATED recordings: no animal was recorded</b><br>" if self.table.rows["simulated"].any() else ""
+        return (
+            f"<div>{self.table.rows['model'].nunique()} models compared; page: {escape(str(self.page))}<br>{kind}"
+            f"{html_table(headings, rows)}{more}{'<br>'.join(map(escape, lines))}</div>"
+        )
 
 
+@shows_progress
 def compare(
     results: Iterable[str | Path | Result] | str | Path | Result,
     out: str | Path,

@@ -11,7 +11,7 @@ from typing import Any
 
 from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
 from brainscore_itmaps.files import check_writable, locked, replacing, sha256
-from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.settings import Settings, expanded
 from brainscore_itmaps.study.cluster import Workers, check_cluster, connected
 from brainscore_itmaps.study.config import ClusterConfig, ModelChoice, StudyConfig, read_study
@@ -102,6 +102,7 @@ class SweepSummary:
     peak_bytes: int
 
 
+@shows_progress
 def sweep(
     study: str | Path | StudyConfig,
     out: Path | str | None = None,

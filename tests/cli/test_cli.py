@@ -211,7 +211,7 @@ def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path, imported):
 
 def test_simulate_writes_where_it_says(tmp_path):
     done = brainscore("data", "simulate", "--out", tmp_path / "[b]again.npz")
-    assert f"written {tmp_path / '[b]again.npz'}" in done.stdout
+    assert f"written    {tmp_path / '[b]again.npz'}" in done.stdout
     assert [file.name for file in tmp_path.iterdir()] == ["[b]again.npz"]
     simulation = Simulation.load(tmp_path / "[b]again.npz")
     np.testing.assert_array_equal(simulation.counts, Simulation.load(EMBEDDED).counts)

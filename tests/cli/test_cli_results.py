@@ -28,7 +28,7 @@ def test_results_are_listed_and_shown_as_they_were_printed(scored):
     assert name in listed
     assert str(home / "results") in listed
     printed_again = brainscore("results", "show", name, ITMAPS_HOME=home)
-    assert printed_again.stdout == printed.split("written ")[0]
+    assert printed_again.stdout == f"{printed.split('written ')[0]}next       brainscore report {name}\n"
     by_file = brainscore("results", "show", home / "results" / f"{name}.json", ITMAPS_HOME=home)
     assert by_file.stdout == printed_again.stdout
 
@@ -39,7 +39,7 @@ def test_the_best_control_is_listed_beside_the_score_where_there_is_room(scored,
     result = Result.load(file)
     best = f"{result.best_control} {result.controls[result.best_control].score:.3f}"
     wide = brainscore("results", "list", ITMAPS_HOME=home, COLUMNS="200").stdout
-    (row,) = (line for line in wide.splitlines() if file.stem in line)
+    (row,) = (line for line in wide.splitlines() if f"│ {file.stem}" in line)
     assert [cell.strip() for cell in row.split("│")][5:7] == [interval_text(*result.interval), best]
     narrow = brainscore("results", "list", ITMAPS_HOME=home, COLUMNS="80").stdout.split("results    ")[0]
     assert max(map(len, narrow.splitlines())) <= 80

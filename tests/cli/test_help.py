@@ -7,7 +7,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from brainscore_itmaps.cli.app import app
+from brainscore_itmaps.cli.app import PANELS, app
+from brainscore_itmaps.cli.data import PANELS as DATA_PANELS
 
 COLUMNS = 80
 NOT_THE_TERM = re.compile(r"\b(networks?|pictures?|anew|goes on|went on|brought|bring)\b", re.IGNORECASE)
@@ -45,6 +46,19 @@ def test_all_commands_are_found():
     called = {" ".join(path) for path, _ in ALL}
     assert {"", "score", "verify-real", "data", "data list", "models fetch", "results clean"} <= called
     assert len(called) == len(ALL) == 36
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize(("path", "panels"), [((), PANELS), (("data",), DATA_PANELS)], ids=["app", "data"])
+def test_commands_are_in_panels_by_task_in_the_order_of_the_work(path, panels, columns):
+    done = CliRunner().invoke(app, [*path, "--help"], prog_name="brainscore", env={"COLUMNS": str(columns)})
+    titles = re.findall(r"╭─ ([\w ]+) ─", done.output)
+    assert titles == ["Options", *panels]
+    for title, commands in panels.items():
+        panel = done.output.partition(f"╭─ {title} ─")[2].partition("╰")[0]
+        assert re.findall(r"│ ([\w-]+) ", panel) == list(commands)
+    assert sum(map(len, panels.values())) == len([called for called, _ in ALL if len(called) == len(path) + 1
+                                                  and called[: len(path)] == path])  # fmt: skip
 
 
 @every_command

@@ -108,12 +108,16 @@ def test_columns_are_left_out_or_broken_at_spaces_before_rows_become_lines(monke
         say_table(columns, rows, wrapping="layers", optional=("written",))
         return capsys.readouterr().out
 
+    assert "Left out" not in shown(70)
     assert "2026-01-01" in shown(70)
     broken = shown(58)
     assert "2026-01-01" in broken
     assert "layer1, layer2, layer3" not in broken
-    assert "written" not in shown(45)
+    table, last = shown(45)[:-1].split("└")
+    assert "written" not in table
+    assert " ".join(last.split()[1:]) == "Left out: written. A wider terminal, or COLUMNS=200, shows all columns."
     lines = shown(35)
+    assert "Left out" not in lines  # all columns are there
     assert lines == "resnet50.tv_in1k:\n  layers layer1, layer2, layer3,\n  score 0.500, written 2026-01-01\n"
 
 

@@ -106,6 +106,10 @@ REASONS = {
         "brainscore link",
         "brainscore unlink",
     ),
+    "changes files of the shell": ("brainscore --install-completion",),
+    "asks which shell it was started from; tests/cli/test_completion.py names the shell": (
+        "brainscore --show-completion",
+    ),
     "makes the environment; .ci/run runs it": ("python3 -m venv ~/itmaps",),
     "fails on purpose, to show what is printed": (
         "brainscore score --model efficientnet_lite --benchmark it_maps_simulated",
@@ -233,6 +237,8 @@ def check_brainscore(words: list[str]) -> bool:
     root = typer.main.get_command(app)
     for command in all_commands(root).values():
         command.callback = lambda **options: None
+    for option in root.params:
+        option.callback = option.callback and _end  # of --version, and of --install-completion, which changes files
     try:
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             root.main(words, prog_name="brainscore", standalone_mode=False)
@@ -241,6 +247,13 @@ def check_brainscore(words: list[str]) -> bool:
             return False
         raise
     return True
+
+
+def _end(context: object, parameter: object, value: bool) -> bool:
+    """End, if the option is given, without doing what it does."""
+    if value:
+        raise typer.Exit
+    return value
 
 
 def check_python(words: list[str]) -> bool:

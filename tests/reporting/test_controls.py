@@ -213,7 +213,8 @@ def test_a_notebook_shows_controls_and_the_p_value():
     rows, result = rows_of(scored()._repr_html_()), scored()
     for name, control in result.controls.items():
         low, high = control.interval
-        assert rows[name] == [name, f"{control.raw:.3f}", f"{control.score:.3f}", f"{low:.3f} to {high:.3f}"]
+        assert rows[name] == [name, f"{control.score:.3f}", f"{low:.3f} to {high:.3f}", f"{control.raw:.3f}"]
+    assert f"best control: {result.best_control}<br>" in result._repr_html_()
     assert f"p = {result.p_value:.2g} against maps of other images" in result._repr_html_()
     assert "control, mean over 2 arrays" in two_arrays()._repr_html_()
 
