@@ -60,7 +60,8 @@ def write_names(axis: Axes, points: Iterable[Named]) -> int:
     taken, crossed = _boxes_of_points(axis, scale), _boxes_of_lines(axis)
     left_out = 0
     for x, y, name in points:
-        text = axis.annotate(name, (x, y), xytext=(0, 0), textcoords="offset points", fontsize=SMALL, color="0.25")
+        text = axis.annotate(name, (x, y), xytext=(0, 0), textcoords="offset points", fontsize=SMALL, color="0.25",
+                             ha="left", va="bottom")  # fmt: skip
         text.set_in_layout(False)
         size = np.array([text.get_window_extent().width, text.get_window_extent().height])
         point = axis.transData.transform((x, y))

@@ -12,7 +12,6 @@ import brainscore_itmaps as itmaps
 
 models = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 results = [itmaps.score(model, "it_maps_simulated") for model in models]
-results.append(itmaps.score(itmaps.load_model("efficientnet_lite0", "random", seed=1), "it_maps_simulated"))
 with tempfile.TemporaryDirectory() as folder:
     comparison = itmaps.compare(results, folder, maps=False)
 
@@ -22,7 +21,7 @@ figures = comparison.figures(width=3.5)
 print(*figures, sep="\n")
 
 # %%
-# Score against accuracy. The model with random weights has no known accuracy, and is left out.
+# Score against accuracy.
 figures["accuracy--it_maps_simulated"]
 
 # %%

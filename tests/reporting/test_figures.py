@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from looked_at import texts_of
 from PIL import Image
 from scipy.stats import pearsonr, spearmanr
-from looked_at import texts_of
 from shown import changed, images, narrow, scored
 
 from brainscore_itmaps.errors import UsageError
@@ -50,7 +50,7 @@ def test_recorded_predicted_and_their_difference(site):
     figure = comparison_figure(array, None, 4, site)
     neural, predicted, difference = (maps_in(axis)[0] for axis in figure.axes[1:4])
     np.testing.assert_allclose(difference.get_array(), predicted.get_array() - neural.get_array())
-    ends = np.array([np.percentile(each.get_array(), [0.5, 99.5]) for each in (neural, predicted)])
+    ends = np.array([np.percentile(np.asarray(each.get_array()), [0.5, 99.5]) for each in (neural, predicted)])
     assert neural.get_clim() == predicted.get_clim() == pytest.approx((ends[:, 0].min(), ends[:, 1].max()))
     low, high = difference.get_clim()
     assert low == -high

