@@ -18,7 +18,8 @@ results = []
 for noise, window in ((20.0, (50, 90)), (10.0, (90, 130)), (15.0, (130, 170))):
     rng = np.random.default_rng(window[0])
     noisy = recording.repeats + rng.normal(0, noise, recording.repeats.shape)
-    results.append(itmaps.score("efficientnet_lite0", replace(recording, repeats=noisy, window=window)))
+    window_maps = replace(recording, repeats=noisy, maps=noisy.mean(axis=1), window=window)
+    results.append(itmaps.score("efficientnet_lite0", window_maps))
 
 # %%
 itmaps.figures.window_profile_figure(results)
