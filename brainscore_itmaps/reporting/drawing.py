@@ -323,7 +323,7 @@ def shortened(name: str, width: float) -> str:
     Examples
     --------
     >>> shortened("photograph_0017", 0.5), shortened("0017", 0.5)
-    ('...0017', '0017')
+    ('..._0017', '0017')
     """
     letters = max(int(width / LETTER), 4)
     return name if len(name) <= letters else f"...{name[3 - letters :]}"

@@ -18,6 +18,8 @@ DISTANCES = (4.0, 8.0, 14.0, 22.0, 32.0, 44.0)
 NEAR = 8.0
 """Largest distance without a line from the name to its point."""
 DIRECTIONS = ((1, 1), (-1, 1), (1, -1), (-1, -1), (1, 0), (-1, 0), (0, 1), (0, -1))
+SPINE = 3.0
+"""Distance of names from the edge of the panel, in pixels."""
 CROSSING = 12.0
 """What it costs to cross a line or an error bar, in points of distance."""
 
@@ -165,4 +167,5 @@ def _hits(leader: Sequence[Box], boxes: Box, scale: float) -> bool:
 
 def _is_inside(box: Box, axis: Axes) -> bool:
     panel: Any = axis.bbox
-    return bool(panel.x0 <= box[0] and box[2] <= panel.x1 and panel.y0 <= box[1] and box[3] <= panel.y1)
+    within = panel.x0 + SPINE <= box[0] and box[2] <= panel.x1 - SPINE
+    return bool(within and panel.y0 + SPINE <= box[1] and box[3] <= panel.y1 - SPINE)
