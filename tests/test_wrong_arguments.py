@@ -98,6 +98,8 @@ CALLS = {
     "overlay_figure.image_file": (lambda value: itmaps.figures.overlay_figure(scored(), value), {"None"}),
     "overlay_figure.image": (lambda value: itmaps.figures.overlay_figure(scored(), None, value), set()),
     "overlay_figure.site": (lambda value: itmaps.figures.comparison_figure(scored(), None, 0, value), {"None"}),
+    "registration_figure": (itmaps.figures.registration_figure, {"recording"}),
+    "robustness_figure": (itmaps.figures.robustness_figure, set()),
     "sheet_figure": (lambda value: itmaps.figures.sheet_figure(value, scored().arrays[0], images()), {"result"}),
     "sheet_figure.array": (lambda value: itmaps.figures.sheet_figure(scored(), value, images()),
                            {"result", "array result"}),

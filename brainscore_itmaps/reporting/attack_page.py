@@ -13,10 +13,22 @@ from PIL import Image
 from brainscore_itmaps.benchmark.catalogue import MOST_IMAGES, attacked_folder
 from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.result import AttackedImages, Result
-from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.errors import UsageError, check_type
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.reporting.controls import describe_control
-from brainscore_itmaps.reporting.drawing import COLUMN, CYCLE, MAP_COLOURS, Figure, name_of, style
+from brainscore_itmaps.reporting.drawing import (
+    CYCLE,
+    MAP_COLOURS,
+    SIMULATED,
+    WIDTH,
+    Figure,
+    check_width,
+    fit_height,
+    legend_below,
+    name_of,
+    style,
+    write_title,
+)
 from brainscore_itmaps.reporting.embedded import QUALITY, EmbeddedFigure, data_url, embed_figure
 from brainscore_itmaps.reporting.report import details_of_model, options_of_model, render_page
 from brainscore_itmaps.text import interval_text, number_text
@@ -83,21 +95,25 @@ def attack_page(result: Result) -> str:
     )  # fmt: skip
 
 
-def robustness_figure(result: Result) -> Figure:
+def robustness_figure(result: Result, *, width: float = WIDTH) -> Figure:
     """Draw the share of correctly classified images that withstand perturbations up to each length.
 
     Parameters
     ----------
     result : Result
         Of a benchmark that attacks images.
+    width : float
+        Width of the figure in inches; its height follows.
 
     Raises
     ------
     UsageError
         When no images were attacked.
     """
+    width, height = check_width(width), 2.2
+    check_type(result, Result, "a result", "Give a result of itmaps.attack.")
     with style():
-        figure = Figure(figsize=(COLUMN, 0.75 * COLUMN), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         axis = figure.subplots()
         for number, (label, curve) in enumerate(_curves(_attacked(result)).items()):
             axis.step(curve[0], 100 * curve[1], where="post", color=CYCLE[number], label=label,
@@ -106,8 +122,9 @@ def robustness_figure(result: Result) -> Figure:
         axis.set_ylabel("images that withstand, %")
         axis.set_ylim(0, 102)
         axis.set_xlim(left=0)
-        axis.set_title(f"{name_of(result)}\n{result.benchmark}")
-        figure.legend(loc="outside lower center", ncols=2)
+        legend_below(figure, [axis])
+        write_title(figure, [name_of(result), result.benchmark, *([SIMULATED] if result.simulated else [])])
+        fit_height(figure, height)
     return figure
 
 

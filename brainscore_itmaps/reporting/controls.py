@@ -1,7 +1,6 @@
 """Show what stands beside a score: its controls, what the model adds to them, and its null distribution."""
 
 from collections.abc import Mapping
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,19 @@ from brainscore_itmaps.benchmark.estimate import Estimate, difference_of
 from brainscore_itmaps.benchmark.formulas import ADDED, DESCRIPTIONS, absent_scores
 from brainscore_itmaps.benchmark.result import MEAN, Estimated, Result
 from brainscore_itmaps.errors import UsageError, check_type
-from brainscore_itmaps.reporting.drawing import COLUMN, CYCLE, SIMULATED, Figure, legend_text, name_of, style
+from brainscore_itmaps.reporting.drawing import (
+    CYCLE,
+    SIMULATED,
+    WIDTH,
+    Figure,
+    check_width,
+    fit_height,
+    legend_below,
+    legend_text,
+    name_of,
+    style,
+    write_title,
+)
 from brainscore_itmaps.text import ABSENT, interval_text, number_text
 
 MODEL = "model"
@@ -120,12 +131,18 @@ def _kind_and_seed(name: str) -> tuple[str, str]:
     return (kind, seed) if kind in DESCRIPTIONS and seed.isdigit() else (name, "")
 
 
-def controls_figure(result: Result) -> Figure:
+def controls_figure(result: Result, *, width: float = WIDTH) -> Figure:
     """Draw the score of a model above those of its controls, and in a second panel what it adds to them.
 
     Black points are scores with 95 % intervals over images, of several arrays their mean; the coloured points are the
     arrays. Rings are single seeds of random weights. The dashed line is the score of the model. Without a score, raw
     values are drawn, without intervals.
+
+    Parameters
+    ----------
+    result : Result
+    width : float
+        Width of the figure in inches; its height follows.
 
     Raises
     ------
@@ -139,13 +156,12 @@ def controls_figure(result: Result) -> Figure:
     panels += [dict(result.added)] if result.added else []
     rows = [[name for name in panel if not _kind_and_seed(name)[1]] for panel in panels]
     scored = result.score == result.score
+    width = check_width(width)
     with style():
         notes = [name_of(result), f"on {result.title}", *([SIMULATED] if result.simulated else []), *_absent(result)]
-        lines = [fill(note, int(13 * COLUMN)) for note in notes]
         heights = [len(names) + 1 for names in rows]
-        text_lines = "\n".join(lines).count("\n") + len(result.arrays)
-        height = ROW * sum(heights) + 0.14 * text_lines + 1.1
-        figure = Figure(figsize=(COLUMN, height), layout="constrained")
+        height = ROW * sum(heights) + 0.7
+        figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
         for axis, panel, names in zip(axes, panels, rows, strict=True):
             axis.axvline(0, color="black", linewidth=0.5)
@@ -158,10 +174,9 @@ def controls_figure(result: Result) -> Figure:
         if result.added:
             axes[1].set_title("what the model adds")
         axes[-1].set_xlabel("score" if scored else "raw value")
-        named = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))  # each name once
-        if named:
-            figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=1)
-        figure.suptitle("\n".join(lines), fontsize=8)
+        legend_below(figure, axes[:1])
+        write_title(figure, notes)
+        fit_height(figure, height)
     return figure
 
 

@@ -1,6 +1,7 @@
-"""Parts that all figures share: settings, sizes, colours, images and maps in degrees, and names in titles."""
+"""Parts that all figures share: settings, sizes, colours, titles, legends, images and maps in degrees."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
@@ -21,14 +23,29 @@ from brainscore_itmaps.errors import UsageError, check_type, described
 from brainscore_itmaps.images import read_image
 from brainscore_itmaps.protocol import protocol_named
 
-COLUMN = 3.5
-"""Width in inches of a column of print; text is 7 points or larger at this width."""
+WIDTH = 7.0
+"""Width of a figure in inches: two columns of print. One column is 3.5 inches wide; text has the same size in both."""
+NARROWEST, WIDEST = 3.3, 40.0
+LETTERS = 15
+"""Letters of a title in an inch."""
+SMALL = 6.5
+"""Size in points of the smallest text: names of points and numbers at small colour bars."""
+LETTER = 0.062
+"""Width of a letter of a small title or a number at a colour bar, in inches, at most."""
+LINE = 0.14
+"""Height of a line of a title, in inches."""
+BAR = 0.06
+"""Height of a small colour bar, in inches."""
+GAP = 0.1
+"""Height in inches that titles and legends have in addition to their text."""
 
 SIMULATED = "SIMULATED recording, no animal was recorded"
 MAP_COLOURS = "viridis"
 DIFFERENCE_COLOURS = "RdBu_r"
-CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Colours of Okabe and Ito, which colour-blind readers can distinguish, too."""
+CYCLE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255")
+"""Colours that colour-blind readers can distinguish, too: seven of Okabe and Ito, and a dark red of Tol."""
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "<")
+"""Markers that go with the colours, so that no reader depends on colours."""
 
 CEILING = "#999999"
 SETTINGS = {
@@ -93,17 +110,147 @@ class Figure(mpl.figure.Figure):
             super().savefig(*args, **options)
 
 
-def value_range(maps: NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """Compute the range of colours: the 0.5th to the 99.5th percentile, as in Arcaro et al. (2020).
+def check_width(width: object) -> float:
+    """Return the width of a figure in inches.
+
+    Raises
+    ------
+    UsageError
+        When it is not a number, or too small or large for a figure.
 
     Examples
     --------
-    >>> low, high = value_range(np.linspace(0.0, 100.0, 1001).reshape(7, 143))
-    >>> round(low, 6), round(high, 6)
-    (0.5, 99.5)
+    >>> check_width(3.5)
+    3.5
     """
-    low, high = np.nanpercentile(maps, [0.5, 99.5])
-    return float(low), float(high)
+    is_number = isinstance(width, int | float | np.number) and not isinstance(width, bool)
+    if not is_number or not NARROWEST <= width <= WIDEST:  # type: ignore[operator]
+        raise UsageError(
+            f"A figure cannot be {described(width)} inches wide.",
+            f"Give a width from {NARROWEST:g} to {WIDEST:g} inches: 3.5 for one column, 7 for two.",
+        )
+    return float(width)  # type: ignore[arg-type]
+
+
+def wrapped(text: str, width: float) -> str:
+    """Break the lines of a text that are longer than a number of inches; long names after a dot, dash or underscore.
+
+    Examples
+    --------
+    >>> wrapped("SIMULATED recording\\na", 1.0)
+    'SIMULATED\\nrecording\\na'
+    >>> wrapped("vit_base_patch16_224.augreg", 1.0)
+    'vit_base_\\npatch16_224.\\naugreg'
+    """
+    letters = max(int(LETTERS * width), 8)
+    lines = []
+    for line in text.splitlines():
+        broken = [""]
+        for word in line.split(" "):
+            for number, piece in enumerate(_pieces(word, letters)):
+                longer = f"{broken[-1]} {piece}" if broken[-1] and not number else f"{broken[-1]}{piece}"
+                broken = [*broken[:-1], longer] if len(longer) <= letters else [*broken, piece]
+        lines += broken if broken[0] else broken[1:] or [""]
+    return "\n".join(lines)
+
+
+def _pieces(word: str, letters: int) -> list[str]:
+    """Return a word, or its parts up to each dot, dash or underscore if it is too long for a line."""
+    if len(word) <= letters:
+        return [word]
+    parts = re.findall(r".+?(?:[._-]+|$)", word)
+    return [part[start : start + letters] for part in parts for start in range(0, len(part), letters)]
+
+
+def write_title(figure: mpl.figure.Figure, lines: Iterable[str]) -> None:
+    """Write lines above the panels of a figure, broken where they are longer than its width."""
+    text = "\n".join(wrapped(line, figure.get_figwidth()) for line in lines if line)
+    if figure.get_layout_engine() is None:
+        figure.suptitle(text, fontsize=8, y=1 - 0.06 / figure.get_figheight(), va="top")
+    else:
+        figure.suptitle(text, fontsize=8)
+
+
+def height_of_title(lines: Iterable[str], width: float) -> float:
+    """Return the height in inches of lines above maps, with room for a note on their colours."""
+    note = "00.0 % of the values lie beyond the colour bars"
+    text = "\n".join(wrapped(line, width) for line in (*lines, note))
+    return LINE * (text.count("\n") + 1) + 0.14
+
+
+def few_ticks(axis: Axes, inches: float) -> None:
+    """Write so few numbers at the horizontal axis of a panel that they do not overlap."""
+    axis.xaxis.set_major_locator(MaxNLocator(max(2, int(inches / 0.45)), steps=[1, 2, 2.5, 5, 10]))
+
+
+def legend_below(figure: mpl.figure.Figure, panels: Iterable[Axes]) -> None:
+    """Draw one legend for all panels, below them, in as many columns as the width of the figure has room for."""
+    labelled: dict[str, Any] = {}
+    for axis in panels:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            labelled.setdefault(label, handle)
+    labels = [legend_text(wrapped(label, figure.get_figwidth() - 0.8)) for label in labelled]
+    for columns in range(min(len(labels), 4), 0, -1):
+        legend = figure.legend(list(labelled.values()), labels, loc="outside lower center", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width < 0.98 * figure.bbox.width:
+            return
+        legend.remove()
+
+
+def fit_height(figure: mpl.figure.Figure, height: float) -> None:
+    """Give a figure the height of its panels, in inches, and that of the title and legend outside them."""
+    title = getattr(figure, "_suptitle", None)
+    for text in (title, *figure.legends):
+        height += 0.0 if text is None else text.get_window_extent().height / figure.dpi + GAP
+    figure.set_figheight(height)
+    figure.draw_without_rendering()  # the layout settles in the second drawing
+
+
+def value_range(*maps: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    """Compute the range of colours of maps: from the lowest 0.5th to the highest 99.5th percentile of a map.
+
+    The percentiles are those of Arcaro et al. (2020).
+
+    Examples
+    --------
+    >>> low, high = value_range(np.linspace(0.0, 100.0, 1001).reshape(7, 143), np.linspace(50.0, 150.0, 1001))
+    >>> round(low, 6), round(high, 6)
+    (0.5, 149.5)
+    """
+    ends = np.array([np.nanpercentile(values, [0.5, 99.5]) for values in maps])
+    return float(ends[:, 0].min()), float(ends[:, 1].max())
+
+
+def extended(limits: tuple[float, float], *maps: NDArray[np.floating[Any]]) -> str:
+    """Return at which ends a colour bar has a pointed end: where values lie beyond the range of colours.
+
+    Examples
+    --------
+    >>> extended((0.0, 2.0), np.array([0.0, 3.0])), extended((0.0, 3.0), np.array([0.0, 3.0]))
+    ('max', 'neither')
+    """
+    below, above = (
+        any((values < limits[0]).any() for values in maps),
+        any((values > limits[1]).any() for values in maps),
+    )
+    return {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
+
+
+def note_on_colours(drawn: Iterable[AxesImage]) -> str:
+    """Say which share of the values of maps lies beyond the ranges of their colours; nothing where none does.
+
+    Examples
+    --------
+    >>> note_on_colours([Figure().subplots().imshow([[0.0, 1.0], [2.0, 9.0]], vmin=0.0, vmax=2.0)])
+    '25.0 % of the values lie beyond the colour bars'
+    """
+    beyond = values = 0
+    for map_image in drawn:
+        low, high = map_image.get_clim()
+        given = np.ma.array(map_image.get_array(), dtype=float).filled(np.nan)  # type: ignore[no-untyped-call]
+        beyond += int(((given < low) | (given > high)).sum())
+        values += int(np.isfinite(given).sum())
+    return f"{100 * beyond / values:.1f} % of the values lie beyond the colour bars" if beyond else ""
 
 
 def difference_range(difference: NDArray[np.floating[Any]]) -> tuple[float, float]:
@@ -116,6 +263,70 @@ def difference_range(difference: NDArray[np.floating[Any]]) -> tuple[float, floa
     """
     limit = float(np.nanpercentile(np.abs(difference), 99.5))
     return -limit, limit
+
+
+def add_tile(figure: mpl.figure.Figure, left: float, top: float, wide: float, tall: float) -> Axes:
+    """Add axes to a figure, at a distance in inches from its left and upper edge.
+
+    Figures of many maps have such fixed places: a layout engine is slow with so many axes.
+    """
+    width, height = figure.get_size_inches()
+    return figure.add_axes((left / width, 1 - (top + tall) / height, wide / width, tall / height))
+
+
+def add_bar(
+    figure: mpl.figure.Figure, drawn: AxesImage, place: tuple[float, float, float], unit: str, *maps: NDArray[Any]
+) -> None:
+    """Add a small horizontal colour bar with the ends of its range below it.
+
+    Parameters
+    ----------
+    figure : Figure
+    drawn : AxesImage
+        The map whose colours are explained.
+    place : (float, float, float)
+        Distance from the left and upper edge of the figure, and length, in inches.
+    unit : str
+        Written between the ends; empty where it stands elsewhere.
+    *maps : array
+        All maps with these colours; the bar has a pointed end where their values lie beyond it.
+    """
+    left, top, wide = place
+    low, high = drawn.get_clim()
+    bar = figure.colorbar(drawn, cax=add_tile(figure, left, top, wide, BAR), orientation="horizontal",
+                          extend=extended((low, high), *maps), extendfrac=0.06)  # fmt: skip
+    bar.outline.set_linewidth(0.4)
+    bar.set_ticks([low, (low + high) / 2, high], labels=[short_number(low), unit, short_number(high)])
+    bar.ax.tick_params(length=0, pad=2, labelsize=SMALL, which="both")
+    if wide < 2.4 * LETTER * max(len(short_number(end)) for end in (low, high)):
+        bar.ax.tick_params(rotation=90)
+        return
+    labels = bar.ax.get_xticklabels()
+    labels[0].set_horizontalalignment("left")
+    labels[-1].set_horizontalalignment("right")
+
+
+def short_number(value: float) -> str:
+    """Format a number with three digits, or without decimals if it is large.
+
+    Examples
+    --------
+    >>> short_number(0.12345), short_number(12345.6)
+    ('0.123', '12346')
+    """
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def shortened(name: str, width: float) -> str:
+    """Return the end of a name that is longer than a number of inches, in the size of small titles.
+
+    Examples
+    --------
+    >>> shortened("photograph_0017", 0.5), shortened("0017", 0.5)
+    ('..._0017', '0017')
+    """
+    letters = max(int(width / LETTER), 4)
+    return name if len(name) <= letters else f"...{name[3 - letters :]}"
 
 
 def draw_image(axis: Axes, image: Path | None, array: ArrayResult | Grid, grey: bool = False) -> None:
@@ -137,10 +348,21 @@ def draw_image(axis: Axes, image: Path | None, array: ArrayResult | Grid, grey: 
         check_type(image, (str, Path), "an image file", "Give its path.")
         shown = read_image(image)
         axis.imshow(shown.convert("L").convert("RGB") if grey else shown, extent=(-across, across, down, -down))
+    left, right, bottom, top = frame_of(array)
+    axis.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+
+
+def frame_of(array: ArrayResult | Grid) -> tuple[float, float, float, float]:
+    """Return left, right, bottom and top of what holds the image and the tiles of all positions, in degrees."""
+    down, across = halves(array)
     y, x = positions_of(array)
     step_x, step_y = _half_step(x), _half_step(y)
-    left, right = min(-across, x[0] - step_x), max(across, x[-1] + step_x)
-    axis.set(xlim=(left, right), ylim=(max(down, y[-1] + step_y), min(-down, y[0] - step_y)), aspect="equal")
+    return (
+        min(-across, x[0] - step_x),
+        max(across, x[-1] + step_x),
+        max(down, y[-1] + step_y),
+        min(-down, y[0] - step_y),
+    )
 
 
 def draw_map(
@@ -175,8 +397,11 @@ def draw_map(
     step_x, step_y = _half_step(x), _half_step(y)
     extent = (x[0] - step_x, x[-1] + step_x, y[-1] + step_y, y[0] - step_y)
     down, across = halves(array)
-    axis.set(xticks=(-across, 0, across), yticks=(-down, 0, down))
-    return axis.imshow(values, extent=extent, vmin=limits[0], vmax=limits[1], cmap=colours, alpha=alpha)
+    axis.set(xticks=(-across, 0, across), yticks=(-down, 0, down), facecolor="0.92")
+    drawn = axis.imshow(values, extent=extent, vmin=limits[0], vmax=limits[1], cmap=colours, alpha=alpha)
+    left, right, bottom, top = frame_of(array)
+    axis.set(xlim=(left, right), ylim=(bottom, top))
+    return drawn
 
 
 def draw_positions(axis: Axes, array: ArrayResult | Grid) -> None:

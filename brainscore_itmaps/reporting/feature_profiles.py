@@ -1,7 +1,6 @@
 """The figure of a profile: the score against the blur of the features, or against the number of PLS components."""
 
-from collections.abc import Callable, Sequence
-from textwrap import fill
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,21 @@ from brainscore_itmaps.benchmark.estimate import Estimate
 from brainscore_itmaps.benchmark.formulas import absent_scores
 from brainscore_itmaps.benchmark.profile import Profile
 from brainscore_itmaps.errors import check_type
-from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, SIMULATED, Figure, legend_text, style
+from brainscore_itmaps.reporting.drawing import (
+    CEILING,
+    CYCLE,
+    MARKS,
+    SIMULATED,
+    WIDTH,
+    Figure,
+    check_width,
+    fit_height,
+    legend_below,
+    legend_text,
+    style,
+    wrapped,
+    write_title,
+)
 
 LABELS = {
     "blur": "blur of the features (standard deviation, degrees)",
@@ -20,19 +33,19 @@ LABELS = {
 }
 APART = 0.08
 """Smallest distance of two values that are both written at the horizontal axis, as a share of its length."""
-LINE = 0.16
-"""Height of a line of the legend, inches."""
-LONG = 26
-"""Characters of a name above which the names of arrays are written below one another."""
-WIDTH = int(15 * COLUMN)
-"""Characters in a line of text above the panel."""
 
 
-def feature_profile_figure(profile: Profile) -> Figure:
+def feature_profile_figure(profile: Profile, *, width: float = WIDTH) -> Figure:
     """Draw the score of each array against the blur of the features, or the number of components.
 
     Bands are 95 % intervals. A line at 1 is the noise ceiling, by which raw values are divided. Where no array has a
     score, raw values are drawn instead, with the noise ceilings as dashed lines.
+
+    Parameters
+    ----------
+    profile : Profile
+    width : float
+        Width of the figure in inches; its height follows.
 
     Raises
     ------
@@ -53,14 +66,13 @@ def feature_profile_figure(profile: Profile) -> Figure:
     check_type(profile, Profile, "a profile", "Give what brainscore_itmaps.profile returns.")
     named = [(array, each) for array, estimates in profile.estimates.items() for each in estimates]
     absent = all(each.score != each.score for _, each in named)
+    width, height = check_width(width), 2.5
     with style():
-        columns = 1 if absent or max(map(len, profile.estimates)) > LONG else 2
-        entries = len(profile.estimates) * (1 + absent) + (not absent)
-        figure = Figure(figsize=(COLUMN, 2.9 + LINE * -(-entries // columns)), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         axis = figure.subplots()
         for number, (array, estimates) in enumerate(profile.estimates.items()):
-            name = legend_text(fill(array, WIDTH))
-            _draw(axis, profile.values, estimates, name, CYCLE[number % len(CYCLE)], absent)
+            look = {"color": CYCLE[number % len(CYCLE)], "marker": MARKS[number % len(MARKS)], "markersize": 4}
+            _draw(axis, profile.values, estimates, legend_text(array), look, absent)
         if not absent:
             axis.axhline(1, color=CEILING, linestyle="--", label="noise ceiling")
         axis.axhline(0, color="black", linewidth=0.5)
@@ -69,11 +81,12 @@ def feature_profile_figure(profile: Profile) -> Figure:
         ticks = _apart(profile.values, np.log if profile.over == "components" else np.asarray)
         axis.set_xticks(ticks, [f"{value:g}" for value in ticks])
         axis.set_xticks([], minor=True)
-        axis.set(xlabel=LABELS[profile.over], ylabel="raw value" if absent else "score")
-        figure.legend(loc="outside lower center", ncols=columns)
+        axis.set(xlabel=wrapped(LABELS[profile.over], width - 0.5), ylabel="raw value" if absent else "score")
+        legend_below(figure, [axis])
         titles = [profile.model, f"{profile.reading.layer} on {profile.title}"]
         titles += [SIMULATED] if profile.simulated else []
-        figure.suptitle("\n".join(fill(text, WIDTH) for text in (*titles, *absent_scores(named))), fontsize=8)
+        write_title(figure, [*titles, *absent_scores(named)])
+        fit_height(figure, height)
     return figure
 
 
@@ -88,18 +101,19 @@ def _apart(values: Sequence[float], scale: Callable[[float], Any]) -> list[float
 
 
 def _draw(
-    axis: Axes, values: Sequence[float], estimates: Sequence[Estimate], name: str, colour: str, absent: bool
+    axis: Axes, values: Sequence[float], estimates: Sequence[Estimate], name: str, look: Mapping[str, Any], absent: bool
 ) -> None:
     """Draw the scores of an array with their intervals; or its raw values and noise ceilings."""
 
     def numbers(field: str) -> NDArray[np.float64]:
         return np.array([getattr(estimate, field) for estimate in estimates])
 
-    axis.plot(values, numbers("raw" if absent else "score"), marker="o", markersize=3.5, color=colour, label=name)
+    axis.plot(values, numbers("raw" if absent else "score"), label=name, **look)
     if absent:
-        axis.plot(values, numbers("ceiling"), "--", color=colour, label=f"noise ceiling, {name.strip()}")
+        ceilings = numbers("ceiling")
+        axis.plot(values, ceilings, "--", label=f"noise ceiling, {name.strip()}", markerfacecolor="white", **look)
     else:
         low, high = numbers("interval").T
-        axis.fill_between(values, low, high, color=colour, alpha=0.2, linewidth=0)
+        axis.fill_between(values, low, high, color=look["color"], alpha=0.2, linewidth=0)
         if len(values) == 1:  # a band without width
-            axis.vlines(values, low, high, color=colour)
+            axis.vlines(values, low, high, color=look["color"])

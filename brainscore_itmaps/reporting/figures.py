@@ -1,5 +1,10 @@
-"""The figures of this package; each function returns a matplotlib figure and saves nothing."""
+"""The figures of this package; each function returns a matplotlib figure and saves nothing.
 
+Each has the option ``width``: 7 inches, two columns of print, by default, and 3.5 for one column. The figures of a
+comparison of models are ``compare(...).figures(width=3.5)``.
+"""
+
+from brainscore_itmaps.reporting.attack_page import robustness_figure
 from brainscore_itmaps.reporting.controls import controls_figure
 from brainscore_itmaps.reporting.feature_profiles import feature_profile_figure
 from brainscore_itmaps.reporting.maps import (
@@ -7,6 +12,7 @@ from brainscore_itmaps.reporting.maps import (
     maps_figure,
     orientation_figure,
     overlay_figure,
+    registration_figure,
     sheet_figure,
 )
 from brainscore_itmaps.reporting.profiles import layer_profile_figure, site_histogram_figure, window_profile_figure
@@ -19,6 +25,8 @@ __all__ = [
     "maps_figure",
     "orientation_figure",
     "overlay_figure",
+    "registration_figure",
+    "robustness_figure",
     "sheet_figure",
     "site_histogram_figure",
     "window_profile_figure",

@@ -1,74 +1,115 @@
 """Figures of scores over layers, sites and time; each function returns a figure and saves nothing."""
 
 from collections.abc import Iterable, Sequence
-from textwrap import fill
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.formulas import absent_scores
-from brainscore_itmaps.benchmark.result import ArrayResult, LayerResult, Result
+from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.errors import UsageError, check_type
 from brainscore_itmaps.metrics.inference import Interval, bootstrap_over_images
 from brainscore_itmaps.reporting.drawing import (
     CEILING,
-    COLUMN,
     CYCLE,
+    LETTERS,
+    MARKS,
     SIMULATED,
+    WIDTH,
     Figure,
     bounded_by_sites,
     check_result,
+    check_width,
+    fit_height,
     kind_of,
+    legend_below,
     legend_text,
     name_of,
     style,
+    wrapped,
+    write_title,
 )
 
+ROW = 0.21
+"""Height of a row of the profile of layers, in inches."""
 
-def layer_profile_figure(result: Result) -> Figure:
-    """Draw the predictivity of each layer for each array, and the noise ceiling of its sites as a band.
+
+def layer_profile_figure(result: Result, *, width: float = WIDTH) -> Figure:
+    """Draw the predictivity of each layer for each array, how often it was chosen, and the noise ceiling as a band.
 
     Points are the mean over images of the median over sites of Pearson r, not divided by the ceiling; bars and band are
-    95 % bootstrap intervals over images, without fitting again, so they are too narrow. The layer that was chosen for
-    most images has another colour.
+    95 % bootstrap intervals over images, without fitting again, so they are too narrow. Layers that were chosen for an
+    image have filled points, and the number of these images is written at the right.
+
+    Parameters
+    ----------
+    result : Result
+    width : float
+        Width of the figure in inches; its height follows.
     """
     check_result(result)
+    width = check_width(width)
+    heights = [max(0.5, ROW * len(array.layers)) for array in result.arrays]
+    height = sum(heights) + 0.6 * len(heights) + 0.4
     with style():
-        layer_count = max(len(array.layers) for array in result.arrays)
-        width = max(COLUMN, 0.22 * layer_count + 1.2)
-        figure = Figure(figsize=(width, 2.3 * len(result.arrays) + 0.9), layout="constrained")
-        axes = figure.subplots(len(result.arrays), 1, squeeze=False, sharex=False)[:, 0]
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(len(heights), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
         for axis, array in zip(axes, result.arrays, strict=True):
-            positions = np.arange(len(array.layers))
-            values = [np.array(layer.image_r) for layer in array.layers]
-            means, spans = np.array([r.mean() for r in values]), [_interval(r) for r in values]
-            bars = [[mean - span.low, span.high - mean] for mean, span in zip(means, spans, strict=True)]
-            axis.errorbar(positions, means, np.maximum(bars, 0).T, marker="o", markersize=4, markerfacecolor="white")
-            chosen = max(range(len(array.layers)), key=lambda index: array.layers[index].chosen)
-            axis.plot(
-                chosen,
-                means[chosen],
-                "o",
-                color=CYCLE[1],
-                markersize=5,
-                zorder=5,
-                label=_label_of(array.layers[chosen], len(array.images)),
-            )
+            _draw_layers(axis, array)
             if bounded_by_sites(result):
                 _draw_ceiling(axis, array)
-            axis.set_xticks(positions, [layer.layer for layer in array.layers], rotation=90)
-            axis.set(ylabel="Pearson r", title=f"{kind_of(array)}\n{array.window[0]}-{array.window[1]} ms")
-            axis.legend(loc="lower right")
-        figure.suptitle(name_of(result), fontsize=8)
+            labels, shared = short_layers([layer.layer for layer in array.layers], int(0.38 * width * LETTERS))
+            axis.set_yticks(range(len(labels)), labels)
+            axis.set(ylim=(len(labels) - 0.4, -0.6), ylabel=wrapped(shared, 1.5))
+            chosen = axis.secondary_yaxis("right")
+            chosen.set_yticks(range(len(labels)), [f"{layer.chosen} of {len(array.images)}" for layer in array.layers])
+            chosen.tick_params(length=0)
+            chosen.spines["right"].set_visible(False)
+            axis.set_title(wrapped(f"{kind_of(array)}, {array.window[0]}-{array.window[1]} ms", 0.8 * width))
+        axes[-1].set_xlabel("Pearson r")
+        legend_below(figure, axes)
+        write_title(figure, [name_of(result), "at the right: number of images for which a layer was chosen"])
+        fit_height(figure, height)
     return figure
 
 
-def _label_of(layer: LayerResult, images: int) -> str:
-    """Describe a layer, and for how many images it was chosen if there are other layers."""
-    chosen = "" if layer.chosen == images else f", chosen for {layer.chosen} of {images} images"
-    return legend_text(f"{layer.layer}{chosen}")
+def short_layers(names: Sequence[str], letters: int) -> tuple[list[str], str]:
+    """Shorten names of layers that are longer than a number of letters, and return what they share, with a star.
+
+    The parts between dots that all names share at their start and end are left out; of names that are still too long,
+    the last letters remain.
+
+    Examples
+    --------
+    >>> short_layers(["encoder.blocks.1.norm", "encoder.blocks.12.norm"], 12)
+    (['1', '12'], 'encoder.blocks.*.norm')
+    >>> short_layers(["layer1", "layer2"], 12)
+    (['layer1', 'layer2'], '')
+    """
+    if max(map(len, names)) <= letters:
+        return list(names), ""
+    parts = [name.split(".") for name in names]
+    most = min(map(len, parts)) - 1 if len(names) > 1 else 0
+    start = next((n for n in range(most) if len({part[n] for part in parts}) > 1), most)
+    end = next((n for n in range(most - start) if len({part[-1 - n] for part in parts}) > 1), most - start)
+    short = [".".join(part[start : len(part) - end]) for part in parts]
+    shared = ".".join([*parts[0][:start], "*", *parts[0][len(parts[0]) - end :]]) if start + end else ""
+    return [name if len(name) <= letters else f"...{name[3 - letters :]}" for name in short], shared
+
+
+def _draw_layers(axis: Axes, array: ArrayResult) -> None:
+    """Draw a row for each layer: its mean over images with an interval, filled if the layer was chosen for an image."""
+    rows = np.arange(len(array.layers))
+    values = [np.array(layer.image_r) for layer in array.layers]
+    means, spans = np.array([r.mean() for r in values]), [_interval(r) for r in values]
+    bars = [[mean - span.low, span.high - mean] for mean, span in zip(means, spans, strict=True)]
+    axis.errorbar(means, rows, xerr=np.maximum(bars, 0).T, marker="o", markersize=4, markerfacecolor="white",
+                  linewidth=0.7, elinewidth=1)  # fmt: skip
+    chosen = np.array([layer.chosen > 0 for layer in array.layers])
+    axis.plot(means[chosen], rows[chosen], "o", color=CYCLE[1], markersize=5, zorder=5, label="chosen for an image")
 
 
 def _draw_ceiling(axis: Axes, array: ArrayResult) -> None:
@@ -78,33 +119,45 @@ def _draw_ceiling(axis: Axes, array: ArrayResult) -> None:
         return
     values = np.nanmedian(defined, axis=1)
     span, mean = _interval(values), float(np.mean(values))
-    axis.axhspan(span.low, span.high, color=CEILING, alpha=0.25, linewidth=0)
-    axis.axhline(mean, color=CEILING, linewidth=1, label="noise ceiling")
+    axis.axvspan(span.low, span.high, color=CEILING, alpha=0.25, linewidth=0)
+    axis.axvline(mean, color=CEILING, linewidth=1, label="noise ceiling")
 
 
 def _interval(values: NDArray[np.float64]) -> Interval:
     return bootstrap_over_images(np.mean, values, rng=np.random.default_rng(0), resamples=2000)
 
 
-def site_histogram_figure(result: Result) -> Figure:
-    """Draw a histogram over sites of Pearson r averaged over images, and one of the sites' noise ceilings."""
+def site_histogram_figure(result: Result, *, width: float = WIDTH) -> Figure:
+    """Draw a histogram over sites of Pearson r averaged over images, and one of the sites' noise ceilings.
+
+    Parameters
+    ----------
+    result : Result
+    width : float
+        Width of the figure in inches; its height follows.
+    """
     check_result(result)
+    width, height = check_width(width), 1.6 * len(result.arrays) + 0.4
     with style():
-        figure = Figure(figsize=(COLUMN, 1.7 * len(result.arrays) + 0.6), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(len(result.arrays), 1, squeeze=False, sharex=True)[:, 0]
         bins = np.linspace(-1, 1, 41)
         for axis, array in zip(axes, result.arrays, strict=True):
             site_r = _mean_over_images(array.site_r)
+            undefined = len(array.sites) - len(site_r)
             if bounded_by_sites(result):
                 ceilings = _mean_over_images(array.site_ceiling)
                 axis.hist(ceilings, bins, histtype="step", color=CEILING, label="noise ceiling")
             axis.hist(site_r, bins, color=CYCLE[0], alpha=0.8, label="predicted")
             axis.axvline(float(np.median(site_r)), color=CYCLE[1], linewidth=1, label="median")
             low = min(-0.05, float(site_r.min(initial=0)) - 0.05)
-            axis.set(ylabel="sites", title=kind_of(array), xlim=(low, 1))
-            axis.legend(loc="upper left")
+            without = f"; without r: {undefined} of {len(array.sites)} sites" if undefined else ""
+            axis.set(ylabel="sites", title=wrapped(f"{kind_of(array)}{without}", 0.8 * width), xlim=(low, 1))
+            axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes[-1].set_xlabel("Pearson r, mean over images")
-        figure.suptitle(name_of(result), fontsize=8)
+        legend_below(figure, axes)
+        write_title(figure, [name_of(result)])
+        fit_height(figure, height)
     return figure
 
 
@@ -114,7 +167,7 @@ def _mean_over_images(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return means
 
 
-def window_profile_figure(results: Sequence[Result]) -> Figure:
+def window_profile_figure(results: Sequence[Result], *, width: float = WIDTH) -> Figure:
     """Draw the score of one model against time, in several windows, with a line for each array.
 
     The panel below it has the raw values, and the noise ceilings as dashed lines: a score varies with both.
@@ -123,6 +176,8 @@ def window_profile_figure(results: Sequence[Result]) -> Figure:
     ----------
     results : sequence of Result
         Results of one model on the same arrays in different windows.
+    width : float
+        Width of the figure in inches; its height follows.
 
     Raises
     ------
@@ -142,8 +197,9 @@ def window_profile_figure(results: Sequence[Result]) -> Figure:
             f"{len(windows)} windows.",
             "Score one model with --window 50-90, --window 90-130 and so on.",
         )
+    width, height = check_width(width), 4.0
     with style():
-        figure = Figure(figsize=(COLUMN, 4.4), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         score_axis, raw_axis = figure.subplots(2, 1, sharex=True)
         names = dict.fromkeys(array.recording for result in results for array in result.arrays)
         for number, name in enumerate(names):
@@ -152,22 +208,32 @@ def window_profile_figure(results: Sequence[Result]) -> Figure:
             middles = [sum(array.window) / 2 for array in arrays]
             halves = [(array.window[1] - array.window[0]) / 2 for array in arrays]
             colour = CYCLE[number % len(CYCLE)]
-            shared: dict[str, Any] = {"marker": "o", "markersize": 4, "color": colour}
+            marker = MARKS[number % len(MARKS)]
+            shared: dict[str, Any] = {"marker": marker, "markersize": 4, "color": colour}
             scores, raws = [array.score for array in arrays], [array.raw for array in arrays]
             score_axis.errorbar(middles, scores, _error_bars(arrays), halves, **shared)
-            raw_axis.errorbar(middles, raws, None, halves, label=f"raw, {name}", **shared)
+            raw_axis.errorbar(middles, raws, None, halves, label=legend_text(f"raw, {name}"), **shared)
             ceilings = [array.ceiling for array in arrays]
-            raw_axis.plot(middles, ceilings, "x--", color=colour, label=f"noise ceiling, {name}")
+            raw_axis.plot(
+                middles,
+                ceilings,
+                f"{marker}--",
+                color=colour,
+                markerfacecolor="white",
+                markersize=4,
+                label=f"noise ceiling, {name}",
+            )
         for axis in (score_axis, raw_axis):
             axis.axhline(0, color="black", linewidth=0.5)
-        score_axis.set(ylabel="score", title=f"{name_of(results[0])}\non {results[0].title}")
+        score_axis.set_ylabel("score")
         raw_axis.set(xlabel="ms after stimulus onset", ylabel="raw value")
-        figure.legend(loc="outside lower center", ncols=1)
-        notes = [SIMULATED] if any(result.simulated for result in results) else []
+        legend_below(figure, [raw_axis])
         windows_of = [(f"{array.window[0]}-{array.window[1]} ms", array.estimate)
                       for result in results for array in result.arrays]  # fmt: skip
-        if notes := [*notes, *absent_scores(windows_of)]:
-            figure.suptitle("\n".join(fill(note, int(13 * COLUMN)) for note in notes), fontsize=8)
+        notes = [SIMULATED] if any(result.simulated for result in results) else []
+        titles = [name_of(results[0]), f"on {results[0].title}"]
+        write_title(figure, [*titles, *notes, *absent_scores(windows_of)])
+        fit_height(figure, height)
     return figure
 
 

@@ -8,10 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from brainscore_itmaps.reporting.drawing import CYCLE, Figure, style
-from brainscore_itmaps.reporting.study_figures import Lines, draw_lines, legend_below
+from brainscore_itmaps.reporting.drawing import CYCLE, WIDTH, Figure, check_width, few_ticks, style, wrapped
+from brainscore_itmaps.reporting.study_figures import Lines, draw_lines, finish
 
-WIDTH, HEIGHT, NARROWEST = 2.1, 1.75, 5.5
+PANEL, HEIGHT = 1.65, 1.75
+"""Smallest width and the height of a panel, in inches."""
 OTHERS, ROBUST, OWN = CYCLE[0], CYCLE[4], CYCLE[1]
 LOGARITHMIC, TICKS = "perturbation tolerance", (1, 2, 4, 8)
 """Name of the numbers that are drawn on a logarithmic axis, and its ticks."""
@@ -25,6 +26,7 @@ def published_figure(
     title: str,
     robust: bool = False,
     own: pd.DataFrame | None = None,
+    width: float = WIDTH,
 ) -> Figure:
     """Draw published numbers of models, a panel for each two numbers that are compared, in rows of panels.
 
@@ -38,13 +40,15 @@ def published_figure(
     lines : mapping
         Panel to its fitted lines.
     columns : int
-        Number of panels in a row.
+        Number of panels in a row, at most.
     title : str
         Line above the panels, with "as published".
     robust : bool
         Whether the fits include the models that were trained to be robust, for the legend.
     own : DataFrame, optional
         Models of the user with ``panel``, ``model``, ``x`` and ``y``, marked by stars.
+    width : float
+        Width of the figure in inches; its height follows.
 
     Examples
     --------
@@ -55,11 +59,12 @@ def published_figure(
     'scores as published'
     """
     names = list(dict.fromkeys(points["panel"]))
-    columns = min(columns, len(names))
+    width = check_width(width)
+    columns = max(1, min(columns, len(names), int(width / PANEL)))
     rows = -(-len(names) // columns)
     with style():
-        size = (max(NARROWEST, WIDTH * columns + 0.4), HEIGHT * rows + (1.0 if rows > 1 else 1.5))
-        figure = Figure(figsize=size, layout="constrained")
+        height = HEIGHT * rows if rows > 1 else 2.6
+        figure = Figure(figsize=(width, height), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False)
         for axis in grid.flat[len(names) :]:
             axis.remove()
@@ -67,12 +72,13 @@ def published_figure(
         for axis, name in zip(axes, names, strict=True):
             panel = points[points["panel"] == name]
             _draw_points(axis, panel, robust)
+            few_ticks(axis, 0.65 * width / columns)
             draw_lines(axis, lines.get(name), two_lines=False)
             if own is not None:
                 _draw_own(axis, own[own["panel"] == name])
-            _label(axis, panel, name, is_left=axis in grid[:, 0], is_lowest=axis in grid[-1])
+            _label(axis, panel, name, is_left=axis in grid[:, 0], is_lowest=axis in axes[-columns:])
         figure.align_ylabels()
-        legend_below(figure, axes, title, columns=4 if columns > 3 else 2)
+        finish(figure, axes, height, title)
     return figure
 
 
@@ -103,18 +109,18 @@ def _label(axis: Axes, panel: pd.DataFrame, name: str, is_left: bool, is_lowest:
     x_name, y_name, ceiling = first["x_name"], first["y_name"], first["ceiling"]
     if np.isfinite(ceiling):
         moment = name.replace(" shifted", " ms, shifted") if first["shifted"] else f"{name} ms"
-        axis.set_title(f"{moment}\nnoise ceiling {ceiling:.3f}")
+        axis.set_title(f"{wrapped(moment, PANEL)}\nnoise ceiling {ceiling:.3f}")
         raw = axis.secondary_yaxis("right", functions=(lambda score: score * ceiling, lambda value: value / ceiling))
-        raw.tick_params(labelsize=6, colors="0.45")
+        raw.tick_params(labelsize=6.5, colors="0.4")
         raw.spines["right"].set_visible(False)
     elif y_name not in name:
-        axis.set_title(name)
+        axis.set_title(wrapped(name, PANEL))
     if y_name == LOGARITHMIC:
         axis.set_yscale("log")
         axis.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
         axis.yaxis.set_minor_formatter(NullFormatter())
     scores = np.isfinite(ceiling)
     if is_lowest or not scores:
-        axis.set_xlabel(x_name)
+        axis.set_xlabel(wrapped(x_name, PANEL))
     if is_left or not scores:
-        axis.set_ylabel(y_name)
+        axis.set_ylabel(wrapped(y_name, HEIGHT))

@@ -8,16 +8,36 @@ from matplotlib.axes import Axes
 
 from brainscore_itmaps.errors import printable
 from brainscore_itmaps.models.timm_models import GROUPS
-from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, Figure, legend_text, style
-from brainscore_itmaps.reporting.study_figures import FEW, MARKS, legend_below, name_of_row, notes_above
+from brainscore_itmaps.reporting.drawing import (
+    CEILING,
+    CYCLE,
+    MARKS,
+    WIDTH,
+    Figure,
+    check_width,
+    few_ticks,
+    legend_text,
+    style,
+    wrapped,
+)
+from brainscore_itmaps.reporting.study_figures import (
+    FEW,
+    PANEL,
+    finish,
+    name_of_row,
+    named_points,
+    notes_above,
+    panels_across,
+)
 
 TEXTS = ["model", "weights", "benchmark", "array", "best_control"]
 """Columns of texts that are drawn; files of others may hold control characters."""
 DASHES = ("--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 """Lines of best controls, one for each control."""
+HOLLOW = "hollow points: the best control reaches the score of the model"
 
 
-def controls_figure(rows: pd.DataFrame) -> Figure:
+def controls_figure(rows: pd.DataFrame, *, width: float = WIDTH) -> Figure:
     """Draw score against what models add to the controls, one panel per array, with the best control of each model.
 
     A control that has one score for all models of a panel is a horizontal line; one that differs between models, as
@@ -28,6 +48,8 @@ def controls_figure(rows: pd.DataFrame) -> Figure:
     ----------
     rows : DataFrame
         Rows of one benchmark in one window with controls and scores.
+    width : float
+        Width of the figure in inches; its height follows.
 
     Examples
     --------
@@ -45,11 +67,15 @@ def controls_figure(rows: pd.DataFrame) -> Figure:
     order = models if len(models) <= FEW else [(group,) for group in GROUPS]
     controls = list(dict.fromkeys(rows["best_control"]))
     arrays = list(rows.groupby("array"))
+    width = check_width(width)
+    across = panels_across(len(arrays), width)
+    down = -(-len(arrays) // across)
     with style():
-        lines = (min(len(order), FEW) + len(controls)) / min(len(arrays), 3)
-        size = (max(1.3 * COLUMN, 2.7 * len(arrays) + 0.5), 3.3 + 0.16 * lines)
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(1, len(arrays), squeeze=False, sharey=True)[0]
+        figure = Figure(figsize=(width, 3 * down), layout="constrained")
+        grid = list(figure.subplots(down, across, squeeze=False, sharey=True).flat)
+        for axis in grid[len(arrays) :]:
+            axis.remove()
+        axes, named = grid[: len(arrays)], []
         for axis, (array, array_rows) in zip(axes, arrays, strict=True):
             axis.axvline(0, color="black", linewidth=0.5)
             for key, alike in array_rows.groupby(names, sort=False):
@@ -57,9 +83,14 @@ def controls_figure(rows: pd.DataFrame) -> Figure:
             for name, controlled in array_rows.groupby("best_control", sort=False):
                 _draw_control(axis, str(name), controlled, DASHES[controls.index(name) % len(DASHES)])
             axis.set_title(str(array).removeprefix("Arcaro2020."))
-            axis.set_xlabel("what the model adds to the controls\n(hollow: its best control reaches its score)")
-        axes[0].set_ylabel(f"score on {rows['benchmark'].iloc[0]}")
-        legend_below(figure, list(axes), notes_above(rows), columns=min(len(arrays), 3))
+            axis.set_xlabel("what the model adds to the controls")
+            few_ticks(axis, 0.8 * width / across)
+            if len(models) > FEW:
+                named.append(named_points(axis, array_rows, "unique", "score"))
+        for axis in axes[::across]:
+            axis.set_ylabel(wrapped(f"score on {rows['benchmark'].iloc[0]}", PANEL))
+        notes = "\n".join(filter(None, [notes_above(rows), HOLLOW]))
+        finish(figure, axes, 2.9 * down, notes, named)
     return figure
 
 

@@ -1,7 +1,6 @@
 """Figures of a study; each function takes rows of the study's table, returns a figure and saves nothing."""
 
 from collections.abc import Mapping, Sequence
-from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +10,30 @@ from matplotlib.axes import Axes
 from brainscore_itmaps.benchmark.catalogue import WHY_EXPERIMENTAL
 from brainscore_itmaps.metrics.tradeoff import ChangePoint, Envelope
 from brainscore_itmaps.models.timm_models import GROUPS
-from brainscore_itmaps.reporting.drawing import CEILING, COLUMN, CYCLE, SIMULATED, Figure, legend_text, style
+from brainscore_itmaps.reporting.drawing import (
+    CEILING,
+    CYCLE,
+    MARKS,
+    SIMULATED,
+    WIDTH,
+    Figure,
+    check_width,
+    few_ticks,
+    fit_height,
+    legend_below,
+    legend_text,
+    style,
+    wrapped,
+    write_title,
+)
+from brainscore_itmaps.reporting.names import Named, remove_names, write_names
 
-MARKS = ("o", "s", "^", "D", "v", "P", "X")
 FEW = 8
-"""Largest number of models of which each is drawn, or labelled, separately."""
+"""Largest number of models of which each is drawn separately."""
+NAMED = 30
+"""Largest number of points in a panel whose names are written: harmonized models, then those with the best scores."""
+PANEL = 2.1
+"""Smallest width of a panel in inches; panels that do not fit stand below one another."""
 SIGNIFICANT = 0.05
 LONGEST_NAME = 60
 SIMULATED_MAPS = "SIMULATED human maps: no person was asked"
@@ -25,7 +43,7 @@ ATTACK_PANELS = (
         "adversarial_alignment",
         "adversarial",
         "published_adversarial",
-        "rho of perturbation with own map - with another's",
+        "rho of perturbation with own map\n- with another's",
     ),
 )
 """Column, start of the names of its interval, column of published values, and label of each panel of attacks."""
@@ -48,12 +66,14 @@ class Lines(NamedTuple):
     accuracies: tuple[float, float]
 
 
-def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapping[str, str]) -> Figure:
+def accuracy_figure(
+    rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapping[str, str], *, width: float = WIDTH
+) -> Figure:
     """Draw score against ImageNet accuracy, one panel per array; below it, the raw values with the noise ceiling.
 
     Bars are 95 % intervals over images. The dashed line is the upper edge: 90 % of the models that are not harmonized
     lie below it. The dotted line consists of two straight lines fitted to all of them. Arrows lead from baselines to
-    harmonized models.
+    harmonized models. Names stand beside the points where there is room; a note says how many are left out.
 
     Parameters
     ----------
@@ -63,6 +83,8 @@ def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapp
         Array to the lines of its panel.
     arrows : mapping
         Harmonized model to its baseline.
+    width : float
+        Width of the figure in inches; its height follows.
 
     Examples
     --------
@@ -74,7 +96,7 @@ def accuracy_figure(rows: pd.DataFrame, lines: Mapping[str, Lines], arrows: Mapp
     """
     missing = rows[rows["imagenet_top1"].isna()].drop_duplicates(["model", "weights"])
     note = LEFT_OUT.format(len(missing)) if len(missing) else ""
-    return relation_figure(rows, "imagenet_top1", "ImageNet top-1, %", lines, arrows, note)
+    return relation_figure(rows, "imagenet_top1", "ImageNet top-1, %", lines, arrows, note, width=width)
 
 
 def relation_figure(
@@ -84,6 +106,8 @@ def relation_figure(
     lines: Mapping[str, Lines] | None = None,
     arrows: Mapping[str, str] | None = None,
     note: str = "",
+    *,
+    width: float = WIDTH,
 ) -> Figure:
     """Draw score against another column of the table, one panel per array; below it, raw values and noise ceiling.
 
@@ -97,6 +121,8 @@ def relation_figure(
         As in :func:`accuracy_figure`.
     note : str
         Text above the panels.
+    width : float
+        Width of the figure in inches; its height follows.
 
     Examples
     --------
@@ -108,21 +134,25 @@ def relation_figure(
     """
     defined = rows[rows[column].notna()]
     with style():
-        figure, panels = _panels(defined, width=2.7, height=2.7)
+        figure, panels, height = _panels(defined, check_width(width))
+        named = []
         for (axis, raw_axis), (array, array_rows) in zip(panels, defined.groupby("array"), strict=True):
             _draw_groups(axis, array_rows, column, "score")
             draw_lines(axis, (lines or {}).get(str(array)))
             _draw_arrows(axis, array_rows, arrows or {})
             _draw_groups(raw_axis, array_rows, column, "raw")
             _draw_ceiling(raw_axis, array_rows["ceiling"])
-            axis.set_title(_short(str(array)))
-            raw_axis.set_xlabel(label)
-        _label_rows(panels, rows)
-        legend_below(figure, panels, notes_above(rows, note))
+            is_scored = array_rows["score"].notna().any()
+            named.append(
+                named_points(axis if is_scored else raw_axis, array_rows, column, "score" if is_scored else "raw")
+            )
+            axis.set_title(wrapped(_short(str(array)), PANEL))
+        _label_rows(panels, rows, label, width)
+        finish(figure, [axis for pair in panels for axis in pair], height, notes_above(rows, note), named)
     return figure
 
 
-def attacks_figure(rows: pd.DataFrame, arrows: Mapping[str, str]) -> Figure:
+def attacks_figure(rows: pd.DataFrame, arrows: Mapping[str, str], *, width: float = WIDTH) -> Figure:
     """Draw perturbation tolerance and adversarial alignment against ImageNet accuracy, with 95 % intervals over images.
 
     Arrows lead from baselines to harmonized models. Rings are the published values of the same models, where the table
@@ -134,6 +164,8 @@ def attacks_figure(rows: pd.DataFrame, arrows: Mapping[str, str]) -> Figure:
         Rows of one benchmark of attacks, with known accuracies.
     arrows : mapping
         Harmonized model to its baseline.
+    width : float
+        Width of the figure in inches; its height follows.
 
     Examples
     --------
@@ -147,8 +179,11 @@ def attacks_figure(rows: pd.DataFrame, arrows: Mapping[str, str]) -> Figure:
     """
     drawn = [panel for panel in ATTACK_PANELS if rows[panel[0]].notna().any()]
     with style():
-        figure = Figure(figsize=(max(COLUMN, 3.3 * len(drawn)), 3.4), layout="constrained")
-        panels = figure.subplots(1, max(len(drawn), 1), squeeze=False)[0]
+        width, named = check_width(width), []
+        across = min(len(drawn), int(width / 3)) or 1
+        down = -(-len(drawn) // across) or 1
+        figure = Figure(figsize=(width, 3 * down), layout="constrained")
+        panels = list(figure.subplots(down, across, squeeze=False).flat)
         for axis, (column, ends, published, label) in zip(panels, drawn, strict=False):
             low, high = (rows[f"{ends}_{end}"] for end in ("low", "high"))
             values = rows.assign(score=rows[column], low=low, high=high)
@@ -158,13 +193,15 @@ def attacks_figure(rows: pd.DataFrame, arrows: Mapping[str, str]) -> Figure:
                           label="published: by another attack; rho with own map")  # fmt: skip
             _draw_groups(axis, values, "imagenet_top1", "score")
             _draw_arrows(axis, values, arrows)
+            named.append(named_points(axis, values[values["score"].notna()], "imagenet_top1", "score"))
             axis.set(xlabel="ImageNet top-1, %", ylabel=label)
+            few_ticks(axis, 0.8 * width / across)
         note = str(rows["benchmark"].iloc[0]) + (f"\n{SIMULATED_MAPS}" if rows["simulated"].any() else "")
-        legend_below(figure, list(panels), note)
+        finish(figure, panels, 2.7 * down, note, named)
     return figure
 
 
-def temporal_figure(rows: pd.DataFrame) -> Figure:
+def temporal_figure(rows: pd.DataFrame, *, width: float = WIDTH) -> Figure:
     """Draw score against time, one panel per array: a line for each model, or median and quartiles of each group.
 
     The panel below it has the raw values and the noise ceiling of each window: a score varies with both.
@@ -173,6 +210,8 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
     ----------
     rows : DataFrame
         Rows of one benchmark in several windows.
+    width : float
+        Width of the figure in inches; its height follows.
 
     Examples
     --------
@@ -187,7 +226,7 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
     names = ["model", "weights"] if timed.groupby(["model", "weights"]).ngroups <= FEW else ["group"]
     order = list(timed.groupby(names, sort=False).groups)
     with style():
-        figure, panels = _panels(timed, width=3.0, height=2.5)
+        figure, panels, height = _panels(timed, check_width(width))
         for axes, (array, array_rows) in zip(panels, timed.groupby("array"), strict=True):
             for key, line_rows in array_rows.groupby(names, sort=False):
                 number = order.index(key if len(names) > 1 else key[0])
@@ -211,10 +250,9 @@ def temporal_figure(rows: pd.DataFrame) -> Figure:
             axes[1].plot(ceiling["middle"], ceiling[0.5], "x--", color=CEILING, label="noise ceiling")
             for axis in axes:
                 axis.axhline(0, color="black", linewidth=0.5)
-            axes[0].set_title(_short(str(array)))
-            axes[1].set_xlabel("ms after stimulus onset")
-        _label_rows(panels, rows)
-        legend_below(figure, panels, notes_above(rows), columns=2)
+            axes[0].set_title(wrapped(_short(str(array)), PANEL))
+        _label_rows(panels, rows, "ms after stimulus onset", width)
+        finish(figure, [axis for pair in panels for axis in pair], height, notes_above(rows))
     return figure
 
 
@@ -224,7 +262,7 @@ def _quartiles(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     return quartiles.unstack().reset_index()
 
 
-def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
+def gains_figure(pairs: pd.DataFrame, note: str = "", *, width: float = WIDTH) -> Figure:
     """Draw the gains of harmonized models over their baselines, with 95 % intervals over images, beside raw values.
 
     Gains that are significant at a false discovery rate of 5 % have filled markers. Beside each gain, a line leads from
@@ -237,6 +275,8 @@ def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
         :func:`~brainscore_itmaps.study.compare.add_raw_values`.
     note : str
         Text above the panels.
+    width : float
+        Width of the figure in inches; its height follows.
 
     Examples
     --------
@@ -248,8 +288,11 @@ def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
     ['#D55E00', 'white']
     """
     arrays = list(dict.fromkeys(pairs["array"]))
+    width = check_width(width)
+    names = [wrapped(str(name), 0.36 * width) for name in pairs["model"]]
+    height = sum(0.12 + 0.13 * (name.count("\n") + 1) for name in names) + 0.5 * len(arrays) + 0.5
     with style():
-        figure = Figure(figsize=(2 * COLUMN, 0.24 * len(pairs) + 0.5 * len(arrays) + 1.0), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         heights = [max(1, int((pairs["array"] == array).sum())) for array in arrays]
         panels = figure.subplots(
             len(arrays), 2, squeeze=False, sharex="col", sharey="row", height_ratios=heights, width_ratios=(3, 2)
@@ -270,30 +313,113 @@ def gains_figure(pairs: pd.DataFrame, note: str = "") -> Figure:
                 raw_axis.plot(row.ceiling, position, "|", color=CEILING, markersize=10, markeredgewidth=2,
                               label="noise ceiling")  # fmt: skip
             axis.axvline(0, color=CEILING, linewidth=1, linestyle="--")
-            axis.set_yticks(range(len(array_pairs)), array_pairs["model"])
+            axis.set_yticks(
+                range(len(array_pairs)), [wrapped(str(name), 0.36 * width) for name in array_pairs["model"]]
+            )
             axis.set(title=_short(str(array)), ylim=(-0.6, len(array_pairs) - 0.4))
-        panels[-1, 0].set_xlabel(
-            "gain in score over the baseline; filled:\nsignificant at a false discovery rate of 5 %"
-        )
-        panels[-1, 1].set_xlabel("raw value and noise ceiling")
-        legend_below(figure, list(panels[:, 1]), note)
+            few_ticks(axis, 0.36 * width)
+            few_ticks(raw_axis, 0.2 * width)
+        panels[-1, 0].set_xlabel(wrapped("gain in score over the baseline", 0.4 * width))
+        panels[-1, 1].set_xlabel(wrapped("raw value and noise ceiling", 0.25 * width))
+        note = "\n".join(filter(None, [note, "filled: significant at a false discovery rate of 5 %"]))
+        finish(figure, list(panels[:, 1]), height, note)
     return figure
 
 
-def _panels(rows: pd.DataFrame, width: float, height: float) -> tuple[Figure, list[tuple[Axes, Axes]]]:
-    """Make two panels for each array: one for scores, and one below it for raw values."""
+def finish(
+    figure: Figure,
+    panels: Sequence[Axes],
+    height: float,
+    notes: str,
+    named: Sequence[tuple[Axes, Sequence[Named]]] = (),
+) -> None:
+    """Draw the legend below the panels and notes above them, fit the height, and write names beside points.
+
+    Parameters
+    ----------
+    figure : Figure
+    panels : sequence of Axes
+        With the entries of the legend.
+    height : float
+        Of all panels, in inches.
+    notes : str
+        Lines above the panels.
+    named : sequence of (Axes, sequence of Named)
+        For each panel its points with names.
+    """
+    legend_below(figure, panels)
+    without, number = 0, sum(len(points) for _, points in named)
+    for _ in range(2):  # a note on names that are left out changes the layout, and that the names
+        note = f"names of {without} of {number} points are left out for lack of room" if without else ""
+        write_title(figure, [*notes.splitlines(), note])
+        fit_height(figure, height)
+        figure.draw_without_rendering()
+        for axis, _ in named:
+            remove_names(axis)
+        without = sum(write_names(axis, points[:NAMED]) + len(points[NAMED:]) for axis, points in named)
+        if not without:
+            break
+    if without:
+        note = f"names of {without} of {number} points are left out for lack of room"
+        write_title(figure, [*notes.splitlines(), note])
+
+
+def named_points(axis: Axes, rows: pd.DataFrame, column: str, value: str) -> tuple[Axes, list[Named]]:
+    """Return the points of a panel with their names, harmonized models first, then by their values."""
+    finite = rows[np.isfinite(rows[[column, value]].astype(float)).all(axis=1)]
+    ordered = finite.assign(first=finite["group"] == "harmonized").sort_values(
+        ["first", value, "model"], ascending=[False, False, True]
+    )
+    return axis, [
+        Named(row[column], row[value], name_of_row(row).removeprefix("timm:")) for row in ordered.to_dict("records")
+    ]
+
+
+def panels_across(number: int, width: float) -> int:
+    """Return how many panels stand side by side in a figure of some inches.
+
+    Examples
+    --------
+    >>> panels_across(3, 7.0), panels_across(3, 3.5), panels_across(1, 7.0)
+    (3, 1, 1)
+    """
+    return max(1, min(number, int(width / PANEL)))
+
+
+def _panels(rows: pd.DataFrame, width: float) -> tuple[Figure, list[tuple[Axes, Axes]], float]:
+    """Make two panels for each array, one for scores and one below it for raw values; as many side by side as fit."""
     number = rows["array"].nunique()
-    figure = Figure(figsize=(max(COLUMN, width * number + 0.5), 1.8 * height + 0.9), layout="constrained")
-    upper, lower = figure.subplots(2, number, squeeze=False, sharex="col", sharey="row")
-    return figure, list(zip(upper, lower, strict=True))
+    across = panels_across(number, width)
+    down = -(-number // across) or 1
+    height = (4.4 if down == 1 else 3.6) * down
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = figure.subplots(2 * down, across, squeeze=False, height_ratios=[3, 2] * down)
+    pairs = [(grid[2 * (index // across), index % across], grid[2 * (index // across) + 1, index % across])
+             for index in range(across * down)]  # fmt: skip
+    for score_axis, raw_axis in pairs[number:]:
+        score_axis.remove()
+        raw_axis.remove()
+    panels = pairs[:number]
+    for index, (score_axis, raw_axis) in enumerate(panels):
+        score_axis.sharex(raw_axis)
+        score_axis.tick_params(labelbottom=False)
+        for axis, first in zip((score_axis, raw_axis), panels[0], strict=True):
+            if index:
+                axis.sharey(first)
+                axis.tick_params(labelleft=index % across == 0)
+    return figure, panels, height
 
 
-def _label_rows(panels: list[tuple[Axes, Axes]], rows: pd.DataFrame) -> None:
-    score_axis, raw_axis = panels[0]
+def _label_rows(panels: list[tuple[Axes, Axes]], rows: pd.DataFrame, label: str, width: float) -> None:
+    """Label the axes, and say which panels have no scores."""
+    across = panels_across(len(panels), width)
     benchmark = rows["benchmark"].iloc[0] + ("\n(EXPERIMENTAL)" if _is_experimental(rows) else "")
-    score_axis.set_ylabel(f"score on {benchmark}")
-    raw_axis.set_ylabel("raw value")
-    for axis, _ in panels:
+    for number, (axis, raw_axis) in enumerate(panels):
+        if number % across == 0:
+            axis.set_ylabel(wrapped(f"score on {benchmark}", PANEL))
+            raw_axis.set_ylabel("raw value")
+        raw_axis.set_xlabel(wrapped(label, PANEL))
+        few_ticks(raw_axis, 0.8 * width / across)
         if not axis.has_data() or not np.isfinite(axis.dataLim.get_points()).all():
             axis.text(0.5, 0.5, "scores are not given", transform=axis.transAxes, ha="center", color="0.3")
 
@@ -321,16 +447,10 @@ def _draw_groups(axis: Axes, rows: pd.DataFrame, column: str, value: str) -> Non
             linestyle="",
             color=CYCLE[number % len(CYCLE)],
             marker=MARKS[number % len(MARKS)],
-            markersize=5 if few else 3,
-            elinewidth=0.6 if few else 0.25,
+            markersize=5 if few else 3.5,
+            elinewidth=0.6 if few else 0.3,
             label=group,
         )
-    if few:
-        middle = (rows[column].min() + rows[column].max()) / 2
-        for row in rows[rows[value].notna()].to_dict("records"):
-            side = -1 if row[column] > middle else 1  # toward the middle, so that the label stays within the panel
-            axis.annotate(name_of_row(row), (row[column], row[value]), xytext=(4 * side, 3), textcoords="offset points",
-                          fontsize=7, color="0.3", ha="right" if side < 0 else "left")  # fmt: skip
 
 
 def draw_lines(axis: Axes, lines: Lines | None, two_lines: bool = True) -> None:
@@ -355,19 +475,6 @@ def _draw_arrows(axis: Axes, rows: pd.DataFrame, arrows: Mapping[str, str]) -> N
             ends = [(by_name[name]["imagenet_top1"], by_name[name]["score"]) for name in (model, baseline)]
             if np.isfinite(ends).all():
                 axis.annotate("", ends[0], ends[1], arrowprops={"arrowstyle": "->", "color": "0.3", "linewidth": 0.8})
-
-
-def legend_below(figure: Figure, panels: Sequence[Axes | tuple[Axes, Axes]], notes: str, columns: int = 4) -> None:
-    """Draw one legend for all panels below them, and notes above them."""
-    labelled: dict[str, Any] = {}
-    for axis in np.ravel(np.array(panels, dtype=object)):
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            labelled.setdefault(label, handle)
-    columns = columns if len(panels) > 1 else min(2, columns)
-    figure.legend(list(labelled.values()), list(labelled), loc="outside lower center", ncols=columns)
-    if notes:
-        letters = int(13 * figure.get_figwidth())
-        figure.suptitle("\n".join(fill(line, letters) for line in notes.splitlines()), fontsize=8)
 
 
 def notes_above(rows: pd.DataFrame, more: str = "") -> str:

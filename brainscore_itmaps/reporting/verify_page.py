@@ -7,8 +7,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brainscore_itmaps.data.grid import orient_maps, unorient_maps
+from brainscore_itmaps.data.notes import unit_of
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.reporting.drawing import SIMULATED, Figure, draw_image, draw_map, short_name, style, value_range
+from brainscore_itmaps.reporting.drawing import (
+    BAR,
+    LINE,
+    SIMULATED,
+    SMALL,
+    WIDTH,
+    Figure,
+    add_bar,
+    add_tile,
+    check_width,
+    draw_image,
+    draw_map,
+    fit_height,
+    height_of_title,
+    legend_below,
+    note_on_colours,
+    short_name,
+    shortened,
+    style,
+    value_range,
+    write_title,
+)
 from brainscore_itmaps.reporting.embedded import EmbeddedFigure
 from brainscore_itmaps.reporting.report import render_page
 
@@ -32,7 +54,7 @@ class MarkedImage(NamedTuple):
     published: tuple[int, int]
 
 
-def published_scatter(numbers: Sequence[Mapping[str, Any]], simulated: bool) -> Figure:
+def published_scatter(numbers: Sequence[Mapping[str, Any]], simulated: bool, *, width: float = WIDTH) -> Figure:
     """Draw our numbers against the published ones, with the diagonal; arrays by colour, kinds of numbers by marker.
 
     Parameters
@@ -41,6 +63,8 @@ def published_scatter(numbers: Sequence[Mapping[str, Any]], simulated: bool) -> 
         Each with ``what``, ``array``, ``published`` and ``ours``; both are finite.
     simulated : bool
         Whether ours are of a simulated recording, which the title then says.
+    width : float
+        Width of the figure in inches; its height follows.
 
     Examples
     --------
@@ -48,8 +72,9 @@ def published_scatter(numbers: Sequence[Mapping[str, Any]], simulated: bool) -> 
     >>> published_scatter([number], simulated=False).axes[0].get_xlabel()
     'published'
     """
+    width = check_width(width)
     with style():
-        figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+        figure = Figure(figsize=(width, width), layout="constrained")
         axis = figure.subplots()
         for index, array in enumerate(dict.fromkeys(number["array"] for number in numbers)):
             for what, marker in MARKERS.items():
@@ -62,12 +87,16 @@ def published_scatter(numbers: Sequence[Mapping[str, Any]], simulated: bool) -> 
         low, high = min([0.0, *values]) - 0.02, max([1.0, *values]) + 0.02
         axis.plot([low, high], [low, high], color="0.6", linewidth=0.8, zorder=0)
         axis.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="published", ylabel="ours")
-        axis.set_title(f"{SIMULATED}:\nnot comparable" if simulated else "The line marks equal numbers")
-        figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=1)
+        legend_below(figure, [axis])
+        lines = [f"{SIMULATED}:", "not comparable"] if simulated else ["The line marks equal numbers"]
+        write_title(figure, lines)
+        fit_height(figure, min(width, 4.5) - 0.2)
     return figure
 
 
-def orientation_fits_figure(recording: Recording, marked: Mapping[str, Sequence[MarkedImage]]) -> Figure:
+def orientation_fits_figure(
+    recording: Recording, marked: Mapping[str, Sequence[MarkedImage]], *, width: float = WIDTH
+) -> Figure:
     """Draw, for each orientation, the images whose maps come nearest to the published figure, with both peaks.
 
     The title of each is the number of the image, from 1, and its name.
@@ -78,31 +107,46 @@ def orientation_fits_figure(recording: Recording, marked: Mapping[str, Sequence[
         Of a square grid, in the orientation ``recording.orientation``.
     marked : mapping of str to sequence of MarkedImage
         By orientation.
+    width : float
+        Width of the figure in inches; its height follows.
     """
     stored = unorient_maps(recording.maps.mean(axis=-1, keepdims=True), recording.orientation)
-    down = max(map(len, marked.values()))
+    width = check_width(width)
+    across = min(len(marked), 4 if width >= 5 else 2)
+    rows = max(map(len, marked.values()))
+    wide = min((width - 0.75) / across - 0.08, 2.0)
+    block = wide + 2 * LINE + BAR + 0.32
+    group = rows * block + 2 * LINE + 0.1
+    kind = SIMULATED if recording.simulated else recording.identifier
+    lines = [f"{kind}; circle: published peak, cross: largest value of the map"]
+    above = height_of_title(lines, width)
+    drawn = []
     with style():
-        width, height = 1.35 * len(marked) + 0.5, 1.35 * down + 1.0
-        figure = Figure(figsize=(width, height))  # fixed margins: a layout engine is slow with so many axes
-        axes = figure.subplots(down, len(marked), squeeze=False)
-        figure.subplots_adjust(0.35 / width, 0.1 / height, 1 - 0.1 / width, 1 - 0.8 / height, 0.06, 0.2)
-        for column, (name, images) in enumerate(marked.items()):
+        figure = Figure(figsize=(width, above + group * -(-len(marked) // across)))
+        for number, (name, images) in enumerate(marked.items()):
             maps = orient_maps(stored, name)[..., 0]
+            left = 0.65 + (number % across) * (wide + 0.08)
             for row, one in enumerate(images):
-                axis = axes[row, column]
+                top = above + (number // across) * group + row * block + 4 * LINE
+                axis = add_tile(figure, left, top, wide, wide)
                 draw_image(axis, recording.images[one.image], recording.grid, grey=True)
-                draw_map(axis, maps[one.image], recording.grid, value_range(maps[one.image]), "inferno", 0.5)
+                limits = value_range(maps[one.image])
+                drawn.append(draw_map(axis, maps[one.image], recording.grid, limits, alpha=0.5))
+                add_bar(figure, drawn[-1], (left, top + wide + 0.04, wide), "", maps[one.image])
                 _mark(axis, recording, one.published, "o", "published")
                 _mark(axis, recording, one.peak, "+", "largest")
                 axis.set(xticks=(), yticks=())
-                shown = short_name(recording.names[one.image])
-                axis.set_title(f"image {one.image + 1}, named {shown}", fontsize=7, pad=2)
-            used = "\n(used)" if name == recording.orientation else "\n"
-            axes[0, column].set_title(f"{name}{used}\n{axes[0, column].get_title()}", fontsize=7, pad=2)
-        for row, text in enumerate(("first image", "second image")[:down]):
-            axes[row, 0].set_ylabel(text)
-        kind = SIMULATED if recording.simulated else recording.identifier
-        figure.suptitle(f"{kind}; circle: published peak, cross: largest value of the map", fontsize=8)
+                title = f"image {one.image + 1}, named\n{shortened(short_name(recording.names[one.image]), wide)}"
+                if row == 0:
+                    title = f"{name}{' (used)' if name == recording.orientation else ''}\n{title}"
+                axis.set_title(title, fontsize=7, pad=2)
+                if number % across == 0:
+                    axis.set_ylabel(("first image", "second image")[row])
+                    height = figure.get_figheight()
+                    figure.text(0.6 / width, 1 - (top + wide + 0.04 + BAR / 2) / height,
+                                unit_of(recording.identifier) or "response", fontsize=SMALL, ha="right",
+                                va="center")  # fmt: skip
+        write_title(figure, [*lines, note_on_colours(drawn)])
     return figure
 
 

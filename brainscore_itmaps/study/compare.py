@@ -20,6 +20,7 @@ from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.reporting.attack_page import attack_page
+from brainscore_itmaps.reporting.drawing import WIDTH, Figure, check_width
 from brainscore_itmaps.reporting.published_figures import published_figure
 from brainscore_itmaps.reporting.report import report
 from brainscore_itmaps.reporting.study_controls import controls_figure
@@ -71,6 +72,28 @@ class Comparison:
     page: Path
     files: tuple[Path, ...]
     places: Places | None = None
+
+    def figures(self, *, width: float = WIDTH) -> dict[str, Figure]:
+        """Draw the figures of the comparison, such as score against ImageNet accuracy.
+
+        Parameters
+        ----------
+        width : float
+            Width of the figures in inches: 7 for two columns of print, 3.5 for one.
+
+        Returns
+        -------
+        dict of str to Figure
+            By the names of their files in the folder ``figures``, such as "accuracy--it_maps_simulated".
+
+        Raises
+        ------
+        UsageError
+            When the width is too small or too large for a figure.
+        """
+        drawings = list(_figures(self.table, self.findings, check_width(width)))
+        drawings += _figures_of_places(self.places, read_published(), width) if self.places is not None else []
+        return {drawing.stem: drawing.figure for drawing in drawings}
 
     def __repr__(self) -> str:
         models = self.table.rows["model"].nunique()
@@ -312,7 +335,7 @@ def _lines_of_fits(fitted: Findings) -> Iterator[tuple[Fit, Lines]]:
             yield fit, Lines(fit.edge, fit.point, fit.accuracies)
 
 
-def _figures(table: StudyTable, fitted: Findings) -> Iterator[Drawing]:
+def _figures(table: StudyTable, fitted: Findings, width: float = WIDTH) -> Iterator[Drawing]:
     arrows = {name: twin for name in table.rows["model"] if (twin := baseline_of(name)) is not None}
     rows = table.rows[table.rows["array"] != MEAN]
     for key, compared in rows.groupby(COMPARED, sort=False):
@@ -322,35 +345,38 @@ def _figures(table: StudyTable, fitted: Findings) -> Iterator[Drawing]:
         if with_accuracy["imagenet_top1"].nunique() > 1 and compared["kind"].iloc[0] != ATTACKS:
             lines = {fit.array: line for fit, line in _lines_of_fits(fitted) if fit.key == tuple(key)}
             text = f"Score and raw value against ImageNet accuracy, {title}"
-            yield Drawing(f"accuracy--{stem}", text, accuracy_figure(compared, lines, arrows), with_accuracy)
+            yield Drawing(
+                f"accuracy--{stem}", text, accuracy_figure(compared, lines, arrows, width=width), with_accuracy
+            )
         if compared["kind"].iloc[0] == ATTACKS and with_accuracy["imagenet_top1"].nunique() > 1:
             text = f"Perturbation tolerance and adversarial alignment against ImageNet accuracy, {title}"
-            yield Drawing(f"attacks--{stem}", text, attacks_figure(with_accuracy, arrows), with_accuracy)
+            yield Drawing(f"attacks--{stem}", text, attacks_figure(with_accuracy, arrows, width=width), with_accuracy)
             continue
         for column, label in RELATED.items():
             related = compared[compared[column].notna()]
             if len(related) > 1 and compared["kind"].iloc[0] == MAPS:
                 text = f"Score and raw value against {label}, {title}"
-                yield Drawing(f"{column}--{stem}", text, relation_figure(compared, column, label), related)
+                figure = relation_figure(compared, column, label, width=width)
+                yield Drawing(f"{column}--{stem}", text, figure, related)
         controlled = compared.dropna(subset=["score", "control_score", "unique"])
         if len(controlled):
             text = f"Score, best control and what models add to the controls, {title}"
-            yield Drawing(f"controls--{stem}", text, controls_figure(controlled), controlled)
+            yield Drawing(f"controls--{stem}", text, controls_figure(controlled, width=width), controlled)
         paired = fitted.pairs[(fitted.pairs[COMPARED] == list(key)).all(axis=1)]
         if len(paired):
             note = notes_above(compared)
             text = f"Gain in score from harmonizing, with raw values, {title}"
-            yield Drawing(f"gains--{stem}", text, gains_figure(paired, note), paired)
+            yield Drawing(f"gains--{stem}", text, gains_figure(paired, note, width=width), paired)
     timed = rows[rows["window"] != ""]
     for key, compared in timed.groupby([name for name in COMPARED if name != "asked"], sort=False):
         moments = compared[compared["asked"] != ""] if (compared["asked"] != "").any() else compared
         if moments["window"].nunique() > 1:
             stem, title = _stem(key[0], "", key[2]), _title(str(key[0]) + mark_of(str(key[1])), "", key[2])
             text = f"Score, raw value and noise ceiling over time, {title}"
-            yield Drawing(f"windows--{stem}", text, temporal_figure(moments), moments)
+            yield Drawing(f"windows--{stem}", text, temporal_figure(moments, width=width), moments)
 
 
-def _figures_of_places(placed: Places, scores: Published) -> Iterator[Drawing]:
+def _figures_of_places(placed: Places, scores: Published, width: float = WIDTH) -> Iterator[Drawing]:
     """Draw the published scores of the panels in which results are placed, with these results marked."""
     if placed.rows.empty:
         return
@@ -359,7 +385,7 @@ def _figures_of_places(placed: Places, scores: Published) -> Iterator[Drawing]:
     fits = fit_published(points, draws=FEWEST_DRAWS)
     own = placed.rows.assign(x=placed.rows["imagenet_top1"], y=placed.rows["raw"] / placed.rows["published_ceiling"])
     title = f"Results among scores {SOURCE}: raw value divided by the published noise ceiling"
-    figure = published_figure(points, lines_of(fits), columns=3, title=title, own=own)
+    figure = published_figure(points, lines_of(fits), columns=3, title=title, own=own, width=width)
     yield Drawing("published_places", title, figure, pd.concat([points, own.assign(group="scored here")]))
 
 

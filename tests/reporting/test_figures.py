@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from looked_at import texts_of
 from PIL import Image
 from scipy.stats import pearsonr, spearmanr
 from shown import changed, images, narrow, scored
@@ -49,7 +50,8 @@ def test_recorded_predicted_and_their_difference(site):
     figure = comparison_figure(array, None, 4, site)
     neural, predicted, difference = (maps_in(axis)[0] for axis in figure.axes[1:4])
     np.testing.assert_allclose(difference.get_array(), predicted.get_array() - neural.get_array())
-    assert neural.get_clim() == predicted.get_clim() == pytest.approx(np.percentile(neural.get_array(), [0.5, 99.5]))
+    ends = np.array([np.percentile(np.asarray(each.get_array()), [0.5, 99.5]) for each in (neural, predicted)])
+    assert neural.get_clim() == predicted.get_clim() == pytest.approx((ends[:, 0].min(), ends[:, 1].max()))
     low, high = difference.get_clim()
     assert low == -high
     flat = neural.get_array().ravel(), predicted.get_array().ravel()
@@ -65,7 +67,7 @@ def test_a_sheet_shows_every_image():
     shown = [maps_in(axis)[0].get_array() for axis in figure.axes if maps_in(axis)]
     assert len(shown) == 2 * len(array.images)
     np.testing.assert_array_equal(shown[0], array.neural[0].mean(axis=-1))
-    np.testing.assert_array_equal(shown[7], array.predicted[0].mean(axis=-1))
+    np.testing.assert_array_equal(shown[1], array.predicted[0].mean(axis=-1))
     assert "SIMULATED recording, no animal was recorded" in words(figure)
     assert all(name.rsplit("-", 1)[-1] in words(figure) for name in array.images)
     assert "random (seed 1)" in words(figure)
@@ -75,12 +77,23 @@ def test_a_layer_profile_is_below_its_ceiling_band():
     result = scored()
     axis = layer_profile_figure(result).axes[0]
     line = axis.get_lines()[0]
-    np.testing.assert_allclose(line.get_ydata(), [np.mean(layer.image_r) for layer in result.arrays[0].layers])
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["layer2", "layer3"]
+    np.testing.assert_allclose(line.get_xdata(), [np.mean(layer.image_r) for layer in result.arrays[0].layers])
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["layer2", "layer3"]
     ceiling = next(line for line in axis.get_lines() if line.get_label() == "noise ceiling")
-    np.testing.assert_allclose(ceiling.get_ydata()[0], np.median(result.arrays[0].site_ceiling, axis=1).mean())
+    np.testing.assert_allclose(ceiling.get_xdata()[0], np.median(result.arrays[0].site_ceiling, axis=1).mean())
     (band,) = axis.patches
-    assert band.get_y() < ceiling.get_ydata()[0] < band.get_y() + band.get_height()
+    assert band.get_x() < ceiling.get_xdata()[0] < band.get_x() + band.get_width()
+
+
+def test_a_layer_profile_says_for_how_many_images_each_layer_was_chosen():
+    array = scored().arrays[0]
+    for counts in ((0, 14), (5, 9)):
+        layers = tuple(replace(layer, chosen=count) for layer, count in zip(array.layers, counts, strict=True))
+        figure = layer_profile_figure(replace(scored(), arrays=(replace(array, layers=layers),)))
+        said = [text for text, _ in texts_of(figure)]
+        assert [text for text in said if text.endswith(" of 14")] == [f"{count} of 14" for count in counts]
+        filled = next(line for line in figure.axes[0].get_lines() if line.get_label() == "chosen for an image")
+        assert list(filled.get_ydata()) == [row for row, count in enumerate(counts) if count]
 
 
 def test_a_histogram_counts_each_site_once():
@@ -114,7 +127,7 @@ def test_a_ceiling_of_something_else_is_not_drawn_with_correlations_of_sites(cha
 
 
 def labels_of(figure):
-    return {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
+    return {text.get_text() for legend in figure.legends for text in legend.get_texts()}
 
 
 def test_an_image_lies_where_it_was_shown_though_positions_do_not_span_it():
@@ -147,7 +160,7 @@ def test_figures_are_written_in_every_format(kind, ending, tmp_path):
     figure.savefig(tmp_path / f"figure.{ending}", dpi=60)
     assert (tmp_path / f"figure.{ending}").stat().st_size > 1000
     fonts = [text.get_fontsize() for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize"))]
-    assert min(fonts) >= 7
+    assert min(fonts) >= 6
 
 
 @pytest.mark.parametrize("kind", FIGURES)

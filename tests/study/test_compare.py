@@ -94,7 +94,7 @@ def test_words_of_a_figure_are_large_enough_and_its_points_are_those_of_the_tabl
     ]
     for figure in figures:
         texts = [text for text in figure.findobj(mpl.text.Text) if text.get_text().strip()]
-        assert min(text.get_fontsize() for text in texts) >= 7
+        assert min(text.get_fontsize() for text in texts) >= 6
     drawn = {tuple(point) for line in figures[0].axes[0].lines for point in line.get_xydata()}
     assert {tuple(row) for row in rows[["imagenet_top1", "score"]].to_numpy()} <= drawn
     assert len(figures[2].axes[0].containers) == 7  # models
