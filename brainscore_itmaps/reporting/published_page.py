@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from brainscore_itmaps.reporting.citations import citations_of
 from brainscore_itmaps.reporting.report import render_page
 from brainscore_itmaps.reporting.study_page import StudyFigure
 from brainscore_itmaps.text import ABSENT, number_text
@@ -71,7 +72,7 @@ def published_page(
         },
         figures=figures,
         sources=sources,
-        citations=citations,
+        citations=citations_of(citations, brain_score=False),
     )
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.data.grid import orient_maps, unorient_maps
 from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.reporting.citations import citations_of
 from brainscore_itmaps.reporting.drawing import SIMULATED, Figure, draw_image, draw_map, short_name, style, value_range
 from brainscore_itmaps.reporting.embedded import EmbeddedFigure
 from brainscore_itmaps.reporting.report import render_page
@@ -170,5 +171,5 @@ def verification_page(
         notes=notes,
         command=command,
         details=details,
-        citations=citations,
+        citations=citations_of(citations, brain_score=False),
     )
