@@ -10,6 +10,7 @@ from brainscore_itmaps.reporting.report import render_page
 from brainscore_itmaps.reporting.study_page import StudyFigure
 from brainscore_itmaps.text import ABSENT, number_text
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
 TITLE = "Published scores of {} models"
 ABOUT = (
     "All scores on this page are as published by others; this package computed only the statistics. Scores on the "
@@ -86,4 +87,6 @@ def _estimate(row: dict[Any, Any], name: str, digits: int) -> str:
     if value != value:
         return ABSENT
     sign = "" if name == "change_point" else "+"
-    return "{} ({} to {})".format(*(number_text(number, digits, sign) for number in (value, low, high)))
+    return f"{{}} ({{}}{NO_BREAK}to{NO_BREAK}{{}})".format(
+        *(number_text(number, digits, sign) for number in (value, low, high))
+    )

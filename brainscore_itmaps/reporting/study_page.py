@@ -457,7 +457,8 @@ def _ranking_rows(ranking: pd.DataFrame) -> Iterator[list[str]]:
 
 
 def _format_table(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
-    """Convert a table to strings."""
+    """Convert a table to strings, without the column of requested windows where none was requested."""
+    columns = [column for column in columns if column != "asked" or (table[column] != "").any()]
     return {
         "header": [column.replace("_", " ") for column in columns],
         "rows": [[_format_value(row[column]) for column in columns] for row in table.to_dict("records")],
