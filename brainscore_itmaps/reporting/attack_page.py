@@ -15,6 +15,7 @@ from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.result import AttackedImages, Result
 from brainscore_itmaps.errors import UsageError, check_type
 from brainscore_itmaps.protocol import OURS
+from brainscore_itmaps.reporting.citations import citations_of
 from brainscore_itmaps.reporting.controls import describe_control
 from brainscore_itmaps.reporting.drawing import (
     CYCLE,
@@ -91,7 +92,9 @@ def attack_page(result: Result) -> str:
         count=len(attacked.names),
         command=command_of_attack(result),
         details=list(_details(result)),
-        citations=result.citations,
+        citations=citations_of(
+            result.citations, [result.model], version=result.versions.get("brainscore_itmaps")
+        ),
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def describe_control(name: str) -> str:
 
 
 def tables_of_controls(scored: Estimated, name: str, measure: str = "") -> dict[str, Any] | None:
-    """Collect the tables of controls and of what the model adds, and a sentence on the null, for a page.
+    """Collect the tables of controls, of the null distribution and of what the model adds, for a page.
 
     Parameters
     ----------
@@ -91,11 +91,11 @@ def tables_of_controls(scored: Estimated, name: str, measure: str = "") -> dict[
     header = ("raw", "score", "95 % interval")
     tables: list[dict[str, Any]] = [
         {"header": ("model and controls", *header, "model - control", "p"), "rows": controls},
+        {"header": ("null distribution", "raw", "95 % interval", "p"), "rows": _rows_of_null(scored)},
         {"header": ("what the model adds", *header), "rows": added},
     ]
     notes = [OF_ATTRIBUTION] if measure == "attribution" else []
     notes += [UNCORRECTED] if any(row[-1] not in ("", ABSENT) for row in controls) else []
-    notes += _sentences_on_null(scored)
     return {"tables": [table for table in tables if table["rows"]], "notes": notes}
 
 
@@ -114,14 +114,14 @@ def _numbers(estimate: Estimate) -> tuple[str, str, str]:
     return number_text(estimate.raw), number_text(estimate.score), interval_text(*estimate.interval)
 
 
-def _sentences_on_null(scored: Estimated) -> list[str]:
+def _rows_of_null(scored: Estimated) -> list[tuple[str, ...]]:
     if (null := scored.null) is None:
         return []
+    pairings = number_text(null.mean), interval_text(null.low, null.high), p_text(null.p_value)
     return [
-        f"Predicted maps paired with other images' maps: raw mean {number_text(null.mean)} "
-        f"(95 % {interval_text(null.low, null.high)}), p = {p_text(null.p_value)}; "
-        f"shifted maps {interval_text(*null.shifts)}, rotated maps {interval_text(*null.rotations)} "
-        "(descriptions, not tests)."
+        ("predicted maps paired with other images' maps", *pairings),
+        ("shifted maps (a description, not a test)", "", interval_text(*null.shifts), ""),
+        ("rotated and mirrored maps (a description, not a test)", "", interval_text(*null.rotations), ""),
     ]
 
 

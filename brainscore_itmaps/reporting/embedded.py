@@ -17,7 +17,7 @@ from PIL import Image
 from brainscore_itmaps.benchmark.result import ArrayResult
 from brainscore_itmaps.files import csv_text
 from brainscore_itmaps.images import read_image
-from brainscore_itmaps.reporting.drawing import DIFFERENCE_COLOURS, MAP_COLOURS, size_of, style
+from brainscore_itmaps.reporting.drawing import DIFFERENCE_COLOURS, MAP_COLOURS, size_of, style, units_of
 
 IMAGE_SIDE = 300
 QUALITY = 75
@@ -36,12 +36,15 @@ class EmbeddedFigure(NamedTuple):
         Description of the figure.
     file : str
         File name for the CSV.
+    inches : float
+        Width of the figure, in inches.
     """
 
     source: str
     text: str
     file: str
     data: str
+    inches: float
 
 
 def embed_figure(
@@ -76,9 +79,8 @@ def embed_figure(
         else:
             figure.savefig(buffer, format="jpeg", dpi=130, pil_kwargs={"quality": QUALITY})
     kind = "image/svg+xml" if vector else "image/jpeg"
-    return EmbeddedFigure(
-        data_url(buffer.getvalue(), kind), text, file, f"data:text/csv,{quote(csv_text(rows), safe=',')}"
-    )
+    table = f"data:text/csv,{quote(csv_text(rows), safe=',')}"
+    return EmbeddedFigure(data_url(buffer.getvalue(), kind), text, file, table, figure.get_figwidth())
 
 
 def data_url(content: bytes, kind: str) -> str:
@@ -116,7 +118,7 @@ def embed_image(file: Path, shape: tuple[float, float] = (1, 1)) -> str:
     return data_url(buffer.getvalue(), "image/jpeg")
 
 
-def maps_data(arrays: Sequence[ArrayResult], images: Sequence[Images], units: str) -> dict[str, Any]:
+def maps_data(arrays: Sequence[ArrayResult], images: Sequence[Images]) -> dict[str, Any]:
     """Collect the data of the page's image browser, for JSON; an image that several arrays share is included once.
 
     Parameters
@@ -124,21 +126,19 @@ def maps_data(arrays: Sequence[ArrayResult], images: Sequence[Images], units: st
     arrays : sequence of ArrayResult
     images : sequence of sequences of Path or None
         For each array, its images in the order of the maps; None where an image is not on this machine.
-    units : str
-        Unit of the maps.
     """
     shapes = {
         file: size_of(array) for array, paths in zip(arrays, images, strict=True) for file in paths if file is not None
     }
     files = list(shapes)
     return {
-        "units": units,
         "colours": _colour_table(MAP_COLOURS),
         "diverging": _colour_table(DIFFERENCE_COLOURS),
         "images": [embed_image(file, shape) for file, shape in shapes.items()],
         "arrays": [
             {
                 "kind": "simulated" if array.simulated else "recorded",
+                "units": units_of(array),
                 "images": list(array.images),
                 "sites": list(array.sites),
                 "y": array.degrees_y.tolist(),

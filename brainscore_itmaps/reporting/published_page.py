@@ -5,10 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from brainscore_itmaps.reporting.citations import citations_of
 from brainscore_itmaps.reporting.report import render_page
 from brainscore_itmaps.reporting.study_page import StudyFigure
 from brainscore_itmaps.text import ABSENT, number_text
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
 TITLE = "Published scores of {} models"
 ABOUT = (
     "All scores on this page are as published by others; this package computed only the statistics. Scores on the "
@@ -71,7 +73,7 @@ def published_page(
         },
         figures=figures,
         sources=sources,
-        citations=citations,
+        citations=citations_of(citations, brain_score=False),
     )
 
 
@@ -85,4 +87,6 @@ def _estimate(row: dict[Any, Any], name: str, digits: int) -> str:
     if value != value:
         return ABSENT
     sign = "" if name == "change_point" else "+"
-    return "{} ({} to {})".format(*(number_text(number, digits, sign) for number in (value, low, high)))
+    return f"{{}} ({{}}{NO_BREAK}to{NO_BREAK}{{}})".format(
+        *(number_text(number, digits, sign) for number in (value, low, high))
+    )

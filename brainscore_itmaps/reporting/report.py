@@ -1,5 +1,6 @@
 """Write a result as one HTML file that contains everything it shows."""
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -8,14 +9,15 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from brainscore_itmaps.benchmark.catalogue import CATALOGUE
+from brainscore_itmaps.benchmark.catalogue import CATALOGUE, GAZE
 from brainscore_itmaps.benchmark.estimate import EXPLAINED
 from brainscore_itmaps.benchmark.formulas import notes_of
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.models.names import is_weight_file
 from brainscore_itmaps.protocol import OURS
+from brainscore_itmaps.reporting.citations import citations_of
 from brainscore_itmaps.reporting.controls import controls_figure, tables_of_controls
 from brainscore_itmaps.reporting.drawing import bounded_by_sites, name_of, units_of
 from brainscore_itmaps.reporting.embedded import EmbeddedFigure, Images, embed_figure, maps_data
@@ -25,6 +27,7 @@ from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import interval_text, number_text
 
 TEMPLATES = "templates"
+PUNCTUATION = re.compile(r"([_./:,-])(?=\S)")
 
 
 def report(result: Result, images: Sequence[Images]) -> str:
@@ -43,7 +46,6 @@ def report(result: Result, images: Sequence[Images]) -> str:
     str
         HTML.
     """
-    units = ", ".join(dict.fromkeys(map(units_of, result.arrays)))
     return render_page(
         "report.html",
         title=f"{name_of(result)} on {result.title}",
@@ -65,15 +67,20 @@ def report(result: Result, images: Sequence[Images]) -> str:
                 if len(result.arrays) > 1
                 else None,
                 "kind": "simulated" if array.simulated else "recorded",
+                "units": units_of(array),
                 "figures": _figures(result, array, paths),
             }
             for array, paths in zip(result.arrays, images, strict=True)
         ],
-        units=units,
         command=command_of(result),
         details=list(_details(result)),
-        citations=list(dict.fromkeys(array.citation for array in result.arrays if array.citation)),
-        data=maps_data(result.arrays, images, units),
+        citations=citations_of(
+            (array.citation for array in result.arrays),
+            [result.model],
+            maps=not result.benchmark.startswith(GAZE[0]),
+            version=result.versions.get("brainscore_itmaps"),
+        ),
+        data=maps_data(result.arrays, images),
         js=Markup(read_template("report.js")),
     )
 
@@ -83,7 +90,13 @@ def render_page(template: str, **values: Any) -> str:
     environment = Environment(
         loader=PackageLoader("brainscore_itmaps.reporting", TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
+    environment.filters["breakable"] = _breakable
     return environment.get_template(template).render(css=Markup(read_template("report.css")), **values) + "\n"
+
+
+def _breakable(text: object) -> Markup:
+    """Escape a name, and let lines break after its punctuation."""
+    return Markup(PUNCTUATION.sub(r"\1<wbr>", str(escape(text))))  # of escaped text
 
 
 def read_template(name: str) -> str:

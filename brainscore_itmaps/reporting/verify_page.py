@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from brainscore_itmaps.data.grid import orient_maps, unorient_maps
 from brainscore_itmaps.data.notes import unit_of
 from brainscore_itmaps.data.recording import Recording
+from brainscore_itmaps.reporting.citations import citations_of
 from brainscore_itmaps.reporting.drawing import (
     BAR,
     LINE,
@@ -214,5 +215,5 @@ def verification_page(
         notes=notes,
         command=command,
         details=details,
-        citations=citations,
+        citations=citations_of(citations, brain_score=False),
     )

@@ -88,7 +88,8 @@ def write_drawing(
     with replacing(paths["csv"], fix) as temporary:
         write_csv(temporary, drawing.data)
     files += paths.values()
-    return StudyFigure(f"{FIGURES}/{drawing.stem}", drawing.text, data_url(vector.getvalue(), "image/svg+xml"))
+    source = data_url(vector.getvalue(), "image/svg+xml")
+    return StudyFigure(f"{FIGURES}/{drawing.stem}", drawing.text, source, drawing.figure.get_figwidth())
 
 
 def _write_png(file: Path, figure: Any) -> None:

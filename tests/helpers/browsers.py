@@ -47,3 +47,29 @@ def opened(browser):
     yield open_page
     for context in contexts:
         context.close()
+
+
+LOWEST_CONTRAST = """() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => {
+    const linear = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = parts(colour).map((value) => linear(value / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let part = element; part; part = part.parentElement) {
+      const colour = getComputedStyle(part).backgroundColor;
+      if (parts(colour)[3] !== 0) return colour;
+    }
+  };
+  let lowest = [21, ""];
+  for (const element of document.querySelectorAll("body *")) {
+    const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
+    if (!text || !element.getClientRects().length) continue;
+    const style = getComputedStyle(element), colour = element.namespaceURI.includes("svg") ? style.fill : style.color;
+    const [a, b] = [light(colour), light(behind(element))].sort((x, y) => y - x), ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < lowest[0]) lowest = [ratio, text];
+  }
+  return lowest;
+}"""
+"""Returns the lowest contrast of a visible text with what is behind it, by the formula of WCAG, and that text."""

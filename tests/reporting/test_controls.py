@@ -92,11 +92,15 @@ def test_the_page_has_a_row_for_each_control_with_the_difference_of_the_model_an
 
 
 def test_the_page_says_what_the_null_is_and_that_shifts_are_no_tests():
-    text, null = unescape(page(scored())), scored().null
-    assert f"raw mean {null.mean:.3f} (95 % {null.low:.3f} to {null.high:.3f}), p = {null.p_value:.2g};" in text
-    assert f"shifted maps {null.shifts[0]:.3f} to {null.shifts[1]:.3f}" in text
-    assert f"rotated maps {null.rotations[0]:.3f} to {null.rotations[1]:.3f} (descriptions, not tests)." in text
-    assert "Predicted maps paired" not in page(replace(scored(), null=None))
+    null = scored().null
+    rows = re.findall(r"<tr><td>([^<:]*maps[^<:]*)</td>" + 3 * "<td>([^<]*)</td>" + "</tr>", unescape(page(scored())))
+    assert rows == [
+        ("predicted maps paired with other images' maps", f"{null.mean:.3f}", f"{null.low:.3f} to {null.high:.3f}",
+         f"{null.p_value:.2g}"),
+        ("shifted maps (a description, not a test)", "", "{:.3f} to {:.3f}".format(*null.shifts), ""),
+        ("rotated and mirrored maps (a description, not a test)", "", "{:.3f} to {:.3f}".format(*null.rotations), ""),
+    ]  # fmt: skip
+    assert "null distribution" not in page(replace(scored(), null=None))
 
 
 def test_each_of_several_arrays_has_its_own_controls_beside_those_of_the_mean():

@@ -16,6 +16,7 @@ import pytest
 from answers import assert_refused, succeeded
 from edited import rewrite
 from PIL import Image
+from pybtex.database.input import bibtex
 from shown import changed, images, scored, two_arrays, without_score
 
 from brainscore_itmaps.benchmark.result import Result
@@ -82,6 +83,29 @@ def test_the_page_says_what_the_result_says():
         assert words in unescape(text)
     assert "brainscore score --model timm:test_resnet --benchmark it_maps_simulated --weights random --seed 1" in text
     assert f"{result.interval[0]:.3f} to {result.interval[1]:.3f}" in text
+
+
+def test_the_page_says_what_to_cite_as_bibtex():
+    """Recording, question, Brain-Score, model and this software; a citation that is stored in words stays beside it."""
+    text = unescape(default_page())
+    entries = {key: str(fields) for key, fields in cited(text).items()}
+    assert set(entries) == {"arcaro2020neurons", "linsley2023performance", "schrimpf2018brainscore",
+                            "schrimpf2020integrative", "wightman2019timm", "brainscore_itmaps"}  # fmt: skip
+    for key in set(entries) - {"brainscore_itmaps"}:
+        assert "10." in entries[key]
+    assert scored().versions["brainscore_itmaps"] in entries["brainscore_itmaps"]
+    assert scored().arrays[0].citation in text
+    lite = unescape(page(changed(scored(), model="efficientnet_lite0", citations=("", " "))))
+    assert "tan2019efficientnet" in cited(lite)
+    assert "wightman2019timm" not in cited(lite)
+    uncited = replace(scored(), arrays=(replace(scored().arrays[0], citation=" "),))
+    assert "<b>Data.</b>" not in page(uncited)
+
+
+def cited(text):
+    """The BibTeX entries of a page, by key."""
+    parsed = bibtex.Parser().parse_string("\n".join(re.findall(r"<pre[^>]*>(@.*?)</pre>", text, re.DOTALL)))
+    return {key: dict(entry.fields) for key, entry in parsed.entries.items()}
 
 
 def test_the_page_says_how_the_interval_was_computed():

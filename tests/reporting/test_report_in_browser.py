@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from browsers import browser, chromium, opened  # noqa: F401  # fixtures
+from browsers import LOWEST_CONTRAST, browser, chromium, opened  # noqa: F401  # fixtures
 from PIL import Image
 from shown import changed, images, scored, two_arrays
 
@@ -98,16 +98,47 @@ def test_the_keyboard_is_enough(opened, file):  # noqa: F811
     assert page.trouble == []
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, 1280, 1920])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_the_screen_and_can_be_read(opened, tmp_path, width, scheme, file):  # noqa: F811
     page = opened(file, width=width, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     back, text = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("backgroundColor", "color"))
     brightness = [np.mean([float(value) for value in colour[4:-1].split(",")]) for colour in (back, text)]
-    assert abs(brightness[0] - brightness[1]) > 150
     assert (brightness[0] < 128) == (scheme == "dark")
+    contrast, text = page.evaluate(LOWEST_CONTRAST)
+    assert contrast >= 4.5, text
     assert len(page.screenshot(path=tmp_path / "page.png", full_page=True)) > 10_000
+
+
+def box_of(page, selector):
+    return page.locator(selector).first.bounding_box()
+
+
+def test_score_controls_and_null_are_on_the_first_screen(opened, tmp_path):  # noqa: F811
+    """1280 x 800 pixels."""
+    path = tmp_path / "report.html"
+    path.write_text(report(scored(), [images()]), encoding="utf-8")
+    page = opened(path)
+    parts = [".score", "table:has(th:text('model and controls'))", "table:has(th:text('null distribution'))"]
+    assert [box["y"] + box["height"] <= 800 for box in (box_of(page, part) for part in parts)] == [True] * 3
+
+
+@pytest.mark.parametrize(("width", "beside"), [(1280, (".sheet", ".profiles")), (1920, (".browser", ".static"))])
+def test_figures_stand_beside_each_other_and_use_the_width(opened, file, width, beside):  # noqa: F811
+    page = opened(file, width=width)
+    first, second = (box_of(page, part) for part in beside)
+    assert first["x"] + first["width"] <= second["x"]
+    assert first["y"] < second["y"] + second["height"]
+    assert second["y"] < first["y"] + first["height"]
+    assert first["x"] <= 0.05 * width
+    assert second["x"] + second["width"] >= 0.95 * width
+    tables, figure = box_of(page, ".summary section"), box_of(page, ".summary > figure")
+    assert tables["x"] + tables["width"] <= figure["x"]
+    boxes = page.locator(".wide:has(table):visible").evaluate_all(
+        "all => all.map(box => [box.scrollWidth, box.clientWidth])"
+    )
+    assert all(table <= box for table, box in boxes), boxes
 
 
 def test_without_javascript_the_figures_and_numbers_are_there(opened, file):  # noqa: F811
@@ -139,7 +170,7 @@ def test_a_hostile_name_runs_nothing(opened, tmp_path):  # noqa: F811
     assert page.trouble == []
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, 1280, 1920])
 def test_the_page_of_attacks_fits_the_screen_and_runs_nothing(opened, tmp_path, width, own_home):  # noqa: F811
     name = "<img src=x onerror=\"document.title = 'run'\">"
     for part in ("images", "maps"):

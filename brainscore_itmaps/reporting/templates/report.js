@@ -133,7 +133,7 @@ function browser(section, array) {
     line.textContent =
       `${side(array.x[x], "left", "right")}, ${side(array.y[y], "up", "down")}: ` +
       `${array.kind} ${maps.recorded[point].toFixed(2)}, ` +
-      `predicted ${maps.predicted[point].toFixed(2)} ${data.units}`;
+      `predicted ${maps.predicted[point].toFixed(2)} ${array.units}`;
   }
 
   function choose(image) {

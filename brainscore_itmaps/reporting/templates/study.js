@@ -45,6 +45,20 @@ heads.forEach((head, index) => head.querySelector("button").addEventListener("cl
 words.addEventListener("input", filter);
 choices.forEach((choice) => choice.addEventListener("change", filter));
 
+/** Show the chosen columns, and remember them in the address, so that a link shows the same. */
+const boxes = [...document.querySelectorAll("#columns input")], given = /^#columns=([\w,]*)$/.exec(location.hash);
+function showColumns() {
+  for (const box of boxes) table.classList.toggle(`column-${box.dataset.column}`, box.checked);
+}
+if (given) for (const box of boxes) box.checked = given[1].split(",").includes(box.value);
+for (const box of boxes) {
+  box.addEventListener("change", () => {
+    showColumns();
+    history.replaceState(null, "", `#columns=${boxes.filter((each) => each.checked).map((each) => each.value)}`);
+  });
+}
+showColumns();
+
 const panels = [...document.querySelectorAll(".scatter")], panel = document.getElementById("panel");
 function show() {
   panels.forEach((figure, number) => { figure.hidden = String(number) !== panel.value; });
