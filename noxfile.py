@@ -1,6 +1,6 @@
 """Check sessions of nox, which run in the current environment.
 
-`.ci/run` runs lint, unit, e2e and install (the last three as one `pytest`); docs and mutations are run manually.
+`.ci/run` runs lint, unit, e2e and install (the last three as one `pytest`); the others are run manually.
 """
 
 import nox
@@ -42,6 +42,12 @@ def docs(session: nox.Session) -> None:
     """Run the examples of the docstrings, and the commands and the Python code of the pages."""
     session.run("pytest", "-n", "0", "--doctest-modules", "brainscore_itmaps")
     session.run("python", "tests/run_docs.py", *session.posargs)
+
+
+@nox.session
+def notebooks(session: nox.Session) -> None:
+    """Run the notebooks of examples/ in place, from an empty cache, and print the time of each."""
+    session.run("python", "examples/run.py", *session.posargs)
 
 
 @nox.session
