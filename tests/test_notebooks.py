@@ -90,7 +90,6 @@ def test_stored_outputs_are_complete_and_without_errors_warnings_or_paths_of_a_m
     assert not any("Warning" in text for text in texts(notebook))
     assert not [found for output in outputs(notebook) for found in MACHINE.findall(without_images(output))]
     assert any(kind in FIGURES for output in kinds(notebook) for kind in output)
-    assert all(any(kind in FIGURES + ("text/html", "stdout", "text/plain") for kind in output) for output in kinds(notebook))
 
 
 def without_images(output):
@@ -117,7 +116,7 @@ def test_they_are_small():
 
 @pytest.mark.parametrize(
     ("printed", "differ"),
-    [("a 0.123 (b)", 0), ("a 0.124 (b)", 0), ("a 0.126 (b)", 1), ("a 0.123 (c)", 1), ("a  0.123 (b)", 0), ("12 (b)", 1)],
+    [("a 0.123 (b)", 0), ("a 0.124 (b)", 0), ("a 0.126 (b)", 1), ("a 0.123 (c)", 1), ("a  0.123 (b)", 0), ("12", 1)],
 )
 def test_numbers_are_compared_to_the_tolerance_and_words_exactly(printed, differ):
     assert len(differences("a 0.123 (b)", printed)) == differ
