@@ -1,6 +1,6 @@
 """Check sessions of nox, which run in the current environment.
 
-`.ci/run` runs lint, unit, e2e and install (the last three as one `pytest`); docs and mutations are run manually.
+`.ci/run` runs lint, unit, e2e and install (the last three as one `pytest`); the others are run manually.
 """
 
 import nox
@@ -49,6 +49,12 @@ def site(session: nox.Session) -> None:
     """Build the documentation site in `site`, with warnings as errors, and follow its links."""
     session.run("sphinx-build", "-W", "--keep-going", "-c", "docs", ".", "site")
     session.run("python", "tests/helpers/site_links.py", "site")
+
+
+@nox.session
+def notebooks(session: nox.Session) -> None:
+    """Run the notebooks of examples/ in place, from an empty cache, and print the time of each."""
+    session.run("python", "examples/run.py", *session.posargs)
 
 
 @nox.session

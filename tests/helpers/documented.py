@@ -131,6 +131,7 @@ REASONS = {
         "python benchmarks/large_recordings.py",
         "python benchmarks/score_overhead.py 1",
         "python benchmarks/sweep_workers.py --times 1 --models 4",
+        "python examples/run.py",
     ),
 }
 NOT_RUN = {command: reason for reason, commands in REASONS.items() for command in commands}
