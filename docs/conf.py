@@ -13,10 +13,13 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from matplotlib.figure import Figure
 from numpydoc.xref import DEFAULT_LINKS
+from sphinx_gallery.scrapers import figure_rst
 
 HERE = Path(__file__).parent
 GENERATED = HERE / "generated"
+GALLERY_DPI = 150
 
 project = "brainscore_itmaps"
 author = "the brainscore_itmaps developers"
@@ -42,6 +45,7 @@ exclude_patterns = [
 templates_path = [str(HERE / "templates")]
 default_role = "literal"  # `name` in a docstring
 nitpicky = True
+suppress_warnings = ["config.cache"]  # a function in sphinx_gallery_conf cannot be pickled
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
@@ -76,6 +80,18 @@ numpydoc_xref_aliases = {
     "SweepSummary": "brainscore_itmaps.study.sweep.SweepSummary",
 }
 
+
+def save_last_figure(block: Any, variables: dict[str, Any], settings: Any) -> str:
+    """Save the figure that a block of the gallery ends with; figures of this package are unknown to pyplot."""
+    figure = variables["example_globals"].get("___")
+    if not isinstance(figure, Figure):
+        return ""
+    variables["example_globals"]["___"] = None
+    file = next(variables["image_path_iterator"])
+    figure.savefig(file, dpi=GALLERY_DPI)
+    return figure_rst([file], settings["src_dir"])
+
+
 sphinx_gallery_conf = {
     "examples_dirs": "docs/gallery",
     "gallery_dirs": "docs/generated/gallery",
@@ -86,8 +102,8 @@ sphinx_gallery_conf = {
     "min_reported_time": 3600,
     "write_computation_times": False,
     "abort_on_example_error": True,
-    "image_scrapers": ("matplotlib",),
-    "matplotlib_animations": False,
+    "image_scrapers": (save_last_figure,),
+    "ignore_repr_types": r"matplotlib|brainscore_itmaps\.reporting",
     "reset_modules": ("matplotlib",),
     "remove_config_comments": True,
     "notebook_images": False,

@@ -68,6 +68,10 @@ def test_the_site_builds_without_a_warning_and_works_without_a_network(tmp_path)
     for notebook in sorted((CHECKOUT / "examples").glob("*.ipynb")):
         assert f"examples/{notebook.stem}.html" in pages
     for script in sorted((CHECKOUT / "docs/gallery").glob("plot_*.py")):
-        assert f"docs/generated/gallery/{script.stem}.html" in pages
+        page = f"docs/generated/gallery/{script.stem}.html"
+        assert page in pages
+        text = (tmp_path / "site" / page).read_text(encoding="utf-8")
+        assert f"sphx_glr_{script.stem}_001.png" in text
+        assert "&lt;Figure" not in text
     assert site.size < 40e6
     assert not [text for text in Path(tmp_path / "site").rglob("*.html") if str(tmp_path) in text.read_text("utf-8")]
