@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE, help="write the notebooks into this folder")
     options = parser.parse_args()
     out = options.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
     files = [file for file in sorted(HERE.glob("*.ipynb")) if file.name.startswith(tuple(options.words or [""]))]
     total = 0.0
     for file in files:
