@@ -6,6 +6,7 @@ into another folder; words select those whose names begin with them. A cell that
 
 import argparse
 import os
+import re
 import tempfile
 import time
 from contextlib import chdir
@@ -24,6 +25,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 """Metadata of every notebook: no version and no time, so that another run changes nothing else."""
+PROGRESS = re.compile(r"\w+: done in .*")
 
 
 def run(file: Path) -> nbformat.NotebookNode:
@@ -45,7 +47,14 @@ def run(file: Path) -> nbformat.NotebookNode:
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({})
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not is_progress(output)]
     return notebook
+
+
+def is_progress(output: nbformat.NotebookNode) -> bool:
+    """Return whether an output is the line that says how long a call took; it is another one in each run."""
+    return bool(PROGRESS.fullmatch(output.get("data", {}).get("text/plain", "")))
 
 
 def main() -> None:

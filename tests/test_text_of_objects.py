@@ -114,11 +114,12 @@ def test_a_notebook_displays_a_comparison_with_scores_first_and_names_escaped(tm
     assert heads[:3] == ["score", "95 % interval", "model"]
     scores = [float(row[0]) for row in rows]
     assert scores == sorted(scores, reverse=True)
-    assert len(rows) == 3
-    table = comparison.table.rows.set_index("model")
-    for row in rows:
-        found = table.loc[unescape(row[2])]
-        assert row[:2] == [f"{found['score']:.3f}", f"{found['low']:.3f} to {found['high']:.3f}"]
+    expected = {
+        (found["model"], f"{found['score']:.3f}", f"{found['low']:.3f} to {found['high']:.3f}")
+        for found in comparison.table.rows.to_dict("records")
+    }
+    assert {(unescape(row[2]), *row[:2]) for row in rows} == expected
+    assert len(rows) == len(comparison.table.rows)
 
 
 def test_a_notebook_displays_a_recording_and_a_profile():

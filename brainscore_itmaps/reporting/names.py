@@ -129,7 +129,8 @@ def _boxes_of_lines(axis: Axes) -> Box:
             pieces.append(np.stack([ends[:-1], ends[1:]], axis=1))
     for collection in axis.collections:
         for ends in getattr(collection, "get_segments", list)():
-            pieces.append(collection.get_transform().transform(ends)[None])
+            if len(ends) == 2:  # the interval of a score that is not given has no ends
+                pieces.append(collection.get_transform().transform(ends)[None])
     texts: Any = axis.texts
     for text in texts:
         if getattr(text, "arrow_patch", None) is not None:
