@@ -26,8 +26,8 @@ LINSLEY_2025 = """@article{linsley2025better,
 SCHRIMPF_2018 = """@article{schrimpf2018brainscore,
   title={Brain-Score: Which Artificial Neural Network for Object Recognition is most Brain-Like?},
   author={Schrimpf, Martin and Kubilius, Jonas and Hong, Ha and Majaj, Najib J. and Rajalingham, Rishi and
-    Issa, Elias B. and Kar, Kohitij and Bashivan, Pouya and Prescott-Roy, Jonathan and Schmidt, Kailyn and
-    Yamins, Daniel L. K. and DiCarlo, James J.},
+    Issa, Elias B. and Kar, Kohitij and Bashivan, Pouya and Prescott-Roy, Jonathan and Geiger, Franziska and
+    Schmidt, Kailyn and Yamins, Daniel L. K. and DiCarlo, James J.},
   journal={bioRxiv},
   year={2018},
   doi={10.1101/407007}

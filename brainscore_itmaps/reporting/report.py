@@ -27,6 +27,8 @@ from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import interval_text, number_text
 
 TEMPLATES = "templates"
+BESIDE = 4.5
+"""Width of figures beside tables or maps, in inches: their columns are this wide in a window of 1280 pixels."""
 PUNCTUATION = re.compile(r"([_./:,-])(?=\S)")
 
 
@@ -124,13 +126,13 @@ def _figures(result: Result, array: ArrayResult, images: Images) -> list[Embedde
             vector=False,
         ),
         embed_figure(
-            layer_profile_figure(of_array),
+            layer_profile_figure(of_array, width=BESIDE),
             "Predictivity of each layer, with the noise ceiling",
             f"{stem}-layers.csv",
             [("layer", *array.images), *((layer.layer, *layer.image_r) for layer in array.layers)],
         ),
         embed_figure(
-            site_histogram_figure(of_array),
+            site_histogram_figure(of_array, width=BESIDE),
             "Predictivity of the sites, averaged over images",
             f"{stem}-sites.csv",
             [
@@ -151,7 +153,8 @@ def _figure_of_controls(result: Result) -> EmbeddedFigure | None:
     rows = result.control_rows()
     cells = [["" if value != value else value for value in row.values()] for row in rows]
     text = "The model and its controls, with 95 % intervals over images"
-    return embed_figure(controls_figure(result), text, f"{result.benchmark}-controls.csv", [[*rows[0]], *cells])
+    figure = controls_figure(result, width=BESIDE)
+    return embed_figure(figure, text, f"{result.benchmark}-controls.csv", [[*rows[0]], *cells])
 
 
 def _cell(value: float, defined: bool = True) -> str:

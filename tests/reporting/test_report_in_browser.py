@@ -11,6 +11,7 @@ from shown import changed, images, scored, two_arrays
 from brainscore_itmaps.benchmark.request import AttackRequest
 from brainscore_itmaps.bridge.score import score
 from brainscore_itmaps.reporting.attack_page import attack_page
+from brainscore_itmaps.reporting.drawing import value_range
 from brainscore_itmaps.reporting.report import report
 
 pytestmark = pytest.mark.slow
@@ -73,13 +74,19 @@ def test_another_image_changes_the_image_and_both_maps(opened, file):  # noqa: F
 
 
 def test_the_colours_are_where_the_values_are(opened, file):  # noqa: F811
-    """The brightest tile of the drawn map is the highest value of the recorded one, at its row and column."""
+    """The darkest tile of the drawn maps is their lowest value, at its row and column; what lies beyond is said."""
     page, array = opened(file), scored().arrays[0]
-    neural = array.neural[0].mean(axis=-1)
-    lowest = np.unravel_index(neural.argmin(), neural.shape)
+    maps = {"recorded": array.neural[0].mean(axis=-1), "predicted": array.predicted[0].mean(axis=-1)}
+    name = min(maps, key=lambda each: maps[each].min())
+    lowest = np.unravel_index(maps[name].argmin(), maps[name].shape)
+    low, high = value_range(*maps.values())
+    assert part(page, "low").inner_text() == f"{low:.1f}"
+    assert part(page, "high").inner_text() == f"{high:.1f}"
+    share = np.mean([(values < low) | (values > high) for values in maps.values()])
+    assert part(page, "beyond").inner_text() == f"{100 * share:.1f} % of the values lie beyond"
     pixel = "(canvas, [y, x]) => [...canvas.getContext('2d').getImageData((x + .5) * canvas.width / 17, "
     pixel += "(y + .5) * canvas.height / 17, 1, 1).data].slice(0, 3)"
-    assert part(page, "recorded").evaluate(pixel, [int(place) for place in lowest]) == [68, 1, 84]  # viridis' first
+    assert part(page, name).evaluate(pixel, [int(place) for place in lowest]) == [68, 1, 84]  # viridis' first
 
 
 def test_the_keyboard_is_enough(opened, file):  # noqa: F811
@@ -135,10 +142,8 @@ def test_figures_stand_beside_each_other_and_use_the_width(opened, file, width, 
     assert second["x"] + second["width"] >= 0.95 * width
     tables, figure = box_of(page, ".summary section"), box_of(page, ".summary > figure")
     assert tables["x"] + tables["width"] <= figure["x"]
-    boxes = page.locator(".wide:has(table):visible").evaluate_all(
-        "all => all.map(box => [box.scrollWidth, box.clientWidth])"
-    )
-    assert all(table <= box for table, box in boxes), boxes
+    boxes = page.locator(".wide:visible").evaluate_all("all => all.map(box => [box.scrollWidth, box.clientWidth])")
+    assert all(content <= box for content, box in boxes), boxes
 
 
 def test_without_javascript_the_figures_and_numbers_are_there(opened, file):  # noqa: F811

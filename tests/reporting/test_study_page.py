@@ -1,5 +1,7 @@
 """Names of rows, marks of groups and the sentence on simulated recordings of the page of a comparison."""
 
+from importlib.metadata import metadata
+
 import pandas as pd
 import yaml
 from pybtex.database.input import bibtex
@@ -51,3 +53,16 @@ def test_the_software_is_cited_as_in_its_citation_file(request):
     references = {reference.get("doi") or reference["url"].rpartition("/")[2] for reference in stated["references"]}
     cited = "".join(work.bibtex for work in citations_of(["10.7554/eLife.53798"], maps=True))
     assert all(reference in cited for reference in references)
+
+
+def test_entries_of_brain_score_are_those_that_it_states():
+    """The description of the installed package has both entries."""
+    stated = bibtex.Parser().parse_string(metadata("brainscore_vision").get_payload()).entries.values()
+    ours = [bibtex.Parser().parse_string(work.bibtex) for work in citations_of([]) if work.what == "Brain-Score"]
+    for each in (entry for parsed in ours for entry in parsed.entries.values()):
+        (same,) = [entry for entry in stated if entry.fields["title"] == each.fields["title"]]
+        assert [person.last_names for person in each.persons["author"]] == [
+            person.last_names for person in same.persons["author"]
+        ]
+        assert each.fields["year"] == same.fields["year"]
+    assert len(ours) == 2

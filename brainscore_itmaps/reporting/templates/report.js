@@ -63,7 +63,13 @@ function browser(section, array) {
   function draw() {
     const maps = { recorded: mapOf(neural), predicted: mapOf(predicted) };
     maps.difference = maps.predicted.map((value, point) => value - maps.recorded[point]);
-    const sorted = maps.recorded.slice().sort(), low = percentile(sorted, 0.005), high = percentile(sorted, 0.995);
+    const ends = [maps.recorded, maps.predicted].map((map) => {
+      const sorted = map.slice().sort();
+      return [percentile(sorted, 0.005), percentile(sorted, 0.995)];
+    });
+    const low = Math.min(ends[0][0], ends[1][0]), high = Math.max(ends[0][1], ends[1][1]);
+    const beyond = [maps.recorded, maps.predicted].reduce(
+      (count, map) => count + map.filter((value) => value < low || value > high).length, 0);
     const sizes = maps.difference.map(Math.abs).sort(), most = percentile(sizes, 0.995) || 1;
     const span = high - low || 1;
     const scaled = {
@@ -75,6 +81,8 @@ function browser(section, array) {
     for (const [name, [values, colour]] of Object.entries(scaled)) drawPanel(find(name), name, values, colour);
     find("low").textContent = low.toFixed(1);
     find("high").textContent = high.toFixed(1);
+    find("beyond").textContent =
+      beyond ? `${((100 * beyond) / (2 * rows * columns)).toFixed(1)} % of the values lie beyond` : "";
     find("most").textContent = `± ${most.toFixed(1)}`;
     const scale = find("scale").getContext("2d");
     for (let x = 0; x < 256; x++) {
