@@ -315,15 +315,16 @@ def _sentence_on_simulated(rows: pd.DataFrame, marks: Sequence[str]) -> str:
 
 
 def mark_of_group(number: int) -> GroupMark:
-    """Return colour and outline of a group; those of the first 56 groups differ from each other.
+    """Return colour and outline of a group; those of the first 64 groups differ from each other.
 
     Examples
     --------
-    >>> mark_of_group(0).colour == mark_of_group(7).colour, mark_of_group(0).outline == mark_of_group(7).outline
+    >>> mark_of_group(0).colour == mark_of_group(8).colour, mark_of_group(0).outline == mark_of_group(8).outline
     (True, False)
     """
     colour = CYCLE[number % len(CYCLE)]
-    return GroupMark("var(--text)" if colour == BLACK else colour, SHAPES[number % len(SHAPES)])
+    outline = SHAPES[(number + number // len(CYCLE)) % len(SHAPES)]
+    return GroupMark("var(--text)" if colour == BLACK else colour, outline)
 
 
 def _columns(rows: pd.DataFrame) -> list[Column]:

@@ -16,9 +16,9 @@ def names(*rows):
     return list(map(str, names_of_rows(pd.DataFrame([shared | row for row in rows]))))
 
 
-def test_colour_and_outline_of_twenty_groups_are_pairwise_different():
-    marks = [mark_of_group(number) for number in range(20)]
-    assert len(set(marks)) == 20
+def test_colour_and_outline_of_groups_are_pairwise_different():
+    marks = [mark_of_group(number) for number in range(64)]
+    assert len(set(marks)) == 64
     of_groups = marks[: len(GROUPS)]
     assert len({mark.outline for mark in of_groups}) == len(GROUPS)  # without colours, too
     assert "#000000" not in {mark.colour for mark in marks}  # which is not visible on a dark page
