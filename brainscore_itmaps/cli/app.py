@@ -19,7 +19,7 @@ from brainscore_itmaps.cli.data import data
 from brainscore_itmaps.cli.doctor import doctor, link, unlink
 from brainscore_itmaps.cli.harmonize import harmonize
 from brainscore_itmaps.cli.models import models
-from brainscore_itmaps.cli.options import HELP_OPTIONS, InPanels, Panels, examples, panel_of
+from brainscore_itmaps.cli.options import HELP_OPTIONS, InPanels, OptionsInPanels, Panels, examples, panel_of
 from brainscore_itmaps.cli.profile import profile
 from brainscore_itmaps.cli.published import published
 from brainscore_itmaps.cli.report import report
@@ -129,8 +129,9 @@ EXAMPLES: dict[Callable[..., None], tuple[str, str]] = {
 for command, lines in EXAMPLES.items():
     name = command.__name__.replace("_", "-")
     settings = {"allow_extra_args": True} if command is report else {}  # report refuses them with its own message
+    cls = OptionsInPanels if command in (score, profile, attack) else None
     in_panel = app.command(
-        name, epilog=examples(*lines), context_settings=settings, rich_help_panel=panel_of(PANELS, name)
+        name, cls=cls, epilog=examples(*lines), context_settings=settings, rich_help_panel=panel_of(PANELS, name)
     )
     in_panel(command)
 for name, group in {"data": data, "models": models, "results": results, "contribute": contribute}.items():

@@ -74,7 +74,7 @@ def attack(
         typer.Option(
             min=0,
             help="Where there are human maps, also attack the model's architecture with random weights, with this many "
-            "seeds, as a control. Each takes as long as the model. The default is 0.",
+            "seeds, as a control. Each takes as long as the model.",
         ),
     ] = 0,
     controls: Annotated[

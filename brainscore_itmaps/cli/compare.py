@@ -32,7 +32,7 @@ def compare(
     results: Annotated[
         list[str],
         typer.Argument(
-            metavar="RESULTS...",
+            metavar="RESULT",
             autocompletion=complete_results,
             help="Compare these results: folders of studies or of results, JSON files, or names from "
             "`brainscore results list`.",

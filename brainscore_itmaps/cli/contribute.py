@@ -29,7 +29,7 @@ WORST = ("ok", "note", "FAIL")
 Names = Annotated[
     list[str],
     typer.Argument(
-        metavar="NAME...",
+        metavar="NAME",
         help="Benchmarks (it_maps), data (Arcaro2020.monkey1_PL), metrics (itmaps_pls) and models of the zoo.",
         show_default=False,
     ),
@@ -46,7 +46,7 @@ def check(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME...]",
+            metavar="NAME",
             help="What to check. By default everything that was exported into the clone; without a clone, everything "
             "that can be contributed.",
             show_default=False,

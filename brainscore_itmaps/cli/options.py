@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from brainscore_itmaps.cli.terminal import errors
 from brainscore_itmaps.errors import UsageError
@@ -38,6 +38,20 @@ class InPanels(TyperGroup):
         """List the names of the commands."""
         order = [command for commands in self.panels.values() for command in commands]
         return sorted(super().list_commands(ctx), key=order.index)
+
+
+MODEL_OPTIONS = ("model", "weights", "arch", "state_key", "name", "seed", "batch_size", "device")
+OUTPUT_OPTIONS = ("out", "figure", "report", "as_json", "quiet", "fresh", "offline")
+
+
+class OptionsInPanels(TyperCommand):
+    """Command whose help text shows three panels: the model, what is computed, and what is written."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        panels = dict.fromkeys(MODEL_OPTIONS, "Model") | dict.fromkeys(OUTPUT_OPTIONS, "Output and cache")
+        for parameter in self.params:
+            parameter.rich_help_panel = panels.get(str(parameter.name), "Evaluation")  # type: ignore[attr-defined]
 
 
 def examples(first: str, second: str) -> str:
@@ -137,6 +151,7 @@ Seed = Annotated[
         "--seed",
         min=0,
         max=2**63 - 1,
+        metavar="INTEGER",
         help="Initialize random weights with this seed, an integer. The default is 0. The option requires "
         "--weights random.",
     ),

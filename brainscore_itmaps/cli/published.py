@@ -49,7 +49,7 @@ def published(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...",
+            metavar="MODEL",
             help="List the published scores of these models of timm. By default the statistics of all models are "
             "printed.",
         ),

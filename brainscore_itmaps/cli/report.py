@@ -21,6 +21,7 @@ def report(
     result: Annotated[
         str,
         typer.Argument(
+            metavar="RESULT",
             autocompletion=complete_results,
             help="Read this result: a name from `brainscore results list`, or the path of a JSON file.",
         ),

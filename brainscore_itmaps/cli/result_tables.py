@@ -93,7 +93,7 @@ def print_layers(result: "Result") -> None:
     say_table(
         [Column("layer"), *(Column(_short(array.recording), justify="right") for array in result.arrays)],
         rows,
-        title="raw scores of layers (number of images for which a layer was chosen)",
+        title="raw values of layers (number of images for which a layer was chosen)",
     )
 
 

@@ -71,7 +71,7 @@ def list_results(folder: Folder = None) -> None:
     columns = [Column("result"), *numbers, Column(WRITTEN)]
     if all(row[5] == ABSENT for row in rows):
         columns, rows = [*columns[:5], *columns[6:]], [[*row[:5], *row[6:]] for row in rows]
-    say_table(columns, rows, optional=(WRITTEN, INTERVAL, CONTROL))
+    say_table(columns, rows, optional=(WRITTEN, CONTROL))
     if not rows:
         say(f"No results in {directory}.")
     for message in damaged:
@@ -108,6 +108,7 @@ def show_result(
     result: Annotated[
         str,
         typer.Argument(
+            metavar="RESULT",
             autocompletion=complete_results,
             help="Print this result: a name from `brainscore results list`, or the path of its JSON file.",
         ),

@@ -113,8 +113,7 @@ def score(
         int,
         typer.Option(
             min=0,
-            help="Also score the model's architecture with random weights, with this many seeds, as a control. The "
-            "default is 0.",
+            help="Also score the model's architecture with random weights, with this many seeds, as a control.",
         ),
     ] = 0,
     controls: Annotated[

@@ -11,8 +11,8 @@ from matplotlib.ticker import NullFormatter
 from brainscore_itmaps.reporting.drawing import CYCLE, WIDTH, Figure, check_width, few_ticks, style, wrapped
 from brainscore_itmaps.reporting.study_figures import Lines, draw_lines, finish
 
-PANEL, HEIGHT = 1.65, 1.75
-"""Smallest width and the height of a panel, in inches."""
+PANEL, HEIGHT, AXIS = 1.35, 1.75, 0.4
+"""Smallest width of a panel, its height, and the part of the width that the numbers of an axis take, in inches."""
 OTHERS, ROBUST, OWN = CYCLE[0], CYCLE[4], CYCLE[1]
 LOGARITHMIC, TICKS = "perturbation tolerance", (1, 2, 4, 8)
 """Name of the numbers that are drawn on a logarithmic axis, and its ticks."""
@@ -109,7 +109,8 @@ def _label(axis: Axes, panel: pd.DataFrame, name: str, is_left: bool, is_lowest:
     x_name, y_name, ceiling = first["x_name"], first["y_name"], first["ceiling"]
     if np.isfinite(ceiling):
         moment = name.replace(" shifted", " ms, shifted") if first["shifted"] else f"{name} ms"
-        axis.set_title(f"{wrapped(moment, PANEL)}\nnoise ceiling {ceiling:.3f}")
+        array_and_window = moment.replace(" ", "\n", 1)
+        axis.set_title(f"{array_and_window}\nnoise ceiling {ceiling:.3f}")
         raw = axis.secondary_yaxis("right", functions=(lambda score: score * ceiling, lambda value: value / ceiling))
         raw.tick_params(labelsize=6.5, colors="0.4")
         raw.spines["right"].set_visible(False)
@@ -121,6 +122,6 @@ def _label(axis: Axes, panel: pd.DataFrame, name: str, is_left: bool, is_lowest:
         axis.yaxis.set_minor_formatter(NullFormatter())
     scores = np.isfinite(ceiling)
     if is_lowest or not scores:
-        axis.set_xlabel(wrapped(x_name, PANEL))
+        axis.set_xlabel(wrapped(x_name, PANEL - AXIS))
     if is_left or not scores:
         axis.set_ylabel(wrapped(y_name, HEIGHT))
