@@ -75,7 +75,7 @@ def _print(comparison: "Comparison") -> None:
         interval = interval_text(row["low"], row["high"])
         cells.append([f"{row['model']}{random}", _short_array(row), row["window"], top1, *estimated, interval])
     columns = [Column(name) for name in NAMES] + [Column(name, justify="right") for name in NUMBERS]
-    say_table(columns, cells, names=len(NAMES), optional=("top-1", "95 % interval"))
+    say_table(columns, cells, names=len(NAMES), optional=("top-1",))
     if len(rows) > SHOWN:
         say(f"           These are the best {SHOWN} of {len(rows)} rows.")
     _print_ranks(comparison.ranking)

@@ -158,7 +158,7 @@ def orient(
     from brainscore_itmaps.reporting.maps import orientation_figure
 
     with replacing(file) as partial_file:
-        orientation_figure(recording, width=20).savefig(partial_file, dpi=110)
+        orientation_figure(recording, width=16.4).savefig(partial_file, dpi=110)
     _say_simulated(recording)
     say(f"written    {file}")
     say(f"current    {recording.orientation}")

@@ -60,7 +60,10 @@ def report(
         scored_folder = None if maps is None else expanded(maps)
         write_report(Result.load(saved), file, scored_folder, required=maps is not None)
     say(f"written    {file} ({shown_size(file.stat().st_size)})")
-    say_next("compare", saved.parent, "--out", "comparison")
+    if len(list(saved.parent.glob("*.json"))) > 1:
+        say_next("compare", saved.parent, "--out", "comparison")
+    else:
+        say_next("models", "list")
 
 
 def write_report(result: "Result", file: Path, benchmark: str | Path | None = None, required: bool = False) -> Path:

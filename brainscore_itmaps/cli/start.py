@@ -22,5 +22,6 @@ def main() -> None:
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    print("interrupted; run the same command again to resume.", file=sys.stderr)
+    same = "the same command without --fresh" if "--fresh" in sys.argv else "the same command"
+    print(f"interrupted; run {same} again to resume.", file=sys.stderr)
     sys.exit(130)

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE, GAZE
 from brainscore_itmaps.benchmark.estimate import EXPLAINED
-from brainscore_itmaps.benchmark.formulas import notes_of
+from brainscore_itmaps.benchmark.formulas import note_on_controls, notes_of
 from brainscore_itmaps.benchmark.result import ArrayResult, Result
 from brainscore_itmaps.models.names import is_weight_file
 from brainscore_itmaps.protocol import OURS
@@ -60,6 +60,7 @@ def report(result: Result, images: Sequence[Images]) -> str:
         formula=f"Score: {result.formula}.",
         table=_table_of_arrays(result),
         notes=[note for note in notes_of(result) if note != result.experimental],
+        verdict=note_on_controls(result),
         beside=tables_of_controls(result, name_of(result), result.measure),
         beside_figure=_figure_of_controls(result),
         arrays=[

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,12 +11,12 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from brainscore_itmaps.benchmark.catalogue import mark_of
-from brainscore_itmaps.benchmark.estimate import Estimate
+from brainscore_itmaps.benchmark.estimate import Estimate, difference_of
 from brainscore_itmaps.benchmark.result import MEAN
 from brainscore_itmaps.metrics.inference import control_false_discoveries, p_values_of_pairs
 from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable
-from brainscore_itmaps.text import short_repr
+from brainscore_itmaps.text import interval_text, number_text, short_repr
 
 ORDERS = {
     "unique": "what it adds to the controls",
@@ -24,6 +25,8 @@ ORDERS = {
 }
 """Columns by which models are ranked beside their score, in words."""
 SIGNIFICANT = 0.05
+FEW_MODELS = 6
+"""Largest number of models of which differences of scores are written."""
 FEW_NAMES = 4
 """Largest number of models or pairs that a sentence names; the tables have all of them."""
 PAIRS = 10_000
@@ -139,6 +142,9 @@ def ranking(table: StudyTable) -> Ranking:
         if same:
             written.append(f"On {panel}, no order changes: none of {len(ranked)} models overtakes another "
                            f"{_joined(same)}.")  # fmt: skip
+        if differences := _differences(table, ranked, names):
+            written.append(f"On {panel}, paired differences of scores, next to each other by score, not corrected for "
+                           f"their number: {'; '.join(differences)}.")  # fmt: skip
         controlled = panel_rows[panel_rows["best_control"] != ""]
         if len(controlled):
             rows.append(_ranked_rows(controlled.assign(panel=panel), ranked))
@@ -298,12 +304,34 @@ def _sentence(
     )
 
 
+def _differences(table: StudyTable, rows: pd.DataFrame, names: Mapping[Any, str]) -> list[str]:
+    """Write the difference between each model and the next one by score, if there are few models."""
+    if len(rows) > FEW_MODELS:
+        return []
+    best_first = rows.sort_values("score", ascending=False, kind="stable").index
+    written = []
+    for better, worse in pairwise(best_first):
+        first, second = table.estimates[better], table.estimates[worse]
+        if (
+            first is None
+            or second is None
+            or (first.groups, first.interval_kind) != (second.groups, second.interval_kind)
+        ):
+            continue
+        if (difference := difference_of(first, second)) is not None:
+            low, high = difference.interval[:2]
+            written.append(f"{names[better]} minus {names[worse]} {number_text(difference.difference, sign='+')} "
+                           f"({interval_text(low, high, '+')}), p = {difference.p_value:.2g}")  # fmt: skip
+    return written
+
+
 def _reached_sentence(panel: str, rows: pd.DataFrame, names: Mapping[Any, str]) -> str:
     """Write which models' best control reaches their score."""
     reached = rows[rows["reached"]]
     models = f"{len(rows)} model{'s' * (len(rows) != 1)}"
     if reached.empty:
-        return f"On {panel}, no control reaches the score of any of {models}."
+        return (f"On {panel}, no control reaches the score of any of {models}. Each result states whether a paired "
+                "test distinguishes its model from the best control.")  # fmt: skip
     listed = [
         f"{control} reaches {_listed([names[index] for index in indices])}"
         for control, indices in reached.groupby("best_control", sort=False).groups.items()

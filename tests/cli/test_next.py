@@ -2,10 +2,11 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 from documented import is_complete
-from shown import scored
+from shown import changed, scored
 from typer.testing import CliRunner
 
 from brainscore_itmaps.cli.app import app
@@ -70,9 +71,12 @@ def test_results_in_another_folder_are_named_by_their_path(in_folder, tmp_path):
     (file, *_) = scored().save(tmp_path / "my results")
     assert next_of("results", "list", "--from", file.parent) == ["results", "show", str(file)]
     assert next_of("results", "show", file) == ["report", str(file)]
+    assert next_of("report", file) == ["models", "list"]  # there is nothing to compare yet
+    changed(scored(), model="timm:another").save(file.parent)
     assert next_of("report", file) == ["compare", str(file.parent), "--out", "comparison"]
     compared = next_of("compare", file.parent, "--out", "comparison", "--no-maps")
-    assert compared == ["results", "show", str(file)]
+    assert compared[:2] == ["results", "show"]
+    assert Path(compared[2]).parent == file.parent
 
 
 def test_output_for_programs_has_no_next_command(in_folder):

@@ -12,7 +12,7 @@ from scipy.stats import false_discovery_control, kendalltau
 from shown import changed, scored, two_arrays, without_score
 from typer.testing import CliRunner
 
-from brainscore_itmaps import compare, score_features
+from brainscore_itmaps import compare, compare_results, score_features
 from brainscore_itmaps.benchmark.estimate import Estimate, difference_of
 from brainscore_itmaps.benchmark.result import MEAN
 from brainscore_itmaps.cli.app import app
@@ -332,3 +332,19 @@ def test_points_below_their_best_control_are_hollow():
     bars = [line for line in axis.lines if line.get_label() == "best control: random_weights"]
     assert sorted(map(tuple, bars[0].get_xydata())) == [(0.0, 0.55), (0.05, 0.65)]
     assert min(text.get_fontsize() for text in figure.legends[0].get_texts()) >= 7
+
+
+def test_differences_of_few_models_are_those_of_the_paired_test():
+    first, second = scored(), changed(scored(), model="timm:another")
+    wobble = 0.01 * np.arange(second.estimate.replicates.shape[-1])  # so that the difference varies over groups
+    other = changed(second.estimate, score=second.score - 0.1, replicates=second.estimate.replicates - 0.1 - wobble)
+    second = changed(second, estimate=other, arrays=(changed(second.arrays[0], estimate=other),))
+    test = compare_results(first, second)
+    (text,) = [
+        sentence
+        for sentences in ranking(tidy_table([first, second])).sentences.values()
+        for sentence in sentences
+        if "paired differences" in sentence
+    ]
+    low, high, _ = test.interval
+    assert f"seed 1) {test.difference:+.3f} ({low:+.3f} to {high:+.3f}), p = {test.p_value:.2g}" in text
