@@ -347,4 +347,4 @@ def test_differences_of_few_models_are_those_of_the_paired_test():
         if "paired differences" in sentence
     ]
     low, high, _ = test.interval
-    assert f"seed 1) {test.difference:+.3f} ({low:+.3f} to {high:+.3f}), p = {test.p_value:.2g}" in text
+    assert f"seed 1)) {test.difference:+.3f} ({low:+.3f} to {high:+.3f}), p = {test.p_value:.2g}" in text
