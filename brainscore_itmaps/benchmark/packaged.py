@@ -89,7 +89,7 @@ class PackagedModel:
             return loaded()
         new = torch.empty(0)  # of the type and on the device that modules are built with
         key = key_of(
-            source=repr(self.spec),  # with the hash of the file
+            source=repr(vars(self.spec)),  # with the hash of the file; the repr of a spec is cut
             layers=list(layers),
             view=view,
             read_as=[protocol.preprocess, protocol.resample, LAZY_DEVICE],

@@ -63,7 +63,7 @@ def _printable_messages() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(getattr(error, "message", None), str):  # a usage error
+        if isinstance(vars(error).get("message"), str):  # a usage error
             error.message = printable(error.message)  # type: ignore[attr-defined]
         raise
 

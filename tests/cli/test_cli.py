@@ -205,7 +205,7 @@ def test_control_c_ends_with_130_and_leaves_nothing_behind(tmp_path, imported):
     arguments = [imported, "score", "-m", "efficientnet_lite0", "--fresh", "--out", tmp_path]
     done = new_python("-c", INTERRUPTED, *arguments)
     assert done.returncode == 130
-    assert done.stderr.strip() == "interrupted; run the same command again to resume."
+    assert done.stderr.strip() == "interrupted; run the same command without --fresh again to resume."
     assert list(tmp_path.iterdir()) == []
 
 
