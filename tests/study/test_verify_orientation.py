@@ -85,9 +85,9 @@ def test_images_of_the_figure_have_their_number_and_their_name(tmp_path):
     recording = recording_like("monkey1_ML", image_files(tmp_path))
     marked = [MarkedImage(3, (5, 12), (5, 12)), MarkedImage(8, (3, 13), (3, 13))]
     drawn = orientation_fits_figure(recording, {"flip_y": marked}).axes
-    first, second = (axis.get_title() for axis in drawn if axis.get_title())  # colour bars have none
+    first, second = (" ".join(axis.get_title().split()) for axis in drawn if axis.get_title())  # bars have none
     names = [recording.names[image].rsplit("-", 1)[-1] for image in (3, 8)]
-    assert first.endswith(f"\nimage 4, named {names[0]}")
+    assert first.endswith(f" image 4, named {names[0]}")
     assert second == f"image 9, named {names[1]}"
 
 
