@@ -7,8 +7,8 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 from textwrap import shorten
 
@@ -21,6 +21,9 @@ DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 """What readers of files raise on damaged bytes: zipfile, numpy, json, tomllib, torch, Pillow, pyarrow, h5py, scipy."""
+
+SIMILAR = 0.5
+"""Smallest similarity of a valid name that is suggested for an unknown one."""
 
 
 def printable(text: str) -> str:
@@ -58,8 +61,8 @@ class ItMapsError(Exception):
         return type(self), (self.args[0], self.fix)
 
 
-class UsageError(ItMapsError):
-    """An unknown name, or an invalid option."""
+class UsageError(ItMapsError, ValueError):
+    """An unknown name, or an invalid option; also a ValueError."""
 
     exit_code = 2
 
@@ -112,12 +115,31 @@ def nearest(name: str, names: Iterable[str], fallback: str = "") -> str:
     'Did you mean resnet50?'
     >>> nearest("clip", ["resnet50", "vgg16"])
     'Known names: resnet50, vgg16.'
+    >>> nearest("lite", ["lite2", "lite0", "lite1", "light"])
+    'Did you mean lite0, lite1 or lite2?'
     """
     names = sorted(set(names))
-    similar = get_close_matches(name, names, n=3, cutoff=0.5)
+    matcher = SequenceMatcher(b=name)
+    ratios: dict[str, float] = {}
+    for valid in names:
+        matcher.set_seq1(valid)
+        if matcher.real_quick_ratio() >= SIMILAR and matcher.quick_ratio() >= SIMILAR:
+            ratios[valid] = matcher.ratio()
+    similar = sorted((valid for valid, ratio in ratios.items() if ratio >= SIMILAR), key=lambda valid: -ratios[valid])
     if similar:
-        return f"Did you mean {' or '.join(similar)}?"
+        return f"Did you mean {alternatives(similar[:3])}?"
     return fallback or f"Known names: {', '.join(names[:12])}{', and more' if len(names) > 12 else ''}."
+
+
+def alternatives(names: Sequence[str]) -> str:
+    """Join names by commas, and the last one by "or".
+
+    Examples
+    --------
+    >>> alternatives(["a", "b", "c"]), alternatives(["a"])
+    ('a, b or c', 'a')
+    """
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def described(value: object) -> str:

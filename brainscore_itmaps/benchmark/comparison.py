@@ -68,7 +68,7 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
     kinds = [(result.estimate.interval_kind, result.estimate.groups) for result in (a, b)]
     if kinds[0] != kinds[1]:
         raise UsageError(
-            f"The intervals are of two kinds: {kinds[0][0]} and {kinds[1][0]}.", "Score both with the same --interval."
+            f"The intervals are of two kinds: {kinds[0][0]} and {kinds[1][0]}.", "Score both with the same interval."
         )
     comparison = difference_of(a.estimate, b.estimate)
     assert comparison is not None

@@ -137,7 +137,7 @@ class HumanBenchmark:
             For a model without gradients.
         """
         if request.model.layers or request.window is not None:
-            raise UsageError(f"{self.identifier} has no layers or windows.", "Leave out --layers and --window.")
+            raise UsageError(f"{self.identifier} has no layers or windows.", "Leave out layers and window.")
         check_method(request.attribution)
         check_gradients(request.model)
         return replace(self, files=tuple(self._files()))
@@ -248,11 +248,11 @@ def without_gradients(model: str) -> ModelError:
     Examples
     --------
     >>> print(without_gradients("alexnet").fix)
-    Use a model of this package, or of timm (timm:<name>).
+    Use a model of this package, or of timm (timm:NAME).
     """
     return ModelError(
         f"{model} is a Brain-Score model, and Brain-Score's interface provides no gradients.",
-        "Use a model of this package, or of timm (timm:<name>).",
+        "Use a model of this package, or of timm (timm:NAME).",
     )
 
 

@@ -95,7 +95,7 @@ def score(
     Parameters
     ----------
     model : str, Path, Model or torch.nn.Module
-        A name from the zoo, ``timm:<name>``, ``torchvision:<name>``, ``hf:<organisation/name>``, any model identifier
+        A name from the zoo, ``timm:NAME``, ``torchvision:NAME``, ``hf:ORGANISATION/NAME``, any model identifier
         of Brain-Score, your own model as for :func:`brainscore_itmaps.load_model`, or a loaded model. A module is
         returned to its former state.
     benchmark : str or Recording

@@ -332,7 +332,7 @@ def record_batches(
                 if batch_size == 1:
                     raise ModelError(
                         f"One image of {model.name} does not fit into the memory of {device}.",
-                        "Use --device cpu.",
+                        "Use the device cpu.",
                     ) from error
                 batch_size = -(-len(batch) // 2)
                 torch.cuda.empty_cache()

@@ -165,7 +165,7 @@ def load_model_request(request: ModelRequest, progress: Report = silent) -> Mode
     check_label(request.label, name)
     if is_user_model(name) and weights.kind != "pretrained":
         raise UsageError(
-            f"{name} already defines its weights.", f"Omit --weights, or use --model {request.arch or 'NAME'}."
+            f"{name} already defines its weights.", f"Leave out the weights, or use the model {request.arch or 'NAME'}."
         )
     if is_code(name) or is_run(name):
         if preprocessing is not None:
@@ -376,7 +376,7 @@ def _from_file(
     notes: tuple[str, ...]
     if file.suffix.lower() in KERAS_SUFFIXES:
         if state_key is not None:
-            raise UsageError(f"{file} is a Keras file, which has no keys.", "Omit --state-key.")
+            raise UsageError(f"{file} is a Keras file, which has no keys.", "Leave out the state key.")
         notes = _fill_from_keras(module, architecture, file, progress)
     else:
         state = read_weights(file, module, state_key)

@@ -195,7 +195,7 @@ def window_profile_figure(results: Sequence[Result], *, width: float = WIDTH) ->
         raise UsageError(
             f"A profile over time needs one model in several windows; these results have {len(models)} models and "
             f"{len(windows)} windows.",
-            "Score one model with --window 50-90, --window 90-130 and so on.",
+            "Score one model in several windows, such as 50-90, 90-130 and so on.",
         )
     width, height = check_width(width), 4.0
     with style():

@@ -22,7 +22,7 @@ from brainscore_itmaps.text import short_repr
 FAILURES = "failures.json"
 POLL_SECONDS = 5
 """Seconds between two checks for new and lost workers."""
-ANOTHER_FOLDER = "Name another folder with --out."
+ANOTHER_FOLDER = "Name another folder."
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def _outcomes_of(task: Any, work: Work) -> ModelOutcomes:
         return task.result()  # type: ignore[no-any-return]
     except KilledWorker:
         reason = "Its worker was stopped, most likely because it used more memory than allowed. "
-        reason += "Run the study again with --workers 1, or allow more with --memory."
+        reason += "Run the study again with one worker, or allow more memory."
     except ItMapsError as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - for example, the worker has other versions of the packages
