@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
+from numbers import Integral
 from pathlib import Path
 from textwrap import shorten
 
@@ -186,6 +187,76 @@ def check_type(value: object, types: tuple[type, ...] | type, expected: str, fix
     if not isinstance(value, types):
         found = described(value)
         raise UsageError(f"{found[0].upper()}{found[1:]} is not {expected}.", fix)
+
+
+def checked_integer(value: object, what: str, least: int | None = None) -> int:
+    """Return a whole number as int.
+
+    Parameters
+    ----------
+    value : object
+    what : str
+        What the number is, such as "seed".
+    least : int, optional
+        The smallest number that is valid.
+
+    Raises
+    ------
+    UsageError
+        When it is not a whole number, or too small.
+
+    Examples
+    --------
+    >>> checked_integer(3, "seed")
+    3
+    >>> checked_integer("a", "seed")
+    Traceback (most recent call last):
+    ...
+    brainscore_itmaps.errors.UsageError: The seed is 'a'. Give a whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and value < least):
+        more = "" if least is None else f" of {least} or more"
+        raise UsageError(f"The {what} is {described(value)}.", f"Give a whole number{more}.")
+    return int(value)
+
+
+def checked_batch_size(value: object) -> int:
+    """Return the number of images of a batch.
+
+    Raises
+    ------
+    UsageError
+        When it is not a whole number of 1 or more.
+
+    Examples
+    --------
+    >>> checked_batch_size(14)
+    14
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise UsageError(f"A batch cannot have {described(value)} images.", "Give a batch size of 1 or more.")
+    return int(value)
+
+
+def check_choice(**values: object) -> None:
+    """Check that options are True or False.
+
+    Raises
+    ------
+    UsageError
+        When one is something else.
+
+    Examples
+    --------
+    >>> check_choice(fresh=True)
+    >>> check_choice(fresh="no")
+    Traceback (most recent call last):
+    ...
+    brainscore_itmaps.errors.UsageError: The value of fresh is 'no'. Give True or False.
+    """
+    for name, value in values.items():
+        if type(value).__name__ not in ("bool", "bool_"):  # also those of numpy
+            raise UsageError(f"The value of {name} is {described(value)}.", "Give True or False.")
 
 
 def one_line(error: BaseException) -> str:

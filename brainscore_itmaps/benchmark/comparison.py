@@ -23,8 +23,9 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
 
     Returns
     -------
-    Comparison
-        ``difference`` (a minus b), its ``interval`` over images, and the two-sided ``p_value``.
+    brainscore_itmaps.metrics.inference.Comparison
+        ``difference`` (a minus b), its ``interval`` over images, and the two-sided ``p_value``. The class of the same
+        name that :func:`~brainscore_itmaps.compare` returns is another one.
 
     Raises
     ------

@@ -25,11 +25,11 @@ from brainscore_itmaps.bridge.quiet import converted_errors, quiet_brain_score, 
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.class_folders import is_human_maps_folder
 from brainscore_itmaps.data.recording import Recording, window_or_name
-from brainscore_itmaps.errors import UsageError, check_type
+from brainscore_itmaps.errors import UsageError, check_choice, check_type, checked_batch_size
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.models.load import load_model, load_model_request
 from brainscore_itmaps.models.model import Model, on_device, with_changes
-from brainscore_itmaps.models.names import requested_weights
+from brainscore_itmaps.models.names import checked_seed, requested_weights
 from brainscore_itmaps.models.own import Preprocessing, restore_mode_and_device
 from brainscore_itmaps.models.preprocessing import plain_preprocessing
 from brainscore_itmaps.models.spec import ModelRequest
@@ -213,6 +213,7 @@ def with_request(
         As in :func:`score`.
     """
     if isinstance(model, torch.nn.Module):
+        checked_seed(seed)
         with restore_mode_and_device(model):
             module_weights = None if weights == "pretrained" else weights  # load_model refuses weights for a module
             loaded = load_model(model, module_weights, arch=arch, preprocessing=preprocessing, state_key=state_key,
@@ -239,9 +240,10 @@ def with_request(
     check_type(benchmark, (str, Recording), "a benchmark", fix)
     check_layers(layers)
     check_type(controls, bool, "a choice of controls", "Give True or False.")
-    check_type(attack or AttackRequest(), AttackRequest, "options of an attack", "Give an AttackRequest.")
-    if batch_size < 1:
-        raise UsageError(f"A batch cannot have {batch_size} images.", "Give a batch size of 1 or more.")
+    attack = AttackRequest() if attack is None else attack
+    check_type(attack, AttackRequest, "options of an attack", "Give an AttackRequest.")
+    check_choice(fresh=fresh)
+    batch_size, seed = checked_batch_size(batch_size), checked_seed(seed)
     model_name = model if isinstance(model, str) else None
     loaded_model = with_changes(model) if isinstance(model, Model) else None
     check_names(model_name, benchmark if isinstance(benchmark, str) else None, weights, arch, state_key, name)
@@ -267,7 +269,7 @@ def with_request(
         interval=checked_interval(interval),
         random_seeds=checked_seeds(random_seeds),
         controls=controls,
-        attack=attack or AttackRequest(),
+        attack=attack,
     )
     used_cache = cache or default_cache()
     return computed(

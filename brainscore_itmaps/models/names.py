@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
-from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, nearest
+from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, checked_integer, nearest
 from brainscore_itmaps.models.runs import is_run
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
@@ -281,6 +281,7 @@ def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weig
     >>> print(requested_weights("random", seed=3))
     random (seed 3)
     """
+    seed = checked_seed(seed)
     if weights in WEIGHT_WORDS:
         return Weights("random", seed=seed) if weights == "random" else Weights()
     file = expanded(weights)
@@ -291,6 +292,25 @@ def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weig
     raise UsageError(
         f"There are no weights named {weights!r}.", f"Give {' or '.join(WEIGHT_WORDS)}, or the path of a weight file."
     )
+
+
+def checked_seed(seed: object) -> int:
+    """Return the seed of random numbers of torch.
+
+    Raises
+    ------
+    UsageError
+        When it is not a whole number, or does not fit into 64 bits.
+
+    Examples
+    --------
+    >>> checked_seed(3)
+    3
+    """
+    number = checked_integer(seed, "seed")
+    if not -(2**63) <= number < 2**64:
+        raise UsageError(f"The seed {number} does not fit into 64 bits.", "Give a smaller number.")
+    return number
 
 
 def timm_architectures() -> frozenset[str]:

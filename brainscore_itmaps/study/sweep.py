@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
+from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, check_choice, one_line
 from brainscore_itmaps.files import check_writable, locked, replacing, sha256
 from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.settings import Settings, expanded
@@ -155,6 +155,7 @@ def sweep(
     >>> summary.scored, summary.kept, summary.failures  # doctest: +SKIP
     (36, 0, ())
     """
+    check_choice(fresh=fresh)
     began = time.monotonic()
     config = study if isinstance(study, StudyConfig) else read_study(study)
     config = replace(config, cluster=cluster) if cluster is not None else config

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from brainscore_itmaps.errors import ArrayError, ModelError, UsageError, check_type, one_line
+from brainscore_itmaps.errors import ArrayError, ModelError, UsageError, check_choice, check_type, one_line
 from brainscore_itmaps.models.forward import logits_of
 from brainscore_itmaps.text import short_repr
 
@@ -97,10 +97,12 @@ class HarmonizerLoss:
                 f"The weights of the loss are invalid: {self}.",
                 "Give lambdas of 0 or more, and label_smoothing from 0 to below 1.",
             )
-        if self.levels < 1:
+        if not isinstance(self.levels, int) or self.levels < 1:
             raise UsageError(
-                f"A pyramid cannot have {self.levels} levels.", "Give 1 or more; the published value is 5."
+                f"A pyramid cannot have {self.levels} levels.",
+                "Give a whole number of 1 or more; the published value is 5.",
             )
+        check_choice(saliency_in_float32=self.saliency_in_float32)
 
     def __call__(
         self,
