@@ -296,7 +296,7 @@ def human_alignment(
     files : str, Path, sequence of Path, or HumanMaps
         Shards of ClickMe, or in its format: a downloaded split, files, or their folder. Or a folder with the subfolders
         ``images`` (with a subfolder for each class, or without classes) and ``maps``, see
-        :func:`~brainscore_itmaps.data.human_maps.human_maps`; those maps are not blurred. For a
+        :func:`~brainscore_itmaps.human_maps`; those maps are not blurred. For a
         folder, ``agreement.score`` means nothing, because the agreement between people is unknown: read
         ``agreement.raw``.
     classes : int, optional

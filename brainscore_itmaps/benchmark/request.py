@@ -42,6 +42,11 @@ class AttackRequest:
         "classes" or "animate"; empty for that of the protocol.
     most : int
         Number of images at most, from the first on.
+
+    Examples
+    --------
+    >>> AttackRequest(steps=10, most=4).label
+    '10-steps-first-4'
     """
 
     steps: int | None = None

@@ -98,9 +98,9 @@ def score(
         A name from the zoo, ``timm:NAME``, ``torchvision:NAME``, ``hf:ORGANISATION/NAME``, any model identifier
         of Brain-Score, your own model as for :func:`brainscore_itmaps.load_model`, or a loaded model. A module is
         returned to its former state.
-    benchmark : str or Recording
+    benchmark : str, Path or Recording
         A benchmark of this package or of Brain-Score, a recording, the folder of a saved recording, or a folder of
-        images with human maps (:func:`~brainscore_itmaps.data.human_maps.human_maps`);
+        images with human maps (:func:`~brainscore_itmaps.human_maps`);
         ``ClickMe.alignment:FOLDER`` scores such a folder like the held-out images of ClickMe, and
         ``adversarial:FOLDER`` attacks the images of a folder
         (:func:`~brainscore_itmaps.data.labelled_images.labelled_folder`).
@@ -142,6 +142,11 @@ def score(
         Cache to use; by default the one in ``ITMAPS_HOME``.
     progress : callable
         Called with (step, steps done, steps in all).
+
+    Returns
+    -------
+    Result
+        The score with its noise ceiling, interval, controls and maps; ``save`` writes it into files.
 
     Raises
     ------

@@ -219,9 +219,7 @@ def noise_ceiling(
     try:
         rng = np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"The seed is {described(rng)}.", "Give an integer of 0 or more, or a generator."
-        ) from error
+        raise UsageError(f"The seed is {described(rng)}.", "Give an integer of 0 or more, or a generator.") from error
     maps = real_array(maps, "maps")
     if maps.ndim != 4:
         raise ArrayError(f"The maps have shape {maps.shape}.", "Give them as (image, y, x, site).")

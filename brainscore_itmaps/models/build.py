@@ -110,7 +110,7 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
         check_cached(f"timm:{timm_name}", "timm's cache", error)
         raise ModelError(
             f"The pretrained weights of timm:{timm_name} could not be downloaded: {one_line(error)}.",
-            "Connect to the internet once, after which timm caches them; or give a file of weights, or use random ones.",
+            "Connect to the internet once, after which timm caches them; or give a file, or use random weights.",
         ) from error
 
 

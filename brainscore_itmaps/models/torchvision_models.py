@@ -85,7 +85,7 @@ def torchvision_pretrained(name: str) -> tuple[str, torch.nn.Module]:
         check_cached(f"torchvision:{name}", "torch's cache", error)
         raise ModelError(
             f"The weights of torchvision:{name} could not be downloaded: {one_line(error)}.",
-            "Connect to the internet once, after which torch caches them; or give a file of weights, or use random ones.",
+            "Connect to the internet once, after which torch caches them; or give a file, or use random weights.",
         ) from error
     return f"{architecture}.{weights.name}", module
 

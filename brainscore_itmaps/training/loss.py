@@ -81,6 +81,17 @@ class HarmonizerLoss:
     ----------
     Fel, Rodriguez, Linsley & Serre 2022, "Harmonizing the object recognition strategies of deep neural networks with
     humans", arXiv 2211.04533, equation 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(784, 5)
+    >>> model = torch.nn.Sequential(*layers)
+    >>> images, heatmaps = torch.randn(2, 3, 16, 16), torch.rand(2, 16, 16)
+    >>> terms = HarmonizerLoss(levels=3)(model, images, torch.tensor([1, 4]), heatmaps)
+    >>> terms.total.backward()
+    >>> terms.harmonization.ndim
+    0
     """
 
     lambda_harmonization: float = 1.0
@@ -292,6 +303,15 @@ def decayed_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
 
     Omitted are the parameters of modules with "Norm" in their class name, and those with one of :data:`NOT_DECAYED` in
     their own name. The published code selects them by the names that Keras gives them.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+
+    Returns
+    -------
+    list of torch.nn.Parameter
+        Each parameter once, in the order of the modules.
 
     Examples
     --------

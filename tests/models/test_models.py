@@ -212,7 +212,7 @@ def test_pretrained_weights_that_cannot_be_downloaded_are_reported(monkeypatch):
         raise OSError("Name or service not known")
 
     monkeypatch.setattr(timm, "create_model", fail)
-    with pytest.raises(ModelError, match=r"timm:resnet18 could not be downloaded: Name .*or use random ones"):
+    with pytest.raises(ModelError, match=r"timm:resnet18 could not be downloaded: Name .*or use random weights"):
         load_model("timm:resnet18")
 
 
