@@ -26,7 +26,7 @@ from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
         (["score", "--model", "efficientnet_lite0", "--benchmark", "it_mapz"], 2, "Did you mean it_maps"),
         (["score", "--model", "pixels", "--benchmark", "it_maps_simulatd"], 2, "Did you mean it_maps_simulated"),
         (["score", "--model", "pixels", "--benchmark", "Kar2019-osst"], 2, "Did you mean Kar2019-ost"),
-        (["score", "--model", "pixels", "--benchmark", "Kar2019-ost", "--layers", "x"], 2, "Leave out layers"),
+        (["score", "--model", "pixels", "--benchmark", "Kar2019-ost", "--layers", "x"], 2, "Leave out --layers"),
         (["score", "--model", "efficientnet_lite0", "--figure", "maps.docx"], 2, "Use .png or .svg or .pdf"),
         (["score", "--model", "resnet50"], 4, "Use timm:resnet50"),
         (["score", "--model", "pixels", "--weights", "random"], 2, "which loads its own weights"),
