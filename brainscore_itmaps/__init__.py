@@ -12,10 +12,13 @@ if TYPE_CHECKING:  # without __getattr__, a type checker finds a name that does 
     from brainscore_itmaps.benchmark.comparison import compare_results
     from brainscore_itmaps.benchmark.human import human_alignment
     from brainscore_itmaps.benchmark.maps import score_features
+    from brainscore_itmaps.benchmark.request import AttackRequest
     from brainscore_itmaps.benchmark.result import Result
     from brainscore_itmaps.bridge.profile import profile
+    from brainscore_itmaps.bridge.reproduce import reproduce
     from brainscore_itmaps.bridge.score import score
     from brainscore_itmaps.data.grid import Grid
+    from brainscore_itmaps.data.human_maps import human_maps
     from brainscore_itmaps.data.load import load_recording
     from brainscore_itmaps.data.recording import Recording
     from brainscore_itmaps.errors import (
@@ -43,6 +46,7 @@ if TYPE_CHECKING:  # without __getattr__, a type checker finds a name that does 
 
 __all__ = [
     "ArrayError",
+    "AttackRequest",
     "DataError",
     "Grid",
     "HarmonizerLoss",
@@ -60,6 +64,7 @@ __all__ = [
     "feature_alignment",
     "figures",
     "human_alignment",
+    "human_maps",
     "list_benchmarks",
     "list_models",
     "load_model",
@@ -68,6 +73,7 @@ __all__ = [
     "predict_left_out",
     "profile",
     "record",
+    "reproduce",
     "score",
     "score_features",
     "sweep",
@@ -76,6 +82,7 @@ __all__ = [
 
 _MODULES = {
     "ArrayError": "errors",
+    "AttackRequest": "benchmark.request",
     "DataError": "errors",
     "Grid": "data.grid",
     "HarmonizerLoss": "training.loss",
@@ -92,6 +99,7 @@ _MODULES = {
     "compare_results": "benchmark.comparison",
     "feature_alignment": "metrics.alignment",
     "human_alignment": "benchmark.human",
+    "human_maps": "data.human_maps",
     "list_benchmarks": "benchmark.catalogue",
     "list_models": "models.zoo",
     "load_model": "models.load",
@@ -100,6 +108,7 @@ _MODULES = {
     "predict_left_out": "metrics.folds",
     "profile": "bridge.profile",
     "record": "features.record",
+    "reproduce": "bridge.reproduce",
     "score": "bridge.score",
     "score_features": "benchmark.maps",
     "sweep": "study.sweep",

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
+from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, ModelError, one_line
 from brainscore_itmaps.files import make_readable, private_folder
 from brainscore_itmaps.progress import Report, silent
 from brainscore_itmaps.settings import Settings
@@ -147,7 +147,7 @@ def hub_offline_mode() -> Iterator[None]:
     >>> with overridden(offline=True), hub_offline_mode():
     ...     torch.hub.download_url_to_file("https://example.org/weights.pth", "weights.pth")
     Traceback (most recent call last):
-    OSError: offline mode forbids downloading https://example.org/weights.pth
+    brainscore_itmaps.downloads._NotCachedError: offline mode forbids downloading https://example.org/weights.pth
     """
     import torch.hub
     from huggingface_hub import constants
@@ -161,5 +161,43 @@ def hub_offline_mode() -> Iterator[None]:
         constants.HF_HUB_OFFLINE, torch.hub.download_url_to_file = original
 
 
+class _NotCachedError(OSError):
+    """A file that torch's hub would download, in offline mode."""
+
+
 def _refuse_download(url: str, *arguments: Any, **options: Any) -> None:
-    raise OSError(f"offline mode forbids downloading {url}")
+    raise _NotCachedError(f"offline mode forbids downloading {url}")
+
+
+def check_cached(name: str, cache: str, error: BaseException) -> None:
+    """Check, after a hub raised an error, that it did not miss a file in its cache because of offline mode.
+
+    Parameters
+    ----------
+    name : str
+        The model, as the user named it.
+    cache : str
+        Whose cache it is, such as "timm's cache".
+    error : Exception
+        What the library raised.
+
+    Raises
+    ------
+    ModelError
+        When a file is not cached, and offline mode forbids downloading it.
+
+    Examples
+    --------
+    >>> check_cached("timm:resnet50", "timm's cache", OSError("a damaged file"))
+    """
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    causes, cause = [error], error
+    while cause := cause.__cause__ or cause.__context__:  # type: ignore[assignment]
+        causes.append(cause)
+    missed = (_NotCachedError, LocalEntryNotFoundError, OfflineModeIsEnabled)
+    if Settings.from_environment().offline and any(isinstance(cause, missed) for cause in causes):
+        raise ModelError(
+            f"The pretrained weights of {name} are not in {cache}, and offline mode forbids downloading them.",
+            "Run once without --offline (ITMAPS_OFFLINE).",
+        ) from error

@@ -7,8 +7,9 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from numbers import Integral
 from pathlib import Path
 from textwrap import shorten
 
@@ -21,6 +22,9 @@ DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 """What readers of files raise on damaged bytes: zipfile, numpy, json, tomllib, torch, Pillow, pyarrow, h5py, scipy."""
+
+SIMILAR = 0.5
+"""Smallest similarity of a valid name that is suggested for an unknown one."""
 
 
 def printable(text: str) -> str:
@@ -58,8 +62,8 @@ class ItMapsError(Exception):
         return type(self), (self.args[0], self.fix)
 
 
-class UsageError(ItMapsError):
-    """An unknown name, or an invalid option."""
+class UsageError(ItMapsError, ValueError):
+    """An unknown name, or an invalid option; also a ValueError."""
 
     exit_code = 2
 
@@ -112,12 +116,31 @@ def nearest(name: str, names: Iterable[str], fallback: str = "") -> str:
     'Did you mean resnet50?'
     >>> nearest("clip", ["resnet50", "vgg16"])
     'Known names: resnet50, vgg16.'
+    >>> nearest("lite", ["lite2", "lite0", "lite1", "light"])
+    'Did you mean lite0, lite1 or lite2?'
     """
     names = sorted(set(names))
-    similar = get_close_matches(name, names, n=3, cutoff=0.5)
+    matcher = SequenceMatcher(b=name)
+    ratios: dict[str, float] = {}
+    for valid in names:
+        matcher.set_seq1(valid)
+        if matcher.real_quick_ratio() >= SIMILAR and matcher.quick_ratio() >= SIMILAR:
+            ratios[valid] = matcher.ratio()
+    similar = sorted((valid for valid, ratio in ratios.items() if ratio >= SIMILAR), key=lambda valid: -ratios[valid])
     if similar:
-        return f"Did you mean {' or '.join(similar)}?"
+        return f"Did you mean {alternatives(similar[:3])}?"
     return fallback or f"Known names: {', '.join(names[:12])}{', and more' if len(names) > 12 else ''}."
+
+
+def alternatives(names: Sequence[str]) -> str:
+    """Join names by commas, and the last one by "or".
+
+    Examples
+    --------
+    >>> alternatives(["a", "b", "c"]), alternatives(["a"])
+    ('a, b or c', 'a')
+    """
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def described(value: object) -> str:
@@ -164,6 +187,76 @@ def check_type(value: object, types: tuple[type, ...] | type, expected: str, fix
     if not isinstance(value, types):
         found = described(value)
         raise UsageError(f"{found[0].upper()}{found[1:]} is not {expected}.", fix)
+
+
+def checked_integer(value: object, what: str, least: int | None = None) -> int:
+    """Return a whole number as int.
+
+    Parameters
+    ----------
+    value : object
+    what : str
+        What the number is, such as "seed".
+    least : int, optional
+        The smallest number that is valid.
+
+    Raises
+    ------
+    UsageError
+        When it is not a whole number, or too small.
+
+    Examples
+    --------
+    >>> checked_integer(3, "seed")
+    3
+    >>> checked_integer("a", "seed")
+    Traceback (most recent call last):
+    ...
+    brainscore_itmaps.errors.UsageError: The seed is 'a'. Give a whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or (least is not None and value < least):
+        more = "" if least is None else f" of {least} or more"
+        raise UsageError(f"The {what} is {described(value)}.", f"Give a whole number{more}.")
+    return int(value)
+
+
+def checked_batch_size(value: object) -> int:
+    """Return the number of images of a batch.
+
+    Raises
+    ------
+    UsageError
+        When it is not a whole number of 1 or more.
+
+    Examples
+    --------
+    >>> checked_batch_size(14)
+    14
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise UsageError(f"A batch cannot have {described(value)} images.", "Give a batch size of 1 or more.")
+    return int(value)
+
+
+def check_choice(**values: object) -> None:
+    """Check that options are True or False.
+
+    Raises
+    ------
+    UsageError
+        When one is something else.
+
+    Examples
+    --------
+    >>> check_choice(fresh=True)
+    >>> check_choice(fresh="no")
+    Traceback (most recent call last):
+    ...
+    brainscore_itmaps.errors.UsageError: The value of fresh is 'no'. Give True or False.
+    """
+    for name, value in values.items():
+        if type(value).__name__ not in ("bool", "bool_"):  # also those of numpy
+            raise UsageError(f"The value of {name} is {described(value)}.", "Give True or False.")
 
 
 def one_line(error: BaseException) -> str:

@@ -25,13 +25,15 @@ class _ShortRepr(Repr):
         shape = getattr(x, "shape", None)
         if isinstance(shape, tuple) and shape:
             return f"<{type(x).__name__} {' x '.join(map(str, shape))}>"
+        if isinstance(x, float):
+            return f"{x:.4g}"
         if hasattr(x, "named_modules"):  # a module of torch, whose description names every layer
             return f"<{type(x).__name__}>"
         return super().repr1(x, level)
 
 
 def short_repr(class_: Class) -> Class:
-    """Give a dataclass or a named tuple a description of its fields in which arrays are described by their shapes.
+    """Give a dataclass or a named tuple a description of its fields: arrays by their shapes, numbers to four digits.
 
     Examples
     --------

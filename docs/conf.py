@@ -61,13 +61,16 @@ DEFAULT_LINKS.clear()  # to other sites
 numpydoc_xref_aliases = {
     "ArrayResult": "brainscore_itmaps.benchmark.result.ArrayResult",
     "Attack": "brainscore_itmaps.features.attack.Attack",
+    "AttackRequest": "brainscore_itmaps.AttackRequest",
     "AttackSettings": "brainscore_itmaps.features.attack.AttackSettings",
     "Ceiling": "brainscore_itmaps.metrics.ceiling.Ceiling",
     "Comparison": "brainscore_itmaps.study.compare.Comparison",
     "Estimate": "brainscore_itmaps.benchmark.estimate.Estimate",
     "Grid": "brainscore_itmaps.Grid",
     "HumanAlignment": "brainscore_itmaps.benchmark.human.HumanAlignment",
+    "HumanMaps": "brainscore_itmaps.data.human_maps.HumanMaps",
     "Interval": "brainscore_itmaps.metrics.inference.Interval",
+    "LabelledImages": "brainscore_itmaps.data.labelled_images.LabelledImages",
     "LayerFeatures": "brainscore_itmaps.features.grid.LayerFeatures",
     "LayerResult": "brainscore_itmaps.benchmark.result.LayerResult",
     "LeftOut": "brainscore_itmaps.metrics.folds.LeftOut",
@@ -76,8 +79,10 @@ numpydoc_xref_aliases = {
     "Null": "brainscore_itmaps.benchmark.result.Null",
     "Profile": "brainscore_itmaps.benchmark.profile.Profile",
     "Recording": "brainscore_itmaps.Recording",
+    "Reproduction": "brainscore_itmaps.bridge.reproduce.Reproduction",
     "Result": "brainscore_itmaps.Result",
     "SweepSummary": "brainscore_itmaps.study.sweep.SweepSummary",
+    "brainscore_itmaps.metrics.inference.Comparison": "brainscore_itmaps.metrics.inference.Comparison",
 }
 
 

@@ -92,9 +92,9 @@ def test_scripts_and_terminals_are_silent(monkeypatch, capsys):
 def test_public_functions_show_their_progress():
     import brainscore_itmaps as itmaps
 
-    names = ("score", "profile", "compare", "sweep", "attack", "record", "predict_left_out", "human_alignment",
-             "load_model", "load_recording")  # fmt: skip
-    for name in names:
-        function = getattr(itmaps, name)
+    functions = [getattr(itmaps, name) for name in itmaps.__all__ if inspect.isfunction(getattr(itmaps, name))]
+    reporting = [function for function in functions if "progress" in inspect.signature(function).parameters]
+    assert {"score", "reproduce", "noise_ceiling", "score_features"} < {function.__name__ for function in reporting}
+    for function in reporting:
         assert function.__code__.co_filename == progress.__file__
         assert inspect.signature(function).parameters["progress"].default in (progress.silent, progress.uncounted)

@@ -17,9 +17,10 @@ import brainscore_itmaps as itmaps
 
 def test_every_public_name_is_there_and_no_other():
     names = {
-        "Grid", "HarmonizerLoss", "Recording", "Result", "attack", "compare", "compare_results", "feature_alignment",
-        "figures", "human_alignment", "list_benchmarks", "list_models", "load_model", "load_recording", "noise_ceiling",
-        "predict_left_out", "profile", "record", "score", "score_features", "sweep", "to_grid",
+        "AttackRequest", "Grid", "HarmonizerLoss", "Recording", "Result", "attack", "compare", "compare_results",
+        "feature_alignment", "figures", "human_alignment", "human_maps", "list_benchmarks", "list_models", "load_model",
+        "load_recording", "noise_ceiling", "predict_left_out", "profile", "record", "reproduce", "score",
+        "score_features", "sweep", "to_grid",
     }  # fmt: skip
     errors = {"ArrayError", "DataError", "InstallationError", "ItMapsError", "ModelError", "NoMapError", "OutputError",
               "UsageError"}  # fmt: skip
@@ -97,7 +98,18 @@ def test_figures_take_a_result():
     assert isinstance(itmaps.figures.overlay_figure(scored()), Figure)
     assert isinstance(itmaps.figures.comparison_figure(scored()), Figure)
     for name in itmaps.figures.__all__:
-        assert inspect.isfunction(getattr(itmaps.figures, name))
+        function = getattr(itmaps.figures, name)
+        assert inspect.isfunction(function)
+        assert "Returns\n" in function.__doc__
+        assert ">>> " in function.__doc__
+
+
+def test_an_error_of_use_is_also_a_value_error_and_the_nearest_names_come_first():
+    with pytest.raises(ValueError, match="There is no interval"):
+        itmaps.score("timm:test_resnet", weights="random", interval="none")
+    with pytest.raises(itmaps.ModelError, match=r"Did you mean (\S+), (\S+) or (\S+)\?") as refused:
+        itmaps.load_model("efficientnet_light0")
+    assert str(refused.value).endswith("Did you mean efficientnet_lite0, efficientnet_lite1 or efficientnet_lite2?")
 
 
 def test_lists_hold_what_can_be_loaded_and_scored():

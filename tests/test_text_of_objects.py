@@ -15,8 +15,11 @@ from shown import changed, scored
 from studies import NAMES, planted
 
 import brainscore_itmaps as itmaps
+from brainscore_itmaps.benchmark.human import HumanAlignment
+from brainscore_itmaps.metrics.alignment import Agreement
 from brainscore_itmaps.study.fits import findings
 from brainscore_itmaps.study.table import tidy_table
+from brainscore_itmaps.text import short_repr
 
 LONGEST = 300
 LARGE = {
@@ -67,7 +70,8 @@ def filled(found):
     return made
 
 
-ELSEWHERE = {"Grid", "Recording", "Result", "ArrayResult", "Comparison", "Model", "Profile"}
+ELSEWHERE = {"Attack", "ArrayResult", "Ceiling", "Comparison", "Grid", "HumanAlignment", "LeftOut", "Model", "Profile",
+             "Recording", "Result"}  # fmt: skip
 """Classes with a text of their own, which needs real values; the next test has them."""
 
 
@@ -97,8 +101,39 @@ def test_the_text_of_what_public_functions_return_is_short(tmp_path):
         assert len(repr(each)) <= LONGEST, type(each)
     assert repr(features) == "{'layer3': <ndarray 14 x 192 x 10 x 10>}"
     assert repr(model) == "<Model timm:test_resnet: random (seed 0), 160 x 160 pixels, layer3 committed to IT>"
-    assert repr(left_out) == "LeftOut(predicted=<ndarray 14 x 17 x 17 x 32>, components=<ndarray 14>, penalty=None)"
+    assert repr(left_out) == "<LeftOut: 14 images, 17 x 17 positions, 32 sites, 25 components>"
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(left_out)).predicted, left_out.predicted)
+
+
+def test_what_single_steps_return_is_told_in_one_line(tmp_path):
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(8, 1, 6, 5, 1)) + 0.5 * rng.normal(size=(8, 2, 6, 5, 4))
+    ceiling = itmaps.noise_ceiling(maps.mean(axis=1), "split_half", repeats=maps)
+    low, high = ceiling.interval[:2]
+    assert repr(ceiling) == f"<Ceiling split_half: {ceiling.value:.3f} ({low:.3f} to {high:.3f})>"
+    undefined = dataclasses.replace(ceiling, value=np.nan, interval=(np.nan, np.nan, np.nan))
+    assert repr(undefined) == "<Ceiling split_half: ->"
+    field = rng.normal(size=(5, 4, 3, 6))
+    several = itmaps.predict_left_out(field, np.stack([field[..., :2]] * 3), "ridge")
+    assert repr(several) == "<LeftOut: 3 sets, 5 images, 4 x 3 positions, 2 sites, 6 components, ridge>"
+    attacked = itmaps.attack(itmaps.load_model("timm:test_resnet", "random"), torch.rand(3, 3, 160, 160), steps=0)
+    found = int(np.isfinite(attacked.norms).sum())
+    tolerance = np.median(attacked.norms)
+    assert repr(attacked) == f"<Attack: {found} of 3 images fooled, perturbation tolerance {tolerance:.3f}>"
+    agreement = Agreement(*np.array([[0.25, 0.5], [0.5, 0.5], [0.5, 0.5]]))
+    alignment = HumanAlignment(agreement, 50.0, (np.nan, np.nan), (0.2, 0.55))
+    assert repr(alignment) == "<HumanAlignment on 2 images: rho 0.375 (0.200 to 0.550)>"
+    assert repr(dataclasses.replace(alignment, raw_interval=(np.nan, np.nan))).endswith("rho 0.375>")
+
+
+def test_numbers_in_a_description_have_four_digits():
+    @short_repr
+    @dataclasses.dataclass
+    class Fitted:
+        slope: float
+        count: int
+
+    assert repr(Fitted(np.float64(0.123456789), 123456)) == "Fitted(slope=0.1235, count=123456)"
 
 
 def test_a_notebook_displays_a_comparison_with_scores_first_and_names_escaped(tmp_path):

@@ -1,5 +1,6 @@
 """A plausible wrong argument of a public function is answered with a sentence that says what to give."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,7 @@ def model():
 
 
 CALLS = {
+    "AttackRequest": (lambda value: itmaps.score(model(), layers="layer3", attack=value), {"None"}),
     "Grid": (lambda value: itmaps.Grid(value, value, 16.0), {"texts", "array", "tensor", "module", "model"}),
     "HarmonizerLoss": (itmaps.HarmonizerLoss, {"number"}),
     "Recording": (itmaps.Recording.load, set()),
@@ -64,6 +66,8 @@ CALLS = {
     "compare_results.b": (lambda value: itmaps.compare_results(scored(), value), {"result"}),
     "feature_alignment": (lambda value: itmaps.feature_alignment(value, field()), set()),
     "human_alignment": (lambda value: itmaps.human_alignment(value, []), set()),
+    "human_maps": (lambda value: itmaps.human_maps(value, classes=2), set()),
+    "human_maps.maps": (lambda value: itmaps.human_maps(".", value, classes=2), set()),
     "list_models": (itmaps.list_models, {"None"}),
     "load_model": (itmaps.load_model, {"module"}),
     "load_model.weights": (lambda value: itmaps.load_model("timm:test_resnet", value), {"None", "empty list"}),
@@ -77,6 +81,7 @@ CALLS = {
     "profile.values": (lambda value: itmaps.profile(model(), values=value), {"None", "list"}),
     "profile.layers": (lambda value: itmaps.profile(model(), values=[0.0], layers=value), {"None"}),
     "record": (lambda value: itmaps.record(value, "it_maps_simulated"), {"model"}),
+    "reproduce": (itmaps.reproduce, {"result"}),
     "score": (itmaps.score, {"model", "module"}),
     "score.benchmark": (lambda value: itmaps.score(model(), value), {"recording"}),
     "score.layers": (lambda value: itmaps.score(model(), layers=value), {"None", "empty list"}),
@@ -130,6 +135,74 @@ def test_a_wrong_argument_is_answered_with_a_sentence(name, wrong, own_home, tmp
             assert len(str(refused.value)) < 1000, kind
             assert refused.value.fix, kind
     assert not {"out", "studies", "nothing"} & {path.name for path in tmp_path.iterdir()}
+
+
+def black():
+    return torch.zeros(2, 3, 4, 5)
+
+
+OPTIONS = {
+    "Grid.even": itmaps.Grid.even,
+    "HarmonizerLoss.lambda_harmonization": lambda value: itmaps.HarmonizerLoss(lambda_harmonization=value),
+    "HarmonizerLoss.levels": lambda value: itmaps.HarmonizerLoss(levels=value),
+    "HarmonizerLoss.saliency_in_float32": lambda value: itmaps.HarmonizerLoss(saliency_in_float32=value),
+    "attack.batch_size": lambda value: itmaps.attack(model(), black(), steps=0, batch_size=value),
+    "attack.restarts": lambda value: itmaps.attack(model(), black(), steps=0, restarts=value),
+    "attack.seed": lambda value: itmaps.attack(model(), black(), steps=0, seed=value),
+    "compare.draws": lambda value: itmaps.compare([scored()], "out", draws=value),
+    "compare.maps": lambda value: itmaps.compare([scored()], "out", maps=value),
+    "compare.published": lambda value: itmaps.compare([scored()], "out", published=value),
+    "feature_alignment.per_site": lambda value: itmaps.feature_alignment(field(), field(), per_site=value),
+    "feature_alignment.scale": lambda value: itmaps.feature_alignment(field(), field(), scale=value),
+    "human_alignment.batch_size": lambda value: itmaps.human_alignment(model(), [], batch_size=value),
+    "human_alignment.classes": lambda value: itmaps.human_alignment(model(), [], classes=value),
+    "human_alignment.random_seeds": lambda value: itmaps.human_alignment(model(), [], random_seeds=value),
+    "human_maps.classes": lambda value: itmaps.human_maps(".", classes=value),
+    "load_model.seed": lambda value: itmaps.load_model("timm:test_resnet", "random", value),
+    "noise_ceiling.components": lambda value: itmaps.noise_ceiling(field(), components=value),
+    "noise_ceiling.groups": lambda value: itmaps.noise_ceiling(field(), groups=value),
+    "noise_ceiling.refits": lambda value: itmaps.noise_ceiling(field(), refits=value),
+    "noise_ceiling.rng": lambda value: itmaps.noise_ceiling(field(), "map", rng=value),
+    "predict_left_out.components": lambda value: itmaps.predict_left_out(field(), field(), components=value),
+    "predict_left_out.intercept": lambda value: itmaps.predict_left_out(field(), field(), intercept=value),
+    "predict_left_out.penalty": lambda value: itmaps.predict_left_out(field(), field(), "ridge", penalty=value),
+    "profile.batch_size": lambda value: itmaps.profile(model(), values=[0.0], batch_size=value),
+    "profile.fresh": lambda value: itmaps.profile(model(), values=[0.0], fresh=value),
+    "profile.seed": lambda value: itmaps.profile(model(), values=[0.0], seed=value),
+    "record.batch_size": lambda value: itmaps.record(model(), "it_maps_simulated", batch_size=value),
+    "score.batch_size": lambda value: itmaps.score(model(), batch_size=value),
+    "score.controls": lambda value: itmaps.score(model(), controls=value),
+    "score.fresh": lambda value: itmaps.score(model(), fresh=value),
+    "score.random_seeds": lambda value: itmaps.score(model(), random_seeds=value),
+    "score.seed": lambda value: itmaps.score("timm:test_resnet", weights="random", seed=value),
+    "score of a module.seed": lambda value: itmaps.score(model().module, seed=value),
+    "score_features.components": lambda value: itmaps.score_features(field(), field(), components=value),
+    "score_features.controls": lambda value: itmaps.score_features(field(), field(), controls=value),
+    "sweep.fresh": lambda value: itmaps.sweep("embedded", "out", fresh=value),
+    "width": lambda value: itmaps.figures.overlay_figure(scored(), width=value),
+}
+"""Calls with a number, or with True or False."""
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize(
+    "value", ["a", b"no", -1.5, np.zeros(3), len], ids=["text", "bytes", "float", "array", "function"]
+)
+def test_an_option_that_is_no_number_or_no_choice_is_refused_before_anything_is_computed(
+    name, value, own_home, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(itmaps.ItMapsError) as refused:
+        OPTIONS[name](value)
+    assert re.search(r"Give|Request|Leave out", refused.value.fix)
+    assert not (tmp_path / "out").exists()
+
+
+def test_numbers_of_numpy_are_taken_as_numbers(own_home):
+    assert itmaps.load_model("timm:test_resnet", "random", np.int64(3)).weights.seed == 3
+    assert len(itmaps.record(model(), images()[:2], "layer3", np.int64(1))["layer3"]) == 2
+    assert itmaps.Grid.even(np.int64(3)) == itmaps.Grid.even((3, np.int32(3)))
+    assert itmaps.feature_alignment(field(), field(), per_site=np.bool_(True)).shape == (14, 5)
 
 
 def test_features_without_a_grid_and_two_results_in_compare_are_told_what_to_give(wrong):

@@ -110,9 +110,9 @@ class AdversarialBenchmark:
             When the images are missing.
         """
         if request.model.layers or request.window is not None:
-            raise UsageError(f"{self.identifier} has no layers or windows.", "Leave out --layers and --window.")
+            raise UsageError(f"{self.identifier} has no layers or windows.", "Leave out layers and window.")
         if request.attribution != "gradient":
-            raise UsageError("Attacks are compared with the gradient alone.", "Leave out --attribution.")
+            raise UsageError("Attacks are compared with the gradient alone.", "Leave out the attribution.")
         settings_of(request)
         most = request.attack.most
         if isinstance(most, bool) or not isinstance(most, int) or most < 1:

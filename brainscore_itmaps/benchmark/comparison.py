@@ -23,8 +23,9 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
 
     Returns
     -------
-    Comparison
-        ``difference`` (a minus b), its ``interval`` over images, and the two-sided ``p_value``.
+    brainscore_itmaps.metrics.inference.Comparison
+        ``difference`` (a minus b), its ``interval`` over images, and the two-sided ``p_value``. The class of the same
+        name that :func:`~brainscore_itmaps.compare` returns is another one.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def compare_results(a: Result, b: Result, *, rng: Any = None, resamples: Any = N
     kinds = [(result.estimate.interval_kind, result.estimate.groups) for result in (a, b)]
     if kinds[0] != kinds[1]:
         raise UsageError(
-            f"The intervals are of two kinds: {kinds[0][0]} and {kinds[1][0]}.", "Score both with the same --interval."
+            f"The intervals are of two kinds: {kinds[0][0]} and {kinds[1][0]}.", "Score both with the same interval."
         )
     comparison = difference_of(a.estimate, b.estimate)
     assert comparison is not None

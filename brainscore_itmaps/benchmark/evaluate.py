@@ -206,7 +206,7 @@ def _attribute(
         raise ModelError(
             f"The prediction of {source.reading.model} cannot be traced to positions of the image, "
             "because attribution needs the gradients of a torch model.",
-            "Score this model on another benchmark, or use a model of timm (timm:<name>).",
+            "Score this model on another benchmark, or use a model of timm (timm:NAME).",
         )
     return source.attribute(recording, layer_of_image, request.attribution, progress)
 

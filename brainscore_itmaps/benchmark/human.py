@@ -37,16 +37,19 @@ from brainscore_itmaps.data.clickme import ClickMe, read_clickme
 from brainscore_itmaps.data.clickme_shards import HELD_OUT, clickme_files, shard_files, sizes_of
 from brainscore_itmaps.data.human_maps import HumanMaps, human_maps
 from brainscore_itmaps.data.images import plain_name
-from brainscore_itmaps.errors import DataError, ModelError, UsageError, check_type
+from brainscore_itmaps.errors import DataError, ModelError, UsageError, check_type, checked_batch_size, checked_integer
 from brainscore_itmaps.features.attribution import check_method, saliency_maps
 from brainscore_itmaps.files import sha256
 from brainscore_itmaps.metrics.alignment import INTER_HUMAN, Agreement, agreement, summarised
-from brainscore_itmaps.models.model import Model
+from brainscore_itmaps.models.load import opened
+from brainscore_itmaps.models.model import Model, on_device
 from brainscore_itmaps.models.names import is_named_model
+from brainscore_itmaps.models.own import Preprocessing
 from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 from brainscore_itmaps.settings import expanded
+from brainscore_itmaps.text import interval_text, number_text
 
 VERSION = 1
 NO_CEILING = "the agreement between people is unknown for these maps"
@@ -90,6 +93,14 @@ class HumanAlignment:
     notes: tuple[str, ...] = ()
     controls: Mapping[str, OverImages] = field(default_factory=dict)
     beyond: Mapping[str, OverImages] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        images = len(self.agreement.spearman)
+        low, high = self.raw_interval
+        interval = "" if np.isnan((low, high)).any() else f" ({interval_text(low, high)})"
+        return (
+            f"<HumanAlignment on {images} image{'s' * (images != 1)}: rho {number_text(self.agreement.raw)}{interval}>"
+        )
 
 
 @dataclass(frozen=True)
@@ -137,7 +148,7 @@ class HumanBenchmark:
             For a model without gradients.
         """
         if request.model.layers or request.window is not None:
-            raise UsageError(f"{self.identifier} has no layers or windows.", "Leave out --layers and --window.")
+            raise UsageError(f"{self.identifier} has no layers or windows.", "Leave out layers and window.")
         check_method(request.attribution)
         check_gradients(request.model)
         return replace(self, files=tuple(self._files()))
@@ -248,23 +259,26 @@ def without_gradients(model: str) -> ModelError:
     Examples
     --------
     >>> print(without_gradients("alexnet").fix)
-    Use a model of this package, or of timm (timm:<name>).
+    Use a model of this package, or of timm (timm:NAME).
     """
     return ModelError(
         f"{model} is a Brain-Score model, and Brain-Score's interface provides no gradients.",
-        "Use a model of this package, or of timm (timm:<name>).",
+        "Use a model of this package, or of timm (timm:NAME).",
     )
 
 
 @shows_progress
 @accept_reference_compat
 def human_alignment(
-    model: Model,
+    model: str | Path | Model | torch.nn.Module,
     files: str | Path | Sequence[Path] | HumanMaps,
     *,
     classes: int | None = None,
     attribution: str = "gradient",
     protocol: str | Protocol = "ours",
+    weights: str | Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    device: str = "auto",
     batch_size: int = BATCH_SIZE,
     random_seeds: int = 0,
     progress: Report = silent,
@@ -276,12 +290,13 @@ def human_alignment(
 
     Parameters
     ----------
-    model : Model
-        A classifier of the classes that the labels count: ImageNet's thousand, or those of a folder.
+    model : str, Path, Model or torch.nn.Module
+        A classifier of the classes that the labels count: ImageNet's thousand, or those of a folder. As for
+        :func:`~brainscore_itmaps.load_model`, or what it returns. A module is returned to its former state.
     files : str, Path, sequence of Path, or HumanMaps
         Shards of ClickMe, or in its format: a downloaded split, files, or their folder. Or a folder with the subfolders
         ``images`` (with a subfolder for each class, or without classes) and ``maps``, see
-        :func:`~brainscore_itmaps.data.human_maps.human_maps`; those maps are not blurred. For a
+        :func:`~brainscore_itmaps.human_maps`; those maps are not blurred. For a
         folder, ``agreement.score`` means nothing, because the agreement between people is unknown: read
         ``agreement.raw``.
     classes : int, optional
@@ -291,6 +306,10 @@ def human_alignment(
     protocol : str or Protocol
         "published" blurs human maps as the published code does, in single precision, which moves them by half of one of
         their 64 pixels.
+    weights, preprocessing
+        As for :func:`~brainscore_itmaps.load_model`.
+    device : str
+        "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1" or "mps". A loaded model stays where it is.
     batch_size : int
         Images per forward and backward pass.
     random_seeds : int
@@ -306,25 +325,33 @@ def human_alignment(
     Raises
     ------
     UsageError
-        When the number of seeds is negative or no integer, or the attribution method is unknown.
+        When the batch size, the number of seeds or that of classes is invalid, or the attribution method is unknown.
     DataError
         When a shard is missing or damaged, there are no images, or the classes of a folder are not those of the model.
     ModelError
-        When the model has another number of classes or no classifier, or its gradients cannot be computed.
+        When the model is unknown, has another number of classes or no classifier, or its gradients cannot be computed.
 
     Examples
     --------
-    >>> from brainscore_itmaps import load_model
-    >>> alignment = human_alignment(load_model("timm:resnet50"), clickme_files(HELD_OUT))  # doctest: +SKIP
+    >>> alignment = human_alignment("timm:resnet50", clickme_files(HELD_OUT))  # doctest: +SKIP
     >>> alignment.agreement.score, alignment.interval  # doctest: +SKIP
     """
-    check_type(model, Model, "a loaded model", "Give what load_model returns.")
+    fix = "Give a name, what load_model returns, or a torch.nn.Module."
+    check_type(model, (str, Path, Model, torch.nn.Module), "a model", fix)
     check_type(
         files,
         (Iterable, Path, HumanMaps),
         "a list of ClickMe shards",
         "Give their paths, as clickme_files returns them, or a folder with the subfolders images and maps.",
     )
+    batch_size, seeds = checked_batch_size(batch_size), checked_seeds(random_seeds)
+    classes = None if classes is None else checked_integer(classes, "number of classes", least=2)
+    if not isinstance(model, Model) or weights is not None or preprocessing is not None:
+        with opened(model, weights, preprocessing, progress) as loaded:
+            return human_alignment(
+                on_device(loaded, device), files, classes=classes, attribution=attribution, protocol=protocol,
+                batch_size=batch_size, random_seeds=seeds, progress=progress,
+            )  # fmt: skip
     protocol = protocol_named(protocol)
     agreements: list[Agreement] = []
     correct: list[NDArray[np.bool_]] = []
@@ -343,7 +370,7 @@ def human_alignment(
         check_classes(model, classes or IMAGENET_CLASSES)
         examples, notes, total = read_clickme(files, protocol=protocol), (), 0
         unknown = False
-    random, without_random = random_models(model, checked_seeds(random_seeds))
+    random, without_random = random_models(model, seeds)
     for batch in _batches(with_other_maps(examples), batch_size):
         progress("comparing with human maps", sum(map(len, correct)), total)
         images, heatmaps = (np.stack([getattr(example, name) for example, _ in batch]) for name in ("image", "heatmap"))

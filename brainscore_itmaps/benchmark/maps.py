@@ -27,14 +27,14 @@ from brainscore_itmaps.cache import ResultCache, array_content
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.load import load_recording, load_recordings
 from brainscore_itmaps.data.recording import Recording, recording_content
-from brainscore_itmaps.errors import ArrayError, UsageError
+from brainscore_itmaps.errors import ArrayError, UsageError, check_choice
 from brainscore_itmaps.features.attribution import check_method
 from brainscore_itmaps.features.grid import downsample_if_larger
 from brainscore_itmaps.features.views import placed_on_screen
 from brainscore_itmaps.metrics.folds import predict_left_out
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.models.spec import ModelRequest, Weights
-from brainscore_itmaps.progress import Report, Steps, silent, uncounted
+from brainscore_itmaps.progress import Report, Steps, shows_count, silent, uncounted
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 from brainscore_itmaps.text import short_repr
 
@@ -185,6 +185,7 @@ def score_features(
     controls: bool = ...,
     progress: Steps = ...,
 ) -> FeatureScore: ...
+@shows_count
 @accept_reference_compat
 def score_features(
     features: ArrayLike,
@@ -249,6 +250,7 @@ def score_features(
     >>> round(score_features(features, maps).score, 3)
     1.0
     """
+    check_choice(controls=controls)
     settings = protocol_named(protocol)
     recording = maps_or_recording if isinstance(maps_or_recording, Recording) else None
     native = real_array(features, "features")

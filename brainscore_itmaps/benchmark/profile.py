@@ -298,7 +298,7 @@ def check_spec(over: Over, benchmark: BenchmarkSpec) -> None:
     if over == "components" and benchmark.method != "pls":
         raise UsageError(
             f"The regression of {benchmark.identifier} has no components.",
-            "Use --over blur, or choose a benchmark with PLS, for example it_maps_simulated.",
+            "Profile over blur, or choose a benchmark with PLS, for example it_maps_simulated.",
         )
 
 

@@ -84,7 +84,7 @@ def profile_source(
 def _check_one_layer(result: Result) -> None:
     layers = [layer.layer for layer in result.arrays[0].layers]
     if len(layers) != 1:
-        raise UsageError(f"A profile is of one layer, not of {len(layers)}.", "Name one layer with --layers.")
+        raise UsageError(f"A profile is of one layer, not of {len(layers)}.", "Name one layer.")
 
 
 def _read_once(source: Source) -> Source:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from brainscore_itmaps.benchmark.catalogue import MOST_IMAGES, BenchmarkSpec
 from brainscore_itmaps.benchmark.estimate import IntervalKind
-from brainscore_itmaps.errors import UsageError
+from brainscore_itmaps.errors import checked_integer
 from brainscore_itmaps.models.spec import ModelRequest
 from brainscore_itmaps.protocol import OURS
 from brainscore_itmaps.text import short_repr
@@ -25,9 +25,7 @@ def checked_seeds(seeds: int) -> int:
     >>> checked_seeds(5)
     5
     """
-    if not isinstance(seeds, int) or seeds < 0:
-        raise UsageError(f"The number of seeds of random weights is {seeds!r}.", "Give an integer of 0 or more.")
-    return seeds
+    return checked_integer(seeds, "number of seeds of random weights", least=0)
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,11 @@ class AttackRequest:
         "classes" or "animate"; empty for that of the protocol.
     most : int
         Number of images at most, from the first on.
+
+    Examples
+    --------
+    >>> AttackRequest(steps=10, most=4).label
+    '10-steps-first-4'
     """
 
     steps: int | None = None

@@ -380,7 +380,7 @@ class Result(Estimated):
     Attributes
     ----------
     request : ScoreRequest
-        The request, which :func:`~brainscore_itmaps.bridge.reproduce.reproduce` repeats.
+        The request, which :func:`~brainscore_itmaps.reproduce` repeats.
     reading : Reading
         What was read. Its fields are attributes of the result, too: ``model``, ``weights``, ``layer``, ...
     benchmark, benchmark_version : str, int
@@ -705,6 +705,15 @@ class Result(Estimated):
     @classmethod
     def load(cls, file: Path | str) -> "Result":
         """Load a result that :meth:`save` wrote, also in earlier versions, from its JSON file and the NPZ next to it.
+
+        Parameters
+        ----------
+        file : Path or str
+            The JSON file.
+
+        Returns
+        -------
+        Result
 
         Raises
         ------

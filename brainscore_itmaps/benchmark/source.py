@@ -255,7 +255,7 @@ def _read_layers(
         if committed is None:
             raise ModelError(
                 f"No layer of {model.name} is committed to IT, and none could be chosen from its architecture.",
-                "Name one with --layers.",
+                "Name a layer.",
             )
         layers = [committed]
         notes += filter(None, [note_on_it_layer(model)])
@@ -264,7 +264,7 @@ def _read_layers(
     layers = [model.own_name_of(layer) for layer in layers]
     readings = layer_readings(model, layers, every_block, cache, content)
     if not readings:
-        raise ModelError(f"No block of {model.name} outputs a spatial map.", "Name layers with --layers.")
+        raise ModelError(f"No block of {model.name} outputs a spatial map.", "Name layers.")
     if omitted := [layer for layer in layers if layer not in readings]:
         notes.append(f"blocks without visible places in the image were left out: {', '.join(omitted)}")
     notes += [reading.note for reading in readings.values() if reading.note]

@@ -168,7 +168,7 @@ class TransferBenchmark:
 
 def _several_layers(benchmark: str) -> UsageError:
     """Return the error that a benchmark of transfer reads one layer."""
-    return UsageError(f"{benchmark} scores one layer at a time.", "Name one layer with --layers.")
+    return UsageError(f"{benchmark} scores one layer at a time.", "Name one layer.")
 
 
 def _score_pairs(

@@ -292,7 +292,7 @@ def _requested_layers(candidate: BrainModel, layers: Sequence[str]) -> list[str]
     if not isinstance(_region_layer_map(candidate), dict):
         raise UsageError(
             f"The layers of {candidate.identifier} cannot be chosen: it has no mapping from regions to layers.",
-            "Leave out --layers.",
+            "Leave out the layers.",
         )
     return list(candidate.layers if tuple(layers) == ALL else layers)
 
@@ -420,7 +420,7 @@ def record_layers(
             raise ModelError(
                 f"{candidate.identifier} gives its time bins {_bins_text(bins)}, which do not cover the window "
                 f"{window[0]}-{window[1]} ms.",
-                "Choose a window that they cover, with --window.",
+                "Choose a window that they cover.",
             ) from error
     if "time_bin" in recorded.dims:
         recorded = recorded.isel(time_bin=0)  # one window was requested

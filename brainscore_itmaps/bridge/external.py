@@ -50,7 +50,7 @@ class ExternalBenchmark:
             raise UsageError(
                 f"{self.identifier} is a Brain-Score benchmark, which chooses layers and windows itself and has no "
                 "controls.",
-                "Leave out --layers, --window, --protocol and --random-seeds.",
+                "Leave out layers, window, protocol and random seeds.",
             )
         return self
 

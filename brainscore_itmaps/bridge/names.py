@@ -99,15 +99,17 @@ def check_names(
         check_model_name(model, arch, weights, state_key)
         check_label(label, model)
         if is_user_model(model) and weights != "pretrained":
-            raise UsageError(f"{model} has its own weights.", f"Leave out --weights, or give --model {arch or 'NAME'}.")
+            raise UsageError(
+                f"{model} has its own weights.", f"Leave out the weights, or use the model {arch or 'NAME'}."
+            )
         return
     if state_key is not None or label is not None:
-        raise UsageError(f"{model} is not a weight file.", "Leave out --state-key and --name.")
+        raise UsageError(f"{model} is not a weight file.", "Leave out the state key and the name.")
     external = identifiers("models")
     if model not in external:
         if suggestion := with_source(model):
             library, name = suggestion
-            raise ModelError(f"There is no model named {model!r}, but {library} has one.", f"Use --model {name}.")
+            raise ModelError(f"There is no model named {model!r}, but {library} has one.", f"Use {name}.")
         accepted = (
             "`brainscore models list` shows the models of this package; timm:NAME, torchvision:NAME, "
             f"hf:ORGANISATION/NAME and {len(external)} models of Brain-Score are also accepted."
@@ -116,7 +118,7 @@ def check_names(
     if weights != "pretrained":
         raise UsageError(
             f"{model} is a Brain-Score model, which loads its own weights.",
-            "Leave out --weights, or choose a timm model (timm:NAME).",
+            "Leave out the weights, or choose a timm model (timm:NAME).",
         )
 
 

@@ -10,8 +10,8 @@ from brainscore_itmaps.benchmark.result import Result
 from brainscore_itmaps.bridge.names import check_names, is_external
 from brainscore_itmaps.bridge.score import score_request
 from brainscore_itmaps.cache import ResultCache, default_cache
-from brainscore_itmaps.errors import DataError, ModelError
-from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.errors import DataError, ModelError, check_type
+from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.text import short_repr
 
 ROUNDING = 1e-6
@@ -69,6 +69,7 @@ class Reproduction:
         )
 
 
+@shows_progress
 def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Report = silent) -> Reproduction:
     """Run the request of a result again without the cache, and compare both results.
 
@@ -81,11 +82,26 @@ def reproduce(result: Result, *, cache: ResultCache | None = None, progress: Rep
     progress : callable
         Called with (step, steps done, steps in all).
 
+    Returns
+    -------
+    Reproduction
+        Both results, what differs, and the largest difference of a number.
+
     Raises
     ------
+    UsageError
+        When the first argument is not a result.
     ModelError, DataError
         When the model or the recording was given in memory, or no longer exists.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import score
+    >>> result = score("timm:test_resnet", layers="layer3", weights="random", interval="fixed", controls=False)
+    >>> reproduce(result).reproduced
+    True
     """
+    check_type(result, Result, "a result", "Give a result, as score returns it or Result.load reads it.")
     request = result.request
     if request.model.weights.kind == "module":
         raise ModelError(

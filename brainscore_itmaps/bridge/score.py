@@ -25,11 +25,11 @@ from brainscore_itmaps.bridge.quiet import converted_errors, quiet_brain_score, 
 from brainscore_itmaps.cache import ResultCache, default_cache
 from brainscore_itmaps.data.class_folders import is_human_maps_folder
 from brainscore_itmaps.data.recording import Recording, window_or_name
-from brainscore_itmaps.errors import UsageError, check_type
+from brainscore_itmaps.errors import UsageError, check_choice, check_type, checked_batch_size
 from brainscore_itmaps.features.record import BATCH_SIZE
 from brainscore_itmaps.models.load import load_model, load_model_request
 from brainscore_itmaps.models.model import Model, on_device, with_changes
-from brainscore_itmaps.models.names import requested_weights
+from brainscore_itmaps.models.names import checked_seed, requested_weights
 from brainscore_itmaps.models.own import Preprocessing, restore_mode_and_device
 from brainscore_itmaps.models.preprocessing import plain_preprocessing
 from brainscore_itmaps.models.spec import ModelRequest
@@ -95,12 +95,12 @@ def score(
     Parameters
     ----------
     model : str, Path, Model or torch.nn.Module
-        A name from the zoo, ``timm:<name>``, ``torchvision:<name>``, ``hf:<organisation/name>``, any model identifier
+        A name from the zoo, ``timm:NAME``, ``torchvision:NAME``, ``hf:ORGANISATION/NAME``, any model identifier
         of Brain-Score, your own model as for :func:`brainscore_itmaps.load_model`, or a loaded model. A module is
         returned to its former state.
-    benchmark : str or Recording
+    benchmark : str, Path or Recording
         A benchmark of this package or of Brain-Score, a recording, the folder of a saved recording, or a folder of
-        images with human maps (:func:`~brainscore_itmaps.data.human_maps.human_maps`);
+        images with human maps (:func:`~brainscore_itmaps.human_maps`);
         ``ClickMe.alignment:FOLDER`` scores such a folder like the held-out images of ClickMe, and
         ``adversarial:FOLDER`` attacks the images of a folder
         (:func:`~brainscore_itmaps.data.labelled_images.labelled_folder`).
@@ -142,6 +142,11 @@ def score(
         Cache to use; by default the one in ``ITMAPS_HOME``.
     progress : callable
         Called with (step, steps done, steps in all).
+
+    Returns
+    -------
+    Result
+        The score with its noise ceiling, interval, controls and maps; ``save`` writes it into files.
 
     Raises
     ------
@@ -213,6 +218,7 @@ def with_request(
         As in :func:`score`.
     """
     if isinstance(model, torch.nn.Module):
+        checked_seed(seed)
         with restore_mode_and_device(model):
             module_weights = None if weights == "pretrained" else weights  # load_model refuses weights for a module
             loaded = load_model(model, module_weights, arch=arch, preprocessing=preprocessing, state_key=state_key,
@@ -239,9 +245,10 @@ def with_request(
     check_type(benchmark, (str, Recording), "a benchmark", fix)
     check_layers(layers)
     check_type(controls, bool, "a choice of controls", "Give True or False.")
-    check_type(attack or AttackRequest(), AttackRequest, "options of an attack", "Give an AttackRequest.")
-    if batch_size < 1:
-        raise UsageError(f"A batch cannot have {batch_size} images.", "Give a batch size of 1 or more.")
+    attack = AttackRequest() if attack is None else attack
+    check_type(attack, AttackRequest, "options of an attack", "Give an AttackRequest.")
+    check_choice(fresh=fresh)
+    batch_size, seed = checked_batch_size(batch_size), checked_seed(seed)
     model_name = model if isinstance(model, str) else None
     loaded_model = with_changes(model) if isinstance(model, Model) else None
     check_names(model_name, benchmark if isinstance(benchmark, str) else None, weights, arch, state_key, name)
@@ -267,7 +274,7 @@ def with_request(
         interval=checked_interval(interval),
         random_seeds=checked_seeds(random_seeds),
         controls=controls,
-        attack=attack or AttackRequest(),
+        attack=attack,
     )
     used_cache = cache or default_cache()
     return computed(

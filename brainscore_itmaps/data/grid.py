@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brainscore_itmaps.errors import UsageError, nearest
+from brainscore_itmaps.errors import UsageError, checked_integer, nearest
 
 Extent = float | tuple[float, float]
 """Size of an image in degrees of visual angle: its side if it is square, else its height and width."""
@@ -92,13 +92,25 @@ class Grid:
         extent : float or (float, float)
             Size of the image in degrees of visual angle: the side of a square image, or (height, width).
 
+        Returns
+        -------
+        Grid
+
+        Raises
+        ------
+        UsageError
+            When the number of positions is not a whole number, or two.
+
         Examples
         --------
         >>> grid = Grid.even(5, extent=8.0)
         >>> grid.x
         array([-4., -2.,  0.,  2.,  4.])
         """
-        rows, columns = (positions, positions) if isinstance(positions, int | np.integer) else positions
+        both = positions if isinstance(positions, tuple | list | np.ndarray) else (positions, positions)
+        if len(both) != 2:
+            raise UsageError(f"{len(both)} numbers of positions were given.", "Give one, or those along y and along x.")
+        rows, columns = (checked_integer(number, "number of positions", least=0) for number in both)
         height, width = degrees if isinstance(degrees := read_extent(extent), tuple) else (degrees, degrees)
         return cls(y=_evenly(rows, height), x=_evenly(columns, width), extent=extent)
 

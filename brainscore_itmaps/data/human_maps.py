@@ -21,10 +21,11 @@ from brainscore_itmaps.data.class_folders import (
     read_images_without_classes,
     visible_files,
 )
-from brainscore_itmaps.errors import DataError
+from brainscore_itmaps.errors import DataError, check_type, checked_integer
 from brainscore_itmaps.images import read_image, upright_size
 from brainscore_itmaps.npz import read_npy
-from brainscore_itmaps.progress import Report, silent
+from brainscore_itmaps.progress import Report, shows_progress, silent
+from brainscore_itmaps.settings import expanded
 from brainscore_itmaps.text import short_repr
 
 MAP_SUFFIXES = (*IMAGE_SUFFIXES, ".npy")
@@ -103,9 +104,10 @@ class HumanMaps:
         return any("simulated" in part.lower() for part in self.maps[0].resolve().parts[-4:-1])
 
 
+@shows_progress
 def human_maps(
-    images: Path,
-    maps: Path | None = None,
+    images: Path | str,
+    maps: Path | str | None = None,
     *,
     classes: int,
     known: Mapping[str, int] | None = None,
@@ -120,10 +122,10 @@ def human_maps(
 
     Parameters
     ----------
-    images : Path
+    images : Path or str
         Folder with a subfolder of images for each class; or, without ``maps``, a folder with the subfolders ``images``
         and ``maps``.
-    maps : Path, optional
+    maps : Path or str, optional
         Folder of maps: grey images, or NumPy files (.npy) of shape (y, x) with values of 0 or more.
     classes : int
         Number of classes of the model.
@@ -158,6 +160,10 @@ def human_maps(
     ...     found.read(0).image.shape, found.read(0).heatmap.shape, found.notes[0]
     ((30, 40, 3), (15, 20), '1 of 2 images have a human map (50 %); the others are left out')
     """
+    check_type(images, (str, Path), "the path of a folder", "Give the folder of the images.")
+    check_type(maps, (str, Path, type(None)), "the path of a folder", "Give the folder of the maps.")
+    images, maps = expanded(images), None if maps is None else expanded(maps)
+    classes = checked_integer(classes, "number of classes", least=1)
     name = (images if maps is None else maps).resolve().name
     if maps is None:
         if not is_human_maps_folder(images):

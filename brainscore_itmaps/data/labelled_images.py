@@ -98,7 +98,7 @@ def labelled_folder(
     ----------
     folder : Path
         A subfolder for each class; or images without classes; or the subfolders ``images`` (as one of the former) and
-        ``maps``, see :func:`~brainscore_itmaps.data.human_maps.human_maps`; or ``photographs``, if there is no such
+        ``maps``, see :func:`~brainscore_itmaps.human_maps`; or ``photographs``, if there is no such
         folder, for those of the package foolbox.
     classes : int
         Number of classes of the model.
@@ -106,6 +106,11 @@ def labelled_folder(
         Labels of the class folders.
     progress : callable
         Called with (step, maps checked, maps in all).
+
+    Returns
+    -------
+    LabelledImages
+        Its ``read`` returns an image with its label, and its human map if there is one.
 
     Raises
     ------

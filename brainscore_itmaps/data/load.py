@@ -129,21 +129,19 @@ def load_recording(
     name = name.removeprefix(f"{NAME}.").removesuffix("-simulated") if name.startswith(NAME) else name
     source = expanded(source) if source is not None else None
     if name in SIMULATIONS:
-        if isinstance(window, str) or orientation is not None or protocol.loader != "ours":
+        if isinstance(window, str):
             raise UsageError(
-                f"{name} has no named windows, no other orientation and no other loader.",
-                "Give a window as (from, to), and no orientation or protocol.",
+                f"{name} has no window named {window!r}.", "Give milliseconds after stimulus onset, such as 100-250."
             )
+        _check_as_stored(name, orientation, protocol)
         if source is not None and name == SIMULATED_TEXTURES:
             raise UsageError(f"{name} is simulated when it is loaded and has no source.", "Leave out the source.")
         given = {"window": parse_window(window) if window is not None else None, "source": source}
         return SIMULATIONS[name](**{option: value for option, value in given.items() if value is not None})
     if name in osie.RECORDINGS:
-        if window not in (None, osie.WINDOW) or orientation is not None or protocol.loader != "ours":
-            raise UsageError(
-                f"{name} has one window, {osie.WINDOW[0]}-{osie.WINDOW[1]} ms, one orientation and one loader.",
-                "Leave out window, orientation and protocol.",
-            )
+        if window not in (None, osie.WINDOW):
+            raise UsageError(f"{name} has one window, {osie.WINDOW[0]}-{osie.WINDOW[1]} ms.", "Leave out the window.")
+        _check_as_stored(name, orientation, protocol)
         return osie.load_osie(name, source, progress)
     if name not in ARRAYS:
         if Path(name).is_file():
@@ -195,6 +193,14 @@ def load_recording(
         cached = _load_prepared(prepared)
     assert cached is not None
     return cached
+
+
+def _check_as_stored(name: str, orientation: str | None, protocol: Protocol) -> None:
+    """Check that a recording that has one orientation and one loader is asked for as it is."""
+    if orientation is not None:
+        raise UsageError(f"{name} has one orientation.", "Leave out the orientation.")
+    if protocol.loader != "ours":
+        raise UsageError(f"{name} was not published with a loader of its own.", "Leave out the protocol.")
 
 
 def load_recordings(

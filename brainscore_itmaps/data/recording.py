@@ -147,6 +147,10 @@ class Recording:
             Names of the images in the order of the maps, to find in a folder, a mapping, or a list of paths: with or
             without suffix, in upper or lower case, in any Unicode form.
 
+        Returns
+        -------
+        Recording
+
         Raises
         ------
         DataError
@@ -254,6 +258,10 @@ class Recording:
         **options
             Further options of :meth:`from_arrays`.
 
+        Returns
+        -------
+        Recording
+
         Raises
         ------
         DataError
@@ -309,6 +317,10 @@ class Recording:
         identifier, window, extent, drop_nan_sites, **options
             As in :meth:`from_table`; the default of ``extent`` is the attribute ``degrees`` of the array, if there is
             one, as in the assemblies of this package.
+
+        Returns
+        -------
+        Recording
 
         Raises
         ------
@@ -405,6 +417,10 @@ class Recording:
         drop_nan_sites : bool
             Leave out sites with missing values, and name them in ``dropped``; otherwise they are an error. The key
             ``"drop_nan_sites": true`` in ``recording.json`` has the same effect.
+
+        Returns
+        -------
+        Recording
 
         Raises
         ------

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,16 @@ from PIL import Image
 from torch.nn import functional
 
 from brainscore_itmaps.data.given_images import image_pixels, images_in, listed_images
-from brainscore_itmaps.errors import ArrayError, DataError, ModelError, UsageError, check_type, described, nearest
+from brainscore_itmaps.errors import (
+    ArrayError,
+    DataError,
+    ModelError,
+    UsageError,
+    check_type,
+    checked_batch_size,
+    described,
+    nearest,
+)
 from brainscore_itmaps.features.minimum_norm import (
     ANIMATE,
     STEPS,
@@ -28,12 +36,13 @@ from brainscore_itmaps.features.minimum_norm import (
 )
 from brainscore_itmaps.features.published_attack import STEPS as PUBLISHED_STEPS
 from brainscore_itmaps.features.published_attack import unprojected_attack
-from brainscore_itmaps.models.load import load_model
+from brainscore_itmaps.models.load import opened
 from brainscore_itmaps.models.model import Model, on_device
-from brainscore_itmaps.models.own import Preprocessing, restore_mode_and_device
+from brainscore_itmaps.models.names import checked_seed
+from brainscore_itmaps.models.own import Preprocessing
 from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.settings import expanded
-from brainscore_itmaps.text import short_repr
+from brainscore_itmaps.text import number_text
 
 BATCH_SIZE = 10
 IMAGES = "the attack"
@@ -43,7 +52,6 @@ Layout = Callable[[NDArray[np.float32]], Any]
 """Function that returns pixels (image, y, x, rgb) in the layout and type in which images were given."""
 
 
-@short_repr
 @dataclass(frozen=True, eq=False)
 class Attack:
     """Attacked images, and the length of their perturbations in L2, for pixels from 0 to 1 at the model's input size.
@@ -71,6 +79,10 @@ class Attack:
     labels: NDArray[np.int64]
     decided: NDArray[np.int64]
     correct: NDArray[np.bool_]
+
+    def __repr__(self) -> str:
+        fooled = f"{int(self.fooled.sum())} of {len(self)} images fooled"
+        return f"<Attack: {fooled}, perturbation tolerance {number_text(self.tolerance)}>"
 
     @property
     def fooled(self) -> NDArray[np.bool_]:
@@ -167,19 +179,10 @@ def attack(
     >>> found.fooled.tolist(), found.norms.shape, found.adversarial.shape
     ([True, True], (2,), (2, 160, 160, 3))
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise UsageError(f"A batch cannot have {described(batch_size)} images.", "Give a batch size of 1 or more.")
+    batch_size, seed = checked_batch_size(batch_size), checked_seed(seed)
     settings = checked_settings(steps, restarts, decision, protocol)
-    with ExitStack() as stack:
-        if isinstance(model, torch.nn.Module):
-            stack.enter_context(restore_mode_and_device(model))
-        if isinstance(model, Model):
-            if weights is not None or preprocessing is not None:
-                raise UsageError(f"{model.name} is loaded already.", "Give weights and preprocessing to load_model.")
-            loaded = model
-        else:
-            loaded = load_model(model, weights, preprocessing=preprocessing, progress=progress)
-        loaded = on_device(loaded, device)
+    with opened(model, weights, preprocessing, progress) as given:
+        loaded = on_device(given, device)
         pixels, layout = pixels_of(loaded, images)
         decide = pixel_decision(loaded, settings.decision)
         known = _checked_labels(labels, len(pixels))

@@ -94,7 +94,7 @@ def attribution_maps(
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"The attribution for {model.name} does not fit into the memory of {device}.",
-                "Use --device cpu.",
+                "Use the device cpu.",
             ) from error
         except RuntimeError as error:  # raised by torch for an operation without a derivative
             raise ModelError(

@@ -15,7 +15,7 @@ from PIL import Image
 from brainscore_itmaps.data.grid import Grid
 from brainscore_itmaps.data.images import published_size
 from brainscore_itmaps.data.recording import Recording
-from brainscore_itmaps.errors import DataError, ModelError, UsageError
+from brainscore_itmaps.errors import DataError, ModelError, UsageError, checked_batch_size
 from brainscore_itmaps.features.grid import LayerFeatures, concatenate_batches, downsample_if_larger
 from brainscore_itmaps.features.places import (
     LayerReading,
@@ -100,6 +100,7 @@ def record(
     >>> itmaps.record(model, recording.images[:2], "layer3")["layer3"].shape
     (2, 192, 10, 10)
     """
+    batch_size = checked_batch_size(batch_size)
     loaded = _loaded_model(model)
     layers = [layers] if isinstance(layers, str) else list(layers or [_it_layer(loaded)])
     layers = [loaded.own_name_of(layer) for layer in layers]
@@ -332,7 +333,7 @@ def record_batches(
                 if batch_size == 1:
                     raise ModelError(
                         f"One image of {model.name} does not fit into the memory of {device}.",
-                        "Use --device cpu.",
+                        "Use the device cpu.",
                     ) from error
                 batch_size = -(-len(batch) // 2)
                 torch.cuda.empty_cache()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainscore_itmaps.errors import ArrayError
+from brainscore_itmaps.errors import ArrayError, check_choice, described
 from brainscore_itmaps.metrics.predictivity import COARSENERS, check_same_shape, site_rank_correlation
 from brainscore_itmaps.protocol import Protocol, accept_reference_compat, protocol_named
 from brainscore_itmaps.text import short_repr
@@ -167,8 +167,9 @@ def feature_alignment(
     """
     protocol = protocol_named(protocol)
     predicted, maps = check_same_shape(predicted, maps)
-    if not isinstance(scale, int | np.integer) or scale < 1:
-        raise ArrayError(f"The scale is {scale}.", "Give a whole number of positions of at least 1.")
+    check_choice(per_site=per_site)
+    if isinstance(scale, bool) or not isinstance(scale, int | np.integer) or scale < 1:
+        raise ArrayError(f"The scale is {described(scale)}.", "Give a whole number of positions of at least 1.")
     pair = [predicted, maps] if per_site else _site_means(predicted, maps, protocol)
     first, second = (COARSENERS[protocol.coarsen](values, scale).astype(np.float64, copy=False) for values in pair)
     images, height, width, sites = first.shape

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from brainscore_itmaps.errors import ArrayError, UsageError, nearest
+from brainscore_itmaps.errors import ArrayError, UsageError, check_choice, checked_integer, described, nearest
 from brainscore_itmaps.metrics.alignment import feature_alignment
 from brainscore_itmaps.metrics.folds import (
     COMPONENTS,
@@ -24,8 +24,8 @@ from brainscore_itmaps.metrics.repeats import fewest_repeats, first_halves, reco
 from brainscore_itmaps.metrics.rows import real_array
 from brainscore_itmaps.metrics.similarity import cka_ceiling
 from brainscore_itmaps.metrics.site_halves import predictions_from_halves
-from brainscore_itmaps.progress import Report, silent
-from brainscore_itmaps.text import short_repr
+from brainscore_itmaps.progress import Report, shows_progress, silent
+from brainscore_itmaps.text import interval_text, number_text, short_repr
 
 SITE_SPLITS = 100
 TARGET_GROUPS = 8
@@ -70,7 +70,6 @@ class Reliability(NamedTuple):
     interval: Interval
 
 
-@short_repr
 @dataclass(frozen=True, eq=False)
 class Ceiling:
     """A noise ceiling in the statistic of the score: median over sites, mean over images.
@@ -114,6 +113,10 @@ class Ceiling:
     site_mean: NDArray[np.float64] | None = None
     site_interval: NDArray[np.float64] | None = None
 
+    def __repr__(self) -> str:
+        interval = "" if np.isnan(self.interval[:2]).any() else f" ({interval_text(*self.interval[:2])})"
+        return f"<Ceiling {self.kind}: {number_text(self.value)}{interval}>"
+
     @property
     def reason(self) -> str:
         """Explain why no score should be divided by this ceiling; empty if nothing speaks against it."""
@@ -146,6 +149,7 @@ class Ceiling:
         return bool(low < UNEQUAL * high)
 
 
+@shows_progress
 def noise_ceiling(
     maps: NDArray[np.float64],
     kind: str | None = None,
@@ -196,7 +200,7 @@ def noise_ceiling(
     ArrayError
         When an array does not have the shape above, the repeats are missing, or the array has too few sites or images.
     UsageError
-        When the kind is unknown.
+        When the kind is unknown, or an option is not a number.
 
     Examples
     --------
@@ -209,7 +213,14 @@ def noise_ceiling(
     >>> ceiling.kind, round(ceiling.value, 2), ceiling.reason
     ('split_half', 0.82, '')
     """
-    maps, rng = real_array(maps, "maps"), np.random.default_rng(rng)
+    check_choice(refits=refits)
+    components = checked_integer(components, "number of components")
+    groups = checked_integer(groups, "number of groups of images")
+    try:
+        rng = np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"The seed is {described(rng)}.", "Give an integer of 0 or more, or a generator.") from error
+    maps = real_array(maps, "maps")
     if maps.ndim != 4:
         raise ArrayError(f"The maps have shape {maps.shape}.", "Give them as (image, y, x, site).")
     if len(maps) < 2:

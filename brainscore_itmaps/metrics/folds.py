@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from brainscore_itmaps.errors import ArrayError, DataError, UsageError, nearest
+from brainscore_itmaps.errors import ArrayError, DataError, UsageError, check_choice, nearest
 from brainscore_itmaps.metrics.pls import PLSFolds, fit_pls, published_direction
 from brainscore_itmaps.metrics.ridge import ridge, ridge_cv
 from brainscore_itmaps.metrics.rows import Enlarged, Options, Rows, real_array, rows_of
@@ -691,7 +691,6 @@ def fit_left_out(
     return fitted.select(slice(len(single))), fitted.select(slice(len(single), None))
 
 
-@short_repr
 @dataclass(frozen=True)
 class LeftOut:
     """Predictions of left-out images; unpacks into ``predicted, components``.
@@ -709,6 +708,15 @@ class LeftOut:
     predicted: NDArray[np.float64]
     components: NDArray[np.int64]
     penalty: NDArray[np.float64] | None = None
+
+    def __repr__(self) -> str:
+        *sets, images, rows, columns, sites = self.predicted.shape
+        of_sets = f"{sets[0]} sets, " if sets else ""
+        low, high = int(self.components.min()), int(self.components.max())
+        used = f"{low} to {high}" if low < high else str(low)
+        penalty = "" if self.penalty is None else ", ridge"
+        shape = f"{images} images, {rows} x {columns} positions, {sites} sites"
+        return f"<LeftOut: {of_sets}{shape}, {used} components{penalty}>"
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         return iter((self.predicted, self.components))
@@ -773,6 +781,7 @@ def predict_left_out(
     >>> bool(np.allclose(predicted, maps))
     True
     """
+    check_choice(intercept=intercept)
     features = real_array(field, "field")
     if images is None:
         images = range(len(features) if features.ndim else 0)

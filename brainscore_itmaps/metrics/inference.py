@@ -41,7 +41,10 @@ UNDEFINED = Interval(np.nan, np.nan, np.nan)
 
 
 class Comparison(NamedTuple):
-    """Comparison of two models on the same images.
+    """Test of the difference between two results on the same images: what ``compare_results`` returns.
+
+    The class of the same name that ``compare`` returns, for many models, is
+    :class:`brainscore_itmaps.study.compare.Comparison`.
 
     Attributes
     ----------

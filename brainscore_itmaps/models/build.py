@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import torch
 
-from brainscore_itmaps.downloads import hub_offline_mode
+from brainscore_itmaps.downloads import check_cached, hub_offline_mode
 from brainscore_itmaps.errors import ModelError, nearest, one_line
 
 PADDED_LIKE_KERAS = ("layer2.0.conv2", "layer3.0.conv2", "layer4.0.conv2")
@@ -107,9 +107,10 @@ def timm_pretrained(timm_name: str) -> torch.nn.Module:
         with hub_offline_mode():
             return cast(torch.nn.Module, timm.create_model(timm_name, pretrained=True))
     except Exception as error:  # timm and huggingface_hub raise errors of many types
+        check_cached(f"timm:{timm_name}", "timm's cache", error)
         raise ModelError(
             f"The pretrained weights of timm:{timm_name} could not be downloaded: {one_line(error)}.",
-            "Connect to the internet once, after which timm caches them; or use --weights FILE or --weights random.",
+            "Connect to the internet once, after which timm caches them; or give a file, or use random weights.",
         ) from error
 
 

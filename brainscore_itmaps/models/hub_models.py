@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from PIL import Image
 
-from brainscore_itmaps.downloads import hub_offline_mode
+from brainscore_itmaps.downloads import check_cached, hub_offline_mode
 from brainscore_itmaps.errors import ItMapsError, ModelError, one_line
 from brainscore_itmaps.models.forward import KEYWORD, input_channels
 from brainscore_itmaps.models.layers import committed_layers, readout_layer
@@ -266,6 +266,7 @@ def _hub(name: str) -> Iterator[None]:
     except ItMapsError:
         raise
     except Exception as error:  # transformers and the hub raise errors of many types
+        check_cached(f"hf:{name}", "the cache of Hugging Face", error)
         fix = (
             "Give a folder that save_pretrained has written, of a vision model."
             if is_local_hub_model(name)

@@ -1,6 +1,7 @@
 """Load a model by name, from a file or from a module, with the preprocessing of its weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,13 @@ from brainscore_itmaps.models.names import (
     source_of,
     weight_file_stem,
 )
-from brainscore_itmaps.models.own import Preprocessing, model_from_code, timm_preprocessing, wrap_model
+from brainscore_itmaps.models.own import (
+    Preprocessing,
+    model_from_code,
+    restore_mode_and_device,
+    timm_preprocessing,
+    wrap_model,
+)
 from brainscore_itmaps.models.preprocessing import GREY, grey_preprocessing, plain_preprocessing, read_preprocessing
 from brainscore_itmaps.models.runs import IN_MEMORY, RUN_RECORD, WEIGHTS_FILE, check_code, is_run, read_run
 from brainscore_itmaps.models.spec import ModelRequest, ModelSpec, PackagedWeights, TimmWeights, Weights
@@ -129,6 +136,44 @@ def load_model(
     return load_model_request(request, progress)
 
 
+@contextmanager
+def opened(
+    model: str | Path | Model | torch.nn.Module,
+    weights: str | Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    progress: Report = silent,
+) -> Iterator[Model]:
+    """Load a model for use within a ``with`` block, unless it is loaded already.
+
+    Parameters
+    ----------
+    model : str, Path, Model or torch.nn.Module
+        As for :func:`load_model`, or what it returns. A module is returned to its former state at the end.
+    weights, preprocessing, progress
+        As for :func:`load_model`.
+
+    Raises
+    ------
+    UsageError
+        When weights or preprocessing are given for a loaded model.
+    UsageError, ModelError
+        As for :func:`load_model`.
+
+    Examples
+    --------
+    >>> with opened("timm:test_resnet", "random") as model:
+    ...     model.name
+    'timm:test_resnet'
+    """
+    if isinstance(model, Model):
+        if weights is not None or preprocessing is not None:
+            raise UsageError(f"{model.name} is loaded already.", "Give weights and preprocessing to load_model.")
+        yield model
+        return
+    with restore_mode_and_device(model) if isinstance(model, torch.nn.Module) else nullcontext():
+        yield load_model(model, weights, preprocessing=preprocessing, progress=progress)
+
+
 def load_model_request(request: ModelRequest, progress: Report = silent) -> Model:
     """Load the model that a request describes.
 
@@ -165,7 +210,7 @@ def load_model_request(request: ModelRequest, progress: Report = silent) -> Mode
     check_label(request.label, name)
     if is_user_model(name) and weights.kind != "pretrained":
         raise UsageError(
-            f"{name} already defines its weights.", f"Omit --weights, or use --model {request.arch or 'NAME'}."
+            f"{name} already defines its weights.", f"Leave out the weights, or use the model {request.arch or 'NAME'}."
         )
     if is_code(name) or is_run(name):
         if preprocessing is not None:
@@ -376,7 +421,7 @@ def _from_file(
     notes: tuple[str, ...]
     if file.suffix.lower() in KERAS_SUFFIXES:
         if state_key is not None:
-            raise UsageError(f"{file} is a Keras file, which has no keys.", "Omit --state-key.")
+            raise UsageError(f"{file} is a Keras file, which has no keys.", "Leave out the state key.")
         notes = _fill_from_keras(module, architecture, file, progress)
     else:
         state = read_weights(file, module, state_key)

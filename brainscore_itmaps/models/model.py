@@ -182,7 +182,7 @@ def on_device(model: Model, device: str = "auto") -> Model:
         NotImplementedError,
     ) as error:  # no such device or driver
         raise UsageError(
-            f"The device {device!r} is not available: {one_line(error)}.", "Use --device auto, or --device cpu."
+            f"The device {device!r} is not available: {one_line(error)}.", "Use the device auto or cpu."
         ) from error
     return model
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
-from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, nearest
+from brainscore_itmaps.errors import InstallationError, ModelError, UsageError, checked_integer, nearest
 from brainscore_itmaps.models.runs import is_run
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.models.zoo import ZOO
@@ -138,10 +138,13 @@ def check_model_name(
     """
     if state_key is not None and weights in WEIGHT_WORDS and not is_weight_file(name):
         raise UsageError(
-            f"{name} is not a weight file.", "Omit --state-key; it selects weights in a checkpoint with several sets."
+            f"{name} is not a weight file.",
+            "Leave out the state key; it selects weights in a checkpoint with several sets.",
         )
     if arch is not None and not is_weight_file(name) and (is_code(name) or is_run(name) or not is_user_model(name)):
-        raise UsageError(f"{name} has its architecture already.", "Omit --arch; it is for weight files only.")
+        raise UsageError(
+            f"{name} has its architecture already.", "Leave out the architecture; it is for weight files only."
+        )
     if is_run(name):
         return
     if is_user_model(name):
@@ -151,14 +154,14 @@ def check_model_name(
         if is_code(name):
             return
         if arch is None:
-            raise UsageError(f"The architecture of {name} is missing.", "Add it, for example --arch resnet50.")
+            raise UsageError(f"The architecture of {name} is missing.", "Give it (arch), for example resnet50.")
         name = named_architecture(arch)
     if source := source_of(name):
         CHECKS[source](name.removeprefix(source))
     elif name not in ZOO:
         if suggestion := with_source(name):
             raise ModelError(f"There is no model named {name!r}, but {suggestion[0]} has one.", f"Use {suggestion[1]}.")
-        known = f"Known: {', '.join(ZOO)}, timm:<name>, torchvision:<name>, hf:<organisation/name>."
+        known = f"Known: {', '.join(ZOO)}, timm:NAME, torchvision:NAME, hf:ORGANISATION/NAME."
         raise ModelError(f"There is no model named {name!r}.", nearest(name, ZOO, known))
 
 
@@ -186,7 +189,7 @@ def check_label(label: str | None, model: str | None = None) -> None:
         return
     is_local = model is not None and model.startswith("hf:") and is_local_hub_model(model.removeprefix("hf:"))
     if model is not None and not is_user_model(model) and not is_local:
-        raise UsageError(f"{model} already has a name.", "Omit --name; it is for models of your own.")
+        raise UsageError(f"{model} already has a name.", "Leave out the name; it is for models of your own.")
     if not label.strip() or not label.isprintable() or "/" in label or len(label) > MOST_LETTERS:
         raise UsageError(
             f"{label!r} is not a name.", f"Use at most {MOST_LETTERS} printable characters, without slashes."
@@ -214,7 +217,7 @@ def _check_listed(library: str, names: Callable[[], frozenset[str]], name: str) 
     """Check that a library has an architecture; its weights, after the point, are checked when they are loaded."""
     architecture = name.split(".")[0]
     if not architecture:
-        raise ModelError(f"The name after {library}: is missing.", f"Add it, for example --model {library}:resnet50.")
+        raise ModelError(f"The name after {library}: is missing.", f"Add it, for example {library}:resnet50.")
     if architecture not in names():
         raise ModelError(f"{library} has no architecture named {architecture!r}.", nearest(architecture, names()))
 
@@ -230,7 +233,7 @@ def _check_hub_name(name: str) -> None:
     elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise ModelError(
             f"{name!r} is not a name on Hugging Face's hub.",
-            "Give organisation and name, for example --model hf:facebook/dinov2-base, or a folder: hf:./folder.",
+            "Give organisation and name, for example hf:facebook/dinov2-base, or a folder: hf:./folder.",
         )
     if importlib.util.find_spec("transformers") is None:
         raise InstallationError(
@@ -278,6 +281,7 @@ def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weig
     >>> print(requested_weights("random", seed=3))
     random (seed 3)
     """
+    seed = checked_seed(seed)
     if weights in WEIGHT_WORDS:
         return Weights("random", seed=seed) if weights == "random" else Weights()
     file = expanded(weights)
@@ -288,6 +292,25 @@ def requested_weights(weights: str | Path = "pretrained", seed: int = 0) -> Weig
     raise UsageError(
         f"There are no weights named {weights!r}.", f"Give {' or '.join(WEIGHT_WORDS)}, or the path of a weight file."
     )
+
+
+def checked_seed(seed: object) -> int:
+    """Return the seed of random numbers of torch.
+
+    Raises
+    ------
+    UsageError
+        When it is not a whole number, or does not fit into 64 bits.
+
+    Examples
+    --------
+    >>> checked_seed(3)
+    3
+    """
+    number = checked_integer(seed, "seed")
+    if not -(2**63) <= number < 2**64:
+        raise UsageError(f"The seed {number} does not fit into 64 bits.", "Give a smaller number.")
+    return number
 
 
 def timm_architectures() -> frozenset[str]:

@@ -129,7 +129,8 @@ def read_run(folder: Path) -> dict[str, Any]:
         record["preprocessing"]["size"], record["sha256"], record["trained"]["summary"]
     except DAMAGED as error:
         raise ModelError(
-            f"{file} is damaged.", f"Load {folder / WEIGHTS_FILE} with --arch, or train the model again."
+            f"{file} is damaged.",
+            f"Load {folder / WEIGHTS_FILE} with its architecture (arch), or train the model again.",
         ) from error
     return record
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 
-from brainscore_itmaps.downloads import hub_offline_mode
+from brainscore_itmaps.downloads import check_cached, hub_offline_mode
 from brainscore_itmaps.errors import ModelError, nearest, one_line
 from brainscore_itmaps.models.layers import committed_layers, map_shapes, readout_layer
 from brainscore_itmaps.models.spec import HostedWeights, ModelSpec
@@ -82,9 +82,10 @@ def torchvision_pretrained(name: str) -> tuple[str, torch.nn.Module]:
         with hub_offline_mode(), _tensors_only():
             module = get_model(architecture, weights=weights, progress=False)
     except Exception as error:  # torch's hub raises errors of many types
+        check_cached(f"torchvision:{name}", "torch's cache", error)
         raise ModelError(
             f"The weights of torchvision:{name} could not be downloaded: {one_line(error)}.",
-            "Connect to the internet once, after which torch caches them; or use --weights FILE or --weights random.",
+            "Connect to the internet once, after which torch caches them; or give a file, or use random weights.",
         ) from error
     return f"{architecture}.{weights.name}", module
 

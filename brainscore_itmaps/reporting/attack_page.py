@@ -108,10 +108,27 @@ def robustness_figure(result: Result, *, width: float = WIDTH) -> Figure:
     width : float
         Width of the figure in inches; its height follows.
 
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
+
     Raises
     ------
     UsageError
         When no images were attacked.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> from brainscore_itmaps import AttackRequest, score
+    >>> few = AttackRequest(steps=2)
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.linear_gradient("L").convert("RGB").save(f"{folder}/grey.png")
+    ...     result = score("timm:test_resnet", f"adversarial:{folder}", weights="random", attack=few, controls=False)
+    >>> robustness_figure(result, width=3.5).axes[0].get_ylabel()
+    'images that withstand, %'
     """
     width, height = check_width(width), 2.2
     check_type(result, Result, "a result", "Give a result of itmaps.attack.")

@@ -135,8 +135,8 @@ def controls_figure(result: Result, *, width: float = WIDTH) -> Figure:
     """Draw the score of a model above those of its controls, and in a second panel what it adds to them.
 
     Black points are scores with 95 % intervals over images, of several arrays their mean; the coloured points are the
-    arrays. Rings are single seeds of random weights. The dashed line is the score of the model. Without a score, raw
-    values are drawn, without intervals.
+    arrays. Rings are single seeds of random weights. The dashed line is the score of the model, and "(best)" marks the
+    best control. Without a score, raw values are drawn, without intervals.
 
     Parameters
     ----------
@@ -144,10 +144,26 @@ def controls_figure(result: Result, *, width: float = WIDTH) -> Figure:
     width : float
         Width of the figure in inches; its height follows.
 
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
+
     Raises
     ------
     UsageError
         When the result has no controls.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps.benchmark.request import ScoreRequest
+    >>> from brainscore_itmaps.benchmark.result import Reading
+    >>> from brainscore_itmaps.models.spec import Weights
+    >>> reading = Reading(model="resnet", weights=Weights())
+    >>> result = Result(request=ScoreRequest(), reading=reading, benchmark="mine", estimate=Estimate(0.5, 0.8, 0.625),
+    ...                 controls={"gabor": Estimate(0.1, 0.8, 0.125), "contrast": Estimate(0.25, 0.8, 0.3125)})
+    >>> [label.get_text() for label in controls_figure(result).axes[0].get_yticklabels()]
+    ['model', 'gabor', 'contrast (best)']
     """
     check_type(result, Result, "a result", "Give a result, as score returns it or Result.load reads it.")
     if not result.controls:
@@ -155,7 +171,7 @@ def controls_figure(result: Result, *, width: float = WIDTH) -> Figure:
     panels = [{MODEL: result.estimate, **result.controls}]
     panels += [dict(result.added)] if result.added else []
     rows = [[name for name in panel if not _kind_and_seed(name)[1]] for panel in panels]
-    scored = result.score == result.score
+    scored, best = result.score == result.score, result.best_control
     width = check_width(width)
     with style():
         notes = [name_of(result), f"on {result.title}", *([SIMULATED] if result.simulated else []), *_absent(result)]
@@ -165,7 +181,7 @@ def controls_figure(result: Result, *, width: float = WIDTH) -> Figure:
         axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
         for axis, panel, names in zip(axes, panels, rows, strict=True):
             axis.axvline(0, color="black", linewidth=0.5)
-            axis.set_yticks(range(len(names)), names)
+            axis.set_yticks(range(len(names)), [f"{name} (best)" if name == best else name for name in names])
             axis.set_ylim(len(names) - 0.5, -0.5)
             _draw_arrays(axis, names, result, scored)
             _draw_estimates(axis, names, panel, scored)

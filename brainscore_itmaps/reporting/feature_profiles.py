@@ -47,6 +47,11 @@ def feature_profile_figure(profile: Profile, *, width: float = WIDTH) -> Figure:
     width : float
         Width of the figure in inches; its height follows.
 
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
+
     Raises
     ------
     UsageError

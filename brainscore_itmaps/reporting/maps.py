@@ -112,6 +112,19 @@ def maps_figure(
         Indices of the images to draw, from 0.
     width : float
         Width of the figure in inches; its height follows.
+
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording, score_features
+    >>> recording = load_recording("it_maps_simulated")
+    >>> result = score_features(recording.maps[..., :2], recording, controls=False)
+    >>> len(maps_figure(result, recording.images, shown=[0, 1]).axes)
+    8
     """
     check_result(result)
     array = result.arrays[0]
@@ -151,6 +164,19 @@ def sheet_figure(
         Index of the site, from 0; the default is the mean over sites.
     width : float
         Width of the figure in inches; its height follows.
+
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording, score_features
+    >>> recording = load_recording("it_maps_simulated")
+    >>> result = score_features(recording.maps[..., :2], recording, controls=False)
+    >>> len(sheet_figure(result, result.arrays[0], recording.images, width=3.5).axes)
+    56
     """
     check_result(result)
     array = only_array(array)
@@ -262,6 +288,19 @@ def overlay_figure(
         Index of the site, from 0; the default is the mean over sites.
     width : float
         Width of the figure in inches; its height follows.
+
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording, score_features
+    >>> recording = load_recording("it_maps_simulated")
+    >>> result = score_features(recording.maps[..., :2], recording, controls=False)
+    >>> len(overlay_figure(result, recording.images[3], image=3).axes)
+    2
     """
     array = only_array(scored)
     check_index(image, array.images, "image")
@@ -311,6 +350,19 @@ def comparison_figure(
         Index of the site, from 0; the default is the mean over sites.
     width : float
         Width of the figure in inches; its height follows.
+
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording, score_features
+    >>> recording = load_recording("it_maps_simulated")
+    >>> result = score_features(recording.maps[..., :2], recording, controls=False)
+    >>> len(comparison_figure(result, recording.images[3], image=3).axes)
+    7
     """
     array = only_array(scored)
     check_index(image, array.images, "image")
@@ -369,6 +421,11 @@ def registration_figure(recording: Recording, shown: Sequence[int] | None = None
         Indices of the images to draw, from 0; the default is the first 14.
     width : float
         Width of the figure in inches; its height follows.
+
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
 
     Examples
     --------
@@ -430,10 +487,21 @@ def orientation_figure(recording: Recording, shown: Sequence[int] | None = None,
     width : float
         Width of the figure in inches; its height follows.
 
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
+
     Raises
     ------
     UsageError
         When so many images do not fit into the width.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording
+    >>> len(orientation_figure(load_recording("it_maps_simulated"), shown=[0, 3]).axes)
+    18
     """
     shown = _shown_images(recording, shown)
     width = check_width(width)

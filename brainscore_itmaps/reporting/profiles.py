@@ -49,6 +49,19 @@ def layer_profile_figure(result: Result, *, width: float = WIDTH) -> Figure:
     result : Result
     width : float
         Width of the figure in inches; its height follows.
+
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording, score_features
+    >>> recording = load_recording("it_maps_simulated")
+    >>> result = score_features(recording.maps[..., :2], recording, controls=False)
+    >>> layer_profile_figure(result, width=3.5).axes[0].get_xlabel()
+    'Pearson r'
     """
     check_result(result)
     width = check_width(width)
@@ -135,6 +148,19 @@ def site_histogram_figure(result: Result, *, width: float = WIDTH) -> Figure:
     result : Result
     width : float
         Width of the figure in inches; its height follows.
+
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording, score_features
+    >>> recording = load_recording("it_maps_simulated")
+    >>> result = score_features(recording.maps[..., :2], recording, controls=False)
+    >>> site_histogram_figure(result, width=3.5).axes[0].get_ylabel()
+    'sites'
     """
     check_result(result)
     width, height = check_width(width), 1.6 * len(result.arrays) + 0.4
@@ -179,10 +205,24 @@ def window_profile_figure(results: Sequence[Result], *, width: float = WIDTH) ->
     width : float
         Width of the figure in inches; its height follows.
 
+    Returns
+    -------
+    Figure
+        Of matplotlib; nothing is saved.
+
     Raises
     ------
     UsageError
         When the results have several models, or only one window.
+
+    Examples
+    --------
+    >>> from brainscore_itmaps import load_recording, score_features
+    >>> recordings = [load_recording("it_maps_simulated", window) for window in ((50, 100), (100, 150))]
+    >>> features = recordings[0].maps[..., :2]
+    >>> results = [score_features(features, recording, controls=False) for recording in recordings]
+    >>> [axis.get_ylabel() for axis in window_profile_figure(results).axes]
+    ['score', 'raw value']
     """
     results = [results] if isinstance(results, Result) else results
     check_type(results, Iterable, "a list of results", "Give the results of one model in several windows.")
@@ -195,7 +235,7 @@ def window_profile_figure(results: Sequence[Result], *, width: float = WIDTH) ->
         raise UsageError(
             f"A profile over time needs one model in several windows; these results have {len(models)} models and "
             f"{len(windows)} windows.",
-            "Score one model with --window 50-90, --window 90-130 and so on.",
+            "Score one model in several windows, such as 50-90, 90-130 and so on.",
         )
     width, height = check_width(width), 4.0
     with style():

@@ -162,7 +162,7 @@ def check_cluster(config: ClusterConfig, device: str = "auto") -> None:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise UsageError(
-                f"The device {device!r} is not available: {one_line(error)}.", "Use --device auto, or --device cpu."
+                f"The device {device!r} is not available: {one_line(error)}.", "Use the device auto or cpu."
             ) from error
 
 
@@ -304,7 +304,7 @@ def _local(
         raise UsageError(
             f"{workers.number} workers leave {_amount(workers.memory)} of memory for each, less than the "
             f"{_amount(SMALLEST_MEMORY)} that a worker needs to start.",
-            "Give fewer --workers, or leave the number out.",
+            "Give fewer workers, or leave the number out.",
         )
     environment = dict.fromkeys(THREADS, str(workers.threads))
     private = {"host": "127.0.0.1", "protocol": ENCRYPTED, "security": Security.temporary()}
@@ -363,7 +363,7 @@ def _slurm(config: ClusterConfig, models: int, stack: ExitStack) -> tuple[Any, W
     if shutil.which("sbatch") is None:
         raise InstallationError(
             "The command sbatch, which submits jobs to SLURM, is not on this machine.",
-            "Run the study on a machine that submits jobs, or without --scheduler slurm.",
+            "Run the study on a machine that submits jobs, or without the scheduler slurm.",
         )
 
     class PrivateJob(SLURMJob):  # type: ignore[misc]

@@ -14,7 +14,7 @@ from brainscore_itmaps.benchmark.result import MEAN, Result
 from brainscore_itmaps.bridge.images import images_of
 from brainscore_itmaps.cache import key_of, package_versions
 from brainscore_itmaps.data.published import fetch_published
-from brainscore_itmaps.errors import DataError, UsageError, printable
+from brainscore_itmaps.errors import DataError, UsageError, check_choice, checked_integer, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER, check_writable, replacing, sha256
 from brainscore_itmaps.models.zoo import baseline_of
 from brainscore_itmaps.progress import Report, shows_progress, silent
@@ -52,7 +52,10 @@ SHOWN = 20
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """The table, the fits, the ranks and the published places of a comparison, and the files that were written.
+    """Tables, fits, ranks and published places of many models, and the files that were written: from ``compare``.
+
+    The class of the same name that ``compare_results`` returns, for two results, is
+    :class:`brainscore_itmaps.metrics.inference.Comparison`.
 
     Attributes
     ----------
@@ -185,6 +188,8 @@ def compare(
             f"The results of a comparison are written into a folder, and a {type(out).__name__} is not one.",
             "Use compare([first, second], folder), or compare_results(first, second), which writes no files.",
         )
+    check_choice(maps=maps, published=published)
+    draws = checked_integer(draws, "number of bootstrap draws", least=1)
     folder = expanded(out)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file.", ANOTHER_FOLDER)

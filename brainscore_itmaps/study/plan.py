@@ -281,4 +281,4 @@ def check_study_folder(out: Path) -> None:
     >>> check_study_folder(Path(__file__).parent)
     """
     if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file.", "Name a folder with --out.")
+        raise UsageError(f"{out} is a file.", "Name a folder.")

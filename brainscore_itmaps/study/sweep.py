@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, one_line
+from brainscore_itmaps.errors import DataError, InstallationError, ItMapsError, check_choice, one_line
 from brainscore_itmaps.files import check_writable, locked, replacing, sha256
 from brainscore_itmaps.progress import Report, shows_progress, silent
 from brainscore_itmaps.settings import Settings, expanded
@@ -22,7 +22,7 @@ from brainscore_itmaps.text import short_repr
 FAILURES = "failures.json"
 POLL_SECONDS = 5
 """Seconds between two checks for new and lost workers."""
-ANOTHER_FOLDER = "Name another folder with --out."
+ANOTHER_FOLDER = "Name another folder."
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,7 @@ def sweep(
     >>> summary.scored, summary.kept, summary.failures  # doctest: +SKIP
     (36, 0, ())
     """
+    check_choice(fresh=fresh)
     began = time.monotonic()
     config = study if isinstance(study, StudyConfig) else read_study(study)
     config = replace(config, cluster=cluster) if cluster is not None else config
@@ -253,7 +254,7 @@ def _outcomes_of(task: Any, work: Work) -> ModelOutcomes:
         return task.result()  # type: ignore[no-any-return]
     except KilledWorker:
         reason = "Its worker was stopped, most likely because it used more memory than allowed. "
-        reason += "Run the study again with --workers 1, or allow more with --memory."
+        reason += "Run the study again with one worker, or allow more memory."
     except ItMapsError as error:
         reason = str(error)
     except Exception as error:  # noqa: BLE001 - for example, the worker has other versions of the packages

@@ -66,7 +66,7 @@ def save_checkpoint(
     folder = run / FOLDER / f"step-{step:08d}"
     if folder.exists():
         return
-    with new_folder(folder, "Name another folder with --out.") as new:
+    with new_folder(folder, "Name another folder.") as new:
         try:
             save_model(module, str(new / WEIGHTS))
         except SafetensorError as error:  # the disk is full

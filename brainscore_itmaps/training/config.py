@@ -25,7 +25,7 @@ class DataConfig:
         shards in its format, or a folder with the subfolders ``images`` and ``maps``; "" if ``human_images`` is set.
     human_images, human_maps : str
         Folder of images, with a subfolder for each class, and folder of their human maps, as for
-        :func:`~brainscore_itmaps.data.human_maps.human_maps`; they replace ``clickme``.
+        :func:`~brainscore_itmaps.human_maps`; they replace ``clickme``.
     images : str
         Folder of images without human maps, with a subfolder for each class, as in ImageNet; "" for none. See
         :func:`~brainscore_itmaps.data.class_folders.class_labels` for the numbers of the classes.

@@ -135,7 +135,7 @@ def harmonize(
         When the folder cannot be written to, or accelerate is not installed.
     """
     accelerator = _accelerator(device)
-    check_writable(folder / SETTINGS, "Name another folder with --out.")
+    check_writable(folder / SETTINGS, "Name another folder.")
     mix, known, notes = _mix(config, progress)
     held_out = _held_out(config, known, progress)
     training = _model(config, model)
@@ -149,7 +149,7 @@ def harmonize(
             f"{config.accumulate} parts each.",
             "Give a batch_size that is a multiple of their product.",
         )
-    lock = locked(folder, "Name another folder with --out.", progress) if accelerator.is_main_process else None
+    lock = locked(folder, "Name another folder.", progress) if accelerator.is_main_process else None
     with lock or contextlib.nullcontext(), torch.random.fork_rng():
         settings = config.to_dict() | {"images": [len(mix.mapped), len(mix.plain) if mix.plain else 0]}
         settings |= {"code": training.code} if training.code else {}
@@ -454,7 +454,7 @@ def _accelerator(device: str) -> Any:
             "Install it: pip install 'brainscore_itmaps[train]'.",
         ) from error
     if device not in ("auto", "cpu"):
-        raise UsageError(f"Training cannot use the device {device!r}.", "Use --device auto, or --device cpu.")
+        raise UsageError(f"Training cannot use the device {device!r}.", "Use the device auto or cpu.")
     # mixed precision is set in _step instead, where the loss can disable autocast
     return Accelerator(cpu=device == "cpu", mixed_precision="no")
 
@@ -478,12 +478,12 @@ def _check_same_run(settings: dict[str, Any], folder: Path, writing: bool) -> No
             changed = [name for name in _fixed(settings) if _fixed(settings[name]) != _fixed(stored.get(name))]
         except DAMAGED as error:
             raise ModelError(
-                f"{file} is damaged: {one_line(error)}.", "Name another folder with --out, or delete this one."
+                f"{file} is damaged: {one_line(error)}.", "Name another folder, or delete this one."
             ) from error
         if changed:
             raise UsageError(
                 f"{folder} contains a run with other settings ({', '.join(changed)}).",
-                "Name another folder with --out, or delete this one.",
+                "Name another folder, or delete this one.",
             )
     if writing:
         write_json(file, settings)

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from brainscore_itmaps.errors import ArrayError, ModelError, UsageError, check_type, one_line
+from brainscore_itmaps.errors import ArrayError, ModelError, UsageError, check_choice, check_type, one_line
 from brainscore_itmaps.models.forward import logits_of
 from brainscore_itmaps.text import short_repr
 
@@ -81,6 +81,17 @@ class HarmonizerLoss:
     ----------
     Fel, Rodriguez, Linsley & Serre 2022, "Harmonizing the object recognition strategies of deep neural networks with
     humans", arXiv 2211.04533, equation 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layers = torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(784, 5)
+    >>> model = torch.nn.Sequential(*layers)
+    >>> images, heatmaps = torch.randn(2, 3, 16, 16), torch.rand(2, 16, 16)
+    >>> terms = HarmonizerLoss(levels=3)(model, images, torch.tensor([1, 4]), heatmaps)
+    >>> terms.total.backward()
+    >>> terms.harmonization.ndim
+    0
     """
 
     lambda_harmonization: float = 1.0
@@ -97,10 +108,12 @@ class HarmonizerLoss:
                 f"The weights of the loss are invalid: {self}.",
                 "Give lambdas of 0 or more, and label_smoothing from 0 to below 1.",
             )
-        if self.levels < 1:
+        if not isinstance(self.levels, int) or self.levels < 1:
             raise UsageError(
-                f"A pyramid cannot have {self.levels} levels.", "Give 1 or more; the published value is 5."
+                f"A pyramid cannot have {self.levels} levels.",
+                "Give a whole number of 1 or more; the published value is 5.",
             )
+        check_choice(saliency_in_float32=self.saliency_in_float32)
 
     def __call__(
         self,
@@ -290,6 +303,15 @@ def decayed_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
 
     Omitted are the parameters of modules with "Norm" in their class name, and those with one of :data:`NOT_DECAYED` in
     their own name. The published code selects them by the names that Keras gives them.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+
+    Returns
+    -------
+    list of torch.nn.Parameter
+        Each parameter once, in the order of the modules.
 
     Examples
     --------

@@ -6,11 +6,10 @@ The share of correctly classified images that withstand perturbations up to each
 """
 
 import brainscore_itmaps as itmaps
-from brainscore_itmaps.benchmark.request import AttackRequest
 
 # %%
 # Photographs inside an installed package are attacked; more steps find shorter perturbations.
-few = AttackRequest(steps=10, most=4)
+few = itmaps.AttackRequest(steps=10, most=4)
 result = itmaps.score("efficientnet_lite0", "adversarial:photographs", attack=few)
 
 # %%

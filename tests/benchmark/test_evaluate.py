@@ -256,7 +256,7 @@ def test_unknown_names_are_answered_with_the_nearest():
         score("efficientnet_lite0", "it_maps_simulatd")
     with pytest.raises(ModelError, match="Did you mean efficientnet_lite0"):
         score("efficientnet_lite00")
-    with pytest.raises(ModelError, match=r"but timm has one\. Use --model timm:resnet50"):
+    with pytest.raises(ModelError, match=r"but timm has one\. Use timm:resnet50"):
         score("resnet50")
     with pytest.raises(UsageError, match="3 is not a benchmark"):
         score("efficientnet_lite0", 3)
@@ -266,5 +266,5 @@ def test_unknown_names_are_answered_with_the_nearest():
         score("efficientnet_lite0", "MajajHong2015publik.IT-pls")
     model = load_model("timm:test_vit", weights="random")
     model.spec.layers.clear()
-    with pytest.raises(ModelError, match="Name one with --layers"):
+    with pytest.raises(ModelError, match="Name a layer"):
         score(model)

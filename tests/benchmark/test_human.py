@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,23 @@ def test_an_image_as_saliency_agrees_as_published():
     images = np.stack([example.image.mean(axis=-1) for example in examples])
     found = agreement(images, np.stack([example.heatmap for example in examples]), protocol="published")
     np.testing.assert_allclose(found.spearman, stored["score_imageasmap_spearman"], rtol=0, atol=5e-3)
+
+
+def test_a_model_is_also_given_by_name_or_as_a_module_or_a_file():
+    model = load_model("timm:test_resnet", "random", seed=0)
+    expected = human_alignment(model, [SYNTHETIC]).agreement.spearman
+    by_name = human_alignment("timm:test_resnet", [SYNTHETIC], weights="random", device="cpu")
+    np.testing.assert_allclose(by_name.agreement.spearman, expected, rtol=0, atol=1e-6)
+    module = timm.create_model("test_resnet").train()
+    module.load_state_dict(model.module.state_dict())
+    size = {"size": model.spec.size, "mean": model.spec.mean, "std": model.spec.std}
+    of_module = human_alignment(module, [SYNTHETIC], preprocessing=size, device="cpu")
+    np.testing.assert_allclose(of_module.agreement.spearman, expected, rtol=0, atol=1e-6)
+    assert module.training
+    with pytest.raises(UsageError, match="test_resnet is loaded already"):
+        human_alignment(model, [SYNTHETIC], weights="random")
+    with pytest.raises(ModelError, match=r"There is no file nothing\.py"):
+        human_alignment(Path("nothing.py:build"), [SYNTHETIC])
 
 
 def test_a_batch_of_any_size_gives_the_same(published):

@@ -236,7 +236,7 @@ def test_values_are_sorted_and_each_is_used_once():
         ({"benchmark": "ClickMe.alignment"}, "ClickMe.alignment has no maps of IT"),
         ({"benchmark": "it_maps_attribution_simulated"}, "attribution maps, which have no profile"),
         ({"benchmark": "it_maps_transfer_simulated"}, "predicts one array from another one"),
-        ({"benchmark": "it_maps_ridge_simulated", "over": "components"}, "has no components. Use --over blur"),
+        ({"benchmark": "it_maps_ridge_simulated", "over": "components"}, "has no components. Profile over blur"),
         ({"layers": "layer2,layer3"}, "A profile is of one layer"),
         ({"layers": "all"}, "A profile is of one layer"),
         ({"layers": ["layer3"]}, "is not the name of one layer"),

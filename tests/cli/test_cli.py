@@ -28,7 +28,7 @@ from brainscore_itmaps.data.simulated import EMBEDDED, Simulation
         (["score", "--model", "pixels", "--benchmark", "Kar2019-osst"], 2, "Did you mean Kar2019-ost"),
         (["score", "--model", "pixels", "--benchmark", "Kar2019-ost", "--layers", "x"], 2, "Leave out --layers"),
         (["score", "--model", "efficientnet_lite0", "--figure", "maps.docx"], 2, "Use .png or .svg or .pdf"),
-        (["score", "--model", "resnet50"], 4, "Use --model timm:resnet50"),
+        (["score", "--model", "resnet50"], 4, "Use timm:resnet50"),
         (["score", "--model", "pixels", "--weights", "random"], 2, "which loads its own weights"),
         (["score", "--model", "timm:"], 4, "The name after timm: is missing"),
         (["score", "--model", "qqq"], 4, "`brainscore models list` shows the models of this package"),

@@ -94,7 +94,7 @@ def test_a_recording_without_a_noise_ceiling_has_raw_values_and_the_reason(image
         ("attribution maps, which have no profile", ["-b", "it_maps_attribution_simulated"]),
         ("without a regression, which has no profile", ["-b", "it_maps_rsa_simulated"]),
         ("predicts one array from another one", ["-b", "it_maps_transfer_simulated"]),
-        ("has no components. Use --over blur", ["-b", "it_maps_ridge_simulated", "--over", "components"]),
+        ("has no components. Profile over blur", ["-b", "it_maps_ridge_simulated", "--over", "components"]),
         ("Did you mean it_maps_simulated", ["-b", "it_maps_simulatd"]),
         ("There is no folder", ["-b", "./nofolder"]),
         ("--seed requires random weights", ["--weights", "pretrained", "--seed", "3"]),

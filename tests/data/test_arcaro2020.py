@@ -137,7 +137,7 @@ def test_unknown_names_suggest_similar_ones_and_identifiers_are_accepted(stand_i
     recording = load_recording("monkey2_ML", (0, 20), stand_in)
     same = load_recording(recording.identifier, (0, 20), stand_in)
     np.testing.assert_array_equal(same.maps, recording.maps)
-    with pytest.raises(UsageError, match="no named windows"):
+    with pytest.raises(UsageError, match=r"has no window named 'elife'\. Give milliseconds"):
         load_recording("it_maps_simulated", "elife")
 
 

@@ -85,11 +85,18 @@ def test_a_recording_is_loaded_by_name_and_has_the_same_hash_every_time(fetched)
 
 
 @pytest.mark.parametrize(
-    "options", [{"window": (0, 1000)}, {"window": "elife"}, {"orientation": "flip_y"}, {"protocol": "published"}]
+    ("options", "said"),
+    [
+        ({"window": (0, 1000)}, "has one window, 0-3000 ms. Leave out the window."),
+        ({"window": "elife"}, "has one window, 0-3000 ms. Leave out the window."),
+        ({"orientation": "flip_y"}, "has one orientation. Leave out the orientation."),
+        ({"protocol": "published"}, "was not published with a loader of its own. Leave out the protocol."),
+    ],
 )
-def test_windows_orientations_and_other_loaders_are_refused(fetched, options):
-    with pytest.raises(UsageError, match="one window, 0-3000 ms"):
+def test_windows_orientations_and_other_loaders_are_refused(fetched, options, said):
+    with pytest.raises(UsageError) as refused:
         load_recording("OSIE.gaze", **options)
+    assert str(refused.value) == f"OSIE.gaze {said}"
 
 
 def test_a_source_without_all_files_is_refused_by_name(files, tmp_path):

@@ -219,7 +219,7 @@ def test_it_has_one_window_and_no_source(tmp_path):
         load_recording("it_maps_textures_simulated", (50, 100))
     with pytest.raises(UsageError, match="has no source"):
         load_recording("it_maps_textures_simulated", source=tmp_path)
-    with pytest.raises(UsageError, match="no named windows"):
+    with pytest.raises(UsageError, match=r"has no window named 'elife'\. Give milliseconds"):
         load_recording("it_maps_textures_simulated", "elife")
 
 

@@ -217,7 +217,7 @@ def test_memory_that_runs_out_later_on_keeps_what_was_recorded(images, crowded):
 
 def test_one_image_that_does_not_fit_is_a_sentence_and_leaves_the_model_as_it_was(images, crowded):
     module = crowded(most=0).train()
-    with pytest.raises(ModelError, match=r"One image of small does not fit .* of cpu\. Use --device cpu") as raised:
+    with pytest.raises(ModelError, match=r"One image of small does not fit .* of cpu\. Use the device cpu") as raised:
         record_at_grid(model_of(module), images, ["first", "second"], Grid.even(9))
     assert module.batch_sizes == [6, 3, 2, 1]
     assert isinstance(raised.value.__cause__, torch.OutOfMemoryError)

@@ -179,7 +179,7 @@ def test_weight_files_with_any_ending_in_any_case(tmp_path, name):
     model = load_model(str(tmp_path / name), arch="test_resnet")
     assert model.sha256 == load_model("timm:test_resnet", tmp_path / name).sha256
     assert model.name == f"{name.split('.')[0]}-{model.sha256[:8]}"
-    with pytest.raises(UsageError, match="Add it, for example --arch resnet50"):
+    with pytest.raises(UsageError, match=r"Give it \(arch\), for example resnet50"):
         load_model(str(tmp_path / name))
 
 

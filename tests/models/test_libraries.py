@@ -88,14 +88,25 @@ def test_pretrained_weights_of_torchvision_are_read_from_torch_s_cache_without_r
             return Path.touch, (tmp_path / "executed",)
 
     torch.save({"weights": Hostile()}, file)
-    with pytest.raises(ModelError, match="could not be downloaded"):
+    with overridden(offline=True), pytest.raises(ModelError, match="could not be downloaded"):  # cached, but damaged
         load_model(SMALL)
     assert not (tmp_path / "executed").exists()
 
 
 def test_missing_weights_of_torchvision_are_reported(hub):
-    with overridden(offline=True), pytest.raises(ModelError, match=r"offline mode forbids.*--weights FILE"):
+    with overridden(offline=True), pytest.raises(ModelError, match=r"not in torch's cache, and offline mode forbids"):
         load_model(SMALL)
+
+
+def test_missing_weights_of_transformers_are_reported_offline(tmp_path, monkeypatch):
+    pytest.importorskip("transformers")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with overridden(offline=True), pytest.raises(ModelError) as refused:
+        load_model("hf:nobody/nothing")
+    assert str(refused.value) == (
+        "The pretrained weights of hf:nobody/nothing are not in the cache of Hugging Face, and offline mode forbids "
+        "downloading them. Run once without --offline (ITMAPS_OFFLINE)."
+    )
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,8 @@ def test_the_figure_has_a_point_and_an_interval_for_each_control_and_for_what_th
     expected = [{"model": result.estimate, **result.controls}, result.added]
     for axis, estimates in zip((upper, lower), expected, strict=True):
         points = drawn(axis)
+        best = max(result.controls, key=lambda name: result.controls[name].raw) if axis is upper else None
+        estimates = {f"{name} (best)" if name == best else name: each for name, each in estimates.items()}
         assert list(points) == list(estimates)
         for name, estimate in estimates.items():
             assert points[name] == (estimate.score, pytest.approx(estimate.interval))
@@ -180,7 +182,9 @@ def test_seeds_of_random_weights_are_rings_around_their_mean():
     figure = controls_figure(result)
     axis = figure.axes[0]
     labels = [label.get_text() for label in axis.get_yticklabels()]
-    assert labels == ["model", *CONTROLS, "random_weights"]
+    best = max([*CONTROLS, "random_weights"], key=lambda name: result.controls[name].raw)
+    named = [f"{name} (best)" if name == best else name for name in (*CONTROLS, "random_weights")]
+    assert labels == ["model", *named]
     rings = [line for line in axis.get_lines() if line.get_fillstyle() == "none"]
     assert [ring.get_xdata()[0] for ring in rings] == [
         result.controls[f"random_weights_{seed}"].score for seed in (0, 2)
