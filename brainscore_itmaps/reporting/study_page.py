@@ -77,7 +77,7 @@ SHAPES = (
     "M0,-2.8L3.2,-6L6,-3.2L2.8,0L6,3.2L3.2,6L0,2.8L-3.2,6L-6,3.2L-2.8,0L-6,-3.2L-3.2,-6Z",
     "M0,-6.5L1.6,-2.2L6.2,-2L2.6,0.8L3.8,5.3L0,2.7L-3.8,5.3L-2.6,0.8L-6.2,-2L-1.6,-2.2Z",
 )
-"""Outlines of points: their number and that of the colours have no common divisor."""
+"""Outlines of points, around the origin."""
 
 
 class Column(NamedTuple):
@@ -286,7 +286,7 @@ def marks_of_rows(rows: pd.DataFrame) -> list[str]:
     --------
     >>> shared = {"result": "resnet50"}
     >>> rows = [("PL", False), ("simulated", True), (MEAN, True)]
-    >>> marks_of_rows(pd.DataFrame([shared | {"array": array, "simulated": told} for array, told in rows]))
+    >>> marks_of_rows(pd.DataFrame([shared | {"array": array, "simulated": simulated} for array, simulated in rows]))
     ['', 'SIMULATED', 'partly SIMULATED']
     """
     arrays = rows[rows["array"] != MEAN].groupby("result")["simulated"].all().to_dict()
