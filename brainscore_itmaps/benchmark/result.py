@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from brainscore_itmaps.benchmark.catalogue import EXPERIMENTAL, WITHOUT_REGRESSION, mark_of
 from brainscore_itmaps.benchmark.codec import INLINE, encode
-from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate
+from brainscore_itmaps.benchmark.estimate import EXPLAINED, Estimate, difference_of
 from brainscore_itmaps.benchmark.request import ScoreRequest
 from brainscore_itmaps.cache import package_versions
 from brainscore_itmaps.errors import check_type, printable
 from brainscore_itmaps.files import ANOTHER_FOLDER
+from brainscore_itmaps.metrics.inference import Comparison
 from brainscore_itmaps.models.spec import Weights
 from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.text import SIMULATED_HTML, html_table, interval_text, number_text, short_repr
@@ -255,6 +256,22 @@ class Estimated:
         raw = {name: control.raw for name, control in self.controls.items() if control.raw == control.raw}
         seeds = {name for name in raw if name.rpartition("_")[0] in raw and name.rpartition("_")[2].isdigit()}
         return max(raw.keys() - seeds - {RECORDED_SOURCE}, key=lambda name: (raw[name], name), default="")
+
+    @property
+    def against_best_control(self) -> Comparison | None:
+        """Return the paired test of the score against that of the best control; None if one of them has no score.
+
+        Its p-value is not corrected for the number of controls.
+
+        Examples
+        --------
+        >>> from brainscore_itmaps import score
+        >>> test = score("timm:test_resnet", weights="random", layers="layer3").against_best_control
+        >>> test.p_value < 0.05
+        False
+        """
+        control = self.controls.get(self.best_control)
+        return None if control is None else difference_of(self.estimate, control)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

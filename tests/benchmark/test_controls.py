@@ -6,9 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from shown import changed, scored
 from sklearn.cross_decomposition import PLSRegression
 
-from brainscore_itmaps import Grid, Recording, load_model, load_recording, record, score, score_features
+from brainscore_itmaps import (
+    Grid,
+    Recording,
+    compare_results,
+    load_model,
+    load_recording,
+    record,
+    score,
+    score_features,
+)
 from brainscore_itmaps.benchmark.added import GIVEN, UNIQUE, WITHOUT_TYPICAL, added_values
 from brainscore_itmaps.benchmark.catalogue import CATALOGUE
 from brainscore_itmaps.benchmark.controls import CONTROLS, ImageValues, fit_controls
@@ -364,3 +374,12 @@ def test_the_features_of_a_model_and_of_a_recording_give_the_same_controls():
     by_features, by_model = score_features(features, recording, layout="NCHW"), score(model, recording)
     assert by_features.unique.raw == pytest.approx(by_model.unique.raw, abs=1e-6)
     assert by_features.controls["gabor"].raw == by_model.controls["gabor"].raw
+
+
+def test_the_test_against_the_best_control_is_that_of_two_results():
+    result = scored()
+    as_result = changed(result, estimate=result.controls[result.best_control])
+    test, expected = result.against_best_control, compare_results(result, as_result)
+    assert test.p_value == pytest.approx(expected.p_value)
+    assert test.difference == pytest.approx(result.score - result.controls[result.best_control].score)
+    assert changed(result, controls={}).against_best_control is None
