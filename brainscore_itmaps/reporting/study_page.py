@@ -31,6 +31,8 @@ PAGE_COLUMNS = {
     INTERVAL: "95 % interval",
     "raw": "raw",
     "ceiling": "ceiling",
+    "best_control": "best control",
+    "control_score": "control score",
     "imagenet_top1": "top-1, %",
     "group": "group",
     "layer": "layer",
@@ -42,8 +44,6 @@ PAGE_COLUMNS = {
     "human_alignment": "human alignment",
     "tolerance": "tolerance",
     "adversarial_alignment": "adversarial alignment",
-    "best_control": "best control",
-    "control_score": "score of the best control",
     "unique": "unique",
     "given_controls": "given controls",
     "without_typical_map": "without typical map",
@@ -52,7 +52,7 @@ PAGE_COLUMNS = {
     "reason": "why no score",
 }
 """Columns that a reader can choose, with their headings."""
-FIRST = ("model", "score", INTERVAL, "raw", "ceiling", "imagenet_top1", "group", "layer")
+FIRST = ("model", "score", INTERVAL, "raw", "ceiling", "best_control", "control_score", "imagenet_top1", "layer")
 """Columns that are shown at first."""
 IF_DIFFERENT = ("benchmark", "array", "window")
 """Columns that are shown at first if they differ between rows."""
