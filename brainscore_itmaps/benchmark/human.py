@@ -267,8 +267,8 @@ def without_gradients(model: str) -> ModelError:
     )
 
 
-@shows_progress
 @accept_reference_compat
+@shows_progress
 def human_alignment(
     model: str | Path | Model | torch.nn.Module,
     files: str | Path | Sequence[Path] | HumanMaps,

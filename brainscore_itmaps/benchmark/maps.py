@@ -185,8 +185,8 @@ def score_features(
     controls: bool = ...,
     progress: Steps = ...,
 ) -> FeatureScore: ...
-@shows_count
 @accept_reference_compat
+@shows_count
 def score_features(
     features: ArrayLike,
     maps_or_recording: ArrayLike | Recording,

@@ -60,8 +60,8 @@ def check_layers(layers: Any) -> None:
         check_type(layer, str, "a layer", fix)
 
 
-@shows_progress
 @accept_reference_compat
+@shows_progress
 def score(
     model: str | Path | Model | torch.nn.Module,
     benchmark: str | Path | Recording = "it_maps_simulated",

@@ -54,8 +54,8 @@ def recording_folder(name: object) -> Path | None:
     return folder if folder.is_dir() or name.startswith((".", "~")) or folder.name != name else None
 
 
-@shows_progress
 @accept_reference_compat
+@shows_progress
 def load_recording(
     name: str | Path | Recording,
     window: Window | str | None = None,

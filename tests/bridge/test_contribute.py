@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -362,7 +363,7 @@ def test_in_a_clone_without_this_package_everything_passes_its_tests_and_scores_
     for name in (harmonized, baseline):
         done = brainscore("contribute", "weights", name, "--out", tmp_path / "packaged")
         assert done.returncode == 0, done.stderr
-        facts[f"{name}.safetensors"] = {"version_id": "v1", "sha1": done.stdout.split()[-1]}
+        facts[f"{name}.safetensors"] = {"version_id": "v1", "sha1": re.search(r"\b[0-9a-f]{40}\b", done.stdout)[0]}
     (tmp_path / "s3.json").write_text(json.dumps({"bucket": "bucket/models", "files": facts}))
 
     names = ["it_maps_simulated", "it_maps_textures_simulated", *METRICS, "efficientnet_lite0", harmonized, baseline]

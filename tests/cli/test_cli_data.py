@@ -59,7 +59,7 @@ def test_fetch_from_a_file_says_what_was_recorded(stand_in, own_home):
         (["fetch", "--from", "x" * 300], 5, "File name too long"),
         (["fetch", "--sha256", "abc"], 2, "is not a SHA-256"),
         (["fetch", "--offline"], 3, "offline mode forbids"),
-        (["info", "monkey1_PM"], 2, "Did you mean monkey1_PL"),
+        (["info", "monkey1_PM"], 2, "Did you mean monkey1_ML, monkey1_PL or monkey2_ML?"),
         (["info", "monkey1_PL", "--window", "elive"], 2, "Did you mean elife"),
         (["info", "monkey1_PL", "--source", "nowhere"], 3, "There is no file or folder nowhere"),
         (["orient", "monkey1_PL", "--choose", "flip"], 2, "Did you mean flip_"),

@@ -230,7 +230,7 @@ def test_a_module_in_memory_is_not_loaded_again(small):
 @pytest.mark.parametrize(
     ("name", "arch", "message"),
     [
-        ("mine.safetensors", None, "--arch resnet50"),
+        ("mine.safetensors", None, "for example resnet50"),
         ("mine.safetensors", "resnet81", "resnet18"),
         ("absent.safetensors", "resnet18", "There is no file"),
         ("absent.py:build", None, "There is no file"),
