@@ -70,13 +70,13 @@ def filled(found):
     return made
 
 
-ELSEWHERE = {"Attack", "ArrayResult", "Ceiling", "Comparison", "Grid", "HumanAlignment", "LeftOut", "Model", "Profile",
-             "Recording", "Result"}  # fmt: skip
-"""Classes with a text of their own, which needs real values; the next test has them."""
+OWN_REPR = {"Attack", "ArrayResult", "Ceiling", "Comparison", "Grid", "HumanAlignment", "LeftOut", "Model", "Profile",
+            "Recording", "Result"}  # fmt: skip
+"""Classes whose descriptions need real values: the next test describes real objects of them."""
 
 
 @pytest.mark.parametrize(
-    "found", [each for each in classes() if each.__name__ not in ELSEWHERE], ids=lambda c: c.__name__
+    "found", [each for each in classes() if each.__name__ not in OWN_REPR], ids=lambda c: c.__name__
 )
 def test_the_text_of_large_objects_is_short(found):
     assert len(repr(filled(found))) <= LONGEST

@@ -287,7 +287,7 @@ def add_bar(
     place : (float, float, float)
         Distance from the left and upper edge of the figure, and length, in inches.
     unit : str
-        Written between the ends; empty where it stands elsewhere.
+        Written between the ends of the bar; empty if the figure states the unit in another place.
     *maps : array
         All maps with these colours; the bar has a pointed end where their values lie beyond it.
     """

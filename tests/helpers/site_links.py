@@ -1,7 +1,7 @@
-"""What a built documentation site consists of, and whether its links lead somewhere without a network.
+"""What a built documentation site consists of, and whether its links work without a network.
 
 Run ``python tests/helpers/site_links.py site`` after ``sphinx-build -W -c docs . site``. It prints the number of pages
-and of links, the size, and every link that leads nowhere or loads something from elsewhere.
+and of links, the size, every broken link, and every file that a page loads over a network.
 """
 
 import sys
@@ -69,12 +69,12 @@ def check_site(folder: Path) -> Site:
 
 
 def main(folder: Path) -> int:
-    """Print what a site consists of, and return the number of links that lead nowhere."""
+    """Print what a site consists of, and return the number of broken links."""
     site = check_site(folder)
     print(f"{site.pages} pages, {site.size / 1e6:.1f} MB, {site.links} links, {len(site.external)} of other sites")
     for text in sorted(set(site.wrong)):
         print(text)
-    print(f"{len(site.wrong)} links lead nowhere or load something from elsewhere")
+    print(f"{len(site.wrong)} broken links, or files loaded over a network")
     return len(site.wrong)
 
 
