@@ -13,6 +13,7 @@ from scipy.stats import kendalltau
 from brainscore_itmaps.benchmark.catalogue import mark_of
 from brainscore_itmaps.benchmark.estimate import Estimate, difference_of
 from brainscore_itmaps.benchmark.result import MEAN
+from brainscore_itmaps.errors import alternatives
 from brainscore_itmaps.metrics.inference import control_false_discoveries, p_values_of_pairs
 from brainscore_itmaps.protocol import protocol_named
 from brainscore_itmaps.study.table import COMPARED, MAPS, StudyTable
@@ -141,7 +142,7 @@ def ranking(table: StudyTable) -> Ranking:
                 same.append(f"by {words}")
         if same:
             written.append(f"On {panel}, no order changes: none of {len(ranked)} models overtakes another "
-                           f"{_joined(same)}.")  # fmt: skip
+                           f"{alternatives(same)}.")  # fmt: skip
         if differences := _differences(table, ranked, names):
             written.append(f"On {panel}, paired differences of scores, next to each other by score, not corrected for "
                            f"their number: {'; '.join(differences)}.")  # fmt: skip
@@ -349,10 +350,6 @@ def _ordinal(number: int) -> str:
     """
     teen = number % 100 in (11, 12, 13)
     return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
-
-
-def _joined(words: Sequence[str]) -> str:
-    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _listed(names: Sequence[str], most: int = FEW_NAMES) -> str:
